@@ -1,0 +1,66 @@
+# Every target does its own set-up: on a machine with Python 3.11 or newer, `make plan` and `make test` just work.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+STACK ?= dev
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
+
+# The Pulumi SDKs are large: without bytecode every start would compile them again.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+$(STAMP): requirements.txt requirements-uv.txt pyproject.toml tools/bootstrap.sh
+	@PYTHON="$(PYTHON)" tools/bootstrap.sh
+
+.PHONY: setup
+setup: $(STAMP) ## Fill .venv from the lock (the other targets do it themselves)
+
+.PHONY: plan
+plan: $(STAMP) ## Show what a stack would build, how its GPUs are shared and what it costs: make plan STACK=dev
+	@$(BIN)/slices plan $(STACK) $(ARGS)
+
+.PHONY: test
+test: $(STAMP) ## Run the tests: unit, policy, plan
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP) ## Check style and types
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --quiet --check .
+	@$(MAKE) types
+
+.PHONY: types
+types: $(STAMP) ## Check types alone
+	@$(BIN)/mypy .
+
+.PHONY: format
+format: $(STAMP) ## Format the code and mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format --quiet .
+
+.PHONY: lock
+lock: $(STAMP) ## Write the lock files again (UPGRADE=1: with the newest versions that requirements*.in allow)
+	@$(LOCK) --output-file requirements.txt requirements.in
+	@$(LOCK) --output-file requirements-uv.txt requirements-uv.in
+	@$(LOCK) --output-file requirements-checkov.txt requirements-checkov.in
+
+.PHONY: checkov-env
+checkov-env: $(VENV)-checkov/.stamp ## Fill .venv-checkov, Checkov's own environment
+
+$(VENV)-checkov/.stamp: requirements-checkov.txt $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-checkov
+	@$(BIN)/uv pip sync --quiet --python $(VENV)-checkov/bin/python --require-hashes --compile-bytecode requirements-checkov.txt
+	@touch $@
+
+.PHONY: clean
+clean: ## Remove environments and caches
+	@rm -rf $(VENV) $(VENV)-checkov .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

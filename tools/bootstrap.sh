@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Fills .venv from the lock: `tools/bootstrap.sh` (make runs it when the lock changes). Needs only Python 3.11 or newer.
+# PYTHON=... chooses the interpreter of a new .venv.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+enough='import sys; sys.exit(sys.version_info < (3, 11))'
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11 python3.14 python}; do
+    if command -v "$candidate" >/dev/null 2>&1 && "$candidate" -c "$enough" >/dev/null 2>&1; then
+      echo "$candidate"
+      return
+    fi
+  done
+  echo "error: Python 3.11 or newer is needed and none was found (looked for: ${PYTHON:-python3, python3.11 to 3.14})." >&2
+  echo "       Install one from your system or https://www.python.org/downloads/, or name it: make PYTHON=/path/to/python3" >&2
+  return 1
+}
+
+if ! .venv/bin/python -c "$enough" >/dev/null 2>&1 || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+  python=$(find_python)
+  if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    echo "error: $python cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2
+    exit 1
+  fi
+  echo "Creating .venv with $("$python" --version)"
+  "$python" -m venv --clear .venv
+fi
+
+# uv does not read pip's settings: hand it the index and the certificates that pip uses here.
+pip=(.venv/bin/python -m pip --disable-pip-version-check)
+index=${PIP_INDEX_URL:-$("${pip[@]}" config get global.index-url 2>/dev/null || true)}
+if [[ -n $index && -z ${UV_DEFAULT_INDEX:-}${UV_INDEX_URL:-} ]]; then export UV_DEFAULT_INDEX=$index; fi
+if [[ -n ${PIP_CERT:-} && -z ${SSL_CERT_FILE:-} ]]; then export SSL_CERT_FILE=$PIP_CERT; fi
+
+echo "Installing the locked dependencies into .venv"
+uv=(.venv/bin/python -m uv pip)
+if "${pip[@]}" install --quiet --require-hashes -r requirements-uv.txt &&
+  "${uv[@]}" sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements.txt; then
+  "${uv[@]}" install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+else
+  echo "uv could not do it here; trying pip, which takes longer" >&2
+  "${pip[@]}" install --quiet --require-hashes --no-deps -r requirements.txt
+  "${pip[@]}" install --quiet --no-deps --no-build-isolation --no-index --editable .
+fi
+touch .venv/.stamp
