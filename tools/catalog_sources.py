@@ -1,0 +1,192 @@
+"""Read the sources of the instance catalogue: moto's EC2 data and the Karpenter AWS provider's price table."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.metadata
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from versions import KARPENTER_VERSION
+
+KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
+PRICES_REGION = "us-east-1"
+PRICES_FILE = Path("pkg/providers/pricing/zz_generated.pricing_aws.go")
+
+# Karpenter's own rule for the labels instance-category and instance-generation (pkg/providers/instancetype/types.go).
+TYPE_SCHEME = re.compile(r"^([a-z]+)(?:-[0-9]+tb)?([0-9]+)[^.]*\.([a-z0-9-]+)$")
+ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
+# Node sizes that system nodes and CPU pools use; larger ones are never planned here.
+CPU_SIZES = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge", "3xlarge", "4xlarge")
+# First generation priced, by instance category. The t category ends at 4.
+CPU_MIN_GENERATION = {"c": 6, "m": 6, "r": 6, "t": 3}
+
+Zones = Mapping[str, tuple[str, ...]]
+
+
+class SourceError(Exception):
+    """A source is missing, or does not look as expected. The message says which and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prices:
+    """On-demand Linux prices of one region in USD per hour, with the day they were fetched (ISO 8601)."""
+
+    usd_per_hour: Mapping[str, float]
+    date: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuType:
+    """One instance type with whole NVIDIA GPUs, as EC2 describes it. Memory is in MiB, local NVMe in GB."""
+
+    name: str
+    arch: str
+    gpu: str
+    gpu_count: int
+    gpu_memory_mib: int
+    vcpus: int
+    memory_mib: int
+    local_nvme_gb: int
+    zone_ids: Zones
+
+
+def karpenter_label(value: str) -> str:
+    """Karpenter's label value for an EC2 name, as its ``lowerKabobCase`` does: ``RTX PRO 4500`` is ``rtx-pro-4500``."""
+    return value.replace(" ", "-").lower()
+
+
+def category_and_generation(name: str) -> tuple[str, int]:
+    """Karpenter's instance category and generation: ``("g", 6)`` for ``g6e.xlarge``. Raises SourceError."""
+    match = TYPE_SCHEME.match(name)
+    if not match:
+        raise SourceError(f"instance type {name!r} does not read as <category><generation>….<size>")
+    return match[1], int(match[2])
+
+
+def read_gzip_json(path: Path) -> Any:
+    """The JSON in a gzip file. Raises SourceError when it is missing or damaged."""
+    try:
+        return json.loads(gzip.decompress(path.read_bytes()))
+    except (OSError, EOFError, ValueError) as error:
+        raise SourceError(f"cannot read {path}: {error}") from error
+
+
+def parse_gpu_type(name: str, info: Mapping[str, Any], zone_ids: Zones) -> GpuType | None:
+    """The row of one ``DescribeInstanceTypes`` answer, or None for types without a whole NVIDIA GPU.
+
+    Fractional types (g6f, gr6f: EC2 reports count 0) are left out: their slices are made by AWS and cannot be shared
+    further by the means this project has. Raises SourceError when a field is missing or the GPUs of a type differ.
+    """
+    gpus = info.get("GpuInfo", {}).get("Gpus", [])
+    if not any(gpu.get("Manufacturer") == "NVIDIA" for gpu in gpus):
+        return None
+    if len(gpus) != 1:  # Karpenter labels only such types, and no type on AWS mixes GPUs
+        raise SourceError(f"instance type {name}: expected one kind of GPU, found {len(gpus)}")
+    try:
+        (machine_arch,) = info["ProcessorInfo"]["SupportedArchitectures"]
+        row = GpuType(
+            name=name,
+            arch=ARCHITECTURES[machine_arch],
+            gpu=karpenter_label(gpus[0]["Name"]),
+            gpu_count=int(gpus[0]["Count"]),
+            gpu_memory_mib=int(gpus[0]["MemoryInfo"]["SizeInMiB"]),
+            vcpus=int(info["VCpuInfo"]["DefaultVCpus"]),
+            memory_mib=int(info["MemoryInfo"]["SizeInMiB"]),
+            local_nvme_gb=int(info.get("InstanceStorageInfo", {}).get("TotalSizeInGB", 0)),
+            zone_ids=zone_ids,
+        )
+    except KeyError as error:
+        raise SourceError(f"instance type {name}: no or unknown {error}") from error
+    except (TypeError, ValueError) as error:
+        raise SourceError(f"instance type {name}: {error}") from error
+    return row if row.gpu_count > 0 else None
+
+
+def parse_offerings(offerings: Mapping[str, Iterable[Mapping[str, str]]]) -> dict[str, dict[str, tuple[str, ...]]]:
+    """Zone ids by instance type and region, sorted, from ``DescribeInstanceTypeOfferings`` answers by region."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for region, rows in sorted(offerings.items()):
+        for row in rows:
+            try:
+                regions, zone = found.setdefault(row["InstanceType"], {}), row["Location"]
+            except (KeyError, TypeError) as error:
+                raise SourceError(f"offerings of {region}: entry {row!r} lacks {error}") from error
+            regions[region] = tuple(sorted({*regions.get(region, ()), zone}))
+    return found
+
+
+def read_moto(moto_dir: Path) -> list[GpuType]:
+    """All types with whole NVIDIA GPUs in moto's EC2 data, ordered for reading. Raises SourceError."""
+    resources = moto_dir / "ec2" / "resources"
+    types = read_gzip_json(resources / "instance_types.json.gz")
+    suffix = ".json.gz"
+    files = sorted((resources / "instance_type_offerings" / "availability-zone-id").glob(f"*{suffix}"))
+    if not files:
+        raise SourceError(f"no zone offerings under {resources}")
+    offerings = parse_offerings({file.name.removesuffix(suffix): read_gzip_json(file) for file in files})
+    rows = [parse_gpu_type(name, info, offerings.get(name, {})) for name, info in types.items()]
+    found = sorted((row for row in rows if row), key=reading_order)
+    if not found:
+        raise SourceError(f"no type with an NVIDIA GPU in {resources}")
+    return found
+
+
+def reading_order(row: GpuType) -> tuple[str, int, int, str]:
+    """By family, then from small to large."""
+    return row.name.split(".")[0], row.vcpus, row.gpu_count, row.name
+
+
+def parse_prices(source: str) -> Prices:
+    """The us-east-1 on-demand prices in Karpenter's generated Go file. Raises SourceError when it reads otherwise."""
+    header = re.search(r"// generated at (\d{4}-\d{2}-\d{2})T\S+ for " + re.escape(PRICES_REGION), source)
+    block = re.search(r'^\t"' + re.escape(PRICES_REGION) + r'": \{\n(.*?)^\t\},', source, re.DOTALL | re.MULTILINE)
+    if not header or not block:
+        raise SourceError(f"price table: no 'generated at' line or no prices for {PRICES_REGION}")
+    prices = {name: float(usd) for name, usd in re.findall(r'"([a-z0-9.-]+)": ([0-9.]+),', block[1])}
+    if not prices or min(prices.values()) <= 0:
+        raise SourceError(f"price table: the {PRICES_REGION} block holds no prices, or one that is not above 0")
+    return Prices(usd_per_hour=prices, date=header[1])
+
+
+def cpu_prices(prices: Prices) -> dict[str, float]:
+    """USD per hour of the types that system nodes and CPU pools can use, ordered by family and size."""
+    chosen = []
+    for name in prices.usd_per_hour:
+        category, generation = category_and_generation(name)
+        family, size = name.split(".", 1)
+        if generation >= CPU_MIN_GENERATION.get(category, sys.maxsize) and size in CPU_SIZES:
+            chosen.append((family, CPU_SIZES.index(size), name))
+    return {name: prices.usd_per_hour[name] for _, _, name in sorted(chosen)}
+
+
+def find_moto() -> tuple[Path, str]:
+    """Where moto is installed, and its version. moto is not imported. Raises SourceError."""
+    spec = importlib.util.find_spec("moto")
+    if spec is None or spec.origin is None:
+        raise SourceError("moto is not installed in this Python: pip install 'moto[ec2]'")
+    return Path(spec.origin).parent, importlib.metadata.version("moto")
+
+
+def download_karpenter() -> Path:
+    """Fetch the Go module with the Go command (or take it from Go's cache); its folder. Raises SourceError."""
+    module = f"{KARPENTER_MODULE}@v{KARPENTER_VERSION}"
+    with tempfile.TemporaryDirectory() as empty:  # outside any Go module, so that none is changed
+        try:
+            done = subprocess.run(
+                ["go", "mod", "download", "-json", module], cwd=empty, capture_output=True, text=True, check=False
+            )
+        except FileNotFoundError as error:
+            raise SourceError("Go is not installed; install it or pass --karpenter-dir") from error
+    try:
+        return Path(json.loads(done.stdout)["Dir"])
+    except (ValueError, KeyError) as error:
+        raise SourceError(f"cannot download {module}: {done.stdout or done.stderr}".strip()) from error
