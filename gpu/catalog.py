@@ -1,0 +1,146 @@
+"""Catalogue of the NVIDIA instance types that AWS rents.
+
+The rows are generated (`gpu._catalog_data`, see docs/catalog.md); what EC2 does not tell, such as compute capability
+and MIG profiles, stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+
+from gpu._catalog_data import GENERATED_ON, PRICES_DATE, ROWS
+from gpu.mig import MigProfile, mig_profiles
+
+__all__ = ["FAMILIES", "GENERATED_ON", "INSTANCE_TYPES", "PRICES_DATE", "REGIONS", "Gpu", "InstanceType", "types_in"]
+
+#: What the driver offers of EC2's figure. NVIDIA's gpu-feature-discovery README shows 15360 of 16384 MiB for a T4 and
+#: 39538 of 40960 MiB for an A100: the lower of these two ratios is applied to every GPU, until each is measured.
+USABLE_MEMORY_RATIO = 15360 / 16384
+
+#: GPU (Karpenter's `instance-gpu-name`) to product name and compute capability (developer.nvidia.com/cuda-gpus).
+_PRODUCTS: Mapping[str, tuple[str, float]] = MappingProxyType(
+    {
+        "t4": ("NVIDIA T4", 7.5),
+        "t4g": ("NVIDIA T4G", 7.5),
+        "v100": ("NVIDIA V100", 7.0),
+        "a10g": ("NVIDIA A10G", 8.6),
+        "l4": ("NVIDIA L4", 8.9),
+        "l40s": ("NVIDIA L40S", 8.9),
+        "a100": ("NVIDIA A100", 8.0),
+        "h100": ("NVIDIA H100", 9.0),
+        "h200": ("NVIDIA H200", 9.0),
+        "b200": ("NVIDIA B200", 10.0),
+        "b300": ("NVIDIA B300", 10.3),
+        "rtx-pro-4500": ("NVIDIA RTX PRO 4500", 12.0),
+        "rtx-pro-server-6000": ("NVIDIA RTX PRO 6000", 12.0),
+    }
+)
+
+#: Families that the pinned AMIs cannot drive, with the reason.
+UNSUPPORTED_FAMILIES: Mapping[str, str] = MappingProxyType(
+    {
+        "g7": "its GPU needs NVIDIA driver 595, and the EKS AMIs ship 580",
+        "p3dn": "its V100 is not supported by the open kernel modules of the EKS AMIs",
+    }
+)
+
+#: Compute capability from which one MPS server takes 48 clients; older GPUs take 16 (k8s-device-plugin, mps/device.go).
+_MPS_48_CLIENTS_FROM = 7.5
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU model as EC2 offers it. ``name`` is Karpenter's `instance-gpu-name`; memory is EC2's figure in MiB."""
+
+    name: str
+    product: str
+    memory_mib: int
+    compute_capability: float
+
+    @property
+    def usable_mib(self) -> int:
+        """Memory that workloads can count on, in MiB: EC2's figure, derated by USABLE_MEMORY_RATIO."""
+        return int(self.memory_mib * USABLE_MEMORY_RATIO)
+
+    @cached_property
+    def mig_profiles(self) -> Mapping[str, MigProfile]:
+        """MIG profiles by name; empty when the GPU has no MIG."""
+        return mig_profiles(self.name, self.memory_mib)
+
+    @property
+    def max_mps_clients(self) -> int:
+        """Most processes that one MPS server takes."""
+        return 48 if self.compute_capability >= _MPS_48_CLIENTS_FROM else 16
+
+
+@dataclass(frozen=True)
+class InstanceType:
+    """An EC2 instance type with at least one whole NVIDIA GPU. Memory in MiB, price in USD per hour (us-east-1)."""
+
+    name: str
+    family: str
+    generation: int
+    arch: str
+    gpu: Gpu
+    gpu_count: int
+    vcpus: int
+    memory_mib: int
+    local_nvme_gb: int
+    on_demand_usd_per_hour: float | None
+    zone_ids: Mapping[str, tuple[str, ...]]
+
+    @property
+    def size(self) -> str:
+        """The part of the name behind the family, such as `xlarge`."""
+        return self.name.partition(".")[2]
+
+
+def _load() -> Mapping[str, InstanceType]:
+    gpus: dict[tuple[str, int], Gpu] = {}
+    types = {}
+    for row in ROWS:
+        key = (row.gpu, row.gpu_memory_mib)
+        if key not in gpus:
+            product, capability = _PRODUCTS[row.gpu]
+            gpus[key] = Gpu(row.gpu, product, row.gpu_memory_mib, capability)
+        types[row.name] = InstanceType(
+            name=row.name,
+            family=row.family,
+            generation=row.generation,
+            arch=row.arch,
+            gpu=gpus[key],
+            gpu_count=row.gpu_count,
+            vcpus=row.vcpus,
+            memory_mib=row.memory_mib,
+            local_nvme_gb=row.local_nvme_gb,
+            on_demand_usd_per_hour=row.on_demand_usd_per_hour,
+            zone_ids=row.zone_ids,
+        )
+    return MappingProxyType(types)
+
+
+def _by_family(types: Iterable[InstanceType]) -> Mapping[str, tuple[InstanceType, ...]]:
+    families: dict[str, tuple[InstanceType, ...]] = {}
+    for instance_type in types:
+        families[instance_type.family] = (*families.get(instance_type.family, ()), instance_type)
+    return MappingProxyType(families)
+
+
+#: Every instance type by name.
+INSTANCE_TYPES = _load()
+#: Instance types of each family, in the catalogue's order: smallest first.
+FAMILIES = _by_family(INSTANCE_TYPES.values())
+#: Regions in which at least one of the types is offered.
+REGIONS = frozenset(region for t in INSTANCE_TYPES.values() for region in t.zone_ids)
+
+
+def types_in(families: Iterable[str] = (), names: Iterable[str] = ()) -> tuple[InstanceType, ...]:
+    """Instance types of the families and with the names given, in the catalogue's order, each once.
+
+    Raises KeyError for an unknown family or name.
+    """
+    wanted = {t.name for family in families for t in FAMILIES[family]} | {INSTANCE_TYPES[name].name for name in names}
+    return tuple(t for t in INSTANCE_TYPES.values() if t.name in wanted)

@@ -1,0 +1,40 @@
+"""Configuration of NVIDIA's Kubernetes device plugin, from a sharing profile.
+
+Schema: NVIDIA/k8s-device-plugin v0.20.0 api/config/v1. The plugin does not reject unknown keys, so what is not
+generated here is not configured.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpu.sharing import GPU_RESOURCE, Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+
+#: Where the chart mounts the MPS control daemon's files (`mps.root` of the chart).
+MPS_ROOT = "/run/nvidia/mps"
+
+
+def device_plugin_config(profile: SharingProfile) -> dict[str, Any]:
+    """One named configuration of the device plugin, ready to be written as YAML."""
+    config: dict[str, Any] = {"version": "v1", "flags": {"migStrategy": "none"}}
+    match profile:
+        case NoSharing():
+            pass
+        case TimeSlicing():
+            config["sharing"] = {"timeSlicing": _replicated(profile)}
+        case Mps():
+            config["flags"]["mpsRoot"] = MPS_ROOT
+            config["sharing"] = {"mps": _replicated(profile)}
+        case Mig():
+            config["flags"]["migStrategy"] = "mixed"
+    return config
+
+
+def _replicated(profile: TimeSlicing | Mps) -> dict[str, Any]:
+    return {
+        "renameByDefault": profile.rename,
+        # Two replicas are not twice the GPU: a request for more than one slot is a mistake. The default differs
+        # between time-slicing (false) and MPS (true), so it is always written.
+        "failRequestsGreaterThanOne": True,
+        "resources": [{"name": GPU_RESOURCE, "replicas": profile.replicas}],
+    }

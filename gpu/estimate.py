@@ -1,0 +1,122 @@
+"""Estimates: what a pool's slots cost, what the platform costs when idle, what dedicated GPUs would cost.
+
+All figures are USD at us-east-1 prices. Spot figures are estimates (`gpu.prices.spot_discount`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gpu import prices
+from gpu.catalog import INSTANCE_TYPES, InstanceType
+from gpu.models import ModelMemory
+from gpu.sharing import SharingProfile, slots_per_gpu
+
+CapacityType = Literal["spot", "on-demand"]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPrice:
+    """Price of one instance type and of its slots, in USD per hour. Spot figures are estimates."""
+
+    instance_type: str
+    slots: int
+    on_demand_usd_per_hour: float
+    spot_usd_per_hour: float
+    spot_source: str
+
+    @property
+    def on_demand_usd_per_slot_hour(self) -> float:
+        """On-demand price of one slot when all slots of the node are taken."""
+        return self.on_demand_usd_per_hour / self.slots
+
+    @property
+    def spot_usd_per_slot_hour(self) -> float:
+        """Estimated Spot price of one slot when all slots of the node are taken."""
+        return self.spot_usd_per_hour / self.slots
+
+    def usd_per_hour(self, capacity_type: CapacityType) -> float:
+        """Price of the node as the pool buys it."""
+        return self.spot_usd_per_hour if capacity_type == "spot" else self.on_demand_usd_per_hour
+
+
+def slot_price(instance_type: InstanceType, profile: SharingProfile) -> SlotPrice | None:
+    """Price of a type's slots; None when the price source does not have the type."""
+    price = instance_type.on_demand_usd_per_hour
+    if price is None:
+        return None
+    discount = prices.spot_discount(instance_type.family)
+    return SlotPrice(
+        instance_type=instance_type.name,
+        slots=instance_type.gpu_count * slots_per_gpu(profile, instance_type.gpu),
+        on_demand_usd_per_hour=price,
+        spot_usd_per_hour=price * (1 - discount.fraction),
+        spot_source=discount.source,
+    )
+
+
+def cheapest_node(types: Iterable[InstanceType], profile: SharingProfile) -> SlotPrice | None:
+    """The type with the cheapest node on Spot, which is what the first pending pod buys; None without any price."""
+    priced = [p for p in (slot_price(t, profile) for t in types) if p is not None]
+    return min(priced, key=lambda p: (p.spot_usd_per_hour, p.instance_type), default=None)
+
+
+def dedicated_gpu(memory: ModelMemory) -> InstanceType | None:
+    """Cheapest on-demand type with a single GPU that holds a model alone; None when no single GPU does.
+
+    The yardstick that sharing is compared with: what the model would cost on a GPU of its own.
+    """
+    fitting = [
+        t
+        for t in INSTANCE_TYPES.values()
+        if t.gpu_count == 1 and t.on_demand_usd_per_hour is not None and t.gpu.usable_mib >= memory.total_mib
+    ]
+    return min(fitting, key=lambda t: (t.on_demand_usd_per_hour or 0.0, t.name), default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class CostItem:
+    """One line of the idle floor, in USD per month of 730 hours."""
+
+    name: str
+    detail: str
+    usd_per_month: float
+
+
+@dataclass(frozen=True, slots=True)
+class FloorInputs:
+    """What stands there when no workload runs. Sizes in GiB."""
+
+    system_node_type: str
+    system_nodes: int
+    system_volume_gib: int
+    nat_gateways: int
+    kms_keys: int
+    interface_endpoints: int
+    zones: int
+
+
+def idle_floor(inputs: FloorInputs) -> Sequence[CostItem]:
+    """Cost of the platform with no GPU and no CPU pool node, item by item; traffic and log volume come on top.
+
+    Raises KeyError when the price of the system node type is not known.
+    """
+    month = prices.HOURS_PER_MONTH
+    node = prices.CPU_ON_DEMAND_USD_PER_HOUR[inputs.system_node_type]
+    volume = inputs.system_volume_gib * prices.GP3_USD_PER_GB_MONTH
+    nat = prices.NAT_GATEWAY_USD_PER_HOUR + prices.PUBLIC_IPV4_USD_PER_HOUR
+    count = inputs.system_nodes
+    items = [
+        CostItem("EKS control plane", "standard support", prices.EKS_CONTROL_PLANE_USD_PER_HOUR * month),
+        CostItem("System nodes", f"{count} x {inputs.system_node_type}, on-demand", count * node * month),
+        CostItem("System volumes", f"{count} x {inputs.system_volume_gib} GiB gp3", count * volume),
+        CostItem("NAT gateway", f"{inputs.nat_gateways} with a public IPv4 address", inputs.nat_gateways * nat * month),
+        CostItem("KMS keys", f"{inputs.kms_keys}", inputs.kms_keys * prices.KMS_KEY_USD_PER_MONTH),
+    ]
+    if inputs.interface_endpoints:
+        hourly = inputs.interface_endpoints * inputs.zones * prices.INTERFACE_ENDPOINT_USD_PER_HOUR_PER_ZONE
+        detail = f"{inputs.interface_endpoints} in {inputs.zones} zones"
+        items.append(CostItem("Interface endpoints", detail, hourly * month))
+    return items
