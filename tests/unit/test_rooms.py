@@ -1,0 +1,59 @@
+"""Each room of the repository imports only what the design lets it import."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+OURS = {"apps", "bench", "cli", "components", "gpu", "policy", "stacks", "tests", "tools", "twin", "versions"}
+# room -> (what it may import of ours beside itself, what it may not import of others)
+RULES: dict[str, tuple[set[str], set[str]]] = {
+    "gpu": ({"versions"}, {"click", "pulumi", "pydantic", "requests", "rich", "subprocess", "urllib", "yaml"}),
+    "components": ({"gpu", "versions"}, {"click", "rich"}),
+    "policy": ({"gpu", "versions"}, {"click", "pulumi_aws", "pulumi_eks", "pulumi_kubernetes", "rich"}),
+    "stacks": ({"components", "gpu", "versions"}, {"click", "rich"}),
+}
+
+
+def imports(source: str) -> set[str]:
+    """Names of the top-level packages that a module imports, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add((node.module or "").partition(".")[0])
+    return found
+
+
+def broken_rules(room: str, imported: set[str]) -> set[str]:
+    """What a module of the room imports although the room may not."""
+    allowed, forbidden = RULES[room]
+    return (imported & (OURS - allowed - {room})) | (imported & forbidden)
+
+
+@pytest.mark.parametrize("room", RULES)
+def test_a_room_imports_only_what_it_may(room: str) -> None:
+    modules = sorted((ROOT / room).rglob("*.py"))
+    assert modules, f"{room}/ holds no module"
+    broken = {
+        str(module.relative_to(ROOT)): names
+        for module in modules
+        if (names := broken_rules(room, imports(module.read_text(encoding="utf-8"))))
+    }
+    assert not broken
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "expected"),
+    [
+        ("gpu", "import pulumi", {"pulumi"}),
+        ("gpu", "def f():\n    from components.network import Network", {"components"}),
+        ("components", "import stacks.schema", {"stacks"}),
+        ("policy", "from components import tags\nimport gpu.catalog", {"components"}),
+        ("stacks", "from . import schema\nimport components, gpu, versions", set()),
+    ],
+)
+def test_the_rule_sees_a_wrong_import(room: str, source: str, expected: set[str]) -> None:
+    assert broken_rules(room, imports(source)) == expected
