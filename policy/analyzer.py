@@ -1,0 +1,225 @@
+"""Runs the pack over recorded resources in this process: no CLI, no server.
+
+It takes the way the policy SDK's own analyzer takes (`pulumi_policy.policy._PolicyAnalyzerServicer`): deserialise,
+wrap in the unknown-checking proxy, call the same policies' `validate`, apply levels and configuration. What the engine
+adds there, filling defaults and refusing wrong configuration, is done here as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cache
+from typing import Any, Final
+
+import pulumi
+from pulumi_policy import (
+    EnforcementLevel,
+    Policy,
+    PolicyCustomTimeouts,
+    PolicyResourceOptions,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+from pulumi_policy.deserialize import deserialize_properties
+from pulumi_policy.policy import PolicyResource
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
+
+from policy.framework import Rule, matches, on_day, to_policy
+from policy.pack import RULES
+
+UNKNOWN: Final = UNKNOWN_STRING_VALUE
+"""The wire form of a value that is not known in preview."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """A resource as a program registered it. `inputs` are in wire form: camelCase keys, unknown values as `UNKNOWN`."""
+
+    type: str
+    name: str
+    urn: str
+    inputs: Mapping[str, Any]
+    parent: str | None = None
+    dependencies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """One violation. `urn` is None where the stack as a whole is at fault; `fix` is the rule's general remedy."""
+
+    rule: str
+    title: str
+    level: EnforcementLevel
+    severity: str
+    urn: str | None
+    resource: str
+    type: str
+    message: str
+    fix: str
+
+    @property
+    def mandatory(self) -> bool:
+        """Whether it stops an update."""
+        return self.level is EnforcementLevel.MANDATORY
+
+
+class PolicyConfigError(ValueError):
+    """The pack's configuration names a rule or an option that does not exist, or has a value of the wrong type."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Setup:
+    level: EnforcementLevel
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+_JSON_TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
+    "string": lambda value: isinstance(value, str),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "boolean": lambda value: isinstance(value, bool),
+    "array": lambda value: isinstance(value, list),
+}
+
+
+def judge(
+    resources: Sequence[Recorded],
+    config: Mapping[str, Any] | None = None,
+    *,
+    today: date | None = None,
+    rules: Sequence[Rule] | None = None,
+) -> list[Verdict]:
+    """Every violation of `rules` (default: the whole pack) among `resources`, resource by resource, stack rules last.
+
+    `config` has the form of the CLI's `--policy-pack-config`: `{"all": "advisory", "rule": "disabled", "other":
+    {"enforcementLevel": "mandatory", "option": 1}}`. Raises PolicyConfigError, naming every mistake at once.
+    """
+    all_rules = RULES if rules is None else tuple(rules)
+    setups = _setups(all_rules, config or {})
+    active = tuple(rule for rule in all_rules if setups[rule.name].level is not EnforcementLevel.DISABLED)
+    verdicts: list[Verdict] = []
+    with on_day(today):
+        seen = [_seen(resource) for resource in resources if _rules_of(active, resource.type)]
+        for resource in seen:
+            for rule in _rules_of(active, resource.resource_type):
+                policy = _policy(rule)
+                if isinstance(policy, ResourceValidationPolicy):
+                    args = _resource_args(resource, setups[rule.name])
+                    policy.validate(args, _reporter(rule, setups[rule.name], verdicts, [resource], resource.urn))
+        _link(seen, resources)
+        for rule in active:
+            policy = _policy(rule)
+            if isinstance(policy, StackValidationPolicy):
+                stack_args = StackValidationArgs(seen, setups[rule.name].settings)
+                policy.validate(stack_args, _reporter(rule, setups[rule.name], verdicts, seen, None))
+    return verdicts
+
+
+@cache
+def _policy(rule: Rule) -> Policy:
+    return to_policy(rule)
+
+
+@cache
+def _rules_of(rules: tuple[Rule, ...], type_: str) -> tuple[Rule, ...]:
+    return tuple(rule for rule in rules if matches(rule.types, type_))
+
+
+def _seen(resource: Recorded) -> PolicyResource:
+    options = PolicyResourceOptions(False, [], None, [], PolicyCustomTimeouts(0, 0, 0), [], resource.parent)
+    props = unknown_checking_proxy(deserialize_properties(_wire(resource.inputs)))
+    return PolicyResource(resource.type, props, resource.urn, resource.name, options, None, None, [], {})
+
+
+def _link(seen: Sequence[PolicyResource], recorded: Sequence[Recorded]) -> None:
+    """Give stack rules the parents and dependencies, as far as any rule watches those resources."""
+    by_urn = {resource.urn: resource for resource in seen}
+    for given in recorded:
+        resource = by_urn.get(given.urn)
+        if resource is not None:
+            resource.parent = by_urn.get(given.parent or "")
+            resource.dependencies = [by_urn[urn] for urn in given.dependencies if urn in by_urn]
+
+
+def _resource_args(resource: PolicyResource, setup: _Setup) -> ResourceValidationArgs:
+    return ResourceValidationArgs(
+        resource.resource_type, resource.props, resource.urn, resource.name, resource.opts, None, setup.settings
+    )
+
+
+def _reporter(
+    rule: Rule, setup: _Setup, verdicts: list[Verdict], seen: Sequence[PolicyResource], default_urn: str | None
+) -> ReportViolation:
+    def report(message: str, urn: str | None = None) -> None:
+        about = urn or default_urn
+        resource = next((candidate for candidate in seen if candidate.urn == about), None)
+        verdicts.append(
+            Verdict(
+                rule=rule.name,
+                title=rule.title,
+                level=setup.level,
+                severity=rule.severity.value,
+                urn=about,
+                resource=resource.name if resource else "",
+                type=resource.resource_type if resource else "",
+                message=message,
+                fix=rule.fix,
+            )
+        )
+
+    return report
+
+
+def _wire(value: Any) -> Any:
+    """Recorded inputs as the engine would send them: plain dicts and lists, and no live SDK objects."""
+    if isinstance(value, Mapping):
+        return {str(key): _wire(element) for key, element in value.items()}
+    if isinstance(value, list | tuple):
+        return [_wire(element) for element in value]
+    if isinstance(value, pulumi.Output | pulumi.Resource) or type(value).__name__ == "Unknown":
+        return UNKNOWN
+    return value
+
+
+def _setups(rules: tuple[Rule, ...], config: Mapping[str, Any]) -> dict[str, _Setup]:
+    wrong: list[str] = []
+    names = {rule.name for rule in rules}
+    wrong += [f"{name}: no such rule" for name in config if name not in names and name != "all"]
+    everywhere = _level(config["all"], "all", wrong) if "all" in config else None
+    setups = {rule.name: _setup(rule, config.get(rule.name), everywhere, wrong) for rule in rules}
+    if wrong:
+        raise PolicyConfigError("policy configuration: " + "; ".join(wrong))
+    return setups
+
+
+def _setup(rule: Rule, given: Any, everywhere: EnforcementLevel | None, wrong: list[str]) -> _Setup:
+    level = everywhere or rule.level
+    if given is None:
+        return _Setup(level=level)
+    if not isinstance(given, Mapping):
+        return _Setup(level=_level(given, rule.name, wrong))
+    settings = {name: value for name, value in given.items() if name != "enforcementLevel"}
+    for name, value in settings.items():
+        option = rule.options.get(name)
+        if option is None:
+            wrong.append(f"{rule.name}.{name}: no such option; it has {', '.join(rule.options) or 'none'}")
+        elif not _JSON_TYPES[option.type](value):
+            wrong.append(f"{rule.name}.{name}: must be of type {option.type}, is {value!r}")
+    if "enforcementLevel" in given:
+        level = _level(given["enforcementLevel"], rule.name, wrong)
+    return _Setup(level=level, settings=settings)
+
+
+def _level(value: Any, where: str, wrong: list[str]) -> EnforcementLevel:
+    try:
+        level = EnforcementLevel(value)
+    except ValueError:
+        wrong.append(f"{where}: {value!r} is no level; write advisory, mandatory or disabled")
+        return EnforcementLevel.MANDATORY
+    # No rule of the pack changes resources; the SDK treats a remediation that still violates as mandatory.
+    return EnforcementLevel.MANDATORY if level is EnforcementLevel.REMEDIATE else level

@@ -1,0 +1,246 @@
+"""What a rule is, and how it becomes a CrossGuard policy.
+
+A rule looks at the inputs of resources and yields what is wrong. It declares the resource types it looks at, so that
+a large stack is not walked once per rule. A value that is not known in preview ends the check of that resource with a
+violation, never with a silent pass: the policy SDK itself would turn it into an advisory note and let the update
+start (pulumi-policy 1.21, `_PolicyAnalyzerServicer.Analyze`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from fnmatch import translate
+from functools import cache
+from typing import Any, Final, Literal
+
+from pulumi_policy import (
+    EnforcementLevel,
+    Policy,
+    PolicyComplianceFramework,
+    PolicyConfigSchema,
+    ReportViolation,
+    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    Severity,
+    StackValidationArgs,
+    StackValidationPolicy,
+)
+from pulumi_policy.proxy import UnknownValueError
+
+__all__ = [
+    "EnforcementLevel",
+    "Finding",
+    "Option",
+    "Resource",
+    "ResourceRule",
+    "Rule",
+    "Scanners",
+    "Severity",
+    "Stack",
+    "StackRule",
+    "matches",
+    "on_day",
+    "to_policy",
+    "today",
+]
+
+Settings = Mapping[str, Any]
+"""A rule's configuration, defaults filled in."""
+
+_DAY: ContextVar[date | None] = ContextVar("day", default=None)
+
+
+def today() -> date:
+    """The day (UTC) on which rules judge expiry dates."""
+    return _DAY.get() or datetime.now(UTC).date()
+
+
+@contextmanager
+def on_day(day: date | None) -> Iterator[None]:
+    """Judge as if it were `day`; `None` keeps the real day."""
+    token = _DAY.set(day)
+    try:
+        yield
+    finally:
+        _DAY.reset(token)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scanners:
+    """Ids of the same check elsewhere: Checkov (`CKV_...`), Trivy (`AWS-0000`), CIS EKS benchmark 1.8 (`5.4.1`)."""
+
+    checkov: tuple[str, ...] = ()
+    trivy: tuple[str, ...] = ()
+    cis: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One setting of a rule, as JSON schema; set it with `--policy-pack-config`."""
+
+    type: Literal["string", "integer", "number", "boolean", "array"]
+    default: Any
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_schema(self) -> dict[str, Any]:
+        """The option as a JSON schema property."""
+        return {"type": self.type, "default": self.default, "description": self.description, **self.schema}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """What a rule sees of a resource. `props` are the inputs in wire form, camelCase, behind the SDK's proxies."""
+
+    type: str
+    name: str
+    urn: str
+    props: Mapping[str, Any]
+    parent: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """Every resource of the stack that the rule asked for."""
+
+    resources: Sequence[Resource]
+
+    def of(self, *types: str) -> Iterator[Resource]:
+        """Resources whose type matches one of `types` (shell-style patterns)."""
+        return (resource for resource in self.resources if matches(types, resource.type))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A stack rule's violation: what is wrong, what to write instead, and the URN it is about."""
+
+    message: str
+    urn: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rule:
+    """What every rule says of itself.
+
+    `types` are shell-style patterns over type tokens (`kubernetes:karpenter.sh/*:NodePool`); resources of other types
+    never reach the rule. `description` says what is forbidden, `why` the reason, `fix` how to satisfy it.
+    """
+
+    name: str
+    title: str
+    description: str
+    why: str
+    fix: str
+    severity: Severity
+    level: EnforcementLevel
+    types: tuple[str, ...]
+    scanners: Scanners = Scanners()
+    options: Mapping[str, Option] = field(default_factory=dict)
+
+    def settings(self, given: Mapping[str, Any]) -> Settings:
+        """`given`, with this rule's defaults where it says nothing (the engine fills them; tests and plans do not)."""
+        return {**{name: option.default for name, option in self.options.items()}, **given}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ResourceRule(Rule):
+    """A rule about one resource at a time; `check` yields messages."""
+
+    check: Callable[[Resource, Settings], Iterable[str]]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class StackRule(Rule):
+    """A rule about how resources fit together; `check` yields findings."""
+
+    check: Callable[[Stack, Settings], Iterable[Finding]]
+
+
+@cache
+def _pattern(types: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(translate(pattern) for pattern in types))
+
+
+@cache
+def matches(types: tuple[str, ...], type_: str) -> bool:
+    """Whether the type token is one of `types` (shell-style patterns, case matters)."""
+    return _pattern(types).match(type_) is not None
+
+
+def not_literal(error: UnknownValueError) -> str:
+    """The violation for a value that must be known in preview and is not."""
+    return (
+        f"{'.'.join(error.props) or 'a value'} must be a literal: it depends on another resource's output, so nothing "
+        "can be checked before the update. Write the value itself, or read it from the stack's configuration."
+    )
+
+
+def _validate_resource(rule: ResourceRule) -> Callable[[ResourceValidationArgs, ReportViolation], None]:
+    def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
+        if not matches(rule.types, args.resource_type):
+            return
+        resource = Resource(
+            type=args.resource_type, name=args.name, urn=args.urn, props=args.props, parent=args.opts.parent
+        )
+        try:
+            for message in rule.check(resource, rule.settings(args.get_config())):
+                report(message, None)
+        except UnknownValueError as error:
+            report(not_literal(error), None)
+
+    return validate
+
+
+def _validate_stack(rule: StackRule) -> Callable[[StackValidationArgs, ReportViolation], None]:
+    def validate(args: StackValidationArgs, report: ReportViolation) -> None:
+        resources = [
+            Resource(
+                type=seen.resource_type,
+                name=seen.name,
+                urn=seen.urn,
+                props=seen.props,
+                parent=seen.parent.urn if seen.parent else None,
+            )
+            for seen in args.resources
+            if matches(rule.types, seen.resource_type)
+        ]
+        try:
+            for finding in rule.check(Stack(resources=resources), rule.settings(args.get_config())):
+                report(finding.message, finding.urn)
+        except UnknownValueError as error:
+            report(not_literal(error), None)
+
+    return validate
+
+
+_FRAMEWORK: Final = "CIS Amazon EKS Benchmark"
+
+
+def to_policy(rule: Rule) -> Policy:
+    """The rule as the CrossGuard policy that the engine, and `policy.analyzer`, run."""
+    cis = rule.scanners.cis
+    common: dict[str, Any] = {
+        "name": rule.name,
+        "description": rule.description,
+        "enforcement_level": rule.level,
+        "display_name": rule.title,
+        "severity": rule.severity,
+        "remediation_steps": rule.fix,
+        "tags": [*rule.scanners.checkov, *rule.scanners.trivy],
+        "config_schema": PolicyConfigSchema({name: option.as_schema() for name, option in rule.options.items()})
+        if rule.options
+        else None,
+        "framework": PolicyComplianceFramework(name=_FRAMEWORK, version="1.8", specification=", ".join(cis))
+        if cis
+        else None,
+    }
+    if isinstance(rule, ResourceRule):
+        return ResourceValidationPolicy(validate=_validate_resource(rule), **common)
+    if isinstance(rule, StackRule):
+        return StackValidationPolicy(validate=_validate_stack(rule), **common)
+    raise TypeError(f"rule {rule.name} is neither a ResourceRule nor a StackRule")
