@@ -86,12 +86,12 @@ def parse_gpu_type(name: str, info: Mapping[str, Any], zone_ids: Zones) -> GpuTy
     Fractional types (g6f, gr6f: EC2 reports count 0) are left out: their slices are made by AWS and cannot be shared
     further by the means this project has. Raises SourceError when a field is missing or the GPUs of a type differ.
     """
-    gpus = info.get("GpuInfo", {}).get("Gpus", [])
-    if not any(gpu.get("Manufacturer") == "NVIDIA" for gpu in gpus):
-        return None
-    if len(gpus) != 1:  # Karpenter labels only such types, and no type on AWS mixes GPUs
-        raise SourceError(f"instance type {name}: expected one kind of GPU, found {len(gpus)}")
     try:
+        gpus = info.get("GpuInfo", {}).get("Gpus", [])
+        if not any(gpu["Manufacturer"] == "NVIDIA" for gpu in gpus):
+            return None
+        if len(gpus) != 1:  # Karpenter labels only such types, and no type on AWS mixes GPUs
+            raise SourceError(f"instance type {name}: expected one kind of GPU, found {len(gpus)}")
         (machine_arch,) = info["ProcessorInfo"]["SupportedArchitectures"]
         row = GpuType(
             name=name,
@@ -106,8 +106,8 @@ def parse_gpu_type(name: str, info: Mapping[str, Any], zone_ids: Zones) -> GpuTy
         )
     except KeyError as error:
         raise SourceError(f"instance type {name}: no or unknown {error}") from error
-    except (TypeError, ValueError) as error:
-        raise SourceError(f"instance type {name}: {error}") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise SourceError(f"instance type {name}: unexpected shape: {error}") from error
     return row if row.gpu_count > 0 else None
 
 
@@ -115,12 +115,14 @@ def parse_offerings(offerings: Mapping[str, Iterable[Mapping[str, str]]]) -> dic
     """Zone ids by instance type and region, sorted, from ``DescribeInstanceTypeOfferings`` answers by region."""
     found: dict[str, dict[str, tuple[str, ...]]] = {}
     for region, rows in sorted(offerings.items()):
-        for row in rows:
-            try:
+        try:
+            for row in rows:
                 regions, zone = found.setdefault(row["InstanceType"], {}), row["Location"]
-            except (KeyError, TypeError) as error:
-                raise SourceError(f"offerings of {region}: entry {row!r} lacks {error}") from error
-            regions[region] = tuple(sorted({*regions.get(region, ()), zone}))
+                regions[region] = tuple(sorted({*regions.get(region, ()), zone}))
+        except KeyError as error:
+            raise SourceError(f"offerings of {region}: an entry has no {error}") from error
+        except TypeError as error:
+            raise SourceError(f"offerings of {region}: unexpected shape: {error}") from error
     return found
 
 
@@ -129,6 +131,8 @@ def read_moto(moto_dir: Path) -> list[GpuType]:
     resources = moto_dir / "ec2" / "resources"
     types = read_gzip_json(resources / "instance_types.json.gz")
     suffix = ".json.gz"
+    if not isinstance(types, dict):
+        raise SourceError(f"instance types in {resources}: expected an object by name, found {type(types).__name__}")
     files = sorted((resources / "instance_type_offerings" / "availability-zone-id").glob(f"*{suffix}"))
     if not files:
         raise SourceError(f"no zone offerings under {resources}")
@@ -151,7 +155,9 @@ def parse_prices(source: str) -> Prices:
     block = re.search(r'^\t"' + re.escape(PRICES_REGION) + r'": \{\n(.*?)^\t\},', source, re.DOTALL | re.MULTILINE)
     if not header or not block:
         raise SourceError(f"price table: no 'generated at' line or no prices for {PRICES_REGION}")
-    prices = {name: float(usd) for name, usd in re.findall(r'"([a-z0-9.-]+)": ([0-9.]+),', block[1])}
+    prices = {name: float(usd) for name, usd in re.findall(r'"([a-z0-9.-]+)": ([0-9]+\.[0-9]+),', block[1])}
+    if len(prices) != block[1].count('": '):
+        raise SourceError(f"price table: cannot read every entry of the {PRICES_REGION} block")
     if not prices or min(prices.values()) <= 0:
         raise SourceError(f"price table: the {PRICES_REGION} block holds no prices, or one that is not above 0")
     return Prices(usd_per_hour=prices, date=header[1])
@@ -161,10 +167,12 @@ def cpu_prices(prices: Prices) -> dict[str, float]:
     """USD per hour of the types that system nodes and CPU pools can use, ordered by family and size."""
     chosen = []
     for name in prices.usd_per_hour:
-        category, generation = category_and_generation(name)
-        family, size = name.split(".", 1)
+        match = TYPE_SCHEME.match(name)
+        if not match:  # Karpenter gives such a type no category either
+            continue
+        category, generation, size = match[1], int(match[2]), match[3]
         if generation >= CPU_MIN_GENERATION.get(category, sys.maxsize) and size in CPU_SIZES:
-            chosen.append((family, CPU_SIZES.index(size), name))
+            chosen.append((name.split(".")[0], CPU_SIZES.index(size), name))
     return {name: prices.usd_per_hour[name] for _, _, name in sorted(chosen)}
 
 

@@ -104,6 +104,16 @@ def render_zones(name: str, zones: Zones) -> str:
     return "\n".join([f"{name}: Zones = {{", *rows, "}"]) if rows else f"{name}: Zones = {{}}"
 
 
+def render_row(values: Sequence[str]) -> str:
+    """One entry of the table, laid out as the formatter does: one line, or the values in one, or one value a line."""
+    together = ", ".join(values)
+    if len(f"    Row({together}),") <= LINE_LENGTH:
+        return f"    Row({together}),"
+    if len(f"        {together}") <= LINE_LENGTH:
+        return f"    Row(\n        {together}\n    ),"
+    return "\n".join(["    Row(", *(f"        {value}," for value in values), "    ),"])
+
+
 def render_catalog(types: Sequence[GpuType], prices: Prices, constants: str) -> str:
     """The text of ``gpu/_catalog_data.py``. Types offered in the same zones share one constant."""
     names: dict[tuple[tuple[str, tuple[str, ...]], ...], str] = {}
@@ -116,13 +126,9 @@ def render_catalog(types: Sequence[GpuType], prices: Prices, constants: str) -> 
             taken = plain in names.values()  # then a size of the family differs from its siblings
             names[key] = "_" + re.sub(r"\W", "_", row.name).upper() if taken else plain
             zones.append(render_zones(names[key], row.zone_ids))
-        price = prices.usd_per_hour.get(row.name)
-        values = (
-            f'"{row.name}", "{family}", {generation}, "{row.arch}", "{row.gpu}", {row.gpu_count}, '
-            f"{row.gpu_memory_mib}, {row.vcpus}, {row.memory_mib}, {row.local_nvme_gb}, {price!r}, {names[key]}"
-        )
-        line = f"    Row({values}),"
-        rows.append(line if len(line) <= LINE_LENGTH else f"    Row(\n        {values}\n    ),")
+        values = [f'"{row.name}"', f'"{family}"', f"{generation}", f'"{row.arch}"', f'"{row.gpu}"', f"{row.gpu_count}"]
+        values += [f"{row.gpu_memory_mib}", f"{row.vcpus}", f"{row.memory_mib}", f"{row.local_nvme_gb}"]
+        rows.append(render_row([*values, repr(prices.usd_per_hour.get(row.name)), names[key]]))
     table = "\n".join(["ROWS: tuple[Row, ...] = (", *rows, ")"])
     return CATALOG_HEAD.format(constants=constants) + "\n".join(zones) + "\n\n" + table + "\n"
 
