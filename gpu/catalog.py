@@ -41,10 +41,7 @@ _PRODUCTS: Mapping[str, tuple[str, float]] = MappingProxyType(
 
 #: Families that the pinned AMIs cannot drive, with the reason.
 UNSUPPORTED_FAMILIES: Mapping[str, str] = MappingProxyType(
-    {
-        "g7": "its GPU needs NVIDIA driver 595, and the EKS AMIs ship 580",
-        "p3dn": "its V100 is not supported by the open kernel modules of the EKS AMIs",
-    }
+    {"g7": "its GPU needs NVIDIA driver 595, and the EKS AMIs ship 580"}
 )
 
 #: Compute capability from which one MPS server takes 48 clients; older GPUs take 16 (k8s-device-plugin, mps/device.go).

@@ -64,14 +64,17 @@ def cheapest_node(types: Iterable[InstanceType], profile: SharingProfile) -> Slo
 
 
 def dedicated_gpu(memory: ModelMemory) -> InstanceType | None:
-    """Cheapest on-demand type with a single GPU that holds a model alone; None when no single GPU does.
+    """Cheapest on-demand x86 type with a single GPU that holds a model alone; None when no single GPU does.
 
     The yardstick that sharing is compared with: what the model would cost on a GPU of its own.
     """
     fitting = [
         t
         for t in INSTANCE_TYPES.values()
-        if t.gpu_count == 1 and t.on_demand_usd_per_hour is not None and t.gpu.usable_mib >= memory.total_mib
+        if t.gpu_count == 1
+        and t.arch == "amd64"
+        and t.on_demand_usd_per_hour is not None
+        and t.gpu.usable_mib >= memory.total_mib
     ]
     return min(fitting, key=lambda t: (t.on_demand_usd_per_hour or 0.0, t.name), default=None)
 

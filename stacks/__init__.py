@@ -1,0 +1,1 @@
+"""Stacks: typed configuration of an environment, and the program that composes its components."""
