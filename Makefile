@@ -18,6 +18,13 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
+# An environment holds the path it was made for: a moved or copied checkout needs a new one.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(shell pwd))
+$(STAMP): anew
+.PHONY: anew
+anew:
+endif
+
 $(STAMP): requirements.txt requirements-uv.txt pyproject.toml tools/bootstrap.sh
 	@PYTHON="$(PYTHON)" tools/bootstrap.sh
 
@@ -46,6 +53,10 @@ types: $(STAMP) ## Check types alone
 format: $(STAMP) ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix . || true
 	@$(BIN)/ruff format --quiet .
+
+.PHONY: catalog
+catalog: $(STAMP) ## Generate the catalogue of instance types and prices again (needs Go; ARGS=--check only compares)
+	@$(BIN)/python -m tools.generate_catalog $(ARGS)
 
 .PHONY: lock
 lock: $(STAMP) ## Write the lock files again (UPGRADE=1: with the newest versions that requirements*.in allow)

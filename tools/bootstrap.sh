@@ -19,7 +19,10 @@ find_python() {
   return 1
 }
 
-if ! .venv/bin/python -c "$enough" >/dev/null 2>&1 || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+# An environment holds the path it was made for: in a moved or copied checkout it is made again.
+made_for=$(cat .venv/.stamp 2>/dev/null || true)
+if [[ -n $made_for && $made_for != "$PWD" ]] ||
+  ! .venv/bin/python -c "$enough" >/dev/null 2>&1 || ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
   python=$(find_python)
   if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
     echo "error: $python cannot make virtual environments; on Debian and Ubuntu: apt install python3-venv" >&2
@@ -45,4 +48,4 @@ else
   "${pip[@]}" install --quiet --require-hashes --no-deps -r requirements.txt
   "${pip[@]}" install --quiet --no-deps --no-build-isolation --no-index --editable .
 fi
-touch .venv/.stamp
+echo "$PWD" >.venv/.stamp
