@@ -1,0 +1,133 @@
+"""Node pools for everything that needs no GPU: current x86 and Graviton instances, Spot first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pulumi
+
+import versions
+from components.karpenter import Karpenter
+from components.node_class import POOL_LABEL, NodeClassArgs, Volume, karpenter_object, node_class_spec
+from gpu.sharing import Ami
+
+Architecture = Literal["amd64", "arm64"]
+CapacityType = Literal["spot", "on-demand"]
+
+#: Workloads ask for the CPU pools by this label.
+INTENT_LABEL = {"intent": "apps"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CpuPoolArgs:
+    """Inputs of `CpuPool`.
+
+    karpenter: the Karpenter whose nodes these are; the pool is destroyed before it.
+    pool: name of the NodePool and of its EC2NodeClass.
+    capacity_types: what Karpenter may buy; of several it takes Spot first.
+    cpus: vCPUs an instance may have.
+    min_generation: instances of this generation or later (7: m7i, m7a, m7g, m8g, ...).
+    categories: letters of the EC2 families: c compute, m general purpose, r memory.
+    cpu_limit, memory_limit_gib: vCPUs and GiB of the whole pool; Karpenter buys no more.
+    expire_after: age at which a node is replaced, so that images and kernels stay fresh.
+    termination_grace_period: longest that pods can hold up the end of a node; shorter than Pulumi waits on destroy.
+    """
+
+    karpenter: Karpenter
+    pool: str
+    arch: Architecture
+    ami: Ami = "al2023"
+    capacity_types: tuple[CapacityType, ...] = ("spot", "on-demand")
+    cpus: tuple[int, ...] = (2, 4)
+    min_generation: int = 7
+    categories: tuple[str, ...] = ("c", "m", "r")
+    cpu_limit: int = 64
+    memory_limit_gib: int = 256
+    volume: Volume = field(default_factory=Volume)
+    consolidate_after: str = "1m"
+    expire_after: str = "336h"
+    termination_grace_period: str = "15m"
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class CpuPool(pulumi.ComponentResource):
+    """One NodePool of one architecture, with its EC2NodeClass. Needs a Kubernetes provider."""
+
+    pool: str
+    node_class: pulumi.Resource
+    node_pool: pulumi.Resource
+
+    def __init__(self, name: str, args: CpuPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:CpuPool", name, None, opts)
+        self.pool = args.pool
+        self.node_class = karpenter_object(
+            f"{name}-class",
+            api_version=versions.EC2_NODE_CLASS_API,
+            kind="EC2NodeClass",
+            object_name=args.pool,
+            spec=node_class_spec(
+                NodeClassArgs(
+                    cluster_name=args.karpenter.cluster_name,
+                    pool=args.pool,
+                    node_role_name=args.karpenter.node_role_name,
+                    volume_key_arn=args.karpenter.volume_key_arn,
+                    ami=args.ami,
+                    volume=args.volume,
+                    tags={**args.karpenter.tags, **args.tags},
+                )
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.karpenter.ready]),
+        )
+        self.node_pool = karpenter_object(
+            f"{name}-pool",
+            api_version=versions.NODE_POOL_API,
+            kind="NodePool",
+            object_name=args.pool,
+            spec=node_pool_spec(args),
+            # An EC2NodeClass cannot go while nodes of its kind exist, so it must be told to go after them.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.karpenter.ready, self.node_class]),
+        )
+        self.register_outputs({"pool": self.pool})
+
+
+def node_pool_spec(args: CpuPoolArgs) -> dict[str, Any]:
+    """The `spec` of the `karpenter.sh/v1` NodePool."""
+    return {
+        "template": {
+            "metadata": {"labels": {**INTENT_LABEL, POOL_LABEL: args.pool}},
+            "spec": {
+                "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": args.pool},
+                "requirements": _requirements(args),
+                "expireAfter": args.expire_after,
+                "terminationGracePeriod": args.termination_grace_period,
+            },
+        },
+        "limits": {"cpu": str(args.cpu_limit), "memory": f"{args.memory_limit_gib}Gi"},
+        "disruption": {
+            "consolidationPolicy": "WhenEmptyOrUnderutilized",
+            "consolidateAfter": args.consolidate_after,
+            "budgets": [{"nodes": "10%"}],
+        },
+    }
+
+
+def _requirements(args: CpuPoolArgs) -> list[dict[str, Any]]:
+    def one_of(key: str, *values: str) -> dict[str, Any]:
+        return {"key": key, "operator": "In", "values": list(values)}
+
+    return [
+        one_of("kubernetes.io/arch", args.arch),
+        one_of("kubernetes.io/os", "linux"),
+        one_of("karpenter.sh/capacity-type", *args.capacity_types),
+        one_of("karpenter.k8s.aws/instance-category", *args.categories),
+        one_of("karpenter.k8s.aws/instance-cpu", *(str(cpus) for cpus in args.cpus)),
+        {
+            "key": "karpenter.k8s.aws/instance-generation",
+            "operator": "Gt",
+            "values": [str(args.min_generation - 1)],
+        },
+        # Said outright, whatever the categories are: on-demand GPUs need a justification, and this pool has none.
+        {"key": "karpenter.k8s.aws/instance-gpu-count", "operator": "DoesNotExist"},
+    ]

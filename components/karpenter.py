@@ -1,0 +1,185 @@
+"""Karpenter: the controller that buys and returns nodes, and everything in AWS and in the cluster it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+import versions
+from components import karpenter_policies as policies
+from components.interruption import InterruptionQueue, InterruptionQueueArgs
+from components.karpenter_iam import ControllerRole, ControllerRoleArgs, NodeRole, NodeRoleArgs
+
+#: Label and taint of the system nodes, which Karpenter does not manage and which the controller therefore runs on.
+SYSTEM_NODE_LABELS = {"karpenter.sh/controller": "true"}
+SYSTEM_NODE_TOLERATION = {"key": "CriticalAddonsOnly", "operator": "Exists"}
+
+_MAX_CLUSTER_NAME = policies.ROLE_NAME_LIMIT - len(policies.NODE_ROLE_SUFFIX)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KarpenterArgs:
+    """Inputs of `Karpenter`. Raises ValueError if the cluster's name is too long for the role named after it.
+
+    cluster_name: name of the EKS cluster, a plain value: roles, rules and policies are named by it.
+    account_id, region, partition: where the cluster is.
+    volume_key_arn: KMS key of the nodes' volumes. Spot needs more than the controller's permission: the key's own
+    policy must let EC2 act for the account (`kms:ViaService`, `kms:CallerAccount`), because Spot instances are launched
+    by a service-linked role.
+    queue_key_arn: see `InterruptionQueueArgs`.
+    node_overlay: alpha feature gate; without it Karpenter buys a GPU for every slot that is asked for.
+    node_repair: alpha feature gate; replaces nodes whose GPU fails. Needs the EKS node monitoring agent.
+    spot_to_spot: alpha feature gate; lets consolidation replace Spot nodes by cheaper Spot nodes.
+    capacity_buffer: alpha feature gate; keeps spare capacity warm.
+    cpu, memory: requests and limits of one controller replica, as Kubernetes quantities.
+    """
+
+    cluster_name: str
+    account_id: pulumi.Input[str]
+    region: str
+    volume_key_arn: pulumi.Input[str]
+    partition: str = "aws"
+    queue_key_arn: pulumi.Input[str] | None = None
+    node_overlay: bool = True
+    node_repair: bool = True
+    spot_to_spot: bool = False
+    capacity_buffer: bool = False
+    replicas: int = 2
+    cpu: str = "1"
+    memory: str = "1Gi"
+    log_level: str = "info"
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.cluster_name) > _MAX_CLUSTER_NAME:
+            raise ValueError(
+                f"cluster name {self.cluster_name!r} has {len(self.cluster_name)} characters; at most "
+                f"{_MAX_CLUSTER_NAME}: the nodes' role is called <cluster>{policies.NODE_ROLE_SUFFIX} and IAM allows "
+                f"{policies.ROLE_NAME_LIMIT}"
+            )
+
+
+class Karpenter(pulumi.ComponentResource):
+    """Karpenter with its permissions, interruption queue, custom resource definitions and controller.
+
+    Needs both an AWS and a Kubernetes provider. Give it `depends_on` the cluster with its add-ons, the system nodes and
+    the network's routes: on destroy the controller must still run, and reach AWS, while it ends its nodes.
+    Node pools must depend on `ready`, for the same reason.
+    """
+
+    cluster_name: str
+    node_role_name: str
+    """Name of the role that EC2NodeClasses give to nodes; known in preview."""
+    queue_name: str
+    volume_key_arn: pulumi.Input[str]
+    tags: Mapping[str, str]
+    ready: pulumi.Resource
+    """The controller's release: custom resources made after it are reconciled, and destroyed before it."""
+
+    def __init__(self, name: str, args: KarpenterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:Karpenter", name, None, opts)
+        self.cluster_name = args.cluster_name
+        self.node_role_name = f"{args.cluster_name}{policies.NODE_ROLE_SUFFIX}"
+        self.volume_key_arn = args.volume_key_arn
+        self.tags = args.tags
+
+        child = pulumi.ResourceOptions(parent=self)
+        queue = InterruptionQueue(f"{name}-interruption", _queue_args(args), opts=child)
+        self.queue_name = queue.queue_name
+        node_role = NodeRole(
+            f"{name}-node",
+            NodeRoleArgs(cluster_name=args.cluster_name, partition=args.partition, tags=args.tags),
+            opts=child,
+        )
+        controller_role = ControllerRole(f"{name}-controller", _controller_role_args(args, self.queue_name), opts=child)
+        crds = _release(f"{name}-crd", versions.KARPENTER_CRD_CHART, "karpenter-crd", {}, child)
+        self.ready = _release(
+            f"{name}-controller",
+            versions.KARPENTER_CHART,
+            policies.CONTROLLER_SERVICE_ACCOUNT,
+            chart_values(args, self.queue_name),
+            pulumi.ResourceOptions(parent=self, depends_on=[crds, queue, node_role, controller_role]),
+        )
+        self.register_outputs({"node_role_name": self.node_role_name, "queue_name": self.queue_name})
+
+
+def chart_values(args: KarpenterArgs, queue_name: str) -> dict[str, Any]:
+    """Values of Karpenter's chart.
+
+    The controller runs on system nodes only, never on a node it could remove, and resolves names by the VPC's DNS so
+    that it can buy the very nodes CoreDNS waits for.
+    """
+    resources = {"cpu": args.cpu, "memory": args.memory}
+    return {
+        "serviceAccount": {"create": True, "name": policies.CONTROLLER_SERVICE_ACCOUNT},
+        "serviceMonitor": {"enabled": False},
+        "replicas": args.replicas,
+        "podDisruptionBudget": {"name": "karpenter", "maxUnavailable": 1},
+        "priorityClassName": "system-cluster-critical",
+        "dnsPolicy": "Default",
+        "nodeSelector": {"kubernetes.io/os": "linux", **SYSTEM_NODE_LABELS},
+        "tolerations": [SYSTEM_NODE_TOLERATION],
+        "logLevel": args.log_level,
+        "controller": {"resources": {"requests": resources, "limits": resources}},
+        "settings": {
+            "clusterName": args.cluster_name,
+            "interruptionQueue": queue_name,
+            "featureGates": {
+                "nodeOverlay": args.node_overlay,
+                "nodeRepair": args.node_repair,
+                "spotToSpotConsolidation": args.spot_to_spot,
+                "capacityBuffer": args.capacity_buffer,
+            },
+        },
+    }
+
+
+def _release(
+    name: str, chart: versions.Chart, release: str, values: dict[str, Any], opts: pulumi.ResourceOptions
+) -> k8s.helm.v3.Release:
+    return k8s.helm.v3.Release(
+        name,
+        name=release,
+        namespace=policies.CONTROLLER_NAMESPACE,
+        chart=chart.chart,
+        version=chart.version,
+        values=values,
+        # The definitions have a release of their own: Helm never upgrades those it finds beside a chart's templates.
+        skip_crds=True,
+        # An interrupted first install would otherwise block every later one.
+        atomic=True,
+        max_history=5,
+        timeout=600,
+        opts=pulumi.ResourceOptions.merge(
+            opts,
+            pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="15m", update="15m", delete="15m")),
+        ),
+    )
+
+
+def _queue_args(args: KarpenterArgs) -> InterruptionQueueArgs:
+    return InterruptionQueueArgs(
+        cluster_name=args.cluster_name,
+        account_id=args.account_id,
+        region=args.region,
+        partition=args.partition,
+        key_arn=args.queue_key_arn,
+        tags=args.tags,
+    )
+
+
+def _controller_role_args(args: KarpenterArgs, queue_name: str) -> ControllerRoleArgs:
+    return ControllerRoleArgs(
+        cluster_name=args.cluster_name,
+        account_id=args.account_id,
+        region=args.region,
+        partition=args.partition,
+        queue_name=queue_name,
+        queue_key_arn=args.queue_key_arn,
+        volume_key_arn=args.volume_key_arn,
+        tags=args.tags,
+    )

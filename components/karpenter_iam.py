@@ -1,0 +1,142 @@
+"""The roles of Karpenter's controller and of the nodes it launches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_aws as aws
+
+from components import karpenter_policies as policies
+
+_NODE_POLICIES = (
+    "AmazonEKSWorkerNodePolicy",
+    "AmazonEKS_CNI_Policy",
+    "AmazonEC2ContainerRegistryPullOnly",
+    "AmazonSSMManagedInstanceCore",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControllerRoleArgs:
+    """Inputs of `ControllerRole`. `queue_key_arn` is None when SQS keeps the queue's key itself."""
+
+    cluster_name: str
+    account_id: pulumi.Input[str]
+    region: str
+    partition: str
+    queue_name: str
+    queue_key_arn: pulumi.Input[str] | None
+    volume_key_arn: pulumi.Input[str]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class ControllerRole(pulumi.ComponentResource):
+    """The controller's role with its policies, bound to its service account by EKS Pod Identity."""
+
+    def __init__(self, name: str, args: ControllerRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:ControllerRole", name, None, opts)
+        self._prefix = name
+        self._role_args = args
+        child = pulumi.ResourceOptions(parent=self)
+        self.role = aws.iam.Role(
+            name,
+            description=f"Karpenter's controller in {args.cluster_name}",
+            assume_role_policy=self._document(policies.controller_trust),
+            tags=dict(args.tags),
+            opts=child,
+        )
+        self._attach("node-lifecycle", policies.node_lifecycle)
+        self._attach("iam-integration", policies.iam_integration)
+        self._attach("eks-integration", policies.eks_integration)
+        self._attach("resource-discovery", policies.resource_discovery)
+        self._attach(
+            "interruption",
+            lambda scope, *key: policies.interruption(scope, args.queue_name, *key),
+            *([] if args.queue_key_arn is None else [args.queue_key_arn]),
+        )
+        self._attach("volume-encryption", policies.volume_encryption, args.volume_key_arn)
+        aws.eks.PodIdentityAssociation(
+            name,
+            cluster_name=args.cluster_name,
+            namespace=policies.CONTROLLER_NAMESPACE,
+            service_account=policies.CONTROLLER_SERVICE_ACCOUNT,
+            role_arn=self.role.arn,
+            tags=dict(args.tags),
+            opts=child,
+        )
+        self.register_outputs({"role_arn": self.role.arn})
+
+    def _attach(
+        self, topic: str, statements: Callable[..., list[policies.Statement]], *values: pulumi.Input[str]
+    ) -> None:
+        name = f"{self._prefix}-{topic}"
+        child = pulumi.ResourceOptions(parent=self)
+        policy = aws.iam.Policy(
+            name,
+            description=f"Karpenter's controller in {self._role_args.cluster_name}: {topic}",
+            policy=self._document(statements, *values),
+            tags=dict(self._role_args.tags),
+            opts=child,
+        )
+        aws.iam.RolePolicyAttachment(name, role=self.role.name, policy_arn=policy.arn, opts=child)
+
+    def _document(
+        self, statements: Callable[..., list[policies.Statement]], *values: pulumi.Input[str]
+    ) -> pulumi.Output[str]:
+        # The cluster's name is part of condition keys, which Output.json_dumps cannot fill in.
+        def text(known: list[str]) -> str:
+            account_id, *rest = known
+            scope = policies.Scope(
+                cluster_name=self._role_args.cluster_name,
+                account_id=account_id,
+                region=self._role_args.region,
+                partition=self._role_args.partition,
+            )
+            return json.dumps(policies.document(statements(scope, *rest)), separators=(",", ":"))
+
+        return pulumi.Output.all(self._role_args.account_id, *values).apply(text)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeRoleArgs:
+    """Inputs of `NodeRole`."""
+
+    cluster_name: str
+    partition: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class NodeRole(pulumi.ComponentResource):
+    """The role that Karpenter's nodes run under, and the access entry that lets them join the cluster."""
+
+    def __init__(self, name: str, args: NodeRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:NodeRole", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.role = aws.iam.Role(
+            name,
+            # EC2NodeClasses name it.
+            name=f"{args.cluster_name}{policies.NODE_ROLE_SUFFIX}",
+            description=f"Nodes that Karpenter launches for {args.cluster_name}",
+            assume_role_policy=json.dumps(policies.document(policies.node_trust())),
+            tags=dict(args.tags),
+            opts=child,
+        )
+        for policy in _NODE_POLICIES:
+            aws.iam.RolePolicyAttachment(
+                f"{name}-{policy}",
+                role=self.role.name,
+                policy_arn=f"arn:{args.partition}:iam::aws:policy/{policy}",
+                opts=child,
+            )
+        aws.eks.AccessEntry(
+            name,
+            cluster_name=args.cluster_name,
+            principal_arn=self.role.arn,
+            type="EC2_LINUX",
+            tags=dict(args.tags),
+            opts=child,
+        )
+        self.register_outputs({"role_name": self.role.name})

@@ -1,0 +1,156 @@
+"""How the nodes of a pool are made: the EC2NodeClass that CPU and GPU pools share.
+
+Every node has IMDSv2 that pods cannot reach, no public address, volumes encrypted with the cluster's key, and a pinned
+image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+import versions
+from gpu.sharing import Ami
+
+DISCOVERY_TAG = "karpenter.sh/discovery"
+POOL_LABEL = "gpu-slices/pool"
+
+#: gp3: MiB/s for each provisioned IOPS, and what a volume has at no extra charge (EBS user guide, "General Purpose
+#: SSD volumes").
+_GP3_MIB_PER_S_PER_IOPS = 0.25
+_GP3_BASE_IOPS = 3000
+_GP3_BASE_MIB_PER_S = 125
+
+#: Karpenter's finalizers end when the instances have; a node has its pool's termination grace period for that.
+DELETE_TIMEOUT = "30m"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Volume:
+    """The gp3 volume that holds images, logs and the pods' scratch space.
+
+    size_gib: GiB. Model weights and CUDA images are large: 20 GiB, Karpenter's default, holds no model.
+    iops, throughput_mib_per_s: the defaults cost nothing extra. Raises ValueError for a throughput above a quarter of
+    the IOPS, which EBS refuses.
+    """
+
+    size_gib: int = 50
+    iops: int = _GP3_BASE_IOPS
+    throughput_mib_per_s: int = _GP3_BASE_MIB_PER_S
+
+    def __post_init__(self) -> None:
+        most = int(self.iops * _GP3_MIB_PER_S_PER_IOPS)
+        if self.throughput_mib_per_s > most:
+            raise ValueError(
+                f"gp3 volume: {self.throughput_mib_per_s} MiB/s needs {self.throughput_mib_per_s * 4} IOPS, "
+                f"{self.iops} give at most {most} MiB/s"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeClassArgs:
+    """What `node_class_spec` needs.
+
+    pool: name of the node pool; a cost-allocation tag on everything EC2 makes for it.
+    user_data: Bottlerocket settings (TOML) or AL2023 user data (MIME or NodeConfig); Karpenter adds its own.
+    instance_store_policy: RAID0 joins local NVMe disks into the node's scratch space; None leaves them alone.
+    max_pods: pods a node may have; None is EC2's limit for its network interfaces.
+    """
+
+    cluster_name: str
+    pool: str
+    node_role_name: str
+    volume_key_arn: pulumi.Input[str]
+    ami: Ami = "al2023"
+    volume: Volume = field(default_factory=Volume)
+    user_data: pulumi.Input[str] | None = None
+    instance_store_policy: Literal["RAID0"] | None = None
+    max_pods: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def node_class_spec(args: NodeClassArgs) -> dict[str, Any]:
+    """The `spec` of a `karpenter.k8s.aws/v1` EC2NodeClass, without the fields that are not set."""
+    discovered = [{"tags": {DISCOVERY_TAG: args.cluster_name}}]
+    spec: dict[str, Any] = {
+        "role": args.node_role_name,
+        "amiSelectorTerms": [{"alias": versions.AMI_ALIASES[args.ami]}],
+        "subnetSelectorTerms": discovered,
+        "securityGroupSelectorTerms": discovered,
+        "associatePublicIPAddress": False,
+        "detailedMonitoring": False,
+        # One network hop: the node itself reaches its credentials, its pods do not.
+        "metadataOptions": {
+            "httpEndpoint": "enabled",
+            "httpProtocolIPv6": "disabled",
+            "httpPutResponseHopLimit": 1,
+            "httpTokens": "required",
+        },
+        "blockDeviceMappings": _block_devices(args),
+        "tags": {**args.tags, "gpu-slices/cluster": args.cluster_name, POOL_LABEL: args.pool},
+    }
+    if args.user_data is not None:
+        spec["userData"] = args.user_data
+    if args.instance_store_policy is not None:
+        spec["instanceStorePolicy"] = args.instance_store_policy
+    if args.max_pods is not None:
+        spec["kubelet"] = {"maxPods": args.max_pods}
+    return spec
+
+
+def karpenter_object(
+    name: str,
+    *,
+    api_version: str,
+    kind: str,
+    object_name: str,
+    spec: Mapping[str, Any],
+    opts: pulumi.ResourceOptions,
+    labels: Mapping[str, str] | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> k8s.apiextensions.CustomResource:
+    """A custom resource of Karpenter's that Pulumi waits for: until it is Ready, and until its finalizers have ended.
+
+    `opts` must make it depend on Karpenter's controller. Never give it `deleted_with`: its finalizers return the
+    instances.
+    """
+    return k8s.apiextensions.CustomResource(
+        name,
+        api_version=api_version,
+        kind=kind,
+        metadata={
+            "name": object_name,
+            "labels": dict(labels or {}),
+            "annotations": {"pulumi.com/waitFor": "condition=Ready", **(annotations or {})},
+        },
+        spec=dict(spec),
+        opts=pulumi.ResourceOptions.merge(
+            opts, pulumi.ResourceOptions(custom_timeouts=pulumi.CustomTimeouts(create="10m", delete=DELETE_TIMEOUT))
+        ),
+    )
+
+
+def _block_devices(args: NodeClassArgs) -> list[dict[str, Any]]:
+    volume: dict[str, Any] = {
+        "volumeSize": f"{args.volume.size_gib}Gi",
+        "iops": args.volume.iops,
+        "throughput": args.volume.throughput_mib_per_s,
+    }
+    if args.ami == "al2023":
+        return [_block_device("/dev/xvda", args, volume)]
+    # Bottlerocket keeps the operating system apart from everything that grows.
+    return [_block_device("/dev/xvda", args, {"volumeSize": "4Gi"}), _block_device("/dev/xvdb", args, volume)]
+
+
+def _block_device(device: str, args: NodeClassArgs, ebs: Mapping[str, Any]) -> dict[str, Any]:
+    fixed = {
+        "volumeType": "gp3",
+        "encrypted": True,
+        "kmsKeyID": args.volume_key_arn,
+        "deleteOnTermination": True,
+    }
+    return {"deviceName": device, "ebs": {**fixed, **ebs}}
