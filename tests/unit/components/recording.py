@@ -31,6 +31,10 @@ CLUSTER_OUTPUTS: Inputs = {
     "clusterSecurityGroupId": "sg-cluster",
     "oidcProviderArn": "arn:aws:iam::123456789012:oidc-provider/mock",
 }
+COMPUTED: Mapping[str, Outputs] = {
+    "eks:index:Cluster": CLUSTER_OUTPUTS,
+    "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
+}
 INVOKES: Mapping[str, Inputs] = {
     "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012"},
     "aws:index/getPartition:getPartition": {"partition": "aws", "dnsSuffix": "amazonaws.com"},
@@ -79,8 +83,11 @@ class Recording(Generic[T]):
         return self._result[0]
 
     def of_type(self, type_: str) -> list[Registration]:
-        """All resources of a type token such as `aws:ec2/vpc:Vpc`; empty if there are none."""
-        return [resource for resource in self.resources if resource.type == type_]
+        """All resources of a type token such as `aws:ec2/vpc:Vpc`, by name; empty if there are none.
+
+        Independent resources register at the same time, so the order of `resources` differs from run to run.
+        """
+        return sorted((each for each in self.resources if each.type == type_), key=lambda each: each.name)
 
     def one(self, type_: str, name: str | None = None) -> Registration:
         """The only resource of a type, or the one with this logical name. Raises AssertionError if not exactly one."""
@@ -118,7 +125,7 @@ class Recording(Generic[T]):
 class _Mocks(pulumi_mocks.Mocks):
     def __init__(self, recording: Recording[Any], outputs: Mapping[str, Outputs], preview: bool) -> None:
         self._recording = recording
-        self._outputs = {"eks:index:Cluster": CLUSTER_OUTPUTS, **outputs}
+        self._outputs = {**COMPUTED, **outputs}
         self._preview = preview
 
     def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
@@ -181,7 +188,7 @@ def record(
     """Run `program` as a stack of the project `gpu-slices` and return what it registered.
 
     outputs: what the cloud computes, by type token. Without it a resource has its inputs, an id `<name>-id`, an `arn`
-    and a `name`; `eks:index:Cluster` has `CLUSTER_OUTPUTS`.
+    and a `name`, and what `COMPUTED` says.
     watch: attributes of the program's result, outputs whose values are wanted in `Recording.outputs`.
     preview: run as `pulumi preview` of a stack that does not exist yet: every computed output is unknown.
     Errors of the program are raised here.
@@ -192,7 +199,7 @@ def record(
         mocks, project="gpu-slices", stack=stack, preview=preview, monitor=_Monitor(mocks, recording)
     )
 
-    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    @pulumi.runtime.test
     def run() -> Any:
         recording._result.append(program())
         watched = {name: pulumi.Output.from_input(getattr(recording.result, name)) for name in watch}

@@ -1,0 +1,140 @@
+"""EKS add-ons: what nodes need before they can be ready, and what runs once there are nodes.
+
+`eks.Cluster` could install some of them, but out of a plan's sight, always in the newest version of the day, without
+Pod Identity, and CoreDNS before there is a node that it could run on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from components.pod_identity import PodRole, PodRoleArgs
+from gpu.sharing import GPU_RESOURCE
+
+SYSTEM_NODE_LABEL = {"karpenter.sh/controller": "true"}
+"""Label of the system nodes, as in Karpenter's getting-started guide."""
+
+SYSTEM_NODE_TAINT = "CriticalAddonsOnly"
+"""Taint key of the system nodes; Karpenter's chart tolerates it."""
+
+_ON_SYSTEM_NODES = [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}]
+_ON_GPU_NODES = [{"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddonsArgs:
+    """Inputs of `NodeAddons` and `ClusterAddons`.
+
+    versions: by add-on name, as `aws eks describe-addon-versions` lists them for the cluster's version. An add-on that
+    is not named gets EKS's default version when it is made, and keeps it until somebody names one.
+    """
+
+    cluster_name: str
+    account_id: pulumi.Input[str]
+    partition: str = "aws"
+    versions: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class NodeAddons(pulumi.ComponentResource):
+    """Pod Identity's agent, the VPC CNI with network policies, and kube-proxy: DaemonSets that wait for nodes.
+
+    The CNI has its permissions from Pod Identity, not from the role of the node, where every pod that shares the host's
+    network could use them. The agent needs no network of its own, so it is there first.
+    """
+
+    addons: tuple[aws.eks.Addon, ...]
+
+    def __init__(self, name: str, args: AddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:NodeAddons", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        agent = _addon(name, args, "eks-pod-identity-agent", child)
+        role = PodRole(
+            f"{name}-cni",
+            PodRoleArgs(
+                cluster_name=args.cluster_name,
+                account_id=args.account_id,
+                partition=args.partition,
+                namespace="kube-system",
+                service_account="aws-node",
+                managed_policies=("AmazonEKS_CNI_Policy",),
+                tags=args.tags,
+            ),
+            child,
+        )
+        cni = _addon(
+            name,
+            args,
+            "vpc-cni",
+            pulumi.ResourceOptions(parent=self, depends_on=[agent]),
+            # The add-on's schema wants a string here.
+            configuration={"enableNetworkPolicy": "true"},
+            pod_roles={"aws-node": role.role_arn},
+        )
+        self.addons = (agent, cni, _addon(name, args, "kube-proxy", child))
+        self.register_outputs({})
+
+
+class ClusterAddons(pulumi.ComponentResource):
+    """CoreDNS and the metrics server on system nodes, and on every node the agent that reports failing hardware."""
+
+    addons: tuple[aws.eks.Addon, ...]
+
+    def __init__(self, name: str, args: AddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:ClusterAddons", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        self.addons = (
+            # Pinned to nodes that Karpenter never consolidates: names must resolve while Spot nodes come and go.
+            _addon(
+                name,
+                args,
+                "coredns",
+                child,
+                configuration={"nodeSelector": SYSTEM_NODE_LABEL, "tolerations": _ON_SYSTEM_NODES},
+            ),
+            _addon(name, args, "metrics-server", child, configuration={"tolerations": _ON_SYSTEM_NODES}),
+            # Its own DaemonSet tolerates everything, its DCGM part nothing: it would miss every tainted GPU node.
+            _addon(
+                name,
+                args,
+                "eks-node-monitoring-agent",
+                child,
+                configuration={"dcgmAgent": {"tolerations": _ON_GPU_NODES}},
+            ),
+        )
+        self.register_outputs({})
+
+
+def _addon(
+    name: str,
+    args: AddonsArgs,
+    addon: str,
+    opts: pulumi.ResourceOptions,
+    *,
+    configuration: Mapping[str, Any] | None = None,
+    pod_roles: Mapping[str, pulumi.Input[str]] | None = None,
+) -> aws.eks.Addon:
+    """An add-on of EKS; `pod_roles` maps its service accounts to role ARNs."""
+    return aws.eks.Addon(
+        f"{name}-{addon}",
+        cluster_name=args.cluster_name,
+        addon_name=addon,
+        addon_version=args.versions.get(addon),
+        configuration_values=json.dumps(configuration, sort_keys=True) if configuration else None,
+        pod_identity_associations=[
+            aws.eks.AddonPodIdentityAssociationArgs(service_account=account, role_arn=role_arn)
+            for account, role_arn in (pod_roles or {}).items()
+        ]
+        or None,
+        # What is written here wins over edits by hand.
+        resolve_conflicts_on_create="OVERWRITE",
+        resolve_conflicts_on_update="OVERWRITE",
+        tags=dict(args.tags),
+        opts=opts,
+    )

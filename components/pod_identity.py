@@ -1,0 +1,78 @@
+"""Roles that pods take by EKS Pod Identity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_aws as aws
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodRoleArgs:
+    """Inputs of `PodRole`. `managed_policies` are names of AWS's own policies, such as AmazonEKS_CNI_Policy."""
+
+    cluster_name: str
+    account_id: pulumi.Input[str]
+    partition: str = "aws"
+    namespace: str
+    service_account: str
+    managed_policies: tuple[str, ...]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class PodRole(pulumi.ComponentResource):
+    """A role for the pods of one service account of one cluster; somebody else makes the association.
+
+    role_arn is known to others only once the policies are attached, so pods never start with a role that may nothing.
+    """
+
+    role_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: PodRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:PodRole", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        role = aws.iam.Role(
+            name,
+            description=f"{args.namespace}/{args.service_account} in {args.cluster_name}",
+            assume_role_policy=_trust(args),
+            tags=dict(args.tags),
+            opts=child,
+        )
+        attachments = [
+            aws.iam.RolePolicyAttachment(
+                f"{name}-{policy}",
+                role=role.name,
+                policy_arn=f"arn:{args.partition}:iam::aws:policy/{policy}",
+                opts=child,
+            )
+            for policy in args.managed_policies
+        ]
+        ids = [attachment.id for attachment in attachments]
+        self.role_arn = pulumi.Output.all(role.arn, *ids).apply(lambda known: str(known[0]))
+        self.register_outputs({"role_arn": self.role_arn})
+
+
+def _trust(args: PodRoleArgs) -> pulumi.Output[str]:
+    # EKS user guide, "Create IAM role with trust policy required by EKS Pod Identity".
+    return pulumi.Output.json_dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Effect": "Allow",
+                    "Principal": {"Service": "pods.eks.amazonaws.com"},
+                    "Action": ["sts:AssumeRole", "sts:TagSession"],
+                    "Condition": {
+                        "StringEquals": {
+                            "aws:SourceAccount": args.account_id,
+                            "aws:RequestTag/eks-cluster-name": args.cluster_name,
+                            "aws:RequestTag/kubernetes-namespace": args.namespace,
+                            "aws:RequestTag/kubernetes-service-account": args.service_account,
+                        }
+                    },
+                }
+            ],
+        }
+    )

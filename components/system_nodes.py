@@ -1,0 +1,149 @@
+"""The managed Graviton nodes that run Karpenter and the add-ons. They never have GPUs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import pulumi
+import pulumi_aws as aws
+
+from components.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+
+ROOT_DEVICE = "/dev/xvda"
+"""Root device of AL2023 images."""
+
+_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore")
+"""Join the cluster, pull images, give shell access by Session Manager. The CNI's come from Pod Identity."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemNodeCapacity:
+    """Which nodes, and how many. Instance types must be arm64; volumes in GiB."""
+
+    instance_types: tuple[str, ...] = ("m7g.large",)
+    min: int = 1
+    desired: int = 2
+    max: int = 3
+    volume_gib: int = 50
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless 1 <= min <= desired <= max: without a node nothing could add one."""
+        if not 1 <= self.min <= self.desired <= self.max:
+            raise ValueError(f"system nodes: 1 <= min {self.min} <= desired {self.desired} <= max {self.max} must hold")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SystemNodesArgs:
+    """Inputs of `SystemNodes`."""
+
+    cluster_name: str
+    kubernetes_version: str
+    partition: str = "aws"
+    subnet_ids: Sequence[pulumi.Input[str]]
+    volume_key_arn: pulumi.Input[str]
+    capacity: SystemNodeCapacity = field(default_factory=SystemNodeCapacity)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class SystemNodes(pulumi.ComponentResource):
+    """An on-demand managed node group of arm64 AL2023 nodes, labelled and tainted for Karpenter and the add-ons.
+
+    On-demand, because these nodes replace the Spot nodes that are lost, and must not be lost with them. EKS makes the
+    access entry of the role by itself.
+    """
+
+    node_group: aws.eks.NodeGroup
+    role_arn: pulumi.Output[str]
+
+    def __init__(self, name: str, args: SystemNodesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:SystemNodes", name, None, opts)
+        self._name = name
+        self._args = args
+        role, attachments = self._role()
+        template = self._launch_template()
+        self.role_arn = role.arn
+        self.node_group = aws.eks.NodeGroup(
+            name,
+            cluster_name=args.cluster_name,
+            # Follows the control plane; EKS replaces the nodes one by one.
+            version=args.kubernetes_version,
+            node_role_arn=role.arn,
+            subnet_ids=[*args.subnet_ids],
+            ami_type="AL2023_ARM_64_STANDARD",
+            capacity_type="ON_DEMAND",
+            instance_types=[*args.capacity.instance_types],
+            launch_template=aws.eks.NodeGroupLaunchTemplateArgs(
+                id=template.id, version=template.latest_version.apply(str)
+            ),
+            scaling_config=aws.eks.NodeGroupScalingConfigArgs(
+                min_size=args.capacity.min, desired_size=args.capacity.desired, max_size=args.capacity.max
+            ),
+            update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=1),
+            node_repair_config=aws.eks.NodeGroupNodeRepairConfigArgs(enabled=True),
+            labels=SYSTEM_NODE_LABEL,
+            taints=[aws.eks.NodeGroupTaintArgs(key=SYSTEM_NODE_TAINT, value="true", effect="NO_SCHEDULE")],
+            tags={**args.tags, "Name": f"{args.cluster_name}-system"},
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # Nodes that lose a policy while they drain leave their network interfaces behind.
+                depends_on=attachments,
+                # Somebody, or an autoscaler, may have set another number since.
+                ignore_changes=["scalingConfig.desiredSize"],
+            ),
+        )
+        self.register_outputs({"role_arn": self.role_arn})
+
+    def _role(self) -> tuple[aws.iam.Role, list[aws.iam.RolePolicyAttachment]]:
+        child = pulumi.ResourceOptions(parent=self)
+        trust = {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        role = aws.iam.Role(
+            self._name,
+            description=f"System nodes of {self._args.cluster_name}",
+            assume_role_policy=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+            tags=dict(self._args.tags),
+            opts=child,
+        )
+        attachments = [
+            aws.iam.RolePolicyAttachment(
+                f"{self._name}-{policy}",
+                role=role.name,
+                policy_arn=f"arn:{self._args.partition}:iam::aws:policy/{policy}",
+                opts=child,
+            )
+            for policy in _POLICIES
+        ]
+        return role, attachments
+
+    def _launch_template(self) -> aws.ec2.LaunchTemplate:
+        tags = {**self._args.tags, "Name": f"{self._args.cluster_name}-system"}
+        return aws.ec2.LaunchTemplate(
+            self._name,
+            description=f"System nodes of {self._args.cluster_name}",
+            update_default_version=True,
+            metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
+                http_endpoint="enabled",
+                http_tokens="required",
+                # One hop: containers with a network of their own cannot ask for the credentials of the node.
+                http_put_response_hop_limit=1,
+            ),
+            block_device_mappings=[
+                aws.ec2.LaunchTemplateBlockDeviceMappingArgs(
+                    device_name=ROOT_DEVICE,
+                    ebs=aws.ec2.LaunchTemplateBlockDeviceMappingEbsArgs(
+                        volume_type="gp3",
+                        volume_size=self._args.capacity.volume_gib,
+                        encrypted="true",
+                        kms_key_id=self._args.volume_key_arn,
+                        delete_on_termination="true",
+                    ),
+                )
+            ],
+            tag_specifications=[
+                aws.ec2.LaunchTemplateTagSpecificationArgs(resource_type=kind, tags=tags)
+                for kind in ("instance", "volume", "network-interface")
+            ],
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
