@@ -1,0 +1,107 @@
+"""The written reason without which no GPU is bought on demand: its two marks, and when they count."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Any, Final
+
+from policy.framework import Option, today
+from policy.reading import Unknown, each, text
+
+JUSTIFICATION: Final = "gpu-slices/on-demand-justification"
+EXPIRES: Final = "gpu-slices/on-demand-expires"
+
+#: A Jira key, a GitHub issue or a link.
+TICKET: Final = r"\b[A-Z][A-Z0-9]+-[0-9]+\b|#[0-9]+\b|https?://\S+"
+MIN_LENGTH: Final = 20
+MAX_DAYS: Final = 180
+
+OPTIONS: Final[Mapping[str, Option]] = {
+    "ticketPattern": Option(
+        type="string",
+        default=TICKET,
+        description="Regular expression that the justification must contain a match of: how your tickets are named.",
+    ),
+    "maxDays": Option(
+        type="integer",
+        default=MAX_DAYS,
+        description="Most days from today until a justification expires.",
+        schema={"minimum": 1},
+    ),
+}
+
+
+def marks(manifest: Mapping[str, Any]) -> Mapping[str, Any] | Unknown:
+    """Annotations of a Kubernetes object, or tags of an AWS resource (a map, or a list of key and value)."""
+    found: dict[str, Any] = {}
+    metadata = manifest.get("metadata")
+    for given in (
+        metadata if isinstance(metadata, Unknown) else None,
+        metadata.get("annotations") if isinstance(metadata, Mapping) else None,
+        *(manifest.get(name) for name in ("annotations", "tags", "autoScalingGroupTags", "cloudFormationTags")),
+    ):
+        if isinstance(given, Unknown):
+            return given
+        if isinstance(given, Mapping):
+            found |= given
+        else:
+            pairs = [item for item in each(given) if isinstance(item, Mapping)]
+            # AWS Native and CloudFormation spell the same list with capitals.
+            found |= {
+                text(pair.get("key") or pair.get("Key")): pair.get("value") or pair.get("Value") for pair in pairs
+            }
+    return found
+
+
+def problems(given: Mapping[str, Any] | Unknown, settings: Mapping[str, Any]) -> Iterator[str]:
+    """What keeps the marks from being a justification; nothing means that the purchase is justified."""
+    if isinstance(given, Unknown):
+        yield f"{given.path} must be a literal: a justification that is unknown in preview is none"
+        return
+    yield from _reason_problems(given.get(JUSTIFICATION), settings)
+    yield from _expiry_problems(given.get(EXPIRES), settings)
+
+
+def _reason_problems(reason: Any, settings: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(reason, Unknown):
+        yield f"{JUSTIFICATION} must be a literal"
+        return
+    reason = " ".join(text(reason).split())
+    if not reason:
+        yield f"{JUSTIFICATION} is missing"
+        return
+    if len(reason) < MIN_LENGTH:
+        yield f"{JUSTIFICATION} must say why in at least {MIN_LENGTH} characters"
+    pattern = settings["ticketPattern"]
+    try:
+        if not re.search(pattern, reason):
+            yield f"{JUSTIFICATION} must name a ticket that matches {pattern}"
+    except re.error as error:
+        yield f"the option ticketPattern is no regular expression: {error}"
+
+
+def _expiry_problems(given: Any, settings: Mapping[str, Any]) -> Iterator[str]:
+    if isinstance(given, Unknown):
+        yield f"{EXPIRES} must be a literal"
+        return
+    day = _day(text(given).strip())
+    if day is None:
+        wanted = f"a date such as {today().replace(day=1).isoformat()}"
+        yield f"{EXPIRES} must be {wanted}" if text(given) else f"{EXPIRES} is missing: write {wanted}"
+        return
+    days = (day - today()).days
+    if days < 0:
+        yield f"{EXPIRES} was {day.isoformat()}: renew the justification or remove the capacity"
+    elif days > settings["maxDays"]:
+        yield f"{EXPIRES} is {days} days ahead: at most {settings['maxDays']:g} are allowed"
+
+
+def _day(value: str) -> date | None:
+    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        return None
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        return None

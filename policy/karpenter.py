@@ -1,0 +1,194 @@
+"""Reading Karpenter NodePools: which instances could one launch, and at which capacity type?
+
+Requirements are evaluated as Karpenter does (sigs.k8s.io/karpenter v1.14.1, pkg/scheduling/requirement.go): all of
+them, and the labels of the template, restrict; a label that an instance type lacks satisfies only NotIn and
+DoesNotExist. What is unknown in preview, or not understood, restricts nothing, so that a pool is never taken for
+safer than it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from policy.instances import ARCH, INSTANCE_TYPE, Candidate, Label, candidates, named
+from policy.reading import Unknown, each, get, number, plain, strings, text
+
+CAPACITY_TYPE: Final = "karpenter.sh/capacity-type"
+NODEPOOL: Final = "karpenter.sh/nodepool"
+CAPACITY_TYPES: Final = frozenset({"spot", "on-demand", "reserved"})
+
+NODE_POOL_TYPES: Final = ("kubernetes:karpenter.sh/*:NodePool",)
+
+_DOMAIN: Final = "karpenter.k8s.aws"
+_AUTO_MODE_DOMAIN: Final = "eks.amazonaws.com"
+#: Older names that Karpenter translates (pkg/apis/v1/labels.go NormalizedLabels).
+_NORMALIZED: Final = {"beta.kubernetes.io/instance-type": INSTANCE_TYPE, "beta.kubernetes.io/arch": ARCH}
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One node selector requirement. `values` is None where they, or the operator, are not known in preview."""
+
+    key: str
+    operator: str
+    values: tuple[str, ...] | None
+
+    def admits(self, candidate: Candidate) -> bool:
+        """Whether the candidate's labels satisfy it; keys that say nothing of the type always do."""
+        if self.values is None or self.key not in candidate.labels:
+            return True
+        return _admits(self.operator, self.values, candidate.labels[self.key])
+
+
+def _admits(operator: str, values: tuple[str, ...], label: Label) -> bool:
+    if label is None:
+        return operator in {"NotIn", "DoesNotExist"} or operator not in _OPERATORS
+    if operator == "DoesNotExist":
+        return False
+    if not label or operator not in _OPERATORS:
+        return True
+    match operator:
+        case "In":
+            return any(value in values for value in label)
+        case "NotIn":
+            return any(value not in values for value in label)
+        case "Exists":
+            return True
+        case _:
+            return any(_compare(operator, value, values) for value in label)
+
+
+_OPERATORS: Final = frozenset({"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Gte", "Lte"})
+
+
+def _compare(operator: str, value: str, bounds: tuple[str, ...]) -> bool:
+    left, right = number(value), number(bounds[0]) if bounds else None
+    if left is None or right is None:
+        return True
+    return {"Gt": left > right, "Gte": left >= right, "Lt": left < right, "Lte": left <= right}[operator]
+
+
+def _requirements(given: Any, domain: str) -> Iterator[Requirement]:
+    for element in each(given):
+        if not isinstance(element, Mapping) or isinstance(element.get("key"), Unknown):
+            continue
+        operator, values = element.get("operator"), element.get("values")
+        unknown = isinstance(operator, Unknown) or isinstance(values, Unknown)
+        unknown = unknown or any(isinstance(value, Unknown) for value in each(values))
+        yield Requirement(_key(text(element.get("key")), domain), text(operator), None if unknown else strings(values))
+
+
+def _key(key: str, domain: str) -> str:
+    key = _NORMALIZED.get(key, key)
+    prefix, _, name = key.partition("/")
+    return name if prefix == domain and name.startswith("instance-") else key
+
+
+def _labels(given: Any, domain: str) -> Iterator[Requirement]:
+    if isinstance(given, Mapping):
+        for key, value in given.items():
+            yield Requirement(_key(str(key), domain), "In", None if isinstance(value, Unknown) else (text(value),))
+
+
+@dataclass(frozen=True)
+class NodePool:
+    """A NodePool, NodeClaim or Provisioner, from its manifest as plain data (`policy.reading.plain`)."""
+
+    manifest: Mapping[str, Any]
+    fallback_name: str = ""
+
+    @classmethod
+    def of(cls, props: Mapping[str, Any], name: str = "") -> NodePool:
+        """The pool that a resource's inputs describe; `name` is the resource's, for pools without a name of theirs."""
+        return cls(plain(props), name)
+
+    @cached_property
+    def name(self) -> str:
+        """Name in the cluster."""
+        given = get(self.manifest, "metadata", "name")
+        return given if isinstance(given, str) and given else self.fallback_name
+
+    @cached_property
+    def _template(self) -> tuple[Any, Any]:
+        """Where requirements and node labels stand: a pool has a template, a claim and a Provisioner have none."""
+        spec = get(self.manifest, "spec")
+        template = get(spec, "template")
+        if isinstance(template, Unknown):
+            return template, None
+        if template is not None:
+            return get(spec, "template", "spec"), get(spec, "template", "metadata", "labels")
+        return spec, get(spec, "labels")
+
+    @cached_property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """All requirements and template labels, keys without the AWS domain of this pool's node class."""
+        spec, labels = self._template
+        return (*_requirements(get(spec, "requirements"), self._domain), *_labels(labels, self._domain))
+
+    @cached_property
+    def _domain(self) -> str:
+        """Domain of the labels that select instances here.
+
+        Auto Mode has labels of its own; under a Karpenter of one's own they are labels like any other, and the other
+        way round: a requirement in the wrong domain restricts nothing. Neither does any while the class is unknown.
+        """
+        reference = get(self._template[0], "nodeClassRef")
+        group = get(reference, "group") or get(reference, "apiVersion")
+        if isinstance(reference, Unknown) or isinstance(group, Unknown):
+            return ""
+        return _AUTO_MODE_DOMAIN if text(group).startswith(_AUTO_MODE_DOMAIN) else _DOMAIN
+
+    @cached_property
+    def labels(self) -> Mapping[str, str]:
+        """Labels that its nodes get, as far as they are known."""
+        given = self._template[1]
+        if not isinstance(given, Mapping):
+            return {}
+        return {str(key): text(value) for key, value in given.items() if not isinstance(value, Unknown)}
+
+    @cached_property
+    def taints(self) -> list[Mapping[str, Any]]:
+        """Taints of its nodes, without the start-up taints."""
+        return [taint for taint in each(get(self._template[0], "taints")) if isinstance(taint, Mapping)]
+
+    @cached_property
+    def limits(self) -> Mapping[str, Any]:
+        """`spec.limits`, flat; `limits.resources` of Karpenter's first API is read as well."""
+        given = get(self.manifest, "spec", "limits")
+        nested = get(given, "resources")
+        found = nested if isinstance(nested, Mapping) else given
+        return found if isinstance(found, Mapping) else {}
+
+    @property
+    def capacity_unknown(self) -> bool:
+        """Whether a requirement on the capacity type is not known in preview, or all requirements are."""
+        spec, labels = self._template
+        whole = any(isinstance(value, Unknown) for value in (spec, labels, get(spec, "requirements")))
+        return whole or any(item.values is None for item in self.requirements if item.key == CAPACITY_TYPE)
+
+    @property
+    def capacity_types(self) -> frozenset[str]:
+        """Capacity types that it may launch. Only In and NotIn exclude one."""
+        possible = set(CAPACITY_TYPES)
+        for item in self.requirements:
+            if item.key == CAPACITY_TYPE and item.values:
+                if item.operator == "In":
+                    possible &= set(item.values)
+                elif item.operator == "NotIn":
+                    possible -= set(item.values)
+        return frozenset(possible)
+
+    def gpu_types(self, also: Iterable[str] = ()) -> Iterator[Candidate]:
+        """GPU types that it could launch: of the catalogue, named in its requirements, or not known yet."""
+        wanted = tuple(also)
+        listed = (value for item in self.requirements if item.operator == "In" for value in item.values or ())
+        for candidate in (*candidates(wanted), *named(dict.fromkeys(listed), wanted)):
+            if all(item.admits(candidate) for item in self.requirements):
+                yield candidate
+
+    def first_gpu_type(self, also: Iterable[str] = ()) -> str | None:
+        """Name of one GPU type that it could launch, or None if it cannot launch any."""
+        return next((candidate.name for candidate in self.gpu_types(also)), None)

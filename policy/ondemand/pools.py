@@ -1,0 +1,48 @@
+"""Karpenter NodePools, of one's own or of EKS Auto Mode, their claims, and Provisioners of Karpenter's first API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from policy.justification import marks
+from policy.karpenter import CAPACITY_TYPE, NodePool
+from policy.ondemand.purchase import Purchase
+from policy.reading import Unknown, get, text
+
+KINDS: Final = frozenset({"NodePool", "NodeClaim", "Provisioner"})
+SPOT: Final = f"require `{CAPACITY_TYPE} In [spot]`"
+EXCLUDE: Final = "keep GPUs out with `karpenter.k8s.aws/instance-gpu-count DoesNotExist`"
+
+
+def is_pool(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest is one of Karpenter's kinds that launch nodes."""
+    api_version = text(manifest.get("apiVersion"))
+    ours = api_version.startswith("karpenter.sh/") or (not api_version and "spec" in manifest)
+    return text(manifest.get("kind")).removesuffix("Patch") in KINDS and ours
+
+
+def of_pool(manifest: Mapping[str, Any], also: tuple[str, ...], name: str = "") -> Iterator[Purchase]:
+    """What a pool can launch that is neither Spot nor free of GPUs."""
+    pool = NodePool(manifest, name)
+    other = sorted(pool.capacity_types - {"spot"})
+    gpu = pool.first_gpu_type(also) if other else None
+    if gpu is None:
+        return
+    mentioned = any(item.key == CAPACITY_TYPE for item in pool.requirements)
+    if pool.capacity_unknown:
+        why = f"the requirement on {CAPACITY_TYPE} is unknown in preview and must be a literal"
+    elif mentioned:
+        why = f"its requirement on {CAPACITY_TYPE} admits {' and '.join(other)}"
+    else:
+        why = f"without a requirement on {CAPACITY_TYPE} it also launches {' and '.join(other)}"
+    yield Purchase(
+        what=gpu, why=why, spot=f"{SPOT}, or {EXCLUDE}", literal=not pool.capacity_unknown, marks=marks(manifest)
+    )
+
+
+def of_patch(manifest: Mapping[str, Any], also: tuple[str, ...], name: str = "") -> Iterator[Purchase]:
+    """As `of_pool`, for a patch: one that leaves the template alone launches nothing new."""
+    spec = manifest.get("spec")
+    if isinstance(spec, Unknown) or get(spec, "template") is not None or get(spec, "requirements") is not None:
+        yield from of_pool(manifest, also, name)

@@ -1,0 +1,120 @@
+"""No GPU is bought on demand without a written, dated reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity, matches
+from policy.justification import EXPIRES, JUSTIFICATION, MIN_LENGTH, OPTIONS, problems
+from policy.ondemand.aws import HANDLERS
+from policy.ondemand.hidden import search
+from policy.ondemand.pools import of_patch, of_pool
+from policy.ondemand.purchase import Purchase
+from policy.reading import plain
+
+_POOLS: Final = tuple(f"*:karpenter.sh/*:{kind}" for kind in ("NodePool", "NodeClaim", "Provisioner"))
+_PATCHES: Final = tuple(f"{pattern}Patch" for pattern in _POOLS)
+
+#: Types that choose, describe or forbid instances and never start one. A budget or a policy names GPU types too.
+_NEVER_BUY: Final = (
+    "aws:iam/*",
+    "aws:budgets/*",
+    "aws:cloudwatch/*",
+    "aws:ec2/tag:Tag",
+    "aws:ec2/spotInstanceRequest:SpotInstanceRequest",
+    "aws:s3/*",
+    "aws:servicequotas/*",
+    "kubernetes:admissionregistration.k8s.io/*",
+    "kubernetes:apiextensions.k8s.io/*",
+    "kubernetes:apps/*",
+    "kubernetes:autoscaling/*",
+    "kubernetes:batch/*",
+    "kubernetes:core/*",
+    "kubernetes:karpenter.k8s.aws/*",
+    "kubernetes:karpenter.sh/*:NodeOverlay*",
+    "kubernetes:networking.k8s.io/*",
+    "kubernetes:policy/*",
+    "kubernetes:rbac.authorization.k8s.io/*",
+    "kubernetes:scheduling.k8s.io/*",
+    "kubernetes:serving.knative.dev/*",
+    "kubernetes:storage.k8s.io/*",
+    "pulumi:*",
+)
+#: Types whose free text ends up in something that starts instances.
+_FREE_TEXT: Final = (
+    "aws-native:cloudformation:*",
+    "aws:cloudformation/*",
+    "aws:ssm/association:Association",
+    "aws:ssm/document:Document",
+    "command:*",
+    "kubernetes:argoproj.io/*:Application*",
+    "kubernetes:helm.cattle.io/*:HelmChart*",
+    "kubernetes:helm.sh/*",
+    "kubernetes:helm.toolkit.fluxcd.io/*:HelmRelease*",
+)
+
+
+def _purchases(resource: Resource, also: tuple[str, ...]) -> Iterator[Purchase]:
+    if matches(_NEVER_BUY, resource.type):
+        return
+    props = plain(resource.props)
+    handler = HANDLERS.get(resource.type)
+    if handler is not None:
+        yield from handler(props, also)
+    elif matches(_POOLS, resource.type):
+        yield from of_pool(props, also, resource.name)
+    elif matches(_PATCHES, resource.type):
+        yield from of_patch(props, also, resource.name)
+    else:
+        yield from search(props, also, free_text=matches(_FREE_TEXT, resource.type))
+
+
+def check(resource: Resource, settings: Settings) -> Iterator[str]:
+    """Yield every purchase that is not Spot and not justified."""
+    for purchase in _purchases(resource, tuple(settings["alsoCategories"])):
+        missing = list(problems(purchase.marks, settings)) if purchase.literal else []
+        if purchase.literal and not missing:
+            continue
+        yield _message(purchase, missing)
+
+
+def _message(purchase: Purchase, missing: list[str]) -> str:
+    message = f"can buy {purchase.what} on demand: {purchase.why}. To stay on Spot, {purchase.spot}."
+    return f"{message} To buy it on demand: {'; '.join(missing)}." if missing else message
+
+
+_ALSO: Final[dict[str, Any]] = {"items": {"type": "string"}}
+
+RULE = ResourceRule(
+    name="gpu-on-demand-needs-justification",
+    title="No on-demand GPU without a written reason",
+    description="GPUs must be Spot, unless a dated justification that names a ticket stands on the resource.",
+    why=(
+        "An on-demand GPU costs two to four times its Spot price, and one that nobody remembers costs it for months. "
+        "The rule finds every way to get one: Karpenter NodePools (also of EKS Auto Mode), NodeClaims and patches "
+        "whose requirements admit a GPU type and a capacity type other than Spot; EKS node groups; launch templates; "
+        "Auto Scaling groups; fleets; single instances; capacity reservations; AWS Batch; the pulumi-eks components; "
+        "and GPU types in helm values, embedded manifests, CloudFormation templates and commands. AMD's g4ad counts as "
+        "a GPU; Trainium, Inferentia and Gaudi do not, unless `alsoCategories` names them."
+    ),
+    fix=(
+        "Buy Spot: `karpenter.sh/capacity-type In [spot]`, `capacityType: SPOT` and the like. Keep GPUs out of CPU "
+        "pools with `karpenter.k8s.aws/instance-category In [c, m, r]` or `instance-gpu-count DoesNotExist`. Or write "
+        f"down why: annotation (AWS resources: tag) `{JUSTIFICATION}` of at least {MIN_LENGTH} characters that names a "
+        f"ticket, and `{EXPIRES}` with a date. All of it must be literal values."
+    ),
+    severity=Severity.CRITICAL,
+    level=EnforcementLevel.MANDATORY,
+    types=("*",),
+    options={
+        **OPTIONS,
+        "alsoCategories": Option(
+            type="array",
+            default=[],
+            description="EC2 instance categories to treat like GPUs, such as trn, inf and dl.",
+            schema=_ALSO,
+        ),
+    },
+    check=check,
+)

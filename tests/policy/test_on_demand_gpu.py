@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from policy.justification import EXPIRES, JUSTIFICATION
+from policy.rules.on_demand_gpu import RULE
+from tests.policy.on_demand_cases import (
+    AWS,
+    BYPASSES,
+    CAPACITY,
+    CLOUD,
+    G5,
+    HIDDEN,
+    JUSTIFIED,
+    LEGITIMATE,
+    NODE_GROUP,
+    ON_DEMAND,
+    POOL,
+    POOLS,
+    SPOT,
+    Case,
+    need,
+    pool,
+)
+from tests.policy.support import UNKNOWN, violations
+
+
+def test_tables_are_as_large_as_promised() -> None:
+    assert len(BYPASSES) >= 40
+    assert len(LEGITIMATE) >= 20
+
+
+@pytest.mark.parametrize("case", BYPASSES.values(), ids=list(BYPASSES))
+def test_no_bypass_gets_through(case: Case) -> None:
+    assert violations(RULE, *case)
+
+
+@pytest.mark.parametrize("case", LEGITIMATE.values(), ids=list(LEGITIMATE))
+def test_legitimate_programs_raise_nothing(case: Case) -> None:
+    assert violations(RULE, *case) == []
+
+
+def _leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, dict | list) and value:
+        yield path
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, element in pairs:
+            yield from _leaves(element, (*path, key))
+    elif path:
+        yield path
+
+
+def _masked(inputs: Any, path: tuple[str | int, ...]) -> Any:
+    changed = copy.deepcopy(inputs)
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = UNKNOWN
+    return changed
+
+
+@pytest.mark.parametrize("case", [*POOLS.values(), *CLOUD.values()], ids=[*POOLS, *CLOUD])
+def test_no_unknown_value_opens_a_way(case: Case) -> None:
+    """Whatever part of a bypass is not known in preview, it is still refused."""
+    type_, inputs = case
+    passed = [path for path in _leaves(inputs) if path and not violations(RULE, type_, _masked(inputs, path))]
+    # Only where the whole meaning is gone may it pass: an Auto Scaling group that leaves the types to its template, a
+    # node group whose image alone told of GPUs.
+    assert [path for path in passed if path[-1] not in {"amiType", "gpu"}] == []
+
+
+@pytest.mark.parametrize("masked", [JUSTIFICATION, EXPIRES])
+def test_an_unknown_justification_is_none(masked: str) -> None:
+    (message,) = violations(RULE, POOL, pool(G5, ON_DEMAND, annotations={**JUSTIFIED, masked: UNKNOWN}))
+    assert f"{masked} must be a literal" in message
+
+
+@pytest.mark.parametrize("key", ["annotations", "metadata"])
+def test_unknown_annotations_are_no_justification(key: str) -> None:
+    inputs = pool(G5, ON_DEMAND, annotations=JUSTIFIED)
+    (inputs if key == "metadata" else inputs["metadata"])[key] = UNKNOWN
+    assert violations(RULE, POOL, inputs)
+
+
+def test_unknown_capacity_type_is_refused_even_with_a_justification() -> None:
+    (message,) = violations(RULE, POOL, pool(G5, need(CAPACITY, "In", UNKNOWN), annotations=JUSTIFIED))
+    assert "must be a literal" in message
+    (message,) = violations(
+        RULE, NODE_GROUP, {"instanceTypes": ["g5.xlarge"], "capacityType": UNKNOWN, "tags": JUSTIFIED}
+    )
+    assert "capacityType is unknown in preview and must be a literal" in message
+
+
+def test_unknown_values_that_do_not_matter_are_left_alone() -> None:
+    zone = need("topology.kubernetes.io/zone", "In", UNKNOWN)
+    assert violations(RULE, POOL, pool(G5, SPOT, zone, labels={"team": UNKNOWN})) == []
+    assert (
+        violations(RULE, NODE_GROUP, {"clusterName": UNKNOWN, "subnetIds": UNKNOWN, "instanceTypes": ["m7g.large"]})
+        == []
+    )
+
+
+def test_message_names_the_type_and_all_ways_out() -> None:
+    (message,) = violations(RULE, POOL, pool(G5))
+    assert "can buy g5." in message
+    assert "karpenter.sh/capacity-type In [spot]" in message
+    assert f"{JUSTIFICATION} is missing; {EXPIRES} is missing" in message
+
+
+@pytest.mark.parametrize(
+    "reason", ["#1234 evaluation of the new model", "see https://tickets.example/1 for the reason"]
+)
+def test_tickets_are_issue_numbers_keys_or_links(reason: str) -> None:
+    assert violations(RULE, POOL, pool(G5, ON_DEMAND, annotations={**JUSTIFIED, JUSTIFICATION: reason})) == []
+
+
+@pytest.mark.parametrize("day", ["2026-11-21", "2027-05-20"])
+def test_dates_from_today_to_180_days_ahead(day: str) -> None:
+    assert violations(RULE, POOL, pool(G5, ON_DEMAND, annotations={**JUSTIFIED, EXPIRES: day})) == []
+
+
+def test_options_change_tickets_days_and_categories() -> None:
+    justified = pool(G5, ON_DEMAND, annotations=JUSTIFIED)
+    assert "ticket" in violations(RULE, POOL, justified, ticketPattern=r"INC\d{7}")[0]
+    assert "at most 30" in violations(RULE, POOL, justified, maxDays=30)[0]
+    assert "no regular expression" in violations(RULE, POOL, justified, ticketPattern="(")[0]
+    trainium = pool(need(f"{AWS}family", "In", "trn1"), ON_DEMAND)
+    assert "trn1" in violations(RULE, POOL, trainium, alsoCategories=["trn", "inf"])[0]
+
+
+def test_hidden_ones_say_where() -> None:
+    (message,) = violations(RULE, *HIDDEN["helm values, on demand beside it"])
+    assert "g5.xlarge (values.pools.gpu.instanceTypes)" in message
