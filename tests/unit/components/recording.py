@@ -57,6 +57,8 @@ class Registration:
     """URNs named by depends_on, and those of every resource whose outputs are used as inputs."""
     provider: str
     """URN of an explicit provider, or the empty string."""
+    providers: frozenset[str]
+    """URNs of the providers that a remote component hands to its children."""
     delete_timeout: str
     create_timeout: str
     protect: bool
@@ -165,7 +167,8 @@ def _registration(request: Any, urn: str) -> Registration:
         custom=request.custom,
         remote=request.remote,
         dependencies=frozenset({*request.dependencies, *by_property}),
-        provider="::".join(request.provider.split("::")[:-1]),
+        provider=request.provider.rpartition("::")[0],
+        providers=frozenset(reference.rpartition("::")[0] for reference in request.providers.values()),
         delete_timeout=request.customTimeouts.delete,
         create_timeout=request.customTimeouts.create,
         protect=request.protect,
