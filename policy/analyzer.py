@@ -25,7 +25,13 @@ from pulumi_policy import (
     StackValidationArgs,
     StackValidationPolicy,
 )
-from pulumi_policy.deserialize import deserialize_properties
+from pulumi_policy.deserialize import (
+    SPECIAL_ARCHIVE_SIG,
+    SPECIAL_ASSET_SIG,
+    SPECIAL_SECRET_SIG,
+    SPECIAL_SIG_KEY,
+    deserialize_properties,
+)
 from pulumi_policy.policy import PolicyResource
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
@@ -34,6 +40,10 @@ from policy.pack import RULES
 
 UNKNOWN: Final = UNKNOWN_STRING_VALUE
 """The wire form of a value that is not known in preview."""
+
+
+#: What the SDK can deserialise in a policy.
+_SIGNATURES: Final = frozenset({SPECIAL_ARCHIVE_SIG, SPECIAL_ASSET_SIG, SPECIAL_SECRET_SIG})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +188,8 @@ def _reporter(
 def _wire(value: Any) -> Any:
     """Recorded inputs as the engine would send them: plain dicts and lists, and no live SDK objects."""
     if isinstance(value, Mapping):
+        if value.get(SPECIAL_SIG_KEY, SPECIAL_SECRET_SIG) not in _SIGNATURES:
+            return UNKNOWN  # a resource reference or an output
         return {str(key): _wire(element) for key, element in value.items()}
     if isinstance(value, list | tuple):
         return [_wire(element) for element in value]

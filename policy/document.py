@@ -1,0 +1,121 @@
+"""Writes docs/policies.md from the rules themselves: `python -m policy.document`; `--check` only compares."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from policy.framework import ResourceRule, Rule
+from policy.pack import RULES
+
+TARGET: Final = Path(__file__).resolve().parent.parent / "docs" / "policies.md"
+
+#: First word of a rule's name to the heading it stands under.
+_AREAS: Final = {
+    "gpu": "GPUs and their sharing",
+    "ollama": "Models",
+    "eks": "Cluster",
+    "node": "Nodes",
+    "k8s": "Workloads",
+    "vpc": "Network",
+    "iam": "Permissions",
+    "kms": "Keys",
+    "sqs": "Queues",
+    "logs": "Logs",
+    "tags": "Tags",
+}
+
+_HEAD: Final = """# Policies
+
+The pack in `policy/` judges resources by their inputs alone, so it works on any Pulumi program that builds an EKS GPU
+platform, whatever its components are called. This page is written from the rules: `python -m policy.document`.
+
+* In a pull request: `pulumi preview --policy-pack policy` (an environment with `requirements.txt` in `.venv` is needed;
+  from another repository, give the path of this folder).
+* Without the Pulumi CLI: `slices plan <stack>` runs the same rules on the plan; a mandatory violation exits 3.
+* Mandatory rules stop an update, advisory ones only warn. Change levels and options with
+  `--policy-pack-config config.json`:
+
+```json
+{
+  "all": "advisory",
+  "gpu-on-demand-needs-justification": {"enforcementLevel": "mandatory", "maxDays": 30}
+}
+```
+
+A value that a rule needs and that is not known in preview counts as a violation. The policy SDK alone would let it
+pass the preview, and stop the update half way.
+
+Scanner ids name the check that looks for the same thing: Checkov (`CKV_...`), Trivy (`AWS-...`) and the CIS Amazon EKS
+Benchmark 1.8. A rule without ids has no equal there.
+"""
+
+
+def document() -> str:
+    """The page."""
+    unplaced = [rule.name for rule in RULES if _area(rule) not in _AREAS]
+    if unplaced:
+        raise ValueError(f"rules of no known area: {', '.join(unplaced)}")
+    parts = [_HEAD, *_overview()]
+    for area, heading in _AREAS.items():
+        rules = [rule for rule in RULES if _area(rule) == area]
+        if rules:
+            parts.append(f"## {heading}\n")
+            parts += [_section(rule) for rule in sorted(rules, key=lambda rule: rule.name)]
+    return "\n".join(parts)
+
+
+def _area(rule: Rule) -> str:
+    return rule.name.partition("-")[0]
+
+
+def _overview() -> Iterator[str]:
+    yield "| rule | level | severity | Checkov | Trivy | CIS EKS |"
+    yield "|---|---|---|---|---|---|"
+    for rule in sorted(RULES, key=lambda rule: (list(_AREAS).index(_area(rule)), rule.name)):
+        ids = (rule.scanners.checkov, rule.scanners.trivy, rule.scanners.cis)
+        cells = (", ".join(found) for found in ids)
+        yield f"| [{rule.name}](#{rule.name}) | {rule.level.value} | {rule.severity.value} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _section(rule: Rule) -> str:
+    scope = "each resource" if isinstance(rule, ResourceRule) else "the stack as a whole"
+    lines = [
+        f"### {rule.name}\n",
+        f"**{rule.title}.** {rule.description}\n",
+        f"{rule.why}\n",
+        f"*To satisfy it:* {rule.fix}\n",
+        f"*Looks at* {scope}: {', '.join(f'`{pattern}`' for pattern in rule.types)}\n",
+    ]
+    if rule.options:
+        lines += ["| option | type | default | |", "|---|---|---|---|"]
+        lines += [
+            f"| `{name}` | {option.type} | {_cell(json.dumps(option.default))} | {option.description} |"
+            for name, option in rule.options.items()
+        ]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _cell(value: str) -> str:
+    return "`" + value.replace("|", "\\|") + "`"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the page, or with `--check` say whether it is fresh (exit status 1 if not)."""
+    fresh = document()
+    if "--check" in arguments:
+        if TARGET.exists() and TARGET.read_text(encoding="utf-8") == fresh:
+            return 0
+        sys.stderr.write(f"{TARGET.name} is not what the rules say: run python -m policy.document\n")
+        return 1
+    TARGET.write_text(fresh, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

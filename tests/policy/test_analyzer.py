@@ -1,0 +1,178 @@
+"""The in-process analyzer agrees with the policy SDK's own, and refuses wrong configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pulumi
+import pytest
+from google.protobuf import struct_pb2
+from pulumi.runtime import proto
+from pulumi_policy import EnforcementLevel, Severity
+from pulumi_policy.policy import _PolicyAnalyzerServicer
+
+from policy.analyzer import PolicyConfigError, Recorded, judge
+from policy.framework import (
+    Finding,
+    Option,
+    Resource,
+    ResourceRule,
+    Rule,
+    Settings,
+    Stack,
+    StackRule,
+    on_day,
+    to_policy,
+)
+from policy.pack import RULES, policies
+from policy.reading import get
+from tests.policy.on_demand_cases import BYPASSES, LEGITIMATE
+from tests.policy.support import TODAY, UNKNOWN, recorded
+
+
+def _check(resource: Resource, settings: Settings) -> Iterator[str]:
+    if get(resource.props, "size") != settings["size"]:
+        yield f"size is not {settings['size']}"
+
+
+def _stack_check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
+    for resource in stack.of("test:*"):
+        yield Finding(f"{resource.name} below {resource.parent}", resource.urn)
+
+
+def _rule(**changes: Any) -> ResourceRule:
+    words: dict[str, Any] = {
+        "name": "test-size",
+        "title": "Size",
+        "description": "The size is right.",
+        "why": "It must.",
+        "fix": "Change it.",
+        "severity": Severity.LOW,
+        "level": EnforcementLevel.MANDATORY,
+        "types": ("test:index:Sized",),
+        "options": {"size": Option(type="integer", default=2, description="The size.")},
+        "check": _check,
+    }
+    return ResourceRule(**{**words, **changes})
+
+
+SIZE = _rule()
+STACK = StackRule(
+    name="test-stack",
+    title="Stack",
+    description="Nothing is allowed.",
+    why="So.",
+    fix="Remove it.",
+    severity=Severity.LOW,
+    level=EnforcementLevel.ADVISORY,
+    types=("test:*",),
+    check=_stack_check,
+)
+SIZED = recorded("test:index:Sized", {"size": 1})
+
+
+def _through_sdk(resources: list[Recorded], rules: list[Rule]) -> list[tuple[str, str, str]]:
+    """Rule, URN and level of every violation that the SDK's own analyzer reports to the engine."""
+    servicer: Any = _PolicyAnalyzerServicer(
+        "test", "0.0.1", [to_policy(rule) for rule in rules], EnforcementLevel.ADVISORY
+    )
+    config = {
+        rule.name: proto.PolicyConfig(enforcementLevel=getattr(proto, rule.level.name), properties=_defaults(rule))
+        for rule in rules
+    }
+    servicer.Configure(proto.ConfigureAnalyzerRequest(policyConfig=config), None)
+    found = []
+    for resource in resources:
+        inputs = struct_pb2.Struct()
+        inputs.update(resource.inputs)
+        request = proto.AnalyzeRequest(
+            type=resource.type,
+            properties=inputs,
+            urn=resource.urn,
+            name=resource.name,
+            options=proto.AnalyzerResourceOptions(),
+        )
+        found += [
+            (said.policyName, resource.urn, proto.EnforcementLevel.Name(said.enforcementLevel).lower())
+            for said in servicer.Analyze(request, None).diagnostics
+        ]
+    return found
+
+
+def _defaults(rule: Rule) -> struct_pb2.Struct:
+    struct = struct_pb2.Struct()
+    struct.update({name: option.default for name, option in rule.options.items()})
+    return struct
+
+
+def test_judges_as_the_sdk_itself() -> None:
+    """On every case of the on-demand tables, rule by rule."""
+    rules = [rule for rule in RULES if isinstance(rule, ResourceRule)]
+    cases = [*BYPASSES.items(), *LEGITIMATE.items()]
+    resources = [recorded(type_, inputs, name.replace(" ", "-")) for name, (type_, inputs) in cases]
+    with on_day(TODAY):
+        expected = _through_sdk(resources, list(rules))
+    ours = [(said.rule, said.urn, said.level.value) for said in judge(resources, today=TODAY, rules=rules)]
+    assert len(ours) > 40
+    assert ours == expected
+
+
+def test_verdict_says_all_there_is() -> None:
+    (verdict,) = judge([SIZED], rules=[SIZE])
+    assert (verdict.rule, verdict.title, verdict.severity) == ("test-size", "Size", "low")
+    assert (verdict.resource, verdict.type, verdict.urn) == ("it", SIZED.type, SIZED.urn)
+    assert (verdict.message, verdict.fix, verdict.mandatory) == ("size is not 2", "Change it.", True)
+
+
+def test_levels_and_options_come_from_the_configuration() -> None:
+    assert judge([SIZED], {"test-size": {"size": 1}}, rules=[SIZE]) == []
+    assert judge([SIZED], {"test-size": "disabled"}, rules=[SIZE]) == []
+    assert judge([SIZED], {"all": "disabled"}, rules=[SIZE]) == []
+    assert [v.mandatory for v in judge([SIZED], {"all": "advisory"}, rules=[SIZE])] == [False]
+    over = {"all": "advisory", "test-size": {"enforcementLevel": "mandatory", "size": 5}}
+    assert [(v.mandatory, v.message) for v in judge([SIZED], over, rules=[SIZE])] == [(True, "size is not 5")]
+    assert [v.mandatory for v in judge([SIZED], {"test-size": "remediate"}, rules=[SIZE])] == [True]
+
+
+def test_wrong_configuration_is_refused_all_at_once() -> None:
+    wrong = {"all": "strict", "no-such": "mandatory", "test-size": {"size": "big", "colour": "red"}}
+    with pytest.raises(PolicyConfigError) as refused:
+        judge([SIZED], wrong, rules=[SIZE])
+    for part in (
+        "all: 'strict' is no level",
+        "no-such: no such rule",
+        "size: must be of type integer",
+        "colour: no such",
+    ):
+        assert part in str(refused.value)
+
+
+def test_unknown_values_are_violations_at_the_rules_own_level() -> None:
+    (verdict,) = judge([recorded("test:index:Sized", {"size": UNKNOWN})], rules=[SIZE])
+    assert verdict.mandatory
+    assert "size must be a literal" in verdict.message
+
+
+def test_secrets_and_assets_are_read_as_the_sdk_reads_them() -> None:
+    secret = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "value": 2}
+    reference = {"4dabf18193072939515e22adb298388d": "5cf8f73096256a8f31e491e813e4eb8e", "urn": "x"}
+    assert judge([recorded("test:index:Sized", {"size": secret, "other": reference})], rules=[SIZE]) == []
+    assert judge([recorded("test:index:Sized", {"size": reference})], rules=[SIZE])
+    assert judge([recorded("test:index:Sized", {"size": pulumi.StringAsset("2")})], rules=[SIZE])
+
+
+def test_stack_rules_see_parents_and_say_which_resource() -> None:
+    parent = recorded("test:index:Parent", {}, "parent")
+    child = recorded("test:index:Child", {}, "child", parent=parent.urn)
+    other = recorded("else:index:Other", {}, "other")
+    verdicts = judge([parent, child, other], rules=[STACK])
+    assert [(v.resource, v.mandatory) for v in verdicts] == [("parent", False), ("child", False)]
+    assert f"below {parent.urn}" in verdicts[1].message
+
+
+def test_the_whole_pack_is_the_default() -> None:
+    assert {v.rule for v in judge([recorded(*BYPASSES["pool: no requirements"])])} >= {
+        "gpu-on-demand-needs-justification"
+    }
+    assert len(policies()) == len(RULES)
