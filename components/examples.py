@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 import versions
 from components.cpu_pool import INTENT_LABEL, Architecture
+from components.pods import restricted_admission, restricted_container, restricted_pod
 
 NAMESPACE = "examples"
 VECTOR_ADD = "cuda-vector-add"
@@ -63,7 +63,7 @@ class ExampleWorkloads(pulumi.ComponentResource):
         self.namespace = NAMESPACE
         namespace = k8s.core.v1.Namespace(
             name,
-            metadata={"name": NAMESPACE, "labels": {**args.labels, **_restricted_admission()}},
+            metadata={"name": NAMESPACE, "labels": {**args.labels, **restricted_admission()}},
             opts=pulumi.ResourceOptions(parent=self),
         )
         inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
@@ -81,11 +81,6 @@ class ExampleWorkloads(pulumi.ComponentResource):
         self.register_outputs({"namespace": self.namespace})
 
 
-def _restricted_admission() -> dict[str, str]:
-    levels = ("enforce", "audit", "warn")
-    return {f"pod-security.kubernetes.io/{level}": "restricted" for level in levels}
-
-
 def _scale_out(name: str, arch: Architecture, opts: pulumi.ResourceOptions) -> None:
     object_name = f"scale-{arch}"
     labels = {"app.kubernetes.io/name": object_name}
@@ -98,12 +93,12 @@ def _scale_out(name: str, arch: Architecture, opts: pulumi.ResourceOptions) -> N
             "template": {
                 "metadata": {"labels": labels},
                 "spec": {
-                    **_restricted_pod(run_as_user=65535),
+                    **restricted_pod(run_as_user=65535),
                     "terminationGracePeriodSeconds": 0,
                     "nodeSelector": {"kubernetes.io/arch": arch, **INTENT_LABEL},
                     "containers": [
                         # It only takes room: one vCPU each, so that a few of them fill a node.
-                        _restricted_container("pause", versions.PAUSE_IMAGE, {"cpu": "1", "memory": "256Mi"})
+                        restricted_container("pause", versions.PAUSE_IMAGE, {"cpu": "1", "memory": "256Mi"})
                     ],
                 },
             },
@@ -115,7 +110,7 @@ def _scale_out(name: str, arch: Architecture, opts: pulumi.ResourceOptions) -> N
 
 def _vector_add(name: str, gpu: GpuExample, opts: pulumi.ResourceOptions) -> None:
     labels = {"app.kubernetes.io/name": VECTOR_ADD}
-    container = _restricted_container(
+    container = restricted_container(
         "vector-add", versions.CUDA_VECTOR_ADD_IMAGE, {"cpu": "500m", "memory": "1Gi", gpu.resource_name: "1"}
     )
     scratch = {"name": "scratch", "mountPath": "/tmp"}
@@ -136,7 +131,7 @@ def _vector_add(name: str, gpu: GpuExample, opts: pulumi.ResourceOptions) -> Non
                     "template": {
                         "metadata": {"labels": labels},
                         "spec": {
-                            **_restricted_pod(gpu.run_as_user),
+                            **restricted_pod(gpu.run_as_user),
                             "restartPolicy": "Never",
                             "nodeSelector": dict(gpu.node_selector),
                             "tolerations": [dict(toleration) for toleration in gpu.tolerations],
@@ -149,30 +144,3 @@ def _vector_add(name: str, gpu: GpuExample, opts: pulumi.ResourceOptions) -> Non
         },
         opts=opts,
     )
-
-
-def _restricted_pod(run_as_user: int) -> dict[str, Any]:
-    return {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": run_as_user,
-            "runAsGroup": run_as_user,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-    }
-
-
-def _restricted_container(name: str, image: str, resources: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "resources": {"requests": dict(resources), "limits": dict(resources)},
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-    }

@@ -35,8 +35,9 @@ class InterruptionQueueArgs:
     """Inputs of `InterruptionQueue`.
 
     key_arn: a customer managed KMS key for the queue. Its policy must let `events.amazonaws.com` use `kms:Decrypt` and
-    `kms:GenerateDataKey`, or no event ever arrives. Without it SQS encrypts with a key of its own, as upstream does:
-    the messages hold instance ids and live for five minutes.
+    `kms:GenerateDataKey`, without conditions on the source, or no event ever arrives and nothing says so: EventBridge
+    does not pass these on (SNS developer guide, "Managing Amazon SNS encryption keys"). Without a key SQS encrypts with
+    one of its own, as upstream has it: the messages hold instance ids and live for five minutes.
     """
 
     cluster_name: str

@@ -11,12 +11,9 @@ import pulumi_kubernetes as k8s
 
 import versions
 from components import karpenter_policies as policies
+from components.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 from components.interruption import InterruptionQueue, InterruptionQueueArgs
 from components.karpenter_iam import ControllerRole, ControllerRoleArgs, NodeRole, NodeRoleArgs
-
-#: Label and taint of the system nodes, which Karpenter does not manage and which the controller therefore runs on.
-SYSTEM_NODE_LABELS = {"karpenter.sh/controller": "true"}
-SYSTEM_NODE_TOLERATION = {"key": "CriticalAddonsOnly", "operator": "Exists"}
 
 _MAX_CLUSTER_NAME = policies.ROLE_NAME_LIMIT - len(policies.NODE_ROLE_SUFFIX)
 
@@ -121,8 +118,8 @@ def chart_values(args: KarpenterArgs, queue_name: str) -> dict[str, Any]:
         "podDisruptionBudget": {"name": "karpenter", "maxUnavailable": 1},
         "priorityClassName": "system-cluster-critical",
         "dnsPolicy": "Default",
-        "nodeSelector": {"kubernetes.io/os": "linux", **SYSTEM_NODE_LABELS},
-        "tolerations": [SYSTEM_NODE_TOLERATION],
+        "nodeSelector": {"kubernetes.io/os": "linux", **SYSTEM_NODE_LABEL},
+        "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
         "logLevel": args.log_level,
         "controller": {"resources": {"requests": resources, "limits": resources}},
         "settings": {

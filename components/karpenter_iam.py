@@ -11,12 +11,8 @@ import pulumi_aws as aws
 
 from components import karpenter_policies as policies
 
-_NODE_POLICIES = (
-    "AmazonEKSWorkerNodePolicy",
-    "AmazonEKS_CNI_Policy",
-    "AmazonEC2ContainerRegistryPullOnly",
-    "AmazonSSMManagedInstanceCore",
-)
+_NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore")
+"""Join the cluster, pull images, give shell access by Session Manager. The CNI's come from Pod Identity."""
 
 
 @dataclass(frozen=True, kw_only=True)

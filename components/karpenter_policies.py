@@ -253,6 +253,7 @@ def controller_trust(scope: Scope) -> list[Statement]:
             "Action": ["sts:AssumeRole", "sts:TagSession"],
             "Condition": {
                 "StringEquals": {
+                    "aws:SourceAccount": scope.account_id,
                     "aws:RequestTag/eks-cluster-arn": scope.cluster_arn,
                     "aws:RequestTag/kubernetes-namespace": CONTROLLER_NAMESPACE,
                     "aws:RequestTag/kubernetes-service-account": CONTROLLER_SERVICE_ACCOUNT,
