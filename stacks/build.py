@@ -1,0 +1,234 @@
+"""Composes the components of a stack. What differs between dev, staging and prod is data, never another program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as k8s
+
+from components.access import AccessGrant
+from components.cluster import Cluster, ClusterArgs
+from components.cpu_pool import CpuPool, CpuPoolArgs
+from components.encryption import Encryption, EncryptionArgs
+from components.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
+from components.gpu_pool import GPU_TOLERATION, GpuPool, GpuPoolArgs
+from components.gpu_sharing import GpuSharing, GpuSharingArgs
+from components.karpenter import Karpenter, KarpenterArgs
+from components.network import Network, NetworkArgs
+from components.node_class import POOL_LABEL, Volume
+from components.system_nodes import SystemNodeCapacity
+from components.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
+from gpu.sharing import resource_name
+from stacks.pools import pool_types
+from stacks.schema import GpuPool as PoolConfig
+from stacks.schema import StackConfig, Workload
+from stacks.summary import idle_floor_usd, pool_summaries, zones
+
+
+@dataclass(frozen=True)
+class Platform:
+    """What a stack consists of, and what it hands out."""
+
+    cluster: Cluster
+    karpenter: Karpenter
+    pools: Mapping[str, GpuPool]
+    outputs: Mapping[str, Any]
+
+
+def build(config: StackConfig) -> Platform:
+    """Registers every resource of the stack.
+
+    Destruction runs backwards: workloads, NodePools, EC2NodeClasses, the device plugin, Karpenter's controller and
+    definitions, system nodes, cluster, network. Nothing that Karpenter must clean up outlives what it needs for that.
+    """
+    tags = stack_tags(config)
+    provider = aws.Provider("aws", region=config.region)
+    account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
+    in_aws = pulumi.ResourceOptions(providers=[provider])
+
+    keys = Encryption(
+        "encryption",
+        EncryptionArgs(cluster_name=config.cluster_name, account_id=account_id, region=config.region, tags=tags),
+        in_aws,
+    )
+    network = Network("network", _network_args(config, account_id, keys, tags), in_aws)
+    cluster = Cluster("cluster", _cluster_args(config, account_id, keys, network, tags), in_aws)
+    kubernetes = k8s.Provider(
+        "kubernetes",
+        kubeconfig=cluster.kubeconfig,
+        # Without it a changed kubeconfig text could replace the provider, and everything in the cluster with it.
+        cluster_identifier=config.cluster_name,
+        enable_server_side_apply=True,
+        opts=pulumi.ResourceOptions(depends_on=[*cluster.ready]),
+    )
+    in_both = pulumi.ResourceOptions(providers=[provider, kubernetes], depends_on=[*cluster.ready, *network.egress])
+    in_cluster = pulumi.ResourceOptions(providers=[kubernetes])
+
+    karpenter = Karpenter("karpenter", _karpenter_args(config, account_id, keys, tags), in_both)
+    for pool in config.cpu_pools:
+        CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool.name, config, karpenter), in_cluster)
+    sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
+    installed = [sharing.release] if sharing.release else []
+    pools = {
+        pool.name: GpuPool(f"gpu-{pool.name}", _gpu_pool_args(pool, config, karpenter, installed), in_cluster)
+        for pool in config.pools
+    }
+    _workloads(config, pools, in_cluster)
+    return Platform(cluster, karpenter, pools, _outputs(config, cluster))
+
+
+def stack_tags(config: StackConfig) -> dict[str, str]:
+    """Tags of every AWS resource: costs can be told apart by stack and by what the stack file says."""
+    return {**config.tags, "gpu-slices/stack": config.stack}
+
+
+def _network_args(
+    config: StackConfig, account_id: pulumi.Input[str], keys: Encryption, tags: Mapping[str, str]
+) -> NetworkArgs:
+    return NetworkArgs(
+        cluster_name=config.cluster_name,
+        cidr=config.network.cidr,
+        region=config.region,
+        account_id=account_id,
+        zone_ids=zones(config),
+        nat=config.network.nat,
+        endpoints=config.network.interface_endpoints,
+        logs_key_arn=keys.data_key_arn,
+        flow_log_retention_days=config.cluster.log_retention_days,
+        tags=tags,
+    )
+
+
+def _cluster_args(
+    config: StackConfig, account_id: pulumi.Input[str], keys: Encryption, network: Network, tags: Mapping[str, str]
+) -> ClusterArgs:
+    cluster = config.cluster
+    nodes = cluster.system_nodes
+    return ClusterArgs(
+        cluster_name=config.cluster_name,
+        kubernetes_version=cluster.version,
+        region=config.region,
+        account_id=account_id,
+        vpc_id=network.vpc_id,
+        private_subnet_ids=network.private_subnet_ids,
+        node_egress=network.egress,
+        public_access_cidrs=cluster.public_access_cidrs,
+        access=(
+            *(AccessGrant(principal_arn=arn, policy="cluster-admin") for arn in cluster.admins),
+            *(AccessGrant(principal_arn=arn, policy="view") for arn in cluster.viewers),
+        ),
+        system_nodes=SystemNodeCapacity(
+            instance_types=nodes.instance_types, min=nodes.min, desired=nodes.desired, max=nodes.max
+        ),
+        data_key_arn=keys.data_key_arn,
+        volume_key_arn=keys.volume_key_arn,
+        log_retention_days=cluster.log_retention_days,
+        deletion_protection=cluster.deletion_protection,
+        tags=tags,
+    )
+
+
+def _karpenter_args(
+    config: StackConfig, account_id: pulumi.Input[str], keys: Encryption, tags: Mapping[str, str]
+) -> KarpenterArgs:
+    return KarpenterArgs(
+        cluster_name=config.cluster_name,
+        account_id=account_id,
+        region=config.region,
+        volume_key_arn=keys.volume_key_arn,
+        queue_key_arn=keys.data_key_arn,
+        tags=tags,
+    )
+
+
+def _cpu_pool_args(name: str, config: StackConfig, karpenter: Karpenter) -> CpuPoolArgs:
+    pool = next(pool for pool in config.cpu_pools if pool.name == name)
+    return CpuPoolArgs(
+        karpenter=karpenter,
+        pool=pool.name,
+        arch=pool.arch,
+        cpus=pool.cpus,
+        capacity_types=pool.capacity_types,
+        cpu_limit=pool.limit_cpus,
+    )
+
+
+def _sharing_args(config: StackConfig) -> GpuSharingArgs:
+    return GpuSharingArgs(
+        profiles={pool.name: pool.sharing.profile() for pool in config.pools if pool.ami == "al2023"},
+        installer=config.gpu_sharing.installer,
+    )
+
+
+def _gpu_pool_args(
+    pool: PoolConfig, config: StackConfig, karpenter: Karpenter, installed: Sequence[pulumi.Resource]
+) -> GpuPoolArgs:
+    volume = pool.volume
+    return GpuPoolArgs(
+        karpenter=karpenter,
+        pool=pool.name,
+        profile=pool.sharing.profile(),
+        types=pool_types(pool, config.region),
+        max_gpus=pool.max_gpus,
+        ami=pool.ami,
+        capacity_type=pool.capacity_type,
+        justification=pool.on_demand.justification if pool.on_demand else None,
+        expires=pool.on_demand.expires if pool.on_demand else None,
+        tenants=pool.tenants,
+        volume=Volume(size_gib=volume.size_gib, iops=volume.iops, throughput_mib_per_s=volume.throughput_mibps),
+        consolidate_after=pool.consolidate_after,
+        after=installed if pool.ami == "al2023" else (),
+    )
+
+
+def _workloads(config: StackConfig, pools: Mapping[str, GpuPool], opts: pulumi.ResourceOptions) -> None:
+    by_name = {pool.name: pool for pool in config.pools}
+    node_pools = [pool.node_pool for pool in pools.values()]
+    if config.examples:
+        first = config.pools[0]
+        gpu = GpuExample(
+            resource_name=resource_name(first.sharing.profile(), first.ami),
+            node_selector={POOL_LABEL: first.name},
+            tolerations=[GPU_TOLERATION],
+        )
+        after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=node_pools))
+        ExampleWorkloads("examples", ExampleWorkloadsArgs(gpu=gpu), after)
+    if config.workloads:
+        workloads = [_workload(workload, by_name[workload.pool]) for workload in config.workloads]
+        GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads, after=node_pools), opts)
+
+
+def _workload(workload: Workload, pool: PoolConfig) -> GpuWorkload:
+    return GpuWorkload(
+        name=workload.name,
+        kind=workload.kind,
+        replicas=workload.replicas,
+        resource_name=resource_name(pool.sharing.profile(), pool.ami),
+        node_selector={POOL_LABEL: pool.name},
+        tolerations=[GPU_TOLERATION],
+        containers=[
+            WorkloadContainer(
+                name=container.name,
+                image=container.image,
+                command=container.command,
+                args=container.args,
+                uses_gpu=container.slots == 1,
+                cpu=container.cpu,
+                memory=container.memory,
+            )
+            for container in workload.containers
+        ],
+    )
+
+
+def _outputs(config: StackConfig, cluster: Cluster) -> Mapping[str, Any]:
+    return {
+        "kubeconfig": cluster.kubeconfig,
+        "updateKubeconfigCommand": cluster.update_kubeconfig_command,
+        "pools": [summary.as_output() for summary in pool_summaries(config)],
+        "idleFloorUsdPerMonth": round(idle_floor_usd(config), 2),
+    }

@@ -1,0 +1,103 @@
+"""What a stack comes to in slots and dollars: the figures that stack outputs, the plan and the twin share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from components.endpoints import INTERFACE_SERVICES
+from components.system_nodes import SystemNodeCapacity
+from gpu.catalog import InstanceType
+from gpu.estimate import CostItem, FloorInputs, SlotPrice, cheapest_node, idle_floor
+from gpu.sharing import SharingProfile, resource_name, slots_per_gpu
+from stacks.pools import network_zones, pool_max_slots, pool_slot_memory_mib, pool_types
+from stacks.schema import GpuPool, StackConfig
+
+#: One for data at rest that services write, one for the volumes of nodes (`components.encryption`).
+KMS_KEYS = 2
+
+
+@dataclass(frozen=True)
+class PoolSummary:
+    """A GPU pool's slots and prices. Memory in MiB; prices in USD per hour for the type that the first pod buys."""
+
+    pool: GpuPool
+    profile: SharingProfile
+    types: Sequence[InstanceType]
+    resource: str
+    slots_per_gpu: int
+    slot_memory_mib: int
+    max_slots: int
+    price: SlotPrice | None
+
+    @property
+    def usd_per_slot_hour(self) -> float | None:
+        """Price of a slot as the pool buys it; an estimate for Spot, None where no price is known."""
+        if self.price is None:
+            return None
+        return self.price.usd_per_hour(self.pool.capacity_type) / self.price.slots
+
+    def as_output(self) -> dict[str, Any]:
+        """The pool as a stack output, in plain values."""
+        usd = self.usd_per_slot_hour
+        return {
+            "name": self.pool.name,
+            "sharing": self.profile.strategy,
+            "capacityType": self.pool.capacity_type,
+            "resource": self.resource,
+            "slotsPerGpu": self.slots_per_gpu,
+            "maxSlots": self.max_slots,
+            "slotMemoryMib": self.slot_memory_mib,
+            "cheapestType": self.price.instance_type if self.price else None,
+            "usdPerSlotHour": round(usd, 4) if usd is not None else None,
+            "usdPerSlotHourIsEstimate": self.pool.capacity_type == "spot",
+        }
+
+
+def pool_summaries(config: StackConfig) -> Sequence[PoolSummary]:
+    """Every GPU pool of the stack, in the order of the stack file."""
+    return [_summary(pool, config.region) for pool in config.pools]
+
+
+def _summary(pool: GpuPool, region: str) -> PoolSummary:
+    profile = pool.sharing.profile()
+    types = pool_types(pool, region)
+    return PoolSummary(
+        pool=pool,
+        profile=profile,
+        types=types,
+        resource=resource_name(profile, pool.ami),
+        slots_per_gpu=min(slots_per_gpu(profile, t.gpu) for t in types),
+        slot_memory_mib=pool_slot_memory_mib(profile, types),
+        max_slots=pool_max_slots(profile, types, pool.max_gpus),
+        price=cheapest_node(types, profile),
+    )
+
+
+def zones(config: StackConfig) -> tuple[str, ...]:
+    """Zone ids of the network: those of the stack file, else those that offer the pools' types."""
+    types = [t for pool in config.pools for t in pool_types(pool, config.region)]
+    return config.network.zone_ids or network_zones(config.region, types)
+
+
+def floor_items(config: StackConfig) -> Sequence[CostItem]:
+    """What the stack costs in a month when nothing runs on it, item by item."""
+    zone_count = len(zones(config))
+    nodes = config.cluster.system_nodes
+    return idle_floor(
+        FloorInputs(
+            system_node_type=nodes.instance_types[0],
+            system_nodes=nodes.desired,
+            system_volume_gib=SystemNodeCapacity().volume_gib,
+            nat_gateways=zone_count if config.network.nat == "per-zone" else 1,
+            kms_keys=KMS_KEYS,
+            interface_endpoints=len(INTERFACE_SERVICES) if config.network.interface_endpoints else 0,
+            zones=zone_count,
+        )
+    )
+
+
+def idle_floor_usd(config: StackConfig) -> float:
+    """Sum of the idle floor in USD per month."""
+    return sum(item.usd_per_month for item in floor_items(config))
