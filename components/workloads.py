@@ -75,7 +75,7 @@ class GpuWorkloads(pulumi.ComponentResource):
         policy = k8s.networking.v1.NetworkPolicy(
             f"{name}-no-ingress",
             metadata={"name": "no-ingress", "namespace": NAMESPACE},
-            spec={"podSelector": {}, "policyTypes": ["Ingress"]},
+            spec=k8s.networking.v1.NetworkPolicySpecArgs(pod_selector={}, policy_types=["Ingress"]),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
         )
         opts_inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace, policy, *args.after])
@@ -86,22 +86,17 @@ class GpuWorkloads(pulumi.ComponentResource):
 
 
 def _job(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
-    template = _template(workload)
-    template["spec"]["restartPolicy"] = "Never"
-    k8s.batch.v1.Job(
-        name,
-        metadata=_metadata(workload),
-        spec={
-            "backoffLimit": 6,
-            # A Spot interruption is not the job's fault: it does not count against the limit.
-            "podFailurePolicy": {
-                "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
-            },
-            "podReplacementPolicy": "Failed",
-            "template": template,
+    spec: Any = {
+        "backoffLimit": 6,
+        # A Spot interruption is not the job's fault: it does not count against the limit.
+        "podFailurePolicy": {
+            "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
         },
-        opts=opts,
-    )
+        "podReplacementPolicy": "Failed",
+        "template": _template(workload),
+    }
+    spec["template"]["spec"]["restartPolicy"] = "Never"
+    k8s.batch.v1.Job(name, metadata=_metadata(workload), spec=spec, opts=opts)
 
 
 def _deployment(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
@@ -119,7 +114,7 @@ def _deployment(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) 
     )
 
 
-def _metadata(workload: GpuWorkload) -> dict[str, Any]:
+def _metadata(workload: GpuWorkload) -> Any:
     return {
         "name": workload.name,
         "namespace": NAMESPACE,
@@ -133,7 +128,7 @@ def _labels(workload: GpuWorkload) -> dict[str, str]:
     return {"app.kubernetes.io/name": workload.name}
 
 
-def _template(workload: GpuWorkload) -> dict[str, Any]:
+def _template(workload: GpuWorkload) -> Any:
     return {
         "metadata": {"labels": _labels(workload)},
         "spec": {
