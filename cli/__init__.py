@@ -1,0 +1,1 @@
+"""The `slices` command: what Pulumi itself cannot do offline."""

@@ -1,0 +1,154 @@
+"""A plan as JSON, for machines. docs/plan-json.md describes it. Additions keep the schema's version."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cli.figures import Figures, ModelFigures
+from cli.monitor import Resource
+from cli.plan import Plan
+from cli.wire import shown
+from gpu import prices
+from gpu.estimate import SlotPrice
+from policy.analyzer import Verdict
+from stacks.summary import PoolSummary
+
+SCHEMA_VERSION = 1
+
+
+def plan_json(plan: Plan) -> str:
+    """The whole plan; keys are always there, with null or an empty list where there is nothing to say."""
+    recording, figures = plan.recording, plan.figures
+    document = {
+        "schemaVersion": SCHEMA_VERSION,
+        "project": recording.project,
+        "stack": recording.stack,
+        "region": recording.region,
+        "prices": {
+            "currency": "USD",
+            "region": prices.PRICE_REGION,
+            "onDemandDate": prices.PRICES_DATE,
+            "servicesDate": prices.SERVICE_PRICES_DATE,
+            "spotIsEstimate": True,
+        },
+        "pools": [_pool(summary) for summary in figures.pools] if figures else [],
+        "models": [_model(model) for model in figures.models] if figures else [],
+        "costs": _costs(figures) if figures else None,
+        "verdicts": [_verdict(verdict) for verdict in plan.verdicts],
+        "outputs": shown(recording.outputs),
+        "notes": list(plan.notes),
+        "resources": [_resource(resource) for resource in recording.resources],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _pool(summary: PoolSummary) -> dict[str, Any]:
+    pool = summary.pool
+    return {
+        "name": pool.name,
+        "capacityType": pool.capacity_type,
+        "onDemand": pool.on_demand.model_dump(mode="json", by_alias=True) if pool.on_demand else None,
+        "sharing": pool.sharing.model_dump(mode="json", by_alias=True),
+        "ami": pool.ami,
+        "tenants": pool.tenants,
+        "instanceTypes": [t.name for t in summary.types],
+        "resource": summary.resource,
+        "slotsPerGpu": summary.slots_per_gpu,
+        "slotMemoryMib": summary.slot_memory_mib,
+        "maxGpus": pool.max_gpus,
+        "maxSlots": summary.max_slots,
+        "cheapest": _price(summary.price) if summary.price else None,
+        "usdPerSlotHour": _usd(summary.usd_per_slot_hour),
+    }
+
+
+def _price(price: SlotPrice) -> dict[str, Any]:
+    return {
+        "instanceType": price.instance_type,
+        "slots": price.slots,
+        "onDemandUsdPerHour": _usd(price.on_demand_usd_per_hour),
+        "onDemandUsdPerSlotHour": _usd(price.on_demand_usd_per_slot_hour),
+        "spotUsdPerHour": _usd(price.spot_usd_per_hour),
+        "spotUsdPerSlotHour": _usd(price.spot_usd_per_slot_hour),
+        "spotSource": price.spot_source,
+    }
+
+
+def _model(model: ModelFigures) -> dict[str, Any]:
+    config, memory = model.config, model.memory
+    own = model.dedicated
+    return {
+        "name": config.name,
+        "model": model.model,
+        "pool": config.pool,
+        "contextLength": config.context_length,
+        "parallel": config.parallel,
+        "kvCacheType": config.kv_cache_type,
+        "memoryMib": {
+            "weights": memory.weights_mib,
+            "kvCache": memory.kv_cache_mib,
+            "overhead": memory.overhead_mib,
+            "need": memory.total_mib,
+            "slot": model.slot_memory_mib,
+            "headroom": model.headroom_mib,
+        },
+        "fits": model.headroom_mib >= 0,
+        "usdPerSlotHour": _usd(model.usd_per_slot_hour),
+        "dedicated": {"instanceType": own.name, "onDemandUsdPerHour": own.on_demand_usd_per_hour} if own else None,
+    }
+
+
+def _costs(figures: Figures) -> dict[str, Any]:
+    comparison = figures.comparison
+    return {
+        "idleFloor": {
+            "usdPerMonth": round(figures.idle_usd_per_month, 2),
+            "items": [
+                {"name": item.name, "detail": item.detail, "usdPerMonth": round(item.usd_per_month, 2)}
+                for item in figures.idle_floor
+            ],
+        },
+        "allModelsAtOnce": {
+            "nodes": dict(comparison.nodes),
+            "sharedUsdPerHour": _usd(comparison.shared_usd_per_hour),
+            "dedicatedUsdPerHour": _usd(comparison.dedicated_usd_per_hour),
+        }
+        if comparison
+        else None,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "rule": verdict.rule,
+        "title": verdict.title,
+        "level": verdict.level.value,
+        "severity": verdict.severity,
+        "urn": verdict.urn,
+        "type": verdict.type,
+        "resource": verdict.resource,
+        "message": verdict.message,
+        "fix": verdict.fix,
+    }
+
+
+def _resource(resource: Resource) -> dict[str, Any]:
+    return {
+        "urn": resource.urn,
+        "type": resource.type,
+        "name": resource.name,
+        "component": not resource.custom,
+        "remote": resource.remote,
+        "parent": resource.parent,
+        "provider": resource.provider,
+        "dependencies": list(resource.dependencies),
+        "protect": resource.protect,
+        "retainOnDelete": resource.retain_on_delete,
+        "inputs": shown(resource.inputs),
+    }
+
+
+def _usd(amount: float | None) -> float | None:
+    """Rounded to what a price has, so that sums of floats do not show."""
+    return None if amount is None else round(amount, 6)

@@ -1,0 +1,86 @@
+"""The `slices` command line. A command is imported when it runs, so that `--help` answers at once."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import NoReturn, ParamSpec
+
+import click
+
+from cli.errors import INPUT_ERROR, InputError, ProgramError
+
+P = ParamSpec("P")
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(status)
+
+
+def _plainly(command: Callable[P, int]) -> Callable[P, None]:
+    """Turn errors that a person can mend into a message and an exit status."""
+
+    @wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            status = command(*args, **kwargs)
+        except InputError as error:
+            _fail(str(error), INPUT_ERROR)
+        except ProgramError as error:
+            _fail(f"the program failed\n{error}", 1)
+        sys.exit(status)
+
+    return wrapper
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="gpu-slices", prog_name="slices")
+def main() -> None:
+    """Plan GPU platforms on EKS without a cloud: what a stack builds, how its GPUs are shared, what it costs."""
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a character gets a question mark, not a traceback.
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+
+
+@main.command(short_help="What a stack builds, how its GPUs are shared, what it costs.")
+@click.argument("stack")
+@click.option(
+    "-C",
+    "--cwd",
+    "directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="Directory of the Pulumi project, or one below it.  [default: the current one]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (docs/plan-json.md).")
+@click.option(
+    "--manifests",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the objects inside the cluster to DIR, as YAML and in the order in which they must be applied.",
+)
+@click.option(
+    "--terraform",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write the plan to DIR as Terraform JSON and Kubernetes YAML, for scanners that read no Pulumi.",
+)
+@click.option("--all", "show_all", is_flag=True, help="Show every resource by name; equal ones are counted otherwise.")
+@_plainly
+def plan(
+    stack: str, directory: Path, as_json: bool, manifests: Path | None, terraform: Path | None, show_all: bool
+) -> int:
+    """Show what STACK would build, how its GPUs are shared, what it costs, and what the policies say.
+
+    Runs the stack's own program without a cloud, an account or the Pulumi CLI. Exit status: 0, 2 if the stack file
+    is wrong, 3 if a mandatory policy is violated.
+    """
+    # One run allocates much and frees nothing: collecting would only look at ever more live objects.
+    gc.disable()
+    from cli.commands import plan_stack  # noqa: PLC0415  loads Pulumi, for which --help must not wait
+
+    return plan_stack(directory, stack, as_json=as_json, manifests=manifests, terraform=terraform, show_all=show_all)

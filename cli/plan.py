@@ -1,0 +1,89 @@
+"""Everything that `slices plan` says about a stack, as data: the recording, and what the domain makes of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cli.errors import POLICY_ERROR, InputError
+from cli.figures import Figures, figures
+from cli.project import Project, StackConfig, find_project, load_stack
+from cli.record import Recording, record
+from policy.analyzer import Recorded, Verdict, judge
+from stacks.errors import PROJECT
+from stacks.load import parse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A planned stack."""
+
+    recording: Recording
+    figures: Figures | None
+    """Pools, models and costs; None for a project whose configuration is not ours."""
+    verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...]
+    """What an offline plan cannot know, and what the program said."""
+
+
+def make_plan(directory: Path, stack: str) -> Plan:
+    """Plan a stack of the project in `directory` or above it.
+
+    Raises InputError where the stack or its configuration is wrong, ProgramError where the program fails.
+    """
+    project = find_project(directory)
+    config = load_stack(project, stack)
+    recording = record(project, config)
+    if config.problems:
+        # The Pulumi CLI says only the first of these; the program's own validation, which ran before, says more.
+        raise InputError("\n".join(config.problems))
+    return Plan(
+        recording=recording,
+        figures=_figures(project, config, recording),
+        verdicts=_verdicts(recording),
+        notes=_notes(config, recording),
+    )
+
+
+def status_of(plan: Plan) -> int:
+    """Exit status: 3 if a mandatory policy is violated, otherwise 0."""
+    return POLICY_ERROR if any(verdict.mandatory for verdict in plan.verdicts) else 0
+
+
+def _figures(project: Project, config: StackConfig, recording: Recording) -> Figures | None:
+    if project.name != PROJECT:
+        return None
+    prefix = f"{PROJECT}:"
+    ours = {key.removeprefix(prefix): _value(text) for key, text in config.values.items() if key.startswith(prefix)}
+    return figures(parse(ours, stack=config.stack, region=recording.region))
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _verdicts(recording: Recording) -> tuple[Verdict, ...]:
+    resources = [
+        Recorded(
+            type=resource.type,
+            name=resource.name,
+            urn=resource.urn,
+            inputs=recording.preview_inputs(resource),
+            parent=resource.parent,
+            dependencies=resource.dependencies,
+        )
+        for resource in recording.resources
+    ]
+    return tuple(judge(resources))
+
+
+def _notes(config: StackConfig, recording: Recording) -> tuple[str, ...]:
+    notes = list(config.notes)
+    notes += [text if severity == "info" else f"{severity}: {text}" for severity, text in recording.messages]
+    notes += [f"nothing is known offline about {function}: it answered nothing" for function in recording.unanswered]
+    return tuple(notes)

@@ -1,0 +1,257 @@
+"""Prints a plan for people: 80 columns are enough, colours are optional, figures are never cut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from cli.figures import Figures, ModelFigures, prices_note, profile_text
+from cli.plan import Plan
+from cli.tree import count_by_package, kind, resource_tree
+from gpu.estimate import CostItem
+from gpu.sharing import slots_per_gpu
+from policy.analyzer import Verdict
+from policy.pack import RULES
+from stacks.summary import PoolSummary
+
+MIN_WIDTH = 80
+MAX_WIDTH = 120
+
+
+def render(plan: Plan, *, show_all: bool = False) -> None:
+    """Print everything about a plan to standard output."""
+    console = Console(highlight=False)
+    console.width = max(MIN_WIDTH, min(console.width, MAX_WIDTH))
+    with console.capture() as capture:
+        _print(console, plan, show_all)
+    # Tables are padded to their width; nobody wants these blanks in a file or a pull request.
+    text = "\n".join(line.rstrip() for line in capture.get().splitlines())
+    console.file.write(f"{text.strip()}\n")
+
+
+def _print(console: Console, plan: Plan, show_all: bool) -> None:
+    recording = plan.recording
+    counts = ", ".join(f"{count} {name}" for name, count in count_by_package(recording.resources).items())
+    _heading(console, f"Plan of {recording.project}, stack {recording.stack}, region {recording.region}")
+    console.print(f"{len(recording.resources)} resources: {counts}\n")
+    console.print(resource_tree(recording, show_all=show_all))
+    if plan.figures:
+        _figures(console, plan.figures)
+    _verdicts(console, plan.verdicts)
+    if plan.notes:
+        _heading(console, "Notes")
+        for note in plan.notes:
+            console.print(Text(f"- {note}"))
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print(Text(f"\n{text}", style="bold"))
+
+
+def _figures(console: Console, figures: Figures) -> None:
+    _section(console, "GPU pools", _pools(figures.pools))
+    if figures.models:
+        _section(console, "Model memory in its slot, GiB", _memory(figures.models))
+    _section(console, "Idle floor: no GPU and no CPU pool node runs", _idle(figures.idle_floor))
+    _section(console, "GPU prices, cheapest type of each pool, USD per hour", _pool_prices(figures.pools))
+    if figures.models:
+        _section(console, "A slot against a GPU of its own, USD per hour", _dedicated(figures.models))
+        _compare(console, figures)
+    console.print(Text(f"\n{prices_note(figures.config.region)}", style="dim"))
+
+
+def _section(console: Console, title: str, content: RenderableType) -> None:
+    _heading(console, title)
+    console.print(Padding(content, (0, 0)))
+
+
+def _table(*columns: str, texts: int) -> Table:
+    """A table whose first `texts` columns hold words, which may wrap; the others hold figures, which never do."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    for index, header in enumerate(columns):
+        if index < texts:
+            table.add_column(header, overflow="fold", vertical="top")
+        else:
+            table.add_column(header, justify="right", no_wrap=True, vertical="top")
+    return table
+
+
+# --- Pools ------------------------------------------------------------------------------------------------------------
+
+
+def _pools(pools: Sequence[PoolSummary]) -> Table:
+    table = _table("pool", "sharing", "instances", "slots\nper GPU", "GiB\nper slot", "limit", texts=3)
+    for summary in pools:
+        families = ", ".join(dict.fromkeys(t.family for t in summary.types))
+        gpus = " or ".join(dict.fromkeys(t.gpu.product.removeprefix("NVIDIA ") for t in summary.types))
+        table.add_row(
+            f"{summary.pool.name}\n{summary.pool.capacity_type}",
+            f"{profile_text(summary.profile)}\n{summary.resource}",
+            f"{families}\n{gpus}",
+            _slots(summary),
+            _gib(summary.slot_memory_mib),
+            f"{_count(summary.max_slots, 'slot')}\n{_count(summary.pool.max_gpus, 'GPU')}",
+        )
+    return table
+
+
+def _slots(summary: PoolSummary) -> str:
+    counts = [slots_per_gpu(summary.profile, t.gpu) for t in summary.types]
+    least, most = min(counts), max(counts)
+    return str(least) if least == most else f"{least} to {most}"
+
+
+def _pool_prices(pools: Sequence[PoolSummary]) -> Table:
+    table = _table(
+        "pool buys", "cheapest", "slots", "on-demand", "a slot", "Spot\nestimate", "a slot\n(estimate)", texts=2
+    )
+    for summary in pools:
+        price = summary.price
+        if price is None:
+            table.add_row(f"{summary.pool.name}\n{summary.pool.capacity_type}", "no price known", *["-"] * 5)
+            continue
+        table.add_row(
+            f"{summary.pool.name}\n{summary.pool.capacity_type}",
+            price.instance_type,
+            str(price.slots),
+            _usd(price.on_demand_usd_per_hour),
+            _usd(price.on_demand_usd_per_slot_hour),
+            _usd(price.spot_usd_per_hour),
+            _usd(price.spot_usd_per_slot_hour),
+        )
+    return table
+
+
+# --- Models -----------------------------------------------------------------------------------------------------------
+
+
+def _memory(models: Sequence[ModelFigures]) -> Table:
+    table = _table("model and pool", "weights", "+ KV", "+ over-\nhead", "= need", "slot", "left", "fits", texts=1)
+    for group in _alike(models):
+        model = group[0]
+        memory = model.memory
+        table.add_row(
+            f"{_names(group)} on {model.config.pool}\n{_settings(model)}",
+            _gib(memory.weights_mib),
+            _gib(memory.kv_cache_mib),
+            _gib(memory.overhead_mib),
+            _gib(memory.total_mib),
+            _gib(model.slot_memory_mib),
+            _gib(model.headroom_mib),
+            "yes" if model.headroom_mib >= 0 else "NO",
+            style="" if model.headroom_mib >= 0 else "red",
+        )
+    return table
+
+
+def _dedicated(models: Sequence[ModelFigures]) -> Table:
+    table = _table("model", "smallest GPU of its own", "on-demand", "its slot", "a slot is", texts=2)
+    for group in _alike(models):
+        model = group[0]
+        own = model.dedicated.on_demand_usd_per_hour if model.dedicated else None
+        slot = model.usd_per_slot_hour
+        table.add_row(
+            _names(group),
+            model.dedicated.name if model.dedicated else "no single GPU holds it",
+            _usd(own),
+            _usd(slot),
+            _difference(slot, own),
+        )
+    return table
+
+
+def _difference(slot: float | None, own: float | None) -> str:
+    if not own or slot is None:
+        return "-"
+    return f"{1 - slot / own:.0%} less" if slot <= own else f"{slot / own - 1:.0%} more"
+
+
+def _compare(console: Console, figures: Figures) -> None:
+    comparison = figures.comparison
+    if comparison is None:
+        return
+    by_pool = {summary.pool.name: summary for summary in figures.pools}
+    nodes = []
+    for name, count in comparison.nodes.items():
+        summary = by_pool[name]
+        estimate = " Spot, estimated" if summary.pool.capacity_type == "spot" else " on-demand"
+        nodes.append(f"{count} × {summary.price.instance_type if summary.price else '?'}{estimate}")
+    console.print(
+        Text(
+            f"All {_count(len(figures.models), 'model')} at once: {', '.join(nodes)}: "
+            f"{_usd(comparison.shared_usd_per_hour)} USD/h. "
+            f"A GPU each, on-demand: {_usd(comparison.dedicated_usd_per_hour)} USD/h."
+        )
+    )
+
+
+def _alike(models: Sequence[ModelFigures]) -> list[list[ModelFigures]]:
+    """Models that differ in nothing but their name, together."""
+    groups: dict[tuple[object, ...], list[ModelFigures]] = {}
+    for model in models:
+        config = model.config
+        key = (model.model, config.pool, config.context_length, config.parallel, config.kv_cache_type, model.memory)
+        groups.setdefault(key, []).append(model)
+    return list(groups.values())
+
+
+def _names(group: Sequence[ModelFigures]) -> str:
+    first = group[0].config.name
+    return first if len(group) == 1 else f"{first} … {group[-1].config.name} (×{len(group)})"
+
+
+def _settings(model: ModelFigures) -> str:
+    config = model.config
+    parallel = f" ×{config.parallel}" if config.parallel > 1 else ""
+    cache = "" if config.kv_cache_type == "f16" else f" {config.kv_cache_type}"
+    return f"{model.model}, {config.context_length} tokens{parallel}{cache}"
+
+
+# --- Floor and policies -----------------------------------------------------------------------------------------------
+
+
+def _idle(items: Sequence[CostItem]) -> Table:
+    table = _table("item", "what", "USD per month", texts=2)
+    for item in items:
+        table.add_row(item.name, item.detail, f"{item.usd_per_month:,.2f}")
+    total = sum(item.usd_per_month for item in items)
+    table.add_section()
+    table.add_row("total", "", f"{total:,.2f}", style="bold")
+    return table
+
+
+def _verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
+    mandatory = [verdict for verdict in verdicts if verdict.mandatory]
+    advisory = [verdict for verdict in verdicts if not verdict.mandatory]
+    _heading(console, "Policies")
+    if not verdicts:
+        console.print(f"{_count(len(RULES), 'rule')} judged, none violated.")
+        return
+    for title, style, group in (("mandatory", "bold red", mandatory), ("advisory", "yellow", advisory)):
+        for verdict in group:
+            where = f"{kind(verdict.type)} {verdict.resource}" if verdict.resource else "the stack"
+            console.print(Text.assemble((title, style), f" {verdict.rule}: {where}"))
+            console.print(Padding(Text(f"{verdict.message}\nfix: {verdict.fix}"), (0, 0, 0, 4)))
+    console.print(
+        f"{_count(len(RULES), 'rule')} judged: {len(mandatory)} mandatory, {len(advisory)} advisory violations."
+    )
+
+
+# --- Words and figures ------------------------------------------------------------------------------------------------
+
+
+def _gib(mib: int) -> str:
+    return f"{mib / 1024:.1f}"
+
+
+def _usd(amount: float | None) -> str:
+    return "-" if amount is None else f"{amount:.4f}" if amount < 10 else f"{amount:.2f}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
