@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,12 +16,24 @@ MISSING: Final = object()
 
 Path = tuple[str | int, ...]
 
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
+#: Characters of a value that a message shows.
+_SHOWN = 80
+
 
 def key_of(path: Path) -> str:
-    """The key as Pulumi writes it: `gpu-slices:pools[1].sharing.replicas`."""
+    """The key as Pulumi writes it: `gpu-slices:pools[1].sharing.replicas`, `gpu-slices:tags["a b"]`."""
     head, *rest = path
-    text = str(head) if ":" in str(head) else f"{PROJECT}:{head}"
-    return text + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in rest)
+    name = str(head)
+    if not name.startswith("aws:"):
+        name = f"{PROJECT}:{name if _PLAIN_KEY.fullmatch(name) else _shorten(name)}"
+    return name + "".join(_step(part) for part in rest)
+
+
+def _step(part: str | int) -> str:
+    if isinstance(part, str) and len(part) <= _SHOWN and _PLAIN_KEY.fullmatch(part):
+        return f".{part}"
+    return f"[{_shorten(part)}]"
 
 
 @dataclass(frozen=True)
@@ -57,21 +70,41 @@ class ConfigError(Exception):
 
 
 def nearest(value: object, options: Iterable[str]) -> str | None:
-    """The option that a misspelt value most likely means, or None."""
-    by_lower = {option.lower(): option for option in options}
-    matches = difflib.get_close_matches(str(value).lower(), by_lower, n=1, cutoff=0.6)
-    return by_lower[matches[0]] if matches else None
+    """The option that a misspelt text most likely means, or None; of two that are equally near, the first."""
+    if not isinstance(value, str):
+        return None
+    wanted = value.lower()
+    scored = [(difflib.SequenceMatcher(None, wanted, option.lower()).ratio(), option) for option in options]
+    best, meant = max(scored, key=lambda score: score[0], default=(0.0, None))
+    return meant if best >= 0.6 else None
+
+
+def hint(value: object, options: Iterable[str]) -> str:
+    """`; did you mean b?`, or nothing."""
+    meant = nearest(value, options)
+    return f"; did you mean {meant}?" if meant else ""
+
+
+def listed(names: Iterable[object], word: str = "or") -> str:
+    """`a, b or c`."""
+    *most, last = [str(name) for name in names] or ["nothing"]
+    return f"{', '.join(most)} {word} {last}" if most else last
 
 
 def one_of(value: object, options: Sequence[str] | Mapping[str, object]) -> str:
     """Says which values are allowed and which one is probably meant: `must be a, b or c; did you mean b?`."""
-    names = list(options)
-    *most, last = names
-    listed = f"{', '.join(most)} or {last}" if most else last
-    meant = nearest(value, names)
-    return f"must be {listed}" + (f"; did you mean {meant}?" if meant else "")
+    return f"must be {listed(options)}{hint(value, options)}"
 
 
 def _shorten(value: Any) -> str:
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 80 else text[:77] + "..."
+    text = _as_json(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def _as_json(value: Any) -> str:
+    """The value in one printable line, whatever it is: messages must not fail on what they complain about."""
+    try:
+        text = json.dumps(value, default=str, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError):  # keys that are no text, numbers too long to print, cycles
+        text = f"<{type(value).__name__}>"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,42 +1,58 @@
 """Reads a stack's configuration into a StackConfig, or says everything that is wrong with it.
 
-Validation happens here and nowhere else: once, at the edge. Each key, and each entry of a list, is validated on its
-own, so that a mistake in one does not hide a mistake in another.
+Validation happens here and nowhere else: once, at the edge. What is wrong with one value does not hide what is wrong
+with another.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path as FilePath
 from typing import Any
 
 import pulumi
-from pydantic import BaseModel, ValidationError
 
 from stacks import checks, schema
-from stacks.errors import MISSING, PROJECT, ConfigError, Path, Problem, one_of
-from stacks.explain import explain
+from stacks.checks.region import check_region, known_region
+from stacks.checks.tags import check_tags
+from stacks.errors import MISSING, PROJECT, ConfigError, Path, Problem
+from stacks.explain import unknown_top_key
+from stacks.partial import read
+from stacks.section import Section
 from stacks.source import locate
+from stacks.wording import TOP_ELSEWHERE
 
 #: Top-level keys whose value is one section, and those whose value is a list of sections.
-SECTIONS: Mapping[str, type[BaseModel]] = {
+SECTIONS: Mapping[str, type[Section]] = {
     "cluster": schema.Cluster,
     "network": schema.Network,
     "gpuSharing": schema.GpuSharing,
     "dialogue": schema.Dialogue,
     "budget": schema.Budget,
 }
-LISTS: Mapping[str, type[BaseModel]] = {
+LISTS: Mapping[str, type[Section]] = {
     "cpuPools": schema.CpuPool,
     "pools": schema.GpuPool,
     "models": schema.Model,
     "workloads": schema.Workload,
 }
-SCALARS = ("examples", "tags")
-KEYS = (*SECTIONS, *LISTS, *SCALARS)
+#: In the order in which Pulumi.yaml describes them.
+KEYS = (
+    "cluster",
+    "network",
+    "cpuPools",
+    "pools",
+    "gpuSharing",
+    "models",
+    "workloads",
+    "dialogue",
+    "budget",
+    "examples",
+    "tags",
+)
 
 #: Sections that are absent when they are empty, which is what Pulumi.yaml's defaults make them.
 OPTIONAL = ("dialogue", "budget")
@@ -48,9 +64,9 @@ _FIELDS = {"cpuPools": "cpu_pools", "gpuSharing": "gpu_sharing"}
 def load_pulumi_config(today: date | None = None) -> schema.StackConfig:
     """The current stack's configuration, as Pulumi hands it to the program. Raises ConfigError."""
     config = pulumi.Config(PROJECT)
-    raw = {key: value for key in KEYS if (value := _value(config, key)) is not MISSING}
+    raw = {key: value for key in KEYS if (value := _value(config.get(key))) is not MISSING}
     # pulumi.Config can only be asked for known keys. The engine also gives all of them in this variable; without it
-    # misspelt keys would pass in silence.
+    # misspelt keys would pass in silence. Their values are not shown: they may be secrets.
     for full_key in json.loads(os.environ.get("PULUMI_CONFIG", "{}")):
         namespace, _, key = full_key.partition(":")
         if namespace == PROJECT and key not in KEYS:
@@ -62,75 +78,103 @@ def load_pulumi_config(today: date | None = None) -> schema.StackConfig:
         raise ConfigError(errors.stack, locate(stack_file, errors.problems)) from None
 
 
-def _value(config: pulumi.Config, key: str) -> Any:
-    text = config.get(key)
+def _value(text: str | None) -> Any:
     if text is None:
         return MISSING
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return text  # a plain string, which the schema then judges
 
 
 def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date | None = None) -> schema.StackConfig:
     """Validates a whole configuration. ``raw`` holds the values by key without the project's name.
 
-    Raises ConfigError with every problem, in the order of the keys.
+    Raises ConfigError with every problem, in the order of ``raw``.
     """
-    problems = [
-        Problem((key,), raw[key], "is not a key of this project; " + one_of(key, KEYS))
-        for key in raw
-        if key not in KEYS
-    ]
-    parts: dict[str, Any] = {}
-    for key, model in SECTIONS.items():
-        if key in raw and not (key in OPTIONAL and raw[key] == {}):
-            parts[key] = _validated(model, raw[key], (key,), problems)
-    for key, model in LISTS.items():
-        if key in raw:
-            parts[key] = tuple(_entries(model, raw[key], key, problems))
-    problems += _scalars(raw, parts)
-    problems += checks.check(parts, region, today or date.today())
+    problems = [Problem((key,), raw[key], _unknown(key)) for key in raw if key not in KEYS]
+    values = _values(raw, problems)
+    problems += check_region(region)
+    problems += checks.check(
+        checks.Parts(
+            stack=stack,
+            region=known_region(region),
+            today=today or date.today(),
+            cluster=values["cluster"],
+            network=values["network"],
+            cpu_pools=values["cpuPools"],
+            pools=values["pools"],
+            models=values["models"],
+            workloads=values["workloads"],
+            dialogue=values["dialogue"],
+            budget=values["budget"],
+        )
+    )
     if problems:
-        raise ConfigError(stack, sorted(problems, key=_order))
-    fields = {_FIELDS.get(key, key): value for key, value in parts.items()}
+        raise ConfigError(stack, sorted(problems, key=lambda problem: _position(raw, problem.path)))
+    fields = {_FIELDS.get(key, key): value for key, value in values.items()}
     return schema.StackConfig.model_construct(stack=stack, region=region, **fields)
 
 
-def _validated(model: type[BaseModel], value: Any, path: Path, problems: list[Problem]) -> Any:
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        problems += explain(error, model, value, path)
-        return None
+def _unknown(key: str) -> str:
+    return TOP_ELSEWHERE.get(key) or unknown_top_key(key, KEYS)
 
 
-def _entries(model: type[BaseModel], value: Any, key: str, problems: list[Problem]) -> Iterator[Any]:
-    """Valid entries, and None where an entry is not valid, so that positions stay what they are in the file."""
+def _values(raw: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """The value of every key, valid as far as it can be; None where it is not. Appends what is wrong."""
+    values: dict[str, Any] = {}
+    for key in KEYS:
+        field = schema.StackConfig.model_fields[_FIELDS.get(key, key)]
+        if key not in raw or (key in OPTIONAL and raw[key] == {}):
+            values[key] = field.get_default(call_default_factory=True)
+        elif key in SECTIONS:
+            values[key] = read(SECTIONS[key], raw[key], (key,), problems)
+        elif key in LISTS:
+            values[key] = _entries(LISTS[key], raw[key], key, problems)
+        elif key == "tags":
+            values[key] = raw[key]
+            problems += check_tags(raw[key])
+        else:
+            values[key] = raw[key]
+            problems += _boolean(key, raw[key])
+    if not values["pools"] and values["pools"] is not None:
+        where = raw.get("pools", MISSING)
+        verb = "is missing" if where is MISSING else "is empty"
+        problems.append(Problem(("pools",), where, f"{verb}: write at least one GPU pool"))
+        values["pools"] = None
+    return values
+
+
+def _entries(model: type[Section], value: Any, key: str, problems: list[Problem]) -> Sequence[Section | None] | None:
+    """Entries, each valid as far as it can be; None where an entry is none, so that positions stay as in the file."""
     if not isinstance(value, list):
-        problems.append(Problem((key,), value, "must be a list: begin each entry with '- '"))
-        return
-    for index, entry in enumerate(value):
-        yield _validated(model, entry, (key, index), problems)
+        empty = "is empty; " if value is None or value == "" else ""
+        problems.append(Problem((key,), value, f"{empty}must be a list: begin each entry with '- '"))
+        return None
+    return tuple(read(model, entry, (key, index), problems) for index, entry in enumerate(value))
 
 
-def _scalars(raw: Mapping[str, Any], parts: dict[str, Any]) -> Iterator[Problem]:
-    if "examples" in raw:
-        parts["examples"] = raw["examples"]
-        if not isinstance(raw["examples"], bool):
-            yield Problem(("examples",), raw["examples"], "must be true or false")
-    if "tags" in raw:
-        tags = raw["tags"]
-        if not isinstance(tags, dict) or not all(isinstance(v, str) for v in tags.values()):
-            yield Problem(("tags",), tags, "must be names with text values, such as team: research")
-            return
-        parts["tags"] = tags
-        for name in tags:
-            if name.lower().startswith("aws:"):
-                yield Problem(("tags", name), tags[name], "must not begin with aws:, which AWS keeps for itself")
+def _boolean(key: str, value: Any) -> list[Problem]:
+    if isinstance(value, bool):
+        return []
+    empty = "is empty; " if value is None or value == "" else ""
+    quotes = ": leave the quotes out" if value in ("true", "false") else ""
+    return [Problem((key,), value, f"{empty}must be true or false{quotes}")]
 
 
-def _order(problem: Problem) -> tuple[int, tuple[str, ...]]:
-    head = problem.path[0]
-    rank = KEYS.index(str(head)) if head in KEYS else -1
-    return rank, tuple(f"{part:06d}" if isinstance(part, int) else str(part) for part in problem.path[1:2])
+def _position(raw: Mapping[str, Any], path: Path) -> tuple[int, ...]:
+    """Where a path stands in the configuration; missing keys come at the end of their section."""
+    if path[0] not in KEYS and path[0] not in raw:
+        return (-1,)
+    position = []
+    here: Any = raw
+    for part in path:
+        if isinstance(here, Mapping):
+            position.append(list(here).index(part) if part in here else len(here))
+            here = here.get(part)
+        elif isinstance(here, list) and isinstance(part, int) and part < len(here):
+            position.append(part)
+            here = here[part]
+        else:
+            break
+    return tuple(position)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path as FilePath
 
@@ -13,28 +14,33 @@ from stacks.errors import PROJECT, Path, Problem
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def locate(stack_file: FilePath, problems: Iterable[Problem]) -> Iterator[Problem]:
-    """The same problems with `file:line` filled in, as far as the file holds their keys."""
+def locate(stack_file: FilePath, problems: Iterable[Problem]) -> Sequence[Problem]:
+    """The same problems with `file:line` filled in, in the order of the file.
+
+    What is missing stands on the line of the section that lacks it. Without a readable file nothing is filled in.
+    """
     try:
-        document = yaml.compose(stack_file.read_text(encoding="utf-8"), Loader=_LOADER)
-    except (OSError, yaml.YAMLError):
+        document = yaml.compose(stack_file.read_text(encoding="utf-8-sig"), Loader=_LOADER)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
         document = None
+    located = []
     for problem in problems:
         line = _line(document, problem.path) if document else None
-        yield replace(problem, where=f"{stack_file.name}:{line}") if line else problem
+        place = f"{stack_file.name}:{line}" if line else None
+        located.append((line or sys.maxsize, replace(problem, where=place)))
+    return [problem for _, problem in sorted(located, key=lambda pair: pair[0])]
 
 
 def _line(document: yaml.Node, path: Path) -> int | None:
-    """Line of the deepest part of the path that stands in the file; None when even its key is missing."""
-    config = _child(document, "config")
-    if config is None:
-        return None
-    head, *rest = path
-    found = _child(config[1], str(head) if ":" in str(head) else f"{PROJECT}:{head}")
+    """Line of the deepest part of the path that stands in the file; None in a file without `config:`."""
+    found = _child(document, "config")
     if found is None:
         return None
-    for part in rest:
-        deeper = _child(found[1], part)
+    head, *rest = path
+    # The CLI also takes the older `gpu-slices:config:cluster`, and `cluster` alone.
+    forms = [head] if str(head).startswith("aws:") else [f"{PROJECT}:{head}", f"{PROJECT}:config:{head}", head]
+    for part in ([form for form in forms if _child(found[1], form)][:1] or [head], *([part] for part in rest)):
+        deeper = _child(found[1], part[0])
         if deeper is None:
             break
         found = deeper

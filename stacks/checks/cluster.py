@@ -1,107 +1,148 @@
-"""Checks of the cluster and its network."""
+"""Checks of the cluster."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 from datetime import date
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import versions
 from gpu.prices import CPU_ON_DEMAND_USD_PER_HOUR
-from stacks.errors import Path, Problem, nearest, one_of
-from stacks.pools import EKS_EXCLUDED_ZONES, region_zones
-from stacks.schema import Cluster, Network, SystemNodes
+from stacks.checks.parts import Parts, attempt, twice
+from stacks.errors import MISSING, Path, Problem, hint, listed
+from stacks.fields import MAX_NAME, NAME
+from stacks.schema import Cluster
 
-#: Ranges that EKS refuses in an allowlist of public addresses: nobody on the internet comes from them.
-_PRIVATE = [IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8")]
+#: Ranges from which no request of the internet comes (IANA special-purpose address registry).
+_RESERVED = [
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "224.0.0.0/3",
+    )
+]
 #: Wider than this an allowlist does not name an organisation any more; two /1 are the whole internet.
 _WIDEST_ALLOWED_PREFIX = 8
-_VPC_PREFIXES = range(16, 23)
-_GRAVITON = re.compile(r"^[cmrt]\d+g[a-z]*\.")
+_GRAVITON = re.compile(r"[cmrt]\d+g[a-z]*\.(?P<size>\w+)")
+#: They have room for one to eight pods beside the DaemonSets, too few for Karpenter and the add-ons.
+_TOO_SMALL = ("nano", "micro", "small", "medium")
 
 
-def check_cluster(cluster: Cluster, today: date) -> Iterator[Problem]:
-    """EKS version, allowlist and system nodes."""
-    yield from _check_version(cluster.version, today)
+def check_cluster(parts: Parts) -> Iterator[Problem]:
+    """Name, EKS version, allowlist, access and system nodes."""
+    cluster = parts.cluster
+    if cluster is None:
+        return
+    yield from attempt(_name(cluster, parts.stack))
+    yield from attempt(_version(cluster, parts.today))
+    yield from attempt(_allowlist(cluster))
+    yield from attempt(_access(cluster))
+    yield from attempt(_sizes(cluster))
+    yield from attempt(_node_types(cluster))
+
+
+def _name(cluster: Cluster, stack: str) -> Iterator[Problem]:
+    default = f"gpu-slices-{stack}"
+    if cluster.name is None and (len(default) > MAX_NAME or not re.fullmatch(NAME, default)):
+        message = f"is missing: {default} would not do, since it must be a DNS label of at most {MAX_NAME} characters"
+        yield Problem(("cluster", "name"), MISSING, message)
+
+
+def _version(cluster: Cluster, today: date) -> Iterator[Problem]:
+    path: Path = ("cluster", "version")
+    supported = [v for v, ends in versions.EKS_STANDARD_SUPPORT_ENDS.items() if today <= ends]
+    ends = versions.EKS_STANDARD_SUPPORT_ENDS.get(cluster.version)
+    if ends and today <= ends:
+        return
+    known = ", ".join(versions.EKS_STANDARD_SUPPORT_ENDS)
+    if not supported:
+        message = f"is not in standard support, nor is any version that this release knows ({known}): update gpu-slices"
+    elif ends:
+        message = f"left standard support on {ends}, and extended support costs six times as much; "
+        message += f"must be {listed(supported)}"
+    else:
+        meant = hint(cluster.version, reversed(supported))
+        message = f"is not an EKS version that this release knows; must be {listed(supported)}{meant}"
+    yield Problem(path, cluster.version, message)
+
+
+def _allowlist(cluster: Cluster) -> Iterator[Problem]:
+    path: Path = ("cluster", "publicAccessCidrs")
+    yield from twice(path, cluster.public_access_cidrs)
     for index, cidr in enumerate(cluster.public_access_cidrs):
         message = _cidr_problem(cidr)
         if message:
-            yield Problem(("cluster", "publicAccessCidrs", index), cidr, message)
-    yield from _check_system_nodes(cluster.system_nodes)
-
-
-def _check_version(version: str, today: date) -> Iterator[Problem]:
-    path: Path = ("cluster", "version")
-    supported = [v for v, ends in versions.EKS_STANDARD_SUPPORT_ENDS.items() if today <= ends]
-    ends = versions.EKS_STANDARD_SUPPORT_ENDS.get(version)
-    if ends is None:
-        yield Problem(path, version, "is not an EKS version that this release knows; " + one_of(version, supported))
-    elif today > ends:
-        message = f"left standard support on {ends}, and extended support costs six times as much"
-        yield Problem(path, version, f"{message}; " + one_of(version, supported).partition("; did")[0])
+            yield Problem((*path, index), cidr, message)
 
 
 def _cidr_problem(cidr: str) -> str | None:
     try:
-        network = IPv4Network(cidr)
-    except ValueError as error:
-        if "host bits" in str(error):
-            return f"has host bits set: write {IPv4Network(cidr, strict=False)}"
+        network = ip_network(cidr, strict=False)
+    except ValueError:
         return "must be an IPv4 range such as 203.0.113.0/24"
     if network.prefixlen == 0:
         return "opens the API server to the whole internet: list your own ranges, or none for a private endpoint"
-    if any(network.overlaps(private) and network.prefixlen >= private.prefixlen for private in _PRIVATE):
-        return "is private: EKS refuses it; the private endpoint is always on"
+    if isinstance(network, IPv6Network):
+        return "is an IPv6 range, and EKS takes none for an IPv4 cluster: write IPv4 ranges"
+    return _ipv4_problem(cidr, network)
+
+
+def _ipv4_problem(cidr: str, network: IPv4Network) -> str | None:
     if network.prefixlen < _WIDEST_ALLOWED_PREFIX:
-        return f"is too wide to be an allowlist: write ranges of /{_WIDEST_ALLOWED_PREFIX} or smaller"
+        return f"is too wide for an allowlist: write your own ranges, of /{_WIDEST_ALLOWED_PREFIX} or smaller"
+    for reserved in _RESERVED:
+        if network.overlaps(reserved):
+            what = "lies in" if network.subnet_of(reserved) else "holds"
+            return (
+                f"{what} {reserved}, which is reserved: no request from the internet comes from there, and inside the "
+                "VPC the private endpoint is always on"
+            )
+    if str(network) != cidr:
+        length = cidr.partition("/")[2]
+        return f"{'has host bits set' if length.isdecimal() else 'has no prefix length'}: write {network}"
     return None
 
 
-def _check_system_nodes(nodes: SystemNodes) -> Iterator[Problem]:
-    path: Path = ("cluster", "systemNodes")
+def _access(cluster: Cluster) -> Iterator[Problem]:
+    yield from twice(("cluster", "admins"), cluster.admins)
+    yield from twice(("cluster", "viewers"), cluster.viewers)
+    for index, arn in enumerate(cluster.viewers):
+        if arn in cluster.admins:
+            message = "is one of admins already: EKS has one access entry for each principal"
+            yield Problem(("cluster", "viewers", index), arn, message)
+
+
+def _sizes(cluster: Cluster) -> Iterator[Problem]:
+    nodes = cluster.system_nodes
     if not nodes.min <= nodes.desired <= nodes.max:
         sizes = {"min": nodes.min, "desired": nodes.desired, "max": nodes.max}
-        yield Problem(path, sizes, "must have min <= desired <= max")
-    for index, name in enumerate(nodes.instance_types):
-        if not _GRAVITON.match(name):
-            message = "must be a Graviton type, such as m7g.large: system nodes are arm64"
-            yield Problem((*path, "instanceTypes", index), name, message)
-        elif name not in CPU_ON_DEMAND_USD_PER_HOUR:
-            meant = nearest(name, [t for t in CPU_ON_DEMAND_USD_PER_HOUR if _GRAVITON.match(t)])
-            hint = f"; did you mean {meant}?" if meant else ""
-            yield Problem(
-                (*path, "instanceTypes", index), name, f"is not a type with up to 16 vCPUs that we know{hint}"
-            )
+        yield Problem(("cluster", "systemNodes"), sizes, "must have min <= desired <= max")
 
 
-def check_network(network: Network, region: str | None) -> Iterator[Problem]:
-    """Address range and zones."""
-    yield from _check_vpc_cidr(network.cidr)
-    if region is None or not network.zone_ids:
-        return
-    known = region_zones(region)
-    for index, zone in enumerate(network.zone_ids):
-        path: Path = ("network", "zoneIds", index)
-        if zone in EKS_EXCLUDED_ZONES:
-            yield Problem(path, zone, "is a zone in which EKS cannot place its control plane; leave it out")
-        elif zone not in known:
-            yield Problem(path, zone, f"is not a zone id of {region} with GPUs; {one_of(zone, known)}")
-        elif zone in network.zone_ids[:index]:
-            yield Problem(path, zone, "is listed twice")
-    if len(set(network.zone_ids)) < 2:
-        yield Problem(("network", "zoneIds"), list(network.zone_ids), "must be two zones or more: EKS needs two")
+def _node_types(cluster: Cluster) -> Iterator[Problem]:
+    path: Path = ("cluster", "systemNodes", "instanceTypes")
+    names = cluster.system_nodes.instance_types
+    yield from twice(path, names)
+    for index, name in enumerate(names):
+        message = _node_type_problem(name)
+        if message:
+            yield Problem((*path, index), name, message)
 
 
-def _check_vpc_cidr(cidr: str) -> Iterator[Problem]:
-    path: Path = ("network", "cidr")
-    try:
-        network = IPv4Network(cidr)
-    except ValueError as error:
-        hint = f": write {IPv4Network(cidr, strict=False)}" if "host bits" in str(error) else " such as 10.42.0.0/16"
-        yield Problem(path, cidr, f"must be an IPv4 range{hint}")
-        return
-    if network.prefixlen not in _VPC_PREFIXES:
-        yield Problem(path, cidr, f"must be /{_VPC_PREFIXES.start} to /{_VPC_PREFIXES.stop - 1}")
-    elif not any(network.subnet_of(private) for private in _PRIVATE[:3]):
-        yield Problem(path, cidr, "must lie in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16")
+def _node_type_problem(name: str) -> str | None:
+    found = _GRAVITON.fullmatch(name)
+    if not found:
+        return "must be a Graviton instance type, such as m7g.large: system nodes are arm64"
+    if found["size"] in _TOO_SMALL:
+        return "is too small for Karpenter and the add-ons: write large or larger"
+    if name not in CPU_ON_DEMAND_USD_PER_HOUR:
+        known = [t for t in CPU_ON_DEMAND_USD_PER_HOUR if _GRAVITON.fullmatch(t)]
+        return f"is not a Graviton type up to 4xlarge whose price is known{hint(name, known)}"
+    return None

@@ -1,169 +1,162 @@
-"""Checks of the node pools: types, sharing, and the right to buy on-demand."""
+"""Checks of the node pools: what they may buy, how they share it, and the right to buy on-demand."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 
-from gpu.bottlerocket import bottlerocket_mig_problem
-from gpu.catalog import FAMILIES, INSTANCE_TYPES, UNSUPPORTED_FAMILIES, Gpu, InstanceType, types_in
-from gpu.sharing import Mig, Mps, SharingError, SharingProfile, overlay_capacities, slot_memory_mib
-from stacks.errors import MISSING, Path, Problem, nearest, one_of
-from stacks.pools import pool_types
+from gpu.catalog import InstanceType
+from stacks.checks.parts import Parts, PoolSlots, Slots, attempt, name_of, twice
+from stacks.checks.sharing import check_sharing, check_tenants
+from stacks.checks.types import check_types
+from stacks.errors import MISSING, Path, Problem, listed
+from stacks.pool_schema import OnDemand
+from stacks.pools import pool_types, region_zones
 from stacks.schema import CpuPool, GpuPool
+from stacks.section import BrokenValueError
 
 #: Longest time for which on-demand may be justified; then somebody must look at it again.
 MAX_JUSTIFIED_DAYS = 180
 MIN_JUSTIFICATION_LENGTH = 20
-#: Below this a slot does not hold a CUDA context and the smallest model.
-MIN_SLOT_MIB = 512
+#: vCPUs that instances of the c, m and r families have, from generation 7 on.
+_CPU_SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
+#: gp3 (EBS user guide, "General Purpose SSD volumes"): IOPS for each GiB, and MiB/s for each IOPS.
+_IOPS_PER_GIB = 500
+_IOPS_PER_MIBPS = 4
 
 
-def check_cpu_pools(cpu_pools: Sequence[CpuPool | None], pools: Sequence[GpuPool | None]) -> Iterator[Problem]:
-    """Names: NodePools share one name space."""
-    names = Counter(pool.name for pool in (*cpu_pools, *pools) if pool)
-    seen: set[str] = set()
-    for key, entries in (("cpuPools", cpu_pools), ("pools", pools)):
-        for index, pool in enumerate(entries):
-            if pool and names[pool.name] > 1:
-                if pool.name in seen:
-                    yield Problem((key, index, "name"), pool.name, "is the name of another pool already")
-                seen.add(pool.name)
+def check_cpu_pools(parts: Parts) -> Iterator[Problem]:
+    """What CPU pools may buy."""
+    for index, pool in enumerate(parts.cpu_pools or ()):
+        if pool:
+            path: Path = ("cpuPools", index)
+            yield from attempt(_cpus(pool, path))
+            yield from attempt(_capacity_types(pool, path))
+            yield from attempt(_limit(pool, path))
 
 
-def check_pools(pools: Sequence[GpuPool | None], region: str | None, today: date) -> Iterator[Problem]:
-    """Everything about GPU pools but their names."""
-    for index, pool in enumerate(pools):
+def _cpus(pool: CpuPool, path: Path) -> Iterator[Problem]:
+    yield from twice((*path, "cpus"), pool.cpus)
+    for index, cpus in enumerate(pool.cpus):
+        if cpus not in _CPU_SIZES:
+            message = f"is no size of an instance: must be {listed(_CPU_SIZES)}"
+            yield Problem((*path, "cpus", index), cpus, message)
+
+
+def _capacity_types(pool: CpuPool, path: Path) -> Iterator[Problem]:
+    yield from twice((*path, "capacityTypes"), pool.capacity_types)
+
+
+def _limit(pool: CpuPool, path: Path) -> Iterator[Problem]:
+    if pool.limit_cpus < min(pool.cpus):
+        message = f"must be {min(pool.cpus)} or more: the pool's smallest node has {min(pool.cpus)} vCPUs"
+        yield Problem((*path, "limitCpus"), pool.limit_cpus, message)
+
+
+def check_pools(parts: Parts) -> tuple[list[Problem], Slots]:
+    """Everything about GPU pools but their names, and the slots of the pools in which these are right."""
+    problems: list[Problem] = []
+    slots: dict[str, PoolSlots] = {}
+    for index, pool in enumerate(parts.pools or ()):
         if pool is None:
             continue
         path: Path = ("pools", index)
-        type_problems = list(_check_types(pool, path, region))
-        yield from type_problems
-        yield from _check_capacity(pool, path, today)
-        if not type_problems and region:
-            types = pool_types(pool, region)
-            yield from _check_sharing(pool, path, types)
-            smallest = min(t.gpu_count for t in types)
-            if pool.max_gpus < smallest:
-                message = f"must be {smallest} or more: the pool's smallest node has {smallest} GPUs"
-                yield Problem((*path, "maxGpus"), pool.max_gpus, message)
+        problems += attempt(_capacity(pool, path, parts.today))
+        problems += attempt(_volume(pool, path))
+        problems += attempt(check_tenants(pool, path))
+        found, pool_slots = _slots(pool, path, parts)
+        problems += found
+        name = name_of(pool)
+        if pool_slots and name:
+            slots.setdefault(name, pool_slots)
+    return problems, slots
 
 
-def _check_types(pool: GpuPool, path: Path, region: str | None) -> Iterator[Problem]:
-    if bool(pool.instance_families) == bool(pool.instance_types):
-        both = "has both instanceFamilies and instanceTypes; write one of them"
-        neither = "is missing: write instanceFamilies, such as [g4dn, g6], or instanceTypes"
-        names = list(pool.instance_families) or MISSING
-        yield Problem((*path, "instanceFamilies"), names, both if pool.instance_types else neither)
-        return
-    unknown = False
-    for index, family in enumerate(pool.instance_families):
-        if family not in FAMILIES:
-            unknown = True
-            message = "is not a family with NVIDIA GPUs" + _family_hint(family)
-            yield Problem((*path, "instanceFamilies", index), family, message)
-        elif family in UNSUPPORTED_FAMILIES:
-            unknown = True
-            message = f"is not supported: {UNSUPPORTED_FAMILIES[family]}"
-            yield Problem((*path, "instanceFamilies", index), family, message)
-    for index, name in enumerate(pool.instance_types):
-        if name not in INSTANCE_TYPES:
-            unknown = True
-            message = "is not an instance type with NVIDIA GPUs" + _hint(name, INSTANCE_TYPES)
-            yield Problem((*path, "instanceTypes", index), name, message)
-        elif (family := INSTANCE_TYPES[name].family) in UNSUPPORTED_FAMILIES:
-            unknown = True
-            yield Problem((*path, "instanceTypes", index), name, f"is not supported: {UNSUPPORTED_FAMILIES[family]}")
-    if unknown or region is None:
-        return
-    yield from _check_offered(pool, path, region)
-
-
-def _check_offered(pool: GpuPool, path: Path, region: str) -> Iterator[Problem]:
-    for index, family in enumerate(pool.instance_families):
-        if not any(region in t.zone_ids for t in FAMILIES[family]):
-            yield Problem((*path, "instanceFamilies", index), family, f"is not offered in {region}")
-    for index, name in enumerate(pool.instance_types):
-        if region not in INSTANCE_TYPES[name].zone_ids:
-            yield Problem((*path, "instanceTypes", index), name, f"is not offered in {region}")
-    offered = [t for t in types_in(pool.instance_families, pool.instance_types) if region in t.zone_ids]
-    counts = sorted({t.gpu_count for t in offered})
-    for index, count in enumerate(pool.gpus_per_node):
-        if offered and count not in counts:
-            have = ", ".join(str(c) for c in counts)
-            yield Problem(
-                (*path, "gpusPerNode", index), count, f"no type of this pool has that many GPUs; they have {have}"
-            )
-
-
-def _check_sharing(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:
-    profile = pool.sharing.profile()
-    gpus = sorted({t.gpu for t in types}, key=lambda gpu: (gpu.name, gpu.memory_mib))
-    if pool.tenants == "untrusted" and profile.strategy in ("time-slicing", "mps"):
-        message = f"must be trusted: {profile.strategy} isolates neither memory nor faults; use strategy mig or none"
-        yield Problem((*path, "tenants"), pool.tenants, message)
-    found = False
-    for gpu in gpus:
-        for problem in _gpu_problems(pool, profile, gpu):
-            found = True
-            yield Problem((*path, "sharing", problem[0]), problem[1], problem[2])
-    if found:
-        return
+def _slots(pool: GpuPool, path: Path, parts: Parts) -> tuple[list[Problem], PoolSlots | None]:
+    """Problems with types and sharing; where there are none, the slots."""
+    problems = list(check_types(pool, path, parts.region, _zone_ids(parts)))
+    if problems or parts.region is None:
+        return problems, None
     try:
-        overlay_capacities(profile, pool.ami, types)
-    except SharingError as error:
-        yield Problem((*path, "sharing"), pool.sharing.strategy, f"{error}; make a pool of its own for it")
+        types = pool_types(pool, parts.region)
+    except BrokenValueError:
+        return [], None
+    max_gpus = list(attempt(_max_gpus(pool, path, types)))
+    sharing = list(check_sharing(pool, path, types))
+    with suppress(BrokenValueError):
+        if not sharing:
+            return max_gpus, PoolSlots(pool.sharing.profile(), types, None if max_gpus else _readable_max_gpus(pool))
+    return [*max_gpus, *sharing], None
 
 
-def _gpu_problems(pool: GpuPool, profile: SharingProfile, gpu: Gpu) -> Iterator[tuple[str, object, str]]:
-    """(field of `sharing`, value, message) for what the GPU cannot do."""
-    if isinstance(profile, Mig):
-        if not gpu.mig_profiles:
-            able = ", ".join(sorted({t.family for t in INSTANCE_TYPES.values() if t.gpu.mig_profiles}))
-            yield "strategy", "mig", f"{gpu.product} has no MIG; families that have: {able}"
-        elif profile.profile not in gpu.mig_profiles:
-            message = f"is not a MIG profile of {gpu.product}; {one_of(profile.profile, gpu.mig_profiles)}"
-            yield "profile", profile.profile, message
-        elif pool.ami == "bottlerocket" and (problem := bottlerocket_mig_problem(profile, gpu)):
-            yield "profile", profile.profile, f"{problem}; use ami: al2023"
-        return
-    if isinstance(profile, Mps) and profile.replicas > gpu.max_mps_clients:
-        message = f"must be {gpu.max_mps_clients} or less: one MPS server on {gpu.product} takes no more clients"
-        yield "replicas", profile.replicas, message
-    elif (memory := slot_memory_mib(profile, gpu)) < MIN_SLOT_MIB:
-        most = gpu.usable_mib // MIN_SLOT_MIB
-        message = f"leaves {memory} MiB a slot on {gpu.product}, too little for any CUDA program; {most} or less"
-        yield "replicas", getattr(profile, "replicas", None), message
+def _zone_ids(parts: Parts) -> Sequence[str]:
+    """The network's zone ids; none where they are wrong, which is reported there."""
+    with suppress(BrokenValueError):
+        if parts.network and parts.region and set(parts.network.zone_ids) <= set(region_zones(parts.region)):
+            return parts.network.zone_ids
+    return ()
 
 
-def _check_capacity(pool: GpuPool, path: Path, today: date) -> Iterator[Problem]:
+def _readable_max_gpus(pool: GpuPool) -> int | None:
+    with suppress(BrokenValueError):
+        return pool.max_gpus
+    return None
+
+
+def _max_gpus(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:
+    """Karpenter buys whole nodes, and none that would exceed the limit."""
+    smallest = min(t.gpu_count for t in types)
+    place: Path = (*path, "maxGpus")
+    if pool.max_gpus < smallest:
+        message = f"must be {smallest} or more: the pool's smallest node has {smallest} GPUs"
+        yield Problem(place, pool.max_gpus, message)
+    elif pool.max_gpus % smallest:
+        fewer = pool.max_gpus // smallest * smallest
+        message = f"must be {fewer} or {fewer + smallest}: the pool's smallest node has {smallest} GPUs"
+        yield Problem(place, pool.max_gpus, message)
+
+
+def _volume(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    place: Path = (*path, "volume")
+    volume = pool.volume
+    if volume.iops > volume.size_gib * _IOPS_PER_GIB:
+        most = volume.size_gib * _IOPS_PER_GIB
+        message = f"must be {most} or less for {volume.size_gib} GiB: gp3 gives {_IOPS_PER_GIB} for each GiB"
+        yield Problem((*place, "iops"), volume.iops, message)
+    if volume.throughput_mibps * _IOPS_PER_MIBPS > volume.iops:
+        needed = volume.throughput_mibps * _IOPS_PER_MIBPS
+        message = f"needs iops: {needed}: gp3 gives a quarter MiB/s for each, so {volume.iops} give "
+        message += f"{volume.iops // _IOPS_PER_MIBPS}"
+        yield Problem((*place, "throughputMibps"), volume.throughput_mibps, message)
+
+
+def _capacity(pool: GpuPool, path: Path, today: date) -> Iterator[Problem]:
+    place: Path = (*path, "onDemand")
     if pool.capacity_type == "spot":
         if pool.on_demand:
-            message = "belongs to capacityType on-demand; this pool buys Spot: remove it"
-            yield Problem((*path, "onDemand"), pool.on_demand.justification, message)
-        return
-    if pool.on_demand is None:
+            message = "belongs to capacityType on-demand, and this pool buys Spot: remove one of the two"
+            yield Problem(place, MISSING, message)
+    elif pool.on_demand is None:
         message = "is missing: on-demand GPUs need onDemand: {justification: ..., expires: ...}, or use Spot"
-        yield Problem((*path, "onDemand"), MISSING, message)
-        return
-    justification, expires = pool.on_demand.justification, pool.on_demand.expires
-    if len(justification.strip()) < MIN_JUSTIFICATION_LENGTH:
+        yield Problem(place, MISSING, message)
+    else:
+        yield from attempt(_justification(pool.on_demand, place))
+        yield from attempt(_expiry(pool.on_demand, place, today))
+
+
+def _justification(on_demand: OnDemand, path: Path) -> Iterator[Problem]:
+    if len(on_demand.justification.strip()) < MIN_JUSTIFICATION_LENGTH:
         message = f"must say why Spot does not do and name the ticket, in {MIN_JUSTIFICATION_LENGTH} characters or more"
-        yield Problem((*path, "onDemand", "justification"), justification, message)
+        yield Problem((*path, "justification"), on_demand.justification, message)
+
+
+def _expiry(on_demand: OnDemand, path: Path, today: date) -> Iterator[Problem]:
+    expires = on_demand.expires
     latest = today + timedelta(days=MAX_JUSTIFIED_DAYS)
     if expires < today:
         message = f"is past: justify the pool anew with a date up to {latest}, or use Spot"
-        yield Problem((*path, "onDemand", "expires"), expires, message)
+        yield Problem((*path, "expires"), expires, message)
     elif expires > latest:
         message = f"is more than {MAX_JUSTIFIED_DAYS} days ahead: write {latest} or earlier"
-        yield Problem((*path, "onDemand", "expires"), expires, message)
-
-
-def _family_hint(family: str) -> str:
-    return _hint(family, FAMILIES) or f"; must be {', '.join(f for f in FAMILIES if f not in UNSUPPORTED_FAMILIES)}"
-
-
-def _hint(value: str, options: object) -> str:
-    meant = nearest(value, options)  # type: ignore[arg-type]
-    return f"; did you mean {meant}?" if meant else ""
+        yield Problem((*path, "expires"), expires, message)

@@ -1,0 +1,99 @@
+"""What checks get: the parts of a configuration that could be validated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import date
+
+from gpu.catalog import InstanceType
+from gpu.sharing import SharingProfile, slot_memory_mib
+from stacks.errors import Problem
+from stacks.pools import pool_max_slots
+from stacks.schema import Budget, Cluster, Container, CpuPool, Dialogue, GpuPool, Model, Network, Workload
+from stacks.section import BrokenValueError
+
+Named = CpuPool | GpuPool | Model | Workload | Container
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A configuration as far as it could be validated.
+
+    None stands for a section or a list that could not be validated, or for an optional section that is absent; a None
+    within a list for an entry. In what was validated in part, reading a broken value raises BrokenValueError.
+    ``region`` is None unless it is one that the catalogue knows.
+    """
+
+    stack: str
+    region: str | None
+    today: date
+    cluster: Cluster | None
+    network: Network | None
+    cpu_pools: Sequence[CpuPool | None] | None
+    pools: Sequence[GpuPool | None] | None
+    models: Sequence[Model | None] | None
+    workloads: Sequence[Workload | None] | None
+    dialogue: Dialogue | None
+    budget: Budget | None
+
+
+@dataclass(frozen=True)
+class PoolSlots:
+    """The slots of a pool in which nothing is wrong that concerns them."""
+
+    profile: SharingProfile
+    types: Sequence[InstanceType]
+    max_gpus: int | None = field(default=None)
+
+    @property
+    def memory_mib(self) -> int:
+        """Memory in MiB that every slot has at least."""
+        return slot_memory_mib(self.profile, self.smallest.gpu)
+
+    @property
+    def smallest(self) -> InstanceType:
+        """The type with the smallest slots."""
+        return min(self.types, key=lambda t: slot_memory_mib(self.profile, t.gpu))
+
+    @property
+    def most(self) -> int | None:
+        """Slots of the pool when all its GPUs are bought; None when that number is wrong in the file."""
+        return None if self.max_gpus is None else pool_max_slots(self.profile, self.types, self.max_gpus)
+
+
+Slots = Mapping[str, PoolSlots]
+
+
+def attempt(check: Iterator[Problem]) -> Iterator[Problem]:
+    """What a check finds until it needs a value that is itself wrong."""
+    with suppress(BrokenValueError):
+        yield from check
+
+
+def names_of(entries: Sequence[Named | None] | None) -> tuple[list[str], bool]:
+    """Names that could be read, and whether they are all the names that there are, each once."""
+    names = []
+    complete = entries is not None
+    for entry in entries or ():
+        name = name_of(entry)
+        if name is None or name in names:
+            complete = False
+        else:
+            names.append(name)
+    return names, complete
+
+
+def name_of(entry: Named | None) -> str | None:
+    """The name of an entry; None when it could not be validated."""
+    with suppress(BrokenValueError):
+        return entry.name if entry else None
+    return None
+
+
+def twice(path: tuple[str | int, ...], values: Sequence[object]) -> Iterator[Problem]:
+    """Values that a list holds more than once."""
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            yield Problem((*path, index), value, "is listed twice")

@@ -1,0 +1,93 @@
+"""Types of single values in stack files, with what YAML and Pulumi make of them on the way."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic_core import PydanticCustomError
+
+import versions
+
+#: A date, as people write it and as it arrives when it stands without quotes: the Pulumi CLI prints YAML's time stamp
+#: the way Go does (pulumi/pulumi sdk/go/common/resource/config/object.go), other parsers as ISO 8601.
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)| 00:00:00 \+0000 UTC)?")
+
+
+def _tuple(value: Any) -> Any:
+    """YAML has lists only; strict mode wants the tuple that the field says."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _date(value: Any) -> Any:
+    """Dates come as text from Pulumi's configuration, as dates from a YAML parser."""
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    found = _DATE.fullmatch(value) if isinstance(value, str) else None
+    try:
+        return date.fromisoformat(found[1] if found else "")
+    except ValueError:
+        raise PydanticCustomError("iso_date", "must be a date such as 2027-03-31") from None
+
+
+def _version(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise PydanticCustomError(
+            "unquoted",
+            'must be in quotes, such as "{example}": YAML reads it as a number',
+            {"example": versions.EKS_DEFAULT_VERSION},
+        )
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """Pulumi hands numbers over as JSON: 4.0 is the whole number 4, True is not 1."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise PydanticCustomError("one_line", "must be one line of text")
+    return value
+
+
+def _encodable(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("not_text", "must be a text: it holds half of a character") from None
+    return value
+
+
+Int = Annotated[int, BeforeValidator(_whole)]
+Date = Annotated[date, BeforeValidator(_date)]
+Version = Annotated[str, BeforeValidator(_version)]
+
+#: Longest value of an AWS tag, in characters.
+MAX_TAG_VALUE = 256
+NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+MAX_NAME = 40
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=MAX_NAME)]
+Arn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/[!-~]+$")]
+_TAG = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+#: A registry's port is not a tag, so the last part needs one of its own, or a digest.
+_IMAGE = rf"^([^\s/@]+/)*[^\s/:@]+({_TAG}|({_TAG})?@sha256:[0-9a-f]{{64}})$"
+Image = Annotated[str, StringConstraints(pattern=_IMAGE, max_length=500)]
+#: What Karpenter takes for consolidateAfter, but `Never`; longer figures overflow Go's durations.
+Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}(s|m|h)){1,3}$")]
+Email = Annotated[str, StringConstraints(pattern=r"^[^\s@,;<>]+@[^\s@,;<>]+\.[^\s@,;<>.]+$", max_length=254)]
+OllamaModel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]*$", max_length=200)]
+Cpu = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,6}m|[0-9]{1,3}(\.[0-9]{1,3})?)$")]
+Memory = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,7}(\.[0-9]{1,3})?(Mi|Gi|M|G)$")]
+Line = Annotated[str, StringConstraints(max_length=MAX_TAG_VALUE), AfterValidator(_one_line)]
+Text = Annotated[str, AfterValidator(_encodable)]
+
+List = BeforeValidator(_tuple)
+Strings = Annotated[tuple[str, ...], List]
+Texts = Annotated[tuple[Text, ...], List]

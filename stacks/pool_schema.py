@@ -1,0 +1,143 @@
+"""The part of the stack file's schema that describes node pools and how their GPUs are shared. See `stacks.schema`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from gpu import sharing
+from stacks.fields import Date, Duration, Int, Line, List, Name, Strings
+from stacks.section import Section
+
+
+class CpuPool(Section):
+    """A Karpenter node pool without GPUs, for everything that needs none."""
+
+    name: Name
+    """Name of the NodePool; GPU and CPU pools share one name space."""
+    arch: Literal["amd64", "arm64"]
+    """Architecture: x86 of generation 7 or later, or Graviton of generation 7 or later."""
+    cpus: Annotated[tuple[Annotated[Int, Field(ge=1, le=192)], ...], List, Field(min_length=1)] = (2, 4)
+    """vCPUs that a node may have."""
+    capacity_types: Annotated[tuple[Literal["spot", "on-demand"], ...], List, Field(min_length=1)] = (
+        "spot",
+        "on-demand",
+    )
+    """What Karpenter may buy; of both it takes Spot first."""
+    limit_cpus: Annotated[Int, Field(ge=1, le=10_000)] = 64
+    """Most vCPUs that the pool may have at a time."""
+
+
+class NoSharing(Section):
+    """`strategy: none`: every GPU is one slot."""
+
+    strategy: Literal["none"]
+    """Whole GPUs."""
+
+    def profile(self) -> sharing.SharingProfile:
+        """The domain's value."""
+        return sharing.NoSharing()
+
+
+class TimeSlicing(Section):
+    """`strategy: time-slicing`: slots take turns on the GPU; nothing isolates their memory."""
+
+    strategy: Literal["time-slicing"]
+    """Slots take turns."""
+    replicas: Annotated[Int, Field(ge=sharing.MIN_REPLICAS, le=sharing.MAX_TIME_SLICING_REPLICAS)]
+    """Slots per GPU. Each must have 512 MiB or more."""
+    rename: bool = False
+    """Whether slots are called `nvidia.com/gpu.shared`, so that nobody takes one for a whole GPU."""
+
+    def profile(self) -> sharing.SharingProfile:
+        """The domain's value."""
+        return sharing.TimeSlicing(self.replicas, self.rename)
+
+
+class Mps(Section):
+    """`strategy: mps`: slots run side by side with an enforced share of memory and threads."""
+
+    strategy: Literal["mps"]
+    """Slots run side by side. Not on MIG: NVIDIA's device plugin refuses it."""
+    replicas: Annotated[Int, Field(ge=sharing.MIN_REPLICAS, le=sharing.MAX_MPS_REPLICAS)]
+    """Slots per GPU; 16 at most on a V100. Each must have 512 MiB or more."""
+    rename: bool = False
+    """Whether slots are called `nvidia.com/gpu.shared`, so that nobody takes one for a whole GPU."""
+
+    def profile(self) -> sharing.SharingProfile:
+        """The domain's value."""
+        return sharing.Mps(self.replicas, self.rename)
+
+
+class Mig(Section):
+    """`strategy: mig`: hardware partitions, isolated from each other. Only on GPUs that have MIG."""
+
+    strategy: Literal["mig"]
+    """Slots are hardware partitions."""
+    profile_name: Annotated[str, Field(alias="profile")]
+    """MIG profile such as `1g.10gb`; every GPU of the pool is cut into as many of it as fit."""
+
+    def profile(self) -> sharing.SharingProfile:
+        """The domain's value."""
+        return sharing.Mig(self.profile_name)
+
+
+STRATEGIES: dict[str, type[Section]] = {"time-slicing": TimeSlicing, "mps": Mps, "mig": Mig, "none": NoSharing}
+Sharing = Annotated[NoSharing | TimeSlicing | Mps | Mig, Field(discriminator="strategy")]
+
+
+class OnDemand(Section):
+    """Why a pool may buy on-demand GPUs, and until when."""
+
+    justification: Line
+    """Why Spot does not do, and the ticket: one line of 20 to 256 characters."""
+    expires: Date
+    """Last day on which it holds, such as 2027-03-31; at most 180 days ahead."""
+
+
+class Volume(Section):
+    """The volume that holds a GPU node's images and models: gp3, encrypted."""
+
+    size_gib: Annotated[Int, Field(ge=30, le=16384)] = 100
+    """Size in GiB."""
+    iops: Annotated[Int, Field(ge=3000, le=16000)] = 3000
+    """Operations per second; at most 500 for each GiB."""
+    throughput_mibps: Annotated[Int, Field(ge=125, le=1000)] = 250
+    """Throughput in MiB/s; at most a quarter of iops."""
+
+
+class GpuPool(Section):
+    """A Karpenter GPU node pool and the way in which its GPUs are shared."""
+
+    name: Name
+    """Name of the NodePool; GPU and CPU pools share one name space."""
+    instance_families: Strings = ()
+    """EC2 families that the pool may buy, such as `[g6, g5]`. Either this or instanceTypes."""
+    instance_types: Strings = ()
+    """EC2 instance types that the pool may buy, such as `[p5.4xlarge]`."""
+    gpus_per_node: Annotated[tuple[Annotated[Int, Field(ge=1)], ...], List] = ()
+    """Only types with so many GPUs. Default: all of the families or types."""
+    sharing: Sharing
+    """How each GPU is cut into slots: one strategy for the whole pool."""
+    capacity_type: Literal["spot", "on-demand"] = "spot"
+    """What the pool buys. On-demand needs onDemand."""
+    on_demand: OnDemand | None = None
+    """Why the pool may buy on-demand GPUs, and until when."""
+    max_gpus: Annotated[Int, Field(ge=1, le=1000)]
+    """Most physical GPUs that the pool may have at a time: whole nodes."""
+    ami: Literal["al2023", "bottlerocket"] = "al2023"
+    """Operating system of the nodes."""
+    tenants: Literal["trusted", "untrusted"] = "trusted"
+    """`untrusted` when those who share a GPU do not trust each other: needs strategy mig or none."""
+    volume: Volume = Volume()
+    """The node's volume."""
+    consolidate_after: Duration = "5m"
+    """How long a node must be idle before Karpenter removes it, such as 5m or 1h30m."""
+
+
+class GpuSharing(Section):
+    """What installs NVIDIA's device plugin on AL2023 nodes."""
+
+    installer: Literal["device-plugin", "gpu-operator"] = "device-plugin"
+    """The device plugin's own chart, or the GPU Operator with driver and toolkit off."""

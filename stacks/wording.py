@@ -1,0 +1,157 @@
+"""Words of messages: reasons for limits, how values are written, what people call our keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from gpu import sharing
+
+_NO_FEWER = "NVIDIA's device plugin refuses fewer; for whole GPUs write strategy: none"
+#: Why a value is out of range, where a number alone would not tell: (section, key, kind of error).
+REASONS: Final[Mapping[tuple[str, str, str], str]] = {
+    ("TimeSlicing", "replicas", "greater_than_equal"): _NO_FEWER,
+    ("TimeSlicing", "replicas", "less_than_equal"): "a smaller slot holds no CUDA context",
+    ("Mps", "replicas", "greater_than_equal"): _NO_FEWER,
+    ("Mps", "replicas", "less_than_equal"): "one MPS server takes no more clients",
+    ("Dialogue", "speakers", "too_short"): "one model cannot talk to itself",
+    ("Volume", "sizeGib", "greater_than_equal"): "the image and one model's weights need that much",
+    ("Cluster", "publicAccessCidrs", "too_long"): "EKS takes no more",
+    ("Budget", "emails", "too_long"): "AWS Budgets takes no more",
+    ("OnDemand", "justification", "string_too_long"): "it becomes an AWS tag",
+    ("SystemNodes", "min", "greater_than_equal"): "without a node nothing could add one",
+    ("SystemNodes", "desired", "greater_than_equal"): "without a node nothing could add one",
+    ("SystemNodes", "max", "greater_than_equal"): "without a node nothing could add one",
+}
+
+#: What a value must be, by pydantic's kind of error.
+TYPES: Final[Mapping[str, str]] = {
+    "int_type": "must be a whole number",
+    "string_type": "must be a text",
+    "string_unicode": "must be a text",
+    "bool_type": "must be true or false",
+    "float_type": "must be a number",
+    "finite_number": "must be a number",
+    "tuple_type": "must be a list",
+    "model_type": "must be a section with keys of its own",
+    "model_attributes_type": "must be a section with keys of its own",
+    "dict_type": "must be a section with keys of its own",
+}
+
+#: What the figure of a key counts.
+UNITS: Final[Mapping[str, str]] = {
+    "contextLength": "tokens",
+    "maxContext": "tokens",
+    "weightsMib": "MiB",
+    "gpuMemoryMib": "MiB",
+    "kvKibPerToken": "KiB",
+    "sizeGib": "GiB",
+}
+
+#: How values with a form of their own are written. Keys mean the same in every section.
+FORMS: Final[Mapping[str, str]] = {
+    "name": (
+        "must be a DNS label: lower-case letters, digits and hyphens, beginning with a letter, at most 40 characters"
+    ),
+    "admins": "must be the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/Admin",
+    "viewers": "must be the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/Reader",
+    "image": "must be an image with a tag or digest, such as ghcr.io/acme/app:1.2.3",
+    "consolidateAfter": "must be a duration such as 5m or 1h30m",
+    "emails": "must be an e-mail address, such as platform@example.com",
+    "model": "must be a model of Ollama's, such as mistral:7b",
+    "cpu": 'must be CPUs, such as 500m or "2", in quotes where it is a number',
+    "memory": "must be an amount of memory, such as 512Mi or 2Gi",
+    "expires": "must be a date such as 2027-03-31",
+}
+
+#: What to write for a key that is missing.
+PURPOSES: Final[Mapping[str, str]] = {
+    "name": "every entry needs a name of its own",
+    "arch": "write amd64 or arm64",
+    "sharing": "write how the pool's GPUs are shared, such as sharing: {strategy: time-slicing, replicas: 4}",
+    "strategy": "write time-slicing, mps, mig or none",
+    "replicas": f"write the number of slots per GPU, {sharing.MIN_REPLICAS} or more",
+    "profile": "write a MIG profile, such as 1g.10gb",
+    "maxGpus": "write the most physical GPUs that the pool may buy",
+    "pool": "write the name of one of the entries of pools",
+    "justification": "write why Spot does not do, and the ticket",
+    "expires": "write the date until which it holds, such as 2027-03-31",
+    "containers": "write at least one container",
+    "image": "write an image with a tag or digest",
+    "speakers": "write the names of the models that talk",
+    "monthlyUsd": "write the most that the stack may cost in a month, in USD",
+    "emails": "write who is told",
+}
+
+#: What other tools call our keys, so that a message can name ours. Keys of any section.
+SYNONYMS: Final[Mapping[str, str]] = {
+    "gpuPools": "pools",
+    "nodePools": "pools",
+    "llms": "models",
+    "context": "contextLength",
+    "contextSize": "contextLength",
+    "numCtx": "contextLength",
+    "num_ctx": "contextLength",
+    "numParallel": "parallel",
+    "renameByDefault": "rename",
+    "slices": "replicas",
+    "architecture": "arch",
+    "zones": "zoneIds",
+    "availabilityZones": "zoneIds",
+    "kubernetesVersion": "version",
+    "reason": "justification",
+    "until": "expires",
+    "limit": "monthlyUsd",
+    "gpu": "slots",
+    "gpus": "slots",
+}
+
+#: Values that other tools use for ours.
+VALUE_SYNONYMS: Final[Mapping[str, str]] = {
+    "x86": "amd64",
+    "x86_64": "amd64",
+    "x64": "amd64",
+    "aarch64": "arm64",
+    "graviton": "arm64",
+    "per-az": "per-zone",
+    "exclusive": "none",
+    "whole": "none",
+}
+
+#: Keys that are written elsewhere: (section, key) to where.
+ELSEWHERE: Final[Mapping[tuple[str, str], str]] = {
+    ("Container", "resources"): "is not a key here: write cpu and memory, and slots: 1 for the GPU",
+    ("Cluster", "region"): "is not a key here: write aws:region beside the gpu-slices: keys",
+    ("GpuPool", "justification"): "belongs under onDemand",
+    ("GpuPool", "expires"): "belongs under onDemand",
+    ("GpuPool", "sizeGib"): "belongs under volume",
+    ("Model", "replicas"): "is not a key here: Knative starts as many as requests need, each in one slot",
+}
+#: The same for keys at the top.
+TOP_ELSEWHERE: Final[Mapping[str, str]] = {
+    "region": "is not a key of this project: write aws:region",
+    "sharing": "belongs to a pool: write it in an entry of pools",
+    "version": "belongs under cluster",
+}
+#: Keys of `sharing`, wherever they are found: to the strategies that they belong to.
+SHARING_KEYS: Final[Mapping[str, str]] = {
+    "strategy": "",
+    "replicas": "time-slicing or mps",
+    "rename": "time-slicing or mps",
+    "profile": "mig",
+}
+#: Strategies as people write them for keys, to ours.
+STRATEGY_KEYS: Final[Mapping[str, str]] = {
+    "time-slicing": "time-slicing",
+    "timeSlicing": "time-slicing",
+    "time_slicing": "time-slicing",
+    "mps": "mps",
+    "mig": "mig",
+    "none": "none",
+}
+EXAMPLES: Final[Mapping[str, str]] = {
+    "time-slicing": "{strategy: time-slicing, replicas: 4}",
+    "mps": "{strategy: mps, replicas: 4}",
+    "mig": "{strategy: mig, profile: 1g.10gb}",
+    "none": "{strategy: none}",
+}
