@@ -93,8 +93,8 @@ class Cluster(pulumi.ComponentResource):
         node_addons = NodeAddons(f"{name}-node-addons", self._addons_args(), needs_control_plane)
         nodes = SystemNodes(
             f"{name}-system",
-            self._system_nodes_args(),
-            pulumi.ResourceOptions(parent=self, depends_on=[control_plane, node_addons, *args.node_egress]),
+            self._system_nodes_args([control_plane, *node_addons.addons, *args.node_egress]),
+            pulumi.ResourceOptions(parent=self),
         )
         addons = ClusterAddons(
             f"{name}-addons",
@@ -184,7 +184,7 @@ class Cluster(pulumi.ComponentResource):
             tags=self._args.tags,
         )
 
-    def _system_nodes_args(self) -> SystemNodesArgs:
+    def _system_nodes_args(self, after: Sequence[pulumi.Resource]) -> SystemNodesArgs:
         return SystemNodesArgs(
             cluster_name=self._args.cluster_name,
             kubernetes_version=self._args.kubernetes_version,
@@ -193,6 +193,7 @@ class Cluster(pulumi.ComponentResource):
             volume_key_arn=self._args.volume_key_arn,
             capacity=self._args.system_nodes,
             tags=self._args.tags,
+            after=after,
         )
 
 

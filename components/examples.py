@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -43,17 +44,18 @@ class GpuExample:
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleWorkloadsArgs:
-    """Inputs of `ExampleWorkloads`. `gpu` None leaves the CUDA example out."""
+    """Inputs of `ExampleWorkloads`. `gpu` None leaves the CUDA example out. after: pools that outlive the pods."""
 
     architectures: Sequence[Architecture] = ("amd64", "arm64")
     gpu: GpuExample | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    after: Sequence[pulumi.Resource] = ()
 
 
 class ExampleWorkloads(pulumi.ComponentResource):
     """A namespace that admits restricted pods only, without network, and the examples in it.
 
-    Needs a Kubernetes provider. Give it `depends_on` the pools, so that its pods go before their nodes.
+    Needs a Kubernetes provider.
     """
 
     namespace: str
@@ -70,10 +72,12 @@ class ExampleWorkloads(pulumi.ComponentResource):
         policy = k8s.networking.v1.NetworkPolicy(
             f"{name}-no-network",
             metadata={"name": "no-network", "namespace": NAMESPACE},
-            spec={"podSelector": {}, "policyTypes": ["Ingress", "Egress"]},
+            spec=k8s.networking.v1.NetworkPolicySpecArgs(
+                pod_selector=k8s.meta.v1.LabelSelectorArgs(), policy_types=["Ingress", "Egress"]
+            ),
             opts=inside,
         )
-        closed = pulumi.ResourceOptions(parent=self, depends_on=[namespace, policy])
+        closed = pulumi.ResourceOptions(parent=self, depends_on=[namespace, policy, *args.after])
         for arch in args.architectures:
             _scale_out(f"{name}-{arch}", arch, closed)
         if args.gpu is not None:
@@ -84,25 +88,22 @@ class ExampleWorkloads(pulumi.ComponentResource):
 def _scale_out(name: str, arch: Architecture, opts: pulumi.ResourceOptions) -> None:
     object_name = f"scale-{arch}"
     labels = {"app.kubernetes.io/name": object_name}
+    pod: Any = {
+        **restricted_pod(run_as_user=65535),
+        "terminationGracePeriodSeconds": 0,
+        "nodeSelector": {"kubernetes.io/arch": arch, **INTENT_LABEL},
+        # It only takes room: one vCPU each, so that a few of them fill a node.
+        "containers": [restricted_container("pause", versions.PAUSE_IMAGE, {"cpu": "1", "memory": "256Mi"})],
+    }
+    spec: Any = {
+        "replicas": 0,
+        "selector": {"matchLabels": labels},
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }
     k8s.apps.v1.Deployment(
         name,
-        metadata={"name": object_name, "namespace": NAMESPACE, "labels": labels},
-        spec={
-            "replicas": 0,
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    **restricted_pod(run_as_user=65535),
-                    "terminationGracePeriodSeconds": 0,
-                    "nodeSelector": {"kubernetes.io/arch": arch, **INTENT_LABEL},
-                    "containers": [
-                        # It only takes room: one vCPU each, so that a few of them fill a node.
-                        restricted_container("pause", versions.PAUSE_IMAGE, {"cpu": "1", "memory": "256Mi"})
-                    ],
-                },
-            },
-        },
+        metadata=_metadata(object_name, labels),
+        spec=spec,
         # People scale it by hand; the next `pulumi up` leaves their figure alone.
         opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(ignore_changes=["spec.replicas"])),
     )
@@ -113,34 +114,32 @@ def _vector_add(name: str, gpu: GpuExample, opts: pulumi.ResourceOptions) -> Non
     container = restricted_container(
         "vector-add", versions.CUDA_VECTOR_ADD_IMAGE, {"cpu": "500m", "memory": "1Gi", gpu.resource_name: "1"}
     )
-    scratch = {"name": "scratch", "mountPath": "/tmp"}
     # The CUDA driver keeps compiled kernels below HOME, and the root file system is read-only.
-    container |= {"volumeMounts": [scratch], "env": [{"name": "HOME", "value": "/tmp"}]}
-    k8s.batch.v1.CronJob(
-        name,
-        metadata={"name": VECTOR_ADD, "namespace": NAMESPACE, "labels": labels},
-        spec={
-            "schedule": _NEVER,
-            "suspend": True,
-            "jobTemplate": {
-                "metadata": {"labels": labels},
-                "spec": {
-                    "backoffLimit": 2,
-                    "activeDeadlineSeconds": 1800,
-                    "ttlSecondsAfterFinished": 3600,
-                    "template": {
-                        "metadata": {"labels": labels},
-                        "spec": {
-                            **restricted_pod(gpu.run_as_user),
-                            "restartPolicy": "Never",
-                            "nodeSelector": dict(gpu.node_selector),
-                            "tolerations": [dict(toleration) for toleration in gpu.tolerations],
-                            "containers": [container],
-                            "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "64Mi"}}],
-                        },
-                    },
-                },
-            },
-        },
-        opts=opts,
-    )
+    container |= {
+        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],
+        "env": [{"name": "HOME", "value": "/tmp"}],
+    }
+    pod: Any = {
+        **restricted_pod(gpu.run_as_user),
+        "restartPolicy": "Never",
+        "nodeSelector": dict(gpu.node_selector),
+        "tolerations": [dict(toleration) for toleration in gpu.tolerations],
+        "containers": [container],
+        "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "64Mi"}}],
+    }
+    job: Any = {
+        "backoffLimit": 2,
+        "activeDeadlineSeconds": 1800,
+        "ttlSecondsAfterFinished": 3600,
+        "template": {"metadata": {"labels": labels}, "spec": pod},
+    }
+    spec: Any = {
+        "schedule": _NEVER,
+        "suspend": True,
+        "jobTemplate": {"metadata": {"labels": labels}, "spec": job},
+    }
+    k8s.batch.v1.CronJob(name, metadata=_metadata(VECTOR_ADD, labels), spec=spec, opts=opts)
+
+
+def _metadata(object_name: str, labels: Mapping[str, str]) -> Any:
+    return {"name": object_name, "namespace": NAMESPACE, "labels": dict(labels)}

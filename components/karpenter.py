@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ class KarpenterArgs:
     spot_to_spot: alpha feature gate; lets consolidation replace Spot nodes by cheaper Spot nodes.
     capacity_buffer: alpha feature gate; keeps spare capacity warm.
     cpu, memory: requests and limits of one controller replica, as Kubernetes quantities.
+    after: the cluster with its add-ons, the system nodes and the network's routes. On destroy the controller must still
+    run, and reach AWS, while it ends its nodes.
     """
 
     cluster_name: str
@@ -50,6 +52,7 @@ class KarpenterArgs:
     memory: str = "1Gi"
     log_level: str = "info"
     tags: Mapping[str, str] = field(default_factory=dict)
+    after: Sequence[pulumi.Resource] = ()
 
     def __post_init__(self) -> None:
         if len(self.cluster_name) > _MAX_CLUSTER_NAME:
@@ -63,9 +66,7 @@ class KarpenterArgs:
 class Karpenter(pulumi.ComponentResource):
     """Karpenter with its permissions, interruption queue, custom resource definitions and controller.
 
-    Needs both an AWS and a Kubernetes provider. Give it `depends_on` the cluster with its add-ons, the system nodes and
-    the network's routes: on destroy the controller must still run, and reach AWS, while it ends its nodes.
-    Node pools must depend on `ready`, for the same reason.
+    Needs both an AWS and a Kubernetes provider. Node pools must depend on `ready`: their nodes end before it.
     """
 
     cluster_name: str
@@ -93,13 +94,19 @@ class Karpenter(pulumi.ComponentResource):
             opts=child,
         )
         controller_role = ControllerRole(f"{name}-controller", _controller_role_args(args, self.queue_name), opts=child)
-        crds = _release(f"{name}-crd", versions.KARPENTER_CRD_CHART, "karpenter-crd", {}, child)
+        crds = _release(
+            f"{name}-crd",
+            versions.KARPENTER_CRD_CHART,
+            "karpenter-crd",
+            {},
+            pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
+        )
         self.ready = _release(
             f"{name}-controller",
             versions.KARPENTER_CHART,
             policies.CONTROLLER_SERVICE_ACCOUNT,
             chart_values(args, self.queue_name),
-            pulumi.ResourceOptions(parent=self, depends_on=[crds, queue, node_role, controller_role]),
+            pulumi.ResourceOptions(parent=self, depends_on=[crds, queue, node_role, controller_role, *args.after]),
         )
         self.register_outputs({"node_role_name": self.node_role_name, "queue_name": self.queue_name})
 

@@ -36,7 +36,7 @@ class SystemNodeCapacity:
 
 @dataclass(frozen=True, kw_only=True)
 class SystemNodesArgs:
-    """Inputs of `SystemNodes`."""
+    """Inputs of `SystemNodes`. after: what the nodes reach AWS through, and must outlive them."""
 
     cluster_name: str
     kubernetes_version: str
@@ -45,6 +45,7 @@ class SystemNodesArgs:
     volume_key_arn: pulumi.Input[str]
     capacity: SystemNodeCapacity = field(default_factory=SystemNodeCapacity)
     tags: Mapping[str, str] = field(default_factory=dict)
+    after: Sequence[pulumi.Resource] = ()
 
 
 class SystemNodes(pulumi.ComponentResource):
@@ -88,7 +89,7 @@ class SystemNodes(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # Nodes that lose a policy while they drain leave their network interfaces behind.
-                depends_on=attachments,
+                depends_on=[*attachments, *args.after],
                 # Somebody, or an autoscaler, may have set another number since.
                 ignore_changes=["scalingConfig.desiredSize"],
             ),

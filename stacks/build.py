@@ -24,6 +24,7 @@ from components.system_nodes import SystemNodeCapacity
 from components.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
 from gpu.sharing import resource_name
 from stacks.pools import pool_types
+from stacks.schema import CpuPool as CpuPoolConfig
 from stacks.schema import GpuPool as PoolConfig
 from stacks.schema import StackConfig, Workload
 from stacks.summary import idle_floor_usd, pool_summaries, zones
@@ -65,19 +66,20 @@ def build(config: StackConfig) -> Platform:
         enable_server_side_apply=True,
         opts=pulumi.ResourceOptions(depends_on=[*cluster.ready]),
     )
-    in_both = pulumi.ResourceOptions(providers=[provider, kubernetes], depends_on=[*cluster.ready, *network.egress])
+    in_both = pulumi.ResourceOptions(providers=[provider, kubernetes])
     in_cluster = pulumi.ResourceOptions(providers=[kubernetes])
 
-    karpenter = Karpenter("karpenter", _karpenter_args(config, account_id, keys, tags), in_both)
-    for pool in config.cpu_pools:
-        CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool.name, config, karpenter), in_cluster)
+    running = [*cluster.ready, *network.egress]
+    karpenter = Karpenter("karpenter", _karpenter_args(config, account_id, keys, running, tags), in_both)
+    cpu_pools = [CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, karpenter), in_cluster) for pool in config.cpu_pools]
     sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
     installed = [sharing.release] if sharing.release else []
     pools = {
         pool.name: GpuPool(f"gpu-{pool.name}", _gpu_pool_args(pool, config, karpenter, installed), in_cluster)
         for pool in config.pools
     }
-    _workloads(config, pools, in_cluster)
+    node_pools = [pool.node_pool for pool in (*cpu_pools, *pools.values())]
+    _workloads(config, node_pools, in_cluster)
     return Platform(cluster, karpenter, pools, _outputs(config, cluster))
 
 
@@ -133,7 +135,11 @@ def _cluster_args(
 
 
 def _karpenter_args(
-    config: StackConfig, account_id: pulumi.Input[str], keys: Encryption, tags: Mapping[str, str]
+    config: StackConfig,
+    account_id: pulumi.Input[str],
+    keys: Encryption,
+    after: Sequence[pulumi.Resource],
+    tags: Mapping[str, str],
 ) -> KarpenterArgs:
     return KarpenterArgs(
         cluster_name=config.cluster_name,
@@ -142,11 +148,11 @@ def _karpenter_args(
         volume_key_arn=keys.volume_key_arn,
         queue_key_arn=keys.data_key_arn,
         tags=tags,
+        after=after,
     )
 
 
-def _cpu_pool_args(name: str, config: StackConfig, karpenter: Karpenter) -> CpuPoolArgs:
-    pool = next(pool for pool in config.cpu_pools if pool.name == name)
+def _cpu_pool_args(pool: CpuPoolConfig, karpenter: Karpenter) -> CpuPoolArgs:
     return CpuPoolArgs(
         karpenter=karpenter,
         pool=pool.name,
@@ -185,9 +191,8 @@ def _gpu_pool_args(
     )
 
 
-def _workloads(config: StackConfig, pools: Mapping[str, GpuPool], opts: pulumi.ResourceOptions) -> None:
+def _workloads(config: StackConfig, node_pools: Sequence[pulumi.Resource], opts: pulumi.ResourceOptions) -> None:
     by_name = {pool.name: pool for pool in config.pools}
-    node_pools = [pool.node_pool for pool in pools.values()]
     if config.examples:
         first = config.pools[0]
         gpu = GpuExample(
@@ -195,8 +200,7 @@ def _workloads(config: StackConfig, pools: Mapping[str, GpuPool], opts: pulumi.R
             node_selector={POOL_LABEL: first.name},
             tolerations=[GPU_TOLERATION],
         )
-        after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=node_pools))
-        ExampleWorkloads("examples", ExampleWorkloadsArgs(gpu=gpu), after)
+        ExampleWorkloads("examples", ExampleWorkloadsArgs(gpu=gpu, after=node_pools), opts)
     if config.workloads:
         workloads = [_workload(workload, by_name[workload.pool]) for workload in config.workloads]
         GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads, after=node_pools), opts)

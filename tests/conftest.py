@@ -1,6 +1,8 @@
 """What all tests share: no setting of this machine or of another test leaks in."""
 
+import asyncio
 import os
+from collections.abc import Iterator
 
 import pulumi.runtime
 import pytest
@@ -14,3 +16,13 @@ def _isolated_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(_LEAKY_PREFIXES)]:
         monkeypatch.delenv(name)
     pulumi.runtime.set_all_config({}, [])
+
+
+@pytest.fixture(autouse=True)
+def _own_event_loop() -> Iterator[None]:
+    """Pulumi's test runtime takes the current event loop, and `asyncio.run` in another test leaves none."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()

@@ -1,0 +1,43 @@
+"""Recordings of the whole program for each stack of the repository."""
+
+from collections.abc import Callable, Iterator
+from datetime import date
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import stacks.load
+from cli.project import find_project, load_stack
+from cli.record import Recording, record
+
+ROOT = Path(__file__).parents[2]
+STACKS = ("dev", "staging", "prod", "local")
+
+#: A day on which every justification in the stack files still holds, so that these tests do not expire with them.
+TODAY = date(2026, 11, 21)
+
+
+class _FixedDate(date):
+    @classmethod
+    def today(cls) -> date:
+        return TODAY
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fixed_today() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stacks.load, "date", _FixedDate)
+        yield
+
+
+@cache
+def _recording(stack: str) -> Recording:
+    project = find_project(ROOT)
+    return record(project, load_stack(project, stack))
+
+
+@pytest.fixture
+def recorded() -> Callable[[str], Recording]:
+    """The recording of a stack, made once a session."""
+    return _recording
