@@ -21,7 +21,7 @@ DEFAULT_REGION = "us-east-1"
 Inputs = Mapping[str, Any]
 Outputs = dict[str, Any]
 
-PLACEHOLDER = re.compile(r"<[\w.-]+/[^<>\s]+\.\w+>")
+PLACEHOLDER = re.compile(r"<[\w.-]+/[^<>\n]+\.\w+>")
 """Matches text of the shape of a placeholder."""
 
 

@@ -129,7 +129,12 @@ def _environment(project: Project, config: StackConfig) -> Iterator[None]:
 
 
 async def _run(project: Project, config: StackConfig, cloud: Cloud, log: Log) -> None:
-    asyncio.get_running_loop().set_default_executor(Inline())
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(Inline())
+    # The first failure is raised to us; what follows from it would only be printed on top.
+    loop.set_exception_handler(lambda _loop, _context: None)
+    # A run that failed in this process may have left tasks of its own event loop (as in `pulumi.runtime.test`).
+    settings.SETTINGS.outputs.clear()
     pulumi.runtime.set_all_config(dict(config.values), list(config.secret_keys))
     pulumi.runtime.set_mocks(
         NoMocks(),

@@ -72,7 +72,7 @@ def _section(console: Console, title: str, content: RenderableType) -> None:
 
 def _table(*columns: str, texts: int) -> Table:
     """A table whose first `texts` columns hold words, which may wrap; the others hold figures, which never do."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, header_style="bold")
     for index, header in enumerate(columns):
         if index < texts:
             table.add_column(header, overflow="fold", vertical="top")
@@ -179,11 +179,11 @@ def _compare(console: Console, figures: Figures) -> None:
     nodes = []
     for name, count in comparison.nodes.items():
         summary = by_pool[name]
-        estimate = " Spot, estimated" if summary.pool.capacity_type == "spot" else " on-demand"
-        nodes.append(f"{count} × {summary.price.instance_type if summary.price else '?'}{estimate}")
+        bought = "Spot estimate" if summary.pool.capacity_type == "spot" else "on-demand"
+        nodes.append(f"{count} × {summary.price.instance_type if summary.price else '?'} ({bought})")
     console.print(
         Text(
-            f"All {_count(len(figures.models), 'model')} at once: {', '.join(nodes)}: "
+            f"All {_count(len(figures.models), 'model')} at once: {' + '.join(nodes)}: "
             f"{_usd(comparison.shared_usd_per_hour)} USD/h. "
             f"A GPU each, on-demand: {_usd(comparison.dedicated_usd_per_hour)} USD/h."
         )

@@ -1,0 +1,76 @@
+"""The JSON of a plan holds what its document says, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from cli.as_json import plan_json
+from cli.plan import Plan
+from cli.wire import Secret
+from tests.unit.cli.plans import plan_of, resource, verdict
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "plan-json.md"
+#: Words of the stack file or of resources, not of this format.
+FOREIGN = {"sharing", "nodes", "inputs", "outputs"}
+
+
+def full_plan() -> Plan:
+    return plan_of(
+        resources=[resource("a", "aws:sqs/queue:Queue", inputs={"password": Secret("hunter2"), "size": 3})],
+        verdicts=[verdict(mandatory=True)],
+        outputs={"token": Secret("hunter2")},
+        notes=["a note"],
+    )
+
+
+def keys(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            if key not in FOREIGN:
+                yield from keys(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from keys(item)
+
+
+def test_every_key_is_documented_and_the_other_way_round() -> None:
+    text = DOCUMENT.read_text()
+    documented = set(re.findall(r"`([a-z][A-Za-z]*)(?:\[\])?`", text))
+    written = set(keys(json.loads(plan_json(full_plan()))))
+    assert written - documented == set()
+    values = {"spot", "mandatory", "advisory", "network", "slices", "null"}
+    assert documented - written - values == set()
+
+
+def test_keys_are_there_even_without_content() -> None:
+    full, empty = full_plan(), plan_of()
+    assert json.loads(plan_json(full)).keys() == json.loads(plan_json(empty)).keys()
+    other = Plan(recording=empty.recording, figures=None, verdicts=(), notes=())
+    document = json.loads(plan_json(other))
+    assert document.keys() == json.loads(plan_json(full)).keys()
+    assert (document["pools"], document["models"], document["costs"]) == ([], [], None)
+
+
+def test_figures() -> None:
+    document = json.loads(plan_json(plan_of()))
+    shared, _, isolated = document["pools"]
+    assert (shared["slotsPerGpu"], shared["maxSlots"], shared["resource"]) == (3, 6, "nvidia.com/gpu")
+    assert isolated["sharing"] == {"strategy": "mig", "profile": "1g.10gb"}
+    cheapest = shared["cheapest"]
+    assert round(cheapest["spotUsdPerHour"] / 3, 4) == round(shared["usdPerSlotHour"], 4)
+    memory = document["models"][0]["memoryMib"]
+    assert memory["weights"] + memory["kvCache"] + memory["overhead"] == memory["need"]
+    assert memory["slot"] - memory["need"] == memory["headroom"]
+    floor = document["costs"]["idleFloor"]
+    assert round(sum(item["usdPerMonth"] for item in floor["items"]), 2) == floor["usdPerMonth"]
+
+
+def test_secrets_are_hidden() -> None:
+    text = plan_json(full_plan())
+    assert "hunter2" not in text
+    assert json.loads(text)["resources"][0]["inputs"] == {"password": "<secret>", "size": 3}

@@ -1,0 +1,108 @@
+"""The command line: exit statuses, where messages go, what `--help` costs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.main import main
+from tests.unit.cli.projects import write_project
+
+ROOT = Path(__file__).parents[3]
+
+
+def slices(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['slices', '--help']\n"
+        "from cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'pulumi', 'rich', 'pydantic', 'yaml', 'grpc', 'policy', 'stacks', 'gpu'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "plan" in done.stdout
+
+
+def test_a_plan_of_any_project_shows_its_resources(tmp_path: Path) -> None:
+    result = slices("plan", "dev", "-C", write_project(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert "Shop shop" in result.stdout
+    assert "GPU pools" not in result.stdout
+
+
+def test_json_goes_to_standard_output_alone(tmp_path: Path) -> None:
+    program = "import pulumi_aws as aws\nprint('chatter')\naws.sqs.Queue('q')"
+    result = slices("plan", "dev", "--json", "-C", write_project(tmp_path, program))
+    assert json.loads(result.stdout)["resources"][0]["name"] == "q"
+    assert json.loads(result.stdout)["notes"] == ["chatter"]
+
+
+@pytest.mark.parametrize(
+    ("program", "stack", "name", "message"),
+    [
+        ("import pulumi\nraise pulumi.RunError('1 problem in it')", "config: {}", "dev", "error: 1 problem in it\n"),
+        ("", "config: {}", "prod", "error: no stack 'prod'\nstacks of this project: dev\n"),
+        ("", "config:\n  a: [b]]", "dev", "error: Pulumi.dev.yaml:2:9: did not find expected key"),
+    ],
+)
+def test_what_a_person_can_mend_is_a_message_and_2(
+    tmp_path: Path, program: str, stack: str, name: str, message: str
+) -> None:
+    result = slices("plan", name, "-C", write_project(tmp_path, program, stack=stack))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(message)
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
+
+
+def test_what_pulumi_would_refuse_is_refused(tmp_path: Path) -> None:
+    project = "{name: shop, runtime: python, config: {size: {type: integer}}}"
+    result = slices("plan", "dev", "-C", write_project(tmp_path, "", stack="config: {size: big}", project=project))
+    assert result.exit_code == 2
+    assert "configuration key 'size' must be of type 'integer'" in result.stderr
+
+
+def test_a_program_that_fails_is_1(tmp_path: Path) -> None:
+    result = slices("plan", "dev", "-C", write_project(tmp_path, "raise KeyError('gone')"))
+    assert result.exit_code == 1
+    assert "KeyError: 'gone'" in result.stderr
+
+
+def test_a_mandatory_violation_is_3_and_says_its_fix(tmp_path: Path) -> None:
+    program = """
+        import pulumi_kubernetes as k8s
+        k8s.apiextensions.CustomResource("gpus", api_version="karpenter.sh/v1", kind="NodePool",
+            metadata={"name": "gpus"}, spec={"template": {"spec": {"requirements": [
+                {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["g6.xlarge"]},
+                {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]}]}}})
+    """
+    result = slices("plan", "dev", "-C", write_project(tmp_path, program))
+    assert result.exit_code == 3
+    assert "mandatory" in result.stdout
+    assert "fix:" in result.stdout
+    as_json = slices("plan", "dev", "--json", "-C", tmp_path)
+    assert as_json.exit_code == 3
+    assert json.loads(as_json.stdout)["verdicts"]
+
+
+def test_exports_are_written_and_said(tmp_path: Path) -> None:
+    directory = write_project(tmp_path)
+    result = slices("plan", "dev", "-C", directory, "--manifests", tmp_path / "m", "--terraform", tmp_path / "t")
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "m" / "001-namespace-shop.yaml").is_file()
+    assert (tmp_path / "t" / "main.tf.json").is_file()
+    assert f"Wrote the objects of the cluster to {tmp_path / 'm'}." in result.stdout
+    again = slices("plan", "dev", "-C", directory, "--manifests", directory)
+    assert again.exit_code == 2
+    assert "name another directory" in again.stderr

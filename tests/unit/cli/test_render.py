@@ -1,0 +1,238 @@
+"""What people see: everything in 80 columns, nothing cut, no colour where there is none."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cli.figures import figures
+from cli.plan import Plan, status_of
+from cli.render import render
+from cli.tree import resource_tree
+from gpu.estimate import cheapest_node
+from stacks.load import parse
+from tests.unit.cli.plans import CONFIG, POOL, STACK_URN, plan_of, resource, verdict
+
+
+def printed(plan: Plan, capsys: pytest.CaptureFixture[str], *, show_all: bool = False) -> str:
+    render(plan, show_all=show_all)
+    return capsys.readouterr().out
+
+
+def table(text: str, title: str) -> list[list[str]]:
+    """Rows of the table below a title, cells split at two or more blanks."""
+    below = text.split(f"\n{title}", 1)[1].split("─\n", 1)[1].split("\n\n", 1)[0]
+    return [re.split(r" {2,}", line.strip()) for line in below.splitlines()]
+
+
+def test_pools_show_slots_memory_resource_and_limits(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = table(printed(plan_of(), capsys), "GPU pools")
+    assert rows == [
+        ["shared", "time-slicing, 3 replicas", "g6", "3", "7.0", "6 slots"],
+        ["spot", "nvidia.com/gpu", "L4", "2 GPUs"],
+        ["always-on", "mps, 2 replicas", "g6", "2", "10.5", "2 slots"],
+        ["on-demand", "nvidia.com/gpu", "L4", "1 GPU"],
+        ["isolated", "mig 1g.10gb", "p5", "7", "9.4", "28 slots"],
+        ["spot", "nvidia.com/mig-1g.10gb", "H100", "4 GPUs"],
+    ]
+
+
+def test_memory_adds_up_and_says_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = table(printed(plan_of(), capsys), "Model memory")
+    assert rows[0] == ["mistral on shared", "4.1", "0.5", "0.9", "5.5", "7.0", "1.5", "yes"]
+    assert rows[1] == ["mistral:7b, 4096 tokens"]
+    assert rows[3] == ["llama3.2:3b, 8192 tokens q8_0"]
+
+
+def test_the_idle_floor_is_the_sum_of_its_items(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(plan_of(), capsys)
+    rows = table(text, "Idle floor")
+    amounts = [float(row[-1].replace(",", "")) for row in rows]
+    total = float(text.split("\ntotal")[1].split()[0].replace(",", ""))
+    assert sum(amounts) == pytest.approx(total, abs=0.03)
+    assert ["EKS control plane", "standard support", "73.00"] in rows
+
+
+def test_prices_per_node_and_slot(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = table(printed(plan_of(), capsys), "GPU prices")
+    summary = plan_of().figures
+    assert summary
+    price = cheapest_node(summary.pools[0].types, summary.pools[0].profile)
+    assert price
+    assert rows[0] == [
+        "shared",
+        price.instance_type,
+        "3",
+        f"{price.on_demand_usd_per_hour:.4f}",
+        f"{price.on_demand_usd_per_hour / 3:.4f}",
+        f"{price.spot_usd_per_hour:.4f}",
+        f"{price.spot_usd_per_hour / 3:.4f}",
+    ]
+
+
+def test_sharing_is_compared_with_a_gpu_each_on_whole_nodes() -> None:
+    models = [{"name": f"m{i}", "model": "mistral:7b", "pool": "shared"} for i in range(4)]
+    plan = plan_of({"pools": [{**POOL, "maxGpus": 4}], "models": models})
+    assert plan.figures
+    comparison = plan.figures.comparison
+    assert comparison
+    pool = plan.figures.pools[0]
+    assert pool.price
+    assert comparison.nodes == {"shared": 2}  # four models, three slots a node
+    assert comparison.shared_usd_per_hour == pytest.approx(2 * pool.price.spot_usd_per_hour)
+    own = [model.dedicated.on_demand_usd_per_hour for model in plan.figures.models if model.dedicated]
+    assert comparison.dedicated_usd_per_hour == pytest.approx(sum(price or 0 for price in own))
+    assert len(own) == 4
+
+
+def test_without_models_there_is_nothing_to_compare() -> None:
+    config = parse({"pools": [POOL]}, stack="dev", region="us-east-1")
+    assert figures(config).comparison is None
+
+
+def test_spot_is_labelled_and_prices_are_dated(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(printed(plan_of(), capsys).split())
+    assert "Spot prices are estimates" in text
+    assert re.search(r"GPU and node prices of 20\d\d-\d\d-\d\d, service prices of 20\d\d-\d\d-\d\d", text)
+    assert "those of" not in text
+    elsewhere = printed(plan_of(region="us-west-2"), capsys)
+    assert "those of us-west-2 differ" in " ".join(elsewhere.split())
+
+
+LONG = "a-very-long-name-that-a-team-may-well-use"[:40]
+
+
+def long_names() -> Plan:
+    pools: list[dict[str, Any]] = [
+        {**POOL, "name": LONG, "maxGpus": 1000, "sharing": {"strategy": "time-slicing", "replicas": 3, "rename": True}},
+    ]
+    models = [{"name": f"{LONG[:36]}-{i}", "model": "deepseek-r1:7b", "pool": LONG, "parallel": 2} for i in range(3)]
+    deep = resource(LONG, "gpu-slices:index:InterruptionQueue")
+    below = resource(f"{LONG}-{LONG}", "aws:ec2/routeTableAssociation:RouteTableAssociation", parent=deep.urn)
+    return plan_of({"pools": pools, "models": models}, resources=[deep, below], verdicts=[verdict(mandatory=True)])
+
+
+def test_nothing_is_wider_than_80_columns_or_cut(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(long_names(), capsys)
+    assert max(map(len, text.splitlines())) <= 80
+    squeezed = re.sub(r"[\s│─├└]", "", text)
+    assert squeezed.count(LONG) >= 2
+    for figure in ("3000 slots", "1000 GPUs", "0.1341", "0.4024"):
+        assert figure.replace(" ", "") in squeezed, figure
+    assert not any(line.endswith(" ") for line in text.splitlines())
+
+
+def test_models_that_differ_in_name_only_share_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    models = [{"name": f"m{i:03}", "model": "mistral:7b", "pool": "shared"} for i in range(500)]
+    text = printed(plan_of({"pools": [{**POOL, "maxGpus": 200}], "models": models}), capsys)
+    assert "m000 … m499 (×500)" in text
+    assert len(text.splitlines()) < 60
+    assert "167 × g6.xlarge" in text
+
+
+def test_no_colour_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "\x1b" not in printed(plan_of(verdicts=[verdict(mandatory=True)]), capsys)
+
+
+SHOW = """
+from tests.unit.cli.plans import plan_of, verdict
+from cli.render import render
+render(plan_of(verdicts=[verdict(mandatory=True)]))
+"""
+
+
+def on_a_terminal(**variables: str) -> str:
+    """What a program prints when its output is a terminal."""
+    ours, theirs = pty.openpty()
+    environment = {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "80", "PYTHONUTF8": "1", **variables}
+    process = subprocess.Popen([sys.executable, "-c", SHOW], stdout=theirs, env=environment)
+    os.close(theirs)
+    chunks = []
+    try:
+        while chunk := os.read(ours, 65536):
+            chunks.append(chunk)
+    except OSError:  # Linux: the other side is closed
+        pass
+    os.close(ours)
+    assert process.wait() == 0
+    return b"".join(chunks).decode()
+
+
+def test_a_terminal_gets_colour_unless_it_says_no() -> None:
+    coloured = on_a_terminal()
+    assert "\x1b[1;31mmandatory" in coloured
+    assert "\x1b[1;31m" not in on_a_terminal(NO_COLOR="1")
+    assert "\x1b" not in on_a_terminal(TERM="dumb", NO_COLOR="1")
+
+
+def test_verdicts_come_with_their_fix(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = plan_of(verdicts=[verdict(mandatory=False, message="[odd] text"), verdict(mandatory=True)])
+    text = printed(plan, capsys)
+    assert "mandatory on-demand-gpu: NodePool gpu-shared-pool\n    capacity type is on-demand\n    fix: write a" in text
+    assert "[odd] text" in text
+    assert text.index("mandatory on-demand-gpu") < text.index("advisory on-demand-gpu")
+    assert "1 mandatory, 1 advisory" in text
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "status"), [([], 0), ([verdict(mandatory=False)], 0), ([verdict(mandatory=True)], 3)]
+)
+def test_only_a_mandatory_violation_fails(verdicts: list[Any], status: int) -> None:
+    assert status_of(plan_of(verdicts=verdicts)) == status
+
+
+def test_notes_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "- [x] is a secret" in printed(plan_of(notes=["[x] is a secret"]), capsys)
+
+
+# --- The tree ---------------------------------------------------------------------------------------------------------
+
+
+def tree_of(*resources: Any, show_all: bool = False) -> str:
+    console = Console(width=100, color_system=None)
+    with console.capture() as capture:
+        console.print(resource_tree(plan_of(resources=resources).recording, show_all=show_all))
+    return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def test_the_tree_follows_parents() -> None:
+    network = resource("network", "gpu-slices:index:Network")
+    vpc = resource("net", "aws:ec2/vpc:Vpc", parent=network.urn)
+    provider = resource("aws", "pulumi:providers:aws")
+    release = resource("k", "kubernetes:helm.sh/v3:Release", inputs={"chart": "oci://x/karpenter", "version": "1.2"})
+    assert tree_of(provider, network, vpc, release) == (
+        "gpu-slices-dev\n├── provider aws\n├── Network network\n│   └── Vpc net\n└── Release k  karpenter 1.2"
+    )
+
+
+def test_what_is_built_on_something_stands_below_it() -> None:
+    # A component is registered when the program reaches it, its parts when what they wait for is there.
+    pool, karpenter = resource("pool", "gpu-slices:index:GpuPool"), resource("karpenter", "gpu-slices:index:Karpenter")
+    chart = resource("chart", "kubernetes:helm.sh/v3:Release", parent=karpenter.urn)
+    node_pool = resource("np", "kubernetes:karpenter.sh/v1:NodePool", parent=pool.urn, dependencies=(chart.urn,))
+    assert re.findall(r"── (\w+)", tree_of(pool, karpenter, chart, node_pool)) == [
+        "Karpenter",
+        "Release",
+        "GpuPool",
+        "NodePool",
+    ]
+
+
+def test_many_of_a_type_are_counted() -> None:
+    models = [resource(f"m{i:03}", "gpu-slices:index:OllamaModel") for i in range(500)]
+    parts = [resource(f"{m.name}-svc", "kubernetes:core/v1:Service", parent=m.urn) for m in models]
+    assert tree_of(*models, *parts) == "gpu-slices-dev\n└── OllamaModel ×500 m000 … m499  with 500 resources"
+    assert len(tree_of(*models, *parts, show_all=True).splitlines()) == 1001
+    assert len(tree_of(*models[:3]).splitlines()) == 4
+
+
+def test_configuration_of_the_test_is_valid() -> None:
+    assert parse(CONFIG, stack="dev", region="us-east-1").pools[0].name == "shared"
+    assert STACK_URN.endswith("gpu-slices-dev")
