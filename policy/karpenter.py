@@ -141,6 +141,11 @@ class NodePool:
             return ""
         return _AUTO_MODE_DOMAIN if text(group).startswith(_AUTO_MODE_DOMAIN) else _DOMAIN
 
+    @property
+    def auto_mode(self) -> bool:
+        """Whether it is a pool of EKS Auto Mode, whose device plugin nobody can configure."""
+        return self._domain == _AUTO_MODE_DOMAIN
+
     @cached_property
     def labels(self) -> Mapping[str, str]:
         """Labels that its nodes get, as far as they are known."""

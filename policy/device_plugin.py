@@ -1,0 +1,158 @@
+"""Reading how GPUs are shared where it is configured: NVIDIA's device plugin on AL2023, user data on Bottlerocket.
+
+Sources: NVIDIA/k8s-device-plugin v0.20.0 api/config/v1; bottlerocket.dev `settings.kubelet-device-plugins.nvidia`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import yaml
+
+from policy.reading import Unknown, each, get, number, text, truthy
+
+Strategy = Literal["none", "time-slicing", "mps", "mig"]
+
+GPU: Final = "nvidia.com/gpu"
+SHARED: Final = "nvidia.com/gpu.shared"
+
+#: Resources that can hold a plugin configuration: charts by their values, ConfigMaps by their data.
+CONFIG_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Chart", "kubernetes:core/v1:ConfigMap")
+
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+#: Where charts take named configurations: the device plugin's own, the GPU Operator's, and a plain ConfigMap.
+_PLACES: Final[tuple[tuple[str, ...], ...]] = (
+    ("values", "config", "map"),
+    ("values", "devicePlugin", "config", "data"),
+    ("data",),
+)
+_DEFAULTS: Final[tuple[tuple[str, ...], ...]] = (
+    ("values", "config", "default"),
+    ("values", "devicePlugin", "config", "default"),
+)
+
+
+@dataclass(frozen=True)
+class NamedConfig:
+    """One configuration of the device plugin. `config` is Unknown where its text is not known in preview."""
+
+    name: str
+    path: str
+    config: Mapping[str, Any] | Unknown
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """How a node's GPUs are shared. `replicas` None where the configuration does not say; `source` says where it is."""
+
+    strategy: Strategy
+    source: str
+    replicas: int | None = None
+    rename: bool = False
+    mig_single: bool = False
+    mig_profile: str | None = None
+
+    @property
+    def resource(self) -> str | None:
+        """Name of a slot; None for MIG instances whose profile the configuration does not tell."""
+        if self.strategy == "mig" and not self.mig_single:
+            return f"nvidia.com/mig-{self.mig_profile}" if self.mig_profile else None
+        return SHARED if self.rename else GPU
+
+
+def named_configs(props: Mapping[str, Any]) -> Iterator[NamedConfig]:
+    """Device-plugin configurations in a resource's inputs (plain data)."""
+    for place in _PLACES:
+        found = get(props, *place)
+        if not isinstance(found, Mapping):
+            continue
+        for name, value in found.items():
+            path = ".".join((*place, name))
+            if isinstance(value, Unknown):
+                if place != ("data",):  # any ConfigMap may hold anything
+                    yield NamedConfig(name, path, value)
+                continue
+            config = _parsed(value)
+            if config is not None:
+                yield NamedConfig(name, path, config)
+
+
+def default_config(props: Mapping[str, Any]) -> str | None:
+    """Name of the configuration that nodes without a label get."""
+    names = (text(get(props, *place)) for place in _DEFAULTS)
+    return next((name for name in names if name), None)
+
+
+def _parsed(value: Any) -> Mapping[str, Any] | None:
+    if isinstance(value, str):
+        if not any(word in value for word in ("sharing", "flags", "migStrategy")):
+            return None
+        try:
+            value = yaml.load(value, Loader=_LOADER)
+        except (yaml.YAMLError, ValueError, RecursionError):
+            return None
+    is_config = isinstance(value, Mapping) and ("sharing" in value or "flags" in value)
+    return value if is_config else None
+
+
+def sections(config: Mapping[str, Any]) -> dict[Strategy, Mapping[str, Any]]:
+    """The sharing sections of a configuration, by strategy."""
+    keys: tuple[tuple[str, Strategy], ...] = (("timeSlicing", "time-slicing"), ("mps", "mps"))
+    found = {strategy: get(config, "sharing", key) for key, strategy in keys}
+    return {strategy: section for strategy, section in found.items() if isinstance(section, Mapping)}
+
+
+def replicas(section: Mapping[str, Any]) -> list[Any]:
+    """The replica figures of a section, one a resource, as they are written."""
+    return [get(resource, "replicas") for resource in each(section.get("resources"))]
+
+
+def sharing_of_config(config: Mapping[str, Any], source: str) -> Sharing:
+    """What a device-plugin configuration makes of a node. MPS wins where both are given (it does in the plugin)."""
+    for strategy, section in sorted(sections(config).items()):
+        return Sharing(strategy, source, _whole(replicas(section)), truthy(section.get("renameByDefault")))
+    mig = text(get(config, "flags", "migStrategy"))
+    if mig in {"single", "mixed"}:
+        return Sharing("mig", source, mig_single=mig == "single")
+    return Sharing("none", source)
+
+
+def sharing_of_user_data(user_data: str, source: str) -> Sharing | None:
+    """What Bottlerocket's user data makes of a node; None if it says nothing about sharing, or is no TOML."""
+    nvidia = bottlerocket_nvidia(user_data)
+    if nvidia is None:
+        return None
+    if text(nvidia.get("device-partitioning-strategy")) == "mig":
+        # Bottlerocket knows MIG's `single` strategy alone: every instance is an nvidia.com/gpu.
+        given = get(nvidia, "mig", "profile")
+        profiles = {text(value) for value in given.values()} if isinstance(given, Mapping) else set()
+        return Sharing("mig", source, mig_single=True, mig_profile=profiles.pop() if len(profiles) == 1 else None)
+    strategies: dict[str, Strategy] = {"time-slicing": "time-slicing", "mps": "mps"}
+    strategy = strategies.get(text(nvidia.get("device-sharing-strategy")))
+    if strategy is None:
+        return Sharing("none", source)
+    section = get(nvidia, strategy)
+    rename, given_replicas = get(section, "rename-by-default"), get(section, "replicas")
+    # The host service renames unless told otherwise, contrary to the chart, and makes two replicas.
+    renamed = True if rename is None else truthy(rename)
+    return Sharing(strategy, source, 2 if given_replicas is None else _whole([given_replicas]), renamed)
+
+
+def bottlerocket_nvidia(user_data: str) -> Mapping[str, Any] | None:
+    """The NVIDIA settings in Bottlerocket's user data; None if there are none, or if it is no TOML."""
+    if "nvidia" not in user_data:
+        return None
+    try:
+        found = get(tomllib.loads(user_data), "settings", "kubelet-device-plugins", "nvidia")
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return None
+    return found if isinstance(found, Mapping) else None
+
+
+def _whole(given: list[Any]) -> int | None:
+    figures = [number(value) for value in given]
+    known = [int(figure) for figure in figures if figure is not None]
+    return known[0] if known else None

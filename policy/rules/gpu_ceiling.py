@@ -1,0 +1,130 @@
+"""A stack says how many GPUs it can have at most, and that is not too many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from gpu.catalog import FAMILIES, INSTANCE_TYPES
+from policy.device_plugin import GPU
+from policy.framework import EnforcementLevel, Finding, Option, Settings, Severity, Stack, StackRule
+from policy.instances import is_gpu
+from policy.reading import Unknown, each, get, number, plain, strings, text
+from policy.sharing import SHARING_TYPES, GpuPool, SharingView
+
+#: GPUs of a type that is not in the catalogue: the most that any type has.
+_MOST: Final = max(instance_type.gpu_count for instance_type in INSTANCE_TYPES.values())
+
+Count = tuple[int | None, str]
+"""Most GPUs, None if that is not known, and how they come about."""
+
+
+def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
+    """Yield what cannot be counted, and the sum if it is above the ceiling."""
+    counted: list[tuple[int, str]] = []
+    for pool in SharingView(stack).pools:
+        most = _of_pool(pool)
+        if most is not None:  # a pool without a limit is gpu-pool-has-limit's business
+            counted.append((most, f"NodePool {pool.name}"))
+    for resource in stack.of(*_COUNTERS):
+        most, how = _COUNTERS[resource.type](plain(resource.props))
+        if most is None:
+            yield Finding(f"{how} must be a literal, so that the stack's GPUs can be counted.", resource.urn)
+        elif most:
+            counted.append((most, f"{resource.type.rpartition(':')[2]} {resource.name}"))
+    total = sum(most for most, _ in counted)
+    if total > settings["maxGpus"]:
+        parts = ", ".join(f"{most} of {who}" for most, who in sorted(counted, reverse=True))
+        yield Finding(f"can have {total} GPUs ({parts}), more than {settings['maxGpus']:g}.")
+
+
+def _of_pool(pool: GpuPool) -> int | None:
+    """Physical GPUs: limits are in slots where the pool's overlays state slots."""
+    resource = (pool.sharing.resource if pool.sharing else None) or GPU
+    slots = pool.slots_per_gpu() or 1
+    limit = number(pool.pool.limits.get(resource))
+    if limit is None:
+        limit, slots = number(pool.pool.limits.get(GPU)), 1
+    return None if limit is None else -int(-limit // max(1, slots))
+
+
+def _gpus_of(types: Any) -> int:
+    """Most GPUs that one instance of these types has."""
+    return max((_count(name) for name in strings(types) if is_gpu(name)), default=0)
+
+
+def _count(name: str) -> int:
+    if name in INSTANCE_TYPES:
+        return INSTANCE_TYPES[name].gpu_count
+    return max((found.gpu_count for found in FAMILIES.get(name.partition(".")[0], ())), default=_MOST)
+
+
+def _times(instances: Any, types: Any, where: str) -> Count:
+    gpus = _gpus_of(types)
+    unknown = isinstance(instances, Unknown)
+    if unknown and gpus:
+        return None, where
+    return (gpus * int(number(instances) or 0) if not unknown else 0), where
+
+
+def _managed(props: Mapping[str, Any]) -> Count:
+    scaling = props.get("scalingConfig")
+    size = scaling if isinstance(scaling, Unknown) else get(scaling, "maxSize")
+    return _times(size, props.get("instanceTypes"), "scalingConfig.maxSize")
+
+
+def _own(props: Mapping[str, Any]) -> Count:
+    return _times(props.get("maxSize"), props.get("instanceType"), "maxSize")
+
+
+def _instance(props: Mapping[str, Any]) -> Count:
+    return _gpus_of(props.get("instanceType")), "instanceType"
+
+
+def _group(props: Mapping[str, Any]) -> Count:
+    overrides = each(get(props, "mixedInstancesPolicy", "launchTemplate", "overrides"))
+    types = [text(get(override, "instanceType")) for override in overrides]
+    return _times(props.get("maxSize"), types, "maxSize")
+
+
+def _fleet(props: Mapping[str, Any]) -> Count:
+    configurations = each(props.get("launchTemplateConfigs"))
+    types = [
+        text(get(override, "instanceType"))
+        for configuration in configurations
+        for override in each(get(configuration, "overrides"))
+    ]
+    target = get(props, "targetCapacitySpecification", "totalTargetCapacity")
+    return _times(target, types, "targetCapacitySpecification.totalTargetCapacity")
+
+
+_COUNTERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Count]]] = {
+    "aws:eks/nodeGroup:NodeGroup": _managed,
+    "eks:index:ManagedNodeGroup": _managed,
+    "eks:index:NodeGroup": _own,
+    "eks:index:NodeGroupV2": _own,
+    "aws:ec2/instance:Instance": _instance,
+    "aws:ec2/spotInstanceRequest:SpotInstanceRequest": _instance,
+    "aws:autoscaling/group:Group": _group,
+    "aws:ec2/fleet:Fleet": _fleet,
+}
+
+RULE = StackRule(
+    name="gpu-ceiling-per-stack",
+    title="A ceiling on the stack's GPUs",
+    description="GPU pools, node groups, groups, fleets and instances of a stack together must not exceed a ceiling.",
+    why=(
+        "Every pool can have a sensible limit and the sum still be a bill that nobody agreed to. The ceiling counts "
+        "physical GPUs at full size: the pools' limits divided by their slots, node groups at their maximum."
+    ),
+    fix="Lower the limits, or raise `maxGpus` for this stack in the policy configuration, where a review sees it.",
+    severity=Severity.HIGH,
+    level=EnforcementLevel.MANDATORY,
+    types=(*SHARING_TYPES, *_COUNTERS),
+    options={
+        "maxGpus": Option(
+            type="integer", default=16, description="Most physical GPUs a stack may have.", schema={"minimum": 0}
+        )
+    },
+    check=check,
+)

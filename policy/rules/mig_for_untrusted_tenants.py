@@ -1,0 +1,80 @@
+"""Tenants that do not trust each other share GPUs by MIG alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
+from policy.pods import POD_TYPES, pod_templates
+from policy.reading import Unknown, get, plain, text
+from policy.sharing import SHARING_TYPES, GpuPool, SharingView
+
+TENANTS = "gpu-slices/tenants"
+_NAMESPACE = "kubernetes:core/v1:Namespace"
+
+
+def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
+    """Yield pools marked untrusted that share by software, and untrusted pods that may land on such pools."""
+    pools = SharingView(stack).pools
+    shared = [pool for pool in pools if pool.sharing and pool.sharing.strategy in {"time-slicing", "mps"}]
+    for pool in shared:
+        mark = _mark(pool.pool.manifest) or _mark(get(pool.pool.manifest, "spec", "template"))
+        if mark:
+            yield Finding(f"pool {pool.name}: {mark}, and {_how(pool)}. Use MIG, or no sharing.", pool.urn)
+    namespaces = _untrusted_namespaces(stack)
+    for resource in stack.resources:
+        for pod in pod_templates(resource):
+            mark = _mark({"metadata": pod.metadata}) or namespaces.get(pod.namespace)
+            landing = [pool for pool in shared if pod.gpu_containers() and pod.may_land_on(pool.pool)]
+            if mark and landing:
+                message = (
+                    f"{mark}, but the pod may land on pool {landing[0].name}, and {_how(landing[0])}. Select a pool"
+                )
+                yield Finding(f"{message} with MIG.", pod.urn)
+
+
+def _how(pool: GpuPool) -> str:
+    return f"{pool.sharing.source} says {pool.sharing.strategy}" if pool.sharing else ""
+
+
+def _untrusted_namespaces(stack: Stack) -> dict[str, str]:
+    found = {}
+    for resource in stack.of(_NAMESPACE):
+        props = plain(resource.props)
+        name = text(get(props, "metadata", "name")) or resource.name
+        mark = _mark(props)
+        if mark:
+            found[name] = f"namespace {name}: {mark}"
+    return found
+
+
+def _mark(manifest: Any) -> str | None:
+    """The mark, on labels or annotations; one that is unknown counts, since it may say untrusted."""
+    for kind in ("labels", "annotations"):
+        given = get(manifest, "metadata", kind)
+        value = given.get(TENANTS) if isinstance(given, Mapping) else None
+        if isinstance(value, Unknown):
+            return f"{TENANTS} is unknown in preview and must be a literal"
+        if text(value) == "untrusted":
+            return f"{TENANTS} is untrusted"
+    return None
+
+
+RULE = StackRule(
+    name="gpu-mig-for-untrusted-tenants",
+    title="Tenants without trust get MIG",
+    description=f"Where `{TENANTS}` is `untrusted`, GPUs must not be shared by time-slicing or MPS.",
+    why=(
+        "Time-slicing isolates neither memory nor faults; MPS limits memory, but a fault of one client ends all "
+        "clients of the server. Only MIG separates memory, caches and faults in hardware."
+    ),
+    fix=(
+        f"Mark pools, namespaces or pods of such tenants `{TENANTS}: untrusted` (label or annotation), give the pool "
+        "MIG or whole GPUs, and select it in the pods' node selector."
+    ),
+    severity=Severity.HIGH,
+    level=EnforcementLevel.MANDATORY,
+    types=(*SHARING_TYPES, *POD_TYPES, _NAMESPACE),
+    check=check,
+)

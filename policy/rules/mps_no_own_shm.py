@@ -1,0 +1,46 @@
+"""Pods on MPS pools leave /dev/shm to the device plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
+from policy.pods import POD_TYPES
+from policy.reading import Unknown, each, get, text
+from policy.rules.mps_one_user import mps_pods
+from policy.sharing import SHARING_TYPES
+
+_SHM = "/dev/shm"
+
+
+def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
+    """Yield GPU containers that mount something at /dev/shm."""
+    for pool, pod in mps_pods(stack):
+        for container in pod.gpu_containers():
+            for mount in each(container.spec.get("volumeMounts")):
+                path = get(mount, "mountPath")
+                if isinstance(path, Unknown):
+                    yield Finding(f"container {container.name}: mountPath must be a literal.", pod.urn)
+                elif text(path).rstrip("/") == _SHM or text(path).startswith(f"{_SHM}/"):
+                    yield Finding(
+                        f"container {container.name} mounts {text(path)} and may share a GPU of MPS pool {pool.name}: "
+                        "remove the mount.",
+                        pod.urn,
+                    )
+
+
+RULE = StackRule(
+    name="gpu-mps-no-own-shm",
+    title="MPS pods mount no /dev/shm of their own",
+    description="Pods that may share a GPU by MPS must not mount a volume at /dev/shm.",
+    why=(
+        "MPS clients and server talk through /dev/shm, which the device plugin mounts into the container. A volume of "
+        "the pod's own at that path collides with it: the container does not start, or does not find its server "
+        "(NVIDIA/k8s-device-plugin#647, #805)."
+    ),
+    fix="Remove the mount; the plugin's /dev/shm holds half of the node's memory.",
+    severity=Severity.MEDIUM,
+    level=EnforcementLevel.MANDATORY,
+    types=(*SHARING_TYPES, *POD_TYPES),
+    check=check,
+)

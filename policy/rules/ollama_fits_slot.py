@@ -1,0 +1,162 @@
+"""The models of an Ollama server fit into its slot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, cast
+
+from gpu.catalog import INSTANCE_TYPES, Gpu
+from gpu.models import KV_CACHE_RATIO, KvCacheType, find_model, largest_context, model_memory
+from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing, slot_memory_mib
+from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
+from policy.ollama import MEMORY_ANNOTATION, MODEL_ANNOTATION, OLLAMA_TYPES, Server, servers
+from policy.reading import Unknown, number, text
+from policy.sharing import SHARING_TYPES, GpuPool, SharingView
+
+
+def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
+    """Yield servers whose models need more memory than the smallest slot that they may get."""
+    pools = SharingView(stack).pools
+    for resource in stack.of(*OLLAMA_TYPES):
+        for server in servers(resource):
+            if server.pod is None or not server.pod.gpu_containers():
+                continue
+            landing = [pool for pool in pools if server.pod.may_land_on(pool.pool)]
+            yield from (Finding(problem, resource.urn) for problem in _problems(server, landing))
+
+
+def _problems(server: Server, pools: list[GpuPool]) -> Iterator[str]:
+    need = _need(server)
+    if isinstance(need, str):
+        yield f"container {server.name}: {need}"
+    if isinstance(need, str) or not need:
+        return
+    for pool in pools:
+        slot = _slot_mib(pool)
+        if slot is not None and need > slot:
+            yield (
+                f"container {server.name}: its models need {need} MiB, a slot of pool {pool.name} has {slot} MiB"
+                f"{_hint(server, slot)}. Use a smaller context or model, fewer replicas, or larger GPUs."
+            )
+
+
+def _marks(server: Server, name: str) -> Any:
+    """An annotation of the pods, or of the resource that makes them."""
+    if server.pod is None:
+        return None
+    for metadata in (server.pod.metadata, server.pod.owner.get("metadata")):
+        annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
+        value = annotations.get(name) if isinstance(annotations, Mapping) else None
+        if value is not None:
+            return value
+    return None
+
+
+def _models(server: Server) -> list[str] | Unknown:
+    given = _marks(server, MODEL_ANNOTATION) or server.env.get("OLLAMA_MODEL")
+    if isinstance(given, Unknown):
+        return given
+    return [name.strip() for name in text(given).split(",") if name.strip()]
+
+
+def _need(server: Server) -> int | str:
+    """MiB that the models need together; 0 if no model is named; or what keeps it from being known."""
+    stated, names = _marks(server, MEMORY_ANNOTATION), _models(server)
+    if isinstance(stated, Unknown) or isinstance(names, Unknown):
+        return f"{MODEL_ANNOTATION} and {MEMORY_ANNOTATION} must be literals."
+    if stated is not None:
+        figure = number(stated)
+        return f"{MEMORY_ANNOTATION} is {text(stated)}, which is no number of MiB." if figure is None else int(figure)
+    needs = []
+    for name in names:
+        spec = find_model(name)
+        if spec is None:
+            return f"model {name} is not known here: write what it needs as annotation {MEMORY_ANNOTATION}."
+        context = _whole(server, "OLLAMA_CONTEXT_LENGTH", spec.max_context)
+        parallel = _whole(server, "OLLAMA_NUM_PARALLEL", 1)
+        if context is None or parallel is None:
+            return "OLLAMA_CONTEXT_LENGTH and OLLAMA_NUM_PARALLEL must be literal numbers."
+        memory = model_memory(spec, context_length=context, parallel=parallel, kv_cache_type=_kv_cache(server))
+        needs.append(memory.total_mib)
+    loaded = _whole(server, "OLLAMA_MAX_LOADED_MODELS", len(needs)) or len(needs)
+    return sum(sorted(needs, reverse=True)[:loaded])
+
+
+def _whole(server: Server, name: str, default: int) -> int | None:
+    value = server.env.get(name)
+    if value is None:
+        return default
+    figure = None if isinstance(value, Unknown) else number(value)
+    return None if figure is None else int(figure) or default
+
+
+def _kv_cache(server: Server) -> KvCacheType:
+    given = text(server.env.get("OLLAMA_KV_CACHE_TYPE"))
+    return cast(KvCacheType, given) if given in KV_CACHE_RATIO else "f16"
+
+
+def _hint(server: Server, slot: int) -> str:
+    names = _models(server)
+    spec = find_model(names[0]) if isinstance(names, list) and len(names) == 1 else None
+    if spec is None:
+        return ""
+    longest = largest_context(spec, slot, kv_cache_type=_kv_cache(server))
+    return f" (longest context of {spec.name} there: {longest} tokens)" if longest else f" ({spec.name} never fits)"
+
+
+def _slot_mib(pool: GpuPool) -> int | None:
+    """Memory of the smallest slot that the pool may give; None if the stack does not tell."""
+    profile = _profile(pool)
+    if profile is None:
+        return None
+    slots = []
+    for gpu in _gpus(pool):
+        try:
+            slots.append(slot_memory_mib(profile, gpu))
+        except SharingError:
+            continue  # gpu-sharing-consistent has said so
+    return min(slots, default=None)
+
+
+def _gpus(pool: GpuPool) -> set[Gpu]:
+    wanted = {(name, memory) for _, name, memory in pool.gpus}
+    return {kind.gpu for kind in INSTANCE_TYPES.values() if (kind.gpu.name, str(kind.gpu.memory_mib)) in wanted}
+
+
+def _profile(pool: GpuPool) -> SharingProfile | None:
+    sharing = pool.sharing
+    try:
+        match sharing.strategy if sharing else "":
+            case "none":
+                return NoSharing()
+            case "mps" if sharing and sharing.replicas:
+                return Mps(sharing.replicas)
+            case "time-slicing" if sharing and sharing.replicas:
+                return TimeSlicing(sharing.replicas)
+            case "mig" if sharing and sharing.mig_profile:
+                return Mig(sharing.mig_profile)
+    except SharingError:
+        pass  # gpu-sharing-config-valid has said so
+    return None
+
+
+RULE = StackRule(
+    name="ollama-fits-slot",
+    title="Models fit their slot",
+    description="The models of an Ollama server must fit into the memory of the smallest slot that its pod may get.",
+    why=(
+        "A model that does not fit is not refused: Ollama puts the rest of its layers on the CPU and answers many "
+        "times slower with status 200, or, under time-slicing, takes memory that belongs to the neighbours, who then "
+        "fail. The figures: weights and KV cache of `gpu/models.py`, GPU memory of the catalogue, derated, divided as "
+        "the pool's sharing does."
+    ),
+    fix=(
+        f"Name the models in the pod annotation `{MODEL_ANNOTATION}` (several: separated by commas) and set "
+        f"OLLAMA_CONTEXT_LENGTH; for models not known here write the need in MiB as `{MEMORY_ANNOTATION}`. Then choose "
+        "context, model, replicas or GPU so that it fits."
+    ),
+    severity=Severity.HIGH,
+    level=EnforcementLevel.MANDATORY,
+    types=(*SHARING_TYPES, *OLLAMA_TYPES),
+    check=check,
+)

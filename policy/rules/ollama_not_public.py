@@ -1,0 +1,125 @@
+"""Ollama has no authentication: nothing public may lead to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule
+from policy.ollama import CHART_TYPES, OLLAMA_TYPES, PORT, servers
+from policy.pods import PodTemplate
+from policy.reading import Unknown, each, get, plain, text, truthy
+
+_SERVICE: Final = "kubernetes:core/v1:Service"
+_INGRESS: Final = "kubernetes:networking.k8s.io/v1:Ingress"
+_KNATIVE: Final = "kubernetes:serving.knative.dev/v1:Service"
+
+_NLB_SCHEME: Final = "service.beta.kubernetes.io/aws-load-balancer-scheme"
+_NLB_INTERNAL: Final = "service.beta.kubernetes.io/aws-load-balancer-internal"
+_ALB_SCHEME: Final = "alb.ingress.kubernetes.io/scheme"
+_VISIBILITY: Final = "networking.knative.dev/visibility"
+
+
+def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
+    """Yield every way from outside to an Ollama server."""
+    pods = [server.pod for resource in stack.resources for server in servers(resource) if server.pod]
+    leading = {"ollama"}
+    for resource in stack.of(_SERVICE):
+        props = plain(resource.props)
+        if _leads_to_ollama(props, pods):
+            leading.add(text(get(props, "metadata", "name")) or resource.name)
+            yield from _found(resource, _service_problem(props, "spec.type", get(props, "spec", "type")))
+    for resource in stack.of(_INGRESS):
+        props = plain(resource.props)
+        if _routes_to(props, leading):
+            yield from _found(resource, _ingress_problem(props))
+    for resource in stack.of(_KNATIVE, *CHART_TYPES):
+        if any(True for _ in servers(resource)):
+            knative = resource.type == _KNATIVE
+            props = plain(resource.props)
+            yield from _found(resource, _knative_problem(props) if knative else _chart_problem(props))
+
+
+def _found(resource: Resource, problem: str | None) -> Iterator[Finding]:
+    if problem:
+        yield Finding(problem, resource.urn)
+
+
+def _leads_to_ollama(service: Mapping[str, Any], pods: list[PodTemplate]) -> bool:
+    spec = service.get("spec")
+    ports = [text(get(port, key)) for port in each(get(spec, "ports")) for key in ("port", "targetPort", "name")]
+    if PORT in ports or "ollama" in ports:
+        return True
+    selector = get(spec, "selector")
+    if not isinstance(selector, Mapping) or not selector:
+        return False
+    namespace = text(get(service, "metadata", "namespace")) or "default"
+    return any(
+        pod.namespace == namespace and all(pod.labels.get(key) == value for key, value in selector.items())
+        for pod in pods
+    )
+
+
+def _service_problem(manifest: Mapping[str, Any], path: str, kind: Any) -> str | None:
+    if isinstance(kind, Unknown):
+        return f"{path} must be a literal: this service leads to Ollama."
+    annotations = get(manifest, "metadata", "annotations")
+    internal = text(get(annotations, _NLB_SCHEME)) == "internal" or truthy(get(annotations, _NLB_INTERNAL))
+    if text(kind) == "LoadBalancer" and not internal:
+        return (
+            f"a load balancer leads to Ollama: write {path} ClusterIP, or annotate {_NLB_SCHEME}: internal "
+            "(whether a load balancer without it is public depends on the controller)."
+        )
+    return None
+
+
+def _ingress_problem(manifest: Mapping[str, Any]) -> str | None:
+    if text(get(manifest, "metadata", "annotations", _ALB_SCHEME)) == "internal":
+        return None
+    return f"an Ingress leads to Ollama: remove it, or annotate {_ALB_SCHEME}: internal."
+
+
+def _routes_to(ingress: Mapping[str, Any], services: set[str]) -> bool:
+    spec = ingress.get("spec")
+    paths = [path for rule in each(get(spec, "rules")) for path in each(get(rule, "http", "paths"))]
+    backends = [get(spec, "defaultBackend"), *(get(path, "backend") for path in paths)]
+    named = {text(get(backend, "service", "name")) for backend in backends}
+    ports = {text(get(backend, "service", "port", "number")) for backend in backends}
+    return bool(named & services) or PORT in ports
+
+
+def _knative_problem(props: Mapping[str, Any]) -> str | None:
+    value = get(props, "metadata", "labels", _VISIBILITY)
+    if isinstance(value, str) and value == "cluster-local":
+        return None
+    return f"this Knative service gets a public route: write the label {_VISIBILITY}: cluster-local on the service."
+
+
+def _chart_problem(props: Mapping[str, Any]) -> str | None:
+    values = props.get("values")
+    if truthy(get(values, "ingress", "enabled")):
+        problem = _ingress_problem({"metadata": {"annotations": get(values, "ingress", "annotations")}})
+        if problem:
+            return problem
+    service = {"metadata": {"annotations": get(values, "service", "annotations")}}
+    return _service_problem(service, "values.service.type", get(values, "service", "type"))
+
+
+RULE = StackRule(
+    name="ollama-not-public",
+    title="Ollama is not public",
+    description="No public load balancer, Ingress or Knative route may lead to an Ollama server.",
+    why=(
+        "Ollama's API has no authentication: whoever reaches it uses the GPU, pulls, pushes and deletes models, and "
+        "before 0.17.1 reads the server's memory. 175,108 such servers stood open in January 2026 (SentinelLabs and "
+        "Censys)."
+    ),
+    fix=(
+        f"Keep it inside the cluster: ClusterIP services, and the label `{_VISIBILITY}: cluster-local` on Knative "
+        "services. Put a gateway with authentication before it that forwards chat and generate alone."
+    ),
+    severity=Severity.CRITICAL,
+    level=EnforcementLevel.MANDATORY,
+    types=tuple(dict.fromkeys((*OLLAMA_TYPES, _SERVICE, _INGRESS))),
+    check=check,
+)

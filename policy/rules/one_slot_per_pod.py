@@ -1,0 +1,63 @@
+"""A pod takes one slot, in one container."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policy.device_plugin import GPU
+from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
+from policy.pods import POD_TYPES, GpuContainer, PodTemplate, pod_templates
+from policy.reading import Unknown, number, text
+from policy.sharing import SHARING_TYPES, GpuPool, SharingView
+
+
+def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
+    """Yield pods that ask for more than one slot, or in more than one container."""
+    pools = SharingView(stack).pools
+    for resource in stack.resources:
+        for pod in pod_templates(resource):
+            slots = [item for item in pod.gpu_containers() if _is_slot(item, pod, pools)]
+            for problem in _problems(slots):
+                yield Finding(problem, pod.urn)
+
+
+def _is_slot(container: GpuContainer, pod: PodTemplate, pools: list[GpuPool]) -> bool:
+    """`nvidia.com/gpu` is a slot where the pod may land on a shared pool; every other name of NVIDIA's always is."""
+    if container.resource != GPU:
+        return True
+    return any(pod.may_land_on(pool.pool) and pool.sharing and pool.sharing.strategy != "none" for pool in pools)
+
+
+def _problems(slots: list[GpuContainer]) -> Iterator[str]:
+    for container in slots:
+        if isinstance(container.quantity, Unknown):
+            yield f"container {container.name}: {container.resource} must be a literal."
+        elif number(container.quantity) != 1:
+            yield (
+                f"container {container.name} asks for {text(container.quantity)} {container.resource}: ask for 1. Two "
+                "slots are not twice the GPU; for whole GPUs use a pool without sharing."
+            )
+    names = list(dict.fromkeys(container.name for container in slots))
+    if len(names) > 1:
+        yield f"containers {', '.join(names)} each take a slot: give the GPU to one of them."
+
+
+RULE = StackRule(
+    name="gpu-one-slot-per-pod",
+    title="One slot a pod",
+    description="A pod on shared GPUs must ask for exactly one slot, in exactly one container.",
+    why=(
+        "Slots are not additive: two of them give the same share of one GPU, or shares of two GPUs that one process "
+        "does not use together. The device plugin refuses such pods on the node, where they stay behind as "
+        "UnexpectedAdmissionError. With two GPU containers Karpenter buys for two GPUs "
+        "(aws/karpenter-provider-aws#9070)."
+    ),
+    fix=(
+        "Ask for `1` in one container. A pod that needs several whole GPUs belongs on a pool without sharing: select "
+        "that pool by node selector."
+    ),
+    severity=Severity.MEDIUM,
+    level=EnforcementLevel.MANDATORY,
+    types=(*SHARING_TYPES, *POD_TYPES),
+    check=check,
+)

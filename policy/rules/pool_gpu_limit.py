@@ -1,0 +1,46 @@
+"""Every NodePool that can buy GPUs says how many at most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity
+from policy.karpenter import NODE_POOL_TYPES, NodePool
+from policy.reading import Unknown, get, number
+
+_PREFIX = "nvidia.com/"
+
+
+def check(resource: Resource, _settings: Settings) -> Iterator[str]:
+    """Yield what is missing in a GPU pool's limits."""
+    pool = NodePool.of(resource.props, resource.name)
+    gpu = pool.first_gpu_type()
+    if gpu is None or get(pool.manifest, "spec", "replicas") is not None:
+        return  # a static pool has its size
+    limits = {key: value for key, value in pool.limits.items() if key.startswith(_PREFIX)}
+    if not limits:
+        yield f'can launch {gpu} without end: write `"nvidia.com/gpu": "<most GPUs>"` under spec.limits.'
+    for key, value in limits.items():
+        if isinstance(value, Unknown):
+            yield f"spec.limits.{key} must be a literal."
+        elif number(value) is None:
+            yield f"spec.limits.{key} is {value!r}, which is no number."
+
+
+RULE = ResourceRule(
+    name="gpu-pool-has-limit",
+    title="Every GPU pool has a limit",
+    description="A NodePool that can launch GPU types must limit `nvidia.com/gpu`, or what its slots are called.",
+    why=(
+        "Karpenter buys a node for every pod that fits nowhere. One Deployment scaled by mistake, or slots of which "
+        "Karpenter knows nothing, and a pool without a limit buys GPUs until the quota ends."
+    ),
+    fix=(
+        'Write `"nvidia.com/gpu": "4"` under `spec.limits`. The list is flat in `karpenter.sh/v1`, and Karpenter '
+        "counts what overlays state: with shared GPUs the figure is in slots."
+    ),
+    severity=Severity.HIGH,
+    level=EnforcementLevel.MANDATORY,
+    types=NODE_POOL_TYPES,
+    check=check,
+)

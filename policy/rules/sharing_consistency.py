@@ -1,0 +1,117 @@
+"""All that says how a pool's GPUs are shared says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policy.device_plugin import GPU, Sharing
+from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
+from policy.reading import Unknown, get, number, text
+from policy.sharing import CONFIG_LABEL, SHARING_LABEL, SHARING_TYPES, GpuPool, Overlay, SharingView, is_bottlerocket
+
+
+def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
+    """Yield every disagreement, pool by pool."""
+    view = SharingView(stack)
+    for pool in view.pools:
+        problems = [*_naming(view, pool), *_conflicts(view, pool)]
+        if pool.sharing is not None:
+            problems += [
+                *_labels(pool, pool.sharing),
+                *_capacity(view, pool, pool.sharing),
+                *_limits(pool, pool.sharing),
+            ]
+        for problem in problems:
+            yield Finding(f"pool {pool.name}: {problem}", pool.urn)
+
+
+def _naming(view: SharingView, pool: GpuPool) -> Iterator[str]:
+    node_class = view.node_class(pool.pool)
+    user_data = get(node_class, "spec", "userData")
+    if isinstance(user_data, Unknown) and node_class is not None and is_bottlerocket(node_class):
+        yield f"{user_data.path} of its EC2NodeClass must be a literal, for it configures the device plugin"
+    key = pool.pool.labels.get(CONFIG_LABEL)
+    if not key or not view.configs:
+        return
+    config = view.configs.get(key)
+    if config is None:
+        known = ", ".join(sorted(view.configs))
+        yield (
+            f"label {CONFIG_LABEL} names {key}, and there is no such device-plugin configuration (there are: {known}): "
+            "the plugin would never start on its nodes"
+        )
+    elif isinstance(config.config, Unknown):
+        yield f"{config.path} must be a literal, so that it can be compared with the pool's overlays"
+
+
+def _labels(pool: GpuPool, sharing: Sharing) -> Iterator[str]:
+    label = pool.pool.labels.get(SHARING_LABEL)
+    if label and label != sharing.strategy:
+        yield f"label {SHARING_LABEL} says {label}, {sharing.source} says {sharing.strategy}"
+
+
+def _capacity(view: SharingView, pool: GpuPool, sharing: Sharing) -> Iterator[str]:
+    for count in sorted({count for count, _, _ in pool.gpus}):
+        overlays = [overlay for overlay in view.overlays if overlay.applies(pool.name, count)]
+        slots = pool.slots_per_gpu(count)
+        if slots is None or (sharing.strategy == "none" and not _states(overlays, GPU)):
+            continue
+        resource = sharing.resource or GPU
+        wanted = slots * count
+        stated = _states(overlays, resource)
+        remedy = f'a NodeOverlay for {count} GPU(s) must state "{resource}": "{wanted}" ({slots} x {count})'
+        if not stated:
+            yield f"{sharing.source} makes {slots} slots of a GPU, so {remedy}: Karpenter would buy a GPU for each slot"
+        elif isinstance(stated[0].capacity[resource], Unknown):
+            yield f"capacity {resource} of NodeOverlay {stated[0].name} must be a literal; {remedy}"
+        elif number(stated[0].capacity[resource]) != wanted:
+            given = text(stated[0].capacity[resource])
+            yield f"NodeOverlay {stated[0].name} states {given}, {sharing.source} says {sharing.strategy}: {remedy}"
+
+
+def _states(overlays: list[Overlay], resource: str) -> list[Overlay]:
+    """Overlays that state a capacity of the resource, the one that wins first."""
+    stating = [overlay for overlay in overlays if resource in overlay.capacity]
+    return sorted(stating, key=lambda overlay: -overlay.weight)
+
+
+def _limits(pool: GpuPool, sharing: Sharing) -> Iterator[str]:
+    resource, limits = sharing.resource, pool.pool.limits
+    if resource is not None and resource != GPU and limits and resource not in limits:
+        yield f"its slots are called {resource}, so spec.limits must have that resource: {GPU} limits nothing here"
+
+
+def _conflicts(view: SharingView, pool: GpuPool) -> Iterator[str]:
+    for count in sorted({count for count, _, _ in pool.gpus}):
+        seen: dict[tuple[str, float], Overlay] = {}
+        for overlay in (found for found in view.overlays if found.applies(pool.name, count)):
+            for resource in overlay.capacity:
+                other = seen.setdefault((resource, overlay.weight), overlay)
+                if other is not overlay:
+                    yield (
+                        f"NodeOverlays {other.name} and {overlay.name} both state {resource} for {count} GPU(s) at "
+                        "the same weight: Karpenter drops one of them"
+                    )
+
+
+RULE = StackRule(
+    name="gpu-sharing-consistent",
+    title="Replicas, overlays and user data agree",
+    description="What shares a pool's GPUs and what Karpenter is told of it must be the same figures.",
+    why=(
+        "Karpenter counts the GPUs that EC2 reports; only a NodeOverlay tells it of slots, as an absolute figure for "
+        "an instance type. If the device plugin (or Bottlerocket's user data) makes fewer slots than the overlay "
+        "states, pods stay pending and Karpenter buys again; if it makes more, GPUs are bought that nobody needs "
+        "(kubernetes-sigs/karpenter#729, aws/karpenter-provider-aws#3376). A node that names a configuration that "
+        "does not exist never offers a GPU at all."
+    ),
+    fix=(
+        "Derive all of it from one value: device-plugin replicas (or `replicas` in Bottlerocket's settings), and a "
+        "NodeOverlay for each GPU count of the pool's instance types, scoped by `karpenter.sh/nodepool`, whose "
+        "capacity is replicas times GPU count. Limit the resource that the slots are called."
+    ),
+    severity=Severity.HIGH,
+    level=EnforcementLevel.MANDATORY,
+    types=SHARING_TYPES,
+    check=check,
+)

@@ -1,0 +1,181 @@
+"""GPU pools of a stack with all that says how their GPUs are shared: plugin configurations, user data, overlays."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from gpu.mig import mig_profiles
+from policy.device_plugin import (
+    CONFIG_TYPES,
+    NamedConfig,
+    Sharing,
+    Strategy,
+    bottlerocket_nvidia,
+    default_config,
+    named_configs,
+    sharing_of_config,
+    sharing_of_user_data,
+)
+from policy.framework import Stack
+from policy.karpenter import NODE_POOL_TYPES, NODEPOOL, NodePool
+from policy.reading import Unknown, each, get, number, plain, strings, text
+
+CONFIG_LABEL: Final = "nvidia.com/device-plugin.config"
+SHARING_LABEL: Final = "gpu-slices/sharing"
+
+NODE_CLASS_TYPES: Final = ("kubernetes:karpenter.k8s.aws/*:EC2NodeClass",)
+OVERLAY_TYPES: Final = ("kubernetes:karpenter.sh/*:NodeOverlay",)
+SHARING_TYPES: Final = (*NODE_POOL_TYPES, *NODE_CLASS_TYPES, *OVERLAY_TYPES, *CONFIG_TYPES)
+
+_GPU_COUNT: Final = "karpenter.k8s.aws/instance-gpu-count"
+_MIG_PROFILE: Final = re.compile(r"\b[1-7]g\.\d+gb\b")
+_STRATEGIES: Final[Mapping[str, Strategy]] = {
+    "none": "none",
+    "time-slicing": "time-slicing",
+    "mps": "mps",
+    "mig": "mig",
+}
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """A NodeOverlay's capacity. `pools` and `counts` are None where it does not restrict itself to some."""
+
+    name: str
+    urn: str
+    pools: tuple[str, ...] | None
+    counts: tuple[str, ...] | None
+    weight: float
+    capacity: Mapping[str, Any]
+
+    def applies(self, pool: str, gpu_count: int) -> bool:
+        """Whether it says something of the pool's instance types with so many GPUs."""
+        here = self.pools is None or pool in self.pools
+        return here and (self.counts is None or str(gpu_count) in self.counts)
+
+
+@dataclass(frozen=True)
+class GpuPool:
+    """A NodePool that can launch GPU types; `sharing` is None where nothing in the stack tells."""
+
+    pool: NodePool
+    urn: str
+    sharing: Sharing | None
+
+    @property
+    def name(self) -> str:
+        """Name of the NodePool."""
+        return self.pool.name
+
+    @cached_property
+    def gpus(self) -> frozenset[tuple[int, str, str]]:
+        """GPU count, name and memory (MiB) of the known types that it can launch."""
+        labels = [candidate.labels for candidate in self.pool.gpu_types()]
+        keys = ("instance-gpu-count", "instance-gpu-name", "instance-gpu-memory")
+        rows = [tuple((row.get(key) or ("",))[0] for key in keys) for row in labels]
+        return frozenset((int(count), name, memory) for count, name, memory in rows if count.isdigit())
+
+    def slots_per_gpu(self, gpu_count: int | None = None) -> int | None:
+        """Slots of one GPU, of the types with `gpu_count` GPUs or of all; None if it is not told.
+
+        Where GPUs differ, the fewest: one overlay cannot be right for all of them, and must not promise too much.
+        """
+        if self.sharing is None or self.sharing.strategy == "none":
+            return None if self.sharing is None else 1
+        profile = self.sharing.mig_profile
+        if self.sharing.strategy != "mig":
+            return self.sharing.replicas
+        gpus = {(name, memory) for count, name, memory in self.gpus if gpu_count in {None, count}}
+        tables = [mig_profiles(name, int(memory)) for name, memory in gpus if memory.isdigit()]
+        return min((table[profile].max_per_gpu for table in tables if profile and profile in table), default=None)
+
+
+class SharingView:
+    """What a stack's resources say about GPU sharing."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.configs: dict[str, NamedConfig] = {}
+        self.default: str | None = None
+        for resource in stack.of(*CONFIG_TYPES):
+            props = plain(resource.props)
+            found = list(named_configs(props))
+            self.configs |= {config.name: config for config in found}
+            self.default = self.default or (default_config(props) if found else None)
+        self.classes = {
+            _name(props, resource.name): props
+            for resource in stack.of(*NODE_CLASS_TYPES)
+            for props in [plain(resource.props)]
+        }
+        self.overlays = [_overlay(plain(item.props), item.name, item.urn) for item in stack.of(*OVERLAY_TYPES)]
+        self.pools = list(self._gpu_pools(stack))
+
+    def _gpu_pools(self, stack: Stack) -> Iterator[GpuPool]:
+        for resource in stack.of(*NODE_POOL_TYPES):
+            pool = NodePool.of(resource.props, resource.name)
+            if pool.first_gpu_type() is not None:
+                yield GpuPool(pool, resource.urn, self.sharing_of(pool))
+
+    def node_class(self, pool: NodePool) -> Mapping[str, Any] | None:
+        """The EC2NodeClass of a pool (plain inputs), if it is in this stack."""
+        return self.classes.get(text(get(pool.manifest, "spec", "template", "spec", "nodeClassRef", "name")))
+
+    def sharing_of(self, pool: NodePool) -> Sharing | None:
+        """How the pool's GPUs are shared: by its user data, its configuration, the default one, or its label."""
+        if pool.auto_mode:
+            return None
+        node_class = self.node_class(pool)
+        if node_class is not None and is_bottlerocket(node_class):
+            user_data = get(node_class, "spec", "userData")
+            if isinstance(user_data, Unknown):
+                return None
+            found = sharing_of_user_data(text(user_data), "its user data")
+            return found or Sharing("none", "its user data, which sets nothing")
+        key = pool.labels.get(CONFIG_LABEL) or self.default
+        config = self.configs.get(key) if key else None
+        if config is not None and not isinstance(config.config, Unknown):
+            found = sharing_of_config(config.config, f"device-plugin configuration {config.name}")
+            return _with_mig_profile(found, node_class) if found.strategy == "mig" else found
+        label = _STRATEGIES.get(pool.labels.get(SHARING_LABEL, ""))
+        return Sharing(label, f"label {SHARING_LABEL}") if label and not self.configs else None
+
+
+def _with_mig_profile(sharing: Sharing, node_class: Mapping[str, Any] | None) -> Sharing:
+    """AL2023 nodes cut their GPUs in user data; the configuration does not name the profile."""
+    profiles = set(_MIG_PROFILE.findall(text(get(node_class, "spec", "userData"))))
+    profile = profiles.pop() if len(profiles) == 1 else None
+    return Sharing("mig", sharing.source, mig_single=sharing.mig_single, mig_profile=profile)
+
+
+def is_bottlerocket(node_class: Mapping[str, Any]) -> bool:
+    """Whether an EC2NodeClass makes Bottlerocket nodes: by family, alias or user data."""
+    aliases = [text(get(term, "alias")) for term in each(get(node_class, "spec", "amiSelectorTerms"))]
+    if text(get(node_class, "spec", "amiFamily")) == "Bottlerocket" or any(
+        "bottlerocket" in alias for alias in aliases
+    ):
+        return True
+    return bottlerocket_nvidia(text(get(node_class, "spec", "userData"))) is not None
+
+
+def _name(manifest: Mapping[str, Any], fallback: str) -> str:
+    given = get(manifest, "metadata", "name")
+    return given if isinstance(given, str) and given else fallback
+
+
+def _overlay(manifest: Mapping[str, Any], resource_name: str, urn: str) -> Overlay:
+    selected: dict[str, tuple[str, ...]] = {}
+    for requirement in each(get(manifest, "spec", "requirements")):
+        if text(get(requirement, "operator")) == "In":
+            selected[text(get(requirement, "key"))] = strings(get(requirement, "values"))
+    capacity = get(manifest, "spec", "capacity")
+    return Overlay(
+        name=_name(manifest, resource_name),
+        urn=urn,
+        pools=selected.get(NODEPOOL),
+        counts=selected.get(_GPU_COUNT),
+        weight=number(get(manifest, "spec", "weight")) or 0,
+        capacity=capacity if isinstance(capacity, Mapping) else {},
+    )

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+from policy.analyzer import Recorded
+from policy.rules.gpu_ceiling import RULE
+from tests.policy.platform import GPU, SHARED, config, node_class, overlay, platform, plugin, pool, section
+from tests.policy.support import UNKNOWN, judged, recorded
+
+NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
+
+
+def total(*resources: Recorded) -> int:
+    """What the rule counts: with a ceiling below everything it says the sum."""
+    (verdict,) = judged(RULE, *resources, maxGpus=0)
+    return int(verdict.message.split()[2])
+
+
+def group(type_: str = "g5.xlarge", size: object = 3.0) -> Recorded:
+    return recorded(NODE_GROUP, {"instanceTypes": ["m7g.large", type_], "scalingConfig": {"maxSize": size}}, "nodes")
+
+
+def test_limits_are_slots_and_the_ceiling_is_gpus() -> None:
+    assert total(*platform("mps", 4)) == 2  # limit 8, 4 slots a GPU
+    assert total(pool(limits={GPU: "8"})) == 8
+    renamed = plugin(gpu=config(timeSlicing=section(4, renameByDefault=True)))
+    assert total(node_class(), pool(limits={SHARED: "10", GPU: "99"}), overlay({SHARED: "4"}), renamed) == 3
+    mig = plugin(gpu={"version": "v1", "flags": {"migStrategy": "mixed"}})
+    cut = node_class(user_data="nvidia-smi mig -cgi 1g.10gb -C")
+    assert total(cut, pool("p5.4xlarge", limits={"nvidia.com/mig-1g.10gb": "28"}), mig) == 4
+
+
+def test_everything_that_starts_instances_is_counted_at_its_largest() -> None:
+    assert total(group()) == 3
+    assert total(group("g5.12xlarge")) == 12
+    assert total(group("g9x.large")) == 24  # not in the catalogue: as many as 8 each
+    assert total(recorded("aws:ec2/instance:Instance", {"instanceType": "p5.48xlarge"})) == 8
+    overrides = {"launchTemplate": {"overrides": [{"instanceType": "g5.xlarge"}]}}
+    assert total(recorded("aws:autoscaling/group:Group", {"maxSize": 5, "mixedInstancesPolicy": overrides})) == 5
+    fleet = {
+        "launchTemplateConfigs": [overrides["launchTemplate"]],
+        "targetCapacitySpecification": {"totalTargetCapacity": 6},
+    }
+    assert total(recorded("aws:ec2/fleet:Fleet", fleet)) == 6
+    assert total(recorded("eks:index:NodeGroupV2", {"instanceType": "g6.xlarge", "maxSize": 2})) == 2
+
+
+def test_the_sum_counts() -> None:
+    resources = (pool(limits={GPU: "8"}), group(size=8))
+    assert judged(RULE, *resources, maxGpus=16) == []
+    (verdict,) = judged(RULE, *resources, maxGpus=15)
+    assert "16 GPUs (8 of NodePool gpu, 8 of NodeGroup nodes), more than 15" in verdict.message
+
+
+def test_sixteen_by_default() -> None:
+    assert judged(RULE, pool(limits={GPU: "16"})) == []
+    assert judged(RULE, pool(limits={GPU: "17"}))
+
+
+def test_an_unknown_size_fails() -> None:
+    (verdict,) = judged(RULE, group(size=UNKNOWN))
+    assert "scalingConfig.maxSize must be a literal" in verdict.message
+    assert judged(RULE, group("t4g.medium", size=UNKNOWN)) == []
+
+
+@pytest.mark.parametrize("resource", [pool("m7g.large", limits={}), group("t4g.medium", size=100)])
+def test_cpus_do_not_count(resource: Recorded) -> None:
+    assert judged(RULE, resource, maxGpus=0) == []

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from policy.analyzer import Recorded
+from policy.rules.mig_for_untrusted_tenants import RULE, TENANTS
+from tests.policy.platform import config, container, deployment, node_class, platform, plugin, pool
+from tests.policy.support import UNKNOWN, judged, recorded
+
+MARK = {TENANTS: "untrusted"}
+
+
+def said(*resources: Recorded) -> list[str]:
+    return [verdict.message for verdict in judged(RULE, *resources)]
+
+
+def namespace(**metadata: Any) -> Recorded:
+    return recorded("kubernetes:core/v1:Namespace", {"metadata": {"name": "models", **metadata}}, "namespace")
+
+
+MIG = [
+    node_class(user_data="nvidia-smi mig -cgi 1g.10gb -C"),
+    pool("p5.4xlarge", labels=MARK),
+    plugin(gpu={"version": "v1", "flags": {"migStrategy": "mixed"}}),
+]
+
+
+def test_mig_and_whole_gpus_pass() -> None:
+    app = deployment(container(resource="nvidia.com/mig-1g.10gb"), metadata={"labels": MARK})
+    assert said(*MIG, app, namespace(labels=MARK)) == []
+    assert said(node_class(), pool(labels=MARK), plugin(gpu=config())) == []
+
+
+def test_trusted_tenants_may_share() -> None:
+    trusted = {TENANTS: "trusted"}
+    resources = platform("mps")
+    resources[1] = pool(labels=trusted)
+    assert said(*resources, deployment(metadata={"labels": trusted}), namespace(labels=trusted)) == []
+
+
+@pytest.mark.parametrize("strategy", ["timeSlicing", "mps"])
+@pytest.mark.parametrize(
+    "marked", [{"labels": MARK}, {"metadata": {"labels": MARK}}, {"metadata": {"annotations": MARK}}]
+)
+def test_an_untrusted_pool_that_shares_by_software_fails(strategy: str, marked: dict[str, Any]) -> None:
+    resources = platform(strategy)
+    resources[1] = pool(**marked)
+    (message,) = said(*resources)
+    assert f"{TENANTS} is untrusted" in message
+
+
+def test_untrusted_pods_and_namespaces_fail() -> None:
+    (by_pod,) = said(*platform(), deployment(metadata={"labels": MARK}))
+    (by_namespace,) = said(*platform(), deployment(), namespace(annotations=MARK))
+    assert "the pod may land on pool gpu" in by_pod
+    assert by_namespace.startswith("namespace models")
+
+
+def test_an_unknown_mark_counts_as_untrusted() -> None:
+    assert "must be a literal" in said(*platform(), deployment(), namespace(labels={TENANTS: UNKNOWN}))[0]
+
+
+def test_untrusted_pods_elsewhere_are_left_alone() -> None:
+    assert said(*platform(), deployment(pool="other", metadata={"labels": MARK})) == []
+    assert said(*platform(), deployment(container(None), metadata={"labels": MARK})) == []

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from policy.rules.pool_gpu_limit import RULE
+from tests.policy.platform import GPU, SHARED, pool
+from tests.policy.support import UNKNOWN, judged, violations
+
+
+def said(resource: Any) -> list[str]:
+    return [verdict.message for verdict in judged(RULE, resource)]
+
+
+@pytest.mark.parametrize(
+    "limits", [{GPU: "4"}, {GPU: 4.0}, {SHARED: "16"}, {"nvidia.com/mig-1g.10gb": "7", "cpu": "9"}]
+)
+def test_a_limit_passes(limits: dict[str, Any]) -> None:
+    assert said(pool(limits=limits)) == []
+
+
+@pytest.mark.parametrize("limits", [{}, {"cpu": "100"}, {"resources": {"cpu": "100"}}])
+def test_no_limit_on_gpus_fails(limits: dict[str, Any]) -> None:
+    (message,) = said(pool(limits=limits))
+    assert "can launch g5.xlarge without end" in message
+
+
+@pytest.mark.parametrize("limits", [{GPU: UNKNOWN}, {GPU: "many"}])
+def test_a_limit_that_is_unknown_or_no_number_fails(limits: dict[str, Any]) -> None:
+    assert len(said(pool(limits=limits))) == 1
+
+
+def test_unknown_limits_fail() -> None:
+    inputs = dict(pool().inputs)
+    assert violations(RULE, pool().type, {**inputs, "spec": {**inputs["spec"], "limits": UNKNOWN}})
+
+
+def test_pools_without_gpus_and_static_pools_need_none() -> None:
+    assert said(pool("m7g.large", limits={})) == []
+    inputs = dict(pool(limits={}).inputs)
+    assert violations(RULE, pool().type, {**inputs, "spec": {**inputs["spec"], "replicas": 2}}) == []
+
+
+def test_a_pool_that_does_not_exclude_gpus_needs_one() -> None:
+    assert violations(RULE, pool().type, {"spec": {"template": {"spec": {"requirements": []}}}})
