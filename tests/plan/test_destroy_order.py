@@ -85,9 +85,7 @@ def _releases(recording: Recording, *names: str) -> list[Resource]:
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_nodes_go_before_all_that_karpenter_needs_to_end_them(
-    stack: str, recorded: Callable[[str], Recording]
-) -> None:
+def test_nodes_go_before_all_that_karpenter_needs_to_end_them(stack: str, recorded: Callable[[str], Recording]) -> None:
     recording = recorded(stack)
     graph = Graph(recording)
     pools = recording.of_type(NODE_POOL)
