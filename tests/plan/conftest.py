@@ -20,8 +20,8 @@ TODAY = date(2026, 11, 21)
 
 class _FixedDate(date):
     @classmethod
-    def today(cls) -> date:
-        return TODAY
+    def today(cls) -> "_FixedDate":
+        return cls(TODAY.year, TODAY.month, TODAY.day)
 
 
 @pytest.fixture(scope="session", autouse=True)
