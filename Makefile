@@ -61,6 +61,7 @@ catalog: $(STAMP) ## Generate the catalogue of instance types and prices again (
 .PHONY: lock
 lock: $(STAMP) ## Write the lock files again (UPGRADE=1: with the newest versions that requirements*.in allow)
 	@$(LOCK) --output-file requirements.txt requirements.in
+	@$(LOCK) --constraint requirements.txt --output-file apps/dialogue/requirements.txt apps/dialogue/requirements.in
 	@$(LOCK) --output-file requirements-uv.txt requirements-uv.in
 	@$(LOCK) --output-file requirements-checkov.txt requirements-checkov.in
 
