@@ -9,7 +9,6 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-ROTATION_DAYS = 365
 DELETION_WINDOW_DAYS = 30
 """Days in which a deleted key, and all that it encrypted, can still be restored. The longest that KMS allows."""
 
@@ -64,7 +63,6 @@ class Encryption(pulumi.ComponentResource):
             f"{name}-{purpose}",
             description=f"{args.cluster_name}: {purpose}",
             enable_key_rotation=True,
-            rotation_period_in_days=ROTATION_DAYS,
             deletion_window_in_days=DELETION_WINDOW_DAYS,
             policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
             tags={**args.tags, "Name": f"{args.cluster_name}-{purpose}"},

@@ -134,6 +134,7 @@ def test_interface_endpoints_are_made_on_request_and_take_https_from_the_vpc_onl
         assert endpoint.inputs["subnetIds"] == [f"network-private-{zone}-id" for zone in ARGS.zone_ids]
         assert endpoint.inputs["securityGroupIds"] == ["network-endpoints-id"]
     group = recording.one("aws:ec2/securityGroup:SecurityGroup")
+    assert group.inputs["vpcId"] == "network-id"
     assert "egress" not in group.inputs
     assert "ingress" not in group.inputs
     rule = recording.one("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule").inputs
@@ -148,6 +149,10 @@ def test_flow_logs_record_all_traffic_encrypted_for_a_year() -> None:
     policy = recording.one("aws:iam/rolePolicy:RolePolicy")
     assert flow_log.inputs["vpcId"] == "network-id"
     assert flow_log.inputs["trafficType"] == "ALL"
+    assert flow_log.inputs["maxAggregationInterval"] == 600
+    assert flow_log.inputs["logDestinationType"] == "cloud-watch-logs"
+    assert flow_log.inputs["logDestination"] == "arn:aws:mock:us-east-1:123456789012:network-flow-logs"
+    assert flow_log.inputs["iamRoleArn"] == "arn:aws:mock:us-east-1:123456789012:network-flow-logs"
     assert group.inputs["name"] == "/aws/vpc/gpu-slices-test/flow-logs"
     assert group.inputs["kmsKeyId"] == ARGS.logs_key_arn
     assert group.inputs["retentionInDays"] == 365

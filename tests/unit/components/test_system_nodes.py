@@ -150,5 +150,6 @@ def test_versions_of_add_ons_are_pinned_on_request() -> None:
     recording = build(addon_versions={"coredns": "v1.12.4-eksbuild.1"})
     assert addon(recording, "coredns").inputs["addonVersion"] == "v1.12.4-eksbuild.1"
     assert "addonVersion" not in addon(recording, "vpc-cni").inputs
-    assert {each.inputs["resolveConflictsOnCreate"] for each in recording.of_type(ADDON)} == {"OVERWRITE"}
+    for key in ("resolveConflictsOnCreate", "resolveConflictsOnUpdate"):
+        assert {each.inputs[key] for each in recording.of_type(ADDON)} == {"OVERWRITE"}
     assert recording.invokes == []  # nothing asks for the newest version of the day
