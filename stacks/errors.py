@@ -38,12 +38,16 @@ def _step(part: str | int) -> str:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong. ``message`` says what is allowed and what to do, as a sentence without its subject."""
+    """One thing that is wrong. ``message`` says what is allowed and what to do, as a sentence without its subject.
+
+    ``meant`` is the key of the same section that an unknown key most likely stands for.
+    """
 
     path: Path
     value: Any
     message: str
     where: str | None = None
+    meant: str | None = None
 
     def __str__(self) -> str:
         """Two lines: key, value and place; then the message."""

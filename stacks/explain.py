@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from stacks import sharing_words
-from stacks.errors import MISSING, Path, Problem, hint, listed, one_of
+from stacks.errors import MISSING, Path, Problem, listed, nearest, one_of
 from stacks.wording import ELSEWHERE, FORMS, PURPOSES, REASONS, SYNONYMS, TYPES, UNITS, VALUE_SYNONYMS
 
 #: The key that the section's value must have had to be validated at all.
@@ -31,16 +31,18 @@ def explain(error: ValidationError, model: type[BaseModel], value: Any, path: Pa
             yield Problem(path + where, MISSING, f"is missing: {purpose}")
         elif kind == "invalid_key" or (kind == "string_unicode" and not where):
             yield Problem(path + where, MISSING, "is not a key here: keys are texts")
+        elif kind == "extra_forbidden" and section:
+            key = str(where[-1])
+            yield Problem(path + where, shown, _unknown_key(key, section), meant=meant_key(key, section))
         else:
-            yield Problem(path + where, shown, _message(detail, section, (path + where), shown))
+            empty = "is empty; " if shown is None else ""
+            yield Problem(path + where, shown, empty + _message(detail, section, path + where, shown))
 
 
 def _message(detail: ErrorDetails, section: type[BaseModel] | None, path: Path, value: Any) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
     owner = section.__name__ if section else ""
-    if kind == "extra_forbidden":
-        return _unknown_key(key, section)
     if kind == "literal_error":
         return _one_of_literals(value, context["expected"])
     if kind.startswith(("greater_than", "less_than", "too_")) or kind == "string_too_long":
@@ -59,12 +61,12 @@ def _type(kind: str, key: str, value: Any) -> str:
     if kind == "int_type" and key in UNITS:
         wanted = f"{wanted} of {UNITS[key]}"
     match kind, value:
-        case _, None:
-            return f"is empty; {wanted}"
         case "int_type" | "float_type" | "bool_type", str() if _is_of(kind, value):
             return f"{wanted}: leave the quotes out"
-        case "tuple_type", str() | int() | float():
-            return f"{wanted}: write {json.dumps([value], ensure_ascii=False)}"
+        case "tuple_type", str():
+            return f"{wanted}: write {json.dumps(value.split(', '), ensure_ascii=False)}"
+        case "tuple_type", int() | float():
+            return f"{wanted}: write {json.dumps([value])}"
         case "string_type", int() | float() if wanted == TYPES[kind] and not isinstance(value, bool):
             return f'{wanted}: write "{value}"' if abs(value) < 1e15 else wanted
     return wanted
@@ -101,8 +103,6 @@ def _one_of_literals(value: Any, expected: str) -> str:
     options = expected.replace(" or ", ", ").replace("'", "").split(", ")
     if isinstance(value, list):
         return f"must be {listed(options)}, not a list"
-    if value is None:
-        return f"is empty; must be {listed(options)}"
     if str(value) in options:
         return f"must be {listed(options)}: leave the quotes out"
     meant = VALUE_SYNONYMS.get(value.lower()) if isinstance(value, str) else None
@@ -120,21 +120,34 @@ def _strategy(value: Any, path: Path) -> Iterator[Problem]:
             yield from explain(error, meant, value, path)
 
 
-def _unknown_key(key: str, section: type[BaseModel] | None) -> str:
-    allowed = keys_of(section) if section else []
-    owner = section.__name__ if section else ""
-    special = sharing_words.misplaced(key, owner, allowed) or ELSEWHERE.get((owner, key))
-    return special or f"is not a key here: {_keys(key, allowed)}"
+def _unknown_key(key: str, section: type[BaseModel]) -> str:
+    allowed = keys_of(section)
+    special = _special(key, section)
+    return special[0] if special else f"is not a key here: {keys_hint(key, allowed)}"
 
 
-def unknown_top_key(key: str, allowed: Sequence[str]) -> str:
-    """What to say about a key that the project does not have."""
-    return f"is not a key of this project: {_keys(key, allowed)}"
+def meant_key(key: str, section: type[BaseModel]) -> str | None:
+    """The key of a section that an unknown key most likely stands for, or under which it should stand."""
+    special = _special(key, section)
+    return special[1] if special else nearest_key(key, keys_of(section))
 
 
-def _keys(key: str, allowed: Sequence[str]) -> str:
-    known, synonym = f"{'keys are' if len(allowed) > 1 else 'the key is'} {listed(allowed, 'and')}", SYNONYMS.get(key)
-    return known + hint(synonym if synonym in allowed else key, allowed)
+def _special(key: str, section: type[BaseModel]) -> tuple[str, str | None] | None:
+    """Message and meant key, for keys of which more is known than their spelling."""
+    return sharing_words.misplaced(key, section.__name__, keys_of(section)) or ELSEWHERE.get((section.__name__, key))
+
+
+def nearest_key(key: str, allowed: Sequence[str]) -> str | None:
+    """The allowed key that another tool's word or a misspelt key stands for, or None."""
+    synonym = SYNONYMS.get(key)
+    return synonym if synonym in allowed else nearest(key, allowed)
+
+
+def keys_hint(key: str, allowed: Sequence[str]) -> str:
+    """`keys are a, b and c; did you mean b?`."""
+    meant = nearest_key(key, allowed)
+    known = f"keys are {listed(allowed, 'and')}" if len(allowed) > 1 else f"the key is {listed(allowed)}"
+    return known + (f"; did you mean {meant}?" if meant else "")
 
 
 def keys_of(section: type[BaseModel]) -> list[str]:

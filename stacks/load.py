@@ -19,7 +19,7 @@ from stacks import checks, schema
 from stacks.checks.region import check_region, known_region
 from stacks.checks.tags import check_tags
 from stacks.errors import MISSING, PROJECT, ConfigError, Path, Problem
-from stacks.explain import unknown_top_key
+from stacks.explain import keys_hint, nearest_key
 from stacks.partial import read
 from stacks.section import Section
 from stacks.source import locate
@@ -92,7 +92,7 @@ def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date
 
     Raises ConfigError with every problem, in the order of ``raw``.
     """
-    problems = [Problem((key,), raw[key], _unknown(key)) for key in raw if key not in KEYS]
+    problems = [_unknown(key, raw[key]) for key in raw if key not in KEYS]
     values = _values(raw, problems)
     problems += check_region(region)
     problems += checks.check(
@@ -111,22 +111,33 @@ def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date
         )
     )
     if problems:
-        raise ConfigError(stack, sorted(problems, key=lambda problem: _position(raw, problem.path)))
+        said = _each_once(problems)
+        raise ConfigError(stack, sorted(said, key=lambda problem: _position(raw, problem.path)))
     fields = {_FIELDS.get(key, key): value for key, value in values.items()}
     return schema.StackConfig.model_construct(stack=stack, region=region, **fields)
 
 
-def _unknown(key: str) -> str:
-    return TOP_ELSEWHERE.get(key) or unknown_top_key(key, KEYS)
+def _unknown(key: str, value: Any) -> Problem:
+    if key in TOP_ELSEWHERE:
+        return Problem((key,), value, TOP_ELSEWHERE[key])
+    message = f"is not a key of this project: {keys_hint(key, KEYS)}"
+    return Problem((key,), value, message, meant=nearest_key(key, KEYS))
+
+
+def _each_once(problems: Sequence[Problem]) -> Sequence[Problem]:
+    """Without keys that are missing only because they are misspelt: that is said already."""
+    meant = {(*problem.path[:-1], problem.meant) for problem in problems if problem.meant}
+    return [problem for problem in problems if problem.value is not MISSING or problem.path not in meant]
 
 
 def _values(raw: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
     """The value of every key, valid as far as it can be; None where it is not. Appends what is wrong."""
     values: dict[str, Any] = {}
+    misspelt = {problem.meant for problem in problems} - raw.keys()
     for key in KEYS:
         field = schema.StackConfig.model_fields[_FIELDS.get(key, key)]
         if key not in raw or (key in OPTIONAL and raw[key] == {}):
-            values[key] = field.get_default(call_default_factory=True)
+            values[key] = None if key in misspelt else field.get_default(call_default_factory=True)
         elif key in SECTIONS:
             values[key] = read(SECTIONS[key], raw[key], (key,), problems)
         elif key in LISTS:

@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError, create_model
 
 from stacks.errors import Path, Problem
-from stacks.explain import explain, sections_in, tag_of
+from stacks.explain import explain, meant_key, sections_in, tag_of
 from stacks.section import Section
+from stacks.wording import SHARING_KEYS, STRATEGY_KEYS
 
 S = TypeVar("S", bound=Section)
 
@@ -32,10 +33,12 @@ def _salvage(model: type[S], value: Any) -> S | None:
     if not isinstance(value, dict):
         return None
     known: dict[str, Any] = {}
+    aliases = {field.alias for field in model.model_fields.values()}
+    meant = {meant_key(key, model) for key in value if isinstance(key, str) and key not in aliases}
     for name, field in model.model_fields.items():
         if field.alias in value:
             known |= _salvage_field(model, name, value[field.alias])
-        elif not field.is_required():
+        elif not field.is_required() and field.alias not in meant:
             known[name] = field.get_default(call_default_factory=True)
     section = model.model_construct(**known)
     for name in model.model_fields:
@@ -54,7 +57,7 @@ def _salvage_field(model: type[Section], name: str, value: Any) -> dict[str, Any
     nested: list[type[Section]] = [m for m in sections_in(field.annotation) if issubclass(m, Section)]
     if len(nested) > 1:
         tag = value.get("strategy") if isinstance(value, dict) else None
-        nested = [m for m in nested if tag_of(m) == tag]
+        nested = [m for m in nested if tag_of(m) == tag and not _of_two_strategies(m, value)]
     if not nested:
         return {}
     if typing.get_origin(field.annotation) is not tuple:
@@ -63,6 +66,12 @@ def _salvage_field(model: type[Section], name: str, value: Any) -> dict[str, Any
     if isinstance(value, list) and value:
         return {name: tuple(read(nested[0], entry, (), []) for entry in value)}
     return {}
+
+
+def _of_two_strategies(strategy: type[Section], sharing: dict[str, Any]) -> bool:
+    """Whether `sharing` holds keys of another strategy: then nobody knows which slots are meant."""
+    foreign = sharing.keys() - {field.alias for field in strategy.model_fields.values()}
+    return not foreign.isdisjoint((*SHARING_KEYS, *STRATEGY_KEYS))
 
 
 @cache

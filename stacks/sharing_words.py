@@ -67,17 +67,17 @@ def _several(strategies: Sequence[str]) -> str:
     return f"names {len(strategies)} strategies; a pool has one{reason}: keep one, or make two pools"
 
 
-def misplaced(key: str, section: str, allowed: Sequence[str]) -> str | None:
-    """What to say about a key that belongs into `sharing`, or into another strategy's; None for other keys."""
+def misplaced(key: str, section: str, allowed: Sequence[str]) -> tuple[str, str | None] | None:
+    """What to say about a key that belongs into `sharing`, or into another strategy's, and the key that is meant."""
     if key not in SHARING_KEYS and key not in STRATEGY_KEYS:
         return None
     if "strategy" in allowed:
-        return _other_strategy(key, section)
+        return _other_strategy(key, section), None
     strategy = STRATEGY_KEYS.get(key) or SHARING_KEYS[key].partition(" ")[0] or "time-slicing"
     if section == "GpuPool":
-        return f"belongs under sharing: write sharing: {EXAMPLES[strategy]}"
+        return f"belongs under sharing: write sharing: {EXAMPLES[strategy]}", "sharing"
     if section == "GpuSharing":
-        return f"belongs to a pool: write sharing: {EXAMPLES[strategy]} in an entry of pools"
+        return "belongs to a pool: write it under sharing in an entry of pools", None
     return None
 
 

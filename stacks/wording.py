@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import versions
 from gpu import sharing
 
 _NO_FEWER = "NVIDIA's device plugin refuses fewer; for whole GPUs write strategy: none"
@@ -62,6 +63,8 @@ FORMS: Final[Mapping[str, str]] = {
     "cpu": 'must be CPUs, such as 500m or "2", in quotes where it is a number',
     "memory": "must be an amount of memory, such as 512Mi or 2Gi",
     "expires": "must be a date such as 2027-03-31",
+    "version": f'must be a version in quotes, such as "{versions.EKS_DEFAULT_VERSION}"',
+    "cidr": "must be an IPv4 range such as 10.42.0.0/16",
 }
 
 #: What to write for a key that is missing.
@@ -118,14 +121,14 @@ VALUE_SYNONYMS: Final[Mapping[str, str]] = {
     "whole": "none",
 }
 
-#: Keys that are written elsewhere: (section, key) to where.
-ELSEWHERE: Final[Mapping[tuple[str, str], str]] = {
-    ("Container", "resources"): "is not a key here: write cpu and memory, and slots: 1 for the GPU",
-    ("Cluster", "region"): "is not a key here: write aws:region beside the gpu-slices: keys",
-    ("GpuPool", "justification"): "belongs under onDemand",
-    ("GpuPool", "expires"): "belongs under onDemand",
-    ("GpuPool", "sizeGib"): "belongs under volume",
-    ("Model", "replicas"): "is not a key here: Knative starts as many as requests need, each in one slot",
+#: Keys that are written elsewhere: (section, key) to where, and to the key of the same section that is meant.
+ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str | None]]] = {
+    ("Container", "resources"): ("is not a key here: write cpu and memory, and slots: 1 for the GPU", "slots"),
+    ("Cluster", "region"): ("is not a key here: write aws:region beside the gpu-slices: keys", None),
+    ("GpuPool", "justification"): ("belongs under onDemand", "onDemand"),
+    ("GpuPool", "expires"): ("belongs under onDemand", "onDemand"),
+    ("GpuPool", "sizeGib"): ("belongs under volume", "volume"),
+    ("Model", "replicas"): ("is not a key here: Knative starts as many as requests need, each in one slot", None),
 }
 #: The same for keys at the top.
 TOP_ELSEWHERE: Final[Mapping[str, str]] = {

@@ -69,7 +69,8 @@ def _known(model: Model, path: Path) -> Iterator[Problem]:
     if model.model:
         yield Problem((*path, "model"), name, message)
     else:
-        yield Problem((*path, "model"), MISSING, f"is missing, and {name} {message}")
+        message = f"is missing, and {name} {message.replace('; write', '; write model, or', 1)}"
+        yield Problem((*path, "model"), MISSING, message)
 
 
 def _context(model: Model, path: Path) -> Iterator[Problem]:

@@ -63,7 +63,8 @@ def check_pools(parts: Parts) -> tuple[list[Problem], Slots]:
             continue
         path: Path = ("pools", index)
         problems += attempt(_capacity(pool, path, parts.today))
-        problems += attempt(_volume(pool, path))
+        problems += attempt(_iops(pool, path))
+        problems += attempt(_throughput(pool, path))
         problems += attempt(check_tenants(pool, path))
         found, pool_slots = _slots(pool, path, parts)
         problems += found
@@ -117,18 +118,21 @@ def _max_gpus(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Itera
         yield Problem(place, pool.max_gpus, message)
 
 
-def _volume(pool: GpuPool, path: Path) -> Iterator[Problem]:
-    place: Path = (*path, "volume")
+def _iops(pool: GpuPool, path: Path) -> Iterator[Problem]:
     volume = pool.volume
     if volume.iops > volume.size_gib * _IOPS_PER_GIB:
         most = volume.size_gib * _IOPS_PER_GIB
         message = f"must be {most} or less for {volume.size_gib} GiB: gp3 gives {_IOPS_PER_GIB} for each GiB"
-        yield Problem((*place, "iops"), volume.iops, message)
+        yield Problem((*path, "volume", "iops"), volume.iops, message)
+
+
+def _throughput(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    volume = pool.volume
     if volume.throughput_mibps * _IOPS_PER_MIBPS > volume.iops:
         needed = volume.throughput_mibps * _IOPS_PER_MIBPS
         message = f"needs iops: {needed}: gp3 gives a quarter MiB/s for each, so {volume.iops} give "
         message += f"{volume.iops // _IOPS_PER_MIBPS}"
-        yield Problem((*place, "throughputMibps"), volume.throughput_mibps, message)
+        yield Problem((*path, "volume", "throughputMibps"), volume.throughput_mibps, message)
 
 
 def _capacity(pool: GpuPool, path: Path, today: date) -> Iterator[Problem]:

@@ -37,7 +37,7 @@ def _mig_ability(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> It
     unable = [t for t in types if not t.gpu.mig_profiles]
     if pool.sharing.strategy == "mig" and unable:
         able = sorted({t.family for t in INSTANCE_TYPES.values() if t.gpu.mig_profiles})
-        message = f"is not for {_gpus(unable)}, which have no MIG; families that have: {listed(able, 'and')}"
+        message = f"needs GPUs with MIG, unlike {_gpus(unable)}; families that have it: {listed(able, 'and')}"
         yield Problem((*path, "sharing", "strategy"), "mig", message)
 
 

@@ -54,7 +54,7 @@ def _name_problem(name: Any) -> str | None:
     if not 1 <= len(name) <= MAX_TAG_NAME:
         return f"must have a name of 1 to {MAX_TAG_NAME} characters"
     if not _ALLOWED.fullmatch(name):
-        return f"has a name that AWS does not take: {_ALLOWED_TEXT}"
+        return f"has a name with signs that AWS does not take; must be {_ALLOWED_TEXT}"
     return None
 
 
@@ -68,5 +68,5 @@ def _value_problem(value: Any) -> str | None:
     if len(value) > MAX_TAG_VALUE:
         return f"must have at most {MAX_TAG_VALUE} characters"
     if not _ALLOWED.fullmatch(value):
-        return f"holds what AWS does not take: {_ALLOWED_TEXT}"
+        return f"holds signs that AWS does not take; must be {_ALLOWED_TEXT}"
     return None

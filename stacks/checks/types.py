@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, UNSUPPORTED_FAMILIES, InstanceType
 from stacks.checks.parts import attempt, twice
-from stacks.errors import MISSING, Path, Problem, hint, listed, one_of
+from stacks.errors import MISSING, Path, Problem, listed, one_of
 from stacks.pools import pool_types
 from stacks.schema import GpuPool
 
@@ -81,8 +81,7 @@ def _type_problem(name: str) -> str | None:
         return "has a fraction of a GPU, which is not supported"
     if family in FAMILIES:
         return f"is no instance type: {one_of(name, [t.name for t in FAMILIES[family]])}"
-    families = listed(_supported(FAMILIES))
-    return f"is no instance type with NVIDIA GPUs: must be of family {families}{hint(name, INSTANCE_TYPES)}"
+    return f"is no instance type with NVIDIA GPUs: must be of family {listed(_supported(FAMILIES))}"
 
 
 def _supported(families: Mapping[str, object]) -> list[str]:
