@@ -70,6 +70,7 @@ class Karpenter(pulumi.ComponentResource):
     """
 
     cluster_name: str
+    controller_role_name: pulumi.Output[str]
     node_role_name: str
     """Name of the role that EC2NodeClasses give to nodes; known in preview."""
     queue_name: str
@@ -90,10 +91,11 @@ class Karpenter(pulumi.ComponentResource):
         self.queue_name = queue.queue_name
         node_role = NodeRole(
             f"{name}-node",
-            NodeRoleArgs(cluster_name=args.cluster_name, partition=args.partition, tags=args.tags),
+            NodeRoleArgs(cluster_name=args.cluster_name, partition=args.partition, tags=args.tags, after=args.after),
             opts=child,
         )
         controller_role = ControllerRole(f"{name}-controller", _controller_role_args(args, self.queue_name), opts=child)
+        self.controller_role_name = controller_role.role.name
         crds = _release(
             f"{name}-crd",
             versions.KARPENTER_CRD_CHART,
@@ -186,4 +188,5 @@ def _controller_role_args(args: KarpenterArgs, queue_name: str) -> ControllerRol
         queue_key_arn=args.queue_key_arn,
         volume_key_arn=args.volume_key_arn,
         tags=args.tags,
+        after=args.after,
     )

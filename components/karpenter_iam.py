@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -17,7 +17,10 @@ _NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOn
 
 @dataclass(frozen=True, kw_only=True)
 class ControllerRoleArgs:
-    """Inputs of `ControllerRole`. `queue_key_arn` is None when SQS keeps the queue's key itself."""
+    """Inputs of `ControllerRole`. `queue_key_arn` is None when SQS keeps the queue's key itself.
+
+    after: the cluster, which must exist before anything in it can be bound to the role.
+    """
 
     cluster_name: str
     account_id: pulumi.Input[str]
@@ -27,6 +30,7 @@ class ControllerRoleArgs:
     queue_key_arn: pulumi.Input[str] | None
     volume_key_arn: pulumi.Input[str]
     tags: Mapping[str, str] = field(default_factory=dict)
+    after: Sequence[pulumi.Resource] = ()
 
 
 class ControllerRole(pulumi.ComponentResource):
@@ -61,7 +65,7 @@ class ControllerRole(pulumi.ComponentResource):
             service_account=policies.CONTROLLER_SERVICE_ACCOUNT,
             role_arn=self.role.arn,
             tags=dict(args.tags),
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
         )
         self.register_outputs({"role_arn": self.role.arn})
 
@@ -98,11 +102,12 @@ class ControllerRole(pulumi.ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class NodeRoleArgs:
-    """Inputs of `NodeRole`."""
+    """Inputs of `NodeRole`. after: the cluster, which must exist before the role can be let into it."""
 
     cluster_name: str
     partition: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    after: Sequence[pulumi.Resource] = ()
 
 
 class NodeRole(pulumi.ComponentResource):
@@ -133,6 +138,6 @@ class NodeRole(pulumi.ComponentResource):
             principal_arn=self.role.arn,
             type="EC2_LINUX",
             tags=dict(args.tags),
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
         )
         self.register_outputs({"role_name": self.role.name})

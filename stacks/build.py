@@ -11,6 +11,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from components.access import AccessGrant
+from components.budget import Budget, BudgetArgs
 from components.cluster import Cluster, ClusterArgs
 from components.cpu_pool import CpuPool, CpuPoolArgs
 from components.encryption import Encryption, EncryptionArgs
@@ -24,10 +25,14 @@ from components.system_nodes import SystemNodeCapacity
 from components.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
 from gpu.sharing import resource_name
 from stacks.pools import pool_types
+from stacks.schema import Budget as BudgetConfig
 from stacks.schema import CpuPool as CpuPoolConfig
 from stacks.schema import GpuPool as PoolConfig
 from stacks.schema import StackConfig, Workload
 from stacks.summary import idle_floor_usd, pool_summaries, zones
+
+#: Tag of every AWS resource of a stack, down to the disks of its nodes: what the budget counts.
+STACK_TAG = "gpu-slices/stack"
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,8 @@ def build(config: StackConfig) -> Platform:
 
     running = [*cluster.ready, *network.egress]
     karpenter = Karpenter("karpenter", _karpenter_args(config, account_id, keys, running, tags), in_both)
+    if config.budget:
+        Budget("budget", _budget_args(config, config.budget, karpenter, tags), in_aws)
     cpu_pools = [CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, karpenter), in_cluster) for pool in config.cpu_pools]
     sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
     installed = [sharing.release] if sharing.release else []
@@ -85,7 +92,7 @@ def build(config: StackConfig) -> Platform:
 
 def stack_tags(config: StackConfig) -> dict[str, str]:
     """Tags of every AWS resource: costs can be told apart by stack and by what the stack file says."""
-    return {**config.tags, "gpu-slices/stack": config.stack}
+    return {**config.tags, STACK_TAG: config.stack}
 
 
 def _network_args(
@@ -149,6 +156,19 @@ def _karpenter_args(
         queue_key_arn=keys.data_key_arn,
         tags=tags,
         after=after,
+    )
+
+
+def _budget_args(
+    config: StackConfig, budget: BudgetConfig, karpenter: Karpenter, tags: Mapping[str, str]
+) -> BudgetArgs:
+    return BudgetArgs(
+        name=config.cluster_name,
+        monthly_usd=budget.monthly_usd,
+        emails=budget.emails,
+        tag=(STACK_TAG, config.stack),
+        buyer_role_name=karpenter.controller_role_name,
+        tags=tags,
     )
 
 

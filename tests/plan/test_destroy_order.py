@@ -43,20 +43,25 @@ NEEDED_IN_AWS = (
     "aws:sqs/queuePolicy:QueuePolicy",
     "eks:index:Cluster",
 )
-#: Resources of those types that nothing of Karpenter's needs: the VPC's flow logs, and the rule that keeps people out.
-NOT_NEEDED = ("network-flow-logs", "network-default")
+#: Resources of those types that nothing of Karpenter's needs.
+NOT_NEEDED = ("network-flow-logs", "network-default", "budget-brake", "budget-executor")
 
 
 class Graph:
-    """Which resources Pulumi deletes only after a given one."""
+    """Which resources Pulumi deletes only after a given one, and creates before it.
 
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
+    The engine also counts a resource's parent among its dependencies (pkg/resource/graph/dependency_graph.go), so what
+    a component depends on orders its children; ``parents`` tells whether that is counted here.
+    """
+
+    def __init__(self, recording: Recording, *, parents: bool = False) -> None:
+        self._parents = parents
         self._edges = {resource.urn: self._direct(resource) for resource in recording.resources}
 
     def _direct(self, resource: Resource) -> set[str]:
         used = {urn for urns in resource.property_dependencies.values() for urn in urns}
-        return {*resource.dependencies, *used, *([resource.provider] if resource.provider else [])}
+        parent = [resource.parent] if self._parents else []
+        return {*resource.dependencies, *used, *parent, *([resource.provider] if resource.provider else [])}
 
     def deleted_after(self, resource: Resource) -> set[str]:
         """URNs of everything that is still there when the resource's deletion has ended."""
@@ -145,6 +150,27 @@ def test_finalizers_always_run_and_have_time_to(stack: str, recorded: Callable[[
             assert not resource.deleted_with
             assert not resource.retain_on_delete
             assert resource.custom_timeouts["delete"] == "30m"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_belongs_to_the_cluster_comes_after_it_and_goes_before_it(
+    stack: str, recorded: Callable[[str], Recording]
+) -> None:
+    recording = recorded(stack)
+    inside = [
+        resource
+        for type_ in (
+            "aws:ec2/tag:Tag",
+            "aws:eks/accessEntry:AccessEntry",
+            "aws:eks/addon:Addon",
+            "aws:eks/nodeGroup:NodeGroup",
+            "aws:eks/podIdentityAssociation:PodIdentityAssociation",
+            "pulumi:providers:kubernetes",
+        )
+        for resource in recording.of_type(type_)
+    ]
+    assert len(inside) >= 11
+    assert Graph(recording, parents=True).missing(inside, recording.of_type("eks:index:Cluster")) == []
 
 
 def test_the_graph_notices_a_missing_edge(recorded: Callable[[str], Recording]) -> None:

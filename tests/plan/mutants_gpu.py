@@ -1,0 +1,262 @@
+"""Mutants for the rules on GPUs, sharing and models."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from policy.analyzer import UNKNOWN
+from tests.plan.conftest import STACKS
+from tests.plan.mutation import Inputs, Mutant, Mutation, Stack, at, change, plus, without
+
+POOL = "kubernetes:karpenter.sh/v1:NodePool"
+OVERLAY = "kubernetes:karpenter.sh/v1alpha1:NodeOverlay"
+RELEASE = "kubernetes:helm.sh/v3:Release"
+CRON_JOB = "kubernetes:batch/v1:CronJob"
+KNATIVE = "kubernetes:serving.knative.dev/v1:Service"
+NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
+CAPACITY = "karpenter.sh/capacity-type"
+
+
+def requirements(inputs: Inputs) -> list[Inputs]:
+    found: list[Inputs] = at(inputs, "spec", "template", "spec", "requirements")
+    return found
+
+
+def set_requirement(key: str, operator: str, *values: str) -> Callable[[Inputs], object]:
+    def bend(inputs: Inputs) -> None:
+        found = requirements(inputs)
+        found[:] = [item for item in found if item["key"] != key]
+        if operator:
+            found.append({"key": key, "operator": operator, "values": list(values)})
+
+    return bend
+
+
+def in_configs(old: str, new: str) -> Callable[[Inputs], object]:
+    """Replace text in every device-plugin configuration; it must be there."""
+
+    def bend(inputs: Inputs) -> None:
+        configs = at(inputs, "values", "config", "map")
+        assert any(old in text for text in configs.values())
+        for name, text in configs.items():
+            configs[name] = text.replace(old, new)
+
+    return bend
+
+
+def pod(inputs: Inputs) -> Inputs:
+    found: Inputs = at(inputs, "spec", "jobTemplate", "spec", "template", "spec")
+    return found
+
+
+def slots(quantity: str) -> Callable[[Inputs], object]:
+    def bend(inputs: Inputs) -> None:
+        limits = pod(inputs)["containers"][0]["resources"]["limits"]
+        limits.update({key: quantity for key in limits if key.startswith("nvidia.com/")})
+
+    return bend
+
+
+def second_container(inputs: Inputs) -> None:
+    containers = pod(inputs)["containers"]
+    containers.append({**containers[0], "name": "second"})
+
+
+def gpu_pods(stack: Stack) -> tuple[Inputs, dict[str, str]]:
+    """Node selector and tolerations of the stack's GPU example, and its GPU request."""
+    (example,) = [found for found in stack if found.type == CRON_JOB]
+    spec = pod(dict(example.inputs))
+    limits = spec["containers"][0]["resources"]["limits"]
+    request = {key: value for key, value in limits.items() if key.startswith("nvidia.com/")}
+    return {key: spec[key] for key in ("nodeSelector", "tolerations")}, request
+
+
+def ollama(
+    image: str = "ollama/ollama:0.17.4", context: str = "4096", model: str = "mistral:7b", **labels: str
+) -> Mutation:
+    """Add an Ollama server on the stack's GPU pool; as it stands it satisfies every rule."""
+
+    def mutation(stack: Stack) -> Stack:
+        place, request = gpu_pods(stack)
+        env = {"OLLAMA_CONTEXT_LENGTH": context, "OLLAMA_KEEP_ALIVE": "-1"}
+        container = {
+            "name": "ollama",
+            "image": image,
+            "resources": {"limits": request},
+            "env": [{"name": name, "value": value} for name, value in env.items() if value],
+        }
+        template = {
+            "metadata": {"annotations": {"gpu-slices/model": model}},
+            "spec": {**place, "securityContext": {"runAsUser": 1000}, "containers": [container]},
+        }
+        visible = {"networking.knative.dev/visibility": "cluster-local", **labels}
+        metadata = {"name": "llm", "namespace": "models", "labels": visible}
+        return plus(KNATIVE, {"metadata": metadata, "spec": {"template": template}})(stack)
+
+    return mutation
+
+
+JUSTIFICATION = "gpu-slices/on-demand-justification"
+EXPIRES = "gpu-slices/on-demand-expires"
+
+
+def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:
+    """Rule that must notice, stack, what is changed, and the change."""
+    rule = "gpu-on-demand-needs-justification"
+    justified = "gpu-always-on-pool"
+    yield (
+        rule,
+        "prod",
+        "no justification",
+        change(POOL, lambda i: i["metadata"]["annotations"].pop(JUSTIFICATION), justified),
+    )
+    yield rule, "prod", "no date", change(POOL, lambda i: i["metadata"]["annotations"].pop(EXPIRES), justified)
+    yield (
+        rule,
+        "prod",
+        "expired",
+        change(POOL, lambda i: i["metadata"]["annotations"].update({EXPIRES: "2026-11-01"}), justified),
+    )
+    yield (
+        rule,
+        "prod",
+        "unknown justification",
+        change(POOL, lambda i: i["metadata"]["annotations"].update({JUSTIFICATION: UNKNOWN}), justified),
+    )
+    for stack in ("dev", "staging", "local"):
+        gpu_pools = "gpu-*-pool"
+        yield rule, stack, "on-demand", change(POOL, set_requirement(CAPACITY, "In", "on-demand"), gpu_pools)
+        yield rule, stack, "no capacity type", change(POOL, set_requirement(CAPACITY, ""), gpu_pools)
+        yield rule, stack, "unknown capacity type", change(POOL, set_requirement(CAPACITY, "In", UNKNOWN), gpu_pools)
+    yield rule, "dev", "CPU pool that admits GPUs", change(POOL, lambda i: requirements(i).clear(), "cpu-*-pool")
+    yield rule, "dev", "GPU system nodes", change(NODE_GROUP, lambda i: i.update(instanceTypes=["g5g.xlarge"]))
+    yield (
+        rule,
+        "dev",
+        "GPU type in the template",
+        change("aws:ec2/launchTemplate:LaunchTemplate", lambda i: i.update(instanceType="g5.xlarge")),
+    )
+    yield (
+        rule,
+        "dev",
+        "GPU pool in helm values",
+        change(RELEASE, lambda i: i["values"].update(nodePool={"instanceTypes": ["g6.xlarge"]})),
+    )
+    yield (
+        rule,
+        "dev",
+        "GPU node group of the cluster",
+        change("eks:index:Cluster", lambda i: i.update(skipDefaultNodeGroup=False, instanceType="g5.xlarge")),
+    )
+
+    rule = "gpu-sharing-consistent"
+    yield (
+        rule,
+        "dev",
+        "other replicas in the plugin",
+        change(RELEASE, in_configs("replicas: 3", "replicas: 4"), "*plugin*"),
+    )
+    yield (
+        rule,
+        "staging",
+        "other replicas in the plugin",
+        change(RELEASE, in_configs("replicas: 3", "replicas: 6"), "*plugin*"),
+    )
+    for stack in STACKS:
+        yield (
+            rule,
+            stack,
+            "other capacity in an overlay",
+            change(OVERLAY, lambda i: i["spec"]["capacity"].update(dict.fromkeys(i["spec"]["capacity"], "5"))),
+        )
+        yield rule, stack, "no overlays", without(OVERLAY)
+        yield (
+            rule,
+            stack,
+            "another configuration",
+            change(
+                POOL,
+                lambda i: at(i, "spec", "template", "metadata", "labels").update(
+                    {"nvidia.com/device-plugin.config": "none"}
+                ),
+                "gpu-*-pool",
+            ),
+        )
+    yield (
+        rule,
+        "local",
+        "a limit on the wrong resource",
+        change(POOL, lambda i: i["spec"].update(limits={"nvidia.com/gpu": "9"}), "gpu-m*-pool"),
+    )
+
+    rule = "gpu-refuses-more-than-one-slot"
+    for stack in ("dev", "staging"):
+        yield (
+            rule,
+            stack,
+            "not refused",
+            change(
+                RELEASE, in_configs("failRequestsGreaterThanOne: true", "failRequestsGreaterThanOne: false"), "*plugin*"
+            ),
+        )
+    rule = "gpu-sharing-config-valid"
+    yield rule, "dev", "one replica", change(RELEASE, in_configs("replicas: 3", "replicas: 1"), "*plugin*")
+    yield rule, "staging", "too many clients", change(RELEASE, in_configs("replicas: 3", "replicas: 64"), "*plugin*")
+
+    priced = change(OVERLAY, lambda i: i["spec"].update(priceAdjustment="-5%"))
+    yield "gpu-no-price-overlays", "dev", "a price", priced
+    for stack in STACKS:
+        yield "gpu-pool-has-limit", stack, "no limit", change(POOL, lambda i: i["spec"].pop("limits"), "gpu-*-pool")
+        yield (
+            "gpu-pool-has-taint",
+            stack,
+            "no taint",
+            change(POOL, lambda i: at(i, "spec", "template", "spec").pop("taints"), "gpu-*-pool"),
+        )
+    untrusted = {"gpu-slices/tenants": "untrusted"}
+    yield (
+        "gpu-mig-for-untrusted-tenants",
+        "dev",
+        "untrusted tenants",
+        change(POOL, lambda i: at(i, "spec", "template", "metadata", "labels").update(untrusted), "gpu-*-pool"),
+    )
+    yield (
+        "gpu-mig-for-untrusted-tenants",
+        "staging",
+        "untrusted namespace",
+        change("kubernetes:core/v1:Namespace", lambda i: i["metadata"].setdefault("labels", {}).update(untrusted)),
+    )
+    yield (
+        "gpu-ceiling-per-stack",
+        "dev",
+        "a hundred GPUs",
+        change(POOL, lambda i: i["spec"].update(limits={"nvidia.com/gpu": "300"}), "gpu-*-pool"),
+    )
+    for stack in ("dev", "staging"):
+        yield "gpu-one-slot-per-pod", stack, "two slots", change(CRON_JOB, slots("2"))
+        yield "gpu-one-slot-per-pod", stack, "two containers", change(CRON_JOB, second_container)
+    yield (
+        "gpu-mps-one-user",
+        "staging",
+        "no user",
+        change(CRON_JOB, lambda i: pod(i)["securityContext"].pop("runAsUser")),
+    )
+    yield (
+        "gpu-mps-no-own-shm",
+        "staging",
+        "a volume at /dev/shm",
+        change(
+            CRON_JOB,
+            lambda i: pod(i)["containers"][0]["volumeMounts"].append({"name": "scratch", "mountPath": "/dev/shm"}),
+        ),
+    )
+
+    yield "ollama-version-pinned", "dev", "an old version", ollama("ollama/ollama:0.17.0")
+    yield "ollama-version-pinned", "dev", "a floating tag", ollama("ollama/ollama:latest")
+    yield "ollama-context-and-keep-alive", "dev", "no context length", ollama(context="")
+    yield "ollama-fits-slot", "dev", "a long context", ollama(context="32768")
+    yield "ollama-fits-slot", "staging", "a large model", ollama(model="llama3.1:70b")
+    yield "ollama-not-public", "dev", "a public route", ollama(**{"networking.knative.dev/visibility": "public"})
+
+
+MUTANTS = [Mutant(*found) for found in _mutants()]

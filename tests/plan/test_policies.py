@@ -1,0 +1,66 @@
+"""Our own stacks satisfy the pack, and the pack notices when one of them is bent.
+
+Each mutant is a recorded plan with one thing changed. A rule without a mutant fails the last test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from cli.record import Recording
+from policy.analyzer import Recorded, judge, read_config
+from policy.pack import RULES
+from tests.plan.conftest import ROOT, STACKS, TODAY
+from tests.plan.mutants_gpu import MUTANTS as GPU_MUTANTS
+from tests.plan.mutants_gpu import ollama
+from tests.plan.mutants_platform import MUTANTS as PLATFORM_MUTANTS
+from tests.plan.mutation import Mutant, Stack
+
+CONFIG = read_config(ROOT / "policy" / "config.json")
+MUTANTS = [*GPU_MUTANTS, *PLATFORM_MUTANTS]
+
+
+@pytest.fixture
+def planned(recorded: Callable[[str], Recording]) -> Callable[[str], Stack]:
+    """A stack's resources as the pack gets them."""
+
+    def plan(stack: str) -> Stack:
+        recording = recorded(stack)
+        return [
+            Recorded(
+                type=found.type,
+                name=found.name,
+                urn=found.urn,
+                inputs=recording.preview_inputs(found),
+                parent=found.parent,
+                dependencies=found.dependencies,
+            )
+            for found in recording.resources
+        ]
+
+    return plan
+
+
+def violated(resources: Stack) -> set[str]:
+    return {verdict.rule for verdict in judge(resources, CONFIG, today=TODAY)}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_stack_satisfies_every_rule(stack: str, planned: Callable[[str], Stack]) -> None:
+    verdicts = judge(planned(stack), CONFIG, today=TODAY)
+    assert [f"{verdict.rule}: {verdict.resource}: {verdict.message}" for verdict in verdicts] == []
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.rule}: {mutant.what} in {mutant.stack}")
+def test_every_mutant_is_caught(mutant: Mutant, planned: Callable[[str], Stack]) -> None:
+    assert mutant.rule in violated(mutant.mutation(planned(mutant.stack)))
+
+
+def test_the_ollama_server_that_is_bent_above_is_good_as_it_stands(planned: Callable[[str], Stack]) -> None:
+    assert violated(ollama()(planned("dev"))) == set()
+
+
+def test_every_rule_has_a_mutant() -> None:
+    assert {rule.name for rule in RULES} - {mutant.rule for mutant in MUTANTS} == set()
