@@ -7,10 +7,12 @@ adds there, filling defaults and refusing wrong configuration, is done here as w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
+from pathlib import Path
 from typing import Any, Final
 
 import pulumi
@@ -94,7 +96,24 @@ _JSON_TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
     "boolean": lambda value: isinstance(value, bool),
     "array": lambda value: isinstance(value, list),
+    "object": lambda value: isinstance(value, Mapping),
 }
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The configuration in a JSON file, as the CLI reads it with `--policy-pack-config`; empty if there is no file.
+
+    Raises PolicyConfigError if it is not a JSON object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise PolicyConfigError(f"{path.name}: {error}") from error
+    if not isinstance(found, dict):
+        raise PolicyConfigError(f"{path.name}: must be an object of rules")
+    return found
 
 
 def judge(

@@ -33,8 +33,8 @@ _HEAD: Final = """# Policies
 The pack in `policy/` judges resources by their inputs alone, so it works on any Pulumi program that builds an EKS GPU
 platform, whatever its components are called. This page is written from the rules: `python -m policy.document`.
 
-* In a pull request: `pulumi preview --policy-pack policy` (an environment with `requirements.txt` in `.venv` is needed;
-  from another repository, give the path of this folder).
+* In a pull request: `pulumi preview --policy-pack policy --policy-pack-config policy/config.json` (an environment with
+  `requirements.txt` in `.venv` is needed; from another repository, give the path of this folder).
 * Without the Pulumi CLI: `slices plan <stack>` runs the same rules on the plan; a mandatory violation exits 3.
 * Mandatory rules stop an update, advisory ones only warn. Change levels and options with
   `--policy-pack-config config.json`:
@@ -45,6 +45,9 @@ platform, whatever its components are called. This page is written from the rule
   "gpu-on-demand-needs-justification": {"enforcementLevel": "mandatory", "maxDays": 30}
 }
 ```
+
+This repository's own configuration is `policy/config.json`. It raises the GPU ceiling of the `local` stack, which runs
+on the twin, where GPUs cost nothing, and exempts no stack from any rule.
 
 A value that a rule needs and that is not known in preview counts as a violation. The policy SDK alone would let it
 pass the preview, and stop the update half way.

@@ -83,7 +83,7 @@ class Scanners:
 class Option:
     """One setting of a rule, as JSON schema; set it with `--policy-pack-config`."""
 
-    type: Literal["string", "integer", "number", "boolean", "array"]
+    type: Literal["string", "integer", "number", "boolean", "array", "object"]
     default: Any
     description: str
     schema: Mapping[str, Any] = field(default_factory=dict)

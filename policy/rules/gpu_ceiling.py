@@ -32,10 +32,19 @@ def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
             yield Finding(f"{how} must be a literal, so that the stack's GPUs can be counted.", resource.urn)
         elif most:
             counted.append((most, f"{resource.type.rpartition(':')[2]} {resource.name}"))
-    total = sum(most for most, _ in counted)
-    if total > settings["maxGpus"]:
+    total, ceiling = sum(most for most, _ in counted), _ceiling(stack, settings)
+    if ceiling is None or total > ceiling:
         parts = ", ".join(f"{most} of {who}" for most, who in sorted(counted, reverse=True))
-        yield Finding(f"can have {total} GPUs ({parts}), more than {settings['maxGpus']:g}.")
+        than = "and its entry in stackCeilings is no number" if ceiling is None else f"more than {ceiling:g}"
+        yield Finding(f"can have {total} GPUs ({parts}), {than}.")
+
+
+def _ceiling(stack: Stack, settings: Settings) -> float | None:
+    """The stack's own ceiling, by the stack's name in its URNs (urn:pulumi:<stack>::...), or the common one."""
+    urn = stack.resources[0].urn if stack.resources else ""
+    name = urn.removeprefix("urn:pulumi:").partition("::")[0]
+    own = settings["stackCeilings"]
+    return number(own[name]) if name in own else settings["maxGpus"]
 
 
 def _of_pool(pool: GpuPool) -> int | None:
@@ -117,14 +126,20 @@ RULE = StackRule(
         "Every pool can have a sensible limit and the sum still be a bill that nobody agreed to. The ceiling counts "
         "physical GPUs at full size: the pools' limits divided by their slots, node groups at their maximum."
     ),
-    fix="Lower the limits, or raise `maxGpus` for this stack in the policy configuration, where a review sees it.",
+    fix="Lower the limits, or give this stack its own in `stackCeilings` of the policy configuration, seen in review.",
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
     types=(*SHARING_TYPES, *_COUNTERS),
     options={
         "maxGpus": Option(
             type="integer", default=16, description="Most physical GPUs a stack may have.", schema={"minimum": 0}
-        )
+        ),
+        "stackCeilings": Option(
+            type="object",
+            default={},
+            description='Ceilings of single stacks by name, such as `{"prod": 40}`.',
+            schema={"additionalProperties": {"type": "number"}},
+        ),
     },
     check=check,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -12,7 +13,7 @@ from pulumi.runtime import proto
 from pulumi_policy import EnforcementLevel, Severity
 from pulumi_policy.policy import _PolicyAnalyzerServicer
 
-from policy.analyzer import PolicyConfigError, Recorded, judge
+from policy.analyzer import PolicyConfigError, Recorded, judge, read_config
 from policy.framework import (
     Finding,
     Option,
@@ -146,6 +147,23 @@ def test_wrong_configuration_is_refused_all_at_once() -> None:
         "colour: no such",
     ):
         assert part in str(refused.value)
+
+
+def test_configuration_is_read_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    assert read_config(file) == {}
+    file.write_text('{"all": "advisory"}')
+    assert [v.mandatory for v in judge([SIZED], read_config(file), rules=[SIZE])] == [False]
+    for wrong in ("[]", "{"):
+        file.write_text(wrong)
+        with pytest.raises(PolicyConfigError, match=r"config\.json"):
+            read_config(file)
+
+
+def test_our_own_configuration_is_valid() -> None:
+    own = read_config(Path(__file__).parents[2] / "policy" / "config.json")
+    assert own
+    assert judge([], own) == []
 
 
 def test_unknown_values_are_violations_at_the_rules_own_level() -> None:

@@ -66,3 +66,10 @@ def test_an_unknown_size_fails() -> None:
 @pytest.mark.parametrize("resource", [pool("m7g.large", limits={}), group("t4g.medium", size=100)])
 def test_cpus_do_not_count(resource: Recorded) -> None:
     assert judged(RULE, resource, maxGpus=0) == []
+
+
+def test_a_stack_may_have_its_own_ceiling() -> None:
+    resources = (pool(limits={GPU: "40"}),)  # of stack dev
+    assert judged(RULE, *resources, stackCeilings={"dev": 40}) == []
+    assert judged(RULE, *resources, stackCeilings={"prod": 40})
+    assert "no number" in judged(RULE, *resources, stackCeilings={"dev": "many"})[0].message
