@@ -18,6 +18,9 @@ from components.system_nodes import SystemNodeCapacity, SystemNodes, SystemNodes
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 """All that EKS has."""
 
+HOME_ZONES = 2
+"""Zones of the control plane and of the system nodes; EKS wants two at least."""
+
 SMALLEST_ALLOWLIST_PREFIX = 8
 """Networks wider than a /8 are no allowlist: two /1 are the whole Internet."""
 
@@ -26,6 +29,10 @@ SMALLEST_ALLOWLIST_PREFIX = 8
 class ClusterArgs:
     """Inputs of `Cluster`.
 
+    private_subnet_ids: one a zone. Those of the first `HOME_ZONES` zones hold the control plane's network interfaces
+        and the system nodes: EKS refuses to take a control plane to zones that it was not made with (user guide,
+        "VPC and subnet requirements"), and replaces a node group whose subnets change. Zones may come and go behind
+        these; keep the first ones.
     public_access_cidrs: networks that may reach the API server from outside; empty for a private endpoint alone.
     access: who may use the cluster beside the principal that makes it. Naming that one too is an error of EKS.
     system_nodes: see `SystemNodeCapacity`.
@@ -55,7 +62,9 @@ class ClusterArgs:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise ValueError for malformed networks in the allowlist and for those wider than a /8."""
+        """Raise ValueError for a single subnet, and for networks in the allowlist malformed or wider than a /8."""
+        if len(self.private_subnet_ids) < HOME_ZONES:
+            raise ValueError(f"a cluster needs subnets in {HOME_ZONES} zones")
         for cidr in self.public_access_cidrs:
             if ipaddress.ip_network(cidr).prefixlen < SMALLEST_ALLOWLIST_PREFIX:
                 raise ValueError(f"{cidr} is too wide for an allowlist of the API server")
@@ -113,6 +122,9 @@ class Cluster(pulumi.ComponentResource):
         self.system_nodes = nodes.node_group
         self.register_outputs({"name": self.name, "kubeconfig": self.kubeconfig})
 
+    def _home_subnet_ids(self) -> list[pulumi.Input[str]]:
+        return [*self._args.private_subnet_ids[:HOME_ZONES]]
+
     def _log_group(self) -> aws.cloudwatch.LogGroup:
         # EKS would make it otherwise: without encryption, and keeping logs for ever.
         return aws.cloudwatch.LogGroup(
@@ -134,7 +146,7 @@ class Cluster(pulumi.ComponentResource):
             deletion_protection=args.deletion_protection,
             authentication_mode=eks.AuthenticationMode.API,
             vpc_id=args.vpc_id,
-            private_subnet_ids=[*args.private_subnet_ids],
+            private_subnet_ids=self._home_subnet_ids(),
             endpoint_private_access=True,
             endpoint_public_access=bool(args.public_access_cidrs),
             public_access_cidrs=[*args.public_access_cidrs] or None,
@@ -189,7 +201,7 @@ class Cluster(pulumi.ComponentResource):
             cluster_name=self._args.cluster_name,
             kubernetes_version=self._args.kubernetes_version,
             partition=self._args.partition,
-            subnet_ids=self._args.private_subnet_ids,
+            subnet_ids=self._home_subnet_ids(),
             volume_key_arn=self._args.volume_key_arn,
             capacity=self._args.system_nodes,
             tags=self._args.tags,

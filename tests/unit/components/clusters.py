@@ -23,7 +23,7 @@ ARGS = ClusterArgs(
     region="us-east-1",
     account_id=ACCOUNT,
     vpc_id="vpc-1",
-    private_subnet_ids=("subnet-1", "subnet-2"),
+    private_subnet_ids=("subnet-1", "subnet-2", "subnet-3"),
     access=(
         AccessGrant(principal_arn=OPS, policy="cluster-admin"),
         AccessGrant(principal_arn=AUDIT, policy="view", namespaces=("models", "examples")),

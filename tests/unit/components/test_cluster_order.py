@@ -52,6 +52,17 @@ def test_nodes_leave_before_the_network_that_they_leave_by() -> None:
     assert not recording.outlives(recording.one("aws:ec2/natGateway:NatGateway"), recording.one(EKS))
 
 
+def test_a_further_zone_moves_neither_control_plane_nor_system_nodes() -> None:
+    for kind in (EKS, NODE_GROUP):
+        two, four = (build(private_subnet_ids=[f"subnet-{n}" for n in range(1, zones + 1)]) for zones in (2, 4))
+        assert two.one(kind).inputs == four.one(kind).inputs
+
+
+def test_one_zone_is_not_enough() -> None:
+    with pytest.raises(ValueError, match="subnets in 2 zones"):
+        build(private_subnet_ids=("subnet-1",))
+
+
 def test_a_preview_hides_no_safety_setting_behind_an_unknown() -> None:
     known, preview = record(in_a_network), record(in_a_network, preview=True)
     assert {each.urn for each in preview.resources} == {each.urn for each in known.resources}
