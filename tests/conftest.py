@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pulumi.runtime
 import pytest
 
+from cli.monitor import Inline
+
 _LEAKY_PREFIXES = ("AWS_", "KUBECONFIG", "PULUMI_")
 
 
@@ -22,6 +24,8 @@ def _isolated_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 def _own_event_loop() -> Iterator[None]:
     """Pulumi's test runtime takes the current event loop, and `asyncio.run` in another test leaves none."""
     loop = asyncio.new_event_loop()
+    # In threads of an executor Pulumi would make further loops, which nobody closes.
+    loop.set_default_executor(Inline())
     asyncio.set_event_loop(loop)
     yield
     asyncio.set_event_loop(None)
