@@ -14,10 +14,17 @@ from cli.terraform import write_terraform
 
 
 def plan_stack(
-    directory: Path, stack: str, *, as_json: bool, manifests: Path | None, terraform: Path | None, show_all: bool
+    directory: Path,
+    stack: str,
+    *,
+    as_json: bool,
+    manifests: Path | None,
+    terraform: Path | None,
+    policy_config: Path | None,
+    show_all: bool,
 ) -> int:
     """Plan a stack, write what was asked for, print the plan; gives the exit status. Raises as `make_plan` does."""
-    plan = make_plan(directory.resolve(), stack)
+    plan = make_plan(directory.resolve(), stack, policy_config)
     if manifests:
         write_manifests(plan.recording, manifests)
     if terraform:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import NoReturn, ParamSpec
+from typing import Any, NoReturn, ParamSpec
 
 import click
 
@@ -69,11 +69,15 @@ def main() -> None:
     metavar="DIR",
     help="Write the plan to DIR as Terraform JSON and Kubernetes YAML, for scanners that read no Pulumi.",
 )
+@click.option(
+    "--policy-config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Configuration of the policy pack.  [default: policy/config.json of the project]",
+)
 @click.option("--all", "show_all", is_flag=True, help="Show every resource by name; equal ones are counted otherwise.")
 @_plainly
-def plan(
-    stack: str, directory: Path, as_json: bool, manifests: Path | None, terraform: Path | None, show_all: bool
-) -> int:
+def plan(stack: str, directory: Path, **options: Any) -> int:
     """Show what STACK would build, how its GPUs are shared, what it costs, and what the policies say.
 
     Runs the stack's own program without a cloud, an account or the Pulumi CLI. Exit status: 0, 2 if the stack file
@@ -83,4 +87,4 @@ def plan(
     gc.disable()
     from cli.commands import plan_stack  # noqa: PLC0415  loads Pulumi, for which --help must not wait
 
-    return plan_stack(directory, stack, as_json=as_json, manifests=manifests, terraform=terraform, show_all=show_all)
+    return plan_stack(directory, stack, **options)

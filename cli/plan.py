@@ -11,7 +11,7 @@ from cli.errors import POLICY_ERROR, InputError
 from cli.figures import Figures, figures
 from cli.project import Project, StackConfig, find_project, load_stack
 from cli.record import Recording, record
-from policy.analyzer import Recorded, Verdict, judge
+from policy.analyzer import PolicyConfigError, Recorded, Verdict, judge, read_config
 from stacks.errors import PROJECT
 from stacks.load import parse
 
@@ -28,10 +28,14 @@ class Plan:
     """What an offline plan cannot know, and what the program said."""
 
 
-def make_plan(directory: Path, stack: str) -> Plan:
-    """Plan a stack of the project in `directory` or above it.
+POLICY_CONFIG = Path("policy", "config.json")
+"""Configuration of the policy pack, in the project's directory; the file of `pulumi preview --policy-pack-config`."""
 
-    Raises InputError where the stack or its configuration is wrong, ProgramError where the program fails.
+
+def make_plan(directory: Path, stack: str, policy_config: Path | None = None) -> Plan:
+    """Plan a stack of the project in `directory` or above it. policy_config: another file than `POLICY_CONFIG`.
+
+    Raises InputError where the stack or a configuration is wrong, ProgramError where the program fails.
     """
     project = find_project(directory)
     config = load_stack(project, stack)
@@ -42,7 +46,7 @@ def make_plan(directory: Path, stack: str) -> Plan:
     return Plan(
         recording=recording,
         figures=_figures(project, config, recording),
-        verdicts=_verdicts(recording),
+        verdicts=_verdicts(recording, policy_config or project.directory / POLICY_CONFIG),
         notes=_notes(config, recording),
     )
 
@@ -67,7 +71,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def _verdicts(recording: Recording) -> tuple[Verdict, ...]:
+def _verdicts(recording: Recording, policy_config: Path) -> tuple[Verdict, ...]:
     resources = [
         Recorded(
             type=resource.type,
@@ -79,7 +83,10 @@ def _verdicts(recording: Recording) -> tuple[Verdict, ...]:
         )
         for resource in recording.resources
     ]
-    return tuple(judge(resources))
+    try:
+        return tuple(judge(resources, read_config(policy_config)))
+    except PolicyConfigError as error:
+        raise InputError(str(error)) from error
 
 
 def _notes(config: StackConfig, recording: Recording) -> tuple[str, ...]:
