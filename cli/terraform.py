@@ -43,7 +43,9 @@ def terraform_document(recording: Recording) -> dict[str, Any]:
     for resource in recording.resources:
         if resource.urn in addresses:
             type_, name = addresses[resource.urn].split(".")
-            resources.setdefault(type_, {})[name] = references.resolve(_arguments(resource))
+            # The comment says where it comes from. Checkov passes over resources without any argument.
+            arguments = {"//": resource.urn, **_arguments(resource)}
+            resources.setdefault(type_, {})[name] = references.resolve(arguments)
     return {"provider": {"aws": {"region": recording.region}}, "resource": resources}
 
 

@@ -130,7 +130,11 @@ def test_objects_that_only_a_provider_knows_are_refused(tmp_path: Path) -> None:
 
 @pytest.fixture
 def document(tmp_path: Path) -> dict[str, Any]:
+    """The resources, without the comments that say where they come from."""
     resources: dict[str, Any] = terraform_document(record_program(tmp_path, AWS))["resource"]
+    for named in resources.values():
+        for arguments in named.values():
+            assert arguments.pop("//").startswith("urn:pulumi:dev::shop::")
     return resources
 
 
