@@ -53,7 +53,7 @@ class Problem:
         """Two lines: key, value and place; then the message."""
         shown = "" if self.value is MISSING else f" = {_shorten(self.value)}"
         place = f"  ({self.where})" if self.where else ""
-        return f"{key_of(self.path)}{shown}{place}\n    {self.message}"
+        return f"{key_of(self.path)}{shown}{place}\n    {_printable(self.message)}"
 
 
 class ConfigError(Exception):
@@ -111,4 +111,9 @@ def _as_json(value: Any) -> str:
         text = json.dumps(value, default=str, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError):  # keys that are no text, numbers too long to print, cycles
         text = f"<{type(value).__name__}>"
+    return _printable(text)
+
+
+def _printable(text: str) -> str:
+    """The text in one line that every terminal shows: what a stack file holds may be repeated in messages."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

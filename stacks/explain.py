@@ -15,7 +15,7 @@ from stacks import sharing_words
 from stacks.errors import MISSING, Path, Problem, listed, nearest, one_of
 from stacks.wording import ELSEWHERE, FORMS, PURPOSES, REASONS, SYNONYMS, TYPES, UNITS, VALUE_SYNONYMS
 
-#: The key that the section's value must have had to be validated at all.
+#: What is no section at all. An empty value of a top-level key arrives as an empty text.
 _WHOLE = ("model_type", "model_attributes_type", "dict_type")
 
 
@@ -35,7 +35,7 @@ def explain(error: ValidationError, model: type[BaseModel], value: Any, path: Pa
             key = str(where[-1])
             yield Problem(path + where, shown, _unknown_key(key, section), meant=meant_key(key, section))
         else:
-            empty = "is empty; " if shown is None else ""
+            empty = "is empty; " if shown is None or (shown == "" and kind in _WHOLE) else ""
             yield Problem(path + where, shown, empty + _message(detail, section, path + where, shown))
 
 

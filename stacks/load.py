@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path as FilePath
 from typing import Any
@@ -64,27 +65,30 @@ _FIELDS = {"cpuPools": "cpu_pools", "gpuSharing": "gpu_sharing"}
 def load_pulumi_config(today: date | None = None) -> schema.StackConfig:
     """The current stack's configuration, as Pulumi hands it to the program. Raises ConfigError."""
     config = pulumi.Config(PROJECT)
-    raw = {key: value for key in KEYS if (value := _value(config.get(key))) is not MISSING}
     # pulumi.Config can only be asked for known keys. The engine also gives all of them in this variable; without it
-    # misspelt keys would pass in silence. Their values are not shown: they may be secrets.
-    for full_key in json.loads(os.environ.get("PULUMI_CONFIG", "{}")):
-        namespace, _, key = full_key.partition(":")
-        if namespace == PROJECT and key not in KEYS:
-            raw[key] = MISSING
+    # misspelt keys would pass in silence.
+    given = [key.partition(":") for key in json.loads(os.environ.get("PULUMI_CONFIG", "{}"))]
+    unknown = [key for namespace, _, key in given if namespace == PROJECT and key not in KEYS]
+    texts = {key: config.get(key) for key in (*KEYS, *unknown)}
+    raw = {key: _value(text) for key, text in texts.items() if text is not None}
     stack_file = FilePath.cwd() / f"Pulumi.{pulumi.get_stack()}.yaml"
     try:
         return parse(raw, stack=pulumi.get_stack(), region=pulumi.Config("aws").get("region"), today=today)
     except ConfigError as errors:
-        raise ConfigError(errors.stack, locate(stack_file, errors.problems)) from None
+        raise ConfigError(errors.stack, locate(stack_file, map(_without_secret, errors.problems))) from None
 
 
-def _value(text: str | None) -> Any:
-    if text is None:
-        return MISSING
+def _value(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, TypeError, RecursionError):
         return text  # a plain string, which the schema then judges
+
+
+def _without_secret(problem: Problem) -> Problem:
+    """The problem, without its value where the stack keeps that secret. A key is secret as a whole."""
+    secret = f"{PROJECT}:{problem.path[0]}" in json.loads(os.environ.get("PULUMI_CONFIG_SECRET_KEYS", "[]"))
+    return replace(problem, value="[secret]") if secret and problem.value is not MISSING else problem
 
 
 def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date | None = None) -> schema.StackConfig:
