@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pulumi
@@ -67,7 +67,7 @@ def policy_of(recording: Recording[Any], topic: str) -> list[dict[str, Any]]:
 
 # --- What the controller may do ---------------------------------------------------------------------------------------
 
-TOPICS = {
+TOPICS: Mapping[str, Callable[[policies.Scope], list[policies.Statement]]] = {
     "node-lifecycle": policies.node_lifecycle,
     "iam-integration": policies.iam_integration,
     "eks-integration": policies.eks_integration,
