@@ -25,7 +25,8 @@ class Chart:
 
 # --- Kubernetes on EKS ------------------------------------------------------------------------------------------------
 # End of standard support by minor version. Source: the EKS release calendar as kept by endoflife.date/amazon-eks
-# (copy of 2026-08-22). After that day a cluster costs six times as much per hour (extended support).
+# (copy of 2026-08-22). After that day a cluster costs six times as much per hour (extended support). 1.37 has node
+# images since October 2026; it is left out until its dates and Karpenter's support for it are known.
 EKS_STANDARD_SUPPORT_ENDS: Final[Mapping[str, date]] = MappingProxyType(
     {
         "1.30": date(2025, 7, 23),
