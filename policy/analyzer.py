@@ -37,7 +37,7 @@ from pulumi_policy.deserialize import (
 from pulumi_policy.policy import PolicyResource
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
-from policy.framework import Rule, matches, on_day, to_policy
+from policy.framework import Rule, matches, on_day, shared_copies, to_policy
 from policy.pack import RULES
 
 UNKNOWN: Final = UNKNOWN_STRING_VALUE
@@ -132,7 +132,7 @@ def judge(
     setups = _setups(all_rules, config or {})
     active = tuple(rule for rule in all_rules if setups[rule.name].level is not EnforcementLevel.DISABLED)
     verdicts: list[Verdict] = []
-    with on_day(today):
+    with on_day(today), shared_copies():
         seen = [_seen(resource) for resource in resources if _rules_of(active, resource.type)]
         for resource in seen:
             for rule in _rules_of(active, resource.resource_type):

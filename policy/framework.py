@@ -32,6 +32,8 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
+from policy.reading import plain
+
 __all__ = [
     "EnforcementLevel",
     "Finding",
@@ -45,6 +47,7 @@ __all__ = [
     "StackRule",
     "matches",
     "on_day",
+    "shared_copies",
     "to_policy",
     "today",
 ]
@@ -68,6 +71,25 @@ def on_day(day: date | None) -> Iterator[None]:
         yield
     finally:
         _DAY.reset(token)
+
+
+#: Plain copies of inputs by identity, with the inputs, so that an identity cannot be taken twice.
+_COPIES: ContextVar[dict[int, tuple[Any, dict[str, Any]]] | None] = ContextVar("copies", default=None)
+
+
+@contextmanager
+def shared_copies() -> Iterator[None]:
+    """Let rules share the plain copies of inputs: many of them read the same resources."""
+    token = _COPIES.set({})
+    try:
+        yield
+    finally:
+        _COPIES.reset(token)
+
+
+def _copy(props: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = plain(props)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +124,19 @@ class Resource:
     urn: str
     props: Mapping[str, Any]
     parent: str | None = None
+    dependencies: tuple[str, ...] = ()
+    """URNs of resources that it depends on. Only stack rules see them."""
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """All inputs as dicts and lists, unknown values as `policy.reading.Unknown`. Not to be changed: rules share it."""
+        copies = _COPIES.get()
+        if copies is None:
+            return _copy(self.props)
+        key = id(self.props)
+        if key not in copies:
+            copies[key] = (self.props, _copy(self.props))
+        return copies[key][1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +240,7 @@ def _validate_stack(rule: StackRule) -> Callable[[StackValidationArgs, ReportVio
                 urn=seen.urn,
                 props=seen.props,
                 parent=seen.parent.urn if seen.parent else None,
+                dependencies=tuple(other.urn for other in seen.dependencies),
             )
             for seen in args.resources
             if matches(rule.types, seen.resource_type)

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from policy.instances import ARCH, INSTANCE_TYPE, Candidate, Label, candidates, named
-from policy.reading import Unknown, each, get, number, plain, strings, text
+from policy.reading import Unknown, each, get, number, strings, text
 
 CAPACITY_TYPE: Final = "karpenter.sh/capacity-type"
 NODEPOOL: Final = "karpenter.sh/nodepool"
@@ -95,15 +95,13 @@ def _labels(given: Any, domain: str) -> Iterator[Requirement]:
 
 @dataclass(frozen=True)
 class NodePool:
-    """A NodePool, NodeClaim or Provisioner, from its manifest as plain data (`policy.reading.plain`)."""
+    """A NodePool, NodeClaim or Provisioner, from its manifest as plain data (`Resource.plain`).
+
+    `fallback_name` is the resource's, for pools without a name of their own.
+    """
 
     manifest: Mapping[str, Any]
     fallback_name: str = ""
-
-    @classmethod
-    def of(cls, props: Mapping[str, Any], name: str = "") -> NodePool:
-        """The pool that a resource's inputs describe; `name` is the resource's, for pools without a name of theirs."""
-        return cls(plain(props), name)
 
     @cached_property
     def name(self) -> str:

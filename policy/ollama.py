@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from policy.framework import Resource, matches
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
-from policy.reading import Unknown, each, get, plain, text
+from policy.reading import Unknown, each, get, text
 
 PORT: Final = "11434"
 MODEL_ANNOTATION: Final = "gpu-slices/model"
@@ -64,7 +64,7 @@ class Server:
 def servers(resource: Resource) -> Iterator[Server]:
     """The Ollama servers of a resource."""
     if matches(CHART_TYPES, resource.type):
-        yield from _of_chart(plain(resource.props))
+        yield from _of_chart(resource.plain)
         return
     for pod in pod_templates(resource):
         for container in pod.containers():
@@ -80,7 +80,7 @@ def images(resource: Resource) -> Iterator[tuple[str, Any]]:
             if _is_server(container, container.get("image")):
                 yield text(container.get("name")), container.get("image")
     if matches(CHART_TYPES, resource.type):
-        yield from ((server.name, server.image) for server in _of_chart(plain(resource.props)))
+        yield from ((server.name, server.image) for server in _of_chart(resource.plain))
 
 
 def _is_server(container: Mapping[str, Any], image: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from policy.framework import Resource
 from policy.karpenter import NodePool
-from policy.reading import Unknown, each, get, plain, text
+from policy.reading import Unknown, each, get, text
 
 _TEMPLATE: Final = ("spec", "template")
 #: Type token to the path of its pod template.
@@ -131,7 +131,7 @@ def pod_templates(resource: Resource) -> Iterator[PodTemplate]:
     path = _TEMPLATES.get(resource.type)
     if path is None:
         return
-    props = plain(resource.props)
+    props = resource.plain
     template = get(props, *path) if path else props
     spec, metadata = get(template, "spec"), get(template, "metadata")
     if isinstance(spec, Mapping):

@@ -22,7 +22,7 @@ from policy.device_plugin import (
 )
 from policy.framework import Stack
 from policy.karpenter import NODE_POOL_TYPES, NODEPOOL, NodePool
-from policy.reading import Unknown, each, get, number, plain, strings, text
+from policy.reading import Unknown, each, get, number, strings, text
 
 CONFIG_LABEL: Final = "nvidia.com/device-plugin.config"
 SHARING_LABEL: Final = "gpu-slices/sharing"
@@ -101,21 +101,19 @@ class SharingView:
         self.configs: dict[str, NamedConfig] = {}
         self.default: str | None = None
         for resource in stack.of(*CONFIG_TYPES):
-            props = plain(resource.props)
+            props = resource.plain
             found = list(named_configs(props))
             self.configs |= {config.name: config for config in found}
             self.default = self.default or (default_config(props) if found else None)
         self.classes = {
-            _name(props, resource.name): props
-            for resource in stack.of(*NODE_CLASS_TYPES)
-            for props in [plain(resource.props)]
+            _name(props, resource.name): props for resource in stack.of(*NODE_CLASS_TYPES) for props in [resource.plain]
         }
-        self.overlays = [_overlay(plain(item.props), item.name, item.urn) for item in stack.of(*OVERLAY_TYPES)]
+        self.overlays = [_overlay(item.plain, item.name, item.urn) for item in stack.of(*OVERLAY_TYPES)]
         self.pools = list(self._gpu_pools(stack))
 
     def _gpu_pools(self, stack: Stack) -> Iterator[GpuPool]:
         for resource in stack.of(*NODE_POOL_TYPES):
-            pool = NodePool.of(resource.props, resource.name)
+            pool = NodePool(resource.plain, resource.name)
             if pool.first_gpu_type() is not None:
                 yield GpuPool(pool, resource.urn, self.sharing_of(pool))
 

@@ -9,33 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Final
 
 import pulumi
-import yaml
 
 from policy.instances import gpu_types_in_text
-from policy.justification import EXPIRES, JUSTIFICATION, marks
+from policy.ondemand.documents import content_of, file_content, parsed
+from policy.ondemand.place import Place, plain_key
 from policy.ondemand.pools import SPOT, is_pool, of_pool
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required
-from policy.reading import Unknown, each, get, number, plain, strings, text, truthy
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # the one in C, where there is one
-    """Safe YAML that keeps what stands behind a tag it does not know, such as CloudFormation's `!Ref`."""
-
-
-def _untagged(loader: Any, _suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    return loader.construct_scalar(node)
-
-
-_Loader.add_multi_constructor("!", _untagged)
+from policy.reading import Unknown, each, text
 
 #: Text that is worth parsing; the rest of a chart's values is prose and numbers.
 _RELEVANT: Final = re.compile(r"karpenter|node_?-?pool|instance|capacity|\b[gp][a-z]{0,2}\d[a-z0-9-]*\.", re.IGNORECASE)
@@ -53,47 +37,32 @@ _SELECTORS: Final = frozenset(
         "excludedinstancetypes",
     }
 )
-_TYPE_KEYS: Final = ("instancetype", "instancetypes", "machinetype", "machinetypes")
-_FAMILY_KEYS: Final = frozenset({"instancefamily", "instancefamilies", "instancecategory", "instancecategories"})
-_CAPACITY_KEYS: Final = frozenset(
-    {
-        "capacitytype",
-        "capacitytypes",
-        "capacityoptiontype",
-        "karpenter.sh/capacitytype",
-        "markettype",
-        "purchaseoption",
-        "purchaseoptions",
-        "fleettype",
-    }
-)
-_SPOT_KEYS: Final = frozenset({"spotprice", "bidprice", "spotmarketoptions"})
+#: Keys of inputs; labels and policy conditions (`node.kubernetes.io/instance-type`, `ec2:InstanceType`) are none.
+_TYPE_KEY: Final = re.compile(r"[a-z0-9.]*instancetypes?|instance(family|families|category|categories)")
 _NODE_KEYS: Final = re.compile(
     r"karpenter|eks\.amazonaws\.com/|instance-type$|kubernetes\.io/(arch|os)$|topology\.kubernetes\.io/"
 )
+#: Manifests that tell of GPU types and start nothing.
+_HARMLESS_KINDS: Final = frozenset({"NodeOverlay", "ConfigMap", "CustomResourceDefinition"})
+
+Also = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where the search is: the path, the mappings around it from outside in, and whether any text counts."""
-
-    path: str
-    around: tuple[Mapping[str, Any], ...]
-    free_text: bool
-
-    def at(self, key: object) -> _Place:
-        return _Place(f"{self.path}.{key}" if self.path else str(key), self.around, self.free_text)
-
-    def inside(self, mapping: Mapping[str, Any]) -> _Place:
-        return _Place(self.path, (*self.around, mapping), self.free_text)
+def search(props: Mapping[str, Any], also: Also, *, free_text: bool, strict: bool) -> Iterator[Purchase]:
+    """Every purchase hidden in `props` (plain data); see `Place` for the two switches."""
+    place = Place(free_text=free_text, strict=strict or free_text)
+    yield from _walk(props, also, place)
 
 
-def search(props: Mapping[str, Any], also: tuple[str, ...], *, free_text: bool) -> Iterator[Purchase]:
-    """Every purchase hidden in `props` (plain data). `free_text`: a GPU type's name in any string is one."""
-    yield from _walk(props, also, _Place("", (), free_text))
+def search_files(paths: Any, also: Also) -> Iterator[Purchase]:
+    """As `search`, in manifest files that can be read here. The engine shows what is in the others."""
+    for path in each(paths) if not isinstance(paths, str) else (paths,):
+        content = file_content(path) if isinstance(path, str) else None
+        if content is not None:
+            yield from _text(content + "\n", also, Place(free_text=False, strict=False, path=str(path)))
 
 
-def _walk(value: Any, also: tuple[str, ...], place: _Place) -> Iterator[Purchase]:
+def _walk(value: Any, also: Also, place: Place) -> Iterator[Purchase]:
     if isinstance(value, Mapping):
         yield from _mapping(value, also, place.inside(value))
     elif isinstance(value, list):
@@ -105,24 +74,23 @@ def _walk(value: Any, also: tuple[str, ...], place: _Place) -> Iterator[Purchase
         yield from _asset(value, also, place)
 
 
-def _mapping(value: Mapping[str, Any], also: tuple[str, ...], place: _Place) -> Iterator[Purchase]:
+def _mapping(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purchase]:
     if is_pool(value):
         for purchase in of_pool(value, also):
             yield _with_path(purchase, place)
         return
-    if text(value.get("kind")) == "NodeOverlay":  # says what nodes offer, launches none
+    if text(value.get("kind")) in _HARMLESS_KINDS:
         return
     for key, element in value.items():
-        plain_key = key.lower().replace("-", "").replace("_", "")
-        if plain_key in _SELECTORS:
+        name, here = plain_key(key), place.at(key)
+        if name in _SELECTORS:
             continue
-        here = place.at(key)
-        if plain_key.endswith(_TYPE_KEYS) or plain_key in _FAMILY_KEYS:
+        if _TYPE_KEY.fullmatch(name):
             yield from _sighted(_named(element, here, also), here)
             yield from _nested(element, also, here)
-        elif plain_key == "instancerequirements":
+        elif name == "instancerequirements":
             yield from _sighted(gpus_required(element, here.path, also), here)
-        elif plain_key == "requirements" and _are_node_requirements(element):
+        elif name == "requirements" and _are_node_requirements(element):
             yield from _requirements(value, element, also, here)
         else:
             if place.free_text:
@@ -130,13 +98,12 @@ def _mapping(value: Mapping[str, Any], also: tuple[str, ...], place: _Place) -> 
             yield from _walk(element, also, here)
 
 
-def _named(value: Any, place: _Place, also: tuple[str, ...]) -> str | None:
-    # Outside free text an unknown type says nothing: most resources with such a key are not ours to judge.
+def _named(value: Any, place: Place, also: Also) -> str | None:
     unknown = isinstance(value, Unknown) or any(isinstance(item, Unknown) for item in each(value))
-    return None if unknown and not place.free_text else gpus_named(value, place.path, also)
+    return None if unknown and not place.strict else gpus_named(value, place.path, also)
 
 
-def _nested(value: Any, also: tuple[str, ...], place: _Place) -> Iterator[Purchase]:
+def _nested(value: Any, also: Also, place: Place) -> Iterator[Purchase]:
     for element in each(value):
         if isinstance(element, Mapping):
             yield from _walk(element, also, place)
@@ -144,15 +111,15 @@ def _nested(value: Any, also: tuple[str, ...], place: _Place) -> Iterator[Purcha
         yield from _sighted(_mentioned(value, also, place), place)
 
 
-def _mentioned(value: str, also: tuple[str, ...], place: _Place) -> str | None:
+def _mentioned(value: str, also: Also, place: Place) -> str | None:
     found = gpu_types_in_text(value, also)
     return f"{', '.join(dict.fromkeys(found))} ({place.path})" if found else None
 
 
-def _text(value: str, also: tuple[str, ...], place: _Place) -> Iterator[Purchase]:
+def _text(value: str, also: Also, place: Place) -> Iterator[Purchase]:
     if not _RELEVANT.search(value):
         return
-    documents = _parsed(value) if "\n" in value or value.lstrip()[:1] in {"{", "["} else []
+    documents = parsed(value) if "\n" in value or value.lstrip()[:1] in {"{", "["} else []
     if documents:
         for document in documents:
             yield from _walk(document, also, place)
@@ -160,25 +127,9 @@ def _text(value: str, also: tuple[str, ...], place: _Place) -> Iterator[Purchase
         yield from _sighted(_mentioned(value, also, place), place)
 
 
-def _parsed(value: str) -> list[Any]:
-    """YAML or JSON documents in a text; none if it is neither (a shell script, a Go template)."""
-    try:
-        documents = list(yaml.load_all(value, Loader=_Loader))
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return []
-    return [plain(document) for document in documents if isinstance(document, Mapping | list)]
-
-
-def _asset(asset: pulumi.Asset, also: tuple[str, ...], place: _Place) -> Iterator[Purchase]:
+def _asset(asset: pulumi.Asset, also: Also, place: Place) -> Iterator[Purchase]:
     """Value files of a chart. One that cannot be read cannot be cleared."""
-    if isinstance(asset, pulumi.StringAsset):
-        yield from _text(asset.text + "\n", also, place)
-        return
-    path = Path(asset.path) if isinstance(asset, pulumi.FileAsset) else None
-    try:
-        content = path.read_text(encoding="utf-8") if path else None
-    except (OSError, UnicodeDecodeError):
-        content = None
+    content = content_of(asset)
     if content is not None:
         yield from _text(content + "\n", also, place)
         return
@@ -195,29 +146,21 @@ def _are_node_requirements(value: Any) -> bool:
     return any(_NODE_KEYS.search(key) for key in keys)
 
 
-def _requirements(
-    around: Mapping[str, Any], requirements: Any, also: tuple[str, ...], place: _Place
-) -> Iterator[Purchase]:
+def _requirements(around: Mapping[str, Any], requirements: Any, also: Also, place: Place) -> Iterator[Purchase]:
     """A chart's own way to write a NodePool: judged as one with these requirements."""
-    if _capacity(place) == "spot":
+    if place.capacity() == "spot":
         return
     spec = {"requirements": requirements, "nodeClassRef": around.get("nodeClassRef"), "labels": around.get("labels")}
     for purchase in of_pool({"spec": spec}, also):
-        yield _with_path(purchase, place, _marks(place))
+        yield replace(_with_path(purchase, place), marks=place.marks())
 
 
-def _with_path(purchase: Purchase, place: _Place, found: Mapping[str, Any] | Unknown | None = None) -> Purchase:
-    return Purchase(
-        what=f"{purchase.what} ({place.path or 'manifest'})",
-        why=purchase.why,
-        spot=purchase.spot,
-        literal=purchase.literal,
-        marks=purchase.marks if found is None else found,
-    )
+def _with_path(purchase: Purchase, place: Place) -> Purchase:
+    return replace(purchase, what=f"{purchase.what} ({place.path or 'manifest'})")
 
 
-def _sighted(what: str | None, place: _Place) -> Iterator[Purchase]:
-    capacity = _capacity(place)
+def _sighted(what: str | None, place: Place) -> Iterator[Purchase]:
+    capacity = place.capacity()
     if what is None or capacity == "spot":
         return
     reasons = {
@@ -230,55 +173,5 @@ def _sighted(what: str | None, place: _Place) -> Iterator[Purchase]:
         why=reasons[capacity],
         spot=f"write `capacityType: spot` beside it, or {SPOT}",
         literal=capacity != "unknown",
-        marks=_marks(place),
+        marks=place.marks(),
     )
-
-
-def _capacity(place: _Place) -> str | None:
-    """What the nearest mapping that says something says: "spot", "other", "unknown"; None if none does."""
-    for mapping in reversed(place.around):
-        said = _capacity_of(mapping)
-        if said is not None:
-            return said
-    return None
-
-
-def _capacity_of(mapping: Mapping[str, Any]) -> str | None:
-    said: list[str] = []
-    for key, value in mapping.items():
-        plain_key = key.lower().replace("-", "").replace("_", "")
-        if plain_key == "instancemarketoptions" and isinstance(value, Mapping):
-            said.append(_capacity_of(value) or "other")
-        elif plain_key == "instancesdistribution" and isinstance(value, Mapping):
-            said.append("spot" if _no_on_demand(value) else "other")
-        elif plain_key in _SPOT_KEYS and value is not None:
-            said.append("unknown" if isinstance(value, Unknown) else "spot")
-        elif plain_key == "spot" and not isinstance(value, Mapping):
-            said.append("spot" if truthy(value) else "other")
-        elif plain_key in _CAPACITY_KEYS:
-            if isinstance(value, Unknown) or any(isinstance(item, Unknown) for item in each(value)):
-                said.append("unknown")
-            else:
-                values = {item.lower() for item in strings(value)}
-                said.append("spot" if values == {"spot"} else "other")
-    return next((word for word in ("other", "unknown", "spot") if word in said), None)
-
-
-def _no_on_demand(distribution: Mapping[str, Any]) -> bool:
-    settings = {key.lower(): value for key, value in distribution.items()}
-    percentage, base = get(settings, "ondemandpercentageabovebasecapacity"), get(settings, "ondemandbasecapacity")
-    return number(percentage) == 0 and (base is None or number(base) == 0)
-
-
-def _marks(place: _Place) -> Mapping[str, Any] | Unknown:
-    """The nearest annotations, tags or plain keys that carry a justification."""
-    unknown: Unknown | None = None
-    for mapping in reversed(place.around):
-        found = marks(mapping)
-        if isinstance(found, Unknown):
-            unknown = unknown or found
-            continue
-        for carrier in (mapping, found):
-            if JUSTIFICATION in carrier or EXPIRES in carrier:
-                return carrier
-    return unknown or {}

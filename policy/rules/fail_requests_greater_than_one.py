@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from policy.device_plugin import CONFIG_TYPES, bottlerocket_nvidia, named_configs, sections
 from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity
-from policy.reading import Unknown, get, plain, text, truthy
+from policy.reading import Unknown, get, text, truthy
 from policy.sharing import NODE_CLASS_TYPES
 
 _KEY = "failRequestsGreaterThanOne"
@@ -15,7 +15,7 @@ _TOML_KEY = "fail-requests-greater-than-one"
 
 def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     """Yield every sharing section that leaves it open, or says no."""
-    props = plain(resource.props)
+    props = resource.plain
     for config in named_configs(props):
         if isinstance(config.config, Unknown):
             yield f"{config.path} must be a literal, so that {_KEY} can be seen"

@@ -9,7 +9,7 @@ from gpu.catalog import FAMILIES, INSTANCE_TYPES
 from policy.device_plugin import GPU
 from policy.framework import EnforcementLevel, Finding, Option, Settings, Severity, Stack, StackRule
 from policy.instances import is_gpu
-from policy.reading import Unknown, each, get, number, plain, strings, text
+from policy.reading import Unknown, each, get, number, strings, text
 from policy.sharing import SHARING_TYPES, GpuPool, SharingView
 
 #: GPUs of a type that is not in the catalogue: the most that any type has.
@@ -27,7 +27,7 @@ def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
         if most is not None:  # a pool without a limit is gpu-pool-has-limit's business
             counted.append((most, f"NodePool {pool.name}"))
     for resource in stack.of(*_COUNTERS):
-        most, how = _COUNTERS[resource.type](plain(resource.props))
+        most, how = _COUNTERS[resource.type](resource.plain)
         if most is None:
             yield Finding(f"{how} must be a literal, so that the stack's GPUs can be counted.", resource.urn)
         elif most:

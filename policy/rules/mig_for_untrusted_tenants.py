@@ -7,7 +7,7 @@ from typing import Any
 
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.pods import POD_TYPES, pod_templates
-from policy.reading import Unknown, get, plain, text
+from policy.reading import Unknown, get, text
 from policy.sharing import SHARING_TYPES, GpuPool, SharingView
 
 TENANTS = "gpu-slices/tenants"
@@ -41,7 +41,7 @@ def _how(pool: GpuPool) -> str:
 def _untrusted_namespaces(stack: Stack) -> dict[str, str]:
     found = {}
     for resource in stack.of(_NAMESPACE):
-        props = plain(resource.props)
+        props = resource.plain
         name = text(get(props, "metadata", "name")) or resource.name
         mark = _mark(props)
         if mark:

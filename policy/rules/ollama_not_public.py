@@ -8,7 +8,7 @@ from typing import Any, Final
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule
 from policy.ollama import CHART_TYPES, OLLAMA_TYPES, PORT, servers
 from policy.pods import PodTemplate
-from policy.reading import Unknown, each, get, plain, text, truthy
+from policy.reading import Unknown, each, get, text, truthy
 
 _SERVICE: Final = "kubernetes:core/v1:Service"
 _INGRESS: Final = "kubernetes:networking.k8s.io/v1:Ingress"
@@ -25,18 +25,18 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     pods = [server.pod for resource in stack.resources for server in servers(resource) if server.pod]
     leading = {"ollama"}
     for resource in stack.of(_SERVICE):
-        props = plain(resource.props)
+        props = resource.plain
         if _leads_to_ollama(props, pods):
             leading.add(text(get(props, "metadata", "name")) or resource.name)
             yield from _found(resource, _service_problem(props, "spec.type", get(props, "spec", "type")))
     for resource in stack.of(_INGRESS):
-        props = plain(resource.props)
+        props = resource.plain
         if _routes_to(props, leading):
             yield from _found(resource, _ingress_problem(props))
     for resource in stack.of(_KNATIVE, *CHART_TYPES):
         if any(True for _ in servers(resource)):
             knative = resource.type == _KNATIVE
-            props = plain(resource.props)
+            props = resource.plain
             yield from _found(resource, _knative_problem(props) if knative else _chart_problem(props))
 
 

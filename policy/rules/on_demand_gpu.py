@@ -8,21 +8,23 @@ from typing import Any, Final
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity, matches
 from policy.justification import EXPIRES, JUSTIFICATION, MIN_LENGTH, OPTIONS, problems
 from policy.ondemand.aws import HANDLERS
-from policy.ondemand.hidden import search
+from policy.ondemand.hidden import search, search_files
 from policy.ondemand.pools import of_patch, of_pool
 from policy.ondemand.purchase import Purchase
-from policy.reading import plain
 
 _POOLS: Final = tuple(f"*:karpenter.sh/*:{kind}" for kind in ("NodePool", "NodeClaim", "Provisioner"))
 _PATCHES: Final = tuple(f"{pattern}Patch" for pattern in _POOLS)
 
 #: Types that choose, describe or forbid instances and never start one. A budget or a policy names GPU types too.
 _NEVER_BUY: Final = (
-    "aws:iam/*",
     "aws:budgets/*",
+    "aws:ce/*",
+    "aws:cfg/*",
     "aws:cloudwatch/*",
-    "aws:ec2/tag:Tag",
     "aws:ec2/spotInstanceRequest:SpotInstanceRequest",
+    "aws:ec2/tag:Tag",
+    "aws:iam/*",
+    "aws:organizations/*",
     "aws:s3/*",
     "aws:servicequotas/*",
     "kubernetes:admissionregistration.k8s.io/*",
@@ -30,16 +32,27 @@ _NEVER_BUY: Final = (
     "kubernetes:apps/*",
     "kubernetes:autoscaling/*",
     "kubernetes:batch/*",
+    "kubernetes:constraints.gatekeeper.sh/*",
     "kubernetes:core/*",
     "kubernetes:karpenter.k8s.aws/*",
     "kubernetes:karpenter.sh/*:NodeOverlay*",
+    "kubernetes:kyverno.io/*",
     "kubernetes:networking.k8s.io/*",
     "kubernetes:policy/*",
     "kubernetes:rbac.authorization.k8s.io/*",
     "kubernetes:scheduling.k8s.io/*",
     "kubernetes:serving.knative.dev/*",
     "kubernetes:storage.k8s.io/*",
+    "kubernetes:templates.gatekeeper.sh/*",
     "pulumi:*",
+)
+#: Clouds whose machine types have other names: Alibaba's ecs.g6 has no GPU.
+_OTHER_CLOUDS: Final = tuple(
+    f"{cloud}:*"
+    for cloud in (
+        *("alicloud", "azure", "azure-native", "civo", "digitalocean", "gcp", "google-native", "hcloud", "linode"),
+        *("oci", "openstack", "ovh", "scaleway", "tencentcloud", "vultr", "yandex"),
+    )
 )
 #: Types whose free text ends up in something that starts instances.
 _FREE_TEXT: Final = (
@@ -53,12 +66,23 @@ _FREE_TEXT: Final = (
     "kubernetes:helm.sh/*",
     "kubernetes:helm.toolkit.fluxcd.io/*:HelmRelease*",
 )
+#: Types whose `instanceType` is an EC2 type that may have a GPU: where it is unknown, it counts as one.
+_STRICT: Final = (
+    *(f"aws:{service}/*" for service in ("autoscaling", "batch", "ec2", "ecs", "eks", "emr", "sagemaker")),
+    *(f"aws-native:{service}:*" for service in ("autoscaling", "batch", "ec2", "ecs", "eks", "emr", "sagemaker")),
+    "eks:*",
+    "kubernetes:*.services.k8s.aws/*",
+    "kubernetes:*.upbound.io/*",
+    "kubernetes:infrastructure.cluster.x-k8s.io/*",
+)
+_MANIFEST_FILES: Final = ("kubernetes:yaml*",)
 
 
-def _purchases(resource: Resource, also: tuple[str, ...]) -> Iterator[Purchase]:
-    if matches(_NEVER_BUY, resource.type):
+def _purchases(resource: Resource, settings: Settings) -> Iterator[Purchase]:
+    if matches(_NEVER_BUY, resource.type) or matches(_OTHER_CLOUDS, resource.type):
         return
-    props = plain(resource.props)
+    also = tuple(settings["alsoCategories"])
+    props = resource.plain
     handler = HANDLERS.get(resource.type)
     if handler is not None:
         yield from handler(props, also)
@@ -67,12 +91,15 @@ def _purchases(resource: Resource, also: tuple[str, ...]) -> Iterator[Purchase]:
     elif matches(_PATCHES, resource.type):
         yield from of_patch(props, also, resource.name)
     else:
-        yield from search(props, also, free_text=matches(_FREE_TEXT, resource.type))
+        free_text, strict = matches(_FREE_TEXT, resource.type), matches(_STRICT, resource.type)
+        yield from search(props, also, free_text=free_text, strict=strict)
+        if matches(_MANIFEST_FILES, resource.type):
+            yield from search_files(props.get("files") or props.get("file"), also)
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
     """Yield every purchase that is not Spot and not justified."""
-    for purchase in _purchases(resource, tuple(settings["alsoCategories"])):
+    for purchase in _purchases(resource, settings):
         missing = list(problems(purchase.marks, settings)) if purchase.literal else []
         if purchase.literal and not missing:
             continue

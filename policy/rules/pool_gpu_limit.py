@@ -13,7 +13,7 @@ _PREFIX = "nvidia.com/"
 
 def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     """Yield what is missing in a GPU pool's limits."""
-    pool = NodePool.of(resource.props, resource.name)
+    pool = NodePool(resource.plain, resource.name)
     gpu = pool.first_gpu_type()
     if gpu is None or get(pool.manifest, "spec", "replicas") is not None:
         return  # a static pool has its size

@@ -13,7 +13,7 @@ _HARD = {"NoSchedule", "NoExecute"}
 
 def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     """Yield if a pool can launch GPU types and no taint keeps pods away."""
-    pool = NodePool.of(resource.props, resource.name)
+    pool = NodePool(resource.plain, resource.name)
     gpu = pool.first_gpu_type()
     if gpu is not None and not any(text(taint.get("effect")) in _HARD for taint in pool.taints):
         yield (

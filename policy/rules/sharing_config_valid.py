@@ -16,13 +16,13 @@ from policy.device_plugin import (
     sections,
 )
 from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity
-from policy.reading import Unknown, get, number, plain, text
+from policy.reading import Unknown, get, number, text
 from policy.sharing import NODE_CLASS_TYPES
 
 
 def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     """Yield what is wrong with each configuration."""
-    props = plain(resource.props)
+    props = resource.plain
     for config in named_configs(props):
         yield from (f"{config.path}: {problem}" for problem in _problems(config))
     nvidia = bottlerocket_nvidia(text(get(props, "spec", "userData")))

@@ -2,30 +2,29 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from policy.justification import EXPIRES, JUSTIFICATION
 from policy.rules.on_demand_gpu import RULE
-from tests.policy.on_demand_cases import (
+from tests.policy.case_parts import (
     AWS,
-    BYPASSES,
     CAPACITY,
-    CLOUD,
     G5,
-    HIDDEN,
     JUSTIFIED,
-    LEGITIMATE,
     NODE_GROUP,
     ON_DEMAND,
     POOL,
-    POOLS,
+    POOL_YAML,
+    RELEASE,
     SPOT,
     Case,
     need,
     pool,
 )
+from tests.policy.on_demand_cases import BYPASSES, CLOUD, HIDDEN, LEGITIMATE, POOLS
 from tests.policy.support import UNKNOWN, violations
 
 
@@ -135,3 +134,15 @@ def test_options_change_tickets_days_and_categories() -> None:
 def test_hidden_ones_say_where() -> None:
     (message,) = violations(RULE, *HIDDEN["helm values, on demand beside it"])
     assert "g5.xlarge (values.pools.gpu.instanceTypes)" in message
+
+
+def test_files_are_read_where_they_can_be(tmp_path: Path) -> None:
+    manifest, values = tmp_path / "pool.yaml", tmp_path / "values.yaml"
+    manifest.write_text(POOL_YAML)
+    values.write_text("nodes: {instanceType: g5.xlarge}\n")
+    files = ("kubernetes:yaml/v2:ConfigGroup", {"files": [str(manifest)]})
+    assert "g" in violations(RULE, *files)[0]
+    asset = {"4dabf18193072939515e22adb298388d": "c44067f5952c0a294b673a41bacd8c17", "path": str(values)}
+    assert "g5.xlarge" in violations(RULE, RELEASE, {"valueYamlFiles": [asset]})[0]
+    values.write_text("nodes: {instanceType: m7g.large}\n")
+    assert violations(RULE, RELEASE, {"valueYamlFiles": [asset]}) == []

@@ -1,0 +1,56 @@
+"""Data inside text: YAML, JSON, CloudFormation, and the value files of charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pulumi
+import yaml
+
+from policy.reading import plain
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # the one in C, where there is one
+    """Safe YAML that keeps what stands behind a tag it does not know, such as CloudFormation's `!Ref`."""
+
+
+def _untagged(loader: Any, _suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_scalar(node)
+
+
+_Loader.add_multi_constructor("!", _untagged)
+
+#: Where relative paths begin: the CLI runs a pack in the program's folder, or in the pack's own.
+_ROOTS: Final = (Path(), Path(__file__).resolve().parents[2])
+
+
+def parsed(value: str) -> list[Any]:
+    """YAML or JSON documents in a text; none if it is neither (a shell script, a Go template)."""
+    try:
+        documents = list(yaml.load_all(value, Loader=_Loader))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return []
+    return [plain(document) for document in documents if isinstance(document, Mapping | list)]
+
+
+def content_of(asset: pulumi.Asset) -> str | None:
+    """Text of an asset; None if it cannot be read here: a file that is elsewhere, or an address."""
+    if isinstance(asset, pulumi.StringAsset):
+        return asset.text
+    return file_content(asset.path) if isinstance(asset, pulumi.FileAsset) else None
+
+
+def file_content(path: Any) -> str | None:
+    """Text of a local file; None if there is none that can be read."""
+    for root in _ROOTS:
+        try:
+            return (root / str(path)).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            continue
+    return None

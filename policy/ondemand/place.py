@@ -1,0 +1,99 @@
+"""Where a GPU type was found, and what stands around it: a capacity type, a justification."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from policy.justification import EXPIRES, JUSTIFICATION, marks
+from policy.reading import Unknown, each, get, number, strings, text, truthy
+
+Capacity = Literal["spot", "other", "unknown"]
+
+_CAPACITY_KEYS: Final = frozenset(
+    {
+        "capacitytype",
+        "capacitytypes",
+        "capacityoptiontype",
+        "karpenter.sh/capacitytype",
+        "markettype",
+        "purchaseoption",
+        "purchaseoptions",
+        "fleettype",
+    }
+)
+_SPOT_KEYS: Final = frozenset({"spotprice", "bidprice", "spotmarketoptions"})
+
+
+def plain_key(key: str) -> str:
+    """A key as all styles write it: `capacityType`, `capacity_type` and `capacity-type` are one."""
+    return key.lower().replace("-", "").replace("_", "")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A path, and the mappings around it from outside in.
+
+    `free_text`: the name of a GPU type in any string counts. `strict`: instance types that are unknown count as GPUs.
+    """
+
+    free_text: bool
+    strict: bool
+    path: str = ""
+    around: tuple[Mapping[str, Any], ...] = ()
+
+    def at(self, key: object) -> Place:
+        """One key further in."""
+        return replace(self, path=f"{self.path}.{key}" if self.path else str(key))
+
+    def inside(self, mapping: Mapping[str, Any]) -> Place:
+        """Inside a mapping at this path."""
+        return replace(self, around=(*self.around, mapping))
+
+    def capacity(self) -> Capacity | None:
+        """What the nearest mapping that says something of capacity says; None if none does."""
+        return next((said for said in map(_capacity_of, reversed(self.around)) if said), None)
+
+    def marks(self) -> Mapping[str, Any] | Unknown:
+        """The nearest annotations, tags or plain keys that carry a justification."""
+        unknown: Unknown | None = None
+        for mapping in reversed(self.around):
+            found = marks(mapping)
+            if isinstance(found, Unknown):
+                unknown = unknown or found
+                continue
+            for carrier in (mapping, found):
+                if JUSTIFICATION in carrier or EXPIRES in carrier:
+                    return carrier
+        return unknown or {}
+
+
+def _capacity_of(mapping: Mapping[str, Any]) -> Capacity | None:
+    said = {_said(plain_key(key), value) for key, value in mapping.items()}
+    order: tuple[Capacity, ...] = ("other", "unknown", "spot")
+    return next((word for word in order if word in said), None)
+
+
+def _said(key: str, value: Any) -> Capacity | None:
+    if key == "instancemarketoptions" and isinstance(value, Mapping):
+        return _capacity_of(value) or "other"
+    if key == "instancesdistribution" and isinstance(value, Mapping):
+        return "spot" if _no_on_demand(value) else "other"
+    if key == "spot" and not isinstance(value, Mapping | list):
+        return "spot" if truthy(value) else "other"
+    if key in _SPOT_KEYS:
+        if isinstance(value, Unknown):
+            return "unknown"
+        return "spot" if isinstance(value, Mapping) or text(value) else None
+    if key not in _CAPACITY_KEYS:
+        return None
+    if isinstance(value, Unknown) or any(isinstance(item, Unknown) for item in each(value)):
+        return "unknown"
+    return "spot" if {item.lower() for item in strings(value)} == {"spot"} else "other"
+
+
+def _no_on_demand(distribution: Mapping[str, Any]) -> bool:
+    settings = {key.lower(): value for key, value in distribution.items()}
+    percentage, base = get(settings, "ondemandpercentageabovebasecapacity"), get(settings, "ondemandbasecapacity")
+    return number(percentage) == 0 and (base is None or number(base) == 0)
