@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from components.pods import restricted_container, restricted_pod
 from policy.analyzer import UNKNOWN
 from tests.plan.conftest import STACKS
 from tests.plan.mutation import Inputs, Mutant, Mutation, Stack, at, change, plus, without
@@ -80,14 +81,12 @@ def ollama(
         place, request = gpu_pods(stack)
         env = {"OLLAMA_CONTEXT_LENGTH": context, "OLLAMA_KEEP_ALIVE": "-1"}
         container = {
-            "name": "ollama",
-            "image": image,
-            "resources": {"limits": request},
+            **restricted_container("ollama", image, {"cpu": "1", "memory": "4Gi", **request}),
             "env": [{"name": name, "value": value} for name, value in env.items() if value],
         }
         template = {
             "metadata": {"annotations": {"gpu-slices/model": model}},
-            "spec": {**place, "securityContext": {"runAsUser": 1000}, "containers": [container]},
+            "spec": {**restricted_pod(run_as_user=1000), **place, "containers": [container]},
         }
         visible = {"networking.knative.dev/visibility": "cluster-local", **labels}
         metadata = {"name": "llm", "namespace": "models", "labels": visible}

@@ -44,7 +44,7 @@ def test_scanner_ids_look_like_the_scanners_own(rule: Rule) -> None:
 def test_every_option_has_a_default_of_its_type(rule: Rule) -> None:
     kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict}
     for name, option in rule.options.items():
-        assert re.fullmatch(r"[a-z][a-zA-Z]*", name)
+        assert re.fullmatch(r"[a-z][a-zA-Z0-9]*", name)
         assert isinstance(option.default, kinds[option.type])  # type: ignore[arg-type]
         assert option.description.endswith(".")
 
