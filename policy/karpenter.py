@@ -22,8 +22,8 @@ CAPACITY_TYPES: Final = frozenset({"spot", "on-demand", "reserved"})
 
 NODE_POOL_TYPES: Final = ("kubernetes:karpenter.sh/*:NodePool",)
 
-_DOMAIN: Final = "karpenter.k8s.aws"
-_AUTO_MODE_DOMAIN: Final = "eks.amazonaws.com"
+DOMAIN: Final = "karpenter.k8s.aws"
+AUTO_MODE_DOMAIN: Final = "eks.amazonaws.com"
 #: Older names that Karpenter translates (pkg/apis/v1/labels.go NormalizedLabels).
 _NORMALIZED: Final = {"beta.kubernetes.io/instance-type": INSTANCE_TYPE, "beta.kubernetes.io/arch": ARCH}
 
@@ -137,12 +137,12 @@ class NodePool:
         group = get(reference, "group") or get(reference, "apiVersion")
         if isinstance(reference, Unknown) or isinstance(group, Unknown):
             return ""
-        return _AUTO_MODE_DOMAIN if text(group).startswith(_AUTO_MODE_DOMAIN) else _DOMAIN
+        return AUTO_MODE_DOMAIN if text(group).startswith(AUTO_MODE_DOMAIN) else DOMAIN
 
     @property
     def auto_mode(self) -> bool:
         """Whether it is a pool of EKS Auto Mode, whose device plugin nobody can configure."""
-        return self._domain == _AUTO_MODE_DOMAIN
+        return self._domain == AUTO_MODE_DOMAIN
 
     @cached_property
     def labels(self) -> Mapping[str, str]:

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from policy.justification import marks
-from policy.karpenter import CAPACITY_TYPE, NodePool
+from policy.karpenter import AUTO_MODE_DOMAIN, CAPACITY_TYPE, DOMAIN, NodePool
 from policy.ondemand.purchase import Purchase
 from policy.reading import Unknown, get, text
 
 KINDS: Final = frozenset({"NodePool", "NodeClaim", "Provisioner"})
 SPOT: Final = f"require `{CAPACITY_TYPE} In [spot]`"
-EXCLUDE: Final = "keep GPUs out with `karpenter.k8s.aws/instance-gpu-count DoesNotExist`"
 
 
 def is_pool(manifest: Mapping[str, Any]) -> bool:
@@ -36,8 +35,13 @@ def of_pool(manifest: Mapping[str, Any], also: tuple[str, ...], name: str = "") 
         why = f"its requirement on {CAPACITY_TYPE} admits {' and '.join(other)}"
     else:
         why = f"without a requirement on {CAPACITY_TYPE} it also launches {' and '.join(other)}"
+    exclude = f"{AUTO_MODE_DOMAIN if pool.auto_mode else DOMAIN}/instance-gpu-count DoesNotExist"
     yield Purchase(
-        what=gpu, why=why, spot=f"{SPOT}, or {EXCLUDE}", literal=not pool.capacity_unknown, marks=marks(manifest)
+        what=gpu,
+        why=why,
+        spot=f"{SPOT}, or keep GPUs out with `{exclude}`",
+        literal=not pool.capacity_unknown,
+        marks=marks(manifest),
     )
 
 

@@ -131,6 +131,11 @@ def test_options_change_tickets_days_and_categories() -> None:
     assert "trn1" in violations(RULE, POOL, trainium, alsoCategories=["trn", "inf"])[0]
 
 
+def test_auto_mode_is_told_of_its_own_labels() -> None:
+    (message,) = violations(RULE, *POOLS["Auto Mode by family"])
+    assert "eks.amazonaws.com/instance-gpu-count DoesNotExist" in message
+
+
 def test_hidden_ones_say_where() -> None:
     (message,) = violations(RULE, *HIDDEN["helm values, on demand beside it"])
     assert "g5.xlarge (values.pools.gpu.instanceTypes)" in message
