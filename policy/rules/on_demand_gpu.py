@@ -118,7 +118,8 @@ RULE = ResourceRule(
     title="No on-demand GPU without a written reason",
     description="GPUs must be Spot, unless a dated justification that names a ticket stands on the resource.",
     why=(
-        "On demand the smaller GPU instances cost two to three times their Spot price, and one that nobody remembers costs it for months. "
+        "On demand the smaller GPU instances cost two to three times their Spot price, and one that nobody remembers "
+        "costs it for months. "
         "The rule finds every way to get one: Karpenter NodePools (also of EKS Auto Mode), NodeClaims and patches "
         "whose requirements admit a GPU type and a capacity type other than Spot; EKS node groups; launch templates; "
         "Auto Scaling groups; fleets; single instances; capacity reservations; AWS Batch; the pulumi-eks components; "
