@@ -1,9 +1,9 @@
 """Builds a real Ollama server from its Go module, for tests: `python -m tests.apps.ollama_build`.
 
 Needs Go, gcc, g++ and three sets of C++ headers, because the module leaves out llama.cpp's `vendor/` folder:
-`nlohmann/json.hpp` and `stb/stb_image.h` (Debian: `nlohmann-json3-dev`, `libstb-dev`), and `miniaudio/miniaudio.h`, taken
-from the source archive of the PyPI package `miniaudio`. About three minutes on two cores, once: the server stays in
-`.cache/ollama/`. Where something is missing, `Unavailable` says what.
+`nlohmann/json.hpp` and `stb/stb_image.h` (Debian: `nlohmann-json3-dev`, `libstb-dev`), and `miniaudio/miniaudio.h`,
+taken from the source archive of the PyPI package `miniaudio`. About four minutes of processor time, once: the server
+stays in `.cache/ollama/`. Where something is missing, `UnavailableError` says what.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _CACHE = _ROOT / ".cache" / "ollama" / VERSION
 _INCLUDE_FOLDERS = (Path("/usr/include"), Path("/usr/local/include"), Path("/opt/homebrew/include"))
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """The server cannot be built here; the message says what is missing."""
 
 
 def server() -> Path:
     """Path of the `ollama` command, built if need be. `OLLAMA_BIN` names another one.
 
-    Raises `Unavailable` where the build is impossible.
+    Raises `UnavailableError` where the build is impossible.
     """
     if chosen := os.environ.get("OLLAMA_BIN"):
         if not Path(chosen).is_file():
-            raise Unavailable(f"OLLAMA_BIN names no file: {chosen}")
+            raise UnavailableError(f"OLLAMA_BIN names no file: {chosen}")
         return Path(chosen)
     built = _CACHE / "ollama"
     if built.exists():
@@ -67,7 +67,7 @@ def _tools() -> str:
     ]
     go = shutil.which("go")
     if missing or go is None:
-        raise Unavailable(f"not here: {', '.join(missing)}")
+        raise UnavailableError(f"not here: {', '.join(missing)}")
     return go
 
 
@@ -88,7 +88,7 @@ def _miniaudio(aside: Path) -> Path:
     archive = next(aside.glob("miniaudio-*.tar.gz"))
     found = hashlib.sha256(archive.read_bytes()).hexdigest()
     if found != expected:
-        raise Unavailable(f"{archive.name} has another hash than expected: {found}")
+        raise UnavailableError(f"{archive.name} has another hash than expected: {found}")
     header = aside / "include" / "miniaudio" / "miniaudio.h"
     header.parent.mkdir(parents=True)
     with tarfile.open(archive) as files:
@@ -102,7 +102,7 @@ def _miniaudio(aside: Path) -> Path:
 def _run(command: list[str], cwd: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Unavailable(f"`{' '.join(command[:3])}` failed: {(done.stderr or done.stdout).strip()[-800:]}")
+        raise UnavailableError(f"`{' '.join(command[:3])}` failed: {(done.stderr or done.stdout).strip()[-800:]}")
 
 
 @contextlib.contextmanager
@@ -116,5 +116,5 @@ def _lock() -> Iterator[None]:
 if __name__ == "__main__":
     try:
         sys.stdout.write(f"{server()}\n")
-    except Unavailable as reason:
+    except UnavailableError as reason:
         sys.exit(f"error: no Ollama server can be built: {reason}")

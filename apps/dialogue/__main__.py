@@ -1,0 +1,108 @@
+"""Commands: `python -m dialogue serve` and `python -m dialogue --topic …`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dialogue import server, settings, terminal
+from dialogue.hub import RequestError
+from dialogue.keys import KeysError
+from dialogue.settings import Settings, SettingsError
+
+_EXAMPLES = """examples:
+  python -m dialogue --topic 'Is a hot dog a sandwich?' \\
+      --speaker mistral=http://localhost:11434 --speaker llama2=http://localhost:11434
+  python -m dialogue serve --speaker mistral=http://localhost:11434 --speaker llama2=http://localhost:11434
+  python -m dialogue serve --config dialogue.json
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dialogue",
+        description="Models on Ollama servers talk about a topic: in the terminal, or as a web page with `serve`.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", nargs="?", choices=["serve"], help="start the web service instead")
+    parser.add_argument("--topic", help="what they talk about")
+    parser.add_argument(
+        "--speaker", action="append", default=[], metavar="[NAME@]MODEL=URL", help="a model and its server; two to four"
+    )
+    parser.add_argument(
+        "--guest",
+        action="append",
+        default=[],
+        metavar="[NAME@]MODEL=URL",
+        help="serve: a model that can be asked to join",
+    )
+    parser.add_argument("--persona", action="append", default=[], metavar="NAME=TEXT", help="how a speaker is to speak")
+    parser.add_argument("--turns", type=int, help="turns of a conversation (default 12)")
+    parser.add_argument("--turn-tokens", type=int, help="most tokens of a turn (default 300)")
+    parser.add_argument("--total-tokens", type=int, help="most tokens of a conversation (default 8000)")
+    parser.add_argument("--seconds", type=float, help="longest time of a conversation (default 3600)")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="write the transcript to a .md, .txt or .json file")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON; see docs/dialogue.md")
+    parser.add_argument("--host", help="serve: address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="serve: port to listen on (default 8080)")
+    parser.add_argument("--keys-file", type=Path, metavar="FILE", help="serve: API keys, one name:key a line")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    if given.command is None and not given.topic:
+        parser.error("name a --topic, or write `serve`")
+    try:
+        chosen, personas = _settings(given), dict(_pairs(given.persona, "--persona"))
+        if given.command is None:
+            return terminal.run(chosen, given.topic, personas, given.save)
+        server.serve(chosen)
+    except (SettingsError, KeysError, RequestError, OSError) as error:
+        sys.stderr.write("".join(f"error: {line}\n" for line in str(error).splitlines()))
+        return 2
+    return 0
+
+
+def _settings(given: argparse.Namespace) -> Settings:
+    values: dict[str, Any] = {"host": given.host, "port": given.port, "keys_file": given.keys_file}
+    speakers = [_speaker(text) for text in given.speaker] + [_speaker(text, guest=True) for text in given.guest]
+    if speakers:
+        values["speakers"] = speakers
+    loaded = settings.load(given.config, **values) if given.config or speakers else None
+    if loaded is None:
+        raise SettingsError("name two or more --speaker MODEL=URL, or a --config file")
+    limits = {name: getattr(given, name) for name in ("turns", "turn_tokens", "total_tokens", "seconds")}
+    limits = {name: value for name, value in limits.items() if value is not None}
+    if limits.get("turns", 0) > loaded.limits.most_turns:
+        limits["most_turns"] = limits["turns"]
+    return settings.load(given.config, **values, limits=loaded.limits.model_dump() | limits)
+
+
+def _speaker(text: str, *, guest: bool = False) -> dict[str, Any]:
+    model, url = next(_pairs([text], "--speaker"))
+    name, at, rest = model.partition("@")
+    return {
+        "name": name,
+        "model": rest if at else model,
+        "url": url if "://" in url else f"http://{url}",
+        "guest": guest,
+    }
+
+
+def _pairs(texts: Sequence[str], option: str) -> Any:
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name or not value:
+            raise SettingsError(f"{option} {text}: write it as NAME=VALUE")
+        yield name, value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,211 @@
+"""All conversations of the service: starts, stops, resumes, forgets, and keeps to the limits.
+
+What runs, runs in one task group: nothing outlives the service. Conversations are kept in memory only: there must be
+one process of the service, and when it ends they are gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Self
+
+from dialogue.conversation import Conversation
+from dialogue.endpoint import Endpoint
+from dialogue.settings import MOST_SPEAKERS, Settings, Speaker
+
+_JANITOR_SECONDS = 5.0
+
+
+class RequestError(Exception):
+    """A request that cannot be met: HTTP status, a code for programs, a message for people."""
+
+    def __init__(self, status: int, code: str, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.details = details
+
+
+class Hub:
+    """The conversations. Open it with `async with hub.open()`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.watchers = 0
+        self._limits = settings.limits
+        self._endpoints: dict[str, Endpoint] = {}
+        self._conversations: dict[str, Conversation] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Self]:
+        """Let conversations run; at the end stop them all and end every watcher's stream."""
+        self._endpoints = {speaker.name: Endpoint(speaker, self._limits) for speaker in self.settings.speakers}
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                janitor = self._group.create_task(self._clean_up())
+                try:
+                    yield self
+                finally:
+                    janitor.cancel()
+                    await self.close()
+        finally:
+            self._group = None
+            for endpoint in self._endpoints.values():
+                await endpoint.close()
+
+    async def close(self) -> None:
+        """Stop all conversations and end their streams, so that the server can shut down."""
+        for conversation in list(self._conversations.values()):
+            await self._cancel(conversation, "shutdown")
+            conversation.log.close()
+
+    def start(
+        self,
+        owner: str,
+        topic: str,
+        names: Sequence[str] = (),
+        personas: Mapping[str, str] | None = None,
+        turns: int = 0,
+    ) -> Conversation:
+        """Begin a conversation. Raises `RequestError`."""
+        limits = self._limits
+        topic = topic.strip()
+        if not topic:
+            raise RequestError(422, "topic", "a topic is needed")
+        if len(topic) > limits.topic_chars:
+            message = f"the topic has {len(topic)} characters, at most {limits.topic_chars} are taken"
+            raise RequestError(422, "topic", message)
+        turns = turns or limits.turns
+        if not 1 <= turns <= limits.most_turns:
+            raise RequestError(422, "turns", f"between 1 and {limits.most_turns} turns can be asked for")
+        usual = [speaker.name for speaker in self.settings.speakers if not speaker.guest][:MOST_SPEAKERS]
+        speakers = self._with_personas(self._speakers(names or usual), personas or {})
+        self._admit(owner)
+        identifier = secrets.token_urlsafe(16)
+        conversation = Conversation(identifier, owner, topic, speakers, self._endpoints, limits, turns)
+        self._make_room()
+        self._conversations[identifier] = conversation
+        self._run(conversation)
+        return conversation
+
+    def find(self, identifier: str, owner: str | None = None) -> Conversation:
+        """The conversation of that id; with an owner, only if it is theirs. Raises `RequestError`."""
+        conversation = self._conversations.get(identifier)
+        if conversation is None:
+            raise RequestError(404, "unknown", "there is no such conversation, or not any more")
+        if owner is not None and conversation.owner != owner:
+            raise RequestError(403, "not_yours", "only who started a conversation can steer it")
+        return conversation
+
+    async def stop(self, conversation: Conversation, reason: str = "asked") -> None:
+        """Stop a conversation where it is; the model stops generating."""
+        if conversation.state == "finished":
+            raise RequestError(409, "finished", "the conversation is over")
+        await self._cancel(conversation, reason)
+
+    def resume(self, conversation: Conversation) -> None:
+        """Go on with a stopped conversation, in the middle of its turn if need be."""
+        if conversation.state == "finished":
+            raise RequestError(409, "finished", "the conversation is over")
+        if conversation.id not in self._tasks:
+            self._admit(conversation.owner)
+            self._run(conversation)
+
+    def join(self, conversation: Conversation, name: str, persona: str = "") -> None:
+        """Let one more speaker take part."""
+        speaker = self._with_personas(self._speakers([name], fewest=1), {name: persona} if persona else {})[0]
+        try:
+            conversation.join(speaker)
+        except ValueError as error:
+            raise RequestError(409, "cannot_join", str(error)) from error
+
+    def admit_watcher(self) -> None:
+        """Raise `RequestError` when too many people watch."""
+        if self.watchers >= self._limits.watchers:
+            raise RequestError(503, "watchers", "too many people watch at the moment")
+
+    @contextmanager
+    def watching(self, conversation: Conversation) -> Iterator[None]:
+        """Count somebody who watches."""
+        self.watchers += 1
+        conversation.watchers += 1
+        try:
+            yield
+        finally:
+            self.watchers -= 1
+            conversation.watchers -= 1
+            conversation.left = time.monotonic()
+
+    def _run(self, conversation: Conversation) -> None:
+        if self._group is None:
+            raise RequestError(503, "closing", "the service is shutting down")
+        task = self._group.create_task(conversation.run())
+        self._tasks[conversation.id] = task
+        task.add_done_callback(lambda done: self._forget_task(conversation.id, done))
+
+    def _forget_task(self, identifier: str, task: asyncio.Task[None]) -> None:
+        if self._tasks.get(identifier) is task:
+            del self._tasks[identifier]
+
+    async def _cancel(self, conversation: Conversation, reason: str) -> None:
+        if task := self._tasks.pop(conversation.id, None):
+            await conversation.stop(task, reason)
+
+    def _admit(self, owner: str) -> None:
+        running = [self._conversations[identifier] for identifier in self._tasks]
+        theirs = [conversation for conversation in running if conversation.owner == owner]
+        if len(theirs) >= self._limits.conversations_per_key:
+            message = f"{len(theirs)} of your conversations run already: stop one first"
+            raise RequestError(409, "busy", message, running=[conversation.id for conversation in theirs])
+        if len(running) >= self._limits.conversations:
+            raise RequestError(503, "full", "too many conversations run at the moment")
+
+    def _make_room(self) -> None:
+        resting = [conversation for conversation in self._conversations.values() if conversation.id not in self._tasks]
+        for conversation in sorted(resting, key=lambda each: each.left):
+            if len(self._conversations) < self._limits.kept:
+                return
+            self._forget(conversation)
+
+    def _forget(self, conversation: Conversation) -> None:
+        conversation.log.close()
+        del self._conversations[conversation.id]
+
+    def _speakers(self, names: Sequence[str], fewest: int = 2) -> list[Speaker]:
+        if not fewest <= len(names) <= MOST_SPEAKERS or len(set(names)) < len(names):
+            raise RequestError(422, "speakers", f"between {fewest} and {MOST_SPEAKERS} different speakers are needed")
+        known = [self.settings.speaker(name) for name in names]
+        if unknown := [name for name, speaker in zip(names, known, strict=True) if speaker is None]:
+            raise RequestError(422, "speakers", f"there is no speaker {', '.join(unknown)}")
+        return [speaker for speaker in known if speaker]
+
+    def _with_personas(self, speakers: list[Speaker], personas: Mapping[str, str]) -> list[Speaker]:
+        for name, persona in personas.items():
+            if name not in [speaker.name for speaker in speakers]:
+                raise RequestError(422, "personas", f"{name} does not take part")
+            if len(persona) > self._limits.persona_chars:
+                raise RequestError(422, "personas", f"a persona has at most {self._limits.persona_chars} characters")
+        return [
+            speaker.model_copy(update={"persona": personas.get(speaker.name, speaker.persona).strip()})
+            for speaker in speakers
+        ]
+
+    async def _clean_up(self) -> None:
+        """Stop what nobody watches and forget what is old, again and again."""
+        limits = self._limits
+        while True:
+            await asyncio.sleep(min(_JANITOR_SECONDS, limits.unwatched_seconds / 4, limits.keep_seconds / 4))
+            now = time.monotonic()
+            for conversation in list(self._conversations.values()):
+                idle = 0.0 if conversation.watchers else now - conversation.left
+                if conversation.id in self._tasks:
+                    if idle > limits.unwatched_seconds:
+                        await self._cancel(conversation, "unwatched")
+                elif idle > limits.keep_seconds:
+                    self._forget(conversation)

@@ -1,0 +1,112 @@
+"""API keys from a file, compared in constant time, and rate limits."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+#: Characters; a key of `openssl rand -hex 16` has 32.
+SHORTEST_KEY = 20
+_RELOAD_SECONDS = 5.0
+_MOST_BUCKETS = 10_000
+
+
+class KeysError(Exception):
+    """The file of keys is wrong; the message never shows a key."""
+
+
+def parse(text: str) -> dict[str, bytes]:
+    """Name and digest of each key: lines of `name:key`, and comments with `#`. Raises `KeysError`."""
+    digests: dict[str, bytes] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        name, colon, key = (part.strip() for part in line.partition(":"))
+        if not colon or not name:
+            raise KeysError(f"line {number}: write name:key")
+        if len(key) < SHORTEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+            raise KeysError(f"line {number}: a key has {SHORTEST_KEY} or more letters, digits and signs, and no spaces")
+        if name in digests:
+            raise KeysError(f"line {number}: a second key named {name}; give it another name")
+        digests[name] = _digest(key)
+    if not digests:
+        raise KeysError("there is no key in it")
+    return digests
+
+
+class Keys:
+    """Keys of a file that may change: a Secret that is mounted is replaced in place."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._checked = time.monotonic()
+        self._version = self._stamp()
+        self._digests = self._read()
+
+    def name(self, given: str) -> str | None:
+        """Whose key this is. All keys are compared, whichever fits, in a time that tells nothing of them."""
+        self._reload()
+        digest = _digest(given)
+        found = None
+        for name, known in self._digests.items():
+            if hmac.compare_digest(known, digest):
+                found = name
+        return found
+
+    def _reload(self) -> None:
+        if time.monotonic() - self._checked < _RELOAD_SECONDS:
+            return
+        self._checked = time.monotonic()
+        try:
+            if (version := self._stamp()) != self._version:
+                self._digests, self._version = self._read(), version
+        except KeysError:
+            return  # half written: the keys so far stay good
+
+    def _read(self) -> dict[str, bytes]:
+        try:
+            return parse(self._path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise KeysError(f"{self._path}: {type(error).__name__}") from error
+        except KeysError as error:
+            raise KeysError(f"{self._path}: {error}") from error
+
+    def _stamp(self) -> tuple[int, int]:
+        try:
+            status = self._path.stat()
+        except OSError as error:
+            raise KeysError(f"{self._path}: {error.strerror}") from error
+        return status.st_mtime_ns, status.st_ino
+
+
+class RateLimit:
+    """A bucket of tokens for each name: `per_minute` at once, then as many each minute. Forgets the oldest names."""
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._size = float(per_minute)
+        self._clock = clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait(self, name: str) -> float:
+        """Seconds until the name may do something again: 0 if it may now."""
+        left = self._left(name)
+        return 0.0 if left >= 1 else (1 - left) * 60 / self._size
+
+    def take(self, name: str) -> None:
+        """Note that the name did something."""
+        self._buckets[name] = (self._left(name) - 1, self._clock())
+        self._buckets.move_to_end(name)
+        if len(self._buckets) > _MOST_BUCKETS:
+            self._buckets.popitem(last=False)
+
+    def _left(self, name: str) -> float:
+        left, since = self._buckets.get(name, (self._size, self._clock()))
+        return min(self._size, left + (self._clock() - since) * self._size / 60)
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

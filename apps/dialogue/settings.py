@@ -1,0 +1,180 @@
+"""Settings: one JSON file, a few environment variables, frozen models. Every problem is reported at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+MOST_SPEAKERS = 4
+
+
+class SettingsError(Exception):
+    """The settings are wrong; the message names every key and what is wrong with it."""
+
+
+def _single_line(text: str) -> str:
+    if not text.strip() or any(not character.isprintable() for character in text):
+        raise ValueError("must be a single line of printable characters")
+    return text.strip()
+
+
+def _http_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
+        raise ValueError("must look like http://host:port")
+    return text.rstrip("/")
+
+
+Line = Annotated[str, Field(max_length=120), AfterValidator(_single_line)]
+Url = Annotated[str, AfterValidator(_http_url)]
+
+
+class Section(BaseModel):
+    """What all settings share: they do not change, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Wake(Section):
+    """Where the time of a cold start goes, in seconds. It names the step while a request is held; nothing times out."""
+
+    node: float = Field(default=60, ge=0)
+    """Until a GPU node has joined the cluster."""
+    image: float = Field(default=30, ge=0)
+    """Until the image is there."""
+    weights: float = Field(default=20, ge=0)
+    """Until the model is in GPU memory."""
+
+
+class Speaker(Section):
+    """One model that can take part."""
+
+    name: Annotated[str, Field(max_length=40), AfterValidator(_single_line)]
+    """Who speaks, as people and the other models read it."""
+    model: Line
+    """The model's name on its server, such as `mistral:7b`."""
+    url: Url
+    """Where its Ollama listens."""
+    persona: str = Field(default="", max_length=2000)
+    """How it is to speak; people may write another one for a conversation."""
+    guest: bool = False
+    """Does not speak from the beginning, but can be asked to join."""
+    context_tokens: int = Field(default=4096, ge=512)
+    """Context length that the server gives the model (OLLAMA_CONTEXT_LENGTH). Earlier turns are left out to fit."""
+    options: dict[str, bool | int | float | str] = {}
+    """Model options for Ollama, such as `temperature`. Those of loading (`num_ctx`) may load it again."""
+    wake: Wake = Wake()
+
+
+class Limits(Section):
+    """What one conversation, one key and the whole service may use."""
+
+    topic_chars: int = Field(default=2000, ge=1)
+    persona_chars: int = Field(default=600, ge=0)
+    turns: int = Field(default=12, ge=1)
+    """Turns of a conversation, unless its start asks for fewer or more."""
+    most_turns: int = Field(default=40, ge=1)
+    turn_tokens: int = Field(default=300, ge=1)
+    """Most tokens of one turn."""
+    total_tokens: int = Field(default=8000, ge=1)
+    """Most tokens that all turns of a conversation have together."""
+    seconds: float = Field(default=3600, gt=0)
+    """Longest time that a conversation runs, waiting for sleeping models included, pauses not."""
+    wake_seconds: float = Field(default=1200, gt=0)
+    """Longest wait for a model that does not answer, before its turn fails."""
+    stall_seconds: float = Field(default=60, gt=0)
+    """Longest silence in the middle of an answer, before it counts as broken off."""
+    retry_seconds: float = Field(default=0.5, gt=0)
+    """First pause before a request is made again; each one after is twice as long."""
+    longest_retry_seconds: float = Field(default=15, gt=0)
+    unwatched_seconds: float = Field(default=60, gt=0)
+    """A conversation that nobody has watched for so long is stopped: its GPU time would be spent for nobody."""
+    keep_seconds: float = Field(default=3600, gt=0)
+    """How long a conversation that does not run can still be read."""
+    conversations_per_key: int = Field(default=1, ge=1)
+    """Conversations of one key that run at the same time."""
+    conversations: int = Field(default=50, ge=1)
+    """Conversations that run at the same time."""
+    kept: int = Field(default=100, ge=1)
+    """Conversations that are kept, running ones included: at least `conversations`."""
+    watchers: int = Field(default=500, ge=1)
+    """People who watch at the same time."""
+    requests_per_minute: int = Field(default=60, ge=1)
+    """Requests of one key that start or steer something."""
+    failures_per_minute: int = Field(default=10, ge=1)
+    """Wrong keys from one address."""
+    heartbeat_seconds: float = Field(default=10, gt=0)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Limits:
+        if self.turns > self.most_turns:
+            raise ValueError("turns must not exceed most_turns")
+        if self.kept < self.conversations:
+            raise ValueError("kept must be at least conversations")
+        return self
+
+
+class Settings(Section):
+    """The whole service."""
+
+    speakers: tuple[Speaker, ...]
+    limits: Limits = Limits()
+    title: Line = "Dialogue"
+    host: str = "127.0.0.1"
+    """Address to listen on. Anything but loopback needs keys."""
+    port: int = Field(default=8080, ge=0, le=65535)
+    keys_file: Path | None = None
+    """File of API keys, one `name:key` a line; a mounted Secret. Changes are noticed."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks whose X-Forwarded-For is believed."""
+
+    @model_validator(mode="after")
+    def _speakers_differ(self) -> Settings:
+        names = [speaker.name.casefold() for speaker in self.speakers]
+        if len(names) < 2 or sum(not speaker.guest for speaker in self.speakers) < 2:
+            raise ValueError("speakers: at least two that are not guests are needed")
+        for name in {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"speakers: two are named {name}")
+        return self
+
+    def speaker(self, name: str) -> Speaker | None:
+        """The speaker of that name."""
+        return next((speaker for speaker in self.speakers if speaker.name == name), None)
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] = os.environ, **chosen: Any) -> Settings:
+    """Settings from a JSON file; then from DIALOGUE_HOST, _PORT, _KEYS_FILE and _TRUSTED_PROXIES; then as `chosen`.
+
+    Raises `SettingsError`.
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{path}: {error}") from error
+        if not isinstance(values, dict):
+            raise SettingsError(f"{path}: must hold one JSON object")
+    for key in ("host", "port", "keys_file"):
+        if value := environment.get(f"DIALOGUE_{key.upper()}"):
+            values[key] = value
+    if proxies := environment.get("DIALOGUE_TRUSTED_PROXIES"):
+        values["trusted_proxies"] = [proxy.strip() for proxy in proxies.split(",")]
+    values |= {key: value for key, value in chosen.items() if value is not None}
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_problem(problem) for problem in error.errors())) from error
+
+
+def _problem(problem: Any) -> str:
+    place = ".".join(str(part) for part in problem["loc"])
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message
