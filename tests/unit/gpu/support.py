@@ -1,0 +1,53 @@
+"""Every GPU, and every way in which it can be shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hypothesis import strategies as st
+
+from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
+from gpu.sharing import (
+    MAX_TIME_SLICING_REPLICAS,
+    MIN_REPLICAS,
+    Ami,
+    Mig,
+    Mps,
+    NoSharing,
+    SharingProfile,
+    TimeSlicing,
+)
+
+TYPES = tuple(INSTANCE_TYPES.values())
+GPUS = tuple(dict.fromkeys(t.gpu for t in TYPES))
+MIG_GPUS = tuple(gpu for gpu in GPUS if gpu.mig_profiles)
+#: One type for each GPU and each number of GPUs on a node: the others give the same slots.
+SHAPES = tuple({(t.gpu, t.gpu_count): t for t in reversed(TYPES)}.values())
+AMIS: tuple[Ami, ...] = ("al2023", "bottlerocket")
+
+
+def profiles(gpu: Gpu) -> Iterator[SharingProfile]:
+    """Every sharing profile that the GPU can have."""
+    yield NoSharing()
+    for rename in (False, True):
+        for replicas in range(MIN_REPLICAS, MAX_TIME_SLICING_REPLICAS + 1):
+            yield TimeSlicing(replicas, rename)
+        for replicas in range(MIN_REPLICAS, gpu.max_mps_clients + 1):
+            yield Mps(replicas, rename)
+    for profile in gpu.mig_profiles:
+        yield Mig(profile)
+
+
+def profile_of(gpu: Gpu) -> st.SearchStrategy[SharingProfile]:
+    """Any sharing profile that the GPU can have."""
+    time_slicing = st.builds(TimeSlicing, st.integers(MIN_REPLICAS, MAX_TIME_SLICING_REPLICAS), st.booleans())
+    mps = st.builds(Mps, st.integers(MIN_REPLICAS, gpu.max_mps_clients), st.booleans())
+    mig = st.builds(Mig, st.sampled_from(sorted(gpu.mig_profiles))) if gpu.mig_profiles else st.nothing()
+    return st.just(NoSharing()) | time_slicing | mps | mig
+
+
+@st.composite
+def shared_types(draw: st.DrawFn) -> tuple[InstanceType, SharingProfile]:
+    """An instance type and a sharing profile that it can have."""
+    instance_type = draw(st.sampled_from(TYPES))
+    return instance_type, draw(profile_of(instance_type.gpu))
