@@ -88,6 +88,8 @@ class GpuPool(pulumi.ComponentResource):
         super().__init__("gpu-slices:index:GpuPool", name, None, opts)
         self.pool = args.pool
         before = [args.karpenter.ready, *args.after]
+        # First, because it refuses what the types' GPUs cannot do.
+        capacities = overlay_capacities(args.profile, args.ami, args.types)
         node_class = karpenter_object(
             f"{name}-class",
             api_version=versions.EC2_NODE_CLASS_API,
@@ -105,7 +107,7 @@ class GpuPool(pulumi.ComponentResource):
                 spec=overlay_spec(args.pool, count, capacity),
                 opts=pulumi.ResourceOptions(parent=self, depends_on=before),
             )
-            for count, capacity in overlay_capacities(args.profile, args.ami, args.types).items()
+            for count, capacity in capacities.items()
         ]
         self.node_pool = karpenter_object(
             f"{name}-pool",

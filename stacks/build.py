@@ -153,7 +153,6 @@ def _karpenter_args(
         account_id=account_id,
         region=config.region,
         volume_key_arn=keys.volume_key_arn,
-        queue_key_arn=keys.data_key_arn,
         tags=tags,
         after=after,
     )
@@ -220,7 +219,9 @@ def _workloads(config: StackConfig, node_pools: Sequence[pulumi.Resource], opts:
             node_selector={POOL_LABEL: first.name},
             tolerations=[GPU_TOLERATION],
         )
-        ExampleWorkloads("examples", ExampleWorkloadsArgs(gpu=gpu, after=node_pools), opts)
+        architectures = sorted({pool.arch for pool in config.cpu_pools})
+        arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu, after=node_pools)
+        ExampleWorkloads("examples", arguments, opts)
     if config.workloads:
         workloads = [_workload(workload, by_name[workload.pool]) for workload in config.workloads]
         GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads, after=node_pools), opts)

@@ -1,0 +1,191 @@
+"""GpuPool: everything about a pool's slots from one sharing profile."""
+
+import tomllib
+from dataclasses import replace
+from datetime import date
+from email import message_from_string
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.gpu_pool import GpuPool, GpuPoolArgs, gpu_node_pool_spec, overlay_spec
+from components.karpenter import Karpenter, KarpenterArgs
+from gpu.catalog import types_in
+from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
+from tests.unit.components.recording import Recording, record
+
+NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"
+NODE_OVERLAY = "kubernetes:karpenter.sh/v1alpha1:NodeOverlay"
+NODE_CLASS = "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"
+
+G6 = types_in(["g6"])
+P5 = types_in(["p5"])
+
+
+def pool(profile: SharingProfile, **changes: Any) -> Recording[GpuPool]:
+    """A recorded pool of g6 instances, or as `changes` say."""
+
+    def program() -> GpuPool:
+        karpenter = Karpenter(
+            "karpenter",
+            KarpenterArgs(cluster_name="c", account_id="123456789012", region="us-east-1", volume_key_arn="arn:key"),
+        )
+        arguments = {"karpenter": karpenter, "pool": "shared", "profile": profile, "types": G6, "max_gpus": 8}
+        return GpuPool("gpu", GpuPoolArgs(**{**arguments, **changes}))
+
+    return record(program)
+
+
+def spec(recording: Recording[GpuPool], type_: str) -> Any:
+    """The spec of the recording's only object of a type."""
+    return recording.one(type_).inputs["spec"]
+
+
+def labels(recording: Recording[GpuPool]) -> dict[str, str]:
+    """Labels that the pool gives its nodes."""
+    return dict(spec(recording, NODE_POOL)["template"]["metadata"]["labels"])
+
+
+def test_a_time_sliced_pool_has_an_overlay_for_each_gpu_count() -> None:
+    recording = pool(TimeSlicing(4))
+    capacities = {o.name: o.inputs["spec"]["capacity"] for o in recording.of_type(NODE_OVERLAY)}
+    assert capacities == {
+        "gpu-overlay-1": {"nvidia.com/gpu": "4"},
+        "gpu-overlay-4": {"nvidia.com/gpu": "16"},
+        "gpu-overlay-8": {"nvidia.com/gpu": "32"},
+    }
+    assert spec(recording, NODE_POOL)["limits"] == {"nvidia.com/gpu": "32"}
+
+
+def test_renamed_slots_hide_the_physical_gpu() -> None:
+    recording = pool(Mps(3, rename=True), types=types_in(names=["g6.xlarge"]))
+    assert spec(recording, NODE_OVERLAY)["capacity"] == {"nvidia.com/gpu.shared": "3", "nvidia.com/gpu": "0"}
+    assert spec(recording, NODE_POOL)["limits"] == {"nvidia.com/gpu.shared": "24", "nvidia.com/gpu": "8"}
+
+
+def test_whole_gpus_need_no_overlay() -> None:
+    recording = pool(NoSharing())
+    assert recording.of_type(NODE_OVERLAY) == []
+    assert spec(recording, NODE_POOL)["limits"] == {"nvidia.com/gpu": "8"}
+
+
+def test_overlays_touch_their_pool_only_and_no_price() -> None:
+    overlay = overlay_spec("shared", 4, {"nvidia.com/gpu": 16})
+    assert overlay["requirements"] == [
+        {"key": "karpenter.sh/nodepool", "operator": "In", "values": ["shared"]},
+        {"key": "karpenter.k8s.aws/instance-gpu-count", "operator": "In", "values": ["4"]},
+    ]
+    assert not {"price", "priceAdjustment"} & set(overlay)
+
+
+def test_nodes_are_spot_and_of_the_listed_types() -> None:
+    requirements = {r["key"]: (r["operator"], r["values"]) for r in _requirements(pool(TimeSlicing(2)))}
+    assert requirements == {
+        "kubernetes.io/arch": ("In", ["amd64"]),
+        "kubernetes.io/os": ("In", ["linux"]),
+        "karpenter.sh/capacity-type": ("In", ["spot"]),
+        "node.kubernetes.io/instance-type": ("In", [t.name for t in G6]),
+    }
+
+
+def _requirements(recording: Recording[GpuPool]) -> list[dict[str, Any]]:
+    return list(spec(recording, NODE_POOL)["template"]["spec"]["requirements"])
+
+
+def test_on_demand_carries_its_justification_and_date() -> None:
+    changes = {"capacity_type": "on-demand", "justification": "GPU-1: because of this", "expires": date(2027, 1, 2)}
+    recording = pool(Mps(2), **changes)
+    annotations = recording.one(NODE_POOL).inputs["metadata"]["annotations"]
+    assert annotations["gpu-slices/on-demand-justification"] == "GPU-1: because of this"
+    assert annotations["gpu-slices/on-demand-expires"] == "2027-01-02"
+    assert ("karpenter.sh/capacity-type", ["on-demand"]) in [(r["key"], r["values"]) for r in _requirements(recording)]
+
+
+@pytest.mark.parametrize("missing", ["justification", "expires"])
+def test_on_demand_without_its_reason_is_refused(missing: str) -> None:
+    changes: dict[str, Any] = {"justification": "GPU-1: because of this", "expires": date(2027, 1, 2)}
+    with pytest.raises(ValueError, match="pool shared: on-demand GPUs need a justification and a date"):
+        pool(Mps(2), capacity_type="on-demand", **{**changes, missing: None})
+
+
+def test_spot_pools_carry_no_justification() -> None:
+    annotations = pool(Mps(2)).one(NODE_POOL).inputs["metadata"]["annotations"]
+    assert set(annotations) == {"pulumi.com/waitFor"}
+
+
+def test_labels_select_the_plugin_configuration() -> None:
+    assert labels(pool(TimeSlicing(2))) == {
+        "gpu-slices/pool": "shared",
+        "gpu-slices/sharing": "time-slicing",
+        "gpu-slices/tenants": "trusted",
+        "nvidia.com/device-plugin.config": "shared",
+        "nvidia.com/gpu.present": "true",
+    }
+    assert labels(pool(Mps(2)))["nvidia.com/mps.capable"] == "true"
+    assert labels(pool(Mig("1g.10gb"), types=P5, tenants="untrusted"))["gpu-slices/tenants"] == "untrusted"
+
+
+def test_bottlerocket_configures_itself_and_gets_no_plugin_pods() -> None:
+    recording = pool(Mps(5), ami="bottlerocket")
+    assert labels(recording) == {
+        "gpu-slices/pool": "shared",
+        "gpu-slices/sharing": "mps",
+        "gpu-slices/tenants": "trusted",
+        "nvidia.com/gpu.deploy.operands": "false",
+    }
+    settings = tomllib.loads(spec(recording, NODE_CLASS)["userData"])
+    nvidia = settings["settings"]["kubelet-device-plugins"]["nvidia"]
+    assert nvidia["device-sharing-strategy"] == "mps"
+    assert nvidia["mps"] == {"replicas": 5, "rename-by-default": False}
+
+
+def test_al2023_cuts_mig_instances_before_the_kubelet_starts() -> None:
+    recording = pool(Mig("2g.20gb"), types=P5)
+    (part,) = message_from_string(spec(recording, NODE_CLASS)["userData"]).get_payload()
+    assert isinstance(part, str) is False
+    script = part.get_payload()  # type: ignore[union-attr]
+    assert "-cgi 2g.20gb,2g.20gb,2g.20gb -C" in script
+    assert script.startswith("#!/bin/bash\nset -euo pipefail\n")
+    assert spec(recording, NODE_POOL)["limits"] == {"nvidia.com/mig-2g.20gb": "24", "nvidia.com/gpu": "8"}
+
+
+def test_nothing_but_mig_and_bottlerocket_needs_user_data() -> None:
+    assert "userData" not in spec(pool(TimeSlicing(2)), NODE_CLASS)
+
+
+def test_only_empty_nodes_are_consolidated_and_at_once() -> None:
+    disruption = spec(pool(TimeSlicing(2)), NODE_POOL)["disruption"]
+    assert disruption["consolidationPolicy"] == "WhenEmpty"
+    assert disruption["budgets"] == [
+        {"nodes": "100%", "reasons": ["Empty"]},
+        {"nodes": "1", "reasons": ["Drifted"]},
+    ]
+
+
+def test_only_gpu_workloads_get_on_gpu_nodes() -> None:
+    assert spec(pool(TimeSlicing(2)), NODE_POOL)["template"]["spec"]["taints"] == [
+        {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
+    ]
+
+
+def test_a_gpu_that_cannot_be_shared_that_way_is_refused() -> None:
+    with pytest.raises(SharingError, match="NVIDIA L4 has no MIG profile"):
+        pool(Mig("1g.10gb"))
+
+
+def test_what_the_nodes_need_outlives_them() -> None:
+    def program() -> GpuPool:
+        plugin = pulumi.CustomResource("test:index:Plugin", "plugin")
+        karpenter = Karpenter(
+            "karpenter",
+            KarpenterArgs(cluster_name="c", account_id="123456789012", region="us-east-1", volume_key_arn="arn:key"),
+        )
+        arguments = GpuPoolArgs(karpenter=karpenter, pool="shared", profile=TimeSlicing(2), types=G6, max_gpus=8)
+        assert gpu_node_pool_spec(arguments)["limits"] == {"nvidia.com/gpu": "16"}
+        return GpuPool("gpu", replace(arguments, after=[plugin]))
+
+    recording = record(program)
+    for longer in ("plugin", "karpenter-controller", "gpu-class", "gpu-overlay-1"):
+        found = [r for r in recording.resources if r.name == longer and r.type != "gpu-slices:index:ControllerRole"]
+        assert any(recording.outlives(each, recording.one(NODE_POOL)) for each in found), longer
