@@ -26,24 +26,20 @@ _LAUNCHING_ROLES = (
 
 @dataclass(frozen=True, kw_only=True)
 class EncryptionArgs:
-    """Inputs of `Encryption`.
-
-    message_services: AWS services that write to encrypted queues and topics of this account with the data key.
-    """
+    """Inputs of `Encryption`."""
 
     cluster_name: str
     account_id: pulumi.Input[str]
     region: str
     partition: str = "aws"
-    message_services: tuple[str, ...] = ("events.amazonaws.com",)
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Encryption(pulumi.ComponentResource):
     """Two KMS keys that rotate every year, with the aliases `alias/<cluster>/data` and `alias/<cluster>/volumes`.
 
-    The data key encrypts Kubernetes secrets, the cluster's log groups (`/aws/eks/<cluster>/`, `/aws/vpc/<cluster>/`,
-    `/aws/containerinsights/<cluster>/`) and queues; the volume key encrypts the disks of nodes.
+    The data key encrypts Kubernetes secrets and the cluster's log groups (`/aws/eks/<cluster>/`, `/aws/vpc/<cluster>/`
+    and `/aws/containerinsights/<cluster>/`); the volume key encrypts the disks of nodes.
     """
 
     data_key_arn: pulumi.Output[str]
@@ -51,7 +47,7 @@ class Encryption(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: EncryptionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:Encryption", name, None, opts)
-        data = self._key(name, args, "data", [_administration(args), _logs(args), _messages(args)])
+        data = self._key(name, args, "data", [_administration(args), _logs(args)])
         volumes = self._key(name, args, "volumes", [_administration(args), *_volumes(args)])
         self.data_key_arn = data.arn
         self.volume_key_arn = volumes.arn
@@ -101,18 +97,6 @@ def _logs(args: EncryptionArgs) -> dict[str, Any]:
                 ]
             }
         },
-    }
-
-
-def _messages(args: EncryptionArgs) -> dict[str, Any]:
-    # SQS developer guide, "Configure KMS permissions for AWS services".
-    return {
-        "Sid": "AllowServicesToSendMessages",
-        "Effect": "Allow",
-        "Principal": {"Service": [*args.message_services]},
-        "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
-        "Resource": "*",
-        "Condition": {"StringEquals": {"aws:SourceAccount": args.account_id}},
     }
 
 

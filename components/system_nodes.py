@@ -122,7 +122,6 @@ class SystemNodes(pulumi.ComponentResource):
         return aws.ec2.LaunchTemplate(
             self._name,
             description=f"System nodes of {self._args.cluster_name}",
-            update_default_version=True,
             metadata_options=aws.ec2.LaunchTemplateMetadataOptionsArgs(
                 http_endpoint="enabled",
                 http_tokens="required",

@@ -17,6 +17,7 @@ def test_the_endpoint_is_private_unless_an_allowlist_opens_it() -> None:
     private = build().one(EKS).inputs
     assert (private["endpointPrivateAccess"], private["endpointPublicAccess"]) == (True, False)
     assert "publicAccessCidrs" not in private
+    assert build(public_access_cidrs=("10.0.0.0/8",)).one(EKS).inputs["publicAccessCidrs"] == ["10.0.0.0/8"]
     public = build(public_access_cidrs=("198.51.100.0/24", "203.0.113.7/32")).one(EKS).inputs
     assert (public["endpointPrivateAccess"], public["endpointPublicAccess"]) == (True, True)
     assert public["publicAccessCidrs"] == ["198.51.100.0/24", "203.0.113.7/32"]
@@ -37,6 +38,7 @@ def test_a_malformed_allowlist_is_refused(cidr: str) -> None:
 def test_the_control_plane_is_encrypted_logged_supported_and_closed() -> None:
     inputs = build().one(EKS).inputs
     assert inputs["name"] == "gpu-slices-test"
+    assert inputs["vpcId"] == "vpc-1"
     assert inputs["version"] == "1.36"
     assert inputs["authenticationMode"] == "API"
     assert inputs["encryptionConfigKeyArn"] == DATA_KEY
@@ -68,9 +70,9 @@ def test_the_log_group_is_ours_before_eks_could_make_it() -> None:
     assert build().one(group.type).inputs["retentionInDays"] == 365
 
 
-@pytest.mark.parametrize("protected", [False, True])
-def test_deletion_protection_is_as_wanted(protected: bool) -> None:
-    assert build(deletion_protection=protected).one(EKS).inputs["deletionProtection"] is protected
+def test_deletion_protection_is_as_wanted() -> None:
+    assert build().one(EKS).inputs["deletionProtection"] is False
+    assert build(deletion_protection=True).one(EKS).inputs["deletionProtection"] is True
 
 
 def test_a_role_for_tokens_reaches_the_kubeconfig() -> None:

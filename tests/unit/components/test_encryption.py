@@ -12,10 +12,8 @@ KEY = "aws:kms/key:Key"
 ACCOUNT = "123456789012"
 
 
-def build(account: pulumi.Input[str] = ACCOUNT, preview: bool = False, **changes: Any) -> Recording[Encryption]:
-    args = EncryptionArgs(
-        cluster_name="gpu-slices-test", account_id=account, region="us-east-1", tags={"team": "ml"}, **changes
-    )
+def build(account: pulumi.Input[str] = ACCOUNT, preview: bool = False) -> Recording[Encryption]:
+    args = EncryptionArgs(cluster_name="gpu-slices-test", account_id=account, region="us-east-1", tags={"team": "ml"})
     return record(lambda: Encryption("keys", args), watch=["data_key_arn", "volume_key_arn"], preview=preview)
 
 
@@ -43,6 +41,16 @@ def test_both_keys_rotate_and_can_be_restored() -> None:
     }
 
 
+def test_nobody_is_in_a_policy_who_need_not_be() -> None:
+    recording = build()
+    assert [*statements(recording, "data")] == ["AllowAccountThroughIam", "AllowLogGroupsOfThisCluster"]
+    assert [*statements(recording, "volumes")] == [
+        "AllowAccountThroughIam",
+        "AllowInstanceLaunchesToUseVolumes",
+        "AllowInstanceLaunchesToAttachVolumes",
+    ]
+
+
 def test_the_account_keeps_control_of_both_keys() -> None:
     recording = build()
     for purpose in ("data", "volumes"):
@@ -64,15 +72,6 @@ def test_cloudwatch_uses_the_data_key_for_this_clusters_log_groups_only() -> Non
             ]
         }
     }
-
-
-def test_named_services_send_encrypted_messages_for_this_account() -> None:
-    messages = statements(build(), "data")["AllowServicesToSendMessages"]
-    assert messages["Principal"] == {"Service": ["events.amazonaws.com"]}
-    assert messages["Action"] == ["kms:Decrypt", "kms:GenerateDataKey"]
-    assert messages["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
-    more = build(message_services=("events.amazonaws.com", "budgets.amazonaws.com"))
-    assert statements(more, "data")["AllowServicesToSendMessages"]["Principal"]["Service"][1] == "budgets.amazonaws.com"
 
 
 def test_an_open_principal_is_bounded_by_account_service_and_role() -> None:

@@ -29,6 +29,7 @@ def test_system_nodes_are_a_few_graviton_nodes_kept_for_karpenter_and_add_ons() 
     assert group.inputs["subnetIds"] == ["subnet-1", "subnet-2"]
     assert group.inputs["version"] == "1.36"
     assert group.inputs["nodeRepairConfig"] == {"enabled": True}
+    assert group.inputs["updateConfig"] == {"maxUnavailable": 1}
     assert group.ignore_changes == ("scalingConfig.desiredSize",)
     # A fixed name would make every replacement fail: the old group still has it.
     assert not {"nodeGroupName", "remoteAccess", "diskSize"} & {*group.inputs}
