@@ -17,6 +17,7 @@ CLOUD: Final[Mapping[str, Case]] = {
     ),
     "node group with one GPU type among others": (NODE_GROUP, {"instanceTypes": ["m5.large", "g4dn.xlarge"]}),
     "node group told by its image alone": (NODE_GROUP, {"amiType": "AL2023_x86_64_NVIDIA"}),
+    "node group of category gr": (NODE_GROUP, {"instanceTypes": ["gr6.4xlarge"]}),
     "node group of AWS Native": ("aws-native:eks:Nodegroup", {"instanceTypes": ["g6.xlarge"]}),
     "node group of pulumi-eks": ("eks:index:ManagedNodeGroup", {"instanceTypes": ["g6.xlarge"]}),
     "node group of pulumi-eks, gpu": ("eks:index:ManagedNodeGroup", {"gpu": True}),
@@ -37,6 +38,14 @@ CLOUD: Final[Mapping[str, Case]] = {
     "launch template that excludes some": (
         TEMPLATE,
         {"instanceRequirements": {"excludedInstanceTypes": ["p*", "g5.*"]}},
+    ),
+    "launch template that excludes today's types": (
+        TEMPLATE,
+        {
+            "instanceRequirements": {
+                "excludedInstanceTypes": ["g4*", "g5*", "g6*", "g7*", "gr6*", "p3*", "p4*", "p5*", "p6*"]
+            }
+        },
     ),
     "launch configuration": ("aws:ec2/launchConfiguration:LaunchConfiguration", {"instanceType": "g4dn.xlarge"}),
     "Auto Scaling group with the default mix": (GROUP, {"mixedInstancesPolicy": MIXED}),

@@ -92,6 +92,10 @@ HIDDEN: Final[Mapping[str, Case]] = {
         "acme:index:Nodes",
         {"capacityType": "spot", "gpu": {"instanceType": "g5.xlarge", "capacityType": "on-demand"}},
     ),
+    "a Spot price, and on-demand": (
+        "acme:index:Nodes",
+        {"instanceType": "g5.xlarge", "capacityType": "on-demand", "spotPrice": "1.00"},
+    ),
     "Cloud Control": (
         "aws-native:cloudcontrol:Resource",
         {"desiredState": '{"LaunchTemplateData": {"InstanceType": "g5.xlarge"}}'},

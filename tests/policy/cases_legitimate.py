@@ -39,6 +39,10 @@ LEGITIMATE: Final[Mapping[str, Case]] = {
     "CPU pool by category": (POOL, pool(need(f"{AWS}category", "In", "c", "m", "r"), ON_DEMAND)),
     "CPU pool by family": (POOL, pool(need(f"{AWS}family", "In", "m7g", "c7g"))),
     "CPU pool by type": (POOL, pool(need(TYPE, "In", "m7i.large", "c7i.xlarge"), ON_DEMAND)),
+    "CPU pool by an older name of the type": (
+        POOL,
+        pool(need("beta.kubernetes.io/instance-type", "In", "m7i.large"), ON_DEMAND),
+    ),
     "CPU pool without GPU count": (POOL, pool(need(f"{AWS}gpu-count", "DoesNotExist"), ON_DEMAND)),
     "CPU pool in Auto Mode": (
         POOL,

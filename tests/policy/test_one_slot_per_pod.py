@@ -64,6 +64,8 @@ def test_pods_that_cannot_land_there_are_left_alone() -> None:
     pods = [
         deployment(container("2"), pool="other"),
         deployment(container("2"), spec={"tolerations": []}),
+        deployment(container("2"), spec={"tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoExecute"}]}),
+        deployment(container("2"), spec={"tolerations": [{"key": GPU, "value": "false"}]}),
         deployment(container("2"), spec={"nodeSelector": {"node.kubernetes.io/instance-type": "p4d.24xlarge"}}),
     ]
     assert [found for pod in pods for found in said(*platform(), pod)] == []
@@ -73,6 +75,11 @@ def test_pods_that_say_nothing_or_unknown_things_may_land_anywhere() -> None:
     assert said(*platform(), deployment(container("2"), spec={"nodeSelector": {}}))
     assert said(*platform(), deployment(container("2"), spec={"nodeSelector": {"gpu-slices/pool": UNKNOWN}}))
     assert said(*platform(), deployment(container("2"), spec={"tolerations": UNKNOWN}))
+
+
+@pytest.mark.parametrize("toleration", [{"operator": "Exists"}, {"key": GPU, "operator": "Equal", "value": "true"}])
+def test_any_fitting_toleration_lets_a_pod_in(toleration: dict[str, str]) -> None:
+    assert said(*platform(), deployment(container("2"), spec={"tolerations": [toleration]}))
 
 
 def test_every_kind_of_pod_is_looked_at() -> None:

@@ -116,6 +116,15 @@ DISAGREEING = {
         ],
         "spec.limits must have that resource",
     ),
+    "both strategies, of which MPS wins": (
+        [
+            node_class(),
+            pool(),
+            overlay({GPU: "4"}),
+            plugin(gpu=config(timeSlicing=section(4), mps=section(3))),
+        ],
+        'says mps: a NodeOverlay for 1 GPU(s) must state "nvidia.com/gpu": "3"',
+    ),
     "a configuration that does not exist": (
         [node_class(), pool(), overlay({GPU: "4"}), plugin(other=config(timeSlicing=section(4)))],
         "names gpu, and there is no such device-plugin configuration (there are: default, other)",
