@@ -34,8 +34,15 @@ def test_help_loads_nothing_heavy() -> None:
     assert "plan" in done.stdout
 
 
+def without_policies(directory: Path) -> Path:
+    """The same project with the pack switched off by its configuration: its resources are not what is tested."""
+    (directory / "policy").mkdir()
+    (directory / "policy" / "config.json").write_text('{"all": "disabled"}')
+    return directory
+
+
 def test_a_plan_of_any_project_shows_its_resources(tmp_path: Path) -> None:
-    result = slices("plan", "dev", "-C", write_project(tmp_path))
+    result = slices("plan", "dev", "-C", without_policies(write_project(tmp_path)))
     assert result.exit_code == 0, result.output
     assert "Shop shop" in result.stdout
     assert "GPU pools" not in result.stdout
@@ -96,8 +103,19 @@ def test_a_mandatory_violation_is_3_and_says_its_fix(tmp_path: Path) -> None:
     assert json.loads(as_json.stdout)["verdicts"]
 
 
+def test_the_policies_configuration_is_read(tmp_path: Path) -> None:
+    directory = write_project(tmp_path, "import pulumi_aws as aws\naws.kms.Key('k', enable_key_rotation=False)")
+    assert slices("plan", "dev", "-C", directory).exit_code == 3
+    (tmp_path / "mild.json").write_text('{"all": "advisory"}')
+    assert slices("plan", "dev", "-C", directory, "--policy-config", tmp_path / "mild.json").exit_code == 0
+    (tmp_path / "wrong.json").write_text('{"no-such-rule": "advisory"}')
+    result = slices("plan", "dev", "-C", directory, "--policy-config", tmp_path / "wrong.json")
+    assert result.exit_code == 2
+    assert "no-such-rule" in result.stderr
+
+
 def test_exports_are_written_and_said(tmp_path: Path) -> None:
-    directory = write_project(tmp_path)
+    directory = without_policies(write_project(tmp_path))
     result = slices("plan", "dev", "-C", directory, "--manifests", tmp_path / "m", "--terraform", tmp_path / "t")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "m" / "001-namespace-shop.yaml").is_file()
