@@ -1,0 +1,60 @@
+"""The program on Pulumi's real runtime: what reaches an engine in a preview, and that nothing relies on mocks."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from cli.project import find_project, load_stack
+from tests.plan.conftest import ROOT
+
+
+def preview(stack: str, **values: Any) -> dict[str, Any]:
+    """Preview a stack in a process of its own: Pulumi's runtime is global."""
+    config = dict(load_stack(find_project(ROOT), stack).values)
+    config |= {f"gpu-slices:{key}": json.dumps(value) for key, value in values.items()}
+    finished = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "tests.plan.engine_double", stack, json.dumps(config)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    return dict(json.loads(finished.stdout))
+
+
+@pytest.mark.parametrize("stack", ["dev", "local"])
+def test_a_preview_registers_what_the_plan_shows(stack: str) -> None:
+    result = preview(stack)
+    assert result["errors"] == []
+    shown = (ROOT / "tests" / "plan" / "data" / f"urns-{stack}.txt").read_text().splitlines()
+    registered = [
+        f"{r['type']}::{r['name']}" for r in result["registered"] if not r["type"].startswith("pulumi:pulumi:")
+    ]
+    assert sorted(urn.rpartition("$")[2] for urn in shown) == sorted(registered)
+
+
+def test_what_policies_must_judge_is_known_in_a_preview() -> None:
+    by_type: dict[str, list[dict[str, Any]]] = {}
+    for resource in preview("dev")["registered"]:
+        by_type.setdefault(resource["type"], []).append(resource)
+    literal = (
+        "kubernetes:karpenter.sh/v1:NodePool",
+        "kubernetes:karpenter.sh/v1alpha1:NodeOverlay",
+        "kubernetes:helm.sh/v3:Release",
+        "aws:iam/role:Role",
+    )
+    for type_ in literal:
+        assert by_type[type_], type_
+        assert [r["name"] for r in by_type[type_] if r["unknown"]] == [], type_
+
+
+def test_a_bad_configuration_registers_nothing_and_says_why() -> None:
+    result = preview("dev", cluster={"version": "1.20"})
+    assert [r["type"] for r in result["registered"]] == ["pulumi:pulumi:Stack"]
+    assert any('gpu-slices:cluster.version = "1.20"' in error for error in result["errors"])
