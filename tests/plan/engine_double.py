@@ -16,7 +16,7 @@ import sys
 from concurrent import futures
 from typing import Any
 
-import grpc
+import grpc  # type: ignore[import-untyped]
 import pulumi
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime import rpc, settings
@@ -46,7 +46,8 @@ class Engine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineSe
         answer = struct_pb2.Struct()
         if request.tok == "aws:index/getCallerIdentity:getCallerIdentity":
             answer.update({"accountId": "111122223333"})
-        return provider_pb2.InvokeResponse(**{"return": answer})
+        named: Any = {"return": answer}  # a word of Python's own
+        return provider_pb2.InvokeResponse(**named)
 
     def RegisterResource(self, request: Any, context: Any) -> Any:
         urn = f"urn:pulumi:{settings.get_stack()}::gpu-slices::{request.type}::{request.name}"
@@ -86,6 +87,10 @@ class Engine(resource_pb2_grpc.ResourceMonitorServicer, engine_pb2_grpc.EngineSe
         return engine_pb2.SetRootResourceResponse()
 
 
+def _program() -> None:
+    runpy.run_path("__main__.py", run_name="__main__")
+
+
 def main(stack: str, config: dict[str, str]) -> None:
     """Run `__main__.py` of the working directory as the Python language host does."""
     engine = Engine()
@@ -106,7 +111,7 @@ def main(stack: str, config: dict[str, str]) -> None:
         )
     )
     try:
-        asyncio.run(pulumi.runtime.run_in_stack(lambda: runpy.run_path("__main__.py", run_name="__main__") and None))
+        asyncio.run(pulumi.runtime.run_in_stack(_program))
     except pulumi.RunError as error:
         engine.errors.append(str(error))
     server.stop(0)
