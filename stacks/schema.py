@@ -132,7 +132,7 @@ class Container(Section):
     slots: Int = 0
     """1 for the one container that uses the GPU."""
     cpu: Cpu = "500m"
-    """CPU request: `"2"` or `500m`."""
+    """CPU request and limit, such as `500m`, or `"2"` in quotes."""
     memory: Memory = "1Gi"
     """Memory request and limit, such as `512Mi` or `2Gi`."""
 

@@ -20,13 +20,22 @@ def locate(stack_file: FilePath, problems: Iterable[Problem]) -> Sequence[Proble
     What is missing stands on the line of the section that lacks it. Without a readable file nothing is filled in.
     """
     try:
-        document = yaml.compose(stack_file.read_text(encoding="utf-8-sig"), Loader=_LOADER)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
+        text = stack_file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    return locate_in(text, stack_file.name, problems)
+
+
+def locate_in(text: str, name: str, problems: Iterable[Problem]) -> Sequence[Problem]:
+    """The same for the text of a stack file of that name."""
+    try:
+        document = yaml.compose(text, Loader=_LOADER)
+    except (yaml.YAMLError, RecursionError):
         document = None
     located = []
     for problem in problems:
         line = _line(document, problem.path) if document else None
-        place = f"{stack_file.name}:{line}" if line else None
+        place = f"{name}:{line}" if line else None
         located.append((line or sys.maxsize, replace(problem, where=place)))
     return [problem for _, problem in sorted(located, key=lambda pair: pair[0])]
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cached_property
 
 from gpu.catalog import InstanceType
 from gpu.sharing import SharingProfile, slot_memory_mib
@@ -47,17 +48,17 @@ class PoolSlots:
     types: Sequence[InstanceType]
     max_gpus: int | None = field(default=None)
 
-    @property
+    @cached_property
     def memory_mib(self) -> int:
         """Memory in MiB that every slot has at least."""
         return slot_memory_mib(self.profile, self.smallest.gpu)
 
-    @property
+    @cached_property
     def smallest(self) -> InstanceType:
         """The type with the smallest slots."""
         return min(self.types, key=lambda t: slot_memory_mib(self.profile, t.gpu))
 
-    @property
+    @cached_property
     def most(self) -> int | None:
         """Slots of the pool when all its GPUs are bought; None when that number is wrong in the file."""
         return None if self.max_gpus is None else pool_max_slots(self.profile, self.types, self.max_gpus)
@@ -74,15 +75,15 @@ def attempt(check: Iterator[Problem]) -> Iterator[Problem]:
 
 def names_of(entries: Sequence[Named | None] | None) -> tuple[list[str], bool]:
     """Names that could be read, and whether they are all the names that there are, each once."""
-    names = []
+    names: dict[str, None] = {}
     complete = entries is not None
     for entry in entries or ():
         name = name_of(entry)
         if name is None or name in names:
             complete = False
         else:
-            names.append(name)
-    return names, complete
+            names[name] = None
+    return list(names), complete
 
 
 def name_of(entry: Named | None) -> str | None:

@@ -19,7 +19,7 @@ _ALLOWED = re.compile(r"[\w .:/=+\-@]*")
 _ALLOWED_TEXT = "letters, digits, spaces and _ . : / = + - @"
 #: Beginnings of names that are not for stack files. Karpenter refuses some of them in an EC2NodeClass and selects
 #: subnets and security groups by others.
-_TAKEN = {
+TAKEN = {
     "aws:": "AWS",
     "eks:": "EKS",
     "gpu-slices/": "this project",
@@ -48,7 +48,7 @@ def check_tags(tags: Any) -> Iterator[Problem]:
 def _name_problem(name: Any) -> str | None:
     if not isinstance(name, str):
         return "has a name that is no text: put the name in quotes"
-    for taken, owner in _TAKEN.items():
+    for taken, owner in TAKEN.items():
         if name.lower().startswith(taken):
             return f"must not begin with {taken}, which belongs to {owner}"
     if not 1 <= len(name) <= MAX_TAG_NAME:
