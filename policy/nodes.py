@@ -1,0 +1,57 @@
+"""What starts machines, and where its settings stand: launch templates, instances, node groups, node classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from policy.framework import Resource
+from policy.reading import each, get, present, truthy
+
+LAUNCH_TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
+NATIVE_TEMPLATE: Final = "aws-native:ec2:LaunchTemplate"
+INSTANCE: Final = "aws:ec2/instance:Instance"
+SPOT_INSTANCE: Final = "aws:ec2/spotInstanceRequest:SpotInstanceRequest"
+LAUNCH_CONFIGURATION: Final = "aws:ec2/launchConfiguration:LaunchConfiguration"
+SPOT_FLEET: Final = "aws:ec2/spotFleetRequest:SpotFleetRequest"
+NODE_CLASS: Final = "kubernetes:karpenter.k8s.aws/*:EC2NodeClass"
+
+TEMPLATES: Final = (LAUNCH_TEMPLATE, NATIVE_TEMPLATE)
+INSTANCES: Final = (INSTANCE, SPOT_INSTANCE)
+#: Node groups of EKS, which take their machines' settings from a launch template or leave them to EKS.
+MANAGED_GROUPS: Final = ("aws:eks/nodeGroup:NodeGroup", "aws-native:eks:Nodegroup", "eks:index:ManagedNodeGroup")
+#: Node groups that pulumi-eks builds from its own inputs; the cluster makes one by default.
+OWN_GROUPS: Final = ("eks:index:NodeGroup", "eks:index:NodeGroupV2", "eks:index:Cluster")
+
+
+def launch_data(resource: Resource) -> tuple[str, Any]:
+    """Where a launch template, launch configuration or instance keeps its settings: prefix for people, and they."""
+    if resource.type == NATIVE_TEMPLATE:
+        return "launchTemplateData.", get(resource.props, "launchTemplateData")
+    return "", resource.props
+
+
+def from_template(resource: Resource) -> bool:
+    """Whether it takes what it does not say itself from a launch template, which is judged on its own."""
+    return present(resource.props, "launchTemplate")
+
+
+def own_group(resource: Resource) -> Mapping[str, Any] | None:
+    """Settings of the self-managed nodes that a pulumi-eks component makes; None where it makes none.
+
+    `eks.Cluster` makes a default group unless told otherwise, from `nodeGroupOptions` or from inputs of its own.
+    """
+    if resource.type != "eks:index:Cluster":
+        return resource.props
+    props = resource.props
+    skipped = truthy(get(props, "skipDefaultNodeGroup")) or truthy(get(props, "autoMode", "enabled"))
+    if skipped or present(props, "fargate"):
+        return None
+    options = get(props, "nodeGroupOptions")
+    return options if isinstance(options, Mapping) else props
+
+
+def spot_fleet_specifications(resource: Resource) -> Iterator[tuple[str, Any]]:
+    """Launch specifications of a Spot fleet, each with its place."""
+    for index, specification in enumerate(each(get(resource.props, "launchSpecifications"))):
+        yield f"launchSpecifications.{index}.", specification

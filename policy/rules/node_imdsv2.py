@@ -1,0 +1,85 @@
+"""Pods cannot take their node's credentials from the instance metadata service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from policy import nodes
+from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity, matches
+from policy.reading import get, number, text
+
+
+def check(resource: Resource, settings: Settings) -> Iterator[str]:
+    """Yield metadata options that let pods in, and machines that cannot have any."""
+    most = settings["maxHopLimit"]
+    if matches((nodes.NODE_CLASS,), resource.type):
+        # Karpenter fills in what is missing: required, and one hop (pkg/apis/v1/ec2nodeclass.go).
+        yield from _options(get(resource.props, "spec", "metadataOptions"), "spec.", most, tokens="required", hops="1")
+    elif resource.type in nodes.MANAGED_GROUPS:
+        if most < 2 and not nodes.from_template(resource):
+            yield "has no launchTemplate, so EKS allows two hops: give it one that says metadataOptions."
+    elif resource.type in nodes.OWN_GROUPS:
+        if most < 2 and nodes.own_group(resource) is not None:
+            yield (
+                "makes self-managed nodes, whose metadata options cannot be set here: use a managed node group with a "
+                "launch template, and skipDefaultNodeGroup in the cluster."
+            )
+    else:
+        where, data = nodes.launch_data(resource)
+        options = get(data, "metadataOptions")
+        if options is not None or resource.type not in nodes.INSTANCES or not nodes.from_template(resource):
+            yield from _options(options, where, most)
+
+
+def _options(options: Any, where: str, most: int, *, tokens: str = "", hops: str = "") -> Iterator[str]:
+    """`tokens` and `hops` are what an absent value means; empty where the image decides."""
+    if text(get(options, "httpEndpoint")) == "disabled":
+        return
+    given = text(get(options, "httpTokens")) or tokens
+    if given != "required":
+        yield f"{where}metadataOptions.httpTokens is {given or 'missing'}: write required."
+    limit = get(options, "httpPutResponseHopLimit")
+    hop = number(hops if limit is None else limit)
+    if hop is None:
+        if most < 2:
+            yield f"{where}metadataOptions.httpPutResponseHopLimit is missing, and EKS images make it 2: write 1."
+    elif hop > most:
+        yield f"{where}metadataOptions.httpPutResponseHopLimit is {hop:g}: write {most}."
+
+
+RULE = ResourceRule(
+    name="node-imdsv2",
+    title="Instance metadata only with tokens, and not for pods",
+    description="Machines must require IMDSv2 tokens and allow one hop to the instance metadata service.",
+    why=(
+        "Every pod without host network is one hop further away than its node. With a hop limit of 2 any pod, also a "
+        "model server that was broken into, can fetch the node role's credentials. Without tokens a simple request "
+        "forgery does. Pods get their own credentials from Pod Identity, so nothing is lost."
+    ),
+    fix=(
+        "Write `metadataOptions: {httpEndpoint: enabled, httpTokens: required, httpPutResponseHopLimit: 1}` in launch "
+        "templates, instances and launch configurations. An EC2NodeClass that says nothing is safe already. Set "
+        "`maxHopLimit` to 2 where pods must reach the service."
+    ),
+    severity=Severity.HIGH,
+    level=EnforcementLevel.MANDATORY,
+    types=(
+        *nodes.TEMPLATES,
+        *nodes.INSTANCES,
+        nodes.LAUNCH_CONFIGURATION,
+        nodes.NODE_CLASS,
+        *nodes.MANAGED_GROUPS,
+        *nodes.OWN_GROUPS,
+    ),
+    scanners=Scanners(checkov=("CKV_AWS_79", "CKV_AWS_341"), trivy=("AWS-0028", "AWS-0130")),
+    options={
+        "maxHopLimit": Option(
+            type="integer",
+            default=1,
+            description="Most hops that an answer of the metadata service may take; pods need 2.",
+            schema={"minimum": 1, "maximum": 64},
+        )
+    },
+    check=check,
+)
