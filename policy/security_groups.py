@@ -1,0 +1,53 @@
+"""Ingress rules of security groups, whichever of the many resources declares them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from policy.framework import Resource
+from policy.reading import each, get, number, strings, text
+
+GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
+RULE: Final = "aws:ec2/securityGroupRule:SecurityGroupRule"
+INGRESS: Final = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+NATIVE_GROUP: Final = "aws-native:ec2:SecurityGroup"
+NATIVE_INGRESS: Final = "aws-native:ec2:SecurityGroupIngress"
+INGRESS_TYPES: Final = (GROUP, RULE, INGRESS, NATIVE_GROUP, NATIVE_INGRESS)
+
+_RANGES: Final = ("cidrBlocks", "ipv6CidrBlocks", "cidrIpv4", "cidrIpv6", "cidrIp")
+_PORTLESS: Final = frozenset({"-1", "all"})
+_WITH_PORTS: Final = frozenset({"tcp", "6", "udp", "17"})
+
+
+@dataclass(frozen=True)
+class Ingress:
+    """One rule. What it says is read when it is asked for, so that only a value that decides must be known."""
+
+    where: str
+    data: Any
+
+    def opens(self, port: int) -> bool:
+        """Whether it lets traffic to that port through."""
+        protocol = text(get(self.data, "protocol")) or text(get(self.data, "ipProtocol"))
+        if protocol.lower() in _PORTLESS:
+            return True
+        if protocol.lower() not in _WITH_PORTS:
+            return False
+        first, last = number(get(self.data, "fromPort")), number(get(self.data, "toPort"))
+        return first is not None and first <= port <= (first if last is None else last)
+
+    def cidrs(self) -> tuple[str, ...]:
+        """The address ranges it admits; security groups and prefix lists are none."""
+        return tuple(cidr for name in _RANGES for cidr in strings(get(self.data, name)))
+
+
+def ingress(resource: Resource) -> Iterator[Ingress]:
+    """Every ingress rule that the resource declares."""
+    if resource.type in {GROUP, NATIVE_GROUP}:
+        name = "ingress" if resource.type == GROUP else "securityGroupIngress"
+        for index, data in enumerate(each(get(resource.props, name))):
+            yield Ingress(f"{name}.{index}", data)
+    elif resource.type != RULE or text(get(resource.props, "type")) == "ingress":
+        yield Ingress("it", resource.props)
