@@ -1,0 +1,61 @@
+"""Containers say what they need, and how much memory they may take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity
+from policy.pod_security import POD_TYPES, containers, namespace, pod_spec
+from policy.reading import present
+
+_REQUESTS: Final = (("requests", "cpu"), ("requests", "memory"), ("limits", "memory"))
+
+
+def check(resource: Resource, settings: Settings) -> Iterator[str]:
+    """Yield containers without requests or memory limit. Unknown quantities count as given."""
+    if namespace(resource) in settings["exemptNamespaces"]:
+        return
+    wanted = (*_REQUESTS, ("limits", "cpu")) if settings["cpuLimit"] else _REQUESTS
+    for container in containers(pod_spec(resource)):
+        missing = [path for path in wanted if not _given(container.spec, path)]
+        if missing:
+            names = ", ".join(".".join(path) for path in missing)
+            yield f"container {container.name}: resources lack {names}: write them."
+
+
+def _given(container: object, path: tuple[str, str]) -> bool:
+    """A limit is also the request where none is written; Kubernetes copies it."""
+    kind, name = path
+    return present(container, "resources", kind, name) or (
+        kind == "requests" and present(container, "resources", "limits", name)
+    )
+
+
+RULE = ResourceRule(
+    name="k8s-resource-limits",
+    title="Containers have requests and a memory limit",
+    description="Every container should have requests for CPU and memory and a limit for memory.",
+    why=(
+        "Karpenter buys nodes by requests: a pod without any fits everywhere and starves. Without a memory limit one "
+        "model takes the node's memory, and the kernel kills whatever shares the GPU with it."
+    ),
+    fix="Write `resources.requests.cpu`, `resources.requests.memory` and `resources.limits.memory`.",
+    severity=Severity.LOW,
+    level=EnforcementLevel.ADVISORY,
+    types=POD_TYPES,
+    scanners=Scanners(
+        checkov=("CKV_K8S_10", "CKV_K8S_11", "CKV_K8S_12", "CKV_K8S_13"),
+        trivy=("KSV-0011", "KSV-0015", "KSV-0016", "KSV-0018"),
+    ),
+    options={
+        "cpuLimit": Option(type="boolean", default=False, description="Ask for a CPU limit as well."),
+        "exemptNamespaces": Option(
+            type="array",
+            default=["gpu-system"],
+            description="Namespaces to leave alone.",
+            schema={"items": {"type": "string"}},
+        ),
+    },
+    check=check,
+)
