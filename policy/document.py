@@ -23,6 +23,7 @@ _AREAS: Final = {
     "vpc": "Network",
     "iam": "Permissions",
     "kms": "Keys",
+    "ecr": "Images",
     "sqs": "Queues",
     "logs": "Logs",
     "tags": "Tags",
