@@ -10,7 +10,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.node_class import Volume
+from components.subnets import plan_subnets
+from gpu.bottlerocket import bottlerocket_settings
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, REGIONS
+from gpu.sharing import overlay_capacities
 from stacks.checks.models import memory_of
 from stacks.errors import ConfigError
 from stacks.load import KEYS, parse
@@ -124,16 +128,21 @@ def _spoil(draw: st.DrawFn, raw: dict[str, Any], path: list[str | int], change: 
 
 
 def assert_computable(config: StackConfig) -> None:
-    """The domain has an answer for everything that a plan shows."""
+    """The domain has an answer for everything that a plan shows, and no component refuses its arguments."""
     for summary in pool_summaries(config):
         assert summary.max_slots >= 1
         assert summary.slot_memory_mib >= 512
+        overlay_capacities(summary.profile, summary.pool.ami, summary.types)
+        if summary.pool.ami == "bottlerocket":
+            assert bottlerocket_settings(summary.profile, [t.gpu for t in summary.types])
+        volume = summary.pool.volume
+        Volume(size_gib=volume.size_gib, iops=volume.iops, throughput_mib_per_s=volume.throughput_mibps)
     for model in config.models:
         memory = memory_of(model)
         assert memory is not None
         (slots,) = [summary for summary in pool_summaries(config) if summary.pool.name == model.pool]
         assert memory.total_mib <= slots.slot_memory_mib
-    assert len(set(zones(config))) >= 2
+    assert plan_subnets(config.network.cidr, zones(config))
     assert all(item.usd_per_month >= 0 for item in floor_items(config))
 
 
