@@ -50,10 +50,10 @@ def count_by_package(resources: Sequence[Resource]) -> Mapping[str, int]:
 
 def _package(resource: Resource) -> str:
     if resource.type.startswith("pulumi:providers:"):
-        return "provider"
+        return "providers"
     if not resource.custom and not resource.remote:
-        return "component"
-    return "helm" if resource.type.startswith("kubernetes:helm.sh/") else resource.type.partition(":")[0]
+        return "components"
+    return "Helm releases" if resource.type.startswith("kubernetes:helm.sh/") else resource.type.partition(":")[0]
 
 
 def _grow(
