@@ -57,10 +57,12 @@ def slot_price(instance_type: InstanceType, profile: SharingProfile) -> SlotPric
     )
 
 
-def cheapest_node(types: Iterable[InstanceType], profile: SharingProfile) -> SlotPrice | None:
-    """The type with the cheapest node on Spot, which is what the first pending pod buys; None without any price."""
+def cheapest_node(
+    types: Iterable[InstanceType], profile: SharingProfile, capacity_type: CapacityType
+) -> SlotPrice | None:
+    """The type with the cheapest node, which is what the first pending pod buys; None where no price is known."""
     priced = [p for p in (slot_price(t, profile) for t in types) if p is not None]
-    return min(priced, key=lambda p: (p.spot_usd_per_hour, p.instance_type), default=None)
+    return min(priced, key=lambda p: (p.usd_per_hour(capacity_type), p.instance_type), default=None)
 
 
 def dedicated_gpu(memory: ModelMemory) -> InstanceType | None:

@@ -71,7 +71,7 @@ def _summary(pool: GpuPool, region: str) -> PoolSummary:
         slots_per_gpu=min(slots_per_gpu(profile, t.gpu) for t in types),
         slot_memory_mib=pool_slot_memory_mib(profile, types),
         max_slots=pool_max_slots(profile, types, pool.max_gpus),
-        price=cheapest_node(types, profile),
+        price=cheapest_node(types, profile, pool.capacity_type),
     )
 
 

@@ -64,7 +64,7 @@ def test_prices_per_node_and_slot(capsys: pytest.CaptureFixture[str]) -> None:
     rows = table(printed(plan_of(), capsys), "GPU prices")
     summary = plan_of().figures
     assert summary
-    price = cheapest_node(summary.pools[0].types, summary.pools[0].profile)
+    price = cheapest_node(summary.pools[0].types, summary.pools[0].profile, "spot")
     assert price
     assert rows[0] == [
         "shared",

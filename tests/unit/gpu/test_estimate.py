@@ -74,19 +74,19 @@ def test_types_without_a_price_have_none() -> None:
 
 def test_the_first_pod_buys_the_cheapest_spot_node() -> None:
     """On-demand g6.xlarge is cheaper than g5.xlarge, and on Spot as well: 0.4024 against 0.4929."""
-    price = cheapest_node(types_in(["g5", "g6"]), TimeSlicing(3))
+    price = cheapest_node(types_in(["g5", "g6"]), TimeSlicing(3), "spot")
     assert price is not None
     assert price.instance_type == "g6.xlarge"
-    dearer = cheapest_node(types_in(["g6e", "p5"]), NoSharing())
+    dearer = cheapest_node(types_in(["g6e", "p5"]), NoSharing(), "spot")
     assert dearer is not None
     assert dearer.instance_type == "g6e.xlarge"
     assert dearer.spot_usd_per_hour == pytest.approx(1.861 * 0.38)
 
 
 def test_types_without_a_price_are_not_the_cheapest() -> None:
-    assert cheapest_node(types_in(["p5e"]), NoSharing()) is None
-    assert cheapest_node([], NoSharing()) is None
-    both = cheapest_node(types_in(["p5e", "p5en"]), NoSharing())
+    assert cheapest_node(types_in(["p5e"]), NoSharing(), "spot") is None
+    assert cheapest_node([], NoSharing(), "spot") is None
+    both = cheapest_node(types_in(["p5e", "p5en"]), NoSharing(), "spot")
     assert both is not None
     assert both.instance_type == "p5en.48xlarge"
 
@@ -165,3 +165,12 @@ def test_spot_discounts_of_other_families_are_the_lowest_and_say_so(family: str)
 def test_no_discount_is_promised_that_nobody_saw() -> None:
     """Never the 90 % of advertisements."""
     assert all(prices.spot_discount(t.family).fraction <= 0.62 for t in INSTANCE_TYPES.values())
+
+
+def test_an_on_demand_pool_buys_the_type_with_the_cheapest_on_demand_price() -> None:
+    types = types_in(names=["g5.4xlarge", "g6e.xlarge"])
+    spot, on_demand = (cheapest_node(types, NoSharing(), capacity) for capacity in ("spot", "on-demand"))
+    assert spot is not None
+    assert on_demand is not None
+    # 1.624 and 1.861 USD per hour; Spot is 51 and 62 % less.
+    assert (spot.instance_type, on_demand.instance_type) == ("g6e.xlarge", "g5.4xlarge")
