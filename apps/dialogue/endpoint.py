@@ -20,6 +20,8 @@ Message = dict[str, str]
 #: What a gateway answers for a server that is not there yet; 429 says the same of one that is busy.
 NOT_YET = (429, 502, 503, 504)
 _CONNECT_SECONDS = 10
+#: Ollama gives up on a model that says the same token so many times over, and ends the stream silently (llm/server.go).
+_REPEATS = 30
 #: A node that vanishes says no goodbye: without these a held request would wait for its answer for ever.
 _KEEPALIVE = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -142,12 +144,18 @@ class Endpoint:
             raise _not_there(error) from error
         try:
             await _check(response)
+            last, repeats = "", 0
             async with aclosing(objects(response.aiter_bytes())) as lines:
                 while line := await self._next(lines):
                     chunk = _chunk(line)
                     yield chunk
                     if chunk.done:
                         return
+                    repeats = repeats + 1 if chunk.text.strip() == last else 0
+                    last = chunk.text.strip()
+            if repeats >= _REPEATS:
+                yield Chunk("", done=True, reason="repeat")
+                return
         except httpx.TransportError as error:
             raise BrokenError(f"the connection was lost: {_words(error)}") from error
         except MalformedError as error:
@@ -198,6 +206,8 @@ def _gateway(response: httpx.Response) -> AsleepError:
 
 def _chunk(line: Mapping[str, Any]) -> Chunk:
     if "error" in line:
+        if "token repeat limit" in str(line["error"]):  # newer servers say so
+            return Chunk("", done=True, reason="repeat")
         raise BrokenError(f"the server says: {line['error']}")
     message = line.get("message")
     text = message.get("content", "") if isinstance(message, dict) else None

@@ -65,7 +65,7 @@ def _instructions(speaker: Speaker, others: Sequence[str], topic: str) -> str:
 
 
 class Opening:
-    """Takes space off the beginning of an answer, and the speaker's name: models that read names write their own too."""
+    """Takes space and the speaker's name off the beginning of an answer: models that read names write them."""
 
     def __init__(self, name: str = "") -> None:
         self._prefixes = (f"{name}:", f"**{name}:**", f"**{name}**:", f"[{name}]:") if name else ()
