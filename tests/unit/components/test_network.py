@@ -72,9 +72,11 @@ def test_karpenter_finds_private_subnets_only() -> None:
 def test_the_vpc_resolves_names_and_its_default_group_is_closed() -> None:
     recording = build()
     vpc = recording.one("aws:ec2/vpc:Vpc")
+    assert vpc.inputs["cidrBlock"] == "10.42.0.0/16"
     assert vpc.inputs["enableDnsHostnames"] is True
     assert vpc.inputs["enableDnsSupport"] is True
     default = recording.one("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup")
+    assert default.inputs["vpcId"] == "network-id"
     assert (default.inputs["ingress"], default.inputs["egress"]) == ([], [])
 
 
