@@ -48,7 +48,8 @@ platform, whatever its components are called. This page is written from the rule
 ```
 
 This repository's own configuration is `policy/config.json`. It raises the GPU ceiling of the `local` stack, which runs
-on the twin, where GPUs cost nothing, and exempts no stack from any rule.
+on the twin, where GPUs cost nothing, and asks for the tag `gpu-slices/stack`, by which the budget counts. It exempts no
+stack from any rule.
 
 A value that a rule needs and that is not known in preview counts as a violation. The policy SDK alone would let it
 pass the preview, and stop the update half way.

@@ -129,7 +129,7 @@ class Resource:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """All inputs as dicts and lists, unknown values as `policy.reading.Unknown`. Not to be changed: rules share it."""
+        """All inputs as dicts and lists, unknown values as `policy.reading.Unknown`. Rules share it: change nothing."""
         copies = _COPIES.get()
         if copies is None:
             return _copy(self.props)

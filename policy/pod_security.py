@@ -29,6 +29,8 @@ _PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "kubernetes:serving.knative.dev/*:Configuration": _TEMPLATE,
 }
 POD_TYPES: Final = tuple(_PLACES)
+#: The same for what changes an object that is there: it says a part, so what is missing says nothing.
+PATCH_TYPES: Final = tuple(f"{pattern}Patch" for pattern in _PLACES if "knative" not in pattern)
 _BY_KIND: Final = {pattern.rpartition(":")[2]: place for pattern, place in _PLACES.items()}
 
 # fmt: off
@@ -74,7 +76,7 @@ class Container:
 
 def pod_spec(resource: Resource) -> Any:
     """The pod's specification. Raises UnknownValueError if it is not known in preview."""
-    return get(resource.props, *_BY_KIND[resource.type.rpartition(":")[2]], "spec")
+    return get(resource.props, *_BY_KIND[resource.type.rpartition(":")[2].removesuffix("Patch")], "spec")
 
 
 def namespace(resource: Resource) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity
-from policy.pod_security import LEVELS, POD_TYPES, namespace, pod_spec
+from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity, matches
+from policy.pod_security import LEVELS, PATCH_TYPES, POD_TYPES, namespace, pod_spec
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -13,9 +13,11 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
     if namespace(resource) in settings["exemptNamespaces"]:
         return
     spec = pod_spec(resource)
-    if spec is not None:
-        for level in LEVELS.get(settings["level"], LEVELS["restricted"]):
-            yield from level(spec)
+    if spec is None:
+        return
+    wanted = "baseline" if matches(PATCH_TYPES, resource.type) else settings["level"]
+    for level in LEVELS.get(wanted, LEVELS["restricted"]):
+        yield from level(spec)
 
 
 RULE = ResourceRule(
@@ -38,7 +40,7 @@ RULE = ResourceRule(
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=POD_TYPES,
+    types=(*POD_TYPES, *PATCH_TYPES),
     scanners=Scanners(
         checkov=(*(f"CKV_K8S_{number}" for number in (16, 17, 18, 19, 20, 23, 26, 28, 31, 37, 39)),),
         trivy=(

@@ -12,7 +12,8 @@ from policy.reading import each, get, known, present, text
 
 _PROVIDER: Final = "pulumi:providers:aws"
 _NODE_CLASSES: Final = (nodes.NODE_CLASS, "kubernetes:eks.amazonaws.com/*:NodeClass")
-#: Types with `tags`, as an object of keys, that appear on the bill.
+#: Types with `tags`, as an object of keys, that appear on the bill. No components: a stack rule sees what they put out,
+#: not their inputs, and the resources inside them.
 _PRICED: Final = (
     "aws:cloudwatch/logGroup:LogGroup",
     "aws:ebs/volume:Volume",
@@ -33,8 +34,6 @@ _PRICED: Final = (
     "aws:s3/bucket:Bucket",
     "aws:s3/bucketV2:BucketV2",
     "aws:sqs/queue:Queue",
-    "eks:index:Cluster",
-    "eks:index:ManagedNodeGroup",
 )
 _LAUNCHED: Final = ("instance", "volume")
 
@@ -61,7 +60,7 @@ def _tags(resource: Resource) -> Iterator[tuple[str, set[str]]]:
     """Places for tags, each with its keys; nothing where they are not known in preview."""
     props = resource.props
     if matches(_PRICED, resource.type):
-        keys = [_keys(props, name) for name in ("tags", "tagsAll", "clusterTags")]
+        keys = [_keys(props, name) for name in ("tags", "tagsAll")]
         if all(found is not None for found in keys):
             yield "tags", {key for found in keys for key in found or ()}
     elif matches(_NODE_CLASSES, resource.type):

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from policy.pod_security import POD_TYPES
+from policy.pod_security import PATCH_TYPES, POD_TYPES
 from policy.rules.k8s_pod_security import RULE
 from tests.policy.support import UNKNOWN, violations
 
@@ -181,3 +181,11 @@ def test_values_that_decide_nothing_may_be_unknown() -> None:
 
 def test_services_of_the_core_api_are_no_pods() -> None:
     assert violations(RULE, "kubernetes:core/v1:Service", {"spec": {"template": {"spec": pod(hostPID=True)}}}) == []
+
+
+@pytest.mark.parametrize("type_", [pattern.replace("*", "v1") for pattern in PATCH_TYPES])
+def test_patches_are_judged_by_what_they_say(type_: str) -> None:
+    kind = type_.removesuffix("Patch")
+    assert violations(RULE, type_, inside(kind, {"containers": [{"name": "main", "image": "model:2"}]})) == []
+    assert violations(RULE, type_, inside(kind, {"hostPID": True}))
+    assert violations(RULE, type_, {"metadata": {"labels": {"a": "b"}}}) == []

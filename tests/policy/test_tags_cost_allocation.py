@@ -67,3 +67,10 @@ def test_launch_templates_tag_instances_and_volumes() -> None:
 
 def test_what_is_free_needs_no_tags() -> None:
     assert messages(recorded("aws:iam/role:Role", {}), recorded("aws:ec2/subnet:Subnet", {})) == []
+
+
+def test_components_are_judged_by_what_is_inside_them() -> None:
+    """In the engine a stack rule sees their outputs, which have no tags."""
+    assert messages(recorded("eks:index:Cluster", {}), recorded("aws:eks/cluster:Cluster", {}, "inside")) == [
+        "tags lack any tag beside Name: add it."
+    ]
