@@ -1,15 +1,18 @@
 """Recordings of the whole program for each stack of the repository."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import stacks.load
+from cli.monitor import Resource
 from cli.project import find_project, load_stack
 from cli.record import Recording, record
+from policy.analyzer import Recorded
 
 ROOT = Path(__file__).parents[2]
 STACKS = ("dev", "staging", "prod", "local")
@@ -41,3 +44,26 @@ def _recording(stack: str) -> Recording:
 def recorded() -> Callable[[str], Recording]:
     """The recording of a stack, made once a session."""
     return _recording
+
+
+@pytest.fixture
+def planned(recorded: Callable[[str], Recording]) -> Callable[[str], list[Recorded]]:
+    """A stack's resources as the pack gets them in a preview."""
+
+    def plan(stack: str) -> list[Recorded]:
+        recording = recorded(stack)
+        return [as_judged(found, recording.preview_inputs(found)) for found in recording.resources]
+
+    return plan
+
+
+def as_judged(resource: Resource, inputs: Mapping[str, Any]) -> Recorded:
+    """A recorded resource as the pack takes it."""
+    return Recorded(
+        type=resource.type,
+        name=resource.name,
+        urn=resource.urn,
+        inputs=inputs,
+        parent=resource.parent,
+        dependencies=resource.dependencies,
+    )

@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cli.record import Recording
-from policy.analyzer import Recorded, judge, read_config
+from policy.analyzer import judge, read_config
 from policy.pack import RULES
 from tests.plan.conftest import ROOT, STACKS, TODAY
 from tests.plan.mutants_gpu import MUTANTS as GPU_MUTANTS
@@ -20,27 +19,6 @@ from tests.plan.mutation import Mutant, Stack
 
 CONFIG = read_config(ROOT / "policy" / "config.json")
 MUTANTS = [*GPU_MUTANTS, *PLATFORM_MUTANTS]
-
-
-@pytest.fixture
-def planned(recorded: Callable[[str], Recording]) -> Callable[[str], Stack]:
-    """A stack's resources as the pack gets them."""
-
-    def plan(stack: str) -> Stack:
-        recording = recorded(stack)
-        return [
-            Recorded(
-                type=found.type,
-                name=found.name,
-                urn=found.urn,
-                inputs=recording.preview_inputs(found),
-                parent=found.parent,
-                dependencies=found.dependencies,
-            )
-            for found in recording.resources
-        ]
-
-    return plan
 
 
 def violated(resources: Stack) -> set[str]:
