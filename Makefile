@@ -37,7 +37,7 @@ plan: $(STAMP) ## Show what a stack would build, how its GPUs are shared and wha
 
 .PHONY: test
 test: $(STAMP) ## Run the tests: unit, policy, plan
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## Check style and types
@@ -72,6 +72,21 @@ $(VENV)-checkov/.stamp: requirements-checkov.txt $(STAMP)
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-checkov
 	@$(BIN)/uv pip sync --quiet --python $(VENV)-checkov/bin/python --require-hashes --compile-bytecode requirements-checkov.txt
 	@touch $@
+
+.PHONY: checkov
+checkov: $(VENV)-checkov/.stamp ## Scan the plan of every stack with Checkov; checkov-exceptions.yaml says what stays and why
+	@$(BIN)/python -m tools.checkov_scan $(ARGS)
+
+.PHONY: bench
+bench: $(STAMP) ## Measure the planner
+	@$(BIN)/python -m bench $(ARGS)
+
+.PHONY: docs
+docs: $(STAMP) ## Write again what is generated: documents, README samples, lists of URNs
+	@$(BIN)/python -m stacks.document
+	@$(BIN)/python -m policy.document
+	@$(BIN)/python -m tests.plan.test_program
+	@$(BIN)/python -m tests.plan.test_readme
 
 .PHONY: clean
 clean: ## Remove environments and caches

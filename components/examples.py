@@ -18,7 +18,7 @@ import pulumi_kubernetes as k8s
 
 import versions
 from components.cpu_pool import INTENT_LABEL, Architecture
-from components.pods import restricted_admission, restricted_container, restricted_pod
+from components.pods import GPU_USER, restricted_admission, restricted_container, restricted_pod
 
 NAMESPACE = "examples"
 VECTOR_ADD = "cuda-vector-add"
@@ -33,13 +33,11 @@ class GpuExample:
 
     resource_name: what one slot is called, e.g. `nvidia.com/gpu.shared`.
     node_selector, tolerations: those of the GPU pool's workloads.
-    run_as_user: on MPS pools all pods must run as the same user.
     """
 
     resource_name: str
     node_selector: Mapping[str, str]
     tolerations: Sequence[Mapping[str, str]]
-    run_as_user: int = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +118,7 @@ def _vector_add(name: str, gpu: GpuExample, opts: pulumi.ResourceOptions) -> Non
         "env": [{"name": "HOME", "value": "/tmp"}],
     }
     pod: Any = {
-        **restricted_pod(gpu.run_as_user),
+        **restricted_pod(GPU_USER),
         "restartPolicy": "Never",
         "nodeSelector": dict(gpu.node_selector),
         "tolerations": [dict(toleration) for toleration in gpu.tolerations],

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+#: User of every pod that takes a slot. One MPS server serves one user at a time (nvidia-cuda-mps-control manual), so
+#: all that may share a GPU run as the same one; above 10000 it is no user of the node (Checkov CKV_K8S_40).
+GPU_USER = 10001
+
 
 def restricted_admission() -> dict[str, str]:
     """Namespace labels by which the API server admits restricted pods only."""

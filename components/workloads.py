@@ -9,13 +9,9 @@ from typing import Any, Literal
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.pods import restricted_admission, restricted_container, restricted_pod
+from components.pods import GPU_USER, restricted_admission, restricted_container, restricted_pod
 
 NAMESPACE = "workloads"
-
-#: One MPS server serves one user at a time (nvidia-cuda-mps-control manual), so all pods that may share a GPU run as
-#: the same user.
-RUN_AS_USER = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +128,7 @@ def _template(workload: GpuWorkload) -> Any:
     return {
         "metadata": {"labels": _labels(workload)},
         "spec": {
-            **restricted_pod(RUN_AS_USER),
+            **restricted_pod(GPU_USER),
             "nodeSelector": dict(workload.node_selector),
             "tolerations": [dict(toleration) for toleration in workload.tolerations],
             "containers": [_container(container, workload.resource_name) for container in workload.containers],

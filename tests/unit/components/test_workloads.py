@@ -64,7 +64,7 @@ def test_pods_are_restricted_and_nobody_reaches_them() -> None:
     pod = recording.one("kubernetes:apps/v1:Deployment").inputs["spec"]["template"]["spec"]
     assert namespace.inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     assert pod["securityContext"]["runAsNonRoot"] is True
-    assert pod["securityContext"]["runAsUser"] == 1000
+    assert pod["securityContext"]["runAsUser"] == 10001
     assert pod["automountServiceAccountToken"] is False
     for container in pod["containers"]:
         assert container["securityContext"] == {
