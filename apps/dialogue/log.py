@@ -74,7 +74,7 @@ class Log:
                 text.append(entry)
                 chars += len(entry)
                 index += 1
-            events.append(Event(index, "token", {"turn": turn, "text": "".join(text)}))
+            events.append(Event(index, "token", {"turn": turn, "text": "".join(text), "tokens": len(text)}))
         return events
 
     async def wait(self, position: int) -> None:
