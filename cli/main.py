@@ -50,7 +50,26 @@ class _Process(click.Group):
         return super().__call__(*args, **kwargs)
 
 
-@click.group(cls=_Process, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+#: The twin's commands, in the order of `--help`; its room is imported when one is asked for, or listed.
+TWIN_COMMANDS = ("up", "status", "request", "scenario", "down")
+
+
+class _Commands(_Process):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Ours, then the twin's."""
+        return [*super().list_commands(ctx), *TWIN_COMMANDS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by name."""
+        if cmd_name not in TWIN_COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        from twin import commands  # noqa: PLC0415
+
+        command: click.Command = getattr(commands, cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="gpu-slices", prog_name="slices")
 def main() -> None:
     """Plan GPU platforms on EKS without a cloud: what a stack builds, how its GPUs are shared, what it costs."""

@@ -13,6 +13,8 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "components": ({"gpu", "versions"}, {"click", "rich"}),
     "policy": ({"gpu", "versions"}, {"click", "pulumi_aws", "pulumi_eks", "pulumi_kubernetes", "rich"}),
     "stacks": ({"components", "gpu", "versions"}, {"click", "rich"}),
+    # The twin plays what `cli` records; it never looks into the components.
+    "twin": ({"cli", "gpu", "stacks", "versions"}, {"pulumi"}),
 }
 
 

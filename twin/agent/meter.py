@@ -1,0 +1,45 @@
+"""Counts what the twin's nodes would have cost so far."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+from twin.observe import Observed
+from twin.state import write_json
+from twin.view import view
+
+_SAVE_EVERY = 2.0
+
+
+class Meter:
+    """USD since the twin was started; kept in `meter.json`, so that it goes on after a crash."""
+
+    def __init__(self, folder: Path, observed: Observed) -> None:
+        self._path = folder / "meter.json"
+        self._observed = observed
+        self._usd, self._gpu_usd = read_meter(folder)
+        self._last: float | None = None
+        self._saved = 0.0
+
+    def tick(self, now: float) -> None:
+        """Add what the time since the last call has cost. now: `time.monotonic()`."""
+        if self._last is not None:
+            seen = view(self._observed.all("Node"), self._observed.all("NodeClaim"), ())
+            hours = (now - self._last) / 3600
+            self._usd += seen.usd_per_hour * hours
+            self._gpu_usd += sum(node.usd_per_hour for node in seen.gpu_nodes) * hours
+        self._last = now
+        if now - self._saved >= _SAVE_EVERY and self._path.parent.is_dir():
+            write_json(self._path, {"usd": self._usd, "gpuUsd": self._gpu_usd, "at": time.time()})
+            self._saved = now
+
+
+def read_meter(folder: Path) -> tuple[float, float]:
+    """USD so far: of all nodes, and of GPU nodes."""
+    try:
+        found = json.loads((folder / "meter.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return 0.0, 0.0
+    return float(found["usd"]), float(found["gpuUsd"])

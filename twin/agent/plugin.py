@@ -1,0 +1,157 @@
+"""Plays the device plugin: some seconds after its pod runs on a GPU node, the node offers what the configuration says.
+
+And watches over those that never do. Neither Karpenter nor EKS's node monitoring agent does: Karpenter waits for ever
+for a resource that was asked for, and the agent looks at the hardware, not at what the kubelet was told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from twin.device_plugin import GPU_COUNT_LABEL, Offer, PluginConfigs, is_bottlerocket, offer
+from twin.events import warn
+from twin.faults import Faults
+from twin.kube import ApiError, Kube, Object
+from twin.observe import Observed
+from twin.platform import PLUGIN_NAME
+from twin.view import NODE_POOL_LABEL, SLOT_PREFIX, slots_of
+
+#: Seconds from a running plugin pod (on Bottlerocket: a ready node) to the first slot: driver, NVML, registration.
+DELAY = 8.0
+#: Seconds after which a node that offers no slot is given up.
+DEADLINE = 120.0
+#: Nodes of a pool that are replaced one after another before the pool itself is taken to be wrong.
+TRIES = 2
+
+REASON = "GpuNeverOffered"
+_REGISTERED = "karpenter.sh/registered"
+
+
+@dataclass
+class _Seen:
+    """What is known of a node that offers nothing yet."""
+
+    since: float
+    """When it got ready (monotonic)."""
+    plugin_since: float | None = None
+    """When its plugin pod ran."""
+    reported: bool = False
+
+
+class DevicePlugin:
+    """Looks at every node each time it is called; forgets what is gone."""
+
+    def __init__(self, kube: Kube, observed: Observed, plugin: PluginConfigs, faults: Faults) -> None:
+        self._kube = kube
+        self._observed = observed
+        self._plugin = plugin
+        self._faults = faults
+        self._seen: dict[str, _Seen] = {}
+        self._lost: dict[str, int] = {}
+        """Nodes in a row that never offered a slot, by pool."""
+        self._pool = ThreadPoolExecutor(4)
+
+    def tick(self, now: float) -> None:
+        """Let plugins register and give nodes up. now: `time.monotonic()`."""
+        waiting = {n["metadata"]["uid"]: n for n in self._observed.all("Node") if self._waits(n)}
+        for uid in [uid for uid in self._seen if uid not in waiting]:
+            del self._seen[uid]
+        if not waiting:
+            return
+        plugin_nodes = self._plugin_nodes()
+        orders = self._faults.plugin()
+        due: list[tuple[Object, Offer]] = []
+        for uid, node in waiting.items():
+            seen = self._seen.setdefault(uid, _Seen(since=now))
+            offered, running = self._offer(node, plugin_nodes)
+            if running and seen.plugin_since is None:
+                seen.plugin_since = now
+            speaks = bool(offered.resources) and not orders.silent(node_pool(node))
+            if speaks and seen.plugin_since is not None and now - seen.plugin_since >= orders.delay(DELAY):
+                due.append((node, offered))
+            elif now - seen.since >= orders.deadline(DEADLINE) and not seen.reported:
+                seen.reported = True
+                self._give_up(node, offered, running)
+        registered = self._pool.map(lambda pair: self._register(*pair), due)
+        for (node, _), came in zip(due, registered, strict=True):
+            if came:
+                self._lost.pop(node_pool(node), None)
+
+    def _waits(self, node: Object) -> bool:
+        """Whether a node should offer slots and does not."""
+        labels = node["metadata"].get("labels") or {}
+        status = node.get("status") or {}
+        return (
+            GPU_COUNT_LABEL in labels
+            and _REGISTERED in labels
+            and not node["metadata"].get("deletionTimestamp")
+            and any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or [])
+            and not slots_of(status)
+        )
+
+    def _plugin_nodes(self) -> set[str]:
+        return {
+            pod["spec"].get("nodeName", "")
+            for pod in self._observed.all("Pod")
+            if (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == PLUGIN_NAME
+            and (pod.get("status") or {}).get("phase") == "Running"
+        }
+
+    def _offer(self, node: Object, plugin_nodes: set[str]) -> tuple[Offer, bool]:
+        """What the node would offer, and whether what offers it runs."""
+        node_class = self._node_class(node)
+        offered = offer(node["metadata"]["labels"], node_class, self._plugin)
+        host_service = is_bottlerocket((node_class or {}).get("spec") or {})
+        return offered, host_service or node["metadata"]["name"] in plugin_nodes
+
+    def _node_class(self, node: Object) -> Object | None:
+        pool = self._observed.get("NodePool", node_pool(node))
+        if pool is None:
+            return None
+        return self._observed.get("EC2NodeClass", pool["spec"]["template"]["spec"]["nodeClassRef"]["name"])
+
+    def _register(self, node: Object, offered: Offer) -> bool:
+        resources: Mapping[str, str | None] = {name: str(number) for name, number in offered.resources.items()}
+        body = {"status": {"capacity": resources, "allocatable": resources}}
+        try:
+            self._kube.patch(node, body, subresource="status")
+        except ApiError:
+            return False  # gone meanwhile, or tried again at the next tick
+        return True
+
+    # --- Nodes that never offer anything ------------------------------------------------------------------------------
+
+    def _give_up(self, node: Object, offered: Offer, running: bool) -> None:
+        """Say what is wrong with a node and have it replaced; after a few in a row, say it of its pool and stop."""
+        name, pool = node["metadata"]["name"], node_pool(node)
+        why = offered.problem or ("the plugin has not registered" if running else "no plugin pod runs on the node")
+        message = f"node {name} of pool {pool} offers no {SLOT_PREFIX}* resource: {why}"
+        warn(self._kube, node, REASON, message)
+        self._lost[pool] = self._lost.get(pool, 0) + 1
+        node_pool_object = self._observed.get("NodePool", pool)
+        if self._lost[pool] > TRIES:
+            if node_pool_object:
+                count = self._lost[pool]
+                warn(self._kube, node_pool_object, REASON, f"{message}; {count} nodes in a row: not replaced any more")
+            return
+        claim = next((c for c in self._observed.all("NodeClaim") if _claims(c, name)), None)
+        if claim is not None:
+            # Karpenter drains the node, returns the instance, and buys another for the pods that still wait.
+            self._kube.delete("karpenter.sh/v1", "NodeClaim", claim["metadata"]["name"])
+
+
+def _claims(claim: Object, node: str) -> bool:
+    return (claim.get("status") or {}).get("nodeName") == node
+
+
+def node_pool(node: Object) -> str:
+    """Name of a node's pool."""
+    return str((node["metadata"].get("labels") or {}).get(NODE_POOL_LABEL, ""))
+
+
+def monotonic() -> float:
+    """Seconds, for `tick`."""
+    return time.monotonic()

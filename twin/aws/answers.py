@@ -1,0 +1,162 @@
+"""Answers one request to AWS: its own where moto has none or a wrong one, moto's everywhere else."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.compat import HTTPHeaders
+from moto.core.botocore_stubber import BotocoreStubber
+
+from twin.aws.images import image_of
+from twin.faults import Faults
+from twin.prices import products, spot_history
+
+Answer = tuple[int, Mapping[str, str], bytes]
+
+_SCOPE = re.compile(r"Credential=[^/,]+/\d+/([\w-]+)/([\w-]+)/aws4_request")
+_XML = {"Content-Type": "text/xml"}
+_JSON = {"Content-Type": "application/x-amz-json-1.1"}
+#: Services without a region in their address.
+_GLOBAL = {"iam"}
+#: Large answers that stay the same for the twin's life: moto takes seconds to write them.
+_CONSTANT = {"DescribeInstanceTypes"}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request. For EC2 and IAM `action` and `parameters` are from the form; for the rest from header and JSON."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+    service: str
+    region: str
+    action: str
+    parameters: Mapping[str, Any]
+
+
+class Aws:
+    """The stand-in. Threads may share it."""
+
+    def __init__(self, region: str, zones: list[str], faults: Faults) -> None:
+        self._region = region
+        self._zones = zones
+        self._faults = faults
+        self._moto = BotocoreStubber()
+        self._constant: dict[tuple[str, str], Answer] = {}
+        self._lock = threading.Lock()
+        self._own: dict[tuple[str, str], Callable[[Call], Answer | None]] = {
+            ("pricing", "GetProducts"): _get_products,
+            ("ec2", "DescribeSpotPriceHistory"): self._spot_price_history,
+            ("ec2", "DescribeInstanceTypeOfferings"): self._offerings,
+            ("ec2", "DescribeInstanceStatus"): self._instance_status,
+            ("ssm", "GetParameter"): _get_parameter,
+        }
+
+    def answer(self, method: str, path: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Status, headers and body."""
+        call = _parse(method, path, headers, body, self._region)
+        own = self._own.get((call.service, call.action))
+        answered = own(call) if own else None
+        if answered is not None:
+            return answered
+        if call.action not in _CONSTANT:
+            return self._ask_moto(call)
+        key = (call.action, json.dumps(call.parameters, sort_keys=True))
+        with self._lock:
+            if key not in self._constant:
+                self._constant[key] = self._ask_moto(call)
+            return self._constant[key]
+
+    def _ask_moto(self, call: Call) -> Answer:
+        host = (
+            f"{call.service}.amazonaws.com"
+            if call.service in _GLOBAL
+            else f"{call.service}.{call.region}.amazonaws.com"
+        )
+        sent = HTTPHeaders()
+        for name, text in call.headers.items():
+            if name.lower() != "host":
+                sent[name] = text
+        request = AWSPreparedRequest(call.method, f"https://{host}{call.path}", sent, call.body, False)
+        answered: Any = self._moto.process_request(request)
+        if answered is None:
+            return 404, _JSON, b'{"message": "the twin does not play this service"}'
+        status, answered_headers, body = answered
+        return status, dict(answered_headers), body.encode() if isinstance(body, str) else bytes(body)
+
+    # --- EC2 ----------------------------------------------------------------------------------------------------------
+
+    def _spot_price_history(self, _: Call) -> Answer:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+        return 200, _XML, "".join(spot_history(self._zones, now)).encode()
+
+    def _offerings(self, call: Call) -> Answer | None:
+        """Moto's, without what a scenario has withdrawn."""
+        withdrawn = self._faults.withdrawn()
+        if not withdrawn:
+            return None
+        status, headers, body = self._ask_moto(call)
+        text = body.decode()
+        for item in re.findall(r"<item>.*?</item>", text, re.DOTALL):
+            instance_type = re.search(r"<instanceType>(.*?)</instanceType>", item)
+            location = re.search(r"<location>(.*?)</location>", item)
+            if instance_type and location and withdrawn.matches(instance_type[1], location[1]):
+                text = text.replace(item, "")
+        return status, {k: v for k, v in headers.items() if k.lower() != "content-length"}, text.encode()
+
+    def _instance_status(self, _: Call) -> Answer:
+        """Moto knows no instance of Karpenter's: only those are reported that a scenario has broken."""
+        items = "".join(
+            f"<item><instanceId>{instance}</instanceId><systemStatus><status>impaired</status><details><item>"
+            f"<name>reachability</name><status>failed</status><impairedSince>{since}</impairedSince>"
+            "</item></details></systemStatus><instanceStatus><status>ok</status></instanceStatus></item>"
+            for instance, since in self._faults.impaired().items()
+        )
+        body = (
+            '<DescribeInstanceStatusResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
+            f"<instanceStatusSet>{items}</instanceStatusSet></DescribeInstanceStatusResponse>"
+        )
+        return 200, _XML, body.encode()
+
+
+def _get_products(call: Call) -> Answer:
+    return 200, _JSON, json.dumps(products(call.parameters.get("Filters") or [])).encode()
+
+
+def _get_parameter(call: Call) -> Answer | None:
+    name = str(call.parameters.get("Name", ""))
+    if not name.startswith("/aws/service/"):
+        return None
+    image = image_of(name)
+    if image is None:
+        error = {"__type": "ParameterNotFound", "message": f"{name} not found"}
+        return 400, _JSON, json.dumps(error).encode()
+    return (
+        200,
+        _JSON,
+        json.dumps({"Parameter": {"Name": name, "Type": "String", "Value": image[0], "Version": 1}}).encode(),
+    )
+
+
+def _parse(method: str, path: str, headers: Mapping[str, str], body: bytes, region: str) -> Call:
+    found = _SCOPE.search(headers.get("authorization", ""))
+    region, service = (found[1], found[2]) if found else (region, "")
+    target = headers.get("x-amz-target", "")
+    parameters: Mapping[str, Any] = {}
+    action = target.rpartition(".")[2]
+    if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        parameters = {key: values[0] for key, values in parse_qs(body.decode()).items()}
+        action = str(parameters.get("Action", ""))
+    elif target and body:
+        parameters = json.loads(body)
+    return Call(method, path, headers, body, service, region, action, parameters)

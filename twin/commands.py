@@ -1,0 +1,192 @@
+"""The commands of the twin: what they read from the command line, and how they say what happened."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import click
+
+from twin.errors import TwinError
+from twin.state import FOLDER, TwinState, twins
+
+P = ParamSpec("P")
+
+_stack = click.argument("stack", default="local")
+_on_stack = click.option("--stack", default="local", show_default=True, help="The twin's stack.")
+_directory = click.option(
+    "-C",
+    "--cwd",
+    "directory",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="Directory of the Pulumi project, or one below it.  [default: the current one]",
+)
+
+
+def _plainly(command: Callable[P, int]) -> Callable[P, None]:
+    """Turn errors that a person can act on into a message and an exit status."""
+
+    @wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        from cli.errors import INPUT_ERROR, InputError, ProgramError  # noqa: PLC0415  beside the command, not before it
+
+        gc.enable()  # the program turns it off, for commands that are done in a second
+        try:
+            status = command(*args, **kwargs)
+        except TwinError as error:
+            click.echo(f"error: {error}", err=True)
+            status = 1
+        except InputError as error:
+            click.echo(f"error: {error}", err=True)
+            status = INPUT_ERROR
+        except ProgramError as error:
+            click.echo(f"error: the program failed\n{error}", err=True)
+            status = 1
+        sys.exit(status)
+
+    return wrapper
+
+
+def twin_of(directory: Path, stack: str) -> TwinState:
+    """The state of a stack's twin. Raises InputError where there is no project."""
+    from cli.project import find_project  # noqa: PLC0415  loads YAML
+
+    return TwinState(find_project(directory.resolve()).directory / FOLDER, stack)
+
+
+@click.command(short_help="Start the twin: the stack on this machine, judged by the real Karpenter.")
+@_stack
+@_directory
+@click.option("--timings", is_flag=True, help="Print when each step was done.")
+@_plainly
+def up(stack: str, directory: Path, timings: bool) -> int:
+    """Start the twin of STACK, or bring it up to date: the real Karpenter and scheduler, without a cloud.
+
+    Records the stack's program, starts a control plane on free loopback ports, and applies the plan to it. The first
+    time it builds the control plane from source, which takes some minutes. `.twin/kubeconfig` works with kubectl.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from twin.build import ensure_built  # noqa: PLC0415
+    from twin.planning import make_plan  # noqa: PLC0415  loads Pulumi
+    from twin.progress import BuildProgress  # noqa: PLC0415
+    from twin.up import Up  # noqa: PLC0415
+
+    console = Console(highlight=False)
+    state = twin_of(directory, stack)
+    with BuildProgress(console) as progress:
+        programs = ensure_built(progress)
+    began = time.monotonic()
+    with state.lock(), console.status(f"Starting the twin of {stack}") as line:
+        run = Up(state, programs, line.update)
+        plan = run.run(lambda: make_plan(directory.resolve(), stack))
+    console.print(
+        f"The twin of [bold]{stack}[/] runs ({time.monotonic() - began:.1f} s): Karpenter and all pools are ready."
+    )
+    for chart in plan.left_out:
+        console.print(f"Not played: chart {chart}")
+    if timings:
+        for step, seconds in run.timing.steps.items():
+            console.print(f"  {seconds:6.2f} s  {step}")
+    models = ", ".join(model.name for model in plan.models)
+    console.print(f"  kubectl --kubeconfig {FOLDER}/kubeconfig get nodepools", soft_wrap=True)
+    if models:
+        console.print(f"  slices request {plan.models[0].name} --stack {stack}    (models: {models})", soft_wrap=True)
+    console.print(f"  slices down {stack}")
+    return 0
+
+
+@click.command(short_help="Stop the twin and remove everything that it left.")
+@_stack
+@_directory
+@click.option("--all", "everything", is_flag=True, help="Stop every twin of the project.")
+@_plainly
+def down(stack: str, directory: Path, everything: bool) -> int:
+    """Stop the twin of STACK and remove all that it left: processes, ports, files. Works after any crash."""
+    from twin.launch import stop  # noqa: PLC0415
+
+    chosen = [twin_of(directory, stack)]
+    if everything:
+        chosen = twins(chosen[0].root)
+    for state in chosen:
+        if not state.exists and not everything:
+            click.echo(f"There is no twin of {state.stack}.")
+            continue
+        # Another command may be in the middle of something; what it has started is stopped all the same.
+        ended = stop(state)
+        click.echo(f"The twin of {state.stack} is gone ({len(ended)} processes ended).")
+    return 0
+
+
+@click.command(short_help="The twin's processes, nodes and slots, and what it costs.")
+@_stack
+@_directory
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@_plainly
+def status(stack: str, directory: Path, as_json: bool) -> int:
+    """Show the twin of STACK: its processes, its nodes with their slots, who waits, what it costs.
+
+    Exit status: 0 if it runs, 1 if it does not.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from twin.status import report, show  # noqa: PLC0415
+
+    found = report(twin_of(directory, stack))
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        show(found, Console(highlight=False))
+    return 0 if found.running else 1
+
+
+def seconds(_: Any, __: Any, value: str) -> float:
+    """A click callback: `90`, `90s`, `2m`."""
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (value[:-1], value[-1]) if value[-1:] in units else (value, "s")
+    try:
+        return float(number) * units[unit]
+    except ValueError as error:
+        raise click.BadParameter("write seconds, or a duration such as 90s or 2m") from error
+
+
+@click.command(short_help="Ask a model of the twin for something: from zero to an answer.")
+@click.argument("model")
+@_on_stack
+@_directory
+@click.option("--hold", default="5s", callback=seconds, help="How long the request takes.  [default: 5s]")
+@click.option("--until-gone", is_flag=True, help="Stay until the model is idle, and its node is gone.")
+@_plainly
+def request(model: str, stack: str, directory: Path, hold: float, until_gone: bool) -> int:
+    """Ask a MODEL of the twin for something: it comes from zero, answers, and goes again when nobody asks."""
+    from twin.request import follow  # noqa: PLC0415
+
+    return follow(twin_of(directory, stack), model, hold, until_gone=until_gone)
+
+
+@click.command(short_help="Play a scripted run on the twin and check how it ends.")
+@click.argument("name", required=False)
+@_on_stack
+@_directory
+@click.option("--keep", is_flag=True, help="Let the twin run afterwards, if the scenario started it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+@_plainly
+def scenario(name: str | None, stack: str, directory: Path, keep: bool, as_json: bool) -> int:
+    """Play a scripted run on the twin and check how it must end; without NAME list them.
+
+    Uses the running twin of the stack, or starts one and stops it again. Exit status: 0 if everything was as it must
+    be, 4 if not.
+    """
+    from twin.scenarios.run import listing, play  # noqa: PLC0415
+
+    if name is None:
+        click.echo(listing())
+        return 0
+    return play(name, twin_of(directory, stack), directory.resolve(), keep=keep, as_json=as_json)

@@ -1,0 +1,125 @@
+"""`pulumi destroy` played on the twin: the plan's things go in the order in which the engine would delete them.
+
+Each goes when all that depends on it is gone, with its finalizers: whatever Karpenter must do before an object may go,
+it has to do here too. Objects are deleted in the foreground, as Pulumi's Kubernetes provider does.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import boto3
+
+from twin import charts
+from twin.build import programs_dir
+from twin.errors import TwinError
+from twin.kube import ApiError, Kube, Object
+from twin.launch import wake
+from twin.plan import CONTROLLER_CHART, CRD_CHART, Planned, TwinPlan
+from twin.processes import find
+from twin.state import Run, TwinState
+
+#: Seconds that one thing may take; Pulumi gives Karpenter's objects half an hour.
+_PATIENCE = 180.0
+_KARPENTER_NAMESPACE = "kube-system"
+
+
+def destroy(state: TwinState, run: Run, plan: TwinPlan, kube: Kube, tell: Callable[[str], None]) -> dict[str, float]:
+    """Delete everything of the plan; seconds that each kind of thing took. Raises TwinError when one does not go."""
+    del run
+    dependents: dict[str, list[str]] = {}
+    for thing in plan.planned:
+        for urn in thing.after:
+            dependents.setdefault(urn, []).append(thing.urn)
+    done: dict[str, Future[float]] = {}
+    with ThreadPoolExecutor(12) as pool:
+        for thing in reversed(plan.planned):
+            before = [done[urn] for urn in dependents.get(thing.urn, []) if urn in done]
+            done[thing.urn] = pool.submit(_go, thing, before, state, plan, kube)
+    seconds: dict[str, float] = {}
+    for thing in reversed(plan.planned):
+        took = done[thing.urn].result()
+        kind = thing.name.partition(" ")[0] if thing.manifest else thing.name
+        seconds[kind] = max(seconds.get(kind, 0.0), took)
+        if took >= 1:
+            tell(f"{thing.name} is gone after {took:.1f} s")
+    return seconds
+
+
+def _go(thing: Planned, before: list[Future[float]], state: TwinState, plan: TwinPlan, kube: Kube) -> float:
+    wait(before)
+    for future in before:
+        future.result()  # what depends on this is still there
+    began = time.monotonic()
+    if thing.manifest:
+        delete_and_wait(kube, dict(thing.manifest))
+    elif thing.chart == CONTROLLER_CHART:
+        _stop_karpenter(state, kube)
+        _uninstall(thing, plan, kube)
+    elif thing.chart == CRD_CHART:
+        _uninstall(thing, plan, kube)
+    return time.monotonic() - began
+
+
+def delete_and_wait(kube: Kube, manifest: Object) -> None:
+    """Delete an object and wait until it is gone. Raises TwinError with the finalizers that hold it."""
+    metadata = manifest["metadata"]
+    try:
+        path = kube.path_of(manifest)
+        kube.request("DELETE", path, {"propagationPolicy": "Foreground"})
+    except ApiError as error:
+        if error.status == 404:
+            return
+        raise
+    deadline = time.monotonic() + _PATIENCE
+    while (
+        found := kube.get(manifest["apiVersion"], manifest["kind"], metadata["name"], metadata.get("namespace"))
+    ) is not None:
+        if time.monotonic() > deadline:
+            held = ", ".join(found["metadata"].get("finalizers") or []) or "nothing"
+            raise TwinError(f"{manifest['kind']} {metadata['name']} does not go; it is held by {held}")
+        time.sleep(0.1)
+
+
+def _stop_karpenter(state: TwinState, kube: Kube) -> None:
+    """End the controller, as uninstalling its chart does."""
+    deadline = time.monotonic() + 5
+    while instances(kube) and time.monotonic() < deadline:
+        time.sleep(0.2)  # the simulated EC2 writes its instances down once a second
+    (state.specs / "karpenter.json").unlink(missing_ok=True)
+    wake(state)
+    while "karpenter" in find(state).values():
+        time.sleep(0.1)
+
+
+def _uninstall(thing: Planned, plan: TwinPlan, kube: Kube) -> None:
+    rendered = charts.render(
+        programs_dir(), thing.chart, thing.chart, _KARPENTER_NAMESPACE, thing.values, plan.kubernetes
+    )
+    for obj in reversed(rendered):
+        delete_and_wait(kube, obj)
+
+
+def instances(kube: Kube) -> list[dict[str, Any]]:
+    """The EC2 instances that Karpenter's simulated EC2 has, as it writes them down."""
+    found: list[dict[str, Any]] = []
+    for config_map in kube.list("v1", "ConfigMap", _KARPENTER_NAMESPACE):
+        if config_map["metadata"]["name"].startswith("kwok-aws-instances-"):
+            found += json.loads((config_map.get("data") or {}).get("instances") or "[]")
+    return found
+
+
+def left_in_aws(run: Run, plan: TwinPlan) -> list[str]:
+    """Instance profiles that Karpenter has made and not removed."""
+    iam = boto3.client(
+        "iam",
+        endpoint_url=run.aws,
+        region_name=plan.region,
+        aws_access_key_id="twin",
+        aws_secret_access_key="twin",
+    )
+    return [profile["InstanceProfileName"] for profile in iam.list_instance_profiles()["InstanceProfiles"]]

@@ -1,0 +1,99 @@
+"""What a scenario breaks: offerings, the health of instances, device plugins.
+
+Kept in one file of the twin, which those who play the parts read each time: it survives a restart of any of them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from twin.state import write_json
+
+
+@dataclass(frozen=True)
+class Withdrawn:
+    """Offerings that EC2 no longer has: patterns such as ("g6.*", "us-east-1a") for type and zone."""
+
+    patterns: Sequence[tuple[str, str]]
+
+    def __bool__(self) -> bool:
+        return bool(self.patterns)
+
+    def matches(self, instance_type: str, zone: str) -> bool:
+        """Whether that offering is gone."""
+        return any(fnmatchcase(instance_type, t) and fnmatchcase(zone, z) for t, z in self.patterns)
+
+
+@dataclass(frozen=True)
+class PluginOrders:
+    """What a scenario does to device plugins."""
+
+    seconds: float | None = None
+    """Delay instead of the usual one."""
+    never: Sequence[str] = ()
+    """Pools whose plugins never register."""
+    give_up: float | None = None
+    """Seconds after which a node is given up, instead of the usual ones."""
+
+    def delay(self, usual: float) -> float:
+        """Seconds from the plugin's start to the first slot."""
+        return usual if self.seconds is None else self.seconds
+
+    def deadline(self, usual: float) -> float:
+        """Seconds after which a node that offers nothing is given up."""
+        return usual if self.give_up is None else self.give_up
+
+    def silent(self, pool: str) -> bool:
+        """Whether the plugins of a pool never register."""
+        return pool in self.never
+
+
+class Faults:
+    """The file of faults."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "faults.json"
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            data: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return data
+
+    def withdrawn(self) -> Withdrawn:
+        """Offerings that are gone."""
+        return Withdrawn([(t, z) for t, z in self._read().get("withdrawn", [])])
+
+    def impaired(self) -> Mapping[str, str]:
+        """Instances whose status check fails, and since when (RFC 3339)."""
+        found: Mapping[str, str] = self._read().get("impaired", {})
+        return found
+
+    def plugin(self) -> PluginOrders:
+        """What happens to device plugins."""
+        return PluginOrders(**self._read().get("plugin", {}))
+
+    def set_plugin(
+        self, *, seconds: float | None = None, never: Sequence[str] = (), give_up: float | None = None
+    ) -> None:
+        """Let device plugins come late, or never."""
+        orders = {"seconds": seconds, "never": list(never), "give_up": give_up}
+        write_json(self._path, {**self._read(), "plugin": orders})
+
+    def withdraw(self, patterns: Sequence[tuple[str, str]]) -> None:
+        """Withdraw offerings. Karpenter asks for offerings when it starts, and every twelve hours."""
+        write_json(self._path, {**self._read(), "withdrawn": [list(pattern) for pattern in patterns]})
+
+    def impair(self, instances: Mapping[str, str]) -> None:
+        """Let the status checks of instances fail since a time (RFC 3339). Karpenter asks every minute."""
+        write_json(self._path, {**self._read(), "impaired": dict(instances)})
+
+    def clear(self) -> None:
+        """Everything as it was."""
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,135 @@
+"""Starts a twin, finds out whether one runs, and ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from twin.credentials import write_common_kubeconfig, write_credentials, write_kubeconfig
+from twin.errors import TwinError
+from twin.kube import Kube
+from twin.parts import PORTS
+from twin.ports import free_ports, is_free
+from twin.processes import SUPERVISOR, find, kill_all
+from twin.state import Run, TwinState, load_run, new_token, write_json
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def kube_of(state: TwinState, run: Run) -> Kube:
+    """A client of the twin's cluster."""
+    return Kube(run.server, run.token, str(state.pki / "ca.crt"))
+
+
+def connect(state: TwinState) -> Kube:
+    """A client of a twin that runs. Raises TwinError where none does."""
+    run = load_run(state)
+    if run is None or not supervised(state):
+        raise TwinError(f"there is no twin of {state.stack}: `slices up {state.stack}` starts one")
+    return kube_of(state, run)
+
+
+def prepare(state: TwinState) -> Run:
+    """Ports, keys and kubeconfig. A twin that was there before keeps its own, unless its ports are taken now."""
+    state.make()
+    run = load_run(state)
+    if run is None or set(run.ports) != set(PORTS):
+        run = Run(ports=free_ports(PORTS), token=run.token if run else new_token(), started=time.time())
+    elif not supervised(state) and not all(map(is_free, run.ports.values())):
+        kill_all(state)  # perhaps its own: left over where children outlive their supervisor
+        if not all(map(is_free, run.ports.values())):
+            run = Run(ports=free_ports(PORTS), token=run.token, started=run.started)
+    write_json(state.run, {"ports": run.ports, "token": run.token, "started": run.started})
+    write_credentials(state, run.token)
+    write_kubeconfig(state, run)
+    return run
+
+
+def supervised(state: TwinState) -> bool:
+    """Whether the twin's supervisor runs."""
+    try:
+        with state.supervisor_lock.open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def start(state: TwinState, seconds: float = 10.0) -> None:
+    """Start the supervisor, unless it runs. Raises TwinError when it does not come up."""
+    if supervised(state):
+        wake(state)
+        return
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with (state.logs / "supervisor.log").open("ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", SUPERVISOR, str(state.folder)],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + seconds
+    while not supervised(state):
+        if time.monotonic() > deadline:
+            raise TwinError(f"the twin's supervisor did not start:\n{tail(state, 'supervisor')}")
+        time.sleep(0.02)
+
+
+def wake(state: TwinState) -> None:
+    """Make the supervisor look at once."""
+    with contextlib.suppress(ProcessLookupError, TypeError):
+        os.kill(status(state)["supervisor"], signal.SIGHUP)
+
+
+def signal_process(state: TwinState, name: str, number: int = signal.SIGKILL) -> None:
+    """Send a signal to one of the twin's processes."""
+    with contextlib.suppress(ProcessLookupError, TypeError):
+        os.kill(status(state)["processes"][name]["pid"], number)
+
+
+def status(state: TwinState) -> dict[str, Any]:
+    """What the supervisor says that it runs; its own id is None where there is none."""
+    try:
+        found: dict[str, Any] = json.loads(state.status.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        found = {"supervisor": None, "processes": {}}
+    if not supervised(state):
+        found["supervisor"] = None
+    return found
+
+
+def stop(state: TwinState) -> list[str]:
+    """End every process of the twin and remove its files; names of the processes. Works from any state."""
+    ended = kill_all(state)
+    state.remove()
+    with contextlib.suppress(FileNotFoundError):
+        write_common_kubeconfig(state.root)
+        state.root.rmdir() if not any(state.root.iterdir()) else None
+    return ended
+
+
+def leftovers(state: TwinState) -> dict[int, str]:
+    """Processes of a twin that run although it has no supervisor."""
+    return {} if supervised(state) else find(state)
+
+
+def tail(state: TwinState, name: str, lines: int = 15) -> str:
+    """The last lines of a process's log."""
+    try:
+        text = (state.logs / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])

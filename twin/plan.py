@@ -1,0 +1,178 @@
+"""What a stack's program wants, as far as the twin plays it. Plain data: the twin's processes read it from a file.
+
+`twin.planning` makes it from the recorded program. Nothing here loads Pulumi.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from twin.device_plugin import GPU, GPU_COUNT_LABEL, PluginConfigs
+from twin.errors import TwinError
+from twin.state import TwinState, write_json
+
+CRD_CHART = "karpenter-crd"
+CONTROLLER_CHART = "karpenter"
+PLUGIN_CHARTS = ("nvidia-device-plugin", "gpu-operator")
+PLAYED_CHARTS = (CRD_CHART, CONTROLLER_CHART, *PLUGIN_CHARTS)
+
+#: Knative's own default for the stable window (config-autoscaler), in seconds.
+WINDOW_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A model that is served from one slot. Durations in seconds."""
+
+    name: str
+    namespace: str
+    template: Mapping[str, Any]
+    """Pod template (`metadata`, `spec`)."""
+    window: float = WINDOW_SECONDS
+    """How long nobody must ask before the model is idle."""
+    retention: float = 0.0
+    """How long the last pod stays after that."""
+    minimum: int = 0
+    """Pods that stay when nobody asks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One object of the cluster, or one Helm release."""
+
+    urn: str
+    name: str
+    """For people: kind and name."""
+    after: tuple[str, ...]
+    """URNs of planned things that must be there, and ready, before."""
+    manifest: Mapping[str, Any] | None = None
+    """The object without what only Pulumi reads; None for a release."""
+    ready: bool = False
+    """Whether the program waits for the object's condition Ready."""
+    chart: str = ""
+    """Name of the chart of a release, without its address."""
+    version: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloudResource:
+    """One resource of AWS, with inputs as the program gave them."""
+
+    urn: str
+    type: str
+    name: str
+    inputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuPool:
+    """A GPU pool as its own objects describe it."""
+
+    name: str
+    resource: str
+    """What a workload asks for to get a slot."""
+    slots: Mapping[int, int]
+    """Slots of a node by its number of GPUs; empty where no overlay says so: then each GPU is one slot."""
+    capacity_type: str
+    """`spot` or `on-demand`; the first that the pool allows."""
+
+    def slots_per_node(self, gpus: int = 1) -> int:
+        """Slots of a node with that many GPUs."""
+        return self.slots.get(gpus, gpus)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwinPlan:
+    """A stack as the twin sees it. Plain data: it survives in `plan.json`."""
+
+    stack: str
+    region: str
+    cluster: str
+    """Name of the EKS cluster."""
+    kubernetes: str
+    """Its version, such as `1.36`."""
+    cloud: tuple[CloudResource, ...]
+    outputs: Mapping[str, tuple[str, str]]
+    """Placeholder text to URN and name of the output that it stands for."""
+    planned: tuple[Planned, ...]
+    """In the order of the program; what an object needs comes before it."""
+    plugin: PluginConfigs
+    models: tuple[Model, ...]
+
+    def release(self, chart: str) -> Planned | None:
+        """The release of a chart; None when the program installs none."""
+        return next((planned for planned in self.planned if planned.chart == chart), None)
+
+    def manifests(self, kind: str) -> list[Mapping[str, Any]]:
+        """The plan's objects of a kind."""
+        return [p.manifest for p in self.planned if p.manifest and p.manifest["kind"] == kind]
+
+    @property
+    def gpu_pools(self) -> tuple[GpuPool, ...]:
+        """Node pools whose nodes carry NVIDIA's taint."""
+        pools = []
+        for pool in self.manifests("NodePool"):
+            spec = pool["spec"]["template"]["spec"]
+            if any(taint["key"] == GPU for taint in spec.get("taints") or []):
+                pools.append(_gpu_pool(pool, self.manifests("NodeOverlay")))
+        return tuple(pools)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything that AWS is seeded with."""
+        cloud = [(resource.urn, resource.inputs) for resource in self.cloud]
+        text = json.dumps([cloud, self.region, self.cluster, self.kubernetes], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def digest(self) -> str:
+        """Changes with anything in the plan."""
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+
+    @property
+    def left_out(self) -> list[str]:
+        """Charts that the program installs and the twin does not play."""
+        return sorted({p.chart for p in self.planned if p.chart and p.chart not in PLAYED_CHARTS})
+
+
+def _gpu_pool(pool: Mapping[str, Any], overlays: list[Mapping[str, Any]]) -> GpuPool:
+    name, resource, slots = pool["metadata"]["name"], GPU, dict[int, int]()
+    for overlay in overlays:
+        wanted = {r["key"]: r.get("values") or [] for r in overlay["spec"]["requirements"]}
+        if name not in wanted.get("karpenter.sh/nodepool", []):
+            continue
+        offered = {key: int(text) for key, text in (overlay["spec"].get("capacity") or {}).items() if int(text)}
+        for key, number in offered.items():
+            resource = key
+            slots |= {int(gpus): number for gpus in wanted.get(GPU_COUNT_LABEL, ["1"])}
+    requirements = {r["key"]: r.get("values") or [] for r in pool["spec"]["template"]["spec"]["requirements"]}
+    capacity_type = next(iter(requirements.get("karpenter.sh/capacity-type", [])), "")
+    return GpuPool(name=name, resource=resource, slots=slots, capacity_type=capacity_type)
+
+
+def save_plan(state: TwinState, plan: TwinPlan) -> None:
+    """Keep a plan for the twin's own processes."""
+    write_json(state.plan, asdict(plan))
+
+
+def load_plan(state: TwinState) -> TwinPlan:
+    """The plan that the twin runs. Raises TwinError when it has none."""
+    try:
+        data = json.loads(state.plan.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise TwinError(f"there is no twin of {state.stack}: `slices up {state.stack}` starts one") from error
+    return TwinPlan(
+        **{
+            **data,
+            "cloud": tuple(CloudResource(**resource) for resource in data["cloud"]),
+            "outputs": {key: (urn, name) for key, (urn, name) in data["outputs"].items()},
+            "planned": tuple(Planned(**{**planned, "after": tuple(planned["after"])}) for planned in data["planned"]),
+            "plugin": PluginConfigs(**data["plugin"]),
+            "models": tuple(Model(**model) for model in data["models"]),
+        }
+    )

@@ -1,0 +1,138 @@
+"""Makes the twin's plan from a stack's recorded program: nothing is typed in a second time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cli.errors import InputError
+from cli.manifests import kubernetes_object
+from cli.monitor import Resource
+from cli.project import find_project, load_stack
+from cli.record import Recording, record
+from stacks.errors import PROJECT
+from stacks.load import parse
+from twin.device_plugin import plugin_configs
+from twin.errors import TwinError
+from twin.models import models_of
+from twin.plan import PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
+
+HELM = "kubernetes:helm.sh/"
+#: Annotations that speak to Pulumi, not to the cluster.
+_FOR_PULUMI = "pulumi.com/"
+
+
+def make_plan(directory: Path, stack: str) -> TwinPlan:
+    """Run the stack's program and keep what the twin plays.
+
+    Raises InputError and ProgramError as `slices plan` does, TwinError where a twin could not stand for the program.
+    """
+    project = find_project(directory)
+    config = load_stack(project, stack)
+    recording = record(project, config)
+    if config.problems:
+        raise InputError("\n".join(config.problems))
+    prefix = f"{PROJECT}:"
+    ours = {key.removeprefix(prefix): _value(text) for key, text in config.values.items() if key.startswith(prefix)}
+    parsed = parse(ours, stack=config.stack, region=recording.region) if project.name == PROJECT else None
+    return plan_of(recording, models_of(_manifests(recording), parsed))
+
+
+def plan_of(recording: Recording, models: Sequence[Model] = ()) -> TwinPlan:
+    """The twin's view of a recorded program. Raises TwinError where there is no cluster in it."""
+    clusters = recording.of_type("eks:index:Cluster")
+    if len(clusters) != 1:
+        raise TwinError(f"the twin plays one EKS cluster; the program of stack {recording.stack} has {len(clusters)}")
+    cluster = clusters[0]
+    planned = tuple(_planned(recording))
+    return TwinPlan(
+        stack=recording.stack,
+        region=recording.region,
+        cluster=str(cluster.inputs.get("name") or cluster.name),
+        kubernetes=str(cluster.inputs.get("version", "")),
+        cloud=tuple(
+            CloudResource(urn=r.urn, type=r.type, name=r.name, inputs=dict(r.inputs))
+            for r in recording.resources
+            if r.type.startswith(("aws:", "eks:"))
+        ),
+        outputs=dict(recording.values),
+        planned=planned,
+        plugin=plugin_configs(
+            [p.values for p in planned if p.chart in PLUGIN_CHARTS], [p.manifest for p in planned if p.manifest]
+        ),
+        models=tuple(models),
+    )
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _objects(recording: Recording) -> list[Resource]:
+    return [resource for resource in recording.resources if resource.type.startswith("kubernetes:")]
+
+
+def _manifests(recording: Recording) -> list[dict[str, Any]]:
+    return [kubernetes_object(resource) for resource in _objects(recording) if not resource.type.startswith(HELM)]
+
+
+def _planned(recording: Recording) -> list[Planned]:
+    objects = _objects(recording)
+    ours = {resource.urn for resource in objects}
+    found = []
+    for resource in objects:
+        after = tuple(sorted(_reachable(recording, resource, ours)))
+        if resource.type.startswith(HELM):
+            chart = str(resource.inputs.get("chart", "")).rpartition("/")[2]
+            found.append(
+                Planned(
+                    urn=resource.urn,
+                    name=f"Release {resource.inputs.get('name') or resource.name}",
+                    after=after,
+                    chart=chart,
+                    version=str(resource.inputs.get("version", "")),
+                    values=resource.inputs.get("values") or {},
+                )
+            )
+            continue
+        manifest = kubernetes_object(resource)
+        annotations = manifest["metadata"].get("annotations") or {}
+        found.append(
+            Planned(
+                urn=resource.urn,
+                name=f"{manifest['kind']} {manifest['metadata']['name']}",
+                after=after,
+                manifest=_without_pulumi(manifest),
+                ready=annotations.get("pulumi.com/waitFor") == "condition=Ready",
+            )
+        )
+    return found
+
+
+def _reachable(recording: Recording, resource: Resource, ours: set[str]) -> set[str]:
+    """Kubernetes things that a resource depends on, also by way of resources of other kinds."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    open_urns = list(resource.dependencies)
+    while open_urns:
+        urn = open_urns.pop()
+        if urn in seen or urn not in recording.by_urn:
+            continue
+        seen.add(urn)
+        if urn in ours:
+            found.add(urn)
+        else:
+            open_urns.extend(recording.by_urn[urn].dependencies)
+    return found
+
+
+def _without_pulumi(manifest: dict[str, Any]) -> dict[str, Any]:
+    annotations = manifest["metadata"].get("annotations") or {}
+    kept = {key: text for key, text in annotations.items() if not key.startswith(_FOR_PULUMI)}
+    metadata = {key: value for key, value in manifest["metadata"].items() if key != "annotations"}
+    return {**manifest, "metadata": {**metadata, **({"annotations": kept} if kept else {})}}

@@ -1,0 +1,128 @@
+"""The processes of a twin: what they are, and how to find and end them even when nobody remembers having started them.
+
+Every program runs under a path inside the twin's folder (a link in its `bin`), so the list of processes tells which
+ones are ours. No file with process ids has to be right for `slices down` to find them all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from twin.state import TwinState, write_json
+
+SUPERVISOR = "twin.supervisor"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A process that the supervisor keeps running."""
+
+    name: str
+    program: str
+    """Path of the program."""
+    arguments: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to the supervisor's environment."""
+    module: str = ""
+    """For the twin's own Python modules: run this one instead of a program."""
+
+
+def write_spec(state: TwinState, spec: Spec) -> None:
+    """Hand a process over to the supervisor; a changed one is restarted. `wake` makes it look at once."""
+    if not spec.module:
+        link = state.bin / spec.name
+        if not link.is_symlink() or str(link.readlink()) != spec.program:
+            link.unlink(missing_ok=True)
+            link.symlink_to(spec.program)
+    write_json(state.specs / f"{spec.name}.json", asdict(spec))
+
+
+def read_specs(state: TwinState) -> dict[str, Spec]:
+    """The processes that should run, by name."""
+    specs = {}
+    for path in sorted(state.specs.glob("[!.]*.json")):
+        try:
+            specs[path.stem] = Spec(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:  # taken away while we looked
+            continue
+    return specs
+
+
+def command_line(state: TwinState, spec: Spec) -> list[str]:
+    """The command line that the process runs under; `find` knows it again."""
+    if spec.module:
+        return [sys.executable, "-m", spec.module, str(state.folder), *spec.arguments]
+    return [str(state.bin / spec.name), *spec.arguments]
+
+
+def find(state: TwinState) -> dict[int, str]:
+    """Processes of this twin that run now, the supervisor included: process id to name."""
+    listed = subprocess.run(["ps", "-axww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True)
+    programs = f"{state.bin}/"
+    modules = f" {state.folder}"
+    found = {}
+    for line in listed.stdout.splitlines():
+        pid, _, rest = line.strip().partition(" ")
+        stat, _, command = rest.strip().partition(" ")
+        if stat.startswith("Z") or int(pid) == os.getpid():
+            continue
+        command = command.strip()
+        if command.startswith(programs):
+            found[int(pid)] = command[len(programs) :].partition(" ")[0]
+        elif " -m twin." in command and (f"{command} ".find(f"{modules} ") > 0):
+            found[int(pid)] = command.partition(" -m ")[2].partition(" ")[0]
+    return found
+
+
+def kill_all(state: TwinState, *, patience: float = 10.0) -> list[str]:
+    """End every process of this twin at once, the supervisor first, so that it starts none again.
+
+    Names of those that were ended. Raises TimeoutError when one is still there after `patience` seconds.
+    """
+    ended: list[str] = []
+    deadline = time.monotonic() + patience
+    while running := find(state):
+        supervisors = [pid for pid, name in running.items() if name == SUPERVISOR]
+        for pid in supervisors or running:
+            ended.append(running[pid])
+            _kill(pid)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"still running: {', '.join(f'{name} ({pid})' for pid, name in running.items())}")
+        _wait_gone(supervisors or list(running), seconds=1.0)
+    return list(dict.fromkeys(ended))
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _wait_gone(pids: Sequence[int], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and any(map(alive, pids)):
+        time.sleep(0.01)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process with that id runs; one that has ended and was not collected does not."""
+    with contextlib.suppress(ChildProcessError):
+        # A child of ours that has ended would be listed until it is collected.
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return not stat.parent.parent.joinpath("self").exists()

@@ -1,0 +1,80 @@
+"""Shows a build on the terminal."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+#: Seconds between lines where there is no terminal.
+_LINE_EVERY = 30.0
+
+
+class BuildProgress:
+    """A bar on a terminal, a line now and then elsewhere. Use as a context manager."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("packages"),
+            TimeElapsedColumn(),
+            TextColumn("about"),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            console=console,
+            speed_estimate_period=120,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._program = ""
+        self._packages = 0
+        self._done = 0
+        self._said = time.monotonic()
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def begin(self, packages: int) -> None:
+        """How many packages must be compiled."""
+        self._packages = packages
+        self._console.print(
+            f"Building the twin's programs, {packages} packages to compile: about six minutes on two cores from "
+            "an empty cache. It may be interrupted and goes on where it was."
+        )
+        self._task = self._bar.add_task("reading modules", total=packages)
+
+    def building(self, program: str) -> None:
+        """The next program."""
+        self._program = program
+        if self._task is not None:
+            self._bar.update(self._task, description=program)
+        if not self._console.is_terminal:
+            self._console.print(f"  {program}")
+
+    def compiled(self, package: str) -> None:
+        """A package is compiled."""
+        del package
+        self._done += 1
+        if self._task is not None:
+            self._bar.advance(self._task)
+        if not self._console.is_terminal and time.monotonic() - self._said > _LINE_EVERY:
+            self._said = time.monotonic()
+            self._console.print(f"  {self._program}: {self._done} of {self._packages} packages")

@@ -1,0 +1,129 @@
+"""`slices request MODEL`: what happens to a request for a model that sleeps, step by step."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import click
+
+from twin.agent.models import ask
+from twin.errors import TwinError
+from twin.launch import connect
+from twin.observe import Observed
+from twin.plan import Model, TwinPlan, load_plan
+from twin.state import TwinState
+from twin.view import PodView, View, view
+
+#: Seconds after which a model that has not come is given up.
+_PATIENCE = 600.0
+#: The end of a request is written anew this long before it passes.
+_KEEP = 5.0
+
+
+def follow(state: TwinState, name: str, hold: float, *, until_gone: bool) -> int:
+    """Ask, and print each step with the seconds since the request. hold: seconds that the answer takes.
+
+    Returns 0 when the model answered, 1 when it did not come. Raises TwinError for an unknown model.
+    """
+    plan = load_plan(state)
+    model = _model(plan, name)
+    kube = connect(state)
+    with Observed(kube, ("Node", "NodeClaim", "Pod", "Event", "Deployment")) as observed:
+        story = _Story(observed, model)
+        story.tell("request")
+        if not story.until(lambda seen: _ready(seen, model), keep=lambda: ask(kube, model, time.time() + _KEEP)):
+            return 1
+        node = story.node()
+        end = time.time() + hold
+        ask(kube, model, end)
+        story.tell(f"{model.name} answers")
+        story.until(lambda _: time.time() >= end)
+        story.tell("done; nobody asks any more")
+        if not until_gone:
+            click.echo(f"         It goes when nobody has asked for {model.window + model.retention:.0f} s.")
+            return 0
+        gone = story.until(lambda seen: not _pods(seen, model)) and story.until(
+            lambda seen: all(n.name != node for n in seen.nodes)
+        )
+        return 0 if gone else 1
+
+
+class _Story:
+    """Prints what changes about a model."""
+
+    def __init__(self, observed: Observed, model: Model) -> None:
+        self._observed = observed
+        self._model = model
+        self._began = time.monotonic()
+        self._told: list[str] = []
+        self._node = ""
+
+    def tell(self, text: str) -> None:
+        """Print a step, once."""
+        if text not in self._told:
+            self._told.append(text)
+            click.echo(f"{time.monotonic() - self._began:6.1f} s  {text}")
+
+    def node(self) -> str:
+        """Name of the node that the model runs on, or ran on."""
+        return self._node
+
+    def until(self, done: Callable[[View], bool], keep: Callable[[], None] = lambda: None) -> bool:
+        """Follow until something is so; False when that takes too long. keep: called every second."""
+        deadline = time.monotonic() + _PATIENCE
+        kept = 0.0
+        while time.monotonic() < deadline:
+            if time.monotonic() - kept > 1.0:
+                keep()
+                kept = time.monotonic()
+            seen = self._look()
+            if done(seen):
+                return True
+            time.sleep(0.05)
+        self.tell(f"given up after {_PATIENCE:.0f} s")
+        return False
+
+    def _look(self) -> View:
+        of = self._observed.all
+        seen = view(of("Node"), of("NodeClaim"), of("Pod"), of("Event"))
+        for pod in _pods(seen, self._model):
+            if pod.phase == "Terminating":
+                self.tell("idle: the pod goes")
+            elif not pod.node:
+                self.tell("pod is there, and waits for a slot")
+                pool = str(self._model.template["spec"].get("nodeSelector", {}).get("gpu-slices/pool", ""))
+                for node in seen.pool(pool):
+                    self.tell(
+                        f"node {node.instance_type} {node.capacity_type} in {node.zone}: {node.stage} "
+                        f"(USD {node.usd_per_hour:.3f}/h)"
+                    )
+            else:
+                self._node = pod.node
+                others = [p.owner for n in seen.nodes if n.name == pod.node for p in n.pods if p.name != pod.name]
+                beside = f", beside {', '.join(sorted(others))}" if others else ""
+                self.tell(f"has a slot on {pod.node}{beside}")
+                if pod.ready:
+                    self.tell("ready")
+        if self._node and not _pods(seen, self._model):
+            self.tell("gone: zero pods")
+            if all(node.name != self._node for node in seen.nodes):
+                self.tell("its node is gone too")
+        return seen
+
+
+def _pods(seen: View, model: Model) -> list[PodView]:
+    pods = [*seen.pending, *(pod for node in seen.nodes for pod in node.pods)]
+    return [pod for pod in pods if pod.owner == model.name and pod.namespace == model.namespace]
+
+
+def _ready(seen: View, model: Model) -> bool:
+    return any(pod.ready for pod in _pods(seen, model))
+
+
+def _model(plan: TwinPlan, name: str) -> Model:
+    found = next((model for model in plan.models if model.name == name), None)
+    if found is None:
+        known = ", ".join(model.name for model in plan.models) or "none"
+        raise TwinError(f"stack {plan.stack} serves no model {name!r}; it serves: {known}")
+    return found

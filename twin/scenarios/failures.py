@@ -1,0 +1,209 @@
+"""Scenarios in which something breaks: Spot takes a node, capacity ends, plugins are late or dumb, processes die."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+
+from twin.agent.plugin import REASON
+from twin.scenarios.packing import nodes_needed
+from twin.scenarios.play import Play
+
+_PATIENCE = 150.0
+
+
+def spot_interruption(play: Play) -> None:
+    """AWS takes a Spot node back with two minutes' notice: Karpenter hears of it through the interruption queue."""
+    pool = play.pool()
+    pods = 2 * pool.slots_per_node()
+    play.deploy("spot", pool.name, pool.resource, pods)
+    play.wait(lambda: play.running("spot") == pods, _PATIENCE, f"{pods} running pods")
+    victim = play.view.pool(pool.name)[0]
+    claim = next(c for c in play.observed.all("NodeClaim") if c["status"].get("nodeName") == victim.name)
+    instance = claim["status"]["providerID"].rpartition("/")[2]
+    play.tell(f"AWS warns: {instance}, {victim.instance_type} in {victim.zone}, ends in two minutes")
+    send_interruption(play, instance)
+    gone = play.wait(
+        lambda: any(c["metadata"].get("deletionTimestamp") for c in [_now(play, claim)]), 15, "a node that is drained"
+    )
+    play.figures["seconds to the drain"] = round(gone, 1)
+    moved = play.wait(lambda: play.running("spot") < pods, 15, "evicted pods")
+    seconds = play.wait(
+        lambda: play.running("spot") == pods and victim.name not in play.nodes_of("spot"), _PATIENCE, "all pods again"
+    )
+    play.figures["seconds until all run again"] = round(gone + moved + seconds, 1)
+    play.wait(lambda: all(node.name != victim.name for node in play.view.nodes), 60, "the old node's end")
+    new = [node for node in play.view.pool(pool.name) if node.created > victim.created]
+    play.check(bool(new), "another node has taken its place", ", ".join(f"{n.instance_type} {n.zone}" for n in new))
+    play.check(
+        all((node.instance_type, node.zone) != (victim.instance_type, victim.zone) for node in new),
+        "not in the zone and of the type that Spot has just run out of",
+    )
+    play.check(len(play.claims_of(pool.name)) == 3, "one node was bought for the one that went")
+    play.check(_queue_length(play) == 0, "the message is off the queue")
+
+
+def _now(play: Play, claim: dict[str, Any]) -> dict[str, Any]:
+    gone = {"metadata": {"deletionTimestamp": "gone"}}
+    return play.observed.get("NodeClaim", claim["metadata"]["name"]) or gone
+
+
+def send_interruption(play: Play, instance: str) -> None:
+    """Put the event into the queue that EventBridge's rule would put it into."""
+    body = {
+        "version": "0",
+        "id": str(uuid.uuid4()),
+        "detail-type": "EC2 Spot Instance Interruption Warning",
+        "source": "aws.ec2",
+        "account": "111122223333",
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "region": play.plan.region,
+        "resources": [f"arn:aws:ec2:{play.plan.region}:111122223333:instance/{instance}"],
+        "detail": {"instance-id": instance, "instance-action": "terminate"},
+    }
+    sqs, url = _queue(play)
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body))
+
+
+def _queue(play: Play) -> tuple[Any, str]:
+    release = play.plan.release("karpenter")
+    name = release.values["settings"]["interruptionQueue"] if release else ""
+    sqs = boto3.client(
+        "sqs",
+        endpoint_url=play.run.aws,
+        region_name=play.plan.region,
+        aws_access_key_id="twin",
+        aws_secret_access_key="twin",
+    )
+    return sqs, sqs.get_queue_url(QueueName=name)["QueueUrl"]
+
+
+def _queue_length(play: Play) -> int:
+    sqs, url = _queue(play)
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    return sum(int(found[name]) for name in names)
+
+
+def no_capacity(play: Play) -> None:
+    """EC2 has none of a pool's types any more: pods wait with the reason, nothing is bought; then it has them again.
+
+    Not covered: an offering that runs out between Karpenter's choice and the launch (InsufficientInstanceCapacity).
+    The provider's simulated EC2 never refuses a launch; the real one would mark the offering and try the next.
+    """
+    pool = play.pool()
+    play.faults.withdraw([("*", "*")])
+    play.restart_karpenter()  # it asks for offerings when it starts, and then every twelve hours
+    play.deploy("capacity", pool.name, pool.resource, 1)
+    play.wait(lambda: any(pod.reason for pod in play.view.pending), 30, "a reason")
+    play.wait(
+        lambda: (
+            any("no instance type" in pod.reason or "incompatible" in pod.reason for pod in play.view.pending)
+            or bool(play.warnings("FailedScheduling"))
+        ),
+        45,
+        "Karpenter's reason",
+    )
+    reason = next((pod.reason for pod in play.view.pending), "")
+    play.check(bool(reason), "the pod says why it waits", reason[:160])
+    play.check(play.stays(lambda: not play.claims, 10), "nothing is bought")
+    cheapest = _cheapest_family(play, pool.name)
+    play.tell(f"EC2 has capacity again, all but {cheapest}.*")
+    play.faults.withdraw([(f"{cheapest}.*", "*")])
+    play.restart_karpenter()
+    play.wait(lambda: play.running("capacity") == 1, _PATIENCE, "a running pod")
+    node = play.view.pool(pool.name)[0]
+    play.check(
+        not node.instance_type.startswith(f"{cheapest}."), "another type of the pool is bought", node.instance_type
+    )
+
+
+def _cheapest_family(play: Play, pool: str) -> str:
+    from twin.prices import spot  # noqa: PLC0415
+
+    manifest = next(m for m in play.plan.manifests("NodePool") if m["metadata"]["name"] == pool)
+    types = next(
+        r["values"]
+        for r in manifest["spec"]["template"]["spec"]["requirements"]
+        if r["key"] == "node.kubernetes.io/instance-type"
+    )
+    prices = spot()
+    cheapest: str = min((t for t in types if t in prices), key=lambda t: prices[t])
+    return cheapest.partition(".")[0]
+
+
+def plugin_late(play: Play) -> None:
+    """Device plugins come 25 seconds late: Karpenter waits for the nodes it has bought and buys no others."""
+    pool = play.pool()
+    pods = 2 * pool.slots_per_node()
+    play.faults.set_plugin(seconds=25)
+    play.deploy("late", pool.name, pool.resource, pods)
+    seconds = play.wait(lambda: play.running("late") == pods, _PATIENCE, f"{pods} running pods")
+    play.figures["seconds until all run"] = round(seconds, 1)
+    bought = len(play.claims_of(pool.name))
+    play.check(bought == 2, "2 nodes were bought although they offered nothing for 25 s", f"bought {bought}")
+
+
+def plugin_never(play: Play) -> None:
+    """A node whose device plugin never speaks: it is reported, and replaced; its successor works."""
+    pool = play.pool()
+    play.faults.set_plugin(never=[pool.name], give_up=15)
+    play.deploy("never", pool.name, pool.resource, 1)
+    play.wait(lambda: bool(play.warnings(REASON)), _PATIENCE, "a report")
+    report = play.warnings(REASON)[0]
+    dumb = report["involvedObject"]["name"]
+    play.check(report["involvedObject"]["kind"] == "Node", "the node is reported", report["message"][:160])
+    play.faults.clear()
+    play.tell("from now on device plugins speak again")
+    play.wait(lambda: play.running("never") == 1, _PATIENCE, "a running pod")
+    play.check(dumb not in play.nodes_of("never"), "the pod runs on another node")
+    play.wait(lambda: all(node.name != dumb for node in play.view.nodes), 60, "the end of the dumb node")
+    play.check(len(play.claims_of(pool.name)) == 2, "one node was bought for the one that went")
+
+
+def plugin_unknown(play: Play) -> None:
+    """A label that asks for a configuration which does not exist: reported by name, replaced twice, then left alone."""
+    pool = play.pool()
+    planned = next(m for m in play.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
+    labels = {**planned["spec"]["template"]["metadata"]["labels"], "nvidia.com/device-plugin.config": "misspelt"}
+    template = {**planned["spec"]["template"], "metadata": {"labels": labels}}
+    play.kube.apply({**planned, "metadata": {"name": "misspelt"}, "spec": {**planned["spec"], "template": template}})
+    play.faults.set_plugin(give_up=3)
+    play.deploy("misspelt", "misspelt", "nvidia.com/gpu", 1)
+
+    def pool_reported() -> bool:
+        return any(e["involvedObject"]["kind"] == "NodePool" for e in play.warnings(REASON))
+
+    play.wait(pool_reported, 240, "a report about the pool")
+    message = play.warnings(REASON)[-1]["message"]
+    play.check("'misspelt'" in message, "the report names the configuration", message[:200])
+    bought = len(play.claims_of("misspelt"))
+    play.check(bought == 3, "two nodes were replaced, the third was not", f"bought {bought}")
+
+
+def controller_restart(play: Play) -> None:
+    """Every controller dies in the middle of its work: nothing is bought twice, nothing is lost."""
+    pool = play.pool()
+    slots = pool.slots_per_node()
+    play.deploy("before", pool.name, pool.resource, 2 * slots)
+    play.wait(lambda: play.running("before") == 2 * slots, _PATIENCE, "running pods")
+    nodes = {node.name for node in play.view.pool(pool.name)}
+    play.deploy("during", pool.name, pool.resource, slots)
+    play.wait(lambda: len(play.claims_of(pool.name)) == 3, 30, "a third node, bought")
+    play.stays(lambda: True, 2)  # the simulated EC2 saves its instances once a second
+    for process in ("karpenter", "kube-controller-manager", "kube-scheduler", "kwok", "agent", "aws"):
+        play.tell(f"{process} is killed")
+        play.kill(process)
+    play.wait(lambda: play.running("during") == slots, _PATIENCE, "the pods that waited meanwhile")
+    play.tell("the API server is killed")
+    play.kill("kube-apiserver")
+    play.wait(play.kube.ready, 60, "the API server")
+    play.stays(lambda: True, 10)
+    play.check(play.running("before") == 2 * slots, "every pod that ran still runs")
+    play.check(nodes <= {node.name for node in play.view.pool(pool.name)}, "on the same nodes")
+    bought = len(play.claims_of(pool.name))
+    play.check(bought == nodes_needed(3 * slots, slots), "nothing was bought twice", f"{bought} nodes")

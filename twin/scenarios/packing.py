@@ -1,0 +1,98 @@
+"""Scenarios about how many nodes Karpenter buys: with overlays as few as there can be, without them one per pod."""
+
+from __future__ import annotations
+
+from twin.plan import GpuPool
+from twin.scenarios.play import Play
+
+#: Seconds from a pod to its slot: 30 until a node has booted, 8 until its device plugin speaks, the rest is waiting
+#: for processors. At least 20 s more for each hundred nodes on two busy cores.
+_PATIENCE = 150.0
+
+
+def nodes_needed(pods: int, slots: int) -> int:
+    """Fewest single-GPU nodes that hold so many pods of one slot each."""
+    return -(-pods // slots)
+
+
+def pack(play: Play, pods: int = 9) -> None:
+    """Pods of one slot each, in every GPU pool at the same time: as many nodes as needed and never one more."""
+    pools = play.plan.gpu_pools
+    for pool in pools:
+        play.deploy(f"pack-{pool.name}", pool.name, pool.resource, pods)
+    play.tell(f"{pods} pods of one slot each in every pool: {', '.join(pool.name for pool in pools)}")
+    seconds = play.wait(
+        lambda: all(play.running(f"pack-{pool.name}") == pods for pool in pools), _PATIENCE, f"{pods} running pods"
+    )
+    play.figures["seconds until all run"] = round(seconds, 1)
+    play.stays(lambda: True, 5)  # a purchase too many would follow now
+    for pool in pools:
+        _check_packed(play, pool, pods)
+
+
+def _check_packed(play: Play, pool: GpuPool, pods: int) -> None:
+    needed = nodes_needed(pods, pool.slots_per_node())
+    bought = play.claims_of(pool.name)
+    nodes = play.view.pool(pool.name)
+    play.check(
+        len(bought) == needed,
+        f"{pool.name}: {pods} pods on {needed} nodes of {pool.slots_per_node()} slots",
+        f"bought {len(bought)}",
+    )
+    play.check(
+        all(node.slots == pool.slots_per_node() and node.resource == pool.resource for node in nodes),
+        f"{pool.name}: each node offers {pool.slots_per_node()} {pool.resource}",
+        ", ".join(sorted({f"{node.slots} {node.resource}" for node in nodes})),
+    )
+    play.figures[f"{pool.name}: nodes"] = len(bought)
+    play.figures[f"{pool.name}: USD per hour"] = round(sum(node.usd_per_hour for node in nodes), 3)
+
+
+def no_overlay(play: Play, pods: int = 8) -> None:
+    """The same pool without its NodeOverlay, as users have it today: Karpenter buys a GPU for every slot."""
+    pool = next((p for p in play.plan.gpu_pools if p.slots and p.resource == "nvidia.com/gpu"), play.pool())
+    planned = next(m for m in play.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
+    # Overlays choose their pool by name: under another one it has none. The device plugin still gives each node its
+    # replicas, by the label that the copy keeps.
+    copy = {**planned, "metadata": {"name": "no-overlay"}}
+    play.kube.apply(copy)
+    needed = nodes_needed(pods, pool.slots_per_node())
+    play.tell(f"pool {pool.name} under the name no-overlay, {pods} pods; {needed} nodes would do")
+    play.deploy("no-overlay", "no-overlay", "nvidia.com/gpu", pods)
+    play.wait(lambda: play.running("no-overlay") == pods, _PATIENCE, f"{pods} running pods")
+    play.stays(lambda: True, 5)
+    nodes = play.view.pool("no-overlay")
+    used = play.nodes_of("no-overlay")
+    bought = len(play.claims_of("no-overlay"))
+    paid = sum(node.usd_per_hour for node in nodes)
+    cheapest = min(node.usd_per_hour for node in nodes)
+    play.check(bought > needed, "without overlays more nodes are bought than needed", f"{bought} instead of {needed}")
+    play.check(bought == pods, "one node for each slot that was asked for", f"{bought} nodes, {pods} slots")
+    play.check(len(used) < bought, "and some of them stand empty", f"{bought - len(used)} of {bought}")
+    play.figures |= {
+        "nodes bought": bought,
+        "nodes needed": needed,
+        "USD per hour": round(paid, 3),
+        "USD per hour with overlays": round(cheapest * needed, 3),
+    }
+
+
+def burst(play: Play, pods: int = 40) -> None:
+    """Many pods at once, then none: the nodes come as one, and all of them go again."""
+    pool = play.pool()
+    # The plan keeps empty nodes for minutes, so that a model which is asked again finds its node warm.
+    play.change_pool(
+        pool.name,
+        {"consolidateAfter": "10s", "consolidationPolicy": "WhenEmpty", "budgets": [{"nodes": "100%"}]},
+    )
+    needed = nodes_needed(pods, pool.slots_per_node())
+    play.deploy("burst", pool.name, pool.resource, pods)
+    seconds = play.wait(lambda: play.running("burst") == pods, _PATIENCE, f"{pods} running pods")
+    play.figures["seconds up"] = round(seconds, 1)
+    play.check(len(play.claims_of(pool.name)) == needed, f"{pods} pods on {needed} nodes, bought at once")
+    play.figures["USD per hour at the top"] = round(sum(n.usd_per_hour for n in play.view.pool(pool.name)), 3)
+    play.deploy("burst", pool.name, pool.resource, 0)
+    seconds = play.wait(lambda: not play.view.pool(pool.name), 120, "zero nodes")
+    play.figures["seconds down"] = round(seconds, 1)
+    play.check(not play.view.gpu_nodes, "no GPU node is left, and none costs anything")
+    play.check(len(play.claims_of(pool.name)) == needed, "none was bought on the way down")

@@ -1,0 +1,226 @@
+"""What a scenario works with: the cluster, workloads that ask for slots, faults, and checks that are counted."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from twin.faults import Faults
+from twin.kube import ApiError, Kube, Object
+from twin.launch import kube_of, signal_process, status, wake
+from twin.observe import Observed
+from twin.plan import GpuPool, TwinPlan, load_plan
+from twin.state import Run, TwinState, load_run
+from twin.view import NODE_POOL_LABEL, View, view
+
+NAMESPACE = "slices-scenario"
+_LABEL = "gpu-slices/scenario"
+_PAUSE = "registry.k8s.io/pause:3.10"
+_KINDS = ("Node", "NodeClaim", "Pod", "Event", "NodePool", "Deployment")
+
+
+class Failed(Exception):  # noqa: N818  an outcome, not a mistake
+    """Something did not happen; the scenario cannot go on."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must be true."""
+
+    text: str
+    passed: bool
+    detail: str = ""
+
+
+@dataclass
+class Play:
+    """One run of a scenario."""
+
+    state: TwinState
+    run: Run
+    plan: TwinPlan
+    kube: Kube
+    observed: Observed
+    faults: Faults
+    tell: Callable[[str], None]
+    checks: list[Check] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    """What was measured, by name; seconds, counts and USD per hour."""
+    claims: dict[str, Object] = field(default_factory=dict)
+    """Every NodeClaim that there ever was in this run, by name."""
+
+    # --- Telling and checking -----------------------------------------------------------------------------------------
+
+    def check(self, passed: bool, text: str, detail: str = "") -> bool:
+        """Count a check, and go on whatever it says."""
+        self.checks.append(Check(text, passed, detail))
+        self.tell(f"{'ok    ' if passed else 'FAILED'} {text}" + (f": {detail}" if detail else ""))
+        return passed
+
+    def wait(self, condition: Callable[[], bool], seconds: float, what: str) -> float:
+        """Wait for something; seconds that it took. Raises Failed when it does not happen in time."""
+        began = time.monotonic()
+        while not condition():
+            if time.monotonic() - began > seconds:
+                raise Failed(f"{what}: not within {seconds:.0f} s")
+            time.sleep(0.1)
+        return time.monotonic() - began
+
+    def stays(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Whether something stays true for a while."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if not condition():
+                return False
+            time.sleep(0.2)
+        return True
+
+    @property
+    def view(self) -> View:
+        """The cluster now."""
+        of = self.observed.all
+        return view(of("Node"), of("NodeClaim"), of("Pod"), of("Event"))
+
+    # --- Workloads ----------------------------------------------------------------------------------------------------
+
+    def pool(self, sharing: str = "") -> GpuPool:
+        """The first GPU pool whose nodes are shared that way, or the first at all. Raises Failed without any."""
+        pools = self.plan.gpu_pools
+        for pool in pools:
+            if not sharing or self._sharing(pool) == sharing:
+                return pool
+        raise Failed(f"stack {self.plan.stack} has no GPU pool" + (f" with {sharing}" if sharing else ""))
+
+    def _sharing(self, pool: GpuPool) -> str:
+        manifest = next(m for m in self.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
+        return str(manifest["spec"]["template"]["metadata"]["labels"].get("gpu-slices/sharing", ""))
+
+    def deploy(self, name: str, pool: str, resource: str, replicas: int) -> None:
+        """Pods that take one slot of a pool each; called again, it changes their number."""
+        labels = {_LABEL: name, "app.kubernetes.io/name": name}
+        container = {
+            "name": "work",
+            "image": _PAUSE,
+            "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {resource: "1"}},
+        }
+        self.kube.apply(
+            {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+                "spec": {
+                    "replicas": replicas,
+                    "selector": {"matchLabels": {_LABEL: name}},
+                    "template": {
+                        "metadata": {"labels": labels},
+                        "spec": {
+                            "nodeSelector": {NODE_POOL_LABEL: pool},
+                            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+                            "containers": [container],
+                        },
+                    },
+                },
+            }
+        )
+
+    def pods(self, name: str) -> list[Object]:
+        """The pods of a workload."""
+        return [p for p in self.observed.all("Pod") if (p["metadata"].get("labels") or {}).get(_LABEL) == name]
+
+    def running(self, name: str) -> int:
+        """How many pods of a workload run and are not about to go."""
+        return sum(
+            (pod.get("status") or {}).get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
+            for pod in self.pods(name)
+        )
+
+    def nodes_of(self, name: str) -> set[str]:
+        """Nodes that a workload's pods sit on."""
+        return {pod["spec"]["nodeName"] for pod in self.pods(name) if pod["spec"].get("nodeName")}
+
+    def claims_of(self, pool: str) -> list[Object]:
+        """Every NodeClaim that a pool has had in this run."""
+        return [c for c in self.claims.values() if c["metadata"]["labels"].get(NODE_POOL_LABEL) == pool]
+
+    def warnings(self, reason: str) -> list[Object]:
+        """Warnings with a reason, oldest first."""
+        return [e for e in self.observed.all("Event") if e.get("reason") == reason and e.get("type") == "Warning"]
+
+    # --- Faults -------------------------------------------------------------------------------------------------------
+
+    def kill(self, process: str) -> None:
+        """End one of the twin's processes as a crash would, and wait until the supervisor has a new one."""
+        before = status(self.state)["processes"][process]["pid"]
+        signal_process(self.state, process)
+        wake(self.state)
+        self.wait(
+            lambda: status(self.state)["processes"].get(process, {}).get("pid") not in (before, None),
+            30,
+            f"a new {process}",
+        )
+
+    def restart_karpenter(self) -> None:
+        """Kill Karpenter and wait until it works again."""
+        from twin.up import answers  # noqa: PLC0415
+
+        self.kill("karpenter")
+        self.wait(lambda: answers(f"http://127.0.0.1:{self.run.ports['karpenter-health']}/readyz"), 60, "Karpenter")
+
+    def change_pool(self, pool: str, disruption: Mapping[str, Any]) -> None:
+        """Change a pool's disruption settings for this run, and say so; the end of the run puts them back."""
+        self.tell(f"for this run only: disruption of pool {pool} is {dict(disruption)}")
+        about = {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": pool}}
+        self.kube.patch(about, {"spec": {"disruption": dict(disruption)}})
+
+
+@contextlib.contextmanager
+def playing(state: TwinState, tell: Callable[[str], None]) -> Iterator[Play]:
+    """A run on a twin that is up: from an empty cluster, and back to one."""
+    run = load_run(state)
+    assert run is not None
+    kube = kube_of(state, run)
+    faults = Faults(state.folder)
+    claims: dict[str, Object] = {}
+
+    def remember(kind: str, _: str, obj: Object) -> None:
+        if kind == "NodeClaim":
+            claims[obj["metadata"]["name"]] = obj
+
+    with Observed(kube, _KINDS, remember) as observed:
+        play = Play(state, run, load_plan(state), kube, observed, faults, tell, claims=claims)
+        clean(play)
+        claims.clear()
+        kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+        try:
+            yield play
+        finally:
+            with contextlib.suppress(ApiError, Failed):
+                clean(play)
+
+
+def clean(play: Play) -> None:
+    """No workloads, no GPU nodes, no faults, and pools as the plan has them."""
+    play.faults.clear()
+    kube = play.kube
+    for deployment in play.observed.all("Deployment"):
+        if deployment["metadata"].get("namespace") == NAMESPACE:
+            kube.delete("apps/v1", "Deployment", deployment["metadata"]["name"], NAMESPACE)
+    planned = {pool["metadata"]["name"]: pool for pool in play.plan.manifests("NodePool")}
+    for pool in play.observed.all("NodePool"):
+        if pool["metadata"]["name"] not in planned:
+            kube.delete("karpenter.sh/v1", "NodePool", pool["metadata"]["name"])
+    for manifest in planned.values():
+        kube.apply(dict(manifest))
+    with contextlib.suppress(Failed):
+        play.wait(
+            lambda: not any(p["metadata"].get("namespace") == NAMESPACE for p in play.observed.all("Pod")), 30, ""
+        )
+    gpu_pools = {pool.name for pool in play.plan.gpu_pools} | {""}
+    for claim in play.observed.all("NodeClaim"):
+        pool = claim["metadata"]["labels"].get(NODE_POOL_LABEL, "")
+        if pool in gpu_pools or pool not in planned:
+            kube.delete("karpenter.sh/v1", "NodeClaim", claim["metadata"]["name"])
+    play.wait(lambda: not play.view.gpu_nodes, 90, "an empty cluster")

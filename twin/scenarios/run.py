@@ -1,0 +1,140 @@
+"""Finds a scenario by name, plays it, and says how it went."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from twin.errors import TwinError
+from twin.launch import stop, supervised
+from twin.scenarios import failures, lifecycle, packing
+from twin.scenarios.play import Failed, Play, playing
+from twin.state import TwinState
+
+#: Exit status when a check failed.
+FAILED = 4
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A scripted run. `spoils`: the plan is gone afterwards and must be applied again."""
+
+    script: Callable[[Play], None]
+    spoils: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What it is about, in a line."""
+        return (self.script.__doc__ or "").partition("\n")[0]
+
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "pack": Scenario(packing.pack),
+    "no-overlay": Scenario(packing.no_overlay),
+    "burst": Scenario(packing.burst),
+    "spot-interruption": Scenario(failures.spot_interruption),
+    "no-capacity": Scenario(failures.no_capacity),
+    "plugin-late": Scenario(failures.plugin_late),
+    "plugin-never": Scenario(failures.plugin_never),
+    "plugin-unknown": Scenario(failures.plugin_unknown),
+    "controller-restart": Scenario(failures.controller_restart),
+    "consolidation": Scenario(lifecycle.consolidation),
+    "drain-and-destroy": Scenario(lifecycle.drain_and_destroy, spoils=True),
+}
+
+
+def listing() -> str:
+    """The scenarios, one per line."""
+    width = max(map(len, SCENARIOS))
+    return "\n".join(f"{name:{width}}  {scenario.summary}" for name, scenario in SCENARIOS.items())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a scenario went."""
+
+    name: str
+    passed: bool
+    checks: tuple[tuple[str, bool, str], ...]
+    figures: Mapping[str, object]
+    seconds: float
+    problem: str = ""
+    """Why it could not be played to its end."""
+
+
+def run_scenario(name: str, state: TwinState, tell: Callable[[str], None]) -> Outcome:
+    """Play a scenario on a twin that is up. Raises TwinError for an unknown name."""
+    scenario = SCENARIOS.get(name)
+    if scenario is None:
+        raise TwinError(f"there is no scenario {name!r}; these there are:\n{listing()}")
+    began, problem = time.monotonic(), ""
+    with playing(state, tell) as play:
+        try:
+            scenario.script(play)
+        except Failed as failed:
+            problem = str(failed)
+            tell(f"FAILED {problem}")
+    return Outcome(
+        name=name,
+        passed=not problem and bool(play.checks) and all(check.passed for check in play.checks),
+        checks=tuple((check.text, check.passed, check.detail) for check in play.checks),
+        figures=play.figures,
+        seconds=round(time.monotonic() - began, 1),
+        problem=problem,
+    )
+
+
+def play(name: str, state: TwinState, directory: Path, *, keep: bool, as_json: bool) -> int:
+    """`slices scenario`: on the running twin, or on one that is started for it. Returns the exit status."""
+    if name not in SCENARIOS:
+        raise TwinError(f"there is no scenario {name!r}; these there are:\n{listing()}")
+    ours = not supervised(state)
+    began = time.monotonic()
+
+    def tell(text: str) -> None:
+        if not as_json:
+            click.echo(f"{time.monotonic() - began:6.1f} s  {text}")
+
+    try:
+        if ours:
+            tell(f"starting a twin of {state.stack}")
+            bring_up(state, directory)
+        outcome = run_scenario(name, state, tell)
+    finally:
+        if ours and not keep:
+            stop(state)
+    if not ours and SCENARIOS[name].spoils:
+        bring_up(state, directory)
+    if as_json:
+        click.echo(json.dumps(outcome.__dict__, indent=2))
+    else:
+        _summary(outcome)
+    return 0 if outcome.passed else FAILED
+
+
+def bring_up(state: TwinState, directory: Path) -> None:
+    """Start a twin without much ado."""
+    from rich.console import Console  # noqa: PLC0415
+
+    from twin.build import ensure_built  # noqa: PLC0415
+    from twin.planning import make_plan  # noqa: PLC0415
+    from twin.progress import BuildProgress  # noqa: PLC0415
+    from twin.up import Up  # noqa: PLC0415
+
+    with BuildProgress(Console(stderr=True)) as progress:
+        programs = ensure_built(progress)
+    with state.lock():
+        Up(state, programs, lambda _: None).run(lambda: make_plan(directory, state.stack))
+
+
+def _summary(outcome: Outcome) -> None:
+    for name, figure in outcome.figures.items():
+        click.echo(f"          {name}: {figure}")
+    good = sum(passed for _, passed, _ in outcome.checks)
+    verdict = "passed" if outcome.passed else "FAILED"
+    click.echo(f"{outcome.name} {verdict}: {good} of {len(outcome.checks)} checks, {outcome.seconds} s")

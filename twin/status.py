@@ -1,0 +1,111 @@
+"""What `slices status` says: the twin's processes and addresses, nodes and slots, and dollars."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from twin.agent.meter import read_meter
+from twin.kube import ApiError
+from twin.launch import kube_of, leftovers, status, supervised
+from twin.observe import KINDS
+from twin.state import Run, TwinState, load_run
+from twin.view import NodeView, View, view
+
+
+@dataclass(frozen=True)
+class Report:
+    """A twin at one moment."""
+
+    stack: str
+    running: bool
+    run: Run | None
+    processes: Mapping[str, Mapping[str, Any]]
+    """Process id, restarts and last exit status, by name."""
+    stray: Mapping[int, str]
+    """Processes of a twin that lost its supervisor."""
+    view: View | None
+    """None when the API server does not answer."""
+    usd: float
+    """What the nodes would have cost so far."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data; addresses, but no keys."""
+        return {
+            "stack": self.stack,
+            "running": self.running,
+            "server": self.run.server if self.run else None,
+            "processes": self.processes,
+            "stray": {name: pid for pid, name in self.stray.items()},
+            "nodes": [asdict(node) | {"usedSlots": node.used_slots} for node in self.view.nodes] if self.view else None,
+            "pending": [asdict(pod) for pod in self.view.pending] if self.view else None,
+            "usdPerHour": round(self.view.usd_per_hour, 4) if self.view else None,
+            "usdSinceStart": round(self.usd, 4),
+        }
+
+
+def report(state: TwinState) -> Report:
+    """Look at a twin, running or not. Leaves nothing behind where there is none."""
+    run = load_run(state)
+    seen: View | None = None
+    if run is not None and supervised(state):
+        kube = kube_of(state, run)
+        try:
+            found = {kind: kube.list(KINDS[kind], kind) for kind in ("Node", "NodeClaim", "Pod", "Event")}
+            seen = view(found["Node"], found["NodeClaim"], found["Pod"], found["Event"])
+        except ApiError:
+            seen = None
+    said = status(state)
+    return Report(
+        stack=state.stack,
+        running=said["supervisor"] is not None,
+        run=run,
+        processes=said["processes"] if said["supervisor"] is not None else {},
+        stray=leftovers(state) if state.exists else {},
+        view=seen,
+        usd=read_meter(state.folder)[0],
+    )
+
+
+def show(report: Report, console: Console) -> None:
+    """Print a report for people."""
+    if not report.running:
+        console.print(f"There is no running twin of {report.stack}: `slices up {report.stack}` starts one.")
+        for pid, name in report.stray.items():
+            console.print(f"  left over: {name} ({pid}); `slices down {report.stack}` ends it")
+        return
+    down = [name for name, process in report.processes.items() if process["pid"] is None]
+    restarted = {name: p["restarts"] for name, p in report.processes.items() if p["restarts"]}
+    console.print(f"The twin of [bold]{report.stack}[/] runs: {len(report.processes)} processes.")
+    if down:
+        console.print(f"  down at the moment: {', '.join(down)}")
+    if restarted:
+        console.print("  restarted: " + ", ".join(f"{name} ({count}x)" for name, count in restarted.items()))
+    if report.view is None:
+        console.print("  The API server does not answer at the moment.")
+        return
+    console.print(_table(report.view))
+    for pod in report.view.pending:
+        console.print(f"  waits: {pod.namespace}/{pod.name}: {pod.reason or 'nobody has said why yet'}")
+    console.print(f"  USD {report.view.usd_per_hour:.3f} per hour now, USD {report.usd:.4f} since the twin was started")
+
+
+def _table(seen: View) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column in ("NODE", "POOL", "TYPE", "ZONE", "STAGE", "SLOTS", "WHO", "USD/H"):
+        table.add_column(column, justify="right" if column == "USD/H" else "left")
+    for node in seen.nodes:
+        table.add_row(*_row(node))
+    return table
+
+
+def _row(node: NodeView) -> tuple[str, ...]:
+    who = ", ".join(pod.owner for pod in node.pods)
+    slots = f"{node.used_slots} of {node.slots or node.expected_slots}" if node.gpu else ""
+    kind = f"{node.instance_type} {node.capacity_type}".strip()
+    pool = node.pool or ("system" if node.system else "")
+    return (node.name, pool, kind, node.zone, node.stage, slots, who, f"{node.usd_per_hour:.3f}")

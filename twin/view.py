@@ -1,0 +1,260 @@
+"""What a cluster looks like at one moment: nodes with their slots, who sits where, who waits and why, what it costs.
+
+Pure: from copies of objects to plain data. `slices status`, `slices watch` and the scenarios all read this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from twin.kube import Object
+from twin.platform import SYSTEM_LABEL
+from twin.prices import usd_per_hour
+
+SLOT_PREFIX = "nvidia.com/"
+NODE_POOL_LABEL = "karpenter.sh/nodepool"
+CAPACITY_TYPE_LABEL = "karpenter.sh/capacity-type"
+TYPE_LABEL = "node.kubernetes.io/instance-type"
+ZONE_LABEL = "topology.kubernetes.io/zone"
+GPU_NAME_LABEL = "karpenter.k8s.aws/instance-gpu-name"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodView:
+    """A pod that is not a DaemonSet's."""
+
+    name: str
+    namespace: str
+    node: str
+    """Name of its node; empty while it waits."""
+    phase: str
+    """`Pending`, `Running`, `Succeeded`, `Failed`, or `Terminating`."""
+    ready: bool
+    slots: int
+    """Slots that it requests."""
+    resource: str
+    """Name of the slots' resource; empty for a pod without."""
+    reason: str
+    """Why it waits; empty when it does not."""
+    owner: str
+    """Name of what it belongs to, such as a model's; its own name for a bare pod."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeView:
+    """A node, from the moment Karpenter has bought it. Prices in USD per hour."""
+
+    name: str
+    """Of the Node, or of the NodeClaim as long as there is no Node."""
+    pool: str
+    instance_type: str
+    zone: str
+    capacity_type: str
+    """`spot`, `on-demand`, or empty."""
+    gpu: str
+    """Karpenter's name of its GPU; empty for a CPU node."""
+    stage: str
+    """`bought`, `booting`, `no GPU yet`, `ready`, or `leaving`."""
+    resource: str
+    """Name of the slots' resource, once offered."""
+    slots: int
+    """Slots that it offers now."""
+    expected_slots: int
+    """Slots that Karpenter counts on."""
+    pods: tuple[PodView, ...]
+    daemon_pods: int
+    usd_per_hour: float
+    system: bool
+    created: str
+    """RFC 3339."""
+
+    @property
+    def used_slots(self) -> int:
+        """Slots that pods hold."""
+        return sum(pod.slots for pod in self.pods)
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """The cluster at one moment."""
+
+    nodes: tuple[NodeView, ...]
+    pending: tuple[PodView, ...]
+    warnings: tuple[str, ...] = field(default=())
+    """What controllers complain about, newest last."""
+
+    @property
+    def usd_per_hour(self) -> float:
+        """Of all nodes together."""
+        return sum(node.usd_per_hour for node in self.nodes)
+
+    @property
+    def gpu_nodes(self) -> tuple[NodeView, ...]:
+        """Nodes with GPUs."""
+        return tuple(node for node in self.nodes if node.gpu)
+
+    def pool(self, name: str) -> tuple[NodeView, ...]:
+        """Nodes of a pool."""
+        return tuple(node for node in self.nodes if node.pool == name)
+
+
+def view(
+    nodes: Iterable[Object], claims: Iterable[Object], pods: Iterable[Object], events: Iterable[Object] = ()
+) -> View:
+    """The view of these objects."""
+    by_node: dict[str, list[Object]] = {}
+    waiting: list[Object] = []
+    for pod in pods:
+        if _finished(pod):
+            continue
+        node = pod["spec"].get("nodeName")
+        if node:
+            by_node.setdefault(node, []).append(pod)
+        elif not _of_daemon_set(pod):
+            waiting.append(pod)
+    warnings = [event for event in events if event.get("type") == "Warning"]
+    seen = _bought(list(nodes), list(claims))
+    return View(
+        nodes=tuple(_node(node, claim, by_node) for node, claim in seen),
+        pending=tuple(_pod(pod, warnings) for pod in waiting),
+        warnings=tuple(_text(event) for event in sorted(warnings, key=_time)[-20:]),
+    )
+
+
+def _bought(nodes: list[Object], claims: list[Object]) -> list[tuple[Object | None, Object | None]]:
+    """Node and claim of everything that costs money, in the order in which it was bought."""
+    # By the instance, not by the node's name in the claim: that follows some moments after the node.
+    by_instance = {node["spec"].get("providerID") or node["metadata"]["name"]: node for node in nodes}
+    bought = [(str((claim.get("status") or {}).get("providerID", "")), claim) for claim in claims]
+    pairs: list[tuple[Object | None, Object | None]] = [
+        (by_instance.pop(instance, None), claim) for instance, claim in bought if instance
+    ]
+    pairs += [(node, None) for node in by_instance.values()]
+    return sorted(pairs, key=lambda pair: _created(pair[1] or pair[0] or {}))
+
+
+def _node(node: Object | None, claim: Object | None, by_node: Mapping[str, list[Object]]) -> NodeView:
+    there = node or claim or {}
+    labels: Mapping[str, str] = {**_labels(claim), **_labels(node)}
+    name = there["metadata"]["name"]
+    sitting = by_node.get(name, [])
+    resource, slots = _slots((node or {}).get("status") or {})
+    _, expected = _slots((claim or {}).get("status") or {})
+    capacity_type = labels.get(CAPACITY_TYPE_LABEL, "on-demand" if SYSTEM_LABEL in labels else "")
+    gpu = labels.get(GPU_NAME_LABEL, "")
+    return NodeView(
+        name=name,
+        pool=labels.get(NODE_POOL_LABEL, ""),
+        instance_type=labels.get(TYPE_LABEL, ""),
+        zone=labels.get(ZONE_LABEL, ""),
+        capacity_type=capacity_type,
+        gpu=gpu,
+        stage=_stage(node, claim, bool(gpu), slots),
+        resource=resource,
+        slots=slots,
+        expected_slots=expected or slots,
+        pods=tuple(_pod(pod, []) for pod in sitting if not _of_daemon_set(pod)),
+        daemon_pods=sum(map(_of_daemon_set, sitting)),
+        usd_per_hour=usd_per_hour(labels.get(TYPE_LABEL, ""), capacity_type) or 0.0,
+        system=SYSTEM_LABEL in labels,
+        created=_created(claim or node or {}),
+    )
+
+
+def _stage(node: Object | None, claim: Object | None, gpu: bool, slots: int) -> str:
+    if any(obj and obj["metadata"].get("deletionTimestamp") for obj in (node, claim)):
+        return "leaving"
+    if node is None:
+        return "bought"
+    conditions = (node.get("status") or {}).get("conditions") or []
+    if not any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
+        return "booting"
+    return "no GPU yet" if gpu and not slots else "ready"
+
+
+def slots_of(status: Mapping[str, Any]) -> dict[str, int]:
+    """Extended resources of NVIDIA's that a node's or claim's status offers."""
+    return {
+        name: int(quantity)
+        for name, quantity in (status.get("allocatable") or {}).items()
+        if name.startswith(SLOT_PREFIX) and int(quantity)
+    }
+
+
+def _slots(status: Mapping[str, Any]) -> tuple[str, int]:
+    found = slots_of(status)
+    return (next(iter(found)), sum(found.values())) if found else ("", 0)
+
+
+def _pod(pod: Object, warnings: list[Object]) -> PodView:
+    metadata, status = pod["metadata"], pod.get("status") or {}
+    resource, slots = requested(pod)
+    conditions = {c["type"]: c for c in status.get("conditions") or []}
+    phase = "Terminating" if metadata.get("deletionTimestamp") else status.get("phase", "Pending")
+    return PodView(
+        name=metadata["name"],
+        namespace=metadata.get("namespace", ""),
+        node=pod["spec"].get("nodeName", ""),
+        phase=phase,
+        ready=conditions.get("Ready", {}).get("status") == "True",
+        slots=slots,
+        resource=resource,
+        reason="" if pod["spec"].get("nodeName") else _reason(pod, conditions, warnings),
+        owner=_owner(pod),
+    )
+
+
+def requested(pod: Object) -> tuple[str, int]:
+    """Name and number of the slots that a pod requests."""
+    for container in pod["spec"]["containers"]:
+        resources = container.get("resources") or {}
+        for name, quantity in {**(resources.get("requests") or {}), **(resources.get("limits") or {})}.items():
+            if name.startswith(SLOT_PREFIX):
+                return name, int(quantity)
+    return "", 0
+
+
+def _reason(pod: Object, conditions: Mapping[str, Any], warnings: list[Object]) -> str:
+    """Karpenter's word before the scheduler's: it says why there will be no node, the scheduler why there is none."""
+    about = [e for e in warnings if (e.get("involvedObject") or {}).get("uid") == pod["metadata"]["uid"]]
+    karpenter = [e for e in about if (e.get("source") or {}).get("component", "").startswith("karpenter")]
+    if karpenter:
+        return str(max(karpenter, key=_time).get("message", ""))
+    return str(conditions.get("PodScheduled", {}).get("message", ""))
+
+
+def _owner(pod: Object) -> str:
+    labels = _labels(pod)
+    for label in ("gpu-slices/model", "serving.knative.dev/service", "app.kubernetes.io/name", "job-name"):
+        if label in labels:
+            return labels[label]
+    name: str = pod["metadata"]["name"]
+    return name
+
+
+def _of_daemon_set(pod: Object) -> bool:
+    return any(owner["kind"] == "DaemonSet" for owner in pod["metadata"].get("ownerReferences") or [])
+
+
+def _finished(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+
+
+def _labels(obj: Object | None) -> Mapping[str, str]:
+    labels: Mapping[str, str] = (obj or {}).get("metadata", {}).get("labels") or {}
+    return labels
+
+
+def _created(obj: Object) -> str:
+    return str((obj.get("metadata") or {}).get("creationTimestamp", ""))
+
+
+def _time(event: Object) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or _created(event))
+
+
+def _text(event: Object) -> str:
+    about = event.get("involvedObject") or {}
+    return f"{about.get('kind', '')} {about.get('name', '')}: {event.get('reason', '')}: {event.get('message', '')}"
