@@ -32,4 +32,6 @@ def test_each_of_both_fails_alone(type_: str, change: dict[str, Any]) -> None:
 
 
 def test_nothing_said_fails_twice(type_: str) -> None:
-    assert len(violations(RULE, type_, {})) == 2
+    mutable, unscanned = violations(RULE, type_, {})
+    assert "imageTagMutability is missing, which means MUTABLE" in mutable
+    assert "scanOnPush is not true" in unscanned

@@ -10,6 +10,8 @@ from tests.policy.clusters import TYPES, cluster
 from tests.policy.support import UNKNOWN, recorded, violations
 from versions import EKS_STANDARD_SUPPORT_ENDS
 
+NEWEST = list(EKS_STANDARD_SUPPORT_ENDS)[-1]
+
 pytestmark = pytest.mark.parametrize("type_", TYPES)
 
 
@@ -40,8 +42,9 @@ def test_unknown_fails(type_: str) -> None:
     assert "version must be a literal" in message
 
 
-def test_the_last_day_still_passes(type_: str) -> None:
-    last = EKS_STANDARD_SUPPORT_ENDS["1.35"]
-    plan = [recorded(type_, cluster(type_, version="1.35"))]
+@pytest.mark.parametrize("version", ["1.35", NEWEST])
+def test_the_last_day_still_passes(type_: str, version: str) -> None:
+    last = EKS_STANDARD_SUPPORT_ENDS[version]
+    plan = [recorded(type_, cluster(type_, version=version))]
     assert judge(plan, today=last, rules=[RULE]) == []
     assert judge(plan, today=last + timedelta(days=1), rules=[RULE])

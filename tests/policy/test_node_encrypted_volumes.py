@@ -6,6 +6,7 @@ import pytest
 from policy import nodes
 from policy.rules.node_encrypted_volumes import RULE
 from tests.policy.support import UNKNOWN, violations
+from tests.policy.test_node_imdsv2 import MANAGED_GROUPS, OWN_GROUPS
 
 NODE_CLASS = "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"
 STORAGE_CLASS = "kubernetes:storage.k8s.io/v1:StorageClass"
@@ -92,14 +93,14 @@ def test_karpenter_encrypts_its_own_volumes_but_knows_none_of_custom_images(spec
     assert len(violations(RULE, NODE_CLASS, {"spec": spec})) == count
 
 
-@pytest.mark.parametrize("type_", nodes.MANAGED_GROUPS)
+@pytest.mark.parametrize("type_", MANAGED_GROUPS)
 def test_node_groups_need_a_launch_template(type_: str) -> None:
     (message,) = violations(RULE, type_, {"diskSize": 100})
     assert "has no launchTemplate" in message
     assert violations(RULE, type_, {"launchTemplate": {"id": UNKNOWN}}) == []
 
 
-@pytest.mark.parametrize("type_", nodes.OWN_GROUPS)
+@pytest.mark.parametrize("type_", OWN_GROUPS)
 def test_groups_of_pulumi_eks_have_a_switch_that_works_and_one_that_does_not(type_: str) -> None:
     assert violations(RULE, type_, {"nodeRootVolumeEncrypted": True}) == []
     assert len(violations(RULE, type_, {"encryptRootBlockDevice": True})) == 1
@@ -122,3 +123,8 @@ def test_encryption_by_default_must_not_be_turned_off() -> None:
 
 def test_storage_classes_of_other_drivers_are_not_its_business() -> None:
     assert violations(RULE, STORAGE_CLASS, {"provisioner": "efs.csi.aws.com"}) == []
+
+
+@pytest.mark.parametrize("provisioner", ["ebs.csi.aws.com", "ebs.csi.eks.amazonaws.com", "kubernetes.io/aws-ebs"])
+def test_storage_classes_of_every_driver_for_ebs_count(provisioner: str) -> None:
+    assert violations(RULE, STORAGE_CLASS, {"provisioner": provisioner, "parameters": {"type": "gp3"}})

@@ -7,6 +7,8 @@ from policy.rules.node_imdsv2 import RULE
 from tests.policy.support import UNKNOWN, violations
 
 NODE_CLASS = "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"
+MANAGED_GROUPS = ("aws:eks/nodeGroup:NodeGroup", "aws-native:eks:Nodegroup", "eks:index:ManagedNodeGroup")
+OWN_GROUPS = ("eks:index:NodeGroup", "eks:index:NodeGroupV2", "eks:index:Cluster")
 SAFE = {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHopLimit": 1.0}
 #: Types that say metadata options, and how.
 WRITTEN: dict[str, Any] = {
@@ -77,6 +79,12 @@ def test_two_hops_can_be_allowed(type_: str) -> None:
     assert violations(RULE, type_, WRITTEN[type_]({**SAFE, "httpPutResponseHopLimit": 3.0}), maxHopLimit=2)
 
 
+@PLAIN_TYPE
+def test_a_missing_limit_is_two_at_most(type_: str) -> None:
+    options = WRITTEN[type_]({"httpTokens": "required"})
+    assert violations(RULE, type_, options, maxHopLimit=2) == []
+
+
 @pytest.mark.parametrize("type_", nodes.INSTANCES)
 def test_an_instance_takes_options_from_its_template(type_: str) -> None:
     assert violations(RULE, type_, {"launchTemplate": {"id": UNKNOWN}}) == []
@@ -84,7 +92,7 @@ def test_an_instance_takes_options_from_its_template(type_: str) -> None:
     assert len(violations(RULE, type_, overridden)) == 2
 
 
-@pytest.mark.parametrize("type_", nodes.MANAGED_GROUPS)
+@pytest.mark.parametrize("type_", MANAGED_GROUPS)
 def test_node_groups_need_a_launch_template(type_: str) -> None:
     (message,) = violations(RULE, type_, {"instanceTypes": ["m7g.large"], "enableIMDSv2": True})
     assert "has no launchTemplate" in message
@@ -93,7 +101,7 @@ def test_node_groups_need_a_launch_template(type_: str) -> None:
     assert violations(RULE, type_, {}, maxHopLimit=2) == []
 
 
-@pytest.mark.parametrize("type_", nodes.OWN_GROUPS)
+@pytest.mark.parametrize("type_", OWN_GROUPS)
 def test_groups_of_pulumi_eks_cannot_have_options(type_: str) -> None:
     (message,) = violations(RULE, type_, {"instanceType": "m7g.large"})
     assert "self-managed nodes" in message

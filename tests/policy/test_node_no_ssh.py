@@ -5,8 +5,9 @@ import pytest
 from policy import nodes
 from policy.rules.node_no_ssh import RULE
 from tests.policy.support import UNKNOWN, violations
+from tests.policy.test_node_imdsv2 import MANAGED_GROUPS, OWN_GROUPS
 
-WITH_KEYS = [*nodes.INSTANCES, nodes.LAUNCH_TEMPLATE, nodes.LAUNCH_CONFIGURATION, *nodes.OWN_GROUPS]
+WITH_KEYS = [*nodes.INSTANCES, nodes.LAUNCH_TEMPLATE, nodes.LAUNCH_CONFIGURATION, *OWN_GROUPS]
 
 
 @pytest.mark.parametrize("type_", WITH_KEYS)
@@ -35,7 +36,7 @@ def test_a_cluster_without_a_default_group_starts_nothing() -> None:
     assert violations(RULE, "eks:index:Cluster", {"skipDefaultNodeGroup": True, "nodePublicKey": "x"}) == []
 
 
-@pytest.mark.parametrize("type_", nodes.MANAGED_GROUPS)
+@pytest.mark.parametrize("type_", MANAGED_GROUPS)
 @pytest.mark.parametrize(
     "access", [{"ec2SshKey": "admin"}, {"ec2SshKey": UNKNOWN}, {"ec2SshKey": "a", "sourceSecurityGroupIds": []}, {}]
 )
@@ -45,7 +46,7 @@ def test_remote_access_from_everywhere_fails_whatever_is_allowed(type_: str, acc
         assert "opens port 22 to 0.0.0.0/0" in message
 
 
-@pytest.mark.parametrize("type_", nodes.MANAGED_GROUPS)
+@pytest.mark.parametrize("type_", MANAGED_GROUPS)
 @pytest.mark.parametrize("groups", [["sg-1"], [UNKNOWN], UNKNOWN], ids=str)
 def test_remote_access_from_named_groups_can_be_allowed(type_: str, groups: Any) -> None:
     inputs = {"remoteAccess": {"ec2SshKey": UNKNOWN, "sourceSecurityGroupIds": groups}}
@@ -53,7 +54,7 @@ def test_remote_access_from_named_groups_can_be_allowed(type_: str, groups: Any)
     assert violations(RULE, type_, inputs, allowKeyPairs=True) == []
 
 
-@pytest.mark.parametrize("type_", nodes.MANAGED_GROUPS)
+@pytest.mark.parametrize("type_", MANAGED_GROUPS)
 def test_unknown_remote_access_fails(type_: str) -> None:
     (message,) = violations(RULE, type_, {"remoteAccess": UNKNOWN}, allowKeyPairs=True)
     assert "remoteAccess must be a literal" in message

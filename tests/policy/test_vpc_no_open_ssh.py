@@ -42,6 +42,7 @@ def _one_range(given: dict[str, Any], ipv4: str, ipv6: str) -> dict[str, Any]:
         rule(20, 25),
         rule(protocol="6"),
         rule(3389, 3389, "udp"),
+        rule(3389, 3389, "17"),
         rule(0, 0, "-1"),
         rule(None, None, "all"),
     ],
