@@ -75,6 +75,7 @@ class Endpoint:
         settings: dict[str, Any] = {
             "headers": {"accept-encoding": "identity", **({"authorization": f"Bearer {key}"} if key else {})},
             "follow_redirects": False,
+            "event_hooks": {"response": [_somebody_is_there]},
             # A connection an answer: a pooled one would lead to a pod that has long been scaled away.
             "transport": httpx.AsyncHTTPTransport(
                 verify=speaker.url.startswith("https:"),
@@ -105,8 +106,8 @@ class Endpoint:
         try:
             answer = await self._ollama.ps()
         except ollama.ResponseError as error:
-            if error.status_code in NOT_YET:
-                raise AsleepError(f"the gateway answers {error.status_code}") from error
+            if error.status_code >= 500:
+                raise BrokenError(f"the server answers {error.status_code}") from error
             return None  # a gateway may let nothing but chats through
         except (ConnectionError, httpx.TransportError) as error:
             raise _not_there(error) from error
@@ -123,8 +124,6 @@ class Endpoint:
             body = {**self._body(messages, {"num_predict": 1}), "stream": False, "_debug_render_only": True}
             try:
                 response = await self._client.post("/api/chat", json=body)
-                if response.status_code in NOT_YET:
-                    raise _gateway(response)
                 answer = response.json()
                 prompt = answer["_debug_info"]["rendered_template"]
             except httpx.TransportError as error:
@@ -187,8 +186,6 @@ async def _check(response: httpx.Response) -> None:
     if response.status_code == 200:
         return
     await response.aread()
-    if response.status_code in NOT_YET:
-        raise _gateway(response)
     try:
         message = str(response.json()["error"])
     except (ValueError, KeyError, TypeError):
@@ -197,11 +194,12 @@ async def _check(response: httpx.Response) -> None:
     raise (BrokenError if response.status_code >= 500 or response.status_code == 408 else RefusedError)(seen)
 
 
-def _gateway(response: httpx.Response) -> AsleepError:
-    wait = response.headers.get("retry-after", "")
-    return AsleepError(
-        f"the gateway answers {response.status_code}", retry_after=float(wait) if wait.isdecimal() else 0
-    )
+async def _somebody_is_there(response: httpx.Response) -> None:
+    """Called by httpx with every response. Raises `AsleepError`."""
+    if response.status_code in NOT_YET:
+        wait = response.headers.get("retry-after", "")
+        seconds = float(wait) if wait.isdecimal() else 0
+        raise AsleepError(f"the gateway answers {response.status_code}", retry_after=seconds)
 
 
 def _chunk(line: Mapping[str, Any]) -> Chunk:

@@ -62,6 +62,7 @@ class Double:
         self.answer = answer
         self.tokens_per_second = tokens_per_second
         self.models = models
+        self.keeps_limits = True
         self.loaded: set[str] = set()
         self.requests: list[dict[str, Any]] = []
         self.answering = 0
@@ -104,7 +105,7 @@ class Double:
                 _line(model, shown, done=False, _debug_info={"rendered_template": _render(messages, is_open)})
             )
         tokens = _after(self.answer(model, messages[:-1] if beginning else messages), beginning)
-        most = body.get("options", {}).get("num_predict", 128)
+        most = body.get("options", {}).get("num_predict", 128) if self.keeps_limits else len(tokens)
         reason = "length" if len(tokens) > most else "stop"
         lines = self._lines(model, tokens[:most], reason, len(str(messages)) // 4)
         if body.get("stream", True):

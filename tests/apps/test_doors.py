@@ -1,0 +1,223 @@
+"""Who may come in, how often, with what; and what every answer carries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dialogue import keys, server
+from dialogue.settings import SettingsError
+from tests.apps import rig
+from tests.apps.ollama_double import Double
+from tests.apps.rig import KEY, dialogue, settings
+
+pytestmark = pytest.mark.anyio
+NEW = "a-new-key-for-tests-0123456789"
+OTHER = "another-key-for-tests-0123456789"
+TALK = {"topic": "the sea"}
+
+
+@pytest.fixture
+def key_file(tmp_path: Path) -> Path:
+    path = tmp_path / "keys"
+    path.write_text(f"# who may come in\nada:{KEY}\n\nbob: {OTHER}\n")
+    return path
+
+
+def with_keys(key_file: Path | None, url: str = "http://127.0.0.1:9", **limits: Any) -> Any:
+    return settings(url, "Ada@tiny-a", "Bob@tiny-b", **limits).model_copy(update={"keys_file": key_file})
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {key}"}
+
+
+async def test_only_who_has_a_key_comes_in(key_file: Path) -> None:
+    async with dialogue(with_keys(key_file)) as browser:
+        assert (await browser.http.get("/api/session")).status_code == 200
+        nothing = {"authorization": ""}
+        for headers in (nothing, bearer("wrong-key-of-some-length"), bearer(KEY[:-1]), bearer(f"{KEY}x")):
+            refused = await browser.http.get("/api/session", headers=headers)
+            assert refused.status_code == 401
+            assert refused.headers["www-authenticate"] == "Bearer"
+            assert KEY not in refused.text
+        assert (await browser.http.get("/", headers={"authorization": ""})).status_code == 200, (
+            "the page asks for the key"
+        )
+        assert (await browser.http.get("/healthz", headers={"authorization": ""})).status_code == 200
+
+
+async def test_only_who_started_a_conversation_steers_it_but_others_may_watch(key_file: Path) -> None:
+    async with rig.serving(Double(tokens_per_second=50).app) as url, dialogue(with_keys(key_file, url)) as browser:
+        identifier = await browser.start()
+        path = f"/api/conversations/{identifier}"
+        shown = await browser.http.get(path, headers=bearer(OTHER))
+        assert shown.json()["yours"] is False
+        for action, body in (("stop", {}), ("resume", {}), ("guests", {"speaker": "Bob"})):
+            refused = await browser.http.post(f"{path}/{action}", json=body, headers=bearer(OTHER))
+            assert refused.status_code == 403
+        assert (await browser.post(identifier, "stop")).status_code == 200
+        assert (await browser.http.get("/api/conversations/guess")).status_code == 404
+
+
+async def test_wrong_keys_are_slowed_and_then_even_the_right_one_is_not_told_apart(key_file: Path) -> None:
+    async with dialogue(with_keys(key_file, failures_per_minute=3)) as browser:
+        stranger = {"authorization": "Bearer wrong-key-of-some-length"}
+        codes = [(await browser.http.get("/api/session", headers=stranger)).status_code for _ in range(5)]
+        assert codes == [401, 401, 401, 429, 429]
+        right = await browser.http.get("/api/session")
+        assert right.status_code == 429
+        assert int(right.headers["retry-after"]) >= 1
+
+
+async def test_who_has_been_in_is_not_locked_out_by_others_behind_the_same_gateway(key_file: Path) -> None:
+    async with dialogue(with_keys(key_file, failures_per_minute=2)) as browser:
+        assert (await browser.http.get("/api/session")).status_code == 200
+        for _ in range(4):
+            await browser.http.get("/api/session", headers=bearer("wrong-key-of-some-length"))
+        assert (await browser.http.get("/api/session")).status_code == 200
+        assert (await browser.http.get("/api/session", headers=bearer(OTHER))).status_code == 429
+
+
+async def test_each_key_has_its_own_rate(key_file: Path) -> None:
+    async with dialogue(with_keys(key_file, requests_per_minute=3)) as browser:
+        codes = [(await browser.http.post("/api/conversations", json={"topic": ""})).status_code for _ in range(5)]
+        assert codes == [422, 422, 422, 429, 429]
+        other = await browser.http.post("/api/conversations", json={"topic": ""}, headers=bearer(OTHER))
+        assert other.status_code == 422
+
+
+async def test_a_replaced_key_works_without_a_restart(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keys, "_RELOAD_SECONDS", 0)
+    async with dialogue(with_keys(key_file)) as browser:
+        assert (await browser.http.get("/api/session")).status_code == 200
+        fresh = key_file.with_name("fresh")
+        fresh.write_text(f"ada:{NEW}\n")
+        fresh.replace(key_file)  # as the kubelet does with a mounted Secret
+        assert (await browser.http.get("/api/session")).status_code == 401
+        assert (await browser.http.get("/api/session", headers=bearer(NEW))).status_code == 200
+        key_file.write_text("broken")
+        assert (await browser.http.get("/api/session", headers=bearer(NEW))).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "dialogue.example.com"])
+def test_without_keys_it_listens_on_loopback_only(host: str, key_file: Path) -> None:
+    chosen = with_keys(None).model_copy(update={"host": host})
+    with pytest.raises(SettingsError, match="keys_file is needed"):
+        server.make(chosen)
+    server.make(chosen.model_copy(update={"keys_file": key_file}))
+
+
+async def test_without_keys_a_page_of_another_site_cannot_use_it() -> None:
+    async with dialogue(with_keys(None)) as browser:
+        rebound = await browser.http.get("/api/session", headers={"host": "evil.example:8080"})
+        assert rebound.status_code == 403
+        form = await browser.http.post(
+            "/api/conversations", content=b'{"topic":"x"}', headers={"content-type": "text/plain"}
+        )
+        assert form.status_code == 415
+        for host in ("localhost:8080", "127.0.0.1", "[::1]:8080"):
+            assert (await browser.http.get("/api/session", headers={"host": host})).status_code == 200
+
+
+async def test_every_answer_has_the_security_headers() -> None:
+    async with dialogue(with_keys(None)) as browser:
+        for path in ("/", "/page/app.js", "/api/session", "/nothing"):
+            headers = (await browser.http.get(path)).headers
+            policy = headers["content-security-policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert headers["x-content-type-options"] == "nosniff"
+            assert headers["cache-control"] in ("no-store", "no-cache")
+            assert "server" not in headers
+        assert (await browser.http.get("/page/../settings.py")).status_code == 404
+        assert (await browser.http.get("/page/%2e%2e/settings.py")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"topic": "  "}, 422, "a topic is needed"),
+        ({"topic": "x" * 2001}, 422, "2001 characters, at most 2000"),
+        ({"topic": 7}, 422, "topic"),
+        ({"topics": "x"}, 422, "topic"),
+        ({**TALK, "turns": 41}, 422, "between 1 and 40"),
+        ({**TALK, "turns": -1}, 422, "between 1 and 40"),
+        ({**TALK, "speakers": ["Ada"]}, 422, "between 2 and 4"),
+        ({**TALK, "speakers": ["Ada", "Ada"]}, 422, "different"),
+        ({**TALK, "speakers": ["Ada", "Eve"]}, 422, "no speaker Eve"),
+        ({**TALK, "personas": {"Ada": "x" * 601}}, 422, "at most 600"),
+        ({**TALK, "personas": {"Eve": "x"}}, 422, "does not take part"),
+        ([], 422, "the body"),
+    ],
+)
+async def test_a_wrong_request_is_told_what_is_wrong(body: Any, status: int, words: str) -> None:
+    async with dialogue(with_keys(None)) as browser:
+        response = await browser.http.post("/api/conversations", json=body)
+        assert response.status_code == status
+        assert words in response.json()["error"]["message"]
+
+
+async def test_bodies_are_bounded_whatever_their_length_says() -> None:
+    async with dialogue(with_keys(None)) as browser:
+        huge = await browser.http.post("/api/conversations", json={"topic": "x" * 100_000})
+        assert huge.status_code == 413
+
+        async def chunks() -> Any:
+            for _ in range(100):
+                yield b" " * 1000
+
+        headers = {"content-type": "application/json"}
+        assert (await browser.http.post("/api/conversations", content=chunks(), headers=headers)).status_code == 413
+        deep = await browser.http.post("/api/conversations", content=b"[" * 60_000, headers=headers)
+        assert deep.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no key"),
+        ("ada", "line 1: write name:key"),
+        ("ada:short", "line 1: a key has 20"),
+        (f"a:{KEY}\na:{OTHER}", "line 2: a second key named a"),
+        (f"a:{KEY} {KEY}", "no spaces"),
+    ],
+)
+def test_a_wrong_file_of_keys_is_told_without_showing_a_key(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "keys"
+    path.write_text(text)
+    with pytest.raises(keys.KeysError, match=words) as caught:
+        keys.Keys(path)
+    assert KEY not in str(caught.value)
+
+
+def test_all_keys_are_compared_whichever_fits(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append(one)
+        return one == other
+
+    known = keys.Keys(key_file)
+    monkeypatch.setattr(keys.hmac, "compare_digest", compare)
+    assert known.name(KEY) == "ada"
+    assert known.name(OTHER) == "bob"
+    assert known.name("nobody's") is None
+    assert len(compared) == 6
+
+
+def test_the_rate_comes_back_with_time_and_forgets_old_names() -> None:
+    now = [0.0]
+    limit = keys.RateLimit(6, clock=lambda: now[0])
+    for _ in range(6):
+        assert limit.wait("ada") == 0
+        limit.take("ada")
+    assert limit.wait("ada") == pytest.approx(10)
+    assert limit.wait("bob") == 0
+    now[0] = 10.0
+    assert limit.wait("ada") == 0
+    for number in range(20_000):
+        limit.take(str(number))
+    assert len(limit._buckets) == 10_000
