@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import httpx
@@ -57,16 +57,26 @@ class Insert:
     content: bytes
 
 
+_PASSED_BACK = ("content-type", "content-security-policy", "retry-after")
 Fault = Refuse | Hold | Cut | Stop | Stall | Insert
 
 
+def chats(path: str, body: bytes) -> bool:
+    """Requests for an answer."""
+    return path == "/api/chat" and b"_debug_render_only" not in body
+
+
+def everything(_: str, __: bytes) -> bool:
+    """All requests."""
+    return True
+
+
 class Gateway:
-    """Passes requests on to `target`, with the next fault of the plan for each chat (and for each other request, if it
-    is to concern them too)."""
+    """Passes requests on to `target`, with the next fault of the plan for each request that it concerns: chats."""
 
     def __init__(self, target: str, plan: list[Fault] | None = None, *, also_others: bool = False) -> None:
         self._client = httpx.AsyncClient(base_url=target, timeout=None)
-        self._also_others = also_others
+        self.concerns: Callable[[str, bytes], bool] = everything if also_others else chats
         self.plan: deque[Fault] = deque(plan or [])
         self.always: Fault | None = None
         """What happens once the plan is over."""
@@ -80,8 +90,7 @@ class Gateway:
         request = Request(scope, receive)
         body = await request.body()
         self.seen.append((scope["path"], asyncio.get_running_loop().time()))
-        concerned = self._also_others or (scope["path"] == "/api/chat" and b"_debug_render_only" not in body)
-        fault = (self.plan.popleft() if self.plan else self.always) if concerned else None
+        fault = (self.plan.popleft() if self.plan else self.always) if self.concerns(scope["path"], body) else None
         response = await self._answer(request, body, fault)
         await response(scope, receive, send)
 
@@ -94,7 +103,8 @@ class Gateway:
             return Response("upstream is not there", fault.status, headers=fault.headers)
         if isinstance(fault, Hold):
             await asyncio.sleep(fault.seconds)
-        headers = {"content-type": request.headers.get("content-type", "")}
+        passing = ("authorization", "content-type", "last-event-id")
+        headers = {name: value for name, value in request.headers.items() if name in passing}
         passed = self._client.build_request(request.method, request.url.path, content=body, headers=headers)
         try:
             upstream = await self._client.send(passed, stream=True)
@@ -105,7 +115,8 @@ class Gateway:
 
 class _Answer(StreamingResponse):
     def __init__(self, upstream: httpx.Response, fault: Fault | None) -> None:
-        super().__init__(self._lines(upstream, fault), upstream.status_code)
+        headers = {name: value for name, value in upstream.headers.items() if name in _PASSED_BACK}
+        super().__init__(self._lines(upstream, fault), upstream.status_code, headers)
         self._cut = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

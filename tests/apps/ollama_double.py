@@ -91,6 +91,8 @@ class Double:
             return JSONResponse({"error": str(error)}, 400)
         if problem := _problem(body):
             return JSONResponse({"error": problem}, 400)
+        if problem := _wrong_option(body.get("options", {})):
+            return JSONResponse({"error": problem}, 500)
         model = body["model"]
         if model.removesuffix(CLOSED) not in self.models:
             return JSONResponse({"error": f"model '{model}' not found"}, 404)
@@ -155,9 +157,6 @@ def _problem(body: Any) -> str:
     for name, value in body.items():
         if name not in _FIELDS or not isinstance(value, _FIELDS[name]):
             return f"unexpected field {name}: {value!r}"
-    for name, value in body.get("options", {}).items():
-        if name not in _OPTIONS or not isinstance(value, _OPTIONS[name]) or isinstance(value, bool):
-            return f"option {name} has an invalid value"
     if not body.get("model"):
         return "model is required"
     messages = body.get("messages") or []
@@ -171,6 +170,13 @@ def _problem(body: Any) -> str:
     return (
         "" if messages and any(message["role"] == "user" for message in messages) else "a message of the user is needed"
     )
+
+
+def _wrong_option(options: dict[str, Any]) -> str:
+    for name, value in options.items():
+        if name not in _OPTIONS or not isinstance(value, _OPTIONS[name]) or isinstance(value, bool):
+            return f"option {name!r} is unknown or of a wrong type"
+    return ""
 
 
 def _line(model: str, message: dict[str, str], **more: Any) -> dict[str, Any]:
