@@ -160,6 +160,7 @@ class Network(pulumi.ComponentResource):
         for zone_id in zone_ids:
             name = f"{self._name}-nat-{zone_id}"
             tags = self._tags(f"-nat-{zone_id}")
+            # No public address before there is a way to the Internet, nor after; the gateway follows its address.
             address = aws.ec2.Eip(
                 name, domain="vpc", tags=tags, opts=pulumi.ResourceOptions(parent=self, depends_on=internet)
             )
@@ -168,7 +169,7 @@ class Network(pulumi.ComponentResource):
                 allocation_id=address.id,
                 subnet_id=public[zone_id].id,
                 tags=tags,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=internet),
+                opts=self._child,
             )
         return nats
 

@@ -169,6 +169,15 @@ def test_everything_that_can_be_tagged_carries_the_tags() -> None:
     assert [each.name for each in resources if each.inputs.get("tags", {}).get("team") != "ml"] == []
 
 
+def test_other_partitions_have_arns_of_their_own() -> None:
+    recording = build(partition="aws-us-gov", access=(AccessGrant(principal_arn="ops", policy="view"),))
+    written = [each for each in recording.resources if each.type.startswith(("aws:iam/", "aws:eks/accessPolicy"))]
+    text = json.dumps([each.inputs for each in written])
+    assert "arn:aws-us-gov:eks::aws:cluster-access-policy/" in text
+    assert "arn:aws-us-gov:iam::aws:policy/AmazonEKS_CNI_Policy" in text
+    assert "arn:aws:" not in text.replace("arn:aws:mock:", "")
+
+
 def test_children_use_the_provider_of_the_component() -> None:
     def program() -> Cluster:
         provider = aws.Provider("elsewhere", region="us-east-1")

@@ -88,6 +88,8 @@ def test_nat_gateways(nat: str, gateways: list[str]) -> None:
     for zone in gateways:
         gateway = recording.one(NAT, f"network-nat-{zone}")
         assert gateway.inputs["subnetId"] == f"network-public-{zone}-id"
+        assert gateway.inputs["allocationId"] == f"network-nat-{zone}-id"
+        assert recording.one("aws:ec2/eip:Eip", gateway.name).inputs["domain"] == "vpc"
     for zone in ARGS.zone_ids:
         route = recording.one(ROUTE, f"network-private-{zone}")
         own = zone if nat == "per-zone" else gateways[0]
@@ -98,6 +100,8 @@ def test_nat_gateways(nat: str, gateways: list[str]) -> None:
 def test_only_the_public_table_leads_to_the_internet() -> None:
     recording = build()
     assert [route.name for route in recording.of_type(ROUTE) if "gatewayId" in route.inputs] == ["network-public"]
+    assert {route.inputs["destinationCidrBlock"] for route in recording.of_type(ROUTE)} == {"0.0.0.0/0"}
+    assert recording.one("aws:ec2/internetGateway:InternetGateway").inputs["vpcId"] == "network-id"
     table_of = {each.inputs["subnetId"]: each.inputs["routeTableId"] for each in recording.of_type(ASSOCIATION)}
     for zone in ARGS.zone_ids:
         assert table_of[f"network-public-{zone}-id"] == "network-public-id"
@@ -230,6 +234,12 @@ def test_everything_that_costs_money_carries_the_tags() -> None:
     resources = [each for each in build(endpoints=True).resources if each.type.rpartition(":")[2] in tagged]
     assert {each.type.rpartition(":")[2] for each in resources} == {*tagged}
     assert [each.name for each in resources if each.inputs["tags"].get("team") != "ml"] == []
+
+
+def test_other_partitions_have_arns_of_their_own() -> None:
+    text = json.dumps([each.inputs for each in build(partition="aws-us-gov", logs_key_arn="key").resources])
+    assert "arn:aws-us-gov:ec2:" in text
+    assert "arn:aws:" not in text.replace("arn:aws:mock:", "")
 
 
 def test_the_component_alone_works_in_preview_and_with_its_own_provider() -> None:
