@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 import httpx
@@ -74,10 +74,10 @@ def everything(_: str, __: bytes) -> bool:
 class Gateway:
     """Passes requests on to `target`, with the next fault of the plan for each request that it concerns: chats."""
 
-    def __init__(self, target: str, plan: list[Fault] | None = None, *, also_others: bool = False) -> None:
+    def __init__(self, target: str, plan: Sequence[Fault] = (), *, also_others: bool = False) -> None:
         self._client = httpx.AsyncClient(base_url=target, timeout=None)
         self.concerns: Callable[[str, bytes], bool] = everything if also_others else chats
-        self.plan: deque[Fault] = deque(plan or [])
+        self.plan: deque[Fault] = deque(plan)
         self.always: Fault | None = None
         """What happens once the plan is over."""
         self.seen: list[tuple[str, float]] = []

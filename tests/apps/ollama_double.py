@@ -66,7 +66,6 @@ class Double:
         self.loaded: set[str] = set()
         self.requests: list[dict[str, Any]] = []
         self.answering = 0
-        self.first_token_at: dict[str, float] = {}
         self.app = Starlette(
             routes=[
                 Route("/", lambda _: PlainTextResponse("Ollama is running")),
@@ -120,12 +119,11 @@ class Double:
         began = time.perf_counter()
         self.answering += 1
         try:
-            for number, token in enumerate(tokens):
+            for number in range(len(tokens)):
                 if self.tokens_per_second:
                     due = began + (number + 1) / self.tokens_per_second
                     await asyncio.sleep(max(due - time.perf_counter(), 0))
-                self.first_token_at.setdefault(model, time.perf_counter())
-                yield _encode(_line(model, {"role": "assistant", "content": token}, done=False))
+                yield _encode(_line(model, {"role": "assistant", "content": tokens[number]}, done=False))
                 await asyncio.sleep(0)
         finally:
             self.answering -= 1

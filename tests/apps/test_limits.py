@@ -51,8 +51,8 @@ async def test_a_server_that_does_not_keep_to_the_limit_is_cut_off() -> None:
 
 
 async def test_all_turns_together_have_no_more_tokens_than_they_may(models: ModelServer) -> None:
-    limits = {"turn_tokens": 20, "total_tokens": 50}
-    async with dialogue(settings(models.url, "Ada@tiny-a", "Bob@tiny-b", **limits)) as browser:
+    chosen = settings(models.url, "Ada@tiny-a", "Bob@tiny-b", turn_tokens=20, total_tokens=50)
+    async with dialogue(chosen) as browser:
         identifier = await browser.start(turns=40)
         events = await browser.listen(identifier)
         assert events[-1].data == {"state": "finished", "reason": "tokens"}

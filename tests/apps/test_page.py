@@ -88,7 +88,7 @@ async def test_everything_can_be_done_with_the_keyboard(tmp_path: Path) -> None:
     async with rig.serving(double.app) as url, shown(tmp_path, url, turns=30) as (page, browser):
         await page.until("document.activeElement.id === 'topic'")
         await page.write("keys only")
-        focused = []
+        focused: list[str] = []
         while not focused or focused[-1] != "begin":
             await page.press("Tab")
             focused.append(await page.js("document.activeElement.id || document.activeElement.ariaLabel || ''"))

@@ -1,0 +1,131 @@
+"""`python -m dialogue` as people start it: in the terminal and as a service."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.apps import rig
+from tests.apps.ollama_double import Double
+from tests.apps.ollama_server import ROOT, ModelServer, free_port
+from tests.apps.rig import KEY
+
+pytestmark = pytest.mark.anyio
+
+
+@contextlib.asynccontextmanager
+async def command(*arguments: str) -> AsyncIterator[Process]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "apps")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "dialogue", *arguments, stdin=PIPE, stdout=PIPE, stderr=PIPE, env=environment
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.communicate()
+
+
+async def outcome(process: Process) -> tuple[int, str, str]:
+    async with asyncio.timeout(60):
+        out, err = await process.communicate()
+    return process.returncode or 0, out.decode(), err.decode()
+
+
+def speakers(url: str) -> list[str]:
+    return ["--speaker", f"Ada@tiny-a={url}", "--speaker", f"Bob@tiny-b={url.removeprefix('http://')}"]
+
+
+async def test_a_conversation_in_the_terminal(models: ModelServer, tmp_path: Path) -> None:
+    saved = tmp_path / "talk.md"
+    limits = ["--turns", "3", "--turn-tokens", "20", "--save", str(saved), "--persona", "Ada=A sailor."]
+    async with command("--topic", "the sea", *speakers(models.url), *limits) as process:
+        code, out, err = await outcome(process)
+    assert code == 0, err
+    paragraphs = [line for line in out.split("\n") if line]
+    assert [line.split(":")[0] for line in paragraphs if ": " in line] == ["Ada", "Bob", "Ada"]
+    text = saved.read_text()
+    assert "# the sea" in text
+    assert "A sailor." in text
+    assert "## 3. Ada" in text
+
+
+async def test_interrupting_it_frees_the_model_and_keeps_what_was_said(tmp_path: Path) -> None:
+    double = Double(answer=lambda *_: [f" word{number}" for number in range(10_000)], tokens_per_second=50)
+    saved = tmp_path / "talk.json"
+    async with rig.serving(double.app) as url:
+        limits = ["--turn-tokens", "5000", "--save", str(saved)]
+        async with command("--topic", "the sea", *speakers(url), *limits) as process:
+            assert process.stdout
+            await process.stdout.readuntil(b"word3")
+            process.send_signal(signal.SIGINT)
+            code, _, err = await outcome(process)
+        assert code == 130
+        assert "Traceback" not in err
+        await asyncio.sleep(0.1)
+        assert double.answering == 0
+    assert "word3" in json.loads(saved.read_text())["said"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "--topic"),
+        (["--topic", "x"], "two or more --speaker"),
+        (["--topic", "x", "--speaker", "mistral"], "write it as NAME=VALUE"),
+        (["--topic", "x", "--speaker", "a=http://a"], "at least two"),
+        (["--topic", "x", "--speaker", "a=http://a", "--speaker", "a=http://b"], "two are named a"),
+        (["--topic", "x", "--speaker", "a=ftp://a", "--speaker", "b=http://b"], "http://host:port"),
+        (["--topic", "x", "--speaker", "a=h", "--speaker", "b=h", "--turns", "0"], "turns"),
+        (["serve", "--speaker", "a=h", "--speaker", "b=h", "--host", "0.0.0.0"], "keys_file is needed"),
+        (["serve", "--config", "nowhere.json"], "nowhere.json"),
+        (["serve", "--speaker", "a=h", "--speaker", "b=h", "--keys-file", "nowhere"], "nowhere"),
+    ],
+)
+async def test_a_wrong_command_is_told_in_a_line(arguments: list[str], words: str) -> None:
+    async with command(*arguments) as process:
+        code, out, err = await outcome(process)
+    assert code == 2
+    assert words in err
+    assert "Traceback" not in err
+    assert not out
+
+
+async def test_the_service_starts_with_a_config_file_and_ends_when_told(models: ModelServer, tmp_path: Path) -> None:
+    config, key_file, port = tmp_path / "dialogue.json", tmp_path / "keys", free_port()
+    names = (("Ada", "tiny-a"), ("Bob", "tiny-b"))
+    chosen = {"speakers": [{"name": name, "model": model, "url": models.url} for name, model in names]}
+    config.write_text(json.dumps({**chosen, "limits": {"turn_tokens": 1500, "unwatched_seconds": 600}}))
+    key_file.write_text(f"ada:{KEY}\n")
+    arguments = ["--config", str(config), "--keys-file", str(key_file), "--host", "0.0.0.0", "--port", str(port)]
+    async with command("serve", *arguments) as process:
+        browser = rig.Browser(f"http://127.0.0.1:{port}", KEY)
+        async with asyncio.timeout(30):
+            while True:
+                with contextlib.suppress(httpx.TransportError):
+                    await browser.http.get("/healthz")
+                    break
+                await asyncio.sleep(0.05)
+        identifier = await browser.start()
+        await browser.listen(identifier, "token")
+        listening = asyncio.create_task(browser.listen(identifier, "state:stopped"))
+        await asyncio.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        assert (await listening)[-1].data["reason"] == "shutdown"
+        await browser.http.aclose()
+        code, _, err = await outcome(process)
+        assert code in (0, -signal.SIGTERM)
+        assert "Traceback" not in err
+        assert KEY not in err
+        assert identifier not in err
