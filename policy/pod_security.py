@@ -53,30 +53,25 @@ _PROBES: Final = (
     *(("livenessProbe",), ("readinessProbe",), ("startupProbe",)),
     *(("lifecycle", "postStart"), ("lifecycle", "preStop")),
 )
-_SECCOMP: Final = frozenset({"RuntimeDefault", "Localhost"})
+_PROFILES: Final = frozenset({"RuntimeDefault", "Localhost"})
+_APP_ARMOR: Final = "container.apparmor.security.beta.kubernetes.io/"
 
 
 @dataclass(frozen=True)
-class Container:
-    """A container of any sort: `name` for people, what it says, and what the pod says for all."""
+class Setter:
+    """The pod or one of its containers, both of which can have a security context; `name` is for people."""
 
     name: str
     spec: Any
-    pod: Any
 
-    def own(self, *path: str) -> Any:
-        """A value of the container's security context."""
+    def context(self, *path: str) -> Any:
+        """A value of its security context."""
         return get(self.spec, "securityContext", *path)
 
-    def value(self, *path: str) -> Any:
-        """The same, or the pod's where the container says nothing."""
-        own = self.own(*path)
-        return get(self.pod, "securityContext", *path) if own is None else own
 
-
-def pod_spec(resource: Resource) -> Any:
-    """The pod's specification. Raises UnknownValueError if it is not known in preview."""
-    return get(resource.props, *_BY_KIND[resource.type.rpartition(":")[2].removesuffix("Patch")], "spec")
+def pod_template(resource: Resource) -> Any:
+    """The pod's metadata and specification. Raises UnknownValueError if they are not known in preview."""
+    return get(resource.props, *_BY_KIND[resource.type.rpartition(":")[2].removesuffix("Patch")])
 
 
 def namespace(resource: Resource) -> str:
@@ -86,15 +81,16 @@ def namespace(resource: Resource) -> str:
     return text(known(resource.props, "metadata", "namespace"))
 
 
-def containers(spec: Any) -> Iterator[Container]:
+def containers(spec: Any) -> Iterator[Setter]:
     """All containers: of the pod, of its start, and for debugging."""
     for kind in ("containers", "initContainers", "ephemeralContainers"):
         for index, container in enumerate(each(get(spec, kind))):
-            yield Container(text(known(container, "name")) or f"{kind}.{index}", container, spec)
+            yield Setter(f"container {text(known(container, 'name')) or f'{kind}.{index}'}", container)
 
 
-def baseline(spec: Any) -> Iterator[str]:
+def baseline(template: Any) -> Iterator[str]:
     """What lets a pod out of its box."""
+    spec = get(template, "spec")
     for name in ("hostNetwork", "hostPID", "hostIPC"):
         if truthy(get(spec, name)):
             yield f"{name} is true: remove it."
@@ -104,72 +100,100 @@ def baseline(spec: Any) -> Iterator[str]:
     for sysctl in each(get(spec, "securityContext", "sysctls")):
         if text(get(sysctl, "name")) not in _SAFE_SYSCTLS:
             yield f"sysctl {text(get(sysctl, 'name'))} is not among the safe ones: remove it."
+    yield from _annotations(get(template, "metadata", "annotations"))
+    for setter in (Setter("the pod", spec), *containers(spec)):
+        yield from (f"{setter.name}: {problem}" for problem in _confinement(setter))
     for container in containers(spec):
-        for problem in (*_privileges(container), *_confinement(container)):
-            yield f"container {container.name}: {problem}"
+        problems = _privileges(container, unmasked=own_users(spec))
+        yield from (f"{container.name}: {problem}" for problem in problems)
 
 
-def _privileges(container: Container) -> Iterator[str]:
-    if truthy(container.own("privileged")):
+def _annotations(annotations: Any) -> Iterator[str]:
+    for key in annotations if isinstance(annotations, Mapping) else ():
+        if key.startswith(_APP_ARMOR):
+            profile = text(get(annotations, key))
+            if profile not in {"", "runtime/default"} and not profile.startswith("localhost/"):
+                yield f"annotation {key} is {profile}: remove it."
+
+
+def _confinement(setter: Setter) -> Iterator[str]:
+    selinux = setter.context("seLinuxOptions")
+    if text(get(selinux, "type")) not in _SELINUX_TYPES or get(selinux, "user") or get(selinux, "role"):
+        yield "seLinuxOptions choose their own type, user or role: remove them."
+    for name in ("seccompProfile", "appArmorProfile"):
+        profile = text(setter.context(name, "type"))
+        if profile and profile not in _PROFILES:
+            yield f"{name} is {profile}: write RuntimeDefault."
+    if truthy(setter.context("windowsOptions", "hostProcess")):
+        yield "windowsOptions.hostProcess is true: remove it."
+
+
+def _privileges(container: Setter, *, unmasked: bool) -> Iterator[str]:
+    if truthy(container.context("privileged")):
         yield "privileged is true: remove it."
-    added = [item.upper().removeprefix("CAP_") for item in strings(container.own("capabilities", "add"))]
-    for capability in added:
+    for capability in strings(container.context("capabilities", "add")):
         if capability not in _BASELINE_CAPABILITIES:
             yield f"capability {capability} is added: remove it."
     for port in each(get(container.spec, "ports")):
         if number(known(port, "hostPort")):
             yield "a port has a hostPort: use a Service."
-    if truthy(container.value("windowsOptions", "hostProcess")):
-        yield "windowsOptions.hostProcess is true: remove it."
     for probe in _PROBES:
         if any(get(container.spec, *probe, kind, "host") for kind in ("httpGet", "tcpSocket")):
             yield f"{'.'.join(probe)} names a host: remove it, the pod itself is meant."
-
-
-def _confinement(container: Container) -> Iterator[str]:
-    selinux = container.value("seLinuxOptions")
-    if text(get(selinux, "type")) not in _SELINUX_TYPES or get(selinux, "user") or get(selinux, "role"):
-        yield "seLinuxOptions choose their own type, user or role: remove them."
-    if text(container.own("procMount")) not in {"", "Default"}:
+    if not unmasked and text(container.context("procMount")) not in {"", "Default"}:
         yield "procMount is not Default: remove it."
-    for profile in ("seccompProfile", "appArmorProfile"):
-        if text(container.value(profile, "type")) == "Unconfined":
-            yield f"{profile} is Unconfined: write RuntimeDefault."
 
 
-def restricted(spec: Any) -> Iterator[str]:
+def own_users(spec: Any) -> bool:
+    """Whether the pod has a user namespace, in which root is nobody on the host; the standard relaxes there."""
+    host = get(spec, "hostUsers")
+    return host is not None and not truthy(host)
+
+
+def restricted(template: Any) -> Iterator[str]:
     """What the restricted level asks for on top of `baseline`."""
+    spec = get(template, "spec")
     for volume in each(get(spec, "volumes")):
         keys = volume if isinstance(volume, Mapping) else ()
         others = [key for key in keys if key not in {*_VOLUME_KINDS, "name", "hostPath"} and present(volume, key)]
         if others:
             yield f"volume {text(known(volume, 'name'))} is of kind {', '.join(others)}, which is not allowed."
     windows = text(get(spec, "os", "name")) == "windows"
+    pod = Setter("the pod", spec)
+    if not own_users(spec):
+        yield from _roots(pod, spec)
     for container in containers(spec):
-        for problem in _restricted_of(container, windows=windows):
-            yield f"container {container.name}: {problem}"
+        if own_users(spec) and text(container.context("procMount")) not in {"", "Default"}:
+            yield f"{container.name}: procMount is not Default: remove it."
+        if not windows:  # these fields do not exist there
+            yield from (f"{container.name}: {problem}" for problem in _rights(container, pod))
 
 
-def _restricted_of(container: Container, *, windows: bool) -> Iterator[str]:
-    if not truthy(container.value("runAsNonRoot")):
-        yield "runAsNonRoot is not true: write true."
-    user = container.value("runAsUser")
-    if user is not None and number(user) == 0:
-        yield "runAsUser is 0: write another."
-    if windows:  # these fields do not exist there
-        return
-    if container.own("allowPrivilegeEscalation") is None or truthy(container.own("allowPrivilegeEscalation")):
+def _roots(pod: Setter, spec: Any) -> Iterator[str]:
+    everywhere = pod.context("runAsNonRoot")
+    for setter in (pod, *containers(spec)):
+        own = setter.context("runAsNonRoot")
+        inherits = own is None and (setter is pod or truthy(everywhere))
+        if not inherits and not truthy(own):
+            yield f"{setter.name}: runAsNonRoot is not true: write true."
+        if number(setter.context("runAsUser")) == 0:
+            yield f"{setter.name}: runAsUser is 0: write another."
+
+
+def _rights(container: Setter, pod: Setter) -> Iterator[str]:
+    escalation = container.context("allowPrivilegeEscalation")
+    if escalation is None or truthy(escalation):
         yield "allowPrivilegeEscalation is not false: write false."
-    if text(container.value("seccompProfile", "type")) not in {*_SECCOMP, "Unconfined"}:
+    if not text(container.context("seccompProfile", "type")) and not text(pod.context("seccompProfile", "type")):
         yield "seccompProfile.type is missing: write RuntimeDefault."
-    if "ALL" not in {item.upper() for item in strings(container.own("capabilities", "drop"))}:
+    if "ALL" not in strings(container.context("capabilities", "drop")):
         yield "capabilities.drop does not have ALL: write [ALL]."
-    for item in strings(container.own("capabilities", "add")):
-        capability = item.upper().removeprefix("CAP_")
+    for capability in strings(container.context("capabilities", "add")):
         if capability in _BASELINE_CAPABILITIES and capability != "NET_BIND_SERVICE":
             yield f"capability {capability} is added: remove it."
 
 
+#: Level to its checks of a pod template.
 LEVELS: Final[Mapping[str, tuple[Callable[[Any], Iterator[str]], ...]]] = {
     "baseline": (baseline,),
     "restricted": (baseline, restricted),

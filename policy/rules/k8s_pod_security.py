@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity, matches
-from policy.pod_security import LEVELS, PATCH_TYPES, POD_TYPES, namespace, pod_spec
+from policy.pod_security import LEVELS, PATCH_TYPES, POD_TYPES, namespace, pod_template
+from policy.reading import get
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
     """Yield every field that the wanted level does not allow, or asks for."""
     if namespace(resource) in settings["exemptNamespaces"]:
         return
-    spec = pod_spec(resource)
-    if spec is None:
+    template = pod_template(resource)
+    if get(template, "spec") is None:
         return
     wanted = "baseline" if matches(PATCH_TYPES, resource.type) else settings["level"]
     for level in LEVELS.get(wanted, LEVELS["restricted"]):
-        yield from level(spec)
+        yield from level(template)
 
 
 RULE = ResourceRule(

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity
-from policy.pod_security import POD_TYPES, containers, namespace, pod_spec
-from policy.reading import present
+from policy.pod_security import POD_TYPES, containers, namespace, pod_template
+from policy.reading import get, present
 
 _REQUESTS: Final = (("requests", "cpu"), ("requests", "memory"), ("limits", "memory"))
 
@@ -17,11 +17,11 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
     if namespace(resource) in settings["exemptNamespaces"]:
         return
     wanted = (*_REQUESTS, ("limits", "cpu")) if settings["cpuLimit"] else _REQUESTS
-    for container in containers(pod_spec(resource)):
+    for container in containers(get(pod_template(resource), "spec")):
         missing = [path for path in wanted if not _given(container.spec, path)]
         if missing:
             names = ", ".join(".".join(path) for path in missing)
-            yield f"container {container.name}: resources lack {names}: write them."
+            yield f"{container.name}: resources lack {names}: write them."
 
 
 def _given(container: object, path: tuple[str, str]) -> bool:

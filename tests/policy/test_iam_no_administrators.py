@@ -17,7 +17,7 @@ WRITTEN: dict[str, Any] = {
     "aws:iam/rolePolicyAttachmentsExclusive:RolePolicyAttachmentsExclusive": lambda arn: {"policyArns": [NODE, arn]},
     "aws:iam/role:Role": lambda arn: {"managedPolicyArns": [NODE, arn]},
     "aws:ssoadmin/managedPolicyAttachment:ManagedPolicyAttachment": lambda arn: {"managedPolicyArn": arn},
-    "aws-native:iam:Role": lambda arn: {"managedPolicyArns": [arn]},
+    **{f"aws-native:iam:{kind}": lambda arn: {"managedPolicyArns": [arn]} for kind in ("Role", "User", "Group")},
 }
 pytestmark = pytest.mark.parametrize("type_", WRITTEN)
 

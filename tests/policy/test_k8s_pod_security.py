@@ -62,7 +62,7 @@ BASELINE: dict[str, Json] = {
     "host path from an output": pod(volumes=[{"name": "data", "hostPath": UNKNOWN}]),
     "privileged": pod(container={"privileged": True}),
     "all capabilities": pod(container={"capabilities": {"drop": ["ALL"], "add": ["SYS_ADMIN"]}}),
-    "capability by its long name": pod(container={"capabilities": {"drop": ["ALL"], "add": ["cap_sys_admin"]}}),
+    "capability by its long name": pod(container={"capabilities": {"drop": ["ALL"], "add": ["CAP_CHOWN"]}}),
     "host port": pod(containers=[{**pod()["containers"][0], "ports": [{"containerPort": 80, "hostPort": 80}]}]),
     "host process": pod(container={"windowsOptions": {"hostProcess": True}}),
     "proc unmasked": pod(container={"procMount": "Unmasked"}),
@@ -85,6 +85,7 @@ RESTRICTED: dict[str, Json] = {
     "escalation": pod(container={"allowPrivilegeEscalation": True}),
     "seccomp not said": pod(pod_context={"seccompProfile": None}),
     "capabilities kept": pod(container={"capabilities": None}),
+    "capabilities dropped in small letters": pod(container={"capabilities": {"drop": ["all"]}}),
     "capabilities dropped in part": pod(container={"capabilities": {"drop": ["NET_RAW"]}}),
     "capability of baseline": pod(container={"capabilities": {"drop": ["ALL"], "add": ["CHOWN"]}}),
     "volume of the network": pod(**volume("nfs")),
@@ -104,20 +105,63 @@ def test_what_only_the_restricted_level_minds(spec: Json) -> None:
     assert violations(RULE, POD, inside(POD, spec), level="baseline") == []
 
 
+# fmt: off
+VOLUMES = [
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
+]
+SYSCTLS = [
+    "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_rmem", "net.ipv4.tcp_syncookies", "net.ipv4.tcp_wmem",
+]
+CAPABILITIES = [
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP",
+    "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+]
+# fmt: on
 BY_CONTAINER = {"runAsNonRoot": True, "seccompProfile": {"type": "Localhost"}}
 ACCEPTED: dict[str, Json] = {
     "all said by the container": pod(pod_context=dict.fromkeys(BY_CONTAINER), container=BY_CONTAINER),
-    "port below 1024": pod(container={"capabilities": {"drop": ["all"], "add": ["NET_BIND_SERVICE"]}}),
+    "port below 1024": pod(container={"capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]}}),
     "safe sysctl": pod(pod_context={"runAsUser": 1000.0, "sysctls": [{"name": "net.ipv4.tcp_syncookies"}]}),
     "windows": pod(os={"name": "windows"}, container={"allowPrivilegeEscalation": None, "capabilities": None}),
     "SELinux": pod(pod_context={"seLinuxOptions": {"type": "container_t", "level": "s0"}}),
-    **{kind: pod(**volume(kind)) for kind in ("emptyDir", "persistentVolumeClaim", "configMap", "secret")},
+    **{kind: pod(**volume(kind)) for kind in VOLUMES},
+    **{name: pod(pod_context={"sysctls": [{"name": name, "value": "1"}]}) for name in SYSCTLS},
+    **{
+        f"SELinux type {name}": pod(container={"seLinuxOptions": {"type": name}})
+        for name in ("container_init_t", "container_kvm_t", "container_engine_t")
+    },
+    "root in a user namespace": pod(hostUsers=False, pod_context={"runAsNonRoot": None, "runAsUser": 0.0}),
 }
 
 
 @pytest.mark.parametrize("spec", ACCEPTED.values(), ids=ACCEPTED)
 def test_other_ways_to_satisfy_it(spec: Json) -> None:
     assert violations(RULE, POD, inside(POD, spec)) == []
+
+
+@pytest.mark.parametrize("capability", CAPABILITIES)
+def test_capabilities_of_the_baseline_level(capability: str) -> None:
+    inputs = inside(POD, pod(container={"capabilities": {"drop": ["ALL"], "add": [capability]}}))
+    assert violations(RULE, POD, inputs, level="baseline") == []
+    assert len(violations(RULE, POD, inputs)) == (capability != "NET_BIND_SERVICE")
+
+
+@pytest.mark.parametrize("profile", ["unconfined", UNKNOWN])
+def test_app_armor_by_its_old_annotation(profile: str) -> None:
+    key = "container.apparmor.security.beta.kubernetes.io/main"
+    for value, count in ((profile, 1), ("runtime/default", 0), ("localhost/mine", 0)):
+        inputs = inside(POD, pod())
+        inputs["metadata"]["annotations"] = {key: value, "other": UNKNOWN}
+        assert len(violations(RULE, POD, inputs)) == count
+
+
+def test_unmasked_proc_passes_at_the_baseline_level_in_a_user_namespace() -> None:
+    inputs = inside(POD, pod(hostUsers=False, container={"procMount": "Unmasked"}))
+    assert violations(RULE, POD, inputs, level="baseline") == []
+    assert len(violations(RULE, POD, inputs)) == 1
 
 
 @pytest.mark.parametrize("kind", ["initContainers", "ephemeralContainers", "containers"])

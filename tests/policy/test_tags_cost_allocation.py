@@ -65,6 +65,33 @@ def test_launch_templates_tag_instances_and_volumes() -> None:
     assert len(messages(recorded(TEMPLATE, {"tags": tags}))) == 2
 
 
+@pytest.mark.parametrize(
+    "type_",
+    [
+        "aws:cloudwatch/logGroup:LogGroup",
+        "aws:ebs/volume:Volume",
+        "aws:ec2/eip:Eip",
+        "aws:ec2/fleet:Fleet",
+        "aws:ec2/instance:Instance",
+        "aws:ec2/vpcEndpoint:VpcEndpoint",
+        "aws:ecr/repository:Repository",
+        "aws:efs/fileSystem:FileSystem",
+        "aws:eks/cluster:Cluster",
+        "aws:eks/nodeGroup:NodeGroup",
+        "aws:fsx/lustreFileSystem:LustreFileSystem",
+        "aws:kms/key:Key",
+        "aws:lb/loadBalancer:LoadBalancer",
+        "aws:rds/cluster:Cluster",
+        "aws:rds/instance:Instance",
+        "aws:s3/bucket:Bucket",
+        "aws:s3/bucketV2:BucketV2",
+        "aws:sqs/queue:Queue",
+    ],
+)
+def test_everything_on_the_bill_needs_tags(type_: str) -> None:
+    assert len(messages(recorded(type_, {}))) == 1
+
+
 def test_what_is_free_needs_no_tags() -> None:
     assert messages(recorded("aws:iam/role:Role", {}), recorded("aws:ec2/subnet:Subnet", {})) == []
 
