@@ -14,9 +14,9 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
     least = settings["minDays"]
     if not days:
         if not settings["allowForEver"]:
-            yield f"retentionInDays is not set, so logs are kept, and paid, for ever: write {least} or more."
+            yield f"retentionInDays is not set, so logs are kept, and paid, for ever: write {least:g} or more."
     elif days < least:
-        yield f"retentionInDays is {days:g}: write {least} or more."
+        yield f"retentionInDays is {days:g}: write {least:g} or more."
 
 
 RULE = ResourceRule(

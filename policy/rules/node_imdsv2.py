@@ -45,7 +45,7 @@ def _options(options: Any, where: str, most: int, *, tokens: str = "", hops: str
         if most < 2:
             yield f"{where}metadataOptions.httpPutResponseHopLimit is missing, and EKS images make it 2: write 1."
     elif hop > most:
-        yield f"{where}metadataOptions.httpPutResponseHopLimit is {hop:g}: write {most}."
+        yield f"{where}metadataOptions.httpPutResponseHopLimit is {hop:g}: write {most:g}."
 
 
 RULE = ResourceRule(

@@ -16,7 +16,7 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
         if not ports:
             continue
         for found in too_wide(rule.cidrs(), widest_ipv4=settings["widestIpv4"], widest_ipv6=settings["widestIpv6"]):
-            opened = ", ".join(str(port) for port in ports)
+            opened = ", ".join(f"{port:g}" for port in ports)
             yield f"{rule.where} opens port {opened} to {found}: name the ranges that need it, or none."
 
 
