@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--total-tokens", type=int, help="most tokens of a conversation (default 8000)")
     parser.add_argument("--seconds", type=float, help="longest time of a conversation (default 3600)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the transcript to a .md, .txt or .json file")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON; see docs/dialogue.md")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON (default: DIALOGUE_CONFIG)")
     parser.add_argument("--host", help="serve: address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="serve: port to listen on (default 8080)")
     parser.add_argument("--keys-file", type=Path, metavar="FILE", help="serve: API keys, one name:key a line")
@@ -71,18 +72,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _settings(given: argparse.Namespace) -> Settings:
+    path = given.config or (Path(os.environ["DIALOGUE_CONFIG"]) if os.environ.get("DIALOGUE_CONFIG") else None)
     values: dict[str, Any] = {"host": given.host, "port": given.port, "keys_file": given.keys_file}
     speakers = [_speaker(text) for text in given.speaker] + [_speaker(text, guest=True) for text in given.guest]
     if speakers:
         values["speakers"] = speakers
-    loaded = settings.load(given.config, **values) if given.config or speakers else None
-    if loaded is None:
+    if not path and not speakers:
         raise SettingsError("name two or more --speaker MODEL=URL, or a --config file")
+    loaded = settings.load(path, **values)
     limits = {name: getattr(given, name) for name in ("turns", "turn_tokens", "total_tokens", "seconds")}
     limits = {name: value for name, value in limits.items() if value is not None}
     if limits.get("turns", 0) > loaded.limits.most_turns:
         limits["most_turns"] = limits["turns"]
-    return settings.load(given.config, **values, limits=loaded.limits.model_dump() | limits)
+    return settings.load(path, **values, limits=loaded.limits.model_dump() | limits)
 
 
 def _speaker(text: str, *, guest: bool = False) -> dict[str, Any]:

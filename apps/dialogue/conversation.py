@@ -83,6 +83,8 @@ class Conversation:
         self._stop_reason = reason
         task.cancel()
         await asyncio.wait([task])
+        if self.state == "running":  # cancelled before it took its first step
+            self._set("stopped", reason)
 
     def join(self, speaker: Speaker) -> None:
         """Let one more speaker take part, from the next round on. Raises `ValueError` where that cannot be."""

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dialogue.hub import RequestError
-from dialogue.keys import Keys, RateLimit
+from dialogue.keys import FixedKeys, RateLimit
 from dialogue.settings import LOOPBACK, Limits
 
 #: Bytes of a request's body.
@@ -66,7 +66,7 @@ class SecurityHeaders:
 class Guard:
     """Lets into /api/ who has a key, as `request.state.owner`. Without keys, only who is on this machine."""
 
-    def __init__(self, app: ASGIApp, keys: Keys | None, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, keys: FixedKeys | None, limits: Limits) -> None:
         self._app = app
         self._keys = keys
         self._failures = RateLimit(limits.failures_per_minute)

@@ -168,7 +168,7 @@ class Hub:
 
     def _make_room(self) -> None:
         resting = [conversation for conversation in self._conversations.values() if conversation.id not in self._tasks]
-        for conversation in sorted(resting, key=lambda each: each.left):
+        for conversation in sorted(resting, key=lambda each: (each.watchers > 0, each.left)):
             if len(self._conversations) < self._limits.kept:
                 return
             self._forget(conversation)

@@ -38,7 +38,23 @@ def parse(text: str) -> dict[str, bytes]:
     return digests
 
 
-class Keys:
+class FixedKeys:
+    """Keys of a text: lines of `name:key`, or such pairs between commas."""
+
+    def __init__(self, text: str) -> None:
+        self._digests = parse(text.replace(",", "\n"))
+
+    def name(self, given: str) -> str | None:
+        """Whose key this is. All keys are compared, whichever fits, in a time that tells nothing of them."""
+        digest = _digest(given)
+        found = None
+        for name, known in self._digests.items():
+            if hmac.compare_digest(known, digest):
+                found = name
+        return found
+
+
+class Keys(FixedKeys):
     """Keys of a file that may change: a Secret that is mounted is replaced in place."""
 
     def __init__(self, path: Path) -> None:
@@ -48,14 +64,9 @@ class Keys:
         self._digests = self._read()
 
     def name(self, given: str) -> str | None:
-        """Whose key this is. All keys are compared, whichever fits, in a time that tells nothing of them."""
+        """Whose key this is, according to the file as it is now."""
         self._reload()
-        digest = _digest(given)
-        found = None
-        for name, known in self._digests.items():
-            if hmac.compare_digest(known, digest):
-                found = name
-        return found
+        return super().name(given)
 
     def _reload(self) -> None:
         if time.monotonic() - self._checked < _RELOAD_SECONDS:

@@ -30,7 +30,7 @@ class Server(uvicorn.Server):
 
 def make(settings: Settings, *, log_level: str = "info") -> Server:
     """The server, ready to run. Raises `SettingsError` and `KeysError`."""
-    if settings.keys_file is None and settings.host not in LOOPBACK:
+    if not settings.guarded and settings.host not in LOOPBACK:
         raise SettingsError(
             f"host: {settings.host} can be reached from elsewhere, so keys_file is needed (DIALOGUE_KEYS_FILE); "
             "only a service on 127.0.0.1 or ::1 may go without"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MOST_SPEAKERS = 4
@@ -132,8 +132,15 @@ class Settings(Section):
     port: int = Field(default=8080, ge=0, le=65535)
     keys_file: Path | None = None
     """File of API keys, one `name:key` a line; a mounted Secret. Changes are noticed."""
+    api_keys: SecretStr | None = None
+    """The keys themselves, where no file can be had; from DIALOGUE_API_KEYS, never from the settings' file."""
     trusted_proxies: tuple[str, ...] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
+
+    @property
+    def guarded(self) -> bool:
+        """Whether keys are asked for."""
+        return self.keys_file is not None or self.api_keys is not None
 
     @model_validator(mode="after")
     def _speakers_differ(self) -> Settings:
@@ -150,9 +157,9 @@ class Settings(Section):
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ, **chosen: Any) -> Settings:
-    """Settings from a JSON file; then from DIALOGUE_HOST, _PORT, _KEYS_FILE and _TRUSTED_PROXIES; then as `chosen`.
+    """Settings from a JSON file, the environment and `chosen`; what comes later wins.
 
-    Raises `SettingsError`.
+    The environment's are DIALOGUE_HOST, _PORT, _KEYS_FILE, _API_KEYS and _TRUSTED_PROXIES. Raises `SettingsError`.
     """
     values: dict[str, Any] = {}
     if path is not None:
@@ -162,7 +169,9 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ, 
             raise SettingsError(f"{path}: {error}") from error
         if not isinstance(values, dict):
             raise SettingsError(f"{path}: must hold one JSON object")
-    for key in ("host", "port", "keys_file"):
+        if "api_keys" in values:
+            raise SettingsError("api_keys: keep keys out of the settings' file; name a keys_file")
+    for key in ("host", "port", "keys_file", "api_keys"):
         if value := environment.get(f"DIALOGUE_{key.upper()}"):
             values[key] = value
     if proxies := environment.get("DIALOGUE_TRUSTED_PROXIES"):

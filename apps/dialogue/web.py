@@ -20,7 +20,7 @@ from dialogue import transcript
 from dialogue.conversation import Conversation
 from dialogue.guard import MOST_BYTES, Guard, SecurityHeaders, answer
 from dialogue.hub import Hub, RequestError
-from dialogue.keys import Keys
+from dialogue.keys import FixedKeys, Keys
 from dialogue.settings import MOST_SPEAKERS, Settings
 from dialogue.sse import EventStream
 
@@ -53,7 +53,7 @@ _T = TypeVar("_T", bound=_Body)
 def create_app(settings: Settings, hub: Hub | None = None) -> Starlette:
     """The ASGI application. Raises `KeysError` where the file of keys is wrong."""
     hub = hub or Hub(settings)
-    keys = Keys(settings.keys_file) if settings.keys_file else None
+    keys = _keys(settings)
     routes = _Routes(hub, settings)
 
     @asynccontextmanager
@@ -80,6 +80,12 @@ def create_app(settings: Settings, hub: Hub | None = None) -> Starlette:
         exception_handlers={RequestError: _problem},  # type: ignore[dict-item]  # Starlette's types know `Exception` only
         lifespan=lifespan,
     )
+
+
+def _keys(settings: Settings) -> FixedKeys | None:
+    if settings.keys_file:
+        return Keys(settings.keys_file)
+    return FixedKeys(settings.api_keys.get_secret_value()) if settings.api_keys else None
 
 
 class _Routes:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dialogue import keys, server
-from dialogue.settings import SettingsError
+from dialogue.settings import SettingsError, load
 from tests.apps import rig
 from tests.apps.ollama_double import Double
 from tests.apps.rig import KEY, dialogue, settings
@@ -191,6 +192,20 @@ def test_a_wrong_file_of_keys_is_told_without_showing_a_key(text: str, words: st
     with pytest.raises(keys.KeysError, match=words) as caught:
         keys.Keys(path)
     assert KEY not in str(caught.value)
+
+
+def test_keys_may_come_from_the_environment_but_not_from_the_settings_file(tmp_path: Path) -> None:
+    speakers = [{"name": name, "model": name, "url": "http://a"} for name in ("a", "b")]
+    path = tmp_path / "dialogue.json"
+    path.write_text(json.dumps({"speakers": speakers}))
+    chosen = load(path, {"DIALOGUE_API_KEYS": f"ada:{KEY},bob:{OTHER}", "DIALOGUE_HOST": "0.0.0.0"})
+    assert KEY not in repr(chosen)
+    server.make(chosen)
+    assert chosen.api_keys
+    assert keys.FixedKeys(chosen.api_keys.get_secret_value()).name(OTHER) == "bob"
+    path.write_text(json.dumps({"speakers": speakers, "api_keys": KEY}))
+    with pytest.raises(SettingsError, match="keep keys out"):
+        load(path, {})
 
 
 def test_all_keys_are_compared_whichever_fits(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -143,7 +143,7 @@ async def test_what_a_screen_reader_is_told(tmp_path: Path) -> None:
         await begin(page)
         await page.until(f"{text('#progress')}.includes('All turns')")
         assert await page.names("log") == ["Conversation"]
-        assert await page.names("toolbar") == ["Conversation controls"]
+        assert "Conversation controls" in await page.names("group")
         articles = await page.names("article")
         assert articles == ["Ada", "Bob"]
         assert (await page.names("heading"))[0] == "the sea"
