@@ -58,8 +58,9 @@ def main() -> int:
 
 
 def _commands(runs: int) -> None:
-    imports = [sys.executable, "-c", "import atexit, gc; gc.disable(); atexit.register(gc.freeze); import cli.commands"]
-    sdks = "import atexit, gc; gc.disable(); atexit.register(gc.freeze); import pulumi, pulumi_aws.ec2, pulumi_kubernetes.core.v1, pulumi_eks"
+    as_slices = "import atexit, gc; gc.disable(); atexit.register(gc.freeze); import "
+    imports = [sys.executable, "-c", f"{as_slices}cli.commands"]
+    sdks = f"{as_slices}pulumi, pulumi_aws.ec2, pulumi_kubernetes.core.v1, pulumi_eks"
     print(f"{'':34}{'wall s':>8}{'CPU s':>8}{'MiB':>6}")
     for title, command in (
         ("slices --help", [*SLICES, "--help"]),

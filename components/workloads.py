@@ -68,10 +68,11 @@ class GpuWorkloads(pulumi.ComponentResource):
             metadata={"name": NAMESPACE, "labels": restricted_admission()},
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
         )
+        no_ingress: Any = {"podSelector": {}, "policyTypes": ["Ingress"]}
         policy = k8s.networking.v1.NetworkPolicy(
             f"{name}-no-ingress",
             metadata={"name": "no-ingress", "namespace": NAMESPACE},
-            spec=k8s.networking.v1.NetworkPolicySpecArgs(pod_selector={}, policy_types=["Ingress"]),
+            spec=no_ingress,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
         )
         opts_inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace, policy, *args.after])
@@ -96,18 +97,14 @@ def _job(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None
 
 
 def _deployment(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
-    k8s.apps.v1.Deployment(
-        name,
-        metadata=_metadata(workload),
-        spec={
-            "replicas": workload.replicas,
-            "selector": {"matchLabels": _labels(workload)},
-            # A surge would need a spare slot, for which Karpenter might buy a GPU.
-            "strategy": {"type": "Recreate"},
-            "template": _template(workload),
-        },
-        opts=opts,
-    )
+    spec: Any = {
+        "replicas": workload.replicas,
+        "selector": {"matchLabels": _labels(workload)},
+        # A surge would need a spare slot, for which Karpenter might buy a GPU.
+        "strategy": {"type": "Recreate"},
+        "template": _template(workload),
+    }
+    k8s.apps.v1.Deployment(name, metadata=_metadata(workload), spec=spec, opts=opts)
 
 
 def _metadata(workload: GpuWorkload) -> Any:

@@ -85,7 +85,7 @@ def build(config: StackConfig) -> Platform:
         pool.name: GpuPool(f"gpu-{pool.name}", _gpu_pool_args(pool, config, karpenter, installed), in_cluster)
         for pool in config.pools
     }
-    node_pools = [pool.node_pool for pool in (*cpu_pools, *pools.values())]
+    node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
     _workloads(config, node_pools, in_cluster)
     return Platform(cluster, karpenter, pools, _outputs(config, cluster))
 

@@ -6,11 +6,11 @@ import pytest
 import yaml
 
 from components.gpu_sharing import GpuSharing, GpuSharingArgs
-from gpu.sharing import Mig, Mps, TimeSlicing
+from gpu.sharing import Mig, Mps, SharingProfile, TimeSlicing
 from tests.unit.components.recording import Recording, record
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
-PROFILES = {"dev": TimeSlicing(4), "chat": Mps(3, rename=True), "tenants": Mig("1g.10gb")}
+PROFILES: dict[str, SharingProfile] = {"dev": TimeSlicing(4), "chat": Mps(3, rename=True), "tenants": Mig("1g.10gb")}
 
 
 def sharing(installer: Any = "device-plugin", **profiles: Any) -> Recording[GpuSharing]:
@@ -68,5 +68,5 @@ def test_the_namespace_is_the_one_that_admits_privileged_pods() -> None:
 
 def test_bottlerocket_pools_alone_need_no_chart() -> None:
     recording = record(lambda: GpuSharing("sharing", GpuSharingArgs(profiles={})))
-    assert [r.type for r in recording.resources] == ["gpu-slices:index:GpuSharing"]
+    assert [r.type for r in recording.resources] == ["gpu-slices:index:GpuSharing", "kubernetes:core/v1:Namespace"]
     assert recording.result.release is None
