@@ -72,11 +72,20 @@ GPU_OPERATOR_CHART: Final = Chart(
 )  # NVIDIA/gpu-operator v26.7.0 (2026-08-20); it bundles device plugin v0.20.0
 
 # --- Serving ----------------------------------------------------------------------------------------------------------
+# Tag knative-v1.23.0 of knative/operator (2026-07-29), whose sources (Go module v0.50.0) bundle Serving and Kourier.
 KNATIVE_OPERATOR_CHART: Final = Chart(
     chart="knative-operator", version="v1.23.0", repo="https://knative.github.io/operator"
 )
-KNATIVE_SERVING_VERSION: Final = "1.23"
-OLLAMA_IMAGE: Final = "docker.io/ollama/ollama:0.17.4"  # ollama/ollama tag v0.17.4
+KNATIVE_SERVING_VERSION: Final = "1.23.0"
+KNATIVE_MODULE_VERSION: Final = "v0.50.0"
+KNATIVE_OPERATOR_API: Final = "operator.knative.dev/v1beta1"
+KNATIVE_SERVING_API: Final = "serving.knative.dev/v1"
+#: Kourier's own manifest says `v1.37-latest`, which moves.
+KOURIER_GATEWAY_IMAGE: Final = "docker.io/envoyproxy/envoy:v1.37.2"
+# Newest release whose sources were read for our settings (tag v0.32.15, 2026-08-19); 0.34 exists since 2026-09-10. Must
+# stay above 0.17.1, which fixes CVE-2026-7482, and at 0.30 or above: `LLAMA_ARG_FIT` is known since then.
+OLLAMA_VERSION: Final = "0.32.15"
+OLLAMA_IMAGE: Final = f"docker.io/ollama/ollama:{OLLAMA_VERSION}"
 
 # --- Images of our own workloads --------------------------------------------------------------------------------------
 PAUSE_IMAGE: Final = "registry.k8s.io/pause:3.10"

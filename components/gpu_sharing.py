@@ -41,25 +41,24 @@ class GpuSharingArgs:
 class GpuSharing(pulumi.ComponentResource):
     """The namespace of the GPU system pods, and the chart that runs them; no chart when every pool is Bottlerocket."""
 
+    namespace: k8s.core.v1.Namespace
     release: Release | None
 
     def __init__(self, name: str, args: GpuSharingArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:GpuSharing", name, None, opts)
-        self.release = None
-        if args.profiles:
-            self.release = self._install(name, args)
-        self.register_outputs({})
-
-    def _install(self, name: str, args: GpuSharingArgs) -> Release:
-        namespace = k8s.core.v1.Namespace(
+        self.namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
             metadata={
                 "name": NAMESPACE,
-                # The plugin and the MPS daemon are privileged and mount host paths; nothing else runs here.
+                # Plugin, MPS daemon and model cache use paths of the host; nothing else runs here.
                 "labels": {"pod-security.kubernetes.io/enforce": "privileged"},
             },
             opts=ResourceOptions(parent=self),
         )
+        self.release = self._install(name, args) if args.profiles else None
+        self.register_outputs({})
+
+    def _install(self, name: str, args: GpuSharingArgs) -> Release:
         operator = args.installer == "gpu-operator"
         chart = versions.GPU_OPERATOR_CHART if operator else versions.NVIDIA_DEVICE_PLUGIN_CHART
         return Release(
@@ -75,7 +74,7 @@ class GpuSharing(pulumi.ComponentResource):
             cleanup_on_fail=True,
             max_history=5,
             timeout=600,
-            opts=ResourceOptions(parent=self, depends_on=[namespace]),
+            opts=ResourceOptions(parent=self, depends_on=[self.namespace]),
         )
 
 

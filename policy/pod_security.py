@@ -39,7 +39,7 @@ _BASELINE_CAPABILITIES: Final = frozenset({
     "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
 })
 _VOLUME_KINDS: Final = frozenset({
-    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret",
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim", "projected", "secret",
 })
 _SAFE_SYSCTLS: Final = frozenset({
     "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports",

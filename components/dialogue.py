@@ -1,0 +1,160 @@
+"""Dialogue: the page on which models talk to each other, as a Knative service. The only service that people reach.
+
+It sleeps too: a page that nobody opens costs nothing. One pod at most, because conversations live in its memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+import versions
+from components.cpu_pool import INTENT_LABEL, Architecture
+from components.knative_config import INTERNAL_PORT, LONGEST_SECONDS
+from components.knative_config import NAMESPACE as KNATIVE_NAMESPACE
+from components.knative_serving import CLIENT_LABEL
+from components.model_space import QUEUE_PORTS
+from components.network_policy import DNS, namespace_peer, network_policy, tcp
+from components.pods import restricted_admission, restricted_container, restricted_pod
+
+NAMESPACE = "dialogue"
+SERVICE = "dialogue"
+#: Name of the file in the Secret: one `name:key` a line.
+KEYS_FILE = "keys"
+
+_PORT = 8080
+#: As in apps/dialogue/Dockerfile; any user does.
+_USER = 65532
+_SETTINGS_FILE = "dialogue.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Speaker:
+    """A model that takes part. Seconds: where the time of its cold start goes, for the page's waiting states."""
+
+    name: str
+    model: str
+    url: str
+    context_length: int
+    guest: bool
+    node_seconds: float
+    image_seconds: float
+    weights_seconds: float
+
+    def settings(self) -> dict[str, Any]:
+        """As the application's settings have it (apps/dialogue/settings.py)."""
+        wake = {"node": self.node_seconds, "image": self.image_seconds, "weights": self.weights_seconds}
+        return {
+            "name": self.name,
+            "model": self.model,
+            "url": self.url,
+            "guest": self.guest,
+            "context_tokens": self.context_length,
+            "wake": {step: round(seconds) for step, seconds in wake.items()},
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class DialogueArgs:
+    """Inputs of `Dialogue`.
+
+    image: the application's, with a digest.
+    arch: for which the image is built.
+    keys_secret: name of a Secret in this namespace, with the API keys in a file `keys`. Somebody makes it, by hand or
+    by an operator: no key passes through Pulumi. Without it no pod starts.
+    public: whether the load balancer leads to it; otherwise it is reached from inside the cluster only.
+    ready: Knative, the models, and the pools that it may run on.
+    """
+
+    image: pulumi.Input[str]
+    arch: Architecture
+    speakers: Sequence[Speaker]
+    keys_secret: str = "dialogue-keys"
+    public: bool = False
+    ready: Sequence[pulumi.Resource] = ()
+
+
+class Dialogue(pulumi.ComponentResource):
+    """Namespace, settings, walls and the service. Needs a Kubernetes provider."""
+
+    def __init__(self, name: str, args: DialogueArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:Dialogue", name, None, opts)
+        namespace = k8s.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata={"name": NAMESPACE, "labels": {**restricted_admission(), **CLIENT_LABEL}},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        policy = network_policy(f"{name}-walls", "walls", NAMESPACE, _walls(), inside)
+        settings = k8s.core.v1.ConfigMap(
+            f"{name}-settings",
+            metadata={"name": "dialogue", "namespace": NAMESPACE},
+            data={_SETTINGS_FILE: json.dumps({"speakers": [s.settings() for s in args.speakers]}, indent=2)},
+            opts=inside,
+        )
+        k8s.apiextensions.CustomResource(
+            name,
+            api_version=versions.KNATIVE_SERVING_API,
+            kind="Service",
+            metadata={
+                "name": SERVICE,
+                "namespace": NAMESPACE,
+                "labels": {} if args.public else {"networking.knative.dev/visibility": "cluster-local"},
+                "annotations": {"pulumi.com/waitFor": "condition=Ready"},
+            },
+            spec={"template": _template(args)},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, policy, settings, *args.ready]),
+        )
+        self.register_outputs({})
+
+
+def _walls() -> dict[str, Any]:
+    knative = [namespace_peer(KNATIVE_NAMESPACE)]
+    return {
+        "podSelector": {},
+        "policyTypes": ["Ingress", "Egress"],
+        "ingress": [{"from": knative, "ports": tcp(*QUEUE_PORTS)}],
+        # Models are reached through Kourier: port 80 of its Service, INTERNAL_PORT of its pods.
+        "egress": [DNS, {"to": knative, "ports": tcp(80, INTERNAL_PORT)}],
+    }
+
+
+def _template(args: DialogueArgs) -> dict[str, Any]:
+    container = restricted_container("dialogue", "", {"cpu": "100m", "memory": "256Mi"})
+    container |= {
+        "image": args.image,
+        "args": ["serve"],
+        "env": [{"name": "DIALOGUE_KEYS_FILE", "value": f"/etc/dialogue-keys/{KEYS_FILE}"}],
+        "ports": [{"name": "http1", "containerPort": _PORT}],
+        "volumeMounts": [
+            {"name": "settings", "mountPath": "/etc/dialogue", "readOnly": True},
+            {"name": "keys", "mountPath": "/etc/dialogue-keys", "readOnly": True},
+        ],
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": _PORT}, "successThreshold": 1},
+    }
+    return {
+        "metadata": {
+            "annotations": {
+                "autoscaling.knative.dev/min-scale": "0",
+                "autoscaling.knative.dev/max-scale": "1",
+                "autoscaling.knative.dev/scale-to-zero-pod-retention-period": "5m",
+            }
+        },
+        "spec": {
+            **restricted_pod(_USER),
+            # Watchers hold a request each, for as long as they watch.
+            "containerConcurrency": 0,
+            "timeoutSeconds": LONGEST_SECONDS,
+            "nodeSelector": {**INTENT_LABEL, "kubernetes.io/arch": args.arch},
+            "containers": [container],
+            "volumes": [
+                {"name": "settings", "configMap": {"name": "dialogue"}},
+                {"name": "keys", "secret": {"secretName": args.keys_secret}},
+            ],
+        },
+    }

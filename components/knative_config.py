@@ -1,0 +1,217 @@
+"""What Knative is told: feature flags, time limits for nodes that first must be bought, and where its own pods run.
+
+Keys and workloads are those of Knative 1.23 (`knative.dev/serving` config/core/configmaps, `knative.dev/operator`
+cmd/operator/kodata); a test compares them with those sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import versions
+from components.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.network_policy import namespace_peer, tcp
+
+NAMESPACE: Final = "knative-serving"
+OPERATOR_NAMESPACE: Final = "knative-operator"
+
+Feature = Literal[
+    "nodeselector", "tolerations", "securitycontext", "init-containers", "persistent-volume-claim", "volumes-image"
+]
+
+#: Longest that a request may take, in seconds: a cold start (a Spot node may need minutes) and an answer. It is also
+#: the grace period of a pod's end, which `GpuPool` cuts short.
+REQUEST_SECONDS: Final = 1200
+#: Longest until the first byte of an answer: the cold start alone.
+FIRST_BYTE_SECONDS: Final = 900
+#: Longest that anything may stay open: a page that watches a dialogue.
+LONGEST_SECONDS: Final = 1800
+
+#: Ports that Kourier listens on when an NLB leads to it; free in every cluster that has no other fixed node ports.
+HTTP_NODE_PORT: Final = 31080
+HTTPS_NODE_PORT: Final = 31443
+
+#: What one queue-proxy, Knative's own container in every pod, requests: millicores and MiB.
+QUEUE_PROXY_CPU_MILLIS: Final = 25
+QUEUE_PROXY_MEMORY_MIB: Final = 64
+
+
+@dataclass(frozen=True)
+class _Workload:
+    """A deployment of Knative's: its container, and what it requests (millicores, MiB)."""
+
+    name: str
+    container: str
+    cpu_millis: int
+    memory_mib: int
+
+
+#: Requests are a third of Knative's own, which are made for clusters with thousands of services: so the control plane
+#: fits on the two smallest system nodes beside Karpenter. The limits stay as they are.
+_WORKLOADS: Final = (
+    _Workload("activator", "activator", 100, 100),
+    _Workload("autoscaler", "autoscaler", 50, 100),
+    _Workload("controller", "controller", 50, 100),
+    _Workload("webhook", "webhook", 50, 64),
+    _Workload("net-kourier-controller", "controller", 50, 100),
+    _Workload("3scale-kourier-gateway", "kourier-gateway", 100, 128),
+)
+_BUDGETS: Final = ("activator-pdb", "webhook-pdb", "3scale-kourier-gateway-pdb")
+#: Jobs that run once after each version.
+_JOBS: Final = ("storage-version-migration-serving-", "cleanup-serving-")
+_OPERATOR: Final = _Workload("knative-operator", "knative-operator", 50, 100)
+_OPERATOR_WEBHOOK: Final = _Workload("operator-webhook", "operator-webhook", 50, 64)
+
+_TOLERATIONS: Final = [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}]
+
+
+def control_plane_cpu_millis(replicas: int) -> int:
+    """Millicores that Knative's own pods request together."""
+    return replicas * sum(w.cpu_millis for w in _WORKLOADS) + _OPERATOR.cpu_millis + _OPERATOR_WEBHOOK.cpu_millis
+
+
+def operator_values() -> dict[str, Any]:
+    """Values of the operator's chart: both pods on system nodes, as the restricted Pod Security Standard wants them."""
+    on_system_nodes = {
+        "affinity": {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [
+                        {
+                            "matchExpressions": [
+                                {"key": key, "operator": "In", "values": [value]}
+                                for key, value in SYSTEM_NODE_LABEL.items()
+                            ]
+                        }
+                    ]
+                }
+            }
+        },
+        "tolerations": _TOLERATIONS,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+    }
+    return {
+        "knative_operator": {
+            "knative_operator": {**on_system_nodes, "resources": _resources(_OPERATOR, "1000m", "1000Mi")},
+            "operator_webhook": {**on_system_nodes, "resources": _resources(_OPERATOR_WEBHOOK, "500m", "500Mi")},
+        }
+    }
+
+
+def _resources(workload: _Workload, cpu_limit: str, memory_limit: str) -> dict[str, Any]:
+    requests = {"cpu": f"{workload.cpu_millis}m", "memory": f"{workload.memory_mib}Mi"}
+    return {"requests": requests, "limits": {"cpu": cpu_limit, "memory": memory_limit}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServingSpec:
+    """What differs between installations.
+
+    features: pod fields that services use and Knative allows behind flags; many cannot be taken back once in use.
+    node_ports: whether Kourier listens on ports of the nodes, for a load balancer that is not Kubernetes' own.
+    domain: the domain of services that are not cluster-local; None where all are.
+    tls_secret: name of a Secret in `knative-serving` with the certificate of that domain.
+    """
+
+    replicas: int
+    features: Collection[Feature]
+    node_ports: bool = False
+    domain: str | None = None
+    tls_secret: str | None = None
+
+
+def serving_spec(spec: ServingSpec) -> dict[str, Any]:
+    """The `spec` of the KnativeServing."""
+    kourier: dict[str, Any] = {"enabled": True, "service-type": "ClusterIP"}
+    if spec.node_ports:
+        kourier |= {"service-type": "NodePort", "http-port": HTTP_NODE_PORT, "https-port": HTTPS_NODE_PORT}
+    return {
+        "version": versions.KNATIVE_SERVING_VERSION,
+        "ingress": {"kourier": kourier},
+        "config": config(spec),
+        "high-availability": {"replicas": spec.replicas},
+        "workloads": list(_workloads()),
+        # Knative wants 80 % of its pods at all times, which of one or two is all: no node could ever be drained.
+        "podDisruptionBudgets": [{"name": name, "maxUnavailable": 1} for name in _BUDGETS],
+        "registry": {"override": {"kourier-gateway": versions.KOURIER_GATEWAY_IMAGE}},
+    }
+
+
+def _workloads() -> Iterator[dict[str, Any]]:
+    for workload in _WORKLOADS:
+        requests = {"cpu": f"{workload.cpu_millis}m", "memory": f"{workload.memory_mib}Mi"}
+        yield {
+            "name": workload.name,
+            "nodeSelector": SYSTEM_NODE_LABEL,
+            "tolerations": _TOLERATIONS,
+            "resources": [{"container": workload.container, "requests": requests}],
+        }
+    for job in _JOBS:
+        # Otherwise Karpenter would buy a node for each of them.
+        yield {"name": job, "nodeSelector": SYSTEM_NODE_LABEL, "tolerations": _TOLERATIONS}
+
+
+def config(spec: ServingSpec) -> dict[str, dict[str, str]]:
+    """Knative's config maps, without `config-` before their names; only what differs from Knative's defaults."""
+    maps = {
+        "features": {f"kubernetes.podspec-{feature}": "enabled" for feature in sorted(spec.features)},
+        "autoscaler": {
+            # Without these two `pulumi up` would buy a GPU for every model, to see it start once.
+            "allow-zero-initial-scale": "true",
+            "initial-scale": "0",
+            # A model takes as many requests as it has contexts, not 70 % of that: one request would take two slots.
+            "container-concurrency-target-percentage": "100",
+            # The activator stays in the path: it holds what one pod cannot take yet, and hands it to the free one.
+            "target-burst-capacity": "-1",
+        },
+        "deployment": {
+            "progress-deadline": f"{REQUEST_SECONDS}s",
+            # A pod that waits for Karpenter's node is no failed revision.
+            "pod-is-always-schedulable": "true",
+            # Karpenter takes a preference for an order: spread pods would get a GPU each.
+            "default-affinity-type": "none",
+            "digest-resolution-timeout": "30s",
+            "queue-sidecar-cpu-request": f"{QUEUE_PROXY_CPU_MILLIS}m",
+            "queue-sidecar-memory-request": f"{QUEUE_PROXY_MEMORY_MIB}Mi",
+            "queue-sidecar-memory-limit": "256Mi",
+        },
+        "defaults": {
+            "max-revision-timeout-seconds": str(LONGEST_SECONDS),
+            "revision-timeout-seconds": str(REQUEST_SECONDS),
+            "revision-response-start-timeout-seconds": str(FIRST_BYTE_SECONDS),
+        },
+        "network": {"ingress-class": "kourier.ingress.networking.knative.dev"},
+        # Old revisions have no pods; two are enough to go back to.
+        "gc": {"min-non-active-revisions": "2", "max-non-active-revisions": "4"},
+    }
+    if spec.domain:
+        maps["domain"] = {spec.domain: ""}
+        # One level below the domain, so that one certificate does. Names inside the cluster keep their namespace.
+        maps["network"]["domain-template"] = "{{.Name}}.{{.Domain}}"
+    if spec.tls_secret:
+        maps["kourier"] = {"certs-secret-name": spec.tls_secret, "certs-secret-namespace": NAMESPACE}
+    return {name: values for name, values in maps.items() if values}
+
+
+#: Kourier's port for requests from inside the cluster, and those for requests from outside (http, https).
+INTERNAL_PORT: Final = 8081
+EXTERNAL_PORTS: Final = (8080, 8443)
+
+
+def doors(clients: Mapping[str, str], outside: str | None) -> dict[str, list[dict[str, Any]]]:
+    """Who may reach Kourier's gateway and the activator, behind which the models are: ingress rules by app.
+
+    clients: labels of namespaces that may call services; outside: IPv4 range of the load balancer's requests.
+    """
+    knative = {"from": [namespace_peer(NAMESPACE)]}
+    from_clients = {
+        "from": [{"namespaceSelector": {"matchLabels": dict(clients)}}],
+        "ports": tcp(INTERNAL_PORT),
+    }
+    from_outside = {"from": [{"ipBlock": {"cidr": outside}}], "ports": tcp(*EXTERNAL_PORTS)}
+    return {
+        "3scale-kourier-gateway": [knative, from_clients, *([from_outside] if outside else [])],
+        "activator": [knative],
+    }

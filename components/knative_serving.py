@@ -1,0 +1,123 @@
+"""KnativeServing: what puts a model to sleep and wakes it with the first request. No pod of a model runs before that.
+
+Its own pods stay on the system nodes: the activator holds requests while a GPU node starts, and must not be lost with a
+Spot node meanwhile. It adds no node and so nothing to the idle floor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+import versions
+from components.knative_config import (
+    NAMESPACE,
+    OPERATOR_NAMESPACE,
+    Feature,
+    ServingSpec,
+    doors,
+    operator_values,
+    serving_spec,
+)
+from components.network_policy import network_policy
+from components.pods import restricted_admission
+
+#: Namespaces with this label may send requests to models.
+CLIENT_LABEL = {"gpu-slices/models-client": "true"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnativeServingArgs:
+    """Inputs of `KnativeServing`.
+
+    features: pod fields behind feature flags that its services use; no others are allowed.
+    replicas: pods of each part of the control plane.
+    domain: domain of services that people reach from outside the cluster; None where there are none.
+    tls_secret: Secret in `knative-serving` with the domain's certificate; None where the load balancer has it, or none.
+    vpc_cidr: range from which the load balancer's requests come; only with a domain.
+    after: the system nodes and what they need.
+    """
+
+    features: Collection[Feature]
+    replicas: int = 2
+    domain: str | None = None
+    tls_secret: str | None = None
+    vpc_cidr: str | None = None
+    after: Sequence[pulumi.Resource] = ()
+
+
+class KnativeServing(pulumi.ComponentResource):
+    """Knative's operator, and Knative Serving with Kourier. Needs a Kubernetes provider.
+
+    Services must depend on `ready`: they go before it, it before the operator.
+    """
+
+    ready: pulumi.Resource
+
+    def __init__(self, name: str, args: KnativeServingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:KnativeServing", name, None, opts)
+        operator_namespace = self._namespace(f"{name}-operator-namespace", OPERATOR_NAMESPACE, args)
+        operator = k8s.helm.v3.Release(
+            f"{name}-operator",
+            name="knative-operator",
+            namespace=OPERATOR_NAMESPACE,
+            chart=versions.KNATIVE_OPERATOR_CHART.chart,
+            version=versions.KNATIVE_OPERATOR_CHART.version,
+            repository_opts=k8s.helm.v3.RepositoryOptsArgs(repo=versions.KNATIVE_OPERATOR_CHART.repo),
+            values=operator_values(),
+            atomic=True,
+            max_history=5,
+            timeout=600,
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[operator_namespace, *args.after],
+                custom_timeouts=pulumi.CustomTimeouts(create="15m", update="15m", delete="15m"),
+            ),
+        )
+        namespace = self._namespace(f"{name}-namespace", NAMESPACE, args)
+        # Requests for models pass Kourier and the activator: who may not reach these may not reach any model.
+        policies = [
+            network_policy(
+                f"{name}-{app}",
+                app,
+                NAMESPACE,
+                {"podSelector": {"matchLabels": {"app": app}}, "policyTypes": ["Ingress"], "ingress": ingress},
+                pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
+            )
+            for app, ingress in doors(CLIENT_LABEL, args.vpc_cidr).items()
+        ]
+        self.ready = k8s.apiextensions.CustomResource(
+            f"{name}-serving",
+            api_version=versions.KNATIVE_OPERATOR_API,
+            kind="KnativeServing",
+            metadata={
+                "name": NAMESPACE,
+                "namespace": NAMESPACE,
+                "annotations": {"pulumi.com/waitFor": "condition=Ready"},
+            },
+            spec=serving_spec(
+                ServingSpec(
+                    replicas=args.replicas,
+                    features=args.features,
+                    node_ports=args.domain is not None,
+                    domain=args.domain,
+                    tls_secret=args.tls_secret,
+                )
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=[operator, namespace, *policies],
+                custom_timeouts=pulumi.CustomTimeouts(create="15m", update="15m", delete="15m"),
+            ),
+        )
+        self.register_outputs({})
+
+    def _namespace(self, name: str, namespace: str, args: KnativeServingArgs) -> k8s.core.v1.Namespace:
+        return k8s.core.v1.Namespace(
+            name,
+            metadata={"name": namespace, "labels": restricted_admission()},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
+        )

@@ -1,0 +1,284 @@
+"""OllamaModel: a Knative service that serves one model, or several in one server, from one slot.
+
+It sleeps until the first request, and is ready only when its weights lie in the GPU's memory, all of them: Ollama would
+rather compute the rest on the CPU and answer, slowly and with status 200 (ollama/ollama#14461). Settings were read in
+Ollama 0.32.15: envconfig/config.go, llm/llama_server.go, server/routes.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+import versions
+from components.gpu_pool import GPU_TOLERATION
+from components.knative_config import (
+    FIRST_BYTE_SECONDS,
+    QUEUE_PROXY_CPU_MILLIS,
+    QUEUE_PROXY_MEMORY_MIB,
+    REQUEST_SECONDS,
+    Feature,
+)
+from components.model_cache import CACHE_CLAIM, CACHE_HOST
+from components.model_space import NAMESPACE, WEIGHTS_LABEL, script_name
+from components.node_class import POOL_LABEL
+from components.pods import GPU_USER, restricted_container, restricted_pod
+from gpu.coldstart import WeightsSource
+from gpu.host_share import HostShare
+from gpu.models import KvCacheType
+
+MODEL_ANNOTATION = "gpu-slices/model"
+MEMORY_ANNOTATION = "gpu-slices/model-memory-mib"
+MODEL_LABEL = "gpu-slices/model"
+PORT = 11434
+WEIGHTS_PATH = "/models"
+
+_AUTOSCALING = "autoscaling.knative.dev"
+_SCRIPT = ["/bin/bash", "/opt/gpu-slices/model.sh"]
+#: What Ollama and llama-server hold in the node's memory beside the weights, which the kernel may drop: in MiB.
+_SERVER_MEMORY_MIB = 2048
+_MOST_CPU_MILLIS = 4000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Where the weights come from.
+
+    node-cache: Ollama's registry, once for each node. image: an OCI image whose files are Ollama's `blobs` and
+    `manifests`, mounted as a volume. baked: an image of Ollama with the same files in `/models`.
+    image: for the latter two, with a digest.
+    """
+
+    source: WeightsSource = "node-cache"
+    image: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ValueError unless an image is named exactly where one is needed."""
+        if (self.source == "node-cache") == bool(self.image):
+            raise ValueError(f"weights from {self.source}: {'no image' if self.image else 'an image'} is needed")
+
+    @property
+    def features(self) -> set[Feature]:
+        """Feature flags of Knative's that pods with such weights need."""
+        match self.source:
+            case "node-cache":
+                return {"init-containers", "persistent-volume-claim"}
+            case "image":
+                return {"volumes-image"}
+            case _:
+                return set()
+
+
+#: Feature flags that every model needs.
+FEATURES: frozenset[Feature] = frozenset({"nodeselector", "tolerations", "securitycontext"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServedModel:
+    """A model. name: Ollama's, with tag, such as `mistral:7b`. digest: sha256 of its manifest; None for any."""
+
+    name: str
+    digest: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OllamaModelArgs:
+    """Inputs of `OllamaModel`.
+
+    service: name of the Knative service.
+    models: one, or those of a shared server. They share context_length (tokens), parallel and kv_cache_type.
+    resource_name: what one slot of the pool is called.
+    share: what a slot may take of its node; the pod requests no more than that.
+    weights_mib: of all models together.
+    memory_mib: GPU memory that they need; None where policies can find it by the models' names.
+    idle: how long the last pod stays when nobody asks any more, beside Knative's window of a minute.
+    ready: what the service needs: Knative, the namespace, the pool.
+    """
+
+    service: str
+    models: Sequence[ServedModel]
+    pool: str
+    resource_name: str
+    share: HostShare
+    weights_mib: int
+    memory_mib: int | None = None
+    context_length: int = 4096
+    parallel: int = 1
+    kv_cache_type: KvCacheType = "f16"
+    weights: Weights = Weights()
+    min_scale: int = 0
+    max_scale: int = 2
+    idle: str = "5m"
+    ready: Sequence[pulumi.Resource] = ()
+
+    @property
+    def url(self) -> str:
+        """Where pods in the cluster reach it."""
+        return model_url(self.service)
+
+
+def model_url(service: str) -> str:
+    """Where pods in the cluster reach a model."""
+    return f"http://{service}.{NAMESPACE}.svc.cluster.local"
+
+
+class OllamaModel(pulumi.ComponentResource):
+    """One Knative service. Needs a Kubernetes provider."""
+
+    url: str
+
+    def __init__(self, name: str, args: OllamaModelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:OllamaModel", name, None, opts)
+        self.url = args.url
+        k8s.apiextensions.CustomResource(
+            name,
+            api_version=versions.KNATIVE_SERVING_API,
+            kind="Service",
+            metadata=_metadata(args),
+            spec={"template": _template(args)},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.ready]),
+        )
+        self.register_outputs({"url": self.url})
+
+
+def _metadata(args: OllamaModelArgs) -> dict[str, Any]:
+    # A model that sleeps is ready without a pod. One that does not needs a GPU node, and Spot may make it wait.
+    wait = {"pulumi.com/waitFor": "condition=Ready"} if args.min_scale == 0 else {"pulumi.com/skipAwait": "true"}
+    return {
+        "name": args.service,
+        "namespace": NAMESPACE,
+        "labels": {"networking.knative.dev/visibility": "cluster-local", POOL_LABEL: args.pool},
+        "annotations": wait,
+    }
+
+
+def _template(args: OllamaModelArgs) -> dict[str, Any]:
+    annotations = {
+        f"{_AUTOSCALING}/min-scale": str(args.min_scale),
+        f"{_AUTOSCALING}/max-scale": str(args.max_scale),
+        f"{_AUTOSCALING}/scale-to-zero-pod-retention-period": args.idle,
+        MODEL_ANNOTATION: ",".join(model.name for model in args.models),
+    }
+    if args.memory_mib is not None:
+        annotations[MEMORY_ANNOTATION] = str(args.memory_mib)
+    cached = args.weights.source == "node-cache"
+    return {
+        "metadata": {
+            "labels": {MODEL_LABEL: args.service, WEIGHTS_LABEL: args.weights.source},
+            "annotations": annotations,
+        },
+        "spec": {
+            **restricted_pod(GPU_USER),
+            "containerConcurrency": args.parallel,
+            "timeoutSeconds": REQUEST_SECONDS,
+            "responseStartTimeoutSeconds": FIRST_BYTE_SECONDS,
+            "nodeSelector": {POOL_LABEL: args.pool},
+            "tolerations": [GPU_TOLERATION],
+            **({"initContainers": [_fetch(args)]} if cached else {}),
+            "containers": [_serve(args)],
+            "volumes": _volumes(args.weights),
+        },
+    }
+
+
+def _volumes(weights: Weights) -> list[dict[str, Any]]:
+    volumes: list[dict[str, Any]] = [
+        # Ollama makes itself a key below HOME, the CUDA driver keeps compiled kernels there.
+        {"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}},
+        {"name": "script", "configMap": {"name": script_name()}},
+    ]
+    if weights.source == "node-cache":
+        claim = {"claimName": CACHE_CLAIM, "readOnly": True}
+        volumes.append({"name": "weights", "persistentVolumeClaim": claim})
+    elif weights.source == "image":
+        volumes.append({"name": "weights", "image": {"reference": weights.image, "pullPolicy": "IfNotPresent"}})
+    return volumes
+
+
+def _mounts(weights: Weights) -> list[dict[str, Any]]:
+    mounts: list[dict[str, Any]] = [
+        {"name": "scratch", "mountPath": "/tmp"},
+        {"name": "script", "mountPath": "/opt/gpu-slices", "readOnly": True},
+    ]
+    if weights.source != "baked":
+        mounts.append({"name": "weights", "mountPath": WEIGHTS_PATH, "readOnly": True})
+    return mounts
+
+
+def _fetch(args: OllamaModelArgs) -> dict[str, Any]:
+    container = restricted_container("weights", versions.OLLAMA_IMAGE, {"cpu": "50m", "memory": "64Mi"})
+    # Ollama's image asks for every GPU of the node; this container has none.
+    environment = {**_environment(args), "CACHE": CACHE_HOST, "NVIDIA_VISIBLE_DEVICES": "void"}
+    return container | {
+        "command": [*_SCRIPT, "fetch"],
+        "env": _env(environment),
+        "volumeMounts": _mounts(args.weights),
+    }
+
+
+def _serve(args: OllamaModelArgs) -> dict[str, Any]:
+    image = versions.OLLAMA_IMAGE
+    if args.weights.source == "baked" and args.weights.image:
+        image = args.weights.image
+    cpu, memory = _requests(args)
+    container = restricted_container("ollama", image, {"memory": memory, args.resource_name: "1"})
+    # Reading weights takes more processors than answering; without a limit a start may have what is free.
+    container["resources"]["requests"]["cpu"] = cpu
+    ready = {"exec": {"command": [*_SCRIPT, "ready"]}, "timeoutSeconds": 5}
+    return container | {
+        "command": [*_SCRIPT, "serve"],
+        "env": _env({**_environment(args), **_server_environment(args)}),
+        "ports": [{"name": "http1", "containerPort": PORT}],
+        "volumeMounts": _mounts(args.weights),
+        # As long as it loads; it ends by itself if it cannot.
+        "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": REQUEST_SECONDS},
+        "readinessProbe": {**ready, "periodSeconds": 5, "failureThreshold": 1, "successThreshold": 1},
+        "livenessProbe": {**ready, "periodSeconds": 15, "failureThreshold": 4},
+    }
+
+
+def _requests(args: OllamaModelArgs) -> tuple[str, str]:
+    """CPU and memory: the slot's share of the node, but no more than the models can use."""
+    cpu = min(args.share.cpu_millis - QUEUE_PROXY_CPU_MILLIS, _MOST_CPU_MILLIS)
+    memory = min(args.share.memory_mib - QUEUE_PROXY_MEMORY_MIB, args.weights_mib + _SERVER_MEMORY_MIB)
+    return f"{cpu}m", f"{memory}Mi"
+
+
+def _environment(args: OllamaModelArgs) -> dict[str, str]:
+    environment = {
+        "MODELS": " ".join(model.name for model in args.models),
+        "OLLAMA_MODELS": WEIGHTS_PATH,
+        "HOME": "/tmp",
+    }
+    if any(model.digest for model in args.models):
+        environment["DIGESTS"] = " ".join(model.digest or "-" for model in args.models)
+    return environment
+
+
+def _server_environment(args: OllamaModelArgs) -> dict[str, str]:
+    environment = {
+        # Ollama would choose one by the memory of the whole card, of which a slot is a part.
+        "OLLAMA_CONTEXT_LENGTH": str(args.context_length),
+        "OLLAMA_NUM_PARALLEL": str(args.parallel),
+        "OLLAMA_MAX_LOADED_MODELS": str(len(args.models)),
+        "OLLAMA_KV_CACHE_TYPE": args.kv_cache_type,
+        # As long as the pod lives: Knative decides when the GPU is given back.
+        "OLLAMA_KEEP_ALIVE": "-1",
+        "OLLAMA_LOAD_TIMEOUT": "15m",
+        "OLLAMA_NO_CLOUD": "1",
+        "OLLAMA_NOPRUNE": "1",
+        "OLLAMA_VULKAN": "0",
+        # llama.cpp would put on the CPU what does not fit, whatever a request asks for.
+        "LLAMA_ARG_FIT": "off",
+    }
+    if args.kv_cache_type != "f16":
+        environment["OLLAMA_FLASH_ATTENTION"] = "1"
+    return environment
+
+
+def _env(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in sorted(values.items())]

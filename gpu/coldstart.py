@@ -1,0 +1,161 @@
+"""Cold-start budget: how long a model that sleeps takes to answer, step by step, each with where its figure is from.
+
+Measured figures are other people's, on other days and sizes; estimates are ours and marked as such. They are there to
+show which lever is worth pulling, not to promise seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from gpu.sharing import Ami
+
+Basis = Literal["measured", "estimate"]
+WeightsSource = Literal["node-cache", "image", "baked"]
+StepName = Literal["node", "plugin", "image", "weights", "load"]
+
+#: The Ollama image to download, in MB. No figure of 0.32 is public: copies of 0.11 had 1,700 (docker.io).
+IMAGE_MB = 2000
+#: What one download of weights gets from Ollama's registry, in MB/s.
+REGISTRY_MB_PER_S = 100.0
+#: Reading the NVMe disks of a g5 or g6 node, in MiB/s.
+INSTANCE_STORE_MIB_PER_S = 500.0
+#: Starting llama-server, its CUDA context and the first probe, in seconds, beside reading the weights.
+ENGINE_SECONDS = 5.0
+#: Starting a pod on a node that has everything, in seconds.
+POD_SECONDS = 3.0
+#: EBS loads a new volume's blocks from the snapshot when they are first read, at about this many MiB/s without a rate.
+LAZY_SNAPSHOT_MIB_PER_S = 50.0
+
+_BLUEPRINT = "karpenter-blueprints, soci-snapshotter: 9.35 GB image"
+_NODE = {
+    "al2023": (37.0, "Tazmainiandevil/eks-gpu-inference-autoscaling, g4dn.xlarge, AL2023, May 2026"),
+    "bottlerocket": (30.0, "akingscote.co.uk: Bottlerocket registration and initialisation"),
+}
+_PLUGIN = {
+    "al2023": (15.0, "the device plugin's image and registration; nobody publishes it"),
+    "bottlerocket": (3.0, "the device plugin is a service of the host"),
+}
+#: MB/s of pulling and unpacking an image.
+_PULL = {
+    ("al2023", False): (9350 / 130.8, f"{_BLUEPRINT} in 130.8 s with containerd"),
+    ("al2023", True): (9350 / 39.6, f"{_BLUEPRINT} in 39.6 s with SOCI's parallel pull"),
+    ("bottlerocket", False): (9350 / 130.8, f"{_BLUEPRINT} in 130.8 s with containerd on AL2023"),
+    ("bottlerocket", True): (9350 / 23.2, f"{_BLUEPRINT} in 23.2 s with SOCI's parallel pull"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a cold start. lever: the key of the stack file that changes it."""
+
+    name: StepName
+    seconds: float
+    basis: Basis
+    source: str
+    lever: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeStart:
+    """How a pool's nodes start. Rates in MiB/s.
+
+    volume_mib_per_s: throughput of the volume that holds images and weights, unless the node uses its own disks.
+    snapshot: whether that volume is made from a snapshot with image and weights on it; `snapshot_mib_per_s` is the rate
+    at which EBS fills it in advance, None for on demand.
+    warm: whether a node with a free slot is kept.
+    """
+
+    ami: Ami
+    fast_image_pull: bool = False
+    volume_mib_per_s: int = 250
+    instance_store: bool = False
+    snapshot: bool = False
+    snapshot_mib_per_s: int | None = None
+    warm: bool = False
+
+    @property
+    def read_mib_per_s(self) -> float:
+        """How fast the node reads weights."""
+        if self.instance_store:
+            return INSTANCE_STORE_MIB_PER_S
+        if self.snapshot:
+            return min(float(self.snapshot_mib_per_s or LAZY_SNAPSHOT_MIB_PER_S), self.volume_mib_per_s)
+        return float(self.volume_mib_per_s)
+
+
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """The steps of one model, in their order."""
+
+    steps: Sequence[Step]
+
+    @property
+    def seconds(self) -> float:
+        """From a request to a model that can answer."""
+        return sum(step.seconds for step in self.steps)
+
+    @property
+    def warm_seconds(self) -> float:
+        """The same on a node that has a free slot, the image and the weights."""
+        return POD_SECONDS + next(step.seconds for step in self.steps if step.name == "load")
+
+    def of(self, *names: StepName) -> float:
+        """Seconds of some steps together."""
+        return sum(step.seconds for step in self.steps if step.name in names)
+
+
+def cold_start(start: NodeStart, source: WeightsSource, weights_mib: int) -> ColdStart:
+    """The budget of a model with so many MiB of weights (of all its models, where a server has several)."""
+    return ColdStart((*_node(start), _image(start, source, weights_mib), *_weights(start, source, weights_mib)))
+
+
+def _node(start: NodeStart) -> tuple[Step, Step]:
+    if start.warm:
+        source = "a node with a free slot is kept"
+        return Step("node", 0.0, "estimate", source, "warm"), Step("plugin", 0.0, "estimate", source, "warm")
+    seconds, source = _NODE[start.ami]
+    plugin_seconds, plugin_source = _PLUGIN[start.ami]
+    return (
+        Step("node", seconds, "measured", source, "pools[].warm, pools[].ami"),
+        Step("plugin", plugin_seconds, "estimate", plugin_source, "pools[].warm, pools[].ami"),
+    )
+
+
+def _image(start: NodeStart, source: WeightsSource, weights_mib: int) -> Step:
+    lever = "pools[].fastImagePull, pools[].volume"
+    if start.snapshot:
+        return Step("image", 0.0, "estimate", "on the volume's snapshot", lever)
+    rate, measured = _PULL[start.ami, start.fast_image_pull]
+    size = IMAGE_MB + (_mb(weights_mib) if source == "baked" else 0)
+    return Step("image", size / rate, "estimate", f"{IMAGE_MB} MB (not measured) at {rate:.0f} MB/s: {measured}", lever)
+
+
+def _weights(start: NodeStart, source: WeightsSource, weights_mib: int) -> tuple[Step, Step]:
+    seconds, text = 0.0, "in the image"
+    if source == "image" and not start.snapshot:
+        rate, measured = _PULL[start.ami, start.fast_image_pull]
+        seconds, text = _mb(weights_mib) / rate, f"at {rate:.0f} MB/s as an image: {measured}"
+    elif source == "node-cache":
+        # The disk takes what the network brings.
+        rate = min(REGISTRY_MB_PER_S, _mb(start.read_mib_per_s))
+        seconds, text = _mb(weights_mib) / rate, f"first time on a node, at {rate:.0f} MB/s from Ollama's registry"
+    if start.snapshot and source != "baked":
+        seconds, text = 0.0, "on the volume's snapshot"
+    rate = start.read_mib_per_s
+    return (
+        Step("weights", seconds, "estimate", text, "models[].weights, pools[].volume.snapshotId"),
+        Step(
+            "load",
+            weights_mib / rate + ENGINE_SECONDS,
+            "estimate",
+            f"at {rate:.0f} MiB/s from the node's disk, and {ENGINE_SECONDS:.0f} s for the engine",
+            "pools[].volume.throughputMibps, pools[].instanceStore",
+        ),
+    )
+
+
+def _mb(mib: float) -> float:
+    return mib * 2**20 / 1e6

@@ -1,0 +1,44 @@
+"""What a slot may take of its node's processors and memory.
+
+Slots only fill a GPU when the pods in them also fit beside each other in the rest of the node: a pod that asks for more
+than its share makes Karpenter buy a second node while slots of the first stay empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gpu.catalog import InstanceType
+from gpu.sharing import SharingProfile, slots_per_gpu
+
+#: Millicores that pods cannot have: the kubelet's reservation (80 to 150 on these sizes, awslabs/amazon-eks-ami
+#: nodeadm) and DaemonSets (VPC CNI 50, kube-proxy 100, monitoring agent 10, model cache 50), rounded up.
+RESERVED_CPU_MILLIS = 500
+#: Karpenter takes 7.5 % off EC2's figure (`vmMemoryOverheadPercent`), nodeadm reserves 255 MiB and 11 MiB for each pod
+#: that the type may have (58 on an xlarge), the eviction threshold is 100 MiB, DaemonSets take about 300 MiB.
+RESERVED_MEMORY_FRACTION = 0.10
+RESERVED_MEMORY_MIB = 1536
+
+
+@dataclass(frozen=True, slots=True)
+class HostShare:
+    """Processor in millicores and memory in MiB."""
+
+    cpu_millis: int
+    memory_mib: int
+
+
+def host_share(types: Iterable[InstanceType], profile: SharingProfile) -> HostShare:
+    """The smallest share of a node that falls to one slot, among the types that a pool may buy.
+
+    Raises SharingError when a type cannot be shared that way.
+    """
+    shares = [_share(t, t.gpu_count * slots_per_gpu(profile, t.gpu)) for t in types]
+    return HostShare(min(s.cpu_millis for s in shares), min(s.memory_mib for s in shares))
+
+
+def _share(instance_type: InstanceType, slots: int) -> HostShare:
+    memory = int(instance_type.memory_mib * (1 - RESERVED_MEMORY_FRACTION)) - RESERVED_MEMORY_MIB
+    cpu = instance_type.vcpus * 1000 - RESERVED_CPU_MILLIS
+    return HostShare(max(cpu, 0) // slots, max(memory, 0) // slots)

@@ -1,0 +1,243 @@
+"""`model.sh`, run by bash against a server that plays Ollama, and against a real one where it has been built."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import components
+
+SCRIPT = Path(components.__path__[0]) / "model.sh"
+
+#: Plays `ollama serve`: what it answers stands in $PLAY; every request is written to $SEEN.
+SERVER = """
+import http.server, json, os, pathlib
+play = json.loads(os.environ["PLAY"])
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(200, play["ps"] if self.path == "/api/ps" else {})
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with open(os.environ["SEEN"], "a") as seen:
+            seen.write(json.dumps([self.path, body]) + "\\n")
+        if self.path == "/api/pull":
+            for path in play.get("pulled", []):
+                pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+                pathlib.Path(path).write_text("manifest")
+        self.answer(play.get("status", 200), play.get("answer", {"done": True}))
+    def answer(self, status, body):
+        text = json.dumps(body, separators=(",", ":")).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["OLLAMA_PORT"])), Handler).serve_forever()
+"""
+
+
+def running(name: str, size: int, vram: int) -> dict[str, Any]:
+    """One model as /api/ps shows it."""
+    details = {"format": "gguf", "families": ["llama"], "quantization_level": "Q4_K_M"}
+    shown = {"name": name, "model": name, "size": size, "digest": "d" * 64, "details": details}
+    return {**shown, "expires_at": "2318-01-01T00:00:00Z", "size_vram": vram, "context_length": 4096}
+
+
+class Pod:
+    """A scratch folder that stands for a container, with a free port."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.seen = folder / "seen"
+        self.weights = folder / "models"
+        binaries = folder / "bin"
+        binaries.mkdir()
+        self.weights.mkdir()
+        (folder / "server.py").write_text(SERVER)
+        fake = binaries / "ollama"
+        fake.write_text(f'#!/bin/bash\nexec {sys.executable} {folder}/server.py "$@"\n')
+        fake.chmod(0o755)
+        self.environment = {
+            "PATH": f"{binaries}:/usr/bin:/bin",
+            "HOME": str(folder),
+            "OLLAMA_PORT": str(port),
+            "OLLAMA_MODELS": str(self.weights),
+            "SEEN": str(self.seen),
+            "MODELS": "mistral:7b",
+            "CACHE": "127.0.0.1",
+        }
+
+    def weigh(self, name: str = "mistral", tag: str = "7b", text: str = "manifest") -> Path:
+        """Put a model's manifest where Ollama has it."""
+        path = self.weights / "manifests/registry.ollama.ai/library" / name / tag
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def start(self, command: str, play: Any = None, **more: str) -> subprocess.Popen[str]:
+        """Run the script in the background."""
+        environment = {**self.environment, "PLAY": json.dumps(play or {}), **more}
+        return subprocess.Popen(
+            ["/bin/bash", str(SCRIPT), command],
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, command: str, play: Any = None, **more: str) -> tuple[int, str]:
+        """Run the script to its end: exit status, and what it said."""
+        process = self.start(command, play, **more)
+        try:
+            _, said = process.communicate(timeout=60)
+        finally:
+            end(process)
+        return process.returncode, said
+
+    def requests(self) -> list[Any]:
+        """What the server was asked to do."""
+        return [json.loads(line) for line in self.seen.read_text().splitlines()]
+
+    def becomes_ready(self, process: subprocess.Popen[str]) -> bool:
+        """Whether the probe succeeds before the script ends."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:
+            if self.run("ready")[0] == 0:
+                return True
+        return False
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a script and what it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Pod:
+    if not Path("/bin/bash").exists():
+        pytest.skip("no /bin/bash")
+    return Pod(tmp_path)
+
+
+def test_a_model_that_is_wholly_on_the_gpu_becomes_ready_and_ends_when_asked(pod: Pod) -> None:
+    pod.weigh()
+    process = pod.start("serve", {"ps": {"models": [running("mistral:7b", 5_000, 5_000)]}})
+    try:
+        assert pod.becomes_ready(process)
+        assert pod.requests() == [
+            [
+                "/api/generate",
+                {"model": "mistral:7b", "stream": False, "options": {"num_gpu": 999, "num_batch": 512}},
+            ]
+        ]
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+        assert pod.run("ready")[0] != 0
+    finally:
+        end(process)
+
+
+@pytest.mark.parametrize("vram", [4_999, 0])
+def test_a_spill_to_the_cpu_ends_the_pod_and_says_so(pod: Pod, vram: int) -> None:
+    pod.weigh()
+    status, said = pod.run("serve", {"ps": {"models": [running("mistral:7b", 5_000, vram)]}})
+    assert status == 1
+    assert f"mistral:7b has only {vram} of its 5000 bytes on the GPU; the rest would be computed by the CPU" in said
+
+
+def test_of_several_models_each_must_be_on_the_gpu(pod: Pod) -> None:
+    pod.weigh()
+    pod.weigh("llama3.2", "3b")
+    both = [running("llama3.2:3b", 3_000, 2_000), running("mistral:7b", 5_000, 5_000)]
+    status, said = pod.run("serve", {"ps": {"models": both}}, MODELS="mistral:7b llama3.2:3b")
+    assert status == 1
+    assert "llama3.2:3b has only 2000 of its 3000 bytes" in said
+    status, said = pod.run("serve", {"ps": {"models": both[1:]}}, MODELS="mistral:7b llama3.2:3b")
+    assert status == 1
+    assert "llama3.2:3b is not loaded" in said
+
+
+def test_what_cannot_be_loaded_ends_the_pod_with_ollamas_reason(pod: Pod) -> None:
+    pod.weigh()
+    play = {"status": 500, "answer": {"error": "llama-server process has terminated: CUDA error: out of memory"}}
+    status, said = pod.run("serve", play)
+    assert status == 1
+    assert "mistral:7b cannot be loaded" in said
+    assert "out of memory" in said
+
+
+def test_missing_or_other_weights_end_the_pod_before_a_server_starts(pod: Pod) -> None:
+    status, said = pod.run("serve")
+    assert (status, pod.seen.exists()) == (1, False)
+    assert "mistral:7b is not there" in said
+    pod.weigh()
+    status, said = pod.run("serve", DIGESTS="0" * 64)
+    assert (status, pod.seen.exists()) == (1, False)
+    digest = hashlib.sha256(b"manifest").hexdigest()
+    assert f"mistral:7b has digest {digest}, but {'0' * 64} is wanted" in said
+
+
+def test_right_digests_pass(pod: Pod) -> None:
+    pod.weigh()
+    pod.weigh("llama3.2", "3b")
+    digests = f"- {hashlib.sha256(b'manifest').hexdigest()}"
+    play = {"ps": {"models": [running("llama3.2:3b", 1, 1), running("mistral:7b", 1, 1)]}}
+    process = pod.start("serve", play, MODELS="mistral:7b llama3.2:3b", DIGESTS=digests)
+    try:
+        assert pod.becomes_ready(process)
+    finally:
+        end(process)
+
+
+def test_weights_come_through_the_nodes_cache(pod: Pod) -> None:
+    path = pod.weights / "manifests/registry.ollama.ai/library/mistral/7b"
+    cache = pod.start("serve", {"pulled": [str(path)], "ps": {"models": []}}, MODELS="")
+    try:
+        status, said = pod.run("fetch")
+        assert (status, said.count("waiting") <= 3) == (0, True), said
+        assert pod.requests() == [["/api/pull", {"model": "mistral:7b", "stream": False}]]
+        assert pod.run("fetch", CACHE="192.0.2.1")[0] == 0, "what is there is not fetched again"
+    finally:
+        end(cache)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("mistral:7b", "registry.ollama.ai/library/mistral/7b"),
+        ("acme/mistral:v1", "registry.ollama.ai/acme/mistral/v1"),
+        ("hf.co/acme/model:Q4_K_M", "hf.co/acme/model/Q4_K_M"),
+    ],
+)
+def test_names_lead_to_ollamas_manifests(pod: Pod, name: str, path: str) -> None:
+    _, said = pod.run("serve", MODELS=name)
+    assert f"{pod.weights}/manifests/{path} is missing" in said
+
+
+def test_nothing_is_ready_without_a_server(pod: Pod) -> None:
+    assert pod.run("ready") == (1, "")
+
+
+def test_the_script_is_plain(pod: Pod) -> None:
+    assert subprocess.run(["/bin/bash", "-n", str(SCRIPT)], check=False).returncode == 0
+    words = {"curl", "wget", "jq", "python", "nc"} & set(SCRIPT.read_text().split())
+    assert not words, textwrap.shorten(f"Ollama's image does not have {words}", 80)
+    assert shutil.which("bash")
