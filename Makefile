@@ -5,6 +5,8 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 
 STACK ?= dev
+# The twin's own stack, unless another is named: make up STACK=prod
+TWIN := $(if $(filter command line environment,$(origin STACK)),$(STACK),local)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
@@ -35,6 +37,14 @@ setup: $(STAMP) ## Fill .venv from the lock (the other targets do it themselves)
 plan: $(STAMP) ## Show what a stack would build, how its GPUs are shared and what it costs: make plan STACK=dev
 	@$(BIN)/slices plan $(STACK) $(ARGS)
 
+.PHONY: up
+up: $(STAMP) ## Start the twin: the real Karpenter and scheduler on this machine, with a stack applied (STACK=local)
+	@$(BIN)/slices up $(TWIN) $(ARGS)
+
+.PHONY: down
+down: $(STAMP) ## Stop the twin and remove everything that it left
+	@$(BIN)/slices down $(TWIN) $(ARGS)
+
 .PHONY: test
 test: $(STAMP) ## Run the tests: unit, policy, plan
 	@$(BIN)/python -m pytest -n 2 $(ARGS)
@@ -63,6 +73,7 @@ lock: $(STAMP) ## Write the lock files again (UPGRADE=1: with the newest version
 	@$(LOCK) --output-file requirements.txt requirements.in
 	@$(LOCK) --constraint requirements.txt --output-file apps/dialogue/requirements.txt apps/dialogue/requirements.in
 	@$(LOCK) --output-file requirements-uv.txt requirements-uv.in
+	@$(LOCK) --output-file requirements-go.txt requirements-go.in
 	@$(LOCK) --output-file requirements-checkov.txt requirements-checkov.in
 
 .PHONY: checkov-env

@@ -20,7 +20,7 @@ _VERSION = re.compile(r"go(\d+)\.(\d+)(?:\.(\d+))?")
 
 def find_go(needed: tuple[int, int, int]) -> Path | None:
     """The first `go` that is new enough: on the path, beside the interpreter, or installed earlier by `install_go`."""
-    candidates = (shutil.which("go"), Path(sys.executable).parent / "go", _FOLDER / "bin" / "go")
+    candidates = (shutil.which("go"), Path(sys.executable).parent / "go", _FOLDER / "go" / "bin" / "go")
     for candidate in candidates:
         if candidate and Path(candidate).exists() and (_version(Path(candidate)) or (0, 0, 0)) >= needed:
             return Path(candidate)

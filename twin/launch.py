@@ -72,14 +72,15 @@ def start(state: TwinState, seconds: float = 10.0) -> None:
         return
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with (state.logs / "supervisor.log").open("ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", SUPERVISOR, str(state.folder)],
+        subprocess.run(
+            [sys.executable, "-m", SUPERVISOR, str(state.folder), "--detach"],
             cwd=ROOT,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
+            check=False,
         )
     deadline = time.monotonic() + seconds
     while not supervised(state):

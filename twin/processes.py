@@ -113,16 +113,12 @@ def _wait_gone(pids: Sequence[int], seconds: float) -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process with that id runs; one that has ended and was not collected does not."""
-    with contextlib.suppress(ChildProcessError):
-        # A child of ours that has ended would be listed until it is collected.
-        os.waitpid(pid, os.WNOHANG)
+    """Whether a process with that id runs; one that has ended, and that its parent has not collected, does not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{pid}/stat")
     try:
-        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
-        return not stat.parent.parent.joinpath("self").exists()
+        return not Path("/proc/self").exists()  # a system without /proc

@@ -1,4 +1,4 @@
-"""Keeps a twin's processes running: `python -m twin.supervisor FOLDER`.
+"""Keeps a twin's processes running: `python -m twin.supervisor FOLDER [--detach]`.
 
 It runs what `processes/*.json` says, as a kubelet runs static pods: it starts what is new, restarts what died or
 changed, ends what was taken away. It remembers nothing, so a new supervisor carries on where a killed one stopped.
@@ -179,4 +179,6 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
+    if "--detach" in sys.argv and os.fork():
+        os._exit(0)  # whoever called need not wait for the twin's whole life
     sys.exit(main(Path(sys.argv[1])))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
@@ -15,33 +13,16 @@ from botocore.awsrequest import AWSPreparedRequest
 from botocore.compat import HTTPHeaders
 from moto.core.botocore_stubber import BotocoreStubber
 
+from twin.aws.constant import CONSTANT, Answer, Call, ConstantAnswers
 from twin.aws.images import image_of
 from twin.faults import Faults
 from twin.prices import products, spot_history
-
-Answer = tuple[int, Mapping[str, str], bytes]
 
 _SCOPE = re.compile(r"Credential=[^/,]+/\d+/([\w-]+)/([\w-]+)/aws4_request")
 _XML = {"Content-Type": "text/xml"}
 _JSON = {"Content-Type": "application/x-amz-json-1.1"}
 #: Services without a region in their address.
 _GLOBAL = {"iam"}
-#: Large answers that stay the same for the twin's life: moto takes seconds to write them.
-_CONSTANT = {"DescribeInstanceTypes"}
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request. For EC2 and IAM `action` and `parameters` are from the form; for the rest from header and JSON."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
-    service: str
-    region: str
-    action: str
-    parameters: Mapping[str, Any]
 
 
 class Aws:
@@ -52,8 +33,7 @@ class Aws:
         self._zones = zones
         self._faults = faults
         self._moto = BotocoreStubber()
-        self._constant: dict[tuple[str, str], Answer] = {}
-        self._lock = threading.Lock()
+        self._constant = ConstantAnswers(self._ask_moto, region)
         self._own: dict[tuple[str, str], Callable[[Call], Answer | None]] = {
             ("pricing", "GetProducts"): _get_products,
             ("ec2", "DescribeSpotPriceHistory"): self._spot_price_history,
@@ -69,13 +49,7 @@ class Aws:
         answered = own(call) if own else None
         if answered is not None:
             return answered
-        if call.action not in _CONSTANT:
-            return self._ask_moto(call)
-        key = (call.action, json.dumps(call.parameters, sort_keys=True))
-        with self._lock:
-            if key not in self._constant:
-                self._constant[key] = self._ask_moto(call)
-            return self._constant[key]
+        return self._constant.answer(call) if call.action in CONSTANT else self._ask_moto(call)
 
     def _ask_moto(self, call: Call) -> Answer:
         host = (
@@ -105,7 +79,7 @@ class Aws:
         withdrawn = self._faults.withdrawn()
         if not withdrawn:
             return None
-        status, headers, body = self._ask_moto(call)
+        status, headers, body = self._constant.answer(call)
         text = body.decode()
         for item in re.findall(r"<item>.*?</item>", text, re.DOTALL):
             instance_type = re.search(r"<instanceType>(.*?)</instanceType>", item)

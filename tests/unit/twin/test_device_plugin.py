@@ -1,0 +1,161 @@
+"""What a node offers follows from what was rendered for its device plugin, whatever Karpenter expects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from gpu.bottlerocket import bottlerocket_settings
+from gpu.catalog import INSTANCE_TYPES
+from gpu.device_plugin import device_plugin_config
+from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing, overlay_capacities
+from twin.device_plugin import CONFIG_LABEL, GPU_COUNT_LABEL, PluginConfigs, offer, plugin_configs
+
+TYPE = "node.kubernetes.io/instance-type"
+
+
+def labels(count: int = 1, config: str | None = "pool", instance_type: str = "g6.xlarge") -> dict[str, str]:
+    found = {GPU_COUNT_LABEL: str(count), TYPE: instance_type}
+    return {**found, CONFIG_LABEL: config} if config is not None else found
+
+
+def chart(**configs: Any) -> PluginConfigs:
+    texts = {name: config if isinstance(config, str) else yaml.safe_dump(config) for name, config in configs.items()}
+    return plugin_configs([{"config": {"map": texts, "default": "default"}}], [])
+
+
+def node_class(user_data: str = "", alias: str = "al2023@v1") -> dict[str, Any]:
+    return {"spec": {"amiSelectorTerms": [{"alias": alias}], "userData": user_data}}
+
+
+@pytest.mark.parametrize(
+    ("profile", "count", "expected"),
+    [
+        (NoSharing(), 4, {"nvidia.com/gpu": 4}),
+        (TimeSlicing(4), 1, {"nvidia.com/gpu": 4}),
+        (TimeSlicing(3, rename=True), 8, {"nvidia.com/gpu.shared": 24}),
+        (Mps(2), 4, {"nvidia.com/gpu": 8}),
+        (Mps(3, rename=True), 1, {"nvidia.com/gpu.shared": 3}),
+    ],
+)
+def test_replicas_come_from_the_rendered_configuration(
+    profile: SharingProfile, count: int, expected: dict[str, int]
+) -> None:
+    offered = offer(labels(count), node_class(), chart(pool=device_plugin_config(profile)))
+    assert offered.resources == expected
+    assert not offered.problem
+
+
+def test_mig_instances_are_those_that_user_data_cuts() -> None:
+    cut = "nvidia-smi mig -i 0 -cgi 1g.10gb,1g.10gb,2g.20gb -C"
+    mixed = chart(pool=device_plugin_config(Mig("1g.10gb")))
+    assert offer(labels(2), node_class(cut), mixed).resources == {
+        "nvidia.com/mig-1g.10gb": 4,
+        "nvidia.com/mig-2g.20gb": 2,
+    }
+    # Nothing is cut: the plugin finds whole GPUs, whatever an overlay promises.
+    assert offer(labels(2), node_class(""), mixed).resources == {"nvidia.com/gpu": 2}
+
+
+def test_single_strategy_wants_equal_instances() -> None:
+    single = chart(pool={"version": "v1", "flags": {"migStrategy": "single"}})
+    same = offer(labels(1), node_class("nvidia-smi mig -cgi 1g.10gb,1g.10gb -C"), single)
+    assert same.resources == {"nvidia.com/gpu": 2}
+    mixed = offer(labels(1), node_class("nvidia-smi mig -cgi 1g.10gb,2g.20gb -C"), single)
+    assert not mixed.resources
+    assert "single" in mixed.problem
+
+
+@pytest.mark.parametrize(
+    ("config", "word"),
+    [
+        ("no: [yaml", "not YAML"),
+        ({"flags": {}}, "version v1"),
+        ({"version": "v1", "sharing": {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 1}]}}}, "2"),
+        (
+            {
+                "version": "v1",
+                "sharing": {
+                    "timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 2}]},
+                    "mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 2}]},
+                },
+            },
+            "exclude",
+        ),
+    ],
+)
+def test_what_the_plugin_refuses_offers_nothing_and_says_why(config: Any, word: str) -> None:
+    offered = offer(labels(), node_class(), chart(pool=config))
+    assert not offered.resources
+    assert word in offered.problem
+
+
+def test_an_unknown_configuration_offers_nothing_and_names_it() -> None:
+    offered = offer(labels(config="misspelt"), node_class(), chart(pool=device_plugin_config(NoSharing())))
+    assert not offered.resources
+    assert "'misspelt'" in offered.problem
+    assert "pool" in offered.problem
+
+
+def test_without_a_label_the_default_counts() -> None:
+    configs = chart(default=device_plugin_config(TimeSlicing(2)), pool=device_plugin_config(TimeSlicing(4)))
+    assert offer(labels(config=None), node_class(), configs).resources == {"nvidia.com/gpu": 2}
+
+
+def test_without_the_chart_an_al2023_node_never_offers_anything() -> None:
+    offered = offer(labels(), node_class(), plugin_configs([], []))
+    assert not offered.resources
+    assert "no device plugin" in offered.problem
+
+
+def test_the_gpu_operator_has_its_configurations_elsewhere() -> None:
+    text = yaml.safe_dump(device_plugin_config(TimeSlicing(5)))
+    values = {"devicePlugin": {"config": {"create": True, "default": "pool", "data": {"pool": text}}}}
+    assert offer(labels(), node_class(), plugin_configs([values], [])).resources == {"nvidia.com/gpu": 5}
+
+
+def test_a_config_map_of_the_program_may_hold_the_configurations() -> None:
+    data = {"pool": yaml.safe_dump(device_plugin_config(TimeSlicing(6)))}
+    config_map = {"kind": "ConfigMap", "metadata": {"name": "mine"}, "data": data}
+    configs = plugin_configs([{"config": {"name": "mine"}}], [config_map])
+    assert offer(labels(), node_class(), configs).resources == {"nvidia.com/gpu": 6}
+
+
+@pytest.mark.parametrize(
+    ("profile", "type_name"),
+    [
+        (NoSharing(), "g6.xlarge"),
+        (TimeSlicing(4), "g6.12xlarge"),
+        (TimeSlicing(4, rename=True), "g5.xlarge"),
+        (Mps(3), "g6.xlarge"),
+        (Mps(3, rename=True), "g6.xlarge"),
+        (Mig("1g.10gb"), "p5.4xlarge"),
+        (Mig("2g.20gb"), "p5.48xlarge"),
+    ],
+)
+def test_bottlerocket_needs_no_chart_and_agrees_with_the_overlay(profile: SharingProfile, type_name: str) -> None:
+    instance_type = INSTANCE_TYPES[type_name]
+    user_data = bottlerocket_settings(profile, [instance_type.gpu])
+    offered = offer(
+        labels(instance_type.gpu_count, instance_type=type_name),
+        node_class(user_data, alias="bottlerocket@v1"),
+        plugin_configs([], []),
+    )
+    overlays = overlay_capacities(profile, "bottlerocket", [instance_type])
+    expected = overlays.get(instance_type.gpu_count, {"nvidia.com/gpu": instance_type.gpu_count})
+    assert offered.resources == {name: number for name, number in expected.items() if number}
+
+
+def test_bottlerocket_renames_unless_told_not_to() -> None:
+    root = "settings.kubelet-device-plugins.nvidia"
+    user_data = f'[{root}]\ndevice-sharing-strategy = "mps"\n[{root}.mps]\nreplicas = 3\n'
+    offered = offer(labels(), node_class(user_data, alias="bottlerocket@v1"), plugin_configs([], []))
+    assert offered.resources == {"nvidia.com/gpu.shared": 3}
+
+
+def test_a_cpu_node_offers_nothing_and_nothing_is_wrong() -> None:
+    offered = offer({TYPE: "m7g.large"}, None, plugin_configs([], []))
+    assert not offered.resources
+    assert not offered.problem

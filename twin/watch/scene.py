@@ -1,0 +1,280 @@
+"""What the picture shows: pools of nodes, the slots of each node and who sits there, who waits and why, and dollars.
+
+Pure: from a view of the cluster and copies of its objects to plain data. Terminal, page and SVG all draw this.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from twin.view import NodeView, View
+from twin.watch.feed import Entry
+from twin.watch.waiting import Coming, Waiting
+
+#: Up to so many nodes of a pool are boxes; more are told in sums.
+MOST_BOXES = 24
+#: Colours that pictures have for those who sit in slots.
+COLOURS = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slot:
+    """One slot of a node."""
+
+    state: str
+    """A key of `words.SLOTS`."""
+    owner: str = ""
+    """What the pod belongs to, such as a model; empty for a slot of nobody."""
+    pod: str = ""
+    """Namespace and name."""
+    colour: int = 0
+    """Of the owner, below COLOURS."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Box:
+    """A node. Prices in USD per hour."""
+
+    name: str
+    """Of the NodeClaim, which the node keeps from the purchase on; the node's own where there is none."""
+    node: str
+    """Name in the cluster."""
+    instance_type: str
+    zone: str
+    capacity_type: str
+    gpu: str
+    """The GPU's name, such as `L4`; empty for a CPU node."""
+    stage: str
+    """A key of `words.STAGES`."""
+    slots: tuple[Slot, ...]
+    others: tuple[str, ...]
+    """Owners of pods without a slot, the most frequent first."""
+    other_pods: int
+    daemon_pods: int
+    usd_per_hour: float
+    age: float
+    """Seconds since it was bought."""
+
+    @property
+    def used(self) -> int:
+        """Slots that somebody holds or is coming to."""
+        return sum(bool(slot.owner) or slot.state == "coming" for slot in self.slots)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sum:
+    """Nodes that differ only in who sits there."""
+
+    instance_type: str
+    capacity_type: str
+    zone: str
+    stage: str
+    nodes: int
+    slots: int
+    used: int
+    usd_per_hour: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """A node pool, also one without nodes."""
+
+    name: str
+    title: str
+    sharing: str
+    """How its GPUs are shared, in words; empty for CPU pools."""
+    resource: str
+    """What a workload asks for to get a slot; empty for CPU pools."""
+    limit: int | None
+    """Slots at which Karpenter stops buying."""
+    problem: str
+    """Why it cannot be used; empty when it can."""
+    nodes: tuple[Box, ...]
+
+    @property
+    def slots(self) -> int:
+        """Slots that its nodes offer or will."""
+        return sum(len(node.slots) for node in self.nodes)
+
+    @property
+    def used(self) -> int:
+        """Slots that somebody holds or is coming to."""
+        return sum(node.used for node in self.nodes)
+
+    @property
+    def usd_per_hour(self) -> float:
+        """Of its nodes together."""
+        return sum(node.usd_per_hour for node in self.nodes)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether it has too many nodes for a box each."""
+        return len(self.nodes) > MOST_BOXES
+
+    @property
+    def sums(self) -> tuple[Sum, ...]:
+        """Its nodes in groups, the largest first."""
+        groups: dict[tuple[str, str, str, str], list[Box]] = {}
+        for node in self.nodes:
+            groups.setdefault((node.instance_type, node.capacity_type, node.zone, node.stage), []).append(node)
+        sums = [
+            Sum(
+                instance_type=key[0],
+                capacity_type=key[1],
+                zone=key[2],
+                stage=key[3],
+                nodes=len(nodes),
+                slots=sum(len(node.slots) for node in nodes),
+                used=sum(node.used for node in nodes),
+                usd_per_hour=sum(node.usd_per_hour for node in nodes),
+            )
+            for key, nodes in groups.items()
+        ]
+        return tuple(sorted(sums, key=lambda each: -each.nodes))
+
+    @property
+    def owners(self) -> tuple[tuple[str, int, int], ...]:
+        """Who sits in its slots: name, colour and slots, the most first."""
+        held = Counter((slot.owner, slot.colour) for node in self.nodes for slot in node.slots if slot.owner)
+        return tuple((owner, colour, number) for (owner, colour), number in held.most_common())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """Everything that a picture shows, at one moment."""
+
+    stack: str
+    at: float
+    """Seconds since 1970."""
+    started: float
+    """When the twin was first started."""
+    usd: float
+    """What its nodes would have cost since then."""
+    pools: tuple[Pool, ...]
+    waiting: tuple[Waiting, ...]
+    feed: tuple[Entry, ...]
+    history: tuple[tuple[float, float], ...] = ()
+    """Seconds since 1970 and USD per hour, whenever these changed."""
+    stale: str = ""
+    """Why this is no longer the truth; empty while it is."""
+    colours: Mapping[str, int] = field(default_factory=dict)
+    """Of the owners."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What nodes are called here, by their names in the cluster; also some that are gone."""
+
+    @property
+    def usd_per_hour(self) -> float:
+        """Of all nodes together."""
+        return sum(pool.usd_per_hour for pool in self.pools)
+
+    @property
+    def nodes(self) -> int:
+        """All nodes."""
+        return sum(len(pool.nodes) for pool in self.pools)
+
+    @property
+    def gpu_nodes(self) -> int:
+        """Nodes with GPUs."""
+        return sum(bool(node.gpu) for pool in self.pools for node in pool.nodes)
+
+    @property
+    def slots(self) -> int:
+        """Slots of all nodes."""
+        return sum(pool.slots for pool in self.pools)
+
+    @property
+    def used(self) -> int:
+        """Slots that somebody holds or is coming to."""
+        return sum(pool.used for pool in self.pools)
+
+    @property
+    def pending(self) -> int:
+        """Pods without a node."""
+        return sum(len(each.pods) for each in self.waiting)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolPlan:
+    """What a pool is, whether or not it has nodes."""
+
+    name: str
+    sharing: str = ""
+    resource: str = ""
+    limit: int | None = None
+    problem: str = ""
+
+
+def pools(seen: View, plans: Sequence[PoolPlan], coming: Coming, colours: Mapping[str, int], at: float) -> list[Pool]:
+    """Pools in the order of the plans, then system nodes, then nodes of nobody's."""
+    by_pool: dict[str, list[NodeView]] = {}
+    for node in seen.nodes:
+        by_pool.setdefault(node.pool or ("\0system" if node.system else "\0other"), []).append(node)
+    known = {plan.name: plan for plan in plans}
+    names = [*known, *(name for name in by_pool if name not in known)]
+    made = []
+    for name in sorted(names, key=lambda n: n.startswith("\0")):
+        plan = known.get(name, PoolPlan(name=name.lstrip("\0")))
+        title = {"\0system": "System nodes", "\0other": "Other nodes"}.get(name, name)
+        made.append(
+            Pool(
+                name=plan.name,
+                title=title,
+                sharing=plan.sharing,
+                resource=plan.resource,
+                limit=plan.limit,
+                problem=plan.problem,
+                nodes=tuple(_box(node, coming, colours, at) for node in by_pool.get(name, ())),
+            )
+        )
+    return made
+
+
+def _box(node: NodeView, coming: Coming, colours: Mapping[str, int], at: float) -> Box:
+    without = Counter(pod.owner for pod in node.pods if not pod.slots)
+    return Box(
+        name=coming.called.get(node.name, node.name),
+        node=node.name,
+        instance_type=node.instance_type,
+        zone=node.zone,
+        capacity_type=node.capacity_type,
+        gpu=node.gpu.upper(),
+        stage=node.stage,
+        slots=tuple(_slots(node, coming, colours)),
+        others=tuple(owner for owner, _ in without.most_common()),
+        other_pods=sum(without.values()),
+        daemon_pods=node.daemon_pods,
+        usd_per_hour=node.usd_per_hour,
+        age=max(0.0, at - coming.bought(node.created, at)),
+    )
+
+
+def _slots(node: NodeView, coming: Coming, colours: Mapping[str, int]) -> list[Slot]:
+    """Held slots first, then those that somebody is coming to, then the rest."""
+    slots: list[Slot] = []
+    for pod in sorted((p for p in node.pods if p.slots), key=lambda p: (p.owner, p.name)):
+        state = "leaving" if pod.phase == "Terminating" else "ready" if pod.ready else "starting"
+        slot = Slot(state=state, owner=pod.owner, pod=f"{pod.namespace}/{pod.name}", colour=colours.get(pod.owner, 0))
+        slots += [slot] * pod.slots
+    total = max(node.slots, node.expected_slots, len(slots))
+    if node.stage != "leaving":
+        guests = coming.to(node.name)[: total - len(slots)]
+        slots += [Slot(state="coming", owner=g.owner, pod=g.pod, colour=colours.get(g.owner, 0)) for g in guests]
+    if node.stage not in ("leaving", "ready"):
+        # Karpenter does not say of every pod where it expects it, but it does say how many slots it needs there.
+        slots += [Slot(state="coming")] * (min(coming.reserved(node.name), total) - len(slots))
+    left = total - len(slots)
+    return slots + [Slot(state="free" if node.slots else "promised")] * left
+
+
+def colour_owners(known: Mapping[str, int], owners: Iterable[str]) -> dict[str, int]:
+    """A colour for each of the owners. Who has one keeps it; a new one gets the one that fewest others have."""
+    present = sorted(set(owners))
+    colours = {owner: known[owner] for owner in present if owner in known}
+    in_use = Counter(colours.values())
+    for owner in present:
+        if owner not in colours:
+            colours[owner] = min(range(COLOURS), key=lambda colour: (in_use[colour], colour))
+            in_use[colours[owner]] += 1
+    return colours

@@ -1,0 +1,179 @@
+"""Pods without a node: why they wait, in the words of Karpenter or the scheduler, and where they are expected."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from twin.kube import Object
+from twin.view import SLOT_PREFIX, PodView
+from twin.watch.feed import happened
+from twin.watch.words import clean
+
+NOBODY_SAID = "nobody has said why yet"
+#: Karpenter's event on a pod for which it has a node, or is buying one (core, `NominatePodEvent`): at most some of them
+#: a second are written, so that not every pod has one.
+_NOMINATED = "Nominated"
+_TARGET = re.compile(r"(nodeclaim|node)/([^\s,]+)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """Pods that wait for the same reason."""
+
+    reason: str
+    source: str
+    """Who says so: `Karpenter` or `scheduler`."""
+    coming: bool
+    """Whether Karpenter has a node for them."""
+    pods: tuple[str, ...]
+    """Namespace and name."""
+    owners: tuple[tuple[str, int], ...]
+    """What they belong to, and how many pods each has."""
+    slots: int
+    """Slots that they ask for."""
+    since: float | None
+    """When the oldest was created, in seconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """A pod that is expected somewhere."""
+
+    owner: str
+    pod: str
+
+
+class Coming:
+    """Pods that Karpenter expects on nodes that do not have them yet."""
+
+    def __init__(
+        self,
+        pending: Iterable[PodView] = (),
+        pods: Iterable[Object] = (),
+        events: Iterable[Object] = (),
+        claims: Sequence[Object] = (),
+        nodes: Iterable[Object] = (),
+    ) -> None:
+        created = {_key(pod): _seconds(pod) for pod in pods if not pod["spec"].get("nodeName")}
+        self._created = created
+        by_instance = {node["spec"].get("providerID"): str(node["metadata"]["name"]) for node in nodes}
+        # A node goes by the name of its claim as long as there is no node.
+        self._names = {
+            str(claim["metadata"]["name"]): by_instance.get(
+                (claim.get("status") or {}).get("providerID"), str(claim["metadata"]["name"])
+            )
+            for claim in claims
+        }
+        self.called: Mapping[str, str] = {node: claim for claim, node in self._names.items() if node != claim}
+        """Name of the claim by name of its node: short, and the same from the purchase on."""
+        self._reserved = {self._names[str(c["metadata"]["name"])]: _asked_for(c) for c in claims}
+        self._said: dict[str, str] = {}
+        self._guests: dict[str, list[Guest]] = {}
+        nominations = self._nominations(events, created)
+        for pod in sorted(pending, key=lambda pod: (pod.owner, pod.name)):
+            key = f"{pod.namespace}/{pod.name}"
+            if (message := nominations.get(key)) is None:
+                continue
+            self._said[key] = message
+            node = self._target(message)
+            if node and pod.slots:
+                self._guests.setdefault(node, []).extend([Guest(pod.owner, key)] * pod.slots)
+
+    @staticmethod
+    def _nominations(events: Iterable[Object], created: Mapping[str, float]) -> dict[str, str]:
+        """What Karpenter last said about each pod, where that is the name of a node."""
+        newest: dict[str, tuple[float, str]] = {}
+        for event in events:
+            about = event.get("involvedObject") or {}
+            key = f"{about.get('namespace', '')}/{about.get('name', '')}"
+            if about.get("kind") != "Pod" or key not in created or not _of_karpenter(event):
+                continue
+            at = happened(event)
+            # A pod may have had a namesake; times are whole seconds.
+            if at >= created[key] - 1 and at >= newest.get(key, (0.0, ""))[0]:
+                newest[key] = (at, str(event.get("message", "")) if event.get("reason") == _NOMINATED else "")
+        return {key: message for key, (_, message) in newest.items() if message}
+
+    def _target(self, message: str) -> str:
+        found = dict[str, str](_TARGET.findall(message))
+        return found.get("node") or self._names.get(found.get("nodeclaim", ""), "")
+
+    def to(self, node: str) -> Sequence[Guest]:
+        """Who is expected on a node, once for each slot. node: its name, or the claim's where there is no node yet."""
+        return self._guests.get(node, ())
+
+    def reserved(self, node: str) -> int:
+        """Slots for whose pods Karpenter has bought a node. node: as above."""
+        return self._reserved.get(node, 0)
+
+    def said(self, pod: PodView) -> str:
+        """Karpenter's message that names a node for a pod; empty where there is none."""
+        return self._said.get(f"{pod.namespace}/{pod.name}", "")
+
+    def since(self, pod: PodView) -> float | None:
+        """When a waiting pod was created, in seconds since 1970."""
+        return self._created.get(f"{pod.namespace}/{pod.name}")
+
+    @staticmethod
+    def bought(created: str, otherwise: float) -> float:
+        """Seconds since 1970 of an object's creation."""
+        try:
+            return datetime.fromisoformat(created).timestamp()
+        except ValueError:
+            return otherwise
+
+
+def waiting(pending: Iterable[PodView], coming: Coming) -> tuple[Waiting, ...]:
+    """Waiting pods by reason: first those for whom there is no node, then those with one on its way; the most first."""
+    groups: dict[tuple[bool, str], list[PodView]] = {}
+    for pod in pending:
+        expected = bool(coming.said(pod))
+        groups.setdefault((expected, "" if expected else clean(pod.reason)), []).append(pod)
+    made = [_group(expected, reason, pods, coming) for (expected, reason), pods in groups.items()]
+    return tuple(sorted(made, key=lambda each: (each.coming, -len(each.pods), each.reason)))
+
+
+def _group(expected: bool, reason: str, pods: list[PodView], coming: Coming) -> Waiting:
+    owners: dict[str, int] = {}
+    for pod in pods:
+        owners[pod.owner] = owners.get(pod.owner, 0) + 1
+    by_karpenter = expected or reason.startswith("Failed to schedule pod")
+    text = _together([coming.said(pod) for pod in pods]) if expected else reason
+    since = [at for pod in pods if (at := coming.since(pod)) is not None]
+    return Waiting(
+        reason=text or NOBODY_SAID,
+        source="Karpenter" if by_karpenter else "scheduler" if reason else "",
+        coming=expected,
+        pods=tuple(f"{pod.namespace}/{pod.name}" for pod in pods),
+        owners=tuple(sorted(owners.items(), key=lambda item: (-item[1], item[0]))),
+        slots=sum(pod.slots for pod in pods),
+        since=min(since) if since else None,
+    )
+
+
+def _together(messages: list[str]) -> str:
+    """One message for all, and how many others there are."""
+    different = list(dict.fromkeys(messages))
+    more = f" (and {len(different) - 1} other nodes)" if len(different) > 1 else ""
+    return clean(different[0]) + more
+
+
+def _of_karpenter(event: Object) -> bool:
+    source = (event.get("source") or {}).get("component") or event.get("reportingComponent") or ""
+    return str(source).startswith("karpenter")
+
+
+def _asked_for(claim: Object) -> int:
+    requests = (claim["spec"].get("resources") or {}).get("requests") or {}
+    return sum(int(quantity) for name, quantity in requests.items() if name.startswith(SLOT_PREFIX))
+
+
+def _key(pod: Object) -> str:
+    return f"{pod['metadata'].get('namespace', '')}/{pod['metadata']['name']}"
+
+
+def _seconds(pod: Object) -> float:
+    return Coming.bought(str(pod["metadata"].get("creationTimestamp", "")), 0.0)

@@ -1,0 +1,77 @@
+"""Figures and states in words and signs that all pictures share. A state has sign and word, never colour alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from types import MappingProxyType
+
+#: Stages of a node (`twin.view`): sign, the same for terminals without Unicode, and what it means.
+STAGES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "bought": ("◌", ".", "bought"),
+        "booting": ("◔", "o", "booting"),
+        "no GPU yet": ("◑", "o", "no GPU yet"),
+        "ready": ("●", "*", "ready"),
+        "leaving": ("✕", "x", "leaving"),
+    }
+)
+
+#: States of a slot (`twin.watch.scene`), likewise.
+SLOTS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "ready": ("●", "*", "ready"),
+        "starting": ("◐", "~", "starting"),
+        "leaving": ("✕", "x", "leaving"),
+        "coming": ("◌", ".", "coming"),
+        "free": ("○", "-", "free"),
+        "promised": ("┄", "?", "not offered yet"),
+    }
+)
+
+#: Capacity types of Karpenter's as people say them.
+CAPACITY: Mapping[str, str] = MappingProxyType({"spot": "Spot", "on-demand": "on-demand", "": ""})
+
+
+def dollars(usd: float, *, fine: bool = False) -> str:
+    """Dollars to a tenth of a cent; fine: to a hundredth of one, for small sums."""
+    if usd >= 1000:
+        return f"${usd:,.0f}"
+    if usd >= 10:
+        return f"${usd:.2f}"
+    return f"${usd:.4f}" if fine and usd < 1 else f"${usd:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `3 min`, `2 h 5 min`, `3 d 4 h`."""
+    whole = max(0, int(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes = whole // 60
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def clock(at: float) -> str:
+    """The time of day here. at: seconds since 1970."""
+    return datetime.fromtimestamp(at).strftime("%H:%M:%S")
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 node`, `2 nodes`."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def shorten(text: str, most: int) -> str:
+    """A text of at most so many characters."""
+    return text if len(text) <= most else text[: max(0, most - 1)].rstrip() + "…"
+
+
+def clean(text: str) -> str:
+    """A text without what a terminal would obey and XML forbids, on one line: names and messages come from others."""
+    return "".join(character if character.isprintable() else " " for character in text)
