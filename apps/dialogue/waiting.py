@@ -41,7 +41,7 @@ def held(seconds: float, wake: Wake, awake: bool) -> Status:
     """The state of a model whose answer has been awaited for so many seconds."""
     if seconds < PROMPT_SECONDS:
         return ASKING
-    seen = f"no answer for {seconds:.0f} s"
+    seen = "no answer yet"
     if awake:
         return Status("waiting", "waiting for the first word", f"{seen}; the model spoke a moment ago")
     return _step(seconds, wake, seen)

@@ -70,12 +70,13 @@ async def test_the_double_answers_as_the_real_one(name: str, models: ModelServer
 async def test_what_is_in_memory_is_told_alike(models: ModelServer) -> None:
     if models.why_double:
         pytest.skip(models.why_double)
-    await ask(models.url, REQUESTS["whole"])
+    body = {**REQUESTS["whole"], "model": "tiny-c"}
+    await ask(models.url, body)
     double = Double()
     async with rig.serving(double.app) as url, httpx.AsyncClient() as client:
-        await ask(url, REQUESTS["whole"])
+        await ask(url, body)
         doubles = (await client.get(f"{url}/api/ps")).json()["models"]
         reals = (await client.get(f"{models.url}/api/ps")).json()["models"]
-    assert "tiny-a:latest" in [each["model"] for each in doubles]
-    assert "tiny-a:latest" in [each["model"] for each in reals]
+    assert "tiny-c:latest" in [each["model"] for each in doubles]
+    assert "tiny-c:latest" in [each["model"] for each in reals]
     assert set(doubles[0]) <= set(reals[0])

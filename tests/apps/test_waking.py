@@ -74,7 +74,7 @@ async def test_a_held_request_shows_the_steps_and_is_not_made_twice(models: Mode
         events = await browser.listen(await browser.start(turns=1))
         assert states(events)[:5] == ["asking", "node", "image", "weights", "late"]
         guessed = [event.data for event in events if event.kind == "status" and event.data["state"] in ("node", "late")]
-        assert all(status["estimated"] and status["seen"].startswith("no answer for") for status in guessed)
+        assert all(status["estimated"] and status["seen"] == "no answer yet" for status in guessed)
         assert said(events)[1]
         assert len([path for path, _ in gateway.seen if path == "/api/ps"]) == 1
 

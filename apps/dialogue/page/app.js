@@ -121,10 +121,9 @@ async function route() {
     $("topic").focus();
     return;
   }
-  $("people").replaceChildren();
+  talk = new Talk(id, { speakers: session.speakers, tell, announce });
   show("talk-view");
   $("talk-topic").focus();
-  talk = new Talk(id, { speakers: session.speakers, tell, announce });
   const current = talk;
   try {
     const { yours } = await get(`/api/conversations/${id}`);

@@ -27,7 +27,7 @@ export class Talk {
     this.state = "";
     this.yours = true;
     this.abort = new AbortController();
-    $("feed").replaceChildren();
+    for (const part of ["feed", "people", "progress", "talk-topic"]) $(part).replaceChildren();
     this.clock = setInterval(() => this.turn?.tick(), 1000);
   }
 

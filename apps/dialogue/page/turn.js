@@ -109,7 +109,7 @@ export class Turn {
     this.status = null;
     this.wait.hidden = true;
     this.element.setAttribute("aria-busy", "false");
-    if (data.tokens_per_second) this.rate.textContent = `${data.tokens_per_second} tokens/s · ${data.tokens} tokens`;
+    if (data.tokens_per_second) this.rate.textContent = `${data.tokens_per_second.toFixed(1)} tokens/s · ${data.tokens} tokens`;
     const open = data.reason === "stopped" || data.reason === "failed";
     if (!open && this.content) {
       this.text.replaceChildren(...format(this.content));
