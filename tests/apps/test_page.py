@@ -13,7 +13,7 @@ import pytest
 
 from tests.apps import chromium, rig
 from tests.apps.chromium import Page
-from tests.apps.gateway import Cut, Gateway, Hold, Refuse, chats
+from tests.apps.gateway import Cut, Gateway, Hold, Refuse
 from tests.apps.ollama_double import Double
 from tests.apps.ollama_server import ModelServer
 from tests.apps.rig import KEY, Browser, dialogue, settings
@@ -76,8 +76,8 @@ async def test_a_conversation_from_topic_to_transcript(tmp_path: Path, models: M
             rates = await page.js("[...document.querySelectorAll('article .rate')].map((each) => each.textContent)")
             assert all("tokens/s" in rate for rate in rates)
             assert await overflow(page) == 0
-            await page.js("location.reload()")
-            await page.until("document.querySelectorAll('article .text.formatted').length === 3")
+            await page.js("(window.old = true, location.reload())")
+            await page.until("!window.old && document.querySelectorAll('article .text.formatted').length === 3")
             assert page.complaints == []
             await page.js("document.querySelector('#new').click()")
 
@@ -190,22 +190,21 @@ async def test_the_policy_of_the_page_stops_what_slips_through(tmp_path: Path) -
 
 
 async def test_the_wait_is_told_by_name_and_an_interruption_is_seen(tmp_path: Path, models: ModelServer) -> None:
-    gateway = Gateway(models.url, [Refuse()] * 2 + [Hold(3.0)], also_others=True)
+    gateway = Gateway(models.url, [Refuse(), Refuse(), Hold(3.0), Cut(10)], also_others=True)
     wake = {"wake": {"node": 2.0, "image": 600}}
     async with rig.serving(gateway) as url, shown(tmp_path, url, turns=1, turn_tokens=60, speaker=wake) as (page, _):
         await page.js(
-            "(window.seen = new Set(), setInterval(() => {"
-            " const label = document.querySelector('.wait:not([hidden]) .now span:nth-of-type(2)');"
-            " if (label) seen.add(label.textContent) }, 20))"
+            "(window.seen = new Set(), new MutationObserver(() => {"
+            " const label = document.querySelector('.wait .now span:nth-of-type(2)');"
+            " if (label) seen.add(label.textContent)"
+            " }).observe(document.querySelector('#feed'), { childList: true, subtree: true }))"
         )
         await begin(page)
         await page.until("document.querySelector('.wait .steps [aria-current=step]')")
         await page.until(f"{text('.wait .why')}.includes('estimated')")
-        gateway.plan.extend([Cut(10)])
-        gateway.concerns = chats
         await page.until(f"{text('#progress')}.includes('All turns')")
         seen = set(await page.js("[...seen]"))
-        assert {"starting a GPU node", "fetching the image"} <= seen
+        assert {"starting a GPU node", "fetching the image", "the answer broke off, picking it up again"} <= seen
         assert await page.js("document.querySelector('.wait').hidden")
     await gateway.close()
 
