@@ -47,7 +47,16 @@ down: $(STAMP) ## Stop the twin and remove everything that it left
 
 .PHONY: test
 test: $(STAMP) ## Run the tests: unit, policy, plan
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not go" tests/unit tests/policy tests/plan $(ARGS)
+
+.PHONY: test-parts
+test-parts: $(STAMP) ## Run the tests on real parts: Karpenter's and Kubernetes' own files, a real Ollama (builds with Go)
+	@$(BIN)/python -m pytest -m go tests/unit tests/policy tests/plan $(ARGS)
+	@$(BIN)/python -m pytest tests/apps $(ARGS)
+
+.PHONY: test-twin
+test-twin: $(STAMP) ## Run the tests of the twin, two at a time: every scenario, crashes, mistakes (about ten minutes)
+	@$(BIN)/python -m pytest -m twin -n 2 --dist worksteal tests/twin $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## Check style and types
