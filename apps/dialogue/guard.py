@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
@@ -90,8 +91,7 @@ class Guard:
     def _owner(self, scope: Scope, headers: Headers) -> str:
         if self._keys is None:
             # A page of elsewhere could reach a service on this machine by a name of its own.
-            host = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
-            if host.strip("[]") not in LOOPBACK:
+            if _host(headers.get("host", "")) not in LOOPBACK:
                 raise RequestError(403, "host", "without keys the service answers only as localhost")
             return NOBODY
         address = scope["client"][0] if scope.get("client") else ""
@@ -122,6 +122,13 @@ class Guard:
         if wait := self._requests.wait(owner):
             raise _too_many(wait)
         self._requests.take(owner)
+
+
+def _host(header: str) -> str | None:
+    try:
+        return urlsplit(f"//{header}").hostname
+    except ValueError:
+        return None
 
 
 def _too_many(wait: float) -> RequestError:

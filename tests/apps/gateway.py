@@ -29,6 +29,13 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class Slow:
+    """Lets a line of the answer through every so many seconds."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Cut:
     """Breaks the connection off after so many lines of the answer."""
 
@@ -58,7 +65,7 @@ class Insert:
 
 
 _PASSED_BACK = ("content-type", "content-security-policy", "retry-after")
-Fault = Refuse | Hold | Cut | Stop | Stall | Insert
+Fault = Refuse | Hold | Slow | Cut | Stop | Stall | Insert
 
 
 def chats(path: str, body: bytes) -> bool:
@@ -141,6 +148,8 @@ class _Answer(StreamingResponse):
                             await asyncio.sleep(3600)
                         self._cut = isinstance(fault, Cut)
                         return
+                    if isinstance(fault, Slow):
+                        await asyncio.sleep(fault.seconds)
                     number += 1
                     yield line + b"\n"
             if rest:

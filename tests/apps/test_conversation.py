@@ -7,6 +7,8 @@ import itertools
 
 import pytest
 
+from tests.apps import rig
+from tests.apps.gateway import Gateway, Slow
 from tests.apps.ollama_server import ModelServer
 from tests.apps.rig import Browser, dialogue, said, settings, states
 
@@ -30,13 +32,18 @@ async def test_two_speakers_take_turns_and_stream_in_order(models: ModelServer) 
 
 
 async def test_tokens_come_one_by_one(models: ModelServer) -> None:
-    async with dialogue(settings(models.url, "Ada@tiny-a", "Bob@tiny-b", turn_tokens=200)) as browser:
+    gateway = Gateway(models.url, [Slow(0.02)])
+    async with (
+        rig.serving(gateway) as url,
+        dialogue(settings(url, "Ada@tiny-a", "Bob@tiny-b", turn_tokens=60)) as browser,
+    ):
         events = await browser.listen(await browser.start(turns=1))
         tokens = [event for event in events if event.kind == "token"]
-        assert len(tokens) > 5
+        assert len(tokens) > 10
         end = next(event for event in events if event.kind == "turn_end")
         assert end.data["tokens_per_second"] > 0
         assert end.data["tokens"] >= len(tokens)
+    await gateway.close()
 
 
 async def test_a_guest_joins_on_request(models: ModelServer) -> None:
@@ -113,7 +120,7 @@ async def test_fifty_conversations_at_once_are_neither_lost_nor_mixed_up(models:
     async with dialogue(chosen) as browser:
 
         async def one(topic: str) -> dict[int, str]:
-            identifier = await browser.start(topic, turns=3)
+            identifier = await browser.start(topic, turns=2)
             events = await browser.listen(identifier)
             assert events[0].data["topic"] == topic
             shown = await browser.show(identifier)
@@ -121,10 +128,10 @@ async def test_fifty_conversations_at_once_are_neither_lost_nor_mixed_up(models:
             return said(events)
 
         together = await asyncio.gather(*(one(topic) for topic in topics))
-    assert all(len(texts) == 3 and all(texts.values()) for texts in together)
+    assert all(len(texts) == 2 and all(texts.values()) for texts in together)
     async with dialogue(chosen) as browser:
         for topic, texts in list(zip(topics, together, strict=True))[::10]:
-            assert said(await browser.listen(await browser.start(topic, turns=3))) == texts, topic
+            assert said(await browser.listen(await browser.start(topic, turns=2))) == texts, topic
 
 
 async def test_a_watcher_that_comes_back_misses_nothing_and_hears_nothing_twice(models: ModelServer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import os
 import re
@@ -62,6 +63,16 @@ def test_the_program_needs_nothing_but_what_the_image_installs() -> None:
     assert done.returncode == 2, done.stderr
     assert "keys_file is needed" in done.stderr, "it came as far as its own check"
     assert metadata.version("starlette") == locked(APP / "requirements.txt")["starlette"]
+
+
+def test_every_module_imports_only_what_the_image_has() -> None:
+    known = {*sys.stdlib_module_names, "dialogue", "httpx", "ollama", "pydantic", "starlette", "uvicorn"}
+    for module in APP.glob("*.py"):
+        for node in ast.walk(ast.parse(module.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            assert {name.partition(".")[0] for name in names} <= known, module.name
 
 
 def test_what_is_copied_is_what_the_program_has() -> None:

@@ -96,6 +96,13 @@ async def test_a_server_that_is_up_tells_whether_the_model_is_in_memory() -> Non
         assert "reading" in states(await browser.listen(await browser.start(turns=2)))
 
 
+async def test_a_gateway_that_lets_only_chats_through_will_do(models: ModelServer) -> None:
+    async with behind(models) as (browser, gateway):
+        gateway.concerns = lambda path, _: path == "/api/ps"
+        gateway.always = Refuse(403)
+        assert said(await browser.listen(await browser.start(turns=1)))[1]
+
+
 async def test_no_connection_is_called_that() -> None:
     url = f"http://127.0.0.1:{free_port()}"
     async with dialogue(settings(url, "Ada", "Bob", wake_seconds=0.5)) as browser:
@@ -167,7 +174,7 @@ async def test_a_refusal_is_not_repeated(models: ModelServer) -> None:
 
 async def test_many_interruptions_in_one_turn_lose_and_double_nothing(models: ModelServer) -> None:
     whole = await undisturbed(models)
-    async with behind(models, *[Cut(9)] * 5) as (browser, _):
+    async with behind(models, *[Cut(3)] * 5) as (browser, _):
         events = await browser.listen(await browser.start(turns=1))
         assert said(events)[1] == whole
         assert len([event for event in events if event.kind == "resumed"]) == 5
