@@ -226,6 +226,12 @@ def _region(cloud: Cloud, arguments: Inputs) -> Outputs:
     }
 
 
+def _registry_login(cloud: Cloud, arguments: Inputs) -> Outputs:
+    del arguments
+    endpoint = f"https://{ACCOUNT_ID}.dkr.ecr.{cloud.region}.amazonaws.com"
+    return {"id": cloud.region, "userName": "AWS", "password": "", "authorizationToken": "", "proxyEndpoint": endpoint}
+
+
 def _caller(cloud: Cloud, arguments: Inputs) -> Outputs:
     del cloud, arguments
     return {
@@ -279,6 +285,7 @@ def _one_or_many(values: list[Any]) -> Any:
 
 
 _FUNCTIONS: Mapping[str, Callable[[Cloud, Inputs], Outputs]] = {
+    "aws:ecr/getAuthorizationToken:getAuthorizationToken": _registry_login,
     "aws:iam/getPolicyDocument:getPolicyDocument": _policy_document,
     "aws:index/getAvailabilityZones:getAvailabilityZones": _zones,
     "aws:index/getCallerIdentity:getCallerIdentity": _caller,

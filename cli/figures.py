@@ -15,8 +15,8 @@ from gpu.catalog import InstanceType
 from gpu.estimate import CostItem, dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.sharing import Mig, Mps, SharingProfile, TimeSlicing
-from stacks.checks.models import memory_of
 from stacks.schema import Model, StackConfig
+from stacks.services import memory_of
 from stacks.summary import PoolSummary, floor_items, pool_summaries
 
 

@@ -16,7 +16,7 @@ import os
 import runpy
 import sys
 import traceback
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,7 @@ from cli.wire import UNKNOWN
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """What a program registered, in the order of registration, and what it exported."""
+    """What a program registered, in the order in which it made it, and what it exported."""
 
     project: str
     stack: str
@@ -82,9 +82,10 @@ def record(project: Project, config: StackConfig) -> Recording:
     cloud = Cloud(region=region)
     log = Log()
     output = io.StringIO()
+    constructed: list[tuple[str, str]] = []
     with _environment(project, config), contextlib.redirect_stdout(output):
         try:
-            asyncio.run(_run(project, config, cloud, log))
+            asyncio.run(_run(project, config, cloud, log, constructed))
         except pulumi.RunError as error:
             raise InputError(str(error)) from error
         except EngineError as error:
@@ -96,7 +97,7 @@ def record(project: Project, config: StackConfig) -> Recording:
         project=project.name,
         stack=config.stack,
         region=region,
-        resources=tuple(log.resources),
+        resources=_in_order(log.resources, constructed),
         outputs=log.outputs,
         values=cloud.outputs,
         placeholders=frozenset(cloud.placeholders),
@@ -128,7 +129,9 @@ def _environment(project: Project, config: StackConfig) -> Iterator[None]:
                 os.environ[name] = value
 
 
-async def _run(project: Project, config: StackConfig, cloud: Cloud, log: Log) -> None:
+async def _run(
+    project: Project, config: StackConfig, cloud: Cloud, log: Log, constructed: list[tuple[str, str]]
+) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(Inline())
     # The first failure is raised to us; what follows from it would only be printed on top.
@@ -146,12 +149,29 @@ async def _run(project: Project, config: StackConfig, cloud: Cloud, log: Log) ->
     )
     # set_mocks makes a stack that has no outputs yet. Pulumi's own entry point makes one around the program.
     settings.set_root_resource(None)  # type: ignore[arg-type]
-    await pulumi.runtime.run_in_stack(lambda: _program(project.program))
+    await pulumi.runtime.run_in_stack(lambda: _program(project.program, constructed))
 
 
-def _program(path: Path) -> Awaitable[None] | None:
+def _program(path: Path, constructed: list[tuple[str, str]]) -> Awaitable[None] | None:
+    def note(args: pulumi.ResourceTransformationArgs) -> None:
+        constructed.append((args.type_, args.name))
+
+    pulumi.runtime.register_stack_transformation(note)
     runpy.run_path(str(path), run_name="__main__")
     return None
+
+
+def _in_order(resources: Sequence[Resource], constructed: Sequence[tuple[str, str]]) -> tuple[Resource, ...]:
+    """Resources in the order in which the program made them: what one needs comes before it.
+
+    They register as soon as what they need has, and the SDK waits for that in the order of a set: it differs between
+    runs.
+    """
+    positions: dict[tuple[str, str], int] = {}
+    for position, key in enumerate(constructed):
+        positions.setdefault(key, position)
+    last = len(constructed)
+    return tuple(sorted(resources, key=lambda resource: positions.get((resource.type, resource.name), last)))
 
 
 # --- Messages ---------------------------------------------------------------------------------------------------------

@@ -63,9 +63,7 @@ class AppImage(pulumi.ComponentResource):
             opts=child,
         )
         aws.ecr.LifecyclePolicy(name, repository=repository.name, policy=json.dumps(_lifecycle()), opts=child)
-        token = aws.ecr.get_authorization_token_output(
-            registry_id=repository.registry_id, opts=pulumi.InvokeOutputOptions(parent=self)
-        )
+        token = aws.ecr.get_authorization_token_output(opts=pulumi.InvokeOutputOptions(parent=self))
         image = docker_build.Image(
             name,
             context=docker_build.BuildContextArgs(location=args.context),

@@ -17,9 +17,9 @@ import pulumi
 import versions
 from components.gpu_sharing import CONFIG_LABEL
 from components.karpenter import Karpenter
-from components.mig_user_data import mig_user_data
+from components.mig_user_data import al2023_user_data
 from components.node_class import POOL_LABEL, NodeClassArgs, Volume, karpenter_object, node_class_spec
-from gpu.bottlerocket import bottlerocket_settings
+from gpu.bottlerocket import FAST_IMAGE_PULL, bottlerocket_settings
 from gpu.catalog import InstanceType
 from gpu.sharing import (
     GPU_RESOURCE,
@@ -54,6 +54,8 @@ class GpuPoolArgs:
     max_gpus: physical GPUs that the pool may have; its limit is written in slots, as Karpenter counts them.
     justification, expires: why and until when the pool may buy on-demand; only with that capacity type.
     tenants: whether the workloads trust each other; a label that policies read.
+    fast_image_pull: whether nodes pull images in parallel, which needs a fast volume.
+    instance_store: whether the node's own disks, where it has some, hold images and pods' scratch space.
     consolidate_after: how long a node stays when nothing runs on it any more.
     expire_after: age at which a node is replaced, so that images and kernels stay fresh.
     termination_grace_period: longest that pods can hold up the end of a node; shorter than Pulumi waits on destroy.
@@ -71,6 +73,8 @@ class GpuPoolArgs:
     expires: date | None = None
     tenants: Literal["trusted", "untrusted"] = "trusted"
     volume: Volume = field(default_factory=lambda: Volume(size_gib=100))
+    fast_image_pull: bool = False
+    instance_store: bool = False
     consolidate_after: str = "5m"
     expire_after: str = "336h"
     termination_grace_period: str = "15m"
@@ -201,16 +205,17 @@ def _node_class_args(args: GpuPoolArgs) -> NodeClassArgs:
         ami=args.ami,
         volume=args.volume,
         user_data=_user_data(args),
+        instance_store_policy="RAID0" if args.instance_store else None,
         tags={**args.karpenter.tags, **args.tags},
     )
 
 
 def _user_data(args: GpuPoolArgs) -> str | None:
     if args.ami == "bottlerocket":
-        return bottlerocket_settings(args.profile, [t.gpu for t in args.types])
-    if isinstance(args.profile, Mig):
-        return mig_user_data(args.types[0].gpu.mig_profiles[args.profile.profile])
-    return None
+        settings = bottlerocket_settings(args.profile, [t.gpu for t in args.types])
+        return settings + (FAST_IMAGE_PULL if args.fast_image_pull else "")
+    cut = args.types[0].gpu.mig_profiles[args.profile.profile] if isinstance(args.profile, Mig) else None
+    return al2023_user_data(cut, fast_image_pull=args.fast_image_pull)
 
 
 def _justification(args: GpuPoolArgs) -> dict[str, str]:

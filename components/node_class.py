@@ -36,11 +36,15 @@ class Volume:
     size_gib: GiB. Model weights and CUDA images are large: 20 GiB, Karpenter's default, holds no model.
     iops, throughput_mib_per_s: the defaults cost nothing extra. Raises ValueError for a throughput above a quarter of
     the IOPS, which EBS refuses.
+    snapshot_id: what the volume is made from, on Bottlerocket; initialization_mib_per_s: rate at which EBS fills it in
+    advance, None for block by block when read.
     """
 
     size_gib: int = 50
     iops: int = _GP3_BASE_IOPS
     throughput_mib_per_s: int = _GP3_BASE_MIB_PER_S
+    snapshot_id: str | None = None
+    initialization_mib_per_s: int | None = None
 
     def __post_init__(self) -> None:
         most = int(self.iops * _GP3_MIB_PER_S_PER_IOPS)
@@ -140,6 +144,10 @@ def _block_devices(args: NodeClassArgs) -> list[dict[str, Any]]:
         "iops": args.volume.iops,
         "throughput": args.volume.throughput_mib_per_s,
     }
+    if args.volume.snapshot_id:
+        volume["snapshotID"] = args.volume.snapshot_id
+    if args.volume.initialization_mib_per_s:
+        volume["volumeInitializationRate"] = args.volume.initialization_mib_per_s
     if args.ami == "al2023":
         return [_block_device("/dev/xvda", args, volume)]
     # Bottlerocket keeps the operating system apart from everything that grows.

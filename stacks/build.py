@@ -29,6 +29,7 @@ from stacks.schema import Budget as BudgetConfig
 from stacks.schema import CpuPool as CpuPoolConfig
 from stacks.schema import GpuPool as PoolConfig
 from stacks.schema import StackConfig, Workload
+from stacks.serving import Stand, serve
 from stacks.summary import idle_floor_usd, pool_summaries, zones
 
 #: Tag of every AWS resource of a stack, down to the disks of its nodes: what the budget counts.
@@ -87,6 +88,21 @@ def build(config: StackConfig) -> Platform:
     }
     node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
     _workloads(config, node_pools, in_cluster)
+    serve(
+        config,
+        Stand(
+            cluster=cluster,
+            network=network,
+            sharing=sharing,
+            pools=pools,
+            cpu_pools=[pool.node_pool for pool in cpu_pools],
+            data_key_arn=keys.data_key_arn,
+            running=running,
+            tags=tags,
+            in_aws=in_aws,
+            in_cluster=in_cluster,
+        ),
+    )
     return Platform(cluster, karpenter, pools, _outputs(config, cluster))
 
 
@@ -153,6 +169,8 @@ def _karpenter_args(
         account_id=account_id,
         region=config.region,
         volume_key_arn=keys.volume_key_arn,
+        # Alpha: only where a pool keeps slots warm at all hours.
+        capacity_buffer=any(pool.warm and pool.warm.start is None for pool in config.pools),
         tags=tags,
         after=after,
     )
@@ -204,7 +222,15 @@ def _gpu_pool_args(
         justification=pool.on_demand.justification if pool.on_demand else None,
         expires=pool.on_demand.expires if pool.on_demand else None,
         tenants=pool.tenants,
-        volume=Volume(size_gib=volume.size_gib, iops=volume.iops, throughput_mib_per_s=volume.throughput_mibps),
+        volume=Volume(
+            size_gib=volume.size_gib,
+            iops=volume.iops,
+            throughput_mib_per_s=volume.throughput_mibps,
+            snapshot_id=volume.snapshot_id,
+            initialization_mib_per_s=volume.initialization_rate_mibps,
+        ),
+        fast_image_pull=pool.fast_image_pull,
+        instance_store=pool.instance_store,
         consolidate_after=pool.consolidate_after,
         after=installed if pool.ami == "al2023" else (),
     )

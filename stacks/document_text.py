@@ -70,6 +70,18 @@ FORMS: Final[Mapping[str, str]] = {
     "expires": "date",
     "consolidateAfter": "duration",
     "model": "text",
+    "idle": "duration",
+    "server": "DNS label, at most 40 characters",
+    "digest": "64 hexadecimal digits",
+    "domain": "domain",
+    "hostedZoneId": "id of a hosted zone",
+    "certificateArn": "ARN of an ACM certificate",
+    "tlsSecret": "name of a Secret",
+    "keysSecret": "name of a Secret",
+    "snapshotId": "id of a snapshot",
+    "start": "time of day",
+    "end": "time of day",
+    "timeZone": "time zone",
 }
 
 #: Every key: type, default, meaning.
@@ -80,6 +92,7 @@ KEYS: Final[Mapping[str, tuple[str, str, str]]] = {
     "pools": ("list of sections", "required", "GPU node pools, and how their GPUs are shared."),
     "gpuSharing": ("section", "`{}`", "What installs NVIDIA's device plugin."),
     "models": ("list of sections", "`[]`", "Ollama models, one slot each."),
+    "serving": ("section", "`{}`", "Knative, which serves the models, and the door to the dialogue."),
     "workloads": ("list of sections", "`[]`", "Other GPU workloads, one slot for each pod."),
     "dialogue": ("section", "none", "Models that talk to each other, and so must run together."),
     "budget": ("section", "none", "What the stack may cost in a month."),
@@ -124,12 +137,30 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         f"{MAX_TAG_VALUE} characters and a date that is not past and at most {MAX_JUSTIFIED_DAYS} days ahead.",
         "`maxGpus` counts whole nodes: with nodes of 8 GPUs it is 8, 16, 24, ...",
         "The name `default` is taken by GPU nodes of no pool.",
+        "`volume.sizeGib` must hold the weights of all the pool's models that use the node's cache, beside 25 GiB.",
+        "`fastImagePull` needs `volume: {throughputMibps: 600}` or `instanceStore`: with less it is slower than "
+        "without. `volume.snapshotId` needs Bottlerocket, whose data volume it becomes.",
+        "`warm` has days, start and end, or none of them; then slots are always kept. What that costs stands in the "
+        "idle floor.",
     ),
     "models": (
         "Weights, KV cache (context x parallel requests) and overhead must fit a slot of the pool, on the smallest GPU "
         "that the pool may buy. The message says what would fit.",
         "A model that the built-in table (`gpu/models.py`) does not know needs `weightsMib` and `kvKibPerToken`.",
         "`contextLength` must not exceed what the model was trained for.",
+        "`maxScale` must not exceed the pool's slots, and models that never sleep (`minScale`) must find theirs beside "
+        "Deployments.",
+        "`weights` from an `image` (mounted as a volume; Kubernetes 1.35 or later) or `baked` into one need that "
+        "image, with its digest. So do models of a pool whose tenants do not trust each other, unless it has only one.",
+        "Models with one `server` are one process: they agree on pool, contextLength, parallel, kvCacheType, minScale, "
+        "maxScale, idle and weights, fit one slot together, and are not on an MPS pool, which would limit each of them "
+        "alone.",
+        "A slot's share of its node must be 150m CPU and 1024 MiB at least: Ollama runs there, not only on the GPU.",
+    ),
+    "serving": (
+        "Knative's control plane runs on the system nodes: they must have room for it beside Karpenter. Two "
+        "`m7g.large` do.",
+        "`door` is for the dialogue. With `certificateArn` or `tlsSecret` it speaks TLS, at port 443.",
     ),
     "workloads": (
         "Exactly one container has `slots: 1`. Two GPU containers in a pod would take two slots, for which Karpenter "
@@ -138,7 +169,7 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "dialogue": (
         "Speakers and guests are names of `models`, each once. Each pool must have a slot for every one of them that "
-        "it serves, beside those that its Deployments hold.",
+        "it serves, beside those that Deployments and models that never sleep hold.",
     ),
     "tags": (
         f"At most {MAX_TAGS} tags; names of 1 to {MAX_TAG_NAME}, values of up to {MAX_TAG_VALUE} characters: letters, "

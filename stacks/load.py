@@ -31,6 +31,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "cluster": schema.Cluster,
     "network": schema.Network,
     "gpuSharing": schema.GpuSharing,
+    "serving": schema.Serving,
     "dialogue": schema.Dialogue,
     "budget": schema.Budget,
 }
@@ -48,6 +49,7 @@ KEYS = (
     "pools",
     "gpuSharing",
     "models",
+    "serving",
     "workloads",
     "dialogue",
     "budget",
@@ -109,6 +111,7 @@ def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date
             cpu_pools=values["cpuPools"],
             pools=values["pools"],
             models=values["models"],
+            serving=values["serving"],
             workloads=values["workloads"],
             dialogue=values["dialogue"],
             budget=values["budget"],

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from gpu import sharing
-from stacks.fields import Date, Duration, Int, Line, List, Name, Strings
+from stacks.fields import Date, Duration, Int, Line, List, Name, Snapshot, Strings, TimeOfDay, TimeZone
 from stacks.section import Section
 
 
@@ -105,6 +105,28 @@ class Volume(Section):
     """Operations per second; at most 500 for each GiB."""
     throughput_mibps: Annotated[Int, Field(ge=125, le=1000)] = 250
     """Throughput in MiB/s; at most a quarter of iops."""
+    snapshot_id: Snapshot | None = None
+    """Snapshot from which the volume is made, with images and weights on it: Bottlerocket's data volume."""
+    initialization_rate_mibps: Annotated[Int, Field(ge=100, le=300)] | None = None
+    """Rate at which EBS fills the volume from its snapshot in advance, in MiB/s. Default: block by block, when read."""
+
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Warm(Section):
+    """Slots that are kept free for models that wake: all the time, or at certain hours. Their nodes cost money."""
+
+    slots: Annotated[Int, Field(ge=1, le=100)] = 1
+    """Free slots."""
+    days: Annotated[tuple[Day, ...], List] = ()
+    """Days on which they are kept, such as `[mon, tue]`. Default: every day, at all hours."""
+    start: TimeOfDay | None = None
+    """When they begin on these days, such as `"08:00"`, in quotes."""
+    end: TimeOfDay | None = None
+    """When they end on the same day."""
+    time_zone: TimeZone = "Etc/UTC"
+    """Time zone of start and end, such as `Europe/Berlin`."""
 
 
 class GpuPool(Section):
@@ -134,6 +156,12 @@ class GpuPool(Section):
     """The node's volume."""
     consolidate_after: Duration = "5m"
     """How long a node must be idle before Karpenter removes it, such as 5m or 1h30m."""
+    fast_image_pull: bool = False
+    """Whether nodes pull images in parallel (SOCI). Needs a volume of 600 MiB/s or instanceStore to be faster."""
+    instance_store: bool = False
+    """Whether images and weights lie on the node's own disks, where the types have some."""
+    warm: Warm | None = None
+    """Slots that are kept free, so that models wake without waiting for a node."""
 
 
 class GpuSharing(Section):

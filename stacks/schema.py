@@ -15,8 +15,13 @@ from pydantic import Field
 import versions
 from stacks.fields import (
     Arn,
+    CertificateArn,
     Cpu,
+    Digest,
+    Domain,
+    Duration,
     Email,
+    HostedZone,
     Image,
     Int,
     List,
@@ -36,12 +41,15 @@ __all__ = [
     "Container",
     "CpuPool",
     "Dialogue",
+    "Door",
     "GpuPool",
     "GpuSharing",
     "Model",
     "Network",
+    "Serving",
     "StackConfig",
     "SystemNodes",
+    "Weights",
     "Workload",
 ]
 
@@ -93,6 +101,17 @@ class Network(Section):
     """Whether AWS services are reached by interface endpoints instead of the NAT gateway."""
 
 
+class Weights(Section):
+    """Where a model's weights come from."""
+
+    source: Literal["node-cache", "image", "baked"] = "node-cache"
+    """Ollama's registry, once for each node; an OCI image that is mounted; or an image of Ollama that holds them."""
+    image: Image | None = None
+    """The OCI image, with a digest."""
+    digest: Digest | None = None
+    """sha256 of the model's manifest, as `ollama list` shows its beginning: a pod with other weights does not start."""
+
+
 class Model(Section):
     """An Ollama model that is served from one slot of a pool."""
 
@@ -116,6 +135,42 @@ class Model(Section):
     """KV cache per token at f16 in KiB, for models that the built-in table does not know."""
     max_context: Annotated[Int, Field(ge=512, le=10_000_000)] | None = None
     """Longest context in tokens that the model was trained for, where the built-in table does not know it."""
+    min_scale: Annotated[Int, Field(ge=0, le=1000)] = 0
+    """Pods that always run, each on a slot that is always paid for. 0 lets the model sleep."""
+    max_scale: Annotated[Int, Field(ge=1, le=1000)] | None = None
+    """Most pods, each in one slot. Default: 2, or as many as the pool has slots."""
+    idle: Duration = "5m"
+    """How long the last pod stays when nobody asks any more, beside Knative's window of a minute."""
+    weights: Weights = Weights()
+    """Where the weights come from."""
+    server: Name | None = None
+    """Name of a server that several models share: one pod in one slot, which wakes and sleeps with all of them."""
+
+
+class Door(Section):
+    """An internal load balancer through which people reach the dialogue."""
+
+    domain: Domain
+    """Domain of the services behind it: the dialogue is `dialogue.<domain>`."""
+    hosted_zone_id: HostedZone | None = None
+    """Hosted zone of Route 53 that gets the record. Default: somebody else makes it."""
+    allowed_cidrs: Strings = ()
+    """Private IPv4 ranges that may reach it, such as a VPN's. Default: the VPC's."""
+    certificate_arn: CertificateArn | None = None
+    """ACM certificate: the load balancer ends TLS. It closes connections after 350 silent seconds."""
+    tls_secret: Name | None = None
+    """Secret in `knative-serving` with the certificate (`tls.crt`, `tls.key`): Kourier ends TLS."""
+    idle_seconds: Annotated[Int, Field(ge=60, le=6000)] = 1200
+    """Silence after which the load balancer closes a connection."""
+
+
+class Serving(Section):
+    """Knative, which serves the models. It is installed where there are models."""
+
+    replicas: Annotated[Int, Field(ge=1, le=5)] = 2
+    """Pods of each part of Knative's control plane, on the system nodes."""
+    door: Door | None = None
+    """Default: the dialogue is reached from inside the cluster only."""
 
 
 class Container(Section):
@@ -161,6 +216,10 @@ class Dialogue(Section):
     """Names of models that talk from the beginning."""
     guests: Strings = ()
     """Names of models that can be asked to join."""
+    image: Image | None = None
+    """The application's image, with a digest. Default: built from `apps/dialogue` and kept in ECR."""
+    keys_secret: Name = "dialogue-keys"
+    """Secret in namespace `dialogue` with the API keys: a file `keys`, one `name:key` a line. You make it."""
 
 
 class Budget(Section):
@@ -183,6 +242,7 @@ class StackConfig(Section):
     pools: tuple[GpuPool, ...] = ()
     gpu_sharing: GpuSharing = GpuSharing()
     models: tuple[Model, ...] = ()
+    serving: Serving = Serving()
     workloads: tuple[Workload, ...] = ()
     dialogue: Dialogue | None = None
     budget: Budget | None = None

@@ -13,6 +13,7 @@ from gpu.estimate import CostItem, FloorInputs, SlotPrice, cheapest_node, idle_f
 from gpu.sharing import SharingProfile, resource_name, slots_per_gpu
 from stacks.pools import network_zones, pool_max_slots, pool_slot_memory_mib, pool_types
 from stacks.schema import GpuPool, StackConfig
+from stacks.services import Service, services
 
 #: One for data at rest that services write, one for the volumes of nodes (`components.encryption`).
 KMS_KEYS = 2
@@ -73,6 +74,15 @@ def _summary(pool: GpuPool, region: str) -> PoolSummary:
         max_slots=pool_max_slots(profile, types, pool.max_gpus),
         price=cheapest_node(types, profile, pool.capacity_type),
     )
+
+
+def stack_services(config: StackConfig) -> list[Service]:
+    """The Knative services of a stack, with the slots of their pools."""
+    slots = {
+        pool.name: pool_max_slots(pool.sharing.profile(), pool_types(pool, config.region), pool.max_gpus)
+        for pool in config.pools
+    }
+    return services(config, slots)
 
 
 def zones(config: StackConfig) -> tuple[str, ...]:

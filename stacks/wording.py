@@ -47,6 +47,8 @@ UNITS: Final[Mapping[str, str]] = {
     "gpuMemoryMib": "MiB",
     "kvKibPerToken": "KiB",
     "sizeGib": "GiB",
+    "initializationRateMibps": "MiB/s",
+    "idleSeconds": "seconds",
 }
 
 #: How values with a form of their own are written. Keys mean the same in every section.
@@ -65,6 +67,23 @@ FORMS: Final[Mapping[str, str]] = {
     "expires": "must be a date such as 2027-03-31",
     "version": f'must be a version in quotes, such as "{versions.EKS_DEFAULT_VERSION}"',
     "cidr": "must be an IPv4 range such as 10.42.0.0/16",
+    "idle": "must be a duration such as 5m or 1h30m",
+    "server": (
+        "must be a DNS label: lower-case letters, digits and hyphens, beginning with a letter, at most 40 characters"
+    ),
+    "digest": "must be the sha256 of the model's manifest: 64 digits and letters a to f",
+    "domain": "must be a domain in lower case, such as chat.example.com",
+    "hostedZoneId": "must be the id of a hosted zone, such as Z0123456789ABCDEFGHIJ",
+    "certificateArn": (
+        "must be the ARN of an ACM certificate, such as "
+        "arn:aws:acm:us-east-1:111122223333:certificate/01234567-89ab-cdef-0123-456789abcdef"
+    ),
+    "tlsSecret": "must be the name of a Secret: lower-case letters, digits and hyphens, beginning with a letter",
+    "keysSecret": "must be the name of a Secret: lower-case letters, digits and hyphens, beginning with a letter",
+    "snapshotId": "must be the id of an EBS snapshot, such as snap-0123456789abcdef0",
+    "start": 'must be a time of day in quotes, such as "08:00"',
+    "end": 'must be a time of day in quotes, such as "18:00"',
+    "timeZone": "must be a time zone such as Europe/Berlin",
 }
 
 #: What to write for a key that is missing.
@@ -84,6 +103,7 @@ PURPOSES: Final[Mapping[str, str]] = {
     "speakers": "write the names of the models that talk",
     "monthlyUsd": "write the most that the stack may cost in a month, in USD",
     "emails": "write who is told",
+    "domain": "write the domain of the services behind the door",
 }
 
 #: What other tools call our keys, so that a message can name ours. Keys of any section.
@@ -107,6 +127,9 @@ SYNONYMS: Final[Mapping[str, str]] = {
     "limit": "monthlyUsd",
     "gpu": "slots",
     "gpus": "slots",
+    "minReplicas": "minScale",
+    "maxReplicas": "maxScale",
+    "scaleToZeroAfter": "idle",
 }
 
 #: Values that other tools use for ours.
@@ -128,7 +151,14 @@ ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str | None]]] = {
     ("GpuPool", "justification"): ("belongs under onDemand", "onDemand"),
     ("GpuPool", "expires"): ("belongs under onDemand", "onDemand"),
     ("GpuPool", "sizeGib"): ("belongs under volume", "volume"),
-    ("Model", "replicas"): ("is not a key here: Knative starts as many as requests need, each in one slot", None),
+    ("Model", "replicas"): (
+        "is not a key here: Knative starts as many as requests need, each in one slot, between minScale and maxScale",
+        None,
+    ),
+    ("GpuPool", "snapshotId"): ("belongs under volume", "volume"),
+    ("Model", "digest"): ("belongs under weights", "weights"),
+    ("Model", "image"): ("belongs under weights", "weights"),
+    ("Serving", "domain"): ("belongs under door", "door"),
 }
 #: The same for keys at the top.
 TOP_ELSEWHERE: Final[Mapping[str, str]] = {

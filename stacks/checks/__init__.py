@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stacks.checks.cluster import check_cluster
+from stacks.checks.levers import check_levers
 from stacks.checks.models import check_models
 from stacks.checks.names import check_names
 from stacks.checks.network import check_network
 from stacks.checks.parts import Parts, attempt, twice
 from stacks.checks.pools import check_cpu_pools, check_pools
+from stacks.checks.serving import check_serving
 from stacks.checks.together import check_together
 from stacks.checks.workloads import check_workloads
 from stacks.errors import Problem
@@ -31,6 +33,8 @@ def check(parts: Parts) -> Iterator[Problem]:
     problems, slots = check_pools(parts)
     yield from problems
     yield from check_models(parts, slots)
+    yield from check_serving(parts, slots)
+    yield from check_levers(parts, slots)
     yield from check_workloads(parts, slots)
     yield from check_together(parts, slots)
     if parts.budget:

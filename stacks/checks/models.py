@@ -4,33 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpu.models import MODELS, ModelMemory, ModelSpec, find_model, largest_context, model_memory
+from gpu.models import MODELS, ModelSpec, largest_context
 from stacks.checks.parts import Parts, PoolSlots, Slots, attempt
 from stacks.errors import MISSING, Path, Problem, hint
 from stacks.schema import Model
+from stacks.services import memory_of, model_spec, ollama_name
 
 _ONE_SLOT = "two slots of a shared GPU are not twice the GPU, and both may lie on the same one"
-
-
-def model_spec(model: Model) -> ModelSpec | None:
-    """What is known of the model: the built-in table, with what the stack file says instead."""
-    known = find_model(model.model or model.name)
-    weights = model.weights_mib or (known and known.weights_mib)
-    kv = model.kv_kib_per_token or (known and known.kv_kib_per_token)
-    if not weights or not kv:
-        return None
-    most = model.max_context or (known and known.max_context) or model.context_length
-    return ModelSpec(model.model or model.name, weights, kv, most)
-
-
-def memory_of(model: Model) -> ModelMemory | None:
-    """GPU memory that the model needs as configured; None when the model is not known."""
-    spec = model_spec(model)
-    if spec is None:
-        return None
-    return model_memory(
-        spec, context_length=model.context_length, parallel=model.parallel, kv_cache_type=model.kv_cache_type
-    )
 
 
 def check_models(parts: Parts, slots: Slots) -> Iterator[Problem]:
@@ -57,7 +37,7 @@ def _one_slot(model: Model, path: Path) -> Iterator[Problem]:
 def _known(model: Model, path: Path) -> Iterator[Problem]:
     if model_spec(model) is not None:
         return
-    name = model.model or model.name
+    name = ollama_name(model)
     if model.weights_mib or model.kv_kib_per_token:
         missing = "kvKibPerToken" if model.weights_mib else "weightsMib"
         message = f"is missing: {name} is not in the built-in table, so both weightsMib and kvKibPerToken are needed"

@@ -12,7 +12,7 @@ from gpu.catalog import InstanceType
 from gpu.sharing import SharingProfile, slot_memory_mib
 from stacks.errors import Problem
 from stacks.pools import pool_max_slots
-from stacks.schema import Budget, Cluster, Container, CpuPool, Dialogue, GpuPool, Model, Network, Workload
+from stacks.schema import Budget, Cluster, Container, CpuPool, Dialogue, GpuPool, Model, Network, Serving, Workload
 from stacks.section import BrokenValueError
 
 Named = CpuPool | GpuPool | Model | Workload | Container
@@ -35,6 +35,7 @@ class Parts:
     cpu_pools: Sequence[CpuPool | None] | None
     pools: Sequence[GpuPool | None] | None
     models: Sequence[Model | None] | None
+    serving: Serving | None
     workloads: Sequence[Workload | None] | None
     dialogue: Dialogue | None
     budget: Budget | None

@@ -34,8 +34,12 @@ CLUSTER_OUTPUTS: Inputs = {
 COMPUTED: Mapping[str, Outputs] = {
     "eks:index:Cluster": CLUSTER_OUTPUTS,
     "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 1},
+    "aws:ecr/repository:Repository": {"repositoryUrl": "123456789012.dkr.ecr.us-east-1.amazonaws.com/mock"},
+    "aws:eks/nodeGroup:NodeGroup": {"resources": [{"autoscalingGroups": [{"name": "eks-system"}]}]},
+    "docker-build:index:Image": {"ref": f"123456789012.dkr.ecr.us-east-1.amazonaws.com/mock@sha256:{'0' * 64}"},
 }
 INVOKES: Mapping[str, Inputs] = {
+    "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "secret"},
     "aws:index/getCallerIdentity:getCallerIdentity": {"accountId": "123456789012"},
     "aws:index/getPartition:getPartition": {"partition": "aws", "dnsSuffix": "amazonaws.com"},
     "aws:index/getRegion:getRegion": {"name": "us-east-1", "region": "us-east-1"},

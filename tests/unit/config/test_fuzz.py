@@ -15,10 +15,10 @@ from components.subnets import plan_subnets
 from gpu.bottlerocket import bottlerocket_settings
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, REGIONS
 from gpu.sharing import overlay_capacities
-from stacks.checks.models import memory_of
 from stacks.errors import ConfigError
 from stacks.load import KEYS, parse
 from stacks.schema import StackConfig
+from stacks.services import memory_of
 from stacks.summary import floor_items, pool_summaries, zones
 from tests.unit.config.support import ADMIN, CONTAINER, GONE, MIG, MPS, ON_DEMAND, TODAY, WORKLOAD, changed, put
 

@@ -1,0 +1,210 @@
+"""Composes what serves a stack's models: Knative, nodes' caches, a service for each model, the dialogue, its door."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+
+from components.app_image import AppImage, AppImageArgs
+from components.cluster import HOME_ZONES, Cluster
+from components.cpu_pool import Architecture
+from components.dialogue import SERVICE, Dialogue, DialogueArgs, Speaker
+from components.door import Door, DoorArgs
+from components.gpu_pool import GpuPool
+from components.gpu_sharing import GpuSharing
+from components.knative_serving import KnativeServing, KnativeServingArgs
+from components.model_space import ModelSpace, ModelSpaceArgs
+from components.network import Network
+from components.ollama_model import FEATURES, OllamaModel, OllamaModelArgs, ServedModel, Weights, model_url
+from components.warm_slots import WarmSlots, WarmSlotsArgs
+from gpu.host_share import HostShare, host_share
+from gpu.sharing import resource_name
+from stacks.pools import pool_types
+from stacks.schema import Dialogue as DialogueConfig
+from stacks.schema import Door as DoorConfig
+from stacks.schema import GpuPool as PoolConfig
+from stacks.schema import Model, StackConfig
+from stacks.services import Service, ollama_name, service_name, tagged_name
+from stacks.summary import stack_services
+
+DIALOGUE_FOLDER = "apps/dialogue"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stand:
+    """What serving stands on."""
+
+    cluster: Cluster
+    network: Network
+    sharing: GpuSharing
+    pools: Mapping[str, GpuPool]
+    cpu_pools: Sequence[pulumi.Resource]
+    data_key_arn: pulumi.Input[str]
+    running: Sequence[pulumi.Resource]
+    """The cluster's nodes, and what they reach the Internet through."""
+    tags: Mapping[str, str]
+    in_aws: pulumi.ResourceOptions
+    in_cluster: pulumi.ResourceOptions
+
+
+def serve(config: StackConfig, stand: Stand) -> None:
+    """Registers everything that a stack with models has more than one without."""
+    _warm_slots(config, stand)
+    if not config.models:
+        return
+    door = config.serving.door
+    knative = KnativeServing(
+        "knative",
+        KnativeServingArgs(
+            features={*FEATURES, *(f for model in config.models for f in _weights(model).features)},
+            replicas=config.serving.replicas,
+            domain=door.domain if door else None,
+            tls_secret=door.tls_secret if door else None,
+            vpc_cidr=config.network.cidr if door else None,
+            after=stand.running,
+        ),
+        stand.in_cluster,
+    )
+    cached = dict.fromkeys(model.pool for model in config.models if model.weights.source == "node-cache")
+    space = ModelSpace(
+        "models",
+        ModelSpaceArgs(
+            cached_pools=list(cached),
+            system_namespace=stand.sharing.namespace,
+            after=[stand.pools[name].node_pool for name in cached],
+        ),
+        stand.in_cluster,
+    )
+    shares = {pool.name: host_share(pool_types(pool, config.region), pool.sharing.profile()) for pool in config.pools}
+    by_name = {pool.name: pool for pool in config.pools}
+    ready = (knative.ready, *space.ready)
+    for service in stack_services(config):
+        pool = by_name[service.first.pool]
+        after = [*ready, stand.pools[pool.name].node_pool]
+        arguments = _model_args(service, pool, shares[pool.name], after)
+        OllamaModel(f"model-{service.name}", arguments, stand.in_cluster)
+    if config.dialogue:
+        _dialogue(config, config.dialogue, [knative.ready, *stand.cpu_pools], stand)
+    if door:
+        Door("door", _door_args(config, door, stand), stand.in_aws)
+
+
+def _weights(model: Model) -> Weights:
+    return Weights(source=model.weights.source, image=model.weights.image)
+
+
+def _model_args(
+    service: Service, pool: PoolConfig, share: HostShare, ready: Sequence[pulumi.Resource]
+) -> OllamaModelArgs:
+    first = service.first
+    return OllamaModelArgs(
+        service=service.name,
+        models=[ServedModel(name=tagged_name(model), digest=model.weights.digest) for model in service.models],
+        pool=pool.name,
+        resource_name=resource_name(pool.sharing.profile(), pool.ami),
+        share=share,
+        weights_mib=service.weights_mib,
+        memory_mib=None if service.is_known else service.memory_mib,
+        context_length=first.context_length,
+        parallel=first.parallel,
+        kv_cache_type=first.kv_cache_type,
+        weights=_weights(first),
+        min_scale=first.min_scale,
+        max_scale=service.max_scale,
+        idle=first.idle,
+        ready=ready,
+    )
+
+
+def _warm_slots(config: StackConfig, stand: Stand) -> None:
+    for pool in config.pools:
+        if pool.warm is None:
+            continue
+        warm = pool.warm
+        share = host_share(pool_types(pool, config.region), pool.sharing.profile())
+        arguments = WarmSlotsArgs(
+            pool=pool.name,
+            resource_name=resource_name(pool.sharing.profile(), pool.ami),
+            share=share,
+            slots=warm.slots,
+            days=warm.days,
+            start=warm.start,
+            end=warm.end,
+            time_zone=warm.time_zone,
+            after=[stand.pools[pool.name].node_pool],
+        )
+        WarmSlots(f"warm-{pool.name}", arguments, stand.in_cluster)
+
+
+def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pulumi.Resource], stand: Stand) -> None:
+    arch = _architecture(config)
+    image: pulumi.Input[str] | None = dialogue.image
+    if image is None:
+        arguments = AppImageArgs(
+            repository=f"{config.cluster_name}/dialogue",
+            context=DIALOGUE_FOLDER,
+            platform="linux/amd64" if arch == "amd64" else "linux/arm64",
+            key_arn=stand.data_key_arn,
+            tags=stand.tags,
+        )
+        image = AppImage("dialogue-image", arguments, stand.in_aws).reference
+    Dialogue(
+        "dialogue",
+        DialogueArgs(
+            image=image,
+            arch=arch,
+            speakers=_speakers(config, dialogue),
+            keys_secret=dialogue.keys_secret,
+            public=config.serving.door is not None,
+            ready=ready,
+        ),
+        stand.in_cluster,
+    )
+
+
+def _architecture(config: StackConfig) -> Architecture:
+    """What the dialogue is built for: x86 where there is such a pool, since most people build on it."""
+    architectures = {pool.arch for pool in config.cpu_pools}
+    return "arm64" if architectures == {"arm64"} else "amd64"
+
+
+def _speakers(config: StackConfig, dialogue: DialogueConfig) -> list[Speaker]:
+    models = {model.name: model for model in config.models}
+    pools = {pool.name: pool for pool in config.pools}
+    starts = {service.name: service.cold_start(pools[service.first.pool]) for service in stack_services(config)}
+    found = []
+    for name in (*dialogue.speakers, *dialogue.guests):
+        model = models[name]
+        start = starts[service_name(model)]
+        speaker = Speaker(
+            name=name,
+            model=ollama_name(model),
+            url=model_url(service_name(model)),
+            context_length=model.context_length,
+            guest=name in dialogue.guests,
+            node_seconds=start.of("node", "plugin"),
+            image_seconds=start.of("image"),
+            weights_seconds=start.of("weights", "load"),
+        )
+        found.append(speaker)
+    return found
+
+
+def _door_args(config: StackConfig, door: DoorConfig, stand: Stand) -> DoorArgs:
+    return DoorArgs(
+        hosts=[f"{SERVICE}.{door.domain}"],
+        allowed_cidrs=door.allowed_cidrs or [config.network.cidr],
+        vpc_id=stand.network.vpc_id,
+        # Kourier runs in these zones; an address in every other would cost and lead here.
+        subnet_ids=stand.network.private_subnet_ids[:HOME_ZONES],
+        system_nodes=stand.cluster.system_nodes,
+        node_security_group_id=stand.cluster.cluster_security_group_id,
+        certificate_arn=door.certificate_arn,
+        tls_in_cluster=door.tls_secret is not None,
+        zone_id=door.hosted_zone_id,
+        idle_seconds=door.idle_seconds,
+        deletion_protection=config.cluster.deletion_protection,
+        tags=stand.tags,
+    )
