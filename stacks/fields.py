@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from pydantic_core import PydanticCustomError
@@ -79,6 +79,9 @@ _TAG = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 #: A registry's port is not a tag, so the last part needs one of its own, or a digest.
 _IMAGE = rf"^([^\s/@]+/)*[^\s/:@]+({_TAG}|({_TAG})?@sha256:[0-9a-f]{{64}})$"
 Image = Annotated[str, StringConstraints(pattern=_IMAGE, max_length=500)]
+#: An image, or the word for one that is built here.
+BUILD: Final = "build"
+BuiltImage = Annotated[str, StringConstraints(pattern=rf"^{BUILD}$|{_IMAGE}", max_length=500)]
 #: What Karpenter takes for consolidateAfter, but `Never`; longer figures overflow Go's durations.
 Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}(s|m|h)){1,3}$")]
 Email = Annotated[str, StringConstraints(pattern=r"^[^\s@,;<>]+@[^\s@,;<>]+\.[^\s@,;<>.]+$", max_length=254)]

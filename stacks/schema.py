@@ -15,6 +15,7 @@ from pydantic import Field
 import versions
 from stacks.fields import (
     Arn,
+    BuiltImage,
     CertificateArn,
     Cpu,
     Digest,
@@ -216,8 +217,9 @@ class Dialogue(Section):
     """Names of models that talk from the beginning."""
     guests: Strings = ()
     """Names of models that can be asked to join."""
-    image: Image | None = None
-    """The application's image, with a digest. Default: built from `apps/dialogue` and kept in ECR."""
+    image: BuiltImage | None = None
+    """The service's image, with a digest; or `build`, which builds `apps/dialogue` with Docker and keeps it in ECR.
+    Default: the models are there for a dialogue, and no service is."""
     keys_secret: Name = "dialogue-keys"
     """Secret in namespace `dialogue` with the API keys: a file `keys`, one `name:key` a line. You make it."""
 

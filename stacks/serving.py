@@ -21,6 +21,7 @@ from components.ollama_model import FEATURES, OllamaModel, OllamaModelArgs, Serv
 from components.warm_slots import WarmSlots, WarmSlotsArgs
 from gpu.host_share import HostShare, host_share
 from gpu.sharing import resource_name
+from stacks.fields import BUILD
 from stacks.pools import pool_types
 from stacks.schema import Dialogue as DialogueConfig
 from stacks.schema import Door as DoorConfig
@@ -85,7 +86,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
         after = [*ready, stand.pools[pool.name].node_pool]
         arguments = _model_args(service, pool, shares[pool.name], after)
         OllamaModel(f"model-{service.name}", arguments, stand.in_cluster)
-    if config.dialogue:
+    if config.dialogue and config.dialogue.image:
         _dialogue(config, config.dialogue, [knative.ready, *stand.cpu_pools], stand)
     if door:
         Door("door", _door_args(config, door, stand), stand.in_aws)
@@ -140,8 +141,8 @@ def _warm_slots(config: StackConfig, stand: Stand) -> None:
 
 def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pulumi.Resource], stand: Stand) -> None:
     arch = _architecture(config)
-    image: pulumi.Input[str] | None = dialogue.image
-    if image is None:
+    image: pulumi.Input[str] = dialogue.image or BUILD
+    if image == BUILD:
         arguments = AppImageArgs(
             repository=f"{config.cluster_name}/dialogue",
             context=DIALOGUE_FOLDER,

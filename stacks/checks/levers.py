@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from stacks.checks.network import private_range_problem
 from stacks.checks.parts import Parts, Slots, attempt, name_of, twice
 from stacks.errors import MISSING, Path, Problem
+from stacks.fields import BUILD
 from stacks.pool_schema import Warm
 from stacks.schema import Dialogue, Door, GpuPool
 
@@ -91,13 +92,15 @@ def _door_of(parts: Parts) -> Iterator[Problem]:
         yield Problem(
             path, MISSING, "leads nowhere: it is for the dialogue, and there is none; write one, or remove it"
         )
+    elif parts.dialogue.image is None:
+        yield Problem(path, MISSING, "leads nowhere: the dialogue has no image; write image: build, or remove the door")
     yield from attempt(_tls(door, path, parts.region))
     yield from attempt(_allowed(door, path))
 
 
 def _image(dialogue: Dialogue) -> Iterator[Problem]:
-    if dialogue.image and "@sha256:" not in dialogue.image:
-        message = "must have a digest (@sha256:...): a tag may move; without image it is built from apps/dialogue"
+    if dialogue.image and dialogue.image != BUILD and "@sha256:" not in dialogue.image:
+        message = "must have a digest (@sha256:...): a tag may move; write build to build it from apps/dialogue"
         yield Problem(("dialogue", "image"), dialogue.image, message)
 
 
