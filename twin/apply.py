@@ -10,7 +10,7 @@ from typing import Any
 
 from twin.aws.resolve import resolve, unresolved
 from twin.errors import TwinError
-from twin.kube import ApiError, Kube, Object
+from twin.kube import ApiError, Kube, NoKindError, Object
 from twin.plan import Planned
 
 #: Seconds after which an object that is not Ready is given up; Karpenter needs one to five.
@@ -33,13 +33,17 @@ class Applier:
         *,
         ready_seconds: float = READY_SECONDS,
         said: Callable[[Planned], None] = lambda _: None,
+        errors: Callable[[str, str], list[str]] = lambda *_: [],
     ) -> None:
-        """values: what stands for the plan's placeholders. said: hears of each thing that is there."""
+        """values: what stands for the plan's placeholders. said: hears of each thing that is there. errors: what
+        controllers' logs say about an object, by kind and name.
+        """
         self._kube = kube
         self._values = values
         self._release = release
         self._ready_seconds = ready_seconds
         self._said = said
+        self._errors = errors
         self._failed = threading.Event()
 
     def apply(self, planned: tuple[Planned, ...]) -> None:
@@ -72,9 +76,13 @@ class Applier:
         missing = unresolved(manifest)
         if missing:
             raise TwinError(f"{thing.name}: the twin has no value for {', '.join(sorted(set(missing)))}")
+        try:
+            self._kube.path_of(manifest)
+        except NoKindError as error:
+            raise TwinError(f"{thing.name}: {error}; no release before it has defined that kind") from error
         apply_one(self._kube, manifest)
         if thing.ready:
-            wait_ready(self._kube, manifest, self._ready_seconds, self._failed)
+            wait_ready(self._kube, manifest, self._ready_seconds, self._failed, self._errors)
 
 
 def apply_one(kube: Kube, manifest: Object) -> None:
@@ -89,7 +97,13 @@ class _SkippedError(Exception):
     """Something that this needs went wrong."""
 
 
-def wait_ready(kube: Kube, manifest: Object, seconds: float, given_up: threading.Event | None = None) -> None:
+def wait_ready(
+    kube: Kube,
+    manifest: Object,
+    seconds: float,
+    given_up: threading.Event | None = None,
+    errors: Callable[[str, str], list[str]] = lambda *_: [],
+) -> None:
     """Wait until an object's condition Ready is True. Raises NotReadyError with the controller's own reasons."""
     deadline = time.monotonic() + seconds
     path = kube.path_of(manifest)
@@ -98,7 +112,9 @@ def wait_ready(kube: Kube, manifest: Object, seconds: float, given_up: threading
         if is_ready(found):
             return
         if time.monotonic() > deadline or (given_up and given_up.is_set()):
-            raise NotReadyError(f"{found['kind']} {found['metadata']['name']} is not Ready: {why_not(kube, found)}")
+            kind, name = found["kind"], found["metadata"]["name"]
+            reasons = "; ".join([*errors(kind, name), why_not(kube, found)])
+            raise NotReadyError(f"{kind} {name} is not Ready: {reasons}")
         time.sleep(_LOOK)
 
 

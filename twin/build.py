@@ -20,15 +20,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import yaml
+
 from twin.errors import TwinError
 from twin.go import ROOT, find_go, go_needed, install_go
 
 MODULE = Path(__file__).resolve().parent / "tools"
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
 KUBERNETES_MODULE = "k8s.io/kubernetes"
+#: Its packages cannot be built from tagged modules alone, so it is no requirement of the module: only its definitions
+#: are wanted. Knative 1.23 (`versions.KNATIVE_SERVING_VERSION`).
+KNATIVE_MODULE = "knative.dev/serving"
+KNATIVE_VERSION = "v0.51.0"
+KNATIVE_SUM = "h1:yN2Q7eYqJgoPfZkATjoBZyGbZ2P1Qhns9HIMU4mF+to="
+_KNATIVE_DEFINITIONS = ("configuration", "revision", "route", "service")
 _CACHE = ROOT / ".cache" / "twin"
 #: Written last: the folder is whole.
 _DONE = "versions.json"
+#: Changes with what the folder holds besides.
+_LAYOUT = 1
 _CHARTS = ("karpenter", "karpenter-crd")
 #: CGO off: the same programs whether or not the machine has a C compiler.
 _ENVIRONMENT = {"GOFLAGS": "-mod=readonly", "GOWORK": "off", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
@@ -72,6 +82,7 @@ def programs_dir() -> Path:
     pinned = hashlib.sha256()
     for name in ("go.mod", "go.sum"):
         pinned.update((MODULE / name).read_bytes())
+    pinned.update(f"{KNATIVE_VERSION} {_LAYOUT}".encode())
     return _CACHE / pinned.hexdigest()[:16]
 
 
@@ -113,8 +124,53 @@ def _build(folder: Path, progress: Progress) -> None:
         shutil.rmtree(folder / "charts" / chart, ignore_errors=True)
         shutil.copytree(karpenter / "charts" / chart, folder / "charts" / chart, copy_function=shutil.copyfile)
         _writable(folder / "charts" / chart)
+    _fetch_knative(folder / "knative")
     versions = {path: module["Version"].removeprefix("v") for path, module in modules.items()}
     (folder / _DONE).write_text(json.dumps(versions, indent=1), encoding="utf-8")
+
+
+def knative_definitions(programs: Path) -> list[dict[str, Any]]:
+    """Knative's definitions of its objects, from its own sources. Its operator's is not to be had as a Go module: that
+    one takes any `spec`.
+    """
+    found = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted((programs / "knative").glob("*.yaml"))]
+    return [*found, _OPERATOR_DEFINITION]
+
+
+_ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+_OPERATOR_DEFINITION: dict[str, Any] = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "knativeservings.operator.knative.dev"},
+    "spec": {
+        "group": "operator.knative.dev",
+        "names": {"kind": "KnativeServing", "plural": "knativeservings", "singular": "knativeserving"},
+        "scope": "Namespaced",
+        "versions": [
+            {
+                "name": "v1beta1",
+                "served": True,
+                "storage": True,
+                "subresources": {"status": {}},
+                "schema": {
+                    "openAPIV3Schema": {"type": "object", "properties": {"spec": _ANYTHING, "status": _ANYTHING}}
+                },
+            }
+        ],
+    },
+}
+
+
+def _fetch_knative(target: Path) -> None:
+    """Copy Knative's definitions. Raises TwinError where the module is not the one that was pinned."""
+    module = json.loads(_run("mod", "download", "-json", f"{KNATIVE_MODULE}@{KNATIVE_VERSION}"))
+    if module["Sum"] != KNATIVE_SUM:
+        raise TwinError(f"{KNATIVE_MODULE} {KNATIVE_VERSION} has the hash {module['Sum']}, not {KNATIVE_SUM}")
+    target.mkdir(exist_ok=True)
+    for name in _KNATIVE_DEFINITIONS:
+        path = Path(module["Dir"]) / "config" / "core" / "300-resources" / f"{name}.yaml"
+        shutil.copyfile(path, target / path.name)
+        (target / path.name).chmod(0o644)
 
 
 def _compile(program: Program, target: Path, kubernetes: str, progress: Progress) -> None:

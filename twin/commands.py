@@ -143,7 +143,8 @@ def status(stack: str, directory: Path, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
-        show(found, Console(highlight=False))
+        # Without a terminal there is no width to keep to.
+        show(found, Console(highlight=False, width=None if sys.stdout.isatty() else 160))
     return 0 if found.running else 1
 
 

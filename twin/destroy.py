@@ -15,11 +15,11 @@ from typing import Any
 import boto3
 
 from twin import charts
-from twin.build import programs_dir
+from twin.build import knative_definitions, programs_dir
 from twin.errors import TwinError
 from twin.kube import ApiError, Kube, Object
 from twin.launch import wake
-from twin.plan import CONTROLLER_CHART, CRD_CHART, Planned, TwinPlan
+from twin.plan import CONTROLLER_CHART, CRD_CHART, KNATIVE_CHART, Planned, TwinPlan
 from twin.processes import find
 from twin.state import Run, TwinState
 
@@ -62,6 +62,9 @@ def _go(thing: Planned, before: list[Future[float]], state: TwinState, plan: Twi
         _uninstall(thing, plan, kube)
     elif thing.chart == CRD_CHART:
         _uninstall(thing, plan, kube)
+    elif thing.chart == KNATIVE_CHART:
+        for definition in knative_definitions(programs_dir()):
+            delete_and_wait(kube, definition)
     return time.monotonic() - began
 
 

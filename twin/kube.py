@@ -42,6 +42,13 @@ class UnreachableError(ApiError):
         super().__init__(0, "Unreachable", message)
 
 
+class NoKindError(ApiError):
+    """The API server does not have such a kind."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(404, "NotFound", message)
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of object as the server knows it."""
@@ -128,12 +135,17 @@ class Kube:
         if kind not in known:
             known = self._discover(api_version)
         if kind not in known:
-            raise ApiError(404, "NotFound", f"the server has no {kind} in {api_version}")
+            raise NoKindError(f"the server has no {kind} in {api_version}")
         return known[kind]
 
     def _discover(self, api_version: str) -> dict[str, Kind]:
         root = "/api/" if "/" not in api_version else "/apis/"
-        found = self.request("GET", f"{root}{api_version}")["resources"]
+        try:
+            found = self.request("GET", f"{root}{api_version}")["resources"]
+        except ApiError as error:
+            if error.status == 404:
+                raise NoKindError(f"the server has no {api_version}") from error
+            raise
         kinds = {
             entry["kind"]: Kind(api_version, entry["kind"], entry["name"], entry["namespaced"])
             for entry in found
@@ -260,6 +272,10 @@ class Kube:
         while not stop.is_set():
             try:
                 yield from self._watch_once(api_version, kind, known, stop, namespace, labels)
+            except NoKindError:
+                yield from (("DELETED", known.pop(uid)) for uid in list(known))
+                yield "SYNCED", {}
+                stop.wait(0.3)
             except (ApiError, urllib3.exceptions.HTTPError, json.JSONDecodeError, OSError):
                 stop.wait(0.3)
 
@@ -274,7 +290,13 @@ class Kube:
     ) -> Iterator[tuple[str, Object]]:
         path = self._collection(api_version, kind, namespace)
         query = {"labelSelector": labels} if labels else {}
-        listed = self.request("GET", path, query=query)
+        try:
+            listed = self.request("GET", path, query=query)
+        except ApiError as error:
+            if error.status == 404:  # its definition is gone
+                self._kinds.pop(api_version, None)
+                raise NoKindError(str(error)) from error
+            raise
         now = {item["metadata"]["uid"]: item for item in listed["items"]}
         for uid in [uid for uid in known if uid not in now]:
             yield "DELETED", known.pop(uid)

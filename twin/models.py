@@ -1,4 +1,4 @@
-"""The stack's models as the twin runs them: one pod each, from zero to one and back."""
+"""What the stack serves on request, as the twin runs it: pods that come from zero and go back."""
 
 from __future__ import annotations
 
@@ -8,46 +8,69 @@ from typing import Any
 
 from gpu.sharing import resource_name
 from stacks.schema import StackConfig
-from twin.plan import WINDOW_SECONDS, Model
+from twin.plan import HARDENED_CONTAINER, HARDENED_POD, WINDOW_SECONDS, Model
 
 KNATIVE_GROUP = "serving.knative.dev/"
 NAMESPACE = "models"
 POOL_LABEL = "gpu-slices/pool"
-MODEL_LABEL = "gpu-slices/model"
 
 _AUTOSCALING = "autoscaling.knative.dev/"
+#: What belongs to a revision and not to a pod.
+_REVISION_ONLY = ("containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds")
+#: Request of the sidecar that Knative puts beside each container (config-deployment: queue-sidecar-cpu-request).
+_QUEUE_PROXY_CPU = "25m"
 
 
 def models_of(manifests: Sequence[Mapping[str, Any]], config: StackConfig | None) -> tuple[Model, ...]:
-    """The Knative services of the plan that take a GPU slot; where the program has none, the stack file's models."""
+    """The plan's Knative services; where the program has none, the stack file's models."""
     services = [m for m in manifests if m["kind"] == "Service" and m["apiVersion"].startswith(KNATIVE_GROUP)]
-    models = tuple(_from_service(service) for service in services if _takes_slot(service["spec"]["template"]["spec"]))
-    return models or (_from_config(config) if config else ())
+    sidecar = _queue_proxy(manifests)
+    models = [_from_service(service, sidecar) for service in services]
+    # Models first: they are what people ask for.
+    return tuple(sorted(models, key=lambda m: not m.slot)) or (_from_config(config) if config else ())
 
 
-def _takes_slot(pod: Mapping[str, Any]) -> bool:
-    return any(
-        name.startswith("nvidia.com/")
-        for container in pod["containers"]
-        for name in ((container.get("resources") or {}).get("limits") or {})
-    )
+def slot_of(pod: Mapping[str, Any]) -> str:
+    """Resource that a pod requests for its slot; empty for a pod without."""
+    for container in pod["containers"]:
+        for name in (container.get("resources") or {}).get("limits") or {}:
+            if name.startswith("nvidia.com/"):
+                return str(name)
+    return ""
 
 
-def _from_service(service: Mapping[str, Any]) -> Model:
-    template = service["spec"]["template"]
+def _from_service(service: Mapping[str, Any], sidecar: Mapping[str, Any]) -> Model:
+    template, metadata = service["spec"]["template"], service["metadata"]
     annotations = (template.get("metadata") or {}).get("annotations") or {}
-    metadata = service["metadata"]
-    # What Knative adds to a revision does not belong into a pod.
-    spec = {k: v for k, v in template["spec"].items() if k not in ("containerConcurrency", "timeoutSeconds")}
-    spec = {k: v for k, v in spec.items() if k not in ("responseStartTimeoutSeconds", "idleTimeoutSeconds")}
+    spec = {key: value for key, value in template["spec"].items() if key not in _REVISION_ONLY}
+    slot = slot_of(spec)
     return Model(
         name=metadata["name"],
         namespace=metadata.get("namespace", "default"),
-        template={"metadata": template.get("metadata") or {}, "spec": spec},
-        window=_seconds(annotations.get(f"{_AUTOSCALING}window"), WINDOW_SECONDS),
-        retention=_seconds(annotations.get(f"{_AUTOSCALING}scale-to-zero-pod-retention-period"), 0.0),
+        template={
+            "metadata": template.get("metadata") or {},
+            "spec": {**spec, "containers": [*spec["containers"], dict(sidecar)]},
+        },
+        window=seconds(annotations.get(f"{_AUTOSCALING}window"), WINDOW_SECONDS),
+        retention=seconds(annotations.get(f"{_AUTOSCALING}scale-to-zero-pod-retention-period"), 0.0),
         minimum=int(annotations.get(f"{_AUTOSCALING}min-scale", "0")),
+        slot=slot,
     )
+
+
+def _queue_proxy(manifests: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Knative's sidecar with the requests of the plan's KnativeServing: it takes its share of a node too."""
+    serving = next((m for m in manifests if m["kind"] == "KnativeServing"), {})
+    config = ((serving.get("spec") or {}).get("config") or {}).get("deployment") or {}
+    requests = {"cpu": config.get("queue-sidecar-cpu-request", _QUEUE_PROXY_CPU)}
+    if "queue-sidecar-memory-request" in config:
+        requests["memory"] = config["queue-sidecar-memory-request"]
+    return {
+        "name": "queue-proxy",
+        "image": "queue-proxy",
+        "resources": {"requests": requests},
+        "securityContext": {**HARDENED_CONTAINER, **HARDENED_POD},
+    }
 
 
 def _from_config(config: StackConfig) -> tuple[Model, ...]:
@@ -66,14 +89,15 @@ def _from_config(config: StackConfig) -> tuple[Model, ...]:
             "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
             "containers": [container],
         }
-        models.append(Model(name=model.name, namespace=NAMESPACE, template={"metadata": {}, "spec": spec}))
+        template = {"metadata": {}, "spec": spec}
+        models.append(Model(name=model.name, namespace=NAMESPACE, template=template, knative=False, slot=slot))
     return tuple(models)
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def _seconds(text: str | None, otherwise: float) -> float:
+def seconds(text: str | None, otherwise: float) -> float:
     """A Go duration such as `1m30s` in seconds."""
     parts = re.findall(r"([\d.]+)(ms|s|m|h)", text or "")
     return sum(float(number) * _UNITS[unit] for number, unit in parts) if parts else otherwise

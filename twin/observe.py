@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from twin.kube import Kube, Object
 
-#: Kind to API version of what the twin looks at.
+#: What the twin looks at, and its API version. Knative's `Service` has the name of Kubernetes' own, so it gets another.
 KINDS: Mapping[str, str] = MappingProxyType(
     {
         "Node": "v1",
@@ -19,8 +19,11 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "NodePool": "karpenter.sh/v1",
         "NodeOverlay": "karpenter.sh/v1alpha1",
         "EC2NodeClass": "karpenter.k8s.aws/v1",
+        "KnativeServing": "operator.knative.dev/v1beta1",
+        "KnativeService": "serving.knative.dev/v1",
     }
 )
+_NAMES = {"KnativeService": "Service"}
 
 Change = Callable[[str, str, Object], None]
 """Called with kind, "ADDED", "MODIFIED" or "DELETED", and the object; from the thread of the kind's watch."""
@@ -48,7 +51,10 @@ class Observed:
         self.stop()
 
     def start(self, seconds: float = 20.0) -> None:
-        """Begin to watch, and wait for the first complete copy. Raises TimeoutError."""
+        """Begin to watch, and wait for the first complete copy. Raises TimeoutError.
+
+        A kind that the server does not have yet is an empty copy; it fills as soon as there is such a kind.
+        """
         for kind in self._kinds:
             threading.Thread(target=self._follow, args=(kind,), name=f"watch-{kind}", daemon=True).start()
         for kind, synced in self._synced.items():
@@ -87,7 +93,7 @@ class Observed:
             return self._changed.wait_for(condition, seconds)
 
     def _follow(self, kind: str) -> None:
-        for event, obj in self._kube.watch(KINDS[kind], kind, stop=self._stop):
+        for event, obj in self._kube.watch(KINDS[kind], _NAMES.get(kind, kind), stop=self._stop):
             if event == "SYNCED":
                 self._synced[kind].set()
                 continue

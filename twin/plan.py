@@ -17,8 +17,17 @@ from twin.state import TwinState, write_json
 
 CRD_CHART = "karpenter-crd"
 CONTROLLER_CHART = "karpenter"
+KNATIVE_CHART = "knative-operator"
 PLUGIN_CHARTS = ("nvidia-device-plugin", "gpu-operator")
-PLAYED_CHARTS = (CRD_CHART, CONTROLLER_CHART, *PLUGIN_CHARTS)
+PLAYED_CHARTS = (CRD_CHART, CONTROLLER_CHART, KNATIVE_CHART, *PLUGIN_CHARTS)
+
+#: What a pod must say in a namespace of the `restricted` level; pods that the twin makes up say it too.
+HARDENED_CONTAINER: Mapping[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "readOnlyRootFilesystem": True,
+}
+HARDENED_POD: Mapping[str, Any] = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
 
 #: Knative's own default for the stable window (config-autoscaler), in seconds.
 WINDOW_SECONDS = 60.0
@@ -26,7 +35,7 @@ WINDOW_SECONDS = 60.0
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model that is served from one slot. Durations in seconds."""
+    """Something that is served on request: a model on its slot, or the dialogue. Durations in seconds."""
 
     name: str
     namespace: str
@@ -38,6 +47,10 @@ class Model:
     """How long the last pod stays after that."""
     minimum: int = 0
     """Pods that stay when nobody asks."""
+    knative: bool = True
+    """Whether the program has a Knative service for it; without, the twin stands in for that too."""
+    slot: str = ""
+    """Resource that a pod needs for its slot; empty where it needs none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,12 +14,14 @@ from gpu.prices import CPU_ON_DEMAND_USD_PER_HOUR, spot_discount
 _METAL = {"m5.metal": 4.608}
 
 
+@functools.cache
 def on_demand() -> Mapping[str, float]:
     """USD per hour of every type whose price is known."""
     gpu = {name: t.on_demand_usd_per_hour for name, t in INSTANCE_TYPES.items() if t.on_demand_usd_per_hour is not None}
     return {**CPU_ON_DEMAND_USD_PER_HOUR, **gpu}
 
 
+@functools.cache
 def spot() -> Mapping[str, float]:
     """Estimated USD per hour on Spot, the same in every zone."""
     return {name: price * (1 - spot_discount(name.partition(".")[0]).fraction) for name, price in on_demand().items()}

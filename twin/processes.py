@@ -7,6 +7,7 @@ ones are ours. No file with process ids has to be right for `slices down` to fin
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import signal
@@ -44,6 +45,11 @@ def write_spec(state: TwinState, spec: Spec) -> None:
             link.unlink(missing_ok=True)
             link.symlink_to(spec.program)
     write_json(state.specs / f"{spec.name}.json", asdict(spec))
+
+
+def digest(spec: Spec) -> str:
+    """Changes with anything in a spec."""
+    return hashlib.sha256(json.dumps(asdict(spec), sort_keys=True).encode()).hexdigest()[:12]
 
 
 def read_specs(state: TwinState) -> dict[str, Spec]:

@@ -55,6 +55,8 @@ class BuildProgress:
     def begin(self, packages: int) -> None:
         """How many packages must be compiled."""
         self._packages = packages
+        if not packages:
+            return
         self._console.print(
             f"Building the twin's programs, {packages} packages to compile: about six minutes on two cores from "
             "an empty cache. It may be interrupted and goes on where it was."

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 
 import click
 
-from twin.agent.models import ask
+from twin.agent.knative import ask
 from twin.errors import TwinError
 from twin.launch import connect
 from twin.observe import Observed
 from twin.plan import Model, TwinPlan, load_plan
 from twin.state import TwinState
-from twin.view import PodView, View, view
+from twin.view import NodeView, PodView, View, view
 
 #: Seconds after which a model that has not come is given up.
 _PATIENCE = 600.0
@@ -91,9 +92,8 @@ class _Story:
             if pod.phase == "Terminating":
                 self.tell("idle: the pod goes")
             elif not pod.node:
-                self.tell("pod is there, and waits for a slot")
-                pool = str(self._model.template["spec"].get("nodeSelector", {}).get("gpu-slices/pool", ""))
-                for node in seen.pool(pool):
+                self.tell(f"pod is there, and waits for a {'slot' if self._model.slot else 'node'}")
+                for node in self._nominated(seen, pod):
                     self.tell(
                         f"node {node.instance_type} {node.capacity_type} in {node.zone}: {node.stage} "
                         f"(USD {node.usd_per_hour:.3f}/h)"
@@ -102,7 +102,7 @@ class _Story:
                 self._node = pod.node
                 others = [p.owner for n in seen.nodes if n.name == pod.node for p in n.pods if p.name != pod.name]
                 beside = f", beside {', '.join(sorted(others))}" if others else ""
-                self.tell(f"has a slot on {pod.node}{beside}")
+                self.tell(f"has its {'slot' if self._model.slot else 'place'} on {pod.node}{beside}")
                 if pod.ready:
                     self.tell("ready")
         if self._node and not _pods(seen, self._model):
@@ -110,6 +110,21 @@ class _Story:
             if all(node.name != self._node for node in seen.nodes):
                 self.tell("its node is gone too")
         return seen
+
+    def _nominated(self, seen: View, pod: PodView) -> list[NodeView]:
+        """The node that Karpenter means the pod to sit on, by its own event."""
+        for event in reversed(self._observed.all("Event")):
+            about = event.get("involvedObject") or {}
+            if event.get("reason") == "Nominated" and about.get("name") == pod.name:
+                claim = self._observed.get("NodeClaim", _NOMINATED.findall(event["message"])[-1])
+                node = str(((claim or {}).get("status") or {}).get("nodeName") or "")
+                names = {node, (claim or {}).get("metadata", {}).get("name", "")} - {""}
+                return [n for n in seen.nodes if n.name in names]
+        return []
+
+
+#: The claim in Karpenter's event: "Pod should schedule on: nodeclaim/mps-x4dw6, node/..."
+_NOMINATED = re.compile(r"nodeclaim/([\w.-]+)")
 
 
 def _pods(seen: View, model: Model) -> list[PodView]:

@@ -16,6 +16,9 @@ from twin.observe import KINDS
 from twin.state import Run, TwinState, load_run
 from twin.view import NodeView, View, view
 
+#: Characters of a node's name: kwok's are long, and random from the beginning.
+_NAME = 18
+
 
 @dataclass(frozen=True)
 class Report:
@@ -96,8 +99,8 @@ def show(report: Report, console: Console) -> None:
 
 def _table(seen: View) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("NODE", "POOL", "TYPE", "ZONE", "STAGE", "SLOTS", "WHO", "USD/H"):
-        table.add_column(column, justify="right" if column == "USD/H" else "left")
+    for column in ("NODE", "POOL", "TYPE", "ZONE", "STAGE", "SLOTS", "USD/H", "WHO"):
+        table.add_column(column, justify="right" if column == "USD/H" else "left", no_wrap=column != "WHO")
     for node in seen.nodes:
         table.add_row(*_row(node))
     return table
@@ -106,6 +109,7 @@ def _table(seen: View) -> Table:
 def _row(node: NodeView) -> tuple[str, ...]:
     who = ", ".join(pod.owner for pod in node.pods)
     slots = f"{node.used_slots} of {node.slots or node.expected_slots}" if node.gpu else ""
-    kind = f"{node.instance_type} {node.capacity_type}".strip()
+    kind = f"{node.instance_type}{' spot' if node.capacity_type == 'spot' else ''}"
     pool = node.pool or ("system" if node.system else "")
-    return (node.name, pool, kind, node.zone, node.stage, slots, who, f"{node.usd_per_hour:.3f}")
+    name = node.name if len(node.name) <= _NAME else f"{node.name[: _NAME - 1]}…"
+    return (name, pool, kind, node.zone, node.stage, slots, f"{node.usd_per_hour:.3f}", who)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from twin.processes import Spec, command_line, find, read_specs
+from twin.processes import Spec, command_line, digest, find, read_specs
 from twin.state import TwinState, write_json
 
 #: Seconds between looks when nobody sends SIGHUP.
@@ -106,6 +106,7 @@ class Supervisor:
             name: {
                 "pid": child.process.pid if child.process else None,
                 "restarts": child.restarts,
+                "spec": digest(child.spec),
                 "lastExit": child.last_exit,
             }
             for name, child in self._children.items()

@@ -115,10 +115,16 @@ def view(
         elif not _of_daemon_set(pod):
             waiting.append(pod)
     warnings = [event for event in events if event.get("type") == "Warning"]
+    # Karpenter's newest word about each object: looked up once for each of thousands of waiting pods.
+    words = {
+        (event.get("involvedObject") or {}).get("uid", ""): str(event.get("message", ""))
+        for event in sorted(warnings, key=_time)
+        if str((event.get("source") or {}).get("component", "")).startswith("karpenter")
+    }
     seen = _bought(list(nodes), list(claims))
     return View(
         nodes=tuple(_node(node, claim, by_node) for node, claim in seen),
-        pending=tuple(_pod(pod, warnings) for pod in waiting),
+        pending=tuple(_pod(pod, words) for pod in waiting),
         warnings=tuple(_text(event) for event in sorted(warnings, key=_time)[-20:]),
     )
 
@@ -137,7 +143,8 @@ def _bought(nodes: list[Object], claims: list[Object]) -> list[tuple[Object | No
 
 def _node(node: Object | None, claim: Object | None, by_node: Mapping[str, list[Object]]) -> NodeView:
     there = node or claim or {}
-    labels: Mapping[str, str] = {**_labels(claim), **_labels(node)}
+    # A new Node has labels of its own until Karpenter registers it; the claim is right from the beginning.
+    labels: Mapping[str, str] = {**_labels(node), **_labels(claim)}
     name = there["metadata"]["name"]
     sitting = by_node.get(name, [])
     resource, slots = _slots((node or {}).get("status") or {})
@@ -155,7 +162,7 @@ def _node(node: Object | None, claim: Object | None, by_node: Mapping[str, list[
         resource=resource,
         slots=slots,
         expected_slots=expected or slots,
-        pods=tuple(_pod(pod, []) for pod in sitting if not _of_daemon_set(pod)),
+        pods=tuple(_pod(pod, {}) for pod in sitting if not _of_daemon_set(pod)),
         daemon_pods=sum(map(_of_daemon_set, sitting)),
         usd_per_hour=usd_per_hour(labels.get(TYPE_LABEL, ""), capacity_type) or 0.0,
         system=SYSTEM_LABEL in labels,
@@ -188,7 +195,7 @@ def _slots(status: Mapping[str, Any]) -> tuple[str, int]:
     return (next(iter(found)), sum(found.values())) if found else ("", 0)
 
 
-def _pod(pod: Object, warnings: list[Object]) -> PodView:
+def _pod(pod: Object, words: Mapping[str, str]) -> PodView:
     metadata, status = pod["metadata"], pod.get("status") or {}
     resource, slots = requested(pod)
     conditions = {c["type"]: c for c in status.get("conditions") or []}
@@ -201,7 +208,7 @@ def _pod(pod: Object, warnings: list[Object]) -> PodView:
         ready=conditions.get("Ready", {}).get("status") == "True",
         slots=slots,
         resource=resource,
-        reason="" if pod["spec"].get("nodeName") else _reason(pod, conditions, warnings),
+        reason="" if pod["spec"].get("nodeName") else _reason(pod, conditions, words),
         owner=_owner(pod),
     )
 
@@ -216,12 +223,11 @@ def requested(pod: Object) -> tuple[str, int]:
     return "", 0
 
 
-def _reason(pod: Object, conditions: Mapping[str, Any], warnings: list[Object]) -> str:
+def _reason(pod: Object, conditions: Mapping[str, Any], words: Mapping[str, str]) -> str:
     """Karpenter's word before the scheduler's: it says why there will be no node, the scheduler why there is none."""
-    about = [e for e in warnings if (e.get("involvedObject") or {}).get("uid") == pod["metadata"]["uid"]]
-    karpenter = [e for e in about if (e.get("source") or {}).get("component", "").startswith("karpenter")]
-    if karpenter:
-        return str(max(karpenter, key=_time).get("message", ""))
+    said = words.get(pod["metadata"]["uid"])
+    if said:
+        return said
     return str(conditions.get("PodScheduled", {}).get("message", ""))
 
 

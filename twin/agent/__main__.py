@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from twin.agent.knative import Knative
 from twin.agent.meter import Meter
-from twin.agent.models import Models
 from twin.agent.plugin import DevicePlugin
 from twin.faults import Faults
 from twin.kube import ApiError
@@ -18,7 +18,16 @@ from twin.plan import load_plan
 from twin.state import TwinState, load_run
 
 _TICK = 0.2
-_KINDS = ("Node", "Pod", "NodePool", "EC2NodeClass", "NodeClaim", "Deployment")
+_KINDS = (
+    "Node",
+    "Pod",
+    "NodePool",
+    "EC2NodeClass",
+    "NodeClaim",
+    "Deployment",
+    "KnativeServing",
+    "KnativeService",
+)
 
 
 def main(folder: Path) -> int:
@@ -30,13 +39,12 @@ def main(folder: Path) -> int:
     kube = kube_of(state, run)
     with Observed(kube, _KINDS) as observed:
         plugin = DevicePlugin(kube, observed, plan.plugin, Faults(folder))
-        models = Models(kube, observed, plan.models)
+        knative = Knative(kube, observed, plan.models)
         meter = Meter(folder, observed)
-        models.install()
         while True:
             try:
                 plugin.tick(time.monotonic())
-                models.tick(time.time())
+                knative.tick(time.time())
                 meter.tick(time.monotonic())
             except ApiError as error:
                 logging.warning("the API server said: %s", error)

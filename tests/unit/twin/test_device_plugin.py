@@ -73,7 +73,10 @@ def test_single_strategy_wants_equal_instances() -> None:
     [
         ("no: [yaml", "not YAML"),
         ({"flags": {}}, "version v1"),
-        ({"version": "v1", "sharing": {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 1}]}}}, "2"),
+        (
+            {"version": "v1", "sharing": {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 1}]}}},
+            "2",
+        ),
         (
             {
                 "version": "v1",

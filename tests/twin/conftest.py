@@ -1,0 +1,74 @@
+"""Twins for tests: built once, started once per worker, in a folder of the test's own.
+
+`make test-twin` runs these; they take minutes and need the programs that Go builds. Where that is impossible they are
+skipped and say why; with REQUIRE_TWIN=1 they fail instead, so that CI cannot lose them without notice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from twin import launch
+from twin.build import ensure_built
+from twin.errors import TwinError
+from twin.plan import TwinPlan
+from twin.planning import make_plan
+from twin.progress import BuildProgress
+from twin.state import TwinState
+from twin.up import Up
+
+ROOT = Path(__file__).parents[2]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything here is a twin's test."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.twin)
+
+
+@pytest.fixture(scope="session")
+def programs() -> Path:
+    """The twin's programs."""
+    try:
+        with BuildProgress(Console(stderr=True)) as progress:
+            return ensure_built(progress)
+    except TwinError as error:
+        if os.environ.get("REQUIRE_TWIN"):
+            pytest.fail(str(error))
+        pytest.skip(f"THE TWIN IS NOT TESTED: {error}")
+
+
+@pytest.fixture(scope="session")
+def plan() -> TwinPlan:
+    """The plan of stack local."""
+    return make_plan(ROOT, "local")
+
+
+@pytest.fixture(scope="session")
+def bring_up(programs: Path) -> Callable[..., TwinPlan]:
+    """Starts a twin, or brings it up to date."""
+
+    def up(state: TwinState, plan: TwinPlan, *, ready_seconds: float = 120.0) -> TwinPlan:
+        with state.lock():
+            return Up(state, programs, lambda _: None, ready_seconds=ready_seconds).run(lambda: plan)
+
+    return up
+
+
+@pytest.fixture(scope="session")
+def twin(
+    tmp_path_factory: pytest.TempPathFactory, bring_up: Callable[..., TwinPlan], plan: TwinPlan
+) -> Iterator[TwinState]:
+    """A running twin of stack local; tests leave it as they found it."""
+    state = TwinState(tmp_path_factory.mktemp("twin") / ".twin", "local")
+    try:
+        bring_up(state, plan)
+        yield state
+    finally:
+        launch.stop(state)

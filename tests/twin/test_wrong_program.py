@@ -1,0 +1,148 @@
+"""A selector, tag, role, gate or name that is wrong in the program fails here, with the reason Karpenter gives."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from twin.errors import TwinError
+from twin.plan import CloudResource, Planned, TwinPlan
+from twin.state import TwinState
+
+Mutation = Callable[[TwinPlan], TwinPlan]
+
+
+def change_object(kind: str, name: str, change: Callable[[dict[str, Any]], None]) -> Mutation:
+    def mutate(plan: TwinPlan) -> TwinPlan:
+        planned = tuple(map(one, plan.planned))
+        assert planned != plan.planned
+        return replace(plan, planned=planned)
+
+    def one(thing: Planned) -> Planned:
+        if thing.name != f"{kind} {name}":
+            return thing
+        manifest = copy.deepcopy(dict(thing.manifest or {}))
+        change(manifest)
+        return replace(thing, manifest=manifest)
+
+    return mutate
+
+
+def change_cloud(type_: str, change: Callable[[dict[str, Any]], None]) -> Mutation:
+    def mutate(plan: TwinPlan) -> TwinPlan:
+        cloud = tuple(one(resource) for resource in plan.cloud)
+        assert cloud != plan.cloud
+        return replace(plan, cloud=cloud)
+
+    def one(resource: CloudResource) -> CloudResource:
+        if resource.type != type_:
+            return resource
+        inputs = copy.deepcopy(dict(resource.inputs))
+        change(inputs)
+        return replace(resource, inputs=inputs)
+
+    return mutate
+
+
+def change_release(chart: str, change: Callable[[dict[str, Any]], None]) -> Mutation:
+    def mutate(plan: TwinPlan) -> TwinPlan:
+        planned = tuple(one(thing) for thing in plan.planned)
+        assert planned != plan.planned
+        return replace(plan, planned=planned)
+
+    def one(thing: Planned) -> Planned:
+        if thing.chart != chart:
+            return thing
+        values = copy.deepcopy(dict(thing.values))
+        change(values)
+        return replace(thing, values=values)
+
+    return mutate
+
+
+def _misspell_discovery(inputs: dict[str, Any]) -> None:
+    tags = inputs.get("tags") or {}
+    if "karpenter.sh/discovery" in tags:
+        tags["karpenter.sh/discovery"] = "gpu-slices-locale"
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(twin: TwinState, plan: TwinPlan, bring_up: Callable[..., TwinPlan]) -> Iterator[None]:
+    yield
+    bring_up(twin, plan)
+
+
+@pytest.mark.parametrize(
+    ("mutation", "reason"),
+    [
+        pytest.param(
+            change_object(
+                "EC2NodeClass",
+                "mps",
+                lambda m: m["spec"].update(subnetSelectorTerms=[{"tags": {"karpenter.sh/discovery": "misspelt"}}]),
+            ),
+            "SubnetsReady.*SubnetsNotFound",
+            id="subnet selector",
+        ),
+        pytest.param(
+            change_object(
+                "EC2NodeClass",
+                "mps",
+                lambda m: m["spec"].update(securityGroupSelectorTerms=[{"tags": {"karpenter.sh/discovery": "no"}}]),
+            ),
+            "SecurityGroupsReady.*SecurityGroupsNotFound",
+            id="security group selector",
+        ),
+        pytest.param(
+            change_cloud("aws:ec2/subnet:Subnet", _misspell_discovery),
+            "SubnetsReady.*SubnetsNotFound",
+            id="tag of the subnets",
+        ),
+        pytest.param(
+            change_cloud("aws:ec2/tag:Tag", lambda inputs: inputs.update(value="misspelt")),
+            "SecurityGroupsReady.*SecurityGroupsNotFound",
+            id="tag of the cluster's security group",
+        ),
+        pytest.param(
+            change_object("EC2NodeClass", "mps", lambda m: m["spec"].update(role="misspelt")),
+            "InstanceProfileReady",
+            id="role of the nodes",
+        ),
+        pytest.param(
+            change_object(
+                "EC2NodeClass", "mps", lambda m: m["spec"].update(amiSelectorTerms=[{"alias": "al2023@v20200101"}])
+            ),
+            "failed to discover any AMIs for alias",
+            id="image",
+        ),
+        pytest.param(
+            change_object("NodePool", "mps", lambda m: m["spec"]["template"]["spec"]["nodeClassRef"].update(name="no")),
+            "NodeClassReady.*NodeClassNotFound",
+            id="reference to the node class",
+        ),
+        pytest.param(
+            change_object("NodeOverlay", "mps-1gpu", lambda m: m["spec"].update(capacity={"cpu": "7"})),
+            "NodeOverlay mps-1gpu: .*(cpu|restricted)",
+            id="overlay that the definition forbids",
+        ),
+        pytest.param(
+            change_release("karpenter", lambda v: v["settings"]["featureGates"].update(nodeOverlay=False)),
+            "NodeOverlay .* is not Ready",
+            id="feature gate",
+        ),
+        pytest.param(
+            change_release("karpenter", lambda v: v["settings"].update(clusterName="misspelt")),
+            "Karpenter does not start.*misspelt",
+            id="name of the cluster",
+        ),
+    ],
+)
+def test_a_mistake_is_reported_in_karpenters_words(
+    mutation: Mutation, reason: str, twin: TwinState, plan: TwinPlan, bring_up: Callable[..., TwinPlan]
+) -> None:
+    with pytest.raises(TwinError, match=f"(?s){reason}"):
+        bring_up(twin, mutation(plan), ready_seconds=12.0)
