@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from cli.figures import Figures, ModelFigures
+from cli.figures import Figures, ModelFigures, ServiceFigures
 from cli.monitor import Resource
 from cli.plan import Plan
 from cli.wire import shown
@@ -34,6 +34,7 @@ def plan_json(plan: Plan) -> str:
         },
         "pools": [_pool(summary) for summary in figures.pools] if figures else [],
         "models": [_model(model) for model in figures.models] if figures else [],
+        "services": [_service(service) for service in figures.services] if figures else [],
         "costs": _costs(figures) if figures else None,
         "verdicts": [_verdict(verdict) for verdict in plan.verdicts],
         "outputs": shown(recording.outputs),
@@ -96,6 +97,36 @@ def _model(model: ModelFigures) -> dict[str, Any]:
         "fits": model.headroom_mib >= 0,
         "usdPerSlotHour": _usd(model.usd_per_slot_hour),
         "dedicated": {"instanceType": own.name, "onDemandUsdPerHour": own.on_demand_usd_per_hour} if own else None,
+    }
+
+
+def _service(figures: ServiceFigures) -> dict[str, Any]:
+    service, start = figures.service, figures.start
+    first = service.first
+    return {
+        "name": service.name,
+        "models": list(figures.model_names),
+        "pool": first.pool,
+        "minScale": first.min_scale,
+        "maxScale": service.max_scale,
+        "idle": first.idle,
+        "weights": {"source": first.weights.source, "image": first.weights.image, "mib": service.weights_mib},
+        "memoryMib": service.memory_mib,
+        "coldStart": {
+            "seconds": round(start.seconds, 1),
+            "warmNodeSeconds": round(start.warm_seconds, 1),
+            "steps": [
+                {
+                    "name": step.name,
+                    "seconds": round(step.seconds, 1),
+                    "basis": step.basis,
+                    "source": step.source,
+                    "lever": step.lever,
+                }
+                for step in start.steps
+            ],
+        },
+        "alone": [{"name": name, "seconds": round(each.seconds, 1)} for name, each in figures.alone],
     }
 
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gpu import prices
 from gpu.catalog import InstanceType
+from gpu.coldstart import ColdStart
 from gpu.estimate import CostItem, dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.sharing import Mig, Mps, SharingProfile, TimeSlicing
 from stacks.schema import Model, StackConfig
-from stacks.services import memory_of
-from stacks.summary import PoolSummary, floor_items, pool_summaries
+from stacks.services import Service, memory_of, service_name
+from stacks.summary import PoolSummary, floor_items, pool_summaries, stack_services
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,22 @@ class ModelFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ServiceFigures:
+    """What runs in one slot: a model, or several in one server; and how long it takes to wake, in seconds."""
+
+    service: Service
+    start: ColdStart
+    usd_per_slot_hour: float | None
+    alone: tuple[tuple[str, ColdStart], ...]
+    """For a server of several models, what each would take to wake in a slot of its own."""
+
+    @property
+    def model_names(self) -> tuple[str, ...]:
+        """Names of its models in the stack file."""
+        return tuple(model.name for model in self.service.models)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """All models at the same time, in USD per hour: on whole nodes of their pools, against a GPU for each."""
 
@@ -59,6 +76,7 @@ class Figures:
     config: StackConfig
     pools: tuple[PoolSummary, ...]
     models: tuple[ModelFigures, ...]
+    services: tuple[ServiceFigures, ...]
     idle_floor: tuple[CostItem, ...]
     """USD per month with no GPU and no CPU pool node."""
 
@@ -81,6 +99,7 @@ def figures(config: StackConfig) -> Figures:
         config=config,
         pools=tuple(pools.values()),
         models=tuple(_model(model, pools[model.pool], dedicated) for model in config.models),
+        services=tuple(_service(service, pools[service.first.pool]) for service in stack_services(config)),
         idle_floor=tuple(floor_items(config)),
     )
 
@@ -99,8 +118,19 @@ def _model(model: Model, pool: PoolSummary, dedicated: dict[int, InstanceType | 
     )
 
 
+def _service(service: Service, pool: PoolSummary) -> ServiceFigures:
+    alone = [replace(service, models=(model,)) for model in service.models] if len(service.models) > 1 else []
+    return ServiceFigures(
+        service=service,
+        start=service.cold_start(pool.pool),
+        usd_per_slot_hour=pool.usd_per_slot_hour,
+        alone=tuple((each.first.name, each.cold_start(pool.pool)) for each in alone),
+    )
+
+
 def _comparison(pools: Sequence[PoolSummary], models: Sequence[ModelFigures]) -> Comparison | None:
-    per_pool = Counter(model.config.pool for model in models)
+    # Models of one server take one slot together.
+    per_pool = Counter(pool for pool, _ in {(model.config.pool, service_name(model.config)) for model in models})
     nodes: dict[str, int] = {}
     shared = 0.0
     for summary in pools:

@@ -10,8 +10,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cli.figures import Figures, ModelFigures, prices_note, profile_text
+from cli.figures import Figures, ModelFigures, ServiceFigures, prices_note, profile_text
 from cli.plan import Plan
+from cli.render_serving import cold_start_rows, server_lines, source_rows
 from cli.tree import count_by_package, kind, resource_tree
 from gpu.estimate import CostItem
 from gpu.sharing import slots_per_gpu
@@ -57,7 +58,8 @@ def _figures(console: Console, figures: Figures) -> None:
     _section(console, "GPU pools", _pools(figures.pools))
     if figures.models:
         _section(console, "Model memory in its slot, GiB", _memory(figures.models))
-    _section(console, "Idle floor: no GPU and no CPU pool node runs", _idle(figures.idle_floor))
+        _cold_start(console, figures.services)
+    _section(console, _floor_title(figures), _idle(figures.idle_floor))
     _section(console, "GPU prices, cheapest type of each pool, USD per hour", _pool_prices(figures.pools))
     if figures.models:
         _section(console, "A slot against a GPU of its own, USD per hour", _dedicated(figures.models))
@@ -163,6 +165,34 @@ def _dedicated(models: Sequence[ModelFigures]) -> Table:
             _difference(slot, own),
         )
     return table
+
+
+def _cold_start(console: Console, services: Sequence[ServiceFigures]) -> None:
+    table = _table(
+        "service and its weights",
+        "node and\nplugin",
+        "+ image",
+        "+ weights",
+        "+ load",
+        "= asleep",
+        "on a warm\nnode",
+        texts=1,
+    )
+    for row in cold_start_rows(services):
+        table.add_row(*row)
+    _section(console, "Cold start: seconds until a model answers", table)
+    sources = _table("step", "where its figure is from", "what changes it", texts=3)
+    for source in source_rows(services):
+        sources.add_row(*source, style="dim")
+    console.print(Padding(sources, (1, 0, 0, 0)))
+    for text in server_lines(services):
+        console.print(Text(f"\n{text}"))
+
+
+def _floor_title(figures: Figures) -> str:
+    if any(item.name == "Warm GPU nodes" for item in figures.idle_floor):
+        return "Idle floor: nobody asks anything, and some GPU nodes stay"
+    return "Idle floor: no GPU and no CPU pool node runs"
 
 
 def _difference(slot: float | None, own: float | None) -> str:

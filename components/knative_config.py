@@ -53,6 +53,8 @@ class _Workload:
 _WORKLOADS: Final = (
     _Workload("activator", "activator", 100, 100),
     _Workload("autoscaler", "autoscaler", 50, 100),
+    # For services that scale by CPU, of which there are none; the operator installs it all the same.
+    _Workload("autoscaler-hpa", "autoscaler-hpa", 20, 50),
     _Workload("controller", "controller", 50, 100),
     _Workload("webhook", "webhook", 50, 64),
     _Workload("net-kourier-controller", "controller", 50, 100),

@@ -29,27 +29,27 @@ POD_SECONDS = 3.0
 #: EBS loads a new volume's blocks from the snapshot when they are first read, at about this many MiB/s without a rate.
 LAZY_SNAPSHOT_MIB_PER_S = 50.0
 
-_BLUEPRINT = "karpenter-blueprints, soci-snapshotter: 9.35 GB image"
+_BLUEPRINT, _WHERE = "as 9.35 GB", "karpenter-blueprints"
 _NODE = {
-    "al2023": (37.0, "Tazmainiandevil/eks-gpu-inference-autoscaling, g4dn.xlarge, AL2023, May 2026"),
-    "bottlerocket": (30.0, "akingscote.co.uk: Bottlerocket registration and initialisation"),
+    "al2023": (37.0, "g4dn.xlarge, AL2023, May 2026 (eks-gpu-inference-autoscaling)"),
+    "bottlerocket": (30.0, "Bottlerocket until it is initialised (akingscote.co.uk)"),
 }
 _PLUGIN = {
-    "al2023": (15.0, "the device plugin's image and registration; nobody publishes it"),
+    "al2023": (15.0, "pull and registration of the device plugin"),
     "bottlerocket": (3.0, "the device plugin is a service of the host"),
 }
 #: MB/s of pulling and unpacking an image.
 _PULL = {
-    ("al2023", False): (9350 / 130.8, f"{_BLUEPRINT} in 130.8 s with containerd"),
-    ("al2023", True): (9350 / 39.6, f"{_BLUEPRINT} in 39.6 s with SOCI's parallel pull"),
-    ("bottlerocket", False): (9350 / 130.8, f"{_BLUEPRINT} in 130.8 s with containerd on AL2023"),
-    ("bottlerocket", True): (9350 / 23.2, f"{_BLUEPRINT} in 23.2 s with SOCI's parallel pull"),
+    ("al2023", False): (9350 / 130.8, f"{_BLUEPRINT} in 130.8 s by containerd ({_WHERE})"),
+    ("al2023", True): (9350 / 39.6, f"{_BLUEPRINT} in 39.6 s by SOCI ({_WHERE})"),
+    ("bottlerocket", False): (9350 / 130.8, f"{_BLUEPRINT} in 130.8 s by containerd on AL2023 ({_WHERE})"),
+    ("bottlerocket", True): (9350 / 23.2, f"{_BLUEPRINT} in 23.2 s by SOCI ({_WHERE})"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a cold start. lever: the key of the stack file that changes it."""
+    """One step of a cold start. lever: keys of the pool or the model, in the stack file, that change it."""
 
     name: StepName
     seconds: float
@@ -119,18 +119,18 @@ def _node(start: NodeStart) -> tuple[Step, Step]:
     seconds, source = _NODE[start.ami]
     plugin_seconds, plugin_source = _PLUGIN[start.ami]
     return (
-        Step("node", seconds, "measured", source, "pools[].warm, pools[].ami"),
-        Step("plugin", plugin_seconds, "estimate", plugin_source, "pools[].warm, pools[].ami"),
+        Step("node", seconds, "measured", source, "warm, ami"),
+        Step("plugin", plugin_seconds, "estimate", plugin_source, "warm, ami"),
     )
 
 
 def _image(start: NodeStart, source: WeightsSource, weights_mib: int) -> Step:
-    lever = "pools[].fastImagePull, pools[].volume"
+    lever = "fastImagePull, volume"
     if start.snapshot:
         return Step("image", 0.0, "estimate", "on the volume's snapshot", lever)
     rate, measured = _PULL[start.ami, start.fast_image_pull]
     size = IMAGE_MB + (_mb(weights_mib) if source == "baked" else 0)
-    return Step("image", size / rate, "estimate", f"{IMAGE_MB} MB (not measured) at {rate:.0f} MB/s: {measured}", lever)
+    return Step("image", size / rate, "estimate", f"{IMAGE_MB} MB, a guess, at {rate:.0f} MB/s: {measured}", lever)
 
 
 def _weights(start: NodeStart, source: WeightsSource, weights_mib: int) -> tuple[Step, Step]:
@@ -146,13 +146,13 @@ def _weights(start: NodeStart, source: WeightsSource, weights_mib: int) -> tuple
         seconds, text = 0.0, "on the volume's snapshot"
     rate = start.read_mib_per_s
     return (
-        Step("weights", seconds, "estimate", text, "models[].weights, pools[].volume.snapshotId"),
+        Step("weights", seconds, "estimate", text, "weights, volume.snapshotId"),
         Step(
             "load",
             weights_mib / rate + ENGINE_SECONDS,
             "estimate",
             f"at {rate:.0f} MiB/s from the node's disk, and {ENGINE_SECONDS:.0f} s for the engine",
-            "pools[].volume.throughputMibps, pools[].instanceStore",
+            "volume.throughputMibps, instanceStore",
         ),
     )
 

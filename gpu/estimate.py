@@ -101,6 +101,7 @@ class FloorInputs:
     kms_keys: int
     interface_endpoints: int
     zones: int
+    load_balancers: int = 0
 
 
 def idle_floor(inputs: FloorInputs) -> Sequence[CostItem]:
@@ -124,4 +125,7 @@ def idle_floor(inputs: FloorInputs) -> Sequence[CostItem]:
         hourly = inputs.interface_endpoints * inputs.zones * prices.INTERFACE_ENDPOINT_USD_PER_HOUR_PER_ZONE
         detail = f"{inputs.interface_endpoints} in {inputs.zones} zones"
         items.append(CostItem("Interface endpoints", detail, hourly * month))
+    if inputs.load_balancers:
+        usd = inputs.load_balancers * prices.NLB_USD_PER_HOUR * month
+        items.append(CostItem("Door", f"{inputs.load_balancers} internal network load balancer", usd))
     return items

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gpu.coldstart import ColdStart, NodeStart, cold_start
 from gpu.models import ModelMemory, ModelSpec, find_model, model_memory
+from gpu.prices import HOURS_PER_MONTH
 from stacks.pool_schema import GpuPool
 from stacks.schema import Model, StackConfig
 
@@ -122,16 +123,15 @@ def node_start(pool: GpuPool) -> NodeStart:
     )
 
 
-#: Weeks of a month, as AWS counts months: 730 hours.
-_WEEKS_PER_MONTH = 730 / (24 * 7)
+_WEEKS_PER_MONTH = HOURS_PER_MONTH / (24 * 7)
 
 
 def warm_hours_per_month(pool: GpuPool) -> float:
-    """Hours of a month in which the pool keeps slots free; 730 for always, 0 for never."""
+    """Hours of a month in which the pool keeps slots free; `HOURS_PER_MONTH` for always, 0 for never."""
     if pool.warm is None:
         return 0.0
     if pool.warm.start is None or pool.warm.end is None:
-        return 730.0
+        return HOURS_PER_MONTH
     hours = (_minutes(pool.warm.end) - _minutes(pool.warm.start)) / 60
     return hours * len(pool.warm.days) * _WEEKS_PER_MONTH
 

@@ -10,10 +10,11 @@ from components.endpoints import INTERFACE_SERVICES
 from components.system_nodes import SystemNodeCapacity
 from gpu.catalog import InstanceType
 from gpu.estimate import CostItem, FloorInputs, SlotPrice, cheapest_node, idle_floor
+from gpu.prices import HOURS_PER_MONTH
 from gpu.sharing import SharingProfile, resource_name, slots_per_gpu
 from stacks.pools import network_zones, pool_max_slots, pool_slot_memory_mib, pool_types
 from stacks.schema import GpuPool, StackConfig
-from stacks.services import Service, services
+from stacks.services import Service, services, warm_hours_per_month
 
 #: One for data at rest that services write, one for the volumes of nodes (`components.encryption`).
 KMS_KEYS = 2
@@ -95,7 +96,7 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
     """What the stack costs in a month when nothing runs on it, item by item."""
     zone_count = len(zones(config))
     nodes = config.cluster.system_nodes
-    return idle_floor(
+    items = idle_floor(
         FloorInputs(
             system_node_type=nodes.instance_types[0],
             system_nodes=nodes.desired,
@@ -104,8 +105,40 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
             kms_keys=KMS_KEYS,
             interface_endpoints=len(INTERFACE_SERVICES) if config.network.interface_endpoints else 0,
             zones=zone_count,
+            load_balancers=1 if config.serving.door else 0,
         )
     )
+    return [*items, *standing_items(config)]
+
+
+def standing_items(config: StackConfig) -> list[CostItem]:
+    """What GPU nodes cost that never go: for models with minScale, and for slots that are kept warm."""
+    always: dict[str, int] = {}
+    for service in stack_services(config):
+        if service.first.min_scale:
+            always[service.first.pool] = always.get(service.first.pool, 0) + service.first.min_scale
+    items: list[CostItem] = []
+    for summary in pool_summaries(config):
+        pool, price = summary.pool, summary.price
+        slots, hours = always.get(pool.name, 0), warm_hours_per_month(pool)
+        warm = pool.warm.slots if pool.warm else 0
+        if hours == HOURS_PER_MONTH:
+            slots, warm = slots + warm, 0
+        per_node = price.slots if price else summary.slots_per_gpu
+        nodes, more = -(-slots // per_node), -(-(slots + warm) // per_node)
+        if slots:
+            items.append(_standing(f"{pool.name}, always", slots, nodes, HOURS_PER_MONTH, summary))
+        if more > nodes:
+            items.append(_standing(f"{pool.name}, {hours:.0f} h", warm, more - nodes, hours, summary))
+    return items
+
+
+def _standing(when: str, slots: int, nodes: int, hours: float, summary: PoolSummary) -> CostItem:
+    if summary.price is None:
+        return CostItem("Warm GPU nodes", f"{when}: {slots} slots, price not known", 0.0)
+    bought = "Spot estimate" if summary.pool.capacity_type == "spot" else "on-demand"
+    detail = f"{when}: {nodes} x {summary.price.instance_type} for {slots} slot{'' if slots == 1 else 's'}, {bought}"
+    return CostItem("Warm GPU nodes", detail, nodes * summary.price.usd_per_hour(summary.pool.capacity_type) * hours)
 
 
 def idle_floor_usd(config: StackConfig) -> float:

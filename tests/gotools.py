@@ -25,6 +25,8 @@ import pytest
 import versions
 
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
+KNATIVE_MODULE = "knative.dev/serving"
+KNATIVE_OPERATOR_MODULE = "knative.dev/operator"
 #: Renders charts as the Helm inside Pulumi's Kubernetes provider does; read on 2026-11-21.
 HELM = ("helm.sh/helm/v3/cmd/helm", "v3.22.0")
 
@@ -53,6 +55,18 @@ def module_dir(module: str, version: str) -> Path:
 def karpenter_dir() -> Path:
     """Sources of the pinned Karpenter: `pkg/apis/crds`, `charts/karpenter`, `charts/karpenter-crd`."""
     return module_dir(KARPENTER_MODULE, f"v{versions.KARPENTER_VERSION}")
+
+
+@functools.cache
+def knative_dir() -> Path:
+    """Sources of the pinned Knative Serving: `config/core/300-resources`, `config/core/configmaps`."""
+    return module_dir(KNATIVE_MODULE, versions.KNATIVE_MODULE_VERSION)
+
+
+@functools.cache
+def knative_operator_dir() -> Path:
+    """Sources of its operator: `config/charts/knative-operator`, and in `cmd/operator/kodata` what it installs."""
+    return module_dir(KNATIVE_OPERATOR_MODULE, versions.KNATIVE_MODULE_VERSION)
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from typing import Any
 from cli.as_json import plan_json
 from cli.plan import Plan
 from cli.wire import Secret
-from tests.unit.cli.plans import plan_of, resource, verdict
+from tests.unit.cli.plans import POOL, plan_of, resource, verdict
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "plan-json.md"
 #: Words of the stack file or of resources, not of this format.
@@ -68,6 +68,22 @@ def test_figures() -> None:
     assert memory["slot"] - memory["need"] == memory["headroom"]
     floor = document["costs"]["idleFloor"]
     assert round(sum(item["usdPerMonth"] for item in floor["items"]), 2) == floor["usdPerMonth"]
+
+
+def test_services_say_how_they_wake() -> None:
+    pool = {**POOL, "sharing": {"strategy": "time-slicing", "replicas": 2}}
+    models = [
+        {"name": "a", "model": "mistral:7b", "pool": "shared", "server": "both"},
+        {"name": "b", "model": "llama3.2:3b", "pool": "shared", "server": "both"},
+        {"name": "c", "model": "qwen2.5:3b", "pool": "shared", "maxScale": 1},
+    ]
+    both, single = json.loads(plan_json(plan_of({"pools": [pool], "models": models})))["services"]
+    assert (both["name"], both["models"], both["maxScale"]) == ("both", ["a", "b"], 2)
+    assert (single["models"], single["maxScale"], single["alone"]) == (["c"], 1, [])
+    steps = both["coldStart"]["steps"]
+    assert [step["name"] for step in steps] == ["node", "plugin", "image", "weights", "load"]
+    assert abs(sum(step["seconds"] for step in steps) - both["coldStart"]["seconds"]) < 0.5
+    assert all(each["seconds"] < both["coldStart"]["seconds"] for each in both["alone"])
 
 
 def test_secrets_are_hidden() -> None:

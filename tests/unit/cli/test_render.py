@@ -133,7 +133,7 @@ def test_models_that_differ_in_name_only_share_a_line(capsys: pytest.CaptureFixt
     models = [{"name": f"m{i:03}", "model": "mistral:7b", "pool": "shared"} for i in range(500)]
     text = printed(plan_of({"pools": [{**POOL, "maxGpus": 200}], "models": models}), capsys)
     assert "m000 … m499 (×500)" in text
-    assert len(text.splitlines()) < 60
+    assert len(text.splitlines()) < 75
     assert "167 × g6.xlarge" in text
 
 
@@ -236,3 +236,41 @@ def test_many_of_a_type_are_counted() -> None:
 def test_configuration_of_the_test_is_valid() -> None:
     assert parse(CONFIG, stack="dev", region="us-east-1").pools[0].name == "shared"
     assert STACK_URN.endswith("gpu-slices-dev")
+
+
+def test_the_cold_start_of_each_model_stands_with_where_its_figures_are_from(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = printed(plan_of(), capsys)
+    rows = text[text.index("Cold start") : text.index("Idle floor")]
+    mistral = next(line for line in rows.splitlines() if line.startswith("mistral"))
+    node, image, weights, load, total, warm = (int(figure) for figure in mistral.split()[1:])
+    assert abs(node + image + weights + load - total) <= 2
+    assert warm < load + 10
+    for step in ("node", "plugin", "image", "weights", "load"):
+        assert re.search(rf"^{step} +(measured|estimate): ", rows, re.MULTILINE), step
+    assert "fastImagePull" in rows
+
+
+def test_a_shared_server_says_what_it_costs_and_saves(capsys: pytest.CaptureFixture[str]) -> None:
+    pool = {**POOL, "sharing": {"strategy": "time-slicing", "replicas": 2}}
+    models = [
+        {"name": "a", "model": "mistral:7b", "pool": "shared", "server": "both"},
+        {"name": "b", "model": "llama3.2:3b", "pool": "shared", "server": "both"},
+    ]
+    text = " ".join(printed(plan_of({"pools": [pool], "models": models}), capsys).split())
+    assert "both serves a and b from 1 slot instead of 2, 0.2012 USD/h less while all are awake." in text
+    assert re.search(r"It wakes with all of them, in \d+ s \(alone: a \d+, b \d+ s\)", text)
+    assert "All 2 models at once: 1 × g6.xlarge" in text
+
+
+def test_gpu_nodes_that_never_go_stand_in_the_idle_floor(capsys: pytest.CaptureFixture[str]) -> None:
+    warm = {"days": ["mon", "tue", "wed", "thu", "fri"], "start": "08:00", "end": "18:00"}
+    model = {"name": "a", "model": "mistral:7b", "pool": "shared"}
+    always = plan_of({"pools": [{**POOL, "warm": {}}], "models": [{**model, "minScale": 1}]})
+    text = " ".join(printed(always, capsys).split())
+    assert "Idle floor: nobody asks anything, and some GPU nodes stay" in text
+    assert "shared, always: 1 x g6.xlarge for 2 slots, 293.75 Spot estimate" in text
+    hours = plan_of({"pools": [{**POOL, "warm": warm}], "models": [model]})
+    text = " ".join(printed(hours, capsys).split())
+    assert "shared, 217 h: 1 x g6.xlarge for 1 slot, Spot 87.43 estimate" in text
