@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 import httpx
 from starlette.requests import Request
@@ -101,8 +102,10 @@ class Gateway:
         response = await self._answer(request, body, fault)
         await response(scope, receive, send)
 
-    async def close(self) -> None:
-        """Close connections to the target."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
     async def _answer(self, request: Request, body: bytes, fault: Fault | None) -> ASGIApp:

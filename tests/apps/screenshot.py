@@ -13,7 +13,7 @@ from pathlib import Path
 
 from dialogue.settings import Limits, Settings, Speaker
 from tests.apps import chromium, rig
-from tests.apps.gateway import Gateway, Hold, everything
+from tests.apps.gateway import Gateway, Hold
 from tests.apps.ollama_double import Double
 
 TOPIC = "Is a hot dog a sandwich?"
@@ -30,9 +30,11 @@ async def take(path: Path) -> None:
     """Hold the conversation and write the picture."""
     models = ("mistral:7b", "llama2:7b", "llama3.2:3b")
     double = Double(lambda model, _: re.findall(r"\s*\S+", WORDS[models.index(model)]), 45, models)
-    waking = Gateway("http://127.0.0.1:9", [Hold(600)])
-    waking.concerns = everything
-    async with rig.serving(double.app) as awake, rig.serving(waking) as asleep:
+    async with (
+        Gateway("http://127.0.0.1:9", [Hold(600)], also_others=True) as waking,
+        rig.serving(double.app) as awake,
+        rig.serving(waking) as asleep,
+    ):
         speakers = (
             Speaker(name="Mistral", model=models[0], url=awake, persona="A precise logician with a dry humour."),
             Speaker(name="Llama", model=models[1], url=awake, persona="A warm cook who trusts experience."),

@@ -32,8 +32,8 @@ async def test_two_speakers_take_turns_and_stream_in_order(models: ModelServer) 
 
 
 async def test_tokens_come_one_by_one(models: ModelServer) -> None:
-    gateway = Gateway(models.url, [Slow(0.02)])
     async with (
+        Gateway(models.url, [Slow(0.02)]) as gateway,
         rig.serving(gateway) as url,
         dialogue(settings(url, "Ada@tiny-a", "Bob@tiny-b", turn_tokens=60)) as browser,
     ):
@@ -43,7 +43,6 @@ async def test_tokens_come_one_by_one(models: ModelServer) -> None:
         end = next(event for event in events if event.kind == "turn_end")
         assert end.data["tokens_per_second"] > 0
         assert end.data["tokens"] >= len(tokens)
-    await gateway.close()
 
 
 async def test_a_guest_joins_on_request(models: ModelServer) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.apps import chromium, rig
 from tests.apps.chromium import Page
-from tests.apps.gateway import Cut, Gateway, Hold, Refuse
+from tests.apps.gateway import Cut, Fault, Gateway, Hold, Refuse
 from tests.apps.ollama_double import Double
 from tests.apps.ollama_server import ModelServer
 from tests.apps.rig import KEY, Browser, dialogue, settings
@@ -190,9 +190,13 @@ async def test_the_policy_of_the_page_stops_what_slips_through(tmp_path: Path) -
 
 
 async def test_the_wait_is_told_by_name_and_an_interruption_is_seen(tmp_path: Path, models: ModelServer) -> None:
-    gateway = Gateway(models.url, [Refuse(), Refuse(), Hold(3.0), Cut(10)], also_others=True)
     wake = {"wake": {"node": 2.0, "image": 600}}
-    async with rig.serving(gateway) as url, shown(tmp_path, url, turns=1, turn_tokens=60, speaker=wake) as (page, _):
+    plan: list[Fault] = [Refuse(), Refuse(), Hold(3.0), Cut(10)]
+    async with (
+        Gateway(models.url, plan, also_others=True) as gateway,
+        rig.serving(gateway) as url,
+        shown(tmp_path, url, turns=1, turn_tokens=60, speaker=wake) as (page, _),
+    ):
         await page.js(
             "(window.seen = new Set(), new MutationObserver(() => {"
             " const label = document.querySelector('.wait .now span:nth-of-type(2)');"
@@ -206,7 +210,6 @@ async def test_the_wait_is_told_by_name_and_an_interruption_is_seen(tmp_path: Pa
         seen = set(await page.js("[...seen]"))
         assert {"starting a GPU node", "fetching the image", "the answer broke off, picking it up again"} <= seen
         assert await page.js("document.querySelector('.wait').hidden")
-    await gateway.close()
 
 
 async def test_a_key_is_asked_for_and_kept_out_of_the_address(tmp_path: Path) -> None:
@@ -230,20 +233,23 @@ async def test_a_key_is_asked_for_and_kept_out_of_the_address(tmp_path: Path) ->
 
 async def test_the_page_comes_back_after_the_connection_is_lost(tmp_path: Path) -> None:
     double = Double(tokens_per_second=40)
-    async with rig.serving(double.app) as url, dialogue(settings(url, "Ada@tiny-a", "Bob@tiny-b", turns=2)) as browser:
-        passing = Gateway(str(browser.http.base_url))
-        async with rig.serving(passing) as outside, chromium.opened(tmp_path) as page:
-            await page.size(1280, 900)
-            await page.goto(outside)
-            await page.until("document.activeElement.id === 'topic'")
-            passing.concerns = lambda path, _: path.endswith("/events")
-            passing.plan.append(Cut(60))
-            await begin(page)
-            await page.until(f"{text('#progress')}.includes('All turns')")
-            identifier = await page.js("location.hash.slice(1)")
-            assert await spoken(page) == [turn["text"].split() for turn in (await browser.show(identifier))["said"]]
-            assert len([path for path, _ in passing.seen if path.endswith("/events")]) >= 2
-        await passing.close()
+    async with (
+        rig.serving(double.app) as url,
+        dialogue(settings(url, "Ada@tiny-a", "Bob@tiny-b", turns=2)) as browser,
+        Gateway(str(browser.http.base_url)) as passing,
+        rig.serving(passing) as outside,
+        chromium.opened(tmp_path) as page,
+    ):
+        await page.size(1280, 900)
+        await page.goto(outside)
+        await page.until("document.activeElement.id === 'topic'")
+        passing.concerns = lambda path, _: path.endswith("/events")
+        passing.plan.append(Cut(60))
+        await begin(page)
+        await page.until(f"{text('#progress')}.includes('All turns')")
+        identifier = await page.js("location.hash.slice(1)")
+        assert await spoken(page) == [turn["text"].split() for turn in (await browser.show(identifier))["said"]]
+        assert len([path for path, _ in passing.seen if path.endswith("/events")]) >= 2
 
 
 async def test_words_stand_out_from_their_background(tmp_path: Path) -> None:

@@ -23,16 +23,13 @@ async def behind(
     models: ModelServer, *plan: Fault, also_others: bool = False, speaker: Any = None, **limits: Any
 ) -> AsyncIterator[tuple[Browser, Gateway]]:
     """The dialogue of two models behind a gateway with faults."""
-    gateway = Gateway(models.url, list(plan), also_others=also_others)
     limits = {"turn_tokens": 200, **limits}
-    try:
-        async with (
-            rig.serving(gateway) as url,
-            dialogue(settings(url, "Ada@tiny-a", "Bob@tiny-b", speaker=speaker, **limits)) as browser,
-        ):
-            yield browser, gateway
-    finally:
-        await gateway.close()
+    async with (
+        Gateway(models.url, plan, also_others=also_others) as gateway,
+        rig.serving(gateway) as url,
+        dialogue(settings(url, "Ada@tiny-a", "Bob@tiny-b", speaker=speaker, **limits)) as browser,
+    ):
+        yield browser, gateway
 
 
 async def undisturbed(models: ModelServer, **limits: Any) -> str:
@@ -178,6 +175,35 @@ async def test_many_interruptions_in_one_turn_lose_and_double_nothing(models: Mo
         events = await browser.listen(await browser.start(turns=1))
         assert said(events)[1] == whole
         assert len([event for event in events if event.kind == "resumed"]) == 5
+
+
+async def first_turn(answer: list[str], fault: Fault) -> list[Heard]:
+    """Events of a turn with an answer that is known, on a gateway with a fault."""
+    async with (
+        rig.serving(Double(answer=lambda *_: answer).app) as url,
+        Gateway(url, [fault]) as gateway,
+        rig.serving(gateway) as before,
+        dialogue(settings(before, "Ada@tiny-a", "Bob@tiny-b")) as browser,
+    ):
+        return await browser.listen(await browser.start(turns=1))
+
+
+@pytest.mark.parametrize("lines", range(1, 6))
+async def test_an_answer_cut_between_paragraphs_goes_on_with_one_gap(lines: int) -> None:
+    words = ["One.", "\n\n", "Two", " three", "\n", "- four"]
+    assert said(await first_turn(words, Cut(lines)))[1] == "".join(words)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Stop(40), Insert(40, b'{"error":"prediction aborted, token repeat limit reached"}\n')],
+    ids=["silently", "with an error"],
+)
+async def test_a_model_that_ollama_stops_for_repeating_itself_is_not_asked_to_go_on(fault: Fault) -> None:
+    events = await first_turn(["So", *[" ha"] * 100], fault)
+    assert ends(events) == ["repeat"]
+    assert "interrupted" not in states(events)
+    assert said(events)[1] == "So" + " ha" * 39
 
 
 async def test_a_topic_larger_than_the_context_is_answered_nevertheless(models: ModelServer) -> None:
