@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -89,13 +89,13 @@ class Kube:
         timeout: float = _TIMEOUT,
     ) -> Any:
         """The server's answer as data; as text where it is not JSON. Raises ApiError."""
-        response = self._send(method, path, body, content_type=content_type, query=query, timeout=timeout)
+        response = self.send(method, path, body, content_type=content_type, query=query, timeout=timeout)
         data = response.data
         if response.status >= 400:
-            raise _error(response.status, data)
+            raise error_of(response.status, data)
         return json.loads(data) if data[:1] in (b"{", b"[") else data.decode(errors="replace")
 
-    def _send(
+    def send(
         self,
         method: str,
         path: str,
@@ -106,6 +106,7 @@ class Kube:
         timeout: float,
         stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
+        """The server's answer as it comes. Raises UnreachableError."""
         url = f"{self._server}{path}" + (f"?{urlencode(query)}" if query else "")
         headers = {**self._pool.headers, "content-type": content_type, "accept": JSON}
         try:
@@ -154,6 +155,11 @@ class Kube:
         with self._lock:
             self._kinds[api_version] = kinds
         return kinds
+
+    def forget(self, api_version: str) -> None:
+        """Look the kinds of an API version up again when they are next asked for."""
+        with self._lock:
+            self._kinds.pop(api_version, None)
 
     def path(self, api_version: str, kind: str, name: str = "", namespace: str | None = None) -> str:
         """Path of an object, or of the collection. A namespaced collection without namespace is that of all."""
@@ -210,7 +216,7 @@ class Kube:
         """All objects of a kind; none when there is no such kind."""
         query = {key: text for key, text in (("labelSelector", labels), ("fieldSelector", fields)) if text}
         try:
-            path = self._collection(api_version, kind, namespace)
+            path = self.collection(api_version, kind, namespace)
             items: list[Object] = self.request("GET", path, query=query)["items"]
         except ApiError as error:
             if error.status == 404:
@@ -242,119 +248,20 @@ class Kube:
     def delete_collection(self, api_version: str, kind: str, namespace: str | None = None, *, labels: str = "") -> None:
         """Delete all objects of a kind in a namespace, or of the cluster."""
         query = {"labelSelector": labels} if labels else {}
-        path = self._collection(api_version, kind, namespace)
+        path = self.collection(api_version, kind, namespace)
         self.request("DELETE", path, {"propagationPolicy": "Background"}, query=query)
 
-    def _collection(self, api_version: str, kind: str, namespace: str | None) -> str:
+    def collection(self, api_version: str, kind: str, namespace: str | None) -> str:
+        """Path of all objects of a kind, in a namespace or in all of them."""
         path = self.path(api_version, kind)
         if namespace:
             head, _, plural = path.rpartition("/")
             path = f"{head}/namespaces/{quote(namespace)}/{plural}"
         return path
 
-    # --- Watches ------------------------------------------------------------------------------------------------------
 
-    def watch(
-        self,
-        api_version: str,
-        kind: str,
-        *,
-        stop: threading.Event,
-        namespace: str | None = None,
-        labels: str = "",
-    ) -> Iterator[tuple[str, Object]]:
-        """Changes as ("ADDED" | "MODIFIED" | "DELETED", object); what is there already comes first, as "ADDED".
-
-        Goes on until `stop` is set: a lost connection is taken up again, and what was missed is made up for. After
-        each complete list comes one ("SYNCED", {}).
-        """
-        known: dict[str, Object] = {}
-        while not stop.is_set():
-            try:
-                yield from self._watch_once(api_version, kind, known, stop, namespace, labels)
-            except NoKindError:
-                yield from (("DELETED", known.pop(uid)) for uid in list(known))
-                yield "SYNCED", {}
-                stop.wait(0.3)
-            except (ApiError, urllib3.exceptions.HTTPError, json.JSONDecodeError, OSError):
-                stop.wait(0.3)
-
-    def _watch_once(
-        self,
-        api_version: str,
-        kind: str,
-        known: dict[str, Object],
-        stop: threading.Event,
-        namespace: str | None,
-        labels: str,
-    ) -> Iterator[tuple[str, Object]]:
-        path = self._collection(api_version, kind, namespace)
-        query = {"labelSelector": labels} if labels else {}
-        try:
-            listed = self.request("GET", path, query=query)
-        except ApiError as error:
-            if error.status == 404:  # its definition is gone
-                self._kinds.pop(api_version, None)
-                raise NoKindError(str(error)) from error
-            raise
-        now = {item["metadata"]["uid"]: item for item in listed["items"]}
-        for uid in [uid for uid in known if uid not in now]:
-            yield "DELETED", known.pop(uid)
-        for uid, item in now.items():
-            item.setdefault("kind", kind)
-            item.setdefault("apiVersion", api_version)
-            before = known.get(uid)
-            known[uid] = item
-            if before is None:
-                yield "ADDED", item
-            elif before["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
-                yield "MODIFIED", item
-        yield "SYNCED", {}
-        version = listed["metadata"]["resourceVersion"]
-        while not stop.is_set():
-            for event, obj in self._stream(path, {**query, "resourceVersion": version}, stop):
-                version = obj["metadata"]["resourceVersion"]
-                if event == "BOOKMARK":
-                    continue
-                uid = obj["metadata"]["uid"]
-                if event == "DELETED":
-                    known.pop(uid, None)
-                else:
-                    known[uid] = obj
-                yield event, obj
-
-    def _stream(self, path: str, query: Mapping[str, str], stop: threading.Event) -> Iterator[tuple[str, Object]]:
-        options = {**query, "watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": "300"}
-        response = self._send("GET", path, None, query=options, timeout=65.0, stream=True)
-        try:
-            if response.status >= 400:
-                raise _error(response.status, response.data)
-            for line in _lines(response, stop):
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise ApiError(event["object"].get("code", 500), "Expired", event["object"].get("message", ""))
-                yield event["type"], event["object"]
-        finally:
-            response.close()
-            response.release_conn()
-
-
-def _lines(response: urllib3.BaseHTTPResponse, stop: threading.Event) -> Iterator[bytes]:
-    """Lines of a stream as they come, until it ends or is silent for a minute."""
-    rest = b""
-    while not stop.is_set():
-        try:
-            chunk = response.read1(65536)
-        except urllib3.exceptions.ReadTimeoutError:
-            # Silence, not loss. urllib3 closes the connection of a response that timed out: begin a new stream.
-            return
-        if not chunk:
-            return
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from (line for line in lines if line)
-
-
-def _error(status: int, data: bytes) -> ApiError:
+def error_of(status: int, data: bytes) -> ApiError:
+    """What an answer with such a status and body means."""
     try:
         answer = json.loads(data)
         return ApiError(status, answer.get("reason") or str(status), answer.get("message") or str(answer))

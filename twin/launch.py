@@ -43,14 +43,24 @@ def prepare(state: TwinState) -> Run:
     run = load_run(state)
     if run is None or set(run.ports) != set(PORTS):
         run = Run(ports=free_ports(PORTS), token=run.token if run else new_token(), started=time.time())
-    elif not supervised(state) and not all(map(is_free, run.ports.values())):
-        kill_all(state)  # perhaps its own: left over where children outlive their supervisor
-        if not all(map(is_free, run.ports.values())):
+    elif not supervised(state):
+        kill_all(state)  # left over where children outlive their supervisor
+        if not _free_soon(run):
             run = Run(ports=free_ports(PORTS), token=run.token, started=run.started)
     write_json(state.run, {"ports": run.ports, "token": run.token, "started": run.started})
     write_credentials(state, run.token)
     write_kubeconfig(state, run)
     return run
+
+
+def _free_soon(run: Run, seconds: float = 3.0) -> bool:
+    """Whether a twin's ports are free, or get free: processes that were just killed hold theirs for a moment."""
+    deadline = time.monotonic() + seconds
+    while not all(map(is_free, run.ports.values())):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def supervised(state: TwinState) -> bool:

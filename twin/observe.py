@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from twin.kube import Kube, Object
+from twin.stream import watch
 
 #: What the twin looks at, and its API version. Knative's `Service` has the name of Kubernetes' own, so it gets another.
 KINDS: Mapping[str, str] = MappingProxyType(
@@ -93,7 +94,7 @@ class Observed:
             return self._changed.wait_for(condition, seconds)
 
     def _follow(self, kind: str) -> None:
-        for event, obj in self._kube.watch(KINDS[kind], _NAMES.get(kind, kind), stop=self._stop):
+        for event, obj in watch(self._kube, KINDS[kind], _NAMES.get(kind, kind), stop=self._stop):
             if event == "SYNCED":
                 self._synced[kind].set()
                 continue

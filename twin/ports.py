@@ -25,6 +25,8 @@ def free_ports(names: Iterable[str]) -> dict[str, int]:
 def is_free(port: int) -> bool:
     """Whether a server could listen on a loopback port now."""
     with socket.socket() as probe:
+        # As servers do: what is left of connections that have ended keeps nobody out.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

@@ -79,7 +79,7 @@ def find(state: TwinState) -> dict[int, str]:
     for line in listed.stdout.splitlines():
         pid, _, rest = line.strip().partition(" ")
         stat, _, command = rest.strip().partition(" ")
-        if stat.startswith("Z") or int(pid) == os.getpid():
+        if int(pid) == os.getpid() or (stat.startswith("Z") and not alive(int(pid))):
             continue
         command = command.strip()
         if command.startswith(programs):
@@ -94,17 +94,19 @@ def kill_all(state: TwinState, *, patience: float = 10.0) -> list[str]:
 
     Names of those that were ended. Raises TimeoutError when one is still there after `patience` seconds.
     """
-    ended: list[str] = []
+    seen: dict[int, str] = {}
     deadline = time.monotonic() + patience
     while running := find(state):
+        seen |= running
         supervisors = [pid for pid, name in running.items() if name == SUPERVISOR]
         for pid in supervisors or running:
-            ended.append(running[pid])
             _kill(pid)
         if time.monotonic() > deadline:
             raise TimeoutError(f"still running: {', '.join(f'{name} ({pid})' for pid, name in running.items())}")
         _wait_gone(supervisors or list(running), seconds=1.0)
-    return list(dict.fromkeys(ended))
+    # One that is about to end has no command line any more, and holds its ports for some moments yet.
+    _wait_gone(list(seen), seconds=max(1.0, deadline - time.monotonic()))
+    return list(dict.fromkeys(seen.values()))
 
 
 def _kill(pid: int) -> None:
@@ -124,7 +126,10 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
+    process = Path(f"/proc/{pid}")
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+        # The first thread of a process may have ended while others still do, with all files and ports open.
+        return state != "Z" or len(list((process / "task").iterdir())) > 1
     except OSError:
         return not Path("/proc/self").exists()  # a system without /proc

@@ -205,6 +205,7 @@ def test_a_stopped_twin_gets_new_ports_where_others_have_taken_its_own(state: Tw
     first = launch.prepare(state)
     with socket.socket() as other:
         other.bind(("127.0.0.1", first.ports["apiserver"]))
+        other.listen()
         again = launch.prepare(state)
     assert again.ports["apiserver"] != first.ports["apiserver"]
     assert again.token == first.token
