@@ -20,10 +20,12 @@ from cli.record import Recording
 from components.node_class import NodeClassArgs, Volume, node_class_spec
 from tests.gotools import karpenter_dir
 from tests.plan.conftest import STACKS
+from tests.plan.variants import varied
 
 pytestmark = pytest.mark.go
 
 APIS = {
+    "CapacityBuffer": versions.CAPACITY_BUFFER_API,
     "EC2NodeClass": versions.EC2_NODE_CLASS_API,
     "NodeOverlay": versions.NODE_OVERLAY_API,
     "NodePool": versions.NODE_POOL_API,
@@ -70,6 +72,12 @@ def karpenter_objects(plan: Recording) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_every_object_of_a_stack_is_valid(stack: str, recorded: Callable[[str], Recording]) -> None:
     objects = karpenter_objects(recorded(stack))
+    assert {each["kind"] for each in objects} == set(APIS) - {"CapacityBuffer"}
+    assert {each["metadata"]["name"]: problems(each) for each in objects if problems(each)} == {}
+
+
+def test_objects_that_none_of_our_stacks_has_are_valid() -> None:
+    objects = karpenter_objects(varied("everything"))
     assert {each["kind"] for each in objects} == set(APIS)
     assert {each["metadata"]["name"]: problems(each) for each in objects if problems(each)} == {}
 
@@ -83,7 +91,13 @@ def test_a_node_class_with_everything_set_is_valid(ami: Any) -> None:
             node_role_name="test-karpenter-node",
             volume_key_arn="arn:aws:kms:us-east-1:123456789012:key/volumes",
             ami=ami,
-            volume=Volume(size_gib=500, iops=16000, throughput_mib_per_s=1000),
+            volume=Volume(
+                size_gib=500,
+                iops=16000,
+                throughput_mib_per_s=1000,
+                snapshot_id="snap-0123456789abcdef0",
+                initialization_mib_per_s=300,
+            ),
             user_data="[settings]",
             instance_store_policy="RAID0",
             max_pods=110,

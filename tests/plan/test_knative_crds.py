@@ -7,69 +7,19 @@ a shared server are among what is judged.
 from __future__ import annotations
 
 import copy
-import functools
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
 
-from cli.project import StackConfig, find_project, load_stack
-from cli.record import Recording, record
+from cli.record import Recording
 from policy.pod_security import LEVELS
 from tests.plan import knative
-from tests.plan.conftest import ROOT, STACKS
+from tests.plan.conftest import STACKS
 from tests.plan.knative import SERVICE, SERVING
+from tests.plan.variants import VARIANTS, varied
 
 pytestmark = pytest.mark.go
-
-DIGEST = f"@sha256:{'0' * 64}"
-POOL = {"name": "p", "instanceFamilies": ["g6"], "gpusPerNode": [1], "maxGpus": 8}
-MODEL = {"pool": "p", "contextLength": 2048}
-#: Stacks that are not in the repository, by what is special about them: keys that replace those of `dev`.
-VARIANTS: Mapping[str, Mapping[str, Any]] = {
-    "weights as an image volume": {
-        "models": [
-            {
-                **MODEL,
-                "name": "a",
-                "model": "mistral:7b",
-                "weights": {"source": "image", "image": f"r.example.com/w{DIGEST}"},
-            }
-        ],
-    },
-    "weights baked into the image": {
-        "models": [
-            {
-                **MODEL,
-                "name": "a",
-                "model": "mistral:7b",
-                "weights": {"source": "baked", "image": f"r.example.com/ollama:0.32.15{DIGEST}"},
-            }
-        ],
-    },
-    "a server of two models that never sleeps, and the door with TLS": {
-        "pools": [{**POOL, "sharing": {"strategy": "time-slicing", "replicas": 2}}],
-        "models": [
-            {**MODEL, "name": "a", "model": "llama3.2:3b", "server": "both", "minScale": 1, "kvCacheType": "q8_0"},
-            {**MODEL, "name": "b", "model": "qwen2.5:3b", "server": "both", "minScale": 1, "kvCacheType": "q8_0"},
-            {**MODEL, "name": "c", "model": "mistral:7b"},
-        ],
-        "serving": {"door": {"domain": "chat.example.com", "tlsSecret": "chat-tls"}},
-        "dialogue": {"speakers": ["a", "c"], "image": f"r.example.com/dialogue{DIGEST}"},
-    },
-}
-
-
-@functools.cache
-def varied(name: str) -> Recording:
-    project = find_project(ROOT)
-    dev = load_stack(project, "dev")
-    values = {"pools": [{**POOL, "sharing": {"strategy": "time-slicing", "replicas": 3}}], "dialogue": {}}
-    changed = {f"gpu-slices:{key}": json.dumps(value) for key, value in {**values, **VARIANTS[name]}.items()}
-    return record(
-        project, StackConfig(stack=dev.stack, values={**dev.values, **changed}, secret_keys=(), problems=(), notes=())
-    )
 
 
 @pytest.fixture(params=[*STACKS, *VARIANTS])

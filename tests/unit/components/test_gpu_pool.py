@@ -8,9 +8,11 @@ from typing import Any
 
 import pulumi
 import pytest
+import yaml
 
 from components.gpu_pool import GpuPool, GpuPoolArgs, gpu_node_pool_spec, overlay_spec
 from components.karpenter import Karpenter, KarpenterArgs
+from components.node_class import Volume
 from gpu.catalog import types_in
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from tests.unit.components.recording import Recording, record
@@ -147,6 +149,36 @@ def test_al2023_cuts_mig_instances_before_the_kubelet_starts() -> None:
     assert "-cgi 2g.20gb,2g.20gb,2g.20gb -C" in script
     assert script.startswith("#!/bin/bash\nset -euo pipefail\n")
     assert spec(recording, NODE_POOL)["limits"] == {"nvidia.com/mig-2g.20gb": "24", "nvidia.com/gpu": "8"}
+
+
+def test_al2023_pulls_images_in_parallel_where_it_is_asked_to() -> None:
+    recording = pool(Mig("2g.20gb"), types=P5, fast_image_pull=True)
+    parts: Any = message_from_string(spec(recording, NODE_CLASS)["userData"]).get_payload()
+    assert [part.get_content_type() for part in parts] == ["text/x-shellscript", "application/node.eks.aws"]
+    config = yaml.safe_load(parts[1].get_payload())
+    assert (config["apiVersion"], config["kind"]) == ("node.eks.aws/v1alpha1", "NodeConfig")
+    assert config["spec"] == {"featureGates": {"FastImagePull": True}}
+    alone: Any = message_from_string(spec(pool(TimeSlicing(2), fast_image_pull=True), NODE_CLASS)["userData"])
+    assert len(alone.get_payload()) == 1
+
+
+def test_bottlerocket_pulls_images_in_parallel_where_it_is_asked_to() -> None:
+    recording = pool(TimeSlicing(2), ami="bottlerocket", fast_image_pull=True)
+    settings = tomllib.loads(spec(recording, NODE_CLASS)["userData"])["settings"]
+    assert settings["container-runtime"] == {"snapshotter": "soci"}
+    soci = settings["container-runtime-plugins"]["soci-snapshotter"]
+    assert soci["pull-mode"] == "parallel-pull-unpack"
+    assert settings["kubelet-device-plugins"]["nvidia"]["time-slicing"]["replicas"] == 2
+
+
+def test_the_nodes_own_disks_and_snapshots_are_used_where_it_is_said() -> None:
+    assert "instanceStorePolicy" not in spec(pool(TimeSlicing(2)), NODE_CLASS)
+    assert spec(pool(TimeSlicing(2), instance_store=True), NODE_CLASS)["instanceStorePolicy"] == "RAID0"
+    volume = Volume(size_gib=100, snapshot_id="snap-1", initialization_mib_per_s=300)
+    recording = pool(TimeSlicing(2), ami="bottlerocket", volume=volume)
+    system, data = [device["ebs"] for device in spec(recording, NODE_CLASS)["blockDeviceMappings"]]
+    assert "snapshotID" not in system
+    assert (data["snapshotID"], data["volumeInitializationRate"]) == ("snap-1", 300)
 
 
 def test_nothing_but_mig_and_bottlerocket_needs_user_data() -> None:

@@ -1,0 +1,58 @@
+"""Stacks that are not in the repository: those of `dev`, with what none of ours has."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from cli.project import StackConfig, find_project, load_stack
+from cli.record import Recording, record
+from tests.plan.conftest import ROOT
+
+DIGEST = f"@sha256:{'0' * 64}"
+POOL = {
+    "name": "p",
+    "instanceFamilies": ["g6"],
+    "gpusPerNode": [1],
+    "maxGpus": 8,
+    "sharing": {"strategy": "time-slicing", "replicas": 3},
+}
+MODEL = {"name": "a", "model": "mistral:7b", "pool": "p", "contextLength": 2048}
+HOURS = {"slots": 2, "days": ["mon", "tue"], "start": "08:00", "end": "18:00", "timeZone": "Europe/Berlin"}
+
+#: By what is special about them: keys that replace those of `dev`.
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "weights as an image volume": {
+        "models": [{**MODEL, "weights": {"source": "image", "image": f"r.example.com/w{DIGEST}"}}],
+    },
+    "weights baked into the image": {
+        "models": [{**MODEL, "weights": {"source": "baked", "image": f"r.example.com/ollama:0.32.15{DIGEST}"}}],
+    },
+    "everything": {
+        "pools": [
+            {**POOL, "sharing": {"strategy": "time-slicing", "replicas": 2}, "warm": {"slots": 2}},
+            {**POOL, "name": "q", "ami": "bottlerocket", "warm": HOURS, "volume": {"snapshotId": "snap-0123456789"}},
+        ],
+        "models": [
+            {**MODEL, "model": "llama3.2:3b", "server": "both", "minScale": 1, "kvCacheType": "q8_0"},
+            {**MODEL, "name": "b", "model": "qwen2.5:3b", "server": "both", "minScale": 1, "kvCacheType": "q8_0"},
+            {**MODEL, "name": "c"},
+            {**MODEL, "name": "d", "pool": "q", "weights": {"source": "image", "image": f"r.example.com/w{DIGEST}"}},
+        ],
+        "serving": {"door": {"domain": "chat.example.com", "tlsSecret": "chat-tls", "hostedZoneId": "Z0123456789"}},
+        "dialogue": {"speakers": ["a", "c"], "guests": ["d"], "image": "build"},
+    },
+}
+
+
+@functools.cache
+def varied(name: str) -> Recording:
+    """The recording of a variant."""
+    project = find_project(ROOT)
+    dev = load_stack(project, "dev")
+    values = {"pools": [POOL], "dialogue": {}, **VARIANTS[name]}
+    changed = {f"gpu-slices:{key}": json.dumps(value) for key, value in values.items()}
+    config = StackConfig(stack=dev.stack, values={**dev.values, **changed}, secret_keys=(), problems=(), notes=())
+    return record(project, config)

@@ -1,0 +1,134 @@
+"""Dialogue and its image: a service that people reach, with keys that Pulumi never sees."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.app_image import AppImage, AppImageArgs, content_tag
+from components.dialogue import Dialogue, DialogueArgs, Speaker
+from dialogue.settings import load
+from tests.unit.components.recording import Recording, record
+
+ROOT = Path(__file__).parents[3]
+SERVICE = "kubernetes:serving.knative.dev/v1:Service"
+IMAGE = f"registry.example.com/dialogue@sha256:{'0' * 64}"
+
+
+def speaker(name: str, *, guest: bool = False) -> Speaker:
+    return Speaker(
+        name=name,
+        model=f"{name}:7b",
+        url=f"http://{name}.models.svc.cluster.local",
+        context_length=8192,
+        guest=guest,
+        node_seconds=52.4,
+        image_seconds=28.0,
+        weights_seconds=66.0,
+    )
+
+
+SPEAKERS = (speaker("mistral"), speaker("llama2"), speaker("llama3-2", guest=True))
+
+
+def dialogue(**arguments: Any) -> Recording[Dialogue]:
+    given = {"image": IMAGE, "arch": "amd64", "speakers": SPEAKERS, **arguments}
+    return record(lambda: Dialogue("dialogue", DialogueArgs(**given)))
+
+
+def pod(recording: Recording[Any]) -> Any:
+    return recording.one(SERVICE).inputs["spec"]["template"]["spec"]
+
+
+def test_its_settings_are_ones_that_the_application_takes(tmp_path: Path) -> None:
+    data = dialogue().one("kubernetes:core/v1:ConfigMap").inputs["data"]
+    path = tmp_path / "dialogue.json"
+    path.write_text(data["dialogue.json"])
+    settings = load(path, {})
+    assert [s.name for s in settings.speakers] == ["mistral", "llama2", "llama3-2"]
+    assert [s.guest for s in settings.speakers] == [False, False, True]
+    assert settings.speakers[0].context_tokens == 8192
+    assert settings.speakers[0].wake.node == 52
+
+
+def test_it_sleeps_has_one_pod_and_runs_on_cpu_nodes() -> None:
+    recording = dialogue(arch="arm64")
+    annotations = recording.one(SERVICE).inputs["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["autoscaling.knative.dev/min-scale"] == "0"
+    assert annotations["autoscaling.knative.dev/max-scale"] == "1"
+    assert pod(recording)["nodeSelector"] == {"intent": "apps", "kubernetes.io/arch": "arm64"}
+    assert "tolerations" not in pod(recording)
+
+
+def test_only_a_door_makes_it_public() -> None:
+    labels = dialogue().one(SERVICE).inputs["metadata"]["labels"]
+    assert labels == {"networking.knative.dev/visibility": "cluster-local"}
+    assert dialogue(public=True).one(SERVICE).inputs["metadata"]["labels"] == {}
+
+
+def test_keys_come_from_a_secret_that_somebody_else_makes() -> None:
+    recording = dialogue(keys_secret="ours")
+    assert recording.of_type("kubernetes:core/v1:Secret") == []
+    (volume,) = [v for v in pod(recording)["volumes"] if v["name"] == "keys"]
+    assert volume["secret"] == {"secretName": "ours"}
+    (container,) = pod(recording)["containers"]
+    assert container["env"] == [{"name": "DIALOGUE_KEYS_FILE", "value": "/etc/dialogue-keys/keys"}]
+
+
+def test_it_may_call_models_and_nothing_else() -> None:
+    recording = dialogue()
+    namespace = recording.one("kubernetes:core/v1:Namespace").inputs["metadata"]
+    assert namespace["labels"]["gpu-slices/models-client"] == "true"
+    spec = recording.one("kubernetes:networking.k8s.io/v1:NetworkPolicy").inputs["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    knative = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "knative-serving"}}}]
+    _, egress = spec["egress"]
+    assert egress["to"] == spec["ingress"][0]["from"] == knative
+    assert {port["port"] for port in egress["ports"]} == {80, 8081}
+
+
+def image(**arguments: Any) -> Recording[AppImage]:
+    given = {"repository": "gpu-slices-dev/dialogue", "context": "apps/dialogue", "platform": "linux/amd64"}
+    return record(
+        lambda: AppImage("image", AppImageArgs(**{**given, "key_arn": "arn:aws:kms:key", **arguments})),
+        watch=["reference"],
+    )
+
+
+def test_images_are_immutable_scanned_and_encrypted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    repository = image().one("aws:ecr/repository:Repository").inputs
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
+    assert repository["encryptionConfigurations"] == [{"encryptionType": "KMS", "kmsKey": "arn:aws:kms:key"}]
+
+
+def test_a_preview_builds_nothing_and_an_update_pushes_by_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    recording = image()
+    built = recording.one("docker-build:index:Image").inputs
+    assert (built["push"], built["buildOnPreview"]) == (True, False)
+    assert built["platforms"] == ["linux/amd64"]
+    (tag,) = built["tags"]
+    assert tag.endswith(f":{content_tag(ROOT / 'apps/dialogue', 'linux/amd64')}")
+    assert recording.outputs["reference"].endswith("0" * 64)
+
+
+def test_the_tag_changes_with_the_content_and_with_nothing_else(tmp_path: Path) -> None:
+    folder = tmp_path / "app"
+    shutil.copytree(ROOT / "apps/dialogue", folder, ignore=shutil.ignore_patterns("__pycache__"))
+    before = content_tag(folder, "linux/amd64")
+    (folder / "__pycache__").mkdir()
+    (folder / "__pycache__" / "x.pyc").write_bytes(b"x")
+    assert content_tag(folder, "linux/amd64") == before
+    assert content_tag(folder, "linux/arm64") != before
+    (folder / "new.py").write_text("")
+    assert content_tag(folder, "linux/amd64") != before
+
+
+def test_the_policy_of_the_repository_is_valid_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    rules = json.loads(image().one("aws:ecr/lifecyclePolicy:LifecyclePolicy").inputs["policy"])["rules"]
+    assert [rule["rulePriority"] for rule in rules] == [1, 2]
