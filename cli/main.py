@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -47,6 +48,8 @@ class _Process(click.Group):
         # more at all of them when the process ends. That is a quarter of its time.
         gc.disable()
         atexit.register(gc.freeze)
+        # Nothing here plugs into pydantic, which would read the metadata of every installed package to find that out.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
         return super().__call__(*args, **kwargs)
 
 
