@@ -116,8 +116,8 @@ def _pod(pools: Sequence[str]) -> dict[str, Any]:
         "capabilities": {"drop": ["ALL"], "add": ["CHOWN"]},
     }
     server = restricted_container("ollama", versions.OLLAMA_IMAGE, {"cpu": "50m", "memory": "256Mi"})
-    # Checking what was downloaded takes as many processors as there are, for seconds.
-    del server["resources"]["limits"]["cpu"]
+    # Checking what was downloaded takes processors for seconds.
+    server["resources"]["limits"]["cpu"] = "2"
     server |= {
         "args": ["serve"],
         "ports": [{"containerPort": CACHE_PORT, "name": "ollama"}],

@@ -88,19 +88,18 @@ class NodeStart:
 
 @dataclass(frozen=True, slots=True)
 class ColdStart:
-    """The steps of one model, in their order."""
+    """The steps of one model, in their order.
+
+    warm_seconds: from a request to a model that can answer, on a node that has a free slot, the image and the weights.
+    """
 
     steps: Sequence[Step]
+    warm_seconds: float
 
     @property
     def seconds(self) -> float:
         """From a request to a model that can answer."""
         return sum(step.seconds for step in self.steps)
-
-    @property
-    def warm_seconds(self) -> float:
-        """The same on a node that has a free slot, the image and the weights."""
-        return POD_SECONDS + next(step.seconds for step in self.steps if step.name == "load")
 
     def of(self, *names: StepName) -> float:
         """Seconds of some steps together."""
@@ -109,7 +108,10 @@ class ColdStart:
 
 def cold_start(start: NodeStart, source: WeightsSource, weights_mib: int) -> ColdStart:
     """The budget of a model with so many MiB of weights (of all its models, where a server has several)."""
-    return ColdStart((*_node(start), _image(start, source, weights_mib), *_weights(start, source, weights_mib)))
+    steps = (*_node(start), _image(start, source, weights_mib), *_weights(start, source, weights_mib))
+    # What was read once is on the volume, wherever it came from.
+    rate = INSTANCE_STORE_MIB_PER_S if start.instance_store else start.volume_mib_per_s
+    return ColdStart(steps, POD_SECONDS + weights_mib / rate + ENGINE_SECONDS)
 
 
 def _node(start: NodeStart) -> tuple[Step, Step]:

@@ -111,7 +111,7 @@ def services(config: StackConfig, slots: dict[str, int]) -> list[Service]:
 
 
 def node_start(pool: GpuPool) -> NodeStart:
-    """How the nodes of a pool start."""
+    """How the nodes of a pool start; at hours when it keeps none warm, if there are such."""
     return NodeStart(
         ami=pool.ami,
         fast_image_pull=pool.fast_image_pull,
@@ -119,7 +119,7 @@ def node_start(pool: GpuPool) -> NodeStart:
         instance_store=pool.instance_store,
         snapshot=pool.volume.snapshot_id is not None,
         snapshot_mib_per_s=pool.volume.initialization_rate_mibps,
-        warm=pool.warm is not None,
+        warm=pool.warm is not None and pool.warm.start is None,
     )
 
 

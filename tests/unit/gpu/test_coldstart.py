@@ -67,6 +67,7 @@ def test_a_slow_disk_bounds_the_download() -> None:
 def test_a_warm_node_leaves_the_load() -> None:
     start = budget()
     assert start.warm_seconds == pytest.approx(3 + seconds(start)["load"])
+    assert budget(snapshot=True).warm_seconds == start.warm_seconds, "a block is fetched from a snapshot once"
 
 
 def test_every_step_says_where_it_is_from_and_what_changes_it() -> None:
