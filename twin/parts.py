@@ -89,11 +89,13 @@ def control_plane(state: TwinState, run: Run, programs: Path) -> list[Spec]:
                 "--endpoint-reconciler-type=none",
             ],
             environment={"GOGC": "50"},
+            needs=[run.ports["etcd"]],
         ),
         Spec(
             name="kube-scheduler",
             program=str(programs / "kube-scheduler"),
             arguments=[f"--config={state.folder / 'scheduler.yaml'}", "--secure-port=0"],
+            needs=[run.ports["apiserver"]],
         ),
         Spec(
             name="kube-controller-manager",
@@ -109,11 +111,12 @@ def control_plane(state: TwinState, run: Run, programs: Path) -> list[Spec]:
                 # The twin's nodes send no heartbeats: at a thousand pods they would be most of the traffic.
                 "--node-monitor-grace-period=8760h",
             ],
+            needs=[run.ports["apiserver"]],
         ),
     ]
 
 
-def kwok(state: TwinState, programs: Path) -> Spec:
+def kwok(state: TwinState, run: Run, programs: Path) -> Spec:
     """Plays the kubelets, by the stages that `twin.stages` wrote."""
     return Spec(
         name="kwok",
@@ -125,6 +128,7 @@ def kwok(state: TwinState, programs: Path) -> Spec:
             "--node-lease-duration-seconds=0",
             f"--config={state.folder / 'stages.yaml'}",
         ],
+        needs=[run.ports["apiserver"]],
     )
 
 
@@ -139,9 +143,16 @@ def aws(run: Run, fingerprint: str) -> Spec:
     )
 
 
-def agent(fingerprint: str) -> Spec:
+def agent(run: Run, fingerprint: str) -> Spec:
     """Plays device plugins and Knative, and counts dollars. fingerprint: changes with the plan."""
-    return Spec(name="agent", program="", module="twin.agent", arguments=[], environment={"TWIN_PLAN": fingerprint})
+    return Spec(
+        name="agent",
+        program="",
+        module="twin.agent",
+        arguments=[],
+        environment={"TWIN_PLAN": fingerprint},
+        needs=[run.ports["apiserver"]],
+    )
 
 
 def karpenter(run: Run, programs: Path, settings: Mapping[str, str], region: str, kubeconfig: Path) -> Spec:
@@ -153,6 +164,7 @@ def karpenter(run: Run, programs: Path, settings: Mapping[str, str], region: str
         name="karpenter",
         program=str(programs / "karpenter"),
         arguments=[],
+        needs=[run.ports["apiserver"], run.ports["aws"]],
         environment={
             **settings,
             "KUBECONFIG": str(kubeconfig),

@@ -33,6 +33,8 @@ class Spec:
     arguments: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to the supervisor's environment."""
+    needs: Sequence[int] = ()
+    """Loopback ports that must answer before it is started."""
     module: str = ""
     """For the twin's own Python modules: run this one instead of a program."""
 

@@ -12,6 +12,7 @@ import fcntl
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -23,7 +24,7 @@ from twin.processes import Spec, command_line, digest, find, read_specs
 from twin.state import TwinState, write_json
 
 #: Seconds between looks when nobody sends SIGHUP.
-_LOOK = 0.5
+_LOOK = 0.25
 #: Seconds before a process that died is started again; doubled each time, up to the second figure.
 _BACKOFF = (0.2, 10.0)
 #: A process that ran this long, in seconds, has recovered.
@@ -85,7 +86,7 @@ class Supervisor:
 
     def _start(self) -> None:
         for child in self._children.values():
-            if child.process is None and time.monotonic() >= child.not_before:
+            if child.process is None and time.monotonic() >= child.not_before and all(map(_answers, child.spec.needs)):
                 child.started = time.monotonic()
                 child.process = _spawn(self._state, child.spec)
 
@@ -114,6 +115,14 @@ class Supervisor:
         if status != self._published and self._state.folder.is_dir():
             write_json(self._state.status, {"supervisor": os.getpid(), "processes": status})
             self._published = status
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
 
 
 def _spawn(state: TwinState, spec: Spec) -> subprocess.Popen[bytes]:

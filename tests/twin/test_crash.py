@@ -15,13 +15,13 @@ import pytest
 
 from twin import launch
 from twin.kube import Kube
+from twin.launch import answers
 from twin.plan import TwinPlan, save_plan
 from twin.planning import make_plan
 from twin.ports import is_free
 from twin.processes import SUPERVISOR, find
 from twin.scenarios.play import NAMESPACE, playing
 from twin.state import TwinState, load_run
-from twin.up import answers
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = (

@@ -164,7 +164,7 @@ class Play:
 
     def restart_karpenter(self) -> None:
         """Kill Karpenter and wait until it works again."""
-        from twin.up import answers  # noqa: PLC0415
+        from twin.launch import answers  # noqa: PLC0415
 
         self.kill("karpenter")
         self.wait(lambda: answers(f"http://127.0.0.1:{self.run.ports['karpenter-health']}/readyz"), 60, "Karpenter")
