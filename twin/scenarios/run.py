@@ -12,7 +12,7 @@ import click
 
 from twin.errors import TwinError
 from twin.launch import stop, supervised
-from twin.scenarios import failures, lifecycle, packing
+from twin.scenarios import failures, lifecycle, packing, serving
 from twin.scenarios.play import Failed, Play, playing
 from twin.state import TwinState
 
@@ -34,6 +34,7 @@ class Scenario:
 
 
 SCENARIOS: Mapping[str, Scenario] = {
+    "from-zero": Scenario(serving.from_zero),
     "pack": Scenario(packing.pack),
     "no-overlay": Scenario(packing.no_overlay),
     "burst": Scenario(packing.burst),

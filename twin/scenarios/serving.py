@@ -1,0 +1,78 @@
+"""Scenarios about models: from zero to an answer and back, by the path that Knative takes."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+from twin.agent.knative import ask, deployment_name, idle_seconds
+from twin.kube import Object
+from twin.plan import Model
+from twin.scenarios.packing import nodes_needed
+from twin.scenarios.play import Failed, Play
+
+_PATIENCE = 180.0
+#: Seconds without a request after which a model goes in this run; the plan's minutes are checked, not waited for.
+_IDLE = 5.0
+
+
+def from_zero(play: Play) -> None:
+    """Every model of the stack is asked at once, from zero: they share nodes, answer, and everything goes again."""
+    models = [model for model in play.plan.models if model.slot]
+    if not models:
+        raise Failed(f"stack {play.plan.stack} serves no model")
+    pools = {pool.name: pool for pool in play.plan.gpu_pools}
+    wanted = Counter(_pool_of(model) for model in models)
+    play.check(not play.view.gpu_nodes, "nobody asks: no GPU node, none is paid for")
+    for name in wanted:
+        play.change_pool(
+            name, {"consolidateAfter": "10s", "consolidationPolicy": "WhenEmpty", "budgets": [{"nodes": "100%"}]}
+        )
+    play.tell(f"asking {', '.join(model.name for model in models)}")
+    kept = 0.0
+
+    def all_ready() -> bool:
+        nonlocal kept
+        if time.monotonic() - kept > 2:  # the requests are still waiting for their answer
+            kept = time.monotonic()
+            for model in models:
+                ask(play.kube, model, time.time() + 5, _IDLE)
+        return all(_ready(play, model) for model in models)
+
+    seconds = play.wait(all_ready, _PATIENCE, "models that answer")
+    play.figures["seconds to the last model"] = round(seconds, 1)
+    for name, count in sorted(wanted.items()):
+        needed = nodes_needed(count, pools[name].slots_per_node())
+        bought = len(play.claims_of(name))
+        play.check(bought == needed, f"{name}: {count} models on {needed} nodes", f"bought {bought}")
+    play.figures["USD per hour while they answer"] = round(sum(n.usd_per_hour for n in play.view.gpu_nodes), 3)
+    seconds = play.wait(lambda: not any(_pods(play, model) for model in models), 60, "zero pods")
+    play.figures["seconds to zero pods"] = round(seconds, 1)
+    play.check(True, "when nobody asks any more, no pod is left")
+    seconds = play.wait(lambda: not play.view.gpu_nodes, 120, "zero nodes")
+    play.figures["seconds to zero nodes"] = round(seconds, 1)
+    play.check(True, "and no node")
+    for model in models:
+        play.figures[f"{model.name}: seconds that the plan keeps it after the last request"] = idle_seconds(model, {})
+
+
+def _pool_of(model: Model) -> str:
+    selector = model.template["spec"].get("nodeSelector") or {}
+    return str(selector.get("gpu-slices/pool") or selector.get("karpenter.sh/nodepool") or "")
+
+
+def _pods(play: Play, model: Model) -> list[Object]:
+    prefix = f"{deployment_name(model)}-"
+    return [
+        pod
+        for pod in play.observed.all("Pod")
+        if pod["metadata"]["namespace"] == model.namespace and pod["metadata"]["name"].startswith(prefix)
+    ]
+
+
+def _ready(play: Play, model: Model) -> bool:
+    return any(
+        c["type"] == "Ready" and c["status"] == "True"
+        for pod in _pods(play, model)
+        for c in (pod.get("status") or {}).get("conditions") or []
+    )
