@@ -10,6 +10,7 @@ import pytest
 
 from cli.project import find_project, load_stack
 from tests.plan.conftest import ROOT
+from tests.plan.variants import VARIANTS
 
 
 def preview(stack: str, **values: Any) -> dict[str, Any]:
@@ -37,6 +38,17 @@ def test_a_preview_registers_what_the_plan_shows(stack: str) -> None:
         f"{r['type']}::{r['name']}" for r in result["registered"] if not r["type"].startswith("pulumi:pulumi:")
     ]
     assert sorted(urn.rpartition("$")[2] for urn in shown) == sorted(registered)
+
+
+def test_a_preview_of_a_stack_with_everything_needs_nothing_that_is_not_there() -> None:
+    result = preview("dev", **VARIANTS["everything"])
+    assert result["errors"] == []
+    types = {r["type"] for r in result["registered"]}
+    assert {"aws:lb/loadBalancer:LoadBalancer", "docker-build:index:Image", "gpu-slices:index:WarmSlots"} <= types
+    # Whatever a preview does not know, policies can judge models and what installs Knative.
+    literal = [r for r in result["registered"] if "knative.dev" in r["type"] and r["name"] != "dialogue"]
+    assert len(literal) == 4
+    assert [r["name"] for r in literal if r["unknown"]] == []
 
 
 def test_what_policies_must_judge_is_known_in_a_preview() -> None:

@@ -1,0 +1,103 @@
+"""What models come to as services: names, pods, memory, hours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from stacks.schema import Model, StackConfig
+from stacks.services import max_scale, tagged_name, warm_hours_per_month
+from stacks.summary import floor_items, stack_services, standing_items
+from tests.unit.config.support import GONE, changed, parsed
+
+PAIR = {
+    "pools[0].sharing.replicas": 2,
+    "models[1].server": "chat",
+    "models[1].model": "qwen2.5:3b",
+    "models[2].server": "chat",
+}
+WEEKDAYS = {"days": ["mon", "tue", "wed", "thu", "fri"], "start": "08:00", "end": "18:00"}
+
+
+def config(**changes: Any) -> StackConfig:
+    return parsed(changed({"dialogue": GONE, **changes}))
+
+
+def model(**values: Any) -> Model:
+    return Model.model_validate({"name": "a", "pool": "p", **values})
+
+
+@pytest.mark.parametrize(
+    ("name", "tagged"),
+    [
+        ("mistral", "mistral:latest"),
+        ("mistral:7b", "mistral:7b"),
+        ("hf.co/acme/model", "hf.co/acme/model:latest"),
+        ("registry:5000/acme/model", "registry:5000/acme/model:latest"),
+        ("registry:5000/acme/model:1", "registry:5000/acme/model:1"),
+    ],
+)
+def test_names_have_tags_as_ollama_shows_them(name: str, tagged: str) -> None:
+    assert tagged_name(model(model=name)) == tagged
+
+
+@pytest.mark.parametrize(
+    ("values", "slots", "most"),
+    [({}, 6, 2), ({}, 1, 1), ({"minScale": 4}, 6, 4), ({"maxScale": 1}, 6, 1), ({"minScale": 2, "maxScale": 5}, 6, 5)],
+)
+def test_pods_by_default(values: dict[str, Any], slots: int, most: int) -> None:
+    assert max_scale(model(**values), slots) == most
+
+
+def test_each_model_is_a_service_unless_they_share_a_server() -> None:
+    assert [service.name for service in stack_services(config())] == ["mistral", "llama2", "llama3-2"]
+    alone, together = stack_services(config(**PAIR))
+    assert (alone.name, together.name) == ("mistral", "chat")
+    assert [m.name for m in together.models] == ["llama2", "llama3-2"]
+    single = stack_services(config(**{"models[1].model": "qwen2.5:3b", "pools[0].sharing.replicas": 2}))
+    assert together.weights_mib == sum(service.weights_mib for service in single[1:])
+    assert together.memory_mib == sum(service.memory_mib for service in single[1:])
+
+
+def test_models_of_one_server_take_one_slot_of_a_dialogue() -> None:
+    """Three names, two slots."""
+    changes = {**PAIR, "pools[0].maxGpus": 1}
+    assert parsed(changed(changes)).dialogue
+
+
+def test_a_speaker_that_never_sleeps_holds_its_slot_already() -> None:
+    assert parsed(changed({"pools[0].maxGpus": 1, "models[0].minScale": 1, "models[0].maxScale": 1})).dialogue
+
+
+@pytest.mark.parametrize(
+    ("warm", "hours"),
+    [(None, 0), ({}, 730), (WEEKDAYS, 730 * 50 / 168), ({**WEEKDAYS, "days": ["sun"]}, 730 * 10 / 168)],
+)
+def test_warm_hours_of_a_month(warm: dict[str, Any] | None, hours: float) -> None:
+    changes = {} if warm is None else {"pools[0].warm": warm}
+    assert warm_hours_per_month(config(**changes).pools[0]) == pytest.approx(hours)
+
+
+def test_nothing_stands_that_may_sleep() -> None:
+    assert standing_items(config()) == []
+
+
+def test_nodes_that_never_go_are_counted_once() -> None:
+    """Slots of a node for three: two for models, one kept warm, are one node; a fourth is a second one."""
+    (one,) = standing_items(config(**{"models[0].minScale": 2, "pools[0].warm": {"slots": 1}}))
+    (two,) = standing_items(config(**{"models[0].minScale": 2, "pools[0].warm": {"slots": 2}}))
+    assert two.usd_per_month == pytest.approx(2 * one.usd_per_month)
+    always, hours = standing_items(config(**{"models[0].minScale": 2, "pools[0].warm": {"slots": 2, **WEEKDAYS}}))
+    assert always.usd_per_month == pytest.approx(one.usd_per_month)
+    assert hours.usd_per_month == pytest.approx(one.usd_per_month * 50 / 168)
+    # The third slot of the first node is there anyway.
+    assert len(standing_items(config(**{"models[0].minScale": 2, "pools[0].warm": {"slots": 1, **WEEKDAYS}}))) == 1
+
+
+def test_a_door_stands_in_the_floor() -> None:
+    image = f"r.example.com/dialogue@sha256:{'0' * 64}"
+    door = parsed(changed({"serving.door": {"domain": "chat.example.com"}, "dialogue.image": image}))
+    names = [item.name for item in floor_items(door)]
+    assert "Door" in names
+    assert "Door" not in [item.name for item in floor_items(config())]
