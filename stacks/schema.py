@@ -141,7 +141,7 @@ class Model(Section):
     max_scale: Annotated[Int, Field(ge=1, le=1000)] | None = None
     """Most pods, each in one slot. Default: 2, or as many as the pool has slots."""
     idle: Duration = "5m"
-    """How long the last pod stays when nobody asks any more, beside Knative's window of a minute."""
+    """How long the last pod stays when nobody asks any more, beside Knative's window of a minute; at most 1h."""
     weights: Weights = Weights()
     """Where the weights come from."""
     server: Name | None = None

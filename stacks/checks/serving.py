@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
@@ -26,6 +27,10 @@ SYSTEM_DISK_GIB = 25
 _SYSTEM_CPU_MILLIS = 2 * 1000 + 2 * 100 + 2 * 100
 _PER_NODE_CPU_MILLIS = 160 + 70
 
+#: Longest scale-to-zero-pod-retention-period (knative.dev/serving pkg/apis/autoscaling/register.go, WindowMax).
+MOST_IDLE_SECONDS = 3600
+_SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600}
+
 #: What the models of one server share, since they are one process: attribute and key.
 _SHARED: Mapping[str, str] = {
     "pool": "pool",
@@ -45,6 +50,7 @@ def check_serving(parts: Parts, slots: Slots) -> Iterator[Problem]:
         if model:
             path: Path = ("models", index)
             yield from attempt(_scale(model, path, slots))
+            yield from attempt(_idle(model, path))
             yield from attempt(_weights(model, path, parts))
             yield from attempt(_share(model, path, slots))
             with suppress(BrokenValueError):
@@ -69,6 +75,15 @@ def _scale(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
         yield Problem((*path, "maxScale"), wanted, message)
     elif wanted is not None and model.min_scale > wanted:
         yield Problem((*path, "minScale"), model.min_scale, f"must be {wanted} or less, the model's maxScale")
+
+
+def _idle(model: Model, path: Path) -> Iterator[Problem]:
+    if (
+        sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)([smh])", model.idle))
+        > MOST_IDLE_SECONDS
+    ):
+        message = "must be 1h or less: Knative keeps no idle pod for longer; minScale: 1 keeps one for ever"
+        yield Problem((*path, "idle"), model.idle, message)
 
 
 def _weights(model: Model, path: Path, parts: Parts) -> Iterator[Problem]:
