@@ -54,7 +54,7 @@ class _Process(click.Group):
 
 
 #: The twin's commands, in the order of `--help`; its room is imported when one is asked for, or listed.
-TWIN_COMMANDS = ("up", "status", "request", "scenario", "down")
+TWIN_COMMANDS = ("up", "status", "watch", "request", "scenario", "down")
 
 
 class _Commands(_Process):

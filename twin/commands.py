@@ -148,6 +148,27 @@ def status(stack: str, directory: Path, as_json: bool) -> int:
     return 0 if found.running else 1
 
 
+@click.command(short_help="The twin as it changes: in the terminal, as a web page, or as a picture.")
+@_stack
+@_directory
+@click.option("--web", is_flag=True, help="Serve a page instead, on this machine alone.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), metavar="N", help="Port of the page.  [default: one that is free]"
+)
+@click.option("--svg", metavar="FILE", default="", help="Write one picture to FILE instead; - is standard output.")
+@_plainly
+def watch(stack: str, directory: Path, web: bool, port: int | None, svg: str) -> int:
+    """Watch the twin of STACK: nodes with their slots, who sits where, who waits and why, dollars, events.
+
+    Until Ctrl-C. Without a terminal it prints a line for each change.
+    """
+    from twin.watch.run import watch as follow  # noqa: PLC0415
+
+    if (web and svg) or (port and not web):
+        raise click.UsageError("--web and --svg exclude each other, and --port goes with --web")
+    return follow(twin_of(directory, stack), web=web, port=port or 0, svg=svg)
+
+
 def seconds(_: Any, __: Any, value: str) -> float:
     """A click callback: `90`, `90s`, `2m`."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}

@@ -6,8 +6,9 @@ from collections import Counter
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
+from twin.watch import telling
 from twin.watch.scene import Box, Pool, Slot
-from twin.watch.words import CAPACITY, SLOTS, STAGES, clean, count, dollars, duration, shorten
+from twin.watch.words import clean, count, dollars, duration, joined, shorten
 
 #: Pixels.
 WIDTH = 296
@@ -37,7 +38,7 @@ class Drawing:
         names = f"twin {classes}".strip()
         return (
             f'<svg class="{names}" width="{self.width:g}" height="{self.height:g}" '
-            f'viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-label="{attribute(label)}">'
+            f'viewBox="0 0 {self.width:g} {self.height:g}" role="img" aria-label="{escaped(label)}">'
             f"{self.content}</svg>"
         )
 
@@ -46,15 +47,15 @@ class Drawing:
         return f'<g transform="translate({x:g} {y:g})">{self.content}</g>'
 
 
-def attribute(value: str) -> str:
-    """A text inside the quotes of an attribute."""
-    return escape(clean(value), {'"': "&quot;"})
+def escaped(value: str) -> str:
+    """Whatever anybody has written, for SVG and HTML: between tags and in quoted attributes."""
+    return escape(clean(value), {'"': "&quot;", "'": "&#39;"})
 
 
 def text(x: float, y: float, value: str, classes: str = "") -> str:
     """A line of text that begins at x, or ends there (class `end`)."""
     named = f' class="{classes}"' if classes else ""
-    return f'<text x="{x:g}" y="{y:g}"{named}>{escape(clean(value))}</text>'
+    return f'<text x="{x:g}" y="{y:g}"{named}>{escaped(value)}</text>'
 
 
 def fit(value: str, pixels: float, size: float = 13) -> str:
@@ -76,8 +77,8 @@ def _advance(character: str) -> float:
     return 0.7 if character.isupper() else 0.58 if character.isascii() else 1.0
 
 
-def draw(box: Box) -> Drawing:
-    """The box of a node."""
+def draw(box: Box, at: float) -> Drawing:
+    """The box of a node. at: now, in seconds since 1970."""
     parts: list[str] = []
     bottom = _TOP
     if box.slots:
@@ -88,36 +89,33 @@ def draw(box: Box) -> Drawing:
     height = bottom + 26
     edge = {"ready": "", "leaving": " going"}.get(box.stage, " arriving")
     frame = f'<rect class="card{edge}" x=".5" y=".5" width="{WIDTH - 1}" height="{height - 1}" rx="12"/>'
-    title = f"<title>{escape(clean(box.node))}</title>"
-    return Drawing("".join((title, frame, *_head(box), *parts, *_foot(box, height))), WIDTH, height)
+    title = f"<title>{escaped(box.node)}</title>"
+    return Drawing("".join((title, frame, *_head(box), *parts, *_foot(box, at, height))), WIDTH, height)
 
 
 def _head(box: Box) -> list[str]:
     price = dollars(box.usd_per_hour) + "/h"
-    capacity = CAPACITY.get(box.capacity_type, "")
-    pill = 10 + 6.6 * len(capacity)
-    solid = box.capacity_type == "on-demand"
+    pill = 16 + 6.6 * len(box.capacity)
+    solid = box.capacity == "on-demand"
     parts = [
         text(_PAD, 24, fit(box.instance_type or "unknown type", 165, 15), "type"),
         text(WIDTH - _PAD, 24, price, "price end"),
     ]
     x: float = _PAD
-    if capacity:
+    if box.capacity:
         shape, words = ("solid", "small on-solid middle") if solid else ("pill", "small middle")
         parts.append(f'<rect class="{shape}" x="{_PAD}" y="33.5" width="{pill:g}" height="17" rx="8.5"/>')
-        parts.append(text(_PAD + pill / 2, 46, capacity, words))
+        parts.append(text(_PAD + pill / 2, 46, box.capacity, words))
         x += pill + 7
     sign = {"leaving": "bad", "ready": "good"}.get(box.stage, "shape")
-    stage = STAGES[box.stage][2]
-    parts.append(text(x, 46, fit(" · ".join(filter(None, (box.gpu, box.zone))), 205 - x, 12), "soft"))
-    parts.append(text(WIDTH - _PAD, 46, stage, "soft end"))
-    parts.append(_sign(box.stage, WIDTH - _PAD - 6.4 * len(stage) - 9, 42, sign))
+    parts.append(text(x, 46, fit(joined(box.gpu, box.zone), 205 - x, 12), "soft"))
+    parts.append(text(WIDTH - _PAD, 46, box.stage, "soft end"))
+    parts.append(_sign(box.stage, WIDTH - _PAD - 6.4 * len(box.stage) - 9, 42, sign))
     return parts
 
 
-def _foot(box: Box, height: float) -> list[str]:
-    beside = f"{box.used} of {count(len(box.slots), 'slot')} · " if box.slots else ""
-    right = f"{beside}{duration(box.age)}"
+def _foot(box: Box, at: float, height: float) -> list[str]:
+    right = joined(f"{box.taken} of {count(len(box.slots), 'slot')}" if box.slots else "", duration(at - box.since))
     return [
         text(_PAD, height - 10, fit(box.name, WIDTH - 2 * _PAD - 6.2 * len(right) - 8, 11.5), "soft small"),
         text(WIDTH - _PAD, height - 10, right, "soft small end"),
@@ -128,7 +126,6 @@ def _cells(parts: list[str], slots: tuple[Slot, ...]) -> int:
     width = (WIDTH - 2 * _PAD - _GAP) // 2
     for index, slot in enumerate(slots):
         x, y = _PAD + (index % 2) * (width + _GAP), _TOP + (index // 2) * (_CELL + _GAP)
-        label = slot.owner or ("for a pod" if slot.state == "coming" else SLOTS[slot.state][2])
         look = {
             "ready": "tint edge",
             "starting": "tint edge dash",
@@ -136,12 +133,12 @@ def _cells(parts: list[str], slots: tuple[Slot, ...]) -> int:
             "leaving": "empty open dash",
             "free": "open",
         }.get(slot.state, "open dots")
-        hint = f"{slot.pod or 'nobody'}: {SLOTS[slot.state][2]}"
+        hint = f"{slot.pod or 'nobody'}: {slot.state}"
         parts.append(
-            f'<g class="c{slot.colour} slot"><title>{escape(clean(hint))}</title>'
+            f'<g class="c{slot.colour} slot"><title>{escaped(hint)}</title>'
             f'<rect class="cell {look}" x="{x + 0.5}" y="{y + 0.5}" width="{width - 1}" height="{_CELL - 1}" rx="7"/>'
             f"{_sign(slot.state, x + 13, y + 13, 'hue' if slot.owner else 'shape')}"
-            f"{text(x + 24, y + 17.5, fit(label, width - 30), '' if slot.owner else 'soft')}</g>"
+            f"{text(x + 24, y + 17.5, fit(telling.slot(slot), width - 30), '' if slot.owner else 'soft')}</g>"
         )
     return _TOP + -(-len(slots) // 2) * (_CELL + _GAP)
 
@@ -152,14 +149,14 @@ def _squares(parts: list[str], slots: tuple[Slot, ...]) -> int:
     for index, slot in enumerate(slots):
         x, y = _PAD + (index % a_row) * step, _TOP + (index // a_row) * step
         look = "hue" if slot.state == "ready" else "tint edge" if slot.owner else "open"
-        hint = f"{slot.pod or 'nobody'}: {SLOTS[slot.state][2]}"
+        hint = f"{slot.pod or 'nobody'}: {slot.state}"
         parts.append(
-            f'<g class="c{slot.colour} slot"><title>{escape(clean(hint))}</title>'
+            f'<g class="c{slot.colour} slot"><title>{escaped(hint)}</title>'
             f'<rect class="cell {look}" x="{x}.5" y="{y}.5" width="{_SQUARE - 1}" height="{_SQUARE - 1}" rx="3"/></g>'
         )
     bottom = _TOP + -(-len(slots) // a_row) * step
     held = Counter(slot.owner for slot in slots if slot.owner)
-    words = ", ".join(f"{owner} × {number}" for owner, number in held.most_common(4)) or "nobody yet"
+    words = telling.who(tuple(held.most_common())) or "nobody yet"
     parts.append(text(_PAD, bottom + 12, fit(words, WIDTH - 2 * _PAD, 12), "soft"))
     return bottom + 16
 
@@ -192,7 +189,7 @@ def _sign(state: str, x: float, y: float, classes: str) -> str:
         arm = r - 0.5
         cross = f"M{x - arm:g} {y - arm:g}l{2 * arm} {2 * arm}m0 {-2 * arm}l{-2 * arm} {2 * arm}"
         return f'<path class="ring {ring}" d="{cross}"/>'
-    dashed = " dash" if state in ("coming", "bought", "promised") else ""
+    dashed = " dash" if state in ("coming", "bought", "not offered yet") else ""
     return f'<circle class="ring {ring}{dashed}" cx="{x:g}" cy="{y:g}" r="{r}"/>'
 
 
@@ -204,7 +201,7 @@ def tiles(pool: Pool, columns: int) -> Drawing:
         x, y = (index % columns) * step, (index // columns) * step
         kind = {"ready": "there", "leaving": "going"}.get(node.stage, "arriving")
         paths[kind].append(f"M{x}.5 {y}.5h{side}v{side}h-{side}z")
-        filled = round(side * node.used / len(node.slots)) if node.slots else 0
+        filled = round(side * node.taken / len(node.slots)) if node.slots else 0
         if filled:
             paths["level"].append(f"M{x}.5 {y + side - filled}.5h{side}v{filled}h-{side}z")
     looks = {"there": "card", "arriving": "card arriving", "going": "card going", "level": "level"}

@@ -9,16 +9,11 @@ from twin.kube import Object
 from twin.plan import GpuPool
 from twin.view import view
 from twin.watch.feed import feed
-from twin.watch.scene import PoolPlan, Scene, colour_owners, pools
+from twin.watch.scene import Pool, Scene, colour_owners, pools
 from twin.watch.waiting import Coming, waiting
-from twin.watch.words import clean
 
 #: What a scene is made of.
 KINDS = ("Node", "NodeClaim", "NodePool", "Pod", "Event")
-#: Changes of the price that are remembered.
-MOST_HISTORY = 600
-#: Nodes whose names are remembered: events speak of those that are gone.
-MOST_NAMES = 5000
 _SHARING_LABEL = "gpu-slices/sharing"
 
 Objects = Mapping[str, Sequence[Object]]
@@ -49,43 +44,39 @@ def compose(objects: Objects, about: About, at: float, before: Scene | None = No
     coming = Coming(seen.pending, of("Pod"), of("Event"), of("NodeClaim"), of("Node"))
     everybody = [*seen.pending, *(pod for node in seen.nodes for pod in node.pods)]
     colours = colour_owners(before.colours if before else {}, (pod.owner for pod in everybody if pod.slots))
+    # Events also speak of nodes that are gone.
     names = {**(before.names if before else {}), **coming.called}
-    names = dict(list(names.items())[-MOST_NAMES:])
-    history = before.history if before else ()
-    if not history or history[-1][1] != seen.usd_per_hour:
-        history = (*history[-MOST_HISTORY + 1 :], (at, seen.usd_per_hour))
     return Scene(
         stack=about.stack,
         at=at,
         started=about.started,
         usd=about.usd,
-        pools=tuple(pools(seen, pool_plans(of("NodePool"), about.gpu_pools), coming, colours, at)),
+        pools=pools(seen, pools_without_nodes(of("NodePool"), about.gpu_pools), coming, colours),
         waiting=waiting(seen.pending, coming),
         feed=feed(of("Event"), names),
-        history=history,
         stale=about.stale,
         colours=colours,
         names=names,
     )
 
 
-def pool_plans(node_pools: Sequence[Object], gpu_pools: Mapping[str, GpuPool]) -> list[PoolPlan]:
+def pools_without_nodes(node_pools: Sequence[Object], gpu_pools: Mapping[str, GpuPool]) -> list[Pool]:
     """The node pools as they are in the cluster, GPU pools first."""
-    plans = [_plan(pool, gpu_pools.get(pool["metadata"]["name"])) for pool in node_pools]
-    return sorted(plans, key=lambda plan: not plan.sharing)
+    pools = [_pool(pool, gpu_pools.get(pool["metadata"]["name"])) for pool in node_pools]
+    return sorted(pools, key=lambda pool: not pool.sharing)
 
 
-def _plan(pool: Object, gpu: GpuPool | None) -> PoolPlan:
+def _pool(pool: Object, gpu: GpuPool | None) -> Pool:
     labels = (pool["spec"]["template"].get("metadata") or {}).get("labels") or {}
     conditions = {c["type"]: c for c in (pool.get("status") or {}).get("conditions") or []}
     ready = conditions.get("Ready", {})
     limit = (pool["spec"].get("limits") or {}).get(gpu.resource) if gpu else None
-    return PoolPlan(
-        name=pool["metadata"]["name"],
+    return Pool(
+        title=pool["metadata"]["name"],
         sharing=_sharing(labels.get(_SHARING_LABEL, ""), gpu) if gpu else "",
         resource=gpu.resource if gpu else "",
         limit=int(limit) if limit else None,
-        problem=clean(str(ready.get("message") or "not ready")) if ready.get("status") == "False" else "",
+        problem=str(ready.get("message") or "not ready") if ready.get("status") == "False" else "",
     )
 
 

@@ -6,11 +6,10 @@ import heapq
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from types import MappingProxyType
 
 from twin.kube import Object
-from twin.watch.words import clean
+from twin.watch.words import moment
 
 #: Events that are looked at; a burst of pods makes three of them for each pod.
 _NEWEST = 2000
@@ -32,7 +31,7 @@ _WORD = re.compile(r"[\w.-]+")
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """Something that happened, or the same thing several times in a row."""
+    """Something that happened, or the same thing several times in a row. Texts are as the controllers wrote them."""
 
     key: str
     """The same as long as the entry is the same."""
@@ -59,7 +58,7 @@ def feed(
     entries: list[Entry] = []
     groups: dict[tuple[object, ...], int] = {}
     for event in heapq.nlargest(_NEWEST, filter(_is_news, events), key=_stamp):
-        entry = _entry(event, names)
+        entry = _entry(event)
         alike = _alike(entry)
         place = groups.get(alike)
         if place is not None and entries[place].oldest - entry.at <= _TOGETHER:
@@ -69,15 +68,17 @@ def feed(
         elif len(entries) < most:
             groups[alike] = len(entries)
             entries.append(entry)
-    return tuple(entries)
+    return tuple(_called(entry, names) for entry in entries)
 
 
 def happened(event: Object) -> float:
     """When an event was last seen, in seconds since 1970; 0 where it does not say."""
-    try:
-        return datetime.fromisoformat(_stamp(event)).timestamp()
-    except ValueError:
-        return 0.0
+    return moment(_stamp(event))
+
+
+def source_of(event: Object) -> str:
+    """Who wrote an event."""
+    return str((event.get("source") or {}).get("component") or event.get("reportingComponent") or "")
 
 
 def _stamp(event: Object) -> str:
@@ -110,23 +111,25 @@ def _is_news(event: Object) -> bool:
     return True
 
 
-def _entry(event: Object, names: Mapping[str, str]) -> Entry:
+def _entry(event: Object) -> Entry:
     about = event.get("involvedObject") or {}
     at = happened(event)
-    source = (event.get("source") or {}).get("component") or event.get("reportingComponent") or ""
-    message = _TRANSITION.sub(_condition, clean(str(event.get("message", ""))))
-    name = str(about.get("name", ""))
     return Entry(
         key=str(event["metadata"].get("uid") or event["metadata"]["name"]),
         at=at,
         oldest=at,
         warning=event.get("type") == "Warning",
-        source=clean(str(source)),
-        kind=clean(str(about.get("kind", ""))),
-        name=clean(names.get(name, name)),
-        reason=clean(str(event.get("reason", ""))),
-        message=_WORD.sub(lambda word: names.get(word[0], word[0]), message),
+        source=source_of(event),
+        kind=str(about.get("kind", "")),
+        name=str(about.get("name", "")),
+        reason=str(event.get("reason", "")),
+        message=_TRANSITION.sub(_condition, str(event.get("message", ""))).strip(),
     )
+
+
+def _called(entry: Entry, names: Mapping[str, str]) -> Entry:
+    message = _WORD.sub(lambda word: names.get(word[0], word[0]), entry.message)
+    return replace(entry, name=names.get(entry.name, entry.name), message=message)
 
 
 def _condition(found: re.Match[str]) -> str:

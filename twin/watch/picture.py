@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from xml.sax.saxutils import escape
 
 from twin.watch import boxes, telling
-from twin.watch.boxes import Drawing, fit, text
+from twin.watch.boxes import escaped, fit, text
 from twin.watch.scene import Pool, Scene
-from twin.watch.words import CAPACITY, STAGES, clock, count, dollars
+from twin.watch.words import clock, count
 
 PAGE = Path(__file__).parent / "page"
 _COLUMNS = 3
@@ -19,8 +18,6 @@ _INNER = _COLUMNS * boxes.WIDTH + (_COLUMNS - 1) * _GAP
 _WIDTH = _INNER + 2 * _EDGE
 _EVENTS = 8
 _REASONS = 4
-#: Seconds that the curve shows at most.
-_SPAN = 900.0
 
 
 @cache
@@ -35,7 +32,7 @@ def picture(scene: Scene) -> str:
     _head(sheet, scene)
     for pool in scene.pools:
         if pool.nodes:
-            _pool(sheet, pool)
+            _pool(sheet, pool, scene.at)
     _empty_pools(sheet, scene)
     _waiting(sheet, scene)
     _feed(sheet, scene)
@@ -45,8 +42,8 @@ def picture(scene: Scene) -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="twin" width="{_WIDTH}" height="{height:g}" '
         f'viewBox="0 0 {_WIDTH} {height:g}" role="img" aria-labelledby="title summary">\n'
-        f'<title id="title">The twin of {escape(scene.stack)}</title>\n'
-        f'<desc id="summary">{escape(telling.summary(scene))}</desc>\n'
+        f'<title id="title">The twin of {escaped(scene.stack)}</title>\n'
+        f'<desc id="summary">{escaped(telling.summary(scene))}</desc>\n'
         f"<style>\n{style()}</style>\n"
         f'<rect class="paper" width="{_WIDTH}" height="{height:g}" rx="16"/>\n' + "\n".join(sheet.parts) + "\n</svg>\n"
     )
@@ -89,43 +86,15 @@ def _head(sheet: _Sheet, scene: Scene) -> None:
         sheet.parts.append(text(x, sheet.y + 42, what))
         sheet.parts.append(text(x, sheet.y + 59, fit(more, width - 12, 11.5), "soft small"))
     sheet.y += 66
-    if drawn := curve(scene, _INNER, 44):
-        sheet.parts.append(drawn.at(_EDGE, sheet.y))
-        sheet.y += drawn.height + 4
 
 
-def curve(scene: Scene, width: float, height: float) -> Drawing | None:
-    """Dollars per hour over time; None as long as nothing has changed."""
-    if len(scene.history) < 2:
-        return None
-    begin = max(scene.history[0][0], scene.at - _SPAN)
-    top = max(usd for _, usd in scene.history) or 1.0
-    room = height - 16
-
-    def x(at: float) -> float:
-        return round((max(at, begin) - begin) / max(1.0, scene.at - begin) * width, 1)
-
-    def y(usd: float) -> float:
-        return round(14 + room * (1 - usd / top), 1)
-
-    older = [each for each in scene.history if each[0] <= begin]
-    shown = [*older[-1:], *(each for each in scene.history if each[0] > begin)]
-    line = f"M0 {y(shown[0][1]):g}" + "".join(f"H{x(at):g}V{y(usd):g}" for at, usd in shown[1:]) + f"H{width:g}"
-    label = f"{dollars(top)}/h at most since {clock(begin)}"
-    content = (
-        f'<path class="area" d="{line}V{height:g}H0Z"/><path class="curve" d="{line}"/>'
-        f'<path class="line" d="M0 {height - 0.5:g}H{width:g}"/>{text(0, 10, label, "soft small")}'
-    )
-    return Drawing(content, width, height)
-
-
-def _pool(sheet: _Sheet, pool: Pool) -> None:
+def _pool(sheet: _Sheet, pool: Pool, at: float) -> None:
     sheet.title(pool.title, telling.pool_what(pool), telling.pool_sum(pool))
     _problem(sheet, pool)
     if pool.crowded:
         _crowd(sheet, pool)
         return
-    drawn = [boxes.draw(node) for node in pool.nodes]
+    drawn = [boxes.draw(node, at) for node in pool.nodes]
     for begin in range(0, len(drawn), _COLUMNS):
         row = drawn[begin : begin + _COLUMNS]
         for index, drawing in enumerate(row):
@@ -136,9 +105,7 @@ def _pool(sheet: _Sheet, pool: Pool) -> None:
 
 def _crowd(sheet: _Sheet, pool: Pool) -> None:
     for each in pool.sums[:8]:
-        kind = " · ".join(filter(None, (each.instance_type, CAPACITY.get(each.capacity_type), each.zone)))
-        slots = f"{each.used:,} of {count(each.slots, 'slot')}, " if each.slots else ""
-        told = f"{count(each.nodes, 'node')}, {STAGES[each.stage][2]}: {slots}{dollars(each.usd_per_hour)}/h"
+        kind, told = telling.group(each)
         sheet.y += 18
         sheet.parts.append(text(_EDGE, sheet.y, kind))
         sheet.parts.append(text(_EDGE + 330, sheet.y, told, "soft"))
@@ -150,8 +117,8 @@ def _crowd(sheet: _Sheet, pool: Pool) -> None:
 
 def _problem(sheet: _Sheet, pool: Pool) -> None:
     if pool.problem:
-        sheet.write(f"Not ready: {pool.problem}", "bad", 6)
-        sheet.y += 12
+        sheet.write(f"Not ready: {pool.problem}", "bad", 14)
+        sheet.y += 8
 
 
 def _empty_pools(sheet: _Sheet, scene: Scene) -> None:
@@ -160,10 +127,10 @@ def _empty_pools(sheet: _Sheet, scene: Scene) -> None:
         return
     sheet.title("Without nodes", "Karpenter buys when a pod needs one")
     for pool in empty:
-        sheet.y += 12
-        sheet.parts.append(text(_EDGE, sheet.y, pool.title))
+        sheet.y += 14
+        sheet.parts.append(text(_EDGE, sheet.y, fit(pool.title, 120)))
         sheet.parts.append(text(_EDGE + 130, sheet.y, fit(telling.pool_what(pool) or "CPU nodes", 700, 12), "soft"))
-        sheet.y += 6
+        sheet.y += 4
         _problem(sheet, pool)
 
 
@@ -173,10 +140,9 @@ def _waiting(sheet: _Sheet, scene: Scene) -> None:
     sheet.title("Waiting", "", count(scene.pending, "pod"))
     for each in scene.waiting[:_REASONS]:
         sheet.y += 14
-        sheet.parts.append(text(_EDGE, sheet.y, fit(telling.who_waits(each), 560), "price"))
+        sheet.parts.append(text(_EDGE, sheet.y, fit(telling.who(each.owners), 560), "price"))
         sheet.parts.append(text(_EDGE + _INNER, sheet.y, telling.how_long(each, scene.at), "soft end"))
-        source = f"{each.source}: " if each.source else ""
-        sheet.write(f"{source}{each.reason}", "soft" if each.coming else "bad", 18)
+        sheet.write(telling.why(each), "soft" if each.coming else "bad", 18)
         sheet.y += 10
     if len(scene.waiting) > _REASONS:
         sheet.write(f"and {len(scene.waiting) - _REASONS} more reasons", "soft", 12)

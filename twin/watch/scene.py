@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from twin.view import NodeView, View
 from twin.watch.feed import Entry
 from twin.watch.waiting import Coming, Waiting
+from twin.watch.words import moment
 
 #: Up to so many nodes of a pool are boxes; more are told in sums.
 MOST_BOXES = 24
@@ -24,7 +25,7 @@ class Slot:
     """One slot of a node."""
 
     state: str
-    """A key of `words.SLOTS`."""
+    """`ready`, `starting` or `leaving` where somebody is, else `coming`, `free`, or `not offered yet`."""
     owner: str = ""
     """What the pod belongs to, such as a model; empty for a slot of nobody."""
     pod: str = ""
@@ -43,22 +44,23 @@ class Box:
     """Name in the cluster."""
     instance_type: str
     zone: str
-    capacity_type: str
+    capacity: str
+    """`Spot`, `on-demand`, or empty."""
     gpu: str
     """The GPU's name, such as `L4`; empty for a CPU node."""
     stage: str
-    """A key of `words.STAGES`."""
+    """One of `words.STAGES`."""
     slots: tuple[Slot, ...]
     others: tuple[str, ...]
     """Owners of pods without a slot, the most frequent first."""
     other_pods: int
     daemon_pods: int
     usd_per_hour: float
-    age: float
-    """Seconds since it was bought."""
+    since: float
+    """When it was bought, in seconds since 1970."""
 
     @property
-    def used(self) -> int:
+    def taken(self) -> int:
         """Slots that somebody holds or is coming to."""
         return sum(bool(slot.owner) or slot.state == "coming" for slot in self.slots)
 
@@ -68,12 +70,12 @@ class Sum:
     """Nodes that differ only in who sits there."""
 
     instance_type: str
-    capacity_type: str
+    capacity: str
     zone: str
     stage: str
     nodes: int
     slots: int
-    used: int
+    taken: int
     usd_per_hour: float
 
 
@@ -81,17 +83,17 @@ class Sum:
 class Pool:
     """A node pool, also one without nodes."""
 
-    name: str
     title: str
-    sharing: str
+    """Its name, or what nodes without a pool are."""
+    sharing: str = ""
     """How its GPUs are shared, in words; empty for CPU pools."""
-    resource: str
+    resource: str = ""
     """What a workload asks for to get a slot; empty for CPU pools."""
-    limit: int | None
+    limit: int | None = None
     """Slots at which Karpenter stops buying."""
-    problem: str
+    problem: str = ""
     """Why it cannot be used; empty when it can."""
-    nodes: tuple[Box, ...]
+    nodes: tuple[Box, ...] = ()
 
     @property
     def slots(self) -> int:
@@ -99,9 +101,9 @@ class Pool:
         return sum(len(node.slots) for node in self.nodes)
 
     @property
-    def used(self) -> int:
+    def taken(self) -> int:
         """Slots that somebody holds or is coming to."""
-        return sum(node.used for node in self.nodes)
+        return sum(node.taken for node in self.nodes)
 
     @property
     def usd_per_hour(self) -> float:
@@ -118,16 +120,16 @@ class Pool:
         """Its nodes in groups, the largest first."""
         groups: dict[tuple[str, str, str, str], list[Box]] = {}
         for node in self.nodes:
-            groups.setdefault((node.instance_type, node.capacity_type, node.zone, node.stage), []).append(node)
+            groups.setdefault((node.instance_type, node.capacity, node.zone, node.stage), []).append(node)
         sums = [
             Sum(
                 instance_type=key[0],
-                capacity_type=key[1],
+                capacity=key[1],
                 zone=key[2],
                 stage=key[3],
                 nodes=len(nodes),
                 slots=sum(len(node.slots) for node in nodes),
-                used=sum(node.used for node in nodes),
+                taken=sum(node.taken for node in nodes),
                 usd_per_hour=sum(node.usd_per_hour for node in nodes),
             )
             for key, nodes in groups.items()
@@ -135,10 +137,9 @@ class Pool:
         return tuple(sorted(sums, key=lambda each: -each.nodes))
 
     @property
-    def owners(self) -> tuple[tuple[str, int, int], ...]:
-        """Who sits in its slots: name, colour and slots, the most first."""
-        held = Counter((slot.owner, slot.colour) for node in self.nodes for slot in node.slots if slot.owner)
-        return tuple((owner, colour, number) for (owner, colour), number in held.most_common())
+    def owners(self) -> tuple[tuple[str, int], ...]:
+        """Who sits in its slots: name and slots, the most first."""
+        return tuple(Counter(slot.owner for node in self.nodes for slot in node.slots if slot.owner).most_common())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +156,6 @@ class Scene:
     pools: tuple[Pool, ...]
     waiting: tuple[Waiting, ...]
     feed: tuple[Entry, ...]
-    history: tuple[tuple[float, float], ...] = ()
-    """Seconds since 1970 and USD per hour, whenever these changed."""
     stale: str = ""
     """Why this is no longer the truth; empty while it is."""
     colours: Mapping[str, int] = field(default_factory=dict)
@@ -185,9 +184,9 @@ class Scene:
         return sum(pool.slots for pool in self.pools)
 
     @property
-    def used(self) -> int:
+    def taken(self) -> int:
         """Slots that somebody holds or is coming to."""
-        return sum(pool.used for pool in self.pools)
+        return sum(pool.taken for pool in self.pools)
 
     @property
     def pending(self) -> int:
@@ -195,50 +194,31 @@ class Scene:
         return sum(len(each.pods) for each in self.waiting)
 
 
-@dataclass(frozen=True, kw_only=True)
-class PoolPlan:
-    """What a pool is, whether or not it has nodes."""
-
-    name: str
-    sharing: str = ""
-    resource: str = ""
-    limit: int | None = None
-    problem: str = ""
-
-
-def pools(seen: View, plans: Sequence[PoolPlan], coming: Coming, colours: Mapping[str, int], at: float) -> list[Pool]:
-    """Pools in the order of the plans, then system nodes, then nodes of nobody's."""
-    by_pool: dict[str, list[NodeView]] = {}
+def pools(seen: View, plans: Sequence[Pool], coming: Coming, colours: Mapping[str, int]) -> tuple[Pool, ...]:
+    """The pools with their nodes, then system nodes, then nodes of nobody's."""
+    by_title: dict[str, list[Box]] = {plan.title: [] for plan in plans}
+    strays: dict[str, list[Box]] = {}
     for node in seen.nodes:
-        by_pool.setdefault(node.pool or ("\0system" if node.system else "\0other"), []).append(node)
-    known = {plan.name: plan for plan in plans}
-    names = [*known, *(name for name in by_pool if name not in known)]
-    made = []
-    for name in sorted(names, key=lambda n: n.startswith("\0")):
-        plan = known.get(name, PoolPlan(name=name.lstrip("\0")))
-        title = {"\0system": "System nodes", "\0other": "Other nodes"}.get(name, name)
-        made.append(
-            Pool(
-                name=plan.name,
-                title=title,
-                sharing=plan.sharing,
-                resource=plan.resource,
-                limit=plan.limit,
-                problem=plan.problem,
-                nodes=tuple(_box(node, coming, colours, at) for node in by_pool.get(name, ())),
-            )
-        )
-    return made
+        box = _box(node, coming, colours)
+        if node.pool:
+            by_title.setdefault(node.pool, []).append(box)
+        else:
+            strays.setdefault("System nodes" if node.system else "Other nodes", []).append(box)
+    known = {plan.title: plan for plan in plans}
+    return tuple(
+        replace(known.get(title, Pool(title=title)), nodes=tuple(boxes))
+        for title, boxes in [*by_title.items(), *sorted(strays.items(), reverse=True)]
+    )
 
 
-def _box(node: NodeView, coming: Coming, colours: Mapping[str, int], at: float) -> Box:
+def _box(node: NodeView, coming: Coming, colours: Mapping[str, int]) -> Box:
     without = Counter(pod.owner for pod in node.pods if not pod.slots)
     return Box(
         name=coming.called.get(node.name, node.name),
         node=node.name,
         instance_type=node.instance_type,
         zone=node.zone,
-        capacity_type=node.capacity_type,
+        capacity="Spot" if node.capacity_type == "spot" else node.capacity_type,
         gpu=node.gpu.upper(),
         stage=node.stage,
         slots=tuple(_slots(node, coming, colours)),
@@ -246,7 +226,7 @@ def _box(node: NodeView, coming: Coming, colours: Mapping[str, int], at: float) 
         other_pods=sum(without.values()),
         daemon_pods=node.daemon_pods,
         usd_per_hour=node.usd_per_hour,
-        age=max(0.0, at - coming.bought(node.created, at)),
+        since=moment(node.created),
     )
 
 
@@ -257,15 +237,15 @@ def _slots(node: NodeView, coming: Coming, colours: Mapping[str, int]) -> list[S
         state = "leaving" if pod.phase == "Terminating" else "ready" if pod.ready else "starting"
         slot = Slot(state=state, owner=pod.owner, pod=f"{pod.namespace}/{pod.name}", colour=colours.get(pod.owner, 0))
         slots += [slot] * pod.slots
+    if node.stage == "leaving":  # nobody gets what is free there
+        return slots
     total = max(node.slots, node.expected_slots, len(slots))
-    if node.stage != "leaving":
-        guests = coming.to(node.name)[: total - len(slots)]
-        slots += [Slot(state="coming", owner=g.owner, pod=g.pod, colour=colours.get(g.owner, 0)) for g in guests]
-    if node.stage not in ("leaving", "ready"):
+    guests = coming.to(node.name)[: total - len(slots)]
+    slots += [Slot(state="coming", owner=g.owner, pod=g.pod, colour=colours.get(g.owner, 0)) for g in guests]
+    if node.stage != "ready":
         # Karpenter does not say of every pod where it expects it, but it does say how many slots it needs there.
         slots += [Slot(state="coming")] * (min(coming.reserved(node.name), total) - len(slots))
-    left = total - len(slots)
-    return slots + [Slot(state="free" if node.slots else "promised")] * left
+    return slots + [Slot(state="free" if node.slots else "not offered yet")] * (total - len(slots))
 
 
 def colour_owners(known: Mapping[str, int], owners: Iterable[str]) -> dict[str, int]:

@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from types import TracebackType
+from typing import Protocol
 
 from twin.agent.meter import read_meter
 from twin.errors import TwinError
 from twin.kube import Kube
-from twin.launch import kube_of, supervised
+from twin.launch import connect, supervised
 from twin.observe import Observed
 from twin.plan import GpuPool, load_plan
-from twin.state import Run, TwinState, load_run
+from twin.state import TwinState, load_run
 from twin.watch.compose import KINDS, About, compose
 from twin.watch.scene import Scene
 
-#: Seconds between two looks at whether the twin is still there.
-_LOOK = 1.0
+#: Seconds between two looks at what the watches do not tell: whether the twin is there, and dollars.
+LOOK_SECONDS = 2.0
+#: Seconds between two pictures at least.
+PAUSE_SECONDS = 0.5
+
+
+class Scenes(Protocol):
+    """Where scenes come from (`Source`)."""
+
+    def scene(self) -> Scene:
+        """The picture now."""
+
+    def wait(self, seconds: float = ...) -> None:
+        """Wait until there may be another one."""
+
+    def ended(self) -> str:
+        """Why there will be no other; empty as long as there may be."""
 
 
 class Source:
-    """Scenes of a twin that runs. Use as a context manager."""
+    """Scenes of a twin that runs. Use as a context manager; threads may share it."""
 
     def __init__(self, state: TwinState) -> None:
         """Raises TwinError where there is no running twin."""
-        run = load_run(state)
-        if run is None or not supervised(state):
-            raise TwinError(f"there is no running twin of {state.stack}: `slices up {state.stack}` starts one")
         self._state = state
-        self._run: Run = run
-        self._kube: Kube = kube_of(state, run)
+        self._kube: Kube = connect(state)
+        run = load_run(state)
+        assert run is not None  # as `connect` has found
+        self._run = run
         self._observed = Observed(self._kube, KINDS)
-        self._gpu_pools: Mapping[str, GpuPool] = {}
-        self._last: Scene | None = None
+        self._lock = threading.Lock()
+        self._scene: Scene | None = None
+        self._version = -1
         self._looked = 0.0
         self._stale = ""
+        self._gpu_pools: Mapping[str, GpuPool] = {}
+        self._planned = 0
 
     def __enter__(self) -> Source:
         """Take the first complete copy. Raises TwinError when the API server does not answer."""
@@ -53,51 +74,54 @@ class Source:
     ) -> None:
         self._observed.stop()
 
-    @property
-    def stack(self) -> str:
-        """The twin's stack."""
-        return self._state.stack
-
-    def gone(self) -> str:
-        """Why there will be nothing more to see; empty as long as there may be. Cheap enough for every second."""
+    def ended(self) -> str:
+        """Why there will be nothing more to see; empty as long as there may be: a twin that died may be recovered."""
+        stack = self._state.stack
         run = load_run(self._state)
         if run is None:
-            return f"The twin of {self.stack} was stopped."
+            return f"The twin of {stack} was stopped."
         if (run.started, run.ports) != (self._run.started, self._run.ports):
-            return f"The twin of {self.stack} was stopped, and another one started."
-        if not supervised(self._state):
-            return f"The twin of {self.stack} died: `slices up {self.stack}` recovers it."
+            return f"The twin of {stack} was stopped, and another one started."
         return ""
 
-    @property
-    def crashed(self) -> bool:
-        """Whether the twin went without having been stopped."""
-        return load_run(self._state) is not None and not supervised(self._state)
-
-    def wait(self, version: int, seconds: float) -> int:
-        """Wait for a change after `version`, at most some seconds; the version now."""
-        return self._observed.wait_change(version, seconds)
+    def wait(self, seconds: float = LOOK_SECONDS) -> None:
+        """Wait until there is more to see than in the last scene, at most some seconds."""
+        self._observed.wait_change(self._version, seconds)
 
     def scene(self) -> Scene:
         """The picture now."""
-        self._look()
-        about = About(
-            stack=self.stack,
-            started=self._run.started,
-            usd=read_meter(self._state.folder)[0],
-            gpu_pools=self._gpu_pools,
-            stale=self._stale,
-        )
-        objects = {kind: self._observed.all(kind) for kind in KINDS}
-        self._last = compose(objects, about, time.time(), self._last)
-        return self._last
+        with self._lock:
+            now = time.time()
+            if self._scene is None or time.monotonic() - self._looked >= LOOK_SECONDS:
+                self._look()
+            version = self._observed.version
+            # Files of a twin that is being removed say nothing.
+            usd = max(read_meter(self._state.folder)[0], self._scene.usd if self._scene else 0.0)
+            if self._scene is None or version != self._version:
+                about = About(
+                    stack=self._state.stack,
+                    started=self._run.started,
+                    usd=usd,
+                    gpu_pools=self._gpu_pools,
+                    stale=self._stale,
+                )
+                self._scene = compose({kind: self._observed.all(kind) for kind in KINDS}, about, now, self._scene)
+                self._version = version
+            else:
+                self._scene = replace(self._scene, at=now, usd=usd, stale=self._stale)
+            return self._scene
 
     def _look(self) -> None:
-        if time.monotonic() - self._looked < _LOOK:
-            return
         self._looked = time.monotonic()
-        self._stale = "" if self._kube.ready() else "The API server does not answer: this is the last that it said."
-        try:
-            self._gpu_pools = {pool.name: pool for pool in load_plan(self._state).gpu_pools}
-        except TwinError:  # on its way out
-            return
+        stack = self._state.stack
+        if self._kube.ready():
+            self._stale = ""
+        elif supervised(self._state):
+            self._stale = "The API server does not answer: this is the last that it said."
+        else:
+            self._stale = f"The twin of {stack} died: this is how it was last. `slices up {stack}` recovers it."
+        with contextlib.suppress(TwinError, OSError):  # on its way out
+            planned = self._state.plan.stat().st_mtime_ns
+            if planned != self._planned:
+                self._gpu_pools = {pool.name: pool for pool in load_plan(self._state).gpu_pools}
+                self._planned, self._version = planned, -1

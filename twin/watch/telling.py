@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from twin.watch.feed import Entry
-from twin.watch.scene import Box, Pool, Scene
+from twin.watch.scene import Box, Pool, Scene, Slot, Sum
 from twin.watch.waiting import Waiting
-from twin.watch.words import CAPACITY, SLOTS, STAGES, clock, count, dollars, duration
+from twin.watch.words import STAGES, clock, count, dollars, duration, joined
 
 PRICES = "On-demand prices are AWS's list prices, Spot prices are estimates by instance family."
 
@@ -16,7 +16,7 @@ def figures(scene: Scene) -> list[tuple[str, str, str]]:
     """What is read first: figure, what it is, and more about it."""
     waiting = scene.pending
     coming = sum(len(each.pods) for each in scene.waiting if each.coming)
-    why = f"{coming} with a node on its way" if coming else "no node in sight" if waiting else "nobody waits"
+    why = f"{coming:,} with a node on its way" if coming else "no node in sight" if waiting else "nobody waits"
     return [
         (dollars(scene.usd_per_hour), "per hour now", f"{dollars(scene.usd_per_hour * 730)} a month at this pace"),
         (
@@ -24,7 +24,7 @@ def figures(scene: Scene) -> list[tuple[str, str, str]]:
             "since start",
             f"{duration(scene.at - scene.started)} ago, at {clock(scene.started)[:5]}",
         ),
-        (f"{scene.used} of {scene.slots}", "GPU slots used", count(scene.gpu_nodes, "GPU node")),
+        (f"{scene.taken:,} of {scene.slots:,}", "GPU slots taken", f"on {count(scene.gpu_nodes, 'GPU node')}"),
         (f"{scene.nodes:,}", "node" if scene.nodes == 1 else "nodes", stages(scene)),
         (f"{waiting:,}", "pod waits" if waiting == 1 else "pods wait", why),
     ]
@@ -33,66 +33,78 @@ def figures(scene: Scene) -> list[tuple[str, str, str]]:
 def stages(scene: Scene) -> str:
     """How many nodes are where between purchase and end."""
     found = Counter(node.stage for pool in scene.pools for node in pool.nodes)
-    return ", ".join(f"{found[stage]:,} {STAGES[stage][2]}" for stage in STAGES if found[stage]) or "none"
+    return ", ".join(f"{found[stage]:,} {stage}" for stage in STAGES if found[stage]) or "none"
 
 
 def summary(scene: Scene) -> str:
     """The scene in one sentence."""
     now = f"{dollars(scene.usd_per_hour)} per hour, {dollars(scene.usd, fine=True)} since the start"
-    who = f"{scene.used} of {count(scene.slots, 'GPU slot')} used on {count(scene.gpu_nodes, 'GPU node')}"
+    who = f"{scene.taken:,} of {count(scene.slots, 'GPU slot')} taken on {count(scene.gpu_nodes, 'GPU node')}"
     return f"{now}; {who}; {count(scene.pending, 'pod')} waiting."
 
 
 def pool_what(pool: Pool) -> str:
     """How a pool shares its GPUs, and how far it may grow."""
-    limit = f"at most {count(pool.limit, 'slot')}" if pool.limit else ""
-    return " · ".join(filter(None, (pool.sharing, pool.resource, limit)))
+    return joined(pool.sharing, pool.resource, f"at most {count(pool.limit, 'slot')}" if pool.limit else "")
 
 
 def pool_sum(pool: Pool) -> str:
     """What a pool has, and what it costs."""
     if not pool.nodes:
         return "no nodes"
-    slots = f"{pool.used} of {count(pool.slots, 'slot')}" if pool.slots else count(len(pool.nodes), "node")
-    each = f"{dollars(pool.usd_per_hour / pool.used)} a used slot" if pool.used else ""
-    return " · ".join(filter(None, (slots, f"{dollars(pool.usd_per_hour)}/h", each)))
+    slots = f"{pool.taken:,} of {count(pool.slots, 'slot')}" if pool.slots else count(len(pool.nodes), "node")
+    each = f"{dollars(pool.usd_per_hour / pool.taken)} a taken slot" if pool.taken else ""
+    return joined(slots, f"{dollars(pool.usd_per_hour)}/h", each)
+
+
+def group(each: Sum) -> tuple[str, str]:
+    """Nodes alike: what they are, and how many with which slots and price."""
+    slots = f"{each.taken:,} of {count(each.slots, 'slot')}, " if each.slots else ""
+    told = f"{count(each.nodes, 'node')}, {each.stage}: {slots}{dollars(each.usd_per_hour)}/h"
+    return joined(each.instance_type, each.capacity, each.zone), told
 
 
 def box(node: Box) -> str:
     """A node, for those who do not see it."""
-    kind = ", ".join(filter(None, (node.instance_type, CAPACITY.get(node.capacity_type, ""), node.gpu, node.zone)))
-    said = [f"{node.name}: {kind}; {STAGES[node.stage][2]}; {dollars(node.usd_per_hour)} per hour."]
+    kind = ", ".join(filter(None, (node.instance_type, node.capacity, node.gpu, node.zone)))
+    said = [f"{node.name}: {kind}; {node.stage}; {dollars(node.usd_per_hour)} per hour."]
     if node.slots:
-        said.append(f"{node.used} of {count(len(node.slots), 'slot')} used{_who(node)}.")
+        held = Counter((slot.owner, slot.state) for slot in node.slots if slot.owner)
+        names = [
+            f"{owner}{'' if state == 'ready' else f' ({state})'}{f' × {number}' if number > 1 else ''}"
+            for (owner, state), number in held.items()
+        ]
+        said.append(f"{node.taken} of {count(len(node.slots), 'slot')} taken{': ' if names else ''}{', '.join(names)}.")
     if node.other_pods:
         said.append(f"{count(node.other_pods, 'pod')} without GPU: {', '.join(node.others[:8])}.")
     return " ".join(said)
 
 
-def _who(node: Box) -> str:
-    held = Counter((slot.owner, slot.state) for slot in node.slots if slot.owner)
-    names = [
-        f"{owner}{'' if state == 'ready' else ' ' + SLOTS[state][2]}{f' {number} times' if number > 1 else ''}"
-        for (owner, state), number in held.items()
-    ]
-    return ": " + ", ".join(names) if names else ""
+def slot(each: Slot) -> str:
+    """Who sits in a slot, in a word or two."""
+    return each.owner or ("for a pod" if each.state == "coming" else each.state)
 
 
-def who_waits(each: Waiting, most: int = 4) -> str:
-    """Whom a reason is about."""
-    names = [f"{owner} × {number}" if number > 1 else owner for owner, number in each.owners[:most]]
-    rest = len(each.owners) - most
-    return ", ".join(names) + (f" and {rest} more" if rest > 0 else "")
+def who(owners: tuple[tuple[str, int], ...], most: int = 4) -> str:
+    """`mistral × 2, llama2 and 3 more`."""
+    names = [f"{owner} × {number:,}" if number > 1 else owner for owner, number in owners[:most]]
+    rest = len(owners) - most
+    return ", ".join(names) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def how_long(each: Waiting, at: float) -> str:
-    """Since when, and what for."""
+    """What for, and since when."""
     slots = count(each.slots, "slot") if each.slots else ""
     since = f"for {duration(at - each.since)}" if each.since else ""
     return ", ".join(filter(None, (slots, since)))
 
 
+def why(each: Waiting) -> str:
+    """The reason, and who says so."""
+    return f"{each.source}: {each.reason}" if each.source else each.reason
+
+
 def about(entry: Entry) -> str:
     """What an event is about."""
-    more = f" and {entry.count - 1} more" if entry.count > 1 else ""
+    more = f" and {entry.count - 1:,} more" if entry.count > 1 else ""
     return f"{entry.kind} {entry.name}{more}"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from twin.kube import Object
 from twin.view import SLOT_PREFIX, PodView
-from twin.watch.feed import happened
-from twin.watch.words import clean
+from twin.watch.feed import happened, source_of
+from twin.watch.words import moment
 
 NOBODY_SAID = "nobody has said why yet"
 #: Karpenter's event on a pod for which it has a node, or is buying one (core, `NominatePodEvent`): at most some of them
@@ -31,10 +31,10 @@ class Waiting:
     pods: tuple[str, ...]
     """Namespace and name."""
     owners: tuple[tuple[str, int], ...]
-    """What they belong to, and how many pods each has."""
+    """What they belong to, and how many pods each has; the most first."""
     slots: int
     """Slots that they ask for."""
-    since: float | None
+    since: float
     """When the oldest was created, in seconds since 1970."""
 
 
@@ -51,14 +51,17 @@ class Coming:
 
     def __init__(
         self,
-        pending: Iterable[PodView] = (),
-        pods: Iterable[Object] = (),
-        events: Iterable[Object] = (),
-        claims: Sequence[Object] = (),
-        nodes: Iterable[Object] = (),
+        pending: Iterable[PodView],
+        pods: Iterable[Object],
+        events: Iterable[Object],
+        claims: Sequence[Object],
+        nodes: Iterable[Object],
     ) -> None:
-        created = {_key(pod): _seconds(pod) for pod in pods if not pod["spec"].get("nodeName")}
-        self._created = created
+        self._created = {
+            key_of(pod["metadata"]): moment(pod["metadata"].get("creationTimestamp"))
+            for pod in pods
+            if not pod["spec"].get("nodeName")
+        }
         by_instance = {node["spec"].get("providerID"): str(node["metadata"]["name"]) for node in nodes}
         # A node goes by the name of its claim as long as there is no node.
         self._names = {
@@ -72,7 +75,7 @@ class Coming:
         self._reserved = {self._names[str(c["metadata"]["name"])]: _asked_for(c) for c in claims}
         self._said: dict[str, str] = {}
         self._guests: dict[str, list[Guest]] = {}
-        nominations = self._nominations(events, created)
+        nominations = self._nominations(events)
         for pod in sorted(pending, key=lambda pod: (pod.owner, pod.name)):
             key = f"{pod.namespace}/{pod.name}"
             if (message := nominations.get(key)) is None:
@@ -82,18 +85,17 @@ class Coming:
             if node and pod.slots:
                 self._guests.setdefault(node, []).extend([Guest(pod.owner, key)] * pod.slots)
 
-    @staticmethod
-    def _nominations(events: Iterable[Object], created: Mapping[str, float]) -> dict[str, str]:
+    def _nominations(self, events: Iterable[Object]) -> dict[str, str]:
         """What Karpenter last said about each pod, where that is the name of a node."""
         newest: dict[str, tuple[float, str]] = {}
         for event in events:
             about = event.get("involvedObject") or {}
-            key = f"{about.get('namespace', '')}/{about.get('name', '')}"
-            if about.get("kind") != "Pod" or key not in created or not _of_karpenter(event):
+            key = key_of(about)
+            if about.get("kind") != "Pod" or key not in self._created or not source_of(event).startswith("karpenter"):
                 continue
             at = happened(event)
             # A pod may have had a namesake; times are whole seconds.
-            if at >= created[key] - 1 and at >= newest.get(key, (0.0, ""))[0]:
+            if at >= self._created[key] - 1 and at >= newest.get(key, (0.0, ""))[0]:
                 newest[key] = (at, str(event.get("message", "")) if event.get("reason") == _NOMINATED else "")
         return {key: message for key, (_, message) in newest.items() if message}
 
@@ -109,71 +111,53 @@ class Coming:
         """Slots for whose pods Karpenter has bought a node. node: as above."""
         return self._reserved.get(node, 0)
 
-    def said(self, pod: PodView) -> str:
-        """Karpenter's message that names a node for a pod; empty where there is none."""
-        return self._said.get(f"{pod.namespace}/{pod.name}", "")
+    def said(self, pod: str) -> str:
+        """Karpenter's message that names a node for a pod (namespace and name); empty where there is none."""
+        return self._said.get(pod, "")
 
-    def since(self, pod: PodView) -> float | None:
-        """When a waiting pod was created, in seconds since 1970."""
-        return self._created.get(f"{pod.namespace}/{pod.name}")
+    def since(self, pod: str) -> float:
+        """When a waiting pod (namespace and name) was created, in seconds since 1970."""
+        return self._created.get(pod, 0.0)
 
-    @staticmethod
-    def bought(created: str, otherwise: float) -> float:
-        """Seconds since 1970 of an object's creation."""
-        try:
-            return datetime.fromisoformat(created).timestamp()
-        except ValueError:
-            return otherwise
+
+def key_of(metadata: Mapping[str, object]) -> str:
+    """Namespace and name."""
+    return f"{metadata.get('namespace', '')}/{metadata.get('name', '')}"
 
 
 def waiting(pending: Iterable[PodView], coming: Coming) -> tuple[Waiting, ...]:
     """Waiting pods by reason: first those for whom there is no node, then those with one on its way; the most first."""
     groups: dict[tuple[bool, str], list[PodView]] = {}
     for pod in pending:
-        expected = bool(coming.said(pod))
-        groups.setdefault((expected, "" if expected else clean(pod.reason)), []).append(pod)
+        expected = bool(coming.said(f"{pod.namespace}/{pod.name}"))
+        groups.setdefault((expected, "" if expected else pod.reason), []).append(pod)
     made = [_group(expected, reason, pods, coming) for (expected, reason), pods in groups.items()]
     return tuple(sorted(made, key=lambda each: (each.coming, -len(each.pods), each.reason)))
 
 
 def _group(expected: bool, reason: str, pods: list[PodView], coming: Coming) -> Waiting:
-    owners: dict[str, int] = {}
-    for pod in pods:
-        owners[pod.owner] = owners.get(pod.owner, 0) + 1
+    keys = tuple(f"{pod.namespace}/{pod.name}" for pod in pods)
+    owners = Counter(pod.owner for pod in pods)
     by_karpenter = expected or reason.startswith("Failed to schedule pod")
-    text = _together([coming.said(pod) for pod in pods]) if expected else reason
-    since = [at for pod in pods if (at := coming.since(pod)) is not None]
+    text = _together(map(coming.said, keys)) if expected else reason
     return Waiting(
         reason=text or NOBODY_SAID,
         source="Karpenter" if by_karpenter else "scheduler" if reason else "",
         coming=expected,
-        pods=tuple(f"{pod.namespace}/{pod.name}" for pod in pods),
+        pods=keys,
         owners=tuple(sorted(owners.items(), key=lambda item: (-item[1], item[0]))),
         slots=sum(pod.slots for pod in pods),
-        since=min(since) if since else None,
+        since=min(map(coming.since, keys)),
     )
 
 
-def _together(messages: list[str]) -> str:
+def _together(messages: Iterable[str]) -> str:
     """One message for all, and how many others there are."""
     different = list(dict.fromkeys(messages))
-    more = f" (and {len(different) - 1} other nodes)" if len(different) > 1 else ""
-    return clean(different[0]) + more
-
-
-def _of_karpenter(event: Object) -> bool:
-    source = (event.get("source") or {}).get("component") or event.get("reportingComponent") or ""
-    return str(source).startswith("karpenter")
+    more = len(different) - 1
+    return different[0] + (f" (and {more} other {'node' if more == 1 else 'nodes'})" if more else "")
 
 
 def _asked_for(claim: Object) -> int:
     requests = (claim["spec"].get("resources") or {}).get("requests") or {}
     return sum(int(quantity) for name, quantity in requests.items() if name.startswith(SLOT_PREFIX))
-
-
-def _key(pod: Object) -> str:
-    return f"{pod['metadata'].get('namespace', '')}/{pod['metadata']['name']}"
-
-
-def _seconds(pod: Object) -> float:
-    return Coming.bought(str(pod["metadata"].get("creationTimestamp", "")), 0.0)

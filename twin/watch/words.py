@@ -6,31 +6,26 @@ from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
 
-#: Stages of a node (`twin.view`): sign, the same for terminals without Unicode, and what it means.
-STAGES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+#: Stages of a node (`twin.view`) and states of a slot (`twin.watch.scene`), which are words for people too.
+SIGNS: Mapping[str, str] = MappingProxyType(
     {
-        "bought": ("◌", ".", "bought"),
-        "booting": ("◔", "o", "booting"),
-        "no GPU yet": ("◑", "o", "no GPU yet"),
-        "ready": ("●", "*", "ready"),
-        "leaving": ("✕", "x", "leaving"),
+        "bought": "◌",
+        "booting": "◔",
+        "no GPU yet": "◑",
+        "starting": "◐",
+        "ready": "●",
+        "leaving": "✕",
+        "coming": "◌",
+        "free": "○",
+        "not offered yet": "┄",
     }
 )
+#: The order of a node's life.
+STAGES = ("bought", "booting", "no GPU yet", "ready", "leaving")
 
-#: States of a slot (`twin.watch.scene`), likewise.
-SLOTS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
-    {
-        "ready": ("●", "*", "ready"),
-        "starting": ("◐", "~", "starting"),
-        "leaving": ("✕", "x", "leaving"),
-        "coming": ("◌", ".", "coming"),
-        "free": ("○", "-", "free"),
-        "promised": ("┄", "?", "not offered yet"),
-    }
-)
-
-#: Capacity types of Karpenter's as people say them.
-CAPACITY: Mapping[str, str] = MappingProxyType({"spot": "Spot", "on-demand": "on-demand", "": ""})
+_SIGNS = "◌◔◑◐●✕○┄·×…╭╮╰╯│─▪▫"
+#: One ASCII character for each sign, for terminals that have no others.
+_ASCII = str.maketrans(_SIGNS, ".ooo*x-?-x~++++|-#-")
 
 
 def dollars(usd: float, *, fine: bool = False) -> str:
@@ -62,9 +57,22 @@ def clock(at: float) -> str:
     return datetime.fromtimestamp(at).strftime("%H:%M:%S")
 
 
+def moment(stamp: object) -> float:
+    """Seconds since 1970 of an object's RFC 3339 time; 0 where there is none."""
+    try:
+        return datetime.fromisoformat(str(stamp)).timestamp()
+    except ValueError:
+        return 0.0
+
+
 def count(number: int, one: str, many: str = "") -> str:
     """`1 node`, `2 nodes`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def joined(*parts: str) -> str:
+    """The parts that there are, with a dot between each two."""
+    return " · ".join(filter(None, parts))
 
 
 def shorten(text: str, most: int) -> str:
@@ -73,5 +81,22 @@ def shorten(text: str, most: int) -> str:
 
 
 def clean(text: str) -> str:
-    """A text without what a terminal would obey and XML forbids, on one line: names and messages come from others."""
+    """A text without what a terminal would obey and XML forbids, on one line: names and messages come from others.
+
+    Every picture passes all that it writes through this.
+    """
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def in_ascii(text: str) -> str:
+    """A text with our own signs in ASCII, as long as before."""
+    return text.translate(_ASCII)
+
+
+def writes_signs(encoding: str) -> bool:
+    """Whether a terminal with that encoding has our signs."""
+    try:
+        _SIGNS.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True

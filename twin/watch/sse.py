@@ -1,0 +1,165 @@
+"""The page's parts as server-sent events: one painter for all who watch, and for each only what is new to them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Awaitable, Callable
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from twin.watch.page import Parts, parts, places
+from twin.watch.source import LOOK_SECONDS, PAUSE_SECONDS, Scenes
+
+#: Seconds of silence after which a watcher that is gone without a word would be noticed.
+_HEARTBEAT_SECONDS = 15.0
+#: Seconds in which a watcher must take what is in flight, before it is let go; it may come back.
+_SEND_SECONDS = 20.0
+_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8")]
+
+
+class Board:
+    """What the open pages show. It is painted only while somebody looks, in a thread of its own.
+
+    Everybody is told what has changed since they were last told: who reads slowly skips pictures, and nothing queues.
+    """
+
+    def __init__(self, scenes: Scenes, on_end: Callable[[], None]) -> None:
+        """on_end: called in the event loop when there will be nothing more to see."""
+        self._scenes = scenes
+        self._on_end = on_end
+        self._parts: Parts = {}
+        self._revisions: dict[str, int] = {}
+        self._moved = 0
+        """Revision at which parts last came or went."""
+        self._revision = 0
+        self._news = asyncio.Event()
+        self._watchers = 0
+        self._watched = threading.Event()
+        self._closed = False
+        self.ended = ""
+        """Why there is nothing more to see."""
+        self.failure: BaseException | None = None
+        """What the painter stumbled over."""
+
+    def open(self) -> None:
+        """Begin to paint; from the event loop."""
+        loop = asyncio.get_running_loop()
+        threading.Thread(target=self._paint, args=(loop,), name="paint", daemon=True).start()
+
+    def close(self) -> None:
+        """End the streams, and the painting."""
+        self._closed = True
+        self._watched.set()
+        self._news.set()
+
+    def _paint(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            while not self.ended and not self._closed:
+                self._paint_once(loop)
+        except BaseException as error:
+            self.failure = error
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._on_end)
+
+    def _paint_once(self, loop: asyncio.AbstractEventLoop) -> None:
+        watched = self._watched.wait(LOOK_SECONDS)
+        began = time.monotonic()
+        self.ended = self._scenes.ended()
+        if not watched and not self.ended:
+            return
+        drawn = parts(self._scenes.scene(), self.ended)
+        with contextlib.suppress(RuntimeError):  # the loop is over, and so is this
+            loop.call_soon_threadsafe(self._post, drawn)
+            if self.ended:
+                loop.call_soon_threadsafe(self._on_end)
+        if not self.ended:
+            self._scenes.wait()
+            time.sleep(max(0.0, PAUSE_SECONDS - (time.monotonic() - began)))
+
+    def _post(self, drawn: Parts) -> None:
+        if not self._watchers:
+            return
+        changed = [name for name, html in drawn.items() if self._parts.get(name) != html]
+        if list(drawn) != list(self._parts):
+            self._moved = self._revision + 1
+        elif not changed:
+            return
+        self._revision += 1
+        self._revisions = {name: self._revision if name in changed else self._revisions[name] for name in drawn}
+        self._parts = drawn
+        self._news.set()
+        self._news = asyncio.Event()
+
+    async def stream(self, send: Callable[[str], Awaitable[None]]) -> None:
+        """Tell somebody all there is and then what is new, in the wire format, until the end."""
+        self._watchers += 1
+        self._watched.set()
+        seen = 0
+        try:
+            while not self._closed:
+                news = self._news
+                if seen != self._revision and self._parts:
+                    message = self._since(seen)
+                    seen = self._revision
+                    await send(f"event: parts\ndata: {message}\n\n")
+                    continue
+                if self.ended:
+                    await send("event: end\ndata:\n\n")
+                    return
+                try:
+                    async with asyncio.timeout(_HEARTBEAT_SECONDS):
+                        await news.wait()
+                except TimeoutError:
+                    await send(": still here\n\n")
+        finally:
+            self._watchers -= 1
+            if not self._watchers and not self._closed:
+                self._watched.clear()
+                self._parts = {}  # old by the time that somebody comes again
+
+    def _since(self, seen: int) -> str:
+        new = {name: html for name, html in self._parts.items() if self._revisions[name] > seen}
+        message = {"parts": new} | ({"places": places(self._parts)} if self._moved > seen else {})
+        return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
+class EventStream(Response):
+    """The board for one who watches; it ends when they are gone, or do not read."""
+
+    def __init__(self, board: Board) -> None:
+        super().__init__(media_type="text/event-stream")
+        self._board = board
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        """Send until the end."""
+
+        async def write(text: str, *, more: bool = True) -> None:
+            async with asyncio.timeout(_SEND_SECONDS):
+                await send({"type": "http.response.body", "body": text.encode(), "more_body": more})
+
+        async def send_all() -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await write("retry: 2000\n\n")
+            await self._board.stream(write)
+            await write("", more=False)
+
+        tasks = [asyncio.ensure_future(send_all()), asyncio.ensure_future(_disconnected(receive))]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        if not tasks[0].cancelled():
+            with contextlib.suppress(TimeoutError, OSError):  # gone, or does not read
+                tasks[0].result()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
