@@ -52,14 +52,14 @@ def write_picture(scene: Scene, target: str) -> None:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
-    path = Path(target).resolve()
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    path = Path(target)
+    aside = path.resolve().with_name(f".{path.name}.{os.getpid()}")
     try:
         if path.exists() and not path.is_file():  # a device or a pipe is written to, not replaced
             path.write_bytes(content)
-            return
-        aside.write_bytes(content)
-        aside.replace(path)
+        else:
+            aside.write_bytes(content)
+            aside.replace(path.resolve())
     except OSError as error:
         with contextlib.suppress(OSError):
             aside.unlink()
