@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,8 @@ _INNER = _COLUMNS * boxes.WIDTH + (_COLUMNS - 1) * _GAP
 _WIDTH = _INNER + 2 * _EDGE
 _EVENTS = 8
 _REASONS = 4
+#: Letters of a reason in a line.
+_LETTERS = 140
 
 
 @cache
@@ -64,6 +67,7 @@ class _Sheet:
     def title(self, value: str, soft: str = "", right: str = "") -> None:
         """A heading, with something beside it."""
         self.y += 34
+        value = fit(value, _INNER / 3, 16)
         width = 9.6 * len(value) + 14
         self.parts.append(text(_EDGE, self.y, value, "h2"))
         room = _INNER - width - 6.6 * len(right) - 12
@@ -74,9 +78,11 @@ class _Sheet:
 
 def _head(sheet: _Sheet, scene: Scene) -> None:
     sheet.y += 22
-    sheet.parts.append(text(_EDGE, sheet.y, f"Twin of {scene.stack}", "h1"))
+    sheet.parts.append(text(_EDGE, sheet.y, fit(f"Twin of {scene.stack}", _INNER / 2, 22), "h1"))
     state = scene.stale or "running"
-    sheet.parts.append(text(_EDGE + _INNER, sheet.y, state, "end " + ("bad" if scene.stale else "soft")))
+    sheet.parts.append(
+        text(_EDGE + _INNER, sheet.y, fit(state, _INNER / 2), "end " + ("bad" if scene.stale else "soft"))
+    )
     sheet.y += 20
     told = telling.figures(scene)
     width = _INNER / len(told)
@@ -107,7 +113,7 @@ def _crowd(sheet: _Sheet, pool: Pool) -> None:
     for each in pool.sums[:8]:
         kind, told = telling.group(each)
         sheet.y += 18
-        sheet.parts.append(text(_EDGE, sheet.y, kind))
+        sheet.parts.append(text(_EDGE, sheet.y, fit(kind, 320)))
         sheet.parts.append(text(_EDGE + 330, sheet.y, told, "soft"))
     sheet.y += 12
     drawn = boxes.tiles(pool, int((_INNER + boxes.TILE_GAP) // (boxes.TILE + boxes.TILE_GAP)))
@@ -142,7 +148,8 @@ def _waiting(sheet: _Sheet, scene: Scene) -> None:
         sheet.y += 14
         sheet.parts.append(text(_EDGE, sheet.y, fit(telling.who(each.owners), 560), "price"))
         sheet.parts.append(text(_EDGE + _INNER, sheet.y, telling.how_long(each, scene.at), "soft end"))
-        sheet.write(telling.why(each), "soft" if each.coming else "bad", 18)
+        for line in textwrap.wrap(telling.why(each), _LETTERS, max_lines=2, placeholder="…"):
+            sheet.write(line, "soft" if each.coming else "bad", 17)
         sheet.y += 10
     if len(scene.waiting) > _REASONS:
         sheet.write(f"and {len(scene.waiting) - _REASONS} more reasons", "soft", 12)

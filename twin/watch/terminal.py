@@ -183,7 +183,7 @@ def _edge(corners: str, words: str, style: str, width: int) -> Text:
 
 
 def _inside(content: Text, width: int) -> Text:
-    line = Text("│ ", "dim", no_wrap=True).append_text(content)
+    line = Text(no_wrap=True).append("│ ", "dim").append_text(content)
     line.pad_right(width - 2 - line.cell_len)
     return line.append(" │", "dim")
 

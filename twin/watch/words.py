@@ -23,9 +23,9 @@ SIGNS: Mapping[str, str] = MappingProxyType(
 #: The order of a node's life.
 STAGES = ("bought", "booting", "no GPU yet", "ready", "leaving")
 
-_SIGNS = "◌◔◑◐●✕○┄·×…╭╮╰╯│─▪▫"
+_SIGNS = "◌◔◑◐●✕○┄·×…╭╮╰╯│─"
 #: One ASCII character for each sign, for terminals that have no others.
-_ASCII = str.maketrans(_SIGNS, ".ooo*x-?-x~++++|-#-")
+_ASCII = str.maketrans(_SIGNS, ".ooo*x-?-x~++++|-")
 
 
 def dollars(usd: float, *, fine: bool = False) -> str:
