@@ -6,6 +6,7 @@ Rules: NVIDIA/k8s-device-plugin v0.20.0 (`api/config/v1`, chart templates) and B
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from collections import Counter
@@ -124,13 +125,19 @@ def _chart(count: int, labels: Mapping[str, str], user_data: str, plugin: Plugin
         wanted = f"label {CONFIG_LABEL} asks for configuration {name!r}" if name else "the node asks for none"
         raise _RefusedError(f"{wanted}, and there are: {known}")
     try:
-        config = yaml.safe_load(plugin.configs[name])
+        config = _parsed(plugin.configs[name])
     except yaml.YAMLError as error:
         raise _RefusedError(f"configuration {name!r} is not YAML: {error}") from error
     if not isinstance(config, dict) or config.get("version") != "v1":
         raise _RefusedError(f"configuration {name!r} is not of version v1")
     devices = _devices(count, (config.get("flags") or {}).get("migStrategy", "none"), user_data)
     return Offer(_shared(devices, config.get("sharing") or {}))
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str) -> Any:
+    """A configuration; many nodes have the same."""
+    return yaml.safe_load(text)
 
 
 def _devices(count: int, strategy: str, user_data: str) -> dict[str, int]:

@@ -25,6 +25,7 @@ KINDS: Mapping[str, str] = MappingProxyType(
     }
 )
 _NAMES = {"KnativeService": "Service"}
+_NO_LABELS: Mapping[str, str] = MappingProxyType({})
 
 Change = Callable[[str, str, Object], None]
 """Called with kind, "ADDED", "MODIFIED" or "DELETED", and the object; from the thread of the kind's watch."""
@@ -33,8 +34,16 @@ Change = Callable[[str, str, Object], None]
 class Observed:
     """Copies of all objects of some kinds. Use as a context manager, or `start` and `stop`."""
 
-    def __init__(self, kube: Kube, kinds: Iterable[str] = KINDS, on_change: Change | None = None) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        kinds: Iterable[str] = KINDS,
+        on_change: Change | None = None,
+        labels: Mapping[str, str] = _NO_LABELS,
+    ) -> None:
+        """labels: label selectors by kind, where not all objects are wanted: each copy costs the server something."""
         self._kube = kube
+        self._labels = labels
         self._kinds = tuple(kinds)
         self._on_change = on_change
         self._stop = threading.Event()
@@ -72,6 +81,10 @@ class Observed:
             objects = list(self._objects[kind].values())
         return sorted(objects, key=lambda o: (o["metadata"].get("creationTimestamp", ""), o["metadata"]["name"]))
 
+    def follows(self, kind: str) -> bool:
+        """Whether there are copies of a kind."""
+        return kind in self._objects
+
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
         """An object; None when there is none."""
         with self._changed:
@@ -94,7 +107,9 @@ class Observed:
             return self._changed.wait_for(condition, seconds)
 
     def _follow(self, kind: str) -> None:
-        for event, obj in watch(self._kube, KINDS[kind], _NAMES.get(kind, kind), stop=self._stop):
+        for event, obj in watch(
+            self._kube, KINDS[kind], _NAMES.get(kind, kind), stop=self._stop, labels=self._labels.get(kind, "")
+        ):
             if event == "SYNCED":
                 self._synced[kind].set()
                 continue

@@ -65,7 +65,6 @@ def control_plane(state: TwinState, run: Run, programs: Path) -> list[Spec]:
                 "--unsafe-no-fsync",
                 "--log-level=warn",
             ],
-            environment={"GOGC": "50"},
         ),
         Spec(
             name="kube-apiserver",
@@ -80,7 +79,7 @@ def control_plane(state: TwinState, run: Run, programs: Path) -> list[Spec]:
                 f"--token-auth-file={pki / 'tokens.csv'}",
                 "--authorization-mode=RBAC",
                 # Pods get no tokens: nothing runs in them.
-                "--disable-admission-plugins=ServiceAccount",
+                "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
                 "--enable-priority-and-fairness=false",
                 "--service-account-issuer=https://kubernetes.default.svc",
                 f"--service-account-key-file={pki / 'accounts.key'}",
@@ -88,7 +87,7 @@ def control_plane(state: TwinState, run: Run, programs: Path) -> list[Spec]:
                 "--service-cluster-ip-range=10.96.0.0/16",
                 "--endpoint-reconciler-type=none",
             ],
-            environment={"GOGC": "50"},
+            environment={"GOGC": "200"},
             needs=[run.ports["etcd"]],
         ),
         Spec(
@@ -108,6 +107,8 @@ def control_plane(state: TwinState, run: Run, programs: Path) -> list[Spec]:
                 "--use-service-account-credentials=false",
                 "--kube-api-qps=300",
                 "--kube-api-burst=500",
+                # New nodes come in dozens, and each add-on's pods must be on all of them.
+                "--concurrent-daemonset-syncs=8",
                 # The twin's nodes send no heartbeats: at a thousand pods they would be most of the traffic.
                 "--node-monitor-grace-period=8760h",
             ],
@@ -168,6 +169,7 @@ def karpenter(run: Run, programs: Path, settings: Mapping[str, str], region: str
         environment={
             **settings,
             "KUBECONFIG": str(kubeconfig),
+            "GOGC": "200",
             "SYSTEM_NAMESPACE": "kube-system",
             "KARPENTER_SERVICE": "karpenter",
             "KUBERNETES_MIN_VERSION": "1.19.0-0",

@@ -163,9 +163,17 @@ def stages() -> list[Object]:
     ]
 
 
+#: The API server answers late when hundreds of nodes come at once; kwok's few workers would stand in line for it.
+_PARALLEL: Object = {
+    "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+    "kind": "KwokConfiguration",
+    "options": {"podPlayStageParallelism": 32, "nodePlayStageParallelism": 32, "podsOnNodeSyncParallelism": 8},
+}
+
+
 def stages_file() -> str:
     """kwok's configuration file."""
-    return yaml.safe_dump_all(stages(), sort_keys=False)
+    return yaml.safe_dump_all([_PARALLEL, *stages()], sort_keys=False)
 
 
 def no_early_gpus() -> list[Object]:

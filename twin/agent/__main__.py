@@ -15,6 +15,7 @@ from twin.kube import ApiError
 from twin.launch import kube_of
 from twin.observe import Observed
 from twin.plan import load_plan
+from twin.platform import PLUGIN_NAME
 from twin.state import TwinState, load_run
 
 _TICK = 0.2
@@ -37,7 +38,8 @@ def main(folder: Path) -> int:
     plan, run = load_plan(state), load_run(state)
     assert run is not None
     kube = kube_of(state, run)
-    with Observed(kube, _KINDS) as observed:
+    # Of the pods it needs the plugins' alone.
+    with Observed(kube, _KINDS, labels={"Pod": f"app.kubernetes.io/name={PLUGIN_NAME}"}) as observed:
         plugin = DevicePlugin(kube, observed, plan.plugin, Faults(folder))
         knative = Knative(kube, observed, plan.models)
         meter = Meter(folder, observed)

@@ -24,7 +24,9 @@ class Meter:
         self._saved = 0.0
 
     def tick(self, now: float) -> None:
-        """Add what the time since the last call has cost. now: `time.monotonic()`."""
+        """Add what the time since the last call has cost, once a second at most. now: `time.monotonic()`."""
+        if self._last is not None and now - self._last < 1.0:
+            return
         if self._last is not None:
             seen = view(self._observed.all("Node"), self._observed.all("NodeClaim"), ())
             hours = (now - self._last) / 3600

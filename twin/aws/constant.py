@@ -1,4 +1,13 @@
-"""Answers that are large and always the same: moto takes seconds to write them, so they are kept, also on disk."""
+"""Answers that are large and always the same: moto takes seconds to write them, so they are kept, also on disk.
+
+Two things differ from moto's answers:
+
+- Only types with a price are in them. Karpenter buys no others, but at every look at a node it goes through all types
+  of the region, and with a hundred nodes that is half of what the twin's processors do.
+- All types with at most one GPU may have 58 pods, as an xlarge may, and all others 737, as a 48xlarge may. Karpenter
+  makes a launch template for each number of pods, EC2 chooses among the types of all of them, but the simulated EC2 of
+  the kwok flavour (`kwok/ec2/ec2.go`, CreateFleet) looks at the first one only, which would be a g6.16xlarge by chance.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +19,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
+from xml.etree import ElementTree
 
 import moto
 
+from gpu.catalog import INSTANCE_TYPES
 from twin.go import ROOT
+from twin.prices import on_demand
 from twin.state import write_text
 
 Answer = tuple[int, Mapping[str, str], bytes]
@@ -22,9 +34,12 @@ Answer = tuple[int, Mapping[str, str], bytes]
 #: EC2 actions that depend on nothing but their parameters and moto's version.
 CONSTANT = {"DescribeInstanceTypes", "DescribeInstanceTypeOfferings"}
 
+#: Of what is done to moto's answers.
+_VERSION = 2
 _FOLDER = ROOT / ".cache" / "twin" / "answers"
 _TOKEN = re.compile(r"<nextToken>(.*?)</nextToken>", re.DOTALL)
 _HEADERS = {"Content-Type": "text/xml"}
+_NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15"
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,9 @@ class ConstantAnswers:
         return 200, _HEADERS, pages[page].encode()
 
     def _all(self, call: Call) -> list[str]:
-        text = json.dumps([moto.__version__, self._region, call.parameters], sort_keys=True)
+        text = json.dumps(
+            [_VERSION, moto.__version__, self._region, sorted(on_demand()), call.parameters], sort_keys=True
+        )
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
         if key not in self._pages:
             path = _FOLDER / f"{call.action}-{key}.json"
@@ -81,8 +98,29 @@ class ConstantAnswers:
             if status != 200:
                 raise RuntimeError(f"moto refuses {call.action}: {text}")
             token = _TOKEN.search(text)
-            pages.append(_TOKEN.sub(f"<nextToken>{len(pages) + 1}</nextToken>", text))
-            if token is None or not token[1]:
-                pages[-1] = text
+            more = f"<nextToken>{len(pages) + 1}</nextToken>" if token and token[1] else ""
+            pages.append(_adapted(_TOKEN.sub(more, text)))
+            if token is None or not more:
                 return pages
             parameters["NextToken"] = token[1]
+
+
+def _adapted(text: str) -> str:
+    """An answer about instance types without those that have no price, and with few limits for pods."""
+    ElementTree.register_namespace("", _NAMESPACE)
+    root = ElementTree.fromstring(text)
+    types = on_demand()
+    for kinds in root:
+        for item in list(kinds):
+            name = item.findtext(f"{{{_NAMESPACE}}}instanceType")
+            if name not in types:
+                kinds.remove(item)
+                continue
+            several = name in INSTANCE_TYPES and INSTANCE_TYPES[name].gpu_count > 1
+            # Pods: network interfaces x (addresses of each - 1) + 2
+            interfaces, addresses = ("15", "50") if several else ("4", "15")
+            for limit in item.iter(f"{{{_NAMESPACE}}}maximumNetworkInterfaces"):
+                limit.text = interfaces
+            for limit in item.iter(f"{{{_NAMESPACE}}}ipv4AddressesPerInterface"):
+                limit.text = addresses
+    return ElementTree.tostring(root, encoding="unicode")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from twin.plan import GpuPool
+from twin.prices import usd_per_hour
 from twin.scenarios.play import Play
+from twin.view import CAPACITY_TYPE_LABEL, TYPE_LABEL
 
 #: Seconds from a pod to its slot: 30 until a node has booted, 8 until its device plugin speaks, the rest is waiting
 #: for processors. At least 20 s more for each hundred nodes on two busy cores.
@@ -44,8 +46,22 @@ def _check_packed(play: Play, pool: GpuPool, pods: int) -> None:
         f"{pool.name}: each node offers {pool.slots_per_node()} {pool.resource}",
         ", ".join(sorted({f"{node.slots} {node.resource}" for node in nodes})),
     )
+    cheapest = _cheapest(play, pool)
+    play.check(
+        all(node.usd_per_hour <= cheapest for node in nodes),
+        f"{pool.name}: each node is of the pool's cheapest type, {cheapest:.3f} USD per hour",
+        ", ".join(sorted({node.instance_type for node in nodes})),
+    )
     play.figures[f"{pool.name}: nodes"] = len(bought)
     play.figures[f"{pool.name}: USD per hour"] = round(sum(node.usd_per_hour for node in nodes), 3)
+
+
+def _cheapest(play: Play, pool: GpuPool) -> float:
+    """USD per hour of the cheapest that a pool may buy."""
+    manifest = next(m for m in play.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
+    allowed = {r["key"]: r["values"] for r in manifest["spec"]["template"]["spec"]["requirements"] if "values" in r}
+    prices = [usd_per_hour(t, c) for t in allowed[TYPE_LABEL] for c in allowed[CAPACITY_TYPE_LABEL]]
+    return min(price for price in prices if price is not None)
 
 
 def no_overlay(play: Play, pods: int = 8) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,7 +82,7 @@ class Play:
     def view(self) -> View:
         """The cluster now."""
         of = self.observed.all
-        return view(of("Node"), of("NodeClaim"), of("Pod"), of("Event"))
+        return view(of("Node"), of("NodeClaim"), of("Pod"), of("Event") if self.observed.follows("Event") else ())
 
     # --- Workloads ----------------------------------------------------------------------------------------------------
 
@@ -177,8 +177,13 @@ class Play:
 
 
 @contextlib.contextmanager
-def playing(state: TwinState, tell: Callable[[str], None]) -> Iterator[Play]:
-    """A run on a twin that is up: from an empty cluster, and back to one."""
+def playing(
+    state: TwinState, tell: Callable[[str], None], kinds: Sequence[str] = _KINDS, *, own_pods_only: bool = False
+) -> Iterator[Play]:
+    """A run on a twin that is up: from an empty cluster, and back to one.
+
+    kinds, own_pods_only: what it looks at; less is cheaper where there are thousands.
+    """
     run = load_run(state)
     assert run is not None
     kube = kube_of(state, run)
@@ -189,7 +194,8 @@ def playing(state: TwinState, tell: Callable[[str], None]) -> Iterator[Play]:
         if kind == "NodeClaim":
             claims[obj["metadata"]["name"]] = obj
 
-    with Observed(kube, _KINDS, remember) as observed:
+    labels = {"Pod": _LABEL} if own_pods_only else {}
+    with Observed(kube, kinds, remember, labels) as observed:
         play = Play(state, run, load_plan(state), kube, observed, faults, tell, claims=claims)
         clean(play)
         claims.clear()
