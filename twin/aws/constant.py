@@ -112,7 +112,7 @@ def _adapted(text: str) -> str:
     types = on_demand()
     for kinds in root:
         for item in list(kinds):
-            name = item.findtext(f"{{{_NAMESPACE}}}instanceType")
+            name = item.findtext(f"{{{_NAMESPACE}}}instanceType") or ""
             if name not in types:
                 kinds.remove(item)
                 continue
