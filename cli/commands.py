@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cli.as_json import plan_json
+from cli.export_dir import check_targets
 from cli.manifests import write_manifests
 from cli.plan import make_plan, status_of
 from cli.render import render
@@ -24,6 +25,7 @@ def plan_stack(
     show_all: bool,
 ) -> int:
     """Plan a stack, write what was asked for, print the plan; gives the exit status. Raises as `make_plan` does."""
+    check_targets(*(target for target in (manifests, terraform) if target))
     plan = make_plan(directory.resolve(), stack, policy_config)
     if manifests:
         write_manifests(plan.recording, manifests)

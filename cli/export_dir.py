@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -33,6 +34,15 @@ def write_directory(target: Path, files: Mapping[str, str]) -> None:
         raise InputError(f"cannot write {target}: {error.strerror}") from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def check_targets(*targets: Path) -> None:
+    """Raise InputError, before anything is written, if one of these directories cannot be one for itself."""
+    for target in targets:
+        _refuse_foreign(target.resolve())
+    for one, other in itertools.permutations([target.resolve() for target in targets], 2):
+        if one.is_relative_to(other):
+            raise InputError(f"{one} and {other} would replace each other: name two directories")
 
 
 def _refuse_foreign(target: Path) -> None:

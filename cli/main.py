@@ -30,10 +30,17 @@ def _plainly(command: Callable[P, int]) -> Callable[P, None]:
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             status = command(*args, **kwargs)
+            sys.stdout.flush()
         except InputError as error:
             _fail(str(error), INPUT_ERROR)
         except ProgramError as error:
             _fail(f"the program failed\n{error}", 1)
+        except BrokenPipeError:
+            raise  # whoever reads has enough: click ends in silence
+        except OSError as error:
+            # What is left to write would fail again when the process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            _fail(f"cannot write the output: {error.strerror or error}", 1)
         sys.exit(status)
 
     return wrapper
@@ -76,6 +83,9 @@ class _Commands(_Process):
 @click.version_option(package_name="gpu-slices", prog_name="slices")
 def main() -> None:
     """Plan GPU platforms on EKS without a cloud: what a stack builds, how its GPUs are shared, what it costs."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  until the end
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character gets a question mark, not a traceback.
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
@@ -115,8 +125,8 @@ def main() -> None:
 def plan(stack: str, directory: Path, **options: Any) -> int:
     """Show what STACK would build, how its GPUs are shared, what it costs, and what the policies say.
 
-    Runs the stack's own program without a cloud, an account or the Pulumi CLI. Exit status: 0, 2 if the stack file
-    is wrong, 3 if a mandatory policy is violated.
+    Runs the stack's own program without a cloud, an account or the Pulumi CLI. Exit status: 0, 2 if what was
+    given or the stack file is wrong, 3 if a mandatory policy is violated, 1 if the program itself fails.
     """
     from cli.commands import plan_stack  # noqa: PLC0415  loads Pulumi, for which --help must not wait
 

@@ -39,7 +39,11 @@ def make_plan(directory: Path, stack: str, policy_config: Path | None = None) ->
     """
     project = find_project(directory)
     config = load_stack(project, stack)
-    recording = record(project, config)
+    try:
+        recording = record(project, config)
+    except InputError as error:
+        # What is said of a placeholder may be true of the placeholder only.
+        raise InputError("\n".join([str(error), *(f"note: {note}" for note in config.notes)])) from error
     if config.problems:
         # The Pulumi CLI says only the first of these; the program's own validation, which ran before, says more.
         raise InputError("\n".join(config.problems))

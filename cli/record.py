@@ -78,6 +78,8 @@ def record(project: Project, config: StackConfig) -> Recording:
     Raises InputError with the program's message where it refuses its configuration (pulumi.RunError), ProgramError
     where it fails otherwise.
     """
+    if not project.program.is_file():
+        raise InputError(f"there is no program {project.program}: write its directory under `main` in Pulumi.yaml")
     region = config.values.get("aws:region", DEFAULT_REGION)
     cloud = Cloud(region=region)
     log = Log()
@@ -147,6 +149,7 @@ async def _run(
         logger=_logger(log),
         monitor=Monitor(cloud, log),
     )
+    settings.SETTINGS.root_directory = str(project.directory)
     # set_mocks makes a stack that has no outputs yet. Pulumi's own entry point makes one around the program.
     settings.set_root_resource(None)  # type: ignore[arg-type]
     await pulumi.runtime.run_in_stack(lambda: _program(project.program, constructed))

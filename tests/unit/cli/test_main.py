@@ -124,3 +124,47 @@ def test_exports_are_written_and_said(tmp_path: Path) -> None:
     again = slices("plan", "dev", "-C", directory, "--manifests", directory)
     assert again.exit_code == 2
     assert "name another directory" in again.stderr
+
+
+def test_exports_that_cannot_both_be_written_leave_nothing(tmp_path: Path) -> None:
+    directory = without_policies(write_project(tmp_path))
+    same = slices("plan", "dev", "-C", directory, "--manifests", tmp_path / "m", "--terraform", tmp_path / "m")
+    assert same.exit_code == 2
+    assert "would replace each other" in same.stderr
+    foreign = slices("plan", "dev", "-C", directory, "--manifests", tmp_path / "m", "--terraform", directory)
+    assert foreign.exit_code == 2
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(("redirection", "status"), [(">&-", 0), (">/dev/full", 1)])
+def test_without_a_place_for_the_output_there_is_no_traceback(tmp_path: Path, redirection: str, status: int) -> None:
+    directory = without_policies(write_project(tmp_path))
+    command = f"{sys.executable} -m cli plan dev -C {directory} {redirection}"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == status, done.stderr
+    assert done.stderr == ("" if status == 0 else "error: cannot write the output: No space left on device\n")
+
+
+def test_what_is_said_of_a_secret_says_that_it_was_not_read(tmp_path: Path) -> None:
+    program = "import pulumi\nraise pulumi.RunError('a must be a number')"
+    result = slices("plan", "dev", "-C", write_project(tmp_path, program, stack="config: {a: {secure: abc}}"))
+    assert result.exit_code == 2
+    assert "note: shop:a is encrypted" in result.stderr
+
+
+def test_lines_are_those_of_the_stack_file_wherever_the_program_is(tmp_path: Path) -> None:
+    project = f"{{name: gpu-slices, runtime: python, main: {ROOT}}}"
+    stack = "config:\n\n  gpu-slice:pools: []\n  aws:profile: work\n  aws:region: us-east-1\n"
+    result = slices("plan", "dev", "-C", write_project(tmp_path, "", stack=stack, project=project))
+    assert result.exit_code == 2
+    assert "  gpu-slice:pools = []  (Pulumi.dev.yaml:3)\n    belongs to nobody here" in result.stderr
+    assert "did you mean gpu-slices:pools?" in result.stderr
+    assert 'aws:profile = "work"  (Pulumi.dev.yaml:4)\n    is not read' in result.stderr
+    assert "gpu-slices:pools  (" not in result.stderr
+
+
+def test_a_project_without_its_program_says_where_it_should_be(tmp_path: Path) -> None:
+    directory = write_project(tmp_path, "", project="{name: shop, runtime: python, main: nowhere}")
+    result = slices("plan", "dev", "-C", directory)
+    assert result.exit_code == 2
+    assert f"there is no program {directory / 'nowhere' / '__main__.py'}" in result.stderr

@@ -125,6 +125,8 @@ def test_an_unknown_stack_names_the_nearest_and_all(tmp_path: Path) -> None:
         InputError, match=r"no stack 'prodution'; did you mean production\?\nstacks .*: dev, production$"
     ):
         load_stack(project, "prodution")
+    with pytest.raises(InputError, match=r"no stack 'DEV'; did you mean dev\?"):
+        load_stack(project, "DEV")
     with pytest.raises(InputError, match=r"^no stack 'x'\nstacks"):
         load_stack(project, "x")
 
@@ -144,6 +146,16 @@ def test_a_stack_is_no_path(tmp_path: Path, stack: str) -> None:
         ("config:\n\ta: 1\n", "Pulumi.dev.yaml:2:1: found character that cannot start any token"),
         ("config: [1, 2]", "Pulumi.dev.yaml: `config:` must hold keys and values"),
         ("just text", "Pulumi.dev.yaml: `config:` must hold keys and values"),
+        ("config:\n  [a, b]: 1", "Pulumi.dev.yaml:2:3: a key must be a text"),
+        ("config:\n  a: &x [*x]", "Pulumi.dev.yaml:2:6: an anchor holds itself"),
+        ("config:\n  a: !!binary aGk=", "Pulumi.dev.yaml:2:6: !!binary is no type of a configuration"),
+        ("config:\n  a: !!int b", "Pulumi.dev.yaml:2:6: is no !!int"),
+        ("config:\n  a: " + "[" * 3000 + "]" * 3000, "Pulumi.dev.yaml: is nested too deep"),
+        ("config:\n  a: " + "[" * 50_000 + "]" * 50_000, "Pulumi.dev.yaml:2:204: is nested too deep"),
+        ("config: {}\nshop:size: 3", "Pulumi.dev.yaml: `shop:size` is no key of a stack file: it belongs under"),
+        ("confg: {}", "Pulumi.dev.yaml: `confg` is no key of a stack file: keys are config, "),
+        ("config: {shop:size: 3, size: 4}", "Pulumi.dev.yaml: shop:size stands twice, once as size"),
+        ("config: {a:b:c:d: 3}", "a:b:c:d is no configuration key"),
     ],
 )
 def test_broken_yaml_is_placed(tmp_path: Path, text: str, message: str) -> None:
@@ -152,6 +164,36 @@ def test_broken_yaml_is_placed(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(InputError) as raised:
         load_stack(project, "dev")
     assert str(raised.value).startswith(message)
+
+
+def test_aliases_of_aliases_do_not_fill_the_memory(tmp_path: Path) -> None:
+    lines = [f"  shop:{i}: &a{i} [{', '.join([f'*a{i - 1}' if i else '1'] * 10)}]" for i in range(12)]
+    with pytest.raises(InputError, match="aliases make it too large"):
+        config_of(tmp_path, "\n".join(["config:", *lines]))
+
+
+def test_a_few_aliases_are_fine(tmp_path: Path) -> None:
+    config = config_of(tmp_path, "config:\n  a: &x {b: 1}\n  c: {<<: *x, d: *x}\n  e: !!str 5\n  f: {1: a, ~: b}")
+    assert config.values["shop:c"] == '{"b":1,"d":{"b":1}}'
+    assert config.values["shop:e"] == "5"
+    assert config.values["shop:f"] == '{"1":"a","null":"b"}'
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0b_"])
+def test_what_looks_like_a_number_and_is_none_stays_text(tmp_path: Path, number: str) -> None:
+    assert config_of(tmp_path, f"config: {{a: {number}}}").values == {"shop:a": number}
+
+
+def test_a_directory_in_place_of_a_stack_file(tmp_path: Path) -> None:
+    project = find_project(write_project(tmp_path, ""))
+    (tmp_path / "Pulumi.odd.yaml").mkdir()
+    with pytest.raises(InputError, match=r"Pulumi\.odd\.yaml cannot be read: Is a directory"):
+        load_stack(project, "odd")
+
+
+def test_a_project_whose_configuration_is_a_list(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"Pulumi\.yaml: `config:` must hold keys and values"):
+        config_of(tmp_path, "", "name: shop\nconfig: [a]")
 
 
 def test_bytes_that_are_no_text_are_an_input_error(tmp_path: Path) -> None:
