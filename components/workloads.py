@@ -84,6 +84,8 @@ class GpuWorkloads(pulumi.ComponentResource):
 
 def _job(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
     spec: Any = {
+        "completions": workload.replicas,
+        "parallelism": workload.replicas,
         "backoffLimit": 6,
         # A Spot interruption is not the job's fault: it does not count against the limit.
         "podFailurePolicy": {

@@ -38,7 +38,13 @@ def host_share(types: Iterable[InstanceType], profile: SharingProfile) -> HostSh
     return HostShare(min(s.cpu_millis for s in shares), min(s.memory_mib for s in shares))
 
 
-def _share(instance_type: InstanceType, slots: int) -> HostShare:
+def node_room(instance_type: InstanceType) -> HostShare:
+    """What all pods with slots have of a node together."""
     memory = int(instance_type.memory_mib * (1 - RESERVED_MEMORY_FRACTION)) - RESERVED_MEMORY_MIB
     cpu = instance_type.vcpus * 1000 - RESERVED_CPU_MILLIS
-    return HostShare(max(cpu, 0) // slots, max(memory, 0) // slots)
+    return HostShare(max(cpu, 0), max(memory, 0))
+
+
+def _share(instance_type: InstanceType, slots: int) -> HostShare:
+    room = node_room(instance_type)
+    return HostShare(room.cpu_millis // slots, room.memory_mib // slots)

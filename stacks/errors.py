@@ -21,11 +21,17 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _SHOWN = 80
 
 
+def is_ours_misspelt(key: str) -> bool:
+    """Whether a full key, such as `gpu-slice:pools`, has a namespace that is most likely meant for this project's."""
+    namespace, colon, _ = key.partition(":")
+    return bool(colon) and namespace != PROJECT and nearest(namespace, [PROJECT]) is not None
+
+
 def key_of(path: Path) -> str:
     """The key as Pulumi writes it: `gpu-slices:pools[1].sharing.replicas`, `gpu-slices:tags["a b"]`."""
     head, *rest = path
     name = str(head)
-    if not name.startswith("aws:"):
+    if not name.startswith("aws:") and not is_ours_misspelt(name):
         name = f"{PROJECT}:{name if _PLAIN_KEY.fullmatch(name) else _shorten(name)}"
     return name + "".join(_step(part) for part in rest)
 

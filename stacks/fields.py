@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import zoneinfo
+from collections.abc import Sequence
 from datetime import date, datetime
+from functools import cache
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, StringConstraints
 from pydantic_core import PydanticCustomError
 
 import versions
+from stacks.errors import hint
 
 #: A date, as people write it and as it arrives when it stands without quotes: the Pulumi CLI prints YAML's time stamp
 #: the way Go does (pulumi/pulumi sdk/go/common/resource/config/object.go), other parsers as ISO 8601.
@@ -65,6 +69,28 @@ def _encodable(value: str) -> str:
     return value
 
 
+def _more_than_zero(value: str) -> str:
+    if not re.search(r"[1-9]", value):
+        raise PydanticCustomError("zero", "must be more than 0: to Kubernetes, a limit of 0 is none")
+    return value
+
+
+def _known_time_zone(value: str) -> str:
+    """Kubernetes refuses a CronJob with any other; without tz data on this machine nothing is known."""
+    known = available_time_zones()
+    if known and value not in known:
+        raise PydanticCustomError(
+            "time_zone", "is no time zone of the IANA database{hint}", {"hint": hint(value, known)}
+        )
+    return value
+
+
+@cache
+def available_time_zones() -> Sequence[str]:
+    """Names of all time zones, sorted."""
+    return sorted(zoneinfo.available_timezones())
+
+
 Int = Annotated[int, BeforeValidator(_whole)]
 Date = Annotated[date, BeforeValidator(_date)]
 Version = Annotated[str, BeforeValidator(_version)]
@@ -74,7 +100,9 @@ MAX_TAG_VALUE = 256
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 MAX_NAME = 40
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=MAX_NAME)]
-Arn = Annotated[str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/[!-~]+$")]
+Arn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/([!-~]*/)?[A-Za-z0-9_+=,.@-]{1,64}$")
+]
 _TAG = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 #: A registry's port is not a tag, so the last part needs one of its own, or a digest.
 _IMAGE = rf"^([^\s/@]+/)*[^\s/:@]+({_TAG}|({_TAG})?@sha256:[0-9a-f]{{64}})$"
@@ -86,8 +114,12 @@ BuiltImage = Annotated[str, StringConstraints(pattern=rf"^{BUILD}$|{_IMAGE}", ma
 Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}(s|m|h)){1,3}$")]
 Email = Annotated[str, StringConstraints(pattern=r"^[^\s@,;<>]+@[^\s@,;<>]+\.[^\s@,;<>.]+$", max_length=254)]
 OllamaModel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]*$", max_length=200)]
-Cpu = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,6}m|[0-9]{1,3}(\.[0-9]{1,3})?)$")]
-Memory = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,7}(\.[0-9]{1,3})?(Mi|Gi|M|G)$")]
+Cpu = Annotated[
+    str, StringConstraints(pattern=r"^([0-9]{1,6}m|[0-9]{1,3}(\.[0-9]{1,3})?)$"), AfterValidator(_more_than_zero)
+]
+Memory = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{1,7}(\.[0-9]{1,3})?(Mi|Gi|M|G)$"), AfterValidator(_more_than_zero)
+]
 #: sha256 of a model's manifest, as Ollama shows it.
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Domain = Annotated[
@@ -99,7 +131,11 @@ CertificateArn = Annotated[
 ]
 Snapshot = Annotated[str, StringConstraints(pattern=r"^snap-[0-9a-f]{8,17}$")]
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
-TimeZone = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$", max_length=64)]
+TimeZone = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$", max_length=64),
+    AfterValidator(_known_time_zone),
+]
 Line = Annotated[str, StringConstraints(max_length=MAX_TAG_VALUE), AfterValidator(_one_line)]
 Text = Annotated[str, AfterValidator(_encodable)]
 

@@ -17,9 +17,9 @@ from typing import Any
 import pulumi
 
 from stacks import checks, schema
-from stacks.checks.region import check_region, known_region
+from stacks.checks.region import UNREAD, check_region, is_unread, known_region
 from stacks.checks.tags import check_tags
-from stacks.errors import MISSING, PROJECT, ConfigError, Path, Problem
+from stacks.errors import MISSING, PROJECT, ConfigError, Path, Problem, is_ours_misspelt
 from stacks.explain import keys_hint, nearest_key
 from stacks.partial import read
 from stacks.section import Section
@@ -69,15 +69,22 @@ def load_pulumi_config(today: date | None = None) -> schema.StackConfig:
     config = pulumi.Config(PROJECT)
     # pulumi.Config can only be asked for known keys. The engine also gives all of them in this variable; without it
     # misspelt keys would pass in silence.
-    given = [key.partition(":") for key in json.loads(os.environ.get("PULUMI_CONFIG", "{}"))]
-    unknown = [key for namespace, _, key in given if namespace == PROJECT and key not in KEYS]
-    texts = {key: config.get(key) for key in (*KEYS, *unknown)}
+    given = json.loads(os.environ.get("PULUMI_CONFIG", "{}"))
+    unknown = [key.removeprefix(f"{PROJECT}:") for key in given if key.startswith(f"{PROJECT}:")]
+    texts = {key: config.get(key) for key in dict.fromkeys((*KEYS, *unknown))}
+    texts |= {key: given[key] for key in given if is_ours_misspelt(key) or is_unread(key)}
     raw = {key: _value(text) for key, text in texts.items() if text is not None}
-    stack_file = FilePath.cwd() / f"Pulumi.{pulumi.get_stack()}.yaml"
     try:
         return parse(raw, stack=pulumi.get_stack(), region=pulumi.Config("aws").get("region"), today=today)
     except ConfigError as errors:
-        raise ConfigError(errors.stack, locate(stack_file, map(_without_secret, errors.problems))) from None
+        raise ConfigError(errors.stack, locate(_stack_file(), map(_without_secret, errors.problems))) from None
+
+
+def _stack_file() -> FilePath:
+    """Beside Pulumi.yaml, which need not be where the program is (`main`)."""
+    name = f"Pulumi.{pulumi.get_stack()}.yaml"
+    beside = FilePath(pulumi.get_root_directory() or "", name)
+    return beside if beside.exists() else FilePath.cwd() / name
 
 
 def _value(text: str) -> Any:
@@ -89,7 +96,8 @@ def _value(text: str) -> Any:
 
 def _without_secret(problem: Problem) -> Problem:
     """The problem, without its value where the stack keeps that secret. A key is secret as a whole."""
-    secret = f"{PROJECT}:{problem.path[0]}" in json.loads(os.environ.get("PULUMI_CONFIG_SECRET_KEYS", "[]"))
+    names = {str(problem.path[0]), f"{PROJECT}:{problem.path[0]}"}
+    secret = not names.isdisjoint(json.loads(os.environ.get("PULUMI_CONFIG_SECRET_KEYS", "[]")))
     return replace(problem, value="[secret]") if secret and problem.value is not MISSING else problem
 
 
@@ -125,6 +133,12 @@ def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date
 
 
 def _unknown(key: str, value: Any) -> Problem:
+    if is_ours_misspelt(key):
+        meant = key.partition(":")[2]
+        message = f"belongs to nobody here: keys of this project begin with {PROJECT}:; did you mean {PROJECT}:{meant}?"
+        return Problem((key,), value, message, meant=meant)
+    if is_unread(key):
+        return Problem((key,), value, UNREAD)
     if key in TOP_ELSEWHERE:
         return Problem((key,), value, TOP_ELSEWHERE[key])
     message = f"is not a key of this project: {keys_hint(key, KEYS)}"

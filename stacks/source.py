@@ -47,7 +47,7 @@ def _line(document: yaml.Node, path: Path) -> int | None:
         return None
     head, *rest = path
     # The CLI also takes the older `gpu-slices:config:cluster`, and `cluster` alone.
-    forms = [head] if str(head).startswith("aws:") else [f"{PROJECT}:{head}", f"{PROJECT}:config:{head}", head]
+    forms = [head] if ":" in str(head) else [f"{PROJECT}:{head}", f"{PROJECT}:config:{head}", head]
     for part in ([form for form in forms if _child(found[1], form)][:1] or [head], *([part] for part in rest)):
         deeper = _child(found[1], part[0])
         if deeper is None:

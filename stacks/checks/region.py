@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from gpu.catalog import REGIONS
-from stacks.errors import MISSING, Path, Problem, hint
+from stacks.errors import MISSING, Path, Problem, one_of
 
 _PATH: Path = ("aws:region",)
+
+UNREAD: Final = (
+    "is not read: the program's own AWS provider takes the region, and everything else from the environment, such as "
+    "AWS_PROFILE"
+)
+
+
+def is_unread(key: str) -> bool:
+    """Whether a full key is the AWS provider's and would be passed over, such as `aws:profile`."""
+    return key.startswith("aws:") and (key,) != _PATH
 
 
 def check_region(region: str | None) -> Iterator[Problem]:
@@ -15,7 +26,7 @@ def check_region(region: str | None) -> Iterator[Problem]:
     if region is None:
         yield Problem(_PATH, MISSING, "is missing: write a region, such as aws:region: us-east-1")
     elif region not in REGIONS:
-        message = f"is no region in which AWS is known to rent NVIDIA GPUs{hint(region, sorted(REGIONS))}"
+        message = f"is no region in which AWS is known to rent NVIDIA GPUs: {one_of(region, sorted(REGIONS))}"
         yield Problem(_PATH, region, message)
 
 

@@ -39,8 +39,12 @@ def check_tags(tags: Any) -> Iterator[Problem]:
     if len(tags) > MAX_TAGS:
         message = f"holds {len(tags)} tags; must be {MAX_TAGS} or fewer, since AWS allows 50 and some are set already"
         yield Problem(_PATH, tags, message)
+    seen: dict[str, Any] = {}
     for name, value in tags.items():
+        other = seen.setdefault(str(name).lower(), name)
         problem = _name_problem(name) or _value_problem(value)
+        if other != name:
+            problem = f"differs from {other} in capitals only, and IAM takes them for one: remove one of the two"
         if problem:
             yield Problem((*_PATH, str(name)), value, problem)
 

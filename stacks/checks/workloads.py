@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
+from gpu.host_share import node_room
 from stacks.checks.models import slots_problem
 from stacks.checks.parts import Parts, Slots, attempt, name_of
 from stacks.errors import MISSING, Path, Problem
@@ -19,6 +21,7 @@ def check_workloads(parts: Parts, slots: Slots) -> Iterator[Problem]:
             yield from attempt(_gpu_containers(workload, path))
             yield from attempt(_container_names(workload, path))
             yield from attempt(_fit(workload, path, slots))
+            yield from attempt(_node(workload, path, slots))
 
 
 def _slots_of(containers: Sequence[Container | None]) -> Iterator[tuple[int, str, int]]:
@@ -69,3 +72,29 @@ def _fit(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
             f"({pool.smallest.family})"
         )
         yield Problem((*path, "gpuMemoryMib"), needed, message)
+
+
+def _node(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
+    """The pod must fit a node of its pool by itself, or it waits for ever."""
+    pool, containers = slots.get(workload.pool), [c for c in workload.containers if c is not None]
+    if pool is None:
+        return
+    cpu = sum(_millis(container.cpu) for container in containers)
+    memory = sum(_mib(container.memory) for container in containers)
+    nodes = [node_room(instance_type) for instance_type in pool.types]
+    if not any(cpu <= node.cpu_millis and memory <= node.memory_mib for node in nodes):
+        most = max(nodes, key=lambda node: (node.memory_mib, node.cpu_millis))
+        message = (
+            f"ask for {cpu}m CPU and {memory} MiB together, but pods have {most.cpu_millis}m and {most.memory_mib} MiB "
+            f"of the largest node of pool {workload.pool}"
+        )
+        yield Problem((*path, "containers"), MISSING, message)
+
+
+def _millis(cpu: str) -> int:
+    return int(cpu[:-1]) if cpu.endswith("m") else round(float(cpu) * 1000)
+
+
+def _mib(memory: str) -> int:
+    number, unit = float(memory.rstrip("MGi")), memory.lstrip("0123456789.")
+    return math.ceil(number * {"Mi": 2**20, "Gi": 2**30, "M": 10**6, "G": 10**9}[unit] / 2**20)

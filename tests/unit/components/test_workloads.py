@@ -50,6 +50,7 @@ def test_a_job_is_not_blamed_for_spot_interruptions() -> None:
     assert rule == {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
     assert spec["template"]["spec"]["restartPolicy"] == "Never"
     assert spec["podReplacementPolicy"] == "Failed"
+    assert (spec["completions"], spec["parallelism"]) == (2, 2)
 
 
 @pytest.mark.parametrize(("containers", "count"), [([SIDECAR], 0), ([MAIN, MAIN], 2)])

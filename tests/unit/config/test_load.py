@@ -65,8 +65,22 @@ def test_misspelt_keys_are_seen_in_that_variable(monkeypatch: pytest.MonkeyPatch
     assert [text.partition("\n")[0] for text in said_all] == [
         'gpu-slices:cluster.version = "1.30"',
         "gpu-slices:modles = []",
+        'aws:profile = "dev"',
     ]
     assert said_all[1].endswith("did you mean models?")
+    assert "from the environment, such as AWS_PROFILE" in said_all[2]
+
+
+@pytest.mark.parametrize("namespace", ["gpu-slice", "gpu_slices", "GPU-Slices"])
+def test_a_misspelt_namespace_does_not_hide_a_section(monkeypatch: pytest.MonkeyPatch, namespace: str) -> None:
+    raw = changed({})
+    values = given(raw) | {f"{namespace}:budget": json.dumps(raw["budget"])}
+    del values["gpu-slices:budget"]
+    monkeypatch.setenv("PULUMI_CONFIG", json.dumps(values))
+    monkeypatch.setenv("PULUMI_CONFIG_SECRET_KEYS", json.dumps([f"{namespace}:budget"]))
+    (problem,) = said({})
+    assert problem.startswith(f'{namespace}:budget = "[secret]"\n    belongs to nobody here')
+    assert problem.endswith("did you mean gpu-slices:budget?")
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
