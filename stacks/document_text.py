@@ -35,8 +35,9 @@ config:
 
 `aws:region` is the AWS provider's own key and is required; its other keys are refused, since the program's own provider
 would not read them: credentials come from the environment, such as `AWS_PROFILE`. Everything else begins with
-`gpu-slices:`; only `pools` is required. Other stack files to begin from: `Pulumi.staging.yaml` (MPS), `Pulumi.prod.yaml` (MIG, and on-demand GPUs with
-their justification), `Pulumi.local.yaml` (all strategies side by side).
+`gpu-slices:`; only `pools` is required. Other stack files to begin from: `Pulumi.staging.yaml` (MPS),
+`Pulumi.prod.yaml` (MIG, and on-demand GPUs with their justification), `Pulumi.local.yaml` (all strategies side by
+side).
 
 YAML reads `1.36` as a number and `yes` as a word: versions stand in quotes, switches are `true` or `false`. Dates may
 stand with quotes or without.

@@ -76,7 +76,7 @@ def _fit(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
 
 def _node(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
     """The pod must fit a node of its pool by itself, or it waits for ever."""
-    pool, containers = slots.get(workload.pool), [c for c in workload.containers if c is not None]
+    pool, containers = slots.get(workload.pool), list(_sections(workload.containers))
     if pool is None:
         return
     cpu = sum(_millis(container.cpu) for container in containers)
@@ -89,6 +89,10 @@ def _node(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
             f"of the largest node of pool {workload.pool}"
         )
         yield Problem((*path, "containers"), MISSING, message)
+
+
+def _sections(containers: Sequence[Container | None]) -> Iterator[Container]:
+    yield from (container for container in containers if container is not None)
 
 
 def _millis(cpu: str) -> int:
