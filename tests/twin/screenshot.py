@@ -19,11 +19,12 @@ from twin import launch
 from twin.agent.knative import ask
 from twin.build import ensure_built
 from twin.planning import make_plan
+from twin.platform import PAUSE
 from twin.progress import BuildProgress
 from twin.scenarios.play import NAMESPACE, Play, playing
 from twin.state import TwinState
 from twin.up import Up
-from twin.view import NodeView
+from twin.view import NODE_POOL_LABEL, NodeView
 from twin.watch.run import write_picture
 from twin.watch.server import Server, listen
 from twin.watch.source import Source
@@ -61,15 +62,31 @@ def _settled(play: Play) -> bool:
 def _move(play: Play) -> None:
     """A node that must go, one that comes, and a pod that waits for nothing."""
     slots = {pool.name: pool.resource for pool in play.plan.gpu_pools}
-    play.deploy("llama3-70b", "no-such-pool", slots["mps"], 1)
+    _ask_for_too_much(play, slots["mps"])
     leaving = next(node for node in play.view.pool("time-slicing") if any(p.owner == "captions" for p in node.pods))
     claim = next(c for c in play.observed.all("NodeClaim") if _is_of(c, leaving))
     play.kube.delete("karpenter.sh/v1", "NodeClaim", claim["metadata"]["name"])
     play.deploy("embeddings", "mps", slots["mps"], 3)
     play.wait(lambda: any(node.stage == "leaving" for node in play.view.nodes), 30, "a node that leaves")
-    play.wait(lambda: any(node.stage == "booting" for node in play.view.nodes), 30, "a node that boots")
+    play.wait(lambda: any(node.stage == "bought" for node in play.view.nodes), 30, "a node that comes")
     play.wait(lambda: any(pod.reason for pod in play.view.pending), 30, "a reason")
     play.stays(lambda: True, 6)
+
+
+def _ask_for_too_much(play: Play, resource: str) -> None:
+    container = {"name": "work", "image": PAUSE, "resources": {"limits": {resource: "8"}}}
+    play.kube.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": "llama3-70b", "namespace": NAMESPACE},
+            "spec": {
+                "nodeSelector": {NODE_POOL_LABEL: "mps"},
+                "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+                "containers": [container],
+            },
+        }
+    )
 
 
 def _is_of(claim: dict[str, object], node: NodeView) -> bool:

@@ -49,7 +49,7 @@ class Drawing:
 
 def escaped(value: str) -> str:
     """Whatever anybody has written, for SVG and HTML: between tags and in quoted attributes."""
-    return escape(clean(value), {'"': "&quot;", "'": "&#39;"})
+    return escape(clean(value), {'"': "&quot;"})
 
 
 def text(x: float, y: float, value: str, classes: str = "") -> str:
@@ -66,6 +66,10 @@ def fit(value: str, pixels: float, size: float = 13) -> str:
         if room < 0:
             return shorten(value, max(1, index))
     return value
+
+
+def _width(value: str, size: float) -> float:
+    return size * sum(map(_advance, value))
 
 
 def _advance(character: str) -> float:
@@ -95,7 +99,7 @@ def draw(box: Box, at: float) -> Drawing:
 
 def _head(box: Box) -> list[str]:
     price = dollars(box.usd_per_hour) + "/h"
-    pill = 16 + 6.6 * len(box.capacity)
+    pill = 18 + _width(box.capacity, 11.5)
     solid = box.capacity == "on-demand"
     parts = [
         text(_PAD, 24, fit(box.instance_type or "unknown type", 165, 15), "type"),
@@ -110,7 +114,7 @@ def _head(box: Box) -> list[str]:
     sign = {"leaving": "bad", "ready": "good"}.get(box.stage, "shape")
     parts.append(text(x, 46, fit(joined(box.gpu, box.zone), 205 - x, 12), "soft"))
     parts.append(text(WIDTH - _PAD, 46, box.stage, "soft end"))
-    parts.append(_sign(box.stage, WIDTH - _PAD - 6.4 * len(box.stage) - 9, 42, sign))
+    parts.append(_sign(box.stage, WIDTH - _PAD - _width(box.stage, 12) - 11, 42, sign))
     return parts
 
 

@@ -63,9 +63,9 @@ def _part(name: str, *content: str) -> str:
     return f'<section id="{escaped(name)}">{"".join(content)}</section>'
 
 
-def _words(tag: str, text: str, classes: str = "") -> str:
-    """An element with words in it, whoever wrote them."""
-    named = f' class="{classes}"' if classes else ""
+def _words(tag: str, text: str, classes: str = "", *, cut: bool = False) -> str:
+    """An element with words in it, whoever wrote them. cut: the page shows their beginning; all of them are a hint."""
+    named = (f' class="{classes}"' if classes else "") + (f' title="{escaped(text)}"' if cut else "")
     return f"<{tag}{named}>{escaped(text)}</{tag}>" if text else ""
 
 
@@ -126,7 +126,7 @@ def _waiting(scene: Scene) -> str:
         _words("strong", telling.who(each.owners))
         + " "
         + _words("small", telling.how_long(each, scene.at))
-        + _words("p", telling.why(each), "" if each.coming else "bad")
+        + _words("p", telling.why(each), "" if each.coming else "bad", cut=True)
         for each in scene.waiting[:_REASONS]
     ]
     if len(scene.waiting) > _REASONS:
@@ -138,7 +138,7 @@ def _events(scene: Scene) -> str:
     items = [
         f"<time>{clock(entry.at)}</time> "
         + _words("strong", entry.reason, "bad" if entry.warning else "")
-        + _words("p", joined(telling.about(entry), entry.message))
+        + _words("p", joined(telling.about(entry), entry.message), cut=True)
         for entry in scene.feed[:_EVENTS]
     ]
     return _part("events", _title("Events", ""), _list("ol", items, "None yet."))

@@ -115,6 +115,8 @@ def _crowd(sheet: _Sheet, pool: Pool) -> None:
         sheet.y += 18
         sheet.parts.append(text(_EDGE, sheet.y, fit(kind, 320)))
         sheet.parts.append(text(_EDGE + 330, sheet.y, told, "soft"))
+    if pool.owners:
+        sheet.write(telling.who(pool.owners, 8), "soft", 18)
     sheet.y += 12
     drawn = boxes.tiles(pool, int((_INNER + boxes.TILE_GAP) // (boxes.TILE + boxes.TILE_GAP)))
     sheet.parts.append(drawn.at(_EDGE, sheet.y))

@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console, Group
 
 from tests.unit.twin.cluster import Cluster, crowd, everyday
+from twin.plan import GpuPool
 from twin.watch.changes import changes
 from twin.watch.page import page, parts, places
 from twin.watch.picture import picture
@@ -32,7 +33,11 @@ def hostile() -> Scene:
     made.pod(f"other{EVIL}", cpu, f"w{EVIL}", slots=0)
     made.pod(f"waits{EVIL}", owner=f"w{EVIL}", reason=f"reason{EVIL}")
     made.event(f"r{EVIL}", f"message{EVIL}", f"pod{EVIL}", f"k{EVIL}", warning=True, source=f"s{EVIL}")
-    return made.scene(stack=f"stack{EVIL}", stale=f"stale{EVIL}")
+    for number in range(MOST_BOXES + 1):
+        made.pod(f"many{number}", made.node(f"many{number}", "crowd", type=f"t{EVIL}"), f"m{EVIL}")
+    made.pool(f"empty{EVIL}", "mps")
+    shared = GpuPool(name="", resource=f"resource{EVIL}", slots={}, capacity_type="spot")
+    return made.scene(stack=f"stack{EVIL}", stale=f"stale{EVIL}", gpu_pools={f"empty{EVIL}": shared})
 
 
 def shown(scene: Scene, width: int = 120, height: int = 60, *, signs: bool = True) -> str:

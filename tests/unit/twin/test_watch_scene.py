@@ -57,6 +57,16 @@ def test_pods_wait_with_the_reason_and_those_without_hope_first() -> None:
     assert (gemma.coming, gemma.reason) == (True, "Pod should schedule on: nodeclaim/mps-bbbbb")
 
 
+def test_those_without_hope_come_first_even_when_they_are_few() -> None:
+    made = Cluster()
+    made.node("mps-aaaaa", stage="booting")
+    for number in range(3):
+        made.pod(f"a-{number}", owner="a")
+        made.event("Nominated", "Pod should schedule on: nodeclaim/mps-aaaaa", f"a-{number}")
+    made.pod("z-0", owner="z", reason="zero nodes are available")
+    assert [each.owners for each in made.scene().waiting] == [(("z", 1),), (("a", 3),)]
+
+
 def test_pods_that_wait_for_the_same_reason_are_told_together() -> None:
     made = Cluster()
     for number in range(5):
