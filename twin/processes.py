@@ -11,16 +11,18 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import psutil
+
 from twin.state import TwinState, write_json
 
 SUPERVISOR = "twin.supervisor"
+_MODULE = "-m"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,20 +76,19 @@ def command_line(state: TwinState, spec: Spec) -> list[str]:
 
 def find(state: TwinState) -> dict[int, str]:
     """Processes of this twin that run now, the supervisor included: process id to name."""
-    listed = subprocess.run(["ps", "-axww", "-o", "pid=,stat=,command="], capture_output=True, text=True, check=True)
     programs = f"{state.bin}/"
-    modules = f" {state.folder}"
     found = {}
-    for line in listed.stdout.splitlines():
-        pid, _, rest = line.strip().partition(" ")
-        stat, _, command = rest.strip().partition(" ")
-        if int(pid) == os.getpid() or (stat.startswith("Z") and not alive(int(pid))):
+    for process in psutil.process_iter(["cmdline"]):
+        # None: it ended meanwhile, or belongs to somebody else. A kernel's has no command line.
+        line: list[str] = process.info["cmdline"] or [""]
+        if process.pid == os.getpid():
             continue
-        command = command.strip()
-        if command.startswith(programs):
-            found[int(pid)] = command[len(programs) :].partition(" ")[0]
-        elif " -m twin." in command and (f"{command} ".find(f"{modules} ") > 0):
-            found[int(pid)] = command.partition(" -m ")[2].partition(" ")[0]
+        if line[0].startswith(programs):
+            found[process.pid] = line[0].removeprefix(programs)
+        elif _MODULE in line and str(state.folder) in line:
+            module = line[line.index(_MODULE) + 1]
+            if module.startswith("twin."):
+                found[process.pid] = module
     return found
 
 
