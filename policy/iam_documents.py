@@ -59,13 +59,14 @@ def documents(resource: Resource) -> Iterator[tuple[str, Any]]:
     """
     place = _PLACES[resource.type]
     if "*" not in place:
-        yield from _document(resource.props, place[0], place[0])
+        yield from document_at(resource.props, place[0], place[0])
         return
     for index, element in enumerate(each_known(known(resource.props, place[0]))):
-        yield from _document(element, place[2], f"{place[0]}.{index}.{place[2]}")
+        yield from document_at(element, place[2], f"{place[0]}.{index}.{place[2]}")
 
 
-def _document(holder: Any, name: str, where: str) -> Iterator[tuple[str, Any]]:
+def document_at(holder: Any, name: str, where: str) -> Iterator[tuple[str, Any]]:
+    """The document under that name, as `documents` gives it; nothing where there is none or it is unknown."""
     given = known(holder, name)
     if isinstance(given, str):
         try:

@@ -25,6 +25,7 @@ _PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "kubernetes:apps/*:StatefulSet": _TEMPLATE,
     "kubernetes:batch/*:Job": _TEMPLATE,
     "kubernetes:batch/*:CronJob": _CRON_JOB,
+    "kubernetes:argoproj.io/*:Rollout": _TEMPLATE,
     "kubernetes:serving.knative.dev/*:Service": _TEMPLATE,
     "kubernetes:serving.knative.dev/*:Configuration": _TEMPLATE,
 }

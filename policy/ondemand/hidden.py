@@ -24,7 +24,7 @@ from policy.reading import Unknown, each, text
 #: Text that is worth parsing; the rest of a chart's values is prose and numbers.
 _RELEVANT: Final = re.compile(r"karpenter|node_?-?pool|instance|capacity|\b[gp][a-z]{0,2}\d[a-z0-9-]*\.", re.IGNORECASE)
 
-#: Keys below which nodes are chosen, not bought.
+#: Keys below which nodes are chosen or described, not bought.
 _SELECTORS: Final = frozenset(
     {
         "nodeselector",
@@ -35,10 +35,13 @@ _SELECTORS: Final = frozenset(
         "matchexpressions",
         "matchlabels",
         "excludedinstancetypes",
+        "labels",
+        "tags",
+        "tagsall",
     }
 )
 #: Keys of inputs; labels and policy conditions (`node.kubernetes.io/instance-type`, `ec2:InstanceType`) are none.
-_TYPE_KEY: Final = re.compile(r"[a-z0-9.]*instancetypes?|instance(family|families|category|categories)")
+_TYPE_KEY: Final = re.compile(r"[a-z0-9.]*(instance|machine)types?|instance(family|families|category|categories)")
 _NODE_KEYS: Final = re.compile(
     r"karpenter|eks\.amazonaws\.com/|instance-type$|kubernetes\.io/(arch|os)$|topology\.kubernetes\.io/"
 )
@@ -81,7 +84,7 @@ def _mapping(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Pur
         return
     if text(value.get("kind")) in _HARMLESS_KINDS:
         return
-    for key, element in value.items():
+    for key, element in (*value.items(), *_option(value)):
         name, here = plain_key(key), place.at(key)
         if name in _SELECTORS:
             continue
@@ -96,6 +99,15 @@ def _mapping(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Pur
             if place.free_text:
                 yield from _sighted(_mentioned(key, also, here), here)
             yield from _walk(element, also, here)
+
+
+def _option(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """An option written as a name and a value, as Elastic Beanstalk's and Service Catalog's are."""
+    for name in ("name", "Name", "key", "Key", "ParameterKey", "parameterKey"):
+        given = value.get(name)
+        for content in ("value", "Value", "ParameterValue", "parameterValue"):
+            if isinstance(given, str) and content in value and _TYPE_KEY.fullmatch(plain_key(given)):
+                yield given, value[content]
 
 
 def _named(value: Any, place: Place, also: Also) -> str | None:

@@ -87,10 +87,18 @@ def _said(key: str, value: Any) -> Capacity | None:
             return "unknown"
         return "spot" if isinstance(value, Mapping) or text(value) else None
     if key not in _CAPACITY_KEYS:
-        return None
+        return _said_of_target(key, value)
     if isinstance(value, Unknown) or any(isinstance(item, Unknown) for item in each(value)):
         return "unknown"
     return "spot" if {item.lower() for item in strings(value)} == {"spot"} else "other"
+
+
+def _said_of_target(key: str, value: Any) -> Capacity | None:
+    """EMR's fleets count what they want of each; 0 says nothing."""
+    if key not in ("targetondemandcapacity", "targetspotcapacity") or number(value) == 0:
+        return None
+    spot = key == "targetspotcapacity"
+    return "unknown" if isinstance(value, Unknown) and not spot else "spot" if spot else "other"
 
 
 def _no_on_demand(distribution: Mapping[str, Any]) -> bool:

@@ -8,12 +8,14 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity
-from policy.iam_documents import DOCUMENT_TYPES, Statement, documents, statements
+from policy.iam_documents import DOCUMENT_TYPES, Statement, document_at, documents, statements
 from policy.reading import Unknown, strings
 
 _WILD: Final = re.compile(r"[*?]")
 #: What remains of a resource that names nothing: wildcards and separators.
 _NAMELESS: Final = re.compile(r"[*?/:]*")
+#: Who may take a role.
+_TRUST: Final = ("assumeRolePolicy", "assumeRolePolicyDocument")
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -26,6 +28,19 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
             problem = _problem(statement, settings)
             if problem:
                 yield f"{where}, {statement.where}: {problem}"
+    for name in _TRUST:
+        for _, document in document_at(resource.props, name, name):
+            for statement in statements(document):
+                if statement.allows and _by_anybody(statement):
+                    yield f"{name}, {statement.where}: lets anybody take the role: name the principals, or a condition."
+
+
+def _by_anybody(statement: Statement) -> bool:
+    """Whether principals of any account are trusted, with no condition that could keep somebody out."""
+    given = statement.elements.get("principal")
+    named = list(given.values()) if isinstance(given, Mapping) else [given]
+    anybody = any("*" in strings(value) for value in named) or "notprincipal" in statement.elements
+    return anybody and not _narrowed(statement, ["*"])
 
 
 def _problem(statement: Statement, settings: Settings) -> str | None:
@@ -89,13 +104,16 @@ def _can_fail(value: Any) -> bool:
     if isinstance(value, Unknown):
         return True
     found = value if isinstance(value, list) else [value]
-    return not any(set(text) <= {"*"} for item in found if not isinstance(item, Unknown) for text in strings(item))
+    return not any(set(text) <= {"*", "?"} for item in found if not isinstance(item, Unknown) for text in strings(item))
 
 
 RULE = ResourceRule(
     name="iam-no-wildcards",
     title="No wildcard actions on wildcard resources",
-    description="An IAM policy must not allow actions by pattern, such as `ec2:*`, on resources that are not named.",
+    description=(
+        "An IAM policy must not allow actions by pattern, such as `ec2:*`, on resources that are not named, and a role "
+        "must not trust everybody."
+    ),
     why=(
         "Such a statement grants what nobody has thought of, also the actions that AWS adds next year. `Describe*` and "
         "`List*` are accepted, since they read names and mostly know no resources; `Get*` is not, since it reads "

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Final
 
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity
 from policy.pod_security import POD_TYPES, containers, namespace, pod_template
-from policy.reading import get, present
+from policy.reading import get, known, present, text
 
+_ZERO: Final = re.compile(r"0[0.]*[a-zA-Z]*")
 _REQUESTS: Final = (("requests", "cpu"), ("requests", "memory"), ("limits", "memory"))
 
 
@@ -27,9 +29,15 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
 def _given(container: object, path: tuple[str, str]) -> bool:
     """A limit is also the request where none is written; Kubernetes copies it."""
     kind, name = path
-    return present(container, "resources", kind, name) or (
-        kind == "requests" and present(container, "resources", "limits", name)
-    )
+    if kind == "requests" and not present(container, "resources", kind, name):
+        kind = "limits"
+    return _more_than_zero(container, kind, name)
+
+
+def _more_than_zero(container: object, kind: str, name: str) -> bool:
+    """To Kubernetes a quantity of 0 is as good as none."""
+    quantity = text(known(container, "resources", kind, name, default="unknown"))
+    return present(container, "resources", kind, name) and not _ZERO.fullmatch(quantity)
 
 
 RULE = ResourceRule(

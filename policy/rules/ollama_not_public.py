@@ -24,12 +24,12 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield every way from outside to an Ollama server."""
     pods = [server.pod for resource in stack.resources for server in servers(resource) if server.pod]
     leading = {"ollama"}
-    for resource in stack.of(_SERVICE):
+    for resource in stack.of(_SERVICE, f"{_SERVICE}Patch"):
         props = resource.plain
         if _leads_to_ollama(props, pods):
             leading.add(text(get(props, "metadata", "name")) or resource.name)
             yield from _found(resource, _service_problem(props, "spec.type", get(props, "spec", "type")))
-    for resource in stack.of(_INGRESS):
+    for resource in stack.of(_INGRESS, f"{_INGRESS}Patch"):
         props = resource.plain
         if _routes_to(props, leading):
             yield from _found(resource, _ingress_problem(props))
@@ -64,12 +64,16 @@ def _service_problem(manifest: Mapping[str, Any], path: str, kind: Any) -> str |
     if isinstance(kind, Unknown):
         return f"{path} must be a literal: this service leads to Ollama."
     annotations = get(manifest, "metadata", "annotations")
-    internal = text(get(annotations, _NLB_SCHEME)) == "internal" or truthy(get(annotations, _NLB_INTERNAL))
+    # The older annotation counts only where the newer one says nothing (AWS Load Balancer Controller).
+    scheme = get(annotations, _NLB_SCHEME)
+    internal = truthy(get(annotations, _NLB_INTERNAL)) if scheme is None else text(scheme) == "internal"
     if text(kind) == "LoadBalancer" and not internal:
         return (
             f"a load balancer leads to Ollama: write {path} ClusterIP, or annotate {_NLB_SCHEME}: internal "
             "(whether a load balancer without it is public depends on the controller)."
         )
+    if get(manifest, "spec", "externalIPs"):
+        return "spec.externalIPs lead to Ollama from outside the cluster: remove them."
     return None
 
 
@@ -120,6 +124,8 @@ RULE = StackRule(
     ),
     severity=Severity.CRITICAL,
     level=EnforcementLevel.MANDATORY,
-    types=tuple(dict.fromkeys((*OLLAMA_TYPES, _SERVICE, _INGRESS))),
+    types=tuple(
+        dict.fromkeys((*OLLAMA_TYPES, *(f"{kind}{end}" for kind in (_SERVICE, _INGRESS) for end in ("", "Patch"))))
+    ),
     check=check,
 )

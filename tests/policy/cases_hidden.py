@@ -112,6 +112,19 @@ HIDDEN: Final[Mapping[str, Case]] = {
         "aws:codebuild/fleet:Fleet",
         {"computeConfiguration": {"instanceType": "g6.xlarge"}},
     ),
+    "EMR fleet": (
+        "aws:emr/instanceFleet:InstanceFleet",
+        {"targetSpotCapacity": 2, "targetOnDemandCapacity": 1, "instanceTypeConfigs": [{"instanceType": "g5.xlarge"}]},
+    ),
+    "Elastic Beanstalk": (
+        "aws:elasticbeanstalk/environment:Environment",
+        {"settings": [{"namespace": "aws:ec2:instances", "name": "InstanceTypes", "value": "t3.micro, g5.xlarge"}]},
+    ),
+    "Service Catalog": (
+        "aws:servicecatalog/provisionedProduct:ProvisionedProduct",
+        {"provisioningParameters": [{"key": "InstanceType", "value": "g5.xlarge"}]},
+    ),
+    "machine pool of ROSA": ("rhcs:index/machinePool:MachinePool", {"machineType": "g5.xlarge", "replicas": 2}),
     "ECS managed instances": (
         "aws:ecs/capacityProvider:CapacityProvider",
         {

@@ -156,6 +156,16 @@ LEGITIMATE: Final[Mapping[str, Case]] = {
         "acme:index:Nodes",
         {"capacityType": "SPOT", "gpu": {"instanceType": "g5.xlarge"}},
     ),
+    "EMR fleet of Spot": (
+        "aws:emr/instanceFleet:InstanceFleet",
+        {"targetSpotCapacity": 2, "targetOnDemandCapacity": 0, "instanceTypeConfigs": [{"instanceType": "g5.xlarge"}]},
+    ),
+    "tag that names a type": ("aws:ec2/vpc:Vpc", {"tags": {"instance-type": "g5.xlarge"}}),
+    "alert about a type": (
+        "kubernetes:monitoring.coreos.com/v1:PrometheusRule",
+        {"spec": {"groups": [{"rules": [{"alert": "Hot", "labels": {"instance_type": "g5.xlarge"}}]}]}},
+    ),
+    "machine type of no GPU": ("rhcs:index/machinePool:MachinePool", {"machineType": "m5.xlarge"}),
     "volume type gp3": (INSTANCE, {"instanceType": "c7g.large", "rootBlockDevice": {"volumeType": "gp3"}}),
     "manifests without pools": (
         "kubernetes:yaml/v2:ConfigGroup",

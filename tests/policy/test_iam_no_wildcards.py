@@ -55,6 +55,7 @@ WILDCARDS: dict[str, Json] = {
     "tag absent": allow("ec2:*", Condition=tagged("Null", value="true")),
     "tag of any value": allow("ec2:*", Condition=tagged("StringLike", value="*")),
     "tag of any value among others": allow("ec2:*", Condition=tagged("StringLike", value=["ml", "*"])),
+    "any tag that is not empty": allow("ec2:*", Condition=tagged("StringLike", value="?*")),
     "for all of no values": allow("ec2:*", Condition=tagged("ForAllValues:StringEquals")),
     "nothing excuses everything": allow("*", Condition=tagged()),
     "lower case elements": {"effect": "Allow", "action": "ec2:*", "resource": "*"},
@@ -140,3 +141,41 @@ def test_both_lists_can_be_set() -> None:
     narrowed = {"policy": json.dumps(document(allow("ec2:*", Condition=tagged(key="ec2:Vpc", value="vpc-1"))))}
     assert violations(RULE, POLICY, narrowed)
     assert violations(RULE, POLICY, narrowed, narrowingConditions=["ec2:Vpc"]) == []
+
+
+ROLE = "aws:iam/role:Role"
+
+
+def trust(principal: Any, **more: Any) -> str:
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", **more}
+    return json.dumps(document({name: value for name, value in statement.items() if value is not None}))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        trust("*"),
+        trust({"AWS": "*"}),
+        trust({"AWS": ["arn:aws:iam::111122223333:root", "*"]}),
+        trust({"Federated": "*"}),
+        trust(None, NotPrincipal={"AWS": "arn:aws:iam::111122223333:root"}),
+        trust("*", Condition={"StringLike": {"aws:PrincipalArn": "*"}}),
+    ],
+)
+def test_a_role_must_not_trust_everybody(policy: str) -> None:
+    (message,) = violations(RULE, ROLE, {"assumeRolePolicy": policy})
+    assert "lets anybody take the role" in message
+    assert violations(RULE, "aws-native:iam:Role", {"assumeRolePolicyDocument": json.loads(policy)})
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        trust({"Service": "ec2.amazonaws.com"}),
+        trust({"AWS": "arn:aws:iam::111122223333:root"}),
+        trust("*", Effect="Deny"),
+        trust("*", Condition={"StringEquals": {"aws:PrincipalOrgID": "o-0123456789"}}),
+    ],
+)
+def test_roles_that_trust_somebody_pass(policy: str) -> None:
+    assert violations(RULE, ROLE, {"assumeRolePolicy": policy}) == []

@@ -26,6 +26,8 @@ def test_requests_and_a_memory_limit_pass_in_every_kind(type_: str) -> None:
         (None, "requests.cpu, requests.memory, limits.memory"),
         ({"requests": {"cpu": "1", "memory": "1Gi"}}, "limits.memory"),
         ({"limits": {"memory": "1Gi"}}, "requests.cpu"),
+        ({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "0Mi"}}, "limits.memory"),
+        ({"requests": {"cpu": 0, "memory": "1Gi"}, "limits": {"cpu": "1", "memory": "1Gi"}}, "requests.cpu"),
     ],
     ids=str,
 )

@@ -50,7 +50,10 @@ def test_inside_the_cluster_passes() -> None:
     assert said(knative({VISIBILITY: "cluster-local"})) == []
 
 
-@pytest.mark.parametrize("annotations", [{}, {SCHEME: "internet-facing"}, {INTERNAL: "false"}])
+@pytest.mark.parametrize(
+    "annotations",
+    [{}, {SCHEME: "internet-facing"}, {INTERNAL: "false"}, {SCHEME: "internet-facing", INTERNAL: "true"}],
+)
 def test_a_public_load_balancer_fails(annotations: dict[str, Any]) -> None:
     (message,) = said(SERVER, service("LoadBalancer", annotations))
     assert "a load balancer leads to Ollama" in message
@@ -65,6 +68,15 @@ def test_an_unknown_type_fails_and_unknown_annotations_do_not_help() -> None:
     assert "spec.type must be a literal" in said(SERVER, service(UNKNOWN))[0]
     assert said(SERVER, service("LoadBalancer", {SCHEME: UNKNOWN}))
     assert said(SERVER, service("LoadBalancer", {INTERNAL: UNKNOWN}))
+
+
+def test_addresses_from_outside_fail() -> None:
+    assert "spec.externalIPs" in said(SERVER, service("ClusterIP", externalIPs=["203.0.113.7"]))[0]
+
+
+def test_patches_count() -> None:
+    spec = {"type": "LoadBalancer", "ports": [{"port": 11434.0}]}
+    assert said(recorded(f"{SERVICE}Patch", {"metadata": {"name": "llm"}, "spec": spec}))
 
 
 def test_an_ingress_fails() -> None:
