@@ -16,6 +16,8 @@ NOBODY_SAID = "nobody has said why yet"
 #: Karpenter's event on a pod for which it has a node, or is buying one (core, `NominatePodEvent`): at most some of them
 #: a second are written, so that not every pod has one.
 _NOMINATED = "Nominated"
+_FAILED = "Failed to schedule pod, "
+_OTHER_POOL = "incompatible requirements, key karpenter.sh/nodepool"
 _TARGET = re.compile(r"(nodeclaim|node)/([^\s,]+)")
 
 
@@ -138,8 +140,8 @@ def waiting(pending: Iterable[PodView], coming: Coming) -> tuple[Waiting, ...]:
 def _group(expected: bool, reason: str, pods: list[PodView], coming: Coming) -> Waiting:
     keys = tuple(f"{pod.namespace}/{pod.name}" for pod in pods)
     owners = Counter(pod.owner for pod in pods)
-    by_karpenter = expected or reason.startswith("Failed to schedule pod")
-    text = _together(map(coming.said, keys)) if expected else reason
+    by_karpenter = expected or reason.startswith(_FAILED)
+    text = _together(map(coming.said, keys)) if expected else _telling_first(reason)
     return Waiting(
         reason=text or NOBODY_SAID,
         source="Karpenter" if by_karpenter else "scheduler" if reason else "",
@@ -156,6 +158,14 @@ def _together(messages: Iterable[str]) -> str:
     different = list(dict.fromkeys(messages))
     more = len(different) - 1
     return different[0] + (f" (and {more} other {'node' if more == 1 else 'nodes'})" if more else "")
+
+
+def _telling_first(reason: str) -> str:
+    """Karpenter says of every pool why not. Pools that the pod itself excludes come last: they are no news."""
+    if not reason.startswith(_FAILED):
+        return reason
+    clauses = reason.removeprefix(_FAILED).split("; ")
+    return _FAILED + "; ".join(sorted(clauses, key=lambda clause: clause.startswith(_OTHER_POOL)))
 
 
 def _asked_for(claim: Object) -> int:

@@ -77,6 +77,16 @@ def test_pods_that_wait_for_the_same_reason_are_told_together() -> None:
     assert (second.source, second.reason) == ("", "nobody has said why yet")
 
 
+def test_what_the_right_pool_lacks_is_said_before_that_others_are_the_wrong_ones() -> None:
+    wrong = "incompatible requirements, key karpenter.sh/nodepool, karpenter.sh/nodepool In [mps] not in ... In [x86]"
+    made = Cluster()
+    made.pod("a-0", owner="a")
+    message = f"Failed to schedule pod, {wrong}; no instance type has enough resources; {wrong}"
+    made.event("FailedScheduling", message, "a-0", warning=True)
+    (waiting,) = made.scene().waiting
+    assert waiting.reason == f"Failed to schedule pod, no instance type has enough resources; {wrong}; {wrong}"
+
+
 def test_a_nomination_of_a_namesake_that_is_gone_does_not_count() -> None:
     made = Cluster()
     made.node("mps-aaaaa", stage="booting")
