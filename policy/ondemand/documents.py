@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,6 +45,22 @@ def content_of(asset: pulumi.Asset) -> str | None:
     if isinstance(asset, pulumi.StringAsset):
         return asset.text
     return file_content(asset.path) if isinstance(asset, pulumi.FileAsset) else None
+
+
+#: What a template engine fills in, and lines of nothing else.
+_ACTION: Final = re.compile(r"^\s*\{\{.*?\}\}\s*$|\{\{.*?\}\}", re.MULTILINE)
+
+
+def chart_files(path: str) -> Iterator[tuple[str, str]]:
+    """YAML of a chart that lies here, as path and text, as far as it says something before it is rendered."""
+    for root in _ROOTS:
+        chart = root / path
+        if (chart / "Chart.yaml").is_file():
+            for file in sorted(chart.rglob("*.y*ml")):
+                content = file_content(file)
+                if content:
+                    yield f"{path}/{file.relative_to(chart)}", _ACTION.sub("", content)
+            return
 
 
 def file_content(path: Any) -> str | None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pulumi
 
 from policy.instances import gpu_types_in_text
-from policy.ondemand.documents import content_of, file_content, parsed
+from policy.ondemand.documents import chart_files, content_of, file_content, parsed
 from policy.ondemand.place import Place, plain_key
 from policy.ondemand.pools import SPOT, is_pool, of_pool
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required
@@ -63,6 +63,12 @@ def search_files(paths: Any, also: Also) -> Iterator[Purchase]:
         content = file_content(path) if isinstance(path, str) else None
         if content is not None:
             yield from _text(content + "\n", also, Place(free_text=False, strict=False, path=str(path)))
+
+
+def search_chart(path: Any, also: Also) -> Iterator[Purchase]:
+    """As `search`, in a chart that lies beside the program: the engine does not show what a release renders."""
+    for name, content in chart_files(path) if isinstance(path, str) and path else ():
+        yield from _text(content + "\n", also, Place(free_text=True, strict=False, path=name))
 
 
 def _walk(value: Any, also: Also, place: Place) -> Iterator[Purchase]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity, matches
 from policy.justification import EXPIRES, JUSTIFICATION, MIN_LENGTH, OPTIONS, problems
 from policy.ondemand.aws import HANDLERS
-from policy.ondemand.hidden import search, search_files
+from policy.ondemand.hidden import search, search_chart, search_files
 from policy.ondemand.pools import of_patch, of_pool
 from policy.ondemand.purchase import Purchase
 
@@ -75,6 +75,7 @@ _STRICT: Final = (
     "kubernetes:*.upbound.io/*",
     "kubernetes:infrastructure.cluster.x-k8s.io/*",
 )
+_CHARTS: Final = ("kubernetes:helm.sh/*",)
 _MANIFEST_FILES: Final = ("kubernetes:yaml*",)
 
 
@@ -93,6 +94,8 @@ def _purchases(resource: Resource, settings: Settings) -> Iterator[Purchase]:
     else:
         free_text, strict = matches(_FREE_TEXT, resource.type), matches(_STRICT, resource.type)
         yield from search(props, also, free_text=free_text, strict=strict)
+        if matches(_CHARTS, resource.type):
+            yield from search_chart(props.get("chart"), also)
         if matches(_MANIFEST_FILES, resource.type):
             yield from search_files(props.get("files") or props.get("file"), also)
 
@@ -123,8 +126,8 @@ RULE = ResourceRule(
         "The rule finds every way to get one: Karpenter NodePools (also of EKS Auto Mode), NodeClaims and patches "
         "whose requirements admit a GPU type and a capacity type other than Spot; EKS node groups; launch templates; "
         "Auto Scaling groups; fleets; single instances; capacity reservations; AWS Batch; the pulumi-eks components; "
-        "and GPU types in helm values, embedded manifests, CloudFormation templates and commands. AMD's g4ad counts as "
-        "a GPU; Trainium, Inferentia and Gaudi do not, unless `alsoCategories` names them."
+        "and GPU types in helm values, local charts, embedded manifests, CloudFormation templates and commands. AMD's "
+        "g4ad counts as a GPU; Trainium, Inferentia and Gaudi do not, unless `alsoCategories` names them."
     ),
     fix=(
         "Buy Spot: `karpenter.sh/capacity-type In [spot]`, `capacityType: SPOT` and the like. Keep GPUs out of CPU "

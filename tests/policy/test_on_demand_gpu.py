@@ -151,3 +151,25 @@ def test_files_are_read_where_they_can_be(tmp_path: Path) -> None:
     assert "g5.xlarge" in violations(RULE, RELEASE, {"valueYamlFiles": [asset]})[0]
     values.write_text("nodes: {instanceType: m7g.large}\n")
     assert violations(RULE, RELEASE, {"valueYamlFiles": [asset]}) == []
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        POOL_YAML,
+        POOL_YAML.replace("name: hidden", 'name: "{{ .Release.Name }}"').replace(
+            "spec:", "{{- if .Values.gpus }}\nspec:", 1
+        ),
+        "nodes:\n  - {{ .Values.x | quote }}\n  - g5.xlarge\n",
+    ],
+    ids=["a manifest", "a template", "a type alone"],
+)
+def test_a_chart_beside_the_program_is_read(tmp_path: Path, template: str) -> None:
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates" / "pool.yaml").write_text(template)
+    assert violations(RULE, RELEASE, {"chart": str(tmp_path)}) == []
+    (tmp_path / "Chart.yaml").write_text("name: pools\nversion: 1.0.0\n")
+    (message,) = violations(RULE, RELEASE, {"chart": str(tmp_path)})
+    assert "pool.yaml" in message
+    (tmp_path / "templates" / "pool.yaml").write_text(template.replace("on-demand", "spot").replace("g5.", "m5."))
+    assert violations(RULE, RELEASE, {"chart": str(tmp_path)}) == []
