@@ -197,6 +197,8 @@ def _cpu_pool_args(pool: CpuPoolConfig, karpenter: Karpenter) -> CpuPoolArgs:
         cpus=pool.cpus,
         capacity_types=pool.capacity_types,
         cpu_limit=pool.limit_cpus,
+        # What an m instance has: a fixed figure would stop a larger pool long before its vCPUs do.
+        memory_limit_gib=max(256, 4 * pool.limit_cpus),
     )
 
 

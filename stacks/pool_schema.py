@@ -26,7 +26,7 @@ class CpuPool(Section):
     )
     """What Karpenter may buy; of both it takes Spot first."""
     limit_cpus: Annotated[Int, Field(ge=1, le=10_000)] = 64
-    """Most vCPUs that the pool may have at a time."""
+    """Most vCPUs that the pool may have at a time, with 4 GiB of memory for each, or 256 GiB."""
 
 
 class NoSharing(Section):

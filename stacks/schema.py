@@ -227,7 +227,7 @@ class Dialogue(Section):
 class Budget(Section):
     """What the stack may cost in a month, and who hears of it."""
 
-    monthly_usd: Annotated[float, Field(gt=0, le=10_000_000, allow_inf_nan=False)]
+    monthly_usd: Annotated[float, Field(ge=0.01, le=10_000_000, allow_inf_nan=False)]
     """Most that the stack may cost in a month, in USD."""
     emails: Annotated[tuple[Email, ...], List, Field(min_length=1, max_length=10)]
     """Who is told."""

@@ -14,6 +14,7 @@ import yaml
 from cli.project import find_project, load_stack
 from cli.record import Recording as Plan
 from tests.plan.conftest import ROOT, STACKS
+from tests.plan.variants import varied
 from tests.unit.components.recording import Recording, record
 
 URNS = Path(__file__).parent / "data"
@@ -140,3 +141,12 @@ if __name__ == "__main__":
 
     for each in STACKS:
         (URNS / f"urns-{each}.txt").write_text("".join(f"{urn}\n" for urn in _urns(_recording(each))))
+
+
+def test_the_memory_of_a_large_cpu_pool_does_not_stop_it_before_its_cpus() -> None:
+    (limits,) = [
+        pool.inputs["spec"]["limits"]
+        for pool in varied("a large CPU pool").of_type("kubernetes:karpenter.sh/v1:NodePool")
+        if pool.inputs["metadata"]["name"] == "large"
+    ]
+    assert limits == {"cpu": "1000", "memory": "4000Gi"}
