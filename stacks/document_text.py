@@ -172,7 +172,7 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "dialogue": (
         "Speakers and guests are names of `models`, each once. Each pool must have a slot for every one of them that "
         "it serves, beside those that Deployments and models that never sleep hold.",
-        "`image: build` needs Docker where `pulumi up` runs.",
+        "`image: build` needs Docker where `pulumi up` runs. With an image the stack needs a CPU pool, where it runs.",
     ),
     "tags": (
         f"At most {MAX_TAGS} tags; names of 1 to {MAX_TAG_NAME}, values of up to {MAX_TAG_VALUE} characters: letters, "

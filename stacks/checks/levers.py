@@ -27,6 +27,7 @@ def check_levers(parts: Parts, slots: Slots) -> Iterator[Problem]:
         yield from attempt(_door_of(parts))
     if parts.dialogue:
         yield from attempt(_image(parts.dialogue))
+        yield from attempt(_node_of(parts.dialogue, parts))
 
 
 def _fast_pull(pool: GpuPool, path: Path) -> Iterator[Problem]:
@@ -102,6 +103,12 @@ def _image(dialogue: Dialogue) -> Iterator[Problem]:
     if dialogue.image and dialogue.image != BUILD and "@sha256:" not in dialogue.image:
         message = "must have a digest (@sha256:...): a tag may move; write build to build it from apps/dialogue"
         yield Problem(("dialogue", "image"), dialogue.image, message)
+
+
+def _node_of(dialogue: Dialogue, parts: Parts) -> Iterator[Problem]:
+    if dialogue.image and parts.cpu_pools is not None and not parts.cpu_pools:
+        message = "is empty, but the dialogue's service runs in a CPU pool: write one, or remove the dialogue's image"
+        yield Problem(("cpuPools",), [], message)
 
 
 def _tls(door: Door, path: Path, region: str | None) -> Iterator[Problem]:
