@@ -126,7 +126,7 @@ def _waiting(scene: Scene) -> str:
         _words("strong", telling.who(each.owners))
         + " "
         + _words("small", telling.how_long(each, scene.at))
-        + _words("p", telling.why(each), "" if each.coming else "bad", cut=True)
+        + _words("p", telling.why(each), "bad" if each.hopeless else "", cut=True)
         for each in scene.waiting[:_REASONS]
     ]
     if len(scene.waiting) > _REASONS:

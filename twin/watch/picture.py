@@ -151,7 +151,7 @@ def _waiting(sheet: _Sheet, scene: Scene) -> None:
         sheet.parts.append(text(_EDGE, sheet.y, fit(telling.who(each.owners), 560), "price"))
         sheet.parts.append(text(_EDGE + _INNER, sheet.y, telling.how_long(each, scene.at), "soft end"))
         for line in textwrap.wrap(telling.why(each), _LETTERS, max_lines=2, placeholder="…"):
-            sheet.write(line, "soft" if each.coming else "bad", 17)
+            sheet.write(line, "bad" if each.hopeless else "soft", 17)
         sheet.y += 10
     if len(scene.waiting) > _REASONS:
         sheet.write(f"and {len(scene.waiting) - _REASONS} more reasons", "soft", 12)

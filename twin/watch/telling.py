@@ -16,7 +16,7 @@ def figures(scene: Scene) -> list[tuple[str, str, str]]:
     """What is read first: figure, what it is, and more about it."""
     waiting = scene.pending
     coming = sum(len(each.pods) for each in scene.waiting if each.coming)
-    why = f"{coming:,} with a node on its way" if coming else "no node in sight" if waiting else "nobody waits"
+    why = f"{coming:,} with a node on its way" if coming else "none has a node yet" if waiting else "nobody waits"
     return [
         (dollars(scene.usd_per_hour), "per hour now", f"{dollars(scene.usd_per_hour * 730)} a month at this pace"),
         (

@@ -11,12 +11,10 @@ from twin.watch import telling
 from twin.watch.scene import Box, Pool, Scene
 from twin.watch.words import SIGNS, clean, clock, dollars, duration, in_ascii, joined
 
-#: Characters that the box of a node has at least, and lines for its slots at most.
+#: Characters that the box of a node has at least, and lines for names in its slots; for more there are signs alone.
 _BOX, _SLOT_LINES = 36, 3
 #: Characters of a line that what stands at its right end must leave.
 _LEFT = 10
-#: More slots than that are signs without names.
-_MOST_NAMED = 12
 #: Lines of events that a small window still has.
 _FEW_EVENTS = 3
 _REASONS = 3
@@ -84,7 +82,7 @@ def _waiting(scene: Scene, width: int, most: int) -> list[Text]:
         told = joined(telling.who(each.owners), telling.how_long(each, scene.at))
         lines.append(_line(width, ("Waits: ", "bold"), (told, "")))
         why = textwrap.wrap(clean(telling.why(each)), max(1, width - 2), max_lines=most, placeholder="…")
-        lines += [_line(width, (f"  {line}", "dim" if each.coming else "red")) for line in why]
+        lines += [_line(width, (f"  {line}", "red" if each.hopeless else "dim")) for line in why]
     if len(scene.waiting) > _REASONS:
         lines.append(_line(width, (f"  and {len(scene.waiting) - _REASONS} more reasons", "dim")))
     return [*lines, Text()] if lines else []
@@ -97,7 +95,7 @@ def _feed(scene: Scene, width: int) -> list[Text]:
     for entry in scene.feed:
         style = "red" if entry.warning else ""
         told = f"  {telling.about(entry)}: {entry.message}"
-        lines.append(_line(width, (f"{clock(entry.at)}  ", "dim"), (f"{entry.reason:<16}", style), (told, "dim")))
+        lines.append(_line(width, (f"{clock(entry.at)}  ", "dim"), (f"{entry.reason:<17}", style), (told, "dim")))
     return lines
 
 
@@ -167,17 +165,17 @@ def _box(node: Box, width: int, at: float) -> list[Text]:
     price = f"{dollars(node.usd_per_hour)}/h"
     style = _STAGES.get(node.stage, "yellow")
     words = [stage, price, node.capacity, node.gpu, node.zone, duration(at - node.since)]
-    while len(joined(*words)) > width - 8:
+    while len(joined(*words)) > width - 6:
         words.pop()
     return [
         _edge("╭╮", joined(node.name, node.instance_type), "bold", width),
-        *(_inside(line, width) for line in _slots(node, width - 4)[:_SLOT_LINES]),
+        *(_inside(line, width) for line in _slots(node, width - 4)),
         _edge("╰╯", joined(*words), style, width),
     ]
 
 
 def _edge(corners: str, words: str, style: str, width: int) -> Text:
-    line = _line(width - 4, (f"{corners[0]}─ ", "dim"), (f"{words} ", style))
+    line = _line(width - 1, (f"{corners[0]}─ ", "dim"), (f"{words} ", style))
     line.append("─" * (width - 1 - line.cell_len) + corners[1], "dim")
     return line
 
@@ -191,10 +189,12 @@ def _inside(content: Text, width: int) -> Text:
 def _slots(node: Box, width: int) -> list[Text]:
     if not node.slots:
         return [_line(width, (_others(node), "dim"))]
-    if len(node.slots) > _MOST_NAMED:
-        return [*_flow(([sign] for sign in _signs(node)), width, ""), _line(width, (_held(node), "dim"))]
     signs = zip(_signs(node), node.slots, strict=True)
-    return _flow(([sign, (f" {telling.slot(slot)}", "" if slot.owner else "dim")] for sign, slot in signs), width, "  ")
+    named = ([sign, (f" {telling.slot(slot)}", "" if slot.owner else "dim")] for sign, slot in signs)
+    lines = _flow(named, width, "  ")
+    if len(lines) <= _SLOT_LINES:
+        return lines
+    return [*_flow(([sign] for sign in _signs(node)), width, ""), _line(width, (_held(node), "dim"))]
 
 
 def _signs(node: Box) -> list[Span]:

@@ -39,6 +39,11 @@ class Waiting:
     since: float
     """When the oldest was created, in seconds since 1970."""
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether Karpenter will not buy a node for them; what the scheduler says may just be early."""
+        return self.source == "Karpenter" and not self.coming
+
 
 @dataclass(frozen=True)
 class Guest:
