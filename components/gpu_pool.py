@@ -26,6 +26,7 @@ from gpu.sharing import (
     Ami,
     Mig,
     Mps,
+    SharingError,
     SharingProfile,
     overlay_capacities,
     resource_name,
@@ -215,6 +216,8 @@ def _user_data(args: GpuPoolArgs) -> str | None:
         settings = bottlerocket_settings(args.profile, [t.gpu for t in args.types])
         return settings + (FAST_IMAGE_PULL if args.fast_image_pull else "")
     cut = args.types[0].gpu.mig_profiles[args.profile.profile] if isinstance(args.profile, Mig) else None
+    if cut and len({slots_per_gpu(args.profile, t.gpu) for t in args.types}) > 1:
+        raise SharingError(f"pool {args.pool}: its GPUs do not all hold {cut.max_per_gpu} instances of {cut.name}")
     return al2023_user_data(cut, fast_image_pull=args.fast_image_pull)
 
 

@@ -132,8 +132,8 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         f"Every slot must have {MIN_SLOT_MIB} MiB or more on the smallest GPU that the pool may buy: small GPUs take "
         "fewer `replicas`.",
         "MIG needs GPUs that have it (p4d, p4de, p5, p5e, p5en, p6-b200, p6-b300, g7e) and a profile that all of the "
-        "pool's GPUs have. Types with the same number of GPUs must give the same slots. Bottlerocket cuts A100, H100 "
-        "and H200 only, and has no 4g profiles.",
+        "pool's GPUs have. All types must give the same slots per GPU, on Bottlerocket those with the same number of "
+        "GPUs. Bottlerocket cuts A100, H100 and H200 only, and has no 4g profiles.",
         "`tenants: untrusted` needs `mig` or `none`: nothing else isolates memory and faults.",
         f"`capacityType: on-demand` needs `onDemand`, with a justification of {MIN_JUSTIFICATION_LENGTH} to "
         f"{MAX_TAG_VALUE} characters and a date that is not past and at most {MAX_JUSTIFIED_DAYS} days ahead.",

@@ -77,14 +77,20 @@ def _replicas(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Itera
 
 def _alike(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:
     profile = pool.sharing.profile()
+    slots = {slots_per_gpu(profile, t.gpu): t for t in types}
+    wanted = "the same slots for the same number of GPUs"
     try:
         overlay_capacities(profile, pool.ami, types)
+        # One script in the user data cuts the GPUs of whichever node it is; Bottlerocket has a setting for each GPU.
+        wrong = pool.ami == "al2023" and len(slots) > 1
+        wanted = "the same slots on al2023, whose user data cuts all GPUs alike" if wrong else wanted
     except SharingError:
-        slots = {slots_per_gpu(profile, t.gpu): t for t in types}
+        wrong = True
+    if wrong:
         given = listed((f"{count} slots per GPU on {_gpus([t])}" for count, t in sorted(slots.items())), "and")
         names = list(pool.instance_families or pool.instance_types)
         key = "instanceFamilies" if pool.instance_families else "instanceTypes"
-        message = f"must give the same slots for the same number of GPUs, not {given}: make a pool of each"
+        message = f"must give {wanted}, not {given}: make a pool of each"
         yield Problem((*path, key), names, message)
 
 

@@ -13,7 +13,7 @@ import yaml
 from components.gpu_pool import GpuPool, GpuPoolArgs, gpu_node_pool_spec, overlay_spec
 from components.karpenter import Karpenter, KarpenterArgs
 from components.node_class import Volume
-from gpu.catalog import types_in
+from gpu.catalog import INSTANCE_TYPES, types_in
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from tests.unit.components.recording import Recording, record
 
@@ -149,6 +149,12 @@ def test_al2023_cuts_mig_instances_before_the_kubelet_starts() -> None:
     assert "-cgi 2g.20gb,2g.20gb,2g.20gb -C" in script
     assert script.startswith("#!/bin/bash\nset -euo pipefail\n")
     assert spec(recording, NODE_POOL)["limits"] == {"nvidia.com/mig-2g.20gb": "24", "nvidia.com/gpu": "8"}
+
+
+def test_one_script_cannot_cut_gpus_into_different_numbers() -> None:
+    types = [INSTANCE_TYPES["p5.4xlarge"], INSTANCE_TYPES["p4d.24xlarge"]]
+    with pytest.raises(SharingError, match="do not all hold 7 instances of 1g.10gb"):
+        pool(Mig("1g.10gb"), types=types)
 
 
 def test_al2023_pulls_images_in_parallel_where_it_is_asked_to() -> None:
