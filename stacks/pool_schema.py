@@ -159,7 +159,7 @@ class GpuPool(Section):
     fast_image_pull: bool = False
     """Whether nodes pull images in parallel (SOCI). Needs a volume of 600 MiB/s or instanceStore to be faster."""
     instance_store: bool = False
-    """Whether images and weights lie on the node's own disks, where the types have some."""
+    """Whether images and weights lie on the node's own disks, which all types but g5g have."""
     warm: Warm | None = None
     """Slots that are kept free, so that models wake without waiting for a node."""
 

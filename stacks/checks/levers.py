@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stacks.checks.network import private_range_problem
 from stacks.checks.parts import Parts, Slots, attempt, name_of, twice
-from stacks.errors import MISSING, Path, Problem
+from stacks.errors import MISSING, Path, Problem, listed
 from stacks.fields import BUILD
 from stacks.pool_schema import Warm
 from stacks.schema import Dialogue, Door, GpuPool
@@ -22,6 +22,7 @@ def check_levers(parts: Parts, slots: Slots) -> Iterator[Problem]:
             path: Path = ("pools", index)
             yield from attempt(_fast_pull(pool, path))
             yield from attempt(_snapshot(pool, path))
+            yield from attempt(_own_disks(pool, path, slots))
             yield from attempt(_warm(pool, path, slots))
     if parts.serving:
         yield from attempt(_door_of(parts))
@@ -59,6 +60,14 @@ def _snapshot(pool: GpuPool, path: Path) -> Iterator[Problem]:
             "is not read with instanceStore: true: images would lie on the node's own disks; remove one of the two"
         )
         yield Problem((*place, "snapshotId"), volume.snapshot_id, message)
+
+
+def _own_disks(pool: GpuPool, path: Path, slots: Slots) -> Iterator[Problem]:
+    known = slots.get(name_of(pool) or "")
+    without = dict.fromkeys(t.family for t in known.types if not t.local_nvme_gb) if known else {}
+    if pool.instance_store and without:
+        message = f"needs nodes with disks of their own, which {listed(without, 'and')} has not: make a pool of its own"
+        yield Problem((*path, "instanceStore"), True, message)
 
 
 def _warm(pool: GpuPool, path: Path, slots: Slots) -> Iterator[Problem]:

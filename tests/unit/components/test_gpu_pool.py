@@ -153,7 +153,7 @@ def test_al2023_cuts_mig_instances_before_the_kubelet_starts() -> None:
 
 def test_one_script_cannot_cut_gpus_into_different_numbers() -> None:
     types = [INSTANCE_TYPES["p5.4xlarge"], INSTANCE_TYPES["p4d.24xlarge"]]
-    with pytest.raises(SharingError, match="do not all hold 7 instances of 1g.10gb"):
+    with pytest.raises(SharingError, match=r"do not all hold 7 instances of 1g\.10gb"):
         pool(Mig("1g.10gb"), types=types)
 
 
