@@ -8,7 +8,7 @@ adds there, filling defaults and refusing wrong configuration, is done here as w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import cache
@@ -221,7 +221,9 @@ def _setups(rules: tuple[Rule, ...], config: Mapping[str, Any]) -> dict[str, _Se
     wrong: list[str] = []
     names = {rule.name for rule in rules}
     wrong += [f"{name}: no such rule" for name in config if name not in names and name != "all"]
-    everywhere = _level(config["all"], "all", wrong) if "all" in config else None
+    given = config.get("all")
+    given = given["enforcementLevel"] if isinstance(given, Mapping) and list(given) == ["enforcementLevel"] else given
+    everywhere = _level(given, "all", wrong) if "all" in config else None
     setups = {rule.name: _setup(rule, config.get(rule.name), everywhere, wrong) for rule in rules}
     if wrong:
         raise PolicyConfigError("policy configuration: " + "; ".join(wrong))
@@ -239,11 +241,26 @@ def _setup(rule: Rule, given: Any, everywhere: EnforcementLevel | None, wrong: l
         option = rule.options.get(name)
         if option is None:
             wrong.append(f"{rule.name}.{name}: no such option; it has {', '.join(rule.options) or 'none'}")
-        elif not _JSON_TYPES[option.type](value):
-            wrong.append(f"{rule.name}.{name}: must be of type {option.type}, is {value!r}")
+        else:
+            wrong += (f"{rule.name}.{name}{problem}" for problem in _misfits(option.as_schema(), value))
     if "enforcementLevel" in given:
         level = _level(given["enforcementLevel"], rule.name, wrong)
     return _Setup(level=level, settings=settings)
+
+
+def _misfits(schema: Mapping[str, Any], value: Any) -> Iterator[str]:
+    """How a value breaks the part of JSON schema that options use, which the engine holds it to as well."""
+    kind = schema.get("type")
+    if kind and not _JSON_TYPES[kind](value):
+        yield f": must be of type {kind}, is {value!r}"
+    elif "enum" in schema and value not in schema["enum"]:
+        yield f": must be one of {', '.join(schema['enum'])}, is {value!r}"
+    elif "minimum" in schema and not schema["minimum"] <= value <= schema.get("maximum", value):
+        yield f": must be {schema['minimum']} to {schema.get('maximum', 'any number')}, is {value!r}"
+    inside = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    parts = schema.get("items") or schema.get("additionalProperties") or {}
+    for key, part in inside:
+        yield from (f".{key}{problem}" for problem in _misfits(parts, part))
 
 
 def _level(value: Any, where: str, wrong: list[str]) -> EnforcementLevel:

@@ -155,7 +155,7 @@ class Door(Section):
     """Domain of the services behind it: the dialogue is `dialogue.<domain>`."""
     hosted_zone_id: HostedZone | None = None
     """Hosted zone of Route 53 that gets the record. Default: somebody else makes it."""
-    allowed_cidrs: Strings = ()
+    allowed_cidrs: Annotated[Strings, Field(max_length=60)] = ()
     """Private IPv4 ranges that may reach it, such as a VPN's. Default: the VPC's."""
     certificate_arn: CertificateArn | None = None
     """ACM certificate: the load balancer ends TLS. It closes connections after 350 silent seconds."""

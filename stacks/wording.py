@@ -19,6 +19,7 @@ REASONS: Final[Mapping[tuple[str, str, str], str]] = {
     ("Volume", "sizeGib", "greater_than_equal"): "the image and one model's weights need that much",
     ("Cluster", "publicAccessCidrs", "too_long"): "EKS takes no more",
     ("Budget", "emails", "too_long"): "AWS Budgets takes no more",
+    ("Door", "allowedCidrs", "too_long"): "a security group takes no more",
     ("OnDemand", "justification", "string_too_long"): "the ticket holds the rest",
     ("SystemNodes", "min", "greater_than_equal"): "without a node nothing could add one",
     ("SystemNodes", "desired", "greater_than_equal"): "without a node nothing could add one",

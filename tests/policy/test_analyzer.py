@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,27 @@ def test_wrong_configuration_is_refused_all_at_once() -> None:
         "colour: no such",
     ):
         assert part in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("rule", "option", "value", "problem"),
+    [
+        ("k8s-pod-security", "level", "none", "level: must be one of baseline, restricted, is 'none'"),
+        ("k8s-pod-security", "exemptNamespaces", [1], "exemptNamespaces.0: must be of type string, is 1"),
+        ("gpu-ceiling-per-stack", "maxGpus", -1, "maxGpus: must be 0 to any number, is -1"),
+        ("gpu-ceiling-per-stack", "stackCeilings", {"prod": "x"}, "stackCeilings.prod: must be of type number"),
+        ("node-imdsv2", "maxHopLimit", 65, "maxHopLimit: must be 1 to 64, is 65"),
+        ("gpu-on-demand-needs-justification", "maxDays", True, "maxDays: must be of type integer, is True"),
+    ],
+)
+def test_options_are_held_to_their_schema(rule: str, option: str, value: Any, problem: str) -> None:
+    with pytest.raises(PolicyConfigError, match=re.escape(problem)):
+        judge([], {rule: {option: value}})
+
+
+def test_a_level_for_all_may_stand_as_an_object() -> None:
+    config = {"all": {"enforcementLevel": "advisory"}}
+    assert [v.mandatory for v in judge([SIZED], config, rules=[SIZE])] == [False]
 
 
 def test_configuration_is_read_from_a_file(tmp_path: Path) -> None:
