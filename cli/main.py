@@ -38,6 +38,8 @@ def _plainly(command: Callable[P, int]) -> Callable[P, None]:
         except BrokenPipeError:
             raise  # whoever reads has enough: click ends in silence
         except OSError as error:
+            if error.filename is not None:
+                _fail(f"{error.filename}: {error.strerror}", 1)
             # What is left to write would fail again when the process ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             _fail(f"cannot write the output: {error.strerror or error}", 1)

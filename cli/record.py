@@ -92,6 +92,8 @@ def record(project: Project, config: StackConfig) -> Recording:
             raise InputError(str(error)) from error
         except EngineError as error:
             raise ProgramError(str(error)) from error
+        except SystemExit as error:
+            raise ProgramError(f"it ended the process: sys.exit({error.code!r})") from error
         except Exception as error:
             raise ProgramError(_program_trace(error, project.directory)) from error
     log.messages += [("info", line) for line in output.getvalue().splitlines()]

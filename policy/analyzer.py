@@ -109,7 +109,9 @@ def read_config(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except OSError as error:
+        raise PolicyConfigError(f"{path.name} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise PolicyConfigError(f"{path.name}: {error}") from error
     if not isinstance(found, dict):
         raise PolicyConfigError(f"{path.name}: must be an object of rules")

@@ -176,10 +176,12 @@ def test_configuration_is_read_from_a_file(tmp_path: Path) -> None:
     assert read_config(file) == {}
     file.write_text('{"all": "advisory"}')
     assert [v.mandatory for v in judge([SIZED], read_config(file), rules=[SIZE])] == [False]
-    for wrong in ("[]", "{"):
+    for wrong in ("[]", "{", "[" * 100_000):
         file.write_text(wrong)
         with pytest.raises(PolicyConfigError, match=r"config\.json"):
             read_config(file)
+    with pytest.raises(PolicyConfigError, match="cannot be read: Is a directory"):
+        read_config(tmp_path)
 
 
 def test_our_own_configuration_is_valid() -> None:

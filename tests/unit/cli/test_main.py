@@ -86,6 +86,13 @@ def test_a_program_that_fails_is_1(tmp_path: Path) -> None:
     assert "KeyError: 'gone'" in result.stderr
 
 
+@pytest.mark.parametrize("code", ["", "0", "3", "'bye'"])
+def test_a_program_that_ends_the_process_is_no_plan(tmp_path: Path, code: str) -> None:
+    result = slices("plan", "dev", "-C", write_project(tmp_path, f"import sys\nsys.exit({code})"))
+    assert result.exit_code == 1
+    assert f"the program failed\nit ended the process: sys.exit({code or None})" in result.stderr
+
+
 def test_a_mandatory_violation_is_3_and_says_its_fix(tmp_path: Path) -> None:
     program = """
         import pulumi_kubernetes as k8s
