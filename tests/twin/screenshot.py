@@ -101,15 +101,10 @@ async def _shoot(source: Source, folder: Path) -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
     with tempfile.TemporaryDirectory() as scratch:
         async with chromium.opened(Path(scratch)) as page:
-            for name, width, height, dark in (
-                ("twin-watch", 1280, 900, False),
-                ("twin-watch-dark", 1280, 900, True),
-                ("twin-watch-phone", 390, 844, False),
-            ):
-                await page.size(width, height, dark=dark)
-                await page.goto(url)
-                await page.until("document.getElementById('state').textContent === 'live'")
-                await page.screenshot(folder / f"{name}.png")
+            await page.size(1280, 812)
+            await page.goto(url)
+            await page.until("document.getElementById('state').textContent === 'live'")
+            await page.screenshot(folder / "twin-watch.png")
     server.should_exit = True
     await running
 

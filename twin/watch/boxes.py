@@ -133,7 +133,7 @@ def _cells(parts: list[str], slots: tuple[Slot, ...]) -> int:
         look = {
             "ready": "tint edge",
             "starting": "tint edge dash",
-            "coming": "empty edge dash",
+            "coming": "empty edge dash" if slot.owner else "open dash",
             "leaving": "empty open dash",
             "free": "open",
         }.get(slot.state, "open dots")
