@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dialogue import server, settings, terminal
+from dialogue import server, settings, terminal, transcript
 from dialogue.hub import RequestError
 from dialogue.keys import KeysError
 from dialogue.settings import Settings, SettingsError
@@ -62,6 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("name a --topic, or write `serve`")
     try:
         chosen, personas = _settings(given), dict(_pairs(given.persona, "--persona"))
+        if given.save and given.save.suffix.lstrip(".") not in transcript.FORMATS:
+            raise SettingsError(f"--save {given.save}: name a file that ends in .{', .'.join(transcript.FORMATS)}")
         if given.command is None:
             return terminal.run(chosen, given.topic, personas, given.save)
         server.serve(chosen)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -114,7 +113,19 @@ async def _show(conversation: Conversation, screen: Screen) -> None:
 
 
 def run(settings: Settings, topic: str, personas: dict[str, str], save: Path | None = None) -> int:
-    """`talk`, until its end or Ctrl-C (exit code 130)."""
-    with suppress(KeyboardInterrupt):
+    """`talk`, until its end or Ctrl-C (exit code 130). Raises as `talk` does, and `OSError` before it if `save` cannot be
+    written: a conversation takes an hour.
+    """
+    if save:
+        with save.open("a", encoding="utf-8"):
+            pass
+    try:
         return asyncio.run(talk(settings, topic, personas, save))
-    return 130
+    except KeyboardInterrupt:
+        return 130
+    except ExceptionGroup as group:  # of the hub's tasks
+        raise _first(group) from None
+
+
+def _first(error: Exception) -> Exception:
+    return _first(error.exceptions[0]) if isinstance(error, ExceptionGroup) else error
