@@ -59,41 +59,42 @@ class Board:
 
     def _paint(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
-            while not self.ended and not self._closed:
-                self._paint_once(loop)
+            while not self._closed and self._paint_once(loop):
+                pass
         except BaseException as error:
             self.failure = error
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(self._on_end)
 
-    def _paint_once(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _paint_once(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Whether there may be more to paint."""
         watched = self._watched.wait(LOOK_SECONDS)
         began = time.monotonic()
-        self.ended = self._scenes.ended()
-        if not watched and not self.ended:
-            return
-        drawn = parts(self._scenes.scene(), self.ended)
+        ended = self._scenes.ended()
+        if not watched and not ended:
+            return True
+        drawn = parts(self._scenes.scene(), ended)
         with contextlib.suppress(RuntimeError):  # the loop is over, and so is this
-            loop.call_soon_threadsafe(self._post, drawn)
-            if self.ended:
-                loop.call_soon_threadsafe(self._on_end)
-        if not self.ended:
-            self._scenes.wait()
-            time.sleep(max(0.0, PAUSE_SECONDS - (time.monotonic() - began)))
+            loop.call_soon_threadsafe(self._post, drawn, ended)
+        if ended:
+            return False
+        self._scenes.wait()
+        time.sleep(max(0.0, PAUSE_SECONDS - (time.monotonic() - began)))
+        return True
 
-    def _post(self, drawn: Parts) -> None:
-        if not self._watchers:
-            return
+    def _post(self, drawn: Parts, ended: str) -> None:
         changed = [name for name, html in drawn.items() if self._parts.get(name) != html]
-        if list(drawn) != list(self._parts):
-            self._moved = self._revision + 1
-        elif not changed:
-            return
-        self._revision += 1
-        self._revisions = {name: self._revision if name in changed else self._revisions[name] for name in drawn}
-        self._parts = drawn
-        self._news.set()
-        self._news = asyncio.Event()
+        moved = list(drawn) != list(self._parts)
+        if self._watchers and (changed or moved):
+            self._revision += 1
+            self._moved = self._revision if moved else self._moved
+            self._revisions = {name: self._revision if name in changed else self._revisions[name] for name in drawn}
+            self._parts = drawn
+            self._news.set()
+            self._news = asyncio.Event()
+        if ended:
+            self.ended = ended
+            self._on_end()
 
     async def stream(self, send: Callable[[str], Awaitable[None]]) -> None:
         """Tell somebody all there is and then what is new, in the wire format, until the end."""
