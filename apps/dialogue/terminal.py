@@ -113,8 +113,9 @@ async def _show(conversation: Conversation, screen: Screen) -> None:
 
 
 def run(settings: Settings, topic: str, personas: dict[str, str], save: Path | None = None) -> int:
-    """`talk`, until its end or Ctrl-C (exit code 130). Raises as `talk` does, and `OSError` before it if `save` cannot be
-    written: a conversation takes an hour.
+    """`talk`, until its end or Ctrl-C (exit code 130).
+
+    Raises as `talk` does, and `OSError` before it if `save` cannot be written: a conversation takes an hour.
     """
     if save:
         with save.open("a", encoding="utf-8"):
