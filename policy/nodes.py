@@ -15,6 +15,8 @@ SPOT_INSTANCE: Final = "aws:ec2/spotInstanceRequest:SpotInstanceRequest"
 LAUNCH_CONFIGURATION: Final = "aws:ec2/launchConfiguration:LaunchConfiguration"
 SPOT_FLEET: Final = "aws:ec2/spotFleetRequest:SpotFleetRequest"
 NODE_CLASS: Final = "kubernetes:karpenter.k8s.aws/*:EC2NodeClass"
+NODE_CLASSES: Final = (NODE_CLASS, f"{NODE_CLASS}Patch")
+"""Node classes, and what changes one: it says a part, so what is missing says nothing."""
 
 TEMPLATES: Final = (LAUNCH_TEMPLATE, NATIVE_TEMPLATE)
 INSTANCES: Final = (INSTANCE, SPOT_INSTANCE)

@@ -9,11 +9,14 @@ from gpu.catalog import FAMILIES, INSTANCE_TYPES
 from policy.device_plugin import GPU
 from policy.framework import EnforcementLevel, Finding, Option, Settings, Severity, Stack, StackRule
 from policy.instances import is_gpu
+from policy.karpenter import NODE_POOL_TYPES, NodePool
 from policy.reading import Unknown, each, get, number, strings, text
 from policy.sharing import SHARING_TYPES, GpuPool, SharingView
 
 #: GPUs of a type that is not in the catalogue: the most that any type has.
 _MOST: Final = max(instance_type.gpu_count for instance_type in INSTANCE_TYPES.values())
+
+_PATCHES: Final = tuple(f"{pattern}Patch" for pattern in NODE_POOL_TYPES)
 
 Count = tuple[int | None, str]
 """Most GPUs, None if that is not known, and how they come about."""
@@ -23,9 +26,17 @@ def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
     """Yield what cannot be counted, and the sum if it is above the ceiling."""
     counted: list[tuple[int, str]] = []
     for pool in SharingView(stack).pools:
-        most = _of_pool(pool)
+        replicas = get(pool.pool.manifest, "spec", "replicas")
+        if isinstance(replicas, Unknown):
+            yield Finding("spec.replicas must be a literal, so that the stack's GPUs can be counted.", pool.urn)
+            continue
+        most = _of_pool(pool) if replicas is None else _of_static_pool(pool, replicas)
         if most is not None:  # a pool without a limit is gpu-pool-has-limit's business
             counted.append((most, f"NodePool {pool.name}"))
+    for resource in stack.of(*_PATCHES):
+        limit = _largest(NodePool(resource.plain, resource.name).limits)
+        if limit is not None:
+            counted.append((limit, f"NodePoolPatch {resource.name}"))
     for resource in stack.of(*_COUNTERS):
         most, how = _COUNTERS[resource.type](resource.plain)
         if most is None:
@@ -33,18 +44,17 @@ def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
         elif most:
             counted.append((most, f"{resource.type.rpartition(':')[2]} {resource.name}"))
     total, ceiling = sum(most for most, _ in counted), _ceiling(stack, settings)
-    if ceiling is None or total > ceiling:
+    if total > ceiling:
         parts = ", ".join(f"{most} of {who}" for most, who in sorted(counted, reverse=True))
-        than = "and its entry in stackCeilings is no number" if ceiling is None else f"more than {ceiling:g}"
-        yield Finding(f"can have {total} GPUs ({parts}), {than}.")
+        yield Finding(f"can have {total} GPUs ({parts}), more than {ceiling:g}.")
 
 
-def _ceiling(stack: Stack, settings: Settings) -> float | None:
+def _ceiling(stack: Stack, settings: Settings) -> float:
     """The stack's own ceiling, by the stack's name in its URNs (urn:pulumi:<stack>::...), or the common one."""
     urn = stack.resources[0].urn if stack.resources else ""
     name = urn.removeprefix("urn:pulumi:").partition("::")[0]
     own = settings["stackCeilings"]
-    return number(own[name]) if name in own else settings["maxGpus"]
+    return float(own.get(name, settings["maxGpus"]))
 
 
 def _of_pool(pool: GpuPool) -> int | None:
@@ -53,8 +63,20 @@ def _of_pool(pool: GpuPool) -> int | None:
     slots = pool.slots_per_gpu() or 1
     limit = number(pool.pool.limits.get(resource))
     if limit is None:
-        limit, slots = number(pool.pool.limits.get(GPU)), 1
+        limit, slots = _largest(pool.pool.limits), 1
     return None if limit is None else -int(-limit // max(1, slots))
+
+
+def _of_static_pool(pool: GpuPool, replicas: Any) -> int:
+    """A pool that always has so many nodes: each with the most GPUs that any of its types has."""
+    return max((count for count, _, _ in pool.gpus), default=_MOST) * int(number(replicas) or 0)
+
+
+def _largest(limits: Mapping[str, Any]) -> int | None:
+    """The limit on GPUs, or else the largest on what may be slots of one GPU each."""
+    found = {key: number(value) for key, value in limits.items() if key.startswith("nvidia.com/")}
+    known = [value for value in ([found.get(GPU)] if GPU in found else found.values()) if value is not None]
+    return int(max(known)) if known else None
 
 
 def _gpus_of(types: Any) -> int:
@@ -96,6 +118,20 @@ def _group(props: Mapping[str, Any]) -> Count:
     return _times(props.get("maxSize"), types, "maxSize")
 
 
+def _spot_fleet(props: Mapping[str, Any]) -> Count:
+    own = [text(get(item, "instanceType")) for item in each(props.get("launchSpecifications"))]
+    overrides = [
+        text(get(override, "instanceType"))
+        for configuration in each(props.get("launchTemplateConfigs"))
+        for override in each(get(configuration, "overrides"))
+    ]
+    return _times(props.get("targetCapacity"), [*own, *overrides], "targetCapacity")
+
+
+def _reservation(props: Mapping[str, Any]) -> Count:
+    return _times(props.get("instanceCount"), props.get("instanceType"), "instanceCount")
+
+
 def _fleet(props: Mapping[str, Any]) -> Count:
     configurations = each(props.get("launchTemplateConfigs"))
     types = [
@@ -109,6 +145,7 @@ def _fleet(props: Mapping[str, Any]) -> Count:
 
 _COUNTERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Count]]] = {
     "aws:eks/nodeGroup:NodeGroup": _managed,
+    "aws-native:eks:Nodegroup": _managed,
     "eks:index:ManagedNodeGroup": _managed,
     "eks:index:NodeGroup": _own,
     "eks:index:NodeGroupV2": _own,
@@ -116,12 +153,17 @@ _COUNTERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Count]]] = {
     "aws:ec2/spotInstanceRequest:SpotInstanceRequest": _instance,
     "aws:autoscaling/group:Group": _group,
     "aws:ec2/fleet:Fleet": _fleet,
+    "aws:ec2/spotFleetRequest:SpotFleetRequest": _spot_fleet,
+    "aws:ec2/capacityReservation:CapacityReservation": _reservation,
 }
 
 RULE = StackRule(
     name="gpu-ceiling-per-stack",
     title="A ceiling on the stack's GPUs",
-    description="GPU pools, node groups, groups, fleets and instances of a stack together must not exceed a ceiling.",
+    description=(
+        "GPU pools, node groups, groups, fleets, instances and reservations of a stack together must not exceed a "
+        "ceiling."
+    ),
     why=(
         "Every pool can have a sensible limit and the sum still be a bill that nobody agreed to. The ceiling counts "
         "physical GPUs at full size: the pools' limits divided by their slots, node groups at their maximum."
@@ -129,7 +171,7 @@ RULE = StackRule(
     fix="Lower the limits, or give this stack its own in `stackCeilings` of the policy configuration, seen in review.",
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=(*SHARING_TYPES, *_COUNTERS),
+    types=(*SHARING_TYPES, *_PATCHES, *_COUNTERS),
     options={
         "maxGpus": Option(
             type="integer", default=16, description="Most physical GPUs a stack may have.", schema={"minimum": 0}

@@ -27,6 +27,6 @@ RULE = ResourceRule(
     fix="Remove `spec.price` and `spec.priceAdjustment`. To prefer one pool over another, give its NodePool a weight.",
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,
-    types=("kubernetes:karpenter.sh/*:NodeOverlay",),
+    types=("kubernetes:karpenter.sh/*:NodeOverlay", "kubernetes:karpenter.sh/*:NodeOverlayPatch"),
     check=check,
 )

@@ -100,7 +100,7 @@ _READERS: Final[tuple[tuple[tuple[str, ...], Callable[[Resource], Iterator[str]]
     (nodes.TEMPLATES, _template),
     ((*nodes.INSTANCES, nodes.LAUNCH_CONFIGURATION), _instance),
     ((nodes.SPOT_FLEET,), _spot_fleet),
-    ((nodes.NODE_CLASS,), _node_class),
+    (nodes.NODE_CLASSES, _node_class),
     (nodes.MANAGED_GROUPS, _managed_group),
     (nodes.OWN_GROUPS, _own_group),
 )

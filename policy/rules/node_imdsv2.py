@@ -13,7 +13,7 @@ from policy.reading import get, number, text
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
     """Yield metadata options that let pods in, and machines that cannot have any."""
     most = settings["maxHopLimit"]
-    if matches((nodes.NODE_CLASS,), resource.type):
+    if matches(nodes.NODE_CLASSES, resource.type):
         # Karpenter fills in what is missing: required, and one hop (pkg/apis/v1/ec2nodeclass.go).
         yield from _options(get(resource.props, "spec", "metadataOptions"), "spec.", most, tokens="required", hops="1")
     elif resource.type in nodes.MANAGED_GROUPS:
@@ -68,7 +68,7 @@ RULE = ResourceRule(
         *nodes.TEMPLATES,
         *nodes.INSTANCES,
         nodes.LAUNCH_CONFIGURATION,
-        nodes.NODE_CLASS,
+        *nodes.NODE_CLASSES,
         *nodes.MANAGED_GROUPS,
         *nodes.OWN_GROUPS,
     ),

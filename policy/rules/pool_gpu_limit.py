@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity
 from policy.karpenter import NODE_POOL_TYPES, NodePool
 from policy.reading import Unknown, get, number
 
-_PREFIX = "nvidia.com/"
+#: What GPUs and their slots are called; a limit on anything else limits nothing.
+_RESOURCE = re.compile(r"nvidia\.com/(gpu|gpu\.shared|mig-\d+g\.\d+gb(\.shared)?)")
 
 
 def check(resource: Resource, _settings: Settings) -> Iterator[str]:
@@ -17,7 +19,7 @@ def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     gpu = pool.first_gpu_type()
     if gpu is None or get(pool.manifest, "spec", "replicas") is not None:
         return  # a static pool has its size
-    limits = {key: value for key, value in pool.limits.items() if key.startswith(_PREFIX)}
+    limits = {key: value for key, value in pool.limits.items() if _RESOURCE.fullmatch(key)}
     if not limits:
         yield f'can launch {gpu} without end: write `"nvidia.com/gpu": "<most GPUs>"` under spec.limits.'
     for key, value in limits.items():

@@ -22,6 +22,10 @@ def test_price_fails_known_or_not(spec: dict[str, str]) -> None:
     assert f"spec.{next(iter(spec))} is set" in message
 
 
+def test_a_patch_is_judged_too() -> None:
+    assert violations(RULE, f"{OVERLAY}Patch", {"spec": {"price": "0.5"}})
+
+
 def test_unknown_spec_fails() -> None:
     assert violations(RULE, OVERLAY, {"spec": UNKNOWN})
 

@@ -28,6 +28,7 @@ WRITTEN: dict[str, Callable[..., dict[str, Any]]] = {
     nodes.LAUNCH_CONFIGURATION: lambda **ebs: {"rootBlockDevice": {"volumeSize": 50, **ebs}},
     nodes.SPOT_FLEET: lambda **ebs: {"launchSpecifications": [{"rootBlockDevices": [{"volumeSize": 50, **ebs}]}]},
     NODE_CLASS: lambda **ebs: {"spec": {"blockDeviceMappings": mapping(**ebs)}},
+    f"{NODE_CLASS}Patch": lambda **ebs: {"spec": {"blockDeviceMappings": mapping(**ebs)}},
     STORAGE_CLASS: lambda **ebs: {"provisioner": "ebs.csi.aws.com", "parameters": {"type": "gp3", **ebs}},
 }
 EVERY_TYPE = pytest.mark.parametrize("type_", WRITTEN)

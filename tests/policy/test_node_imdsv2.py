@@ -18,9 +18,10 @@ WRITTEN: dict[str, Any] = {
     nodes.SPOT_INSTANCE: lambda options: {"metadataOptions": options},
     nodes.LAUNCH_CONFIGURATION: lambda options: {"metadataOptions": options},
     NODE_CLASS: lambda options: {"spec": {"metadataOptions": options}},
+    f"{NODE_CLASS}Patch": lambda options: {"spec": {"metadataOptions": options}},
 }
 EVERY_TYPE = pytest.mark.parametrize("type_", WRITTEN)
-PLAIN_TYPE = pytest.mark.parametrize("type_", [type_ for type_ in WRITTEN if type_ != NODE_CLASS])
+PLAIN_TYPE = pytest.mark.parametrize("type_", [type_ for type_ in WRITTEN if not type_.startswith(NODE_CLASS)])
 
 
 @EVERY_TYPE

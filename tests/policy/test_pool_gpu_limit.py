@@ -20,7 +20,7 @@ def test_a_limit_passes(limits: dict[str, Any]) -> None:
     assert said(pool(limits=limits)) == []
 
 
-@pytest.mark.parametrize("limits", [{}, {"cpu": "100"}, {"resources": {"cpu": "100"}}])
+@pytest.mark.parametrize("limits", [{}, {"cpu": "100"}, {"resources": {"cpu": "100"}}, {"nvidia.com/gpus": "1"}])
 def test_no_limit_on_gpus_fails(limits: dict[str, Any]) -> None:
     (message,) = said(pool(limits=limits))
     assert "can launch g5.xlarge without end" in message
