@@ -77,7 +77,7 @@ def _swap(staging: Path, target: Path) -> None:
     target.rename(old / "old")
     try:
         staging.rename(target)
-    except OSError:
+    except BaseException:
         (old / "old").rename(target)
         raise
     finally:
