@@ -80,5 +80,9 @@ class Access(pulumi.ComponentResource):
 
 
 def _slug(principal_arn: str) -> str:
-    """Account and name: `arn:aws:iam::123456789012:role/team/ops` is `123456789012-role-team-ops`."""
-    return re.sub(r"[^\w.@+=-]+", "-", principal_arn.split("::", 1)[-1])
+    """Account and name: `arn:aws:iam::123456789012:role/team/ops` is `123456789012-role-team~ops`.
+
+    What separates a path is in no name, so that `team/ops` and `team-ops` are two.
+    """
+    kind, _, name = principal_arn.split("::", 1)[-1].partition("/")
+    return f"{kind.replace(':', '-')}-{re.sub('[^A-Za-z0-9_+=,.@-]', '~', name)}"

@@ -87,7 +87,7 @@ def test_principals_get_what_they_are_granted_and_no_more() -> None:
         (AUDIT, "STANDARD"),
     }
     audit, ops = (
-        recording.one(POLICY, f"cluster-access-{ACCOUNT}-{name}").inputs for name in ("user-audit", "role-team-ops")
+        recording.one(POLICY, f"cluster-access-{ACCOUNT}-{name}").inputs for name in ("user-audit", "role-team~ops")
     )
     assert ops["policyArn"] == "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
     assert ops["accessScope"] == {"type": "cluster"}
@@ -141,7 +141,7 @@ def test_logical_names_are_stable() -> None:
         ("LogGroup", "cluster-logs"),
         ("Tag", "cluster-discovery"),
         ("Access", "cluster-access"),
-        *((kind, f"cluster-access-{ACCOUNT}-role-team-ops") for kind in ("AccessEntry", "AccessPolicyAssociation")),
+        *((kind, f"cluster-access-{ACCOUNT}-role-team~ops") for kind in ("AccessEntry", "AccessPolicyAssociation")),
         *((kind, f"cluster-access-{ACCOUNT}-user-audit") for kind in ("AccessEntry", "AccessPolicyAssociation")),
         ("NodeAddons", "cluster-node-addons"),
         *(("Addon", f"cluster-node-addons-{name}") for name in ("eks-pod-identity-agent", "vpc-cni", "kube-proxy")),
@@ -188,3 +188,10 @@ def test_children_use_the_provider_of_the_component() -> None:
     children = [each for each in recording.resources if each.custom and each.urn != provider]
     assert {each.provider for each in children} == {provider}
     assert recording.one(EKS).providers == {provider}
+
+
+def test_roles_whose_names_are_alike_have_entries_of_their_own() -> None:
+    names = ("role/a-b-Admin", "role/a/b-Admin", "role/a/b/Admin", "role/a_b-Admin", "user/a-b-Admin")
+    grants = tuple(AccessGrant(principal_arn=f"arn:aws:iam::{ACCOUNT}:{name}", policy="view") for name in names)
+    entries = [each.name for each in build(access=grants).of_type(ENTRY)]
+    assert len(set(entries)) == len(names)
