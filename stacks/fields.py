@@ -113,7 +113,11 @@ BuiltImage = Annotated[str, StringConstraints(pattern=rf"^{BUILD}$|{_IMAGE}", ma
 #: What Karpenter takes for consolidateAfter, but `Never`; longer figures overflow Go's durations.
 Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}(s|m|h)){1,3}$")]
 Email = Annotated[str, StringConstraints(pattern=r"^[^\s@,;<>]+@[^\s@,;<>]+\.[^\s@,;<>.]+$", max_length=254)]
-OllamaModel = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]*$", max_length=200)]
+_PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+#: `mistral:7b`, `hf.co/acme/model:Q4_K_M`, `registry:5000/acme/model`.
+OllamaModel = Annotated[
+    str, StringConstraints(pattern=rf"^({_PART}(:[0-9]+)?/({_PART}/)*)?{_PART}(:{_PART})?$", max_length=200)
+]
 Cpu = Annotated[
     str, StringConstraints(pattern=r"^([0-9]{1,6}m|[0-9]{1,3}(\.[0-9]{1,3})?)$"), AfterValidator(_more_than_zero)
 ]
