@@ -33,9 +33,10 @@ config:
     - { name: mistral, model: "mistral:7b", pool: shared }
 ```
 
-`aws:region` is the AWS provider's own key and is required; its other keys are refused, since the program's own provider
-would not read them: credentials come from the environment, such as `AWS_PROFILE`. Everything else begins with
-`gpu-slices:`; only `pools` is required. Other stack files to begin from: `Pulumi.staging.yaml` (MPS),
+`aws:region` is the AWS provider's own key and is required. Those that choose or guard an account (`aws:profile`,
+`aws:allowedAccountIds`, roles) are refused, since the program's own provider would not read them: credentials come from
+the environment, such as `AWS_PROFILE`. Everything else begins with `gpu-slices:`; only `pools` is required. Other stack
+files to begin from: `Pulumi.staging.yaml` (MPS),
 `Pulumi.prod.yaml` (MIG, and on-demand GPUs with their justification), `Pulumi.local.yaml` (all strategies side by
 side).
 

@@ -11,14 +11,28 @@ from stacks.errors import MISSING, Path, Problem, one_of
 _PATH: Path = ("aws:region",)
 
 UNREAD: Final = (
-    "is not read: the program's own AWS provider takes the region, and everything else from the environment, such as "
-    "AWS_PROFILE"
+    "is not read: the program's own AWS provider takes the region, credentials from the environment, such as "
+    "AWS_PROFILE, and tags from gpu-slices:tags"
+)
+
+#: The AWS provider's keys that choose an account, guard it, or tag everything.
+_UNREAD: Final = frozenset(
+    f"aws:{name}"
+    for name in (
+        "allowedAccountIds",
+        "assumeRole",
+        "assumeRoleWithWebIdentity",
+        "assumeRoles",
+        "defaultTags",
+        "forbiddenAccountIds",
+        "profile",
+    )
 )
 
 
 def is_unread(key: str) -> bool:
-    """Whether a full key is the AWS provider's and would be passed over, such as `aws:profile`."""
-    return key.startswith("aws:") and (key,) != _PATH
+    """Whether a full key would be passed over although it says who acts where, such as `aws:profile`."""
+    return key in _UNREAD
 
 
 def check_region(region: str | None) -> Iterator[Problem]:
