@@ -126,7 +126,7 @@ def load_yaml(path: Path) -> Any:
 
 
 #: Levels of nesting in a file, and bytes in which no more can be that matter: libyaml's composer ends the process.
-_MOST_LEVELS, _HARMLESS = 200, 10_000
+_MOST_LEVELS, _HARMLESS = 100, 10_000
 
 
 def _refuse_depth(text: bytes) -> None:
@@ -140,23 +140,26 @@ def _refuse_depth(text: bytes) -> None:
             raise yaml.constructor.ConstructorError(None, None, "is nested too deep", event.start_mark)
 
 
-def _unfolded(node: yaml.Node, sizes: dict[yaml.Node, int | None]) -> int:
-    """Values that a node stands for with its aliases replaced. Raises ConstructorError for what has no JSON."""
-    if node in sizes:
-        size = sizes[node]
-        if size is None:
+def _unfolded(node: yaml.Node, known: dict[yaml.Node, tuple[int, int] | None]) -> tuple[int, int]:
+    """Values and levels of a node without aliases. Raises ConstructorError for what has no JSON, or too much of it."""
+    if node in known:
+        found = known[node]
+        if found is None:
             raise yaml.constructor.ConstructorError(None, None, "an anchor holds itself", node.start_mark)
-        return size
-    sizes[node] = None
+        return found
+    known[node] = None
     _refuse_other_types(node)
-    size = 1
+    parts: list[yaml.Node] = []
     if isinstance(node, yaml.CollectionNode):
-        for item in node.value:
-            size += sum(_unfolded(part, sizes) for part in item) if isinstance(item, tuple) else _unfolded(item, sizes)
+        parts = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
+    inside = [_unfolded(part, known) for part in parts]
+    size, levels = 1 + sum(size for size, _ in inside), 1 + max((levels for _, levels in inside), default=0)
     if size > _MOST_NODES:
         raise yaml.constructor.ConstructorError(None, None, "aliases make it too large", node.start_mark)
-    sizes[node] = size
-    return size
+    if levels > _MOST_LEVELS:
+        raise yaml.constructor.ConstructorError(None, None, "is nested too deep", node.start_mark)
+    known[node] = size, levels
+    return size, levels
 
 
 def _refuse_other_types(node: yaml.Node) -> None:
