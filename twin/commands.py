@@ -197,10 +197,11 @@ def request(model: str, stack: str, directory: Path, hold: float, until_gone: bo
 @click.argument("name", required=False)
 @_on_stack
 @_directory
+@click.option("--pods", type=click.IntRange(min=1), help="Of pack and burst: how many pods of one slot each.")
 @click.option("--keep", is_flag=True, help="Let the twin run afterwards, if the scenario started it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @_plainly
-def scenario(name: str | None, stack: str, directory: Path, keep: bool, as_json: bool) -> int:
+def scenario(name: str | None, stack: str, directory: Path, pods: int | None, keep: bool, as_json: bool) -> int:
     """Play a scripted run on the twin and check how it must end; without NAME list them.
 
     Uses the running twin of the stack, or starts one and stops it again. Exit status: 0 if everything was as it must
@@ -211,4 +212,4 @@ def scenario(name: str | None, stack: str, directory: Path, keep: bool, as_json:
     if name is None:
         click.echo(listing())
         return 0
-    return play(name, twin_of(directory, stack), directory.resolve(), keep=keep, as_json=as_json)
+    return play(name, twin_of(directory, stack), directory.resolve(), pods=pods, keep=keep, as_json=as_json)

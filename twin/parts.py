@@ -12,7 +12,7 @@ from twin.processes import Spec
 from twin.state import Run, TwinState, write_text
 
 #: What needs a port of its own.
-PORTS = ("etcd", "etcd-peer", "apiserver", "aws", "karpenter-metrics", "karpenter-health", "web")
+PORTS = ("etcd", "etcd-peer", "apiserver", "aws", "karpenter-metrics", "karpenter-health")
 
 #: The garbage collector ends a NodePool's nodes (by owner references); node-lifecycle takes the not-ready taint off
 #: new nodes; the others run the workloads.

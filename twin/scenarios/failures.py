@@ -21,6 +21,7 @@ def spot_interruption(play: Play) -> None:
     """AWS takes a Spot node back with two minutes' notice: Karpenter hears of it through the interruption queue."""
     pool = play.pool()
     pods = 2 * pool.slots_per_node()
+    play.make_room(pool, 3)
     play.deploy("spot", pool.name, pool.resource, pods)
     play.wait(lambda: play.running("spot") == pods, _PATIENCE, f"{pods} running pods")
     victim = play.view.pool(pool.name)[0]
@@ -143,6 +144,7 @@ def plugin_late(play: Play) -> None:
     """Device plugins come 25 seconds late: Karpenter waits for the nodes it has bought and buys no others."""
     pool = play.pool()
     pods = 2 * pool.slots_per_node()
+    play.make_room(pool, 2)
     play.faults.set_plugin(seconds=25)
     play.deploy("late", pool.name, pool.resource, pods)
     seconds = play.wait(lambda: play.running("late") == pods, _PATIENCE, f"{pods} running pods")
@@ -154,6 +156,7 @@ def plugin_late(play: Play) -> None:
 def plugin_never(play: Play) -> None:
     """A node whose device plugin never speaks: it is reported, and replaced; its successor works."""
     pool = play.pool()
+    play.make_room(pool, 2)
     play.faults.set_plugin(never=[pool.name], give_up=15)
     play.deploy("never", pool.name, pool.resource, 1)
     play.wait(lambda: bool(play.warnings(REASON)), _PATIENCE, "a report")
@@ -192,6 +195,7 @@ def controller_restart(play: Play) -> None:
     """Every controller dies in the middle of its work: nothing is bought twice, nothing is lost."""
     pool = play.pool()
     slots = pool.slots_per_node()
+    play.make_room(pool, 3)
     play.deploy("before", pool.name, pool.resource, 2 * slots)
     play.wait(lambda: play.running("before") == 2 * slots, _PATIENCE, "running pods")
     nodes = {node.name for node in play.view.pool(pool.name)}

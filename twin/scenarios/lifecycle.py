@@ -15,6 +15,7 @@ def consolidation(play: Play) -> None:
     if slots < 2:
         play.check(True, "nothing to consolidate: a node of this pool has one slot")
         return
+    play.make_room(pool, 2)
     play.deploy("busy", pool.name, pool.resource, 2 * slots)
     play.wait(lambda: play.running("busy") == 2 * slots, _PATIENCE, "running pods")
     first, second = sorted(play.nodes_of("busy"))[:2]
@@ -58,6 +59,7 @@ def drain_and_destroy(play: Play) -> None:
     """The plan's destroy order on live objects with busy nodes: everything goes by itself, and nothing is left."""
     pools = play.plan.gpu_pools
     for pool in pools:
+        play.make_room(pool, 2)
         play.deploy(f"last-{pool.name}", pool.name, pool.resource, pool.slots_per_node() + 1)
     play.wait(
         lambda: all(play.running(f"last-{pool.name}") == pool.slots_per_node() + 1 for pool in pools),

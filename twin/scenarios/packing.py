@@ -10,6 +10,7 @@ from twin.view import CAPACITY_TYPE_LABEL, TYPE_LABEL
 #: Seconds from a pod to its slot: 30 until a node has booted, 8 until its device plugin speaks, the rest is waiting
 #: for processors. At least 20 s more for each hundred nodes on two busy cores.
 _PATIENCE = 150.0
+_PATIENCE_PER_POD = 0.5
 
 
 def nodes_needed(pods: int, slots: int) -> int:
@@ -21,10 +22,13 @@ def pack(play: Play, pods: int = 9) -> None:
     """Pods of one slot each, in every GPU pool at the same time: as many nodes as needed and never one more."""
     pools = play.plan.gpu_pools
     for pool in pools:
+        play.make_room(pool, nodes_needed(pods, pool.slots_per_node()))
         play.deploy(f"pack-{pool.name}", pool.name, pool.resource, pods)
     play.tell(f"{pods} pods of one slot each in every pool: {', '.join(pool.name for pool in pools)}")
     seconds = play.wait(
-        lambda: all(play.running(f"pack-{pool.name}") == pods for pool in pools), _PATIENCE, f"{pods} running pods"
+        lambda: all(play.running(f"pack-{pool.name}") == pods for pool in pools),
+        _PATIENCE + _PATIENCE_PER_POD * pods * len(pools),
+        f"{pods} running pods",
     )
     play.figures["seconds until all run"] = round(seconds, 1)
     play.stays(lambda: True, 5)  # a purchase too many would follow now
@@ -64,13 +68,15 @@ def _cheapest(play: Play, pool: GpuPool) -> float:
     return min(price for price in prices if price is not None)
 
 
-def no_overlay(play: Play, pods: int = 8) -> None:
+def no_overlay(play: Play) -> None:
     """The same pool without its NodeOverlay, as users have it today: Karpenter buys a GPU for every slot."""
+    pods = 8
     pool = next((p for p in play.plan.gpu_pools if p.slots and p.resource == "nvidia.com/gpu"), play.pool())
     planned = next(m for m in play.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
     # Overlays choose their pool by name: under another one it has none. The device plugin still gives each node its
     # replicas, by the label that the copy keeps.
-    copy = {**planned, "metadata": {"name": "no-overlay"}}
+    spec = {key: value for key, value in planned["spec"].items() if key != "limits"}
+    copy = {**planned, "metadata": {"name": "no-overlay"}, "spec": spec}
     play.kube.apply(copy)
     needed = nodes_needed(pods, pool.slots_per_node())
     play.tell(f"pool {pool.name} under the name no-overlay, {pods} pods; {needed} nodes would do")
@@ -102,13 +108,15 @@ def burst(play: Play, pods: int = 40) -> None:
         {"consolidateAfter": "10s", "consolidationPolicy": "WhenEmpty", "budgets": [{"nodes": "100%"}]},
     )
     needed = nodes_needed(pods, pool.slots_per_node())
+    play.make_room(pool, needed)
     play.deploy("burst", pool.name, pool.resource, pods)
-    seconds = play.wait(lambda: play.running("burst") == pods, _PATIENCE, f"{pods} running pods")
+    patience = _PATIENCE + _PATIENCE_PER_POD * pods
+    seconds = play.wait(lambda: play.running("burst") == pods, patience, f"{pods} running pods")
     play.figures["seconds up"] = round(seconds, 1)
     play.check(len(play.claims_of(pool.name)) == needed, f"{pods} pods on {needed} nodes, bought at once")
     play.figures["USD per hour at the top"] = round(sum(n.usd_per_hour for n in play.view.pool(pool.name)), 3)
     play.deploy("burst", pool.name, pool.resource, 0)
-    seconds = play.wait(lambda: not play.view.pool(pool.name), 120, "zero nodes")
+    seconds = play.wait(lambda: not play.view.pool(pool.name), patience, "zero nodes")
     play.figures["seconds down"] = round(seconds, 1)
     play.check(not play.view.gpu_nodes, "no GPU node is left, and none costs anything")
     play.check(len(play.claims_of(pool.name)) == needed, "none was bought on the way down")

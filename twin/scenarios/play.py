@@ -98,6 +98,17 @@ class Play:
         manifest = next(m for m in self.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
         return str(manifest["spec"]["template"]["metadata"]["labels"].get("gpu-slices/sharing", ""))
 
+    def make_room(self, pool: GpuPool, nodes: int) -> None:
+        """Let a pool have so many nodes of one GPU in this run, where its limits are lower; say so."""
+        manifest = next(m for m in self.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
+        limits = {name: int(most) for name, most in (manifest["spec"].get("limits") or {}).items()}
+        slots = nodes * pool.slots_per_node()
+        if limits.get(pool.resource, slots) >= slots:
+            return
+        self.tell(f"for this run only: pool {pool.name} may have {slots} slots, not {limits[pool.resource]}")
+        about = {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": pool.name}}
+        self.kube.patch(about, {"spec": {"limits": {name: str(max(most, slots)) for name, most in limits.items()}}})
+
     def deploy(self, name: str, pool: str, resource: str, replicas: int) -> None:
         """Pods that take one slot of a pool each; called again, it changes their number."""
         labels = {_LABEL: name, "app.kubernetes.io/name": name}

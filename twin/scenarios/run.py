@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ import click
 from twin.errors import TwinError
 from twin.launch import stop, supervised
 from twin.scenarios import failures, lifecycle, packing, serving
-from twin.scenarios.play import Failed, Play, playing
+from twin.scenarios.play import Failed, playing
 from twin.state import TwinState
 
 #: Exit status when a check failed.
@@ -22,10 +23,15 @@ FAILED = 4
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scripted run. `spoils`: the plan is gone afterwards and must be applied again."""
+    """A scripted run. `script` takes a Play; `spoils`: the plan is gone afterwards and must be applied again."""
 
-    script: Callable[[Play], None]
+    script: Callable[..., None]
     spoils: bool = False
+
+    @property
+    def takes_pods(self) -> bool:
+        """Whether the number of pods may be chosen."""
+        return "pods" in inspect.signature(self.script).parameters
 
     @property
     def summary(self) -> str:
@@ -68,15 +74,24 @@ class Outcome:
     """Why it could not be played to its end."""
 
 
-def run_scenario(name: str, state: TwinState, tell: Callable[[str], None]) -> Outcome:
-    """Play a scenario on a twin that is up. Raises TwinError for an unknown name."""
+def find_scenario(name: str, pods: int | None) -> Scenario:
+    """A scenario by name. Raises TwinError for an unknown one, and for pods where their number is not to be chosen."""
     scenario = SCENARIOS.get(name)
     if scenario is None:
         raise TwinError(f"there is no scenario {name!r}; these there are:\n{listing()}")
+    if pods is not None and not scenario.takes_pods:
+        able = ", ".join(name for name, scenario in SCENARIOS.items() if scenario.takes_pods)
+        raise TwinError(f"scenario {name} does not take --pods; these do: {able}")
+    return scenario
+
+
+def run_scenario(name: str, state: TwinState, tell: Callable[[str], None], pods: int | None = None) -> Outcome:
+    """Play a scenario on a twin that is up. Raises TwinError as `find_scenario` does."""
+    scenario = find_scenario(name, pods)
     began, problem = time.monotonic(), ""
     with playing(state, tell) as play:
         try:
-            scenario.script(play)
+            scenario.script(play, **({} if pods is None else {"pods": pods}))
         except Failed as failed:
             problem = str(failed)
             tell(f"FAILED {problem}")
@@ -90,10 +105,9 @@ def run_scenario(name: str, state: TwinState, tell: Callable[[str], None]) -> Ou
     )
 
 
-def play(name: str, state: TwinState, directory: Path, *, keep: bool, as_json: bool) -> int:
+def play(name: str, state: TwinState, directory: Path, *, pods: int | None, keep: bool, as_json: bool) -> int:
     """`slices scenario`: on the running twin, or on one that is started for it. Returns the exit status."""
-    if name not in SCENARIOS:
-        raise TwinError(f"there is no scenario {name!r}; these there are:\n{listing()}")
+    find_scenario(name, pods)
     ours = not supervised(state)
     began = time.monotonic()
 
@@ -105,7 +119,7 @@ def play(name: str, state: TwinState, directory: Path, *, keep: bool, as_json: b
         if ours:
             tell(f"starting a twin of {state.stack}")
             bring_up(state, directory)
-        outcome = run_scenario(name, state, tell)
+        outcome = run_scenario(name, state, tell, pods)
     finally:
         if ours and not keep:
             stop(state)

@@ -85,7 +85,9 @@ def create_app(scenes: Scenes, board: Board) -> Starlette:
     def show(_: Request) -> Response:
         return HTMLResponse(page(scenes.scene()))
 
-    async def events(_: Request) -> Response:
+    async def events(request: Request) -> Response:
+        if request.method == "HEAD":  # it would wait for an end
+            return Response(media_type="text/event-stream")
         return EventStream(board)
 
     def still(_: Request) -> Response:

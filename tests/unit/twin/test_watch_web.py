@@ -112,6 +112,8 @@ def test_the_page_its_files_and_the_picture_are_served() -> None:
         ElementTree.fromstring(picture.content)
         assert (await served.http.get("/../server.py")).status_code == 404
         assert (await served.http.post("/")).status_code == 405
+        for path in ("/", "/events", "/picture.svg"):
+            assert (await served.http.head(path)).status_code == 200
 
     serving(test)
 

@@ -1,0 +1,50 @@
+"""`slices scenario`: what is refused before a twin is started for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+from twin.scenarios.run import SCENARIOS
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(autouse=True)
+def _no_twin(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise AssertionError("a twin was started")
+
+    monkeypatch.setattr("twin.scenarios.run.bring_up", forbidden)
+
+
+def scenario(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["scenario", "-C", str(ROOT), *arguments])
+    return result.exit_code, result.output
+
+
+def test_without_a_name_all_are_listed() -> None:
+    status, output = scenario()
+    assert status == 0
+    assert [line.partition(" ")[0] for line in output.splitlines()] == list(SCENARIOS)
+
+
+def test_an_unknown_name_is_told_with_those_there_are() -> None:
+    status, output = scenario("pak")
+    assert status == 1
+    assert output.startswith("error: there is no scenario 'pak'; these there are:\nfrom-zero ")
+
+
+def test_pods_are_for_scenarios_that_take_them() -> None:
+    status, output = scenario("no-capacity", "--pods", "3")
+    assert (status, output) == (1, "error: scenario no-capacity does not take --pods; these do: pack, burst\n")
+
+
+@pytest.mark.parametrize("pods", ["0", "-1", "many"])
+def test_at_least_one_pod(pods: str) -> None:
+    status, output = scenario("pack", "--pods", pods)
+    assert status == 2
+    assert "Invalid value for '--pods'" in output
