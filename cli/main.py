@@ -40,6 +40,8 @@ def _plainly(command: Callable[P, int]) -> Callable[P, None]:
         except OSError as error:
             if error.filename is not None:
                 _fail(f"{error.filename}: {error.strerror}", 1)
+            if isinstance(error, FileNotFoundError):
+                _fail("the current directory is not there any more", 1)
             # What is left to write would fail again when the process ends.
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             _fail(f"cannot write the output: {error.strerror or error}", 1)

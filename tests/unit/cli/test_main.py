@@ -176,3 +176,12 @@ def test_a_project_without_its_program_says_where_it_should_be(tmp_path: Path) -
     result = slices("plan", "dev", "-C", directory)
     assert result.exit_code == 2
     assert f"there is no program {directory / 'nowhere' / '__main__.py'}" in result.stderr
+
+
+def test_a_directory_that_is_gone(tmp_path: Path) -> None:
+    directory = write_project(tmp_path, "")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f"cd {gone} && rmdir {gone} && {Path(sys.executable).with_name('slices')} plan dev -C {directory}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: the current directory is not there any more\n")
