@@ -75,6 +75,7 @@ def up(stack: str, directory: Path, timings: bool) -> int:
     from rich.console import Console  # noqa: PLC0415
 
     from twin.build import ensure_built  # noqa: PLC0415
+    from twin.launch import supervised  # noqa: PLC0415
     from twin.planning import make_plan  # noqa: PLC0415  loads Pulumi
     from twin.progress import BuildProgress  # noqa: PLC0415
     from twin.up import Up  # noqa: PLC0415
@@ -86,7 +87,13 @@ def up(stack: str, directory: Path, timings: bool) -> int:
     began = time.monotonic()
     with state.lock(), console.status(f"Starting the twin of {stack}") as line:
         run = Up(state, programs, line.update)
-        plan = run.run(lambda: make_plan(directory.resolve(), stack))
+        try:
+            plan = run.run(lambda: make_plan(directory.resolve(), stack))
+        except TwinError as error:
+            if not supervised(state):
+                raise
+            rest = f"What stands so far is left to look at: `slices status {stack}`. `slices down {stack}` ends it."
+            raise TwinError(f"{error}\n{rest}") from error
     console.print(
         f"The twin of [bold]{stack}[/] runs ({time.monotonic() - began:.1f} s): Karpenter and all pools are ready."
     )

@@ -16,7 +16,7 @@ from twin.build import knative_definitions
 from twin.controller import install_chart, karpenter_errors, start_karpenter
 from twin.errors import TwinError
 from twin.kube import ApiError, Kube, NoKindError, Object, wait_until_ready
-from twin.launch import answers, kube_of, prepare, start, tail, wake
+from twin.launch import answers, kube_of, prepare, start, stop, tail, wake
 from twin.plan import CONTROLLER_CHART, CRD_CHART, KNATIVE_CHART, Planned, TwinPlan, load_plan, save_plan
 from twin.platform import PLUGIN_NAMESPACE, daemon_sets, simulated_ec2_rights, system_nodes
 from twin.processes import write_spec
@@ -53,15 +53,24 @@ class Up:
         self.timing = Timing()
 
     def run(self, make_plan: Callable[[], TwinPlan]) -> TwinPlan:
-        """Start what does not run, plan, apply. Raises TwinError, and what `make_plan` raises."""
+        """Start what does not run, plan, apply. Raises TwinError, and what `make_plan` raises.
+
+        The control plane starts while the program is planned. When that fails, nothing is left of a twin that was not
+        there before, and one that was stays as it is.
+        """
         state = self.state
+        before = load_plan(state) if state.plan.exists() else None
         run = prepare(state)
         for spec in parts.control_plane(state, run, self.programs):
             write_spec(state, spec)
         start(state)
-        plan = make_plan()
+        try:
+            plan = make_plan()
+        except BaseException:
+            if before is None:
+                stop(state)
+            raise
         self.timing.mark("planned")
-        before = load_plan(state) if state.plan.exists() else None
         save_plan(state, plan)
         write_spec(state, parts.aws(run, plan.fingerprint))
         wake(state)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cli.errors import InputError
 from twin import launch
 from twin.apply import is_ready
 from twin.kube import ApiError, Kube
@@ -23,6 +24,7 @@ from twin.platform import SYSTEM_LABEL
 from twin.processes import find
 from twin.state import TwinState, load_run
 from twin.status import report
+from twin.up import Up
 
 ROOT = Path(__file__).parents[2]
 
@@ -174,3 +176,23 @@ def test_commands_say_what_is_wrong(tmp_path: Path) -> None:
     assert request.returncode == 1
     assert "slices up nobody-has-this" in request.stderr
     assert not (ROOT / ".twin" / "nobody-has-this").exists()
+
+
+def _fails() -> TwinPlan:
+    raise InputError("4 problems")
+
+
+def test_a_program_that_cannot_be_planned_leaves_nothing(tmp_path: Path, programs: Path) -> None:
+    state = TwinState(tmp_path / ".twin", "local")
+    with pytest.raises(InputError), state.lock():
+        Up(state, programs, lambda _: None).run(_fails)
+    assert find(state) == {}
+    assert not state.root.exists()
+
+
+def test_a_program_that_cannot_be_planned_any_more_leaves_the_twin_as_it_is(twin: TwinState, programs: Path) -> None:
+    before = find(twin)
+    with pytest.raises(InputError), twin.lock():
+        Up(twin, programs, lambda _: None).run(_fails)
+    assert find(twin) == before
+    assert launch.connect(twin).ready()
