@@ -16,6 +16,8 @@ EXPIRES: Final = "gpu-slices/on-demand-expires"
 #: A Jira key, a GitHub issue or a link.
 TICKET: Final = r"\b[A-Z][A-Z0-9]+-[0-9]+\b|#[0-9]+\b|https?://\S+"
 MIN_LENGTH: Final = 20
+#: Different letters and figures: one again and again is no reason.
+MIN_DIFFERENT: Final = 8
 MAX_DAYS: Final = 180
 
 OPTIONS: Final[Mapping[str, Option]] = {
@@ -72,7 +74,7 @@ def _reason_problems(reason: Any, settings: Mapping[str, Any]) -> Iterator[str]:
     if not reason:
         yield f"{JUSTIFICATION} is missing"
         return
-    if len(reason) < MIN_LENGTH:
+    if len(reason) < MIN_LENGTH or len({sign for sign in reason.lower() if sign.isalnum()}) < MIN_DIFFERENT:
         yield f"{JUSTIFICATION} must say why in at least {MIN_LENGTH} characters"
     pattern = settings["ticketPattern"]
     try:

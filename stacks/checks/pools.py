@@ -19,6 +19,7 @@ from stacks.section import BrokenValueError
 #: Longest time for which on-demand may be justified; then somebody must look at it again.
 MAX_JUSTIFIED_DAYS = 180
 MIN_JUSTIFICATION_LENGTH = 20
+MIN_DIFFERENT_LETTERS = 8
 #: vCPUs that instances of the c, m and r families have, from generation 7 on.
 _CPU_SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 #: gp3 (EBS user guide, "General Purpose SSD volumes"): IOPS for each GiB, and MiB/s for each IOPS.
@@ -150,7 +151,10 @@ def _capacity(pool: GpuPool, path: Path, today: date) -> Iterator[Problem]:
 
 
 def _justification(on_demand: OnDemand, path: Path) -> Iterator[Problem]:
-    if len(on_demand.justification.strip()) < MIN_JUSTIFICATION_LENGTH:
+    reason = " ".join(on_demand.justification.split())
+    # One letter again and again is no reason; so is one short word.
+    said = {sign for sign in reason.lower() if sign.isalnum()}
+    if len(reason) < MIN_JUSTIFICATION_LENGTH or len(said) < MIN_DIFFERENT_LETTERS:
         message = f"must say why Spot does not do and name the ticket, in {MIN_JUSTIFICATION_LENGTH} characters or more"
         yield Problem((*path, "justification"), on_demand.justification, message)
 

@@ -72,6 +72,7 @@ UNJUSTIFIED: Final[Mapping[str, Mapping[str, Any]]] = {
     "no reason": {"gpu-slices/on-demand-expires": "2027-02-01"},
     "too short": {**JUSTIFIED, "gpu-slices/on-demand-justification": "PLAT-1 please"},
     "padded": {**JUSTIFIED, "gpu-slices/on-demand-justification": "PLAT-1" + " " * 20 + "now"},
+    "one letter": {**JUSTIFIED, "gpu-slices/on-demand-justification": "PL-1 " + "x" * 30},
     "no ticket": {**JUSTIFIED, "gpu-slices/on-demand-justification": "we really need these GPUs now"},
     "expired": {**JUSTIFIED, "gpu-slices/on-demand-expires": "2026-11-20"},
     "too far ahead": {**JUSTIFIED, "gpu-slices/on-demand-expires": "2027-05-21"},
