@@ -164,6 +164,8 @@ ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str | None]]] = {
 #: The same for keys at the top.
 TOP_ELSEWHERE: Final[Mapping[str, str]] = {
     "region": "is not a key of this project: write aws:region",
+    "aws": "is not a section: write aws:region in one word",
+    "gpu-slices": "is not a section: write each key in one word with it, such as gpu-slices:pools",
     "sharing": "belongs to a pool: write it in an entry of pools",
     "version": "belongs under cluster",
 }
