@@ -134,9 +134,9 @@ def _costs(figures: Figures) -> dict[str, Any]:
     comparison = figures.comparison
     return {
         "idleFloor": {
-            "usdPerMonth": round(figures.idle_usd_per_month, 2),
+            "usdPerMonth": _cents(figures.idle_usd_per_month),
             "items": [
-                {"name": item.name, "detail": item.detail, "usdPerMonth": round(item.usd_per_month, 2)}
+                {"name": item.name, "detail": item.detail, "usdPerMonth": _cents(item.usd_per_month)}
                 for item in figures.idle_floor
             ],
         },
@@ -178,6 +178,10 @@ def _resource(resource: Resource) -> dict[str, Any]:
         "retainOnDelete": resource.retain_on_delete,
         "inputs": shown(resource.inputs),
     }
+
+
+def _cents(amount: float | None) -> float | None:
+    return None if amount is None else round(amount, 2)
 
 
 def _usd(amount: float | None) -> float | None:

@@ -13,7 +13,7 @@ from functools import cached_property
 from gpu import prices
 from gpu.catalog import InstanceType
 from gpu.coldstart import ColdStart
-from gpu.estimate import CostItem, dedicated_gpu
+from gpu.estimate import CostItem, dedicated_gpu, total_usd_per_month
 from gpu.models import ModelMemory
 from gpu.sharing import Mig, Mps, SharingProfile, TimeSlicing
 from stacks.schema import Model, StackConfig
@@ -81,9 +81,9 @@ class Figures:
     """USD per month with no GPU and no CPU pool node."""
 
     @property
-    def idle_usd_per_month(self) -> float:
+    def idle_usd_per_month(self) -> float | None:
         """Sum of the idle floor."""
-        return sum(item.usd_per_month for item in self.idle_floor)
+        return total_usd_per_month(self.idle_floor)
 
     @cached_property
     def comparison(self) -> Comparison | None:

@@ -248,10 +248,10 @@ def _settings(model: ModelFigures) -> str:
 def _idle(items: Sequence[CostItem]) -> Table:
     table = _table("item", "what", "USD per month", texts=2)
     for item in items:
-        table.add_row(item.name, item.detail, f"{item.usd_per_month:,.2f}")
-    total = sum(item.usd_per_month for item in items)
+        table.add_row(item.name, item.detail, "-" if item.usd_per_month is None else f"{item.usd_per_month:,.2f}")
+    known = [item.usd_per_month for item in items if item.usd_per_month is not None]
     table.add_section()
-    table.add_row("total", "", f"{total:,.2f}", style="bold")
+    table.add_row("total", "" if len(known) == len(items) else "of what is known", f"{sum(known):,.2f}", style="bold")
     return table
 
 

@@ -83,11 +83,18 @@ def dedicated_gpu(memory: ModelMemory) -> InstanceType | None:
 
 @dataclass(frozen=True, slots=True)
 class CostItem:
-    """One line of the idle floor, in USD per month of 730 hours."""
+    """One line of the idle floor, in USD per month of 730 hours; None where a price is not known."""
 
     name: str
     detail: str
-    usd_per_month: float
+    usd_per_month: float | None
+
+
+def total_usd_per_month(items: Iterable[CostItem]) -> float | None:
+    """The sum; None where a price is not known, since a sum would mislead."""
+    prices_known = [item.usd_per_month for item in items]
+    known = [usd for usd in prices_known if usd is not None]
+    return sum(known) if len(known) == len(prices_known) else None
 
 
 @dataclass(frozen=True, slots=True)

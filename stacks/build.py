@@ -279,9 +279,10 @@ def _workload(workload: Workload, pool: PoolConfig) -> GpuWorkload:
 
 
 def _outputs(config: StackConfig, cluster: Cluster) -> Mapping[str, Any]:
+    floor = idle_floor_usd(config)
     return {
         "kubeconfig": cluster.kubeconfig,
         "updateKubeconfigCommand": cluster.update_kubeconfig_command,
         "pools": [summary.as_output() for summary in pool_summaries(config)],
-        "idleFloorUsdPerMonth": round(idle_floor_usd(config), 2),
+        "idleFloorUsdPerMonth": None if floor is None else round(floor, 2),
     }

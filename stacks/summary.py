@@ -9,7 +9,7 @@ from typing import Any
 from components.endpoints import INTERFACE_SERVICES
 from components.system_nodes import SystemNodeCapacity
 from gpu.catalog import InstanceType
-from gpu.estimate import CostItem, FloorInputs, SlotPrice, cheapest_node, idle_floor
+from gpu.estimate import CostItem, FloorInputs, SlotPrice, cheapest_node, idle_floor, total_usd_per_month
 from gpu.prices import HOURS_PER_MONTH
 from gpu.sharing import SharingProfile, resource_name, slots_per_gpu
 from stacks.pools import network_zones, pool_max_slots, pool_slot_memory_mib, pool_types
@@ -135,12 +135,12 @@ def standing_items(config: StackConfig) -> list[CostItem]:
 
 def _standing(when: str, slots: int, nodes: int, hours: float, summary: PoolSummary) -> CostItem:
     if summary.price is None:
-        return CostItem("Warm GPU nodes", f"{when}: {slots} slots, price not known", 0.0)
+        return CostItem("Warm GPU nodes", f"{when}: {slots} slots, price not known", None)
     bought = "Spot estimate" if summary.pool.capacity_type == "spot" else "on-demand"
     detail = f"{when}: {nodes} x {summary.price.instance_type} for {slots} slot{'' if slots == 1 else 's'}, {bought}"
     return CostItem("Warm GPU nodes", detail, nodes * summary.price.usd_per_hour(summary.pool.capacity_type) * hours)
 
 
-def idle_floor_usd(config: StackConfig) -> float:
-    """Sum of the idle floor in USD per month."""
-    return sum(item.usd_per_month for item in floor_items(config))
+def idle_floor_usd(config: StackConfig) -> float | None:
+    """Sum of the idle floor in USD per month; None where a price is not known."""
+    return total_usd_per_month(floor_items(config))

@@ -143,7 +143,7 @@ def assert_computable(config: StackConfig) -> None:
         (slots,) = [summary for summary in pool_summaries(config) if summary.pool.name == model.pool]
         assert memory.total_mib <= slots.slot_memory_mib
     assert plan_subnets(config.network.cidr, zones(config))
-    assert all(item.usd_per_month >= 0 for item in floor_items(config))
+    assert all(item.usd_per_month is None or item.usd_per_month >= 0 for item in floor_items(config))
 
 
 def check(raw: dict[str, Any], region: str | None) -> None:

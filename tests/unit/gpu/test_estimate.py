@@ -9,7 +9,15 @@ from hypothesis import given
 
 from gpu import prices
 from gpu.catalog import INSTANCE_TYPES, InstanceType, types_in
-from gpu.estimate import FloorInputs, SlotPrice, cheapest_node, dedicated_gpu, idle_floor, slot_price
+from gpu.estimate import (
+    FloorInputs,
+    SlotPrice,
+    cheapest_node,
+    dedicated_gpu,
+    idle_floor,
+    slot_price,
+    total_usd_per_month,
+)
 from gpu.models import MODELS, ModelMemory, model_memory
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 from tests.unit.gpu.support import shared_types
@@ -114,19 +122,19 @@ def test_a_model_that_no_single_gpu_holds_has_none() -> None:
 
 
 def test_the_idle_floor_of_a_small_stack() -> None:
-    assert {item.name: round(item.usd_per_month, 2) for item in idle_floor(DEV)} == {
+    assert {item.name: round(item.usd_per_month or 0, 2) for item in idle_floor(DEV)} == {
         "EKS control plane": 73.00,  # 0.10 x 730
         "System nodes": 119.14,  # 2 x 0.0816 x 730
         "System volumes": 8.00,  # 2 x 50 x 0.08
         "NAT gateway": 36.50,  # (0.045 + 0.005) x 730
         "KMS keys": 2.00,
     }
-    assert sum(item.usd_per_month for item in idle_floor(DEV)) == pytest.approx(238.636)
+    assert total_usd_per_month(idle_floor(DEV)) == pytest.approx(238.636)
 
 
 def test_the_idle_floor_of_a_large_stack() -> None:
     inputs = dataclasses.replace(DEV, system_node_type="m7g.xlarge", nat_gateways=3, interface_endpoints=8)
-    floor = {item.name: round(item.usd_per_month, 2) for item in idle_floor(inputs)}
+    floor = {item.name: round(item.usd_per_month or 0, 2) for item in idle_floor(inputs)}
     assert floor["System nodes"] == 238.27  # 2 x 0.1632 x 730
     assert floor["NAT gateway"] == 109.50
     assert floor["Interface endpoints"] == 175.20  # 8 x 3 x 0.01 x 730
