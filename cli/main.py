@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import os
 import sys
@@ -21,6 +22,12 @@ P = ParamSpec("P")
 def _fail(message: str, status: int) -> NoReturn:
     click.echo(f"error: {message}", err=True)
     sys.exit(status)
+
+
+def _no_output(error: OSError) -> NoReturn:
+    # What is left to write would fail again when the process ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _fail(f"cannot write the output: {error.strerror or error}", 1)
 
 
 def _plainly(command: Callable[P, int]) -> Callable[P, None]:
@@ -42,9 +49,7 @@ def _plainly(command: Callable[P, int]) -> Callable[P, None]:
                 _fail(f"{error.filename}: {error.strerror}", 1)
             if isinstance(error, FileNotFoundError):
                 _fail("the current directory is not there any more", 1)
-            # What is left to write would fail again when the process ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            _fail(f"cannot write the output: {error.strerror or error}", 1)
+            _no_output(error)
         sys.exit(status)
 
     return wrapper
@@ -61,7 +66,12 @@ class _Process(click.Group):
         atexit.register(gc.freeze)
         # Nothing here plugs into pydantic, which would read the metadata of every installed package to find that out.
         os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-        return super().__call__(*args, **kwargs)
+        try:
+            return super().__call__(*args, **kwargs)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            _no_output(error)
 
 
 #: The twin's commands, in the order of `--help`; its room is imported when one is asked for, or listed.

@@ -153,6 +153,13 @@ def test_without_a_place_for_the_output_there_is_no_traceback(tmp_path: Path, re
     assert done.stderr == ("" if status == 0 else "error: cannot write the output: No space left on device\n")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
+def test_help_without_a_place_is_no_traceback() -> None:
+    command = f"{sys.executable} -m cli --help >/dev/full"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "error: cannot write the output: No space left on device\n")
+
+
 def test_what_is_said_of_a_secret_says_that_it_was_not_read(tmp_path: Path) -> None:
     program = "import pulumi\nraise pulumi.RunError('a must be a number')"
     result = slices("plan", "dev", "-C", write_project(tmp_path, program, stack="config: {a: {secure: abc}}"))
