@@ -28,25 +28,24 @@ _PATIENCE = 180.0
 _KARPENTER_NAMESPACE = "kube-system"
 
 
-def destroy(state: TwinState, run: Run, plan: TwinPlan, kube: Kube, tell: Callable[[str], None]) -> dict[str, float]:
+def destroy(state: TwinState, plan: TwinPlan, kube: Kube, tell: Callable[[str], None]) -> dict[str, float]:
     """Delete everything of the plan; seconds that each kind of thing took. Raises TwinError when one does not go."""
-    del run
     dependents: dict[str, list[str]] = {}
     for thing in plan.planned:
         for urn in thing.after:
             dependents.setdefault(urn, []).append(thing.urn)
     done: dict[str, Future[float]] = {}
+    seconds: dict[str, float] = {}
     with ThreadPoolExecutor(12) as pool:
         for thing in reversed(plan.planned):
             before = [done[urn] for urn in dependents.get(thing.urn, []) if urn in done]
             done[thing.urn] = pool.submit(_go, thing, before, state, plan, kube)
-    seconds: dict[str, float] = {}
-    for thing in reversed(plan.planned):
-        took = done[thing.urn].result()
-        kind = thing.name.partition(" ")[0] if thing.manifest else thing.name
-        seconds[kind] = max(seconds.get(kind, 0.0), took)
-        if took >= 1:
-            tell(f"{thing.name} is gone after {took:.1f} s")
+        for thing in reversed(plan.planned):
+            took = done[thing.urn].result()
+            kind = thing.name.partition(" ")[0] if thing.manifest else thing.name
+            seconds[kind] = max(seconds.get(kind, 0.0), took)
+            if took >= 1:
+                tell(f"{thing.name} is gone after {took:.1f} s")
     return seconds
 
 

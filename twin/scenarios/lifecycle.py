@@ -67,7 +67,7 @@ def drain_and_destroy(play: Play) -> None:
         "running pods",
     )
     play.check(len(instances(play.kube)) == len(play.view.gpu_nodes), "each node has its instance")
-    steps = destroy(play.state, play.run, play.plan, play.kube, play.tell)
+    steps = destroy(play.state, play.plan, play.kube, play.tell)
     play.figures["seconds"] = round(sum(steps.values()), 1)
     play.figures |= {f"seconds for {step}": round(seconds, 1) for step, seconds in steps.items() if seconds >= 1}
     play.wait(lambda: not play.view.gpu_nodes, 10, "no nodes")
