@@ -70,7 +70,7 @@ def test_a_component_needs_no_other(name: str) -> None:
 
 def test_principals_of_any_name_have_names_of_their_own() -> None:
     recording = record(ALONE["Access"])
-    assert recording.one("aws:eks/accessEntry:AccessEntry").name == f"it-{ACCOUNT}-role-a-b"
+    assert recording.one("aws:eks/accessEntry:AccessEntry").name == f"it-{ACCOUNT}-role-a~~b"
 
 
 MODULES = sorted(path.stem for root in components.__path__ for path in Path(root).glob("*.py"))
