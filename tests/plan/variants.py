@@ -30,7 +30,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "weights baked into the image": {
         "models": [{**MODEL, "weights": {"source": "baked", "image": f"r.example.com/ollama:0.32.15{DIGEST}"}}],
     },
-    "a large CPU pool": {"models": [], "cpuPools": [{"name": "large", "arch": "amd64", "limitCpus": 1000}]},
+    "a large CPU pool": {"models": [MODEL], "cpuPools": [{"name": "large", "arch": "amd64", "limitCpus": 1000}]},
     "everything": {
         "pools": [
             {**POOL, "sharing": {"strategy": "time-slicing", "replicas": 2}, "warm": {"slots": 2}},
