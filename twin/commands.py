@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import math
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -17,6 +19,9 @@ from twin.errors import TwinError
 from twin.state import FOLDER, TwinState, twins
 
 P = ParamSpec("P")
+
+#: Names that Pulumi gives stacks. The name is the twin's folder, which `down` removes: it must not lead elsewhere.
+_STACK = re.compile(r"(?!\.+\Z)[\w.-]{1,100}", re.ASCII)
 
 _stack = click.argument("stack", default="local")
 _on_stack = click.option("--stack", default="local", show_default=True, help="The twin's stack.")
@@ -55,9 +60,12 @@ def _plainly(command: Callable[P, int]) -> Callable[P, None]:
 
 
 def twin_of(directory: Path, stack: str) -> TwinState:
-    """The state of a stack's twin. Raises InputError where there is no project."""
+    """The state of a stack's twin. Raises InputError where there is no project, and for what is no name of a stack."""
+    from cli.errors import InputError  # noqa: PLC0415
     from cli.project import find_project  # noqa: PLC0415  loads YAML
 
+    if not _STACK.fullmatch(stack):
+        raise InputError(f"{stack!r} is no name of a stack: letters, digits, `-`, `_` and `.`, 100 at most")
     return TwinState(find_project(directory.resolve()).directory / FOLDER, stack)
 
 
@@ -122,6 +130,8 @@ def down(stack: str, directory: Path, everything: bool) -> int:
     chosen = [twin_of(directory, stack)]
     if everything:
         chosen = twins(chosen[0].root)
+        if not chosen:
+            click.echo("There is no twin.")
     for state in chosen:
         if not state.exists and not everything:
             click.echo(f"There is no twin of {state.stack}.")
@@ -177,13 +187,16 @@ def watch(stack: str, directory: Path, web: bool, port: int | None, svg: str) ->
 
 
 def seconds(_: Any, __: Any, value: str) -> float:
-    """A click callback: `90`, `90s`, `2m`."""
+    """A click callback: `90`, `90s`, `2m`; seconds."""
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     number, unit = (value[:-1], value[-1]) if value[-1:] in units else (value, "s")
     try:
-        return float(number) * units[unit]
-    except ValueError as error:
-        raise click.BadParameter("write seconds, or a duration such as 90s or 2m") from error
+        found = float(number) * units[unit]
+    except ValueError:
+        found = math.nan
+    if not 0 <= found < math.inf:
+        raise click.BadParameter("write seconds, or a duration such as 90s or 2m")
+    return found
 
 
 @click.command(short_help="Ask a model of the twin for something: from zero to an answer.")

@@ -39,7 +39,7 @@ def follow(state: TwinState, name: str, hold: float, *, until_gone: bool) -> int
         end = time.time() + hold
         ask(kube, model, end)
         story.tell(f"{model.name} answers")
-        story.until(lambda _: time.time() >= end)
+        story.until(lambda _: time.time() >= end, patience=hold + _PATIENCE)
         story.tell("done; nobody asks any more")
         if not until_gone:
             click.echo(f"         It goes when nobody has asked for {model.window + model.retention:.0f} s.")
@@ -70,9 +70,11 @@ class _Story:
         """Name of the node that the model runs on, or ran on."""
         return self._node
 
-    def until(self, done: Callable[[View], bool], keep: Callable[[], None] = lambda: None) -> bool:
-        """Follow until something is so; False when that takes too long. keep: called every second."""
-        deadline = time.monotonic() + _PATIENCE
+    def until(
+        self, done: Callable[[View], bool], keep: Callable[[], None] = lambda: None, patience: float = _PATIENCE
+    ) -> bool:
+        """Follow until something is so; False when it takes more than `patience` seconds. keep: called every second."""
+        deadline = time.monotonic() + patience
         kept = 0.0
         while time.monotonic() < deadline:
             if time.monotonic() - kept > 1.0:
@@ -82,7 +84,7 @@ class _Story:
             if done(seen):
                 return True
             time.sleep(0.05)
-        self.tell(f"given up after {_PATIENCE:.0f} s")
+        self.tell(f"given up after {patience:.0f} s")
         return False
 
     def _look(self) -> View:
@@ -116,7 +118,9 @@ class _Story:
         for event in reversed(self._observed.all("Event")):
             about = event.get("involvedObject") or {}
             if event.get("reason") == "Nominated" and about.get("name") == pod.name:
-                claim = self._observed.get("NodeClaim", _NOMINATED.findall(event["message"])[-1])
+                # A node that is not Karpenter's own has no claim.
+                named = _NOMINATED.findall(event.get("message") or "")
+                claim = self._observed.get("NodeClaim", named[-1]) if named else None
                 node = str(((claim or {}).get("status") or {}).get("nodeName") or "")
                 names = {node, (claim or {}).get("metadata", {}).get("name", "")} - {""}
                 return [n for n in seen.nodes if n.name in names]

@@ -1,0 +1,80 @@
+"""What the twin's commands refuse, and how they say it, without a twin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+from twin.plan import Model
+from twin.request import _Story
+from twin.view import PodView, view
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "Pulumi.yaml").write_text("name: gpu-slices\nruntime: python\n")
+    (project / "Pulumi.local.yaml").write_text("config: {}\n")
+    return project
+
+
+def slices(project: Path, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, [*arguments, "-C", str(project)])
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("command", [["up"], ["down"], ["status"], ["watch"], ["request", "m", "--stack"]])
+@pytest.mark.parametrize("stack", ["..", ".", "", "../../kept", "{kept}", "a\n", "x" * 101])
+def test_a_stack_is_no_path(command: list[str], stack: str, project: Path) -> None:
+    """`down` removes the folder of that name, and `up` does when it fails."""
+    kept = project.parent / "kept"
+    kept.mkdir()
+    (project / ".twin").mkdir()
+    status, output = slices(project, *command, stack.format(kept=kept))
+    assert status == 2
+    assert "is no name of a stack" in output
+    assert kept.is_dir()
+    assert sorted(path.name for path in project.iterdir()) == [".twin", "Pulumi.local.yaml", "Pulumi.yaml"]
+
+
+def test_down_of_all_says_when_there_is_none(project: Path) -> None:
+    assert slices(project, "down", "--all") == (0, "There is no twin.\n")
+
+
+@pytest.mark.parametrize("hold", ["nan", "inf", "-1", "-1s", "1e400", "soon", ""])
+def test_a_request_takes_a_time(hold: str, project: Path) -> None:
+    status, output = slices(project, "request", "mistral", f"--hold={hold}")
+    assert status == 2
+    assert "write seconds, or a duration such as 90s or 2m" in output
+
+
+def test_a_pod_may_be_expected_on_a_node_without_a_claim() -> None:
+    """Karpenter names no claim where a node that stands already, such as a system node, has room."""
+    about = {"name": "dialogue-1", "namespace": "models"}
+    event = {
+        "metadata": {"name": "e"},
+        "involvedObject": {"kind": "Pod", **about},
+        "reason": "Nominated",
+        "message": "Pod should schedule on: node/system-0",
+    }
+    observed = SimpleNamespace(all=lambda kind: [event] if kind == "Event" else [])
+    model = Model(name="dialogue", namespace="models", template={})
+    pod = PodView(
+        name="dialogue-1",
+        namespace="models",
+        node="",
+        phase="Pending",
+        ready=False,
+        slots=0,
+        resource="",
+        reason="",
+        owner="dialogue",
+    )
+    story = _Story(cast(Any, observed), model)
+    assert story._nominated(view([], [], []), pod) == []
