@@ -48,6 +48,11 @@ def _plainly(command: Callable[P, int]) -> Callable[P, None]:
         except TwinError as error:
             click.echo(f"error: {error}", err=True)
             status = 1
+        except BrokenPipeError:
+            raise  # whoever reads has enough: click ends in silence
+        except OSError as error:
+            click.echo(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}", err=True)
+            status = 1
         except InputError as error:
             click.echo(f"error: {error}", err=True)
             status = INPUT_ERROR

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import ipaddress
 from pathlib import Path
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from twin.errors import TwinError
 from twin.state import Run, TwinState, load_run, twins, write_text
 
 _VALID = datetime.timedelta(days=365)
@@ -62,7 +64,12 @@ def write_kubeconfig(state: TwinState, run: Run) -> None:
 
 def write_common_kubeconfig(root: Path, current: str | None = None) -> None:
     """Write `.twin/kubeconfig` with a context `twin-<stack>` per twin; remove it when there is no twin."""
-    running = [(state, run) for state in twins(root) if (run := load_run(state)) and state.kubeconfig.exists()]
+    running = []
+    for state in twins(root):
+        # One that is damaged, or on its way out, is no reason why another should not start or end.
+        with contextlib.suppress(TwinError):
+            if (run := load_run(state)) and state.kubeconfig.exists() and (state.pki / "ca.crt").exists():
+                running.append((state, run))
     path = root / "kubeconfig"
     if not running:
         path.unlink(missing_ok=True)

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-import boto3
-
 from twin import charts
+from twin.aws.account import client
 from twin.build import knative_definitions, programs_dir
 from twin.errors import TwinError
 from twin.kube import ApiError, Kube, Object
@@ -117,11 +116,5 @@ def instances(kube: Kube) -> list[dict[str, Any]]:
 
 def left_in_aws(run: Run, plan: TwinPlan) -> list[str]:
     """Instance profiles that Karpenter has made and not removed."""
-    iam = boto3.client(
-        "iam",
-        endpoint_url=run.aws,
-        region_name=plan.region,
-        aws_access_key_id="twin",
-        aws_secret_access_key="twin",
-    )
+    iam = client("iam", run.aws, plan.region)
     return [profile["InstanceProfileName"] for profile in iam.list_instance_profiles()["InstanceProfiles"]]

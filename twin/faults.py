@@ -62,7 +62,7 @@ class Faults:
     def _read(self) -> dict[str, Any]:
         try:
             data: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # none, or none that can be read
             return {}
         return data
 

@@ -15,6 +15,8 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
+from twin.errors import TwinError
+
 Object = dict[str, Any]
 
 FIELD_MANAGER = "slices"
@@ -26,7 +28,7 @@ JSON = "application/json"
 _TIMEOUT = 30.0
 
 
-class ApiError(Exception):
+class ApiError(TwinError):
     """What the API server refused: `status` is HTTP's, `reason` Kubernetes' (`NotFound`, `Invalid`, ...)."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from twin.kube import Kube
 from twin.parts import PORTS
 from twin.ports import free_ports, is_free
 from twin.processes import SUPERVISOR, find, kill_all
-from twin.state import Run, TwinState, load_run, new_token, write_json
+from twin.state import Run, TwinState, damaged, load_run, new_token, write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -82,12 +83,12 @@ def start(state: TwinState, seconds: float = 10.0) -> None:
     if supervised(state):
         wake(state)
         return
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    state.status.unlink(missing_ok=True)  # a dead one's
     with (state.logs / "supervisor.log").open("ab") as log:
         subprocess.run(
             [sys.executable, "-m", SUPERVISOR, str(state.folder), "--detach"],
             cwd=ROOT,
-            env=environment,
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -99,6 +100,17 @@ def start(state: TwinState, seconds: float = 10.0) -> None:
         if time.monotonic() > deadline:
             raise TwinError(f"the twin's supervisor did not start:\n{tail(state, 'supervisor')}")
         time.sleep(0.02)
+
+
+#: What would lead the twin's processes to somebody's account, cluster or proxy, or set up etcd otherwise.
+_FOREIGN = re.compile(r"AWS_|KUBE|MOTO_|ETCD_|\w+_PROXY$", re.IGNORECASE)
+
+
+def _environment() -> dict[str, str]:
+    """What the twin's processes get of the caller's environment."""
+    kept = {name: text for name, text in os.environ.items() if not _FOREIGN.match(name)}
+    nothing = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    return {**kept, **nothing, "PYTHONPATH": str(ROOT)}
 
 
 def wake(state: TwinState) -> None:
@@ -114,23 +126,32 @@ def signal_process(state: TwinState, name: str, number: int = signal.SIGKILL) ->
 
 
 def status(state: TwinState) -> dict[str, Any]:
-    """What the supervisor says that it runs; its own id is None where there is none."""
+    """What the supervisor says that it runs; its own id is None where there is none.
+
+    Raises TwinError where that cannot be read.
+    """
     try:
         found: dict[str, Any] = json.loads(state.status.read_text(encoding="utf-8"))
     except FileNotFoundError:
         found = {"supervisor": None, "processes": {}}
+    except ValueError as error:
+        raise damaged(state.status) from error
     if not supervised(state):
         found["supervisor"] = None
     return found
 
 
 def stop(state: TwinState) -> list[str]:
-    """End every process of the twin and remove its files; names of the processes. Works from any state."""
+    """End every process of the twin and remove its files; names of the processes. Works from any state.
+
+    Raises TwinError where a process does not end, or a file cannot be removed.
+    """
     ended = kill_all(state)
     state.remove()
     with contextlib.suppress(FileNotFoundError):
         write_common_kubeconfig(state.root)
-        state.root.rmdir() if not any(state.root.iterdir()) else None
+    with contextlib.suppress(OSError):  # another twin is there
+        state.root.rmdir()
     return ended
 
 

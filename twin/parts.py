@@ -5,6 +5,7 @@ What each flag is for stands beside it where it is not obvious; the versions com
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,7 +46,7 @@ clientConnection: {{kubeconfig: {kubeconfig}, qps: 500, burst: 1000}}
 
 def control_plane(state: TwinState, run: Run, programs: Path) -> list[Spec]:
     """etcd, API server, scheduler and controllers."""
-    write_text(state.folder / "scheduler.yaml", _SCHEDULER.format(kubeconfig=state.kubeconfig))
+    write_text(state.folder / "scheduler.yaml", _SCHEDULER.format(kubeconfig=json.dumps(str(state.kubeconfig))))
     etcd = f"http://127.0.0.1:{run.ports['etcd']}"
     peer = f"http://127.0.0.1:{run.ports['etcd-peer']}"
     pki = state.pki

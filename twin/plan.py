@@ -13,7 +13,7 @@ from typing import Any
 
 from twin.device_plugin import GPU, GPU_COUNT_LABEL, PluginConfigs
 from twin.errors import TwinError
-from twin.state import TwinState, write_json
+from twin.state import TwinState, damaged, write_json
 
 CRD_CHART = "karpenter-crd"
 CONTROLLER_CHART = "karpenter"
@@ -174,11 +174,16 @@ def save_plan(state: TwinState, plan: TwinPlan) -> None:
 
 
 def load_plan(state: TwinState) -> TwinPlan:
-    """The plan that the twin runs. Raises TwinError when it has none."""
+    """The plan that the twin runs. Raises TwinError when it has none, or one that cannot be read."""
     try:
-        data = json.loads(state.plan.read_text(encoding="utf-8"))
+        return _plan_of(json.loads(state.plan.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise TwinError(f"there is no twin of {state.stack}: `slices up {state.stack}` starts one") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise damaged(state.plan) from error
+
+
+def _plan_of(data: Mapping[str, Any]) -> TwinPlan:
     return TwinPlan(
         **{
             **data,

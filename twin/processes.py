@@ -19,6 +19,7 @@ from pathlib import Path
 
 import psutil
 
+from twin.errors import TwinError
 from twin.state import TwinState, write_json
 
 SUPERVISOR = "twin.supervisor"
@@ -62,8 +63,8 @@ def read_specs(state: TwinState) -> dict[str, Spec]:
     for path in sorted(state.specs.glob("[!.]*.json")):
         try:
             specs[path.stem] = Spec(**json.loads(path.read_text(encoding="utf-8")))
-        except FileNotFoundError:  # taken away while we looked
-            continue
+        except (FileNotFoundError, ValueError, TypeError):
+            continue  # taken away while we looked, or damaged: `up` writes it anew
     return specs
 
 
@@ -95,7 +96,7 @@ def find(state: TwinState) -> dict[int, str]:
 def kill_all(state: TwinState, *, patience: float = 10.0) -> list[str]:
     """End every process of this twin at once, the supervisor first, so that it starts none again.
 
-    Names of those that were ended. Raises TimeoutError when one is still there after `patience` seconds.
+    Names of those that were ended. Raises TwinError when one is still there after `patience` seconds.
     """
     seen: dict[int, str] = {}
     deadline = time.monotonic() + patience
@@ -105,7 +106,8 @@ def kill_all(state: TwinState, *, patience: float = 10.0) -> list[str]:
         for pid in supervisors or running:
             _kill(pid)
         if time.monotonic() > deadline:
-            raise TimeoutError(f"still running: {', '.join(f'{name} ({pid})' for pid, name in running.items())}")
+            left = ", ".join(f"{name} ({pid})" for pid, name in running.items())
+            raise TwinError(f"these do not end: {left}; `slices down {state.stack}` tries again")
         _wait_gone(supervisors or list(running), seconds=1.0)
     # One that is about to end has no command line any more, and holds its ports for some moments yet.
     _wait_gone(list(seen), seconds=max(1.0, deadline - time.monotonic()))

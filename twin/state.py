@@ -89,13 +89,15 @@ class TwinState:
             folder.mkdir(mode=0o700, exist_ok=True)
 
     def remove(self) -> None:
-        """Remove every file of this twin, and `.twin` itself when it was the last."""
+        """Remove every file of this twin, and `.twin` itself when it was the last. Raises TwinError where it cannot."""
         # A process that was just killed may still be writing: the second attempt finds it gone.
         for _ in range(20):
             shutil.rmtree(self.folder, ignore_errors=True)
             if not self.folder.exists():
                 break
             time.sleep(0.05)
+        else:
+            raise TwinError(f"{self.folder} cannot be removed: remove it by hand")
         with contextlib.suppress(OSError):
             self.root.rmdir()
 
@@ -159,11 +161,19 @@ class Run:
 
 
 def load_run(state: TwinState) -> Run | None:
-    """Addresses of a twin; None when it was never started."""
+    """Addresses of a twin; None when it was never started. Raises TwinError where they cannot be read."""
     try:
         return Run(**json.loads(state.run.read_text(encoding="utf-8")))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except FileNotFoundError:
         return None
+    except (ValueError, TypeError) as error:
+        raise damaged(state.run) from error
+
+
+def damaged(path: Path) -> TwinError:
+    """What to say of a twin's file that cannot be read; its folder bears the stack's name."""
+    stack = path.parent.name
+    return TwinError(f"{path} is damaged: `slices down {stack}` removes it, then `slices up {stack}` starts anew")
 
 
 def new_token() -> str:
@@ -180,6 +190,11 @@ def write_text(path: Path, text: str) -> None:
     """Write a file in one step, readable by its owner only."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as stream:
-        stream.write(text)
-    aside.replace(path)
+    try:
+        with os.fdopen(file, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        aside.replace(path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)  # a full disk names none
+        raise

@@ -7,6 +7,7 @@ Where the system can (Linux), its children die with it; elsewhere `twin.processe
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -183,7 +184,8 @@ def main(folder: Path) -> int:
     wait = _signals(supervisor)
     # Left over where children do not die with their supervisor: their ports are needed again.
     for pid in find(state):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     supervisor.run(wait)
     return 0
 

@@ -21,7 +21,7 @@ from twin.plan import CONTROLLER_CHART, CRD_CHART, KNATIVE_CHART, Planned, TwinP
 from twin.platform import PLUGIN_NAMESPACE, daemon_sets, simulated_ec2_rights, system_nodes
 from twin.processes import write_spec
 from twin.stages import no_early_gpus, stages_file
-from twin.state import Run, TwinState, write_text
+from twin.state import Run, TwinState, damaged, write_text
 
 #: Seconds to wait for a part of the twin; on two busy cores they need a tenth of it.
 _PATIENCE = 60.0
@@ -128,7 +128,10 @@ class Up:
         deadline = time.monotonic() + _PATIENCE
         while time.monotonic() < deadline:
             if path.exists() and answers(f"{run.aws}/"):
-                seeded = json.loads(path.read_text(encoding="utf-8"))
+                try:
+                    seeded = json.loads(path.read_text(encoding="utf-8"))
+                except ValueError as error:
+                    raise damaged(path) from error
                 if seeded["plan"] == plan.fingerprint:
                     values: Mapping[str, str] = seeded["values"]
                     return values

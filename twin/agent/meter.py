@@ -39,9 +39,9 @@ class Meter:
 
 
 def read_meter(folder: Path) -> tuple[float, float]:
-    """USD so far: of all nodes, and of GPU nodes."""
+    """USD so far: of all nodes, and of GPU nodes. Nothing where the count is lost."""
     try:
         found = json.loads((folder / "meter.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return float(found["usd"]), float(found["gpuUsd"])
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return 0.0, 0.0
-    return float(found["usd"]), float(found["gpuUsd"])

@@ -7,9 +7,8 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
-import boto3
-
 from twin.agent.plugin import REASON
+from twin.aws.account import client
 from twin.prices import spot
 from twin.scenarios.packing import nodes_needed
 from twin.scenarios.play import Play
@@ -74,13 +73,7 @@ def send_interruption(play: Play, instance: str) -> None:
 def _queue(play: Play) -> tuple[Any, str]:
     release = play.plan.release("karpenter")
     name = release.values["settings"]["interruptionQueue"] if release else ""
-    sqs = boto3.client(
-        "sqs",
-        endpoint_url=play.run.aws,
-        region_name=play.plan.region,
-        aws_access_key_id="twin",
-        aws_secret_access_key="twin",
-    )
+    sqs = client("sqs", play.run.aws, play.plan.region)
     return sqs, sqs.get_queue_url(QueueName=name)["QueueUrl"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twin.destroy import destroy, instances
+from twin.destroy import destroy, instances, left_in_aws
 from twin.scenarios.play import NAMESPACE, Play
 
 _PATIENCE = 150.0
@@ -73,7 +73,5 @@ def drain_and_destroy(play: Play) -> None:
     play.wait(lambda: not play.view.gpu_nodes, 10, "no nodes")
     play.check(not instances(play.kube), "no EC2 instance is left")
     play.check(not play.view.gpu_nodes, "no node is left")
-    from twin.destroy import left_in_aws  # noqa: PLC0415  boto3
-
     left = left_in_aws(play.run, play.plan)
     play.check(not left, "no instance profile of Karpenter's is left", ", ".join(left))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from twin.errors import TwinError
 from twin.faults import Faults
 from twin.kube import ApiError, Kube, Object
 from twin.launch import kube_of, signal_process, status, wake
@@ -22,7 +23,7 @@ _PAUSE = "registry.k8s.io/pause:3.10"
 _KINDS = ("Node", "NodeClaim", "Pod", "Event", "NodePool", "Deployment")
 
 
-class Failed(Exception):  # noqa: N818  an outcome, not a mistake
+class Failed(TwinError):  # noqa: N818  an outcome, not a mistake
     """Something did not happen; the scenario cannot go on."""
 
 
@@ -220,7 +221,10 @@ def playing(
 
 def clean(play: Play) -> None:
     """No workloads, no GPU nodes, no faults, and pools as the plan has them."""
+    stale = bool(play.faults.withdrawn())
     play.faults.clear()
+    if stale:
+        play.restart_karpenter()  # it asks for offerings when it starts, and then every twelve hours
     kube = play.kube
     for deployment in play.observed.all("Deployment"):
         if deployment["metadata"].get("namespace") == NAMESPACE:

@@ -107,24 +107,27 @@ def run_scenario(name: str, state: TwinState, tell: Callable[[str], None], pods:
 
 def play(name: str, state: TwinState, directory: Path, *, pods: int | None, keep: bool, as_json: bool) -> int:
     """`slices scenario`: on the running twin, or on one that is started for it. Returns the exit status."""
-    find_scenario(name, pods)
-    ours = not supervised(state)
+    scenario = find_scenario(name, pods)
     began = time.monotonic()
 
     def tell(text: str) -> None:
         if not as_json:
             click.echo(f"{time.monotonic() - began:6.1f} s  {text}")
 
-    try:
-        if ours:
-            tell(f"starting a twin of {state.stack}")
-            bring_up(state, directory)
-        outcome = run_scenario(name, state, tell, pods)
-    finally:
-        if ours and not keep:
-            stop(state)
-    if not ours and SCENARIOS[name].spoils:
-        bring_up(state, directory)
+    # Nobody else changes the twin meanwhile; and what another command is starting is not ours to stop.
+    with state.lock():
+        ours = not supervised(state)
+        try:
+            if ours:
+                tell(f"starting a twin of {state.stack}")
+                bring_up(state, directory)
+            outcome = run_scenario(name, state, tell, pods)
+        finally:
+            if ours and not (keep and supervised(state)):
+                stop(state)
+            elif scenario.spoils and supervised(state):
+                tell("bringing the plan back")
+                bring_up(state, directory)
     if as_json:
         click.echo(json.dumps(outcome.__dict__, indent=2))
     else:
@@ -133,7 +136,7 @@ def play(name: str, state: TwinState, directory: Path, *, pods: int | None, keep
 
 
 def bring_up(state: TwinState, directory: Path) -> None:
-    """Start a twin without much ado."""
+    """Start a twin without much ado, or bring it up to date. The caller holds its lock."""
     from rich.console import Console  # noqa: PLC0415
 
     from twin.build import ensure_built  # noqa: PLC0415
@@ -143,8 +146,7 @@ def bring_up(state: TwinState, directory: Path) -> None:
 
     with BuildProgress(Console(stderr=True)) as progress:
         programs = ensure_built(progress)
-    with state.lock():
-        Up(state, programs, lambda _: None).run(lambda: make_plan(directory, state.stack))
+    Up(state, programs, lambda _: None).run(lambda: make_plan(directory, state.stack))
 
 
 def _summary(outcome: Outcome) -> None:

@@ -39,7 +39,7 @@ def running(state: TwinState, *names: str) -> bool:
 
 
 def pid_of(state: TwinState, name: str) -> int:
-    return next(pid for pid, found in find(state).items() if found == name)
+    return next((pid for pid, found in find(state).items() if found == name), 0)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_process_that_dies_is_started_again_and_that_is_said(state: TwinState)
     start(state, "etcd")
     before = pid_of(state, "etcd")
     os.kill(before, signal.SIGKILL)
-    wait(lambda: running(state, "etcd") and pid_of(state, "etcd") != before)
+    wait(lambda: pid_of(state, "etcd") not in (0, before))
     wait(lambda: launch.status(state)["processes"]["etcd"]["restarts"] == 1)
     assert launch.status(state)["processes"]["etcd"]["lastExit"] == -signal.SIGKILL
 
@@ -86,7 +86,7 @@ def test_a_changed_process_is_restarted_an_unchanged_one_is_not(state: TwinState
     write_spec(state, sleeper("etcd", 2000))
     write_spec(state, sleeper("kwok"))
     launch.start(state)
-    wait(lambda: running(state, "etcd") and pid_of(state, "etcd") != etcd)
+    wait(lambda: pid_of(state, "etcd") not in (0, etcd))
     assert pid_of(state, "kwok") == kwok
 
 

@@ -1,0 +1,214 @@
+"""A twin whose files are damaged, or whose caller's environment is hostile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from cli.main import main
+from twin import launch, parts
+from twin.agent.meter import read_meter
+from twin.aws.account import client
+from twin.errors import TwinError
+from twin.faults import Faults
+from twin.processes import find, read_specs
+from twin.scenarios import run as scenarios
+from twin.scenarios.play import clean
+from twin.state import TwinState, load_run, write_text
+
+DAMAGED = ("", "{", "[1]", "\x00\x01", '"text"')
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "Pulumi.yaml").write_text("name: gpu-slices\nruntime: python\n")
+    (tmp_path / "Pulumi.local.yaml").write_text("config: {}\n")
+    return tmp_path
+
+
+@pytest.fixture
+def state(project: Path) -> Iterator[TwinState]:
+    state = TwinState(project / ".twin", "local")
+    state.make()
+    yield state
+    launch.stop(state)
+
+
+def slices(project: Path, *arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, [*arguments, "-C", str(project)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("run.json", "status"),
+        ("run.json", "watch"),
+        ("run.json", "up"),
+        ("plan.json", "up"),
+        ("plan.json", "request m"),
+    ],
+)
+def test_a_damaged_file_is_named_with_what_to_do(name: str, command: str, content: str, state: TwinState) -> None:
+    (state.folder / name).write_text(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("twin.build.ensure_built", lambda _: Path("nowhere"))
+        status, output = slices(state.root.parent, *command.split())
+    assert status == 1
+    assert f"{name} is damaged: `slices down local` removes it, then `slices up local` starts anew" in output
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_down_works_on_damaged_files(content: str, state: TwinState) -> None:
+    other = TwinState(state.root, "other")
+    other.make()
+    launch.prepare(other)
+    for twin in (state, other):
+        for name in ("run.json", "plan.json", "status.json", "faults.json", "processes/etcd.json"):
+            (twin.folder / name).write_text(content)
+    assert slices(state.root.parent, "down")[0] == 0
+    assert not state.exists
+    assert other.exists
+    assert slices(state.root.parent, "down", "other")[0] == 0
+    assert not state.root.exists()
+
+
+def test_another_twin_without_keys_does_not_keep_this_one_from_starting(state: TwinState) -> None:
+    other = TwinState(state.root, "other")
+    launch.prepare(other)
+    (other.pki / "ca.crt").unlink()
+    launch.prepare(state)
+    assert "twin-local" in (state.root / "kubeconfig").read_text()
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_damaged_notes_of_the_twins_own_parts_are_passed_over(content: str, state: TwinState) -> None:
+    for name in ("meter.json", "processes/etcd.json"):
+        (state.folder / name).write_text(content)
+    assert read_meter(state.folder) == (0.0, 0.0)
+    assert read_specs(state) == {}
+
+
+def test_a_dead_supervisors_damaged_status_does_not_keep_a_new_one_from_starting(state: TwinState) -> None:
+    state.status.write_text("{")
+    launch.start(state)
+    assert launch.supervised(state)
+
+
+def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    target = tmp_path / "run.json"
+    target.mkdir()
+    (target / "in the way").touch()
+    with pytest.raises(OSError, match=r"run\.json"):
+        write_text(target, "{}")
+    assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_what_cannot_be_removed_is_said(state: TwinState, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("twin.state.shutil.rmtree", lambda *_, **__: None)
+        with pytest.raises(TwinError, match="cannot be removed"):
+            launch.stop(state)
+
+
+def test_a_path_with_quotes_is_one_path(tmp_path: Path) -> None:
+    state = TwinState(tmp_path / 'it\'s {a}, "b": #c' / ".twin", "local")
+    state.root.parent.mkdir()
+    run = launch.prepare(state)
+    parts.control_plane(state, run, Path("programs"))
+    written = yaml.safe_load((state.folder / "scheduler.yaml").read_text())
+    assert written["clientConnection"]["kubeconfig"] == str(state.kubeconfig)
+
+
+def test_the_callers_accounts_and_proxies_do_not_reach_the_twins_processes(
+    state: TwinState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS_IGNORE_CONFIGURED_ENDPOINT_URLS, or an endpoint of one service, would lead Karpenter out of the twin."""
+    foreign = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "AWS_ENDPOINT_URL_SQS", "AWS_PROFILE", "KUBECONFIG", "ETCD_NAME")
+    for name in (*foreign, "https_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "nonsense")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/somebody/else")
+    launch.start(state)
+    (supervisor,) = find(state)
+    found = Path(f"/proc/{supervisor}/environ")
+    if not found.exists():
+        pytest.skip("this system does not tell a process's environment")
+    given = dict(entry.partition("=")[::2] for entry in found.read_text().split("\x00"))
+    assert not given.keys() & {*foreign, "https_proxy", "HTTP_PROXY"}
+    assert given["AWS_CONFIG_FILE"] == os.devnull
+    assert given["PATH"] == os.environ["PATH"]
+
+
+def test_a_client_of_the_twins_aws_looks_at_nothing_of_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    monkeypatch.setenv("AWS_CONFIG_FILE", __file__)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_USE_FIPS_ENDPOINT", "true")
+    made = client("sqs", "http://127.0.0.1:2", "us-east-1")
+    with pytest.raises(Exception, match=r"http://127\.0\.0\.1:2"):
+        made.list_queues()
+    assert made.meta.config.proxies == {}
+
+
+# --- Scenarios --------------------------------------------------------------------------------------------------------
+
+
+def test_a_scenario_leaves_a_twin_alone_that_another_command_is_starting(
+    state: TwinState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scenarios, "bring_up", lambda *_: pytest.fail("a twin was started"))
+    launch.prepare(state)
+    with state.lock():
+        status, output = slices(state.root.parent, "scenario", "pack")
+    assert (status, "busy" in output) == (1, True)
+    assert load_run(state) is not None
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, TwinError])
+def test_a_spoilt_twin_is_brought_back_however_the_scenario_ends(
+    end: type[BaseException], state: TwinState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought: list[str] = []
+
+    def interrupted(*_: object) -> None:
+        raise end
+
+    monkeypatch.setattr(scenarios, "supervised", lambda _: True)
+    monkeypatch.setattr(scenarios, "run_scenario", interrupted)
+    monkeypatch.setattr(scenarios, "bring_up", lambda twin, _: brought.append(twin.stack))
+    with pytest.raises(end):
+        scenarios.play("drain-and-destroy", state, state.root, pods=None, keep=False, as_json=True)
+    assert brought == ["local"]
+
+
+@pytest.mark.parametrize("withdrawn", [True, False])
+def test_karpenter_hears_that_offerings_are_back(withdrawn: bool, state: TwinState) -> None:
+    """It would go on without them for twelve hours, in a twin that somebody else goes on to use."""
+    faults, done = Faults(state.folder), list[str]()
+    if withdrawn:
+        faults.withdraw([("g6.*", "*")])
+
+    def restart() -> None:
+        assert not faults.withdrawn()
+        done.append("restart")
+
+    play = SimpleNamespace(
+        faults=faults,
+        kube=None,
+        observed=SimpleNamespace(all=lambda _: []),
+        plan=SimpleNamespace(manifests=lambda _: [], gpu_pools=()),
+        view=SimpleNamespace(gpu_nodes=[]),
+        wait=lambda *_: 0.0,
+        restart_karpenter=restart,
+    )
+    clean(cast(Any, play))
+    assert done == ["restart"] * withdrawn
