@@ -120,6 +120,7 @@ def control_plane(state: TwinState, run: Run, programs: Path) -> list[Spec]:
 
 def kwok(state: TwinState, run: Run, programs: Path) -> Spec:
     """Plays the kubelets, by the stages that `twin.stages` wrote."""
+    stages = str(state.folder / "stages.yaml").replace('"', '""')
     return Spec(
         name="kwok",
         program=str(programs / "kwok"),
@@ -128,7 +129,7 @@ def kwok(state: TwinState, run: Run, programs: Path) -> Spec:
             "--manage-all-nodes",
             # Without leases a restarted kwok takes its nodes over at once.
             "--node-lease-duration-seconds=0",
-            f"--config={state.folder / 'stages.yaml'}",
+            f'--config="{stages}"',  # a list, read as a line of CSV
         ],
         needs=[run.ports["apiserver"]],
     )

@@ -83,7 +83,12 @@ class TwinState:
         return self.folder / "supervisor.lock"
 
     def make(self) -> None:
-        """Make the folders. Only the owner may look: there are keys in them."""
+        """Make the folders. Only the owner may look: there are keys in them.
+
+        Raises TwinError for a path that cannot stand in KUBECONFIG, which Karpenter and kubectl read as a list.
+        """
+        if os.pathsep in str(self.folder):
+            raise TwinError(f"{self.root.parent} has a {os.pathsep!r} in its path: the twin needs one without")
         self.root.mkdir(exist_ok=True)
         for folder in (self.folder, self.specs, self.logs, self.bin, self.pki):
             folder.mkdir(mode=0o700, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,12 +122,22 @@ def test_what_cannot_be_removed_is_said(state: TwinState, monkeypatch: pytest.Mo
 
 
 def test_a_path_with_quotes_is_one_path(tmp_path: Path) -> None:
-    state = TwinState(tmp_path / 'it\'s {a}, "b": #c' / ".twin", "local")
+    state = TwinState(tmp_path / 'it\'s {a}, "b" #c' / ".twin", "local")
     state.root.parent.mkdir()
     run = launch.prepare(state)
     parts.control_plane(state, run, Path("programs"))
     written = yaml.safe_load((state.folder / "scheduler.yaml").read_text())
     assert written["clientConnection"]["kubeconfig"] == str(state.kubeconfig)
+    (config,) = (text for text in parts.kwok(state, run, Path("programs")).arguments if text.startswith("--config="))
+    assert list(csv.reader([config.removeprefix("--config=")])) == [[str(state.folder / "stages.yaml")]]
+
+
+def test_a_path_with_a_colon_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    project = tmp_path / "a:b"
+    project.mkdir()
+    with pytest.raises(TwinError, match=r"a:b has a ':' in its path"), TwinState(project / ".twin", "local").lock():
+        pass
+    assert not list(project.iterdir())
 
 
 def test_the_callers_accounts_and_proxies_do_not_reach_the_twins_processes(
