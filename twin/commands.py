@@ -87,6 +87,7 @@ def up(stack: str, directory: Path, timings: bool) -> int:
     """
     from rich.console import Console  # noqa: PLC0415
 
+    from cli.project import find_project, load_stack  # noqa: PLC0415
     from twin.build import ensure_built  # noqa: PLC0415
     from twin.launch import supervised  # noqa: PLC0415
     from twin.planning import make_plan  # noqa: PLC0415  loads Pulumi
@@ -95,6 +96,7 @@ def up(stack: str, directory: Path, timings: bool) -> int:
 
     console = Console(highlight=False)
     state = twin_of(directory, stack)
+    load_stack(find_project(directory.resolve()), stack)  # a misspelt one is told before minutes of building
     with BuildProgress(console) as progress:
         programs = ensure_built(progress)
     began = time.monotonic()
@@ -102,6 +104,10 @@ def up(stack: str, directory: Path, timings: bool) -> int:
         run = Up(state, programs, line.update)
         try:
             plan = run.run(lambda: make_plan(directory.resolve(), stack))
+        except FileNotFoundError as error:
+            if state.plan.exists():
+                raise
+            raise TwinError(f"the twin of {stack} was stopped meanwhile") from error
         except TwinError as error:
             if not supervised(state):
                 raise

@@ -10,8 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
+from twin import launch
 from twin.plan import Model
 from twin.request import _Story
+from twin.up import Up
 from twin.view import PodView, view
 
 
@@ -41,6 +43,25 @@ def test_a_stack_is_no_path(command: list[str], stack: str, project: Path) -> No
     assert "is no name of a stack" in output
     assert kept.is_dir()
     assert sorted(path.name for path in project.iterdir()) == [".twin", "Pulumi.local.yaml", "Pulumi.yaml"]
+
+
+def test_an_unknown_stack_is_told_before_anything_is_built(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twin.build.ensure_built", lambda _: pytest.fail("the twin's programs were built"))
+    told = "error: no stack 'locl'; did you mean local?\nstacks of this project: local\n"
+    assert slices(project, "up", "locl") == (2, told)
+    assert slices(project, "scenario", "--json", "pack", "--stack", "locl") == (2, told)
+    assert not (project / ".twin").exists()
+
+
+def test_up_says_when_down_came_in_between(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(up: Up, _: object) -> None:
+        launch.stop(up.state)
+        up.state.plan.read_text()
+
+    monkeypatch.setattr("twin.build.ensure_built", lambda _: Path("nowhere"))
+    monkeypatch.setattr(Up, "run", stopped)
+    assert slices(project, "up") == (1, "error: the twin of local was stopped meanwhile\n")
+    assert not (project / ".twin").exists()
 
 
 def test_down_of_all_says_when_there_is_none(project: Path) -> None:
