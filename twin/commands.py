@@ -104,12 +104,11 @@ def up(stack: str, directory: Path, timings: bool) -> int:
         run = Up(state, programs, line.update)
         try:
             plan = run.run(lambda: make_plan(directory.resolve(), stack))
-        except FileNotFoundError as error:
-            if state.plan.exists():
-                raise
-            raise TwinError(f"the twin of {stack} was stopped meanwhile") from error
-        except TwinError as error:
-            if not supervised(state):
+        except (TwinError, FileNotFoundError) as error:
+            # A plan that cannot be made removes the twin too, and says why.
+            if not state.exists and (run.timing.steps or isinstance(error, FileNotFoundError)):
+                raise TwinError(f"the twin of {stack} was stopped meanwhile") from error
+            if isinstance(error, FileNotFoundError) or not supervised(state):
                 raise
             rest = f"What stands so far is left to look at: `slices status {stack}`. `slices down {stack}` ends it."
             raise TwinError(f"{error}\n{rest}") from error

@@ -126,7 +126,7 @@ class Up:
         """Values of the plan's placeholders, when AWS answers."""
         path = self.state.folder / "cloud.json"
         deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and self.state.exists:  # `down` takes it away
             if path.exists() and answers(f"{run.aws}/"):
                 try:
                     seeded = json.loads(path.read_text(encoding="utf-8"))

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from cli.main import main
 from twin import launch
+from twin.errors import TwinError
 from twin.plan import Model
 from twin.request import _Story
 from twin.up import Up
@@ -53,15 +54,27 @@ def test_an_unknown_stack_is_told_before_anything_is_built(project: Path, monkey
     assert not (project / ".twin").exists()
 
 
-def test_up_says_when_down_came_in_between(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [FileNotFoundError("run.json"), TwinError("AWS did not start")])
+def test_up_says_when_down_came_in_between(error: Exception, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(up: Up, _: object) -> None:
+        up.timing.mark("planned")
         launch.stop(up.state)
-        up.state.plan.read_text()
+        raise error
 
     monkeypatch.setattr("twin.build.ensure_built", lambda _: Path("nowhere"))
     monkeypatch.setattr(Up, "run", stopped)
     assert slices(project, "up") == (1, "error: the twin of local was stopped meanwhile\n")
     assert not (project / ".twin").exists()
+
+
+def test_why_a_program_cannot_be_planned_is_not_lost(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unplayable(up: Up, _: object) -> None:
+        launch.stop(up.state)
+        raise TwinError("the program has no cluster")
+
+    monkeypatch.setattr("twin.build.ensure_built", lambda _: Path("nowhere"))
+    monkeypatch.setattr(Up, "run", unplayable)
+    assert slices(project, "up") == (1, "error: the program has no cluster\n")
 
 
 def test_down_of_all_says_when_there_is_none(project: Path) -> None:
