@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from twin.processes import Spec, command_line, digest, find, read_specs
 from twin.state import TwinState, write_json
@@ -172,13 +173,22 @@ def _signals(supervisor: Supervisor) -> Callable[[float], None]:
     return wait
 
 
+def _alone(lock: IO[str]) -> bool:
+    """Take the supervisor's lock. Whoever asks whether there is a supervisor holds it too, for a moment."""
+    for _ in range(20):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            time.sleep(0.02)
+    return False
+
+
 def main(folder: Path) -> int:
     """Run until told to stop. Does nothing when the twin has a supervisor already."""
     state = TwinState(folder.parent, folder.name)
     lock = state.supervisor_lock.open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _alone(lock):
         return 0
     supervisor = Supervisor(state)
     wait = _signals(supervisor)

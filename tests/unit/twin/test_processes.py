@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from twin import launch, processes
+from twin import launch, processes, supervisor
 from twin.errors import TwinError
 from twin.processes import Spec, alive, find, write_spec
 from twin.state import TwinState, load_run, twins
@@ -123,6 +123,21 @@ def test_there_is_one_supervisor_at_most(state: TwinState) -> None:
     )
     assert second.returncode == 0
     assert list(find(state).values()).count("etcd") == 1
+
+
+def test_a_question_for_the_supervisor_does_not_keep_it_from_starting(
+    state: TwinState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`supervised` holds the lock while it looks, and `start` asks again and again."""
+    attempts = [BlockingIOError(), BlockingIOError(), None]
+
+    def flock(*_: object) -> None:
+        if error := attempts.pop(0):
+            raise error
+
+    monkeypatch.setattr("twin.supervisor.fcntl.flock", flock)
+    with state.supervisor_lock.open("w") as lock:
+        assert supervisor._alone(lock)
 
 
 def test_processes_are_found_without_any_file(state: TwinState) -> None:
