@@ -23,13 +23,16 @@ from twin.state import TwinState
 from twin.up import Up
 
 ROOT = Path(__file__).parents[2]
+#: Seconds; the slowest of these tests takes a quarter of it.
+_LONGEST = 900.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here is a twin's test."""
+    """Everything here is a twin's test, and none of them hangs for ever."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.twin)
+            item.add_marker(pytest.mark.timeout(_LONGEST, func_only=True))
 
 
 @pytest.fixture(scope="session")
