@@ -180,17 +180,13 @@ def _compile(program: Program, target: Path, kubernetes: str, progress: Progress
     variables = {"gitVersion": kubernetes, "gitMajor": major, "gitMinor": minor}
     flags = " ".join(f"-X k8s.io/component-base/version.{name}={text}" for name, text in variables.items())
     command = [str(_go()), "build", "-v", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", str(target), program.package]
-    process = subprocess.Popen(command, cwd=MODULE, env=_environment(), stderr=subprocess.PIPE, text=True)
     said = []
-    assert process.stderr is not None
-    try:
+    # Interrupted, Go keeps what it has compiled so far.
+    with subprocess.Popen(command, cwd=MODULE, env=_environment(), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
         for line in process.stderr:
             said.append(line)
             progress.compiled(line.strip())
-    finally:
-        # Interrupted: Go keeps what it has compiled so far.
-        if process.poll() is None and process.wait() and not said:
-            said.append("interrupted")
     if process.returncode:
         raise TwinError(f"{program.name} could not be built:\n{''.join(said[-15:]).strip()}")
 
