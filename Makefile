@@ -56,8 +56,8 @@ test-parts: $(STAMP) ## Run the tests on real parts: Karpenter's and Kubernetes'
 	@$(BIN)/python -m pytest --stepwise-reset tests/apps $(ARGS) || $(BIN)/python -m pytest --stepwise tests/apps $(ARGS)
 
 .PHONY: test-twin
-test-twin: $(STAMP) ## Run the tests of the twin, two at a time: every scenario, crashes, mistakes (about ten minutes)
-	@$(BIN)/python -m pytest -m twin -n 2 --dist worksteal tests/twin $(ARGS)
+test-twin: $(STAMP) ## Run the tests of the twin, three at a time: every scenario, crashes, mistakes (about ten minutes)
+	@$(BIN)/python -m pytest -m twin -n 3 --dist worksteal tests/twin $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP) ## Check style and types
