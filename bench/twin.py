@@ -78,18 +78,17 @@ def main() -> int:
     return 0
 
 
-def _start(folder: Path, programs: Path) -> tuple[TwinState, Up]:
-    state = TwinState(folder / ".twin", STACK)
+def _start(state: TwinState, programs: Path) -> Up:
     up = Up(state, programs, lambda _: None)
     with state.lock():
         up.run(lambda: make_plan(ROOT, STACK))
-    return state, up
+    return up
 
 
 def _measure_up(folder: Path, programs: Path, figures: dict[str, Any]) -> dict[str, float]:
     state = TwinState(folder / ".twin", STACK)
     try:
-        state, up = _start(folder, programs)
+        up = _start(state, programs)
         print("up:", ", ".join(f"{step} {seconds:.1f} s" for step, seconds in up.timing.steps.items()))
         if "idle_mib" not in figures:
             time.sleep(_REST)
@@ -104,7 +103,7 @@ def _measure_up(folder: Path, programs: Path, figures: dict[str, Any]) -> dict[s
 def _measure_pods(folder: Path, programs: Path, pods: int) -> Run:
     state = TwinState(folder / ".twin", STACK)
     try:
-        state, _ = _start(folder, programs)
+        _start(state, programs)
         before = {name: figure["cpu"] for name, figure in _processes(state).items()}
         kinds = ("Node", "NodeClaim", "NodePool", "Pod", "Deployment")
         with playing(state, lambda _: None, kinds, own_pods_only=True) as play:

@@ -87,18 +87,14 @@ def up(stack: str, directory: Path, timings: bool) -> int:
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from cli.project import find_project, load_stack  # noqa: PLC0415
-    from twin.build import ensure_built  # noqa: PLC0415
     from twin.launch import supervised  # noqa: PLC0415
     from twin.planning import make_plan  # noqa: PLC0415  loads Pulumi
-    from twin.progress import BuildProgress  # noqa: PLC0415
+    from twin.progress import built_for  # noqa: PLC0415
     from twin.up import Up  # noqa: PLC0415
 
     console = Console(highlight=False)
     state = twin_of(directory, stack)
-    load_stack(find_project(directory.resolve()), stack)  # a misspelt one is told before minutes of building
-    with BuildProgress(console) as progress:
-        programs = ensure_built(progress)
+    programs = built_for(console, directory.resolve(), stack)
     began = time.monotonic()
     with state.lock(), console.status(f"Starting the twin of {stack}") as line:
         run = Up(state, programs, line.update)

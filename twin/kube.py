@@ -247,12 +247,6 @@ class Kube:
             raise
         return True
 
-    def delete_collection(self, api_version: str, kind: str, namespace: str | None = None, *, labels: str = "") -> None:
-        """Delete all objects of a kind in a namespace, or of the cluster."""
-        query = {"labelSelector": labels} if labels else {}
-        path = self.collection(api_version, kind, namespace)
-        self.request("DELETE", path, {"propagationPolicy": "Background"}, query=query)
-
     def collection(self, api_version: str, kind: str, namespace: str | None) -> str:
         """Path of all objects of a kind, in a namespace or in all of them."""
         path = self.path(api_version, kind)

@@ -125,6 +125,10 @@ class TwinPlan:
         """The plan's objects of a kind."""
         return [p.manifest for p in self.planned if p.manifest and p.manifest["kind"] == kind]
 
+    def node_pool(self, name: str) -> Mapping[str, Any]:
+        """The plan's NodePool of a name, which must be there."""
+        return next(pool for pool in self.manifests("NodePool") if pool["metadata"]["name"] == name)
+
     @property
     def gpu_pools(self) -> tuple[GpuPool, ...]:
         """Node pools whose nodes carry NVIDIA's taint."""

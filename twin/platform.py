@@ -4,7 +4,6 @@ that EKS add-ons and NVIDIA's chart put on each node. They take their share of w
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -180,9 +179,3 @@ def _node(name: str, instance_type: str, labels: Mapping[str, str], taints: list
         "spec": {"providerID": f"aws:///{zone}/{name}", "taints": taints},
         "status": {"capacity": capacity, "allocatable": allocatable},
     }
-
-
-def feature_gates(text: str) -> Mapping[str, bool]:
-    """Karpenter's FEATURE_GATES as a mapping."""
-    pairs = (part.partition("=") for part in text.split(",") if part)
-    return {name: json.loads(value.lower()) for name, _, value in pairs}

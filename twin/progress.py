@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -17,8 +18,22 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from cli.project import find_project, load_stack
+from twin import build
+
 #: Seconds between lines where there is no terminal.
 _LINE_EVERY = 30.0
+
+
+def built_for(console: Console, directory: Path, stack: str) -> Path:
+    """The folder of the programs that a stack's twin needs; builds what is missing, with a bar.
+
+    Raises InputError for a stack that there is not: it is told before minutes of building. Raises TwinError where
+    building is not possible.
+    """
+    load_stack(find_project(directory), stack)
+    with BuildProgress(console) as progress:
+        return build.ensure_built(progress)
 
 
 class BuildProgress:

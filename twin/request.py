@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 
@@ -15,6 +14,7 @@ from twin.observe import Observed
 from twin.plan import Model, TwinPlan, load_plan
 from twin.state import TwinState
 from twin.view import NodeView, PodView, View, view
+from twin.watch.waiting import Coming
 
 #: Seconds after which a model that has not come is given up.
 _PATIENCE = 600.0
@@ -115,20 +115,10 @@ class _Story:
 
     def _nominated(self, seen: View, pod: PodView) -> list[NodeView]:
         """The node that Karpenter means the pod to sit on, by its own event."""
-        for event in reversed(self._observed.all("Event")):
-            about = event.get("involvedObject") or {}
-            if event.get("reason") == "Nominated" and about.get("name") == pod.name:
-                # A node that is not Karpenter's own has no claim.
-                named = _NOMINATED.findall(event.get("message") or "")
-                claim = self._observed.get("NodeClaim", named[-1]) if named else None
-                node = str(((claim or {}).get("status") or {}).get("nodeName") or "")
-                names = {node, (claim or {}).get("metadata", {}).get("name", "")} - {""}
-                return [n for n in seen.nodes if n.name in names]
-        return []
-
-
-#: The claim in Karpenter's event: "Pod should schedule on: nodeclaim/mps-x4dw6, node/..."
-_NOMINATED = re.compile(r"nodeclaim/([\w.-]+)")
+        of = self._observed.all
+        name = Coming([pod], of("Pod"), of("Event"), of("NodeClaim"), of("Node")).node_for(pod.key)
+        # That a node has room which stands anyway, such as a system node, is no news.
+        return [node for node in seen.nodes if node.name == name and not node.system]
 
 
 def _pods(seen: View, model: Model) -> list[PodView]:

@@ -41,6 +41,11 @@ class PodView:
     owner: str
     """Name of what it belongs to, such as a model's; its own name for a bare pod."""
 
+    @property
+    def key(self) -> str:
+        """Namespace and name."""
+        return f"{self.namespace}/{self.name}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class NodeView:

@@ -19,7 +19,6 @@ from tests.apps.ollama_server import ModelServer
 from tests.apps.rig import KEY, Browser, dialogue, settings
 
 pytestmark = pytest.mark.anyio
-SHIFT = 8
 EVIL = [
     "<script>window.evil=1</script>",
     '<img src=x onerror="window.evil=1">',

@@ -10,56 +10,40 @@ from typing import Any
 import pytest
 
 from twin.errors import TwinError
-from twin.plan import CloudResource, Planned, TwinPlan
+from twin.plan import TwinPlan
 from twin.state import TwinState
 
 Mutation = Callable[[TwinPlan], TwinPlan]
 
 
 def change_object(kind: str, name: str, change: Callable[[dict[str, Any]], None]) -> Mutation:
-    def mutate(plan: TwinPlan) -> TwinPlan:
-        planned = tuple(map(one, plan.planned))
-        assert planned != plan.planned
-        return replace(plan, planned=planned)
-
-    def one(thing: Planned) -> Planned:
-        if thing.name != f"{kind} {name}":
-            return thing
-        manifest = copy.deepcopy(dict(thing.manifest or {}))
-        change(manifest)
-        return replace(thing, manifest=manifest)
-
-    return mutate
+    return _mutation("planned", lambda thing: thing.name == f"{kind} {name}", "manifest", change)
 
 
 def change_cloud(type_: str, change: Callable[[dict[str, Any]], None]) -> Mutation:
-    def mutate(plan: TwinPlan) -> TwinPlan:
-        cloud = tuple(one(resource) for resource in plan.cloud)
-        assert cloud != plan.cloud
-        return replace(plan, cloud=cloud)
-
-    def one(resource: CloudResource) -> CloudResource:
-        if resource.type != type_:
-            return resource
-        inputs = copy.deepcopy(dict(resource.inputs))
-        change(inputs)
-        return replace(resource, inputs=inputs)
-
-    return mutate
+    return _mutation("cloud", lambda resource: resource.type == type_, "inputs", change)
 
 
 def change_release(chart: str, change: Callable[[dict[str, Any]], None]) -> Mutation:
-    def mutate(plan: TwinPlan) -> TwinPlan:
-        planned = tuple(one(thing) for thing in plan.planned)
-        assert planned != plan.planned
-        return replace(plan, planned=planned)
+    return _mutation("planned", lambda thing: thing.chart == chart, "values", change)
 
-    def one(thing: Planned) -> Planned:
-        if thing.chart != chart:
-            return thing
-        values = copy.deepcopy(dict(thing.values))
-        change(values)
-        return replace(thing, values=values)
+
+def _mutation(
+    things: str, meant: Callable[[Any], bool], part: str, change: Callable[[dict[str, Any]], None]
+) -> Mutation:
+    """Changes a part of those of the plan's things that are meant."""
+
+    def mutate(plan: TwinPlan) -> TwinPlan:
+        before = getattr(plan, things)
+        after = tuple(one(thing) if meant(thing) else thing for thing in before)
+        assert after != before
+        changed: dict[str, Any] = {things: after}
+        return replace(plan, **changed)
+
+    def one(thing: Any) -> Any:
+        changed = copy.deepcopy(dict(getattr(thing, part) or {}))
+        change(changed)
+        return replace(thing, **{part: changed})
 
     return mutate
 

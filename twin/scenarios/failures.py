@@ -122,7 +122,7 @@ def _karpenter_says(play: Play) -> str:
 
 def _families(play: Play, pool: str) -> list[str]:
     """Families of a pool's types, the one with the cheapest type first."""
-    manifest = next(m for m in play.plan.manifests("NodePool") if m["metadata"]["name"] == pool)
+    manifest = play.plan.node_pool(pool)
     types = next(
         r["values"]
         for r in manifest["spec"]["template"]["spec"]["requirements"]
@@ -167,7 +167,7 @@ def plugin_never(play: Play) -> None:
 def plugin_unknown(play: Play) -> None:
     """A label that asks for a configuration which does not exist: reported by name, replaced twice, then left alone."""
     pool = play.pool()
-    planned = next(m for m in play.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
+    planned = play.plan.node_pool(pool.name)
     labels = {**planned["spec"]["template"]["metadata"]["labels"], "nvidia.com/device-plugin.config": "misspelt"}
     template = {**planned["spec"]["template"], "metadata": {"labels": labels}}
     play.kube.apply({**planned, "metadata": {"name": "misspelt"}, "spec": {**planned["spec"], "template": template}})

@@ -19,7 +19,7 @@ def consolidation(play: Play) -> None:
     play.deploy("busy", pool.name, pool.resource, 2 * slots)
     play.wait(lambda: play.running("busy") == 2 * slots, _PATIENCE, "running pods")
     first, second = sorted(play.nodes_of("busy"))[:2]
-    planned = next(m for m in play.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
+    planned = play.plan.node_pool(pool.name)
     disruption = planned["spec"]["disruption"]
     play.check(
         disruption.get("consolidationPolicy") == "WhenEmpty", "the plan consolidates empty nodes only", str(disruption)

@@ -62,7 +62,7 @@ def _check_packed(play: Play, pool: GpuPool, pods: int) -> None:
 
 def _cheapest(play: Play, pool: GpuPool) -> float:
     """USD per hour of the cheapest that a pool may buy."""
-    manifest = next(m for m in play.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
+    manifest = play.plan.node_pool(pool.name)
     allowed = {r["key"]: r["values"] for r in manifest["spec"]["template"]["spec"]["requirements"] if "values" in r}
     prices = [usd_per_hour(t, c) for t in allowed[TYPE_LABEL] for c in allowed[CAPACITY_TYPE_LABEL]]
     return min(price for price in prices if price is not None)
@@ -72,7 +72,7 @@ def no_overlay(play: Play) -> None:
     """The same pool without its NodeOverlay, as users have it today: Karpenter buys a GPU for every slot."""
     pods = 8
     pool = next((p for p in play.plan.gpu_pools if p.slots and p.resource == "nvidia.com/gpu"), play.pool())
-    planned = next(m for m in play.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
+    planned = play.plan.node_pool(pool.name)
     # Overlays choose their pool by name: under another one it has none. The device plugin still gives each node its
     # replicas, by the label that the copy keeps.
     spec = {key: value for key, value in planned["spec"].items() if key != "limits"}
@@ -103,10 +103,7 @@ def burst(play: Play, pods: int = 40) -> None:
     """Many pods at once, then none: the nodes come as one, and all of them go again."""
     pool = play.pool()
     # The plan keeps empty nodes for minutes, so that a model which is asked again finds its node warm.
-    play.change_pool(
-        pool.name,
-        {"consolidateAfter": "10s", "consolidationPolicy": "WhenEmpty", "budgets": [{"nodes": "100%"}]},
-    )
+    play.empty_soon(pool.name)
     needed = nodes_needed(pods, pool.slots_per_node())
     play.make_room(pool, needed)
     play.deploy("burst", pool.name, pool.resource, pods)

@@ -96,19 +96,18 @@ class Play:
         raise Failed(f"stack {self.plan.stack} has no GPU pool" + (f" with {sharing}" if sharing else ""))
 
     def _sharing(self, pool: GpuPool) -> str:
-        manifest = next(m for m in self.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
+        manifest = self.plan.node_pool(pool.name)
         return str(manifest["spec"]["template"]["metadata"]["labels"].get("gpu-slices/sharing", ""))
 
     def make_room(self, pool: GpuPool, nodes: int) -> None:
         """Let a pool have so many nodes of one GPU in this run, where its limits are lower; say so."""
-        manifest = next(m for m in self.plan.manifests("NodePool") if m["metadata"]["name"] == pool.name)
+        manifest = self.plan.node_pool(pool.name)
         limits = {name: int(most) for name, most in (manifest["spec"].get("limits") or {}).items()}
         slots = nodes * pool.slots_per_node()
         if limits.get(pool.resource, slots) >= slots:
             return
         self.tell(f"for this run only: pool {pool.name} may have {slots} slots, not {limits[pool.resource]}")
-        about = {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": pool.name}}
-        self.kube.patch(about, {"spec": {"limits": {name: str(max(most, slots)) for name, most in limits.items()}}})
+        self._patch_pool(pool.name, {"limits": {name: str(max(most, slots)) for name, most in limits.items()}})
 
     def deploy(self, name: str, pool: str, resource: str, replicas: int) -> None:
         """Pods that take one slot of a pool each; called again, it changes their number."""
@@ -184,8 +183,17 @@ class Play:
     def change_pool(self, pool: str, disruption: Mapping[str, Any]) -> None:
         """Change a pool's disruption settings for this run, and say so; the end of the run puts them back."""
         self.tell(f"for this run only: disruption of pool {pool} is {dict(disruption)}")
+        self._patch_pool(pool, {"disruption": dict(disruption)})
+
+    def empty_soon(self, pool: str) -> None:
+        """Let a pool's empty nodes go after seconds, all at once: the plan keeps them warm for minutes."""
+        self.change_pool(
+            pool, {"consolidateAfter": "10s", "consolidationPolicy": "WhenEmpty", "budgets": [{"nodes": "100%"}]}
+        )
+
+    def _patch_pool(self, pool: str, spec: Mapping[str, Any]) -> None:
         about = {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": pool}}
-        self.kube.patch(about, {"spec": {"disruption": dict(disruption)}})
+        self.kube.patch(about, {"spec": dict(spec)})
 
 
 @contextlib.contextmanager

@@ -139,15 +139,11 @@ def bring_up(state: TwinState, directory: Path) -> None:
     """Start a twin without much ado, or bring it up to date. The caller holds its lock."""
     from rich.console import Console  # noqa: PLC0415
 
-    from cli.project import find_project, load_stack  # noqa: PLC0415
-    from twin.build import ensure_built  # noqa: PLC0415
     from twin.planning import make_plan  # noqa: PLC0415
-    from twin.progress import BuildProgress  # noqa: PLC0415
+    from twin.progress import built_for  # noqa: PLC0415
     from twin.up import Up  # noqa: PLC0415
 
-    load_stack(find_project(directory), state.stack)  # as in `slices up`
-    with BuildProgress(Console(stderr=True)) as progress:
-        programs = ensure_built(progress)
+    programs = built_for(Console(stderr=True), directory, state.stack)
     Up(state, programs, lambda _: None).run(lambda: make_plan(directory, state.stack))
 
 

@@ -25,9 +25,7 @@ def from_zero(play: Play) -> None:
     wanted = Counter(_pool_of(model) for model in models)
     play.check(not play.view.gpu_nodes, "nobody asks: no GPU node, none is paid for")
     for name in wanted:
-        play.change_pool(
-            name, {"consolidateAfter": "10s", "consolidationPolicy": "WhenEmpty", "budgets": [{"nodes": "100%"}]}
-        )
+        play.empty_soon(name)
     play.tell(f"asking {', '.join(model.name for model in models)}")
     kept = 0.0
 

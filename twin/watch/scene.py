@@ -235,7 +235,7 @@ def _slots(node: NodeView, coming: Coming, colours: Mapping[str, int]) -> list[S
     slots: list[Slot] = []
     for pod in sorted((p for p in node.pods if p.slots), key=lambda p: (p.owner, p.name)):
         state = "leaving" if pod.phase == "Terminating" else "ready" if pod.ready else "starting"
-        slot = Slot(state=state, owner=pod.owner, pod=f"{pod.namespace}/{pod.name}", colour=colours.get(pod.owner, 0))
+        slot = Slot(state=state, owner=pod.owner, pod=pod.key, colour=colours.get(pod.owner, 0))
         slots += [slot] * pod.slots
     if node.stage == "leaving":  # nobody gets what is free there
         return slots

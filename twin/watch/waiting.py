@@ -84,13 +84,12 @@ class Coming:
         self._guests: dict[str, list[Guest]] = {}
         nominations = self._nominations(events)
         for pod in sorted(pending, key=lambda pod: (pod.owner, pod.name)):
-            key = f"{pod.namespace}/{pod.name}"
-            if (message := nominations.get(key)) is None:
+            if (message := nominations.get(pod.key)) is None:
                 continue
-            self._said[key] = message
+            self._said[pod.key] = message
             node = self._target(message)
             if node and pod.slots:
-                self._guests.setdefault(node, []).extend([Guest(pod.owner, key)] * pod.slots)
+                self._guests.setdefault(node, []).extend([Guest(pod.owner, pod.key)] * pod.slots)
 
     def _nominations(self, events: Iterable[Object]) -> dict[str, str]:
         """What Karpenter last said about each pod, where that is the name of a node."""
@@ -122,6 +121,10 @@ class Coming:
         """Karpenter's message that names a node for a pod (namespace and name); empty where there is none."""
         return self._said.get(pod, "")
 
+    def node_for(self, pod: str) -> str:
+        """The node, or the claim where there is no node yet, that a pod is expected on; empty where there is none."""
+        return self._target(self.said(pod))
+
     def since(self, pod: str) -> float:
         """When a waiting pod (namespace and name) was created, in seconds since 1970."""
         return self._created.get(pod, 0.0)
@@ -136,14 +139,14 @@ def waiting(pending: Iterable[PodView], coming: Coming) -> tuple[Waiting, ...]:
     """Waiting pods by reason: first those for whom there is no node, then those with one on its way; the most first."""
     groups: dict[tuple[bool, str], list[PodView]] = {}
     for pod in pending:
-        expected = bool(coming.said(f"{pod.namespace}/{pod.name}"))
+        expected = bool(coming.said(pod.key))
         groups.setdefault((expected, "" if expected else pod.reason), []).append(pod)
     made = [_group(expected, reason, pods, coming) for (expected, reason), pods in groups.items()]
     return tuple(sorted(made, key=lambda each: (each.coming, -len(each.pods), each.reason)))
 
 
 def _group(expected: bool, reason: str, pods: list[PodView], coming: Coming) -> Waiting:
-    keys = tuple(f"{pod.namespace}/{pod.name}" for pod in pods)
+    keys = tuple(pod.key for pod in pods)
     owners = Counter(pod.owner for pod in pods)
     by_karpenter = expected or reason.startswith(_FAILED)
     text = _together(map(coming.said, keys)) if expected else _telling_first(reason)

@@ -36,7 +36,6 @@ DEV: dict[str, Any] = {
     "tags": {"cost-center": "research"},
 }
 
-SLICING = {"strategy": "time-slicing", "replicas": 3}
 MPS = {"strategy": "mps", "replicas": 3}
 MIG = {"strategy": "mig", "profile": "1g.10gb"}
 #: Changes that make the pool one of p5 nodes.
