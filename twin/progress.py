@@ -39,8 +39,11 @@ def built_for(console: Console, directory: Path, stack: str) -> Path:
 class BuildProgress:
     """A bar on a terminal, a line now and then elsewhere. Use as a context manager."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, what: str = "the twin's programs", minutes: str = "six") -> None:
+        """what, minutes: what is built, and how long it takes from an empty cache on two cores."""
         self._console = console
+        self._what = what
+        self._minutes = minutes
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -73,7 +76,7 @@ class BuildProgress:
         if not packages:
             return
         self._console.print(
-            f"Building the twin's programs, {packages} packages to compile: about six minutes on two cores from "
+            f"Building {self._what}, {packages} packages to compile: about {self._minutes} minutes on two cores from "
             "an empty cache. It may be interrupted and goes on where it was."
         )
         self._task = self._bar.add_task("reading modules", total=packages)

@@ -41,6 +41,17 @@ class Timing:
         self.steps[step] = time.monotonic() - self.began
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """What a plan is applied to. before: the plan that the twin had; None for a new one. values: of placeholders."""
+
+    plan: TwinPlan
+    before: TwinPlan | None
+    kube: Kube
+    values: Mapping[str, str]
+    releases: Releases
+
+
 class Up:
     """One run of `slices up`. The caller holds the twin's lock."""
 
@@ -53,7 +64,24 @@ class Up:
         self.timing = Timing()
 
     def run(self, make_plan: Callable[[], TwinPlan]) -> TwinPlan:
-        """Start what does not run, plan, apply. Raises TwinError, and what `make_plan` raises.
+        """Start what does not run, plan, apply. Raises TwinError, and what `make_plan` raises."""
+        ground = self.begin(make_plan)
+        if ground.before:
+            self._prune(ground.kube, ground.before, ground.plan)
+        applier = Applier(
+            ground.kube,
+            ground.values,
+            ground.releases.install,
+            said=self._applied,
+            ready_seconds=self._ready_seconds,
+            errors=self._errors,
+        )
+        applier.apply(ground.plan.planned)
+        self.timing.mark("ready")
+        return ground.plan
+
+    def begin(self, make_plan: Callable[[], TwinPlan]) -> Ground:
+        """Everything that a plan is applied to: control plane, kubelets, system nodes, AWS seeded from the plan.
 
         The control plane starts while the program is planned. When that fails, nothing is left of a twin that was not
         there before, and one that was stays as it is.
@@ -86,22 +114,12 @@ class Up:
         self._say("AWS is seeded from the plan")
         write_spec(state, parts.agent(run, plan.digest))
         wake(state)
-        if before:
-            self._prune(kube, before, plan)
-        releases = _Releases(self, kube, run, plan)
-        applier = Applier(
-            kube,
-            values,
-            releases.install,
-            said=self._applied,
-            ready_seconds=self._ready_seconds,
-            errors=self._errors,
-        )
-        applier.apply(plan.planned)
-        self.timing.mark("ready")
-        return plan
+        releases = Releases(state, self.programs, kube, run, plan)
+        return Ground(plan=plan, before=before, kube=kube, values=values, releases=releases)
 
     def _applied(self, thing: Planned) -> None:
+        if thing.chart == CONTROLLER_CHART:
+            self.timing.mark("Karpenter")
         if thing.ready or thing.chart:
             self._say(f"{thing.name} is {'ready' if thing.ready else 'installed'}")
 
@@ -147,26 +165,26 @@ class Up:
                 self._say(f"{thing.name} is no longer in the plan: deleted")
 
 
-class _Releases:
-    """What the twin does with the program's Helm releases."""
+class Releases:
+    """What a twin does with the program's Helm releases: it installs them, or plays their part."""
 
-    def __init__(self, up: Up, kube: Kube, run: Run, plan: TwinPlan) -> None:
-        self._up = up
+    def __init__(self, state: TwinState, programs: Path, kube: Kube, run: Run, plan: TwinPlan) -> None:
+        self._state = state
+        self._programs = programs
         self._kube = kube
         self._run = run
         self._plan = plan
 
     def install(self, thing: Planned) -> None:
-        """Install a release, or play its part."""
+        """Install a release; again, with other values, where it is there already."""
         if thing.chart == CRD_CHART:
-            objects = install_chart(self._kube, self._up.programs, thing, self._plan)
+            objects = install_chart(self._kube, self._programs, thing, self._plan)
             _established(self._kube, objects)
         elif thing.chart == CONTROLLER_CHART:
-            objects = install_chart(self._kube, self._up.programs, thing, self._plan)
-            start_karpenter(self._kube, self._up.state, self._run, self._up.programs, self._plan, objects)
-            self._up.timing.mark("Karpenter")
+            objects = install_chart(self._kube, self._programs, thing, self._plan)
+            start_karpenter(self._kube, self._state, self._run, self._programs, self._plan, objects)
         elif thing.chart == KNATIVE_CHART:
-            definitions = knative_definitions(self._up.programs)
+            definitions = knative_definitions(self._programs)
             for definition in definitions:
                 apply_one(self._kube, definition)
             _established(self._kube, definitions)

@@ -1,0 +1,183 @@
+"""Runs the real `pulumi` on the program, in a workspace of its own, with the stand-ins beside it.
+
+A workspace looks like the repository (every entry is a link to it) but has its own `Pulumi.yaml` and stack files, because
+the CLI writes into the latter. Nothing of the caller's own Pulumi, AWS or Kubernetes reaches it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.engine import journal
+from tests.engine.build import EXEC, KUBERNETES_PROVIDER_VERSION
+from tests.engine.eks_provider import INPUTS_VARIABLE, KUBECONFIG_VARIABLE
+from tests.engine.kubernetes_proxy import TWIN_VARIABLE
+from tests.engine.language_host import EXEC_VARIABLE
+from tests.engine.stub_provider import REGION_VARIABLE, VALUES_VARIABLE
+from twin.state import TwinState
+
+ROOT = Path(__file__).parents[2]
+#: Seconds; one command takes a tenth of it on two cores.
+_LONGEST = 600.0
+_FOREIGN = re.compile(r"PULUMI|AWS_|KUBE|ENGINE_TEST|\w+_PROXY$", re.IGNORECASE)
+#: The CLI's state of a stack is encrypted with it; there are no secrets.
+_PASSPHRASE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def text(self) -> str:
+        """All that it printed."""
+        return f"{self.out}\n{self.err}"
+
+    @property
+    def violations(self) -> list[str]:
+        """Mandatory violations of the pack, as the engine prints them: `pack rule resource`."""
+        return re.findall(r"^\s+(?:❌|\[mandatory\]|- )?\s*(\[mandatory\][^\n]*)$", self.text, re.MULTILINE)
+
+
+class Workspace:
+    """One stack of the program with the real engine. Commands run one after the other."""
+
+    def __init__(self, home: Path, programs: Path, stack: str, *, program: Path = ROOT) -> None:
+        """home: an empty folder for everything. programs: from `tests.engine.build`. program: the folder to run."""
+        self.stack = stack
+        self.folder = home / "program"
+        self.journal_file = home / "journal.jsonl"
+        self._home = home / "pulumi"
+        self._programs = programs
+        self._environment = {
+            **{name: text for name, text in os.environ.items() if not _FOREIGN.match(name)},
+            "PATH": f"{self._home / 'bin'}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "PULUMI_HOME": str(self._home),
+            "PULUMI_BACKEND_URL": f"file://{home / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": _PASSPHRASE,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            EXEC_VARIABLE: str(programs / EXEC),
+            REGION_VARIABLE: "us-east-1",
+            INPUTS_VARIABLE: "1",
+            journal.VARIABLE: str(self.journal_file),
+        }
+        (home / "state").mkdir(parents=True)
+        self._link(program)
+        self._install()
+        self.run("stack", "init", stack, expect=0)
+
+    def components_without_inputs(self) -> None:
+        """From now on the EKS component is registered as pulumi-eks 4.1 to 4.3 do it."""
+        self._environment[INPUTS_VARIABLE] = "0"
+
+    def use_twin(self, state: TwinState) -> None:
+        """From now on the cluster is a twin's, its releases are played there, and AWS has the twin's ids."""
+        self._environment[KUBECONFIG_VARIABLE] = str(state.kubeconfig)
+        self._environment[TWIN_VARIABLE] = str(state.folder)
+        self._environment[VALUES_VARIABLE] = str(state.folder / "cloud.json")
+
+    def configure(self, values: Mapping[str, Any]) -> None:
+        """Replace keys of the stack's configuration, such as `pools`; None takes one away."""
+        path = self.folder / f"Pulumi.{self.stack}.yaml"
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for key, value in values.items():
+            full = key if ":" in key else f"gpu-slices:{key}"
+            content["config"].pop(full, None)
+            if value is not None:
+                content["config"][full] = value
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    def config(self, key: str) -> Any:
+        """A key of the stack's configuration; None where it is not there."""
+        path = self.folder / f"Pulumi.{self.stack}.yaml"
+        return yaml.safe_load(path.read_text(encoding="utf-8"))["config"].get(f"gpu-slices:{key}")
+
+    def preview(self, *arguments: str, pack: bool = True, expect: int | None = None) -> Done:
+        """`pulumi preview`, with the pack unless told otherwise."""
+        judged = ("--policy-pack", "policy", "--policy-pack-config", "policy/config.json") if pack else ()
+        return self.run("preview", *judged, *arguments, expect=expect)
+
+    def up(self, *arguments: str, expect: int | None = None) -> Done:
+        """`pulumi up`, with the pack, as README says."""
+        return self.run("up", "--yes", "--skip-preview", "--policy-pack", "policy", *arguments, expect=expect)
+
+    def run(self, *arguments: str, expect: int | None = None) -> Done:
+        """A command of the CLI. expect: the exit code that it must have."""
+        command = [str(self._programs / "pulumi"), *arguments, "--non-interactive", "--color", "never"]
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_LONGEST,
+        )
+        result = Done(code=done.returncode, out=done.stdout, err=done.stderr)
+        assert expect in (None, result.code), f"pulumi {arguments[0]} ended with {result.code}:\n{result.text[-6000:]}"
+        return result
+
+    def state(self) -> list[dict[str, Any]]:
+        """The resources in the stack's state."""
+        exported = json.loads(self.run("stack", "export", expect=0).out)
+        found: list[dict[str, Any]] = exported["deployment"].get("resources") or []
+        return found
+
+    def journal(self) -> list[journal.Entry]:
+        """What the providers did so far."""
+        return journal.read(self.journal_file)
+
+    def _link(self, program: Path) -> None:
+        """The repository by links; the files that the CLI writes, as copies."""
+        self.folder.mkdir()
+        for entry in program.iterdir():
+            if entry.name.startswith("Pulumi.") and entry.suffix == ".yaml":
+                shutil.copyfile(entry, self.folder / entry.name)
+            elif not entry.name.startswith("."):
+                (self.folder / entry.name).symlink_to(entry)
+
+    def _install(self) -> None:
+        """The home of the CLI: its plugins where `pulumi plugin install` would put them, and programs on its path."""
+        python = shlex.quote(sys.executable)
+        self._script("bin/pulumi-language-python", f'exec {python} -m tests.engine.language_host "$@"')
+        self._script("bin/aws", "echo aws-cli/2.31.0")
+        real = shlex.quote(str(self._programs / "pulumi-resource-kubernetes"))
+        plugins = {
+            "aws": f"{python} -m tests.engine.stub_provider {version('pulumi-aws')}",
+            "docker-build": f"{python} -m tests.engine.stub_provider {version('pulumi-docker-build')}",
+            "eks": f"{python} -m tests.engine.eks_provider {version('pulumi-eks')}",
+            "kubernetes": f'{python} -m tests.engine.kubernetes_proxy {real} "$@"',
+        }
+        versions = {name: version(f"pulumi-{name}") for name in plugins}
+        assert versions["kubernetes"] == KUBERNETES_PROVIDER_VERSION, "the engine's provider is not the SDK's"
+        for name, command in plugins.items():
+            arguments = "" if name == "kubernetes" else ' "$@"'
+            self._script(
+                f"plugins/resource-{name}-v{versions[name]}/pulumi-resource-{name}", f"exec {command}{arguments}"
+            )
+
+    def _script(self, path: str, line: str) -> None:
+        script = self._home / path
+        script.parent.mkdir(parents=True, exist_ok=True)
+        script.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
+        script.chmod(0o755)
