@@ -15,7 +15,7 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
-import pulumi.provider as provider
+from pulumi import provider
 
 INPUTS_VARIABLE = "ENGINE_TEST_EKS_INPUTS"
 #: A kubeconfig for the cluster; without it the component makes one that leads nowhere.

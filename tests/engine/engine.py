@@ -1,7 +1,7 @@
 """Runs the real `pulumi` on the program, in a workspace of its own, with the stand-ins beside it.
 
-A workspace looks like the repository (every entry is a link to it) but has its own `Pulumi.yaml` and stack files, because
-the CLI writes into the latter. Nothing of the caller's own Pulumi, AWS or Kubernetes reaches it.
+A workspace looks like the repository (every entry is a link to it) but has its own `Pulumi.yaml` and stack files,
+because the CLI writes into the latter. Nothing of the caller's own Pulumi, AWS or Kubernetes reaches it.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,15 +35,27 @@ _LONGEST = 600.0
 _FOREIGN = re.compile(r"PULUMI|AWS_|KUBE|ENGINE_TEST|\w+_PROXY$", re.IGNORECASE)
 #: The CLI's state of a stack is encrypted with it; there are no secrets.
 _PASSPHRASE = "none"
+_PACK = ("--policy-pack", "policy", "--policy-pack-config", "policy/config.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """What a rule found, as the engine tells it."""
+
+    rule: str
+    level: str
+    urn: str
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """A command that has ended."""
+    """A command that has ended. events: the engine's own account of it (sdk `apitype.EngineEvent`)."""
 
     code: int
     out: str
     err: str
+    events: Sequence[Mapping[str, Any]] = ()
 
     @property
     def text(self) -> str:
@@ -51,9 +63,25 @@ class Done:
         return f"{self.out}\n{self.err}"
 
     @property
-    def violations(self) -> list[str]:
-        """Mandatory violations of the pack, as the engine prints them: `pack rule resource`."""
-        return re.findall(r"^\s+(?:❌|\[mandatory\]|- )?\s*(\[mandatory\][^\n]*)$", self.text, re.MULTILINE)
+    def violations(self) -> list[Violation]:
+        """What the pack found, mandatory or advisory, in the order in which the engine heard of it."""
+        told = [event["policyEvent"] for event in self.events if "policyEvent" in event]
+        return [
+            Violation(
+                rule=t["policyName"], level=t["enforcementLevel"], urn=t.get("resourceUrn", ""), message=t["message"]
+            )
+            for t in told
+        ]
+
+    @property
+    def mandatory(self) -> list[Violation]:
+        """Those that stop an update."""
+        return [violation for violation in self.violations if violation.level == "mandatory"]
+
+    def steps(self, *operations: str) -> dict[str, str]:
+        """Resources and what is, or would be, done with them: URN to operation, `same` left out unless asked for."""
+        found = [event["resourcePreEvent"]["metadata"] for event in self.events if "resourcePreEvent" in event]
+        return {m["urn"]: m["op"] for m in found if (m["op"] in operations if operations else m["op"] != "same")}
 
 
 class Workspace:
@@ -74,6 +102,7 @@ class Workspace:
             "PULUMI_BACKEND_URL": f"file://{home / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE": _PASSPHRASE,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DEBUG_COMMANDS": "true",  # `--event-log`
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             EXEC_VARIABLE: str(programs / EXEC),
             REGION_VARIABLE: "us-east-1",
@@ -113,12 +142,25 @@ class Workspace:
 
     def preview(self, *arguments: str, pack: bool = True, expect: int | None = None) -> Done:
         """`pulumi preview`, with the pack unless told otherwise."""
-        judged = ("--policy-pack", "policy", "--policy-pack-config", "policy/config.json") if pack else ()
-        return self.run("preview", *judged, *arguments, expect=expect)
+        judged = _PACK if pack else ()
+        return self._update("preview", *judged, *arguments, expect=expect)
 
     def up(self, *arguments: str, expect: int | None = None) -> Done:
         """`pulumi up`, with the pack, as README says."""
-        return self.run("up", "--yes", "--skip-preview", "--policy-pack", "policy", *arguments, expect=expect)
+        return self._update("up", "--yes", "--skip-preview", *_PACK, *arguments, expect=expect)
+
+    def destroy(self, *arguments: str, expect: int | None = None) -> Done:
+        """`pulumi destroy`."""
+        return self._update("destroy", "--yes", "--skip-preview", *arguments, expect=expect)
+
+    def _update(self, *arguments: str, expect: int | None) -> Done:
+        log = self._home / "events.jsonl"
+        log.unlink(missing_ok=True)
+        done = self.run(*arguments, "--event-log", str(log))
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        result = replace(done, events=[json.loads(line) for line in lines])
+        _must_end_with(expect, arguments[0], result)
+        return result
 
     def run(self, *arguments: str, expect: int | None = None) -> Done:
         """A command of the CLI. expect: the exit code that it must have."""
@@ -134,7 +176,7 @@ class Workspace:
             timeout=_LONGEST,
         )
         result = Done(code=done.returncode, out=done.stdout, err=done.stderr)
-        assert expect in (None, result.code), f"pulumi {arguments[0]} ended with {result.code}:\n{result.text[-6000:]}"
+        _must_end_with(expect, arguments[0], result)
         return result
 
     def state(self) -> list[dict[str, Any]]:
@@ -181,3 +223,7 @@ class Workspace:
         script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
         script.chmod(0o755)
+
+
+def _must_end_with(expected: int | None, command: str, done: Done) -> None:
+    assert expected in (None, done.code), f"pulumi {command} ended with {done.code}:\n{done.text[-6000:]}"

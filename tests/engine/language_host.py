@@ -1,7 +1,7 @@
 """A language host of Pulumi for Python, in Python: runs programs and policy packs with the interpreter that runs it.
 
-The real one, `pulumi-language-python`, comes with the CLI's installer and is no module of Go's. Like it, this one starts
-the SDK's own `pulumi-language-python-exec` for programs and `python -m pulumi.policy` for packs.
+The real one, `pulumi-language-python`, comes with the CLI's installer and is no module of Go's. Like it, this one
+starts the SDK's own `pulumi-language-python-exec` for programs and `python -m pulumi.policy` for packs.
 
     python -m tests.engine.language_host ENGINE_ADDRESS
 """
