@@ -97,7 +97,7 @@ class Workspace:
         self._environment = {
             **{name: text for name, text in os.environ.items() if not _FOREIGN.match(name)},
             "PATH": f"{self._home / 'bin'}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join((str(self.folder), str(ROOT))),
             "PULUMI_HOME": str(self._home),
             "PULUMI_BACKEND_URL": f"file://{home / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE": _PASSPHRASE,
@@ -134,6 +134,33 @@ class Workspace:
             if value is not None:
                 content["config"][full] = value
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    def replace_placeholders(self) -> None:
+        """What the samples leave open, as a user would fill it in."""
+        values: dict[str, Any] = {}
+        if (cluster := self.config("cluster")) and cluster.get("publicAccessCidrs"):
+            values["cluster"] = {**cluster, "publicAccessCidrs": ["52.95.110.0/24"]}
+        if budget := self.config("budget"):
+            values["budget"] = {**budget, "emails": ["platform@gpu-slices.dev"]}
+        self.configure(values)
+
+    def settle(self, text: str, other: str, path: str) -> None:
+        """Change the program's own text, in this workspace only."""
+        top = path.partition("/")[0]
+        link = self.folder / top
+        if link.is_symlink():
+            target = link.resolve()
+            link.unlink()
+            shutil.copytree(target, link, ignore=shutil.ignore_patterns("__pycache__"))
+        file = self.folder / path
+        content = file.read_text(encoding="utf-8")
+        assert content.count(text) == 1, f"{path} does not hold {text!r} once"
+        file.write_text(content.replace(text, other), encoding="utf-8")
+
+    @property
+    def plain_environment(self) -> Mapping[str, str]:
+        """For other programs that read the workspace: nothing of the caller's, nothing of the engine's."""
+        return {name: text for name, text in os.environ.items() if not _FOREIGN.match(name)}
 
     def config(self, key: str) -> Any:
         """A key of the stack's configuration; None where it is not there."""

@@ -9,10 +9,11 @@ own charts and its real controller, Knative's definitions, the add-ons' DaemonSe
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from tests.engine.serving import OPTIONS, serve
 TWIN_VARIABLE = "ENGINE_TEST_TWIN"
 _SERVICE = "/pulumirpc.ResourceProvider/"
 _RELEASE = "::kubernetes:helm.sh/v3:Release::"
-_REQUESTS = {
+_REQUESTS: Mapping[str, Any] = {
     "Check": provider_pb2.CheckRequest,
     "Diff": provider_pb2.DiffRequest,
     "Create": provider_pb2.CreateRequest,
@@ -94,7 +95,7 @@ def _play(what: str, inputs: dict[str, Any]) -> None:
         play(Path(folder), what, inputs)
 
 
-class _Handler(grpc.GenericRpcHandler):
+class _Handler(grpc.GenericRpcHandler):  # type: ignore[misc]
     """Every method of a provider, requests and responses as bytes."""
 
     def __init__(self, real: grpc.aio.Channel) -> None:
@@ -105,7 +106,7 @@ class _Handler(grpc.GenericRpcHandler):
         path = details.method
         if not path.startswith(_SERVICE):
             return None
-        return grpc.unary_unary_rpc_method_handler(lambda request, context: self._call(path, request, context))
+        return grpc.unary_unary_rpc_method_handler(functools.partial(self._call, path))
 
     async def _call(self, path: str, request: bytes, context: Any) -> bytes:
         method = path.removeprefix(_SERVICE)
@@ -119,8 +120,8 @@ class _Handler(grpc.GenericRpcHandler):
             try:
                 response = await self._real.unary_unary(path)(request)
             except grpc.aio.AioRpcError as error:
-                context.set_trailing_metadata(error.trailing_metadata())
-                await context.abort(error.code(), error.details(), error.trailing_metadata())
+                details = tuple((key, value) for key, value in error.trailing_metadata() or ())
+                await context.abort(error.code(), error.details() or "", details)
         if method in _NOTED and message is not None and not getattr(message, "preview", False):
             note(_NOTED[method], message.urn, began)
         return response
