@@ -66,9 +66,13 @@ class Done:
     def violations(self) -> list[Violation]:
         """What the pack found, mandatory or advisory, in the order in which the engine heard of it."""
         told = [event["policyEvent"] for event in self.events if "policyEvent" in event]
+        # The engine puts the rule's description before what the rule said, and an end of line after it.
         return [
             Violation(
-                rule=t["policyName"], level=t["enforcementLevel"], urn=t.get("resourceUrn", ""), message=t["message"]
+                rule=t["policyName"],
+                level=t["enforcementLevel"],
+                urn=t.get("resourceUrn", ""),
+                message=t["message"].partition("\n")[2].removesuffix("\n"),
             )
             for t in told
         ]
