@@ -2,7 +2,8 @@
 
 It takes the way the policy SDK's own analyzer takes (`pulumi_policy.policy._PolicyAnalyzerServicer`): deserialise,
 wrap in the unknown-checking proxy, call the same policies' `validate`, apply levels and configuration. What the engine
-adds there, filling defaults and refusing wrong configuration, is done here as well.
+adds there, filling defaults and refusing wrong configuration, is done here as well. Stack policies are given what the
+engine gives them: outputs, of which an object in a cluster that is not there yet has none.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from typing import Any, Final
 import pulumi
 from pulumi_policy import (
     EnforcementLevel,
-    Policy,
     PolicyCustomTimeouts,
     PolicyResourceOptions,
     ReportViolation,
@@ -37,7 +37,8 @@ from pulumi_policy.deserialize import (
 from pulumi_policy.policy import PolicyResource
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
-from policy.framework import Rule, matches, on_day, shared_copies, to_policy
+from policy.engine import Inputs
+from policy.framework import ResourceRule, Rule, matches, on_day, shared_copies, to_policy
 from policy.pack import RULES
 
 UNKNOWN: Final = UNKNOWN_STRING_VALUE
@@ -50,7 +51,10 @@ _SIGNATURES: Final = frozenset({SPECIAL_ARCHIVE_SIG, SPECIAL_ASSET_SIG, SPECIAL_
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """A resource as a program registered it. `inputs` are in wire form: camelCase keys, unknown values as `UNKNOWN`."""
+    """A resource as a program registered it. `inputs` are in wire form: camelCase keys, unknown values as `UNKNOWN`.
+
+    `outputs` are what the engine shows stack policies, in the same form: nothing, as in a first preview, unless given.
+    """
 
     type: str
     name: str
@@ -58,6 +62,7 @@ class Recorded:
     inputs: Mapping[str, Any]
     parent: str | None = None
     dependencies: tuple[str, ...] = ()
+    outputs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,18 +138,24 @@ def judge(
     all_rules = RULES if rules is None else tuple(rules)
     setups = _setups(all_rules, config or {})
     active = tuple(rule for rule in all_rules if setups[rule.name].level is not EnforcementLevel.DISABLED)
+    inputs = Inputs()
+    policies = {rule.name: to_policy(rule, inputs) for rule in active}
     verdicts: list[Verdict] = []
     with on_day(today), shared_copies():
-        seen = [_seen(resource) for resource in resources if _rules_of(active, resource.type)]
-        for resource in seen:
-            for rule in _rules_of(active, resource.resource_type):
-                policy = _policy(rule)
+        watched = [resource for resource in resources if _rules_of(active, resource.type)]
+        for given in watched:
+            resource = _seen(given, given.inputs)
+            for rule in _shown(active, given.type):
+                policy = policies[rule.name]
                 if isinstance(policy, ResourceValidationPolicy):
                     args = _resource_args(resource, setups[rule.name])
                     policy.validate(args, _reporter(rule, setups[rule.name], verdicts, [resource], resource.urn))
+            if not any(isinstance(rule, ResourceRule) for rule in all_rules):
+                inputs.keep(resource.urn, resource.props)  # stack rules chosen by hand stand for a pack with others
+        seen = [_seen(resource, resource.outputs) for resource in watched]
         _link(seen, resources)
         for rule in active:
-            policy = _policy(rule)
+            policy = policies[rule.name]
             if isinstance(policy, StackValidationPolicy):
                 stack_args = StackValidationArgs(seen, setups[rule.name].settings)
                 policy.validate(stack_args, _reporter(rule, setups[rule.name], verdicts, seen, None))
@@ -152,18 +163,20 @@ def judge(
 
 
 @cache
-def _policy(rule: Rule) -> Policy:
-    return to_policy(rule)
-
-
-@cache
 def _rules_of(rules: tuple[Rule, ...], type_: str) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules if matches(rule.types, type_))
 
 
-def _seen(resource: Recorded) -> PolicyResource:
+@cache
+def _shown(rules: tuple[Rule, ...], type_: str) -> tuple[Rule, ...]:
+    """Rules about single resources that look at the type, or any one: the engine shows every resource to all of them."""
+    about_one = tuple(rule for rule in rules if isinstance(rule, ResourceRule))
+    return _rules_of(about_one, type_) or about_one[:1]
+
+
+def _seen(resource: Recorded, values: Mapping[str, Any]) -> PolicyResource:
     options = PolicyResourceOptions(False, [], None, [], PolicyCustomTimeouts(0, 0, 0), [], resource.parent)
-    props = unknown_checking_proxy(deserialize_properties(_wire(resource.inputs)))
+    props = unknown_checking_proxy(deserialize_properties(_wire(values)))
     return PolicyResource(resource.type, props, resource.urn, resource.name, options, None, None, [], {})
 
 

@@ -3,7 +3,8 @@
 A rule looks at the inputs of resources and yields what is wrong. It declares the resource types it looks at, so that
 a large stack is not walked once per rule. A value that is not known in preview ends the check of that resource with a
 violation, never with a silent pass: the policy SDK itself would turn it into an advisory note and let the update
-start (pulumi-policy 1.21, `_PolicyAnalyzerServicer.Analyze`).
+start (pulumi-policy 1.21, `_PolicyAnalyzerServicer.Analyze`). Stack rules see inputs too: the engine gives stack
+policies outputs, so resource policies keep the inputs for them (`policy.engine`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from pulumi_policy import (
 )
 from pulumi_policy.proxy import UnknownValueError
 
+from policy.engine import Inputs, speechless
 from policy.reading import plain
 
 __all__ = [
@@ -215,9 +217,10 @@ def not_literal(error: UnknownValueError) -> str:
     )
 
 
-def _validate_resource(rule: ResourceRule) -> Callable[[ResourceValidationArgs, ReportViolation], None]:
+def _validate_resource(rule: ResourceRule, inputs: Inputs) -> Callable[[ResourceValidationArgs, ReportViolation], None]:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
-        if not matches(rule.types, args.resource_type):
+        inputs.keep(args.urn, args.props)
+        if not matches(rule.types, args.resource_type) or speechless(args.resource_type, args.props):
             return
         resource = Resource(
             type=args.resource_type, name=args.name, urn=args.urn, props=args.props, parent=args.opts.parent
@@ -231,14 +234,26 @@ def _validate_resource(rule: ResourceRule) -> Callable[[ResourceValidationArgs, 
     return validate
 
 
-def _validate_stack(rule: StackRule) -> Callable[[StackValidationArgs, ReportViolation], None]:
+UNSEEN: Final = (
+    "cannot be judged: all rules about single resources are disabled, and the engine shows inputs to them alone. "
+    "Leave one of them on; as advisory it stops nothing."
+)
+
+
+def _validate_stack(rule: StackRule, inputs: Inputs) -> Callable[[StackValidationArgs, ReportViolation], None]:
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
+        written = inputs.read()
+        if args.resources and not written:
+            report(UNSEEN, None)
+            return
         resources = [
             Resource(
                 type=seen.resource_type,
                 name=seen.name,
                 urn=seen.urn,
-                props=seen.props,
+                # What is read or imported only, or not a target of this update, has no inputs here and stands in AWS
+                # or in the cluster already: its outputs are complete.
+                props=written.get(seen.urn, seen.props),
                 parent=seen.parent.urn if seen.parent else None,
                 dependencies=tuple(other.urn for other in seen.dependencies),
             )
@@ -257,8 +272,11 @@ def _validate_stack(rule: StackRule) -> Callable[[StackValidationArgs, ReportVio
 _FRAMEWORK: Final = "CIS Amazon EKS Benchmark"
 
 
-def to_policy(rule: Rule) -> Policy:
-    """The rule as the CrossGuard policy that the engine, and `policy.analyzer`, run."""
+def to_policy(rule: Rule, inputs: Inputs) -> Policy:
+    """The rule as the CrossGuard policy that the engine, and `policy.analyzer`, run.
+
+    All policies of a pack share `inputs`: resource rules write them, stack rules read them.
+    """
     cis = rule.scanners.cis
     common: dict[str, Any] = {
         "name": rule.name,
@@ -276,7 +294,7 @@ def to_policy(rule: Rule) -> Policy:
         else None,
     }
     if isinstance(rule, ResourceRule):
-        return ResourceValidationPolicy(validate=_validate_resource(rule), **common)
+        return ResourceValidationPolicy(validate=_validate_resource(rule, inputs), **common)
     if isinstance(rule, StackRule):
-        return StackValidationPolicy(validate=_validate_stack(rule), **common)
+        return StackValidationPolicy(validate=_validate_stack(rule, inputs), **common)
     raise TypeError(f"rule {rule.name} is neither a ResourceRule nor a StackRule")

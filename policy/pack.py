@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from functools import cache
 from typing import Final
 
 from pulumi_policy import Policy
 
 import policy.rules
+from policy.engine import Inputs
 from policy.framework import Rule, to_policy
 
 PACK_NAME: Final = "gpu-slices"
@@ -29,11 +29,7 @@ def _found() -> tuple[Rule, ...]:
 RULES: Final[tuple[Rule, ...]] = _found()
 
 
-@cache
-def _policies() -> tuple[Policy, ...]:
-    return tuple(to_policy(rule) for rule in RULES)
-
-
 def policies() -> list[Policy]:
-    """Every rule as a CrossGuard policy."""
-    return list(_policies())
+    """Every rule as a CrossGuard policy of one pack."""
+    inputs = Inputs()
+    return [to_policy(rule, inputs) for rule in RULES]

@@ -9,10 +9,7 @@ from typing import Any
 
 import pulumi
 import pytest
-from google.protobuf import struct_pb2
-from pulumi.runtime import proto
 from pulumi_policy import EnforcementLevel, Severity
-from pulumi_policy.policy import _PolicyAnalyzerServicer
 
 from policy.analyzer import PolicyConfigError, Recorded, judge, read_config
 from policy.framework import (
@@ -25,11 +22,11 @@ from policy.framework import (
     Stack,
     StackRule,
     on_day,
-    to_policy,
 )
 from policy.pack import RULES, policies
 from policy.reading import get
 from tests.policy.on_demand_cases import BYPASSES, LEGITIMATE
+from tests.policy.sdk import Analyzer
 from tests.policy.support import TODAY, UNKNOWN, recorded
 
 
@@ -74,48 +71,14 @@ STACK = StackRule(
 SIZED = recorded("test:index:Sized", {"size": 1})
 
 
-def _through_sdk(resources: list[Recorded], rules: list[Rule]) -> list[tuple[str, str, str]]:
-    """Rule, URN and level of every violation that the SDK's own analyzer reports to the engine."""
-    servicer: Any = _PolicyAnalyzerServicer(
-        "test", "0.0.1", [to_policy(rule) for rule in rules], EnforcementLevel.ADVISORY
-    )
-    config = {
-        rule.name: proto.PolicyConfig(enforcementLevel=getattr(proto, rule.level.name), properties=_defaults(rule))
-        for rule in rules
-    }
-    servicer.Configure(proto.ConfigureAnalyzerRequest(policyConfig=config), None)
-    found = []
-    for resource in resources:
-        inputs = struct_pb2.Struct()
-        inputs.update(resource.inputs)
-        request = proto.AnalyzeRequest(
-            type=resource.type,
-            properties=inputs,
-            urn=resource.urn,
-            name=resource.name,
-            options=proto.AnalyzerResourceOptions(),
-        )
-        found += [
-            (said.policyName, resource.urn, proto.EnforcementLevel.Name(said.enforcementLevel).lower())
-            for said in servicer.Analyze(request, None).diagnostics
-        ]
-    return found
-
-
-def _defaults(rule: Rule) -> struct_pb2.Struct:
-    struct = struct_pb2.Struct()
-    struct.update({name: option.default for name, option in rule.options.items()})
-    return struct
-
-
 def test_judges_as_the_sdk_itself() -> None:
     """On every case of the on-demand tables, rule by rule."""
     rules = [rule for rule in RULES if isinstance(rule, ResourceRule)]
     cases = [*BYPASSES.items(), *LEGITIMATE.items()]
     resources = [recorded(type_, inputs, name.replace(" ", "-")) for name, (type_, inputs) in cases]
     with on_day(TODAY):
-        expected = _through_sdk(resources, list(rules))
-    ours = [(said.rule, said.urn, said.level.value) for said in judge(resources, today=TODAY, rules=rules)]
+        expected = Analyzer(rules).register(*resources)
+    ours = [(v.rule, v.urn, v.level.value, v.message) for v in judge(resources, today=TODAY, rules=rules)]
     assert len(ours) > 40
     assert ours == expected
 
