@@ -104,7 +104,7 @@ class Dialogue(pulumi.ComponentResource):
             metadata={
                 "name": SERVICE,
                 "namespace": NAMESPACE,
-                "labels": {} if args.public else {"networking.knative.dev/visibility": "cluster-local"},
+                **({} if args.public else {"labels": {"networking.knative.dev/visibility": "cluster-local"}}),
                 "annotations": {"pulumi.com/waitFor": "condition=Ready"},
             },
             spec={"template": _template(args)},

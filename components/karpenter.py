@@ -100,7 +100,7 @@ class Karpenter(pulumi.ComponentResource):
             f"{name}-crd",
             versions.KARPENTER_CRD_CHART,
             "karpenter-crd",
-            {},
+            None,
             pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
         )
         self.ready = _release(
@@ -145,7 +145,7 @@ def chart_values(args: KarpenterArgs, queue_name: str) -> dict[str, Any]:
 
 
 def _release(
-    name: str, chart: versions.Chart, release: str, values: dict[str, Any], opts: pulumi.ResourceOptions
+    name: str, chart: versions.Chart, release: str, values: dict[str, Any] | None, opts: pulumi.ResourceOptions
 ) -> k8s.helm.v3.Release:
     return k8s.helm.v3.Release(
         name,

@@ -128,7 +128,8 @@ def karpenter_object(
         kind=kind,
         metadata={
             "name": object_name,
-            "labels": dict(labels or {}),
+            # The API server drops an empty map here, and the provider would then want to add it again at every update.
+            **({"labels": dict(labels)} if labels else {}),
             "annotations": {"pulumi.com/waitFor": "condition=Ready", **(annotations or {})},
         },
         spec=dict(spec),

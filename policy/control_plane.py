@@ -1,7 +1,7 @@
 """Where the settings of an EKS cluster stand in the resources that declare one.
 
-`eks:index:Cluster` is a component: an offline plan shows its inputs alone, the engine also the
-`aws:eks/cluster:Cluster` inside it. Rules read both, so a mistake may be said twice there and is never missed.
+`eks:index:Cluster` is a component: an offline plan shows its inputs alone, the engine also, or only (`policy.engine`),
+the `aws:eks/cluster:Cluster` inside it. Rules read both, so a mistake may be said twice there and is never missed.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ GPU_CATEGORIES: Final = ("g", "gr", "p")
 
 INSTANCE_TYPE: Final = "node.kubernetes.io/instance-type"
 ARCH: Final = "kubernetes.io/arch"
+OS: Final = "kubernetes.io/os"
 
 Label = tuple[str, ...] | None
 """Values of a label on an instance type; empty: it exists with any value; None: the type does not have it."""

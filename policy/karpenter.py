@@ -13,19 +13,32 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
-from policy.instances import ARCH, INSTANCE_TYPE, Candidate, Label, candidates, named
+from policy.instances import ARCH, INSTANCE_TYPE, OS, Candidate, Label, candidates, named
 from policy.reading import Unknown, each, get, number, strings, text
 
 CAPACITY_TYPE: Final = "karpenter.sh/capacity-type"
 NODEPOOL: Final = "karpenter.sh/nodepool"
 CAPACITY_TYPES: Final = frozenset({"spot", "on-demand", "reserved"})
 
+#: All values that a node can have of these labels (karpenter v1.14.1, pkg/apis/v1/labels.go
+#: WellKnownValuesForRequirements; karpenter-provider-aws, pkg/apis/v1/labels.go AWSToKubeArchitectures and
+#: pkg/providers/instancetype/types.go getOS).
+KNOWN_VALUES: Final[Mapping[str, frozenset[str]]] = {
+    CAPACITY_TYPE: CAPACITY_TYPES,
+    ARCH: frozenset({"amd64", "arm64"}),
+    OS: frozenset({"linux", "windows"}),
+}
+
 NODE_POOL_TYPES: Final = ("kubernetes:karpenter.sh/*:NodePool",)
 
 DOMAIN: Final = "karpenter.k8s.aws"
 AUTO_MODE_DOMAIN: Final = "eks.amazonaws.com"
 #: Older names that Karpenter translates (pkg/apis/v1/labels.go NormalizedLabels).
-_NORMALIZED: Final = {"beta.kubernetes.io/instance-type": INSTANCE_TYPE, "beta.kubernetes.io/arch": ARCH}
+_NORMALIZED: Final = {
+    "beta.kubernetes.io/instance-type": INSTANCE_TYPE,
+    "beta.kubernetes.io/arch": ARCH,
+    "beta.kubernetes.io/os": OS,
+}
 
 
 @dataclass(frozen=True)

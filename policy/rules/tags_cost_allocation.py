@@ -12,8 +12,7 @@ from policy.reading import each, get, known, present, text
 
 _PROVIDER: Final = "pulumi:providers:aws"
 _NODE_CLASSES: Final = (nodes.NODE_CLASS, "kubernetes:eks.amazonaws.com/*:NodeClass")
-#: Types with `tags`, as an object of keys, that appear on the bill. No components: a stack rule sees what they put out,
-#: not their inputs, and the resources inside them.
+#: Types with `tags`, as an object of keys, that appear on the bill. No components: what is inside them appears there.
 _PRICED: Final = (
     "aws:cloudwatch/logGroup:LogGroup",
     "aws:ebs/volume:Volume",

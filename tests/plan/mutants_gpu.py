@@ -139,7 +139,7 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:
         rule,
         "dev",
         "GPU pool in helm values",
-        change(RELEASE, lambda i: i["values"].update(nodePool={"instanceTypes": ["g6.xlarge"]})),
+        change(RELEASE, lambda i: i.setdefault("values", {}).update(nodePool={"instanceTypes": ["g6.xlarge"]})),
     )
     yield (
         rule,
@@ -147,6 +147,12 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:
         "GPU node group of the cluster",
         change("eks:index:Cluster", lambda i: i.update(skipDefaultNodeGroup=False, instanceType="g5.xlarge")),
     )
+
+    rule = "node-pool-known-values"
+    for stack in STACKS:
+        yield rule, stack, "capitals", change(POOL, set_requirement(CAPACITY, "In", "On-Demand"), "gpu-*-pool")
+    arch = set_requirement("kubernetes.io/arch", "In", "x86_64")
+    yield rule, "dev", "an architecture by EC2's name", change(POOL, arch, "cpu-x86-pool")
 
     rule = "gpu-sharing-consistent"
     yield (

@@ -102,6 +102,7 @@ BENT: dict[tuple[str, str], list[tuple[str, str, Bend]]] = {
         ("eks-support-ends-soon", "release in its last days", put("version", value="1.34")),
         ("eks-standard-support", "extended support", put("upgradePolicy", "supportType", value="EXTENDED")),
         ("eks-standard-support", "support left to EKS", drop("upgradePolicy")),
+        ("eks-component-contents", "nothing said, nothing inside", lambda inputs: inputs.clear()),
     ],
     ("aws:ec2/launchTemplate:LaunchTemplate", "*"): [
         ("node-imdsv2", "two hops", put("metadataOptions", "httpPutResponseHopLimit", value=2)),

@@ -14,9 +14,16 @@ __all__ = ["TODAY", "UNKNOWN", "judged", "recorded", "violations"]
 TODAY: Final = date(2026, 11, 21)
 
 
-def recorded(type_: str, inputs: Mapping[str, Any], name: str = "it", parent: str | None = None) -> Recorded:
+def recorded(
+    type_: str,
+    inputs: Mapping[str, Any],
+    name: str = "it",
+    parent: str | None = None,
+    dependencies: tuple[str, ...] = (),
+) -> Recorded:
     """A resource as a program would have registered it."""
-    return Recorded(type=type_, name=name, urn=f"urn:pulumi:dev::test::{type_}::{name}", inputs=inputs, parent=parent)
+    urn = f"urn:pulumi:dev::test::{type_}::{name}"
+    return Recorded(type=type_, name=name, urn=urn, inputs=inputs, parent=parent, dependencies=dependencies)
 
 
 def judged(rule: Rule, *resources: Recorded, **options: Any) -> list[Verdict]:

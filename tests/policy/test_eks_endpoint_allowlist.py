@@ -53,7 +53,7 @@ def test_no_public_endpoint_needs_no_list(type_: str) -> None:
 
 
 def test_a_cluster_with_no_inputs_is_open() -> None:
-    for type_ in (AWS, COMPONENT, NATIVE):
+    for type_ in (AWS, NATIVE):
         assert violations(RULE, type_, {})
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from policy.rules.eks_secrets_encrypted import RULE
-from tests.policy.clusters import AWS, COMPONENT, KEY, NATIVE, TYPES, cluster
+from tests.policy.clusters import AWS, KEY, NATIVE, TYPES, cluster
 from tests.policy.support import UNKNOWN, violations
 
 
@@ -29,7 +29,3 @@ def test_configuration_that_leaves_secrets_out_fails(type_: str) -> None:
     inputs = {**cluster(type_), "encryptionConfig": [config] if type_ == NATIVE else config}
     (message,) = violations(RULE, type_, inputs)
     assert "does not name secrets" in message
-
-
-def test_an_empty_component_fails() -> None:
-    assert violations(RULE, COMPONENT, {})

@@ -4,6 +4,7 @@ import pytest
 
 from policy.analyzer import Recorded
 from policy.rules.gpu_ceiling import RULE
+from tests.policy.eks_components import silent, spoken
 from tests.policy.platform import GPU, SHARED, config, node_class, overlay, platform, plugin, pool, section
 from tests.policy.support import UNKNOWN, judged, recorded
 
@@ -100,3 +101,22 @@ def test_a_stack_may_have_its_own_ceiling() -> None:
     resources = (pool(limits={GPU: "40"}),)  # of stack dev
     assert judged(RULE, *resources, stackCeilings={"dev": 40}) == []
     assert judged(RULE, *resources, stackCeilings={"prod": 40})
+
+
+def test_a_group_takes_its_type_from_what_it_launches() -> None:
+    template = recorded("aws:ec2/launchTemplate:LaunchTemplate", {"instanceType": "g5.12xlarge"}, "gpus")
+    launched = {"launchTemplate": {"id": UNKNOWN}}
+    sizes: list[tuple[str, dict[str, object], int]] = [
+        (NODE_GROUP, {"scalingConfig": {"maxSize": 3}}, 12),
+        ("aws:autoscaling/group:Group", {"maxSize": 2}, 8),
+        ("aws:ec2/instance:Instance", {}, 4),
+    ]
+    for type_, size, gpus in sizes:
+        using = recorded(type_, {**launched, **size}, "user", dependencies=(template.urn,))
+        assert total(template, using) == gpus, type_
+    assert judged(RULE, template, maxGpus=0) == []  # nothing starts it
+
+
+def test_what_a_component_makes_is_counted_once() -> None:
+    component = recorded("eks:index:NodeGroupV2", {"instanceType": "g5.xlarge", "maxSize": 5}, "nodes")
+    assert total(*spoken(component)) == total(*silent(component)) == total(component) == 5
