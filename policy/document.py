@@ -54,6 +54,14 @@ stack from any rule.
 A value that a rule needs and that is not known in preview counts as a violation. The policy SDK alone would let it
 pass the preview, and stop the update half way.
 
+Rules about the stack as a whole see inputs as well, so that a first preview judges what the update would. The engine
+shows stack policies only outputs, and an object of a cluster that does not exist yet has none; so each rule about
+single resources keeps the inputs that it is shown. Leave at least one of these on: with all of them disabled, rules
+about the stack say that they cannot judge. What the program only reads or imports is judged by its outputs.
+
+Components of pulumi-eks 4.1 to 4.3 tell the engine no inputs. They are judged by what is inside them: the cluster, node
+group, launch template or launch configuration. `slices plan` has their inputs and comes to the same verdicts.
+
 Scanner ids name the check that looks for the same thing: Checkov (`CKV_...`), Trivy (`AWS-...`) and the CIS Amazon EKS
 Benchmark 1.8. A rule without ids has no equal there.
 """
