@@ -1,7 +1,10 @@
-"""Every version this project pins: charts, APIs, AMIs, images and EKS releases.
+"""Every version this project pins: charts, APIs, AMIs, images, EKS releases and add-ons.
 
 One module, so that an upgrade is one reviewed change. Each entry names where the figure was read and when; none of
-them is looked up at run time, because a plan that depends on the day it is made cannot be reviewed.
+them is looked up at run time, because a plan that depends on the day it is made cannot be reviewed. How each is raised,
+and what it replaces or restarts, is the table in docs/operations.md ("Upgrades", from `tools/upgrades.py`).
+
+Two bases are pinned where they are used: the dialogue's in apps/dialogue/Dockerfile, the twin's programs in twin/build.py.
 """
 
 from collections.abc import Mapping
@@ -11,7 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 VERSIONS_DATE: Final = date(2026, 11, 21)
-"""The day the figures below were last read at their sources."""
+"""The day the figures below were last read at their sources, where they name no other day."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,30 @@ EKS_STANDARD_SUPPORT_ENDS: Final[Mapping[str, date]] = MappingProxyType(
 )
 EKS_DEFAULT_VERSION: Final = "1.36"
 
+# What EKS itself installed by default on 2026-09-20 (1.34), 2026-10-02 (1.35) and 2026-09-24 (1.36), as `aws eks
+# describe-addon-versions --kubernetes-version` said and public infrastructure repositories recorded, each figure in two
+# of them at least. An add-on that names no version keeps the one of the day it was made, through every upgrade of the
+# control plane: kube-proxy may be at most three minors older than the kubelet, so that one breaks in the end.
+#
+# vpc-cni 1.22.4 brings network policy agent 1.4.0: older ones let pods of one namespace pass for those of another
+# (CVE-2026-86831). The monitoring agent is 1.7.2 (aws/eks-node-monitoring-agent, 2026-09-18): 1.7.0 and 1.7.1 condemn
+# healthy H100 nodes for old NVLink errors (#261). It and Pod Identity's agent are built once for all minors; 1.7.2 was
+# seen on 1.36 only.
+_SAME_ON_ALL: Final = {
+    "vpc-cni": "v1.22.4-eksbuild.3",
+    "eks-pod-identity-agent": "v1.3.10-eksbuild.3",
+    "metrics-server": "v0.9.0-eksbuild.11",
+    "eks-node-monitoring-agent": "v1.7.2-eksbuild.1",
+}
+#: Versions of EKS add-ons by Kubernetes minor and name.
+EKS_ADDON_VERSIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "1.34": {**_SAME_ON_ALL, "kube-proxy": "v1.34.6-eksbuild.29", "coredns": "v1.12.4-eksbuild.38"},
+        "1.35": {**_SAME_ON_ALL, "kube-proxy": "v1.35.3-eksbuild.29", "coredns": "v1.13.2-eksbuild.31"},
+        "1.36": {**_SAME_ON_ALL, "kube-proxy": "v1.36.0-eksbuild.25", "coredns": "v1.14.3-eksbuild.23"},
+    }
+)
+
 # --- Karpenter --------------------------------------------------------------------------------------------------------
 # Tag v1.14.1 of aws/karpenter-provider-aws (2026-08-20); supports Kubernetes 1.36 since 1.13.
 KARPENTER_VERSION: Final = "1.14.1"
@@ -54,7 +81,17 @@ CAPACITY_BUFFER_API: Final = "autoscaling.x-k8s.io/v1beta1"
 # --- Node images ------------------------------------------------------------------------------------------------------
 # Pinned, never "@latest": an alias that moves by itself makes Karpenter replace every node when AWS publishes an image.
 # One alias serves plain, arm64 and NVIDIA instance types alike; Karpenter picks the variant.
-AL2023_RELEASE: Final = "v20261023"  # awslabs/amazon-eks-ami release v20261023: Kubernetes 1.31 to 1.37
+#
+# Release v20260930 of awslabs/amazon-eks-ami: the newest whose kubelets are known for every minor here, as node groups of
+# that release report them (`aws eks describe-nodegroup`, read 2026-11-29). Of v20261023 only 1.37.1 is: its notes could
+# not be read to the end.
+AL2023_RELEASE: Final = "v20260930"
+#: Kubernetes patch of the release's kubelet, by minor.
+AL2023_KUBELETS: Final[Mapping[str, str]] = MappingProxyType({"1.34": "1.34.11", "1.35": "1.35.8", "1.36": "1.36.4"})
+#: What a managed node group calls that release, by minor: EKS keeps the first one for ever where none is named.
+SYSTEM_NODE_RELEASES: Final[Mapping[str, str]] = MappingProxyType(
+    {minor: f"{kubelet}-{AL2023_RELEASE.removeprefix('v')}" for minor, kubelet in AL2023_KUBELETS.items()}
+)
 BOTTLEROCKET_RELEASE: Final = "v1.68.1"  # bottlerocket-os/bottlerocket release v1.68.1: Kubernetes 1.31 to 1.36
 AMI_ALIASES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -80,13 +117,37 @@ KNATIVE_SERVING_VERSION: Final = "1.23.0"
 KNATIVE_MODULE_VERSION: Final = "v0.50.0"
 KNATIVE_OPERATOR_API: Final = "operator.knative.dev/v1beta1"
 KNATIVE_SERVING_API: Final = "serving.knative.dev/v1"
-#: Kourier's own manifest says `v1.37-latest`, which moves.
-KOURIER_GATEWAY_IMAGE: Final = "docker.io/envoyproxy/envoy:v1.37.2"
-# Newest release whose sources were read for our settings (tag v0.32.15, 2026-08-19); 0.34 exists since 2026-09-10. Must
-# stay above 0.17.1, which fixes CVE-2026-7482, and at 0.30 or above: `LLAMA_ARG_FIT` is known since then.
-OLLAMA_VERSION: Final = "0.32.15"
-OLLAMA_IMAGE: Final = f"docker.io/ollama/ollama:{OLLAMA_VERSION}"
 
-# --- Images of our own workloads --------------------------------------------------------------------------------------
-PAUSE_IMAGE: Final = "registry.k8s.io/pause:3.10"
+# --- Images -----------------------------------------------------------------------------------------------------------
+# By the digest of the index of all platforms, which cannot move; the tag is for people. `make digests` asks the
+# registries and writes what is new.
+#
+#: Kourier's own manifest says `v1.37-latest`, which moves. Digest: pgdad/envoy-go's docs/envoy-go/ENVOY_TARGET.md, with
+#: the output of `docker pull` (2026-04-23), and a second repository's manifests.
+KOURIER_GATEWAY_IMAGE: Final = (
+    "docker.io/envoyproxy/envoy:v1.37.2@sha256:c5e8a68e52f4d4697a9adb280dbe415d77fedf1257e183dcb86205bd438f18bd"
+)
+# Newest release whose sources were read for our settings (tag v0.32.15, 2026-08-19); 0.34 exists since 2026-09-10. Must
+# stay above 0.17.1, which fixes CVE-2026-7482, and at 0.30 or above: `LLAMA_ARG_FIT` is known since then. Digest: four
+# public repositories that pin the same tag, one of them kept by Renovate (read 2026-11-29).
+OLLAMA_VERSION: Final = "0.32.15"
+OLLAMA_IMAGE: Final = (
+    f"docker.io/ollama/ollama:{OLLAMA_VERSION}"
+    "@sha256:57d60e686821ea81a7748a3ec8141308c8b8f95b27105713954abf7a6529e700"
+)
+
+# Digest: more than ten public repositories that pin the same tag (read 2026-11-29).
+PAUSE_IMAGE: Final = (
+    "registry.k8s.io/pause:3.10@sha256:ee6521f290b2168b6e0935a181d4cff9be1ac3f505666ef0e3c98fae8199917a"
+)
 CUDA_VECTOR_ADD_IMAGE: Final = "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0"
+
+#: Images that are pinned by tag alone, each with the reason. A test holds that nothing else in a plan is.
+TAG_NOT_DIGEST: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        CUDA_VECTOR_ADD_IMAGE: (
+            "no public source says which digest this tag has, and none of those in use says its tag; the job is made "
+            "suspended and runs only when somebody starts it"
+        ),
+    }
+)

@@ -14,6 +14,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+import versions
 from components.pod_identity import PodRole, PodRoleArgs
 from gpu.sharing import GPU_RESOURCE
 
@@ -31,15 +32,22 @@ _ON_GPU_NODES = [{"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedu
 class AddonsArgs:
     """Inputs of `NodeAddons` and `ClusterAddons`.
 
-    versions: by add-on name, as `aws eks describe-addon-versions` lists them for the cluster's version. An add-on that
-    is not named gets EKS's default version when it is made, and keeps it until somebody names one.
+    kubernetes_version: minor of the cluster; each add-on's version is the one that `versions.EKS_ADDON_VERSIONS` has
+    for it. Raises ValueError for a minor that is not in that table.
     """
 
     cluster_name: str
+    kubernetes_version: str
     account_id: pulumi.Input[str]
     partition: str = "aws"
-    versions: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.kubernetes_version not in versions.EKS_ADDON_VERSIONS:
+            raise ValueError(
+                f"no add-on versions are known for Kubernetes {self.kubernetes_version}: they are for "
+                f"{', '.join(versions.EKS_ADDON_VERSIONS)}"
+            )
 
 
 class NodeAddons(pulumi.ComponentResource):
@@ -125,7 +133,7 @@ def _addon(
         f"{name}-{addon}",
         cluster_name=args.cluster_name,
         addon_name=addon,
-        addon_version=args.versions.get(addon),
+        addon_version=versions.EKS_ADDON_VERSIONS[args.kubernetes_version][addon],
         configuration_values=json.dumps(configuration, sort_keys=True) if configuration else None,
         pod_identity_associations=[
             aws.eks.AddonPodIdentityAssociationArgs(service_account=account, role_arn=role_arn)

@@ -38,7 +38,6 @@ class ClusterArgs:
     system_nodes: see `SystemNodeCapacity`.
     node_egress: what nodes reach AWS through, `Network.egress`; nodes come after it and go before it.
     data_key_arn, volume_key_arn: see `Encryption`.
-    addon_versions: see `AddonsArgs.versions`.
     kubeconfig_role_arn: role to take before asking for a token, where the AWS provider takes one too.
     """
 
@@ -56,7 +55,6 @@ class ClusterArgs:
     data_key_arn: pulumi.Input[str]
     volume_key_arn: pulumi.Input[str]
     log_retention_days: int = 365
-    addon_versions: Mapping[str, str] = field(default_factory=dict)
     deletion_protection: bool = False
     kubeconfig_role_arn: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -191,8 +189,8 @@ class Cluster(pulumi.ComponentResource):
         return AddonsArgs(
             cluster_name=self._args.cluster_name,
             account_id=self._args.account_id,
+            kubernetes_version=self._args.kubernetes_version,
             partition=self._args.partition,
-            versions=self._args.addon_versions,
             tags=self._args.tags,
         )
 

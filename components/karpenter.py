@@ -29,7 +29,9 @@ class KarpenterArgs:
     by a service-linked role.
     queue_key_arn: see `InterruptionQueueArgs`.
     node_overlay: alpha feature gate; without it Karpenter buys a GPU for every slot that is asked for.
-    node_repair: alpha feature gate; replaces nodes whose GPU fails. Needs the EKS node monitoring agent.
+    node_repair: alpha feature gate; ends a node ten minutes after EKS' monitoring agent calls it unfit, pods with it and
+    without waiting for them. The agent's `DCGMError` comes from a node's boot and never clears
+    (aws/eks-node-monitoring-agent#266, #275), so healthy GPU nodes would be ended.
     spot_to_spot: alpha feature gate; lets consolidation replace Spot nodes by cheaper Spot nodes.
     capacity_buffer: alpha feature gate; keeps spare capacity warm.
     cpu, memory: requests and limits of one controller replica, as Kubernetes quantities.
@@ -44,7 +46,7 @@ class KarpenterArgs:
     partition: str = "aws"
     queue_key_arn: pulumi.Input[str] | None = None
     node_overlay: bool = True
-    node_repair: bool = True
+    node_repair: bool = False
     spot_to_spot: bool = False
     capacity_buffer: bool = False
     replicas: int = 2

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pulumi
 import pulumi_aws as aws
 
+import versions
 from components.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 
 ROOT_DEVICE = "/dev/xvda"
@@ -68,8 +69,9 @@ class SystemNodes(pulumi.ComponentResource):
         self.node_group = aws.eks.NodeGroup(
             name,
             cluster_name=args.cluster_name,
-            # Follows the control plane; EKS replaces the nodes one by one.
+            # Both follow the control plane; EKS replaces the nodes one by one.
             version=args.kubernetes_version,
+            release_version=versions.SYSTEM_NODE_RELEASES[args.kubernetes_version],
             node_role_arn=role.arn,
             subnet_ids=[*args.subnet_ids],
             ami_type="AL2023_ARM_64_STANDARD",
@@ -82,6 +84,7 @@ class SystemNodes(pulumi.ComponentResource):
                 min_size=args.capacity.min, desired_size=args.capacity.desired, max_size=args.capacity.max
             ),
             update_config=aws.eks.NodeGroupUpdateConfigArgs(max_unavailable=1),
+            # Of these nodes only: no GPU's health is in it, whose signal latches (`KarpenterArgs.node_repair`).
             node_repair_config=aws.eks.NodeGroupNodeRepairConfigArgs(enabled=True),
             labels=SYSTEM_NODE_LABEL,
             taints=[aws.eks.NodeGroupTaintArgs(key=SYSTEM_NODE_TAINT, value="true", effect="NO_SCHEDULE")],

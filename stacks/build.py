@@ -169,6 +169,7 @@ def _karpenter_args(
         account_id=account_id,
         region=config.region,
         volume_key_arn=keys.volume_key_arn,
+        node_repair=config.cluster.node_repair,
         # Alpha: only where a pool keeps slots warm at all hours.
         capacity_buffer=any(pool.warm and pool.warm.start is None for pool in config.pools),
         tags=tags,

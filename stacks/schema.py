@@ -85,6 +85,8 @@ class Cluster(Section):
     """The nodes that are always there."""
     log_retention_days: Literal[30, 60, 90, 180, 365, 731, 1827, 3653] = 365
     """Days for which control-plane and flow logs are kept."""
+    node_repair: bool = False
+    """Whether Karpenter ends a node ten minutes after EKS' monitoring agent calls it unfit (alpha): see operations.md."""
     deletion_protection: bool = False
     """Whether EKS refuses to delete the cluster."""
 

@@ -72,13 +72,9 @@ def test_the_controller_knows_its_cluster_and_its_queue(plan: Recording, environ
     assert environment["CLUSTER_NAME"] == cluster.inputs["name"]
 
 
-def test_overlays_and_node_repair_are_on_and_no_other_alpha_gate(environment: dict[str, str]) -> None:
+def test_overlays_are_on_and_no_other_alpha_gate(environment: dict[str, str]) -> None:
     gates = dict(gate.split("=") for gate in environment["FEATURE_GATES"].split(","))
-    assert {name for name, state in gates.items() if state == "true"} == {
-        "NodeOverlay",
-        "NodeRepair",
-        "ReservedCapacity",
-    }
+    assert {name for name, state in gates.items() if state == "true"} == {"NodeOverlay", "ReservedCapacity"}
 
 
 def test_the_pod_identity_is_that_of_the_controllers_service_account(

@@ -48,8 +48,8 @@ ALONE: dict[str, Callable[[], pulumi.ComponentResource]] = {
             grants=[AccessGrant(principal_arn=f"arn:aws:iam::{ACCOUNT}:role/a::b", policy="admin")],
         ),
     ),
-    "NodeAddons": lambda: NodeAddons("it", AddonsArgs(cluster_name="c", account_id=ACCOUNT)),
-    "ClusterAddons": lambda: ClusterAddons("it", AddonsArgs(cluster_name="c", account_id=ACCOUNT)),
+    "NodeAddons": lambda: NodeAddons("it", AddonsArgs(cluster_name="c", kubernetes_version="1.36", account_id=ACCOUNT)),
+    "ClusterAddons": lambda: ClusterAddons("it", AddonsArgs(cluster_name="c", kubernetes_version="1.36", account_id=ACCOUNT)),
     "SystemNodes": lambda: SystemNodes(
         "it",
         SystemNodesArgs(cluster_name="c", kubernetes_version="1.36", subnet_ids=["subnet-1"], volume_key_arn=KEY),

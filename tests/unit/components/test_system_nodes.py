@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+import versions
+from components.addons import AddonsArgs
 from components.system_nodes import SystemNodeCapacity
 from tests.unit.components.clusters import (
     ACCOUNT,
@@ -147,10 +149,28 @@ def test_add_ons_tolerate_the_taints_of_the_nodes_they_belong_on() -> None:
     ]
 
 
-def test_versions_of_add_ons_are_pinned_on_request() -> None:
-    recording = build(addon_versions={"coredns": "v1.12.4-eksbuild.1"})
-    assert addon(recording, "coredns").inputs["addonVersion"] == "v1.12.4-eksbuild.1"
-    assert "addonVersion" not in addon(recording, "vpc-cni").inputs
+@pytest.mark.parametrize("minor", versions.EKS_ADDON_VERSIONS)
+def test_add_ons_and_system_nodes_have_the_versions_of_their_kubernetes(minor: str) -> None:
+    recording = build(kubernetes_version=minor)
+    made = {each.inputs["addonName"]: each.inputs["addonVersion"] for each in recording.of_type(ADDON)}
+    assert made == versions.EKS_ADDON_VERSIONS[minor]
+    assert made["kube-proxy"].startswith(f"v{minor}.")
+    group = recording.one(NODE_GROUP).inputs
+    assert group["version"] == minor
+    assert group["releaseVersion"] == versions.SYSTEM_NODE_RELEASES[minor]
+    # Karpenter's nodes have the image of the same day.
+    patch, _, day = group["releaseVersion"].partition("-")
+    assert patch.startswith(f"{minor}.")
+    assert versions.AMI_ALIASES["al2023"] == f"al2023@v{day}"
+
+
+def test_a_kubernetes_without_known_add_on_versions_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no add-on versions are known for Kubernetes 1\.29"):
+        AddonsArgs(cluster_name="c", kubernetes_version="1.29", account_id=ACCOUNT)
+
+
+def test_what_is_written_here_wins_over_edits_by_hand() -> None:
+    recording = build()
     for key in ("resolveConflictsOnCreate", "resolveConflictsOnUpdate"):
         assert {each.inputs[key] for each in recording.of_type(ADDON)} == {"OVERWRITE"}
     assert recording.invokes == []  # nothing asks for the newest version of the day
