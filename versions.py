@@ -4,7 +4,7 @@ One module, so that an upgrade is one reviewed change. Each entry names where th
 them is looked up at run time, because a plan that depends on the day it is made cannot be reviewed. How each is raised,
 and what it replaces or restarts, is the table in docs/operations.md ("Upgrades", from `tools/upgrades.py`).
 
-Two bases are pinned where they are used: the dialogue's in apps/dialogue/Dockerfile, the twin's programs in twin/build.py.
+Pinned where they are used: the dialogue's base image (apps/dialogue/Dockerfile), what the twin builds (twin/build.py).
 """
 
 from collections.abc import Mapping
@@ -82,9 +82,9 @@ CAPACITY_BUFFER_API: Final = "autoscaling.x-k8s.io/v1beta1"
 # Pinned, never "@latest": an alias that moves by itself makes Karpenter replace every node when AWS publishes an image.
 # One alias serves plain, arm64 and NVIDIA instance types alike; Karpenter picks the variant.
 #
-# Release v20260930 of awslabs/amazon-eks-ami: the newest whose kubelets are known for every minor here, as node groups of
-# that release report them (`aws eks describe-nodegroup`, read 2026-11-29). Of v20261023 only 1.37.1 is: its notes could
-# not be read to the end.
+# Release v20260930 of awslabs/amazon-eks-ami: the newest whose kubelets are known for every minor here, as node groups
+# of that release report them (public infrastructure repositories, read 2026-11-29). Of v20261023, the newest that was
+# seen, only 1.37's is known: its notes could not be read to the end.
 AL2023_RELEASE: Final = "v20260930"
 #: Kubernetes patch of the release's kubelet, by minor.
 AL2023_KUBELETS: Final[Mapping[str, str]] = MappingProxyType({"1.34": "1.34.11", "1.35": "1.35.8", "1.36": "1.36.4"})

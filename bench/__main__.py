@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+import versions
 from cli.errors import POLICY_ERROR
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -121,7 +122,7 @@ def _with_models(count: int) -> dict[str, Any]:
 
 
 def _with_workloads(count: int) -> dict[str, Any]:
-    container = {"name": "main", "image": "registry.k8s.io/pause:3.10", "slots": 1}
+    container = {"name": "main", "image": versions.PAUSE_IMAGE, "slots": 1}
     workloads = [{"name": f"w{i:03}", "pool": f"p{i % 3}", "containers": [container]} for i in range(count)]
     return {"pools": _pools(count), "workloads": workloads}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,8 @@ class AppImageArgs:
 class AppImage(pulumi.ComponentResource):
     """An ECR repository with immutable tags, and the image in it. Needs an AWS provider, and Docker to build.
 
-    The tag is the content's, so that the same sources are never pushed twice and a tag never moves.
+    The tag is the content's, so that the same sources are never pushed twice and a tag never moves. Raises ValueError
+    unless the Dockerfile names its base images by digest: the tag would stay where the image is another.
     """
 
     reference: pulumi.Output[str]
@@ -86,13 +88,41 @@ class AppImage(pulumi.ComponentResource):
 
 
 def content_tag(folder: Path, platform: str) -> str:
-    """A tag that stands for the files of a folder, Python's bytecode aside, and for what they are built for."""
+    """A tag that stands for the files of a folder, Python's bytecode aside, and for what they are built for.
+
+    The Dockerfile is one of the files, and so are the digests of its base images. Raises ValueError where it has none.
+    """
+    moving = moving_bases((folder / "Dockerfile").read_text(encoding="utf-8"))
+    if moving:
+        raise ValueError(f"{folder / 'Dockerfile'}: base images need a digest (@sha256:...): {', '.join(moving)}")
     digest = hashlib.sha256(platform.encode())
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+_TAKES = re.compile(r"(?:FROM\s+(?:--\S+\s+)*|COPY\s+(?:--\S+\s+)*?--from=)(\S+)(?:\s+AS\s+(\S+))?", re.IGNORECASE)
+
+
+def moving_bases(dockerfile: str) -> list[str]:
+    """Images that a Dockerfile takes without a digest, its own stages and `scratch` aside."""
+    defaults = dict(re.findall(r"^ARG\s+(\w+)=(\S+)", dockerfile, re.MULTILINE))
+    own = {"scratch"}
+    moving = []
+    for base, stage in filter(None, (_taken(line) for line in dockerfile.splitlines())):
+        image = re.sub(r"\$\{?(\w+)\}?", lambda name: defaults.get(name[1], name[0]), base)
+        if image not in own and not re.search(r"@sha256:[0-9a-f]{64}$", image):
+            moving.append(image)
+        own.add(stage)
+    return moving
+
+
+def _taken(line: str) -> tuple[str, str] | None:
+    """Image and name of the stage in a FROM line; what COPY takes from, and no name."""
+    found = _TAKES.match(line)
+    return (found[1], found[2] or "") if found else None
 
 
 def _lifecycle() -> dict[str, object]:

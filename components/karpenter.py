@@ -29,9 +29,9 @@ class KarpenterArgs:
     by a service-linked role.
     queue_key_arn: see `InterruptionQueueArgs`.
     node_overlay: alpha feature gate; without it Karpenter buys a GPU for every slot that is asked for.
-    node_repair: alpha feature gate; ends a node ten minutes after EKS' monitoring agent calls it unfit, pods with it and
-    without waiting for them. The agent's `DCGMError` comes from a node's boot and never clears
-    (aws/eks-node-monitoring-agent#266, #275), so healthy GPU nodes would be ended.
+    node_repair: alpha feature gate; ends a node 10 minutes after EKS' monitoring agent calls its GPUs unfit, 30 minutes
+    after it calls another part so or the kubelet is silent, and does not wait for its pods. The agent's `DCGMError`
+    comes from a node's boot and never clears (aws/eks-node-monitoring-agent#266, #275): healthy GPU nodes would end.
     spot_to_spot: alpha feature gate; lets consolidation replace Spot nodes by cheaper Spot nodes.
     capacity_buffer: alpha feature gate; keeps spare capacity warm.
     cpu, memory: requests and limits of one controller replica, as Kubernetes quantities.

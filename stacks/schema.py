@@ -86,7 +86,8 @@ class Cluster(Section):
     log_retention_days: Literal[30, 60, 90, 180, 365, 731, 1827, 3653] = 365
     """Days for which control-plane and flow logs are kept."""
     node_repair: bool = False
-    """Whether Karpenter ends a node ten minutes after EKS' monitoring agent calls it unfit (alpha): see operations.md."""
+    """Whether Karpenter ends nodes that EKS' monitoring agent calls unfit or whose kubelet is silent, and their pods
+    with them. Alpha, and the agent may be wrong for ever: see operations.md, "Node repair"."""
     deletion_protection: bool = False
     """Whether EKS refuses to delete the cluster."""
 

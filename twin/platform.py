@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import versions
 from twin.device_plugin import CONFIG_LABEL, PluginConfigs
 from twin.kube import Object
 from twin.plan import CloudResource, TwinPlan
@@ -16,7 +17,7 @@ PLUGIN_NAMESPACE = "gpu-system"
 PLUGIN_NAME = "nvidia-device-plugin"
 #: Marks a node that the twin made itself: no instance of Karpenter's stands behind it.
 SYSTEM_LABEL = "gpu-slices/system-node"
-PAUSE = "registry.k8s.io/pause:3.10"
+PAUSE = versions.PAUSE_IMAGE
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,13 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 @functools.cache
 def varied(name: str) -> Recording:
     """The recording of a variant."""
+    return changed_dev({"pools": [POOL], "dialogue": {}, **VARIANTS[name]})
+
+
+def changed_dev(values: Mapping[str, Any]) -> Recording:
+    """The recording of `dev` with other values of some keys."""
     project = find_project(ROOT)
     dev = load_stack(project, "dev")
-    values = {"pools": [POOL], "dialogue": {}, **VARIANTS[name]}
     changed = {f"gpu-slices:{key}": json.dumps(value) for key, value in values.items()}
     config = StackConfig(stack=dev.stack, values={**dev.values, **changed}, secret_keys=(), problems=(), notes=())
     return record(project, config)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import versions
 from twin.errors import TwinError
 from twin.faults import Faults
 from twin.kube import ApiError, Kube, Object
@@ -19,7 +20,7 @@ from twin.view import NODE_POOL_LABEL, View, view
 
 NAMESPACE = "slices-scenario"
 _LABEL = "gpu-slices/scenario"
-_PAUSE = "registry.k8s.io/pause:3.10"
+_PAUSE = versions.PAUSE_IMAGE
 _KINDS = ("Node", "NodeClaim", "Pod", "Event", "NodePool", "Deployment")
 
 

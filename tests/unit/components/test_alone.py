@@ -49,7 +49,9 @@ ALONE: dict[str, Callable[[], pulumi.ComponentResource]] = {
         ),
     ),
     "NodeAddons": lambda: NodeAddons("it", AddonsArgs(cluster_name="c", kubernetes_version="1.36", account_id=ACCOUNT)),
-    "ClusterAddons": lambda: ClusterAddons("it", AddonsArgs(cluster_name="c", kubernetes_version="1.36", account_id=ACCOUNT)),
+    "ClusterAddons": lambda: ClusterAddons(
+        "it", AddonsArgs(cluster_name="c", kubernetes_version="1.36", account_id=ACCOUNT)
+    ),
     "SystemNodes": lambda: SystemNodes(
         "it",
         SystemNodesArgs(cluster_name="c", kubernetes_version="1.36", subnet_ids=["subnet-1"], volume_key_arn=KEY),

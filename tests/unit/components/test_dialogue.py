@@ -1,19 +1,21 @@
 """Dialogue and its image: a service that people reach, with keys that Pulumi never sees."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.app_image import AppImage, AppImageArgs, content_tag
+from components.app_image import AppImage, AppImageArgs, content_tag, moving_bases
 from components.dialogue import Dialogue, DialogueArgs, Speaker
 from dialogue.settings import load
 from tests.unit.components.recording import Recording, record
 
 ROOT = Path(__file__).parents[3]
 SERVICE = "kubernetes:serving.knative.dev/v1:Service"
+DIGEST = f"@sha256:{'1' * 64}"
 IMAGE = f"registry.example.com/dialogue@sha256:{'0' * 64}"
 
 
@@ -126,6 +128,35 @@ def test_the_tag_changes_with_the_content_and_with_nothing_else(tmp_path: Path) 
     assert content_tag(folder, "linux/arm64") != before
     (folder / "new.py").write_text("")
     assert content_tag(folder, "linux/amd64") != before
+
+
+def test_the_tag_changes_with_the_digest_of_the_base(tmp_path: Path) -> None:
+    dockerfile = tmp_path / "Dockerfile"
+    ours = (ROOT / "apps/dialogue/Dockerfile").read_text()
+    dockerfile.write_text(ours)
+    before = content_tag(tmp_path, "linux/amd64")
+    (digest,) = re.findall(r"@sha256:([0-9a-f]{64})", ours)
+    dockerfile.write_text(ours.replace(digest, "0" * 64))
+    assert content_tag(tmp_path, "linux/amd64") != before
+
+
+@pytest.mark.parametrize(
+    ("dockerfile", "moving"),
+    [
+        (f"ARG B=python:3{DIGEST}\nFROM ${{B}} AS one\nFROM $B\nCOPY --from=one /a /b", []),
+        (f"FROM --platform=linux/amd64 python:3{DIGEST}\nfrom scratch", []),
+        ("ARG PYTHON=python:3.13\nFROM ${PYTHON}", ["python:3.13"]),
+        ("FROM python", ["python"]),
+        (f"FROM python:3{DIGEST}\nCOPY --chown=1:1 --from=ghcr.io/acme/tool:1 /a /b", ["ghcr.io/acme/tool:1"]),
+        ("FROM ${UNSAID}", ["${UNSAID}"]),
+    ],
+)
+def test_a_base_without_a_digest_is_refused(dockerfile: str, moving: list[str], tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(dockerfile)
+    assert moving_bases(dockerfile) == moving
+    if moving:
+        with pytest.raises(ValueError, match=r"Dockerfile: base images need a digest"):
+            content_tag(tmp_path, "linux/amd64")
 
 
 def test_the_policy_of_the_repository_is_valid_json(monkeypatch: pytest.MonkeyPatch) -> None:
