@@ -78,6 +78,10 @@ format: $(STAMP) ## Format the code and mend what ruff can mend
 catalog: $(STAMP) ## Generate the catalogue of instance types and prices again (needs Go; ARGS=--check only compares)
 	@$(BIN)/python -m tools.generate_catalog $(ARGS)
 
+.PHONY: digests
+digests: $(STAMP) ## Ask the registries for the digests of the pinned images (ARGS=--write writes what is new)
+	@$(BIN)/python -m tools.pin_images $(ARGS)
+
 .PHONY: lock
 lock: $(STAMP) ## Write the lock files again (UPGRADE=1: with the newest versions that requirements*.in allow)
 	@$(LOCK) --output-file requirements.txt requirements.in
