@@ -110,6 +110,7 @@ bench: $(STAMP) ## Measure the planner
 docs: $(STAMP) ## Write again what is generated: documents, README samples, lists of URNs
 	@$(BIN)/python -m stacks.document
 	@$(BIN)/python -m policy.document
+	@$(BIN)/python -m tools.upgrades
 	@$(BIN)/python -m tests.plan.test_program
 	@$(BIN)/python -m tests.plan.test_readme
 

@@ -41,8 +41,10 @@ class BudgetArgs:
 class Budget(pulumi.ComponentResource):
     """A monthly cost budget with alerts by mail, and an action that denies new GPU instances when it is spent.
 
-    The denial ends with the month, when AWS Budgets takes the action back. A stack that is destroyed while the brake is
-    on needs it taken off first (AWS Budgets, "Reset action"): IAM keeps a policy that is still attached.
+    The denial ends with the month, when AWS Budgets takes the action back. While it lasts Karpenter also calls the
+    EC2NodeClasses of GPU pools NotReady, since it tries with a dry run whether it may buy for them: what changes them
+    waits in vain. A stack that is destroyed while the brake is on needs it taken off first (`REVERSE_BUDGET_ACTION`):
+    IAM keeps a policy that is still attached.
     """
 
     def __init__(self, name: str, args: BudgetArgs, opts: pulumi.ResourceOptions | None = None) -> None:

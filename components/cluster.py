@@ -68,6 +68,11 @@ class ClusterArgs:
                 raise ValueError(f"{cidr} is too wide for an allowlist of the API server")
 
 
+def control_plane_log_group(cluster_name: str) -> str:
+    """The log group that EKS writes to, whoever made it."""
+    return f"/aws/eks/{cluster_name}/cluster"
+
+
 class Cluster(pulumi.ComponentResource):
     """A cluster that is ready for Karpenter.
 
@@ -124,10 +129,11 @@ class Cluster(pulumi.ComponentResource):
         return [*self._args.private_subnet_ids[:HOME_ZONES]]
 
     def _log_group(self) -> aws.cloudwatch.LogGroup:
-        # EKS would make it otherwise: without encryption, and keeping logs for ever.
+        # EKS would make it otherwise: without encryption, and keeping logs for ever. It may do so after a destroy: nothing
+        # keeps its service-linked role from it (docs/operations.md, "What is left").
         return aws.cloudwatch.LogGroup(
             f"{self._name}-logs",
-            name=f"/aws/eks/{self._args.cluster_name}/cluster",
+            name=control_plane_log_group(self._args.cluster_name),
             kms_key_id=self._args.data_key_arn,
             retention_in_days=self._args.log_retention_days,
             tags=dict(self._args.tags),

@@ -86,6 +86,8 @@ def _trust(args: FlowLogsArgs) -> pulumi.Output[str]:
     )
 
 
+# Without `CreateLogGroup`: logs that come late would make the group again after a destroy, unencrypted and for ever
+# (terraform-aws-modules/terraform-aws-vpc#550).
 def _permissions(log_group_arn: pulumi.Output[str]) -> pulumi.Output[str]:
     actions = ("CreateLogStream", "DescribeLogGroups", "DescribeLogStreams", "PutLogEvents")
     return pulumi.Output.json_dumps(
