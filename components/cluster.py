@@ -129,8 +129,8 @@ class Cluster(pulumi.ComponentResource):
         return [*self._args.private_subnet_ids[:HOME_ZONES]]
 
     def _log_group(self) -> aws.cloudwatch.LogGroup:
-        # EKS would make it otherwise: without encryption, and keeping logs for ever. It may do so after a destroy: nothing
-        # keeps its service-linked role from it (docs/operations.md, "What is left").
+        # EKS would make it otherwise: without encryption, and keeping logs for ever. After a destroy it may do so, and
+        # nothing keeps its service-linked role from it (docs/operations.md, "What is left").
         return aws.cloudwatch.LogGroup(
             f"{self._name}-logs",
             name=control_plane_log_group(self._args.cluster_name),
