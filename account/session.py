@@ -188,7 +188,7 @@ class Account:
         permission = f"{service}:{_camel(operation)}"
         try:
             client = self.client(service, region)
-            permission = _permission(client, operation)
+            permission = iam_action(client, operation)
             if client.can_paginate(operation):
                 return Found(client.get_paginator(operation).paginate(**parameters).build_full_result())
             return Found(getattr(client, operation)(**parameters))
@@ -245,7 +245,7 @@ class Account:
             return self._session
 
 
-def _permission(client: Any, operation: str) -> str:
+def iam_action(client: Any, operation: str) -> str:
     """The IAM action of an operation, such as `elasticloadbalancing:DescribeLoadBalancers`."""
     prefix = client.meta.service_model.signing_name
     action = f"{_IAM_PREFIX.get(prefix, prefix)}:{client.meta.method_to_api_mapping[operation]}"

@@ -31,9 +31,7 @@ from stacks.schema import GpuPool as PoolConfig
 from stacks.schema import StackConfig, Workload
 from stacks.serving import Stand, serve
 from stacks.summary import idle_floor_usd, pool_summaries, zones
-
-#: Tag of every AWS resource of a stack, down to the disks of its nodes: what the budget counts.
-STACK_TAG = "gpu-slices/stack"
+from stacks.tags import STACK_TAG, stack_tags
 
 
 @dataclass(frozen=True)
@@ -104,11 +102,6 @@ def build(config: StackConfig) -> Platform:
         ),
     )
     return Platform(cluster, karpenter, pools, _outputs(config, cluster))
-
-
-def stack_tags(config: StackConfig) -> dict[str, str]:
-    """Tags of every AWS resource: costs can be told apart by stack and by what the stack file says."""
-    return {**config.tags, STACK_TAG: config.stack}
 
 
 def _network_args(
