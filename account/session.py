@@ -35,11 +35,13 @@ class Unseen:
 
     permission: the IAM action that looking needs, such as `ec2:DescribeVpcs`.
     detail: AWS' own words, in one line.
+    code: AWS' code of the error, empty where no answer came.
     """
 
     cause: Cause
     permission: str
     detail: str
+    code: str = ""
 
     def __str__(self) -> str:
         """`could not be looked at: denied, needs ec2:DescribeVpcs (…)`."""
@@ -135,12 +137,33 @@ _IAM_ACTION: Mapping[str, str] = {
     "budgets:DescribeBudgets": "budgets:ViewBudget",
 }
 
+_HOME: Mapping[str, str] = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}
+
 #: A question is answered within seconds or not at all.
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 20
 _ATTEMPTS = 3
 #: Questions are asked from several threads at once, often of one service.
 _CONNECTIONS = 16
+
+
+ADDRESS_SERVICE = "https://checkip.amazonaws.com"
+"""AWS' own, which answers with the public IPv4 address of whoever asks."""
+_ADDRESS_SECONDS = 5
+
+
+def public_address() -> Answer[str]:
+    """The IPv4 address from which this machine reaches AWS."""
+    import ipaddress  # noqa: PLC0415
+    import urllib.error  # noqa: PLC0415
+    import urllib.request  # noqa: PLC0415
+
+    try:
+        with urllib.request.urlopen(ADDRESS_SERVICE, timeout=_ADDRESS_SECONDS) as answer:
+            text = answer.read(64).decode("ascii", "replace").strip()
+        return Found(str(ipaddress.ip_address(text)))
+    except (OSError, ValueError) as error:  # no connection; somebody else's page
+        return Unseen("unreachable", ADDRESS_SERVICE, _one_line(error))
 
 
 class Account:
@@ -166,16 +189,34 @@ class Account:
             # Something is configured that does not work, such as a profile that is not there: `identity` tells what.
             return True
 
+    @property
+    def home_region(self) -> str:
+        """The region of the partition's global services; it is never one that an account must opt in to."""
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415  slow
+
+        try:
+            partition = self._open().get_partition_for_region(self.region)
+        except BotoCoreError:  # a region that is newer than boto3, or a profile that is not there
+            partition = "aws"
+        return _HOME.get(partition, self.region)
+
     def identity(self) -> Answer[Identity]:
         """The caller. STS answers everybody whose credentials are good, without a permission."""
-        match self.ask("sts", "get_caller_identity"):
+        # At home: elsewhere STS refuses everybody whose account has not opted in to the region.
+        match self.ask("sts", "get_caller_identity", region=self.home_region):
             case Found(value):
                 return Found(Identity(account=value["Account"], arn=value["Arn"]))
             case other:
                 return other
 
     def ask(
-        self, service: str, operation: str, *, absent: Collection[str] = (), region: str | None = None, **parameters: Any
+        self,
+        service: str,
+        operation: str,
+        *,
+        absent: Collection[str] = (),
+        region: str | None = None,
+        **parameters: Any,
     ) -> Answer[Mapping[str, Any]]:
         """One answer of AWS, all of its pages together.
 
@@ -263,7 +304,7 @@ def _unseen(code: str, error: Exception, permission: str) -> Unseen:
         ("throttled", _THROTTLED),
     ]
     cause: Cause = next((cause for cause, codes in causes if code in codes), "refused")
-    return Unseen(cause, permission, _one_line(error))
+    return Unseen(cause, permission, _one_line(error), code)
 
 
 def _cause(error: Exception) -> Cause:

@@ -93,6 +93,17 @@ class _Commands(_Process):
         return command
 
 
+def _directory_option(command: Callable[P, None]) -> Callable[P, None]:
+    return click.option(
+        "-C",
+        "--cwd",
+        "directory",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=Path(),
+        help="Directory of the Pulumi project, or one below it.  [default: the current one]",
+    )(command)
+
+
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="gpu-slices", prog_name="slices")
 def main() -> None:
@@ -107,14 +118,7 @@ def main() -> None:
 
 @main.command(short_help="What a stack builds, how its GPUs are shared, what it costs.")
 @click.argument("stack")
-@click.option(
-    "-C",
-    "--cwd",
-    "directory",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(),
-    help="Directory of the Pulumi project, or one below it.  [default: the current one]",
-)
+@_directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (docs/plan-json.md).")
 @click.option(
     "--manifests",
@@ -145,3 +149,20 @@ def plan(stack: str, directory: Path, **options: Any) -> int:
     from cli.commands import plan_stack  # noqa: PLC0415  loads Pulumi, for which --help must not wait
 
     return plan_stack(directory, stack, **options)
+
+
+@main.command(short_help="What must be true in the AWS account before the first `pulumi up`.")
+@click.argument("stack")
+@_directory_option
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON (docs/operations.md).")
+@_plainly
+def check(stack: str, directory: Path, as_json: bool) -> int:
+    """Ask AWS whether STACK can be built: quotas, capacity, access, names, and what else its plan relies on.
+
+    Takes the credentials that every AWS tool takes, only reads, and says for each thing that is missing what mends
+    it. Without credentials it prints the commands to look by hand. Exit status: 0 if nothing is missing, 4 if
+    something is, 5 if something could not be looked at, 2 and 1 as for `slices plan`.
+    """
+    from cli.check import check_stack  # noqa: PLC0415  loads Pulumi, for which --help must not wait
+
+    return check_stack(directory, stack, as_json=as_json)
