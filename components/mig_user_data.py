@@ -1,34 +1,36 @@
-"""User data of AL2023 nodes: cuts their GPUs into MIG instances before the kubelet starts, and pulls images faster.
+"""User data of AL2023 nodes: cuts their GPUs into MIG instances before the kubelet may start, and pulls images faster.
 
-On AL2023 the EKS AMI runs user-data scripts between nodeadm's two steps, so the instances are there when the device
-plugin first looks. NVIDIA's MIG manager would restart the kubelet or the node instead (NVIDIA/gpu-operator#2415), and
-a layout does not outlive a reboot (NVIDIA/mig-parted#368). A node whose GPUs cannot be cut never joins: Karpenter
-gives up on it after 15 minutes and buys another, and no workload ever sees an unpartitioned GPU.
+cloud-init runs the script of a pool with MIG once, at the first boot, before nodeadm's second step (`nodeadm-run.service`
+is `After=cloud-final.service`, "to pickup changes the user may have applied via cloud-init scripts"). It installs
+`gpu-slices-mig.service` (mig.service, mig.sh) and enables it, and from then on that unit works at every boot: both
+nodeadm-run and the kubelet require it, so a machine whose GPUs are not exactly as asked for never becomes a node.
+
+Masking the kubelet, or a condition in a drop-in, would not do. The EKS AMI has `kubelet.service` as a file in
+/etc/systemd/system, where systemd refuses to put a mask; and a condition that does not hold counts as success, after
+which nodeadm waits for an active kubelet for ever and says nothing. NVIDIA's MIG manager for Kubernetes works on nodes
+that have joined, and restarts the kubelet or the node (NVIDIA/gpu-operator#2415).
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from gpu.mig import MigProfile
 
 _BOUNDARY = "gpu-slices"
 
-_SCRIPT = """#!/bin/bash
+_INSTALL = """#!/bin/bash
+# Installs gpu-slices-mig.service. Where it cannot, this machine must not become a node with uncut GPUs.
 set -euo pipefail
-refuse() {{
-  echo "gpu-slices: cannot cut the GPUs into {profile}; this node will not join the cluster" >&2
-  systemctl mask --now kubelet
-}}
-trap refuse ERR
-nvidia-smi -mig 1
-if nvidia-smi --query-gpu=mig.mode.current --format=csv,noheader | grep -qv Enabled; then
-  # Ampere takes the mode over on a GPU reset only, and these services hold the GPUs.
-  systemctl stop nvidia-persistenced nvidia-fabricmanager 2>/dev/null || true
-  nvidia-smi --gpu-reset
-  systemctl start nvidia-fabricmanager nvidia-persistenced 2>/dev/null || true
-fi
-for gpu in $(nvidia-smi --query-gpu=index --format=csv,noheader); do
-  nvidia-smi mig -i "$gpu" -cgi {instances} -C
-done
+trap 'echo "gpu-slices: cannot install gpu-slices-mig.service; powering off" >/dev/console; systemctl poweroff' ERR
+# The unit first: without its program it fails, and keeps the kubelet from starting.
+cat >/etc/systemd/system/gpu-slices-mig.service <<'END_OF_UNIT'
+{unit}END_OF_UNIT
+systemctl enable gpu-slices-mig.service
+install -D -m 0755 /dev/stdin /usr/local/sbin/gpu-slices-mig <<'END_OF_PROGRAM'
+{program}END_OF_PROGRAM
+# This boot's start of nodeadm-run is queued already and waits for the units that are ordered before it.
+systemctl start --no-block gpu-slices-mig.service
 """
 
 
@@ -48,7 +50,7 @@ def al2023_user_data(profile: MigProfile | None = None, *, fast_image_pull: bool
     """
     parts = []
     if profile:
-        script = _SCRIPT.format(profile=profile.name, instances=",".join([profile.name] * profile.max_per_gpu))
+        script = _INSTALL.format(unit=mig_unit(profile), program=_file("mig.sh"))
         parts.append(f'Content-Type: text/x-shellscript; charset="us-ascii"\n\n{script}')
     if fast_image_pull:
         parts.append(f"Content-Type: application/node.eks.aws\n\n{_FAST_IMAGE_PULL}")
@@ -56,3 +58,12 @@ def al2023_user_data(profile: MigProfile | None = None, *, fast_image_pull: bool
         return None
     body = "".join(f"--{_BOUNDARY}\n{part}\n" for part in parts)
     return f'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="{_BOUNDARY}"\n\n{body}--{_BOUNDARY}--\n'
+
+
+def mig_unit(profile: MigProfile) -> str:
+    """The systemd unit that cuts a node's GPUs into as many instances of the profile as fit, at every boot."""
+    return _file("mig.service").format(profile=profile.name, count=profile.max_per_gpu)
+
+
+def _file(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="us-ascii")
