@@ -12,13 +12,10 @@ from functools import cached_property
 from types import MappingProxyType
 
 from gpu._catalog_data import GENERATED_ON, PRICES_DATE, ROWS
+from gpu.memory import GpuMemory, gpu_memory
 from gpu.mig import MigProfile, mig_profiles
 
 __all__ = ["FAMILIES", "GENERATED_ON", "INSTANCE_TYPES", "PRICES_DATE", "REGIONS", "Gpu", "InstanceType", "types_in"]
-
-#: What the driver offers of EC2's figure. NVIDIA's gpu-feature-discovery README shows 15360 of 16384 MiB for a T4 and
-#: 39538 of 40960 MiB for an A100: the lower of these two ratios is applied to every GPU, until each is measured.
-USABLE_MEMORY_RATIO = 15360 / 16384
 
 #: GPU (Karpenter's `instance-gpu-name`) to product name and compute capability (developer.nvidia.com/cuda-gpus).
 _PRODUCTS: Mapping[str, tuple[str, float]] = MappingProxyType(
@@ -57,10 +54,15 @@ class Gpu:
     memory_mib: int
     compute_capability: float
 
+    @cached_property
+    def memory(self) -> GpuMemory:
+        """What the driver shows and applications can have, in MiB, and where the figures are from."""
+        return gpu_memory(self.name, self.memory_mib)
+
     @property
     def usable_mib(self) -> int:
-        """Memory that workloads can count on, in MiB: EC2's figure, derated by USABLE_MEMORY_RATIO."""
-        return int(self.memory_mib * USABLE_MEMORY_RATIO)
+        """Memory that all applications on the GPU together can have, in MiB."""
+        return self.memory.usable_mib
 
     @cached_property
     def mig_profiles(self) -> Mapping[str, MigProfile]:

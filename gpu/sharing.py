@@ -78,8 +78,18 @@ class Mps:
 
     @property
     def active_thread_percentage(self) -> int:
-        """Share of the GPU's threads that the MPS daemon gives each client, in percent."""
+        """Most of the GPU's threads that a client may use, in percent, also when it is alone.
+
+        The daemon's `set_default_active_thread_percentage` (k8s-device-plugin v0.20.0, mps/daemon.go).
+        """
         return 100 // self.replicas
+
+    def memory_limit_mib(self, gpu: Gpu) -> int:
+        """Most memory that a client process may allocate, in MiB: the daemon's `set_default_device_pinned_mem_limit`.
+
+        It divides NVML's total, so that all clients together may ask for more than the driver leaves them.
+        """
+        return gpu.memory.total_mib // self.replicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +139,11 @@ def resource_name(profile: SharingProfile, ami: Ami) -> str:
 
 
 def slot_memory_mib(profile: SharingProfile, gpu: Gpu) -> int:
-    """GPU memory that a slot may use, in MiB, from the derated memory of the GPU.
+    """GPU memory that a slot can count on, in MiB, when all slots of the GPU are in use.
 
-    MPS enforces this (`set_default_device_pinned_mem_limit`); with time-slicing it is a promise that all workloads
-    must keep; a MIG instance has its memory slices and no more. Raises SharingError like `slots_per_gpu`.
+    With time-slicing it is a promise that all workloads must keep. MPS enforces a limit that is a little larger
+    (`Mps.memory_limit_mib`), for it divides what the driver keeps as well. A MIG instance has its memory and no more.
+    Raises SharingError like `slots_per_gpu`.
     """
     match profile:
         case NoSharing():
@@ -141,8 +152,7 @@ def slot_memory_mib(profile: SharingProfile, gpu: Gpu) -> int:
             return gpu.usable_mib // profile.replicas
         case Mig():
             slots_per_gpu(profile, gpu)  # raises when the GPU has no such profile
-            mig = gpu.mig_profiles[profile.profile]
-            return gpu.usable_mib * mig.memory_slices // mig.total_memory_slices
+            return gpu.mig_profiles[profile.profile].memory_mib
 
 
 def overlay_capacities(profile: SharingProfile, ami: Ami, types: Iterable[InstanceType]) -> dict[int, dict[str, int]]:

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,20 @@ def module_dir(module: str, version: str) -> Path:
     with tempfile.TemporaryDirectory() as nowhere:  # no go.mod of somebody else's decides
         answer = _run(["mod", "download", "-json", f"{module}@{version}"], Path(nowhere))
     return Path(json.loads(answer)["Dir"])
+
+
+@functools.cache
+def module_file(module: str, version: str, path: str) -> str:
+    """Text of one file of a module, also where the module wants a newer Go than there is. Skips the test like it."""
+    with tempfile.TemporaryDirectory() as nowhere:
+        command = [str(go()), "mod", "download", "-json", f"{module}@{version}"]
+        done = subprocess.run(command, cwd=nowhere, capture_output=True, text=True, check=False)
+    try:
+        archive = json.loads(done.stdout)["Zip"]
+    except (ValueError, KeyError):
+        _unavailable(f"{module} {version} cannot be had: {(done.stderr or done.stdout).strip()[-500:]}")
+    with zipfile.ZipFile(archive) as files:
+        return files.read(f"{module}@{version}/{path}").decode()
 
 
 @functools.cache

@@ -35,18 +35,18 @@ def table(text: str, title: str) -> list[list[str]]:
 def test_pools_show_slots_memory_resource_and_limits(capsys: pytest.CaptureFixture[str]) -> None:
     rows = table(printed(plan_of(), capsys), "GPU pools")
     assert rows == [
-        ["shared", "time-slicing, 3 replicas", "g6", "3", "7.0", "6 slots"],
+        ["shared", "time-slicing, 3 replicas", "g6", "3", "7.3", "6 slots"],
         ["spot", "nvidia.com/gpu", "L4", "2 GPUs"],
-        ["always-on", "mps, 2 replicas", "g6", "2", "10.5", "2 slots"],
+        ["always-on", "mps, 2 replicas", "g6", "2", "10.9", "2 slots"],
         ["on-demand", "nvidia.com/gpu", "L4", "1 GPU"],
-        ["isolated", "mig 1g.10gb", "p5", "7", "9.4", "28 slots"],
+        ["isolated", "mig 1g.10gb", "p5", "7", "9.8", "28 slots"],
         ["spot", "nvidia.com/mig-1g.10gb", "H100", "4 GPUs"],
     ]
 
 
 def test_memory_adds_up_and_says_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     rows = table(printed(plan_of(), capsys), "Model memory")
-    assert rows[0] == ["mistral on shared", "4.1", "0.5", "0.9", "5.5", "7.0", "1.5", "yes"]
+    assert rows[0] == ["mistral on shared", "4.1", "0.5", "0.9", "5.5", "7.3", "1.8", "yes"]
     assert rows[1] == ["mistral:7b, 4096 tokens"]
     assert rows[3] == ["llama3.2:3b, 8192 tokens q8_0"]
 

@@ -104,11 +104,12 @@ def test_types_without_a_price_are_not_the_cheapest() -> None:
     [
         ("llama3.2:3b", 4096, "g4dn.xlarge"),  # 3.2 GiB: the cheapest x86 GPU; g5g is cheaper, but arm64
         ("mistral:7b", 4096, "g4dn.xlarge"),
-        ("llama2:13b", 4096, "g4dn.xlarge"),  # 10.9 of 15 GiB
-        ("phi4:14b", 16384, "g4dn.xlarge"),  # 8679 + 3200 + 922 = 12801 of 15360 MiB
+        ("llama2:13b", 4096, "g4dn.xlarge"),  # 10.9 of 14.6 GiB
+        ("phi4:14b", 16384, "g4dn.xlarge"),  # 8679 + 3200 + 922 = 12801 of 14910 MiB
         ("qwen2.5:14b", 32768, "g6.xlarge"),  # 8584 + 6144 + 922 = 15650 MiB
         ("mixtral:8x7b", 4096, "g6e.xlarge"),
-        ("llama3.1:70b", 4096, "g7e.2xlarge"),
+        ("llama3.1:70b", 4096, "g6e.xlarge"),  # 41008 + 1280 + 922 = 43210 of 44685 MiB
+        ("llama3.1:70b", 16384, "g7e.2xlarge"),
     ],
 )
 def test_a_model_alone_needs_a_gpu_of_its_own(model: str, context: int, instance_type: str) -> None:

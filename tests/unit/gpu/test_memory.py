@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from itertools import takewhile
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu.catalog import INSTANCE_TYPES, USABLE_MEMORY_RATIO, Gpu, InstanceType
-from gpu.mig import is_mig_profile_name, mig_profiles
+from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
+from gpu.memory import KARPENTER, KARPENTER_TABLE_VERSION, TOTALS, UNMEASURED_RATIO, gpu_memory
+from gpu.mig import MigProfile, is_mig_profile_name, mig_profiles
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing, slot_memory_mib, slots_per_gpu
+from tests.gotools import KARPENTER_MODULE, module_file
 from tests.unit.gpu.support import GPUS, MIG_GPUS, shared_types
 
 #: NVIDIA MIG User Guide, "Supported MIG Profiles": instances of each profile that fit on one GPU.
@@ -32,7 +38,10 @@ def test_slots_never_have_more_memory_than_the_gpu(shared: tuple[InstanceType, S
     instance_type, profile = shared
     gpu = instance_type.gpu
     total = slot_memory_mib(profile, gpu) * slots_per_gpu(profile, gpu)
-    assert 0 < total <= gpu.usable_mib < gpu.memory_mib
+    # A MIG instance was measured as an application sees it, so what the driver keeps is taken off already.
+    most = gpu.memory.total_mib if isinstance(profile, Mig) else gpu.usable_mib
+    assert 0 < total <= most
+    assert gpu.usable_mib <= gpu.memory.total_mib
 
 
 @given(shared_types())
@@ -54,21 +63,24 @@ def test_more_replicas_never_give_larger_slots(gpu: Gpu, replicas: int, rename: 
 
 @given(st.lists(st.sampled_from(GPUS), min_size=2, max_size=2, unique=True), st.integers(2, 48))
 def test_larger_gpus_have_larger_slots(pair: list[Gpu], replicas: int) -> None:
-    smaller, larger = sorted(pair, key=lambda gpu: gpu.memory_mib)
+    smaller, larger = sorted(pair, key=lambda gpu: (gpu.memory_mib, gpu.usable_mib))
     assert slot_memory_mib(Mps(replicas), smaller) <= slot_memory_mib(Mps(replicas), larger)
 
 
 @pytest.mark.parametrize(
     ("instance_type", "profile", "mib"),
     [
-        ("g4dn.xlarge", NoSharing(), 15360),  # 16384 x 0.9375
-        ("g6.xlarge", NoSharing(), 21457),  # 22888 x 0.9375 = 21457.5
-        ("g6.xlarge", TimeSlicing(3), 7152),
-        ("g6.xlarge", Mps(4), 5364),
-        ("p5.4xlarge", Mig("1g.10gb"), 9600),  # an eighth of 76800, though seven of them fit
-        ("p5.4xlarge", Mig("1g.20gb"), 19200),
-        ("p5.4xlarge", Mig("7g.80gb"), 76800),
-        ("g7e.2xlarge", Mig("1g.24gb"), 23040),  # a quarter of 92160
+        ("g4dn.xlarge", NoSharing(), 14910),  # 15360, of which the driver keeps 450
+        ("g6.xlarge", NoSharing(), 22342),  # 23034, of which it keeps 3 %: 691.02, rounded up
+        ("g6.xlarge", TimeSlicing(3), 7447),
+        ("g6.xlarge", Mps(4), 5585),
+        ("p5.4xlarge", NoSharing(), 78717),  # 81152 less 2435
+        ("p5.4xlarge", Mig("1g.10gb"), 9984),  # 9.75 GiB
+        ("p5.4xlarge", Mig("1g.20gb"), 20090),  # 19.62 GiB
+        ("p5.4xlarge", Mig("7g.80gb"), 81152),  # 79.25 GiB
+        ("p5en.48xlarge", Mig("1g.18gb"), 16384),  # 16.00 GiB: less than the eighth of 140 GiB that it is called
+        ("p6-b200.48xlarge", Mig("3g.90gb"), 83558),  # not measured: 16/17.5 of half of 182784
+        ("g7e.2xlarge", Mig("1g.24gb"), 23674),  # 23.12 GiB
     ],
 )
 def test_slot_memory_by_hand(instance_type: str, profile: SharingProfile, mib: int) -> None:
@@ -80,11 +92,54 @@ def test_memory_of_a_profile_that_the_gpu_lacks_is_refused() -> None:
         slot_memory_mib(Mig("1g.10gb"), INSTANCE_TYPES["g6.xlarge"].gpu)
 
 
-def test_usable_memory_is_what_nvidia_s_own_samples_show() -> None:
-    """gpu-feature-discovery's README: 15360 MiB of a T4, 39538 of an A100. Ours must not promise more."""
-    assert INSTANCE_TYPES["g4dn.xlarge"].gpu.usable_mib == 15360
-    assert INSTANCE_TYPES["p4d.24xlarge"].gpu.usable_mib <= 39538
-    assert USABLE_MEMORY_RATIO == 0.9375
+@pytest.mark.parametrize(
+    ("instance_type", "mib"), [("g4dn.xlarge", 5120), ("g6.xlarge", 7678), ("g5.xlarge", 7676), ("p5.4xlarge", 27050)]
+)
+def test_mps_limits_a_client_to_its_part_of_what_nvml_shows(instance_type: str, mib: int) -> None:
+    """mps/daemon.go divides NVML's total: 15360, 23034, 23028 and 81152 by 3."""
+    gpu = INSTANCE_TYPES[instance_type].gpu
+    assert Mps(3).memory_limit_mib(gpu) == mib
+    assert slot_memory_mib(Mps(3), gpu) < mib
+
+
+def test_a_gpu_that_nobody_measured_says_so() -> None:
+    """gpu-feature-discovery's README: 15360 of 16384 MiB of a T4, 39538 of 40960 of an A100. The lower ratio counts."""
+    memory = gpu_memory("rtx-pro-4500", 32768)
+    assert not memory.measured
+    assert (memory.total_mib, memory.usable_mib) == (30720, 30720)
+    assert memory.source == "93.75% of EC2's figure: not measured"
+    assert UNMEASURED_RATIO <= 39538 / 40960
+
+
+_SCRAPED = re.compile(r'^\t"(?P<type>\S+)": \{$|MustParse\("(?P<quantity>\d+(?:Gi|Mi))"\)', re.MULTILINE)
+
+
+@pytest.mark.go
+def test_totals_are_those_of_karpenter_s_table() -> None:
+    """The least that an instance type with the GPU shows, in the table that Karpenter scraped from real instances."""
+    path = "pkg/providers/drametadata/zz_generated_gpu_metadata.go"
+    text = module_file(KARPENTER_MODULE, f"v{KARPENTER_TABLE_VERSION}", path)
+    shown: dict[tuple[str, int], set[int]] = {}
+    kind = ""
+    for found in _SCRAPED.finditer(text):
+        kind = found["type"] or kind
+        if found["quantity"] and kind in INSTANCE_TYPES:
+            gpu = INSTANCE_TYPES[kind].gpu
+            number, unit = int(found["quantity"][:-2]), found["quantity"][-2:]
+            shown.setdefault((gpu.name, gpu.memory_mib), set()).add(number * (1024 if unit == "Gi" else 1))
+    ours = {gpu: total for gpu, (total, source) in TOTALS.items() if source == KARPENTER}
+    assert {gpu: min(totals) for gpu, totals in shown.items()} == ours
+
+
+def test_every_gpu_that_aws_rents_and_we_support_is_measured() -> None:
+    assert {gpu.name for gpu in GPUS if not gpu.memory.measured} == {"rtx-pro-4500"}
+
+
+def test_instances_that_nobody_measured_are_few_and_known() -> None:
+    """MIG instances: `nvidia-smi mig -lgip` of these was not found."""
+    unmeasured = {(gpu.name, p.name) for gpu in MIG_GPUS for p in gpu.mig_profiles.values() if not p.measured}
+    b300 = {("b300", name) for name in ("1g.34gb", "1g.67gb", "2g.67gb", "3g.135gb", "4g.135gb")}
+    assert unmeasured == {("b200", "3g.90gb"), ("b200", "4g.90gb")} | b300
 
 
 def test_the_gpus_with_mig_are_known() -> None:
@@ -107,7 +162,7 @@ def test_mig_parts_never_exceed_the_gpu(gpu: Gpu) -> None:
         assert is_mig_profile_name(profile.name)
         assert profile.memory_slices * profile.max_per_gpu <= profile.total_memory_slices
         assert profile.compute_slices * profile.max_per_gpu <= whole.compute_slices
-        assert slot_memory_mib(Mig(key), gpu) * profile.max_per_gpu <= gpu.usable_mib
+        assert slot_memory_mib(Mig(key), gpu) * profile.max_per_gpu <= gpu.memory.total_mib
 
 
 @pytest.mark.parametrize("gpu", MIG_GPUS, ids=name)
@@ -120,7 +175,7 @@ def test_mig_profiles_come_smallest_first(gpu: Gpu) -> None:
 
 @pytest.mark.parametrize("gpu", MIG_GPUS, ids=name)
 def test_a_part_s_memory_is_near_what_its_name_says(gpu: Gpu) -> None:
-    """Names give GB, rounded; derating takes a sixteenth. A wrong row of the table would be far off."""
+    """Names give GB, rounded; the smallest have a ninth less. A wrong row of the table would be far off."""
     for profile in gpu.mig_profiles:
         named_gb = int(profile.partition(".")[2].removesuffix("gb"))
         assert slot_memory_mib(Mig(profile), gpu) / 1024 == pytest.approx(named_gb, rel=0.16)
@@ -137,3 +192,30 @@ def test_mig_profile_names_are_told_apart(text: str, is_name: bool) -> None:
 def test_gpus_without_mig_have_no_profiles() -> None:
     assert not mig_profiles("t4", 16384)
     assert not mig_profiles("a100", 12345)
+
+
+def _table(page: str, first_column: str) -> dict[str, list[str]]:
+    """Rows of a Markdown table by the families that their first cell names."""
+    lines = iter(page.splitlines())
+    next(line for line in lines if line.startswith(f"| {first_column}"))
+    next(lines)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in takewhile(bool, lines)]
+    return {cells[0]: cells[1:] for cells in rows}
+
+
+def test_the_page_about_the_catalogue_has_these_figures() -> None:
+    page = (Path(__file__).parents[3] / "docs/catalog.md").read_text(encoding="utf-8")
+    memory, mig = _table(page, "GPU | EC2's figure"), _table(page, "GPU | GiB of an instance")
+    families: dict[Gpu, list[str]] = {}
+    for t in INSTANCE_TYPES.values():
+        families.setdefault(t.gpu, []).append(t.family)
+    label = {gpu: f"{gpu.product} ({', '.join(dict.fromkeys(names))})" for gpu, names in families.items()}
+    assert memory == {
+        label[gpu]: [f"{mib:,}" for mib in (gpu.memory_mib, gpu.memory.total_mib, gpu.usable_mib)] + [gpu.memory.source]
+        for gpu in families
+    }
+    assert mig == {label[gpu]: [", ".join(map(_instance, gpu.mig_profiles.values()))] for gpu in MIG_GPUS}
+
+
+def _instance(profile: MigProfile) -> str:
+    return f"`{profile.name}` {profile.memory_mib / 1024:.2f}" + ("" if profile.measured else " (estimate)")
