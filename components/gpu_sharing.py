@@ -1,12 +1,15 @@
-"""GpuSharing: NVIDIA's device plugin on AL2023 nodes, with one named configuration per pool.
+"""GpuSharing: NVIDIA's device plugin on AL2023 nodes, a release of its chart for each pool.
 
-A node takes the configuration that its label `nvidia.com/device-plugin.config` names; `GpuPool` sets that label.
+The chart puts a checksum over its whole ConfigMap on the pods of the plugin and of the MPS control daemon (v0.20.0,
+`templates/_helpers.tpl`, podAnnotations). With the configurations of all pools in one release, adding or changing one
+pool would restart the MPS daemons of every other, and end their clients. The GPU Operator knows one configuration for
+the cluster: there the pools share it, and a node takes the one that its label `nvidia.com/device-plugin.config` names.
 Bottlerocket runs the plugin as a host service and is configured by user data, so its pools get no pods from here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,11 +20,12 @@ from pulumi import ResourceOptions
 from pulumi_kubernetes.helm.v3 import Release, RepositoryOptsArgs
 
 import versions
+from components.node_class import POOL_LABEL
 from gpu.device_plugin import MPS_ROOT, device_plugin_config
 from gpu.sharing import NoSharing, SharingProfile
 
 NAMESPACE = "gpu-system"
-#: Configuration of nodes that carry no label of ours: whole GPUs.
+#: The operator's configuration of nodes that carry no label of ours: whole GPUs.
 DEFAULT_CONFIG = "default"
 CONFIG_LABEL = "nvidia.com/device-plugin.config"
 
@@ -32,17 +36,30 @@ _SYSTEM_TOLERATION = {"key": "CriticalAddonsOnly", "operator": "Exists"}
 
 @dataclass(frozen=True, kw_only=True)
 class GpuSharingArgs:
-    """Sharing profile of each AL2023 pool by pool name, and what installs the device plugin."""
+    """Inputs of `GpuSharing`.
+
+    profiles: sharing profile of each AL2023 pool by pool name.
+    untrusted: pools among them whose tenants do not trust each other: see `gpu.device_plugin`.
+    installer: what brings the device plugin.
+    """
 
     profiles: Mapping[str, SharingProfile]
+    untrusted: Collection[str] = ()
     installer: Literal["device-plugin", "gpu-operator"] = "device-plugin"
+
+    def config(self, pool: str) -> str:
+        """The device plugin's configuration of a pool, as YAML."""
+        return _yaml(device_plugin_config(self.profiles[pool], untrusted=pool in self.untrusted))
 
 
 class GpuSharing(pulumi.ComponentResource):
-    """The namespace of the GPU system pods, and the chart that runs them; no chart when every pool is Bottlerocket."""
+    """The namespace of the GPU system pods, and what runs the device plugin on the nodes of each pool.
+
+    releases: by pool; the operator's is the same for all.
+    """
 
     namespace: k8s.core.v1.Namespace
-    release: Release | None
+    releases: Mapping[str, Release]
 
     def __init__(self, name: str, args: GpuSharingArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:GpuSharing", name, None, opts)
@@ -55,20 +72,34 @@ class GpuSharing(pulumi.ComponentResource):
             },
             opts=ResourceOptions(parent=self),
         )
-        self.release = self._install(name, args) if args.profiles else None
+        self.releases = self._operator(name, args) if args.installer == "gpu-operator" else self._plugins(name, args)
         self.register_outputs({})
 
-    def _install(self, name: str, args: GpuSharingArgs) -> Release:
-        operator = args.installer == "gpu-operator"
-        chart = versions.GPU_OPERATOR_CHART if operator else versions.NVIDIA_DEVICE_PLUGIN_CHART
+    def _plugins(self, name: str, args: GpuSharingArgs) -> dict[str, Release]:
+        chart = versions.NVIDIA_DEVICE_PLUGIN_CHART
+        return {
+            pool: self._release(
+                f"{name}-device-plugin-{pool}", chart, release_name(pool), device_plugin_values(pool, args)
+            )
+            for pool in args.profiles
+        }
+
+    def _operator(self, name: str, args: GpuSharingArgs) -> dict[str, Release]:
+        if not args.profiles:
+            return {}
+        chart = versions.GPU_OPERATOR_CHART
+        release = self._release(f"{name}-gpu-operator", chart, "gpu-operator", gpu_operator_values(args))
+        return dict.fromkeys(args.profiles, release)
+
+    def _release(self, name: str, chart: versions.Chart, release: str, values: dict[str, Any]) -> Release:
         return Release(
-            f"{name}-{args.installer}",
+            name,
             chart=chart.chart,
             version=chart.version,
             repository_opts=RepositoryOptsArgs(repo=chart.repo),
-            name="gpu-operator" if operator else "nvidia-device-plugin",
+            name=release,
             namespace=NAMESPACE,
-            values=gpu_operator_values(args.profiles) if operator else device_plugin_values(args.profiles),
+            values=values,
             # No GPU node exists yet: the DaemonSets have nothing to become ready on.
             skip_await=True,
             cleanup_on_fail=True,
@@ -78,28 +109,30 @@ class GpuSharing(pulumi.ComponentResource):
         )
 
 
-def named_configs(profiles: Mapping[str, SharingProfile]) -> dict[str, str]:
-    """Device-plugin configurations as YAML, by the name that the node label selects."""
-    configs = {DEFAULT_CONFIG: device_plugin_config(NoSharing())}
-    configs |= {pool: device_plugin_config(profile) for pool, profile in profiles.items()}
-    return {name: yaml.safe_dump(config, sort_keys=False) for name, config in configs.items()}
+def release_name(pool: str) -> str:
+    """Name of a pool's release and of its objects. Helm takes 53 characters, and a pool's name may have 40."""
+    return f"plugin-{pool}"
 
 
-def device_plugin_values(profiles: Mapping[str, SharingProfile]) -> dict[str, Any]:
-    """Values of NVIDIA's device plugin chart."""
+def device_plugin_values(pool: str, args: GpuSharingArgs) -> dict[str, Any]:
+    """Values of NVIDIA's device plugin chart for the nodes of one pool, and no others."""
     return {
-        "config": {"map": named_configs(profiles), "default": DEFAULT_CONFIG},
+        # The chart would append its own name, cut the whole at 63 characters, and with a long pool name give the
+        # DaemonSets of plugin and MPS daemon the same one.
+        "fullnameOverride": release_name(pool),
+        "config": {"map": {pool: args.config(pool)}},
         "mps": {"root": MPS_ROOT},
         # GpuPool labels nodes itself, so that Karpenter knows the labels before a node exists.
         "gfd": {"enabled": False},
         "nfd": {"enabled": False},
-        "nodeSelector": {"nvidia.com/gpu.present": "true"},
+        "nodeSelector": {POOL_LABEL: pool},
         "tolerations": [_GPU_TAINT_TOLERATION, _SYSTEM_TOLERATION],
     }
 
 
-def gpu_operator_values(profiles: Mapping[str, SharingProfile]) -> dict[str, Any]:
+def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
     """Values of the GPU Operator chart: the AMI has driver and toolkit, nodes cut their MIG instances at boot."""
+    configs = {pool: args.config(pool) for pool in args.profiles}
     on_system_nodes = {"nodeSelector": _SYSTEM_NODES, "tolerations": [_SYSTEM_TOLERATION]}
     return {
         "driver": {"enabled": False},
@@ -112,7 +145,7 @@ def gpu_operator_values(profiles: Mapping[str, SharingProfile]) -> dict[str, Any
                 "create": True,
                 "name": "device-plugin-config",
                 "default": DEFAULT_CONFIG,
-                "data": named_configs(profiles),
+                "data": {DEFAULT_CONFIG: _yaml(device_plugin_config(NoSharing())), **configs},
             },
             "mps": {"root": MPS_ROOT},
         },
@@ -125,3 +158,7 @@ def gpu_operator_values(profiles: Mapping[str, SharingProfile]) -> dict[str, Any
             "worker": {"tolerations": [_GPU_TAINT_TOLERATION, _SYSTEM_TOLERATION]},
         },
     }
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
+    return yaml.safe_dump(dict(config), sort_keys=False)

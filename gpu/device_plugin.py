@@ -14,9 +14,16 @@ from gpu.sharing import GPU_RESOURCE, Mig, Mps, NoSharing, SharingProfile, TimeS
 MPS_ROOT = "/run/nvidia/mps"
 
 
-def device_plugin_config(profile: SharingProfile) -> dict[str, Any]:
-    """One named configuration of the device plugin, ready to be written as YAML."""
+def device_plugin_config(profile: SharingProfile, *, untrusted: bool = False) -> dict[str, Any]:
+    """One named configuration of the device plugin, ready to be written as YAML.
+
+    untrusted: the plugin tells the container runtime of a slot's device by a mount that pods without rights on the host
+    cannot make, instead of by the variable NVIDIA_VISIBLE_DEVICES, which any image can set. It needs a node whose
+    runtime listens to mounts and not to the variable (`components.container_toolkit_user_data`).
+    """
     config: dict[str, Any] = {"version": "v1", "flags": {"migStrategy": "none"}}
+    if untrusted:
+        config["flags"]["plugin"] = {"deviceListStrategy": ["volume-mounts"]}
     match profile:
         case NoSharing():
             pass

@@ -45,6 +45,24 @@ class NamedConfig:
 
 
 @dataclass(frozen=True)
+class Plugin:
+    """What one resource says of device plugins: a release of a chart, or a ConfigMap that one may read.
+
+    `selector`: labels that the chart's nodes must have; None where it runs no plugin itself, and for the GPU Operator,
+    which finds its nodes.
+    """
+
+    configs: Mapping[str, NamedConfig]
+    default: str | None
+    selector: Mapping[str, Any] | None
+
+    def runs_on(self, labels: Mapping[str, Any]) -> bool:
+        """Whether it may configure nodes of a pool with these labels; those that nobody declares count as there."""
+        selector = self.selector or {}
+        return all(isinstance(v, Unknown) or text(labels.get(k, v)) == text(v) for k, v in selector.items())
+
+
+@dataclass(frozen=True)
 class Sharing:
     """How a node's GPUs are shared. `replicas` None where the configuration does not say; `source` says where it is."""
 
@@ -80,10 +98,20 @@ def named_configs(props: Mapping[str, Any]) -> Iterator[NamedConfig]:
                 yield NamedConfig(name, path, config)
 
 
-def default_config(props: Mapping[str, Any]) -> str | None:
-    """Name of the configuration that nodes without a label get."""
-    names = (text(get(props, *place)) for place in _DEFAULTS)
-    return next((name for name in names if name), None)
+def plugin_of(props: Mapping[str, Any]) -> Plugin | None:
+    """The device plugin in a resource's inputs (plain data); None if it configures none."""
+    configs = {config.name: config for config in named_configs(props)}
+    if not configs:
+        return None
+    names = [text(get(props, *place)) for place in _DEFAULTS]
+    chart = isinstance(get(props, "values", "config", "map"), Mapping)
+    # `fallbackStrategies` of the plugin's chart: a configuration of that name, or the only one.
+    if chart:
+        names += ["default"] if "default" in configs else list(configs) if len(configs) == 1 else []
+    default = next((name for name in names if name), None)
+    selector = get(props, "values", "nodeSelector")
+    runs = chart and get(props, "values", "devicePlugin", "enabled") is not False
+    return Plugin(configs, default, (selector if isinstance(selector, Mapping) else {}) if runs else None)
 
 
 def _parsed(value: Any) -> Mapping[str, Any] | None:

@@ -15,8 +15,7 @@ from policy.device_plugin import (
     Sharing,
     Strategy,
     bottlerocket_nvidia,
-    default_config,
-    named_configs,
+    plugin_of,
     sharing_of_config,
     sharing_of_user_data,
 )
@@ -98,13 +97,8 @@ class SharingView:
     """What a stack's resources say about GPU sharing."""
 
     def __init__(self, stack: Stack) -> None:
-        self.configs: dict[str, NamedConfig] = {}
-        self.default: str | None = None
-        for resource in stack.of(*CONFIG_TYPES):
-            props = resource.plain
-            found = list(named_configs(props))
-            self.configs |= {config.name: config for config in found}
-            self.default = self.default or (default_config(props) if found else None)
+        found = (plugin_of(resource.plain) for resource in stack.of(*CONFIG_TYPES))
+        self.plugins = [plugin for plugin in found if plugin is not None]
         self.classes = {
             _name(props, resource.name): props for resource in stack.of(*NODE_CLASS_TYPES) for props in [resource.plain]
         }
@@ -116,6 +110,11 @@ class SharingView:
             pool = NodePool(resource.plain, resource.name)
             if pool.first_gpu_type() is not None:
                 yield GpuPool(pool, resource.urn, self.sharing_of(pool))
+
+    def configs(self, pool: NodePool) -> dict[str, NamedConfig]:
+        """The device-plugin configurations that nodes of the pool may take, by name."""
+        here = (plugin.configs for plugin in self.plugins if plugin.runs_on(pool.labels))
+        return {name: config for configs in here for name, config in configs.items()}
 
     def node_class(self, pool: NodePool) -> Mapping[str, Any] | None:
         """The EC2NodeClass of a pool (plain inputs), if it is in this stack."""
@@ -132,13 +131,14 @@ class SharingView:
                 return None
             found = sharing_of_user_data(text(user_data), "its user data")
             return found or Sharing("none", "its user data, which sets nothing")
-        key = pool.labels.get(CONFIG_LABEL) or self.default
-        config = self.configs.get(key) if key else None
+        defaults = (plugin.default for plugin in self.plugins if plugin.runs_on(pool.labels))
+        key = pool.labels.get(CONFIG_LABEL) or next((name for name in defaults if name), None)
+        config = self.configs(pool).get(key) if key else None
         if config is not None and not isinstance(config.config, Unknown):
             found = sharing_of_config(config.config, f"device-plugin configuration {config.name}")
             return _with_mig_profile(found, node_class) if found.strategy == "mig" else found
         label = _STRATEGIES.get(pool.labels.get(SHARING_LABEL, ""))
-        return Sharing(label, f"label {SHARING_LABEL}") if label and not self.configs else None
+        return Sharing(label, f"label {SHARING_LABEL}") if label and not self.plugins else None
 
 
 def _with_mig_profile(sharing: Sharing, node_class: Mapping[str, Any] | None) -> Sharing:

@@ -79,9 +79,8 @@ def build(config: StackConfig) -> Platform:
         Budget("budget", _budget_args(config, config.budget, karpenter, tags), in_aws)
     cpu_pools = [CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, karpenter), in_cluster) for pool in config.cpu_pools]
     sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
-    installed = [sharing.release] if sharing.release else []
     pools = {
-        pool.name: GpuPool(f"gpu-{pool.name}", _gpu_pool_args(pool, config, karpenter, installed), in_cluster)
+        pool.name: GpuPool(f"gpu-{pool.name}", _gpu_pool_args(pool, config, karpenter, sharing), in_cluster)
         for pool in config.pools
     }
     node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
@@ -197,15 +196,15 @@ def _cpu_pool_args(pool: CpuPoolConfig, karpenter: Karpenter) -> CpuPoolArgs:
 
 
 def _sharing_args(config: StackConfig) -> GpuSharingArgs:
+    al2023 = [pool for pool in config.pools if pool.ami == "al2023"]
     return GpuSharingArgs(
-        profiles={pool.name: pool.sharing.profile() for pool in config.pools if pool.ami == "al2023"},
+        profiles={pool.name: pool.sharing.profile() for pool in al2023},
+        untrusted=[pool.name for pool in al2023 if pool.tenants == "untrusted"],
         installer=config.gpu_sharing.installer,
     )
 
 
-def _gpu_pool_args(
-    pool: PoolConfig, config: StackConfig, karpenter: Karpenter, installed: Sequence[pulumi.Resource]
-) -> GpuPoolArgs:
+def _gpu_pool_args(pool: PoolConfig, config: StackConfig, karpenter: Karpenter, sharing: GpuSharing) -> GpuPoolArgs:
     volume = pool.volume
     return GpuPoolArgs(
         karpenter=karpenter,
@@ -228,7 +227,7 @@ def _gpu_pool_args(
         fast_image_pull=pool.fast_image_pull,
         instance_store=pool.instance_store,
         consolidate_after=pool.consolidate_after,
-        after=installed if pool.ami == "al2023" else (),
+        after=[sharing.releases[pool.name]] if pool.name in sharing.releases else (),
     )
 
 

@@ -26,6 +26,7 @@ import pytest
 import versions
 
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
+DEVICE_PLUGIN_MODULE = "github.com/NVIDIA/k8s-device-plugin"
 KNATIVE_MODULE = "knative.dev/serving"
 KNATIVE_OPERATOR_MODULE = "knative.dev/operator"
 #: Renders charts as the Helm inside Pulumi's Kubernetes provider does; read on 2026-11-21.
@@ -70,6 +71,12 @@ def module_file(module: str, version: str, path: str) -> str:
 def karpenter_dir() -> Path:
     """Sources of the pinned Karpenter: `pkg/apis/crds`, `charts/karpenter`, `charts/karpenter-crd`."""
     return module_dir(KARPENTER_MODULE, f"v{versions.KARPENTER_VERSION}")
+
+
+@functools.cache
+def device_plugin_dir() -> Path:
+    """Sources of the pinned device plugin: `deployments/helm/nvidia-device-plugin`."""
+    return module_dir(DEVICE_PLUGIN_MODULE, f"v{versions.NVIDIA_DEVICE_PLUGIN_CHART.version}")
 
 
 @functools.cache

@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import yaml
@@ -20,6 +20,8 @@ CONFIG_LABEL = "nvidia.com/device-plugin.config"
 GPU_COUNT_LABEL = "karpenter.k8s.aws/instance-gpu-count"
 GPU = "nvidia.com/gpu"
 
+#: What the chart calls its objects where neither release nor values say otherwise.
+_CHART = "nvidia-device-plugin"
 #: `fallbackStrategies` of the chart's configuration manager: a configuration of that name, or the only one.
 _FALLBACK = "default"
 #: Instances that user data cuts out of each GPU: `nvidia-smi mig -i N -cgi 1g.10gb,1g.10gb`.
@@ -28,9 +30,10 @@ _CUT = re.compile(r"nvidia-smi\s+mig\b[^\n]*?\s-cgi\s+([\w.,+]+)")
 
 @dataclass(frozen=True, kw_only=True)
 class PluginConfigs:
-    """The device plugin as the program installs it on AL2023 nodes."""
+    """A device plugin as a release of the program installs it on AL2023 nodes."""
 
-    installed: bool = False
+    name: str = _CHART
+    """Name of its DaemonSet."""
     configs: Mapping[str, str] = field(default_factory=dict)
     """Configuration files (YAML) by the name that the node label selects."""
     default: str = ""
@@ -38,6 +41,10 @@ class PluginConfigs:
     node_selector: Mapping[str, str] = field(default_factory=dict)
     """Labels that a node must have for the plugin's pod to run on it."""
     tolerations: Sequence[Mapping[str, Any]] = ()
+
+    def runs_on(self, labels: Mapping[str, str]) -> bool:
+        """Whether its pod goes to a GPU node with these labels."""
+        return all(labels.get(key) == value for key, value in self.node_selector.items())
 
 
 @dataclass(frozen=True)
@@ -48,15 +55,24 @@ class Offer:
     problem: str = ""
 
 
-def plugin_configs(values: Sequence[Mapping[str, Any]], manifests: Sequence[Mapping[str, Any] | None]) -> PluginConfigs:
-    """The plugin's configuration from the values of its chart, or of the GPU Operator's.
+def plugin_configs(
+    values: Sequence[Mapping[str, Any]], manifests: Sequence[Mapping[str, Any] | None]
+) -> tuple[PluginConfigs, ...]:
+    """Device plugins from the values of their charts, or of the GPU Operator's.
 
-    values: of the releases that install it; the first counts. manifests: where a named ConfigMap may stand.
+    values: of the releases that install them. manifests: where a named ConfigMap may stand.
     """
-    if not values:
-        return PluginConfigs()
-    chart = values[0]
-    operator = "devicePlugin" in chart
+    plugins = [_plugin(chart, manifests) for chart in values]
+    taken = Counter(plugin.name for plugin in plugins)
+    # Helm names a release's objects after the release, which is not in its values.
+    return tuple(
+        replace(plugin, name=f"{plugin.name}-{i}") if taken[plugin.name] > 1 else plugin
+        for i, plugin in enumerate(plugins, 1)
+    )
+
+
+def _plugin(chart: Mapping[str, Any], manifests: Sequence[Mapping[str, Any] | None]) -> PluginConfigs:
+    operator = "devicePlugin" in chart and "config" in chart["devicePlugin"]
     section = (chart["devicePlugin"] if operator else chart).get("config") or {}
     configs = section.get("data" if operator else "map") or _config_map(section.get("name"), manifests)
     default = section.get("default") or (_FALLBACK if _FALLBACK in configs else "")
@@ -64,7 +80,7 @@ def plugin_configs(values: Sequence[Mapping[str, Any]], manifests: Sequence[Mapp
         default = next(iter(configs))
     tolerations = ((chart.get("daemonsets") or {}) if operator else chart).get("tolerations") or ()
     return PluginConfigs(
-        installed=True,
+        name=str(chart.get("fullnameOverride") or _CHART),
         configs=dict(configs),
         default=default,
         # The operator labels GPU nodes itself.
@@ -84,7 +100,7 @@ def _config_map(name: str | None, manifests: Sequence[Mapping[str, Any] | None])
 def offer(
     labels: Mapping[str, str],
     node_class: Mapping[str, Any] | None,
-    plugin: PluginConfigs,
+    plugins: Sequence[PluginConfigs],
 ) -> Offer:
     """What a GPU node offers.
 
@@ -98,7 +114,7 @@ def offer(
     try:
         if is_bottlerocket(spec):
             return _bottlerocket(count, labels, user_data)
-        return _chart(count, labels, user_data, plugin)
+        return _chart(count, labels, user_data, plugins)
     except _RefusedError as refused:
         return Offer(problem=str(refused))
 
@@ -116,9 +132,16 @@ def is_bottlerocket(spec: Mapping[str, Any]) -> bool:
 # --- The chart's plugin on AL2023 -------------------------------------------------------------------------------------
 
 
-def _chart(count: int, labels: Mapping[str, str], user_data: str, plugin: PluginConfigs) -> Offer:
-    if not plugin.installed:
-        raise _RefusedError("no device plugin is installed")
+def _chart(count: int, labels: Mapping[str, str], user_data: str, plugins: Sequence[PluginConfigs]) -> Offer:
+    here = [plugin for plugin in plugins if plugin.runs_on(labels)]
+    if not here:
+        raise _RefusedError("no device plugin is installed" + (" for its labels" if plugins else ""))
+    if len(here) > 1:
+        names = ", ".join(plugin.name for plugin in here)
+        raise _RefusedError(
+            f"{len(here)} device plugins run on it and take the kubelet's socket from each other: {names}"
+        )
+    (plugin,) = here
     name = labels.get(CONFIG_LABEL) or plugin.default
     if name not in plugin.configs:
         known = ", ".join(sorted(plugin.configs)) or "none"

@@ -114,7 +114,7 @@ class TwinPlan:
     """Placeholder text to URN and name of the output that it stands for."""
     planned: tuple[Planned, ...]
     """In the order of the program; what an object needs comes before it."""
-    plugin: PluginConfigs
+    plugins: tuple[PluginConfigs, ...]
     models: tuple[Model, ...]
 
     def release(self, chart: str) -> Planned | None:
@@ -194,7 +194,7 @@ def _plan_of(data: Mapping[str, Any]) -> TwinPlan:
             "cloud": tuple(CloudResource(**resource) for resource in data["cloud"]),
             "outputs": {key: (urn, name) for key, (urn, name) in data["outputs"].items()},
             "planned": tuple(Planned(**{**planned, "after": tuple(planned["after"])}) for planned in data["planned"]),
-            "plugin": PluginConfigs(**data["plugin"]),
+            "plugins": tuple(PluginConfigs(**plugin) for plugin in data["plugins"]),
             "models": tuple(Model(**model) for model in data["models"]),
         }
     )

@@ -59,7 +59,7 @@ def plan_of(recording: Recording, models: Sequence[Model] = ()) -> TwinPlan:
         ),
         outputs=dict(recording.values),
         planned=planned,
-        plugin=plugin_configs(
+        plugins=plugin_configs(
             [p.values for p in planned if p.chart in PLUGIN_CHARTS], [p.manifest for p in planned if p.manifest]
         ),
         models=tuple(models),

@@ -40,18 +40,21 @@ _EVERYWHERE = [{"operator": "Exists"}]
 
 
 def daemon_sets(plan: TwinPlan) -> list[Object]:
-    """The DaemonSets of the plan's add-ons, and of the device plugin with its own selector and tolerations."""
+    """The DaemonSets of the plan's add-ons, and of the device plugins with their own selectors and tolerations."""
     addons = [str(r.inputs.get("addonName")) for r in plan.cloud if r.type == "aws:eks/addon:Addon"]
     shares = [_ADDONS[name] for name in addons if name in _ADDONS]
     found = [_daemon_set(s.name, "kube-system", s.requests, {}, _EVERYWHERE) for s in shares]
-    if plan.plugin.installed:
-        found.append(_plugin(plan.plugin))
-    return found
+    return [*found, *(_plugin(plugin) for plugin in plan.plugins)]
 
 
 def _plugin(plugin: PluginConfigs) -> Object:
     """NVIDIA's chart runs its pod with the node selector and tolerations of its values; GPUs are what it waits for."""
-    made = _daemon_set(PLUGIN_NAME, PLUGIN_NAMESPACE, {}, plugin.node_selector, plugin.tolerations)
+    made = _daemon_set(plugin.name, PLUGIN_NAMESPACE, {}, plugin.node_selector, plugin.tolerations)
+    # As the chart's: its name on all of them, the instance tells them apart.
+    labels = {"app.kubernetes.io/name": PLUGIN_NAME, "app.kubernetes.io/instance": plugin.name}
+    made["metadata"]["labels"] = labels
+    made["spec"]["selector"]["matchLabels"] = labels
+    made["spec"]["template"]["metadata"]["labels"] = labels
     # Karpenter labels every node whose type has GPUs; the chart finds them by what is on the bus.
     made["spec"]["template"]["spec"]["affinity"] = {
         "nodeAffinity": {

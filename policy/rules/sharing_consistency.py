@@ -28,14 +28,24 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
 def _naming(view: SharingView, pool: GpuPool) -> Iterator[str]:
     node_class = view.node_class(pool.pool)
     user_data = get(node_class, "spec", "userData")
-    if isinstance(user_data, Unknown) and node_class is not None and is_bottlerocket(node_class):
+    bottlerocket = node_class is not None and is_bottlerocket(node_class)
+    if isinstance(user_data, Unknown) and bottlerocket:
         yield f"{user_data.path} of its EC2NodeClass must be a literal, for it configures the device plugin"
-    key = pool.pool.labels.get(CONFIG_LABEL)
-    if not key or not view.configs:
+    labels = pool.pool.labels
+    charts = [plugin for plugin in view.plugins if plugin.selector is not None and plugin.runs_on(labels)]
+    if len(charts) > 1 and not bottlerocket:
+        configs = "; ".join(", ".join(sorted(plugin.configs)) for plugin in charts)
+        yield (
+            f"{len(charts)} releases of the device plugin run on its nodes (configurations {configs}) and take each "
+            "other's socket: give each a nodeSelector of its own"
+        )
+    key = labels.get(CONFIG_LABEL)
+    if not key or not view.plugins:
         return
-    config = view.configs.get(key)
+    configs_here = view.configs(pool.pool)
+    config = configs_here.get(key)
     if config is None:
-        known = ", ".join(sorted(view.configs))
+        known = ", ".join(sorted(configs_here)) or "none"
         yield (
             f"label {CONFIG_LABEL} names {key}, and there is no such device-plugin configuration (there are: {known}): "
             "the plugin would never start on its nodes"

@@ -38,6 +38,13 @@ def config(**sharing: Any) -> dict[str, Any]:
     return {**found, "sharing": sharing} if sharing else found
 
 
+def release(pool: str, name: str = "plugin", selector: Any = None, **values: Any) -> Recorded:
+    """A release of the device plugin's chart for the nodes of one pool, with one configuration."""
+    texts = {name: yaml.safe_dump(given) for name, given in values.items()}
+    chosen = {"config": {"map": texts}, "nodeSelector": {"gpu-slices/pool": pool} if selector is None else selector}
+    return recorded(RELEASE, {"chart": "nvidia-device-plugin", "values": chosen}, f"{name}-{pool}")
+
+
 def plugin(**configs: Any) -> Recorded:
     """The device plugin's chart with named configurations; text is taken as it is."""
     texts = {name: given if isinstance(given, str) else yaml.safe_dump(given) for name, given in configs.items()}

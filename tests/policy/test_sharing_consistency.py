@@ -7,8 +7,20 @@ from gpu.catalog import INSTANCE_TYPES
 from gpu.sharing import Mig, Mps, SharingProfile, TimeSlicing
 from policy.analyzer import Recorded
 from policy.rules.sharing_consistency import RULE
-from tests.policy.platform import GPU, SHARED, config, node_class, overlay, platform, plugin, pool, section
-from tests.policy.support import UNKNOWN, judged
+from tests.policy.platform import (
+    GPU,
+    RELEASE,
+    SHARED,
+    config,
+    node_class,
+    overlay,
+    platform,
+    plugin,
+    pool,
+    release,
+    section,
+)
+from tests.policy.support import UNKNOWN, judged, recorded
 
 BOTTLEROCKET = "bottlerocket@v1.68.1"
 MIG = "nvidia.com/mig-1g.10gb"
@@ -21,6 +33,8 @@ def said(*resources: Recorded) -> list[str]:
 def bottlerocket(profile: SharingProfile, instance_type: str) -> Recorded:
     return node_class(BOTTLEROCKET, bottlerocket_settings(profile, [INSTANCE_TYPES[instance_type].gpu]))
 
+
+LABELS_ONLY = {"config": {"map": {"x": "flags: {}"}}, "devicePlugin": {"enabled": False}, "gfd": {"enabled": True}}
 
 AGREEING = {
     "time-slicing": platform(),
@@ -66,9 +80,47 @@ AGREEING = {
         plugin(gpu={"version": "v1", "flags": {"migStrategy": "mixed"}}),
     ],
     "nothing in this stack tells": [pool()],
+    "a release for each pool": [
+        *(node_class(name=name) for name in ("gpu", "chat")),
+        pool(),
+        pool(name="chat"),
+        overlay({GPU: "4"}),
+        overlay({GPU: "3"}, pool="chat", name="other"),
+        release("gpu", gpu=config(timeSlicing=section(4))),
+        release("chat", chat=config(mps=section(3))),
+    ],
+    "a release with one configuration, which nodes take without a label": [
+        node_class(),
+        pool(labels={"nvidia.com/device-plugin.config": ""}),
+        overlay({GPU: "4"}),
+        release("gpu", anything=config(timeSlicing=section(4))),
+    ],
+    "a release that labels nodes beside the plugin's": [
+        node_class(),
+        pool(),
+        overlay({GPU: "4"}),
+        release("gpu", gpu=config(timeSlicing=section(4))),
+        recorded(
+            RELEASE, {"values": {"config": {"map": {"x": "flags: {}"}}, "devicePlugin": {"enabled": False}}}, "gfd"
+        ),
+    ],
 }
 
 DISAGREEING = {
+    "the release of another pool": (
+        [node_class(), pool(), overlay({GPU: "4"}), release("chat", gpu=config(timeSlicing=section(4)))],
+        "names gpu, and there is no such device-plugin configuration (there are: none)",
+    ),
+    "two releases on the same nodes": (
+        [
+            node_class(),
+            pool(),
+            overlay({GPU: "4"}),
+            release("gpu", gpu=config(timeSlicing=section(4))),
+            release("all", selector={"nvidia.com/gpu.present": "true"}, gpu=config(timeSlicing=section(4))),
+        ],
+        "2 releases of the device plugin run on its nodes (configurations gpu; gpu) and take each other's socket",
+    ),
     "more in the overlay than in the plugin": (
         [node_class(), pool(), overlay({GPU: "8"}), plugin(gpu=config(timeSlicing=section(4)))],
         "NodeOverlay overlay states 8, device-plugin configuration gpu says time-slicing: a NodeOverlay for 1 GPU(s) "

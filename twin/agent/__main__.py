@@ -40,7 +40,7 @@ def main(folder: Path) -> int:
     kube = kube_of(state, run)
     # Of the pods it needs the plugins' alone.
     with Observed(kube, _KINDS, labels={"Pod": f"app.kubernetes.io/name={PLUGIN_NAME}"}) as observed:
-        plugin = DevicePlugin(kube, observed, plan.plugin, Faults(folder))
+        plugin = DevicePlugin(kube, observed, plan.plugins, Faults(folder))
         knative = Knative(kube, observed, plan.models)
         meter = Meter(folder, observed)
         while True:

@@ -7,7 +7,7 @@ for a resource that was asked for, and the agent looks at the hardware, not at w
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -44,10 +44,10 @@ class _Seen:
 class DevicePlugin:
     """Looks at every node each time it is called; forgets what is gone."""
 
-    def __init__(self, kube: Kube, observed: Observed, plugin: PluginConfigs, faults: Faults) -> None:
+    def __init__(self, kube: Kube, observed: Observed, plugins: Sequence[PluginConfigs], faults: Faults) -> None:
         self._kube = kube
         self._observed = observed
-        self._plugin = plugin
+        self._plugins = plugins
         self._faults = faults
         self._seen: dict[str, _Seen] = {}
         self._lost: dict[str, int] = {}
@@ -103,7 +103,7 @@ class DevicePlugin:
     def _offer(self, node: Object, plugin_nodes: set[str]) -> tuple[Offer, bool]:
         """What the node would offer, and whether what offers it runs."""
         node_class = self._node_class(node)
-        offered = offer(node["metadata"]["labels"], node_class, self._plugin)
+        offered = offer(node["metadata"]["labels"], node_class, self._plugins)
         host_service = is_bottlerocket((node_class or {}).get("spec") or {})
         return offered, host_service or node["metadata"]["name"] in plugin_nodes
 

@@ -1,4 +1,6 @@
-"""GpuSharing: the device plugin's chart with one named configuration a pool."""
+"""GpuSharing: a release of the device plugin's chart for each pool, or one of the operator's for all."""
+
+from __future__ import annotations
 
 from typing import Any
 
@@ -6,31 +8,33 @@ import pytest
 import yaml
 
 from components.gpu_sharing import GpuSharing, GpuSharingArgs
-from gpu.sharing import Mig, Mps, SharingProfile, TimeSlicing
+from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 from tests.unit.components.recording import Recording, record
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
 PROFILES: dict[str, SharingProfile] = {"dev": TimeSlicing(4), "chat": Mps(3, rename=True), "tenants": Mig("1g.10gb")}
 
 
-def sharing(installer: Any = "device-plugin", **profiles: Any) -> Recording[GpuSharing]:
+def sharing(installer: Any = "device-plugin", untrusted: Any = (), **profiles: Any) -> Recording[GpuSharing]:
     """A recorded component for three pools, or for those given."""
-    chosen = profiles or PROFILES
-    return record(lambda: GpuSharing("sharing", GpuSharingArgs(profiles=chosen, installer=installer)))
+    args = GpuSharingArgs(profiles=profiles or PROFILES, untrusted=untrusted, installer=installer)
+    return record(lambda: GpuSharing("sharing", args))
 
 
 def configs(recording: Recording[GpuSharing]) -> dict[str, Any]:
-    """The named configurations of the recorded chart."""
-    values = recording.one(RELEASE).inputs["values"]
-    texts = values["config"]["map"] if "config" in values else values["devicePlugin"]["config"]["data"]
-    return {name: yaml.safe_load(text) for name, text in texts.items()}
+    """The named configurations of all recorded charts."""
+    found: dict[str, Any] = {}
+    for release in recording.of_type(RELEASE):
+        values = release.inputs["values"]
+        texts = values["config"]["map"] if "config" in values else values["devicePlugin"]["config"]["data"]
+        found |= {name: yaml.safe_load(text) for name, text in texts.items()}
+    return found
 
 
-@pytest.mark.parametrize("installer", ["device-plugin", "gpu-operator"])
-def test_each_pool_has_its_configuration_and_the_default_shares_nothing(installer: str) -> None:
+@pytest.mark.parametrize(("installer", "more"), [("device-plugin", set()), ("gpu-operator", {"default"})])
+def test_each_pool_has_its_configuration(installer: str, more: set[str]) -> None:
     found = configs(sharing(installer))
-    assert set(found) == {"default", "dev", "chat", "tenants"}
-    assert found["default"] == {"version": "v1", "flags": {"migStrategy": "none"}}
+    assert set(found) == {"dev", "chat", "tenants"} | more
     assert found["dev"]["sharing"]["timeSlicing"] == {
         "renameByDefault": False,
         "failRequestsGreaterThanOne": True,
@@ -41,32 +45,60 @@ def test_each_pool_has_its_configuration_and_the_default_shares_nothing(installe
     assert found["tenants"] == {"version": "v1", "flags": {"migStrategy": "mixed"}}
 
 
-def test_the_chart_runs_on_nodes_that_say_they_have_gpus() -> None:
-    release = sharing().one(RELEASE)
-    values = release.inputs["values"]
-    assert (release.inputs["chart"], release.inputs["namespace"]) == ("nvidia-device-plugin", "gpu-system")
-    assert values["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
-    assert values["config"]["default"] == "default"
-    assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in values["tolerations"]
+def test_the_operator_s_default_shares_nothing() -> None:
+    assert configs(sharing("gpu-operator"))["default"] == {"version": "v1", "flags": {"migStrategy": "none"}}
+
+
+@pytest.mark.parametrize("installer", ["device-plugin", "gpu-operator"])
+def test_slots_of_untrusted_tenants_come_as_mounts(installer: str) -> None:
+    found = configs(sharing(installer, untrusted=("tenants", "whole"), tenants=Mig("1g.10gb"), whole=NoSharing()))
+    for pool in ("tenants", "whole"):
+        assert found[pool]["flags"]["plugin"] == {"deviceListStrategy": ["volume-mounts"]}
+    assert "plugin" not in configs(sharing(installer))["tenants"]["flags"]
+
+
+def test_each_chart_runs_on_the_nodes_of_its_pool() -> None:
+    releases = {release.inputs["name"]: release.inputs for release in sharing().of_type(RELEASE)}
+    assert set(releases) == {"plugin-dev", "plugin-chat", "plugin-tenants"}
+    for name, inputs in releases.items():
+        values, pool = inputs["values"], name.removeprefix("plugin-")
+        assert (inputs["chart"], inputs["namespace"]) == ("nvidia-device-plugin", "gpu-system")
+        assert values["nodeSelector"] == {"gpu-slices/pool": pool}
+        assert list(values["config"]["map"]) == [pool]
+        assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in values["tolerations"]
+
+
+@pytest.mark.parametrize("changed", [{"dev": TimeSlicing(5)}, {"more": Mps(2)}])
+def test_what_happens_to_one_pool_leaves_the_releases_of_the_others_alone(changed: dict[str, SharingProfile]) -> None:
+    def releases(profiles: dict[str, SharingProfile]) -> dict[str, Any]:
+        return {release.name: release.inputs for release in sharing(**profiles).of_type(RELEASE)}
+
+    before, after = releases(PROFILES), releases(PROFILES | changed)
+    (pool,) = changed
+    touched = f"sharing-device-plugin-{pool}"
+    assert {name for name in after if before.get(name) != after[name]} == {touched}
 
 
 def test_the_operator_leaves_driver_toolkit_and_mig_to_the_image() -> None:
-    release = sharing("gpu-operator").one(RELEASE)
+    recording = sharing("gpu-operator")
+    release = recording.one(RELEASE)
     values = release.inputs["values"]
     assert release.inputs["chart"] == "gpu-operator"
     assert [values[part]["enabled"] for part in ("driver", "toolkit", "migManager")] == [False, False, False]
     assert values["mig"]["strategy"] == "mixed"
     assert values["operator"]["nodeSelector"] == {"karpenter.sh/controller": "true"}
+    assert set(recording.result.releases) == set(PROFILES)
 
 
 def test_the_namespace_is_the_one_that_admits_privileged_pods() -> None:
     recording = sharing()
     namespace = recording.one("kubernetes:core/v1:Namespace")
     assert namespace.inputs["metadata"]["labels"] == {"pod-security.kubernetes.io/enforce": "privileged"}
-    assert recording.outlives(namespace, recording.one(RELEASE))
+    assert all(recording.outlives(namespace, release) for release in recording.of_type(RELEASE))
 
 
-def test_bottlerocket_pools_alone_need_no_chart() -> None:
-    recording = record(lambda: GpuSharing("sharing", GpuSharingArgs(profiles={})))
+@pytest.mark.parametrize("installer", ["device-plugin", "gpu-operator"])
+def test_bottlerocket_pools_alone_need_no_chart(installer: Any) -> None:
+    recording = record(lambda: GpuSharing("sharing", GpuSharingArgs(profiles={}, installer=installer)))
     assert [r.type for r in recording.resources] == ["gpu-slices:index:GpuSharing", "kubernetes:core/v1:Namespace"]
-    assert recording.result.release is None
+    assert recording.result.releases == {}

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 import yaml
 
+from components.gpu_sharing import GpuSharingArgs, device_plugin_values
 from gpu.bottlerocket import bottlerocket_settings
 from gpu.catalog import INSTANCE_TYPES
 from gpu.device_plugin import device_plugin_config
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing, overlay_capacities
-from twin.device_plugin import CONFIG_LABEL, GPU_COUNT_LABEL, PluginConfigs, offer, plugin_configs
+from twin.device_plugin import CONFIG_LABEL, GPU_COUNT_LABEL, Offer, PluginConfigs, offer, plugin_configs
 
 TYPE = "node.kubernetes.io/instance-type"
 
@@ -21,7 +22,7 @@ def labels(count: int = 1, config: str | None = "pool", instance_type: str = "g6
     return {**found, CONFIG_LABEL: config} if config is not None else found
 
 
-def chart(**configs: Any) -> PluginConfigs:
+def chart(**configs: Any) -> tuple[PluginConfigs, ...]:
     texts = {name: config if isinstance(config, str) else yaml.safe_dump(config) for name, config in configs.items()}
     return plugin_configs([{"config": {"map": texts, "default": "default"}}], [])
 
@@ -111,6 +112,33 @@ def test_without_the_chart_an_al2023_node_never_offers_anything() -> None:
     offered = offer(labels(), node_class(), plugin_configs([], []))
     assert not offered.resources
     assert "no device plugin" in offered.problem
+
+
+def releases(**pools: Any) -> tuple[PluginConfigs, ...]:
+    """A release a pool, as the program installs them."""
+    args = GpuSharingArgs(profiles=pools)
+    return plugin_configs([device_plugin_values(pool, args) for pool in pools], [])
+
+
+def test_a_node_takes_the_release_of_its_pool() -> None:
+    plugins = releases(dev=TimeSlicing(4), chat=Mps(3, rename=True))
+    assert [plugin.name for plugin in plugins] == ["plugin-dev", "plugin-chat"]
+    for pool, expected in {"dev": {"nvidia.com/gpu": 4}, "chat": {"nvidia.com/gpu.shared": 3}}.items():
+        node = {**labels(config=pool), "gpu-slices/pool": pool}
+        assert offer(node, node_class(), plugins).resources == expected
+
+
+def test_a_pool_without_a_release_never_offers_anything() -> None:
+    offered = offer({**labels(config="gone"), "gpu-slices/pool": "gone"}, node_class(), releases(dev=TimeSlicing(4)))
+    assert offered == Offer(problem="no device plugin is installed for its labels")
+
+
+def test_two_plugins_on_a_node_take_the_kubelet_s_socket_from_each_other() -> None:
+    one = {"config": {"map": {"pool": yaml.safe_dump(device_plugin_config(TimeSlicing(4)))}}}
+    offered = offer(labels(), node_class(), plugin_configs([one, one], []))
+    assert not offered.resources
+    assert "2 device plugins run on it" in offered.problem
+    assert "nvidia-device-plugin-1, nvidia-device-plugin-2" in offered.problem
 
 
 def test_the_gpu_operator_has_its_configurations_elsewhere() -> None:

@@ -1,0 +1,139 @@
+"""NVIDIA's own chart, rendered by Helm with our values: pools have nothing to do with each other.
+
+The chart lies in the sources of the pinned version. Helm itself is built from its Go module: see `tests.gotools`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+import versions
+from components.gpu_pool import node_labels
+from components.gpu_sharing import NAMESPACE, GpuSharingArgs, device_plugin_values, release_name
+from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+from stacks.fields import MAX_NAME
+from tests.gotools import HELM, device_plugin_dir, tool
+
+pytestmark = pytest.mark.go
+
+Objects = Mapping[tuple[str, str], dict[str, Any]]
+
+POOLS: dict[str, SharingProfile] = {
+    "dev": TimeSlicing(3),
+    "chat": Mps(4),
+    "chat-two": Mps(2, rename=True),
+    "tenants": Mig("1g.10gb"),
+    "whole": NoSharing(),
+}
+#: Names as long as a stack file allows, which only differ at their ends.
+LONG = {f"{'m' * (MAX_NAME - 1)}{end}": Mps(3) for end in "ab"}
+#: What happens to a stack on its second day.
+CHANGES: dict[str, dict[str, SharingProfile]] = {
+    "a pool is added": {**POOLS, "more": Mps(8)},
+    "a pool is removed": {name: profile for name, profile in POOLS.items() if name != "dev"},
+    "a pool is shared otherwise": {**POOLS, "dev": Mps(5)},
+}
+
+
+@functools.cache
+def render(release: str, values: str) -> Objects:
+    """Objects of the chart by kind and name."""
+    chart = device_plugin_dir() / "deployments/helm/nvidia-device-plugin"
+    command = [str(tool(*HELM)), "template", release, str(chart), "--namespace", NAMESPACE]
+    settings = ["--kube-version", versions.EKS_DEFAULT_VERSION, "--values", "-"]
+    done = subprocess.run([*command, *settings], input=values, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    objects = [each for each in yaml.safe_load_all(done.stdout) if each]
+    assert len({(each["kind"], each["metadata"]["name"]) for each in objects}) == len(objects)
+    return {(each["kind"], each["metadata"]["name"]): each for each in objects}
+
+
+def rendered(profiles: Mapping[str, SharingProfile], untrusted: tuple[str, ...] = ()) -> dict[str, Objects]:
+    """The objects of each pool's release."""
+    args = GpuSharingArgs(profiles=profiles, untrusted=untrusted)
+    return {pool: render(release_name(pool), json.dumps(device_plugin_values(pool, args))) for pool in profiles}
+
+
+def daemon_sets(objects: Objects) -> dict[str, dict[str, Any]]:
+    return {name: each for (kind, name), each in objects.items() if kind == "DaemonSet"}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_happens_to_one_pool_restarts_nothing_of_another(change: str) -> None:
+    before, after = rendered(POOLS), rendered(CHANGES[change])
+    untouched = [pool for pool, profile in POOLS.items() if CHANGES[change].get(pool) == profile]
+    assert len(untouched) >= 4
+    for pool in untouched:
+        assert daemon_sets(after[pool]) == daemon_sets(before[pool])
+        assert after[pool] == before[pool]
+
+
+def test_a_pool_s_own_change_restarts_its_plugin_and_its_daemon() -> None:
+    """Their pods read the configuration when they start: a change that did not restart them would not be one."""
+    before, after = (rendered({"chat": Mps(replicas)})["chat"] for replicas in (4, 5))
+    templates = [{n: d["spec"]["template"] for n, d in daemon_sets(objects).items()} for objects in (before, after)]
+    assert set(templates[0]) == set(templates[1]) == {"plugin-chat", "plugin-chat-mps-control-daemon"}
+    assert all(templates[0][name] != templates[1][name] for name in templates[0])
+
+
+@pytest.mark.parametrize("pools", [POOLS, LONG], ids=["short names", "long names"])
+def test_releases_have_no_object_in_common(pools: dict[str, SharingProfile]) -> None:
+    """Cluster roles and their bindings have no namespace: two releases with one name would fight over them."""
+    seen: dict[tuple[str, str], str] = {}
+    for pool, objects in rendered(pools).items():
+        assert len(daemon_sets(objects)) == 2
+        assert len(release_name(pool)) <= 53
+        for kind, name in objects:
+            assert len(name) <= 63 or kind.startswith("ClusterRole")
+            assert seen.setdefault((kind, name), pool) == pool
+
+
+def test_pods_of_a_release_are_selected_by_no_other() -> None:
+    for pool, objects in rendered(POOLS).items():
+        for daemon_set in daemon_sets(objects).values():
+            selector = daemon_set["spec"]["selector"]["matchLabels"]
+            assert selector["app.kubernetes.io/instance"] == release_name(pool)
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_pods_run_on_the_nodes_of_their_pool_alone(pool: str) -> None:
+    labels = {name: node_labels(name, profile, "al2023", "trusted") for name, profile in POOLS.items()}
+    sets = daemon_sets(rendered(POOLS)[pool])
+    plugin = sets[release_name(pool)]["spec"]["template"]["spec"]
+    daemon = sets[f"{release_name(pool)}-mps-control-daemon"]["spec"]["template"]["spec"]
+    assert [name for name in POOLS if _runs(plugin, labels[name])] == [pool]
+    assert [name for name in POOLS if _runs(daemon, labels[name])] == [pool] * isinstance(POOLS[pool], Mps)
+
+
+def _runs(pod: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    affinity = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    terms = [term["matchExpressions"] for term in affinity["nodeSelectorTerms"]]
+    wanted = any(all(labels.get(e["key"]) in e["values"] for e in term) for term in terms)
+    return wanted and all(labels.get(key) == value for key, value in pod["nodeSelector"].items())
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_the_configuration_is_the_one_that_the_node_s_label_names(pool: str) -> None:
+    objects = rendered(POOLS)[pool]
+    (config_map,) = [each for (kind, _), each in objects.items() if kind == "ConfigMap"]
+    assert list(config_map["data"]) == [
+        node_labels(pool, POOLS[pool], "al2023", "trusted")["nvidia.com/device-plugin.config"]
+    ]
+
+
+@pytest.mark.parametrize("pool", ["tenants", "whole"])
+def test_the_plugin_itself_still_sees_all_gpus_of_a_node_that_listens_to_mounts(pool: str) -> None:
+    """Such a node ignores NVIDIA_VISIBLE_DEVICES of pods without CAP_SYS_ADMIN; the plugin asks for `all` by it."""
+    plugin = daemon_sets(rendered(POOLS, untrusted=(pool,))[pool])[release_name(pool)]
+    (container,) = [c for c in plugin["spec"]["template"]["spec"]["containers"] if c["name"].endswith("-ctr")]
+    assert {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"} in container["env"]
+    assert container["securityContext"]["capabilities"]["add"] == ["SYS_ADMIN"]
+    # The configuration file says how devices are handed out; the chart must not say it again by a variable.
+    assert "DEVICE_LIST_STRATEGY" not in {each["name"] for each in container["env"]}
