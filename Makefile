@@ -59,6 +59,10 @@ test-parts: $(STAMP) ## Run the tests on real parts: Karpenter's and Kubernetes'
 test-twin: $(STAMP) ## Run the tests of the twin, three at a time: every scenario, crashes, mistakes (about ten minutes)
 	@$(BIN)/python -m pytest -m twin -n 3 --dist worksteal tests/twin $(ARGS)
 
+.PHONY: test-engine
+test-engine: $(STAMP) ## Run every stack on Pulumi's real engine: preview, up, change, destroy (builds with Go, minutes once)
+	@$(BIN)/python -m pytest -m engine -n 2 --dist worksteal tests/engine $(ARGS)
+
 .PHONY: lint
 lint: $(STAMP) ## Check style and types
 	@$(BIN)/ruff check --quiet .
