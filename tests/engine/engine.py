@@ -47,6 +47,11 @@ class Violation:
     urn: str
     message: str
 
+    @property
+    def resource(self) -> str:
+        """Logical name; empty where the stack as a whole is at fault."""
+        return "" if "::pulumi:pulumi:Stack::" in self.urn else self.urn.rpartition("::")[2]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Done:

@@ -20,9 +20,7 @@ Verdict = tuple[str, str, str, str]
 
 
 def _engine_verdicts(done: Done) -> Set[Verdict]:
-    return {
-        (v.rule, v.level, v.urn.rpartition("::")[2], v.message) for v in done.violations if _INSIDE_EKS not in v.urn
-    }
+    return {(v.rule, v.level, v.resource, v.message) for v in done.violations if _INSIDE_EKS not in v.urn}
 
 
 def _offline_verdicts(workspace: Workspace) -> Set[Verdict]:
