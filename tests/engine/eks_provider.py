@@ -15,6 +15,7 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+import yaml
 from pulumi import provider
 
 INPUTS_VARIABLE = "ENGINE_TEST_EKS_INPUTS"
@@ -85,7 +86,7 @@ def _snake(key: str) -> str:
 def _kubeconfig() -> str:
     path = os.environ.get(KUBECONFIG_VARIABLE)
     if path:
-        return Path(path).read_text(encoding="utf-8")
+        return json.dumps(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
     nowhere = {"name": "nowhere", "cluster": {"server": "https://127.0.0.1:1"}}
     context = {"name": "nowhere", "context": {"cluster": "nowhere", "user": "nobody"}}
     return json.dumps(

@@ -47,12 +47,12 @@ def _change_one_pool(made: Workspace) -> None:
     """A changed pool shows its own change and no other."""
     pools = made.config("pools")
     name = pools[0]["name"]
-    made.configure({"pools": [{**pools[0], "maxGpus": pools[0]["maxGpus"] + 1}, *pools[1:]]})
+    made.configure({"pools": [{**pools[0], "consolidateAfter": "17m"}, *pools[1:]]})
     steps = made.preview(expect=0).steps()
     changed = {
         urn.rpartition("::")[2]: operation for urn, operation in steps.items() if "::pulumi:pulumi:Stack::" not in urn
     }
-    assert changed == {f"gpu-{name}-node-pool": "update"}
+    assert changed == {f"gpu-{name}-pool": "update"}
     made.up(expect=0)
     assert made.preview("--expect-no-changes").steps() == {}
 
@@ -126,7 +126,7 @@ def _in_order(deleted: Iterable[Entry]) -> None:
 
     pools = of(_NODE_POOL)
     controller = of(_RELEASE, name="karpenter-controller")
-    definitions = of(_RELEASE, name="karpenter-crds")
+    definitions = of(_RELEASE, name="karpenter-crd")
     stages: Mapping[str, list[Entry]] = {
         "workloads": of(
             "kubernetes:apps/v1:Deployment", "kubernetes:batch/v1:CronJob", "kubernetes:serving.knative.dev/v1:Service"
