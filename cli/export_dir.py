@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -36,13 +35,9 @@ def write_directory(target: Path, files: Mapping[str, str]) -> None:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def check_targets(*targets: Path) -> None:
-    """Raise InputError, before anything is written, if one of these directories cannot be one for itself."""
-    for target in targets:
-        _refuse_foreign(target.resolve())
-    for one, other in itertools.permutations([target.resolve() for target in targets], 2):
-        if one.is_relative_to(other):
-            raise InputError(f"{one} and {other} would replace each other: name two directories")
+def check_target(target: Path) -> None:
+    """Raise InputError, before anything is planned, if `write_directory` would refuse what the directory holds."""
+    _refuse_foreign(target.resolve())
 
 
 def _refuse_foreign(target: Path) -> None:

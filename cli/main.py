@@ -127,12 +127,6 @@ def main() -> None:
     help="Write the objects inside the cluster to DIR, as YAML and in the order in which they must be applied.",
 )
 @click.option(
-    "--terraform",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write the plan to DIR as Terraform JSON and Kubernetes YAML, for scanners that read no Pulumi.",
-)
-@click.option(
     "--policy-config",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",

@@ -169,7 +169,7 @@ def _rules_of(rules: tuple[Rule, ...], type_: str) -> tuple[Rule, ...]:
 
 @cache
 def _shown(rules: tuple[Rule, ...], type_: str) -> tuple[Rule, ...]:
-    """Rules about single resources that look at the type, or any one: the engine shows every resource to all of them."""
+    """Rules about single resources that look at the type, or any one: the engine shows each resource to all."""
     about_one = tuple(rule for rule in rules if isinstance(rule, ResourceRule))
     return _rules_of(about_one, type_) or about_one[:1]
 

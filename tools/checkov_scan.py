@@ -27,7 +27,7 @@ import yaml
 from cli.errors import InputError, ProgramError
 from cli.project import Project, find_project, load_stack
 from cli.record import record
-from cli.terraform import MAIN_FILE, write_terraform
+from tools.terraform import MAIN_FILE, write_terraform
 
 ROOT = Path(__file__).resolve().parents[1]
 CHECKOV = ROOT / ".venv-checkov" / "bin" / "checkov"

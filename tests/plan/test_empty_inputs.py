@@ -42,13 +42,13 @@ def empty(value: Any, path: str = "") -> Iterator[str]:
 
 
 def unmeant(recording: Recording) -> list[str]:
-    found = []
-    for resource in recording.resources:
-        for name, value in resource.inputs.items():
-            for place in empty(value, name):
-                if not any(matches((type_,), resource.type) and matches((where,), place) for type_, where in MEANT):
-                    found.append(f"{resource.type} {resource.name}: {place}")
-    return found
+    return [
+        f"{resource.type} {resource.name}: {place}"
+        for resource in recording.resources
+        for name, value in resource.inputs.items()
+        for place in empty(value, name)
+        if not any(matches((type_,), resource.type) and matches((where,), place) for type_, where in MEANT)
+    ]
 
 
 @pytest.mark.parametrize("stack", STACKS)

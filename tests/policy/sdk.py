@@ -33,12 +33,11 @@ class Analyzer:
 
     def __init__(self, rules: Sequence[Rule], config: Mapping[str, Any] | None = None) -> None:
         inputs = Inputs()
-        self._servicer: Any = _PolicyAnalyzerServicer(
-            "test", "0.0.1", [to_policy(rule, inputs) for rule in rules], EnforcementLevel.ADVISORY
-        )
-        self._servicer.Configure(
-            proto.ConfigureAnalyzerRequest(policyConfig={rule.name: _setup(rule, config or {}) for rule in rules}), None
-        )
+        policies = [to_policy(rule, inputs) for rule in rules]
+        servicer: Any = _PolicyAnalyzerServicer("test", "0.0.1", policies, EnforcementLevel.ADVISORY)
+        setups = {rule.name: _setup(rule, config or {}) for rule in rules}
+        servicer.Configure(proto.ConfigureAnalyzerRequest(policyConfig=setups), None)
+        self._servicer = servicer
 
     def register(self, *resources: Recorded) -> list[Said]:
         """What the pack says of resources when they are registered."""

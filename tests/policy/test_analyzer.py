@@ -11,13 +11,12 @@ import pulumi
 import pytest
 from pulumi_policy import EnforcementLevel, Severity
 
-from policy.analyzer import PolicyConfigError, Recorded, judge, read_config
+from policy.analyzer import PolicyConfigError, judge, read_config
 from policy.framework import (
     Finding,
     Option,
     Resource,
     ResourceRule,
-    Rule,
     Settings,
     Stack,
     StackRule,

@@ -11,10 +11,10 @@ import pytest
 
 from cli.project import find_project, load_stack
 from cli.record import record
-from cli.terraform import terraform_document
 from tests.unit.cli.projects import write_project
 from tools import checkov_scan
 from tools.checkov_scan import Accepted, Finding, ScanError, addresses_by_line, judge, load_accepted
+from tools.terraform import terraform_document
 
 FINDING = Finding("dev", "CKV_AWS_39", "aws_eks_cluster.cluster", "public endpoint")
 ACCEPTED = Accepted("CKV_AWS_39", "aws_eks_cluster.*", "an allowlist")

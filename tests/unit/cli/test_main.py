@@ -123,24 +123,13 @@ def test_the_policies_configuration_is_read(tmp_path: Path) -> None:
 
 def test_exports_are_written_and_said(tmp_path: Path) -> None:
     directory = without_policies(write_project(tmp_path))
-    result = slices("plan", "dev", "-C", directory, "--manifests", tmp_path / "m", "--terraform", tmp_path / "t")
+    result = slices("plan", "dev", "-C", directory, "--manifests", tmp_path / "m")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "m" / "001-namespace-shop.yaml").is_file()
-    assert (tmp_path / "t" / "main.tf.json").is_file()
     assert f"Wrote the objects of the cluster to {tmp_path / 'm'}." in result.stdout
     again = slices("plan", "dev", "-C", directory, "--manifests", directory)
     assert again.exit_code == 2
     assert "name another directory" in again.stderr
-
-
-def test_exports_that_cannot_both_be_written_leave_nothing(tmp_path: Path) -> None:
-    directory = without_policies(write_project(tmp_path))
-    same = slices("plan", "dev", "-C", directory, "--manifests", tmp_path / "m", "--terraform", tmp_path / "m")
-    assert same.exit_code == 2
-    assert "would replace each other" in same.stderr
-    foreign = slices("plan", "dev", "-C", directory, "--manifests", tmp_path / "m", "--terraform", directory)
-    assert foreign.exit_code == 2
-    assert not (tmp_path / "m").exists()
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")

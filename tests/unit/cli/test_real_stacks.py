@@ -15,7 +15,7 @@ from cli.manifests import manifest_files
 from cli.plan import Plan, make_plan, status_of
 from cli.project import find_project
 from cli.render import render
-from cli.terraform import terraform_document
+from tools.terraform import terraform_document
 
 ROOT = Path(__file__).parents[3]
 STACKS = find_project(ROOT).stacks

@@ -1,6 +1,9 @@
-"""Writes a plan as Terraform JSON and Kubernetes YAML, so that scanners that read no Pulumi can judge it.
+"""Writes a plan as Terraform JSON and Kubernetes YAML, so that Checkov, which reads no Pulumi, can judge it.
 
-It is for reading, not for applying: remote components are written as the one resource that they stand for.
+It is the scanner's own format, for reading and not for applying: remote components are written as the one resource that
+they stand for, without what they make beside it, and a name that the program writes out is a name here too, where
+Terraform would refer to the resource. `tests/plan/test_terraform_schema.py` holds names and blocks against the AWS
+provider's schema.
 """
 
 from __future__ import annotations
@@ -15,8 +18,8 @@ from cli.export_dir import write_directory
 from cli.manifests import manifest_files
 from cli.monitor import Resource
 from cli.record import Recording
-from cli.terraform_names import FREE_FORM, local_name, snake_case, terraform_key, terraform_type
 from cli.wire import shown
+from tools.terraform_names import FREE_FORM, local_name, snake_case, terraform_key, terraform_type
 
 EKS_CLUSTER = "eks:index:Cluster"
 MAIN_FILE = "main.tf.json"

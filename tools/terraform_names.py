@@ -13,6 +13,7 @@ from collections.abc import Mapping
 _WITHOUT_MODULE = frozenset({"ec2", "vpc", "lb", "alb", "ebs", "autoscaling"})
 """Modules that Terraform does not have: the type says it all, or begins with another word."""
 _EXCEPTIONS: Mapping[str, str] = {
+    "aws:autoscaling/attachment:Attachment": "aws_autoscaling_attachment",
     "aws:autoscaling/group:Group": "aws_autoscaling_group",
     "aws:ebs/volume:Volume": "aws_ebs_volume",
     "aws:ec2/fleet:Fleet": "aws_ec2_fleet",
@@ -25,11 +26,15 @@ _EXCEPTIONS: Mapping[str, str] = {
 }
 
 _SINGULAR: Mapping[str, str] = {
+    "aliases": "alias",
     "costFilters": "cost_filter",
+    "defaultActions": "default_action",
+    "encryptionConfigurations": "encryption_configuration",
     "filters": "filter",
     "notifications": "notification",
     "podIdentityAssociations": "pod_identity_association",
     "routes": "route",
+    "subscribers": "subscriber",
     "taints": "taint",
 }
 """Blocks that may repeat, where the plural is more than Terraform's name with another ending."""
