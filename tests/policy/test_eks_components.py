@@ -133,16 +133,3 @@ def test_what_is_wrong_fails_in_every_picture(rule: Rule, component: Recorded) -
     verdicts = judged(rule, *silent(component))
     assert verdicts
     assert component.urn not in {verdict.urn for verdict in verdicts}  # it has nothing wrong to show
-
-
-@pytest.mark.parametrize("type_", [COMPONENT, MANAGED, V1, V2])
-def test_a_component_that_shows_nothing_at_all_fails(type_: str) -> None:
-    """Unknown is never safer: nothing says what it makes."""
-    rule = BY_NAME["eks-component-contents"]
-    empty = recorded(type_, {})
-    (verdict,) = judged(rule, empty)
-    assert verdict.mandatory
-    assert verdict.urn == empty.urn
-    assert judged(rule, *silent(empty)) == []
-    elsewhere = [made for made in silent(recorded(type_, {}, "other")) if made.type != type_]
-    assert judged(rule, empty, *elsewhere)
