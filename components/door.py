@@ -114,7 +114,7 @@ class Door(pulumi.ComponentResource):
         aws.vpc.SecurityGroupIngressRule(
             f"{self._name}-into-nodes",
             security_group_id=args.node_security_group_id,
-            description="The door's load balancer",
+            description="The load balancer of the door",
             referenced_security_group_id=group.id,
             tags=dict(args.tags),
             opts=self._child,

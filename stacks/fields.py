@@ -35,7 +35,7 @@ def _date(value: Any) -> Any:
     try:
         return date.fromisoformat(found[1] if found else "")
     except ValueError:
-        raise PydanticCustomError("iso_date", "must be a date such as 2027-03-31") from None
+        raise PydanticCustomError("iso_date", "must be a date, as YYYY-MM-DD") from None
 
 
 def _version(value: Any) -> Any:
@@ -58,6 +58,24 @@ def _whole(value: Any) -> Any:
 def _one_line(value: str) -> str:
     if not value.isprintable():
         raise PydanticCustomError("one_line", "must be one line of text")
+    return value
+
+
+def _deliverable(value: str) -> str:
+    """RFC 5321, 4.5.3.1.1: what the pattern cannot count."""
+    if len(value.partition("@")[0]) > MAX_LOCAL_PART:
+        raise PydanticCustomError(
+            "local_part", "must have at most {most} characters before @", {"most": MAX_LOCAL_PART}
+        )
+    return value
+
+
+def _nameable(value: str) -> str:
+    """Longest name of an image: RepositoryNameTotalLengthMax in github.com/distribution/reference."""
+    name = re.sub(_AFTER_NAME, "", value)
+    if len(name) > MAX_IMAGE_NAME:
+        most = {"most": MAX_IMAGE_NAME}
+        raise PydanticCustomError("image_name", "must have at most {most} characters before its tag or digest", most)
     return value
 
 
@@ -100,19 +118,35 @@ MAX_TAG_VALUE = 256
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 MAX_NAME = 40
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=MAX_NAME)]
+#: A principal in IAM: its path has up to 512 characters, its name up to 64 (CreateRole, CreateUser).
 Arn = Annotated[
-    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::\d{12}:(role|user)/([!-~]*/)?[A-Za-z0-9_+=,.@-]{1,64}$")
+    str,
+    StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/([!-~]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}$"),
 ]
+# The grammar of github.com/distribution/reference (regexp.go), by which containerd reads images. What stands before the
+# first slash is a registry if it has a dot or a port, or is localhost; only there capitals are allowed.
+_LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_REGISTRY = rf"(({_LABEL}\.)+{_LABEL}(:[0-9]{{1,5}})?|{_LABEL}:[0-9]{{1,5}}|localhost)"
+_REPOSITORY = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
 _TAG = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-#: A registry's port is not a tag, so the last part needs one of its own, or a digest.
-_IMAGE = rf"^([^\s/@]+/)*[^\s/:@]+({_TAG}|({_TAG})?@sha256:[0-9a-f]{{64}})$"
-Image = Annotated[str, StringConstraints(pattern=_IMAGE, max_length=500)]
+_AFTER_NAME = rf"({_TAG}|({_TAG})?@sha256:[0-9a-f]{{64}})$"
+_IMAGE = rf"^({_REGISTRY}/)?{_REPOSITORY}(/{_REPOSITORY})*{_AFTER_NAME}"
+MAX_IMAGE_NAME = 255
+Image = Annotated[str, StringConstraints(pattern=_IMAGE, max_length=500), AfterValidator(_nameable)]
 #: An image, or the word for one that is built here.
 BUILD: Final = "build"
-BuiltImage = Annotated[str, StringConstraints(pattern=rf"^{BUILD}$|{_IMAGE}", max_length=500)]
+BuiltImage = Annotated[
+    str, StringConstraints(pattern=rf"^{BUILD}$|{_IMAGE}", max_length=500), AfterValidator(_nameable)
+]
 #: What Karpenter takes for consolidateAfter, but `Never`; longer figures overflow Go's durations.
 Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}(s|m|h)){1,3}$")]
-Email = Annotated[str, StringConstraints(pattern=r"^[^\s@,;<>]+@[^\s@,;<>]+\.[^\s@,;<>.]+$", max_length=254)]
+#: AWS Budgets' API says nothing of the form, and mail to an address that does not exist is lost without a word. So: the
+#: dot-atoms of RFC 5322 and host names of two labels or more, without quotes, comments and letters beyond ASCII.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_DNS_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EMAIL = rf"^{_ATOM}(\.{_ATOM})*@({_DNS_LABEL}\.)+[A-Za-z]([A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?$"
+MAX_LOCAL_PART = 64
+Email = Annotated[str, StringConstraints(pattern=_EMAIL, max_length=254), AfterValidator(_deliverable)]
 _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 #: `mistral:7b`, `hf.co/acme/model:Q4_K_M`, `registry:5000/acme/model`.
 OllamaModel = Annotated[
@@ -131,9 +165,10 @@ Domain = Annotated[
 ]
 HostedZone = Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{5,31}$")]
 CertificateArn = Annotated[
-    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f-]{36}$")
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}$")
 ]
-Snapshot = Annotated[str, StringConstraints(pattern=r"^snap-[0-9a-f]{8,17}$")]
+#: 8 digits, or since 2018 17 (EC2 user guide, "Resource IDs").
+Snapshot = Annotated[str, StringConstraints(pattern=r"^snap-([0-9a-f]{8}|[0-9a-f]{17})$")]
 TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 TimeZone = Annotated[
     str,

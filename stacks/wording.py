@@ -57,15 +57,15 @@ FORMS: Final[Mapping[str, str]] = {
     "name": (
         "must be a DNS label: lower-case letters, digits and hyphens, beginning with a letter, at most 40 characters"
     ),
-    "admins": "must be the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/Admin",
-    "viewers": "must be the ARN of an IAM role or user, such as arn:aws:iam::111122223333:role/Reader",
-    "image": "must be an image with a tag or digest, such as ghcr.io/acme/app:1.2.3",
+    "admins": "must be the ARN of an IAM role or user: arn:aws:iam::ACCOUNT:role/NAME, with the account's 12 digits",
+    "viewers": "must be the ARN of an IAM role or user: arn:aws:iam::ACCOUNT:role/NAME, with the account's 12 digits",
+    "image": "must be an image with a tag or digest, in lower case before it, such as ghcr.io/acme/app:1.2.3",
     "consolidateAfter": "must be a duration such as 5m or 1h30m",
-    "emails": "must be an e-mail address, such as platform@example.com",
+    "emails": "must be an e-mail address: name@domain, without a display name",
     "model": "must be a model of Ollama's, such as mistral:7b",
     "cpu": 'must be CPUs, such as 500m or "2", in quotes where it is a number',
     "memory": "must be an amount of memory, such as 512Mi or 2Gi",
-    "expires": "must be a date such as 2027-03-31",
+    "expires": "must be a date, as YYYY-MM-DD",
     "version": f'must be a version in quotes, such as "{versions.EKS_DEFAULT_VERSION}"',
     "cidr": "must be an IPv4 range such as 10.42.0.0/16",
     "idle": "must be a duration such as 5m or 1h30m",
@@ -73,15 +73,14 @@ FORMS: Final[Mapping[str, str]] = {
         "must be a DNS label: lower-case letters, digits and hyphens, beginning with a letter, at most 40 characters"
     ),
     "digest": "must be the sha256 of the model's manifest: 64 digits and letters a to f",
-    "domain": "must be a domain in lower case, such as chat.example.com",
-    "hostedZoneId": "must be the id of a hosted zone, such as Z0123456789ABCDEFGHIJ",
+    "domain": "must be a domain in lower case, two labels or more: labels have letters, digits and hyphens",
+    "hostedZoneId": "must be the id of a hosted zone: Z, then 5 to 31 capital letters and digits",
     "certificateArn": (
-        "must be the ARN of an ACM certificate, such as "
-        "arn:aws:acm:us-east-1:111122223333:certificate/01234567-89ab-cdef-0123-456789abcdef"
+        "must be the ARN of an ACM certificate: arn:aws:acm:REGION:ACCOUNT:certificate/ID, with the account's 12 digits"
     ),
     "tlsSecret": "must be the name of a Secret: lower-case letters, digits and hyphens, beginning with a letter",
     "keysSecret": "must be the name of a Secret: lower-case letters, digits and hyphens, beginning with a letter",
-    "snapshotId": "must be the id of an EBS snapshot, such as snap-0123456789abcdef0",
+    "snapshotId": "must be the id of an EBS snapshot: snap- and 17 digits and letters a to f, or 8",
     "start": 'must be a time of day in quotes, such as "08:00"',
     "end": 'must be a time of day in quotes, such as "18:00"',
     "timeZone": "must be a time zone such as Europe/Berlin",
@@ -98,7 +97,7 @@ PURPOSES: Final[Mapping[str, str]] = {
     "maxGpus": "write the most physical GPUs that the pool may buy",
     "pool": "write the name of one of the entries of pools",
     "justification": "write why Spot does not do, and the ticket",
-    "expires": "write the date until which it holds, such as 2027-03-31",
+    "expires": "write the last day on which it holds, as YYYY-MM-DD",
     "containers": "write at least one container",
     "image": "write an image with a tag or digest",
     "speakers": "write the names of the models that talk",

@@ -10,11 +10,13 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 import versions
 from gpu.prices import CPU_ON_DEMAND_USD_PER_HOUR
 from stacks.checks.parts import Parts, attempt, twice
+from stacks.checks.region import partition_problem
 from stacks.errors import MISSING, Path, Problem, hint, listed
 from stacks.fields import MAX_NAME, NAME
 from stacks.schema import Cluster
 
-#: Ranges from which no request of the internet comes (IANA special-purpose address registry).
+#: Ranges from which no request of the internet comes (IANA special-purpose address registry). Those for documentation,
+#: which samples hold, are in `stacks.placeholders`.
 _RESERVED = [
     IPv4Network(text)
     for text in (
@@ -24,7 +26,10 @@ _RESERVED = [
         "127.0.0.0/8",
         "169.254.0.0/16",
         "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.88.99.0/24",
         "192.168.0.0/16",
+        "198.18.0.0/15",
         "224.0.0.0/3",
     )
 ]
@@ -86,7 +91,7 @@ def _cidr_problem(cidr: str) -> str | None:
     try:
         network = ip_network(cidr, strict=False)
     except ValueError:
-        return "must be an IPv4 range such as 203.0.113.0/24"
+        return "must be an IPv4 range: addresses that are yours, with a prefix length, such as /32 for a single one"
     if network.prefixlen == 0:
         return "opens the API server to the whole internet: list your own ranges, or none for a private endpoint"
     if isinstance(network, IPv6Network):
@@ -111,6 +116,11 @@ def _ipv4_problem(cidr: str, network: IPv4Network) -> str | None:
 
 
 def _access(cluster: Cluster) -> Iterator[Problem]:
+    for key, arns in (("admins", cluster.admins), ("viewers", cluster.viewers)):
+        for index, arn in enumerate(arns):
+            message = partition_problem(arn)
+            if message:
+                yield Problem(("cluster", key, index), arn, message)
     yield from twice(("cluster", "admins"), cluster.admins)
     yield from twice(("cluster", "viewers"), cluster.viewers)
     for index, arn in enumerate(cluster.viewers):

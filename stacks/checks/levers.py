@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from stacks.checks.network import private_range_problem
 from stacks.checks.parts import Parts, Slots, attempt, name_of, twice
+from stacks.checks.region import partition_problem
 from stacks.errors import MISSING, Path, Problem, listed
 from stacks.fields import BUILD
 from stacks.pool_schema import Warm
@@ -125,7 +126,10 @@ def _tls(door: Door, path: Path, region: str | None) -> Iterator[Problem]:
     if arn and door.tls_secret:
         message = "ends TLS in the cluster, and certificateArn before it: remove one of the two"
         yield Problem((*path, "tlsSecret"), door.tls_secret, message)
-    if arn and region and arn.split(":")[3] != region:
+    partition = partition_problem(arn) if arn else None
+    if partition:
+        yield Problem((*path, "certificateArn"), arn, partition)
+    elif arn and region and arn.split(":")[3] != region:
         message = f"must be a certificate of {region}: a load balancer uses those of its own region only"
         yield Problem((*path, "certificateArn"), arn, message)
 

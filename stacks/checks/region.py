@@ -10,6 +10,9 @@ from stacks.errors import MISSING, Path, Problem, one_of
 
 _PATH: Path = ("aws:region",)
 
+#: Partition of all regions of the catalogue (a test asks botocore).
+PARTITION: Final = "aws"
+
 UNREAD: Final = (
     "is not read: the program's own AWS provider takes the region, credentials from the environment, such as "
     "AWS_PROFILE, and tags from gpu-slices:tags"
@@ -42,6 +45,14 @@ def check_region(region: str | None) -> Iterator[Problem]:
     elif region not in REGIONS:
         message = f"is no region in which AWS is known to rent NVIDIA GPUs: {one_of(region, sorted(REGIONS))}"
         yield Problem(_PATH, region, message)
+
+
+def partition_problem(arn: str) -> str | None:
+    """What is wrong with the partition of an ARN: what stands in one cannot be used in another."""
+    partition = arn.split(":")[1]
+    if partition == PARTITION:
+        return None
+    return f"is of partition {partition}, and the regions with GPUs that are known here are of {PARTITION}"
 
 
 def known_region(region: str | None) -> str | None:

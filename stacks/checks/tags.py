@@ -13,7 +13,8 @@ from stacks.fields import MAX_TAG_VALUE
 _PATH: Path = ("tags",)
 #: AWS allows 50 on a resource; Karpenter, EKS and these components add some.
 MAX_TAGS = 30
-MAX_TAG_NAME = 128
+#: EC2's API (CreateTags, Tag.Key), one less than elsewhere.
+MAX_TAG_NAME = 127
 #: AWS's rule for tags on resources of all services: letters, digits and spaces of any script, and these signs.
 _ALLOWED = re.compile(r"[\w .:/=+\-@]*")
 _ALLOWED_TEXT = "letters, digits, spaces and _ . : / = + - @"

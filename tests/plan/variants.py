@@ -34,7 +34,13 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "everything": {
         "pools": [
             {**POOL, "sharing": {"strategy": "time-slicing", "replicas": 2}, "warm": {"slots": 2}},
-            {**POOL, "name": "q", "ami": "bottlerocket", "warm": HOURS, "volume": {"snapshotId": "snap-0123456789"}},
+            {
+                **POOL,
+                "name": "q",
+                "ami": "bottlerocket",
+                "warm": HOURS,
+                "volume": {"snapshotId": "snap-0123456789abcdef0"},
+            },
         ],
         "models": [
             {**MODEL, "model": "llama3.2:3b", "server": "both", "minScale": 1, "kvCacheType": "q8_0"},
