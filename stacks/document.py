@@ -30,7 +30,8 @@ TARGET: Final = Path(__file__).resolve().parent.parent / "docs" / "configuration
 
 def document() -> str:
     """The page."""
-    parts = [text.HEAD, "\n".join(_overview()), text.ERRORS.format(file=text.SAMPLE.rstrip(), said=_sample())]
+    errors = text.ERRORS.format(file=text.SAMPLE.rstrip(), said=_sample())
+    parts = [text.HEAD, "\n".join(_overview()), errors, text.EXAMPLES]
     for key in text.KEYS:
         parts.append(f"## gpu-slices:{key}\n")
         model = SECTIONS.get(key) or LISTS.get(key)

@@ -11,12 +11,19 @@ from stacks.checks.sharing import MIN_SLOT_MIB
 from stacks.checks.tags import MAX_TAG_NAME, MAX_TAGS, TAKEN
 from stacks.errors import listed
 from stacks.fields import MAX_TAG_VALUE
+from stacks.placeholders import (
+    DOCUMENTATION_RANGES,
+    EXAMPLE_ACCOUNTS,
+    EXAMPLE_DOMAINS,
+    EXAMPLE_IDS,
+    RESERVED_DOMAINS,
+)
 from stacks.pools import EKS_EXCLUDED_ZONES
 
 HEAD: Final = """# Configuration
 
 An environment is one file, `Pulumi.<stack>.yaml`. This page is written from the schema that reads it:
-`python -m stacks.document`. A small stack, complete:
+`python -m stacks.document`. A small stack, complete but for its address range, which is one of documentation:
 
 ```yaml
 config:
@@ -111,11 +118,25 @@ SCALARS: Final[Mapping[str, str]] = {
     "tags": "Names with text values, such as `cost-center: research`.\n",
 }
 
+#: What is said once for all keys.
+EXAMPLES: Final = f"""## Examples are refused
+
+Samples hold values that are nobody's: ranges of documentation ({listed(DOCUMENTATION_RANGES, "and")}), domains kept for
+examples ({listed(EXAMPLE_DOMAINS, "and")}, and all under {listed((f"`.{d}`" for d in RESERVED_DOMAINS), "and")}),
+accounts and ids of AWS' documentation, such as {EXAMPLE_ACCOUNTS[3]} and `snap-{EXAMPLE_IDS[0]}`. With them a stack can
+be planned: `slices plan` and `pulumi preview` warn, and the twin does not mind. `pulumi up` shows its preview with the
+warning, and then refuses, before anything is registered.
+"""
+
 RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "cluster": (
         "The version must be in EKS standard support on the day of the plan: extended support costs six times as much.",
         "`publicAccessCidrs` must not hold 0.0.0.0/0 or anything wider than /8, private or otherwise reserved ranges, "
         "IPv6, or a range twice.",
+        "An empty `publicAccessCidrs` is for those who run Pulumi inside the VPC or in a network joined to it. The VPC "
+        "of a first `pulumi up` is joined to nothing yet: from elsewhere that run builds and pays for the cluster and "
+        "its nodes, and fails at the first object in the cluster. Begin with your own address, and take it out later.",
+        "`admins` and `viewers` are of partition `aws`, as all regions are that this project knows.",
         "Nobody can be among `admins` and `viewers` at the same time: EKS has one access entry for each principal.",
         "`systemNodes` must have min <= desired <= max, and Graviton types of size `large` or larger.",
         "A stack whose name makes no good cluster name (capitals, underscores, above 29 characters) needs `name`.",

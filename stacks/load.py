@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, Final
 
 import pulumi
 
@@ -22,6 +22,7 @@ from stacks.checks.tags import check_tags
 from stacks.errors import MISSING, PROJECT, ConfigError, Path, Problem, is_ours_misspelt
 from stacks.explain import keys_hint, nearest_key
 from stacks.partial import read
+from stacks.placeholders import placeholders
 from stacks.section import Section
 from stacks.source import locate
 from stacks.wording import TOP_ELSEWHERE
@@ -41,6 +42,11 @@ LISTS: Mapping[str, type[Section]] = {
     "models": schema.Model,
     "workloads": schema.Workload,
 }
+PRIVATE_ENDPOINT: Final = (
+    "without cluster.publicAccessCidrs the API server is reached from inside the VPC only: a pulumi up that runs "
+    "elsewhere builds the cluster, and then fails at the first object in it"
+)
+
 #: In the order in which Pulumi.yaml describes them.
 KEYS = (
     "cluster",
@@ -75,9 +81,30 @@ def load_pulumi_config(today: date | None = None) -> schema.StackConfig:
     texts |= {key: given[key] for key in given if is_ours_misspelt(key) or is_unread(key)}
     raw = {key: _value(text) for key, text in texts.items() if text is not None}
     try:
-        return parse(raw, stack=pulumi.get_stack(), region=pulumi.Config("aws").get("region"), today=today)
+        stack = parse(raw, stack=pulumi.get_stack(), region=pulumi.Config("aws").get("region"), today=today)
     except ConfigError as errors:
-        raise ConfigError(errors.stack, locate(_stack_file(), map(_without_secret, errors.problems))) from None
+        raise ConfigError(errors.stack, _located(errors.problems)) from None
+    _only_planned(stack)
+    if not stack.cluster.public_access_cidrs:
+        pulumi.log.info(PRIVATE_ENDPOINT)
+    return stack
+
+
+def _only_planned(config: schema.StackConfig) -> None:
+    """Lets values that stand in for the reader's own pass where nothing is built: the engine says which run this is.
+
+    Raises ConfigError in an update, before anything is registered; warns in a preview.
+    """
+    found = _located(placeholders(config))
+    if found and not pulumi.runtime.is_dry_run():
+        raise ConfigError(config.stack, found)
+    for problem in found:
+        pulumi.log.warn(str(problem))
+
+
+def _located(problems: Iterable[Problem]) -> Sequence[Problem]:
+    """The problems with file and line, without what the stack keeps secret."""
+    return list(locate(_stack_file(), map(_without_secret, problems)))
 
 
 def _stack_file() -> FilePath:

@@ -93,7 +93,7 @@ class OnDemand(Section):
     justification: Line
     """Why Spot does not do, and the ticket: one line of 20 to 256 characters."""
     expires: Date
-    """Last day on which it holds, such as 2027-03-31; at most 180 days ahead."""
+    """Last day on which it holds, as YYYY-MM-DD; at most 180 days ahead."""
 
 
 class Volume(Section):

@@ -76,7 +76,8 @@ class Cluster(Section):
     version: Version = versions.EKS_DEFAULT_VERSION
     """Kubernetes version, in quotes; must be in EKS standard support."""
     public_access_cidrs: Annotated[Strings, Field(max_length=40)] = ()
-    """Public IPv4 ranges that may reach the API server, /8 or smaller. Without any, the endpoint is private."""
+    """Public IPv4 ranges that may reach the API server, /8 or smaller. Without any, the endpoint is private, and Pulumi
+    must run where it reaches the VPC."""
     admins: Annotated[tuple[Arn, ...], List] = ()
     """ARNs of IAM roles or users that may do everything in the cluster."""
     viewers: Annotated[tuple[Arn, ...], List] = ()

@@ -21,7 +21,7 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
         yield f"{name} is missing or empty, which EKS takes as 0.0.0.0/0: name the ranges of those who need the API."
     for cidr in cidrs:
         if parse(cidr) is None:
-            yield f"{name} has {cidr!r}, which is no address range: write one such as 203.0.113.0/24."
+            yield f"{name} has {cidr!r}, which is no address range: it needs a prefix length, such as /32 for one."
     for found in too_wide(cidrs, widest_ipv4=settings["widestIpv4"], widest_ipv6=settings["widestIpv6"]):
         yield f"{name} admits {found}, far more than an organisation: name the ranges of those who need the API."
 

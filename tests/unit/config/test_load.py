@@ -20,6 +20,7 @@ from tests.unit.config.support import ON_DEMAND, TODAY, changed
 @pytest.fixture(autouse=True)
 def _in_a_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(pulumi, "get_stack", lambda: "dev")
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: True)
     monkeypatch.chdir(tmp_path)
 
 
@@ -134,7 +135,7 @@ def test_dates_arrive_in_several_forms(written: str) -> None:
 def test_times_of_day_are_no_dates(written: str) -> None:
     changes = {"pools[0].capacityType": "on-demand", "pools[0].onDemand": ON_DEMAND | {"expires": written}}
     assert said(given(changed(changes))) == [
-        f'gpu-slices:pools[0].onDemand.expires = "{written}"\n    must be a date such as 2027-03-31'
+        f'gpu-slices:pools[0].onDemand.expires = "{written}"\n    must be a date, as YYYY-MM-DD'
     ]
 
 

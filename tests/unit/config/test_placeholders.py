@@ -1,0 +1,163 @@
+"""Values that stand in for the reader's own: found wherever they may stand, and never what a message proposes."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import json
+import re
+from collections.abc import Iterator
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import botocore
+import botocore.session
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpu.catalog import REGIONS
+from stacks.checks.region import PARTITION
+from stacks.placeholders import EXAMPLE_ACCOUNTS, EXAMPLE_IDS, account, domain, placeholders
+from tests.unit.config.support import CONTAINER, GONE, changed, parsed, problems_of
+
+ROOT = Path(__file__).parents[3]
+OWN: dict[str, Any] = {
+    "cluster.publicAccessCidrs": ["8.8.8.0/24"],
+    "budget.emails": ["platform@gpu-slices.dev"],
+}
+DIGEST = f"@sha256:{'0' * 64}"
+DOOR = {"domain": "chat.gpu-slices.dev", "hostedZoneId": "Z0123456789"}
+CERTIFICATE = "arn:aws:acm:us-east-1:{}:certificate/01234567-89ab-cdef-0123-456789abcdef"
+SNAPSHOT = {"pools[0].ami": "bottlerocket", "pools[0].volume": {"snapshotId": "snap-1234567890abcdef0"}}
+WITH_DOOR = {"dialogue.image": "build"}
+
+
+def found(changes: dict[str, Any]) -> list[str]:
+    """Paths of the placeholders of a stack whose other values are somebody's own."""
+    config = parsed(changed({**OWN, **changes}))
+    return [".".join(map(str, problem.path)) for problem in placeholders(config)]
+
+
+def test_a_stack_of_ones_own_has_none() -> None:
+    assert found({}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"cluster.publicAccessCidrs": ["192.0.2.0/24"]}, "cluster.publicAccessCidrs.0"),
+        ({"cluster.publicAccessCidrs": ["8.8.8.8/32", "198.51.100.7/32"]}, "cluster.publicAccessCidrs.1"),
+        ({"cluster.publicAccessCidrs": ["203.0.113.0/25"]}, "cluster.publicAccessCidrs.0"),
+        ({"cluster.admins": ["arn:aws:iam::123456789012:role/Admin"]}, "cluster.admins.0"),
+        ({"cluster.viewers": ["arn:aws:iam::444455556666:user/team/reader"]}, "cluster.viewers.0"),
+        ({"budget.emails": ["platform@Example.com"]}, "budget.emails.0"),
+        ({"budget.emails": ["a@gpu-slices.dev", "a@mail.corp.example"]}, "budget.emails.1"),
+        ({"budget.emails": ["a@b.test"]}, "budget.emails.0"),
+        (SNAPSHOT, "pools.0.volume.snapshotId"),
+        ({"dialogue.image": f"registry.example.org:5000/dialogue{DIGEST}"}, "dialogue.image"),
+        (
+            {"models[0].weights": {"source": "image", "image": f"r.example.com/w{DIGEST}"}},
+            "models.0.weights.image",
+        ),
+        (
+            {"workloads": [{"name": "b", "pool": "shared", "containers": [CONTAINER | {"image": "r.invalid/app:1"}]}]},
+            "workloads.0.containers.0.image",
+        ),
+        ({**WITH_DOOR, "serving.door": DOOR | {"domain": "chat.example.net"}}, "serving.door.domain"),
+        (
+            {**WITH_DOOR, "serving.door": DOOR | {"certificateArn": CERTIFICATE.format("111122223333")}},
+            "serving.door.certificateArn",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_is_found_where_it_stands(changes: dict[str, Any], path: str) -> None:
+    assert found(changes) == [path]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"budget": GONE, "cluster.publicAccessCidrs": []},
+        {"budget.emails": ["example@gpu-slices.dev", "me@example.company", "me@testing.de", "me@notexample.com"]},
+        {"cluster.publicAccessCidrs": ["203.0.112.0/24", "203.0.112.0/23", "192.0.3.0/24"]},
+        {"cluster.admins": ["arn:aws:iam::101010101010:role/123456789012"]},
+        {"workloads": [{"name": "b", "pool": "shared", "containers": [CONTAINER | {"image": "example.test:1"}]}]},
+        {"workloads": [{"name": "b", "pool": "shared", "containers": [CONTAINER | {"image": "example/app:1"}]}]},
+        {**WITH_DOOR, "serving.door": DOOR | {"certificateArn": CERTIFICATE.format("101010101010")}},
+    ],
+)
+def test_what_only_looks_alike_is_none(changes: dict[str, Any]) -> None:
+    assert found(changes) == []
+
+
+@given(st.ip_addresses(v=4).filter(lambda address: not address.is_global))
+@settings(max_examples=300, deadline=None)
+def test_no_address_that_nobody_can_call_from_is_let_in(address: IPv4Address) -> None:
+    raw = changed({**OWN, "cluster.publicAccessCidrs": [f"{address}/32"]})
+    assert problems_of(raw) or placeholders(parsed(raw))
+
+
+#: Where the APIs' documentation has the accounts: botocore's service models and examples.
+DOCUMENTED = ("ec2", "ecr", "efs", "eks", "glacier", "kms", "organizations", "storagegateway")
+
+
+def test_the_accounts_and_ids_are_those_of_aws_documentation() -> None:
+    data = Path(botocore.__file__).parent / "data"
+    files = [file for service in DOCUMENTED for file in (data / service).glob("*/*.json*")]
+    text = "".join(
+        (gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()).decode() for file in files
+    )
+    assert [number for number in EXAMPLE_ACCOUNTS if number not in text] == []
+    assert [identity for identity in EXAMPLE_IDS if f"-{identity}" not in text] == []
+
+
+def test_all_regions_are_of_the_partition_that_arns_must_have() -> None:
+    session = botocore.session.get_session()
+    assert {session.get_partition_for_region(region) for region in REGIONS} == {PARTITION}
+
+
+# --- What messages propose --------------------------------------------------------------------------------------------
+
+#: Pages and samples, which say what they are; and where the examples are named to be found.
+SAMPLES = ("stacks/document_text.py", "stacks/placeholders.py")
+_DOMAIN = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}")
+_RANGE = re.compile(r"(?:192\.0\.2|198\.51\.100|203\.0\.113)\.")
+
+
+def proposed(text: str) -> list[str]:
+    """Placeholders within a text."""
+    numbers = [f"arn:aws:iam::{number}:" for number in re.findall(r"(?<!\d)\d{12}(?!\d)", text)]
+    return [
+        *_RANGE.findall(text),
+        *(name for name in _DOMAIN.findall(text) if domain(name)),
+        *filter(account, numbers),
+    ]
+
+
+def spoken(path: Path) -> Iterator[str]:
+    """Texts of a module that are no docstrings."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    documentation = [node.value for node in nodes if isinstance(node, ast.Expr)]
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node not in documentation:
+            yield node.value
+
+
+@pytest.mark.parametrize("room", ["stacks", "policy", "components"])
+def test_no_message_proposes_a_placeholder(room: str) -> None:
+    modules = [path for path in (ROOT / room).rglob("*.py") if str(path.relative_to(ROOT)) not in SAMPLES]
+    assert modules
+    assert [(path.name, hit) for path in modules for text in spoken(path) for hit in proposed(text)] == []
+
+
+def test_no_expected_message_proposes_one() -> None:
+    for path in (Path(__file__).parent / "errors").glob("*.yaml"):
+        for case in yaml.safe_load(path.read_text(encoding="utf-8")):
+            # Every second line is a message. Some repeat what the file has, put right; nothing else may be proposed.
+            given_values = json.dumps(case["with"], default=str) if "with" in case else ""
+            said = [hit for line in case["error"].splitlines()[1::2] for hit in proposed(line)]
+            assert [hit for hit in said if hit not in given_values] == [], case["case"]
