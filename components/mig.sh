@@ -17,13 +17,12 @@ PCI=/sys/bus/pci/devices
 REBOOTED=/var/lib/gpu-slices-mig/rebooted
 
 why="nothing was tried"
-say() { echo "gpu-slices-mig: $*"; }
 smi() { timeout "$CALL_S" nvidia-smi "$@" 2>&1; }
 last_line() { tail -n 1 <<<"$1"; }
 
 refuse() {
-  say "THIS NODE DOES NOT JOIN THE CLUSTER: its GPUs are not cut into $count x $profile each: $why"
-  say "Karpenter ends it 15 minutes after its start and tries again; until then: journalctl -b -u gpu-slices-mig"
+  echo "THIS NODE DOES NOT JOIN THE CLUSTER: its GPUs are not cut into $count x $profile each: $why"
+  echo "Karpenter ends it 15 minutes after its start and tries again; until then: journalctl -b -u gpu-slices-mig"
 }
 
 # NVIDIA's display and 3D controllers (PCI classes 0300 and 0302); its NVSwitches are bridges.
@@ -81,7 +80,7 @@ reboot_once() {
   # Without the mark it might reboot for ever.
   if ! mkdir -p "${REBOOTED%/*}" || ! touch "$REBOOTED"; then return 1; fi
   sync
-  say "$why; rebooting once, so that the mode takes effect"
+  echo "$why; rebooting once, so that the mode takes effect"
   trap - EXIT
   systemctl --no-block reboot
   exit 1
@@ -119,13 +118,13 @@ cut_all() {
 trap refuse EXIT
 told=
 until cut_all; do
-  if [[ $why != "$told" ]]; then say "$why; trying again until ${LIMIT_S} s have passed"; told=$why; fi
+  if [[ $why != "$told" ]]; then echo "$why; trying again until ${LIMIT_S} s have passed"; told=$why; fi
   ((SECONDS < LIMIT_S)) || exit 1
   sleep "$PAUSE_S"
 done
 trap - EXIT
 rm -f "$REBOOTED"
-say "every GPU has $count x $profile"
+echo "every GPU has $count x $profile"
 # The toolkit's list of devices is from before the cut, and nothing else renews it (nvidia-mig-manager does the same).
 systemctl --no-block restart nvidia-cdi-refresh.service 2>/dev/null
 exit 0

@@ -1,9 +1,10 @@
 """User data of AL2023 nodes: cuts their GPUs into MIG instances before the kubelet may start, and pulls images faster.
 
-cloud-init runs the script of a pool with MIG once, at the first boot, before nodeadm's second step (`nodeadm-run.service`
-is `After=cloud-final.service`, "to pickup changes the user may have applied via cloud-init scripts"). It installs
-`gpu-slices-mig.service` (mig.service, mig.sh) and enables it, and from then on that unit works at every boot: both
-nodeadm-run and the kubelet require it, so a machine whose GPUs are not exactly as asked for never becomes a node.
+cloud-init runs the script of a pool with MIG once, at the first boot, before nodeadm's second step
+(`nodeadm-run.service` is `After=cloud-final.service`, "to pickup changes the user may have applied via cloud-init
+scripts"). The script installs `gpu-slices-mig.service` (mig.service, mig.sh) and enables it, and from then on that
+unit works at every boot: both nodeadm-run and the kubelet require it, so a machine whose GPUs are not exactly as asked
+for never becomes a node.
 
 Masking the kubelet, or a condition in a drop-in, would not do. The EKS AMI has `kubelet.service` as a file in
 /etc/systemd/system, where systemd refuses to put a mask; and a condition that does not hold counts as success, after

@@ -146,8 +146,7 @@ def test_al2023_cuts_mig_instances_before_the_kubelet_starts() -> None:
     recording = pool(Mig("2g.20gb"), types=P5)
     parts: Any = message_from_string(spec(recording, NODE_CLASS)["userData"]).get_payload()
     (script,) = [part.get_payload() for part in parts]
-    assert "-cgi 2g.20gb,2g.20gb,2g.20gb -C" in script
-    assert script.startswith("#!/bin/bash\nset -euo pipefail\n")
+    assert "ExecStart=/usr/local/sbin/gpu-slices-mig 2g.20gb 3\n" in script
     assert spec(recording, NODE_POOL)["limits"] == {"nvidia.com/mig-2g.20gb": "24", "nvidia.com/gpu": "8"}
 
 

@@ -1,9 +1,10 @@
 """The part of the EKS AMI (AL2023, NVIDIA) that decides whether a kubelet starts: its units, written out as facts.
 
-Source: awslabs/amazon-eks-ami, templates/al2023/runtime (rootfs/etc/systemd/system and gpu), read in 2026-11: the units'
-names, places, order, requirements, types and restarts, and what nodeadm does (nodeadm/internal/daemon/systemd.go: asks
-systemd over D-Bus to restart the kubelet, does not look at that job, and then asks for the kubelet's state until it is
-"active"). cloud-init's are those of 22.2.2, which AL2023 has. What the units run is played here by `PROGRAMS`.
+Source: awslabs/amazon-eks-ami, templates/al2023/runtime (rootfs/etc/systemd/system and gpu), read in 2026-11: the
+units' names, places, order, requirements, types and restarts, and what nodeadm does
+(nodeadm/internal/daemon/systemd.go: asks systemd over D-Bus to restart the kubelet, does not look at that job, and then
+asks for the kubelet's state until it is "active"). cloud-init's are those of 22.2.2, which AL2023 has. What the units
+run is played.
 """
 
 from __future__ import annotations
@@ -137,6 +138,9 @@ WantedBy=multi-user.target
 """,
     },
 }
+
+#: What the units run, in the folder of programs.
+PROGRAMS = ("kubelet", "nodeadm", "cloud-init-final", "load-driver")
 
 #: nodeadm never looks at the job that it asks for, and never stops asking for the state.
 NODEADM = """

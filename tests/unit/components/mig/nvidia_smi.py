@@ -98,14 +98,14 @@ class _Smi:
     def enable(self) -> int:
         for index, gpu in self.shown():
             if "mode refused" in self.machine.faults:
-                print(f"Unable to enable MIG Mode for GPU 00000000:{index:02X}:00.0: Insufficient Permissions")
+                print(f"Unable to enable MIG Mode for GPU {index:02X}:00.0: Insufficient Permissions")
                 return 4
             gpu.pending = True
             if not self.machine.ampere:
                 gpu.current = True
-                print(f"Enabled MIG Mode for GPU 00000000:{index:02X}:00.0")
+                print(f"Enabled MIG Mode for GPU {index:02X}:00.0")
             elif not gpu.current:
-                print(f"Warning: MIG mode is in pending enable state for GPU 00000000:{index:02X}:00.0:Not Supported")
+                print(f"Warning: MIG mode is in pending enable state for GPU {index:02X}:00.0:Not Supported")
         print("All done.")
         return 0
 

@@ -63,8 +63,8 @@ class Hardware:
         """Whether every GPU is in MIG mode and has exactly the instances that are wanted."""
         return all(gpu.current and gpu.instances == WANTED for gpu in self.gpus.gpus)
 
-    def boot(self) -> None:
-        """A reboot, as the GPUs see it."""
+    def power_up(self) -> None:
+        """A boot, as the GPUs see it."""
         gpus = self.gpus
         gpus.boot()
         gpus.write(self.folder / "gpus.json")
