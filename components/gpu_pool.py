@@ -15,6 +15,7 @@ from typing import Any, Literal
 import pulumi
 
 import versions
+from components.container_toolkit_user_data import devices_by_mount
 from components.gpu_sharing import CONFIG_LABEL
 from components.karpenter import Karpenter
 from components.mig_user_data import al2023_user_data
@@ -54,7 +55,8 @@ class GpuPoolArgs:
     types: instance types that Karpenter may buy, all of them known, so that each has its overlay.
     max_gpus: physical GPUs that the pool may have; its limit is written in slots, as Karpenter counts them.
     justification, expires: why and until when the pool may buy on-demand; only with that capacity type.
-    tenants: whether the workloads trust each other; a label that policies read.
+    tenants: whether the workloads trust each other; a label that policies read. Where they do not, nodes hand GPUs
+    out by the device plugin alone.
     fast_image_pull: whether nodes pull images in parallel, which needs a fast volume.
     instance_store: whether the node's own disks, where it has some, hold images and pods' scratch space.
     consolidate_after: how long a node stays when nothing runs on it any more.
@@ -213,12 +215,14 @@ def _node_class_args(args: GpuPoolArgs) -> NodeClassArgs:
 
 def _user_data(args: GpuPoolArgs) -> str | None:
     if args.ami == "bottlerocket":
-        settings = bottlerocket_settings(args.profile, [t.gpu for t in args.types])
+        untrusted = args.tenants == "untrusted"
+        settings = bottlerocket_settings(args.profile, [t.gpu for t in args.types], untrusted=untrusted)
         return settings + (FAST_IMAGE_PULL if args.fast_image_pull else "")
     cut = args.types[0].gpu.mig_profiles[args.profile.profile] if isinstance(args.profile, Mig) else None
     if cut and len({slots_per_gpu(args.profile, t.gpu) for t in args.types}) > 1:
         raise SharingError(f"pool {args.pool}: its GPUs do not all hold {cut.max_per_gpu} instances of {cut.name}")
-    return al2023_user_data(cut, fast_image_pull=args.fast_image_pull)
+    user_data = al2023_user_data(cut, fast_image_pull=args.fast_image_pull)
+    return devices_by_mount(user_data) if args.tenants == "untrusted" else user_data
 
 
 def _justification(args: GpuPoolArgs) -> dict[str, str]:

@@ -22,7 +22,7 @@ import versions
 from components.gpu_sharing import NAMESPACE
 from components.network_policy import DNS, namespace_peer, network_policy, tcp
 from components.node_class import POOL_LABEL
-from components.pods import GPU_USER, restricted_container, restricted_pod
+from components.pods import GPU_USER, NO_GPU, restricted_container, restricted_pod
 
 #: Below the kubelet's root, which is on the node's own disks where it has some (`instanceStorePolicy: RAID0`).
 CACHE_PATH = "/var/lib/kubelet/model-cache"
@@ -108,7 +108,7 @@ def _pod(pools: Sequence[str]) -> dict[str, Any]:
     own |= {
         "command": ["/bin/chown", f"{GPU_USER}:{GPU_USER}", "/models"],
         "volumeMounts": mounts[:1],
-        "env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"}],
+        "env": [dict(NO_GPU)],
     }
     own["securityContext"] |= {
         "runAsUser": 0,
@@ -122,7 +122,8 @@ def _pod(pools: Sequence[str]) -> dict[str, Any]:
         "args": ["serve"],
         "ports": [{"containerPort": CACHE_PORT, "name": "ollama"}],
         "volumeMounts": mounts,
-        "env": [{"name": key, "value": value} for key, value in sorted(_SETTINGS.items())],
+        # It must not see the node's GPUs, and not load anything.
+        "env": [*({"name": key, "value": value} for key, value in sorted(_SETTINGS.items())), dict(NO_GPU)],
         "readinessProbe": {"tcpSocket": {"port": CACHE_PORT}, "periodSeconds": 2},
         "livenessProbe": {"tcpSocket": {"port": CACHE_PORT}, "periodSeconds": 20},
     }
@@ -152,8 +153,6 @@ def _pod(pools: Sequence[str]) -> dict[str, Any]:
 _SETTINGS = {
     "HOME": "/tmp",
     "OLLAMA_MODELS": "/models",
-    # It must not see the node's GPUs, and not load anything.
-    "NVIDIA_VISIBLE_DEVICES": "void",
     "OLLAMA_MAX_LOADED_MODELS": "1",
     "OLLAMA_CONTEXT_LENGTH": "512",
     "OLLAMA_KEEP_ALIVE": "0",

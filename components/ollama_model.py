@@ -26,7 +26,7 @@ from components.knative_config import (
 from components.model_cache import CACHE_CLAIM, CACHE_HOST
 from components.model_space import NAMESPACE, WEIGHTS_LABEL, script_name
 from components.node_class import POOL_LABEL
-from components.pods import GPU_USER, restricted_container, restricted_pod
+from components.pods import GPU_USER, NO_GPU, restricted_container, restricted_pod
 from gpu.coldstart import WeightsSource
 from gpu.host_share import HostShare
 from gpu.models import KvCacheType
@@ -212,10 +212,10 @@ def _mounts(weights: Weights) -> list[dict[str, Any]]:
 def _fetch(args: OllamaModelArgs) -> dict[str, Any]:
     container = restricted_container("weights", versions.OLLAMA_IMAGE, {"cpu": "50m", "memory": "64Mi"})
     # Ollama's image asks for every GPU of the node; this container has none.
-    environment = {**_environment(args), "CACHE": CACHE_HOST, "NVIDIA_VISIBLE_DEVICES": "void"}
+    environment = {**_environment(args), "CACHE": CACHE_HOST}
     return container | {
         "command": [*_SCRIPT, "fetch"],
-        "env": _env(environment),
+        "env": [*_env(environment), dict(NO_GPU)],
         "volumeMounts": _mounts(args.weights),
     }
 

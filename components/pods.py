@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 #: User of every pod that takes a slot. One MPS server serves one user at a time (nvidia-cuda-mps-control manual), so
 #: all that may share a GPU run as the same one; above 10000 it is no user of the node (Checkov CKV_K8S_40).
 GPU_USER = 10001
+
+#: Of a container without a slot on a GPU node: the container runtime gives GPUs to one whose image asks for them, and
+#: many images ask for all (NVIDIA/k8s-device-plugin#87). One with a slot gets the plugin's value.
+NO_GPU: Mapping[str, str] = MappingProxyType({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"})
 
 
 def restricted_admission() -> dict[str, str]:

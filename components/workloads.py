@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.pods import GPU_USER, restricted_admission, restricted_container, restricted_pod
+from components.pods import GPU_USER, NO_GPU, restricted_admission, restricted_container, restricted_pod
 
 NAMESPACE = "workloads"
 
@@ -138,11 +138,14 @@ def _template(workload: GpuWorkload) -> Any:
 
 def _container(container: WorkloadContainer, resource_name: str) -> dict[str, Any]:
     resources = {"cpu": container.cpu, "memory": container.memory}
+    environment = [{"name": "HOME", "value": "/tmp"}]
     if container.uses_gpu:
         resources[resource_name] = "1"
+    else:
+        environment.append(dict(NO_GPU))
     spec = restricted_container(container.name, container.image, resources)
     # The root file system is read-only; the CUDA driver keeps compiled kernels below HOME.
-    spec |= {"volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}], "env": [{"name": "HOME", "value": "/tmp"}]}
+    spec |= {"volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}], "env": environment}
     if container.command:
         spec["command"] = list(container.command)
     if container.args:

@@ -49,12 +49,31 @@ def bottlerocket_mig_problem(profile: Mig, gpu: Gpu) -> str | None:
     return None
 
 
-def bottlerocket_settings(profile: SharingProfile, gpus: Iterable[Gpu]) -> str:
+#: How a slot's device reaches its container, and from whom the runtime takes no other: bottlerocket.dev,
+#: `settings.nvidia-container-runtime` (1.54). These are the defaults; where tenants do not trust each other they are
+#: written, so that no default of a later release opens the node.
+_DEVICES_BY_MOUNT = """
+[settings.nvidia-container-runtime]
+visible-devices-as-volume-mounts = true
+visible-devices-envvar-when-unprivileged = false
+"""
+_ROOT = "settings.kubelet-device-plugins.nvidia"
+
+
+def bottlerocket_settings(profile: SharingProfile, gpus: Iterable[Gpu], *, untrusted: bool = False) -> str:
     """User data (TOML) that makes a Bottlerocket node offer the profile's slots.
 
-    ``gpus`` are the GPUs that the pool's instance types have. Raises SharingError where Bottlerocket cannot do it.
+    gpus: those that the pool's instance types have. untrusted: whether containers may get GPUs by slots alone. Raises
+    SharingError where Bottlerocket cannot do it.
     """
-    root = "settings.kubelet-device-plugins.nvidia"
+    settings = _sharing(profile, gpus)
+    if not untrusted:
+        return settings
+    return settings.replace(f"[{_ROOT}]\n", f'[{_ROOT}]\ndevice-list-strategy = "volume-mounts"\n') + _DEVICES_BY_MOUNT
+
+
+def _sharing(profile: SharingProfile, gpus: Iterable[Gpu]) -> str:
+    root = _ROOT
     match profile:
         case NoSharing():
             return f'[{root}]\ndevice-sharing-strategy = "none"\n'

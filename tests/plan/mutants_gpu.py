@@ -58,6 +58,10 @@ def slots(quantity: str) -> Callable[[Inputs], object]:
     return bend
 
 
+def container_env(variable: Inputs) -> Callable[[Inputs], object]:
+    return lambda inputs: pod(inputs)["containers"][0]["env"].append(variable)
+
+
 def second_container(inputs: Inputs) -> None:
     containers = pod(inputs)["containers"]
     containers.append({**containers[0], "name": "second"})
@@ -237,6 +241,9 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:
         "a hundred GPUs",
         change(POOL, lambda i: i["spec"].update(limits={"nvidia.com/gpu": "300"}), "gpu-*-pool"),
     )
+    everything = {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}
+    for stack in STACKS:
+        yield "gpu-devices-by-slot-only", stack, "all GPUs", change(CRON_JOB, container_env(everything))
     for stack in ("dev", "staging"):
         yield "gpu-one-slot-per-pod", stack, "two slots", change(CRON_JOB, slots("2"))
         yield "gpu-one-slot-per-pod", stack, "two containers", change(CRON_JOB, second_container)

@@ -48,6 +48,16 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             {**MODEL, "name": "c"},
             {**MODEL, "name": "d", "pool": "q", "weights": {"source": "image", "image": f"r.example.com/w{DIGEST}"}},
         ],
+        "workloads": [
+            {
+                "name": "transcribe",
+                "pool": "p",
+                "containers": [
+                    {"name": "app", "image": "r.example.com/app:1", "slots": 1},
+                    {"name": "log", "image": "nvcr.io/nvidia/cuda:13.0.0-base"},
+                ],
+            }
+        ],
         "serving": {"door": {"domain": "chat.example.com", "tlsSecret": "chat-tls", "hostedZoneId": "Z0123456789"}},
         "dialogue": {"speakers": ["a", "c"], "guests": ["d"], "image": "build"},
     },

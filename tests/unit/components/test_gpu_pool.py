@@ -225,3 +225,28 @@ def test_what_the_nodes_need_outlives_them() -> None:
     for longer in ("plugin", "karpenter-controller", "gpu-class", "gpu-overlay-1"):
         found = [r for r in recording.resources if r.name == longer and r.type != "gpu-slices:index:ControllerRole"]
         assert any(recording.outlives(each, recording.one(NODE_POOL)) for each in found), longer
+
+
+def test_nodes_of_untrusted_tenants_hand_gpus_out_by_slots_alone() -> None:
+    closed = "accept-nvidia-visible-devices-envvar-when-unprivileged=false"
+    whole = spec(pool(NoSharing(), tenants="untrusted"), NODE_CLASS)["userData"]
+    assert closed in whole
+    cut = pool(Mig("1g.10gb"), types=types_in(names=["p5.4xlarge"]), tenants="untrusted", fast_image_pull=True)
+    kinds = [part.get_content_type() for part in message_from_string(spec(cut, NODE_CLASS)["userData"]).get_payload()]  # type: ignore[union-attr]
+    assert kinds == ["text/x-shellscript", "text/x-shellscript", "application/node.eks.aws"]
+    assert "userData" not in spec(pool(NoSharing()), NODE_CLASS)
+
+
+@pytest.mark.parametrize("profile", [NoSharing(), Mig("1g.10gb")])
+def test_bottlerocket_nodes_of_untrusted_tenants_say_what_is_its_default(profile: SharingProfile) -> None:
+    types = types_in(names=["p5.48xlarge"])
+    arguments: Any = {"types": types, "ami": "bottlerocket"}
+    settings = tomllib.loads(spec(pool(profile, tenants="untrusted", **arguments), NODE_CLASS)["userData"])["settings"]
+    assert settings["nvidia-container-runtime"] == {
+        "visible-devices-as-volume-mounts": True,
+        "visible-devices-envvar-when-unprivileged": False,
+    }
+    plugin = settings["kubelet-device-plugins"]["nvidia"]
+    assert plugin.pop("device-list-strategy") == "volume-mounts"
+    trusted = tomllib.loads(spec(pool(profile, **arguments), NODE_CLASS)["userData"])["settings"]
+    assert trusted == {"kubelet-device-plugins": {"nvidia": plugin}}

@@ -80,3 +80,11 @@ def test_pods_are_restricted_and_nobody_reaches_them() -> None:
 def test_pulumi_does_not_wait_for_a_spot_gpu() -> None:
     metadata = recorded(workload()).one("kubernetes:apps/v1:Deployment").inputs["metadata"]
     assert metadata["annotations"] == {"pulumi.com/skipAwait": "true"}
+
+
+def test_a_container_without_the_slot_sees_no_gpu_whatever_its_image_says() -> None:
+    deployment = recorded(workload()).one("kubernetes:apps/v1:Deployment")
+    main, sidecar = deployment.inputs["spec"]["template"]["spec"]["containers"]
+    assert {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"} in sidecar["env"]
+    # The device plugin's value would lose against one of the pod's own.
+    assert "NVIDIA_VISIBLE_DEVICES" not in {each["name"] for each in main["env"]}
