@@ -132,8 +132,7 @@ KOURIER_GATEWAY_IMAGE: Final = (
 # public repositories that pin the same tag, one of them kept by Renovate (read 2026-11-29).
 OLLAMA_VERSION: Final = "0.32.15"
 OLLAMA_IMAGE: Final = (
-    f"docker.io/ollama/ollama:{OLLAMA_VERSION}"
-    "@sha256:57d60e686821ea81a7748a3ec8141308c8b8f95b27105713954abf7a6529e700"
+    f"docker.io/ollama/ollama:{OLLAMA_VERSION}@sha256:57d60e686821ea81a7748a3ec8141308c8b8f95b27105713954abf7a6529e700"
 )
 
 # Digest: more than ten public repositories that pin the same tag (read 2026-11-29).
