@@ -160,3 +160,28 @@ def check(stack: str, directory: Path, as_json: bool) -> int:
     from cli.check import check_stack  # noqa: PLC0415  loads Pulumi, for which --help must not wait
 
     return check_stack(directory, stack, as_json=as_json)
+
+
+@main.command(short_help="End a stack: what to do first, and proof that nothing is left of it.")
+@click.argument("stack")
+@_directory_option
+@click.option(
+    "--account",
+    "account_id",
+    metavar="ID",
+    help="The stack's AWS account, where Pulumi's state does not tell it any more.",
+)
+@click.option("--delete", is_flag=True, help="Delete what is left. Asks for the stack's name first.")
+@click.option("--yes", metavar="STACK", help="With --delete: the stack's name, instead of the question.")
+@_plainly
+def teardown(stack: str, directory: Path, **options: Any) -> int:
+    """Say how STACK ends, and prove that it has: of 30 kinds of things nothing in AWS carries its tags.
+
+    Deletes nothing without --delete, nothing while the EKS cluster stands (that is the work of `pulumi destroy`),
+    and never anything of another stack. Refuses a protected stack and another account than the stack's. Exit
+    status: 0 if nothing is left, 4 if something is, 5 if something could not be looked at, 2 and 1 as for `slices
+    plan`.
+    """
+    from cli.teardown import teardown_stack  # noqa: PLC0415  loads boto3
+
+    return teardown_stack(directory, stack, **options)

@@ -1,0 +1,45 @@
+"""Every kind of thing that a stack can leave behind, in the order in which they can be deleted."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from account.teardown import balancers, compute, identity, network, services
+from account.teardown.cluster import CLUSTER
+from account.teardown.kinds import Kind
+
+KINDS: Final[tuple[Kind, ...]] = (
+    CLUSTER,
+    # What starts instances goes before them.
+    compute.GROUPS,
+    compute.SPOT_REQUESTS,
+    compute.INSTANCES,
+    compute.TEMPLATES,
+    balancers.CLASSIC,
+    balancers.BALANCERS,
+    balancers.TARGETS,
+    network.ENDPOINTS,
+    network.NATS,
+    network.ADDRESSES,
+    network.INTERFACES,
+    compute.VOLUMES,
+    compute.SNAPSHOTS,
+    network.SECURITY_GROUPS,
+    network.SUBNETS,
+    network.TABLES,
+    network.GATEWAYS,
+    network.FLOW_LOGS,
+    network.VPCS,
+    network.OTHERS,
+    services.RULES,
+    services.QUEUES,
+    # Budgets uses a role, and roles hold policies.
+    services.BUDGETS,
+    identity.PROFILES,
+    identity.ROLES,
+    identity.POLICIES,
+    services.LOG_GROUPS,
+    services.REPOSITORIES,
+    services.ALIASES,
+    services.KEYS,
+)
