@@ -1,0 +1,185 @@
+"""Stacks as other people's programs write them, as data: in each some rules fire, and a small change silences them.
+
+What they are is in `states_aws`, `states_gpu` and `states_pods`; here is what one is made of, and how it looks offline,
+which is what `policy.analyzer.judge` takes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from pulumi_policy.deserialize import SPECIAL_ASSET_SIG, SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
+
+from policy.analyzer import UNKNOWN, Recorded
+
+STACK: Final = "dev"
+PROJECT: Final = "states"
+ROOT_URN: Final = f"urn:pulumi:{STACK}::{PROJECT}::pulumi:pulumi:Stack::{PROJECT}-{STACK}"
+
+Inputs = Mapping[str, Any]
+"""Inputs in wire form, with references to ids of other resources (`id_of`)."""
+
+_ID_OF: Final = "$idOf"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A resource. parent, dependencies: names of others of the state; a reference to an id is a dependency as well."""
+
+    type: str
+    name: str
+    inputs: Inputs = field(default_factory=dict)
+    parent: str | None = None
+    dependencies: tuple[str, ...] = ()
+    component: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """A stack. fires: the rules that have something to say, exactly. mended: inputs of the silent twin, by path.
+
+    A path begins with the resource's name; None takes an input away. more: what the twin has besides. config: as for
+    `--policy-pack-config`.
+    """
+
+    name: str
+    fires: frozenset[str]
+    resources: tuple[Planned, ...]
+    mended: Mapping[tuple[str | int, ...], Any] = field(default_factory=dict)
+    more: tuple[Planned, ...] = ()
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def twin(self) -> State:
+        """The same stack, mended: no rule has anything to say."""
+        resources = tuple(replace(found, inputs=self._mended(found)) for found in self.resources)
+        return replace(self, name=f"{self.name}-mended", fires=frozenset(), resources=(*resources, *self.more))
+
+    def _mended(self, resource: Planned) -> Inputs:
+        inputs = resource.inputs
+        for (name, *path), value in self.mended.items():
+            if name == resource.name:
+                inputs = _changed(inputs, path, value)
+        return inputs
+
+
+def _changed(holder: Any, path: Sequence[str | int], value: Any) -> Any:
+    if not path:
+        return value
+    key, *rest = path
+    if isinstance(holder, list):
+        return [_changed(item, rest, value) if index == key else item for index, item in enumerate(holder)]
+    changed = {**holder, key: _changed(holder.get(key, {}), rest, value)}
+    return {name: item for name, item in changed.items() if item is not None}
+
+
+def id_of(name: str) -> Inputs:
+    """The id of another resource of the state: unknown before it is made."""
+    return {_ID_OF: name}
+
+
+def secret(value: Any) -> Inputs:
+    """A secret input, in wire form."""
+    return {SPECIAL_SIG_KEY: SPECIAL_SECRET_SIG, "value": value}
+
+
+def text_asset(text: str) -> Inputs:
+    """A file given as text, in wire form."""
+    return {SPECIAL_SIG_KEY: SPECIAL_ASSET_SIG, "text": text}
+
+
+def merged(states: Iterable[State], name: str) -> State:
+    """All states as one stack; resources are called after their state."""
+    listed = list(states)
+    return State(
+        name=name,
+        fires=frozenset().union(*(state.fires for state in listed)),
+        resources=tuple(_within(state.name, resource) for state in listed for resource in state.resources),
+        config={rule: options for state in listed for rule, options in state.config.items()},
+    )
+
+
+def _within(state: str, resource: Planned) -> Planned:
+    def rename(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            if _ID_OF in value:
+                return id_of(f"{state}-{value[_ID_OF]}")
+            return {key: rename(item) for key, item in value.items()}
+        return [rename(item) for item in value] if isinstance(value, list) else value
+
+    return replace(
+        resource,
+        name=f"{state}-{resource.name}",
+        inputs=rename(resource.inputs),
+        parent=f"{state}-{resource.parent}" if resource.parent else None,
+        dependencies=tuple(f"{state}-{name}" for name in resource.dependencies),
+    )
+
+
+def urns(state: State) -> dict[str, str]:
+    """URN of each resource by name. A parent's types stand before its children's."""
+    types: dict[str, str] = {}
+    for resource in state.resources:
+        types[resource.name] = f"{types[resource.parent]}${resource.type}" if resource.parent else resource.type
+    return {name: f"urn:pulumi:{STACK}::{PROJECT}::{qualified}::{name}" for name, qualified in types.items()}
+
+
+def recorded(state: State, ids: Mapping[str, str] | None = None) -> list[Recorded]:
+    """The stack as it looks offline. ids: of resources by URN, once they are made; unknown before."""
+    known = urns(state)
+    return [
+        Recorded(
+            type=resource.type,
+            name=resource.name,
+            urn=known[resource.name],
+            inputs=resolved(resource.inputs, known, ids),
+            parent=known[resource.parent] if resource.parent else ROOT_URN,
+            dependencies=tuple(known[name] for name in depends_on(resource)),
+        )
+        for resource in state.resources
+    ]
+
+
+def resolved(value: Any, known: Mapping[str, str], ids: Mapping[str, str] | None) -> Any:
+    """Inputs with ids in place of references. known: URNs by name."""
+    if isinstance(value, Mapping):
+        if _ID_OF in value:
+            return UNKNOWN if ids is None else ids[known[value[_ID_OF]]]
+        return {key: resolved(item, known, ids) for key, item in value.items()}
+    return [resolved(item, known, ids) for item in value] if isinstance(value, list) else value
+
+
+def depends_on(resource: Planned) -> list[str]:
+    """Names of the resources that it depends on, by order or by reference."""
+    return list(dict.fromkeys((*resource.dependencies, *_references(resource.inputs))))
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        if _ID_OF in value:
+            yield value[_ID_OF]
+        for item in value.values():
+            yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)
+
+
+def as_program(state: State) -> str:
+    """What `program/__main__.py` reads."""
+    return json.dumps(
+        [
+            {
+                "type": resource.type,
+                "name": resource.name,
+                "inputs": resource.inputs,
+                "parent": resource.parent,
+                "dependencies": list(resource.dependencies),
+                "component": resource.component,
+            }
+            for resource in state.resources
+        ]
+    )
