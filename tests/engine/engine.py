@@ -13,7 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -35,7 +35,15 @@ _LONGEST = 600.0
 _FOREIGN = re.compile(r"PULUMI|AWS_|KUBE|ENGINE_TEST|\w+_PROXY$", re.IGNORECASE)
 #: The CLI's state of a stack is encrypted with it; there are no secrets.
 _PASSPHRASE = "none"
-_PACK = ("--policy-pack", "policy", "--policy-pack-config", "policy/config.json")
+#: Where a workspace keeps the pack's configuration, unless it is told another file.
+_PACK_CONFIG = "policy/config.json"
+
+
+_PYTHON = shlex.quote(sys.executable)
+#: Of a stand-in that no SDK asks for by version.
+_ANY_VERSION = "1.0.0"
+_Plugin = tuple[str, str, str]
+"""Name and version of a provider, and the command that serves it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +104,23 @@ class Done:
 class Workspace:
     """One stack of the program with the real engine. Commands run one after the other."""
 
-    def __init__(self, home: Path, programs: Path, stack: str, *, program: Path = ROOT) -> None:
-        """home: an empty folder for everything. programs: from `tests.engine.build`. program: the folder to run."""
+    def __init__(
+        self,
+        home: Path,
+        programs: Path,
+        stack: str,
+        *,
+        program: Path = ROOT,
+        stubs: Iterable[str] | None = None,
+        pack_config: str = _PACK_CONFIG,
+    ) -> None:
+        """home: an empty folder for everything. programs: from `tests.engine.build`. program: the folder to run.
+
+        stubs: packages that the stand-in serves, in place of the providers of this repository's own program.
+        pack_config: path of the pack's configuration, from the workspace's folder.
+        """
         self.stack = stack
+        self._pack = ("--policy-pack", "policy", "--policy-pack-config", pack_config)
         self.folder = home / "program"
         self.journal_file = home / "journal.jsonl"
         self._home = home / "pulumi"
@@ -120,7 +142,7 @@ class Workspace:
         }
         (home / "state").mkdir(parents=True)
         self._link(program)
-        self._install()
+        self._install(_own_plugins(programs) if stubs is None else [_stub(name, _ANY_VERSION) for name in stubs])
         self.run("stack", "init", stack, expect=0)
 
     def components_without_inputs(self) -> None:
@@ -178,16 +200,22 @@ class Workspace:
 
     def preview(self, *arguments: str, pack: bool = True, expect: int | None = None) -> Done:
         """`pulumi preview`, with the pack unless told otherwise."""
-        judged = _PACK if pack else ()
+        judged = self._pack if pack else ()
         return self._update("preview", *judged, *arguments, expect=expect)
 
     def up(self, *arguments: str, expect: int | None = None) -> Done:
         """`pulumi up`, with the pack, as README says."""
-        return self._update("up", "--yes", "--skip-preview", *_PACK, *arguments, expect=expect)
+        return self._update("up", "--yes", "--skip-preview", *self._pack, *arguments, expect=expect)
 
     def destroy(self, *arguments: str, expect: int | None = None) -> Done:
         """`pulumi destroy`."""
         return self._update("destroy", "--yes", "--skip-preview", *arguments, expect=expect)
+
+    def analyze(self, file: Path, pack_config: Path) -> Done:
+        """`pulumi policy analyze` of an exported state. It writes nothing, so several may run at a time."""
+        judged = ("--policy-pack", "policy", "--policy-pack-config", str(pack_config))
+        done = self.run("policy", "analyze", "--file", str(file), *judged, "--json")
+        return replace(done, events=[json.loads(line) for line in done.out.splitlines()])
 
     def _update(self, *arguments: str, expect: int | None) -> Done:
         log = self._home / "events.jsonl"
@@ -233,32 +261,35 @@ class Workspace:
                 shutil.copyfile(entry, self.folder / entry.name)
             elif not entry.name.startswith("."):
                 (self.folder / entry.name).symlink_to(entry)
+        if program != ROOT:
+            (self.folder / "policy").symlink_to(ROOT / "policy")  # the pack judges other people's programs as well
 
-    def _install(self) -> None:
+    def _install(self, plugins: Iterable[_Plugin]) -> None:
         """The home of the CLI: its plugins where `pulumi plugin install` would put them, and programs on its path."""
-        python = shlex.quote(sys.executable)
-        self._script("bin/pulumi-language-python", f'exec {python} -m tests.engine.language_host "$@"')
+        self._script("bin/pulumi-language-python", f'exec {_PYTHON} -m tests.engine.language_host "$@"')
         self._script("bin/aws", "echo aws-cli/2.31.0")
-        real = shlex.quote(str(self._programs / "pulumi-resource-kubernetes"))
-        plugins = {
-            "aws": f"{python} -m tests.engine.stub_provider {version('pulumi-aws')}",
-            "docker-build": f"{python} -m tests.engine.stub_provider {version('pulumi-docker-build')}",
-            "eks": f"{python} -m tests.engine.eks_provider {version('pulumi-eks')}",
-            "kubernetes": f'{python} -m tests.engine.kubernetes_proxy {real} "$@"',
-        }
-        versions = {name: version(f"pulumi-{name}") for name in plugins}
-        assert versions["kubernetes"] == KUBERNETES_PROVIDER_VERSION, "the engine's provider is not the SDK's"
-        for name, command in plugins.items():
-            arguments = "" if name == "kubernetes" else ' "$@"'
-            self._script(
-                f"plugins/resource-{name}-v{versions[name]}/pulumi-resource-{name}", f"exec {command}{arguments}"
-            )
+        for name, found, command in plugins:
+            self._script(f"plugins/resource-{name}-v{found}/pulumi-resource-{name}", f'exec {command} "$@"')
 
     def _script(self, path: str, line: str) -> None:
         script = self._home / path
         script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text(f"#!/bin/sh\n{line}\n", encoding="utf-8")
         script.chmod(0o755)
+
+
+def _stub(name: str, found: str) -> _Plugin:
+    return name, found, f"{_PYTHON} -m tests.engine.stub_provider {found}"
+
+
+def _own_plugins(programs: Path) -> Iterator[_Plugin]:
+    """Providers of this repository's own program, at the versions of its SDKs."""
+    assert version("pulumi-kubernetes") == KUBERNETES_PROVIDER_VERSION, "the engine's provider is not the SDK's"
+    real = shlex.quote(str(programs / "pulumi-resource-kubernetes"))
+    yield "kubernetes", KUBERNETES_PROVIDER_VERSION, f"{_PYTHON} -m tests.engine.kubernetes_proxy {real}"
+    yield "eks", version("pulumi-eks"), f"{_PYTHON} -m tests.engine.eks_provider {version('pulumi-eks')}"
+    for name in ("aws", "docker-build"):
+        yield _stub(name, version(f"pulumi-{name}"))
 
 
 def _must_end_with(expected: int | None, command: str, done: Done) -> None:

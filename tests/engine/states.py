@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import pulumi
 from pulumi_policy.deserialize import SPECIAL_ASSET_SIG, SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
 
 from policy.analyzer import UNKNOWN, Recorded
@@ -166,6 +167,21 @@ def _references(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _references(item)
+
+
+def as_outputs(value: Any, made: Mapping[str, pulumi.Resource]) -> Any:
+    """Inputs as a program gives them to Pulumi's SDK. made: resources so far, by name."""
+    if isinstance(value, Mapping):
+        if _ID_OF in value:
+            target = made[value[_ID_OF]]
+            assert isinstance(target, pulumi.CustomResource), "a component has no id"
+            return target.id
+        if value.get(SPECIAL_SIG_KEY) == SPECIAL_SECRET_SIG:
+            return pulumi.Output.secret(value["value"])
+        if value.get(SPECIAL_SIG_KEY) == SPECIAL_ASSET_SIG:
+            return pulumi.StringAsset(value["text"])
+        return {key: as_outputs(item, made) for key, item in value.items()}
+    return [as_outputs(item, made) for item in value] if isinstance(value, list) else value
 
 
 def as_program(state: State) -> str:

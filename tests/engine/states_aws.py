@@ -335,6 +335,19 @@ _CLUSTERS: Final = (
         },
     ),
     State(
+        name="component-that-shows-nothing",
+        fires=frozenset({"eks-component-contents"}),
+        resources=(Planned(type="eks:index:ManagedNodeGroup", name="system", component=True),),
+        more=(
+            Planned(
+                type="aws:eks/nodeGroup:NodeGroup",
+                name="inside",
+                inputs={"launchTemplate": {"name": "system", "version": "7"}, "diskSize": None, "tags": TAGS},
+                parent="system",
+            ),
+        ),
+    ),
+    State(
         name="support-ends",
         fires=frozenset({"eks-support-ends-soon"}),
         resources=(Planned(type=AWS, name="ml", inputs=_cluster(AWS, version=_NEWEST)),),

@@ -89,6 +89,17 @@ _PURCHASES: Final = (
         mended={("mixed-pool", "metadata", "annotations"): JUSTIFIED},
     ),
     State(
+        name="architecture-by-another-name",
+        fires=frozenset({"node-pool-known-values"}),
+        resources=(
+            _class("arch"),
+            _pool("arch", SPOT, need("kubernetes.io/arch", "In", "amd64", "x86_64"), need(TYPE, "In", "g6.xlarge")),
+        ),
+        mended={
+            (*("arch-pool", "spec", "template", "spec", "requirements"), 1, "values"): ["amd64"],
+        },
+    ),
+    State(
         name="pool-inside-yaml",
         fires=frozenset({"gpu-on-demand-needs-justification"}),
         resources=(
