@@ -21,7 +21,7 @@ from tests.plan.variants import DIGEST
 from tests.unit.account.world import ACCOUNT, REGION, ApiError, Parameters, World, moto
 
 ADDRESS = "18.32.7.9"
-SNAPSHOT = "snap-0a1b2c3d4e5f"
+SNAPSHOT = "snap-0a1b2c3d4e5f60718"
 ZONE = "Z04ABCDEFGHIJ"
 CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/0f5c1a2b-1111-2222-3333-0123456789ab"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/team/trainer:1.2"
