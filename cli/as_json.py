@@ -86,6 +86,7 @@ def _model(model: ModelFigures) -> dict[str, Any]:
         "contextLength": config.context_length,
         "parallel": config.parallel,
         "kvCacheType": config.kv_cache_type,
+        "mps": config.mps.model_dump(by_alias=True) if config.mps else None,
         "memoryMib": {
             "weights": memory.weights_mib,
             "kvCache": memory.kv_cache_mib,

@@ -39,8 +39,9 @@ class ModelFigures:
 
     @property
     def headroom_mib(self) -> int:
-        """What is left of the slot; negative where the model does not fit."""
-        return self.slot_memory_mib - self.memory.total_mib
+        """What is left of the slot, or of the model's own limit in it; negative where the model does not fit."""
+        own = self.config.mps.memory_mib if self.config.mps else None
+        return min(self.slot_memory_mib, own or self.slot_memory_mib) - self.memory.total_mib
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +152,11 @@ def _comparison(pools: Sequence[PoolSummary], models: Sequence[ModelFigures]) ->
 def profile_text(profile: SharingProfile) -> str:
     """A sharing profile in a few words, such as `time-slicing, 3 replicas`."""
     match profile:
-        case TimeSlicing() | Mps():
+        case TimeSlicing():
             return f"{profile.strategy}, {profile.replicas} replicas"
+        case Mps():
+            # Also when it is alone: unlike a slice of time, a share of threads is not lent.
+            return f"mps, {profile.replicas} replicas of at most {profile.active_thread_percentage} %"
         case Mig():
             return f"mig {profile.profile}"
         case _:

@@ -18,6 +18,7 @@ from gpu.estimate import CostItem
 from gpu.sharing import slots_per_gpu
 from policy.analyzer import Verdict
 from policy.pack import RULES
+from stacks.schema import MpsLimits
 from stacks.summary import PoolSummary
 
 MIN_WIDTH = 80
@@ -226,7 +227,7 @@ def _alike(models: Sequence[ModelFigures]) -> list[list[ModelFigures]]:
     for model in models:
         config = model.config
         key = (model.model, config.pool, config.context_length, config.parallel, config.kv_cache_type, model.memory)
-        groups.setdefault(key, []).append(model)
+        groups.setdefault((*key, config.mps), []).append(model)
     return list(groups.values())
 
 
@@ -239,7 +240,16 @@ def _settings(model: ModelFigures) -> str:
     config = model.config
     parallel = f" ×{config.parallel}" if config.parallel > 1 else ""
     cache = "" if config.kv_cache_type == "f16" else f" {config.kv_cache_type}"
-    return f"{model.model}, {config.context_length} tokens{parallel}{cache}"
+    return f"{model.model}, {config.context_length} tokens{parallel}{cache}{_mps(config.mps)}"
+
+
+def _mps(limits: MpsLimits | None) -> str:
+    """A model's own limits in its MPS slot."""
+    if limits is None:
+        return ""
+    threads = f" {limits.max_compute_percent} % of the GPU" if limits.max_compute_percent else ""
+    memory = f" {limits.memory_mib} MiB" if limits.memory_mib else ""
+    return f", at most{' and'.join(filter(None, (threads, memory)))}" if threads or memory else ""
 
 
 # --- Floor and policies -----------------------------------------------------------------------------------------------

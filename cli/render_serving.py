@@ -22,7 +22,7 @@ def cold_start_rows(services: Sequence[ServiceFigures]) -> Iterator[tuple[str, .
 
 
 def _steps(start: ColdStart) -> tuple[float, ...]:
-    return (start.of("node", "plugin"), start.of("image"), start.of("weights"), start.of("load"))
+    return (start.of("node", "plugin", "mps"), start.of("image"), start.of("weights"), start.of("load"))
 
 
 def alike(services: Sequence[ServiceFigures]) -> list[list[ServiceFigures]]:
@@ -46,7 +46,7 @@ def source_rows(services: Sequence[ServiceFigures]) -> Iterator[tuple[str, str, 
     for service in services:
         for step in service.start.steps:
             seen.setdefault((step.name, step.source), step)
-    order = ("node", "plugin", "image", "weights", "load")
+    order = ("node", "plugin", "mps", "image", "weights", "load")
     for (name, source), step in sorted(seen.items(), key=lambda item: order.index(item[0][0])):
         yield name, f"{step.basis}: {source}", step.lever.replace(", ", "\n")
 

@@ -30,6 +30,7 @@ from components.pods import GPU_USER, NO_GPU, restricted_container, restricted_p
 from gpu.coldstart import WeightsSource
 from gpu.host_share import HostShare
 from gpu.models import KvCacheType
+from gpu.sharing import MPS_MEMORY, MPS_THREADS
 
 MODEL_ANNOTATION = "gpu-slices/model"
 MEMORY_ANNOTATION = "gpu-slices/model-memory-mib"
@@ -86,6 +87,27 @@ class ServedModel:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MpsClient:
+    """An MPS client's own limits: memory in MiB, threads in percent of the GPU. The daemon's, where lower, win."""
+
+    memory_mib: int | None = None
+    threads_percent: int | None = None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that CUDA reads when the client starts (docs.nvidia.com/deploy/mps, environment variables).
+
+        A container with one slot sees one device, so it has the ordinal 0.
+        """
+        found = {}
+        if self.memory_mib:
+            found[MPS_MEMORY] = f"0={self.memory_mib}M"
+        if self.threads_percent:
+            found[MPS_THREADS] = str(self.threads_percent)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
 class OllamaModelArgs:
     """Inputs of `OllamaModel`.
 
@@ -95,6 +117,7 @@ class OllamaModelArgs:
     share: what a slot may take of its node; the pod requests no more than that.
     weights_mib: of all models together.
     memory_mib: GPU memory that they need; None where policies can find it by the models' names.
+    mps: limits of its own on a slot of an MPS pool.
     idle: how long the last pod stays when nobody asks any more, beside Knative's window of a minute.
     ready: what the service needs: Knative, the namespace, the pool.
     """
@@ -110,6 +133,7 @@ class OllamaModelArgs:
     parallel: int = 1
     kv_cache_type: KvCacheType = "f16"
     weights: Weights = Weights()
+    mps: MpsClient = MpsClient()
     min_scale: int = 0
     max_scale: int = 2
     idle: str = "5m"
@@ -277,7 +301,7 @@ def _server_environment(args: OllamaModelArgs) -> dict[str, str]:
     }
     if args.kv_cache_type != "f16":
         environment["OLLAMA_FLASH_ATTENTION"] = "1"
-    return environment
+    return environment | args.mps.environment
 
 
 def _env(values: Mapping[str, str]) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ from gpu.sharing import Ami
 
 Basis = Literal["measured", "estimate"]
 WeightsSource = Literal["node-cache", "image", "baked"]
-StepName = Literal["node", "plugin", "image", "weights", "load"]
+StepName = Literal["node", "plugin", "mps", "image", "weights", "load"]
 
 #: The Ollama image to download, in MB. No figure of 0.32 is public: copies of 0.11 had 1,700 (docker.io).
 IMAGE_MB = 2000
@@ -28,6 +28,10 @@ ENGINE_SECONDS = 5.0
 POD_SECONDS = 3.0
 #: EBS loads a new volume's blocks from the snapshot when they are first read, at about this many MiB/s without a rate.
 LAZY_SNAPSHOT_MIB_PER_S = 50.0
+
+#: The device plugin looks once for MPS' control daemon, and again every 30 s (k8s-device-plugin v0.20.0,
+#: cmd/nvidia-device-plugin/main.go). The daemon's pod has a container more to run before it, so the first look loses.
+MPS_RETRY_SECONDS = 30.0
 
 _BLUEPRINT, _WHERE = "as 9.35 GB", "karpenter-blueprints"
 _NODE = {
@@ -65,10 +69,12 @@ class NodeStart:
     volume_mib_per_s: throughput of the volume that holds images and weights, unless the node uses its own disks.
     snapshot: whether that volume is made from a snapshot with image and weights on it; `snapshot_mib_per_s` is the rate
     at which EBS fills it in advance, None for on demand.
+    mps: whether slots wait for MPS' control daemon.
     warm: whether a node with a free slot is kept.
     """
 
     ami: Ami
+    mps: bool = False
     fast_image_pull: bool = False
     volume_mib_per_s: int = 250
     instance_store: bool = False
@@ -114,16 +120,19 @@ def cold_start(start: NodeStart, source: WeightsSource, weights_mib: int) -> Col
     return ColdStart(steps, POD_SECONDS + weights_mib / rate + ENGINE_SECONDS)
 
 
-def _node(start: NodeStart) -> tuple[Step, Step]:
+def _node(start: NodeStart) -> tuple[Step, ...]:
+    names: tuple[StepName, ...] = ("node", "plugin", "mps") if start.mps else ("node", "plugin")
     if start.warm:
-        source = "a node with a free slot is kept"
-        return Step("node", 0.0, "estimate", source, "warm"), Step("plugin", 0.0, "estimate", source, "warm")
+        return tuple(Step(name, 0.0, "estimate", "a node with a free slot is kept", "warm") for name in names)
     seconds, source = _NODE[start.ami]
     plugin_seconds, plugin_source = _PLUGIN[start.ami]
-    return (
-        Step("node", seconds, "measured", source, "warm, ami"),
-        Step("plugin", plugin_seconds, "estimate", plugin_source, "warm, ami"),
-    )
+    daemon = "the device plugin looks for MPS' daemon, misses it, and looks again"
+    steps = {
+        "node": Step("node", seconds, "measured", source, "warm, ami"),
+        "plugin": Step("plugin", plugin_seconds, "estimate", plugin_source, "warm, ami"),
+        "mps": Step("mps", MPS_RETRY_SECONDS, "estimate", daemon, "warm, sharing"),
+    }
+    return tuple(steps[name] for name in names)
 
 
 def _image(start: NodeStart, source: WeightsSource, weights_mib: int) -> Step:

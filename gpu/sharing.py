@@ -24,6 +24,10 @@ SHARED_RESOURCE = "nvidia.com/gpu.shared"
 MIN_REPLICAS = 2
 #: Most clients of one MPS server on compute capability 7.5 and above (cmd/mps-control-daemon/mps/device.go).
 MAX_MPS_REPLICAS = 48
+#: Variables of an MPS client's own limits. They can only be lower than the daemon's: docs.nvidia.com/deploy/mps,
+#: "this environment variable will only further constrain the limit set by the control daemon".
+MPS_MEMORY = "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"
+MPS_THREADS = "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"
 #: Time-slicing has no limit in the plugin. This one is ours: beyond it a slot of the largest GPU that AWS rents holds
 #: no CUDA context any more, so a larger number can only be a mistake.
 MAX_TIME_SLICING_REPLICAS = 256

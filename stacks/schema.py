@@ -46,6 +46,7 @@ __all__ = [
     "GpuPool",
     "GpuSharing",
     "Model",
+    "MpsLimits",
     "Network",
     "Serving",
     "StackConfig",
@@ -117,6 +118,15 @@ class Weights(Section):
     """sha256 of the model's manifest, as `ollama list` shows its beginning: a pod with other weights does not start."""
 
 
+class MpsLimits(Section):
+    """What a model may take of its MPS slot, where that is to be less than the slot. Names as in Amazon ECS."""
+
+    memory_mib: Annotated[Int, Field(ge=1, le=4_000_000)] | None = None
+    """Most GPU memory that it may allocate, in MiB: at least what it needs, at most the slot's limit."""
+    max_compute_percent: Annotated[Int, Field(ge=1, le=100)] | None = None
+    """Most of the GPU's threads that it may use, in percent; at most 100 / replicas."""
+
+
 class Model(Section):
     """An Ollama model that is served from one slot of a pool."""
 
@@ -148,6 +158,8 @@ class Model(Section):
     """How long the last pod stays when nobody asks any more, beside Knative's window of a minute; at most 1h."""
     weights: Weights = Weights()
     """Where the weights come from."""
+    mps: MpsLimits | None = None
+    """Limits of its own below those of its slot; only on an MPS pool."""
     server: Name | None = None
     """Name of a server that several models share: one pod in one slot, which wakes and sleeps with all of them."""
 

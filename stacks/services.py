@@ -114,6 +114,7 @@ def node_start(pool: GpuPool) -> NodeStart:
     """How the nodes of a pool start; at hours when it keeps none warm, if there are such."""
     return NodeStart(
         ami=pool.ami,
+        mps=pool.sharing.profile().strategy == "mps",
         fast_image_pull=pool.fast_image_pull,
         volume_mib_per_s=pool.volume.throughput_mibps,
         instance_store=pool.instance_store,

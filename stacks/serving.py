@@ -17,7 +17,7 @@ from components.gpu_sharing import GpuSharing
 from components.knative_serving import KnativeServing, KnativeServingArgs
 from components.model_space import ModelSpace, ModelSpaceArgs
 from components.network import Network
-from components.ollama_model import FEATURES, OllamaModel, OllamaModelArgs, ServedModel, Weights, model_url
+from components.ollama_model import FEATURES, MpsClient, OllamaModel, OllamaModelArgs, ServedModel, Weights, model_url
 from components.warm_slots import WarmSlots, WarmSlotsArgs
 from gpu.host_share import HostShare, host_share
 from gpu.sharing import resource_name
@@ -112,6 +112,9 @@ def _model_args(
         parallel=first.parallel,
         kv_cache_type=first.kv_cache_type,
         weights=_weights(first),
+        mps=MpsClient(memory_mib=first.mps.memory_mib, threads_percent=first.mps.max_compute_percent)
+        if first.mps
+        else MpsClient(),
         min_scale=first.min_scale,
         max_scale=service.max_scale,
         idle=first.idle,
@@ -185,7 +188,7 @@ def _speakers(config: StackConfig, dialogue: DialogueConfig) -> list[Speaker]:
             url=model_url(service_name(model)),
             context_length=model.context_length,
             guest=name in dialogue.guests,
-            node_seconds=start.of("node", "plugin"),
+            node_seconds=start.of("node", "plugin", "mps"),
             image_seconds=start.of("image"),
             weights_seconds=start.of("weights", "load"),
         )

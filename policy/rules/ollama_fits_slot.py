@@ -11,6 +11,7 @@ from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeS
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.ollama import MEMORY_ANNOTATION, MODEL_ANNOTATION, OLLAMA_TYPES, Server, servers
 from policy.reading import Unknown, number, text
+from policy.rules.mps_client_limits import client_memory_mib
 from policy.sharing import SHARING_TYPES, GpuPool, SharingView
 
 
@@ -33,6 +34,9 @@ def _problems(server: Server, pools: list[GpuPool]) -> Iterator[str]:
         return
     for pool in pools:
         slot = _slot_mib(pool)
+        own = client_memory_mib(server.env)
+        if slot is not None and own is not None and pool.sharing and pool.sharing.strategy == "mps":
+            slot = min(slot, own)
         if slot is not None and need > slot:
             yield (
                 f"container {server.name}: its models need {need} MiB, a slot of pool {pool.name} has {slot} MiB"

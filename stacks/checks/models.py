@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpu.models import MODELS, ModelSpec, largest_context
+from gpu.sharing import Mps
 from stacks.checks.parts import Parts, PoolSlots, Slots, attempt
 from stacks.errors import MISSING, Path, Problem, hint
 from stacks.schema import Model
@@ -22,6 +23,7 @@ def check_models(parts: Parts, slots: Slots) -> Iterator[Problem]:
             yield from attempt(_known(model, path))
             yield from attempt(_context(model, path))
             yield from attempt(_fit(model, path, slots))
+            yield from attempt(_mps(model, path, slots))
 
 
 def slots_problem(slots: int) -> str:
@@ -73,6 +75,31 @@ def _fit(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
         f"{pool.smallest.gpu.product} ({pool.smallest.family}): {_remedy(model, spec, pool)}"
     )
     yield Problem((*path, "pool"), model.pool, message)
+
+
+def _mps(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
+    """Limits of an MPS client: the daemon's are above them, whatever the client says."""
+    pool, limits = slots.get(model.pool), model.mps
+    if limits is None or pool is None:
+        return
+    place: Path = (*path, "mps")
+    if not isinstance(pool.profile, Mps):
+        message = f"is for models on MPS pools, and pool {model.pool} has strategy {pool.profile.strategy}: remove it"
+        yield Problem(place, limits.model_dump(by_alias=True, exclude_none=True), message)
+        return
+    most = pool.profile.active_thread_percentage
+    if limits.max_compute_percent and limits.max_compute_percent > most:
+        message = f"must be {most} or less: MPS gives a client at most 100 / {pool.profile.replicas} replicas"
+        yield Problem((*place, "maxComputePercent"), limits.max_compute_percent, message)
+    if not limits.memory_mib:
+        return
+    memory, room = memory_of(model), min(pool.profile.memory_limit_mib(t.gpu) for t in pool.types)
+    if limits.memory_mib > room:
+        message = f"must be {room} or less: that is the limit of a slot on {pool.smallest.gpu.product}"
+        yield Problem((*place, "memoryMib"), limits.memory_mib, message)
+    elif memory and limits.memory_mib < memory.total_mib <= pool.memory_mib:
+        message = f"must be {memory.total_mib} or more: that is what {ollama_name(model)} needs"
+        yield Problem((*place, "memoryMib"), limits.memory_mib, message)
 
 
 def _remedy(model: Model, spec: ModelSpec, pool: PoolSlots) -> str:

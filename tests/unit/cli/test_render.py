@@ -37,7 +37,7 @@ def test_pools_show_slots_memory_resource_and_limits(capsys: pytest.CaptureFixtu
     assert rows == [
         ["shared", "time-slicing, 3 replicas", "g6", "3", "7.3", "6 slots"],
         ["spot", "nvidia.com/gpu", "L4", "2 GPUs"],
-        ["always-on", "mps, 2 replicas", "g6", "2", "10.9", "2 slots"],
+        ["always-on", "mps, 2 replicas of at most 50 %", "g6", "2", "10.9", "2 slots"],
         ["on-demand", "nvidia.com/gpu", "L4", "1 GPU"],
         ["isolated", "mig 1g.10gb", "p5", "7", "9.8", "28 slots"],
         ["spot", "nvidia.com/mig-1g.10gb", "H100", "4 GPUs"],

@@ -29,6 +29,15 @@ def test_the_steps_by_hand() -> None:
     assert budget().of("node", "plugin") == found["node"] + found["plugin"]
 
 
+def test_mps_waits_for_its_daemon_once() -> None:
+    """The plugin retries after 30 s (main.go: "Retrying in 30s..."), and time-slicing has nothing to wait for."""
+    plain, mps = budget(), budget(mps=True)
+    assert [step.name for step in mps.steps] == ["node", "plugin", "mps", "image", "weights", "load"]
+    assert mps.seconds == plain.seconds + 30
+    assert seconds(budget(mps=True, warm=True))["mps"] == 0
+    assert mps.warm_seconds == plain.warm_seconds
+
+
 @pytest.mark.parametrize(
     ("levers", "shorter"),
     [
@@ -71,7 +80,7 @@ def test_a_warm_node_leaves_the_load() -> None:
 
 
 def test_every_step_says_where_it_is_from_and_what_changes_it() -> None:
-    for step in (*budget().steps, *budget("image", ami="bottlerocket", fast_image_pull=True).steps):
+    for step in (*budget(mps=True).steps, *budget("image", ami="bottlerocket", fast_image_pull=True).steps):
         assert step.source
         assert step.lever
         assert step.basis in ("measured", "estimate")
