@@ -156,7 +156,7 @@ def profile_text(profile: SharingProfile) -> str:
             return f"{profile.strategy}, {profile.replicas} replicas"
         case Mps():
             # Also when it is alone: unlike a slice of time, a share of threads is not lent.
-            return f"mps, {profile.replicas} replicas of at most {profile.active_thread_percentage} %"
+            return f"mps, {profile.replicas} replicas ≤ {profile.active_thread_percentage} %"
         case Mig():
             return f"mig {profile.profile}"
         case _:

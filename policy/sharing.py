@@ -131,14 +131,23 @@ class SharingView:
                 return None
             found = sharing_of_user_data(text(user_data), "its user data")
             return found or Sharing("none", "its user data, which sets nothing")
-        defaults = (plugin.default for plugin in self.plugins if plugin.runs_on(pool.labels))
-        key = pool.labels.get(CONFIG_LABEL) or next((name for name in defaults if name), None)
-        config = self.configs(pool).get(key) if key else None
+        config = self.named_config(pool)
         if config is not None and not isinstance(config.config, Unknown):
             found = sharing_of_config(config.config, f"device-plugin configuration {config.name}")
             return _with_mig_profile(found, node_class) if found.strategy == "mig" else found
         label = _STRATEGIES.get(pool.labels.get(SHARING_LABEL, ""))
         return Sharing(label, f"label {SHARING_LABEL}") if label and not self.plugins else None
+
+    def config_of(self, pool: NodePool) -> Mapping[str, Any] | None:
+        """The device-plugin configuration that nodes of the pool take; None if there is none here, or it is unknown."""
+        found = self.named_config(pool)
+        return None if found is None or isinstance(found.config, Unknown) else found.config
+
+    def named_config(self, pool: NodePool) -> NamedConfig | None:
+        """The same with its name, also where what it says is not known in preview."""
+        defaults = (plugin.default for plugin in self.plugins if plugin.runs_on(pool.labels))
+        key = pool.labels.get(CONFIG_LABEL) or next((name for name in defaults if name), None)
+        return self.configs(pool).get(key) if key else None
 
 
 def _with_mig_profile(sharing: Sharing, node_class: Mapping[str, Any] | None) -> Sharing:

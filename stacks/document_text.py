@@ -179,6 +179,8 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "Models with one `server` are one process: they agree on pool, contextLength, parallel, kvCacheType, minScale, "
         "maxScale, idle and weights, fit one slot together, and are not on an MPS pool, which would limit each of them "
         "alone.",
+        "`mps` is for models on MPS pools. A client can have less than its slot, not more: memory at least what the "
+        "model needs and at most NVML's memory / replicas, threads at most 100 / replicas.",
         "A slot's share of its node must be 150m CPU and 1024 MiB at least: Ollama runs there, not only on the GPU.",
     ),
     "serving": (

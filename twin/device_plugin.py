@@ -53,6 +53,8 @@ class Offer:
 
     resources: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
+    waits_for_mps: bool = False
+    """Whether the plugin must find MPS' control daemon first."""
 
 
 def plugin_configs(
@@ -154,7 +156,8 @@ def _chart(count: int, labels: Mapping[str, str], user_data: str, plugins: Seque
     if not isinstance(config, dict) or config.get("version") != "v1":
         raise _RefusedError(f"configuration {name!r} is not of version v1")
     devices = _devices(count, (config.get("flags") or {}).get("migStrategy", "none"), user_data)
-    return Offer(_shared(devices, config.get("sharing") or {}))
+    sharing = config.get("sharing") or {}
+    return Offer(_shared(devices, sharing), waits_for_mps=bool(sharing.get("mps")))
 
 
 @functools.lru_cache(maxsize=256)
@@ -217,7 +220,8 @@ def _bottlerocket(count: int, labels: Mapping[str, str], user_data: str) -> Offe
     if replicas < 2:
         raise _RefusedError(f"{strategy} needs 2 or more replicas, the user data says {replicas}")
     # Bottlerocket renames unless it is told not to, the opposite of the chart.
-    return Offer({f"{GPU}.shared" if rules.get("rename-by-default", True) else GPU: count * replicas})
+    name = f"{GPU}.shared" if rules.get("rename-by-default", True) else GPU
+    return Offer({name: count * replicas}, waits_for_mps=strategy == "mps")
 
 
 def _mig_instances(nvidia: Mapping[str, Any], labels: Mapping[str, str]) -> int:

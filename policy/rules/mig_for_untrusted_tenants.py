@@ -7,21 +7,27 @@ from typing import Any
 
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.pods import POD_TYPES, pod_templates
-from policy.reading import Unknown, get, text
-from policy.sharing import SHARING_TYPES, GpuPool, SharingView
+from policy.reading import Unknown, each, get, text
+from policy.sharing import SHARING_TYPES, GpuPool, SharingView, is_bottlerocket
 
 TENANTS = "gpu-slices/tenants"
 _NAMESPACE = "kubernetes:core/v1:Namespace"
+#: The toolkit's setting by which the variable of containers without privileges counts; it does by default.
+_TOOLKIT = "accept-nvidia-visible-devices-envvar-when-unprivileged"
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield pools marked untrusted that share by software, and untrusted pods that may land on such pools."""
-    pools = SharingView(stack).pools
+    view = SharingView(stack)
+    pools = view.pools
     shared = [pool for pool in pools if pool.sharing and pool.sharing.strategy in {"time-slicing", "mps"}]
     for pool in shared:
         mark = _mark(pool.pool.manifest) or _mark(get(pool.pool.manifest, "spec", "template"))
         if mark:
             yield Finding(f"pool {pool.name}: {mark}, and {_how(pool)}. Use MIG, or no sharing.", pool.urn)
+    for pool in pools:
+        if pool not in shared:
+            yield from _open_nodes(view, pool)
     namespaces = _untrusted_namespaces(stack)
     for resource in stack.resources:
         for pod in pod_templates(resource):
@@ -32,6 +38,25 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
                     f"{mark}, but the pod may land on pool {landing[0].name}, and {_how(landing[0])}. Select a pool"
                 )
                 yield Finding(f"{message} with MIG.", pod.urn)
+
+
+def _open_nodes(view: SharingView, pool: GpuPool) -> Iterator[Finding]:
+    """AL2023 nodes whose runtime gives GPUs to whoever names them: the plugin's default, and the image's."""
+    node_class, config = view.node_class(pool.pool), view.config_of(pool.pool)
+    mark = _mark(pool.pool.manifest) or _mark(get(pool.pool.manifest, "spec", "template"))
+    if not mark or config is None or node_class is None or is_bottlerocket(node_class):
+        return
+    given = get(config, "flags", "plugin", "deviceListStrategy")
+    strategies = {text(item) for item in ([given] if isinstance(given, str) else each(given))}
+    user_data = get(node_class, "spec", "userData")
+    told = isinstance(user_data, Unknown) or _TOOLKIT in text(user_data)
+    if not strategies or "envvar" in strategies or not told:
+        yield Finding(
+            f"pool {pool.name}: {mark}, and its nodes give GPUs to any container that sets NVIDIA_VISIBLE_DEVICES. "
+            f"Write deviceListStrategy: [volume-mounts] in its device-plugin configuration, and set {_TOOLKIT} to "
+            "false in its user data.",
+            pool.urn,
+        )
 
 
 def _how(pool: GpuPool) -> str:
@@ -67,11 +92,13 @@ RULE = StackRule(
     description=f"Where `{TENANTS}` is `untrusted`, GPUs must not be shared by time-slicing or MPS.",
     why=(
         "Time-slicing isolates neither memory nor faults; MPS limits memory, but a fault of one client ends all "
-        "clients of the server. Only MIG separates memory, caches and faults in hardware."
+        "clients of the server. Only MIG separates memory, caches and faults in hardware, and only from those whom the "
+        "node gives no other GPU: the container runtime's default is to give each container what it names."
     ),
     fix=(
         f"Mark pools, namespaces or pods of such tenants `{TENANTS}: untrusted` (label or annotation), give the pool "
-        "MIG or whole GPUs, and select it in the pods' node selector."
+        "MIG or whole GPUs, and select it in the pods' node selector. On AL2023 let the device plugin hand devices out "
+        "as mounts, and the node's container toolkit ignore the variable; Bottlerocket does by default."
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,

@@ -46,7 +46,7 @@ def test_init_containers_and_knative_services_count() -> None:
 
 @pytest.mark.parametrize("path", ["/var/run/nvidia-container-devices/all", "/var/run/nvidia-container-devices/"])
 def test_a_mount_that_asks_the_runtime_fails(path: str) -> None:
-    mounts = {"volumeMounts": [{"name": "null", "mountPath": path}]}
+    mounts: dict[str, Any] = {"volumeMounts": [{"name": "null", "mountPath": path}]}
     assert said(deployment(container(None, **mounts))) == [
         f"container main: a mount at {path} asks the container runtime for GPUs. Ask for a slot instead."
     ]
@@ -58,7 +58,10 @@ def test_a_cdi_annotation_fails() -> None:
 
 
 def test_other_variables_mounts_and_annotations_pass() -> None:
-    more = {"env": [{"name": "HOME", "value": "/tmp"}], "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}]}
+    more: dict[str, Any] = {
+        "env": [{"name": "HOME", "value": "/tmp"}],
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+    }
     assert said(deployment(container(**more), metadata={"annotations": {"gpu-slices/model": "mistral:7b"}})) == []
 
 

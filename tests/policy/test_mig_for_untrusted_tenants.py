@@ -6,7 +6,7 @@ import pytest
 
 from policy.analyzer import Recorded
 from policy.rules.mig_for_untrusted_tenants import RULE, TENANTS
-from tests.policy.platform import config, container, deployment, node_class, platform, plugin, pool
+from tests.policy.platform import container, deployment, node_class, platform, plugin, pool
 from tests.policy.support import UNKNOWN, judged, recorded
 
 MARK = {TENANTS: "untrusted"}
@@ -20,17 +20,38 @@ def namespace(**metadata: Any) -> Recorded:
     return recorded("kubernetes:core/v1:Namespace", {"metadata": {"name": "models", **metadata}}, "namespace")
 
 
+CLOSED = "nvidia-ctk config --in-place --set accept-nvidia-visible-devices-envvar-when-unprivileged=false"
+MOUNTS = {"plugin": {"deviceListStrategy": ["volume-mounts"]}}
 MIG = [
-    node_class(user_data="nvidia-smi mig -cgi 1g.10gb -C"),
+    node_class(user_data=f"nvidia-smi mig -cgi 1g.10gb -C\n{CLOSED}"),
     pool("p5.4xlarge", labels=MARK),
-    plugin(gpu={"version": "v1", "flags": {"migStrategy": "mixed"}}),
+    plugin(gpu={"version": "v1", "flags": {"migStrategy": "mixed", **MOUNTS}}),
 ]
 
 
 def test_mig_and_whole_gpus_pass() -> None:
     app = deployment(container(resource="nvidia.com/mig-1g.10gb"), metadata={"labels": MARK})
     assert said(*MIG, app, namespace(labels=MARK)) == []
-    assert said(node_class(), pool(labels=MARK), plugin(gpu=config())) == []
+    whole = {"version": "v1", "flags": {"plugin": {"deviceListStrategy": "volume-mounts"}}}
+    assert said(node_class(user_data=CLOSED), pool(labels=MARK), plugin(gpu=whole)) == []
+    assert said(node_class("bottlerocket@v1.68.1"), pool(labels=MARK)) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "user_data"),
+    [
+        ({}, CLOSED),
+        ({"plugin": {"deviceListStrategy": ["envvar"]}}, CLOSED),
+        ({"plugin": {"deviceListStrategy": ["volume-mounts", "envvar"]}}, CLOSED),
+        (MOUNTS, "#!/bin/bash"),
+        (MOUNTS, None),
+    ],
+)
+def test_nodes_that_give_gpus_to_whoever_names_them_fail(flags: dict[str, Any], user_data: str | None) -> None:
+    resources = [node_class(user_data=user_data), pool(labels=MARK), plugin(gpu={"version": "v1", "flags": flags})]
+    (message,) = said(*resources)
+    assert message.startswith(f"pool gpu: {TENANTS} is untrusted, and its nodes give GPUs to any container")
+    assert said(resources[0], pool(labels={TENANTS: "trusted"}), resources[2]) == []
 
 
 def test_trusted_tenants_may_share() -> None:

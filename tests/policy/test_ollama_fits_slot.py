@@ -38,7 +38,7 @@ def test_three_slots_of_an_a10g_hold_a_7b_model_and_four_do_not_hold_llama2() ->
 
 
 def test_a_client_s_own_mps_limit_counts_where_there_is_mps() -> None:
-    env = {"CUDA_MPS_PINNED_DEVICE_MEM_LIMIT": "0=5000M"}
+    env: dict[str, Any] = {"CUDA_MPS_PINNED_DEVICE_MEM_LIMIT": "0=5000M"}
     (message,) = said(*platform("mps", 3), server("mistral:7b", **env))
     assert "need 5631 MiB, a slot of pool gpu has 5000 MiB" in message
     assert said(*platform("timeSlicing", 3), server("mistral:7b", **env)) == []

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from gpu.coldstart import MPS_RETRY_SECONDS
 from twin.device_plugin import GPU_COUNT_LABEL, Offer, PluginConfigs, is_bottlerocket, offer
 from twin.events import warn
 from twin.faults import Faults
@@ -70,7 +71,9 @@ class DevicePlugin:
             if running and seen.plugin_since is None:
                 seen.plugin_since = now
             speaks = bool(offered.resources) and not orders.silent(node_pool(node))
-            if speaks and seen.plugin_since is not None and now - seen.plugin_since >= orders.delay(DELAY):
+            # It looks for the daemon of MPS when it starts, too early, and again half a minute later.
+            delay = orders.delay(DELAY + MPS_RETRY_SECONDS if offered.waits_for_mps else DELAY)
+            if speaks and seen.plugin_since is not None and now - seen.plugin_since >= delay:
                 due.append((node, offered))
             elif now - seen.since >= orders.deadline(DEADLINE) and not seen.reported:
                 seen.reported = True

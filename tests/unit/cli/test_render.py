@@ -37,7 +37,7 @@ def test_pools_show_slots_memory_resource_and_limits(capsys: pytest.CaptureFixtu
     assert rows == [
         ["shared", "time-slicing, 3 replicas", "g6", "3", "7.3", "6 slots"],
         ["spot", "nvidia.com/gpu", "L4", "2 GPUs"],
-        ["always-on", "mps, 2 replicas of at most 50 %", "g6", "2", "10.9", "2 slots"],
+        ["always-on", "mps, 2 replicas ≤ 50 %", "g6", "2", "10.9", "2 slots"],
         ["on-demand", "nvidia.com/gpu", "L4", "1 GPU"],
         ["isolated", "mig 1g.10gb", "p5", "7", "9.8", "28 slots"],
         ["spot", "nvidia.com/mig-1g.10gb", "H100", "4 GPUs"],
@@ -274,3 +274,15 @@ def test_gpu_nodes_that_never_go_stand_in_the_idle_floor(capsys: pytest.CaptureF
     hours = plan_of({"pools": [{**POOL, "warm": warm}], "models": [model]})
     text = " ".join(printed(hours, capsys).split())
     assert "shared, 217 h: 1 x g6.xlarge for 1 slot, Spot 87.43 estimate" in text
+
+
+def test_a_model_s_own_mps_limits_stand_in_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    pool = {**POOL, "sharing": {"strategy": "mps", "replicas": 3}}
+    limits = {"memoryMib": 6000, "maxComputePercent": 20}
+    models = [{"name": "a", "model": "mistral:7b", "pool": "shared", "mps": limits}]
+    text = " ".join(printed(plan_of({"pools": [pool], "models": models}), capsys).split())
+    assert "mps, 3 replicas ≤ 33 %" in text
+    assert "at most 20 % of the GPU and 6000 MiB" in text
+    assert "mps estimate: the device plugin looks for MPS' warm daemon, misses it, and looks again" in text
+    # What is left is of its own limit: 6000 MiB less the 5631 that it needs.
+    assert " 0.4 yes" in text

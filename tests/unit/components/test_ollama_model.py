@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.ollama_model import OllamaModel, OllamaModelArgs, ServedModel, Weights
+from components.ollama_model import MpsClient, OllamaModel, OllamaModelArgs, ServedModel, Weights
 from gpu.host_share import HostShare
 from tests.unit.components.recording import Recording, record
 
@@ -169,3 +169,12 @@ def test_a_shared_server_loads_all_its_models() -> None:
 def test_policies_learn_what_an_unknown_model_needs() -> None:
     assert "gpu-slices/model-memory-mib" not in template()["metadata"]["annotations"]
     assert template(memory_mib=6000)["metadata"]["annotations"]["gpu-slices/model-memory-mib"] == "6000"
+
+
+def test_limits_of_its_own_on_an_mps_slot_are_the_client_s_variables() -> None:
+    """Formats: docs.nvidia.com/deploy/mps, `CUDA_MPS_PINNED_DEVICE_MEM_LIMIT="0=1G,1=512MB"`."""
+    found = environment(server(mps=MpsClient(memory_mib=6000, threads_percent=20)))
+    assert found["CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"] == "0=6000M"
+    assert found["CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"] == "20"
+    assert not [name for name in environment(server()) if name.startswith("CUDA_MPS")]
+    assert "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE" not in environment(server(mps=MpsClient(memory_mib=6000)))

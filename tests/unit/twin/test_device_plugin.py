@@ -128,6 +128,14 @@ def test_a_node_takes_the_release_of_its_pool() -> None:
         assert offer(node, node_class(), plugins).resources == expected
 
 
+@pytest.mark.parametrize("profile", [TimeSlicing(3), Mps(3), Mps(3, rename=True), NoSharing()])
+def test_slots_of_mps_alone_wait_for_its_daemon(profile: SharingProfile) -> None:
+    chart_s = offer({**labels(config="p"), "gpu-slices/pool": "p"}, node_class(), releases(p=profile))
+    user_data = bottlerocket_settings(profile, [INSTANCE_TYPES["g6.xlarge"].gpu])
+    host_s = offer(labels(), node_class(user_data, alias="bottlerocket@v1"), ())
+    assert chart_s.waits_for_mps is host_s.waits_for_mps is isinstance(profile, Mps)
+
+
 def test_a_pool_without_a_release_never_offers_anything() -> None:
     offered = offer({**labels(config="gone"), "gpu-slices/pool": "gone"}, node_class(), releases(dev=TimeSlicing(4)))
     assert offered == Offer(problem="no device plugin is installed for its labels")
