@@ -257,7 +257,8 @@ def _validate_stack(rule: StackRule, inputs: Inputs) -> Callable[[StackValidatio
                 parent=seen.parent.urn if seen.parent else None,
                 dependencies=tuple(other.urn for other in seen.dependencies),
             )
-            for seen in args.resources
+            # The engine shows them in another order each time (a map of Go's); findings must not hang on it.
+            for seen in sorted(args.resources, key=lambda seen: seen.urn)
             if matches(rule.types, seen.resource_type)
         ]
         try:

@@ -282,49 +282,25 @@ _SHARING: Final = (
             ("renamed-pool", "spec", "limits", SHARED): "8",
         },
     ),
-    State(
-        name="two-defaults",
+    State(  # the engine shows resources in no order
+        name="one-name-in-many-places",
         fires=frozenset({"gpu-sharing-consistent"}),
         resources=(
-            _class("first"),
-            Planned(
-                type=NODE_POOL,
-                name="first-pool",
-                inputs={
-                    "metadata": {"name": "first"},
-                    "spec": {
-                        "limits": {GPU: "8"},
-                        "template": {
-                            "spec": {
-                                "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "first"},
-                                "requirements": [SPOT, need(TYPE, "In", "g5.xlarge")],
-                                "taints": [_TAINT],
-                            }
-                        },
-                    },
-                },
-            ),
+            _class("often"),
+            _pool("often"),
             *(
                 Planned(
-                    type=RELEASE,
-                    name=f"plugin-{index}",
+                    type=_CONFIG_MAP,
+                    name=f"plugin-configs-{replicas}",
                     inputs={
-                        "chart": "nvidia-device-plugin",
-                        "values": {
-                            "config": {
-                                "map": {
-                                    f"slices-{index}": yaml.safe_dump(config(timeSlicing=section(index))),
-                                    "common": yaml.safe_dump(config(mps=section(index))),
-                                },
-                                "default": f"slices-{index}",
-                            }
-                        },
+                        "metadata": {"name": "device-plugin", "namespace": f"team-{replicas}"},
+                        "data": {"often": yaml.safe_dump(config(timeSlicing=section(replicas)))},
                     },
                 )
-                for index in (2, 3, 4, 5, 6)
+                for replicas in (2, 3, 4, 5, 6)
             ),
         ),
-        more=(_overlay("first", **{GPU: "2"}),),
+        more=(_overlay("often", **{GPU: "6"}),),
     ),
     State(
         name="fifty-clients",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,6 @@ _PROGRAM = Path(__file__).parent / "program"
 _CONFIG = "pack.json"
 #: At a time; each takes a second of one core.
 _ANALYSES = 2
-_DESCRIPTIONS = {rule.name: rule.description for rule in RULES}
 
 Verdicts = Counter[tuple[str, str, str, str]]
 """Rule, level, URN and message of each."""
@@ -35,10 +36,7 @@ def _offline(state: State, made: Mapping[str, str] | None, config: Mapping[str, 
 
 
 def _engine(done: Done) -> Verdicts:
-    """The engine puts the rule's description before what is wrong."""
-    return Counter(
-        (v.rule, v.level, v.urn, v.message.removeprefix(f"{_DESCRIPTIONS[v.rule]}\n")) for v in done.violations
-    )
+    return Counter((v.rule, v.level, v.urn, v.message) for v in done.violations)
 
 
 def _analyzed(workspace: Workspace, folder: Path, state: State, *, cluster_answers: bool) -> tuple[str, Verdicts]:
@@ -101,29 +99,36 @@ def _use(workspace: Workspace, state: State) -> dict[str, Any]:
     return config
 
 
+def _planned(workspace: Workspace) -> Verdicts:
+    """What `slices plan` says of the same program."""
+    command = [sys.executable, "-m", "cli", "plan", workspace.stack, "--json", "--policy-config", _CONFIG]
+    done = subprocess.run(
+        command, cwd=workspace.folder, env=workspace.plain_environment, capture_output=True, text=True, check=False
+    )
+    found: dict[str, Any] = json.loads(done.stdout)
+    return Counter((v["rule"], v["level"], v["urn"] or ROOT_URN, v["message"]) for v in found["verdicts"])
+
+
 def test_all_states_in_one_program_in_preview_and_update(workspace: Workspace, tmp_path: Path) -> None:
     everything = merged(STATES, "everything")
     config = _use(workspace, everything)
-    preview = workspace.preview(expect=0)
-    assert _engine(preview) == _offline(everything, None, config)
+    preview = _engine(workspace.preview(expect=0))
+    assert preview == _offline(everything, None, config)
+    assert preview == _planned(workspace)
+    assert {rule for rule, *_ in preview} == {rule.name for rule in RULES}
 
-    update = workspace.up(expect=0)
-    state = workspace.state()
-    made = {resource["urn"]: resource.get("id", "") for resource in state}
-    assert _engine(update) == _offline(everything, made, config)
-    assert _engine(update) == _engine(preview)
+    update = _engine(workspace.up(expect=0))
+    made = {resource["urn"]: resource.get("id", "") for resource in workspace.state()}
+    assert update == _offline(everything, made, config)
+    assert update == preview
+    assert _engine(workspace.preview("--expect-no-changes", expect=0)) == preview
 
     exported = tmp_path / "exported.json"
     exported.write_text(workspace.run("stack", "export", expect=0).out, encoding="utf-8")
-    assert _engine(workspace.analyze(exported, workspace.folder / _CONFIG)) == _engine(update)
-    assert _rules(update.violations) == {rule.name for rule in RULES}
+    assert _engine(workspace.analyze(exported, workspace.folder / _CONFIG)) == update
 
 
 def test_all_twins_in_one_program(workspace: Workspace) -> None:
     twins = merged([state.twin for state in STATES], "twins")
     config = _use(workspace, twins)
-    assert _engine(workspace.preview(expect=0)) == _offline(twins, None, config)
-
-
-def _rules(violations: Iterable[Any]) -> set[str]:
-    return {violation.rule for violation in violations}
+    assert _engine(workspace.preview(expect=0)) == _offline(twins, None, config) == _planned(workspace)

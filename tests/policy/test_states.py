@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from policy.analyzer import judge
@@ -29,6 +31,15 @@ def _fired(state: State, ids: dict[str, str] | None) -> list[str]:
 def test_exactly_these_rules_fire_and_a_small_change_silences_them(state: State, ids: dict[str, str] | None) -> None:
     assert _fired(state, ids) == sorted(state.fires)
     assert _fired(state.twin, ids) == []
+
+
+@EVERY_STATE
+def test_the_order_of_resources_does_not_matter(state: State) -> None:
+    """The engine shows stack policies the resources of a map, in another order each time."""
+    resources = recorded(state)
+    verdicts = [judge(shown, state.config, today=TODAY) for shown in (resources, resources[::-1])]
+    first, other = (Counter((v.rule, v.urn, v.message) for v in found) for found in verdicts)
+    assert first == other
 
 
 def test_every_rule_of_the_pack_fires_somewhere() -> None:
