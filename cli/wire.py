@@ -25,7 +25,7 @@ class Secret(str):
 
 
 def plain(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """As Python data, keys sorted: secret texts as `Secret`, resource references as the URN, whole numbers as int."""
+    """As Python data, keys sorted: secret texts as `Secret`, whole numbers as int, resources as `_referred` has them."""
     return {key: _plain(struct.fields[key]) for key in sorted(struct.fields)}
 
 
@@ -48,10 +48,18 @@ def _plain(value: struct_pb2.Value, secret: bool = False) -> Any:
                 if signature == _SECRET:
                     return _plain(fields["value"], secret=True)
                 if signature == _RESOURCE:
-                    return fields["urn"].string_value
+                    return _referred(fields)
             return {key: _plain(fields[key], secret) for key in sorted(fields)}
         case _:
             return None
+
+
+def _referred(fields: Mapping[str, struct_pb2.Value]) -> str:
+    """What a provider, and a policy, gets for a resource that is given as an input: its id, of a component the URN.
+
+    Source: pulumi 3.276, `resource/plugin/rpc.go` and `property_filter.go`, without KeepResources.
+    """
+    return fields["id" if "id" in fields else "urn"].string_value
 
 
 def shown(value: Any) -> Any:
@@ -73,8 +81,26 @@ def struct_of(values: Mapping[str, Any]) -> struct_pb2.Struct:
 
 
 def merged(inputs: struct_pb2.Struct, state: Mapping[str, Any]) -> struct_pb2.Struct:
-    """The inputs, as given, and what a provider adds to them."""
+    """The inputs, as a provider gets them, and what it adds to them."""
     answer = struct_pb2.Struct()
     answer.CopyFrom(inputs)
+    for value in answer.fields.values():
+        _dereference(value)
     answer.update(state)
     return answer
+
+
+def _dereference(value: struct_pb2.Value) -> None:
+    match value.WhichOneof("kind"):
+        case "list_value":
+            for item in value.list_value.values:
+                _dereference(item)
+        case "struct_value":
+            fields = value.struct_value.fields
+            if _SIGNATURE in fields and fields[_SIGNATURE].string_value == _RESOURCE:
+                value.string_value = _referred(fields)
+                return
+            for item in fields.values():
+                _dereference(item)
+        case _:
+            pass

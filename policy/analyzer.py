@@ -224,7 +224,8 @@ def _wire(value: Any) -> Any:
     if isinstance(value, Mapping):
         if value.get(SPECIAL_SIG_KEY, SPECIAL_SECRET_SIG) not in _SIGNATURES:
             return UNKNOWN  # a resource reference or an output
-        return {str(key): _wire(element) for key, element in value.items()}
+        # The engine keeps keys of its own kind to itself (`plugin/property_filter.go`, SkipInternalKeys).
+        return {str(key): _wire(element) for key, element in value.items() if not str(key).startswith("__")}
     if isinstance(value, list | tuple):
         return [_wire(element) for element in value]
     if isinstance(value, pulumi.Output | pulumi.Resource) or type(value).__name__ == "Unknown":

@@ -37,7 +37,7 @@ def as_deployment(state: State, *, cluster_answers: bool) -> str:
             resource.type,
             inputs=inputs,
             parent=judged[urn].parent,
-            dependencies=[known[name] for name in depends_on(resource)],
+            dependencies=[known[name] for name in depends_on(state, resource)],
         )
         if not resource.component:
             empty = _package(resource) == "kubernetes" and not cluster_answers

@@ -24,6 +24,9 @@ Inputs = Mapping[str, Any]
 """Inputs in wire form, with references to ids of other resources (`id_of`)."""
 
 _ID_OF: Final = "$idOf"
+_ITSELF: Final = "$resource"
+#: Of the SDK (`pulumi.runtime.rpc`); the policy SDK knows none.
+_RESOURCE_SIGNATURE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +80,20 @@ def _changed(holder: Any, path: Sequence[str | int], value: Any) -> Any:
     return {name: item for name, item in changed.items() if item is not None}
 
 
+def _referred(value: Mapping[str, Any]) -> str | None:
+    """Name of the resource that a reference means; None for other values."""
+    found: str | None = value.get(_ID_OF) or value.get(_ITSELF)
+    return found
+
+
 def id_of(name: str) -> Inputs:
     """The id of another resource of the state: unknown before it is made."""
     return {_ID_OF: name}
+
+
+def itself(name: str) -> Inputs:
+    """Another resource of the state, given as an input: the engine shows its id, of a component its URN."""
+    return {_ITSELF: name}
 
 
 def secret(value: Any) -> Inputs:
@@ -106,8 +120,8 @@ def merged(states: Iterable[State], name: str) -> State:
 def _within(state: str, resource: Planned) -> Planned:
     def rename(value: Any) -> Any:
         if isinstance(value, Mapping):
-            if _ID_OF in value:
-                return id_of(f"{state}-{value[_ID_OF]}")
+            if _referred(value):
+                return {kind: f"{state}-{name}" for kind, name in value.items()}
             return {key: rename(item) for key, item in value.items()}
         return [rename(item) for item in value] if isinstance(value, list) else value
 
@@ -131,39 +145,53 @@ def urns(state: State) -> dict[str, str]:
 def recorded(state: State, ids: Mapping[str, str] | None = None) -> list[Recorded]:
     """The stack as it looks offline. ids: of resources by URN, once they are made; unknown before."""
     known = urns(state)
+    components = {resource.name for resource in state.resources if resource.component}
+
+    def resolved(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            if (name := _referred(value)) is None:
+                return {key: resolved(item) for key, item in value.items()}
+            if name in components:
+                return {SPECIAL_SIG_KEY: _RESOURCE_SIGNATURE, "urn": known[name]}
+            return UNKNOWN if ids is None else ids[known[name]]
+        return [resolved(item) for item in value] if isinstance(value, list) else value
+
     return [
         Recorded(
             type=resource.type,
             name=resource.name,
             urn=known[resource.name],
-            inputs=resolved(resource.inputs, known, ids),
+            inputs=resolved(resource.inputs),
             parent=known[resource.parent] if resource.parent else ROOT_URN,
-            dependencies=tuple(known[name] for name in depends_on(resource)),
+            dependencies=tuple(known[name] for name in depends_on(state, resource)),
         )
         for resource in state.resources
     ]
 
 
-def resolved(value: Any, known: Mapping[str, str], ids: Mapping[str, str] | None) -> Any:
-    """Inputs with ids in place of references. known: URNs by name."""
-    if isinstance(value, Mapping):
-        if _ID_OF in value:
-            return UNKNOWN if ids is None else ids[known[value[_ID_OF]]]
-        return {key: resolved(item, known, ids) for key, item in value.items()}
-    return [resolved(item, known, ids) for item in value] if isinstance(value, list) else value
+def depends_on(state: State, resource: Planned) -> list[str]:
+    """Names of the resources that it depends on, by order or by reference; of a component, those inside it."""
+    named = dict.fromkeys((*resource.dependencies, *_references(resource.inputs)))
+    return list(dict.fromkeys(found for name in named for found in _expanded(state, name)))
 
 
-def depends_on(resource: Planned) -> list[str]:
-    """Names of the resources that it depends on, by order or by reference."""
-    return list(dict.fromkeys((*resource.dependencies, *_references(resource.inputs))))
+def _expanded(state: State, name: str) -> Iterator[str]:
+    """As Pulumi's SDKs do it: a component stands for what is inside, down to resources of a provider."""
+    if not next(resource.component for resource in state.resources if resource.name == name):
+        yield name
+        return
+    for resource in state.resources:
+        if resource.parent == name:
+            yield from _expanded(state, resource.name)
 
 
 def _references(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
-        if _ID_OF in value:
-            yield value[_ID_OF]
-        for item in value.values():
-            yield from _references(item)
+        if (name := _referred(value)) is not None:
+            yield name
+        else:
+            for item in value.values():
+                yield from _references(item)
     elif isinstance(value, list):
         for item in value:
             yield from _references(item)
@@ -172,12 +200,14 @@ def _references(value: Any) -> Iterator[str]:
 def as_outputs(value: Any, made: Mapping[str, pulumi.Resource]) -> Any:
     """Inputs as a program gives them to Pulumi's SDK. made: resources so far, by name."""
     if isinstance(value, Mapping):
+        if _ITSELF in value:
+            return made[value[_ITSELF]]
         if _ID_OF in value:
             target = made[value[_ID_OF]]
             assert isinstance(target, pulumi.CustomResource), "a component has no id"
             return target.id
         if value.get(SPECIAL_SIG_KEY) == SPECIAL_SECRET_SIG:
-            return pulumi.Output.secret(value["value"])
+            return pulumi.Output.secret(as_outputs(value["value"], made))
         if value.get(SPECIAL_SIG_KEY) == SPECIAL_ASSET_SIG:
             return pulumi.StringAsset(value["text"])
         return {key: as_outputs(item, made) for key, item in value.items()}

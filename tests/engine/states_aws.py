@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from policy.eks_support import support_ends
-from tests.engine.states import Planned, State, id_of, secret
+from tests.engine.states import Planned, State, id_of, itself, secret
 from tests.policy.clusters import AWS, COMPONENT, KEY, NATIVE, cluster
 from versions import EKS_STANDARD_SUPPORT_ENDS
 
@@ -97,7 +97,9 @@ _NETWORK: Final = (
         name="flow-log-known-by-order-alone",
         fires=frozenset({"vpc-flow-logs", "vpc-default-group-managed"}),
         resources=(
-            Planned(type=_VPC.type, name="shared", inputs={"cidrBlock": "10.43.0.0/16"}),
+            Planned(type="acme:network:Landing", name="landing", component=True),
+            Planned(type="acme:network:Zone", name="zone", component=True, parent="landing"),
+            Planned(type=_VPC.type, name="shared", inputs={"cidrBlock": "10.43.0.0/16"}, parent="zone"),
             Planned(
                 type=_FLOW_LOG.type,
                 name="log",
@@ -105,7 +107,7 @@ _NETWORK: Final = (
                 dependencies=("shared",),
             ),
             Planned(
-                type=_DEFAULT_GROUP.type, name="group", inputs={"revokeRulesOnDelete": True}, dependencies=("shared",)
+                type=_DEFAULT_GROUP.type, name="group", inputs={"revokeRulesOnDelete": True}, dependencies=("landing",)
             ),
         ),
         mended={
@@ -186,7 +188,7 @@ _DATA: Final = (
             Planned(
                 type="aws:iam/rolePolicyAttachment:RolePolicyAttachment",
                 name="power",
-                inputs={"role": id_of("runner"), "policyArn": "arn:aws:iam::aws:policy/AdministratorAccess"},
+                inputs={"role": secret(id_of("runner")), "policyArn": "arn:aws:iam::aws:policy/AdministratorAccess"},
                 parent="ml",
             ),
         ),
@@ -236,7 +238,7 @@ _DATA: Final = (
                 inputs={"name": "/aws/eks/ml/cluster", "retentionInDays": 365.0, "tags": TAGS},
             ),
         ),
-        mended={("control-plane", "kmsKeyId"): id_of("key")},
+        mended={("control-plane", "kmsKeyId"): itself("key")},
     ),
     State(
         name="logs-for-a-month",
@@ -408,6 +410,28 @@ _MACHINES: Final = (
             ),
         ),
         mended={("system", "remoteAccess"): None},
+    ),
+    State(
+        name="node-group-of-a-component",
+        fires=frozenset({"gpu-on-demand-needs-justification"}),
+        resources=(
+            _TEMPLATE,
+            Planned(type=COMPONENT, name="ml", component=True),
+            Planned(type=AWS, name="inside", inputs=_cluster(AWS), parent="ml"),
+            Planned(
+                type="eks:index:ManagedNodeGroup",
+                name="gpus",
+                inputs={
+                    "cluster": itself("ml"),
+                    "nodeRole": itself("inside"),
+                    "instanceTypes": ["g5.xlarge"],
+                    "launchTemplate": {"id": itself("template"), "version": "1"},
+                    "scalingConfig": {"maxSize": 1.0},
+                },
+                component=True,
+            ),
+        ),
+        mended={("gpus", "capacityType"): "SPOT"},
     ),
     State(
         name="group-half-on-demand",

@@ -134,7 +134,8 @@ _PURCHASES: Final = (
                 inputs={
                     "chart": "umbrella",
                     "values": {
-                        "a": {"b": [{"c": {"d": [[{"e": {"f": {"g": [{"h": {"instanceTypes": ["g6.xlarge"]}}]}}}]]}}]}
+                        "__hidden": {"instanceType": "p4d.24xlarge"},  # the engine keeps such keys to itself
+                        "a": {"b": [{"c": {"d": [[{"e": {"f": {"g": [{"h": {"instanceTypes": ["g6.xlarge"]}}]}}}]]}}]},
                     },
                 },
             ),

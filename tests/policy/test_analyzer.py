@@ -34,6 +34,10 @@ def _check(resource: Resource, settings: Settings) -> Iterator[str]:
         yield f"size is not {settings['size']}"
 
 
+def _all(resource: Resource, _settings: Settings) -> Iterator[str]:
+    yield str(resource.plain)
+
+
 def _stack_check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     for resource in stack.of("test:*"):
         yield Finding(f"{resource.name} below {resource.parent}", resource.urn)
@@ -171,8 +175,14 @@ def test_stack_rules_see_parents_and_say_which_resource() -> None:
     child = recorded("test:index:Child", {}, "child", parent=parent.urn)
     other = recorded("else:index:Other", {}, "other")
     verdicts = judge([parent, child, other], rules=[STACK])
-    assert [(v.resource, v.mandatory) for v in verdicts] == [("parent", False), ("child", False)]
-    assert f"below {parent.urn}" in verdicts[1].message
+    assert [(v.resource, v.mandatory) for v in verdicts] == [("child", False), ("parent", False)]
+    assert f"below {parent.urn}" in verdicts[0].message
+
+
+def test_keys_that_the_engine_keeps_to_itself_are_not_judged() -> None:
+    inputs = {"__size": UNKNOWN, "size": {"__of": 1}}
+    (verdict,) = judge([recorded("test:index:Sized", inputs)], rules=[_rule(check=_all)])
+    assert verdict.message == "{'size': {}}"
 
 
 def test_the_whole_pack_is_the_default() -> None:

@@ -100,6 +100,21 @@ def test_outputs_that_nobody_knows_stay_unknown(tmp_path: Path) -> None:
     assert recording.outputs["seen"] == UNKNOWN
 
 
+def test_a_resource_given_as_an_input_is_its_id_and_a_component_its_urn(tmp_path: Path) -> None:
+    """As the engine gives it to providers and policies; outputs repeat it, and the SDK must be able to read them."""
+    program = """
+        import pulumi, pulumi_aws as aws
+        key = aws.kms.Key("key")
+        team = pulumi.ComponentResource("acme:index:Team", "team")
+        given = {"key": key, "in": [{"team": team}], "secret": pulumi.Output.secret(key)}
+        pulumi.CustomResource("acme:index:Thing", "thing", given)
+    """
+    recording = record_program(tmp_path, program)
+    thing, key, team = (named(recording, name) for name in ("thing", "key", "team"))
+    assert thing.inputs == {"key": key.id, "in": [{"team": team.urn}], "secret": key.id}
+    assert recording.preview_inputs(thing) == {"key": UNKNOWN, "in": [{"team": team.urn}], "secret": UNKNOWN}
+
+
 def test_unknown_values_and_secrets_are_not_shown() -> None:
     assert shown({"a": UNKNOWN, "b": [Secret("pw"), {"c": Secret("7")}], "d": 1, "e": None}) == {
         "a": UNKNOWN_TEXT,
