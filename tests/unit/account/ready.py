@@ -19,6 +19,7 @@ from stacks.tags import STACK_TAG
 from tests.plan.conftest import ROOT
 from tests.plan.variants import DIGEST
 from tests.unit.account.world import ACCOUNT, REGION, ApiError, Parameters, World, moto
+from versions import EKS_ADDON_VERSIONS
 
 ADDRESS = "18.32.7.9"
 SNAPSHOT = "snap-0a1b2c3d4e5f60718"
@@ -120,8 +121,8 @@ def make_ready(world: World) -> None:
 
     def addon(parameters: Parameters) -> dict[str, Any]:
         known = [parameters["addonName"]] if parameters["addonName"] in names else []
-        versions = [{"addonVersion": "v1.2.3-eksbuild.1"}]
-        return {"addons": [{"addonName": name, "addonVersions": versions} for name in known]}
+        pinned = EKS_ADDON_VERSIONS[parameters["kubernetesVersion"]]
+        return {"addons": [{"addonName": name, "addonVersions": [{"addonVersion": pinned[name]}]} for name in known]}
 
     world.planted |= {
         "service-quotas:GetServiceQuota": quota,
