@@ -60,6 +60,7 @@ def _pool(summary: PoolSummary) -> dict[str, Any]:
         "maxGpus": pool.max_gpus,
         "maxSlots": summary.max_slots,
         "cheapest": _price(summary.price) if summary.price else None,
+        "dearest": _price(summary.dearest) if summary.dearest else None,
         "usdPerSlotHour": _usd(summary.usd_per_slot_hour),
     }
 
@@ -73,6 +74,7 @@ def _price(price: SlotPrice) -> dict[str, Any]:
         "spotUsdPerHour": _usd(price.spot_usd_per_hour),
         "spotUsdPerSlotHour": _usd(price.spot_usd_per_slot_hour),
         "spotSource": price.spot_source,
+        "spotSeen": price.spot_seen,
     }
 
 
@@ -97,7 +99,13 @@ def _model(model: ModelFigures) -> dict[str, Any]:
         },
         "fits": model.headroom_mib >= 0,
         "usdPerSlotHour": _usd(model.usd_per_slot_hour),
-        "dedicated": {"instanceType": own.name, "onDemandUsdPerHour": own.on_demand_usd_per_hour} if own else None,
+        "dedicated": {
+            "instanceType": own.name,
+            "onDemandUsdPerHour": own.on_demand_usd_per_hour,
+            "usdPerHour": _usd(model.dedicated_usd_per_hour),
+        }
+        if own
+        else None,
     }
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from gpu import prices
 from gpu.catalog import InstanceType
 from gpu.coldstart import ColdStart
-from gpu.estimate import CostItem, dedicated_gpu, total_usd_per_month
+from gpu.estimate import CapacityType, CostItem, dedicated_gpu, node_usd_per_hour, total_usd_per_month
 from gpu.models import ModelMemory
 from gpu.sharing import Mig, Mps, SharingProfile, TimeSlicing
 from stacks.schema import Model, StackConfig
@@ -28,9 +28,19 @@ class ModelFigures:
     config: Model
     memory: ModelMemory
     slot_memory_mib: int
-    usd_per_slot_hour: float | None
+    pool: PoolSummary
     dedicated: InstanceType | None
-    """Cheapest on-demand type whose single GPU holds the model alone; None where none does."""
+    """Cheapest type whose single GPU holds the model alone, bought as its pool buys; None where none does."""
+
+    @property
+    def usd_per_slot_hour(self) -> float | None:
+        """Price of its slot on a node whose slots are all taken."""
+        return self.pool.usd_per_slot_hour
+
+    @property
+    def dedicated_usd_per_hour(self) -> float | None:
+        """Price of the GPU of its own, bought as its pool buys: an estimate for Spot."""
+        return node_usd_per_hour(self.dedicated, self.pool.pool.capacity_type) if self.dedicated else None
 
     @property
     def model(self) -> str:
@@ -61,13 +71,39 @@ class ServiceFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """All models at the same time, in USD per hour: on whole nodes of their pools, against a GPU for each."""
+class PoolComparison:
+    """The models of one pool at the same time: slots that they take, whole nodes for these, prices in USD per hour."""
 
-    nodes: Mapping[str, int]
-    """How many of its cheapest nodes each pool needs."""
+    taken: int
+    slots: int
+    nodes: int
     shared_usd_per_hour: float
     dedicated_usd_per_hour: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All models at the same time, in USD per hour: on whole nodes of their pools, against a GPU for each.
+
+    Both are bought alike: Spot where the pool is Spot, on-demand where it is not.
+    """
+
+    pools: Mapping[str, PoolComparison]
+
+    @property
+    def nodes(self) -> Mapping[str, int]:
+        """How many of its cheapest nodes each pool needs."""
+        return {name: pool.nodes for name, pool in self.pools.items()}
+
+    @property
+    def shared_usd_per_hour(self) -> float:
+        """All nodes."""
+        return sum(pool.shared_usd_per_hour for pool in self.pools.values())
+
+    @property
+    def dedicated_usd_per_hour(self) -> float:
+        """A GPU for each model."""
+        return sum(pool.dedicated_usd_per_hour for pool in self.pools.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +131,7 @@ class Figures:
 def figures(config: StackConfig) -> Figures:
     """The figures of a stack."""
     pools = {summary.pool.name: summary for summary in pool_summaries(config)}
-    dedicated: dict[int, InstanceType | None] = {}
+    dedicated: dict[tuple[int, CapacityType], InstanceType | None] = {}
     return Figures(
         config=config,
         pools=tuple(pools.values()),
@@ -105,17 +141,20 @@ def figures(config: StackConfig) -> Figures:
     )
 
 
-def _model(model: Model, pool: PoolSummary, dedicated: dict[int, InstanceType | None]) -> ModelFigures:
+def _model(
+    model: Model, pool: PoolSummary, dedicated: dict[tuple[int, CapacityType], InstanceType | None]
+) -> ModelFigures:
     memory = memory_of(model)
     assert memory is not None, f"{model.name}: the configuration lets only known models pass"
-    if memory.total_mib not in dedicated:
-        dedicated[memory.total_mib] = dedicated_gpu(memory)
+    key = (memory.total_mib, pool.pool.capacity_type)
+    if key not in dedicated:
+        dedicated[key] = dedicated_gpu(memory, pool.pool.capacity_type)
     return ModelFigures(
         config=model,
         memory=memory,
         slot_memory_mib=pool.slot_memory_mib,
-        usd_per_slot_hour=pool.usd_per_slot_hour,
-        dedicated=dedicated[memory.total_mib],
+        pool=pool,
+        dedicated=dedicated[key],
     )
 
 
@@ -132,21 +171,24 @@ def _service(service: Service, pool: PoolSummary) -> ServiceFigures:
 def _comparison(pools: Sequence[PoolSummary], models: Sequence[ModelFigures]) -> Comparison | None:
     # Models of one server take one slot together.
     per_pool = Counter(pool for pool, _ in {(model.config.pool, service_name(model.config)) for model in models})
-    nodes: dict[str, int] = {}
-    shared = 0.0
+    compared: dict[str, PoolComparison] = {}
     for summary in pools:
-        count = per_pool[summary.pool.name]
-        if not count:
+        name, taken = summary.pool.name, per_pool[summary.pool.name]
+        own = [model.dedicated_usd_per_hour for model in models if model.config.pool == name]
+        known = [price for price in own if price is not None]
+        if not taken:
             continue
-        if summary.price is None:
+        if summary.price is None or len(known) < len(own):
             return None
-        nodes[summary.pool.name] = -(-count // summary.price.slots)
-        shared += nodes[summary.pool.name] * summary.price.usd_per_hour(summary.pool.capacity_type)
-    own = [model.dedicated.on_demand_usd_per_hour if model.dedicated else None for model in models]
-    known = [price for price in own if price is not None]
-    if not known or len(known) < len(own):
-        return None
-    return Comparison(nodes=nodes, shared_usd_per_hour=shared, dedicated_usd_per_hour=sum(known))
+        nodes = -(-taken // summary.price.slots)
+        compared[name] = PoolComparison(
+            taken=taken,
+            slots=nodes * summary.price.slots,
+            nodes=nodes,
+            shared_usd_per_hour=nodes * summary.price.usd_per_hour(summary.pool.capacity_type),
+            dedicated_usd_per_hour=sum(known),
+        )
+    return Comparison(pools=compared) if compared else None
 
 
 def profile_text(profile: SharingProfile) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -10,12 +10,12 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cli.figures import Figures, ModelFigures, ServiceFigures, prices_note, profile_text
+from cli.figures import Figures, ModelFigures, PoolComparison, ServiceFigures, prices_note, profile_text
 from cli.plan import Plan
 from cli.render_serving import cold_start_rows, server_lines, source_rows
 from cli.tree import count_by_package, kind, resource_tree
 from gpu.estimate import CostItem
-from gpu.sharing import slots_per_gpu
+from gpu.sharing import Mig, slots_per_gpu
 from policy.analyzer import Verdict
 from policy.pack import RULES
 from stacks.schema import MpsLimits
@@ -62,8 +62,12 @@ def _figures(console: Console, figures: Figures) -> None:
         _cold_start(console, figures.services)
     _section(console, _floor_title(figures), _idle(figures.idle_floor))
     _section(console, "GPU prices, cheapest type of each pool, USD per hour", _pool_prices(figures.pools))
+    for summary in figures.pools:
+        for text in _price_notes(summary, figures.config.region):
+            console.print(Text(text))
     if figures.models:
-        _section(console, "A slot against a GPU of its own, USD per hour", _dedicated(figures.models))
+        title = "A slot of a full node against a GPU of its own, bought alike, USD per hour"
+        _section(console, title, _dedicated(figures.models))
         _compare(console, figures)
     console.print(Text(f"\n{prices_note(figures.config.region)}", style="dim"))
 
@@ -107,6 +111,24 @@ def _slots(summary: PoolSummary) -> str:
     counts = [slots_per_gpu(summary.profile, t.gpu) for t in summary.types]
     least, most = min(counts), max(counts)
     return str(least) if least == most else f"{least} to {most}"
+
+
+def _bought(summary: PoolSummary) -> str:
+    return "Spot estimate" if summary.pool.capacity_type == "spot" else "on-demand"
+
+
+def _price_notes(summary: PoolSummary, region: str) -> Iterator[str]:
+    """The dearest node that may come, and what nobody knows of Spot."""
+    name, cheapest, dearest = summary.pool.name, summary.price, summary.dearest
+    if cheapest and dearest and dearest.instance_type != cheapest.instance_type:
+        usd = _usd(dearest.usd_per_hour(summary.pool.capacity_type))
+        yield f"{name} may buy others, up to {dearest.instance_type}: {usd} ({_bought(summary)}), {_count(dearest.slots, 'slot')}."
+    if cheapest and summary.pool.capacity_type == "spot" and not cheapest.spot_seen:
+        yield (
+            f"{name}: no Spot price of {cheapest.instance_type} was seen, and EC2's offerings do not tell whether {region} "
+            f"sells it as Spot. An empty answer means no: aws ec2 describe-spot-price-history --region {region} "
+            f"--instance-types {cheapest.instance_type} --max-items 1"
+        )
 
 
 def _pool_prices(pools: Sequence[PoolSummary]) -> Table:
@@ -153,17 +175,18 @@ def _memory(models: Sequence[ModelFigures]) -> Table:
 
 
 def _dedicated(models: Sequence[ModelFigures]) -> Table:
-    table = _table("model", "smallest GPU of its own", "on-demand", "its slot", "a slot is", texts=2)
+    table = _table("model", "smallest GPU of its own", "bought", "it costs", "its slot", "a slot is", texts=3)
     for group in _alike(models):
         model = group[0]
-        own = model.dedicated.on_demand_usd_per_hour if model.dedicated else None
-        slot = model.usd_per_slot_hour
+        own, slot = model.dedicated_usd_per_hour, model.usd_per_slot_hour
+        shared = model.pool.profile.strategy != "none"
         table.add_row(
             _names(group),
             model.dedicated.name if model.dedicated else "no single GPU holds it",
+            _bought(model.pool),
             _usd(own),
             _usd(slot),
-            _difference(slot, own),
+            _difference(slot, own) if shared else "not shared",
         )
     return table
 
@@ -207,17 +230,34 @@ def _compare(console: Console, figures: Figures) -> None:
     if comparison is None:
         return
     by_pool = {summary.pool.name: summary for summary in figures.pools}
-    nodes = []
-    for name, count in comparison.nodes.items():
-        summary = by_pool[name]
-        bought = "Spot estimate" if summary.pool.capacity_type == "spot" else "on-demand"
-        nodes.append(f"{count} × {summary.price.instance_type if summary.price else '?'} ({bought})")
+    nodes = [
+        f"{count} × {price.instance_type if (price := by_pool[name].price) else '?'} ({_bought(by_pool[name])})"
+        for name, count in comparison.nodes.items()
+    ]
+    shared, dedicated = comparison.shared_usd_per_hour, comparison.dedicated_usd_per_hour
     console.print(
         Text(
-            f"All {_count(len(figures.models), 'model')} at once: {' + '.join(nodes)}: "
-            f"{_usd(comparison.shared_usd_per_hour)} USD/h. "
-            f"A GPU each, on-demand: {_usd(comparison.dedicated_usd_per_hour)} USD/h."
+            f"All {_count(len(figures.models), 'model')} at once: {' + '.join(nodes)}: {_usd(shared)} USD/h. "
+            f"A GPU each, bought alike: {_usd(dedicated)} USD/h."
         )
+    )
+    if shared > dedicated:
+        console.print(
+            Text(f"Together sharing costs {_usd(shared - dedicated)} USD/h MORE than a GPU each.", style="bold")
+        )
+    for name, pool in comparison.pools.items():
+        if pool.shared_usd_per_hour > pool.dedicated_usd_per_hour and by_pool[name].profile.strategy != "none":
+            console.print(Text(_dearer(by_pool[name], pool)))
+
+
+def _dearer(summary: PoolSummary, pool: PoolComparison) -> str:
+    """What a pool costs more than GPUs of their own, and what it is good for then."""
+    reason = "it pays only where more slots are taken, or a GPU of this kind is needed"
+    if isinstance(summary.profile, Mig):
+        reason = "what it buys is a part of a large GPU for each tenant, isolated in hardware; for the price alone it is wrong"
+    return (
+        f"{summary.pool.name}: {pool.taken} of {_count(pool.slots, 'slot')} taken, {_usd(pool.shared_usd_per_hour)} USD/h "
+        f"against {_usd(pool.dedicated_usd_per_hour)}: {reason}."
     )
 
 

@@ -26,6 +26,8 @@ class SlotPrice:
     on_demand_usd_per_hour: float
     spot_usd_per_hour: float
     spot_source: str
+    spot_seen: bool
+    """Whether anybody saw this family on Spot; EC2's list of offerings does not tell it of any type."""
 
     @property
     def on_demand_usd_per_slot_hour(self) -> float:
@@ -54,6 +56,7 @@ def slot_price(instance_type: InstanceType, profile: SharingProfile) -> SlotPric
         on_demand_usd_per_hour=price,
         spot_usd_per_hour=price * (1 - discount.fraction),
         spot_source=discount.source,
+        spot_seen=discount.sampled,
     )
 
 
@@ -65,10 +68,27 @@ def cheapest_node(
     return min(priced, key=lambda p: (p.usd_per_hour(capacity_type), p.instance_type), default=None)
 
 
-def dedicated_gpu(memory: ModelMemory) -> InstanceType | None:
-    """Cheapest on-demand x86 type with a single GPU that holds a model alone; None when no single GPU does.
+def node_usd_per_hour(instance_type: InstanceType, capacity_type: CapacityType) -> float | None:
+    """Price of a node of a type, an estimate for Spot; None when the price source does not have the type."""
+    price = instance_type.on_demand_usd_per_hour
+    if price is None or capacity_type == "on-demand":
+        return price
+    return price * (1 - prices.spot_discount(instance_type.family).fraction)
 
-    The yardstick that sharing is compared with: what the model would cost on a GPU of its own.
+
+def dearest_node(
+    types: Iterable[InstanceType], profile: SharingProfile, capacity_type: CapacityType
+) -> SlotPrice | None:
+    """The type with the dearest node, which a pool may buy when the others are short; None where no price is known."""
+    priced = [p for p in (slot_price(t, profile) for t in types) if p is not None]
+    return max(priced, key=lambda p: (p.usd_per_hour(capacity_type), p.instance_type), default=None)
+
+
+def dedicated_gpu(memory: ModelMemory, capacity_type: CapacityType) -> InstanceType | None:
+    """Cheapest x86 type with a single GPU that holds a model alone; None when no single GPU does.
+
+    The yardstick that sharing is compared with: what the model would cost on a GPU of its own, bought as its pool buys.
+    Spot against on-demand would praise Spot, not sharing.
     """
     fitting = [
         t
@@ -78,7 +98,7 @@ def dedicated_gpu(memory: ModelMemory) -> InstanceType | None:
         and t.on_demand_usd_per_hour is not None
         and t.gpu.usable_mib >= memory.total_mib
     ]
-    return min(fitting, key=lambda t: (t.on_demand_usd_per_hour or 0.0, t.name), default=None)
+    return min(fitting, key=lambda t: (node_usd_per_hour(t, capacity_type) or 0.0, t.name), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,10 +43,14 @@ LOG_STORAGE_USD_PER_GB_MONTH = 0.03
 
 @dataclass(frozen=True, slots=True)
 class SpotDiscount:
-    """An estimated Spot discount as a fraction of the on-demand price, and where it comes from."""
+    """An estimated Spot discount as a fraction of the on-demand price, and where it comes from.
+
+    sampled: whether a Spot price of the family was seen in us-east-1 at all.
+    """
 
     fraction: float
     source: str
+    sampled: bool = True
 
 
 _CATALOG = "lowest of the zones in us-east-1, skypilot-catalog v8, 2026"
@@ -59,7 +63,7 @@ _SPOT: Mapping[str, SpotDiscount] = MappingProxyType(
         "g6e": SpotDiscount(0.62, _CATALOG),
     }
 )
-_UNSAMPLED = SpotDiscount(0.50, "no sample of this family: the lowest discount of any sampled GPU family")
+_UNSAMPLED = SpotDiscount(0.50, "no sample of this family: the lowest discount of any sampled GPU family", False)
 
 
 def spot_discount(family: str) -> SpotDiscount:

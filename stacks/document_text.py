@@ -150,6 +150,8 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "pools": (
         "Families and types must have NVIDIA GPUs and be offered in the region. Not supported: `g7` (the EKS AMIs' "
         "driver is too old), `g6f` and `gr6f` (parts of a GPU).",
+        "A family means its nodes with one GPU: Karpenter would else buy a node of four for a single slot. Write "
+        "`gpusPerNode: [1, 4]` for both; families without small nodes (p4d, p6-b200) need it.",
         "One strategy a pool. MPS and MIG exclude each other, in NVIDIA's device plugin too.",
         f"Every slot must have {MIN_SLOT_MIB} MiB or more on the smallest GPU that the pool may buy: small GPUs take "
         "fewer `replicas`.",

@@ -17,6 +17,7 @@ from typing import Any, Final
 import pulumi
 
 from stacks import checks, schema
+from stacks.checks.cluster import outdated
 from stacks.checks.region import UNREAD, check_region, is_unread, known_region
 from stacks.checks.tags import check_tags
 from stacks.errors import MISSING, PROJECT, ConfigError, Path, Problem, is_ours_misspelt
@@ -81,21 +82,22 @@ def load_pulumi_config(today: date | None = None) -> schema.StackConfig:
     texts |= {key: given[key] for key in given if is_ours_misspelt(key) or is_unread(key)}
     raw = {key: _value(text) for key, text in texts.items() if text is not None}
     try:
+        today = today or date.today()
         stack = parse(raw, stack=pulumi.get_stack(), region=pulumi.Config("aws").get("region"), today=today)
     except ConfigError as errors:
         raise ConfigError(errors.stack, _located(errors.problems)) from None
-    _only_planned(stack)
+    _only_planned(stack, today)
     if not stack.cluster.public_access_cidrs:
         pulumi.log.info(PRIVATE_ENDPOINT)
     return stack
 
 
-def _only_planned(config: schema.StackConfig) -> None:
-    """Lets values that stand in for the reader's own pass where nothing is built: the engine says which run this is.
+def _only_planned(config: schema.StackConfig, today: date) -> None:
+    """Lets pass what a plan can do with, where nothing is built: the engine says which run this is.
 
     Raises ConfigError in an update, before anything is registered; warns in a preview.
     """
-    found = _located(placeholders(config))
+    found = _located([*placeholders(config), *outdated(config.cluster, today)])
     if found and not pulumi.runtime.is_dry_run():
         raise ConfigError(config.stack, found)
     for problem in found:

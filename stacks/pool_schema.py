@@ -139,7 +139,7 @@ class GpuPool(Section):
     instance_types: Strings = ()
     """EC2 instance types that the pool may buy, such as `[p5.4xlarge]`."""
     gpus_per_node: Annotated[tuple[Annotated[Int, Field(ge=1)], ...], List] = ()
-    """Only types with so many GPUs. Default: all of the families or types."""
+    """Only types with so many GPUs. Default: `[1]` of instanceFamilies, and all instanceTypes."""
     sharing: Sharing
     """How each GPU is cut into slots: one strategy for the whole pool."""
     capacity_type: Literal["spot", "on-demand"] = "spot"

@@ -9,18 +9,30 @@ from gpu.catalog import INSTANCE_TYPES, InstanceType, types_in
 from gpu.sharing import SharingProfile, slot_memory_mib, slots_per_gpu
 from stacks.schema import GpuPool
 
+DEFAULT_GPU_COUNTS = (1,)
+
 #: Zones in which EKS places no control-plane network interfaces (EKS user guide, "network requirements": subnets).
 EKS_EXCLUDED_ZONES: Mapping[str, str] = MappingProxyType(
     {"use1-az3": "us-east-1", "usw1-az2": "us-west-1", "cac1-az3": "ca-central-1"}
 )
 
 
+def gpu_counts(pool: GpuPool) -> tuple[int, ...]:
+    """How many GPUs a node of the pool may have; any number where it is empty.
+
+    A family has nodes with one GPU and with eight, and Karpenter buys a large one for a single slot when it finds no
+    small one cheaper. So families mean their nodes with one GPU unless the stack file says otherwise; types are named.
+    """
+    return pool.gpus_per_node or (DEFAULT_GPU_COUNTS if pool.instance_families else ())
+
+
 def pool_types(pool: GpuPool, region: str) -> tuple[InstanceType, ...]:
     """Instance types that the pool may buy in the region. Raises KeyError for unknown families or types."""
+    counts = gpu_counts(pool)
     return tuple(
         t
         for t in types_in(pool.instance_families, pool.instance_types)
-        if region in t.zone_ids and (not pool.gpus_per_node or t.gpu_count in pool.gpus_per_node)
+        if region in t.zone_ids and (not counts or t.gpu_count in counts)
     )
 
 

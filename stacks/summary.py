@@ -9,7 +9,7 @@ from typing import Any
 from components.endpoints import INTERFACE_SERVICES
 from components.system_nodes import SystemNodeCapacity
 from gpu.catalog import InstanceType
-from gpu.estimate import CostItem, FloorInputs, SlotPrice, cheapest_node, idle_floor, total_usd_per_month
+from gpu.estimate import CostItem, FloorInputs, SlotPrice, cheapest_node, dearest_node, idle_floor, total_usd_per_month
 from gpu.prices import HOURS_PER_MONTH
 from gpu.sharing import SharingProfile, resource_name, slots_per_gpu
 from stacks.pools import network_zones, pool_max_slots, pool_slot_memory_mib, pool_types
@@ -32,6 +32,8 @@ class PoolSummary:
     slot_memory_mib: int
     max_slots: int
     price: SlotPrice | None
+    dearest: SlotPrice | None
+    """The dearest type that the pool may buy instead."""
 
     @property
     def usd_per_slot_hour(self) -> float | None:
@@ -74,6 +76,7 @@ def _summary(pool: GpuPool, region: str) -> PoolSummary:
         slot_memory_mib=pool_slot_memory_mib(profile, types),
         max_slots=pool_max_slots(profile, types, pool.max_gpus),
         price=cheapest_node(types, profile, pool.capacity_type),
+        dearest=dearest_node(types, profile, pool.capacity_type),
     )
 
 

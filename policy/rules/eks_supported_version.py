@@ -22,7 +22,11 @@ def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     if minor(version) is None:
         yield f"{name} is {version!r}, which is no EKS release: write one such as {EKS_DEFAULT_VERSION}."
     elif ends is not None and ends < today():
-        yield f"{name} {version} left standard support by {ends}: write {EKS_DEFAULT_VERSION}."
+        best = support_ends(EKS_DEFAULT_VERSION)
+        remedy = f"write {EKS_DEFAULT_VERSION}"
+        if best is not None and best < today():
+            remedy = f"so did {EKS_DEFAULT_VERSION}, the newest that this project knows; update it"
+        yield f"{name} {version} left standard support by {ends}: {remedy}."
 
 
 RULE = ResourceRule(

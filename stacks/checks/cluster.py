@@ -67,8 +67,11 @@ def _version(cluster: Cluster, today: date) -> Iterator[Problem]:
     if ends and today <= ends:
         return
     known = ", ".join(versions.EKS_STANDARD_SUPPORT_ENDS)
+    if not supported and ends:
+        return  # `outdated` says it
     if not supported:
-        message = f"is not in standard support, nor is any version that this release knows ({known}): update gpu-slices"
+        message = f"is no version that this release knows ({known}), and none of them is in standard support any more: "
+        message += "update gpu-slices"
     elif ends:
         message = f"left standard support on {ends}, and extended support costs six times as much; "
         message += f"must be {listed(supported)}"
@@ -76,6 +79,21 @@ def _version(cluster: Cluster, today: date) -> Iterator[Problem]:
         meant = hint(cluster.version, reversed(supported))
         message = f"is not an EKS version that this release knows; must be {listed(supported)}{meant}"
     yield Problem(path, cluster.version, message)
+
+
+def outdated(cluster: Cluster, today: date) -> Iterator[Problem]:
+    """A version that cannot be changed for a better one, since this release of the project knows none.
+
+    Time alone must not end what needs no AWS: a plan and the twin work with it. EKS makes no cluster with it any more
+    (`supportType: STANDARD`), and has upgraded those that there were.
+    """
+    last = max(versions.EKS_STANDARD_SUPPORT_ENDS.values())
+    if today > last and cluster.version in versions.EKS_STANDARD_SUPPORT_ENDS:
+        message = (
+            f"is out of standard support since {versions.EKS_STANDARD_SUPPORT_ENDS[cluster.version]}, as is every "
+        )
+        message += "version that this release knows: plans take it, pulumi up refuses it; update gpu-slices"
+        yield Problem(("cluster", "version"), cluster.version, message)
 
 
 def _allowlist(cluster: Cluster) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, UNSUPPORTED_FAMILIES, InstanceType
 from stacks.checks.parts import attempt, twice
 from stacks.errors import MISSING, Path, Problem, listed, one_of
-from stacks.pools import pool_types
+from stacks.pools import gpu_counts, pool_types
 from stacks.schema import GpuPool
 
 #: Families whose nodes have a part of a GPU; EC2 and Karpenter count none (gpu count 0).
@@ -117,12 +117,16 @@ def _counts(pool: GpuPool, path: Path, region: str) -> Iterator[Problem]:
             wrong = True
             message = f"is no number of GPUs that a node of this pool can have: they have {listed(counts)}"
             yield Problem((*path, "gpusPerNode", index), count, message)
-    if wrong or not pool.gpus_per_node:
+    wanted = gpu_counts(pool)
+    if wrong or not wanted:
         return
     for key, index, name, _ in _choices(pool):
         counts = sorted({t.gpu_count for t in offered[name]})
-        if not set(counts) & set(pool.gpus_per_node):
-            message = f"has nodes with {listed(counts)} GPUs, and gpusPerNode leaves them out: remove one of the two"
+        if not set(counts) & set(wanted):
+            remedy = "and gpusPerNode leaves them out: remove one of the two"
+            if not pool.gpus_per_node:
+                remedy = f"and without gpusPerNode a family means its nodes with one: write gpusPerNode: {counts[:1]}"
+            message = f"has nodes with {listed(counts)} GPUs, {remedy}"
             yield Problem((*path, key, index), name, message)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cli.project import find_project, load_stack
-from tests.plan.conftest import ROOT
+from tests.plan.conftest import ROOT, owned
 from tests.plan.variants import VARIANTS
 
 
@@ -18,10 +18,11 @@ def preview(stack: str, **values: Any) -> dict[str, Any]:
     return run("preview", stack, **values)
 
 
-def run(kind: str, stack: str, **values: Any) -> dict[str, Any]:
+def run(kind: str, stack: str, own: bool = False, **values: Any) -> dict[str, Any]:
     """A preview or an update of a stack, in a process of its own: Pulumi's runtime is global."""
     config = dict(load_stack(find_project(ROOT), stack).values)
     config |= {f"gpu-slices:{key}": json.dumps(value) for key, value in values.items()}
+    config = owned(config) if own else config
     finished = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.plan.engine_double", stack, json.dumps(config), kind],
         cwd=ROOT,
@@ -77,19 +78,12 @@ def test_a_bad_configuration_registers_nothing_and_says_why() -> None:
     assert any('gpu-slices:cluster.version = "1.20"' in error for error in result["errors"])
 
 
-#: What stands in dev's file for the reader's own, replaced.
-OWN = {
-    "cluster": {"publicAccessCidrs": ["8.8.8.0/24"]},
-    "budget": {"monthlyUsd": 400, "emails": ["platform@gpu-slices.dev"]},
-}
-
-
 def test_a_preview_warns_of_examples() -> None:
     result = preview("dev")
     said = "\n".join(result["warnings"])
     assert 'gpu-slices:cluster.publicAccessCidrs[0] = "203.0.113.0/24"  (Pulumi.dev.yaml:' in said
     assert 'gpu-slices:budget.emails[0] = "platform@example.com"' in said
-    assert preview("dev", **OWN)["warnings"] == []
+    assert run("preview", "dev", own=True)["warnings"] == []
 
 
 def test_an_update_refuses_examples_before_anything_is_registered() -> None:
@@ -102,9 +96,9 @@ def test_an_update_refuses_examples_before_anything_is_registered() -> None:
 
 
 def test_an_update_with_values_of_ones_own_registers_what_the_preview_does() -> None:
-    updated = run("update", "dev", **OWN)
+    updated = run("update", "dev", own=True)
     assert (updated["errors"], updated["warnings"]) == ([], [])
-    previewed = preview("dev", **OWN)["registered"]
+    previewed = preview("dev")["registered"]
     assert sorted(r["type"] + r["name"] for r in updated["registered"]) == sorted(
         r["type"] + r["name"] for r in previewed
     )

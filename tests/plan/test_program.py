@@ -1,8 +1,9 @@
 """The whole program, run by `runpy` for each stack as the language host runs it, under mocks that record."""
 
 import json
+import re
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import pulumi
 import pulumi.runtime
 import pytest
 import yaml
+from moto.iam.aws_managed_policies import aws_managed_policies_data
 
 from cli.project import find_project, load_stack
 from cli.record import Recording as Plan
-from tests.plan.conftest import ROOT, STACKS
+from components.endpoints import INTERFACE_SERVICES
+from tests.plan.conftest import ROOT, STACKS, owned
+from tests.plan.longest import longest
 from tests.plan.variants import varied
 from tests.unit.components.recording import Recording, record
 
@@ -24,6 +28,7 @@ def run_program(stack: str, monkeypatch: pytest.MonkeyPatch, *, preview: bool, *
     """Run `__main__.py` for a stack; `values` replace configuration keys of the project."""
     config = dict(load_stack(find_project(ROOT), stack).values)
     config |= {f"gpu-slices:{key}": json.dumps(value) for key, value in values.items()}
+    config = owned(config)
     monkeypatch.setenv("PULUMI_CONFIG", json.dumps(config))
     monkeypatch.chdir(ROOT)
 
@@ -150,3 +155,33 @@ def test_the_memory_of_a_large_cpu_pool_does_not_stop_it_before_its_cpus() -> No
         if pool.inputs["metadata"]["name"] == "large"
     ]
     assert limits == {"cpu": "1000", "memory": "4000Gi"}
+
+
+def test_every_interface_endpoint_is_of_a_service_that_somebody_here_may_call() -> None:
+    """Somebody: pods with Pod Identity and nodes. AWS' own policies are those that moto has from AWS."""
+    plan = longest("secret")
+    services: set[str] = set()
+    for statement in _granted(plan):
+        actions = statement.get("Action", [])
+        services |= {action.partition(":")[0] for action in ([actions] if isinstance(actions, str) else actions)}
+    called = {service.partition(".")[0] for service in INTERFACE_SERVICES}
+    assert len(called) > 5
+    assert called <= services
+
+
+def _granted(plan: Plan) -> Iterator[dict[str, Any]]:
+    """Statements of the policies of every role that a node or a pod takes."""
+    roles = {
+        role.name
+        for role in plan.of_type("aws:iam/role:Role")
+        if re.search(r'"(ec2|pods\.eks)\.amazonaws\.com"', role.inputs["assumeRolePolicy"])
+    }
+    policies = {policy.name: policy.inputs["policy"] for policy in plan.of_type("aws:iam/policy:Policy")}
+    managed = json.loads(aws_managed_policies_data)
+    for attachment in plan.of_type("aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
+        if any(role in attachment.inputs["role"] for role in roles):
+            name = attachment.inputs["policyArn"].rpartition("/")[2]
+            if name in managed:
+                yield from managed[name]["Document"]["Statement"]
+            else:
+                yield from json.loads(policies[attachment.name])["Statement"]
