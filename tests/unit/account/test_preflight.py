@@ -561,7 +561,7 @@ def test_every_name_in_the_plan_is_looked_at(ready: World) -> None:
 def test_a_stack_without_spot_needs_no_spot(ready: World) -> None:
     config = ready_config()
     pools = tuple(pool for pool in config.pools if pool.capacity_type == "on-demand")
-    paid = config.model_copy(update={"pools": pools, "cpu_pools": ()})
+    paid = config.model_copy(update={"pools": pools, "cpu_pools": (), "models": (), "dialogue": None})
     plan = replace(ready_plan(), figures=figures(paid))
     assert plan.figures
     needed = requirements(plan, plan.figures)
