@@ -244,6 +244,9 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:
     everything = {"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}
     for stack in STACKS:
         yield "gpu-devices-by-slot-only", stack, "all GPUs", change(CRON_JOB, container_env(everything))
+    threads = {"name": "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "value": "50"}
+    for stack, what in {"dev": "a client's limit without MPS", "staging": "a client's limit above MPS'"}.items():
+        yield "gpu-mps-client-limits", stack, what, change(CRON_JOB, container_env(threads))
     for stack in ("dev", "staging"):
         yield "gpu-one-slot-per-pod", stack, "two slots", change(CRON_JOB, slots("2"))
         yield "gpu-one-slot-per-pod", stack, "two containers", change(CRON_JOB, second_container)

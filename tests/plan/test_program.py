@@ -87,8 +87,10 @@ def test_outputs_hand_out_access_slots_and_prices(stack: str, recorded: Callable
 @pytest.mark.parametrize("stack", STACKS)
 def test_plugin_overlay_limit_and_output_agree_on_the_slots(stack: str, recorded: Callable[[str], Plan]) -> None:
     recording = recorded(stack)
-    (release,) = [r for r in recording.of_type("kubernetes:helm.sh/v3:Release") if "nvidia" in r.inputs["name"]]
-    configs = {name: yaml.safe_load(text) for name, text in release.inputs["values"]["config"]["map"].items()}
+    releases = [r for r in recording.of_type("kubernetes:helm.sh/v3:Release") if r.inputs["chart"].startswith("nvidia")]
+    texts = {name: text for r in releases for name, text in r.inputs["values"]["config"]["map"].items()}
+    configs = {name: yaml.safe_load(text) for name, text in texts.items()}
+    assert len(configs) == len(releases)
     overlays = recording.of_type("kubernetes:karpenter.sh/v1alpha1:NodeOverlay")
     pools = {p.inputs["metadata"]["name"]: p.inputs for p in recording.of_type("kubernetes:karpenter.sh/v1:NodePool")}
     for output in recording.outputs["pools"]:
