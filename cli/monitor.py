@@ -143,8 +143,13 @@ class Monitor(mocks.MockMonitor):
         return urn
 
     def make_urn(self, parent: str, type_: str, name: str) -> str:
-        """As the engine does: the stack is no part of its children's types."""
-        return super().make_urn("" if parent == self._stack_urn else parent, type_, name)
+        """As the engine does (pulumi 3.276, `sdk/go/common/resource/urn`): the types of all its parents stand before a
+        resource's own, except the stack's. The mocks that Pulumi brings keep the nearest parent's alone."""
+        urn = super().make_urn("", type_, name)
+        if not parent or parent == self._stack_urn:
+            return urn
+        stack, project, _, rest = urn.split("::", 3)
+        return "::".join((stack, project, f"{parent.split('::')[2]}${type_}", rest))
 
 
 def _resource(request: Any, urn: str, identity: str, inputs: dict[str, Any]) -> Resource:

@@ -25,7 +25,7 @@ class Secret(str):
 
 
 def plain(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """As Python data, keys sorted: secret texts as `Secret`, whole numbers as int, resources as `_referred` has them."""
+    """As Python data, keys sorted: secret texts as `Secret`, whole numbers as int, resources as `_referred` has it."""
     return {key: _plain(struct.fields[key]) for key in sorted(struct.fields)}
 
 

@@ -32,6 +32,17 @@ def test_resources_are_recorded_with_parents_and_urns(tmp_path: Path) -> None:
     assert named(recording, "shop").parent == "urn:pulumi:dev::shop::pulumi:pulumi:Stack::shop-dev"
 
 
+def test_the_types_of_all_parents_stand_in_a_urn(tmp_path: Path) -> None:
+    program = """
+        import pulumi, pulumi_aws as aws
+        outer = pulumi.ComponentResource("acme:index:Outer", "outer")
+        inner = pulumi.ComponentResource("acme:index:Inner", "inner", opts=pulumi.ResourceOptions(parent=outer))
+        aws.ec2.Vpc("net", opts=pulumi.ResourceOptions(parent=inner))
+    """
+    vpc = named(record_program(tmp_path, program), "net")
+    assert vpc.urn == "urn:pulumi:dev::shop::acme:index:Outer$acme:index:Inner$aws:ec2/vpc:Vpc::net"
+
+
 def test_options_that_order_and_protect_are_recorded(tmp_path: Path) -> None:
     recording = record_program(tmp_path)
     settings = named(recording, "shop-settings")
