@@ -1,61 +1,60 @@
 """Plays `nvidia-smi` on GPUs whose state is a JSON file, with faults: answers in the real one's words and forms.
 
 Words and forms: NVIDIA MIG User Guide, "Getting Started with MIG", and nvidia-smi(1). Started as a program, it knows
-its machine by the file `gpus.json` in $GPUS; `Gpus` makes that file and reads it.
+its machine by the file `gpus` in the folder that is its first argument; `Gpus` makes that file and reads it. A node
+calls it dozens of times while it boots, so it imports nothing that takes time.
 """
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
-import subprocess
 import sys
-import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 
-@dataclass
 class Gpu:
     """One GPU: whether its MIG mode is on and will be on after a reset, and the profiles of its instances."""
 
-    current: bool = False
-    pending: bool = False
-    instances: list[str] = field(default_factory=list)
+    def __init__(self, current: bool = False, pending: bool = False, instances: tuple[str, ...] = ()) -> None:
+        self.current = current
+        self.pending = pending
+        self.instances = instances
 
 
-@dataclass
 class Gpus:
     """What the driver knows of a machine's GPUs.
 
     ampere: the mode needs a reset, which the persistence daemon blocks and the Fabric Manager must help, and survives a
-    reboot; otherwise it is on at once and ends with the boot. late_s: seconds after the boot until the driver answers.
-    hidden: GPUs that it does not show. faults: what goes wrong, by the names that `_Smi` looks for.
+    reboot; otherwise it is on at once and ends with the boot. late: calls until the driver answers (the program makes
+    one every five seconds). hidden: GPUs that it does not show. faults: what goes wrong, by the names that `_Smi` looks
+    for.
     """
 
-    gpus: list[Gpu]
-    ampere: bool = False
-    late_s: float = 0
-    hidden: int = 0
-    faults: list[str] = field(default_factory=list)
-    booted_at: float = 0
+    def __init__(
+        self, gpus: list[Gpu], *, ampere: bool = False, late: int = 0, hidden: int = 0, faults: tuple[str, ...] = ()
+    ) -> None:
+        self.gpus = gpus
+        self.ampere = ampere
+        self.late = late
+        self.hidden = hidden
+        self.faults = faults
 
     @classmethod
-    def read(cls, path: Path) -> Gpus:
+    def read(cls, path: str) -> Gpus:
         """The machine as it is now."""
-        data = json.loads(path.read_text())
-        return cls(**{**data, "gpus": [Gpu(**gpu) for gpu in data["gpus"]]})
+        with open(path, "rb") as file:
+            kept = marshal.load(file)
+        return cls(**{**kept, "gpus": [Gpu(**gpu) for gpu in kept["gpus"]]})
 
-    def write(self, path: Path) -> None:
+    def write(self, path: str) -> None:
         """Keep it for the program and the next look."""
-        path.write_text(json.dumps(asdict(self)))
+        with open(path, "wb") as file:
+            marshal.dump({**vars(self), "gpus": [vars(gpu) for gpu in self.gpus]}, file)
 
     def boot(self) -> None:
         """What a (re)boot does to it: instances go, and the mode as its generation has it."""
-        self.booted_at = time.time()
         for gpu in self.gpus:
-            gpu.instances = []
+            gpu.instances = ()
             gpu.current = gpu.pending = gpu.pending and self.ampere
 
 
@@ -63,13 +62,14 @@ class _Smi:
     def __init__(self, machine: Gpus) -> None:
         self.machine = machine
 
-    def run(self, arguments: Sequence[str]) -> int:
-        if time.time() - self.machine.booted_at < self.machine.late_s:
+    def run(self, arguments: list[str]) -> int:
+        if self.machine.late:
+            self.machine.late -= 1
             print("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.")
             return 9
-        match list(arguments):
+        match arguments:
             case ["-L"]:
-                return self.list()
+                return self.show()
             case ["--query-gpu=index,mig.mode.current", "--format=csv,noheader"]:
                 for index, gpu in self.shown():
                     print(f"{index}, {'Enabled' if gpu.current else 'Disabled'}")
@@ -88,7 +88,7 @@ class _Smi:
     def shown(self) -> list[tuple[int, Gpu]]:
         return list(enumerate(self.machine.gpus))[: len(self.machine.gpus) - self.machine.hidden]
 
-    def list(self) -> int:
+    def show(self) -> int:
         for index, gpu in self.shown():
             print(f"GPU {index}: NVIDIA H100 80GB HBM3 (UUID: GPU-{index})")
             for number, profile in enumerate(gpu.instances):
@@ -120,7 +120,7 @@ class _Smi:
             print("Unable to reset: the Fabric Manager is not running")
             return 255
         for gpu in self.machine.gpus:
-            gpu.current, gpu.instances = gpu.pending, []
+            gpu.current, gpu.instances = gpu.pending, ()
         print("All done.")
         return 0
 
@@ -128,10 +128,10 @@ class _Smi:
         if not gpu.instances:
             print("No GPU instances found: Not Found")
             return 6
-        gpu.instances = []
+        gpu.instances = ()
         return 0
 
-    def create(self, index: int, profiles: Sequence[str]) -> int:
+    def create(self, index: int, profiles: list[str]) -> int:
         gpu = self.machine.gpus[index]
         if not gpu.current or gpu.instances or "cut refused" in self.machine.faults:
             print("Failed to create GPU instances: Insufficient Resources")
@@ -147,26 +147,25 @@ class _Smi:
             profiles = ["1g.10gb+me", *profiles[1:]]
         if "last GPU silently uncut" in self.machine.faults and index == len(self.machine.gpus) - 1:
             profiles = []
-        gpu.instances = list(profiles)
+        gpu.instances = tuple(profiles)
         for number, profile in enumerate(profiles):
             print(f"Successfully created GPU instance ID {number} on GPU {index} using profile MIG {profile} (ID 19)")
         return 0
 
 
 def _active(service: str) -> bool:
-    return subprocess.run(["systemctl", "is-active", "--quiet", service], check=False).returncode == 0
+    return os.system(f"systemctl is-active --quiet {service}") == 0
 
 
-def main() -> int:
+def main(folder: str, arguments: list[str]) -> int:
     """One call of the program."""
-    folder = Path(os.environ["GPUS"])
-    with (folder / "calls").open("a") as calls:
-        calls.write(" ".join(sys.argv[1:]) + "\n")
-    machine = Gpus.read(folder / "gpus.json")
-    code = _Smi(machine).run(sys.argv[1:])
-    machine.write(folder / "gpus.json")
+    with open(f"{folder}/calls", "a") as calls:
+        calls.write(" ".join(arguments) + "\n")
+    machine = Gpus.read(f"{folder}/gpus")
+    code = _Smi(machine).run(arguments)
+    machine.write(f"{folder}/gpus")
     return code
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1], sys.argv[2:]))

@@ -14,7 +14,7 @@ from tests.unit.components.mig.nvidia_smi import Gpu, Gpus
 PROGRAM = Path(components.__path__[0]) / "mig.sh"
 PROFILE = "1g.10gb"
 COUNT = 7
-WANTED = [PROFILE] * COUNT
+WANTED = (PROFILE,) * COUNT
 
 #: Two of them, so that a node can be right in part.
 NEW: Sequence[Gpu] = (Gpu(), Gpu())
@@ -29,7 +29,7 @@ class Hardware:
         self.bus = folder / "pci"
         self.bin.mkdir(parents=True)
         gpus.boot()
-        gpus.write(folder / "gpus.json")
+        gpus.write(f"{folder}/gpus")
         present = len(gpus.gpus) if on_the_bus is None else on_the_bus
         # A GPU, an NVSwitch (a bridge of NVIDIA's) and Amazon's network interface: only the first kind counts.
         devices = [("0x10de", "0x030200")] * present + [("0x10de", "0x068000"), ("0x1d0f", "0x020000")]
@@ -39,8 +39,8 @@ class Hardware:
             (device / "vendor").write_text(vendor + "\n")
             (device / "class").write_text(class_ + "\n")
         if smi:
-            play = shlex.join([sys.executable, "-S", nvidia_smi.__file__])
-            self.program("nvidia-smi", f'GPUS={shlex.quote(str(folder))} exec {play} "$@"')
+            play = shlex.join([sys.executable, "-I", "-S", nvidia_smi.__file__, str(folder)])
+            self.program("nvidia-smi", f'exec {play} "$@"')
 
     def program(self, name: str, body: str) -> None:
         """Put a program of the machine's in its `bin`."""
@@ -50,8 +50,12 @@ class Hardware:
 
     @property
     def gpus(self) -> Gpus:
-        """As they are now."""
-        return Gpus.read(self.folder / "gpus.json")
+        """As they are now; what is assigned is what they then are."""
+        return Gpus.read(f"{self.folder}/gpus")
+
+    @gpus.setter
+    def gpus(self, gpus: Gpus) -> None:
+        gpus.write(f"{self.folder}/gpus")
 
     @property
     def calls(self) -> list[str]:
@@ -67,7 +71,7 @@ class Hardware:
         """A boot, as the GPUs see it."""
         gpus = self.gpus
         gpus.boot()
-        gpus.write(self.folder / "gpus.json")
+        self.gpus = gpus
 
 
 def hurried(text: str, limit_s: float, call_s: float = 20) -> str:

@@ -29,7 +29,7 @@ def user_data(limit_s: float) -> str:
 
 def node(folder: Path, *, limit_s: float = 60, driver: Driver = "setup", smi: bool = True, **gpus: Any) -> VirtualNode:
     """A node with two new GPUs, before its first boot."""
-    return VirtualNode(folder, Gpus(**{"gpus": list(NEW), **gpus}), user_data(limit_s), driver=driver, smi=smi)
+    return VirtualNode(folder, Gpus(list(NEW), **gpus), user_data(limit_s), driver=driver, smi=smi)
 
 
 def joins(boot: Boot) -> bool:
@@ -54,7 +54,7 @@ def test_a_node_joins_with_its_gpus_cut_at_every_boot(tmp_path: Path, driver: Dr
 
 @pytest.mark.parametrize("driver", DRIVERS)
 def test_a_late_driver_delays_the_kubelet(tmp_path: Path, driver: Driver) -> None:
-    boot = node(tmp_path, driver=driver, late_s=8).boot()
+    boot = node(tmp_path, driver=driver, late=4).boot()
     assert joins(boot)
     assert "the driver does not answer" in boot.console
 
@@ -69,7 +69,7 @@ def test_ampere_is_reset_and_its_services_come_back(tmp_path: Path) -> None:
 
 
 def test_where_no_reset_is_allowed_the_node_reboots_once_and_joins(tmp_path: Path) -> None:
-    machine = node(tmp_path, ampere=True, faults=["reset forbidden"])
+    machine = node(tmp_path, ampere=True, faults=("reset forbidden",))
     first = machine.boot()
     assert first.ended == "rebooted"
     assert not joins(first)
@@ -80,14 +80,14 @@ def test_where_no_reset_is_allowed_the_node_reboots_once_and_joins(tmp_path: Pat
     "gpus",
     [
         {"smi": False},
-        {"late_s": 1000},
+        {"late": 100_000},
         {"hidden": 1},
-        {"faults": ["mode refused"]},
-        {"faults": ["cut refused"]},
-        {"faults": ["last GPU refuses"]},
-        {"faults": ["last GPU silently uncut"]},
-        {"faults": ["one instance too few"]},
-        {"faults": ["same number of another profile"]},
+        {"faults": ("mode refused",)},
+        {"faults": ("cut refused",)},
+        {"faults": ("last GPU refuses",)},
+        {"faults": ("last GPU silently uncut",)},
+        {"faults": ("one instance too few",)},
+        {"faults": ("same number of another profile",)},
     ],
     ids=lambda gpus: "-".join(f"{key}-{value}" for key, value in gpus.items()),
 )
@@ -103,8 +103,8 @@ def test_a_node_that_can_no_longer_be_cut_does_not_join_again(tmp_path: Path) ->
     machine = node(tmp_path, limit_s=5)
     assert joins(machine.boot())
     gpus = machine.gpus
-    gpus.faults = ["cut refused"]
-    gpus.write(tmp_path / "gpus.json")
+    gpus.faults = ("cut refused",)
+    machine.gpus = gpus
     assert not joins(machine.boot())
 
 
@@ -127,7 +127,7 @@ def test_a_machine_on_which_nothing_can_be_installed_goes_off(tmp_path: Path) ->
 
 def test_an_unguarded_node_would_join_uncut(tmp_path: Path) -> None:
     # The played AMI starts its kubelet where nothing keeps it from doing so: the tests above are not empty.
-    boot = VirtualNode(tmp_path, Gpus(list(NEW), faults=["cut refused"]), "MIME-Version: 1.0\n\n").boot()
+    boot = VirtualNode(tmp_path, Gpus(list(NEW), faults=("cut refused",)), "MIME-Version: 1.0\n\n").boot()
     assert boot.states["kubelet"] == "active"
     assert boot.kubelet is not None
-    assert [gpu.instances for gpu in boot.kubelet.gpus] == [[], []]
+    assert [gpu.instances for gpu in boot.kubelet.gpus] == [(), ()]

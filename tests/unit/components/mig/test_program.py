@@ -72,7 +72,7 @@ class Machine(Hardware):
 
 def machine(folder: Path, **gpus: object) -> Machine:
     """A machine with two new GPUs."""
-    return Machine(folder, Gpus(**{"gpus": list(NEW), **gpus}))  # type: ignore[arg-type]
+    return Machine(folder, Gpus(list(NEW), **gpus))  # type: ignore[arg-type]
 
 
 def test_new_gpus_are_cut(tmp_path: Path) -> None:
@@ -107,15 +107,15 @@ def test_a_reboot_loses_the_instances_and_they_are_cut_again(tmp_path: Path, amp
 def test_another_layout_is_replaced(tmp_path: Path) -> None:
     node = machine(tmp_path)
     gpus = node.gpus
-    gpus.gpus = [Gpu(True, True, ["3g.40gb"]), Gpu(True, True, list(WANTED))]
-    gpus.write(tmp_path / "gpus.json")
+    gpus.gpus = [Gpu(True, True, ("3g.40gb",)), Gpu(True, True, WANTED)]
+    node.gpus = gpus
     assert node.run().code == 0
     assert node.cut()
     assert not any(" -i 1 " in call for call in node.calls), "the GPU that was right was not touched"
 
 
 def test_a_late_driver_is_waited_for(tmp_path: Path) -> None:
-    node = machine(tmp_path, late_s=1)
+    node = machine(tmp_path, late=4)
     ran = node.run()
     assert (ran.code, node.cut()) == (0, True)
     assert "the driver does not answer: NVIDIA-SMI has failed because" in ran.said
@@ -133,7 +133,7 @@ def test_ampere_takes_the_mode_over_when_it_is_reset(tmp_path: Path) -> None:
 
 
 def test_where_the_reset_is_forbidden_it_reboots_once(tmp_path: Path) -> None:
-    node = machine(tmp_path, ampere=True, faults=["reset forbidden"])
+    node = machine(tmp_path, ampere=True, faults=("reset forbidden",))
     ran = node.run()
     assert (ran.code, node.cut()) == (1, False)
     assert ran.orders[-1] == "--no-block reboot"
@@ -146,11 +146,11 @@ def test_where_the_reset_is_forbidden_it_reboots_once(tmp_path: Path) -> None:
 
 
 def test_a_mode_that_no_reboot_brings_is_no_reason_to_reboot_for_ever(tmp_path: Path) -> None:
-    node = machine(tmp_path, ampere=True, faults=["reset forbidden"])
+    node = machine(tmp_path, ampere=True, faults=("reset forbidden",))
     assert node.run().orders[-1] == "--no-block reboot"
     gpus = node.gpus
     gpus.gpus = list(NEW)
-    gpus.write(tmp_path / "gpus.json")
+    node.gpus = gpus
     ran = node.run(limit_s=2)
     assert ran.code == 1
     assert not any("reboot" in order for order in ran.orders)
@@ -171,7 +171,7 @@ REFUSALS = {
 
 @pytest.mark.parametrize("fault", REFUSALS)
 def test_gpus_that_are_not_as_wanted_are_refused(tmp_path: Path, fault: str) -> None:
-    node = machine(tmp_path, faults=[fault])
+    node = machine(tmp_path, faults=(fault,))
     ran = node.run(limit_s=1)
     assert (ran.code, node.cut()) == (1, False)
     assert f"DOES NOT JOIN THE CLUSTER: its GPUs are not cut into 7 x 1g.10gb each: {REFUSALS[fault]}\n" in ran.said
@@ -184,7 +184,7 @@ def test_a_machine_without_the_driver_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_driver_that_never_answers_is_refused(tmp_path: Path) -> None:
-    assert machine(tmp_path, late_s=1000).run(limit_s=1).code == 1
+    assert machine(tmp_path, late=100_000).run(limit_s=1).code == 1
 
 
 def test_a_driver_that_hangs_is_refused(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_machine_without_gpus_is_refused(tmp_path: Path) -> None:
 
 
 def test_systemds_patience_ends_with_a_reason_too(tmp_path: Path) -> None:
-    node = machine(tmp_path, late_s=1000)
+    node = machine(tmp_path, late=100_000)
     process = subprocess.Popen(
         node.command(60), env=node.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     )

@@ -118,7 +118,7 @@ class VirtualNode(Hardware):
         self.program("cloud-init-final", f"exec {python} -S {cloud_init.__file__} {folder}")
         self.program("nodeadm", eks_ami.NODEADM)
         self.program("load-driver", "sleep 0.2")
-        self.program("kubelet", f"cp {folder}/gpus.json {folder}/kubelet.json\nexec sleep infinity")
+        self.program("kubelet", f"cp {folder}/gpus {folder}/kubelet-saw\nexec sleep infinity")
         self.program("judge", _JUDGE.format(report=folder / "report"))
         for name in _OWN:
             shutil.copy(_SYSTEMD.parent / "system" / name, self.etc / name)
@@ -137,13 +137,15 @@ class VirtualNode(Hardware):
     def boot(self) -> Boot:
         """Switch it on, first boot or not, and wait until it is decided."""
         self.power_up()
-        for name in ("report", "kubelet.json"):
+        for name in ("report", "kubelet-saw"):
             (self.folder / name).unlink(missing_ok=True)
-        code, console = _run(self.folder, limit_s=120)
+        code, console = _run(self.folder, limit_s=300)
         report = self.folder / "report"
         states = dict(line.split("=") for line in report.read_text().splitlines()) if report.exists() else {}
-        seen = self.folder / "kubelet.json"
-        return Boot("judged" if states else _ENDS[code], states, console, Gpus.read(seen) if seen.exists() else None)
+        seen = self.folder / "kubelet-saw"
+        return Boot(
+            "judged" if states else _ENDS[code], states, console, Gpus.read(str(seen)) if seen.exists() else None
+        )
 
 
 def _run(root: Path, limit_s: float) -> tuple[int, str]:
@@ -176,13 +178,15 @@ def why_not() -> str | None:
             return f"no {program} on this machine"
     if not _SYSTEMD.exists():
         return f"no {_SYSTEMD} on this machine"
-    probe = (
-        "mount -t proc proc /proc && mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir /sys/fs/cgroup/gpu-slices-probe"
-    )
+    for covered in ("/sys/bus/pci/devices", "/usr/local/sbin", "/etc/systemd/system"):
+        if not Path(covered).is_dir():
+            return f"no {covered} on this machine"
+    group = "/sys/fs/cgroup/gpu-slices-probe"
+    probe = f"mount -t proc proc /proc && mount -t cgroup2 cgroup2 /sys/fs/cgroup && mkdir {group} && rmdir {group}"
     tried = subprocess.run(
-        [*_UNSHARE, "bash", "-c", f"{probe} && rmdir /sys/fs/cgroup/gpu-slices-probe"],
+        [*_UNSHARE, "bash", "-c", probe],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if tried.returncode:
-        return f"systemd cannot have namespaces of its own here: {tried.stderr.strip().splitlines()[-1:]}"
+        return f"systemd cannot have namespaces of its own here: {tried.stderr.strip()}"
     return None
