@@ -121,13 +121,13 @@ def _price_notes(summary: PoolSummary, region: str) -> Iterator[str]:
     """The dearest node that may come, and what nobody knows of Spot."""
     name, cheapest, dearest = summary.pool.name, summary.price, summary.dearest
     if cheapest and dearest and dearest.instance_type != cheapest.instance_type:
-        usd = _usd(dearest.usd_per_hour(summary.pool.capacity_type))
-        yield f"{name} may buy others, up to {dearest.instance_type}: {usd} ({_bought(summary)}), {_count(dearest.slots, 'slot')}."
+        price = f"{_usd(dearest.usd_per_hour(summary.pool.capacity_type))} ({_bought(summary)})"
+        yield f"{name} may buy others, up to {dearest.instance_type}: {price}, {_count(dearest.slots, 'slot')}."
     if cheapest and summary.pool.capacity_type == "spot" and not cheapest.spot_seen:
         yield (
-            f"{name}: no Spot price of {cheapest.instance_type} was seen, and EC2's offerings do not tell whether {region} "
-            f"sells it as Spot. An empty answer means no: aws ec2 describe-spot-price-history --region {region} "
-            f"--instance-types {cheapest.instance_type} --max-items 1"
+            f"{name}: no Spot price of {cheapest.instance_type} was seen, and EC2's offerings do not tell whether "
+            f"{region} sells it as Spot. An empty answer means no: aws ec2 describe-spot-price-history "
+            f"--region {region} --instance-types {cheapest.instance_type} --max-items 1"
         )
 
 
@@ -254,11 +254,10 @@ def _dearer(summary: PoolSummary, pool: PoolComparison) -> str:
     """What a pool costs more than GPUs of their own, and what it is good for then."""
     reason = "it pays only where more slots are taken, or a GPU of this kind is needed"
     if isinstance(summary.profile, Mig):
-        reason = "what it buys is a part of a large GPU for each tenant, isolated in hardware; for the price alone it is wrong"
-    return (
-        f"{summary.pool.name}: {pool.taken} of {_count(pool.slots, 'slot')} taken, {_usd(pool.shared_usd_per_hour)} USD/h "
-        f"against {_usd(pool.dedicated_usd_per_hour)}: {reason}."
-    )
+        reason = "it buys tenants parts of a large GPU that hardware isolates; for the price alone it is wrong"
+    taken = f"{pool.taken} of {_count(pool.slots, 'slot')} taken"
+    shared, dedicated = _usd(pool.shared_usd_per_hour), _usd(pool.dedicated_usd_per_hour)
+    return f"{summary.pool.name}: {taken}, {shared} USD/h against {dedicated}: {reason}."
 
 
 def _alike(models: Sequence[ModelFigures]) -> list[list[ModelFigures]]:

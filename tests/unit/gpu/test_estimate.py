@@ -8,13 +8,16 @@ import pytest
 from hypothesis import given
 
 from gpu import prices
-from gpu.catalog import INSTANCE_TYPES, InstanceType, types_in
+from gpu.catalog import FAMILIES, INSTANCE_TYPES, InstanceType, types_in
 from gpu.estimate import (
+    CapacityType,
     FloorInputs,
     SlotPrice,
     cheapest_node,
+    dearest_node,
     dedicated_gpu,
     idle_floor,
+    node_usd_per_hour,
     slot_price,
     total_usd_per_month,
 )
@@ -113,13 +116,38 @@ def test_types_without_a_price_are_not_the_cheapest() -> None:
     ],
 )
 def test_a_model_alone_needs_a_gpu_of_its_own(model: str, context: int, instance_type: str) -> None:
-    found = dedicated_gpu(model_memory(MODELS[model], context_length=context))
+    found = dedicated_gpu(model_memory(MODELS[model], context_length=context), "on-demand")
     assert found is not None
     assert found.name == instance_type
 
 
 def test_a_model_that_no_single_gpu_holds_has_none() -> None:
-    assert dedicated_gpu(ModelMemory(300_000, 0, 0)) is None
+    assert dedicated_gpu(ModelMemory(300_000, 0, 0), "spot") is None
+
+
+def test_the_cheapest_gpu_is_that_of_the_purchase_option() -> None:
+    """5.5 GiB on a g4dn.xlarge: 0.526 USD/hour on-demand, and 59 % less as Spot."""
+    memory = model_memory(MODELS["mistral:7b"], context_length=4096)
+    prices_by_option: dict[CapacityType, float] = {"on-demand": 0.526, "spot": 0.526 * 0.41}
+    for capacity_type, usd in prices_by_option.items():
+        found = dedicated_gpu(memory, capacity_type)
+        assert found is not None
+        assert node_usd_per_hour(found, capacity_type) == pytest.approx(usd)
+
+
+def test_the_dearest_node_is_the_worst_that_a_pool_may_buy() -> None:
+    types = [t for family in ("g6", "g5") for t in FAMILIES[family] if t.gpu_count == 1]
+    dearest, cheapest = dearest_node(types, Mps(3), "spot"), cheapest_node(types, Mps(3), "spot")
+    assert dearest is not None
+    assert cheapest is not None
+    assert (dearest.instance_type, cheapest.instance_type) == ("g5.16xlarge", "g6.xlarge")
+    assert dearest.spot_usd_per_hour > 4 * cheapest.spot_usd_per_hour
+    assert dearest_node([], Mps(3), "spot") is None
+
+
+def test_families_that_nobody_saw_on_spot_are_known_as_such() -> None:
+    seen = {family for family in FAMILIES if prices.spot_discount(family).sampled}
+    assert seen == {"g4dn", "g5", "g6", "g6e"}
 
 
 def test_the_idle_floor_of_a_small_stack() -> None:
