@@ -376,6 +376,26 @@ _SHARING: Final = (
         },
     ),
     State(
+        name="more-than-the-daemon-gives",
+        fires=frozenset({"gpu-mps-client-limits"}),
+        resources=(
+            *_shared("greedy", "mps"),
+            deployment(
+                "greedy", pod("greedy", {"env": [{"name": "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE", "value": "90"}]})
+            ),
+        ),
+        mended={("greedy", "spec", "template", "spec", "containers", 0, "env", 0, "value"): "10"},
+    ),
+    State(
+        name="every-gpu-without-a-slot",
+        fires=frozenset({"gpu-devices-by-slot-only"}),
+        resources=(
+            *_shared("sees"),
+            deployment("sees", pod(None, {"env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]})),
+        ),
+        mended={("sees", "spec", "template", "spec", "containers", 0, "env", 0, "value"): "void"},
+    ),
+    State(
         name="strangers-share",
         fires=frozenset({"gpu-mig-for-untrusted-tenants"}),
         resources=(

@@ -20,6 +20,7 @@ from tests.plan.variants import VARIANTS, varied
 #: Type and place of what means something by being empty, and what that is.
 MEANT: Final = {
     ("kubernetes:networking.k8s.io/v1:NetworkPolicy", "spec.podSelector"): "all pods of the namespace",
+    ("kubernetes:apps/v1:Deployment", "spec.template.spec.volumes.emptyDir"): "a folder without a limit of its own",
     ("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "ingress"): (
         "no rules, also not those that somebody adds: left out, the provider takes over what it finds"
     ),
