@@ -27,6 +27,9 @@ import versions
 
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
 DEVICE_PLUGIN_MODULE = "github.com/NVIDIA/k8s-device-plugin"
+#: The newest that the module proxy serves everywhere. Its chart's templates are those of the pinned 0.20.0 but for
+#: comments, an option for the host's network and the version of node-feature-discovery (compared on 2026-11-29).
+DEVICE_PLUGIN_MODULE_VERSION = "v0.19.3"
 KNATIVE_MODULE = "knative.dev/serving"
 KNATIVE_OPERATOR_MODULE = "knative.dev/operator"
 #: Renders charts as the Helm inside Pulumi's Kubernetes provider does; read on 2026-11-21.
@@ -75,8 +78,8 @@ def karpenter_dir() -> Path:
 
 @functools.cache
 def device_plugin_dir() -> Path:
-    """Sources of the pinned device plugin: `deployments/helm/nvidia-device-plugin`."""
-    return module_dir(DEVICE_PLUGIN_MODULE, f"v{versions.NVIDIA_DEVICE_PLUGIN_CHART.version}")
+    """Sources of the device plugin: `deployments/helm/nvidia-device-plugin`."""
+    return module_dir(DEVICE_PLUGIN_MODULE, DEVICE_PLUGIN_MODULE_VERSION)
 
 
 @functools.cache
