@@ -8,6 +8,7 @@ import pulumi.runtime
 import pytest
 
 from cli.monitor import Inline
+from tests.day import fixed
 
 _LEAKY_PREFIXES = ("AWS_", "KUBECONFIG", "PULUMI_")
 
@@ -18,6 +19,13 @@ def _isolated_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(_LEAKY_PREFIXES)]:
         monkeypatch.delenv(name)
     pulumi.runtime.set_all_config({}, [])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fixed_day() -> Iterator[None]:
+    """The day does not change what tests say: `tests.day`."""
+    with fixed():
+        yield
 
 
 @pytest.fixture(autouse=True)

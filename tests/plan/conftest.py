@@ -1,14 +1,12 @@
 """Recordings of the whole program for each stack of the repository."""
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import stacks.load
 from cli.monitor import Resource
 from cli.project import find_project, load_stack
 from cli.record import Recording, record
@@ -16,22 +14,6 @@ from policy.analyzer import Recorded
 
 ROOT = Path(__file__).parents[2]
 STACKS = ("dev", "staging", "prod", "local")
-
-#: A day on which every justification in the stack files still holds, so that these tests do not expire with them.
-TODAY = date(2026, 11, 21)
-
-
-class _FixedDate(date):
-    @classmethod
-    def today(cls) -> "_FixedDate":
-        return cls(TODAY.year, TODAY.month, TODAY.day)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _fixed_today() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stacks.load, "date", _FixedDate)
-        yield
 
 
 def owned(config: Mapping[str, str]) -> dict[str, str]:

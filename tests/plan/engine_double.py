@@ -24,6 +24,7 @@ from pulumi.runtime import rpc, settings
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, resource_pb2, resource_pb2_grpc
 
 from cli.cloud import Cloud
+from tests.day import fixed
 
 #: What the engine says it can do, as of the pinned SDK.
 FEATURES = {"secrets", "resourceReferences", "outputValues", "aliasSpecs", "deletedWith", "transforms", "resourceHooks"}
@@ -124,7 +125,8 @@ def main(stack: str, config: dict[str, str], run: str) -> None:
         )
     )
     try:
-        asyncio.run(pulumi.runtime.run_in_stack(_program))
+        with fixed():
+            asyncio.run(pulumi.runtime.run_in_stack(_program))
     except pulumi.RunError as error:
         engine.errors.append(str(error))
     server.stop(0)

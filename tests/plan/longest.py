@@ -14,7 +14,8 @@ from gpu.catalog import REGIONS
 from stacks.checks.pools import MAX_JUSTIFIED_DAYS
 from stacks.checks.tags import MAX_TAG_NAME, MAX_TAGS
 from stacks.fields import MAX_NAME, MAX_TAG_VALUE
-from tests.plan.conftest import ROOT, TODAY
+from tests.day import TODAY
+from tests.plan.conftest import ROOT
 from tests.plan.variants import DIGEST, HOURS, MODEL, POOL
 
 #: Pulumi's own limit (sdk/go/common/tokens/stack_name.go); the stack's name is the value of a tag.

@@ -14,7 +14,8 @@ from policy.framework import matches
 from policy.iam_documents import DOCUMENT_TYPES
 from policy.pack import RULES
 from policy.rules.iam_no_wildcards import RULE as NO_WILDCARDS
-from tests.plan.conftest import ROOT, STACKS, TODAY, as_judged
+from tests.day import TODAY
+from tests.plan.conftest import ROOT, STACKS, as_judged
 from tests.plan.mutants_platform import MUTANTS
 from tests.plan.mutation import Mutant, Stack
 

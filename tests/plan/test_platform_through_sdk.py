@@ -8,7 +8,7 @@ import pytest
 
 from policy.analyzer import judge
 from policy.framework import ResourceRule, Rule, on_day
-from tests.plan.conftest import TODAY
+from tests.day import TODAY
 from tests.plan.mutants_platform import MUTANTS
 from tests.plan.mutation import Mutant, Stack
 from tests.plan.test_platform_mutants import CONFIG, PLATFORM

@@ -11,7 +11,8 @@ import pytest
 
 from policy.analyzer import judge, read_config
 from policy.pack import RULES
-from tests.plan.conftest import ROOT, STACKS, TODAY
+from tests.day import TODAY
+from tests.plan.conftest import ROOT, STACKS
 from tests.plan.mutants_gpu import MUTANTS as GPU_MUTANTS
 from tests.plan.mutants_gpu import ollama
 from tests.plan.mutants_platform import MUTANTS as PLATFORM_MUTANTS

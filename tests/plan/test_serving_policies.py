@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from policy.analyzer import judge, read_config
-from tests.plan.conftest import ROOT, TODAY, as_judged
+from tests.day import TODAY
+from tests.plan.conftest import ROOT, as_judged
 from tests.plan.knative import SERVICE
 from tests.plan.mutation import Mutation, Stack, at, change
 from tests.plan.variants import VARIANTS, varied

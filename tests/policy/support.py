@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date
-from typing import Any, Final
+from typing import Any
 
 from policy.analyzer import UNKNOWN, Recorded, Verdict, judge
 from policy.framework import Rule
+from tests.day import TODAY
 
-__all__ = ["TODAY", "UNKNOWN", "judged", "recorded", "violations"]
-
-TODAY: Final = date(2026, 11, 21)
+__all__ = ["UNKNOWN", "judged", "recorded", "violations"]
 
 
 def recorded(

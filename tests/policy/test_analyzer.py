@@ -24,9 +24,10 @@ from policy.framework import (
 )
 from policy.pack import RULES, policies
 from policy.reading import get
+from tests.day import TODAY
 from tests.policy.on_demand_cases import BYPASSES, LEGITIMATE
 from tests.policy.sdk import Analyzer
-from tests.policy.support import TODAY, UNKNOWN, recorded
+from tests.policy.support import UNKNOWN, recorded
 
 
 def _check(resource: Resource, settings: Settings) -> Iterator[str]:

@@ -48,3 +48,9 @@ def test_the_last_day_still_passes(type_: str, version: str) -> None:
     plan = [recorded(type_, cluster(type_, version=version))]
     assert judge(plan, today=last, rules=[RULE]) == []
     assert judge(plan, today=last + timedelta(days=1), rules=[RULE])
+
+
+def test_when_none_is_in_support_the_remedy_is_not_one_of_them(type_: str) -> None:
+    later = EKS_STANDARD_SUPPORT_ENDS[NEWEST] + timedelta(days=1)
+    (verdict,) = judge([recorded(type_, cluster(type_, version="1.35"))], today=later, rules=[RULE])
+    assert f"so did {NEWEST}, the newest that this project knows; update it" in verdict.message

@@ -15,8 +15,9 @@ from policy import document
 from policy.analyzer import judge
 from policy.framework import Rule
 from policy.pack import RULES, policies
+from tests.day import TODAY
 from tests.policy.on_demand_cases import BYPASSES, LEGITIMATE
-from tests.policy.support import TODAY, UNKNOWN, recorded
+from tests.policy.support import UNKNOWN, recorded
 
 TESTS = Path(__file__).parent
 EVERY_RULE = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)

@@ -18,7 +18,7 @@ from cli.render import render
 from cli.tree import resource_tree
 from gpu.estimate import cheapest_node
 from stacks.load import parse
-from tests.unit.cli.plans import CONFIG, POOL, STACK_URN, plan_of, resource, verdict
+from tests.unit.cli.plans import CONFIG, ON_DEMAND_POOL, POOL, STACK_URN, plan_of, resource, verdict
 
 
 def printed(plan: Plan, capsys: pytest.CaptureFixture[str], *, show_all: bool = False) -> str:
@@ -87,9 +87,54 @@ def test_sharing_is_compared_with_a_gpu_each_on_whole_nodes() -> None:
     assert pool.price
     assert comparison.nodes == {"shared": 2}  # four models, three slots a node
     assert comparison.shared_usd_per_hour == pytest.approx(2 * pool.price.spot_usd_per_hour)
-    own = [model.dedicated.on_demand_usd_per_hour for model in plan.figures.models if model.dedicated]
-    assert comparison.dedicated_usd_per_hour == pytest.approx(sum(price or 0 for price in own))
-    assert len(own) == 4
+    # A g4dn.xlarge each, as the pool buys: 59 % below 0.526.
+    assert comparison.dedicated_usd_per_hour == pytest.approx(4 * 0.526 * 0.41)
+
+
+def test_on_demand_is_compared_with_on_demand() -> None:
+    models = [{"name": "m", "model": "mistral:7b", "pool": "shared"}]
+    pool = {**POOL, "capacityType": "on-demand", "onDemand": ON_DEMAND_POOL["onDemand"]}
+    figures = plan_of({"pools": [pool], "models": models}).figures
+    assert figures
+    assert figures.comparison
+    assert figures.comparison.dedicated_usd_per_hour == pytest.approx(0.526)
+
+
+def test_whole_gpus_claim_no_saving(capsys: pytest.CaptureFixture[str]) -> None:
+    models = [{"name": "m", "model": "mistral:7b", "pool": "shared"}]
+    text = printed(plan_of({"pools": [{**POOL, "sharing": {"strategy": "none"}}], "models": models}), capsys)
+    assert "not shared" in text
+    assert "% less" not in text
+    assert "shared: 1 of" not in text
+
+
+def test_where_sharing_costs_more_the_plan_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """One model on an H100 of seven slots: 3.44 USD/hour against 0.2157 for a g4dn.xlarge."""
+    pool = {
+        "name": "mig",
+        "instanceTypes": ["p5.4xlarge"],
+        "maxGpus": 1,
+        "sharing": {"strategy": "mig", "profile": "1g.10gb"},
+    }
+    models = [{"name": "m", "model": "mistral:7b", "pool": "mig"}]
+    text = " ".join(printed(plan_of({"pools": [pool], "models": models}), capsys).split())
+    assert "Together sharing costs 3.2243 USD/h MORE than a GPU each." in text
+    assert "mig: 1 of 7 slots taken, 3.4400 USD/h against 0.2157: it buys tenants parts of a large GPU" in text
+    assert "mig: no Spot price of p5.4xlarge was seen" in text
+    assert "describe-spot-price-history --region us-east-1 --instance-types p5.4xlarge" in text
+
+
+def test_the_dearest_node_that_may_come_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(plan_of({"pools": [{**POOL, "instanceFamilies": ["g6", "g5"]}]}), capsys)
+    assert "shared may buy others, up to g5.16xlarge: 2.0070 (Spot estimate), 3 slots." in text
+    assert "no Spot price" not in text
+
+
+def test_a_family_without_a_number_of_gpus_is_its_small_nodes() -> None:
+    pool = {key: value for key, value in POOL.items() if key != "gpusPerNode"}
+    figures = plan_of({"pools": [pool]}).figures
+    assert figures
+    assert {t.gpu_count for t in figures.pools[0].types} == {1}
 
 
 def test_without_models_there_is_nothing_to_compare() -> None:

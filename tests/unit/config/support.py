@@ -5,14 +5,12 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 from stacks.errors import ConfigError, Problem
 from stacks.load import parse
 from stacks.schema import StackConfig
-
-TODAY = date(2026, 11, 21)
+from tests.day import TODAY
 
 #: What `Pulumi.dev.yaml` holds, without the project's name.
 DEV: dict[str, Any] = {

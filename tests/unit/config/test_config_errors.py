@@ -13,7 +13,8 @@ import yaml
 
 from stacks.errors import ConfigError
 from stacks.load import parse
-from tests.unit.config.support import GONE, TODAY, changed, parsed
+from tests.day import TODAY
+from tests.unit.config.support import GONE, changed, parsed
 
 FILES = sorted((Path(__file__).parent / "errors").glob("*.yaml"))
 CASES = [

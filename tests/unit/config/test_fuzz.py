@@ -20,7 +20,8 @@ from stacks.load import KEYS, parse
 from stacks.schema import StackConfig
 from stacks.services import memory_of
 from stacks.summary import floor_items, pool_summaries, zones
-from tests.unit.config.support import ADMIN, CONTAINER, GONE, MIG, MPS, ON_DEMAND, TODAY, WORKLOAD, changed, put
+from tests.day import TODAY
+from tests.unit.config.support import ADMIN, CONTAINER, GONE, MIG, MPS, ON_DEMAND, WORKLOAD, changed, put
 
 #: A valid stack in which every key is written.
 FULL: dict[str, Any] = changed(

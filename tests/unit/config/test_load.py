@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
+import versions
 from stacks.errors import ConfigError
 from stacks.load import load_pulumi_config
 from stacks.schema import Budget, Dialogue, StackConfig
-from tests.unit.config.support import ON_DEMAND, TODAY, changed
+from tests.day import TODAY
+from tests.unit.config.support import ON_DEMAND, changed
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +42,20 @@ def said(config: Mapping[str, str]) -> list[str]:
     with pytest.raises(ConfigError) as raised:
         load(config)
     return [str(problem) for problem in raised.value.problems]
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_an_update_refuses_a_version_that_only_time_ended(dry_run: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: dry_run)
+    own = {"cluster.publicAccessCidrs": ["8.8.8.0/24"], "budget.emails": ["a@gpu-slices.dev"]}
+    pulumi.runtime.set_all_config(given(changed(own)), [])
+    last = max(versions.EKS_STANDARD_SUPPORT_ENDS.values())
+    assert load_pulumi_config(last).cluster.version == versions.EKS_DEFAULT_VERSION
+    if dry_run:
+        assert load_pulumi_config(last + timedelta(days=1)).cluster.version == versions.EKS_DEFAULT_VERSION
+    else:
+        with pytest.raises(ConfigError, match="plans take it, pulumi up refuses it; update gpu-slices"):
+            load_pulumi_config(last + timedelta(days=1))
 
 
 def test_objects_and_lists_are_json() -> None:
