@@ -358,6 +358,18 @@ _SHARING: Final = (
         mended={("bo", "spec", "template", "spec", "securityContext", "runAsUser"): 1000.0},
     ),
     State(
+        name="limit-without-a-unit",
+        fires=frozenset({"gpu-mps-client-limits"}),
+        resources=(
+            *_shared("limited", "mps"),
+            deployment(
+                "limited",
+                pod("limited", {"env": [{"name": "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT", "value": "0=3072"}]}),
+            ),
+        ),
+        mended={("limited", "spec", "template", "spec", "containers", 0, "env", 0, "value"): "0=3G"},
+    ),
+    State(
         name="own-shm",
         fires=frozenset({"gpu-mps-no-own-shm"}),
         resources=(

@@ -150,6 +150,17 @@ _PODS: Final = (
 
 _SERVERS: Final = (
     State(
+        name="all-gpus-without-a-slot",
+        fires=frozenset({"gpu-devices-by-slot-only"}),
+        resources=(
+            deployment(
+                "monitor",
+                pod(None, {"env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}, {"name": "ΔT", "value": "1"}]}),
+            ),
+        ),
+        mended={("monitor", "spec", "template", "spec", "containers", 0, "env", 0, "value"): "void"},
+    ),
+    State(
         name="ollama-latest",
         fires=frozenset({"ollama-version-pinned"}),
         resources=(deployment("ollama", pod(None, {**_OLLAMA, "image": "ollama/ollama:latest"})),),
