@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from account.preflight import names, requirements
-from account.preflight.requirement import Finding, Sight, findings
+from account.preflight.requirement import Finding, Missing, Note, Sight, findings
 from account.session import Found, Unseen
 from cli.check import status_of
 from cli.errors import MISSING_ERROR, UNSEEN_ERROR
 from cli.figures import figures
 from stacks.tags import STACK_TAG
+from tests.unit.account.aws_command import problems
 from tests.unit.account.ready import ADDRESS, make_ready, ready_config, ready_plan, sight, tag_with, used
 from tests.unit.account.world import ACCOUNT, REGION, ApiError, NoConnectionError, World, fail, moto, world
 
@@ -414,8 +415,11 @@ def test_what_is_missing_is_found_and_nothing_else(
     (what,) = wrong
     assert what.startswith(about)
     (finding,) = [each for each in found if each.requirement.what == what]
-    assert f"{finding.status}: {finding.verdict.detail}".startswith(said)
-    mends = [" ".join(command) for command in finding.verdict.mend]
+    verdict = finding.verdict
+    assert isinstance(verdict, Missing | Note)
+    assert f"{finding.status}: {verdict.detail}".startswith(said)
+    assert [problem for command in verdict.mend for problem in problems(command)] == []
+    mends = [" ".join(command) for command in verdict.mend]
     assert any(mended in mend for mend in mends) if mended else mends == []
     assert status_of(found) == (MISSING_ERROR if finding.status == "missing" else 0)
 
