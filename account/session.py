@@ -135,6 +135,7 @@ _IAM_PREFIX: Mapping[str, str] = {"monitoring": "cloudwatch", "tagging": "tag"}
 _IAM_ACTION: Mapping[str, str] = {
     "budgets:DescribeBudget": "budgets:ViewBudget",
     "budgets:DescribeBudgets": "budgets:ViewBudget",
+    "budgets:DeleteBudget": "budgets:ModifyBudget",
 }
 
 _HOME: Mapping[str, str] = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}

@@ -175,7 +175,7 @@ def check(stack: str, directory: Path, as_json: bool) -> int:
 @click.option("--yes", metavar="STACK", help="With --delete: the stack's name, instead of the question.")
 @_plainly
 def teardown(stack: str, directory: Path, **options: Any) -> int:
-    """Say how STACK ends, and prove that it has: of 30 kinds of things nothing in AWS carries its tags.
+    """Say how STACK ends, and prove that it has: of some 30 kinds of things none in AWS carries its tags.
 
     Deletes nothing without --delete, nothing while the EKS cluster stands (that is the work of `pulumi destroy`),
     and never anything of another stack. Refuses a protected stack and another account than the stack's. Exit

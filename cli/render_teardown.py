@@ -150,7 +150,7 @@ def _say_advice(console: Console, advice: Sequence[Advice]) -> None:
 def _verdict(report: Report, refused: Unseen | None) -> Iterator[str]:
     survey = report.survey
     if survey is None:
-        yield f"Not proven: nothing was looked at, {refused}."
+        yield f"Not proven: nothing was looked at. The caller {refused}."
         return
     if survey.left:
         yield f"Not ended: {len(survey.left)} things are left."

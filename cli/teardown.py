@@ -38,9 +38,10 @@ def teardown_stack(directory: Path, stack: str, *, account_id: str | None, delet
     target = read_target(directory.resolve(), stack)
     state = read_state(target.directory, stack)
     permit.refuse_protected(target, state)
+    again = f"slices teardown {stack}" + (f" --account {account_id}" if account_id else "")
     match _caller(account := Account(target.marks.region)):
         case Unseen() as unseen:
-            render(Report(target, state, None, None), advise(target, state, None), unseen)
+            render(Report(target, state, None, None), advise(target, state, None, again), unseen)
             return UNSEEN_ERROR
         case Identity() as caller:
             permit.refuse_foreign(target, state, caller, account_id)
@@ -50,7 +51,7 @@ def teardown_stack(directory: Path, stack: str, *, account_id: str | None, delet
     failed: dict[Leftover, str] = {}
     if delete:
         failed, survey = _delete(place, target, state, survey, yes)
-    render(Report(target, state, caller, survey, failed), advise(target, state, survey))
+    render(Report(target, state, caller, survey, failed), advise(target, state, survey, again))
     return status_of(survey)
 
 

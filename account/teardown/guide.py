@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from account.commands import aws, shell_text
 from account.teardown.delete import ROUND_SECONDS
 from account.teardown.kinds import Leftover
 from account.teardown.pulumi_state import PulumiState, Unread
@@ -16,6 +17,11 @@ from account.teardown.target import Target
 DESTROY_MINUTES = 30
 NODE_MINUTES = 15
 
+_BRAKE = (
+    "IAM keeps a policy that is still attached, and while the brake is on GPU EC2NodeClasses are not Ready, since "
+    "Karpenter's dry run of RunInstances fails."
+)
+
 
 @dataclass(frozen=True)
 class Advice:
@@ -26,12 +32,15 @@ class Advice:
     commands: tuple[str, ...] = ()
 
 
-def advise(target: Target, state: PulumiState | Unread, survey: Survey | None) -> list[Advice]:
-    """The steps that are still to be taken, first to last. survey: None where nothing could be looked at."""
+def advise(target: Target, state: PulumiState | Unread, survey: Survey | None, again: str) -> list[Advice]:
+    """The steps that are still to be taken, first to last.
+
+    survey: None where nothing could be looked at. again: the command that was called.
+    """
     gone = survey is not None and survey.cluster_is_gone
     if not gone:
-        return [*_first(target, survey), _destroy(target), _again(target)]
-    return list(_after(target, state, survey)) if survey else []
+        return [*_first(target, survey), _destroy(target), _again(again)]
+    return list(_after(target, state, survey, again)) if survey else []
 
 
 def _first(target: Target, survey: Survey | None) -> Iterator[Advice]:
@@ -47,28 +56,22 @@ def _first(target: Target, survey: Survey | None) -> Iterator[Advice]:
             "kubectl get ingresses,persistentvolumeclaims -A",
         ),
     )
-    brake = next((thing for thing in found if thing.kind == BUDGETS.name), None)
-    on = brake and "EXECUTION_SUCCESS" in brake.state
-    yield Advice(
-        "Take the budget's brake off" if on else "If the budget's brake is on, take it off",
-        "IAM keeps a policy that is still attached, and with the brake on Karpenter turns its GPU EC2NodeClasses "
-        "NotReady." + (" It is on now." if on else " This says which status its action has: EXECUTION_SUCCESS is on."),
-        tuple(_brake_commands(target, brake)),
-    )
+    if survey is None or BUDGETS.name in survey.unseen:
+        # The account's id is the caller's: nobody could be asked who that is.
+        ask = "aws budgets describe-budget-actions-for-budget --account-id"
+        who = "$(aws sts get-caller-identity --query Account --output text)"
+        text = f"{_BRAKE} Status EXECUTION_SUCCESS means on; execute-budget-action takes it off."
+        yield Advice(
+            "See whether the budget's brake is on", text, (f"{ask} {who} --budget-name {target.marks.cluster}",)
+        )
+    for brake in (thing for thing in found if thing.kind == BUDGETS.name and "EXECUTION_SUCCESS" in thing.state):
+        yield Advice("Take the budget's brake off: it is on", _BRAKE, tuple(_release(brake)))
 
 
-def _brake_commands(target: Target, brake: Leftover | None) -> Iterator[str]:
-    actions = [step.parameters for step in brake.steps if "ActionId" in step.parameters] if brake else []
-    for each in actions:
-        yield (
-            f"aws budgets execute-budget-action --account-id {each['AccountId']} --budget-name {each['BudgetName']} "
-            f"--action-id {each['ActionId']} --execution-type REVERSE_BUDGET_ACTION"
-        )
-    if not actions:
-        yield (
-            "aws budgets describe-budget-actions-for-budget --budget-name "
-            f"{target.marks.cluster} --account-id $(aws sts get-caller-identity --query Account --output text)"
-        )
+def _release(brake: Leftover) -> Iterator[str]:
+    for each in (step.parameters for step in brake.steps if "ActionId" in step.parameters):
+        who = {"account_id": each["AccountId"], "budget_name": each["BudgetName"], "action_id": each["ActionId"]}
+        yield shell_text(aws("budgets", "execute-budget-action", **who, execution_type="REVERSE_BUDGET_ACTION"))
 
 
 def _destroy(target: Target) -> Advice:
@@ -81,17 +84,17 @@ def _destroy(target: Target) -> Advice:
     )
 
 
-def _again(target: Target) -> Advice:
-    return Advice("See that nothing is left", "Run this again.", (f"slices teardown {target.stack}",))
+def _again(again: str) -> Advice:
+    return Advice("See that nothing is left", "Run this again.", (again,))
 
 
-def _after(target: Target, state: PulumiState | Unread, survey: Survey) -> Iterator[Advice]:
+def _after(target: Target, state: PulumiState | Unread, survey: Survey, again: str) -> Iterator[Advice]:
     if survey.left:
         yield Advice(
             "Delete what is left",
             "By the commands above, in their order; or let this command do it, which asks first. What AWS does not let "
             f"go yet it tries again every {ROUND_SECONDS:.0f} seconds.",
-            (f"slices teardown {target.stack} --delete",),
+            (f"{again} --delete",),
         )
     if isinstance(state, PulumiState) and state.resources:
         yield Advice(

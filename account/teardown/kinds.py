@@ -65,7 +65,7 @@ class Leftover:
     fate: Fate = "left"
     usd_per_month: float | None = None
     owner: str = ""
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = field(default=(), hash=False)
     arn: str = ""
 
     @property

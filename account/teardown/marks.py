@@ -20,7 +20,7 @@ CLUSTER_NAME_TAGS: Final[Mapping[str, str]] = {
 
 OWNED_TAG: Final = "kubernetes.io/cluster/"
 """Beginning of a key that ends in the cluster's name; `owned` means that the thing ends with the cluster, `shared`
-that it does not. EKS and Karpenter write it, cloud-provider-aws on load balancers of Services (pkg/providers/v1/tags.go),
+that it does not. EKS and Karpenter write it, cloud-provider-aws on load balancers (pkg/providers/v1/tags.go),
 and the EBS CSI driver (docs/tagging.md)."""
 
 REGION_TAG: Final = "topology.kubernetes.io/region"

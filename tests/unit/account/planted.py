@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import cache
 from typing import Any
 
-from tests.unit.account.world import ACCOUNT, REGION, Parameters, World, moto
+from tests.unit.account.world import ACCOUNT, REGION, Answer, Parameters, World, moto
 
 Tags = Mapping[str, str]
 
@@ -47,12 +46,6 @@ def pairs(tags: Tags) -> list[dict[str, str]]:
 
 def specification(kind: str, tags: Tags) -> dict[str, Any]:
     return {"TagSpecifications": [{"ResourceType": kind, "Tags": pairs(tags)}]} if tags else {}
-
-
-@cache
-def client(service: str) -> Any:
-    """Clients take longer to make than all that they do; moto stands behind every one of them."""
-    return moto(service)
 
 
 class Planted:
@@ -99,7 +92,7 @@ class Planted:
         return self._tags(owned)
 
     def _network(self) -> None:
-        ec2 = client("ec2")
+        ec2 = moto("ec2")
         vpc = ec2.create_vpc(CidrBlock="10.42.0.0/16", **specification("vpc", self.ours))["Vpc"]["VpcId"]
         self.vpc = self._note("VPCs", vpc)
         made = [
@@ -154,7 +147,7 @@ class Planted:
         self._note("network interfaces", interface)
 
     def _compute(self) -> None:
-        ec2 = client("ec2")
+        ec2 = moto("ec2")
         image = "ami-12c6146b"  # moto's own
         instance = ec2.run_instances(
             ImageId=image,
@@ -171,7 +164,7 @@ class Planted:
             **specification("launch-template", self.karpenters),
         )["LaunchTemplate"]["LaunchTemplateId"]
         self._note("launch templates", template)
-        client("autoscaling").create_auto_scaling_group(
+        moto("autoscaling").create_auto_scaling_group(
             AutoScalingGroupName=self._note("Auto Scaling groups", f"eks-system-{self.name}"),
             LaunchTemplate={"LaunchTemplateId": template},
             MinSize=0,
@@ -208,7 +201,7 @@ class Planted:
         self._note("EBS snapshots", snapshot)
 
     def _balancers(self) -> None:
-        elb = client("elb")
+        elb = moto("elb")
         name = self._note("classic load balancers", f"a1-{self.name}"[-32:])
         elb.create_load_balancer(
             LoadBalancerName=name,
@@ -216,7 +209,7 @@ class Planted:
             Subnets=self.subnets[:1],
             **({"Tags": pairs(self.in_tree)} if self.tagged else {}),
         )
-        elbv2 = client("elbv2")
+        elbv2 = moto("elbv2")
         name = self._note("load balancers", f"k8s-{self.name}"[-32:])
         controller = self._tags({"elbv2.k8s.aws/cluster": self.cluster, "service.k8s.aws/stack": "default/api"})
         elbv2.create_load_balancer(
@@ -232,7 +225,7 @@ class Planted:
         )
 
     def _identity(self) -> None:
-        iam = client("iam")
+        iam = moto("iam")
         role = self._note("IAM roles", f"{self.name}-karpenter-node")
         iam.create_role(RoleName=role, AssumeRolePolicyDocument="{}", Tags=pairs(self.ours))
         policy = iam.create_policy(
@@ -248,13 +241,13 @@ class Planted:
         iam.add_role_to_instance_profile(InstanceProfileName=profile, RoleName=role)
 
     def _services(self) -> None:
-        events = client("events")
+        events = moto("events")
         rule = self._note("EventBridge rules", f"{self.name}-spot")
         events.put_rule(Name=rule, EventPattern='{"source": ["aws.ec2"]}', Tags=pairs(self.ours))
-        queue = client("sqs").create_queue(QueueName=f"{self.name}-interruption", tags=self.ours)["QueueUrl"]
+        queue = moto("sqs").create_queue(QueueName=f"{self.name}-interruption", tags=self.ours)["QueueUrl"]
         self._note("SQS queues", queue)
         events.put_targets(Rule=rule, Targets=[{"Id": "1", "Arn": f"arn:aws:sqs:{REGION}:{ACCOUNT}:q"}])
-        client("budgets").create_budget(
+        moto("budgets").create_budget(
             AccountId=ACCOUNT,
             Budget={
                 "BudgetName": self._note("budgets", self.name),
@@ -263,12 +256,12 @@ class Planted:
                 "BudgetLimit": {"Amount": "400", "Unit": "USD"},
             },
         )
-        logs = client("logs")
+        logs = moto("logs")
         # What EKS makes again from late deliveries has no tags; neither have Container Insights' groups.
         for group in (f"/aws/eks/{self.name}/cluster", f"/aws/containerinsights/{self.name}/performance"):
             logs.create_log_group(logGroupName=self._note("log groups", group))
         logs.create_log_group(logGroupName=self._note("log groups", f"/aws/vpc/{self.name}/flow-logs"), tags=self.ours)
-        log = client("ec2").create_flow_logs(
+        log = moto("ec2").create_flow_logs(
             ResourceIds=[self.vpc],
             ResourceType="VPC",
             TrafficType="ALL",
@@ -278,10 +271,10 @@ class Planted:
             **specification("vpc-flow-log", self.ours),
         )["FlowLogIds"][0]
         self._note("VPC flow logs", log)
-        client("ecr").create_repository(
+        moto("ecr").create_repository(
             repositoryName=self._note("ECR repositories", f"{self.name}/dialogue"), tags=pairs(self.ours)
         )
-        kms = client("kms")
+        kms = moto("kms")
         key_tags = [{"TagKey": key, "TagValue": value} for key, value in self.ours.items()]
         key = kms.create_key(Description="planted", Tags=key_tags)["KeyMetadata"]["KeyId"]
         self._note("KMS keys", key)
@@ -343,4 +336,8 @@ def play_cluster(world: World, cluster: str, **more: Any) -> None:
         },
     }
     for operation, answer in parts.items():
-        world.planted[f"eks:{operation}"] = lambda _, answer=answer: answer
+        world.planted[f"eks:{operation}"] = _always(answer)
+
+
+def _always(answer: Mapping[str, Any]) -> Answer:
+    return lambda _: answer

@@ -156,7 +156,7 @@ def test_one_key_that_may_not_be_looked_at_hides_no_other(account: World) -> Non
 
 def test_hundreds_of_things_are_found_on_many_pages(account: World) -> None:
     ours, other = program_tags("dev", "gpu-slices-dev"), program_tags("dev2", "gpu-slices-dev2")
-    volumes = [
+    volumes: list[dict[str, Any]] = [
         {"VolumeId": f"vol-{number:04}", "Size": 8, "State": "available", "VolumeType": "gp3", "Tags": pairs(tags)}
         for number, tags in enumerate([ours, other] * 700)
     ]
