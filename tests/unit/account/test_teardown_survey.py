@@ -1,5 +1,6 @@
 """What is found of a stack, and what is not: every kind is planted for it, for a look-alike, and without tags."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from itertools import cycle
@@ -12,6 +13,7 @@ from account.teardown.kinds import Leftover
 from account.teardown.marks import Marks
 from account.teardown.survey import Place, Survey
 from account.teardown.table import KINDS
+from tests.unit.account.aws_command import problems
 from tests.unit.account.planted import Planted, pairs, play_budgets, play_cluster, program_tags
 from tests.unit.account.world import (
     ACCOUNT,
@@ -66,6 +68,8 @@ def test_everything_of_the_stack_is_found_and_nothing_else(account: World) -> No
     assert {thing.id for thing in found.scheduled} == {ours.pending_key}
     assert {thing.why for thing in found.others} <= {f"in {ours.vpc}"}
     assert {kind for kind, _ in ours.all()} == {kind.name for kind in KINDS} - NOT_PLANTED
+    commands = [tuple(shlex.split(step.command(REGION))) for thing in found.left for step in thing.steps]
+    assert [problem for command in commands for problem in problems(command)] == []
 
 
 def test_an_empty_account_is_proven_empty(account: World) -> None:
