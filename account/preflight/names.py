@@ -154,9 +154,21 @@ def _judge_named(named: Named, name: str, sight: Sight) -> Verdict:
             return _taken(named, name, options, sight)
 
 
+def _own(sight: Sight) -> Ok | Unseen | None:
+    """The verdict on something that is there, where it is the stack's own or may be."""
+    match sight.up:
+        case True:
+            return Ok("the stack is up: it is its own")
+        case False:
+            return None
+        case Unseen() as unseen:
+            return unseen
+
+
 def _taken(named: Named, name: str, options: Options, sight: Sight) -> Verdict:
-    if sight.is_up:
-        return Ok("the stack is up: it is its own")
+    own = _own(sight)
+    if own:
+        return own
     detail = f"it is there, and the stack is not: remove it, or write another gpu-slices:cluster.name than {_of(sight)}"
     if named.remove is None:
         return Missing(detail)
@@ -195,8 +207,9 @@ def _judge_log_group(name: str, sight: Sight) -> Verdict:
         return answer
     if name not in answer.value:
         return Ok()
-    if sight.is_up:
-        return Ok("the stack is up: it is its own")
+    own = _own(sight)
+    if own:
+        return own
     detail = "it is there, and the stack is not: EKS makes its group again for logs that come after the destroy"
     return Missing(detail, [aws("logs", "delete-log-group", region=sight.config.region, log_group_name=name)])
 

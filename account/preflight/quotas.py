@@ -213,18 +213,22 @@ def _judge_vcpus(quota: Quota, need: Need, sight: Sight) -> Verdict:
             "refused", "servicequotas:GetServiceQuota", f"Service Quotas knows no {quota.code} in this region"
         )
     limit = int(answer.value["Value"])
-    if sight.is_up:
+    alone = _against(quota, need, sight, limit=limit, used=None)
+    if sight.up is True:
         # Its own nodes are among those that run; what is left says nothing.
-        return _against(quota, need, sight, limit=limit, used=None)
+        return alone
     match _in_use(answer.value, sight):
         case Found(used):
-            return _against(quota, need, sight, limit=limit, used=math.ceil(used))
+            verdict = _against(quota, need, sight, limit=limit, used=math.ceil(used))
         case Absent():
-            return _against(quota, need, sight, limit=limit, used=None)
+            verdict = alone
         case Unseen() as unseen:
-            # Too low is too low, whatever is in use; enough may be taken by others.
-            verdict = _against(quota, need, sight, limit=limit, used=None)
-            return verdict if isinstance(verdict, Missing) else unseen
+            verdict = unseen
+    if isinstance(alone, Missing):
+        # Too low is too low, whatever is in use.
+        return verdict if isinstance(verdict, Missing) else alone
+    # What is in use may be the stack's own.
+    return sight.up if isinstance(verdict, Missing) and isinstance(sight.up, Unseen) else verdict
 
 
 def _against(quota: Quota, need: Need, sight: Sight, *, limit: int, used: int | None) -> Verdict:
@@ -296,7 +300,7 @@ def _counted(counted: Counted, number: int, region: str) -> Requirement:
 
 
 def _judge_counted(counted: Counted, number: int, sight: Sight) -> Verdict:
-    if sight.is_up:
+    if sight.up is True:
         return Ok("the stack is up: its own are there")
     answer = _value(counted.quota, sight)
     if isinstance(answer, Absent):
@@ -310,5 +314,7 @@ def _judge_counted(counted: Counted, number: int, sight: Sight) -> Verdict:
     limit, used = int(answer.value["Value"]), len(there.value)
     said = f"the account has {used} of {limit}"
     if used + number > limit:
+        if isinstance(sight.up, Unseen):
+            return sight.up  # they may be the stack's own
         return Missing(said, [_raise(counted.quota, used + number, sight.config.region)])
     return Ok(said)

@@ -112,13 +112,15 @@ class Sight:
         )
 
     @property
-    def is_up(self) -> bool:
+    def up(self) -> bool | Unseen:
         """Whether the stack stands there already: a cluster with its name and its tag."""
         match self.cluster:
             case Found(cluster):
                 return bool(cluster.get("tags", {}).get(STACK_TAG) == self.config.stack)
-            case Absent() | Unseen():
+            case Absent():
                 return False
+            case Unseen() as unseen:
+                return unseen
 
     @cached_property
     def zones(self) -> Answer[list[dict[str, Any]]]:

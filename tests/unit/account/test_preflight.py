@@ -453,13 +453,26 @@ def test_types_that_are_not_all_there_are_told(ready: World) -> None:
     assert "in none of use1-az1, use1-az4: g5.xlarge, g5.2xlarge" in said
 
 
-def test_a_stack_that_is_up_is_not_in_its_own_way(ready: World) -> None:
+def make_up(account: World) -> None:
+    """The stack is there, and has taken what it needs."""
     make_cluster({STACK_TAG: "acme"})
     moto("logs").create_log_group(logGroupName="/aws/eks/gpu-slices-acme/cluster")
     moto("sqs").create_queue(QueueName="gpu-slices-acme-interruption")
-    four_more_vpcs(ready)
-    ready.planted["cloudwatch:GetMetricStatistics"] = used({"L-3819A6DF": 4990})
+    four_more_vpcs(account)
+    account.planted["cloudwatch:GetMetricStatistics"] = used({"L-3819A6DF": 4998})
+
+
+def test_a_stack_that_is_up_is_not_in_its_own_way(ready: World) -> None:
+    make_up(ready)
     assert odd(check(sight(ready))) == {}
+
+
+def test_a_stack_that_may_be_up_is_not_told_to_be_in_the_way(ready: World) -> None:
+    make_up(ready)
+    ready.planted["eks:DescribeCluster"] = fail(ApiError("AccessDeniedException"))
+    wrong = odd(check(sight(ready)))
+    assert len(wrong) == 5  # cluster, log group, queue, VPCs, vCPUs
+    assert all(said.startswith("unseen: could not be looked at: denied, needs eks:Desc") for said in wrong.values())
 
 
 def test_a_quota_that_was_never_changed_has_its_default(ready: World) -> None:
@@ -565,7 +578,7 @@ def test_every_name_in_the_plan_is_looked_at(ready: World) -> None:
 def test_a_stack_without_spot_needs_no_spot(ready: World) -> None:
     config = ready_config()
     pools = tuple(pool for pool in config.pools if pool.capacity_type == "on-demand")
-    paid = config.model_copy(update={"pools": pools, "cpu_pools": (), "models": (), "dialogue": None})
+    paid = config.model_copy(update={"pools": pools, "cpu_pools": (), "models": (), "workloads": (), "dialogue": None})
     plan = replace(ready_plan(), figures=figures(paid))
     assert plan.figures
     needed = requirements(plan, plan.figures)
