@@ -103,7 +103,7 @@ JUSTIFICATION = "gpu-slices/on-demand-justification"
 EXPIRES = "gpu-slices/on-demand-expires"
 
 
-def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:
+def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a table
     """Rule that must notice, stack, what is changed, and the change."""
     rule = "gpu-on-demand-needs-justification"
     justified = "gpu-always-on-pool"

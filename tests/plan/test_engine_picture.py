@@ -18,7 +18,8 @@ from policy.analyzer import Recorded, judge
 from policy.engine import CONTENTS
 from policy.framework import ResourceRule, StackRule, on_day
 from policy.pack import RULES
-from tests.plan.conftest import ROOT, STACKS, TODAY, as_judged
+from tests.day import TODAY
+from tests.plan.conftest import ROOT, STACKS, as_judged
 from tests.plan.mutants_gpu import MUTANTS as GPU_MUTANTS
 from tests.plan.mutants_platform import MUTANTS as PLATFORM_MUTANTS
 from tests.plan.mutation import Mutant, Stack

@@ -16,9 +16,10 @@ from policy.framework import UNSEEN, EnforcementLevel, Finding, ResourceRule, Se
 from policy.pack import RULES
 from policy.reading import get
 from policy.rules.gpu_ceiling import RULE as CEILING
+from tests.day import TODAY
 from tests.policy.platform import CLASS, GPU, pool
 from tests.policy.sdk import Analyzer
-from tests.policy.support import TODAY, UNKNOWN, recorded
+from tests.policy.support import UNKNOWN, recorded
 
 RESOURCE_RULES = tuple(rule for rule in RULES if isinstance(rule, ResourceRule))
 POOL = pool(limits={GPU: "500"})

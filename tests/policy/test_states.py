@@ -8,9 +8,9 @@ import pytest
 
 from policy.analyzer import judge
 from policy.pack import RULES
+from tests.day import TODAY
 from tests.engine.state_tables import STATES
 from tests.engine.states import State, merged, recorded
-from tests.policy.support import TODAY
 
 EVERY_STATE = pytest.mark.parametrize("state", STATES, ids=lambda state: state.name)
 
