@@ -47,11 +47,11 @@ down: $(STAMP) ## Stop the twin and remove everything that it left
 
 .PHONY: test
 test: $(STAMP) ## Run the tests: unit, policy, plan
-	@$(BIN)/python -m pytest -n 2 -m "not go" tests/unit tests/policy tests/plan $(ARGS)
+	@$(BIN)/python -m pytest -n 2 -m "not go and not parts" tests/unit tests/policy tests/plan $(ARGS)
 
 .PHONY: test-parts
-test-parts: $(STAMP) ## Run the tests on real parts: Karpenter's and Kubernetes' own files, a real Ollama (builds with Go)
-	@$(BIN)/python -m pytest -m go tests/unit tests/policy tests/plan $(ARGS)
+test-parts: $(STAMP) ## Run the tests on other people's parts: Karpenter's own files, moto, systemd, a real Ollama (builds with Go)
+	@$(BIN)/python -m pytest -n 2 -m "go or parts" tests/unit tests/policy tests/plan $(ARGS)
 	@# Ollama may get stuck (tests/apps/conftest.py): once more, from there on, with a new server.
 	@$(BIN)/python -m pytest --stepwise-reset tests/apps $(ARGS) || $(BIN)/python -m pytest --stepwise tests/apps $(ARGS)
 

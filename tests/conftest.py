@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pulumi.runtime
 import pytest
@@ -10,7 +11,25 @@ import pytest
 from cli.monitor import Inline
 from tests.day import fixed
 
+#: Tests that other people's parts judge (moto, botocore's models, systemd, Terraform, Pulumi's own runtime): they take
+#: the larger half of the time. `make test-parts` runs them.
+_PARTS = (
+    "plan/test_aws_strings.py",
+    "plan/test_engine_protocol.py",
+    "plan/test_terraform_schema.py",
+    "unit/account/",
+    "unit/components/mig/test_boot.py",
+    "unit/components/mig/test_program.py",
+)
 _LEAKY_PREFIXES = ("AWS_", "KUBECONFIG", "PULUMI_")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make test` leaves to `make test-parts`."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).as_posix().startswith(_PARTS):
+            item.add_marker(pytest.mark.parts)
 
 
 @pytest.fixture(autouse=True)

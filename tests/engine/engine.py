@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -173,6 +174,12 @@ class Workspace:
             values["cluster"] = {**cluster, "publicAccessCidrs": ["52.95.110.0/24"]}
         if budget := self.config("budget"):
             values["budget"] = {**budget, "emails": ["platform@gpu-slices.dev"]}
+        # The sample's own date passes one day; a justification may last for half a year.
+        soon = (datetime.now(UTC).date() + timedelta(days=60)).isoformat()
+        values["pools"] = [
+            {**pool, "onDemand": {**pool["onDemand"], "expires": soon}} if "onDemand" in pool else pool
+            for pool in self.config("pools")
+        ]
         self.configure(values)
 
     def settle(self, text: str, other: str, path: str) -> None:
