@@ -32,6 +32,13 @@ def _offline_verdicts(workspace: Workspace) -> Set[Verdict]:
     return {(v["rule"], v["level"], v["resource"], v["message"]) for v in found["verdicts"]}
 
 
+def _urns(done: Done) -> list[str]:
+    """What would be created, as the lists of the plan's public URNs have it."""
+    made_by_itself = (_INSIDE_EKS, "::pulumi:pulumi:Stack::", "::default")  # and the engine's providers of no name
+    own = [urn for urn in done.steps() if not any(part in urn for part in made_by_itself)]
+    return sorted(urn.partition("::gpu-slices::")[2] for urn in own)
+
+
 @pytest.mark.parametrize("stack", STACKS)
 @pytest.mark.parametrize("told", [True, False], ids=["component told inputs", "component without inputs"])
 def test_stacks_pass_their_own_pack_and_the_plan_says_the_same(
@@ -44,6 +51,7 @@ def test_stacks_pass_their_own_pack_and_the_plan_says_the_same(
     assert done.mandatory == []
     assert done.code == 0, done.text[-3000:]
     assert _engine_verdicts(done) == _offline_verdicts(made)
+    assert _urns(done) == (ROOT / "tests" / "plan" / "data" / f"urns-{stack}.txt").read_text().splitlines()
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["component told inputs", "component without inputs"])
