@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -38,8 +37,16 @@ class Report:
 
 def render(report: Report, advice: Sequence[Advice], refused: Unseen | None = None) -> None:
     """Print everything to standard output. refused: why AWS could not be asked at all."""
-    console = Console(highlight=False, file=sys.stdout)
+    console = Console(highlight=False)
     console.width = max(MIN_WIDTH, min(console.width, MAX_WIDTH))
+    with console.capture() as capture:
+        _print(console, report, advice, refused)
+    # Indented text is padded to the width; nobody wants these blanks in a file.
+    text = "\n".join(line.rstrip() for line in capture.get().splitlines())
+    console.file.write(f"{text.strip()}\n")
+
+
+def _print(console: Console, report: Report, advice: Sequence[Advice], refused: Unseen | None) -> None:
     target = report.target
     _bold(console, f"End of stack {target.stack}: cluster {target.marks.cluster}, {target.marks.region}")
     if report.caller:
@@ -114,7 +121,8 @@ def _columns(console: Console, id_: str, state: str, money: str) -> None:
     if len(id_) + len(state) + len(money) + 4 > room:
         console.print(Text(f"    {id_}"), soft_wrap=True)
         line = f"      {state}"
-    console.print(Text(f"{line.ljust(console.width - len(money))}{money}".rstrip()), soft_wrap=True)
+    if line.strip() or money:
+        console.print(Text(f"{line.ljust(console.width - len(money))}{money}".rstrip()), soft_wrap=True)
 
 
 def _costs(console: Console, left: Sequence[Leftover]) -> None:

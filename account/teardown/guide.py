@@ -92,8 +92,8 @@ def _after(target: Target, state: PulumiState | Unread, survey: Survey, again: s
     if survey.left:
         yield Advice(
             "Delete what is left",
-            "By the commands above, in their order; or let this command do it, which asks first. What AWS does not let "
-            f"go yet it tries again every {ROUND_SECONDS:.0f} seconds.",
+            "By the commands above, in their order, and once more what AWS did not let go yet. Or let this command do "
+            f"it, which asks first, and tries again every {ROUND_SECONDS:.0f} seconds.",
             (f"{again} --delete",),
         )
     if isinstance(state, PulumiState) and state.resources:

@@ -54,8 +54,10 @@ def _roles(eyes: Eyes) -> Iterator[Leftover]:
             return None
         attached = eyes.collect(_ATTACHED, "AttachedPolicies[].PolicyArn", absent=_GONE, RoleName=name)
         inline = eyes.collect(_INLINE, "PolicyNames[]", absent=_GONE, RoleName=name)
+        # The stack's own policies detach themselves, and go first.
+        foreign = [arn for arn in attached if not _is_ours(eyes, arn)]
         steps = (
-            *(Step(_DETACH, {"RoleName": name, "PolicyArn": arn}) for arn in attached),
+            *(Step(_DETACH, {"RoleName": name, "PolicyArn": arn}) for arn in foreign),
             *(Step(_DELETE_INLINE, {"RoleName": name, "PolicyName": policy}) for policy in inline),
             Step(_DELETE_ROLE, {"RoleName": name}),
         )
@@ -63,6 +65,14 @@ def _roles(eyes: Eyes) -> Iterator[Leftover]:
 
     roles = [role for role in eyes.collect(_ROLES, "Roles[]") if not role["Path"].startswith(_AWS_OWN)]
     return eyes.each(roles, look)
+
+
+def _is_ours(eyes: Eyes, policy: str) -> bool:
+    """Whether a policy, by its ARN, is one of the stack's own; AWS' managed ones have no account in theirs."""
+    if f"::{eyes.caller.account}:" not in policy:
+        return False
+    tags = tags_of(eyes.collect(_POLICY_TAGS, "Tags[]", absent=_GONE, PolicyArn=policy))
+    return eyes.marks.mark(tags, worldwide=True) is not None
 
 
 def _policies(eyes: Eyes) -> Iterator[Leftover]:
@@ -89,7 +99,7 @@ PROFILES = Kind(
 ROLES = Kind(
     name="IAM roles",
     look=_roles,
-    reads=(_ROLES, _ROLE_TAGS, _ATTACHED, _INLINE),
+    reads=(_ROLES, _ROLE_TAGS, _ATTACHED, _INLINE, _POLICY_TAGS),
     deletes=(_DETACH, _DELETE_INLINE, _DELETE_ROLE),
 )
 POLICIES = Kind(

@@ -33,11 +33,11 @@ KINDS: Final[tuple[Kind, ...]] = (
     network.OTHERS,
     services.RULES,
     services.QUEUES,
-    # Budgets uses a role, and roles hold policies.
+    # Budgets uses a role; roles go when nothing holds them, and they hold no policy of the stack's.
     services.BUDGETS,
     identity.PROFILES,
-    identity.ROLES,
     identity.POLICIES,
+    identity.ROLES,
     services.LOG_GROUPS,
     services.REPOSITORIES,
     services.ALIASES,
