@@ -22,7 +22,8 @@ _SETTINGS = {
 
 _SCRIPT = """#!/bin/bash
 set -euo pipefail
-trap 'echo "gpu-slices: cannot close the GPUs to containers without a slot; this node will not join" >&2' ERR
+failed="gpu-slices: cannot close the GPUs to containers without a slot; this node will not join, powering off"
+trap 'echo "$failed" | tee /dev/console >&2; systemctl poweroff' ERR
 # Closed until it is done, at this boot and every other: the kubelet does not start without the mark.
 install -d /etc/gpu-slices /etc/systemd/system/kubelet.service.d
 cat >/etc/systemd/system/kubelet.service.d/50-gpu-slices-devices.conf <<'UNIT'
@@ -51,7 +52,7 @@ def devices_by_mount(user_data: str | None = None) -> str:
 
 
 def script() -> str:
-    """The shell script. A node on which it fails never joins; Karpenter gives up on it after 15 minutes."""
+    """The shell script. A machine on which it fails, at whatever line, powers off and never joins."""
     return _SCRIPT.format(
         config=_CONFIG,
         settings=" ".join(f"--set {key}={value}" for key, value in _SETTINGS.items()),

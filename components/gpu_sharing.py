@@ -137,7 +137,11 @@ def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
     return {
         "driver": {"enabled": False},
         "toolkit": {"enabled": False},
-        "mig": {"strategy": "mixed"},
+        # The operator hands a strategy, and the ways of CDI, to the plugin as environment, which wins over each pool's
+        # own configuration (gpu-operator v26.7.0 controllers/object_controls.go; k8s-device-plugin api/config/v1
+        # NewConfig): with `mixed` a plugin that shares by MPS does not start.
+        "mig": {"strategy": ""},
+        "cdi": {"enabled": False},
         "migManager": {"enabled": False},
         "dcgmExporter": {"enabled": False},
         "devicePlugin": {

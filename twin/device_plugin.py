@@ -26,6 +26,8 @@ _CHART = "nvidia-device-plugin"
 _FALLBACK = "default"
 #: Instances that user data cuts out of each GPU: `nvidia-smi mig -i N -cgi 1g.10gb,1g.10gb`.
 _CUT = re.compile(r"nvidia-smi\s+mig\b[^\n]*?\s-cgi\s+([\w.,+]+)")
+#: The same as the program's own unit says it: `gpu-slices-mig 1g.10gb 7` (components/mig.service).
+_UNIT = re.compile(r"^ExecStart=\S*gpu-slices-mig ([\w.+]+) (\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +170,7 @@ def _parsed(text: str) -> Any:
 
 def _devices(count: int, strategy: str, user_data: str) -> dict[str, int]:
     """Resources before sharing, by NVIDIA's MIG strategies."""
-    cut = _CUT.search(user_data)
-    instances = Counter(cut[1].split(",")) if cut else Counter[str]()
+    instances = _cut(user_data)
     if strategy == "none" or not instances:
         return {GPU: count}
     if strategy == "mixed":
@@ -177,6 +178,14 @@ def _devices(count: int, strategy: str, user_data: str) -> dict[str, int]:
     if strategy == "single" and len(instances) == 1:
         return {GPU: instances.total() * count}
     raise _RefusedError(f"migStrategy {strategy} does not go with the MIG instances {', '.join(sorted(instances))}")
+
+
+def _cut(user_data: str) -> Counter[str]:
+    """MIG instances of each GPU by profile."""
+    if unit := _UNIT.search(user_data):
+        return Counter({unit[1]: int(unit[2])})
+    cut = _CUT.search(user_data)
+    return Counter(cut[1].split(",")) if cut else Counter()
 
 
 def _shared(devices: Mapping[str, int], sharing: Mapping[str, Any]) -> dict[str, int]:

@@ -13,8 +13,10 @@ from policy.pods import POD_TYPES, GpuContainer, pod_templates
 from policy.reading import Unknown, each, get, number, text
 from policy.sharing import SHARING_TYPES, GpuPool, SharingView
 
-#: `0=3G`, `0=512M,1=2GB`: the device's ordinal, an integer and a unit (docs.nvidia.com/deploy/mps).
-_LIMIT: Final = re.compile(r"^(?P<device>\d+)=(?P<size>\d+)(?P<unit>[GM])B?$")
+#: `0=3G`, `0=512M,1=2GB`: the device's ordinal or UUID, an integer and a unit (docs.nvidia.com/deploy/mps).
+_LIMIT: Final = re.compile(
+    r"^(?P<device>\d+|GPU-[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})=(?P<size>\d+)(?P<unit>[GM])B?$"
+)
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -33,7 +35,8 @@ def client_memory_mib(env: Mapping[str, Any]) -> int | None:
     if given is None or isinstance(given, Unknown):
         return None
     limits = {found["device"]: found for found in map(_LIMIT.match, text(given).split(",")) if found}
-    first = limits.get("0")
+    named = (limit for device, limit in limits.items() if not device.isdigit())
+    first = limits.get("0") or next(named, None)
     return int(first["size"]) * (1024 if first["unit"] == "G" else 1) if first else None
 
 

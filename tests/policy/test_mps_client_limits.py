@@ -22,7 +22,16 @@ def client(**env: Any) -> Recorded:
     return deployment(container(env=[{"name": name, "value": value} for name, value in env.items()]))
 
 
-@pytest.mark.parametrize("env", [{MEMORY: "0=7676M", THREADS: "33"}, {MEMORY: "0=3G"}, {THREADS: "10"}, {"HOME": "/"}])
+@pytest.mark.parametrize(
+    "env",
+    [
+        {MEMORY: "0=7676M", THREADS: "33"},
+        {MEMORY: "0=3G"},
+        {MEMORY: "GPU-8dc62a6c-5f5b-4b1e-9d0a-2f1c3b4a5d6e=3G"},
+        {THREADS: "10"},
+        {"HOME": "/"},
+    ],
+)
 def test_limits_below_the_daemon_s_pass(env: dict[str, str]) -> None:
     assert said(*MPS, client(**env)) == []
 

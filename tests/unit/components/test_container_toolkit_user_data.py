@@ -15,7 +15,7 @@ from components.mig_user_data import al2023_user_data
 from gpu.catalog import INSTANCE_TYPES
 from tests.gotools import tool
 
-#: The toolkit that the EKS AMIs install is of this line; read on 2026-11-29.
+#: The newest whose module is served here; EKS AMIs have 1.20.0 since v20260818 (amazon-eks-ami#2790).
 NVIDIA_CTK = ("github.com/NVIDIA/nvidia-container-toolkit/cmd/nvidia-ctk", "v1.18.0")
 #: What the toolkit's package installs (as `nvidia-ctk config` prints it), shortened.
 SHIPPED = """\
@@ -98,6 +98,7 @@ def test_a_node_that_cannot_be_closed_never_starts_its_kubelet(case: str, tmp_pa
     assert done.returncode != 0
     assert not (tmp_path / MARK).exists()
     assert guarded(tmp_path)
+    assert (tmp_path / "systemctl").read_text().splitlines()[-1] == "poweroff"
     assert "gpu-slices: cannot close the GPUs to containers without a slot; this node will not join" in done.stderr
 
 

@@ -85,7 +85,9 @@ def test_the_operator_leaves_driver_toolkit_and_mig_to_the_image() -> None:
     values = release.inputs["values"]
     assert release.inputs["chart"] == "gpu-operator"
     assert [values[part]["enabled"] for part in ("driver", "toolkit", "migManager")] == [False, False, False]
-    assert values["mig"]["strategy"] == "mixed"
+    # What the operator sets as environment wins over each pool's own configuration: it sets none of the two.
+    assert values["mig"]["strategy"] == ""
+    assert values["cdi"] == {"enabled": False}
     assert values["operator"]["nodeSelector"] == {"karpenter.sh/controller": "true"}
     assert set(recording.result.releases) == set(PROFILES)
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from components.gpu_sharing import GpuSharingArgs, device_plugin_values
+from components.mig_user_data import al2023_user_data
 from gpu.bottlerocket import bottlerocket_settings
 from gpu.catalog import INSTANCE_TYPES
 from gpu.device_plugin import device_plugin_config
@@ -58,6 +59,13 @@ def test_mig_instances_are_those_that_user_data_cuts() -> None:
     }
     # Nothing is cut: the plugin finds whole GPUs, whatever an overlay promises.
     assert offer(labels(2), node_class(""), mixed).resources == {"nvidia.com/gpu": 2}
+
+
+def test_the_program_s_own_user_data_is_understood() -> None:
+    profile = INSTANCE_TYPES["p5.4xlarge"].gpu.mig_profiles["1g.10gb"]
+    mixed = chart(pool=device_plugin_config(Mig("1g.10gb")))
+    user_data = al2023_user_data(profile) or ""
+    assert offer(labels(2), node_class(user_data), mixed).resources == {"nvidia.com/mig-1g.10gb": 14}
 
 
 def test_single_strategy_wants_equal_instances() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-#: How the AMI loads the driver: `nvidia-kmod-load.service` until v202608, `nvidia-setup.service` from then on.
+#: How the AMI loads the driver: `nvidia-kmod-load.service` until v20260917, `nvidia-setup.service` from then on.
 Driver = Literal["kmod-load", "setup"]
 
 _UNITS: Mapping[str, str] = {
