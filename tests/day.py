@@ -1,4 +1,4 @@
-"""The day on which tests judge what has a date: none of them may begin to fail because another has come."""
+"""The day on which tests judge what has a date: none may begin to fail because another has come (`make test-later`)."""
 
 from __future__ import annotations
 
