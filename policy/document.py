@@ -58,6 +58,7 @@ Rules about the stack as a whole see inputs as well, so that a first preview jud
 shows stack policies only outputs, and an object of a cluster that does not exist yet has none; so each rule about
 single resources keeps the inputs that it is shown. Leave at least one of these on: with all of them disabled, rules
 about the stack say that they cannot judge. What the program only reads or imports is judged by its outputs.
+The engine shows resources in another order each time; these rules get them sorted by URN, so that verdicts stay.
 
 Components of pulumi-eks 4.1 to 4.3 tell the engine no inputs. They are judged by what is inside them: the cluster, node
 group, launch template or launch configuration. `slices plan` has their inputs and comes to the same verdicts.
