@@ -22,7 +22,7 @@ from twin.state import Run, TwinState
 
 NAMESPACE = "kube-system"
 #: Seconds to wait for the controller; on two busy cores it needs ten.
-_PATIENCE = 60.0
+_PATIENCE = 180.0
 _STATUS_KINDS = ("EC2NodeClass", "NodeOverlay", "NodePool")
 
 

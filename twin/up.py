@@ -23,8 +23,8 @@ from twin.processes import write_spec
 from twin.stages import no_early_gpus, stages_file
 from twin.state import Run, TwinState, damaged, write_text
 
-#: Seconds to wait for a part of the twin; on two busy cores they need a tenth of it.
-_PATIENCE = 60.0
+#: Seconds to wait for a part of the twin. On two cores they need six; on a machine that does much else, minutes.
+_PATIENCE = 180.0
 
 Say = Callable[[str], None]
 
@@ -154,7 +154,10 @@ class Up:
                     values: Mapping[str, str] = seeded["values"]
                     return values
             time.sleep(0.05)
-        raise TwinError(f"the stand-in for AWS did not start:\n{tail(self.state, 'aws')}")
+        raise TwinError(
+            f"the stand-in for AWS did not start within {_PATIENCE:.0f} s; if the machine is busy, run it again. "
+            f"Its last words:\n{tail(self.state, 'aws') or 'none'}"
+        )
 
     def _prune(self, kube: Kube, before: TwinPlan, now: TwinPlan) -> None:
         """Delete what the plan no longer has, last things first, as Pulumi would."""

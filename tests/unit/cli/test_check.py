@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from account.commands import CALLERS_ACCOUNT
-from account.preflight.machine import is_placeholder
 from account.preflight.requirement import Sight
 from account.session import Account, Found
 from cli import check
@@ -158,24 +157,3 @@ def test_it_is_for_stacks_of_this_project(tmp_path: Path) -> None:
     result = slices("dev", "-C", str(tmp_path))
     assert result.exit_code == 2
     assert "slices check knows what stacks of gpu-slices need; this project is shop" in result.stderr
-
-
-@pytest.mark.parametrize(
-    ("text", "is_one"),
-    [
-        ("203.0.113.0/24", True),
-        ("203.0.113.7/32", True),
-        ("198.51.100.0/25", True),
-        ("18.32.7.0/24", False),
-        ("platform@example.com", True),
-        ("platform@example.community", False),
-        ("platform@myexample.com", False),
-        ("ops@mail.example.org", True),
-        ("arn:aws:iam::111122223333:role/Admin", True),
-        ("arn:aws:iam::482910365577:role/Admin", False),
-        ("chat.example.com", True),
-        ("GPU-142: as agreed with finance, for example", False),
-    ],
-)
-def test_placeholders_are_known(text: str, is_one: bool) -> None:
-    assert is_placeholder(text) == is_one
