@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stacks.tags import CLUSTER_TAG, STACK_TAG
+from stacks.tags import CLUSTER_TAG, REGION_TAG, STACK_TAG
 
 CLUSTER_NAME_TAGS: Final[Mapping[str, str]] = {
     CLUSTER_TAG: "the program, and the EC2NodeClasses for what Karpenter makes",
@@ -23,7 +23,7 @@ OWNED_TAG: Final = "kubernetes.io/cluster/"
 that it does not. EKS and Karpenter write it, cloud-provider-aws on load balancers (pkg/providers/v1/tags.go),
 and the EBS CSI driver (docs/tagging.md)."""
 
-REGION_TAG: Final = "topology.kubernetes.io/region"
+KARPENTER_REGION_TAG: Final = "topology.kubernetes.io/region"
 """Karpenter writes it on instance profiles, which have no region of their own."""
 
 Tags = Mapping[str, str]
@@ -47,22 +47,21 @@ class Marks:
         """The tag that marks the thing as the stack's, as `key=value`; None where none does.
 
         A thing that names another stack or another cluster is never the stack's, whatever else it carries.
-        worldwide: the thing has no region, as in IAM. There a cluster's name is not unique: the project's own tags
-        count, and those of others only beside `REGION_TAG`.
+        worldwide: the thing has no region, as in IAM. There a cluster's name is not unique: only what a tag says to be
+        of this region counts. Without one it may be a stack's that stands elsewhere.
         """
         if tags.get(STACK_TAG, self.stack) != self.stack or tags.get(CLUSTER_TAG, self.cluster) != self.cluster:
             return None
-        if worldwide and tags.get(REGION_TAG, self.region) != self.region:
+        if worldwide and tags.get(REGION_TAG, tags.get(KARPENTER_REGION_TAG)) != self.region:
             return None
         if CLUSTER_TAG in tags:
             return f"{CLUSTER_TAG}={self.cluster}"
-        if not worldwide or REGION_TAG in tags:
-            for key in CLUSTER_NAME_TAGS:
-                if tags.get(key) == self.cluster:
-                    return f"{key}={self.cluster}"
-            owned = f"{OWNED_TAG}{self.cluster}"
-            if tags.get(owned) == "owned":
-                return f"{owned}=owned"
+        for key in CLUSTER_NAME_TAGS:
+            if tags.get(key) == self.cluster:
+                return f"{key}={self.cluster}"
+        owned = f"{OWNED_TAG}{self.cluster}"
+        if tags.get(owned) == "owned":
+            return f"{owned}=owned"
         names_another = any(key in tags for key in CLUSTER_NAME_TAGS)
         return f"{STACK_TAG}={self.stack}" if STACK_TAG in tags and not names_another else None
 

@@ -28,6 +28,9 @@ TAKEN = {
     "karpenter.k8s.aws/": "Karpenter",
     "kubernetes.io/": "Kubernetes",
     "k8s.io/": "Kubernetes",
+    "topology.kubernetes.io/": "Kubernetes",
+    "elbv2.k8s.aws/": "the AWS Load Balancer Controller",
+    "cluster.k8s.amazonaws.com/": "the VPC CNI",
 }
 
 

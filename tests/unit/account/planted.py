@@ -15,7 +15,12 @@ _POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": 
 
 def program_tags(stack: str, cluster: str) -> dict[str, str]:
     """What the program writes on everything."""
-    return {"cost-center": "research", "gpu-slices/stack": stack, "gpu-slices/cluster": cluster}
+    return {
+        "cost-center": "research",
+        "gpu-slices/stack": stack,
+        "gpu-slices/cluster": cluster,
+        "gpu-slices/region": REGION,
+    }
 
 
 def karpenter_tags(stack: str, cluster: str) -> dict[str, str]:

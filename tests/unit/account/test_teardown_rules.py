@@ -65,8 +65,14 @@ def test_marks(tags: dict[str, str], mark: str | None) -> None:
 @pytest.mark.parametrize(
     ("tags", "ours"),
     [
-        ({"gpu-slices/stack": "dev", "gpu-slices/cluster": "gpu-slices-dev"}, True),
-        ({"gpu-slices/stack": "dev"}, True),
+        # Without a region it may be a stack's of that name that stands elsewhere.
+        ({"gpu-slices/stack": "dev", "gpu-slices/cluster": "gpu-slices-dev"}, False),
+        (
+            {"gpu-slices/stack": "dev", "gpu-slices/cluster": "gpu-slices-dev", "gpu-slices/region": "eu-west-1"},
+            False,
+        ),
+        ({"gpu-slices/stack": "dev", "gpu-slices/cluster": "gpu-slices-dev", "gpu-slices/region": "us-east-1"}, True),
+        ({"gpu-slices/stack": "dev"}, False),
         # Another tool's cluster of the same name in another region.
         ({"kubernetes.io/cluster/gpu-slices-dev": "owned"}, False),
         ({"eks:eks-cluster-name": "gpu-slices-dev", "topology.kubernetes.io/region": "us-east-1"}, True),
