@@ -53,7 +53,7 @@ test: $(STAMP) ## Run the tests: unit, policy, plan
 test-later: $(STAMP) ## Run the tests of what has dates as if a year had passed: nothing may fail because of that
 	@TEST_DAYS_ON=366 PYTHONPATH=tests/later $(BIN)/python -m pytest -n 2 -m "not go and not parts" \
 	  -W ignore::pytest.PytestAssertRewriteWarning \
-	  tests/unit/cli tests/unit/config tests/policy tests/plan $(ARGS)
+	  tests/unit/cli/test_a_year_on.py tests/unit/cli/test_real_stacks.py tests/unit/config tests/policy tests/plan $(ARGS)
 
 .PHONY: test-parts
 test-parts: $(STAMP) ## Run the tests on other people's parts: Karpenter's own files, moto, systemd, a real Ollama (builds with Go)

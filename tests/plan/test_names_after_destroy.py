@@ -78,7 +78,8 @@ def test_the_page_tells_of_the_group_that_eks_makes_again(recorded: Callable[[st
     name = control_plane_log_group(cluster.inputs["name"])
     assert name in {group.inputs["name"] for group in plan.of_type("aws:cloudwatch/logGroup:LogGroup")}
     page = (ROOT / "docs" / "operations.md").read_text()
-    assert f"aws logs delete-log-group --log-group-name {control_plane_log_group('<cluster>')}" in page
+    group = control_plane_log_group("$cluster")
+    assert f'aws logs delete-log-group --region "$region" --log-group-name "{group}"' in page
 
 
 @pytest.mark.parametrize(
