@@ -51,7 +51,7 @@ test: $(STAMP) ## Run the tests: unit, policy, plan
 
 .PHONY: test-later
 test-later: $(STAMP) ## Run the tests of what has dates as if a year had passed: nothing may fail because of that
-	@TEST_DAYS_ON=366 PYTHONPATH=tests/later $(BIN)/python -m pytest -n 2 -m "not go and not parts" \
+	@TEST_DAYS_ON=366 PYTHONPATH="$(CURDIR)/tests/later" $(BIN)/python -m pytest -n 2 -m "not go and not parts" \
 	  -W ignore::pytest.PytestAssertRewriteWarning \
 	  tests/unit/cli/test_a_year_on.py tests/unit/cli/test_real_stacks.py tests/unit/config tests/policy tests/plan $(ARGS)
 
