@@ -29,6 +29,7 @@ TRIES = 2
 
 REASON = "GpuNeverOffered"
 _REGISTERED = "karpenter.sh/registered"
+_RUNNING = "Running"
 
 
 @dataclass
@@ -62,19 +63,22 @@ class DevicePlugin:
             del self._seen[uid]
         if not waiting:
             return
-        plugin_nodes = self._plugin_nodes()
+        plugin_phases = self._plugin_phases()
         orders = self._faults.plugin()
         due: list[tuple[Object, Offer]] = []
         for uid, node in waiting.items():
             seen = self._seen.setdefault(uid, _Seen(since=now))
-            offered, running = self._offer(node, plugin_nodes)
+            offered, phase = self._offer(node, plugin_phases)
+            running = phase == _RUNNING
             if running and seen.plugin_since is None:
                 seen.plugin_since = now
-            speaks = bool(offered.resources) and not orders.silent(node_pool(node))
+            comes = bool(offered.resources) and bool(phase) and not orders.silent(node_pool(node))
             # It looks for the daemon of MPS when it starts, too early, and again half a minute later.
             delay = orders.delay(DELAY + MPS_RETRY_SECONDS if offered.waits_for_mps else DELAY)
-            if speaks and seen.plugin_since is not None and now - seen.plugin_since >= delay:
-                due.append((node, offered))
+            if comes:
+                # Only this machine's load decides when: no such node is given up.
+                if seen.plugin_since is not None and now - seen.plugin_since >= delay:
+                    due.append((node, offered))
             elif now - seen.since >= orders.deadline(DEADLINE) and not seen.reported:
                 seen.reported = True
                 self._give_up(node, offered, running)
@@ -95,20 +99,21 @@ class DevicePlugin:
             and not slots_of(status)
         )
 
-    def _plugin_nodes(self) -> set[str]:
+    def _plugin_phases(self) -> Mapping[str, str]:
+        """Phase of the plugin's pod by node."""
         return {
-            pod["spec"].get("nodeName", "")
+            pod["spec"].get("nodeName", ""): (pod.get("status") or {}).get("phase", "Pending")
             for pod in self._observed.all("Pod")
             if (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == PLUGIN_NAME
-            and (pod.get("status") or {}).get("phase") == "Running"
         }
 
-    def _offer(self, node: Object, plugin_nodes: set[str]) -> tuple[Offer, bool]:
-        """What the node would offer, and whether what offers it runs."""
+    def _offer(self, node: Object, plugin_phases: Mapping[str, str]) -> tuple[Offer, str]:
+        """What the node would offer, and the phase of what offers it; empty where nothing does."""
         node_class = self._node_class(node)
         offered = offer(node["metadata"]["labels"], node_class, self._plugins)
-        host_service = is_bottlerocket((node_class or {}).get("spec") or {})
-        return offered, host_service or node["metadata"]["name"] in plugin_nodes
+        if is_bottlerocket((node_class or {}).get("spec") or {}):
+            return offered, _RUNNING  # a service of the host
+        return offered, plugin_phases.get(node["metadata"]["name"], "")
 
     def _node_class(self, node: Object) -> Object | None:
         pool = self._observed.get("NodePool", node_pool(node))
