@@ -15,7 +15,7 @@ from cli.plan import Plan
 from cli.render_serving import cold_start_rows, server_lines, source_rows
 from cli.tree import count_by_package, kind, resource_tree
 from gpu.estimate import CostItem
-from gpu.sharing import Mig, slots_per_gpu
+from gpu.sharing import Mig
 from policy.analyzer import Verdict
 from policy.pack import RULES
 from stacks.schema import MpsLimits
@@ -108,7 +108,7 @@ def _pools(pools: Sequence[PoolSummary]) -> Table:
 
 
 def _slots(summary: PoolSummary) -> str:
-    counts = [slots_per_gpu(summary.profile, t.gpu) for t in summary.types]
+    counts = [summary.profile.slots_per_gpu(t.gpu) for t in summary.types]
     least, most = min(counts), max(counts)
     return str(least) if least == most else f"{least} to {most}"
 

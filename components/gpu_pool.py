@@ -15,24 +15,14 @@ from typing import Any, Literal
 import pulumi
 
 import versions
-from components.container_toolkit_user_data import devices_by_mount
 from components.gpu_sharing import CONFIG_LABEL
 from components.karpenter import Karpenter
-from components.mig_user_data import al2023_user_data
 from components.node_class import POOL_LABEL, NodeClassArgs, Volume, karpenter_object, node_class_spec
-from gpu.bottlerocket import FAST_IMAGE_PULL, bottlerocket_settings
 from gpu.catalog import InstanceType
-from gpu.sharing import (
-    GPU_RESOURCE,
-    Ami,
-    Mig,
-    Mps,
-    SharingError,
-    SharingProfile,
-    overlay_capacities,
-    resource_name,
-    slots_per_gpu,
-)
+from gpu.sharing import GPU_RESOURCE, Ami, Mig, Mps, SharingError, SharingProfile, overlay_capacities
+from gpu.sharing.al2023 import al2023_user_data
+from gpu.sharing.bottlerocket import FAST_IMAGE_PULL, bottlerocket_settings
+from gpu.sharing.container_toolkit import devices_by_mount
 
 SHARING_LABEL = "gpu-slices/sharing"
 TENANTS_LABEL = "gpu-slices/tenants"
@@ -168,8 +158,8 @@ def node_labels(pool: str, profile: SharingProfile, ami: Ami, tenants: str) -> d
 
 def pool_limits(profile: SharingProfile, ami: Ami, types: Sequence[InstanceType], max_gpus: int) -> dict[str, str]:
     """NodePool limits. Karpenter counts what overlays say, so the limit of a shared resource is in slots."""
-    resource = resource_name(profile, ami)
-    slots = max_gpus * min(slots_per_gpu(profile, t.gpu) for t in types)
+    resource = profile.resource_name(ami)
+    slots = max_gpus * min(profile.slots_per_gpu(t.gpu) for t in types)
     # With renamed slots the physical resource is overlaid with 0 and this second limit binds only if overlays are off.
     return {GPU_RESOURCE: str(max_gpus)} | {resource: str(slots)}
 
@@ -219,7 +209,7 @@ def _user_data(args: GpuPoolArgs) -> str | None:
         settings = bottlerocket_settings(args.profile, [t.gpu for t in args.types], untrusted=untrusted)
         return settings + (FAST_IMAGE_PULL if args.fast_image_pull else "")
     cut = args.types[0].gpu.mig_profiles[args.profile.profile] if isinstance(args.profile, Mig) else None
-    if cut and len({slots_per_gpu(args.profile, t.gpu) for t in args.types}) > 1:
+    if cut and len({args.profile.slots_per_gpu(t.gpu) for t in args.types}) > 1:
         raise SharingError(f"pool {args.pool}: its GPUs do not all hold {cut.max_per_gpu} instances of {cut.name}")
     user_data = al2023_user_data(cut, fast_image_pull=args.fast_image_pull)
     return devices_by_mount(user_data) if args.tenants == "untrusted" else user_data

@@ -21,8 +21,8 @@ from pulumi_kubernetes.helm.v3 import Release, RepositoryOptsArgs
 
 import versions
 from components.node_class import POOL_LABEL
-from gpu.device_plugin import MPS_ROOT, device_plugin_config
 from gpu.sharing import NoSharing, SharingProfile
+from gpu.sharing.plugin_config import MPS_ROOT, device_plugin_config
 
 NAMESPACE = "gpu-system"
 #: The operator's configuration of nodes that carry no label of ours: whole GPUs.
@@ -39,7 +39,7 @@ class GpuSharingArgs:
     """Inputs of `GpuSharing`.
 
     profiles: sharing profile of each AL2023 pool by pool name.
-    untrusted: pools among them whose tenants do not trust each other: see `gpu.device_plugin`.
+    untrusted: pools among them whose tenants do not trust each other: see `gpu.sharing.plugin_config`.
     installer: what brings the device plugin.
     """
 

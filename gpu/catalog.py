@@ -14,6 +14,7 @@ from types import MappingProxyType
 from gpu._catalog_data import GENERATED_ON, PRICES_DATE, ROWS
 from gpu.memory import GpuMemory, gpu_memory
 from gpu.mig import MigProfile, mig_profiles
+from gpu.sharing.mps import max_mps_clients
 
 __all__ = ["FAMILIES", "GENERATED_ON", "INSTANCE_TYPES", "PRICES_DATE", "REGIONS", "Gpu", "InstanceType", "types_in"]
 
@@ -40,9 +41,6 @@ _PRODUCTS: Mapping[str, tuple[str, float]] = MappingProxyType(
 UNSUPPORTED_FAMILIES: Mapping[str, str] = MappingProxyType(
     {"g7": "its GPU needs NVIDIA driver 595, and the EKS AMIs ship 580"}
 )
-
-#: Compute capability from which one MPS server takes 48 clients; older GPUs take 16 (k8s-device-plugin, mps/device.go).
-_MPS_48_CLIENTS_FROM = 7.5
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Gpu:
     @property
     def max_mps_clients(self) -> int:
         """Most processes that one MPS server takes."""
-        return 48 if self.compute_capability >= _MPS_48_CLIENTS_FROM else 16
+        return max_mps_clients(self.compute_capability)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Literal
 from gpu import prices
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.models import ModelMemory
-from gpu.sharing import SharingProfile, slots_per_gpu
+from gpu.sharing import SharingProfile
 
 CapacityType = Literal["spot", "on-demand"]
 
@@ -52,7 +52,7 @@ def slot_price(instance_type: InstanceType, profile: SharingProfile) -> SlotPric
     discount = prices.spot_discount(instance_type.family)
     return SlotPrice(
         instance_type=instance_type.name,
-        slots=instance_type.gpu_count * slots_per_gpu(profile, instance_type.gpu),
+        slots=instance_type.gpu_count * profile.slots_per_gpu(instance_type.gpu),
         on_demand_usd_per_hour=price,
         spot_usd_per_hour=price * (1 - discount.fraction),
         spot_source=discount.source,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gpu.catalog import InstanceType
-from gpu.sharing import SharingProfile, slots_per_gpu
+from gpu.sharing import SharingProfile
 
 #: Millicores that pods cannot have: the kubelet's reservation (80 to 150 on these sizes, awslabs/amazon-eks-ami
 #: nodeadm) and DaemonSets (VPC CNI 50, kube-proxy 100, monitoring agent 10, model cache 50), rounded up.
@@ -34,7 +34,7 @@ def host_share(types: Iterable[InstanceType], profile: SharingProfile) -> HostSh
 
     Raises SharingError when a type cannot be shared that way.
     """
-    shares = [_share(t, t.gpu_count * slots_per_gpu(profile, t.gpu)) for t in types]
+    shares = [_share(t, t.gpu_count * profile.slots_per_gpu(t.gpu)) for t in types]
     return HostShare(min(s.cpu_millis for s in shares), min(s.memory_mib for s in shares))
 
 

@@ -23,7 +23,6 @@ from components.network import Network, NetworkArgs
 from components.node_class import POOL_LABEL, Volume
 from components.system_nodes import SystemNodeCapacity
 from components.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
-from gpu.sharing import resource_name
 from stacks.pools import pool_types
 from stacks.schema import Budget as BudgetConfig
 from stacks.schema import CpuPool as CpuPoolConfig
@@ -236,7 +235,7 @@ def _workloads(config: StackConfig, node_pools: Sequence[pulumi.Resource], opts:
     if config.examples:
         first = config.pools[0]
         gpu = GpuExample(
-            resource_name=resource_name(first.sharing.profile(), first.ami),
+            resource_name=first.sharing.profile().resource_name(first.ami),
             node_selector={POOL_LABEL: first.name},
             tolerations=[GPU_TOLERATION],
         )
@@ -253,7 +252,7 @@ def _workload(workload: Workload, pool: PoolConfig) -> GpuWorkload:
         name=workload.name,
         kind=workload.kind,
         replicas=workload.replicas,
-        resource_name=resource_name(pool.sharing.profile(), pool.ami),
+        resource_name=pool.sharing.profile().resource_name(pool.ami),
         node_selector={POOL_LABEL: pool.name},
         tolerations=[GPU_TOLERATION],
         containers=[

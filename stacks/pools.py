@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType, types_in
-from gpu.sharing import SharingProfile, slot_memory_mib, slots_per_gpu
+from gpu.sharing import SharingProfile
 from stacks.schema import GpuPool
 
 DEFAULT_GPU_COUNTS = (1,)
@@ -38,12 +38,12 @@ def pool_types(pool: GpuPool, region: str) -> tuple[InstanceType, ...]:
 
 def pool_slot_memory_mib(profile: SharingProfile, types: Iterable[InstanceType]) -> int:
     """Memory in MiB that every slot of the pool has at least, whichever type Karpenter buys."""
-    return min(slot_memory_mib(profile, t.gpu) for t in types)
+    return min(profile.slot_memory_mib(t.gpu) for t in types)
 
 
 def pool_max_slots(profile: SharingProfile, types: Iterable[InstanceType], max_gpus: int) -> int:
     """Slots that the pool surely has when all its GPUs are bought."""
-    return max_gpus * min(slots_per_gpu(profile, t.gpu) for t in types)
+    return max_gpus * min(profile.slots_per_gpu(t.gpu) for t in types)
 
 
 def region_zones(region: str) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from components.network import Network
 from components.ollama_model import FEATURES, MpsClient, OllamaModel, OllamaModelArgs, ServedModel, Weights, model_url
 from components.warm_slots import WarmSlots, WarmSlotsArgs
 from gpu.host_share import HostShare, host_share
-from gpu.sharing import resource_name
 from stacks.fields import BUILD
 from stacks.pools import pool_types
 from stacks.schema import Dialogue as DialogueConfig
@@ -104,7 +103,7 @@ def _model_args(
         service=service.name,
         models=[ServedModel(name=tagged_name(model), digest=model.weights.digest) for model in service.models],
         pool=pool.name,
-        resource_name=resource_name(pool.sharing.profile(), pool.ami),
+        resource_name=pool.sharing.profile().resource_name(pool.ami),
         share=share,
         weights_mib=service.weights_mib,
         memory_mib=None if service.is_known else service.memory_mib,
@@ -130,7 +129,7 @@ def _warm_slots(config: StackConfig, stand: Stand) -> None:
         share = host_share(pool_types(pool, config.region), pool.sharing.profile())
         arguments = WarmSlotsArgs(
             pool=pool.name,
-            resource_name=resource_name(pool.sharing.profile(), pool.ami),
+            resource_name=pool.sharing.profile().resource_name(pool.ami),
             share=share,
             slots=warm.slots,
             days=warm.days,

@@ -11,7 +11,7 @@ from components.system_nodes import SystemNodeCapacity
 from gpu.catalog import InstanceType
 from gpu.estimate import CostItem, FloorInputs, SlotPrice, cheapest_node, dearest_node, idle_floor, total_usd_per_month
 from gpu.prices import HOURS_PER_MONTH
-from gpu.sharing import SharingProfile, resource_name, slots_per_gpu
+from gpu.sharing import SharingProfile
 from stacks.pools import network_zones, pool_max_slots, pool_slot_memory_mib, pool_types
 from stacks.schema import GpuPool, StackConfig
 from stacks.services import Service, services, warm_hours_per_month
@@ -71,8 +71,8 @@ def _summary(pool: GpuPool, region: str) -> PoolSummary:
         pool=pool,
         profile=profile,
         types=types,
-        resource=resource_name(profile, pool.ami),
-        slots_per_gpu=min(slots_per_gpu(profile, t.gpu) for t in types),
+        resource=profile.resource_name(pool.ami),
+        slots_per_gpu=min(profile.slots_per_gpu(t.gpu) for t in types),
         slot_memory_mib=pool_slot_memory_mib(profile, types),
         max_slots=pool_max_slots(profile, types, pool.max_gpus),
         price=cheapest_node(types, profile, pool.capacity_type),

@@ -18,8 +18,8 @@ _PARTS = (
     "plan/test_engine_protocol.py",
     "plan/test_terraform_schema.py",
     "unit/account/",
-    "unit/components/mig/test_boot.py",
-    "unit/components/mig/test_program.py",
+    "unit/gpu/al2023/test_boot.py",
+    "unit/gpu/al2023/test_program.py",
 )
 _LEAKY_PREFIXES = ("AWS_", "KUBECONFIG", "PULUMI_")
 

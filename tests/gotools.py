@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import functools
+import hashlib
 import json
 import os
 import shutil
@@ -106,6 +107,19 @@ def tool(package: str, version: str) -> Path:
                 _run(["install", f"{package}@{version}"], Path(aside), GOBIN=aside)
                 (Path(aside) / built.name).replace(built)
     return built
+
+
+@functools.cache
+def built(folder: Path, name: str) -> Path:
+    """A program of ours that asks a module of others: folder holds go.mod, go.sum and main.go. Skips like `tool`."""
+    sources = b"".join((folder / file).read_bytes() for file in ("go.mod", "go.sum", "main.go"))
+    target = _CACHE / "bin" / hashlib.sha256(sources).hexdigest()[:16] / name
+    with _lock(target.parent):
+        if not target.exists():
+            with tempfile.TemporaryDirectory(dir=target.parent) as aside:
+                _run(["build", "-mod=readonly", "-o", str(Path(aside) / name), "."], folder, CGO_ENABLED="0")
+                (Path(aside) / name).replace(target)
+    return target
 
 
 @contextmanager

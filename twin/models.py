@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gpu.sharing import resource_name
 from stacks.schema import StackConfig
 from twin.plan import HARDENED_CONTAINER, HARDENED_POD, WINDOW_SECONDS, Model
 
@@ -78,7 +77,7 @@ def _from_config(config: StackConfig) -> tuple[Model, ...]:
     models = []
     for model in config.models:
         pool = pools[model.pool]
-        slot = resource_name(pool.sharing.profile(), pool.ami)
+        slot = pool.sharing.profile().resource_name(pool.ami)
         container = {
             "name": "ollama",
             "image": "ollama",

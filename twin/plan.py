@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from twin.device_plugin import GPU, GPU_COUNT_LABEL, PluginConfigs
+from gpu.sharing import GPU_RESOURCE
+from twin.device_plugin import GPU_COUNT_LABEL, InstalledPlugin
 from twin.errors import TwinError
 from twin.state import TwinState, damaged, write_json
 
@@ -114,7 +115,7 @@ class TwinPlan:
     """Placeholder text to URN and name of the output that it stands for."""
     planned: tuple[Planned, ...]
     """In the order of the program; what an object needs comes before it."""
-    plugins: tuple[PluginConfigs, ...]
+    plugins: tuple[InstalledPlugin, ...]
     models: tuple[Model, ...]
 
     def release(self, chart: str) -> Planned | None:
@@ -135,7 +136,7 @@ class TwinPlan:
         pools = []
         for pool in self.manifests("NodePool"):
             spec = pool["spec"]["template"]["spec"]
-            if any(taint["key"] == GPU for taint in spec.get("taints") or []):
+            if any(taint["key"] == GPU_RESOURCE for taint in spec.get("taints") or []):
                 pools.append(_gpu_pool(pool, self.manifests("NodeOverlay")))
         return tuple(pools)
 
@@ -158,7 +159,7 @@ class TwinPlan:
 
 
 def _gpu_pool(pool: Mapping[str, Any], overlays: list[Mapping[str, Any]]) -> GpuPool:
-    name, resource, slots = pool["metadata"]["name"], GPU, dict[int, int]()
+    name, resource, slots = pool["metadata"]["name"], GPU_RESOURCE, dict[int, int]()
     for overlay in overlays:
         wanted = {r["key"]: r.get("values") or [] for r in overlay["spec"]["requirements"]}
         if name not in wanted.get("karpenter.sh/nodepool", []):
@@ -194,7 +195,7 @@ def _plan_of(data: Mapping[str, Any]) -> TwinPlan:
             "cloud": tuple(CloudResource(**resource) for resource in data["cloud"]),
             "outputs": {key: (urn, name) for key, (urn, name) in data["outputs"].items()},
             "planned": tuple(Planned(**{**planned, "after": tuple(planned["after"])}) for planned in data["planned"]),
-            "plugins": tuple(PluginConfigs(**plugin) for plugin in data["plugins"]),
+            "plugins": tuple(InstalledPlugin(**plugin) for plugin in data["plugins"]),
             "models": tuple(Model(**model) for model in data["models"]),
         }
     )

@@ -14,7 +14,7 @@ from cli.project import find_project, load_stack
 from cli.record import Recording, record
 from stacks.errors import PROJECT
 from stacks.load import parse
-from twin.device_plugin import plugin_configs
+from twin.device_plugin import installed_plugins
 from twin.errors import TwinError
 from twin.models import models_of
 from twin.plan import PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
@@ -59,7 +59,7 @@ def plan_of(recording: Recording, models: Sequence[Model] = ()) -> TwinPlan:
         ),
         outputs=dict(recording.values),
         planned=planned,
-        plugins=plugin_configs(
+        plugins=installed_plugins(
             [p.values for p in planned if p.chart in PLUGIN_CHARTS], [p.manifest for p in planned if p.manifest]
         ),
         models=tuple(models),

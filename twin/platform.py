@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import versions
-from twin.device_plugin import CONFIG_LABEL, PluginConfigs
+from gpu.sharing.plugin_chart import CONFIG_LABEL
+from twin.device_plugin import InstalledPlugin
 from twin.kube import Object
 from twin.plan import CloudResource, TwinPlan
 
@@ -47,7 +48,7 @@ def daemon_sets(plan: TwinPlan) -> list[Object]:
     return [*found, *(_plugin(plugin) for plugin in plan.plugins)]
 
 
-def _plugin(plugin: PluginConfigs) -> Object:
+def _plugin(plugin: InstalledPlugin) -> Object:
     """NVIDIA's chart runs its pod with the node selector and tolerations of its values; GPUs are what it waits for."""
     made = _daemon_set(plugin.name, PLUGIN_NAMESPACE, {}, plugin.node_selector, plugin.tolerations)
     # As the chart's: its name on all of them, the instance tells them apart.

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from gpu.catalog import INSTANCE_TYPES, Gpu
 from gpu.models import KV_CACHE_RATIO, KvCacheType, find_model, largest_context, model_memory
-from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing, slot_memory_mib
+from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.ollama import MEMORY_ANNOTATION, MODEL_ANNOTATION, OLLAMA_TYPES, Server, servers
 from policy.reading import Unknown, number, text
@@ -116,7 +116,7 @@ def _slot_mib(pool: GpuPool) -> int | None:
     slots = []
     for gpu in _gpus(pool):
         try:
-            slots.append(slot_memory_mib(profile, gpu))
+            slots.append(profile.slot_memory_mib(gpu))
         except SharingError:
             continue  # gpu-sharing-consistent has said so
     return min(slots, default=None)

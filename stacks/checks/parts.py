@@ -9,7 +9,7 @@ from datetime import date
 from functools import cached_property
 
 from gpu.catalog import InstanceType
-from gpu.sharing import SharingProfile, slot_memory_mib
+from gpu.sharing import SharingProfile
 from stacks.errors import Problem
 from stacks.pools import pool_max_slots
 from stacks.schema import Budget, Cluster, Container, CpuPool, Dialogue, GpuPool, Model, Network, Serving, Workload
@@ -52,12 +52,12 @@ class PoolSlots:
     @cached_property
     def memory_mib(self) -> int:
         """Memory in MiB that every slot has at least."""
-        return slot_memory_mib(self.profile, self.smallest.gpu)
+        return self.profile.slot_memory_mib(self.smallest.gpu)
 
     @cached_property
     def smallest(self) -> InstanceType:
         """The type with the smallest slots."""
-        return min(self.types, key=lambda t: slot_memory_mib(self.profile, t.gpu))
+        return min(self.types, key=lambda t: self.profile.slot_memory_mib(t.gpu))
 
     @cached_property
     def most(self) -> int | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from gpu.bottlerocket import bottlerocket_mig_problem
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
-from gpu.sharing import Mig, Mps, SharingError, TimeSlicing, overlay_capacities, slot_memory_mib, slots_per_gpu
+from gpu.sharing import Mig, Mps, SharingError, TimeSlicing, overlay_capacities
+from gpu.sharing.bottlerocket import bottlerocket_mig_problem
 from stacks.checks.parts import attempt
 from stacks.errors import Path, Problem, listed, one_of
 from stacks.schema import GpuPool
@@ -65,7 +65,7 @@ def _replicas(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Itera
     place: Path = (*path, "sharing", "replicas")
     smallest = min(types, key=lambda t: t.gpu.usable_mib)
     fewest = min(types, key=lambda t: t.gpu.max_mps_clients)
-    memory = slot_memory_mib(profile, smallest.gpu)
+    memory = profile.slot_memory_mib(smallest.gpu)
     if isinstance(profile, Mps) and profile.replicas > fewest.gpu.max_mps_clients:
         message = f"must be {fewest.gpu.max_mps_clients} or less: one MPS server on {_gpus([fewest])} takes no more"
         yield Problem(place, profile.replicas, f"{message} clients")
@@ -77,7 +77,7 @@ def _replicas(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Itera
 
 def _alike(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:
     profile = pool.sharing.profile()
-    slots = {slots_per_gpu(profile, t.gpu): t for t in types}
+    slots = {profile.slots_per_gpu(t.gpu): t for t in types}
     wanted = "the same slots for the same number of GPUs"
     try:
         overlay_capacities(profile, pool.ami, types)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gpu.bottlerocket import bottlerocket_settings
 from gpu.sharing import Mps, TimeSlicing
+from gpu.sharing.bottlerocket import bottlerocket_settings
 from policy.rules.fail_requests_greater_than_one import RULE
 from tests.policy.platform import config, node_class, plugin, section
 from tests.policy.support import UNKNOWN, judged, violations

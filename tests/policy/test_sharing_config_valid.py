@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from gpu.bottlerocket import bottlerocket_settings
-from gpu.device_plugin import device_plugin_config
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+from gpu.sharing.bottlerocket import bottlerocket_settings
+from gpu.sharing.plugin_config import device_plugin_config
 from policy.rules.sharing_config_valid import RULE
 from tests.policy.platform import config, node_class, plugin, section
 from tests.policy.support import UNKNOWN, judged

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from gpu.bottlerocket import bottlerocket_settings
 from gpu.catalog import INSTANCE_TYPES
 from gpu.sharing import Mig, Mps, SharingProfile, TimeSlicing
+from gpu.sharing.bottlerocket import bottlerocket_settings
 from policy.analyzer import Recorded
 from policy.rules.sharing_consistency import RULE
 from tests.policy.platform import (

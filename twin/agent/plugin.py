@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from gpu.coldstart import MPS_RETRY_SECONDS
-from twin.device_plugin import GPU_COUNT_LABEL, Offer, PluginConfigs, is_bottlerocket, offer
+from gpu.sharing.bottlerocket import is_bottlerocket
+from twin.device_plugin import GPU_COUNT_LABEL, InstalledPlugin, Offer, offer
 from twin.events import warn
 from twin.faults import Faults
 from twin.kube import ApiError, Kube, Object
@@ -46,7 +47,7 @@ class _Seen:
 class DevicePlugin:
     """Looks at every node each time it is called; forgets what is gone."""
 
-    def __init__(self, kube: Kube, observed: Observed, plugins: Sequence[PluginConfigs], faults: Faults) -> None:
+    def __init__(self, kube: Kube, observed: Observed, plugins: Sequence[InstalledPlugin], faults: Faults) -> None:
         self._kube = kube
         self._observed = observed
         self._plugins = plugins

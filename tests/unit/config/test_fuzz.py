@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from components.node_class import Volume
 from components.subnets import plan_subnets
-from gpu.bottlerocket import bottlerocket_settings
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, REGIONS
 from gpu.sharing import overlay_capacities
+from gpu.sharing.bottlerocket import bottlerocket_settings
 from stacks.errors import ConfigError
 from stacks.load import KEYS, parse
 from stacks.schema import StackConfig

@@ -7,16 +7,7 @@ from collections.abc import Iterator
 from hypothesis import strategies as st
 
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
-from gpu.sharing import (
-    MAX_TIME_SLICING_REPLICAS,
-    MIN_REPLICAS,
-    Ami,
-    Mig,
-    Mps,
-    NoSharing,
-    SharingProfile,
-    TimeSlicing,
-)
+from gpu.sharing import MAX_TIME_SLICING_REPLICAS, MIN_REPLICAS, Ami, Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 
 TYPES = tuple(INSTANCE_TYPES.values())
 GPUS = tuple(dict.fromkeys(t.gpu for t in TYPES))

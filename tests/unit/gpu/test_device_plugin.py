@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from gpu.bottlerocket import bottlerocket_mig_problem, bottlerocket_settings
 from gpu.catalog import INSTANCE_TYPES, Gpu
-from gpu.device_plugin import MPS_ROOT, device_plugin_config
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
+from gpu.sharing.bottlerocket import bottlerocket_mig_problem, bottlerocket_settings
+from gpu.sharing.plugin_config import MPS_ROOT, device_plugin_config
 
 
 def gpu(instance_type: str) -> Gpu:

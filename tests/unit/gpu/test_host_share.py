@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from gpu.catalog import INSTANCE_TYPES
 from gpu.host_share import RESERVED_CPU_MILLIS, RESERVED_MEMORY_MIB, host_share
-from gpu.sharing import NoSharing, TimeSlicing, slots_per_gpu
+from gpu.sharing import NoSharing, TimeSlicing
 
 TYPES = sorted(INSTANCE_TYPES)
 
@@ -13,7 +13,7 @@ TYPES = sorted(INSTANCE_TYPES)
 @given(st.sampled_from(TYPES), st.integers(2, 48))
 def test_all_slots_fit_beside_each_other(name: str, replicas: int) -> None:
     node, profile = INSTANCE_TYPES[name], TimeSlicing(replicas)
-    slots = node.gpu_count * slots_per_gpu(profile, node.gpu)
+    slots = node.gpu_count * profile.slots_per_gpu(node.gpu)
     share = host_share([node], profile)
     assert share.cpu_millis * slots <= max(node.vcpus * 1000 - RESERVED_CPU_MILLIS, 0)
     assert share.memory_mib * slots <= max(node.memory_mib * 0.9 - RESERVED_MEMORY_MIB, 0)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
 from gpu.memory import KARPENTER, KARPENTER_TABLE_VERSION, TOTALS, UNMEASURED_RATIO, gpu_memory
 from gpu.mig import MigProfile, is_mig_profile_name, mig_profiles
-from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing, slot_memory_mib, slots_per_gpu
+from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from tests.gotools import KARPENTER_MODULE, module_file
 from tests.unit.gpu.support import GPUS, MIG_GPUS, shared_types
 
@@ -37,7 +37,7 @@ def name(gpu: Gpu) -> str:
 def test_slots_never_have_more_memory_than_the_gpu(shared: tuple[InstanceType, SharingProfile]) -> None:
     instance_type, profile = shared
     gpu = instance_type.gpu
-    total = slot_memory_mib(profile, gpu) * slots_per_gpu(profile, gpu)
+    total = profile.slot_memory_mib(gpu) * profile.slots_per_gpu(gpu)
     # A MIG instance was measured as an application sees it, so what the driver keeps is taken off already.
     most = gpu.memory.total_mib if isinstance(profile, Mig) else gpu.usable_mib
     assert 0 < total <= most
@@ -47,9 +47,9 @@ def test_slots_never_have_more_memory_than_the_gpu(shared: tuple[InstanceType, S
 @given(shared_types())
 def test_replicas_leave_nothing_but_a_rounding_unused(shared: tuple[InstanceType, SharingProfile]) -> None:
     instance_type, profile = shared
-    slots = slots_per_gpu(profile, instance_type.gpu)
+    slots = profile.slots_per_gpu(instance_type.gpu)
     if not isinstance(profile, Mig):
-        unused = instance_type.gpu.usable_mib - slot_memory_mib(profile, instance_type.gpu) * slots
+        unused = instance_type.gpu.usable_mib - profile.slot_memory_mib(instance_type.gpu) * slots
         assert 0 <= unused < slots
 
 
@@ -57,14 +57,14 @@ def test_replicas_leave_nothing_but_a_rounding_unused(shared: tuple[InstanceType
 def test_more_replicas_never_give_larger_slots(gpu: Gpu, replicas: int, rename: bool) -> None:
     for profile in (TimeSlicing, Mps):
         fewer, more = profile(replicas, rename), profile(replicas + 1, rename)
-        assert slot_memory_mib(more, gpu) < slot_memory_mib(fewer, gpu) < slot_memory_mib(NoSharing(), gpu)
-    assert slot_memory_mib(Mps(replicas), gpu) == slot_memory_mib(TimeSlicing(replicas), gpu)
+        assert more.slot_memory_mib(gpu) < fewer.slot_memory_mib(gpu) < NoSharing().slot_memory_mib(gpu)
+    assert Mps(replicas).slot_memory_mib(gpu) == TimeSlicing(replicas).slot_memory_mib(gpu)
 
 
 @given(st.lists(st.sampled_from(GPUS), min_size=2, max_size=2, unique=True), st.integers(2, 48))
 def test_larger_gpus_have_larger_slots(pair: list[Gpu], replicas: int) -> None:
     smaller, larger = sorted(pair, key=lambda gpu: (gpu.memory_mib, gpu.usable_mib))
-    assert slot_memory_mib(Mps(replicas), smaller) <= slot_memory_mib(Mps(replicas), larger)
+    assert Mps(replicas).slot_memory_mib(smaller) <= Mps(replicas).slot_memory_mib(larger)
 
 
 @pytest.mark.parametrize(
@@ -84,12 +84,12 @@ def test_larger_gpus_have_larger_slots(pair: list[Gpu], replicas: int) -> None:
     ],
 )
 def test_slot_memory_by_hand(instance_type: str, profile: SharingProfile, mib: int) -> None:
-    assert slot_memory_mib(profile, INSTANCE_TYPES[instance_type].gpu) == mib
+    assert profile.slot_memory_mib(INSTANCE_TYPES[instance_type].gpu) == mib
 
 
 def test_memory_of_a_profile_that_the_gpu_lacks_is_refused() -> None:
     with pytest.raises(SharingError, match=r"^NVIDIA L4 has no MIG profile 1g\.10gb$"):
-        slot_memory_mib(Mig("1g.10gb"), INSTANCE_TYPES["g6.xlarge"].gpu)
+        Mig("1g.10gb").slot_memory_mib(INSTANCE_TYPES["g6.xlarge"].gpu)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_mps_limits_a_client_to_its_part_of_what_nvml_shows(instance_type: str, 
     """mps/daemon.go divides NVML's total: 15360, 23034, 23028 and 81152 by 3."""
     gpu = INSTANCE_TYPES[instance_type].gpu
     assert Mps(3).memory_limit_mib(gpu) == mib
-    assert slot_memory_mib(Mps(3), gpu) < mib
+    assert Mps(3).slot_memory_mib(gpu) < mib
 
 
 def test_a_gpu_that_nobody_measured_says_so() -> None:
@@ -162,14 +162,14 @@ def test_mig_parts_never_exceed_the_gpu(gpu: Gpu) -> None:
         assert is_mig_profile_name(profile.name)
         assert profile.memory_slices * profile.max_per_gpu <= profile.total_memory_slices
         assert profile.compute_slices * profile.max_per_gpu <= whole.compute_slices
-        assert slot_memory_mib(Mig(key), gpu) * profile.max_per_gpu <= gpu.memory.total_mib
+        assert Mig(key).slot_memory_mib(gpu) * profile.max_per_gpu <= gpu.memory.total_mib
 
 
 @pytest.mark.parametrize("gpu", MIG_GPUS, ids=name)
 def test_mig_profiles_come_smallest_first(gpu: Gpu) -> None:
     sizes = [(profile.compute_slices, profile.memory_slices) for profile in gpu.mig_profiles.values()]
     assert sizes == sorted(sizes)
-    memories = [slot_memory_mib(Mig(profile), gpu) for profile in gpu.mig_profiles]
+    memories = [Mig(profile).slot_memory_mib(gpu) for profile in gpu.mig_profiles]
     assert memories == sorted(memories)
 
 
@@ -178,7 +178,7 @@ def test_a_part_s_memory_is_near_what_its_name_says(gpu: Gpu) -> None:
     """Names give GB, rounded; the smallest have a ninth less. A wrong row of the table would be far off."""
     for profile in gpu.mig_profiles:
         named_gb = int(profile.partition(".")[2].removesuffix("gb"))
-        assert slot_memory_mib(Mig(profile), gpu) / 1024 == pytest.approx(named_gb, rel=0.16)
+        assert Mig(profile).slot_memory_mib(gpu) / 1024 == pytest.approx(named_gb, rel=0.16)
 
 
 @pytest.mark.parametrize(

@@ -9,21 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpu.bottlerocket import bottlerocket_mig_problem, bottlerocket_settings
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
-from gpu.device_plugin import device_plugin_config
-from gpu.sharing import (
-    GPU_RESOURCE,
-    Ami,
-    Mig,
-    NoSharing,
-    SharingError,
-    SharingProfile,
-    TimeSlicing,
-    overlay_capacities,
-    resource_name,
-    slots_per_gpu,
-)
+from gpu.sharing import GPU_RESOURCE, Ami, Mig, NoSharing, SharingError, SharingProfile, TimeSlicing, overlay_capacities
+from gpu.sharing.bottlerocket import bottlerocket_mig_problem, bottlerocket_settings
+from gpu.sharing.plugin_config import device_plugin_config
 from tests.unit.gpu.support import AMIS, MIG_GPUS, SHAPES, TYPES, profiles, shared_types
 
 
@@ -67,8 +56,8 @@ def assert_consistent(profile: SharingProfile, ami: Ami, instance_type: Instance
     gpu, count = instance_type.gpu, instance_type.gpu_count
     offered = offered_on_bottlerocket if ami == "bottlerocket" else offered_on_al2023
     resource, per_gpu = offered(profile, gpu)
-    assert resource == resource_name(profile, ami)
-    assert per_gpu == slots_per_gpu(profile, gpu)
+    assert resource == profile.resource_name(ami)
+    assert per_gpu == profile.slots_per_gpu(gpu)
     capacities = overlay_capacities(profile, ami, [instance_type])
     if isinstance(profile, NoSharing):
         # EC2's own figure holds: as many nvidia.com/gpu as there are GPUs.
@@ -103,7 +92,7 @@ def test_each_number_of_gpus_has_one_overlay(types: list[InstanceType], replicas
     profile = TimeSlicing(replicas, rename)
     capacities = overlay_capacities(profile, ami, types)
     assert list(capacities) == sorted({t.gpu_count for t in types})
-    assert all(capacity[resource_name(profile, ami)] == replicas * count for count, capacity in capacities.items())
+    assert all(capacity[profile.resource_name(ami)] == replicas * count for count, capacity in capacities.items())
 
 
 def test_types_that_would_give_different_slots_are_refused() -> None:
@@ -121,13 +110,13 @@ def test_types_that_would_give_different_slots_are_refused() -> None:
 def test_a_gpu_without_the_profile_is_refused() -> None:
     t4, a100 = INSTANCE_TYPES["g4dn.xlarge"].gpu, INSTANCE_TYPES["p4d.24xlarge"].gpu
     with pytest.raises(SharingError, match=r"^NVIDIA T4 has no MIG profile 1g\.5gb$"):
-        slots_per_gpu(Mig("1g.5gb"), t4)
+        Mig("1g.5gb").slots_per_gpu(t4)
     with pytest.raises(SharingError, match=r"^NVIDIA A100 has no MIG profile 1g\.6gb$"):
-        slots_per_gpu(Mig("1g.6gb"), a100)
+        Mig("1g.6gb").slots_per_gpu(a100)
 
 
 @pytest.mark.parametrize("gpu", MIG_GPUS, ids=lambda gpu: f"{gpu.name}-{gpu.memory_mib}")
 def test_mig_slots_are_named_by_profile_only_where_the_plugin_does_so(gpu: Gpu) -> None:
     for name, mig in gpu.mig_profiles.items():
-        assert resource_name(Mig(name), "al2023") == mig.resource_name == f"nvidia.com/mig-{name}"
-        assert resource_name(Mig(name), "bottlerocket") == "nvidia.com/gpu"
+        assert Mig(name).resource_name("al2023") == mig.resource_name == f"nvidia.com/mig-{name}"
+        assert Mig(name).resource_name("bottlerocket") == "nvidia.com/gpu"

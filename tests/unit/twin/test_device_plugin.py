@@ -8,12 +8,13 @@ import pytest
 import yaml
 
 from components.gpu_sharing import GpuSharingArgs, device_plugin_values
-from components.mig_user_data import al2023_user_data
-from gpu.bottlerocket import bottlerocket_settings
 from gpu.catalog import INSTANCE_TYPES
-from gpu.device_plugin import device_plugin_config
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing, overlay_capacities
-from twin.device_plugin import CONFIG_LABEL, GPU_COUNT_LABEL, Offer, PluginConfigs, offer, plugin_configs
+from gpu.sharing.al2023 import al2023_user_data
+from gpu.sharing.bottlerocket import bottlerocket_settings
+from gpu.sharing.plugin_chart import CONFIG_LABEL
+from gpu.sharing.plugin_config import device_plugin_config
+from twin.device_plugin import GPU_COUNT_LABEL, InstalledPlugin, Offer, installed_plugins, offer
 
 TYPE = "node.kubernetes.io/instance-type"
 
@@ -23,9 +24,9 @@ def labels(count: int = 1, config: str | None = "pool", instance_type: str = "g6
     return {**found, CONFIG_LABEL: config} if config is not None else found
 
 
-def chart(**configs: Any) -> tuple[PluginConfigs, ...]:
+def chart(**configs: Any) -> tuple[InstalledPlugin, ...]:
     texts = {name: config if isinstance(config, str) else yaml.safe_dump(config) for name, config in configs.items()}
-    return plugin_configs([{"config": {"map": texts, "default": "default"}}], [])
+    return installed_plugins([{"config": {"map": texts, "default": "default"}}], [])
 
 
 def node_class(user_data: str = "", alias: str = "al2023@v1") -> dict[str, Any]:
@@ -81,20 +82,12 @@ def test_single_strategy_wants_equal_instances() -> None:
     ("config", "word"),
     [
         ("no: [yaml", "not YAML"),
-        ({"flags": {}}, "version v1"),
+        ({"version": "v2"}, "version is not v1"),
+        ({"sharing": {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 1}]}}}, "at least 2"),
+        ({"sharing": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 49}]}}}, "48 clients"),
         (
-            {"version": "v1", "sharing": {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 1}]}}},
-            "2",
-        ),
-        (
-            {
-                "version": "v1",
-                "sharing": {
-                    "timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 2}]},
-                    "mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 2}]},
-                },
-            },
-            "exclude",
+            {"flags": {"migStrategy": "mixed"}, "sharing": {"mps": {"resources": [{"name": "gpu", "replicas": 2}]}}},
+            "MPS with migStrategy mixed",
         ),
     ],
 )
@@ -117,15 +110,15 @@ def test_without_a_label_the_default_counts() -> None:
 
 
 def test_without_the_chart_an_al2023_node_never_offers_anything() -> None:
-    offered = offer(labels(), node_class(), plugin_configs([], []))
+    offered = offer(labels(), node_class(), installed_plugins([], []))
     assert not offered.resources
     assert "no device plugin" in offered.problem
 
 
-def releases(**pools: Any) -> tuple[PluginConfigs, ...]:
+def releases(**pools: Any) -> tuple[InstalledPlugin, ...]:
     """A release a pool, as the program installs them."""
     args = GpuSharingArgs(profiles=pools)
-    return plugin_configs([device_plugin_values(pool, args) for pool in pools], [])
+    return installed_plugins([device_plugin_values(pool, args) for pool in pools], [])
 
 
 def test_a_node_takes_the_release_of_its_pool() -> None:
@@ -151,7 +144,7 @@ def test_a_pool_without_a_release_never_offers_anything() -> None:
 
 def test_two_plugins_on_a_node_take_the_kubelet_s_socket_from_each_other() -> None:
     one = {"config": {"map": {"pool": yaml.safe_dump(device_plugin_config(TimeSlicing(4)))}}}
-    offered = offer(labels(), node_class(), plugin_configs([one, one], []))
+    offered = offer(labels(), node_class(), installed_plugins([one, one], []))
     assert not offered.resources
     assert "2 device plugins run on it" in offered.problem
     assert "nvidia-device-plugin-1, nvidia-device-plugin-2" in offered.problem
@@ -160,13 +153,13 @@ def test_two_plugins_on_a_node_take_the_kubelet_s_socket_from_each_other() -> No
 def test_the_gpu_operator_has_its_configurations_elsewhere() -> None:
     text = yaml.safe_dump(device_plugin_config(TimeSlicing(5)))
     values = {"devicePlugin": {"config": {"create": True, "default": "pool", "data": {"pool": text}}}}
-    assert offer(labels(), node_class(), plugin_configs([values], [])).resources == {"nvidia.com/gpu": 5}
+    assert offer(labels(), node_class(), installed_plugins([values], [])).resources == {"nvidia.com/gpu": 5}
 
 
 def test_a_config_map_of_the_program_may_hold_the_configurations() -> None:
     data = {"pool": yaml.safe_dump(device_plugin_config(TimeSlicing(6)))}
     config_map = {"kind": "ConfigMap", "metadata": {"name": "mine"}, "data": data}
-    configs = plugin_configs([{"config": {"name": "mine"}}], [config_map])
+    configs = installed_plugins([{"config": {"name": "mine"}}], [config_map])
     assert offer(labels(), node_class(), configs).resources == {"nvidia.com/gpu": 6}
 
 
@@ -188,7 +181,7 @@ def test_bottlerocket_needs_no_chart_and_agrees_with_the_overlay(profile: Sharin
     offered = offer(
         labels(instance_type.gpu_count, instance_type=type_name),
         node_class(user_data, alias="bottlerocket@v1"),
-        plugin_configs([], []),
+        installed_plugins([], []),
     )
     overlays = overlay_capacities(profile, "bottlerocket", [instance_type])
     expected = overlays.get(instance_type.gpu_count, {"nvidia.com/gpu": instance_type.gpu_count})
@@ -198,11 +191,36 @@ def test_bottlerocket_needs_no_chart_and_agrees_with_the_overlay(profile: Sharin
 def test_bottlerocket_renames_unless_told_not_to() -> None:
     root = "settings.kubelet-device-plugins.nvidia"
     user_data = f'[{root}]\ndevice-sharing-strategy = "mps"\n[{root}.mps]\nreplicas = 3\n'
-    offered = offer(labels(), node_class(user_data, alias="bottlerocket@v1"), plugin_configs([], []))
+    offered = offer(labels(), node_class(user_data, alias="bottlerocket@v1"), installed_plugins([], []))
     assert offered.resources == {"nvidia.com/gpu.shared": 3}
 
 
 def test_a_cpu_node_offers_nothing_and_nothing_is_wrong() -> None:
-    offered = offer({TYPE: "m7g.large"}, None, plugin_configs([], []))
+    offered = offer({TYPE: "m7g.large"}, None, installed_plugins([], []))
     assert not offered.resources
     assert not offered.problem
+
+
+def test_mps_goes_before_time_slicing_and_nobodys_rename_counts() -> None:
+    """As NVIDIA's plugin reads it (tests/unit/gpu/nvidia); it says so only in its log."""
+    one = {"name": "nvidia.com/gpu", "rename": "nvidia.com/slice"}
+    sections = {"timeSlicing": {"resources": [{**one, "replicas": 8}]}, "mps": {"resources": [{**one, "replicas": 4}]}}
+    offered = offer(labels(), node_class(), chart(pool={"sharing": sections}))
+    assert offered == Offer({"nvidia.com/gpu": 4}, waits_for_mps=True)
+
+
+def test_an_older_gpu_has_fewer_clients() -> None:
+    config = {"sharing": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 17}]}}}
+    offered = offer(labels(instance_type="p3dn.24xlarge"), node_class(), chart(pool=config))
+    assert "V100 takes 16 clients, not 17" in offered.problem
+
+
+def test_without_a_label_the_operator_leaves_gpus_whole_and_the_chart_takes_its_only_configuration() -> None:
+    """The operator's fallback is an empty configuration (FALLBACK_STRATEGIES), the chart's the only one there is."""
+    text = yaml.safe_dump({"sharing": {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}}})
+    operator = installed_plugins([{"devicePlugin": {"config": {"data": {"four": text}}}}], [])
+    assert offer(labels(config=None), node_class(), operator) == Offer({"nvidia.com/gpu": 1})
+    only = installed_plugins([{"config": {"map": {"four": text}}}], [])
+    assert offer(labels(config=None), node_class(), only) == Offer({"nvidia.com/gpu": 4})
+    several = installed_plugins([{"config": {"map": {"four": text, "other": text}}}], [])
+    assert "the node asks for none" in offer(labels(config=None), node_class(), several).problem

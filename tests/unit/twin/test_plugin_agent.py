@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
+from gpu.sharing.plugin_chart import CONFIG_LABEL
 from twin.agent.plugin import DEADLINE, DELAY, REASON, DevicePlugin
-from twin.device_plugin import CONFIG_LABEL, GPU_COUNT_LABEL, PluginConfigs
+from twin.device_plugin import GPU_COUNT_LABEL, InstalledPlugin
 from twin.faults import Faults
 from twin.kube import Object
 from twin.platform import PLUGIN_NAME
@@ -86,7 +87,7 @@ def faults(tmp_path: Path) -> Faults:
 def agent(server: Server, faults: Faults) -> DevicePlugin:
     texts = {kind: yaml.safe_dump({"version": "v1", "sharing": {kind: SHARING}}) for kind in ("timeSlicing", "mps")}
     kube: Any = server
-    return DevicePlugin(kube, kube, [PluginConfigs(configs=texts)], faults)
+    return DevicePlugin(kube, kube, [InstalledPlugin(configs=texts)], faults)
 
 
 def test_slots_come_after_the_delay_and_later_under_mps(server: Server, agent: DevicePlugin) -> None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from components.container_toolkit_user_data import devices_by_mount, script
-from components.mig_user_data import al2023_user_data
 from gpu.catalog import INSTANCE_TYPES
+from gpu.sharing.al2023 import al2023_user_data
+from gpu.sharing.container_toolkit import devices_by_mount, script
 from tests.gotools import tool
 
 #: The newest whose module is served here; EKS AMIs have 1.20.0 since v20260818 (amazon-eks-ami#2790).

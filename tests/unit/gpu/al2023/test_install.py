@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.mig_user_data import al2023_user_data, mig_unit
 from gpu.catalog import INSTANCE_TYPES
 from gpu.mig import MigProfile, mig_profiles
-from tests.unit.components.mig import eks_ami
-from tests.unit.components.mig.eks_ami import Driver
-from tests.unit.components.mig.karpenter import LIMIT, merged
+from gpu.sharing.al2023 import al2023_user_data, mig_unit
+from tests.unit.gpu.al2023 import eks_ami
+from tests.unit.gpu.al2023.eks_ami import Driver
+from tests.unit.gpu.al2023.karpenter import LIMIT, merged
 
 H100 = mig_profiles("h100", 81920)
 PROFILES = {p for t in INSTANCE_TYPES.values() for p in t.gpu.mig_profiles.values()}
@@ -61,7 +61,7 @@ def test_every_part_arrives_as_it_was_written() -> None:
     assert isinstance(script, str)
     assert script.startswith("#!/bin/bash\n"), "cloud-init runs what begins so"
     assert mig_unit(H100["1g.10gb"]) in script
-    assert (Path(__file__).parents[4] / "components/mig.sh").read_text() in script
+    assert (Path(__file__).parents[4] / "gpu/sharing/mig.sh").read_text() in script
     subprocess.run(["bash", "-n"], input=script, text=True, check=True)
     assert yaml.safe_load(str(parts[1].get_payload()))["spec"] == {"featureGates": {"FastImagePull": True}}
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from components.mig_user_data import al2023_user_data
 from gpu.mig import mig_profiles
-from tests.unit.components.mig.eks_ami import Driver
-from tests.unit.components.mig.karpenter import merged
-from tests.unit.components.mig.nvidia_smi import Gpus
-from tests.unit.components.mig.playing import NEW, PROFILE, WANTED, hurried
-from tests.unit.components.mig.virtual_node import Boot, VirtualNode, why_not
+from gpu.sharing.al2023 import al2023_user_data
+from tests.unit.gpu.al2023.eks_ami import Driver
+from tests.unit.gpu.al2023.karpenter import merged
+from tests.unit.gpu.al2023.nvidia_smi import Gpus
+from tests.unit.gpu.al2023.playing import NEW, PROFILE, WANTED, hurried
+from tests.unit.gpu.al2023.virtual_node import Boot, VirtualNode, why_not
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=why_not() or "")
 

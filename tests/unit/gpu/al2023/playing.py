@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import components
-from tests.unit.components.mig import nvidia_smi
-from tests.unit.components.mig.nvidia_smi import Gpu, Gpus
+import gpu.sharing
+from tests.unit.gpu.al2023 import nvidia_smi
+from tests.unit.gpu.al2023.nvidia_smi import Gpu, Gpus
 
-PROGRAM = Path(components.__path__[0]) / "mig.sh"
+PROGRAM = Path(gpu.sharing.__path__[0]) / "mig.sh"
 PROFILE = "1g.10gb"
 COUNT = 7
 WANTED = (PROFILE,) * COUNT

@@ -5,7 +5,7 @@ image or pod can name `all`, with a slot or without (NVIDIA/k8s-device-plugin#87
 variable of containers without CAP_SYS_ADMIN, and to listen to mounts of /dev/null below
 /var/run/nvidia-container-devices, which only those can make who may mount paths of the host (nvidia-container-toolkit
 internal/config/image/cuda_image.go, VisibleDevices and requestsFromMounts). The device plugin makes them:
-`gpu.device_plugin`. Bottlerocket does both by default: `gpu.bottlerocket`.
+`gpu.sharing.plugin_config`. Bottlerocket does both by default: `gpu.sharing.bottlerocket`.
 """
 
 from __future__ import annotations

@@ -14,11 +14,19 @@ that have joined, and restarts the kubelet or the node (NVIDIA/gpu-operator#2415
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 
 from gpu.mig import MigProfile
 
 _BOUNDARY = "gpu-slices"
+#: Instances that a script of anybody's cuts out of each GPU: `nvidia-smi mig -i N -cgi 1g.10gb,1g.10gb`.
+_CUT = re.compile(r"nvidia-smi\s+mig\b[^\n]*?\s-cgi\s+([\w.,+]+)")
+#: The same as our own unit says it: `gpu-slices-mig 1g.10gb 7` (mig.service).
+_UNIT = re.compile(r"^ExecStart=\S*gpu-slices-mig ([\w.+]+) (\d+)$", re.MULTILINE)
+#: A profile that a script names in another way.
+_NAMED = re.compile(r"\b[1-7]g\.\d+gb\b")
 
 _INSTALL = """#!/bin/bash
 # Installs gpu-slices-mig.service. Where it cannot, this machine must not become a node with uncut GPUs.
@@ -64,6 +72,20 @@ def al2023_user_data(profile: MigProfile | None = None, *, fast_image_pull: bool
 def mig_unit(profile: MigProfile) -> str:
     """The systemd unit that cuts a node's GPUs into as many instances of the profile as fit, at every boot."""
     return _file("mig.service").format(profile=profile.name, count=profile.max_per_gpu)
+
+
+def read_mig_cut(user_data: str) -> Counter[str]:
+    """MIG instances that user data cuts out of each GPU, by profile; empty where it cuts none that can be read."""
+    if unit := _UNIT.search(user_data):
+        return Counter({unit[1]: int(unit[2])})
+    cut = _CUT.search(user_data)
+    return Counter(cut[1].split(",")) if cut else Counter()
+
+
+def read_mig_profile(user_data: str) -> str | None:
+    """The only MIG profile that user data names, however; None where it names none, or several."""
+    names = set(read_mig_cut(user_data)) or set(_NAMED.findall(user_data))
+    return names.pop() if len(names) == 1 else None
 
 
 def _file(name: str) -> str:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.components.mig.nvidia_smi import Gpu, Gpus
-from tests.unit.components.mig.playing import COUNT, NEW, PROFILE, PROGRAM, WANTED, Hardware, hurried
+from tests.unit.gpu.al2023.nvidia_smi import Gpu, Gpus
+from tests.unit.gpu.al2023.playing import COUNT, NEW, PROFILE, PROGRAM, WANTED, Hardware, hurried
 
 #: Plays systemd to the program alone: which services are up stands in files, and every order is written down.
 SYSTEMCTL = """

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tests.unit.components.mig import cloud_init, eks_ami
-from tests.unit.components.mig.eks_ami import Driver
-from tests.unit.components.mig.nvidia_smi import Gpus
-from tests.unit.components.mig.playing import Hardware
+from tests.unit.gpu.al2023 import cloud_init, eks_ami
+from tests.unit.gpu.al2023.eks_ami import Driver
+from tests.unit.gpu.al2023.nvidia_smi import Gpus
+from tests.unit.gpu.al2023.playing import Hardware
 
 _SYSTEMD = Path("/lib/systemd/systemd")
 _UNSHARE = [

@@ -1,0 +1,52 @@
+"""MIG, NVIDIA's Multi-Instance GPU: hardware cuts a GPU into isolated instances. Its profiles: `gpu.mig`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from gpu.mig import MigProfile
+from gpu.sharing.profile import GPU_RESOURCE, Ami, Profile, SharingError, Strategy
+
+if TYPE_CHECKING:
+    from gpu.catalog import Gpu
+
+
+@dataclass(frozen=True, slots=True)
+class Mig(Profile):
+    """Each GPU is cut by hardware into equal instances of one MIG profile: memory and faults are isolated."""
+
+    strategy: ClassVar[Strategy] = "mig"
+    isolated: ClassVar[bool] = True
+
+    profile: str
+
+    @property
+    def words(self) -> str:
+        """In a few words."""
+        return f"mig {self.profile}"
+
+    def slots_per_gpu(self, gpu: Gpu) -> int:
+        """As many instances as fit. Raises SharingError when the GPU has no MIG, or no such MIG profile."""
+        return self.instance(gpu).max_per_gpu
+
+    def resource_name(self, ami: Ami) -> str:
+        """The chart's plugin runs with the `mixed` strategy, which names the profile; Bottlerocket only has `single`,
+        which calls every instance `nvidia.com/gpu` (bottlerocket-os/bottlerocket#4483).
+        """
+        return GPU_RESOURCE if ami == "bottlerocket" else mig_resource(self.profile)
+
+    def slot_memory_mib(self, gpu: Gpu) -> int:
+        """An instance's memory and no more, in MiB. Raises like `slots_per_gpu`."""
+        return self.instance(gpu).memory_mib
+
+    def instance(self, gpu: Gpu) -> MigProfile:
+        """The profile on a GPU. Raises SharingError when the GPU has none of that name."""
+        if self.profile not in gpu.mig_profiles:
+            raise SharingError(f"{gpu.product} has no MIG profile {self.profile}")
+        return gpu.mig_profiles[self.profile]
+
+
+def mig_resource(profile: str) -> str:
+    """What the plugin's `mixed` strategy calls instances of a profile (internal/rm/rm.go)."""
+    return f"nvidia.com/mig-{profile.replace('+', '.')}"

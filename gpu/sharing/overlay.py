@@ -1,0 +1,35 @@
+"""What a Karpenter NodeOverlay must state of a pool's nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from gpu.sharing.none import NoSharing
+from gpu.sharing.profile import GPU_RESOURCE, Ami, Profile, SharingError
+
+if TYPE_CHECKING:
+    from gpu.catalog import InstanceType
+
+
+def overlay_capacities(profile: Profile, ami: Ami, types: Iterable[InstanceType]) -> dict[int, dict[str, int]]:
+    """Capacity that a NodeOverlay must state, by GPU count of the instance type.
+
+    NodeOverlay capacity is an absolute value per instance type that replaces EC2's figure, so each GPU count needs an
+    overlay of its own (sigs.k8s.io/karpenter pkg/cloudprovider/types.go ApplyCapacityOverlay). Where slots have
+    another name, the physical `nvidia.com/gpu` is set to 0: the node will never offer it. Empty without sharing:
+    EC2's own figure is right. Raises SharingError when a type cannot be shared that way, or when types with one GPU
+    count would give different slots.
+    """
+    if isinstance(profile, NoSharing):
+        return {}
+    resource = profile.resource_name(ami)
+    capacities: dict[int, dict[str, int]] = {}
+    for instance_type in types:
+        count = instance_type.gpu_count
+        capacity = {resource: profile.slots_per_gpu(instance_type.gpu) * count}
+        if resource != GPU_RESOURCE:
+            capacity[GPU_RESOURCE] = 0
+        if capacities.setdefault(count, capacity) != capacity:
+            raise SharingError(f"{instance_type.name} gives other slots than the pool's other types with {count} GPUs")
+    return dict(sorted(capacities.items()))

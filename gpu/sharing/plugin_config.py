@@ -1,0 +1,318 @@
+"""Configuration of NVIDIA's Kubernetes device plugin: written from a sharing profile, and read as the plugin reads it.
+
+Schema and rules: NVIDIA/k8s-device-plugin v0.20.0, `api/config/v1` (config.go, sharing.go, replicas.go, strategy.go),
+`cmd/nvidia-device-plugin` (validateFlags) and `internal/rm` (device_map.go). tests/unit/gpu/nvidia holds both sides
+against NVIDIA's own parser. The plugin does not refuse keys that it does not know, and knows its own in any case of
+letters; what stands in a list of resources it takes as it is written.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, assert_never
+
+from gpu.sharing.mig import Mig, mig_resource
+from gpu.sharing.mps import MAX_MPS_REPLICAS, Mps
+from gpu.sharing.none import NoSharing
+from gpu.sharing.profile import GPU_RESOURCE, MIN_REPLICAS
+from gpu.sharing.time_slicing import TimeSlicing
+
+if TYPE_CHECKING:
+    from gpu.sharing import SharingProfile
+
+#: Where the chart mounts the MPS control daemon's files (`mps.root` of the chart).
+MPS_ROOT = "/run/nvidia/mps"
+VERSION = "v1"
+
+Replication = Literal["none", "time-slicing", "mps"]
+MigStrategy = Literal["none", "single", "mixed"]
+_MIG_STRATEGIES: tuple[MigStrategy, ...] = ("none", "single", "mixed")
+_SECTIONS: tuple[tuple[str, Replication], ...] = (("timeSlicing", "time-slicing"), ("mps", "mps"))
+_LISTS = ("envvar", "volume-mounts", "cdi-annotations", "cdi-cri")
+_PREFIX = "nvidia.com/"
+_MAX_NAME = 63
+#: Kubernetes' name of a DNS subdomain.
+_SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
+_UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+#: Index of a GPU or of a MIG instance, UUID of either, also in the form of drivers before 470.
+_DEVICE = re.compile(rf"\d+(:\d+)?\Z|(GPU|MIG)-{_UUID}\Z|MIG-GPU-{_UUID}/\d+/\d+\Z")
+
+
+# --- Written ----------------------------------------------------------------------------------------------------------
+
+
+def device_plugin_config(profile: SharingProfile, *, untrusted: bool = False) -> dict[str, Any]:
+    """One named configuration of the device plugin, ready to be written as YAML.
+
+    untrusted: the plugin tells the container runtime of a slot's device by a mount that pods without rights on the host
+    cannot make, instead of by the variable NVIDIA_VISIBLE_DEVICES, which any image can set. It needs a node whose
+    runtime listens to mounts and not to the variable (`gpu.sharing.container_toolkit`).
+    """
+    config: dict[str, Any] = {"version": VERSION, "flags": {"migStrategy": "none"}}
+    if untrusted:
+        config["flags"]["plugin"] = {"deviceListStrategy": ["volume-mounts"]}
+    match profile:
+        case NoSharing():
+            pass
+        case TimeSlicing():
+            config["sharing"] = {"timeSlicing": _replicated(profile)}
+        case Mps():
+            config["flags"]["mpsRoot"] = MPS_ROOT
+            config["sharing"] = {"mps": _replicated(profile)}
+        case Mig():
+            config["flags"]["migStrategy"] = "mixed"
+        case _:
+            assert_never(profile)
+    return config
+
+
+def _replicated(profile: TimeSlicing | Mps) -> dict[str, Any]:
+    return {
+        "renameByDefault": profile.rename,
+        # Two replicas are not twice the GPU: a request for more than one slot is a mistake. The default differs
+        # between time-slicing (false) and MPS (true), so it is always written.
+        "failRequestsGreaterThanOne": True,
+        "resources": [{"name": GPU_RESOURCE, "replicas": profile.replicas}],
+    }
+
+
+# --- Read -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PluginConfig:
+    """What the device plugin makes of a configuration.
+
+    What is not known yet, a value of any type that no configuration holds, is None here and no problem.
+    """
+
+    replication: Replication = "none"
+    """What copies devices. MPS goes before time-slicing."""
+    replicas: Mapping[str, int | None] | None = field(default_factory=dict)
+    """By resource, under the name that it has without sharing; None where the list is not known."""
+    rename: bool = False
+    """Whether copies are called `<resource>.shared`. A `rename` of one resource's own is ignored."""
+    mig: MigStrategy | None = "none"
+    one_at_most: bool | None = None
+    """Whether a container gets one copy at most. None where the configuration leaves it to the plugin or is unknown."""
+    device_lists: tuple[str, ...] | None = None
+    """How containers learn of their devices; None where the plugin's own default stands, which is `envvar`."""
+    problems: tuple[str, ...] = ()
+    """Why the plugin does not start. The rest is what it would be without them."""
+    ignored: tuple[str, ...] = ()
+    """What it goes on without, and says only in its log."""
+
+    @property
+    def first_replicas(self) -> int | None:
+        """Copies of the first resource; None where there is none, or it is not known."""
+        return next(iter((self.replicas or {}).values()), None)
+
+    def offered(self, devices: Mapping[str, int]) -> dict[str, int]:
+        """Extended resources of a node. devices: what it has by resource before they are copied."""
+        found = dict(devices)
+        for name, copies in (self.replicas or {}).items():
+            if name in devices and copies is not None:
+                number = found.pop(name) * copies
+                found[f"{name}.shared" if self.rename else name] = number
+        return found
+
+    def devices(self, gpus: int, instances: Counter[str]) -> dict[str, int]:
+        """Resources of a node before any is copied. instances: MIG instances that each GPU was cut into, by profile.
+
+        Raises ValueError where the plugin would not start on such a node (device_map.go, assertAllMigDevicesAreValid).
+        """
+        if self.mig == "none" or not instances:
+            return {GPU_RESOURCE: gpus}
+        if self.replication == "mps":
+            raise ValueError("sharing using MPS is not supported for MIG devices")
+        if self.mig == "mixed":
+            return {mig_resource(profile): number * gpus for profile, number in sorted(instances.items())}
+        if self.mig == "single" and len(instances) == 1:
+            return {GPU_RESOURCE: instances.total() * gpus}
+        raise ValueError(f"migStrategy {self.mig} does not go with the MIG instances {', '.join(sorted(instances))}")
+
+
+def read_plugin_config(config: Any) -> PluginConfig:
+    """Read a configuration that was YAML. Never raises; what the plugin would refuse is in `problems`."""
+    if config is None:
+        return PluginConfig()  # an empty file is an empty configuration
+    if not isinstance(config, Mapping):
+        return PluginConfig(problems=("it is no mapping; the plugin does not start.",))
+    problems: list[str] = [*_version(config)]
+    mig, lists = _flags(config, problems)
+    sections, ignored = _sections(config, problems)
+    replication: Replication = "mps" if "mps" in sections else "time-slicing" if sections else "none"
+    section = sections.get(replication, _NO_SECTION)
+    if len(sections) > 1:
+        ignored.append("timeSlicing and mps are both given; the plugin takes mps and says nothing. Keep one.")
+    if replication == "mps" and mig == "mixed":
+        problems.append(
+            "MPS with migStrategy mixed; the plugin does not start. MPS shares whole GPUs: write migStrategy none."
+        )
+    return PluginConfig(
+        replication=replication,
+        replicas=section.replicas,
+        rename=section.rename,
+        mig=mig,
+        one_at_most=section.one_at_most,
+        device_lists=lists,
+        problems=tuple(problems),
+        ignored=tuple(ignored),
+    )
+
+
+@dataclass(frozen=True)
+class _Section:
+    replicas: Mapping[str, int | None] | None
+    rename: bool
+    one_at_most: bool | None
+
+
+_NO_SECTION = _Section({}, rename=False, one_at_most=None)
+_ABSENT = object()
+
+
+def _known(value: Any) -> bool:
+    """Whether a value is one that YAML has: what is unknown in a preview is an object of another kind."""
+    return value is None or isinstance(value, bool | int | float | str | Mapping | list | tuple)
+
+
+def _field(config: Any, name: str) -> Any:
+    """A field of one of the plugin's structures: encoding/json knows it in any case of letters."""
+    if not isinstance(config, Mapping):
+        return _ABSENT
+    if name in config:
+        return config[name]
+    return next((v for k, v in config.items() if isinstance(k, str) and k.lower() == name.lower()), _ABSENT)
+
+
+def _version(config: Mapping[str, Any]) -> Iterator[str]:
+    version = _field(config, "version")
+    if version is not _ABSENT and _known(version) and version not in (None, "", VERSION):
+        yield f"version is not {VERSION}, the only one that the plugin takes."
+
+
+def _flags(config: Mapping[str, Any], problems: list[str]) -> tuple[MigStrategy | None, tuple[str, ...] | None]:
+    flags = _part(config, "flags", problems)
+    given = _field(flags, "migStrategy")
+    mig: MigStrategy | None = next((strategy for strategy in _MIG_STRATEGIES if strategy == given), None)
+    if given is _ABSENT or given is None:
+        mig = "none"
+    elif mig is None and _known(given):
+        problems.append(f"migStrategy is {given}; the plugin knows none, single and mixed.")
+    return mig, _device_lists(_field(_part(flags, "plugin", problems), "deviceListStrategy"), problems)
+
+
+def _device_lists(given: Any, problems: list[str]) -> tuple[str, ...] | None:
+    if given is _ABSENT or given is None or not _known(given):
+        return None
+    named = [given] if not isinstance(given, list | tuple) else given
+    wrong = [name for name in named if _known(name) and name not in _LISTS]
+    problems += [f"deviceListStrategy {name} is none; the plugin knows {', '.join(_LISTS)}." for name in wrong]
+    return tuple(name for name in named if name in _LISTS)
+
+
+def _part(config: Any, name: str, problems: list[str]) -> Any:
+    """A structure within the plugin's configuration."""
+    part = _field(config, name)
+    if part is not _ABSENT and part is not None and _known(part) and not isinstance(part, Mapping):
+        problems.append(f"{name} is no section; the plugin does not start.")
+    return part
+
+
+def _sections(config: Mapping[str, Any], problems: list[str]) -> tuple[dict[Replication, _Section], list[str]]:
+    """The sections of `sharing`, by what they do, and what the plugin ignores in them."""
+    sharing, ignored = _part(config, "sharing", problems), list[str]()
+    found: dict[Replication, _Section] = {}
+    for key, replication in _SECTIONS:
+        given = _field(sharing, key)
+        if given is _ABSENT or (given is None and replication == "mps"):
+            continue  # a null for mps is none; for timeSlicing it is a section without resources
+        if not _known(given):
+            found[replication] = _Section(None, rename=False, one_at_most=None)
+        elif given is None or isinstance(given, Mapping):
+            found[replication] = _section(given or {}, replication, problems, ignored)
+        else:
+            problems.append(f"{key} is no section; the plugin does not start.")
+    return found, ignored
+
+
+def _section(given: Mapping[str, Any], replication: Replication, problems: list[str], ignored: list[str]) -> _Section:
+    for name in ("renameByDefault", "failRequestsGreaterThanOne"):
+        value = given.get(name)
+        if value is not None and _known(value) and not isinstance(value, bool):
+            problems.append(f"{replication} {name} is {value}; the plugin wants true or false.")
+    resources = given.get("resources")
+    replicas: dict[str, int | None] | None = {}
+    if not _known(resources):
+        replicas = None
+    elif not isinstance(resources, list | tuple) or not resources:
+        problems.append(
+            f"{replication} names no resources; the plugin does not start. Write resources with name and replicas."
+        )
+    else:
+        replicas = dict(_resource(resource, replication, problems, ignored) for resource in resources)
+    rename, one = given.get("renameByDefault"), given.get("failRequestsGreaterThanOne")
+    return _Section(replicas, rename=rename is True, one_at_most=one if isinstance(one, bool) else None)
+
+
+def _resource(given: Any, replication: Replication, problems: list[str], ignored: list[str]) -> tuple[str, int | None]:
+    resource: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    if _known(given) and not isinstance(given, Mapping):
+        problems.append(f"{replication} resources hold {given}; the plugin wants a section with name and replicas.")
+        return GPU_RESOURCE, None
+    name = _name(resource.get("name"), f"{replication} resources: name", problems)
+    copies = resource.get("replicas", _ABSENT)
+    known = whole(copies)
+    if copies is _ABSENT or (_known(copies) and (known is None or known < MIN_REPLICAS)):
+        said = "missing" if copies is _ABSENT or copies is None else copies
+        problems.append(f"{replication} replicas are {said}; the plugin wants a whole number of at least 2.")
+    elif replication == "mps" and known is not None and known > MAX_MPS_REPLICAS:
+        problems.append(f"{known} MPS replicas; one MPS server takes {MAX_MPS_REPLICAS} clients at most.")
+    if "rename" in resource:
+        _name(resource["rename"], f"{replication} resources: rename", problems)
+        ignored.append(f"rename of {name}: only renameByDefault is supported yet.")
+    if "devices" in resource:
+        ignored += _devices(resource["devices"], name, problems)
+    return name or GPU_RESOURCE, known
+
+
+def _name(given: Any, what: str, problems: list[str]) -> str | None:
+    """A resource's full name; the plugin adds its prefix where that is missing."""
+    if not _known(given):
+        return None
+    name = f"{_PREFIX}{str(given or '').removeprefix(_PREFIX)}"
+    if not isinstance(given, str) or len(name) > _MAX_NAME or not _SUBDOMAIN.match(name.removeprefix(_PREFIX)):
+        problems.append(f"{what} is {given or 'missing'}; the plugin wants one such as {GPU_RESOURCE}.")
+        return None
+    return name
+
+
+def _devices(given: Any, name: str | None, problems: list[str]) -> Iterator[str]:
+    """What the plugin ignores about `devices`, once it could read it."""
+    if given == "all" or not _known(given):
+        return
+    if isinstance(given, list | tuple):
+        good = all(_is_device(device) for device in given if _known(device))
+    else:
+        count = whole(given)
+        good = count is not None and count > 0
+    if not good:
+        problems.append(f"devices of {name} are {given}; the plugin wants all, a number, or a list of devices.")
+    else:
+        yield f"devices of {name}: all of them are copied, whatever the list says."
+
+
+def _is_device(given: Any) -> bool:
+    index = whole(given)
+    return (index is not None and index >= 0) or (isinstance(given, str) and bool(_DEVICE.match(given)))
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, also one that came as 4.0; None for everything else, texts among it."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if isinstance(value, int) or value.is_integer() else None

@@ -1,0 +1,58 @@
+"""What every way of sharing a GPU answers. A new one is a module beside this one and a member of `SharingProfile`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from gpu.catalog import Gpu
+
+Ami = Literal["al2023", "bottlerocket"]
+Strategy = Literal["none", "time-slicing", "mps", "mig"]
+
+GPU_RESOURCE = "nvidia.com/gpu"
+#: What the device plugin calls slots with `renameByDefault` (`DefaultSharedResourceNameSuffix`).
+SHARED_RESOURCE = "nvidia.com/gpu.shared"
+#: The device plugin refuses fewer (NVIDIA/k8s-device-plugin v0.20.0 api/config/v1/replicas.go).
+MIN_REPLICAS = 2
+
+
+class SharingError(ValueError):
+    """A sharing profile that NVIDIA's software would refuse, ignore or hang on."""
+
+
+class Profile(ABC):
+    """How the GPUs of a pool are cut into slots."""
+
+    __slots__ = ()
+
+    strategy: ClassVar[Strategy]
+    """Name as it stands in stack files and labels."""
+    isolated: ClassVar[bool]
+    """Whether hardware keeps memory and faults of those apart who share a node."""
+    needs_daemon: ClassVar[bool] = False
+    """Whether a slot is there only after a control daemon runs."""
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """The profile in a few words, such as `time-slicing, 3 replicas`."""
+
+    @abstractmethod
+    def slots_per_gpu(self, gpu: Gpu) -> int:
+        """Slots that one GPU gives. Raises SharingError when the GPU cannot be shared that way."""
+
+    @abstractmethod
+    def resource_name(self, ami: Ami) -> str:
+        """Extended resource that a workload requests to get a slot."""
+
+    @abstractmethod
+    def slot_memory_mib(self, gpu: Gpu) -> int:
+        """GPU memory that a slot can count on, in MiB, when all slots are in use. Raises like `slots_per_gpu`."""
+
+    @property
+    def node_labels(self) -> Mapping[str, str]:
+        """Labels that NVIDIA's pods look for on AL2023 nodes that share this way."""
+        return {}
