@@ -11,8 +11,9 @@ from cli.plan import Plan
 from cli.wire import shown
 from gpu import prices
 from gpu.estimate import SlotPrice
+from gpu.pool import Pool
 from policy.analyzer import Verdict
-from stacks.summary import PoolSummary
+from stacks.pool_schema import GpuPool
 
 SCHEMA_VERSION = 1
 
@@ -32,7 +33,7 @@ def plan_json(plan: Plan) -> str:
             "servicesDate": prices.SERVICE_PRICES_DATE,
             "spotIsEstimate": True,
         },
-        "pools": [_pool(summary) for summary in figures.pools] if figures else [],
+        "pools": [_pool(*both) for both in zip(figures.pools, figures.config.pools, strict=True)] if figures else [],
         "models": [_model(model) for model in figures.models] if figures else [],
         "services": [_service(service) for service in figures.services] if figures else [],
         "costs": _costs(figures) if figures else None,
@@ -44,24 +45,23 @@ def plan_json(plan: Plan) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _pool(summary: PoolSummary) -> dict[str, Any]:
-    pool = summary.pool
+def _pool(pool: Pool, section: GpuPool) -> dict[str, Any]:
     return {
         "name": pool.name,
         "capacityType": pool.capacity_type,
-        "onDemand": pool.on_demand.model_dump(mode="json", by_alias=True) if pool.on_demand else None,
-        "sharing": pool.sharing.model_dump(mode="json", by_alias=True),
+        "onDemand": section.on_demand.model_dump(mode="json", by_alias=True) if section.on_demand else None,
+        "sharing": section.sharing.model_dump(mode="json", by_alias=True),
         "ami": pool.ami,
-        "tenants": pool.tenants,
-        "instanceTypes": [t.name for t in summary.types],
-        "resource": summary.resource,
-        "slotsPerGpu": summary.slots_per_gpu,
-        "slotMemoryMib": summary.slot_memory_mib,
+        "tenants": section.tenants,
+        "instanceTypes": [t.name for t in pool.types],
+        "resource": pool.resource,
+        "slotsPerGpu": pool.slots_per_gpu,
+        "slotMemoryMib": pool.slot_memory_mib,
         "maxGpus": pool.max_gpus,
-        "maxSlots": summary.max_slots,
-        "cheapest": _price(summary.price) if summary.price else None,
-        "dearest": _price(summary.dearest) if summary.dearest else None,
-        "usdPerSlotHour": _usd(summary.usd_per_slot_hour),
+        "maxSlots": pool.max_slots,
+        "cheapest": _price(pool.price) if pool.price else None,
+        "dearest": _price(pool.dearest) if pool.dearest else None,
+        "usdPerSlotHour": _usd(pool.usd_per_slot_hour),
     }
 
 

@@ -15,10 +15,11 @@ from gpu.catalog import InstanceType
 from gpu.coldstart import ColdStart
 from gpu.estimate import CapacityType, CostItem, dedicated_gpu, node_usd_per_hour, total_usd_per_month
 from gpu.models import ModelMemory
-from gpu.sharing import Mig, Mps, SharingProfile, TimeSlicing
+from gpu.pool import Pool
+from stacks.pool_schema import GpuPool
 from stacks.schema import Model, StackConfig
 from stacks.services import Service, memory_of, service_name
-from stacks.summary import PoolSummary, floor_items, pool_summaries, stack_services
+from stacks.summary import floor_items, stack_services
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +29,7 @@ class ModelFigures:
     config: Model
     memory: ModelMemory
     slot_memory_mib: int
-    pool: PoolSummary
+    pool: Pool
     dedicated: InstanceType | None
     """Cheapest type whose single GPU holds the model alone, bought as its pool buys; None where none does."""
 
@@ -40,7 +41,7 @@ class ModelFigures:
     @property
     def dedicated_usd_per_hour(self) -> float | None:
         """Price of the GPU of its own, bought as its pool buys: an estimate for Spot."""
-        return node_usd_per_hour(self.dedicated, self.pool.pool.capacity_type) if self.dedicated else None
+        return node_usd_per_hour(self.dedicated, self.pool.capacity_type) if self.dedicated else None
 
     @property
     def model(self) -> str:
@@ -111,7 +112,7 @@ class Figures:
     """A stack in figures."""
 
     config: StackConfig
-    pools: tuple[PoolSummary, ...]
+    pools: tuple[Pool, ...]
     models: tuple[ModelFigures, ...]
     services: tuple[ServiceFigures, ...]
     idle_floor: tuple[CostItem, ...]
@@ -130,25 +131,26 @@ class Figures:
 
 def figures(config: StackConfig) -> Figures:
     """The figures of a stack."""
-    pools = {summary.pool.name: summary for summary in pool_summaries(config)}
+    pools, sections = config.gpu_pools, {section.name: section for section in config.pools}
     dedicated: dict[tuple[int, CapacityType], InstanceType | None] = {}
     return Figures(
         config=config,
         pools=tuple(pools.values()),
         models=tuple(_model(model, pools[model.pool], dedicated) for model in config.models),
-        services=tuple(_service(service, pools[service.first.pool]) for service in stack_services(config)),
+        services=tuple(
+            _service(service, pools[service.first.pool], sections[service.first.pool])
+            for service in stack_services(config)
+        ),
         idle_floor=tuple(floor_items(config)),
     )
 
 
-def _model(
-    model: Model, pool: PoolSummary, dedicated: dict[tuple[int, CapacityType], InstanceType | None]
-) -> ModelFigures:
+def _model(model: Model, pool: Pool, dedicated: dict[tuple[int, CapacityType], InstanceType | None]) -> ModelFigures:
     memory = memory_of(model)
     assert memory is not None, f"{model.name}: the configuration lets only known models pass"
-    key = (memory.total_mib, pool.pool.capacity_type)
+    key = (memory.total_mib, pool.capacity_type)
     if key not in dedicated:
-        dedicated[key] = dedicated_gpu(memory, pool.pool.capacity_type)
+        dedicated[key] = dedicated_gpu(memory, pool.capacity_type)
     return ModelFigures(
         config=model,
         memory=memory,
@@ -158,22 +160,22 @@ def _model(
     )
 
 
-def _service(service: Service, pool: PoolSummary) -> ServiceFigures:
+def _service(service: Service, pool: Pool, section: GpuPool) -> ServiceFigures:
     alone = [replace(service, models=(model,)) for model in service.models] if len(service.models) > 1 else []
     return ServiceFigures(
         service=service,
-        start=service.cold_start(pool.pool),
+        start=service.cold_start(section),
         usd_per_slot_hour=pool.usd_per_slot_hour,
-        alone=tuple((each.first.name, each.cold_start(pool.pool)) for each in alone),
+        alone=tuple((each.first.name, each.cold_start(section)) for each in alone),
     )
 
 
-def _comparison(pools: Sequence[PoolSummary], models: Sequence[ModelFigures]) -> Comparison | None:
+def _comparison(pools: Sequence[Pool], models: Sequence[ModelFigures]) -> Comparison | None:
     # Models of one server take one slot together.
     per_pool = Counter(pool for pool, _ in {(model.config.pool, service_name(model.config)) for model in models})
     compared: dict[str, PoolComparison] = {}
     for summary in pools:
-        name, taken = summary.pool.name, per_pool[summary.pool.name]
+        name, taken = summary.name, per_pool[summary.name]
         own = [model.dedicated_usd_per_hour for model in models if model.config.pool == name]
         known = [price for price in own if price is not None]
         if not taken:
@@ -185,24 +187,10 @@ def _comparison(pools: Sequence[PoolSummary], models: Sequence[ModelFigures]) ->
             taken=taken,
             slots=nodes * summary.price.slots,
             nodes=nodes,
-            shared_usd_per_hour=nodes * summary.price.usd_per_hour(summary.pool.capacity_type),
+            shared_usd_per_hour=nodes * summary.price.usd_per_hour(summary.capacity_type),
             dedicated_usd_per_hour=sum(known),
         )
     return Comparison(pools=compared) if compared else None
-
-
-def profile_text(profile: SharingProfile) -> str:
-    """A sharing profile in a few words, such as `time-slicing, 3 replicas`."""
-    match profile:
-        case TimeSlicing():
-            return f"{profile.strategy}, {profile.replicas} replicas"
-        case Mps():
-            # Also when it is alone: unlike a slice of time, a share of threads is not lent.
-            return f"mps, {profile.replicas} replicas ≤ {profile.active_thread_percentage} %"
-        case Mig():
-            return f"mig {profile.profile}"
-        case _:
-            return "one slot per GPU"
 
 
 def prices_note(region: str) -> str:

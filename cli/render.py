@@ -10,16 +10,16 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cli.figures import Figures, ModelFigures, PoolComparison, ServiceFigures, prices_note, profile_text
+from cli.figures import Figures, ModelFigures, PoolComparison, ServiceFigures, prices_note
 from cli.plan import Plan
 from cli.render_serving import cold_start_rows, server_lines, source_rows
 from cli.tree import count_by_package, kind, resource_tree
 from gpu.estimate import CostItem
+from gpu.pool import Pool
 from gpu.sharing import Mig
 from policy.analyzer import Verdict
 from policy.pack import RULES
 from stacks.schema import MpsLimits
-from stacks.summary import PoolSummary
 
 MIN_WIDTH = 80
 MAX_WIDTH = 120
@@ -91,39 +91,39 @@ def _table(*columns: str, texts: int) -> Table:
 # --- Pools ------------------------------------------------------------------------------------------------------------
 
 
-def _pools(pools: Sequence[PoolSummary]) -> Table:
+def _pools(pools: Sequence[Pool]) -> Table:
     table = _table("pool", "sharing", "instances", "slots\nper GPU", "GiB\nper slot", "limit", texts=3)
     for summary in pools:
         families = ", ".join(dict.fromkeys(t.family for t in summary.types))
         gpus = " or ".join(dict.fromkeys(t.gpu.product.removeprefix("NVIDIA ") for t in summary.types))
         table.add_row(
-            f"{summary.pool.name}\n{summary.pool.capacity_type}",
-            f"{profile_text(summary.profile)}\n{summary.resource}",
+            f"{summary.name}\n{summary.capacity_type}",
+            f"{summary.profile.words}\n{summary.resource}",
             f"{families}\n{gpus}",
             _slots(summary),
             _gib(summary.slot_memory_mib),
-            f"{_count(summary.max_slots, 'slot')}\n{_count(summary.pool.max_gpus, 'GPU')}",
+            f"{_count(summary.max_slots, 'slot')}\n{_count(summary.max_gpus, 'GPU')}",
         )
     return table
 
 
-def _slots(summary: PoolSummary) -> str:
-    counts = [summary.profile.slots_per_gpu(t.gpu) for t in summary.types]
+def _slots(summary: Pool) -> str:
+    counts = summary.slots.values()
     least, most = min(counts), max(counts)
     return str(least) if least == most else f"{least} to {most}"
 
 
-def _bought(summary: PoolSummary) -> str:
-    return "Spot estimate" if summary.pool.capacity_type == "spot" else "on-demand"
+def _bought(summary: Pool) -> str:
+    return "Spot estimate" if summary.capacity_type == "spot" else "on-demand"
 
 
-def _price_notes(summary: PoolSummary, region: str) -> Iterator[str]:
+def _price_notes(summary: Pool, region: str) -> Iterator[str]:
     """The dearest node that may come, and what nobody knows of Spot."""
-    name, cheapest, dearest = summary.pool.name, summary.price, summary.dearest
+    name, cheapest, dearest = summary.name, summary.price, summary.dearest
     if cheapest and dearest and dearest.instance_type != cheapest.instance_type:
-        price = f"{_usd(dearest.usd_per_hour(summary.pool.capacity_type))} ({_bought(summary)})"
+        price = f"{_usd(dearest.usd_per_hour(summary.capacity_type))} ({_bought(summary)})"
         yield f"{name} may buy others, up to {dearest.instance_type}: {price}, {_count(dearest.slots, 'slot')}."
-    if cheapest and summary.pool.capacity_type == "spot" and not cheapest.spot_seen:
+    if cheapest and summary.capacity_type == "spot" and not cheapest.spot_seen:
         yield (
             f"{name}: no Spot price of {cheapest.instance_type} was seen, and EC2's offerings do not tell whether "
             f"{region} sells it as Spot. An empty answer means no: aws ec2 describe-spot-price-history "
@@ -131,17 +131,17 @@ def _price_notes(summary: PoolSummary, region: str) -> Iterator[str]:
         )
 
 
-def _pool_prices(pools: Sequence[PoolSummary]) -> Table:
+def _pool_prices(pools: Sequence[Pool]) -> Table:
     table = _table(
         "pool buys", "cheapest", "slots", "on-demand", "a slot", "Spot\nestimate", "a slot\n(estimate)", texts=2
     )
     for summary in pools:
         price = summary.price
         if price is None:
-            table.add_row(f"{summary.pool.name}\n{summary.pool.capacity_type}", "no price known", *["-"] * 5)
+            table.add_row(f"{summary.name}\n{summary.capacity_type}", "no price known", *["-"] * 5)
             continue
         table.add_row(
-            f"{summary.pool.name}\n{summary.pool.capacity_type}",
+            f"{summary.name}\n{summary.capacity_type}",
             price.instance_type,
             str(price.slots),
             _usd(price.on_demand_usd_per_hour),
@@ -229,7 +229,7 @@ def _compare(console: Console, figures: Figures) -> None:
     comparison = figures.comparison
     if comparison is None:
         return
-    by_pool = {summary.pool.name: summary for summary in figures.pools}
+    by_pool = {summary.name: summary for summary in figures.pools}
     nodes = [
         f"{count} × {price.instance_type if (price := by_pool[name].price) else '?'} ({_bought(by_pool[name])})"
         for name, count in comparison.nodes.items()
@@ -250,14 +250,14 @@ def _compare(console: Console, figures: Figures) -> None:
             console.print(Text(_dearer(by_pool[name], pool)))
 
 
-def _dearer(summary: PoolSummary, pool: PoolComparison) -> str:
+def _dearer(summary: Pool, pool: PoolComparison) -> str:
     """What a pool costs more than GPUs of their own, and what it is good for then."""
     reason = "it pays only where more slots are taken, or a GPU of this kind is needed"
     if isinstance(summary.profile, Mig):
         reason = "it buys tenants parts of a large GPU that hardware isolates; for the price alone it is wrong"
     taken = f"{pool.taken} of {_count(pool.slots, 'slot')} taken"
     shared, dedicated = _usd(pool.shared_usd_per_hour), _usd(pool.dedicated_usd_per_hour)
-    return f"{summary.pool.name}: {taken}, {shared} USD/h against {dedicated}: {reason}."
+    return f"{summary.name}: {taken}, {shared} USD/h against {dedicated}: {reason}."
 
 
 def _alike(models: Sequence[ModelFigures]) -> list[list[ModelFigures]]:

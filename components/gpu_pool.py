@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import pulumi
 
@@ -18,8 +18,9 @@ import versions
 from components.gpu_sharing import CONFIG_LABEL
 from components.karpenter import Karpenter
 from components.node_class import POOL_LABEL, NodeClassArgs, Volume, karpenter_object, node_class_spec
-from gpu.catalog import InstanceType
-from gpu.sharing import GPU_RESOURCE, Ami, Mig, Mps, SharingError, SharingProfile, overlay_capacities
+from gpu.mig import MigProfile
+from gpu.pool import Pool
+from gpu.sharing import Mig, SharingError
 from gpu.sharing.al2023 import al2023_user_data
 from gpu.sharing.bottlerocket import FAST_IMAGE_PULL, bottlerocket_settings
 from gpu.sharing.container_toolkit import devices_by_mount
@@ -41,9 +42,8 @@ class GpuPoolArgs:
     """Inputs of `GpuPool`.
 
     karpenter: the Karpenter whose nodes these are; the pool is destroyed before it.
-    pool: name of the NodePool, its EC2NodeClass and its device-plugin configuration.
-    types: instance types that Karpenter may buy, all of them known, so that each has its overlay.
-    max_gpus: physical GPUs that the pool may have; its limit is written in slots, as Karpenter counts them.
+    pool: what Karpenter may buy, how it is shared, and most GPUs; its name is that of the NodePool, the EC2NodeClass
+    and the device plugin's configuration. All instance types are known, so that each has its overlay.
     justification, expires: why and until when the pool may buy on-demand; only with that capacity type.
     tenants: whether the workloads trust each other; a label that policies read. Where they do not, nodes hand GPUs
     out by the device plugin alone.
@@ -56,12 +56,7 @@ class GpuPoolArgs:
     """
 
     karpenter: Karpenter
-    pool: str
-    profile: SharingProfile
-    types: Sequence[InstanceType]
-    max_gpus: int
-    ami: Ami = "al2023"
-    capacity_type: Literal["spot", "on-demand"] = "spot"
+    pool: Pool
     justification: str | None = None
     expires: date | None = None
     tenants: Literal["trusted", "untrusted"] = "trusted"
@@ -83,15 +78,15 @@ class GpuPool(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:GpuPool", name, None, opts)
-        self.pool = args.pool
+        self.pool = args.pool.name
         before = [args.karpenter.ready, *args.after]
         # First, because it refuses what the types' GPUs cannot do.
-        capacities = overlay_capacities(args.profile, args.ami, args.types)
+        capacities = args.pool.overlay_capacities
         node_class = karpenter_object(
             f"{name}-class",
             api_version=versions.EC2_NODE_CLASS_API,
             kind="EC2NodeClass",
-            object_name=args.pool,
+            object_name=args.pool.name,
             spec=node_class_spec(_node_class_args(args)),
             opts=pulumi.ResourceOptions(parent=self, depends_on=before),
         )
@@ -100,8 +95,8 @@ class GpuPool(pulumi.ComponentResource):
                 f"{name}-overlay-{count}",
                 api_version=versions.NODE_OVERLAY_API,
                 kind="NodeOverlay",
-                object_name=f"{args.pool}-{count}gpu",
-                spec=overlay_spec(args.pool, count, capacity),
+                object_name=f"{args.pool.name}-{count}gpu",
+                spec=overlay_spec(args.pool.name, count, capacity),
                 opts=pulumi.ResourceOptions(parent=self, depends_on=before),
             )
             for count, capacity in capacities.items()
@@ -110,7 +105,7 @@ class GpuPool(pulumi.ComponentResource):
             f"{name}-pool",
             api_version=versions.NODE_POOL_API,
             kind="NodePool",
-            object_name=args.pool,
+            object_name=args.pool.name,
             annotations=_justification(args),
             spec=gpu_node_pool_spec(args),
             # Without its overlays the pool would buy a GPU for each slot; its nodes must be gone before their class.
@@ -123,16 +118,16 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
     """The `spec` of the `karpenter.sh/v1` NodePool."""
     return {
         "template": {
-            "metadata": {"labels": node_labels(args.pool, args.profile, args.ami, args.tenants)},
+            "metadata": {"labels": node_labels(args.pool, args.tenants)},
             "spec": {
-                "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": args.pool},
+                "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": args.pool.name},
                 "requirements": _requirements(args),
                 "taints": [GPU_TAINT],
                 "expireAfter": args.expire_after,
                 "terminationGracePeriod": args.termination_grace_period,
             },
         },
-        "limits": pool_limits(args.profile, args.ami, args.types, args.max_gpus),
+        "limits": {resource: str(most) for resource, most in args.pool.limits.items()},
         "disruption": {
             # A model that answers nobody looks idle to Karpenter, so only empty nodes go: moving a loaded model costs
             # more than the GPU it would save.
@@ -143,25 +138,13 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
     }
 
 
-def node_labels(pool: str, profile: SharingProfile, ami: Ami, tenants: str) -> dict[str, str]:
+def node_labels(pool: Pool, tenants: str) -> dict[str, str]:
     """Labels of the pool's nodes. Karpenter must know them before a node exists, so none is left to discovery."""
-    labels = {POOL_LABEL: pool, SHARING_LABEL: profile.strategy, TENANTS_LABEL: tenants}
-    if ami == "bottlerocket":
+    labels = {POOL_LABEL: pool.name, SHARING_LABEL: pool.profile.strategy, TENANTS_LABEL: tenants}
+    if pool.ami == "bottlerocket":
         # Bottlerocket runs the plugin itself; the GPU Operator must keep its pods away.
         return labels | {"nvidia.com/gpu.deploy.operands": "false"}
-    labels |= {CONFIG_LABEL: pool, "nvidia.com/gpu.present": "true"}
-    if isinstance(profile, Mps):
-        # The chart's MPS control daemon runs on nodes with this label only.
-        labels["nvidia.com/mps.capable"] = "true"
-    return labels
-
-
-def pool_limits(profile: SharingProfile, ami: Ami, types: Sequence[InstanceType], max_gpus: int) -> dict[str, str]:
-    """NodePool limits. Karpenter counts what overlays say, so the limit of a shared resource is in slots."""
-    resource = profile.resource_name(ami)
-    slots = max_gpus * min(profile.slots_per_gpu(t.gpu) for t in types)
-    # With renamed slots the physical resource is overlaid with 0 and this second limit binds only if overlays are off.
-    return {GPU_RESOURCE: str(max_gpus)} | {resource: str(slots)}
+    return labels | {CONFIG_LABEL: pool.name, "nvidia.com/gpu.present": "true"} | dict(pool.profile.node_labels)
 
 
 def overlay_spec(pool: str, gpu_count: int, capacity: Mapping[str, int]) -> dict[str, Any]:
@@ -181,21 +164,21 @@ def _requirements(args: GpuPoolArgs) -> list[dict[str, Any]]:
         return {"key": key, "operator": "In", "values": list(values)}
 
     return [
-        one_of("kubernetes.io/arch", sorted({t.arch for t in args.types})),
+        one_of("kubernetes.io/arch", sorted({t.arch for t in args.pool.types})),
         one_of("kubernetes.io/os", ["linux"]),
-        one_of("karpenter.sh/capacity-type", [args.capacity_type]),
+        one_of("karpenter.sh/capacity-type", [args.pool.capacity_type]),
         # By name, not by family: a size that AWS adds tomorrow has no overlay yet.
-        one_of("node.kubernetes.io/instance-type", [t.name for t in args.types]),
+        one_of("node.kubernetes.io/instance-type", [t.name for t in args.pool.types]),
     ]
 
 
 def _node_class_args(args: GpuPoolArgs) -> NodeClassArgs:
     return NodeClassArgs(
         cluster_name=args.karpenter.cluster_name,
-        pool=args.pool,
+        pool=args.pool.name,
         node_role_name=args.karpenter.node_role_name,
         volume_key_arn=args.karpenter.volume_key_arn,
-        ami=args.ami,
+        ami=args.pool.ami,
         volume=args.volume,
         user_data=_user_data(args),
         instance_store_policy="RAID0" if args.instance_store else None,
@@ -204,20 +187,29 @@ def _node_class_args(args: GpuPoolArgs) -> NodeClassArgs:
 
 
 def _user_data(args: GpuPoolArgs) -> str | None:
-    if args.ami == "bottlerocket":
-        untrusted = args.tenants == "untrusted"
-        settings = bottlerocket_settings(args.profile, [t.gpu for t in args.types], untrusted=untrusted)
+    pool, untrusted = args.pool, args.tenants == "untrusted"
+    if pool.ami == "bottlerocket":
+        settings = bottlerocket_settings(pool.profile, [t.gpu for t in pool.types], untrusted=untrusted)
         return settings + (FAST_IMAGE_PULL if args.fast_image_pull else "")
-    cut = args.types[0].gpu.mig_profiles[args.profile.profile] if isinstance(args.profile, Mig) else None
-    if cut and len({args.profile.slots_per_gpu(t.gpu) for t in args.types}) > 1:
-        raise SharingError(f"pool {args.pool}: its GPUs do not all hold {cut.max_per_gpu} instances of {cut.name}")
-    user_data = al2023_user_data(cut, fast_image_pull=args.fast_image_pull)
-    return devices_by_mount(user_data) if args.tenants == "untrusted" else user_data
+    if pool.ami == "al2023":
+        user_data = al2023_user_data(_cut(pool), fast_image_pull=args.fast_image_pull)
+        return devices_by_mount(user_data) if untrusted else user_data
+    assert_never(pool.ami)
+
+
+def _cut(pool: Pool) -> MigProfile | None:
+    """MIG instances that one script must cut out of every GPU of the pool."""
+    if not isinstance(pool.profile, Mig):
+        return None
+    cut = pool.profile.instance(pool.types[0].gpu)
+    if len(set(pool.slots.values())) > 1:
+        raise SharingError(f"pool {pool.name}: its GPUs do not all hold {cut.max_per_gpu} instances of {cut.name}")
+    return cut
 
 
 def _justification(args: GpuPoolArgs) -> dict[str, str]:
-    if args.capacity_type == "spot":
+    if args.pool.capacity_type == "spot":
         return {}
     if not args.justification or not args.expires:
-        raise ValueError(f"pool {args.pool}: on-demand GPUs need a justification and a date on which it expires")
+        raise ValueError(f"pool {args.pool.name}: on-demand GPUs need a justification and a date on which it expires")
     return {JUSTIFICATION_ANNOTATION: args.justification, EXPIRES_ANNOTATION: args.expires.isoformat()}

@@ -23,13 +23,13 @@ from components.network import Network, NetworkArgs
 from components.node_class import POOL_LABEL, Volume
 from components.system_nodes import SystemNodeCapacity
 from components.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
-from stacks.pools import pool_types
+from gpu.pool import Pool
 from stacks.schema import Budget as BudgetConfig
 from stacks.schema import CpuPool as CpuPoolConfig
 from stacks.schema import GpuPool as PoolConfig
 from stacks.schema import StackConfig, Workload
 from stacks.serving import Stand, serve
-from stacks.summary import idle_floor_usd, pool_summaries, zones
+from stacks.summary import idle_floor_usd, zones
 from stacks.tags import STACK_TAG, stack_tags
 
 
@@ -197,7 +197,7 @@ def _cpu_pool_args(pool: CpuPoolConfig, karpenter: Karpenter) -> CpuPoolArgs:
 def _sharing_args(config: StackConfig) -> GpuSharingArgs:
     al2023 = [pool for pool in config.pools if pool.ami == "al2023"]
     return GpuSharingArgs(
-        profiles={pool.name: pool.sharing.profile() for pool in al2023},
+        profiles={pool.name: config.gpu_pools[pool.name].profile for pool in al2023},
         untrusted=[pool.name for pool in al2023 if pool.tenants == "untrusted"],
         installer=config.gpu_sharing.installer,
     )
@@ -207,12 +207,7 @@ def _gpu_pool_args(pool: PoolConfig, config: StackConfig, karpenter: Karpenter, 
     volume = pool.volume
     return GpuPoolArgs(
         karpenter=karpenter,
-        pool=pool.name,
-        profile=pool.sharing.profile(),
-        types=pool_types(pool, config.region),
-        max_gpus=pool.max_gpus,
-        ami=pool.ami,
-        capacity_type=pool.capacity_type,
+        pool=config.gpu_pools[pool.name],
         justification=pool.on_demand.justification if pool.on_demand else None,
         expires=pool.on_demand.expires if pool.on_demand else None,
         tenants=pool.tenants,
@@ -231,11 +226,10 @@ def _gpu_pool_args(pool: PoolConfig, config: StackConfig, karpenter: Karpenter, 
 
 
 def _workloads(config: StackConfig, node_pools: Sequence[pulumi.Resource], opts: pulumi.ResourceOptions) -> None:
-    by_name = {pool.name: pool for pool in config.pools}
     if config.examples:
-        first = config.pools[0]
+        first = config.gpu_pools[config.pools[0].name]
         gpu = GpuExample(
-            resource_name=first.sharing.profile().resource_name(first.ami),
+            resource_name=first.resource,
             node_selector={POOL_LABEL: first.name},
             tolerations=[GPU_TOLERATION],
         )
@@ -243,16 +237,16 @@ def _workloads(config: StackConfig, node_pools: Sequence[pulumi.Resource], opts:
         arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu, after=node_pools)
         ExampleWorkloads("examples", arguments, opts)
     if config.workloads:
-        workloads = [_workload(workload, by_name[workload.pool]) for workload in config.workloads]
+        workloads = [_workload(workload, config.gpu_pools[workload.pool]) for workload in config.workloads]
         GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads, after=node_pools), opts)
 
 
-def _workload(workload: Workload, pool: PoolConfig) -> GpuWorkload:
+def _workload(workload: Workload, pool: Pool) -> GpuWorkload:
     return GpuWorkload(
         name=workload.name,
         kind=workload.kind,
         replicas=workload.replicas,
-        resource_name=pool.sharing.profile().resource_name(pool.ami),
+        resource_name=pool.resource,
         node_selector={POOL_LABEL: pool.name},
         tolerations=[GPU_TOLERATION],
         containers=[
@@ -275,6 +269,6 @@ def _outputs(config: StackConfig, cluster: Cluster) -> Mapping[str, Any]:
     return {
         "kubeconfig": cluster.kubeconfig,
         "updateKubeconfigCommand": cluster.update_kubeconfig_command,
-        "pools": [summary.as_output() for summary in pool_summaries(config)],
+        "pools": [pool.as_output() for pool in config.gpu_pools.values()],
         "idleFloorUsdPerMonth": None if floor is None else round(floor, 2),
     }

@@ -1,13 +1,16 @@
-"""What a GPU pool's configuration comes to: its instance types, slots and zones."""
+"""What a GPU pool's configuration comes to: the resolved pool, and its zones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType, types_in
-from gpu.sharing import SharingProfile
-from stacks.schema import GpuPool
+from gpu.estimate import CapacityType
+from gpu.pool import Pool
+from gpu.sharing import Ami, SharingProfile
+from stacks.pool_schema import GpuPool
 
 DEFAULT_GPU_COUNTS = (1,)
 
@@ -28,22 +31,36 @@ def gpu_counts(pool: GpuPool) -> tuple[int, ...]:
 
 def pool_types(pool: GpuPool, region: str) -> tuple[InstanceType, ...]:
     """Instance types that the pool may buy in the region. Raises KeyError for unknown families or types."""
-    counts = gpu_counts(pool)
-    return tuple(
-        t
-        for t in types_in(pool.instance_families, pool.instance_types)
-        if region in t.zone_ids and (not counts or t.gpu_count in counts)
+    return _types(pool.instance_families, pool.instance_types, gpu_counts(pool), region)
+
+
+def resolve(pool: GpuPool, region: str) -> Pool:
+    """The pool with its figures: the same object, and so each figure once, as long as the section says the same.
+
+    Raises KeyError for unknown families or types.
+    """
+    types = (pool.instance_families, pool.instance_types, gpu_counts(pool), region)
+    return _resolved(pool.name, pool.sharing.profile(), types, pool.max_gpus, pool.ami, pool.capacity_type)
+
+
+_Types = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...], str]
+
+
+@lru_cache(maxsize=4096)
+def _resolved(
+    name: str, profile: SharingProfile, types: _Types, max_gpus: int, ami: Ami, capacity_type: CapacityType
+) -> Pool:
+    return Pool(
+        name=name, profile=profile, types=_types(*types), max_gpus=max_gpus, ami=ami, capacity_type=capacity_type
     )
 
 
-def pool_slot_memory_mib(profile: SharingProfile, types: Iterable[InstanceType]) -> int:
-    """Memory in MiB that every slot of the pool has at least, whichever type Karpenter buys."""
-    return min(profile.slot_memory_mib(t.gpu) for t in types)
-
-
-def pool_max_slots(profile: SharingProfile, types: Iterable[InstanceType], max_gpus: int) -> int:
-    """Slots that the pool surely has when all its GPUs are bought."""
-    return max_gpus * min(profile.slots_per_gpu(t.gpu) for t in types)
+@lru_cache(maxsize=4096)
+def _types(
+    families: tuple[str, ...], names: tuple[str, ...], counts: tuple[int, ...], region: str
+) -> tuple[InstanceType, ...]:
+    found = types_in(families, names)
+    return tuple(t for t in found if region in t.zone_ids and (not counts or t.gpu_count in counts))
 
 
 def region_zones(region: str) -> tuple[str, ...]:

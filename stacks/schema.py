@@ -8,11 +8,14 @@ The text under each field is its entry in docs/configuration.md (`python -m stac
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 import versions
+from gpu.pool import Pool
 from stacks.fields import (
     Arn,
     BuiltImage,
@@ -34,6 +37,7 @@ from stacks.fields import (
     Version,
 )
 from stacks.pool_schema import CpuPool, GpuPool, GpuSharing
+from stacks.pools import resolve
 from stacks.section import Section
 
 __all__ = [
@@ -266,6 +270,11 @@ class StackConfig(Section):
     budget: Budget | None = None
     examples: bool = True
     tags: Annotated[dict[str, str], Field(default_factory=dict)]
+
+    @cached_property
+    def gpu_pools(self) -> Mapping[str, Pool]:
+        """GPU pools with their figures, by name and in the order of the file."""
+        return {pool.name: resolve(pool, self.region) for pool in self.pools}
 
     @property
     def cluster_name(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gpu.coldstart import ColdStart, NodeStart, cold_start
 from gpu.models import ModelMemory, ModelSpec, find_model, model_memory
 from gpu.prices import HOURS_PER_MONTH
+from gpu.sharing import STRATEGIES
 from stacks.pool_schema import GpuPool
 from stacks.schema import Model, StackConfig
 
@@ -114,7 +115,7 @@ def node_start(pool: GpuPool) -> NodeStart:
     """How the nodes of a pool start; at hours when it keeps none warm, if there are such."""
     return NodeStart(
         ami=pool.ami,
-        mps=pool.sharing.profile().strategy == "mps",
+        mps=STRATEGIES[pool.sharing.strategy].needs_daemon,
         fast_image_pull=pool.fast_image_pull,
         volume_mib_per_s=pool.volume.throughput_mibps,
         instance_store=pool.instance_store,

@@ -19,12 +19,10 @@ from components.model_space import ModelSpace, ModelSpaceArgs
 from components.network import Network
 from components.ollama_model import FEATURES, MpsClient, OllamaModel, OllamaModelArgs, ServedModel, Weights, model_url
 from components.warm_slots import WarmSlots, WarmSlotsArgs
-from gpu.host_share import HostShare, host_share
+from gpu.pool import Pool
 from stacks.fields import BUILD
-from stacks.pools import pool_types
 from stacks.schema import Dialogue as DialogueConfig
 from stacks.schema import Door as DoorConfig
-from stacks.schema import GpuPool as PoolConfig
 from stacks.schema import Model, StackConfig
 from stacks.services import Service, ollama_name, service_name, tagged_name
 from stacks.summary import stack_services
@@ -77,13 +75,10 @@ def serve(config: StackConfig, stand: Stand) -> None:
         ),
         stand.in_cluster,
     )
-    shares = {pool.name: host_share(pool_types(pool, config.region), pool.sharing.profile()) for pool in config.pools}
-    by_name = {pool.name: pool for pool in config.pools}
     ready = (knative.ready, *space.ready)
     for service in stack_services(config):
-        pool = by_name[service.first.pool]
-        after = [*ready, stand.pools[pool.name].node_pool]
-        arguments = _model_args(service, pool, shares[pool.name], after)
+        pool = config.gpu_pools[service.first.pool]
+        arguments = _model_args(service, pool, [*ready, stand.pools[pool.name].node_pool])
         OllamaModel(f"model-{service.name}", arguments, stand.in_cluster)
     if config.dialogue and config.dialogue.image:
         _dialogue(config, config.dialogue, [knative.ready, *stand.cpu_pools], stand)
@@ -95,16 +90,14 @@ def _weights(model: Model) -> Weights:
     return Weights(source=model.weights.source, image=model.weights.image)
 
 
-def _model_args(
-    service: Service, pool: PoolConfig, share: HostShare, ready: Sequence[pulumi.Resource]
-) -> OllamaModelArgs:
+def _model_args(service: Service, pool: Pool, ready: Sequence[pulumi.Resource]) -> OllamaModelArgs:
     first = service.first
     return OllamaModelArgs(
         service=service.name,
         models=[ServedModel(name=tagged_name(model), digest=model.weights.digest) for model in service.models],
         pool=pool.name,
-        resource_name=pool.sharing.profile().resource_name(pool.ami),
-        share=share,
+        resource_name=pool.resource,
+        share=pool.host_share,
         weights_mib=service.weights_mib,
         memory_mib=None if service.is_known else service.memory_mib,
         context_length=first.context_length,
@@ -122,15 +115,14 @@ def _model_args(
 
 
 def _warm_slots(config: StackConfig, stand: Stand) -> None:
-    for pool in config.pools:
-        if pool.warm is None:
+    for section in config.pools:
+        if section.warm is None:
             continue
-        warm = pool.warm
-        share = host_share(pool_types(pool, config.region), pool.sharing.profile())
+        pool, warm = config.gpu_pools[section.name], section.warm
         arguments = WarmSlotsArgs(
             pool=pool.name,
-            resource_name=pool.sharing.profile().resource_name(pool.ami),
-            share=share,
+            resource_name=pool.resource,
+            share=pool.host_share,
             slots=warm.slots,
             days=warm.days,
             start=warm.start,

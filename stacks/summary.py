@@ -3,95 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from components.endpoints import INTERFACE_SERVICES
 from components.system_nodes import SystemNodeCapacity
-from gpu.catalog import InstanceType
-from gpu.estimate import CostItem, FloorInputs, SlotPrice, cheapest_node, dearest_node, idle_floor, total_usd_per_month
+from gpu.estimate import CostItem, FloorInputs, idle_floor, total_usd_per_month
+from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
-from gpu.sharing import SharingProfile
-from stacks.pools import network_zones, pool_max_slots, pool_slot_memory_mib, pool_types
-from stacks.schema import GpuPool, StackConfig
+from stacks.pools import network_zones
+from stacks.schema import StackConfig
 from stacks.services import Service, services, warm_hours_per_month
 
 #: One for data at rest that services write, one for the volumes of nodes (`components.encryption`).
 KMS_KEYS = 2
 
 
-@dataclass(frozen=True)
-class PoolSummary:
-    """A GPU pool's slots and prices. Memory in MiB; prices in USD per hour for the type that the first pod buys."""
-
-    pool: GpuPool
-    profile: SharingProfile
-    types: Sequence[InstanceType]
-    resource: str
-    slots_per_gpu: int
-    slot_memory_mib: int
-    max_slots: int
-    price: SlotPrice | None
-    dearest: SlotPrice | None
-    """The dearest type that the pool may buy instead."""
-
-    @property
-    def usd_per_slot_hour(self) -> float | None:
-        """Price of a slot as the pool buys it; an estimate for Spot, None where no price is known."""
-        if self.price is None:
-            return None
-        return self.price.usd_per_hour(self.pool.capacity_type) / self.price.slots
-
-    def as_output(self) -> dict[str, Any]:
-        """The pool as a stack output, in plain values."""
-        usd = self.usd_per_slot_hour
-        return {
-            "name": self.pool.name,
-            "sharing": self.profile.strategy,
-            "capacityType": self.pool.capacity_type,
-            "resource": self.resource,
-            "slotsPerGpu": self.slots_per_gpu,
-            "maxSlots": self.max_slots,
-            "slotMemoryMib": self.slot_memory_mib,
-            "cheapestType": self.price.instance_type if self.price else None,
-            "usdPerSlotHour": round(usd, 4) if usd is not None else None,
-            "usdPerSlotHourIsEstimate": self.pool.capacity_type == "spot",
-        }
-
-
-def pool_summaries(config: StackConfig) -> Sequence[PoolSummary]:
-    """Every GPU pool of the stack, in the order of the stack file."""
-    return [_summary(pool, config.region) for pool in config.pools]
-
-
-def _summary(pool: GpuPool, region: str) -> PoolSummary:
-    profile = pool.sharing.profile()
-    types = pool_types(pool, region)
-    return PoolSummary(
-        pool=pool,
-        profile=profile,
-        types=types,
-        resource=profile.resource_name(pool.ami),
-        slots_per_gpu=min(profile.slots_per_gpu(t.gpu) for t in types),
-        slot_memory_mib=pool_slot_memory_mib(profile, types),
-        max_slots=pool_max_slots(profile, types, pool.max_gpus),
-        price=cheapest_node(types, profile, pool.capacity_type),
-        dearest=dearest_node(types, profile, pool.capacity_type),
-    )
-
-
 def stack_services(config: StackConfig) -> list[Service]:
     """The Knative services of a stack, with the slots of their pools."""
-    slots = {
-        pool.name: pool_max_slots(pool.sharing.profile(), pool_types(pool, config.region), pool.max_gpus)
-        for pool in config.pools
-    }
-    return services(config, slots)
+    return services(config, {name: pool.max_slots for name, pool in config.gpu_pools.items()})
 
 
 def zones(config: StackConfig) -> tuple[str, ...]:
     """Zone ids of the network: those of the stack file, else those that offer the pools' types."""
-    types = [t for pool in config.pools for t in pool_types(pool, config.region)]
+    types = [t for pool in config.gpu_pools.values() for t in pool.types]
     return config.network.zone_ids or network_zones(config.region, types)
 
 
@@ -121,27 +54,26 @@ def standing_items(config: StackConfig) -> list[CostItem]:
         if service.first.min_scale:
             always[service.first.pool] = always.get(service.first.pool, 0) + service.first.min_scale
     items: list[CostItem] = []
-    for summary in pool_summaries(config):
-        pool, price = summary.pool, summary.price
-        slots, hours = always.get(pool.name, 0), warm_hours_per_month(pool)
-        warm = pool.warm.slots if pool.warm else 0
+    for section in config.pools:
+        pool = config.gpu_pools[section.name]
+        slots, hours = always.get(pool.name, 0), warm_hours_per_month(section)
+        warm = section.warm.slots if section.warm else 0
         if hours == HOURS_PER_MONTH:
             slots, warm = slots + warm, 0
-        per_node = price.slots if price else summary.slots_per_gpu
-        nodes, more = -(-slots // per_node), -(-(slots + warm) // per_node)
+        nodes, more = -(-slots // pool.slots_per_node), -(-(slots + warm) // pool.slots_per_node)
         if slots:
-            items.append(_standing(f"{pool.name}, always", slots, nodes, HOURS_PER_MONTH, summary))
+            items.append(_standing(f"{pool.name}, always", slots, nodes, HOURS_PER_MONTH, pool))
         if more > nodes:
-            items.append(_standing(f"{pool.name}, {hours:.0f} h", warm, more - nodes, hours, summary))
+            items.append(_standing(f"{pool.name}, {hours:.0f} h", warm, more - nodes, hours, pool))
     return items
 
 
-def _standing(when: str, slots: int, nodes: int, hours: float, summary: PoolSummary) -> CostItem:
-    if summary.price is None:
+def _standing(when: str, slots: int, nodes: int, hours: float, pool: Pool) -> CostItem:
+    if pool.price is None:
         return CostItem("Warm GPU nodes", f"{when}: {slots} slots, price not known", None)
-    bought = "Spot estimate" if summary.pool.capacity_type == "spot" else "on-demand"
-    detail = f"{when}: {nodes} x {summary.price.instance_type} for {slots} slot{'' if slots == 1 else 's'}, {bought}"
-    return CostItem("Warm GPU nodes", detail, nodes * summary.price.usd_per_hour(summary.pool.capacity_type) * hours)
+    bought = "Spot estimate" if pool.capacity_type == "spot" else "on-demand"
+    detail = f"{when}: {nodes} x {pool.price.instance_type} for {slots} slot{'' if slots == 1 else 's'}, {bought}"
+    return CostItem("Warm GPU nodes", detail, nodes * pool.price.usd_per_hour(pool.capacity_type) * hours)
 
 
 def idle_floor_usd(config: StackConfig) -> float | None:

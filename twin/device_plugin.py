@@ -130,7 +130,7 @@ def _config(labels: Mapping[str, str], plugins: Sequence[InstalledPlugin]) -> Pl
     name = plugin.config_name(labels)
     if name == "":
         return PluginConfig()
-    if name not in plugin.configs:
+    if name is None or name not in plugin.configs:
         known = ", ".join(sorted(plugin.configs)) or "none"
         wanted = f"label {CONFIG_LABEL} asks for configuration {name!r}" if name else "the node asks for none"
         raise ValueError(f"{wanted}, and there are: {known}")

@@ -73,11 +73,10 @@ def _queue_proxy(manifests: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 
 def _from_config(config: StackConfig) -> tuple[Model, ...]:
-    pools = {pool.name: pool for pool in config.pools}
     models = []
     for model in config.models:
-        pool = pools[model.pool]
-        slot = pool.sharing.profile().resource_name(pool.ami)
+        pool = config.gpu_pools[model.pool]
+        slot = pool.resource
         container = {
             "name": "ollama",
             "image": "ollama",

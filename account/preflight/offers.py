@@ -12,8 +12,9 @@ from account.session import Absent, Found, Unseen
 from cli.figures import Figures
 from cli.plan import Plan
 from components.cluster import HOME_ZONES
+from gpu.pool import Pool
 from stacks.schema import StackConfig
-from stacks.summary import PoolSummary, zones
+from stacks.summary import zones
 
 REGION = "Region and zones"
 CAPACITY = "Capacity"
@@ -30,9 +31,9 @@ def requirements(plan: Plan, config: StackConfig, figures: Figures) -> list[Requ
     return [
         _region(config),
         _zones(config),
-        *(_pool(summary, config) for summary in figures.pools),
+        *(_pool(pool, config) for pool in figures.pools),
         _system_nodes(config),
-        *(_score(summary, config) for summary in figures.pools if summary.pool.capacity_type == "spot"),
+        *(_score(pool, config) for pool in figures.pools if pool.capacity_type == "spot"),
         _version(config),
         *_addons(plan, config),
     ]
@@ -98,8 +99,8 @@ def _judge_zones(wanted: Sequence[str], sight: Sight) -> Verdict:
 # --- Capacity ---------------------------------------------------------------------------------------------------------
 
 
-def _pool(summary: PoolSummary, config: StackConfig) -> Requirement:
-    pool, names = summary.pool, [t.name for t in summary.types]
+def _pool(pool: Pool, config: StackConfig) -> Requirement:
+    names = [t.name for t in pool.types]
     offerings = aws(
         "ec2",
         "describe-instance-type-offerings",
@@ -119,7 +120,7 @@ def _pool(summary: PoolSummary, config: StackConfig) -> Requirement:
         topic=CAPACITY,
         what=f"pool {pool.name}: its types are there {_as(pool.capacity_type)} in the stack's zones",
         look=[offerings, classes],
-        judge=partial(_judge_pool, summary),
+        judge=partial(_judge_pool, pool),
     )
 
 
@@ -127,15 +128,15 @@ def _as(capacity_type: str) -> str:
     return "on Spot" if capacity_type == "spot" else "on demand"
 
 
-def _judge_pool(summary: PoolSummary, sight: Sight) -> Verdict:
+def _judge_pool(pool: Pool, sight: Sight) -> Verdict:
     types, offerings = sight.instance_types, sight.offerings
     if not isinstance(types, Found):
         return _unseen(types)
     if not isinstance(offerings, Found):
         return _unseen(offerings)
-    wanted, capacity_type = zones(sight.config), summary.pool.capacity_type
+    wanted, capacity_type = zones(sight.config), pool.capacity_type
     here, absent, other_class = [], [], []
-    for name in (t.name for t in summary.types):
+    for name in (t.name for t in pool.types):
         if not any((name, zone) in offerings.value for zone in wanted):
             absent.append(name)
         elif capacity_type not in types.value.get(name, {}).get("SupportedUsageClasses", []):
@@ -147,7 +148,7 @@ def _judge_pool(summary: PoolSummary, sight: Sight) -> Verdict:
         (f"not sold {_as(capacity_type)}: {', '.join(other_class)}", other_class),
     )
     if not here:
-        where = f"gpu-slices:pools, {summary.pool.name}"
+        where = f"gpu-slices:pools, {pool.name}"
         return Missing(f"{out}: give {where}, other types or another capacityType, or the network other zones")
     return Note(f"{', '.join(here)} are; {out}") if out else Ok(", ".join(here))
 
@@ -187,9 +188,9 @@ def _judge_system_nodes(names: Sequence[str], home: Sequence[str], sight: Sight)
     return Ok()
 
 
-def _score(summary: PoolSummary, config: StackConfig) -> Requirement:
-    pool, names = summary.pool, [t.name for t in summary.types]
-    nodes = -(-pool.max_gpus // max(1, min(t.gpu_count for t in summary.types)))
+def _score(pool: Pool, config: StackConfig) -> Requirement:
+    names = [t.name for t in pool.types]
+    nodes = -(-pool.max_gpus // max(1, min(t.gpu_count for t in pool.types)))
     return Requirement(
         topic=CAPACITY,
         what=f"pool {pool.name}: Spot placement score for {nodes} instance{'s' if nodes > 1 else ''}",

@@ -69,9 +69,8 @@ def needs(config: StackConfig, figures: Figures) -> Mapping[Quota, Need]:
     def add(quota: Quota, need: Need) -> None:
         found[quota] = found[quota] + need if quota in found else need
 
-    for summary in figures.pools:
-        pool = summary.pool
-        for quota, types in _by_quota(summary.types, pool.capacity_type).items():
+    for pool in figures.pools:
+        for quota, types in _by_quota(pool.types, pool.capacity_type).items():
             least = min(t.vcpus for t in types)
             add(quota, Need(least, most_vcpus(types, pool.max_gpus), (f"pool {pool.name}",)))
     for cpu_pool in config.cpu_pools:
@@ -141,12 +140,7 @@ def requirements(plan: Plan, config: StackConfig, figures: Figures) -> list[Requ
     """Every quota that the stack counts against."""
     found = [_vcpus(quota, need, config.region) for quota, need in needs(config, figures).items()]
     undocumented = sorted(
-        {
-            t.family
-            for summary in figures.pools
-            for t in summary.types
-            if gpu_quota(t.family, summary.pool.capacity_type) is None
-        }
+        {t.family for pool in figures.pools for t in pool.types if gpu_quota(t.family, pool.capacity_type) is None}
     )
     if undocumented:
         found.append(_undocumented(undocumented, config.region))

@@ -67,14 +67,14 @@ def read_plugin_release(values: Mapping[str, Any]) -> PluginRelease | None:
     name = section.get("name")
     if not configs and not name:
         return None
-    fallbacks = section.get("fallbackStrategies")
+    fallbacks = tuple(_list(section.get("fallbackStrategies"))) or _FALLBACKS
     tolerations = (_mapping(values.get("daemonsets")) if operator else values).get("tolerations")
     default = section.get("default")
     return PluginRelease(
         configs=configs,
         config_map="" if configs or not isinstance(name, str) else name,
         default=default if isinstance(default, str) else "",
-        fallbacks=("empty",) if operator else tuple(fallbacks) if _list(fallbacks) else _FALLBACKS,
+        fallbacks=("empty",) if operator else fallbacks,
         node_selector=_EMPTY if operator else _mapping(values.get("nodeSelector")),
         tolerations=tuple(item for item in _list(tolerations) if isinstance(item, Mapping)),
         operator=operator,

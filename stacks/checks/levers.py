@@ -77,8 +77,8 @@ def _warm(pool: GpuPool, path: Path, slots: Slots) -> Iterator[Problem]:
         return
     yield from _hours(warm, place)
     known = slots.get(name_of(pool) or "")
-    if known and known.most is not None and warm.slots > known.most:
-        message = f"must be {known.most} or less: the pool has no more slots"
+    if known and warm.slots > known.max_slots:
+        message = f"must be {known.max_slots} or less: the pool has no more slots"
         yield Problem((*place, "slots"), warm.slots, message)
 
 

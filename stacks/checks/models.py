@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpu.models import MODELS, ModelSpec, largest_context
-from gpu.sharing import Mps
-from stacks.checks.parts import Parts, PoolSlots, Slots, attempt
+from gpu.pool import Pool
+from gpu.sharing import Mps, NoSharing
+from stacks.checks.parts import Parts, Slots, attempt
 from stacks.errors import MISSING, Path, Problem, hint
 from stacks.schema import Model
 from stacks.services import memory_of, model_spec, ollama_name
@@ -64,14 +65,14 @@ def _context(model: Model, path: Path) -> Iterator[Problem]:
 
 def _fit(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
     spec, memory, pool = model_spec(model), memory_of(model), slots.get(model.pool)
-    if not spec or not memory or not pool or memory.total_mib <= pool.memory_mib:
+    if not spec or not memory or not pool or memory.total_mib <= pool.slot_memory_mib:
         return
     if model.context_length > spec.max_context:
         return  # reported already, and what the model needs with a right one is not known
     message = (
         f"{spec.name} needs {_gib(memory.total_mib)} GiB (weights {_gib(memory.weights_mib)}, KV cache "
         f"{_gib(memory.kv_cache_mib)} for {model.context_length} tokens x {model.parallel}, overhead "
-        f"{_gib(memory.overhead_mib)}), but a slot of pool {model.pool} has {_gib(pool.memory_mib)} GiB on "
+        f"{_gib(memory.overhead_mib)}), but a slot of pool {model.pool} has {_gib(pool.slot_memory_mib)} GiB on "
         f"{pool.smallest.gpu.product} ({pool.smallest.family}): {_remedy(model, spec, pool)}"
     )
     yield Problem((*path, "pool"), model.pool, message)
@@ -97,16 +98,16 @@ def _mps(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
     if limits.memory_mib > room:
         message = f"must be {room} or less: that is the limit of a slot on {pool.smallest.gpu.product}"
         yield Problem((*place, "memoryMib"), limits.memory_mib, message)
-    elif memory and limits.memory_mib < memory.total_mib <= pool.memory_mib:
+    elif memory and limits.memory_mib < memory.total_mib <= pool.slot_memory_mib:
         message = f"must be {memory.total_mib} or more: that is what {ollama_name(model)} needs"
         yield Problem((*place, "memoryMib"), limits.memory_mib, message)
 
 
-def _remedy(model: Model, spec: ModelSpec, pool: PoolSlots) -> str:
+def _remedy(model: Model, spec: ModelSpec, pool: Pool) -> str:
     """What would make the model fit, beginning with what costs least."""
-    room = pool.memory_mib
+    room = pool.slot_memory_mib
     fewer = "use a larger GPU or a smaller model"
-    if pool.profile.strategy != "none":
+    if not isinstance(pool.profile, NoSharing):
         fewer = "use fewer slots per GPU, a larger GPU or a smaller model"
     for parallel in range(model.parallel - 1, 0, -1):
         if largest_context(spec, room, parallel=parallel, kv_cache_type=model.kv_cache_type) >= model.context_length:

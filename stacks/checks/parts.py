@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
 
-from gpu.catalog import InstanceType
-from gpu.sharing import SharingProfile
+from gpu.pool import Pool
 from stacks.errors import Problem
-from stacks.pools import pool_max_slots
 from stacks.schema import Budget, Cluster, Container, CpuPool, Dialogue, GpuPool, Model, Network, Serving, Workload
 from stacks.section import BrokenValueError
 
@@ -41,31 +38,8 @@ class Parts:
     budget: Budget | None
 
 
-@dataclass(frozen=True)
-class PoolSlots:
-    """The slots of a pool in which nothing is wrong that concerns them."""
-
-    profile: SharingProfile
-    types: Sequence[InstanceType]
-    max_gpus: int | None = field(default=None)
-
-    @cached_property
-    def memory_mib(self) -> int:
-        """Memory in MiB that every slot has at least."""
-        return self.profile.slot_memory_mib(self.smallest.gpu)
-
-    @cached_property
-    def smallest(self) -> InstanceType:
-        """The type with the smallest slots."""
-        return min(self.types, key=lambda t: self.profile.slot_memory_mib(t.gpu))
-
-    @cached_property
-    def most(self) -> int | None:
-        """Slots of the pool when all its GPUs are bought; None when that number is wrong in the file."""
-        return None if self.max_gpus is None else pool_max_slots(self.profile, self.types, self.max_gpus)
-
-
-Slots = Mapping[str, PoolSlots]
+#: Pools by name: those in which nothing is wrong that concerns their slots.
+Slots = Mapping[str, Pool]
 
 
 def attempt(check: Iterator[Problem]) -> Iterator[Problem]:

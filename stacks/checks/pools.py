@@ -7,12 +7,13 @@ from contextlib import suppress
 from datetime import date, timedelta
 
 from gpu.catalog import InstanceType
-from stacks.checks.parts import Parts, PoolSlots, Slots, attempt, name_of, twice
+from gpu.pool import Pool
+from stacks.checks.parts import Parts, Slots, attempt, name_of, twice
 from stacks.checks.sharing import check_sharing, check_tenants
 from stacks.checks.types import check_types
 from stacks.errors import MISSING, Path, Problem, listed
 from stacks.pool_schema import OnDemand
-from stacks.pools import pool_types, region_zones
+from stacks.pools import pool_types, region_zones, resolve
 from stacks.schema import CpuPool, GpuPool
 from stacks.section import BrokenValueError
 
@@ -25,6 +26,7 @@ _CPU_SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 #: gp3 (EBS user guide, "General Purpose SSD volumes"): IOPS for each GiB, and MiB/s for each IOPS.
 _IOPS_PER_GIB = 500
 _IOPS_PER_MIBPS = 4
+_NO_LIMIT = 10**9
 
 
 def check_cpu_pools(parts: Parts) -> Iterator[Problem]:
@@ -58,7 +60,7 @@ def _limit(pool: CpuPool, path: Path) -> Iterator[Problem]:
 def check_pools(parts: Parts) -> tuple[list[Problem], Slots]:
     """Everything about GPU pools but their names, and the slots of the pools in which these are right."""
     problems: list[Problem] = []
-    slots: dict[str, PoolSlots] = {}
+    slots: dict[str, Pool] = {}
     for index, pool in enumerate(parts.pools or ()):
         if pool is None:
             continue
@@ -75,8 +77,8 @@ def check_pools(parts: Parts) -> tuple[list[Problem], Slots]:
     return problems, slots
 
 
-def _slots(pool: GpuPool, path: Path, parts: Parts) -> tuple[list[Problem], PoolSlots | None]:
-    """Problems with types and sharing; where there are none, the slots."""
+def _slots(pool: GpuPool, path: Path, parts: Parts) -> tuple[list[Problem], Pool | None]:
+    """Problems with types and sharing; where there are none, the pool with its slots."""
     problems = list(check_types(pool, path, parts.region, _zone_ids(parts)))
     if problems or parts.region is None:
         return problems, None
@@ -88,7 +90,7 @@ def _slots(pool: GpuPool, path: Path, parts: Parts) -> tuple[list[Problem], Pool
     sharing = list(check_sharing(pool, path, types))
     with suppress(BrokenValueError):
         if not sharing:
-            return max_gpus, PoolSlots(pool.sharing.profile(), types, None if max_gpus else _readable_max_gpus(pool))
+            return max_gpus, _resolved(pool, parts.region, types, limit_is_right=not max_gpus)
     return [*max_gpus, *sharing], None
 
 
@@ -100,10 +102,18 @@ def _zone_ids(parts: Parts) -> Sequence[str]:
     return ()
 
 
-def _readable_max_gpus(pool: GpuPool) -> int | None:
+def _resolved(pool: GpuPool, region: str, types: tuple[InstanceType, ...], *, limit_is_right: bool) -> Pool:
+    """The pool. Where something is wrong in it that does not concern its slots, what can be known of it.
+
+    A wrong limit is none, so that nothing is refused because of it. Raises BrokenValueError without a profile.
+    """
+    if limit_is_right:
+        with suppress(BrokenValueError):
+            return resolve(pool, region)
+    limit = _NO_LIMIT
     with suppress(BrokenValueError):
-        return pool.max_gpus
-    return None
+        limit = pool.max_gpus if limit_is_right else _NO_LIMIT
+    return Pool(name=name_of(pool) or "", profile=pool.sharing.profile(), types=types, max_gpus=limit)
 
 
 def _max_gpus(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:

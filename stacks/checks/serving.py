@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from components.knative_config import control_plane_cpu_millis
-from gpu.host_share import host_share
-from stacks.checks.parts import Parts, PoolSlots, Slots, attempt
+from gpu.pool import Pool
+from gpu.sharing import STRATEGIES, Mps
+from stacks.checks.parts import Parts, Slots, attempt
 from stacks.errors import MISSING, Path, Problem, listed
 from stacks.schema import GpuPool, Model
 from stacks.section import BrokenValueError
@@ -68,7 +69,7 @@ def check_serving(parts: Parts, slots: Slots) -> Iterator[Problem]:
 
 def _scale(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
     pool = slots.get(model.pool)
-    most = pool.most if pool else None
+    most = pool.max_slots if pool else None
     wanted = model.max_scale
     if most is not None and wanted is not None and wanted > most:
         message = f"must be {most} or less: pool {model.pool} has {_slots(most)}, and each pod takes one"
@@ -119,7 +120,7 @@ def _share(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
     pool = slots.get(model.pool)
     if not pool:
         return
-    share = host_share(pool.types, pool.profile)
+    share = pool.host_share
     if share.memory_mib < LEAST_MEMORY_MIB or share.cpu_millis < LEAST_CPU_MILLIS:
         message = (
             f"gives each slot {share.cpu_millis}m CPU and {share.memory_mib} MiB of its smallest node, but a model's "
@@ -162,10 +163,10 @@ def _disagreements(name: str, first: Model, model: Model, path: Path) -> Iterato
         yield Problem((*path, "model"), ollama_name(model), message)
 
 
-def _server_fits(name: str, members: Sequence[tuple[int, Model]], pool: PoolSlots) -> Iterator[Problem]:
+def _server_fits(name: str, members: Sequence[tuple[int, Model]], pool: Pool) -> Iterator[Problem]:
     index, first = members[0]
     place: Path = ("models", index, "server")
-    if pool.profile.strategy == "mps":
+    if isinstance(pool.profile, Mps):
         # NVIDIA/k8s-device-plugin#594: the limit is each process', and each model of a server is one.
         message = (
             f"cannot share a slot of pool {first.pool}: MPS limits the memory of each process, and Ollama runs each "
@@ -177,12 +178,12 @@ def _server_fits(name: str, members: Sequence[tuple[int, Model]], pool: PoolSlot
     if None in needs:
         return
     total = sum(need.total_mib for need in needs if need)
-    if total > pool.memory_mib:
+    if total > pool.slot_memory_mib:
         names = listed([model.name for _, model in members], "and")
         message = (
             f"holds {names}, which need {total / 1024:.2f} GiB together, but a slot of pool {first.pool} has "
-            f"{pool.memory_mib / 1024:.2f} GiB on {pool.smallest.gpu.product}: use fewer slots per GPU, a larger GPU, "
-            "or slots of their own"
+            f"{pool.slot_memory_mib / 1024:.2f} GiB on {pool.smallest.gpu.product}: use fewer slots per GPU, a larger "
+            "GPU, or slots of their own"
         )
         yield Problem(place, name, message)
 
@@ -207,7 +208,7 @@ def _disk(pool: GpuPool, path: Path, models: Sequence[Model | None]) -> Iterator
 
 def _tenants(pool: GpuPool, models: Sequence[Model | None]) -> Iterator[Problem]:
     """Who controls one model's server can have the cache of its node delete another's weights, or pull others."""
-    if pool.tenants != "untrusted" or pool.sharing.strategy not in ("mig", "none"):
+    if pool.tenants != "untrusted" or not STRATEGIES[pool.sharing.strategy].isolated:
         return
     first: Model | None = None
     for index, model in enumerate(models):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
-from gpu.sharing import Mig, Mps, SharingError, TimeSlicing, overlay_capacities
+from gpu.sharing import STRATEGIES, Mig, Mps, SharingError, TimeSlicing, overlay_capacities
 from gpu.sharing.bottlerocket import bottlerocket_mig_problem
 from stacks.checks.parts import attempt
 from stacks.errors import Path, Problem, listed, one_of
@@ -18,7 +18,7 @@ MIN_SLOT_MIB = 512
 def check_tenants(pool: GpuPool, path: Path) -> Iterator[Problem]:
     """Tenants that do not trust each other need hardware between them."""
     strategy = pool.sharing.strategy
-    if pool.tenants == "untrusted" and strategy in ("time-slicing", "mps"):
+    if pool.tenants == "untrusted" and not STRATEGIES[strategy].isolated:
         message = f"must be trusted: {strategy} isolates neither memory nor faults; use strategy mig or none"
         yield Problem((*path, "tenants"), pool.tenants, message)
 

@@ -29,7 +29,7 @@ def _deployment(index: int, workload: Workload, slots: Slots, standing: dict[str
         return
     pool, replicas = slots.get(workload.pool), workload.replicas
     before = standing.get(workload.pool, 0)
-    most = pool.most if pool else None
+    most = pool.max_slots if pool else None
     if most is not None and before + replicas > most:
         left = f"{most - before} left of its {_slots(most)}" if before else _slots(most)
         message = f"must be {most - before} or less: pool {workload.pool} has {left}, and each pod holds one"
@@ -46,7 +46,7 @@ def _awake(
         return
     awake[service_name(model)] = model
     pool, before = slots.get(model.pool), standing.get(model.pool, 0)
-    most = pool.most if pool else None
+    most = pool.max_slots if pool else None
     if most is not None and before + model.min_scale > most:
         left = f"{most - before} left of its {_slots(most)}" if before else _slots(most)
         message = (
@@ -68,7 +68,7 @@ def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: dict[str
         service_name(models[name]): models[name] for by in together.values() for names in by.values() for name in names
     }
     for pool_name, by_service in together.items():
-        most = slots[pool_name].most if pool_name in slots else None
+        most = slots[pool_name].max_slots if pool_name in slots else None
         # A speaker that never sleeps holds its slot already.
         taken = standing.get(pool_name, 0) - sum(min(own[service].min_scale, 1) for service in by_service)
         if most is not None and len(by_service) + taken > most:

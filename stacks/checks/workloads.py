@@ -66,10 +66,10 @@ def _container_names(workload: Workload, path: Path) -> Iterator[Problem]:
 
 def _fit(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
     pool, needed = slots.get(workload.pool), workload.gpu_memory_mib
-    if pool and needed and needed > pool.memory_mib:
+    if pool and needed and needed > pool.slot_memory_mib:
         message = (
-            f"does not fit: a slot of pool {workload.pool} has {pool.memory_mib} MiB on {pool.smallest.gpu.product} "
-            f"({pool.smallest.family})"
+            f"does not fit: a slot of pool {workload.pool} has {pool.slot_memory_mib} MiB on "
+            f"{pool.smallest.gpu.product} ({pool.smallest.family})"
         )
         yield Problem((*path, "gpuMemoryMib"), needed, message)
 

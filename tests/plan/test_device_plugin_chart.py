@@ -17,6 +17,8 @@ import yaml
 import versions
 from components.gpu_pool import node_labels
 from components.gpu_sharing import NAMESPACE, GpuSharingArgs, device_plugin_values, release_name
+from gpu.catalog import types_in
+from gpu.pool import Pool
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 from stacks.fields import MAX_NAME
 from tests.gotools import HELM, device_plugin_dir, tool
@@ -40,6 +42,12 @@ CHANGES: dict[str, dict[str, SharingProfile]] = {
     "a pool is removed": {name: profile for name, profile in POOLS.items() if name != "dev"},
     "a pool is shared otherwise": {**POOLS, "dev": Mps(5)},
 }
+
+
+def resolved(name: str) -> Pool:
+    """The pool of that name."""
+    types = types_in(names=["p5.48xlarge"]) if isinstance(POOLS[name], Mig) else types_in(["g6"])
+    return Pool(name=name, profile=POOLS[name], types=types, max_gpus=8)
 
 
 @functools.cache
@@ -104,7 +112,7 @@ def test_pods_of_a_release_are_selected_by_no_other() -> None:
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_pods_run_on_the_nodes_of_their_pool_alone(pool: str) -> None:
-    labels = {name: node_labels(name, profile, "al2023", "trusted") for name, profile in POOLS.items()}
+    labels = {name: node_labels(resolved(name), "trusted") for name in POOLS}
     sets = daemon_sets(rendered(POOLS)[pool])
     plugin = sets[release_name(pool)]["spec"]["template"]["spec"]
     daemon = sets[f"{release_name(pool)}-mps-control-daemon"]["spec"]["template"]["spec"]
@@ -123,9 +131,7 @@ def _runs(pod: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 def test_the_configuration_is_the_one_that_the_node_s_label_names(pool: str) -> None:
     objects = rendered(POOLS)[pool]
     (config_map,) = [each for (kind, _), each in objects.items() if kind == "ConfigMap"]
-    assert list(config_map["data"]) == [
-        node_labels(pool, POOLS[pool], "al2023", "trusted")["nvidia.com/device-plugin.config"]
-    ]
+    assert list(config_map["data"]) == [node_labels(resolved(pool), "trusted")["nvidia.com/device-plugin.config"]]
 
 
 @pytest.mark.parametrize("pool", ["tenants", "whole"])

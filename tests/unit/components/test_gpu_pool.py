@@ -1,7 +1,7 @@
 """GpuPool: everything about a pool's slots from one sharing profile."""
 
 import tomllib
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import date
 from email import message_from_string
 from typing import Any
@@ -14,6 +14,7 @@ from components.gpu_pool import GpuPool, GpuPoolArgs, gpu_node_pool_spec, overla
 from components.karpenter import Karpenter, KarpenterArgs
 from components.node_class import Volume
 from gpu.catalog import INSTANCE_TYPES, types_in
+from gpu.pool import Pool
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from tests.unit.components.recording import Recording, record
 
@@ -33,8 +34,10 @@ def pool(profile: SharingProfile, **changes: Any) -> Recording[GpuPool]:
             "karpenter",
             KarpenterArgs(cluster_name="c", account_id="123456789012", region="us-east-1", volume_key_arn="arn:key"),
         )
-        arguments = {"karpenter": karpenter, "pool": "shared", "profile": profile, "types": G6, "max_gpus": 8}
-        return GpuPool("gpu", GpuPoolArgs(**{**arguments, **changes}))
+        own = {field.name for field in fields(Pool)}
+        about = {"name": "shared", "types": G6, "max_gpus": 8, **{k: v for k, v in changes.items() if k in own}}
+        rest = {key: value for key, value in changes.items() if key not in own}
+        return GpuPool("gpu", GpuPoolArgs(karpenter=karpenter, pool=Pool(profile=profile, **about), **rest))
 
     return record(program)
 
@@ -217,7 +220,9 @@ def test_what_the_nodes_need_outlives_them() -> None:
             "karpenter",
             KarpenterArgs(cluster_name="c", account_id="123456789012", region="us-east-1", volume_key_arn="arn:key"),
         )
-        arguments = GpuPoolArgs(karpenter=karpenter, pool="shared", profile=TimeSlicing(2), types=G6, max_gpus=8)
+        arguments = GpuPoolArgs(
+            karpenter=karpenter, pool=Pool(name="shared", profile=TimeSlicing(2), types=G6, max_gpus=8)
+        )
         assert gpu_node_pool_spec(arguments)["limits"] == {"nvidia.com/gpu": "16"}
         return GpuPool("gpu", replace(arguments, after=[plugin]))
 

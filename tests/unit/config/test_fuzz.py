@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from components.node_class import Volume
 from components.subnets import plan_subnets
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, REGIONS
-from gpu.sharing import overlay_capacities
+from gpu.sharing import NoSharing
 from gpu.sharing.bottlerocket import bottlerocket_settings
 from stacks.errors import ConfigError
 from stacks.load import KEYS, parse
 from stacks.schema import StackConfig
 from stacks.services import memory_of
-from stacks.summary import floor_items, pool_summaries, zones
+from stacks.summary import floor_items, zones
 from tests.day import TODAY
 from tests.unit.config.support import ADMIN, CONTAINER, GONE, MIG, MPS, ON_DEMAND, WORKLOAD, changed, put
 
@@ -130,19 +130,18 @@ def _spoil(draw: st.DrawFn, raw: dict[str, Any], path: list[str | int], change: 
 
 def assert_computable(config: StackConfig) -> None:
     """The domain has an answer for everything that a plan shows, and no component refuses its arguments."""
-    for summary in pool_summaries(config):
-        assert summary.max_slots >= 1
-        assert summary.slot_memory_mib >= 512
-        overlay_capacities(summary.profile, summary.pool.ami, summary.types)
-        if summary.pool.ami == "bottlerocket":
-            assert bottlerocket_settings(summary.profile, [t.gpu for t in summary.types])
-        volume = summary.pool.volume
+    for section, pool in zip(config.pools, config.gpu_pools.values(), strict=True):
+        assert pool.max_slots >= 1
+        assert pool.slot_memory_mib >= 512
+        assert pool.overlay_capacities or isinstance(pool.profile, NoSharing)
+        if pool.ami == "bottlerocket":
+            assert bottlerocket_settings(pool.profile, [t.gpu for t in pool.types])
+        volume = section.volume
         Volume(size_gib=volume.size_gib, iops=volume.iops, throughput_mib_per_s=volume.throughput_mibps)
     for model in config.models:
         memory = memory_of(model)
         assert memory is not None
-        (slots,) = [summary for summary in pool_summaries(config) if summary.pool.name == model.pool]
-        assert memory.total_mib <= slots.slot_memory_mib
+        assert memory.total_mib <= config.gpu_pools[model.pool].slot_memory_mib
     assert plan_subnets(config.network.cidr, zones(config))
     assert all(item.usd_per_month is None or item.usd_per_month >= 0 for item in floor_items(config))
 

@@ -1,0 +1,116 @@
+"""A GPU pool, resolved: what it may buy, how its GPUs are shared, and every figure that follows from both.
+
+Made once for a stack (`stacks.pools.resolve`) and handed to all that need one of its figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from gpu.catalog import InstanceType
+from gpu.estimate import CapacityType, SlotPrice, cheapest_node, dearest_node
+from gpu.host_share import HostShare, host_share
+from gpu.sharing import GPU_RESOURCE, Ami, SharingProfile, overlay_capacities
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pool:
+    """GPU nodes that are bought and shared alike. Memory in MiB, prices in USD per hour.
+
+    types: at least one, and all that the pool may buy. max_gpus: physical GPUs at a time. Whatever asks a GPU for what
+    it cannot do raises SharingError.
+    """
+
+    name: str
+    profile: SharingProfile
+    types: tuple[InstanceType, ...]
+    max_gpus: int
+    ami: Ami = "al2023"
+    capacity_type: CapacityType = "spot"
+
+    @property
+    def resource(self) -> str:
+        """Extended resource that a workload requests to get a slot."""
+        return self.profile.resource_name(self.ami)
+
+    @cached_property
+    def slots(self) -> Mapping[str, int]:
+        """Slots of one GPU by instance type."""
+        return {t.name: self.profile.slots_per_gpu(t.gpu) for t in self.types}
+
+    @cached_property
+    def slots_per_gpu(self) -> int:
+        """Slots that every GPU of the pool has at least, whichever type Karpenter buys."""
+        return min(self.slots.values())
+
+    @cached_property
+    def smallest(self) -> InstanceType:
+        """The type with the smallest slots."""
+        return min(self.types, key=lambda t: self.profile.slot_memory_mib(t.gpu))
+
+    @cached_property
+    def slot_memory_mib(self) -> int:
+        """Memory that every slot has at least."""
+        return self.profile.slot_memory_mib(self.smallest.gpu)
+
+    @property
+    def max_slots(self) -> int:
+        """Slots that the pool surely has when all its GPUs are bought."""
+        return self.max_gpus * self.slots_per_gpu
+
+    @cached_property
+    def host_share(self) -> HostShare:
+        """What every slot has of its node's processors and memory at least."""
+        return host_share(self.types, self.profile)
+
+    @cached_property
+    def overlay_capacities(self) -> Mapping[int, Mapping[str, int]]:
+        """What a Karpenter NodeOverlay must state, by GPU count of a node."""
+        return overlay_capacities(self.profile, self.ami, self.types)
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """Limits of the NodePool. Karpenter counts what overlays say, so that of a shared resource is in slots.
+
+        With renamed slots the physical resource is overlaid with 0, and its own limit binds only if overlays are off.
+        """
+        return {GPU_RESOURCE: self.max_gpus} | {self.resource: self.max_slots}
+
+    @cached_property
+    def price(self) -> SlotPrice | None:
+        """The type with the cheapest node, which the first pending pod buys; None where no price is known."""
+        return cheapest_node(self.types, self.profile, self.capacity_type)
+
+    @cached_property
+    def dearest(self) -> SlotPrice | None:
+        """The dearest type that the pool may buy instead; None where no price is known."""
+        return dearest_node(self.types, self.profile, self.capacity_type)
+
+    @property
+    def slots_per_node(self) -> int:
+        """Slots of the node that the first pending pod buys."""
+        return self.price.slots if self.price else self.slots_per_gpu
+
+    @property
+    def usd_per_slot_hour(self) -> float | None:
+        """Price of a slot as the pool buys it; an estimate for Spot, None where no price is known."""
+        return self.price.usd_per_hour(self.capacity_type) / self.price.slots if self.price else None
+
+    def as_output(self) -> dict[str, Any]:
+        """The pool as a stack output, in plain values."""
+        usd = self.usd_per_slot_hour
+        return {
+            "name": self.name,
+            "sharing": self.profile.strategy,
+            "capacityType": self.capacity_type,
+            "resource": self.resource,
+            "slotsPerGpu": self.slots_per_gpu,
+            "maxSlots": self.max_slots,
+            "slotMemoryMib": self.slot_memory_mib,
+            "cheapestType": self.price.instance_type if self.price else None,
+            "usdPerSlotHour": round(usd, 4) if usd is not None else None,
+            "usdPerSlotHourIsEstimate": self.capacity_type == "spot",
+        }
