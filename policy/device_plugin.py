@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 
 import yaml
 
-from policy.reading import Unknown, each, get, number, text, truthy
+from policy.reading import Unknown, each, get, text, truthy, whole
 
 Strategy = Literal["none", "time-slicing", "mps", "mig"]
 
@@ -181,6 +181,5 @@ def bottlerocket_nvidia(user_data: str) -> Mapping[str, Any] | None:
 
 
 def _whole(given: list[Any]) -> int | None:
-    figures = [number(value) for value in given]
-    known = [int(figure) for figure in figures if figure is not None]
-    return known[0] if known else None
+    """The first figure that makes slots; gpu-sharing-config-valid says what is none."""
+    return next((figure for figure in map(whole, given) if figure is not None and figure > 0), None)

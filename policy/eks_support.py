@@ -8,7 +8,7 @@ from typing import Final
 
 from versions import EKS_STANDARD_SUPPORT_ENDS
 
-_RELEASE: Final = re.compile(r"1\.(\d+)")
+_RELEASE: Final = re.compile(r"1\.([0-9]{1,4})")
 _KNOWN: Final = {int(release.partition(".")[2]): day for release, day in EKS_STANDARD_SUPPORT_ENDS.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from policy.framework import Option, today
@@ -19,6 +19,8 @@ MIN_LENGTH: Final = 20
 #: Different letters and figures: one again and again is no reason.
 MIN_DIFFERENT: Final = 8
 MAX_DAYS: Final = 180
+#: How far ahead the date of the hint is.
+SAMPLE_DAYS: Final = 90
 
 OPTIONS: Final[Mapping[str, Option]] = {
     "ticketPattern": Option(
@@ -90,7 +92,7 @@ def _expiry_problems(given: Any, settings: Mapping[str, Any]) -> Iterator[str]:
         return
     day = _day(text(given).strip())
     if day is None:
-        wanted = f"a date such as {today().replace(day=1).isoformat()}"
+        wanted = f"a date such as {_sample(settings['maxDays']).isoformat()}"
         yield f"{EXPIRES} must be {wanted}" if text(given) else f"{EXPIRES} is missing: write {wanted}"
         return
     days = (day - today()).days
@@ -98,6 +100,11 @@ def _expiry_problems(given: Any, settings: Mapping[str, Any]) -> Iterator[str]:
         yield f"{EXPIRES} was {day.isoformat()}: renew the justification or remove the capacity"
     elif days > settings["maxDays"]:
         yield f"{EXPIRES} is {days} days ahead: at most {settings['maxDays']:g} are allowed"
+
+
+def _sample(max_days: float) -> date:
+    """A date that is allowed today, and for a while."""
+    return today() + timedelta(days=int(min(max_days, SAMPLE_DAYS)))
 
 
 def _day(value: str) -> date | None:

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from policy.instances import ARCH, INSTANCE_TYPE, OS, Candidate, Label, candidates, named
-from policy.reading import Unknown, each, get, number, strings, text
+from policy.reading import Unknown, each, get, strings, text, whole
 
 CAPACITY_TYPE: Final = "karpenter.sh/capacity-type"
 NODEPOOL: Final = "karpenter.sh/nodepool"
@@ -78,7 +78,7 @@ _OPERATORS: Final = frozenset({"In", "NotIn", "Exists", "DoesNotExist", "Gt", "L
 
 
 def _compare(operator: str, value: str, bounds: tuple[str, ...]) -> bool:
-    left, right = number(value), number(bounds[0]) if bounds else None
+    left, right = whole(value), whole(bounds[0]) if bounds else None
     if left is None or right is None:
         return True
     return {"Gt": left > right, "Gte": left >= right, "Lt": left < right, "Lte": left <= right}[operator]

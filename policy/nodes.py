@@ -38,6 +38,14 @@ def from_template(resource: Resource) -> bool:
     return present(resource.props, "launchTemplate")
 
 
+def makes_default_group(props: Mapping[str, Any]) -> bool:
+    """Whether an `eks.Cluster` with these inputs makes a node group of its own (pulumi-eks 4,
+    `nodejs/eks/cluster/cluster.ts`: `args.skipDefaultNodeGroup || args.fargate`, where `{}` counts as yes)."""
+    fargate = get(props, "fargate")
+    switches = (get(props, "skipDefaultNodeGroup"), get(props, "autoMode", "enabled"), fargate)
+    return not (isinstance(fargate, Mapping) or any(map(truthy, switches)))
+
+
 def own_group(resource: Resource) -> Mapping[str, Any] | None:
     """Settings of the self-managed nodes that a pulumi-eks component makes; None where it makes none.
 
@@ -46,8 +54,7 @@ def own_group(resource: Resource) -> Mapping[str, Any] | None:
     if resource.type != "eks:index:Cluster":
         return resource.props
     props = resource.props
-    skipped = truthy(get(props, "skipDefaultNodeGroup")) or truthy(get(props, "autoMode", "enabled"))
-    if skipped or present(props, "fargate"):
+    if not makes_default_group(props):
         return None
     options = get(props, "nodeGroupOptions")
     return options if isinstance(options, Mapping) else props

@@ -18,7 +18,7 @@ MEMORY_ANNOTATION: Final = "gpu-slices/model-memory-mib"
 CHART_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Chart")
 OLLAMA_TYPES: Final = (*POD_TYPES, *CHART_TYPES)
 
-_VERSION: Final = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?![\d.])")
+_VERSION: Final = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?![\d.])")
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 

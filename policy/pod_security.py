@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from policy.framework import Resource
-from policy.reading import each, get, known, number, present, strings, text, truthy
+from policy.reading import declared, each, get, known, present, strings, text, truthy, whole
 
 _TEMPLATE: Final = ("spec", "template")
 _CRON_JOB: Final = ("spec", "jobTemplate", "spec", "template")
@@ -96,7 +96,7 @@ def baseline(template: Any) -> Iterator[str]:
         if truthy(get(spec, name)):
             yield f"{name} is true: remove it."
     for volume in each(get(spec, "volumes")):
-        if present(volume, "hostPath"):
+        if declared(volume, "hostPath"):
             yield f"volume {text(known(volume, 'name'))} is a hostPath: use emptyDir, a claim or a config map."
     for sysctl in each(get(spec, "securityContext", "sysctls")):
         if text(get(sysctl, "name")) not in _SAFE_SYSCTLS:
@@ -136,7 +136,7 @@ def _privileges(container: Setter, *, unmasked: bool) -> Iterator[str]:
         if capability not in _BASELINE_CAPABILITIES:
             yield f"capability {capability} is added: remove it."
     for port in each(get(container.spec, "ports")):
-        if number(known(port, "hostPort")):
+        if whole(known(port, "hostPort", default=0)) != 0:
             yield "a port has a hostPort: use a Service."
     for probe in _PROBES:
         if any(get(container.spec, *probe, kind, "host") for kind in ("httpGet", "tcpSocket")):
@@ -148,7 +148,7 @@ def _privileges(container: Setter, *, unmasked: bool) -> Iterator[str]:
 def own_users(spec: Any) -> bool:
     """Whether the pod has a user namespace, in which root is nobody on the host; the standard relaxes there."""
     host = get(spec, "hostUsers")
-    return host is not None and not truthy(host)
+    return text(host) != "" and not truthy(host)
 
 
 def restricted(template: Any) -> Iterator[str]:
@@ -156,7 +156,7 @@ def restricted(template: Any) -> Iterator[str]:
     spec = get(template, "spec")
     for volume in each(get(spec, "volumes")):
         keys = volume if isinstance(volume, Mapping) else ()
-        others = [key for key in keys if key not in {*_VOLUME_KINDS, "name", "hostPath"} and present(volume, key)]
+        others = [key for key in keys if key not in {*_VOLUME_KINDS, "name", "hostPath"} and declared(volume, key)]
         if others:
             yield f"volume {text(known(volume, 'name'))} is of kind {', '.join(others)}, which is not allowed."
     windows = text(get(spec, "os", "name")) == "windows"
@@ -177,8 +177,9 @@ def _roots(pod: Setter, spec: Any) -> Iterator[str]:
         inherits = own is None and (setter is pod or truthy(everywhere))
         if not inherits and not truthy(own):
             yield f"{setter.name}: runAsNonRoot is not true: write true."
-        if number(setter.context("runAsUser")) == 0:
-            yield f"{setter.name}: runAsUser is 0: write another."
+        user = setter.context("runAsUser")
+        if user is not None and (whole(user) or 0) <= 0:
+            yield f"{setter.name}: runAsUser is {text(user) or 'no number'}: write another."
 
 
 def _rights(container: Setter, pod: Setter) -> Iterator[str]:

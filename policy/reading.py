@@ -7,13 +7,26 @@ never raises on a wrong shape: what cannot be there is absent.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
-from pulumi_policy.proxy import UnknownValueError
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
 _Key = str | int
+#: What Go's `int64`, and so Kubernetes, Karpenter and AWS' provider, can hold. A quantity above it is cut to it.
+_LARGEST: Final = 2**63 - 1
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,19}")
+_NUMBER: Final = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,2})?")
+#: apimachinery v0.36 `pkg/api/resource/quantity.go` ParseQuantity, `suffix.go`. No number has a longer exponent.
+_QUANTITY: Final = re.compile(
+    r"(?P<figure>[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30}))"
+    r"((?P<binary>[KMGTPE])i|(?P<decimal>[numkMGTPE])|[eE](?P<exponent>[+-]?[0-9]{1,3}))?"
+)
+_BINARY: Final = "KMGTPE"
+_DECIMAL: Final[Mapping[str, int]] = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
 
 def _is_list(value: object) -> bool:
@@ -39,11 +52,22 @@ def get(value: Any, *path: _Key) -> Any:
 
 
 def present(value: Any, *path: _Key) -> bool:
-    """Whether something is set at `path`, known or not. For values that only must exist, such as a key's ARN."""
+    """Whether something is set at `path`, known or not. For values that only must exist, such as a key's ARN.
+
+    False, an empty text and an empty map or list set nothing: providers and Kubernetes take them for absent.
+    """
     try:
-        return get(value, *path) is not None
+        found = get(value, *path)
     except UnknownValueError:
         return True
+    if isinstance(found, Mapping) or _is_list(found):
+        return len(found) > 0
+    return found is not None and found is not False and found != ""
+
+
+def declared(value: Any, *path: _Key) -> bool:
+    """As `present`, where an empty map says something too, as in `emptyDir: {}`."""
+    return present(value, *path) or known(value, *path) is not None
 
 
 def known(value: Any, *path: _Key, default: Any = None) -> Any:
@@ -94,6 +118,8 @@ def text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return hex(value)  # YAML and TOML have integers of any length; Python refuses to write the longest in decimals
     return str(value)
 
 
@@ -103,13 +129,38 @@ def truthy(value: Any) -> bool:
 
 
 def number(value: Any) -> float | None:
-    """A number given as a number or as a string; None if it is neither."""
-    if isinstance(value, bool) or value is None:
+    """A finite number, given as one or as a plain decimal; None for all else, such as `inf`, `nan`, `1_6`, `1e400`."""
+    written = _figures(value)
+    return float(written) if _NUMBER.fullmatch(written) else None
+
+
+def whole(value: Any) -> int | None:
+    """An integer as AWS' provider and Kubernetes' integer fields take it: `4`, `4.0` (the wire has no integers), `"4"`.
+
+    None for all else, such as `inf`, `1e3`, `4.5`, and what Go's int64 does not hold.
+    """
+    written = _figures(value)
+    found = int(written) if _WHOLE.fullmatch(written) else None
+    return found if found is not None and abs(found) <= _LARGEST else None
+
+
+def quantity(value: Any) -> float | None:
+    """A Kubernetes quantity, such as `500m`, `4`, `1e3` or `16Gi`, in units; None for what the API server refuses.
+
+    What is above 2^63 - 1 counts as that, as in Kubernetes.
+    """
+    found = _QUANTITY.fullmatch(_figures(value))
+    if found is None:
         return None
-    try:
-        return float(text(value))
-    except ValueError:
-        return None
+    exponent = int(found["exponent"] or _DECIMAL.get(found["decimal"] or "", 0))
+    factor = Decimal(1024) ** (_BINARY.index(found["binary"]) + 1) if found["binary"] else Decimal(10) ** exponent
+    figure = Decimal(found["figure"]) * factor
+    return float(max(min(figure, Decimal(_LARGEST)), Decimal(-_LARGEST)))
+
+
+def _figures(value: Any) -> str:
+    """What a reader of numbers reads; nothing for booleans, which Python takes for numbers."""
+    return text(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
 
 
 @dataclass(frozen=True)
@@ -117,6 +168,20 @@ class Unknown:
     """A value that is not known in preview, inside a `plain` copy."""
 
     path: str
+
+
+def literal(value: Any, *path: _Key) -> Any:
+    """As `get`, for `plain` copies: raises UnknownValueError if the value, or anything on the way, is not known."""
+    for key in (*path, None):
+        if isinstance(value, Unknown):
+            raise UnknownValueError(UNKNOWN_STRING_VALUE, value.path.split("."))
+        value = value if key is None else get(value, key)
+    return value
+
+
+def literals(value: Any, *path: _Key) -> Iterator[Any]:
+    """As `each` of the list at `path`, for `plain` copies: raises UnknownValueError at what is not known."""
+    return (literal(element) for element in each(literal(value, *path)))
 
 
 def plain(value: Any) -> Any:

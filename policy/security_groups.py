@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from policy.framework import Resource
-from policy.reading import each, get, number, strings, text
+from policy.reading import each, get, strings, text, whole
 
 GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
 RULE: Final = "aws:ec2/securityGroupRule:SecurityGroupRule"
@@ -35,8 +35,11 @@ class Ingress:
             return True
         if protocol.lower() not in _WITH_PORTS:
             return False
-        first, last = number(get(self.data, "fromPort")), number(get(self.data, "toPort"))
-        return first is not None and first <= port <= (first if last is None else last)
+        given, end = get(self.data, "fromPort"), get(self.data, "toPort")
+        first, last = whole(given), whole(given if end is None else end)
+        if given is None:
+            return False
+        return (first is None or first <= port) and (last is None or port <= last)  # what is no port keeps nobody out
 
     def cidrs(self) -> tuple[str, ...]:
         """The address ranges it admits; security groups and prefix lists are none."""

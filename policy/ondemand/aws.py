@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from policy.justification import marks
+from policy.nodes import makes_default_group
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required, of_gpus, state
-from policy.reading import Unknown, each, get, number, text, truthy
+from policy.reading import Unknown, each, get, text, truthy, whole
 
 Props = Mapping[str, Any]
 Also = tuple[str, ...]
@@ -57,7 +58,7 @@ def _own_node_group(props: Props, also: Also, tags: Any = None) -> Iterator[Purc
 
 def _eks_component(props: Props, also: Also) -> Iterator[Purchase]:
     """`eks.Cluster` makes a default node group from its own inputs and from `nodeGroupOptions`."""
-    if truthy(props.get("skipDefaultNodeGroup")) or truthy(get(props, "autoMode", "enabled")):
+    if not makes_default_group(props):
         return
     options = props.get("nodeGroupOptions")
     merged = {**props, **options} if isinstance(options, Mapping) else props
@@ -133,7 +134,7 @@ def _auto_scaling_group(props: Props, also: Also) -> Iterator[Purchase]:
     base = get(policy, "instancesDistribution", "onDemandBaseCapacity")
     percentage = get(policy, "instancesDistribution", "onDemandPercentageAboveBaseCapacity")
     unknown = [item for item in (policy, get(policy, "instancesDistribution"), base, percentage) if _unknown(item)]
-    if not unknown and number(percentage) == 0 and (base is None or number(base) == 0):
+    if not unknown and whole(percentage) == 0 and _none(base):
         return
     for what in _overrides(
         policy if _unknown(policy) else get(policy, "launchTemplate"), "mixedInstancesPolicy.launchTemplate", also
@@ -148,6 +149,11 @@ def _auto_scaling_group(props: Props, also: Also) -> Iterator[Purchase]:
         )
 
 
+def _none(instances: Any) -> bool:
+    """Whether a number of instances is 0, or is not there; what is no number may be any."""
+    return instances is None or whole(instances) == 0
+
+
 def _unknown(value: Any) -> bool:
     return isinstance(value, Unknown)
 
@@ -156,7 +162,7 @@ def _fleet(props: Props, also: Also) -> Iterator[Purchase]:
     target = props.get("targetCapacitySpecification")
     kind, on_demand = get(target, "defaultTargetCapacityType"), get(target, "onDemandTargetCapacity")
     unknown = _unknown(target) or _unknown(kind) or _unknown(on_demand)
-    if not unknown and text(kind) == "spot" and not number(on_demand):
+    if not unknown and text(kind) == "spot" and _none(on_demand):
         return
     for what in _overrides(props.get("launchTemplateConfigs"), "launchTemplateConfigs", also):
         yield Purchase(
@@ -171,7 +177,7 @@ def _fleet(props: Props, also: Also) -> Iterator[Purchase]:
 
 def _spot_fleet(props: Props, also: Also) -> Iterator[Purchase]:
     on_demand = props.get("onDemandTargetCapacity")
-    if not _unknown(on_demand) and not number(on_demand):
+    if not _unknown(on_demand) and _none(on_demand):
         return
     specifications = (
         gpus_named(item if _unknown(item) else get(item, "instanceType"), "launchSpecifications.instanceType", also)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from policy.justification import EXPIRES, JUSTIFICATION, marks
-from policy.reading import Unknown, each, get, number, strings, text, truthy
+from policy.reading import Unknown, each, get, strings, text, truthy, whole
 
 Capacity = Literal["spot", "other", "unknown"]
 
@@ -95,7 +95,7 @@ def _said(key: str, value: Any) -> Capacity | None:
 
 def _said_of_target(key: str, value: Any) -> Capacity | None:
     """EMR's fleets count what they want of each; 0 says nothing."""
-    if key not in ("targetondemandcapacity", "targetspotcapacity") or number(value) == 0:
+    if key not in ("targetondemandcapacity", "targetspotcapacity") or whole(value) == 0:
         return None
     spot = key == "targetspotcapacity"
     return "unknown" if isinstance(value, Unknown) and not spot else "spot" if spot else "other"
@@ -104,4 +104,4 @@ def _said_of_target(key: str, value: Any) -> Capacity | None:
 def _no_on_demand(distribution: Mapping[str, Any]) -> bool:
     settings = {key.lower(): value for key, value in distribution.items()}
     percentage, base = get(settings, "ondemandpercentageabovebasecapacity"), get(settings, "ondemandbasecapacity")
-    return number(percentage) == 0 and (base is None or number(base) == 0)
+    return whole(percentage) == 0 and (base is None or whole(base) == 0)

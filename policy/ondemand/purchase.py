@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from policy.instances import candidates, is_gpu
-from policy.reading import Unknown, each, get, number, strings, text
+from policy.reading import Unknown, each, get, strings, text, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ def gpus_required(value: Any, path: str, also: tuple[str, ...]) -> str | None:
         return None
     if isinstance(value, Unknown):
         return f"whatever {path} turns out to be"
-    if number(get(value, "acceleratorCount", "max")) == 0:
+    if whole(get(value, "acceleratorCount", "max")) == 0:
         return None
     types, makers = get(value, "acceleratorTypes"), get(value, "acceleratorManufacturers")
     if _listed(types) and "gpu" not in strings(types):

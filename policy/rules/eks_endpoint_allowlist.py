@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from policy.address_ranges import parse, too_wide
 from policy.control_plane import CIDRS, CLUSTER_TYPES, PUBLIC, key, read
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity
-from policy.reading import strings, truthy
+from policy.reading import strings, text, truthy
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
     """Yield what lets the internet in."""
     public = read(resource, PUBLIC)
-    if public is not None and not truthy(public):
+    if text(public) and not truthy(public):
         return
     cidrs = strings(read(resource, CIDRS))
     name = key(resource, CIDRS)

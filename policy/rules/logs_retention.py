@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity
-from policy.reading import get, number
+from policy.reading import get, text, whole
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
     """Yield log groups that keep too little, or everything for ever."""
-    days = number(get(resource.props, "retentionInDays"))
-    least = settings["minDays"]
-    if not days:
+    given = get(resource.props, "retentionInDays")
+    days, least = whole(given), settings["minDays"]
+    if given is not None and days is None:
+        yield f"retentionInDays is {text(given) or 'empty'}, which is no number of days: write {least:g} or more."
+    elif not days:
         if not settings["allowForEver"]:
             yield f"retentionInDays is not set, so logs are kept, and paid, for ever: write {least:g} or more."
     elif days < least:
-        yield f"retentionInDays is {days:g}: write {least:g} or more."
+        yield f"retentionInDays is {days}: write {least:g} or more."
 
 
 RULE = ResourceRule(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity
-from policy.reading import present
+from policy.reading import declared
 
 _PRICE_FIELDS = ("price", "priceAdjustment")
 
@@ -11,7 +11,7 @@ _PRICE_FIELDS = ("price", "priceAdjustment")
 def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     """Yield the price fields that are set."""
     for name in _PRICE_FIELDS:
-        if present(resource.props, "spec", name):
+        if declared(resource.props, "spec", name):
             yield f"spec.{name} is set: remove it and keep to spec.capacity."
 
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from policy import nodes
 from policy.framework import EnforcementLevel, Resource, ResourceRule, Scanners, Settings, Severity, matches
-from policy.reading import each, get, present, text, truthy
+from policy.reading import declared, each, get, text, truthy
 
 _EBS_PROVISIONERS: Final = frozenset({"ebs.csi.aws.com", "ebs.csi.eks.amazonaws.com", "kubernetes.io/aws-ebs"})
 
@@ -78,7 +78,7 @@ def _mappings(mappings: Any, where: str) -> Iterator[str]:
     if not found:
         yield f"{where} is missing, so the volumes are as the image has them: name the root volume and encrypt it."
     for index, mapping in enumerate(found):
-        if present(mapping, "ebs"):
+        if declared(mapping, "ebs"):
             yield from _encrypted(get(mapping, "ebs"), f"{where}.{index}.ebs.")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from policy import nodes
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity, matches
-from policy.reading import get, number, text
+from policy.reading import get, text, whole
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -40,12 +40,13 @@ def _options(options: Any, where: str, most: int, *, tokens: str = "", hops: str
     if given != "required":
         yield f"{where}metadataOptions.httpTokens is {given or 'missing'}: write required."
     limit = get(options, "httpPutResponseHopLimit")
-    hop = number(hops if limit is None else limit)
-    if hop is None:
+    given_hops = hops if limit is None else text(limit)
+    hop = whole(given_hops)
+    if given_hops in {"", "0"}:  # the provider sends no 0
         if most < 2:
             yield f"{where}metadataOptions.httpPutResponseHopLimit is missing, and EKS images make it 2: write 1."
-    elif hop > most:
-        yield f"{where}metadataOptions.httpPutResponseHopLimit is {hop:g}: write {most:g}."
+    elif hop is None or not 1 <= hop <= most:
+        yield f"{where}metadataOptions.httpPutResponseHopLimit is {given_hops}: write {most:g}."
 
 
 RULE = ResourceRule(

@@ -10,7 +10,7 @@ from gpu.models import KV_CACHE_RATIO, KvCacheType, find_model, largest_context,
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.ollama import MEMORY_ANNOTATION, MODEL_ANNOTATION, OLLAMA_TYPES, Server, servers
-from policy.reading import Unknown, number, text
+from policy.reading import Unknown, text, whole
 from policy.rules.mps_client_limits import client_memory_mib
 from policy.sharing import SHARING_TYPES, GpuPool, SharingView
 
@@ -69,8 +69,9 @@ def _need(server: Server) -> int | str:
     if isinstance(stated, Unknown) or isinstance(names, Unknown):
         return f"{MODEL_ANNOTATION} and {MEMORY_ANNOTATION} must be literals."
     if stated is not None:
-        figure = number(stated)
-        return f"{MEMORY_ANNOTATION} is {text(stated)}, which is no number of MiB." if figure is None else int(figure)
+        figure = whole(stated)
+        wrong = f"{MEMORY_ANNOTATION} is {text(stated) or 'empty'}, which is no number of MiB."
+        return figure if figure is not None and figure > 0 else wrong
     needs = []
     for name in names:
         spec = find_model(name)
@@ -90,8 +91,8 @@ def _whole(server: Server, name: str, default: int) -> int | None:
     value = server.env.get(name)
     if value is None:
         return default
-    figure = None if isinstance(value, Unknown) else number(value)
-    return None if figure is None else int(figure) or default
+    figure = whole(value)
+    return None if figure is None or figure < 0 else figure or default
 
 
 def _kv_cache(server: Server) -> KvCacheType:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity
 from policy.ollama import OLLAMA_TYPES, servers
-from policy.reading import Unknown, number, text
+from policy.reading import Unknown, text, whole
 
 _CONTEXT = "OLLAMA_CONTEXT_LENGTH"
 _KEEP_ALIVE = "OLLAMA_KEEP_ALIVE"
@@ -16,9 +16,10 @@ def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     """Yield the settings that are missing."""
     for server in servers(resource):
         context = server.env.get(_CONTEXT)
-        if context is None or (not isinstance(context, Unknown) and number(context) == 0):
+        tokens = whole(context)
+        if context is None or tokens == 0:
             yield f"container {server.name}: set {_CONTEXT}, in tokens; it decides the size of the KV cache."
-        elif isinstance(context, str) and number(context) is None:
+        elif not isinstance(context, Unknown | Mapping) and (tokens is None or tokens < 0):
             yield f"container {server.name}: {_CONTEXT} is {text(context)}, which is no number of tokens."
         if server.env.get(_KEEP_ALIVE) is None:
             yield f"container {server.name}: set {_KEEP_ALIVE}, such as -1 (as long as the pod lives)."

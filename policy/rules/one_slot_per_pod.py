@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from policy.device_plugin import GPU
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.pods import POD_TYPES, GpuContainer, PodTemplate, pod_templates
-from policy.reading import Unknown, number, text
+from policy.reading import Unknown, quantity, text
 from policy.sharing import SHARING_TYPES, GpuPool, SharingView
 
 
@@ -32,7 +32,7 @@ def _problems(slots: list[GpuContainer]) -> Iterator[str]:
     for container in slots:
         if isinstance(container.quantity, Unknown):
             yield f"container {container.name}: {container.resource} must be a literal."
-        elif number(container.quantity) != 1:
+        elif quantity(container.quantity) != 1:
             yield (
                 f"container {container.name} asks for {text(container.quantity)} {container.resource}: ask for 1. Two "
                 "slots are not twice the GPU; for whole GPUs use a pool without sharing."

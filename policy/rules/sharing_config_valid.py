@@ -16,7 +16,7 @@ from policy.device_plugin import (
     sections,
 )
 from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity
-from policy.reading import Unknown, get, number, text
+from policy.reading import Unknown, get, text, whole
 from policy.sharing import NODE_CLASS_TYPES
 
 
@@ -59,11 +59,11 @@ def _bottlerocket_problems(nvidia: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _replica_problems(strategy: Strategy, figure: Any) -> Iterator[str]:
-    found = number(figure)
-    if found is None or found < MIN_REPLICAS or not found.is_integer():
+    found = whole(figure)
+    if found is None or found < MIN_REPLICAS:
         yield f"{strategy} replicas are {text(figure) or 'missing'}; the plugin wants a whole number of at least 2."
     elif strategy == "mps" and found > MAX_MPS_REPLICAS:
-        yield f"{found:g} MPS replicas; one MPS server takes {MAX_MPS_REPLICAS} clients at most."
+        yield f"{found} MPS replicas; one MPS server takes {MAX_MPS_REPLICAS} clients at most."
 
 
 RULE = ResourceRule(

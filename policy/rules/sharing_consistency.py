@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from policy.device_plugin import GPU, Sharing
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
-from policy.reading import Unknown, get, number, text
+from policy.reading import Unknown, get, quantity, text
 from policy.sharing import CONFIG_LABEL, SHARING_LABEL, SHARING_TYPES, GpuPool, Overlay, SharingView, is_bottlerocket
 
 
@@ -74,7 +74,7 @@ def _capacity(view: SharingView, pool: GpuPool, sharing: Sharing) -> Iterator[st
             yield f"{sharing.source} makes {slots} slots of a GPU, so {remedy}: Karpenter would buy a GPU for each slot"
         elif isinstance(stated[0].capacity[resource], Unknown):
             yield f"capacity {resource} of NodeOverlay {stated[0].name} must be a literal; {remedy}"
-        elif number(stated[0].capacity[resource]) != wanted:
+        elif quantity(stated[0].capacity[resource]) != wanted:
             given = text(stated[0].capacity[resource])
             yield f"NodeOverlay {stated[0].name} states {given}, {sharing.source} says {sharing.strategy}: {remedy}"
 
