@@ -9,6 +9,7 @@ engine gives them: outputs, of which an object in a cluster that is not there ye
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -95,10 +96,15 @@ class _Setup:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
+def _finite(value: float) -> bool:
+    """Whether JSON can carry the number: Python's reader also takes NaN, Infinity and 1e400 for one."""
+    return abs(value) <= sys.float_info.max
+
+
 _JSON_TYPES: Final[Mapping[str, Callable[[Any], bool]]] = {
     "string": lambda value: isinstance(value, str),
-    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "integer": lambda value: isinstance(value, int) and not isinstance(value, bool) and _finite(value),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool) and _finite(value),
     "boolean": lambda value: isinstance(value, bool),
     "array": lambda value: isinstance(value, list),
     "object": lambda value: isinstance(value, Mapping),

@@ -47,6 +47,7 @@ __all__ = [
     "Severity",
     "Stack",
     "StackRule",
+    "by_resource",
     "matches",
     "on_day",
     "shared_copies",
@@ -268,6 +269,15 @@ def _validate_stack(rule: StackRule, inputs: Inputs) -> Callable[[StackValidatio
             report(not_literal(error), None)
 
     return validate
+
+
+def by_resource(resources: Iterable[Resource], check: Callable[[Resource], Iterable[Finding]]) -> Iterator[Finding]:
+    """What `check` finds about each resource. A value that is not known ends the check of that resource alone."""
+    for resource in resources:
+        try:
+            yield from check(resource)
+        except UnknownValueError as error:
+            yield Finding(not_literal(error), resource.urn)
 
 
 _FRAMEWORK: Final = "CIS Amazon EKS Benchmark"

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from policy.framework import Resource, matches
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
-from policy.reading import Unknown, each, get, text
+from policy.reading import Unknown, each, get, literals, text
 
 PORT: Final = "11434"
 MODEL_ANNOTATION: Final = "gpu-slices/model"
@@ -103,7 +103,7 @@ def _of_chart(props: Mapping[str, Any]) -> Iterator[Server]:
 def _env(given: Any) -> dict[str, Any]:
     """Environment by name; a value from a Secret or ConfigMap counts as set."""
     found = {}
-    for variable in each(given):
+    for variable in literals(given):
         name = text(get(variable, "name"))
         if name:
             value = get(variable, "value")

@@ -13,27 +13,6 @@ from typing import Any, Final
 from policy.framework import Resource
 from policy.reading import declared, each, get, known, present, strings, text, truthy, whole
 
-_TEMPLATE: Final = ("spec", "template")
-_CRON_JOB: Final = ("spec", "jobTemplate", "spec", "template")
-#: Shell pattern over type tokens to where the pod template stands.
-_PLACES: Final[Mapping[str, tuple[str, ...]]] = {
-    "kubernetes:core/*:Pod": (),
-    "kubernetes:core/*:ReplicationController": _TEMPLATE,
-    "kubernetes:apps/*:Deployment": _TEMPLATE,
-    "kubernetes:apps/*:DaemonSet": _TEMPLATE,
-    "kubernetes:apps/*:ReplicaSet": _TEMPLATE,
-    "kubernetes:apps/*:StatefulSet": _TEMPLATE,
-    "kubernetes:batch/*:Job": _TEMPLATE,
-    "kubernetes:batch/*:CronJob": _CRON_JOB,
-    "kubernetes:argoproj.io/*:Rollout": _TEMPLATE,
-    "kubernetes:serving.knative.dev/*:Service": _TEMPLATE,
-    "kubernetes:serving.knative.dev/*:Configuration": _TEMPLATE,
-}
-POD_TYPES: Final = tuple(_PLACES)
-#: The same for what changes an object that is there: it says a part, so what is missing says nothing.
-PATCH_TYPES: Final = tuple(f"{pattern}Patch" for pattern in _PLACES if "knative" not in pattern)
-_BY_KIND: Final = {pattern.rpartition(":")[2]: place for pattern, place in _PLACES.items()}
-
 # fmt: off
 _BASELINE_CAPABILITIES: Final = frozenset({
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE", "SETFCAP",
@@ -68,11 +47,6 @@ class Setter:
     def context(self, *path: str) -> Any:
         """A value of its security context."""
         return get(self.spec, "securityContext", *path)
-
-
-def pod_template(resource: Resource) -> Any:
-    """The pod's metadata and specification. Raises UnknownValueError if they are not known in preview."""
-    return get(resource.props, *_BY_KIND[resource.type.rpartition(":")[2].removesuffix("Patch")])
 
 
 def namespace(resource: Resource) -> str:

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from policy.framework import Resource
+from policy.framework import Resource, matches
 from policy.karpenter import NodePool
-from policy.reading import Unknown, each, get, text
+from policy.reading import Unknown, each, get, literal, literals, quantity, text
 
-_TEMPLATE: Final = ("spec", "template")
-#: Type token to the path of its pod template.
-_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
-    "kubernetes:core/v1:Pod": (),
-    "kubernetes:core/v1:ReplicationController": _TEMPLATE,
-    "kubernetes:apps/v1:Deployment": _TEMPLATE,
-    "kubernetes:apps/v1:DaemonSet": _TEMPLATE,
-    "kubernetes:apps/v1:ReplicaSet": _TEMPLATE,
-    "kubernetes:apps/v1:StatefulSet": _TEMPLATE,
-    "kubernetes:batch/v1:Job": _TEMPLATE,
-    "kubernetes:batch/v1:CronJob": ("spec", "jobTemplate", "spec", "template"),
-    "kubernetes:serving.knative.dev/v1:Service": _TEMPLATE,
-    "kubernetes:serving.knative.dev/v1:Configuration": _TEMPLATE,
+_TEMPLATE: Final = (("spec", "template"),)
+_LEADER_WORKER: Final = ("spec", "leaderWorkerTemplate")
+#: Shell pattern over type tokens to where pod templates stand; `*` is every element of a list.
+_PLACES: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "kubernetes:core/*:Pod": ((),),
+    "kubernetes:core/*:PodTemplate": (("template",),),
+    "kubernetes:core/*:ReplicationController": _TEMPLATE,
+    **{
+        f"kubernetes:{group}/*:{kind}": _TEMPLATE
+        for group in ("apps", "extensions")
+        for kind in ("Deployment", "DaemonSet", "ReplicaSet", "StatefulSet")
+    },
+    "kubernetes:batch/*:Job": _TEMPLATE,
+    "kubernetes:batch/*:CronJob": (("spec", "jobTemplate", "spec", "template"),),
+    "kubernetes:argoproj.io/*:Rollout": _TEMPLATE,
+    "kubernetes:serving.knative.dev/*:Service": _TEMPLATE,
+    "kubernetes:serving.knative.dev/*:Configuration": _TEMPLATE,
+    "kubernetes:serving.knative.dev/*:Revision": ((),),
+    "kubernetes:jobset.x-k8s.io/*:JobSet": (("spec", "replicatedJobs", "*", "template", "spec", "template"),),
+    "kubernetes:leaderworkerset.x-k8s.io/*:LeaderWorkerSet": (
+        (*_LEADER_WORKER, "leaderTemplate"),
+        (*_LEADER_WORKER, "workerTemplate"),
+    ),
 }
-POD_TYPES: Final = tuple(_TEMPLATES)
+POD_TYPES: Final = tuple(_PLACES)
+#: The same for what changes an object that is there: it says a part, so what is missing says nothing.
+PATCH_TYPES: Final = tuple(f"{pattern}Patch" for pattern in _PLACES)
+_BY_KIND: Final = {pattern.rpartition(":")[2]: places for pattern, places in _PLACES.items()}
 
 _PREFIX: Final = "nvidia.com/"
 #: Label domains that Karpenter or the kubelet fill in; of others a node has what its pool declares.
@@ -59,17 +73,23 @@ class PodTemplate:
         return found if isinstance(found, Mapping) else {}
 
     def containers(self, *, init: bool = False) -> list[Mapping[str, Any]]:
-        """Containers of the pod; with `init` the ones that run before as well."""
-        names = ("initContainers", "containers") if init else ("containers",)
-        return [item for name in names for item in each(self.spec.get(name)) if isinstance(item, Mapping)]
+        """Containers of the pod; with `init` the ones that run before, or for debugging, as well.
+
+        Raises UnknownValueError if one is not known in preview.
+        """
+        names = ("initContainers", "containers", "ephemeralContainers") if init else ("containers",)
+        return [item for name in names for item in literals(self.spec, name) if isinstance(item, Mapping)]
 
     def gpu_containers(self) -> list[GpuContainer]:
-        """Containers that run side by side and ask for a resource of NVIDIA's; native sidecars are among them."""
+        """Containers that run side by side and ask for a resource of NVIDIA's; native sidecars are among them.
+
+        Raises UnknownValueError if their resources as a whole are not known in preview.
+        """
         found = []
-        sidecars = [item for item in each(self.spec.get("initContainers")) if get(item, "restartPolicy") == "Always"]
+        sidecars = [item for item in literals(self.spec, "initContainers") if get(item, "restartPolicy") == "Always"]
         for container in (*self.containers(), *sidecars):
-            for resource, quantity in _gpu_quantities(container):
-                found.append(GpuContainer(text(get(container, "name")), resource, quantity, container))
+            for resource, given in _gpu_quantities(container):
+                found.append(GpuContainer(text(get(container, "name")), resource, given, container))
         return found
 
     def may_land_on(self, pool: NodePool) -> bool:
@@ -120,26 +140,61 @@ def _tolerated(taint: Mapping[str, Any], toleration: Mapping[str, Any]) -> bool:
 def _gpu_quantities(container: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     seen: dict[str, Any] = {}
     for kind in ("requests", "limits"):  # limits decide: extended resources cannot be overcommitted
-        quantities = get(container, "resources", kind)
+        quantities = literal(container, "resources", kind)
         if isinstance(quantities, Mapping):
             seen |= {key: value for key, value in quantities.items() if key.startswith(_PREFIX)}
-    yield from ((key, value) for key, value in seen.items() if text(value) != "0")
+    yield from ((key, value) for key, value in seen.items() if quantity(value) != 0)
+
+
+def mount_paths(container: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Where a container mounts volumes: as written, and as the kubelet and the container runtime read it.
+
+    They clean paths, and start relative ones at the root (kubelet `pkg/kubelet/kubelet_pods.go` makeMounts). Raises
+    UnknownValueError if one is not known in preview.
+    """
+    for mount in literals(container, "volumeMounts"):
+        path = text(literal(mount, "mountPath"))
+        yield path, posixpath.normpath("/" + path.lstrip("/"))
+
+
+def templates(type_: str, props: Mapping[str, Any]) -> Iterator[Any]:
+    """The pod templates in the inputs of a type of `POD_TYPES` or `PATCH_TYPES`; nothing for other types.
+
+    Raises UnknownValueError if one is not known in preview.
+    """
+    if matches((*POD_TYPES, *PATCH_TYPES), type_):
+        for place in _BY_KIND[type_.rpartition(":")[2].removesuffix("Patch")]:
+            yield from _at(props, *place)
+
+
+def _at(value: Any, *path: str) -> Iterator[Any]:
+    if not path:
+        yield literal(value)
+    elif path[0] == "*":
+        for element in literals(value):
+            yield from _at(element, *path[1:])
+    else:
+        yield from _at(literal(value, path[0]), *path[1:])
 
 
 def pod_templates(resource: Resource) -> Iterator[PodTemplate]:
-    """The pods that a resource creates; nothing for resources that create none, or whose template is unknown."""
-    path = _TEMPLATES.get(resource.type)
-    if path is None:
+    """The pods that a resource creates; nothing for resources that create none.
+
+    Raises UnknownValueError if a template, or its specification, is not known in preview.
+    """
+    if not matches((*POD_TYPES, *PATCH_TYPES), resource.type):
         return
     props = resource.plain
-    template = get(props, *path) if path else props
-    spec, metadata = get(template, "spec"), get(template, "metadata")
-    if isinstance(spec, Mapping):
-        yield PodTemplate(
-            name=resource.name,
-            urn=resource.urn,
-            namespace=text(get(props, "metadata", "namespace")) or "default",
-            metadata=metadata if isinstance(metadata, Mapping) else {},
-            spec=spec,
-            owner=props,
-        )
+    for template in templates(resource.type, props):
+        spec, metadata = literal(template, "spec"), get(template, "metadata")
+        if isinstance(metadata, Unknown):
+            metadata = {"labels": metadata, "annotations": metadata}
+        if isinstance(spec, Mapping):
+            yield PodTemplate(
+                name=resource.name,
+                urn=resource.urn,
+                namespace=text(get(props, "metadata", "namespace")) or "default",
+                metadata=metadata if isinstance(metadata, Mapping) else {},
+                spec=spec,
+                owner=props,
+            )

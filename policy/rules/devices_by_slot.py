@@ -6,16 +6,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity
-from policy.pods import POD_TYPES, PodTemplate, pod_templates
-from policy.reading import Unknown, each, get, text
+from policy.pods import PATCH_TYPES, POD_TYPES, mount_paths, pod_templates
+from policy.reading import Unknown, get, literal, literals, text
 
 _VARIABLE: Final = "NVIDIA_VISIBLE_DEVICES"
 #: Values with which the container runtime mounts no GPU (nvidia-container-toolkit internal/config/image/cuda_image.go).
 _NOTHING: Final = frozenset({"", "void", "none"})
 #: Where the runtime reads devices from mounts of /dev/null.
 _MOUNTS: Final = "/var/run/nvidia-container-devices"
-#: Annotations by which containerd gives a pod devices (container-device-interface, `pkg/cdi/annotations.go`).
-_CDI: Final = "cdi.k8s.io/"
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -23,23 +21,14 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
     for pod in pod_templates(resource):
         if pod.namespace in settings["exemptNamespaces"]:
             continue
-        yield from _annotations(pod)
         for container in pod.containers(init=True):
             name = text(container.get("name"))
             yield from (f"container {name}: {problem}" for problem in _problems(container))
 
 
-def _annotations(pod: PodTemplate) -> Iterator[str]:
-    annotations = pod.metadata.get("annotations")
-    for key in annotations if isinstance(annotations, Mapping) else ():
-        if key.startswith(_CDI):
-            yield f"annotation {key} gives the pod devices past the scheduler. Ask for a slot instead."
-
-
 def _problems(container: Mapping[str, Any]) -> Iterator[str]:
-    for variable in each(container.get("env")):
-        if text(get(variable, "name")) != _VARIABLE:
-            continue
+    named = [item for item in literals(container, "env") if text(literal(item, "name")) == _VARIABLE]
+    for variable in named:
         value = get(variable, "value")
         if isinstance(value, Unknown) or get(variable, "valueFrom") is not None:
             yield f"{_VARIABLE} must be a literal."
@@ -48,23 +37,39 @@ def _problems(container: Mapping[str, Any]) -> Iterator[str]:
                 f"{_VARIABLE} is {text(value)}, which gives it GPUs that it has no slot for. Remove it where the "
                 "container asks for a slot, and write void where it does not."
             )
-    for mount in each(container.get("volumeMounts")):
-        path = text(get(mount, "mountPath"))
-        if path.rstrip("/") == _MOUNTS or path.startswith(f"{_MOUNTS}/"):
-            yield f"a mount at {path} asks the container runtime for GPUs. Ask for a slot instead."
+    if not named:  # what env says wins over envFrom
+        yield from _sources(container)
+    for written, path in mount_paths(container):
+        if path.startswith(_MOUNTS):
+            yield f"a mount at {written} asks the container runtime for GPUs. Ask for a slot instead."
+
+
+def _sources(container: Mapping[str, Any]) -> Iterator[str]:
+    """ConfigMaps and Secrets whose keys become variables. Nobody sees here which they are, or will be."""
+    for source in literals(container, "envFrom"):
+        prefix = get(source, "prefix")
+        if isinstance(prefix, Unknown) or _VARIABLE.startswith(text(prefix)):
+            yield (
+                f"envFrom may set {_VARIABLE}. Write a prefix there, name the variables one by one, or, where the "
+                f"container asks for no slot, write {_VARIABLE} void under env, which wins."
+            )
+            return
 
 
 RULE = ResourceRule(
     name="gpu-devices-by-slot-only",
     title="GPUs come with a slot, or not at all",
     description=(
-        f"Pods must not give themselves GPUs: not by {_VARIABLE}, by a mount below {_MOUNTS} or by CDI annotations."
+        f"Pods must not give themselves GPUs: not by {_VARIABLE}, and not by a mount below {_MOUNTS}. Nor may they "
+        "leave open whether they do, by values that are unknown in preview or by `envFrom`."
     ),
     why=(
         "The NVIDIA container runtime gives a container what this variable names, with a slot or without, and a pod's "
         "own value wins over the device plugin's: `all` is every GPU and MIG instance of the node, past the scheduler, "
         "past MPS' limits and past every other tenant's isolation (NVIDIA/k8s-device-plugin#87). A mount of /dev/null "
-        f"below {_MOUNTS}, and CDI annotations, do the same."
+        f"below {_MOUNTS} does the same. Annotations of a pod do not: containerd and the toolkit read `cdi.k8s.io/` "
+        "from a container's, which the kubelet fills from device plugins alone (containerd 2.1 "
+        "`internal/cri/server/container_create_linux.go`; kubelet `kuberuntime/labels.go` newContainerAnnotations)."
     ),
     fix=(
         f"Remove {_VARIABLE} from containers with a slot: the device plugin sets it. Write `void` in those without one "
@@ -73,7 +78,7 @@ RULE = ResourceRule(
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=POD_TYPES,
+    types=(*POD_TYPES, *PATCH_TYPES),
     options={
         "exemptNamespaces": Option(
             type="array",

@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.control_plane import CLUSTER_TYPES, VERSION, key, path
-from policy.eks_support import support_ends
+from policy.eks_support import NEWEST, earliest_end, support_ends
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity, today
 from policy.reading import known, text
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
-    """Yield a version whose support ends soon. Ended, missing and unknown ones are for eks-supported-version."""
+    """Yield a version whose support ends soon, or may for all that is known here. Ended, missing and unknown ones
+    are for eks-supported-version."""
     version = text(known(resource.props, *path(resource, VERSION)))
-    ends = support_ends(version)
+    where, ends = key(resource, VERSION), support_ends(version)
     if ends is not None and 0 <= (ends - today()).days <= settings["days"]:
-        yield f"{key(resource, VERSION)} {version} leaves standard support on {ends}: plan the upgrade."
+        yield f"{where} {version} leaves standard support on {ends}: plan the upgrade."
+        return
+    earliest = earliest_end(version)
+    if earliest is not None and (earliest - today()).days <= settings["days"]:
+        yield (
+            f"{where} {version} is newer than this project's table, which ends with {NEWEST}, and may leave standard "
+            f"support from {earliest} on: see AWS' release calendar, and update this project."
+        )
 
 
 RULE = ResourceRule(
@@ -24,7 +32,9 @@ RULE = ResourceRule(
     description="An EKS cluster's version should not leave standard support within 60 days.",
     why=(
         "An upgrade of a GPU platform takes more than an afternoon: node images, drivers, device plugin and Karpenter "
-        "each support certain releases. With `supportType: STANDARD` AWS upgrades by itself soon after that day."
+        "each support certain releases. A release that this project's table does not have yet is taken to end 100 days "
+        "after the one before, at the earliest (those in it: 115 to 128 days). With `supportType: STANDARD` AWS "
+        "upgrades by itself soon after that day."
     ),
     fix="Upgrade one release at a time, control plane first. Set `days` to hear of it earlier or later.",
     severity=Severity.LOW,

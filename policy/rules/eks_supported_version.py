@@ -35,7 +35,8 @@ RULE = ResourceRule(
     description="An EKS cluster must name its Kubernetes version, and that must be in standard support.",
     why=(
         "A control plane in extended support costs six times as much, and after that AWS upgrades it on a day of its "
-        "own choice. The dates stand in this project's table of versions; releases newer than the table pass."
+        "own choice. The dates stand in this project's table of versions; newer releases pass, and "
+        "`eks-support-ends-soon` says so."
     ),
     fix="Write a `version` that AWS supports, as text in quotes: YAML reads 1.30 as 1.3.",
     severity=Severity.HIGH,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gpu.catalog import FAMILIES, INSTANCE_TYPES
@@ -12,7 +13,8 @@ from policy.engine import CONTENTS, speechless
 from policy.framework import EnforcementLevel, Finding, Option, Resource, Settings, Severity, Stack, StackRule
 from policy.instances import is_gpu
 from policy.karpenter import NODE_POOL_TYPES, NodePool
-from policy.reading import Unknown, each, get, number, strings, text, truthy
+from policy.ondemand.purchase import gpus_required
+from policy.reading import Unknown, each, get, number, quantity, text, whole
 from policy.sharing import SHARING_TYPES, GpuPool, SharingView
 
 #: GPUs of a type that is not in the catalogue: the most that any type has.
@@ -25,34 +27,37 @@ _TEMPLATES: Final = (*nodes.TEMPLATES, nodes.LAUNCH_CONFIGURATION)
 #: Most nodes of a pulumi-eks node group that does not say (`nodejs/eks/nodes/nodegroup.ts`, all three kinds).
 _COMPONENT_SIZE: Final = 2
 
-Count = tuple[int | None, str]
-"""Most GPUs, None if that is not known, and how they come about."""
+Count = int | str
+"""Most GPUs, or what keeps them from being counted."""
 
 
 def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
     """Yield what cannot be counted, and the sum if it is above the ceiling."""
     counted: list[tuple[int, str]] = []
-    for pool in SharingView(stack).pools:
-        replicas = get(pool.pool.manifest, "spec", "replicas")
-        if isinstance(replicas, Unknown):
-            yield Finding("spec.replicas must be a literal, so that the stack's GPUs can be counted.", pool.urn)
-            continue
-        most = _of_pool(pool) if replicas is None else _of_static_pool(pool, replicas)
-        if most is not None:  # a pool without a limit is gpu-pool-has-limit's business
-            counted.append((most, f"NodePool {pool.name}"))
-    for resource in stack.of(*_PATCHES):
-        limit = _largest(NodePool(resource.plain, resource.name).limits)
-        if limit is not None:
-            counted.append((limit, f"NodePoolPatch {resource.name}"))
-    for resource, (most, how) in _machines(stack):
-        if most is None:
-            yield Finding(f"{how} must be a literal, so that the stack's GPUs can be counted.", resource.urn)
+    for who, urn, most in _counts(stack):
+        if isinstance(most, str):
+            yield Finding(f"{most}, so that the stack's GPUs can be counted.", urn)
         elif most:
-            counted.append((most, f"{resource.type.rpartition(':')[2]} {resource.name}"))
+            counted.append((most, who))
     total, ceiling = sum(most for most, _ in counted), _ceiling(stack, settings)
     if total > ceiling:
         parts = ", ".join(f"{most} of {who}" for most, who in sorted(counted, reverse=True))
-        yield Finding(f"can have {total} GPUs ({parts}), more than {ceiling:g}.")
+        yield Finding(f"can have {total} GPUs ({parts}), more than {text(ceiling)}.")
+
+
+def _counts(stack: Stack) -> Iterator[tuple[str, str, Count]]:
+    """Everything that may have GPUs: its name, its URN, and how many."""
+    for pool in SharingView(stack).pools:
+        replicas = get(pool.pool.manifest, "spec", "replicas")
+        most = _of_pool(pool) if replicas is None else _of_static_pool(pool, replicas)
+        if most is not None:  # a pool without a limit is gpu-pool-has-limit's business
+            yield f"NodePool {pool.name}", pool.urn, most
+    for resource in stack.of(*_PATCHES):
+        limit = _largest(NodePool(resource.plain, resource.name).limits)
+        if limit is not None:
+            yield f"NodePoolPatch {resource.name}", resource.urn, limit
+    for resource, most in _machines(stack):
+        yield f"{resource.type.rpartition(':')[2]} {resource.name}", resource.urn, most
 
 
 def _machines(stack: Stack) -> Iterator[tuple[Resource, Count]]:
@@ -64,13 +69,13 @@ def _machines(stack: Stack) -> Iterator[tuple[Resource, Count]]:
         launched = [urn for urn in resource.dependencies if urn in templates]
         used.update(launched)
         if not _counted_in(resource, components):
-            types = [_launched_type(templates[urn]) for urn in launched]
+            types = [_launched(templates[urn]) for urn in launched]
             yield resource, _COUNTERS[resource.type](resource.plain, types)
     for urn, resource in templates.items():
         # A node group that CloudFormation starts (eks.NodeGroup): its size stands in a template that nobody knows yet.
         if resource.parent in components and urn not in used and not _counted_in(resource, components):
-            most = None if _gpus_of(_launched_type(resource)) else 0
-            yield resource, (most, f"how many instances of {resource.name} are started")
+            gpus = _gpus_of([_launched(resource)], "instanceType")
+            yield resource, f"how many instances of {resource.name} are started must be a literal" if gpus else 0
 
 
 def _counted_in(resource: Resource, components: Mapping[str, Resource]) -> bool:
@@ -79,10 +84,27 @@ def _counted_in(resource: Resource, components: Mapping[str, Resource]) -> bool:
     return component is not None and not speechless(component.type, component.props)
 
 
-def _launched_type(template: Resource) -> Any:
-    """The instance type of a launch template or launch configuration."""
+@dataclass(frozen=True)
+class Machine:
+    """What chooses an instance type: its name, or attributes; `weight` is what one instance is of a group's size."""
+
+    type: Any
+    requirements: Any = None
+    weight: Any = None
+
+
+def _launched(template: Resource) -> Machine:
+    """What a launch template or launch configuration chooses."""
     data = template.plain
-    return get(data.get("launchTemplateData", data), "instanceType")
+    data = data.get("launchTemplateData", data)
+    return _machine(data)
+
+
+def _machine(given: Any) -> Machine:
+    """What a template, an override or a specification chooses."""
+    if isinstance(given, Unknown):
+        return Machine(given)
+    return Machine(get(given, "instanceType"), get(given, "instanceRequirements"), get(given, "weightedCapacity"))
 
 
 def _ceiling(stack: Stack, settings: Settings) -> float:
@@ -90,34 +112,64 @@ def _ceiling(stack: Stack, settings: Settings) -> float:
     urn = stack.resources[0].urn if stack.resources else ""
     name = urn.removeprefix("urn:pulumi:").partition("::")[0]
     own = settings["stackCeilings"]
-    return float(own.get(name, settings["maxGpus"]))
+    ceiling: float = own.get(name, settings["maxGpus"])
+    return ceiling
 
 
-def _of_pool(pool: GpuPool) -> int | None:
+def _of_pool(pool: GpuPool) -> Count | None:
     """Physical GPUs: limits are in slots where the pool's overlays state slots."""
+    limits = pool.pool.limits
     resource = (pool.sharing.resource if pool.sharing else None) or GPU
-    slots = pool.slots_per_gpu() or 1
-    limit = number(pool.pool.limits.get(resource))
-    if limit is None:
-        limit, slots = _largest(pool.pool.limits), 1
-    return None if limit is None else -int(-limit // max(1, slots))
+    if resource not in limits:
+        return _largest(limits)
+    limit = _limit(resource, limits[resource])
+    return limit if isinstance(limit, str) else -(-limit // max(1, pool.slots_per_gpu() or 1))
 
 
-def _of_static_pool(pool: GpuPool, replicas: Any) -> int:
+def _of_static_pool(pool: GpuPool, replicas: Any) -> Count:
     """A pool that always has so many nodes: each with the most GPUs that any of its types has."""
-    return max((count for count, _, _ in pool.gpus), default=_MOST) * int(number(replicas) or 0)
+    gpus = max((count for count, _, _ in pool.gpus), default=_MOST)
+    return _times(replicas, gpus, "spec.replicas")
 
 
-def _largest(limits: Mapping[str, Any]) -> int | None:
+def _largest(limits: Mapping[str, Any]) -> Count | None:
     """The limit on GPUs, or else the largest on what may be slots of one GPU each."""
-    found = {key: number(value) for key, value in limits.items() if key.startswith("nvidia.com/")}
-    known = [value for value in ([found.get(GPU)] if GPU in found else found.values()) if value is not None]
-    return int(max(known)) if known else None
+    names = [GPU] if GPU in limits else [name for name in limits if name.startswith("nvidia.com/")]
+    found = [_limit(name, limits[name]) for name in names]
+    wrong = next((count for count in found if isinstance(count, str)), None)
+    return wrong or max((count for count in found if isinstance(count, int)), default=None)
 
 
-def _gpus_of(types: Any) -> int:
-    """Most GPUs that one instance of these types has."""
-    return max((_count(name) for name in strings(types) if is_gpu(name)), default=0)
+def _limit(name: str, value: Any) -> Count:
+    """GPUs below a pool's limit; Karpenter buys none below a negative one (`pkg/apis/v1/nodepool.go` ExceededBy)."""
+    most = quantity(value)
+    return f"spec.limits.{name} must be a literal number" if most is None else max(0, int(most))
+
+
+def _gpus_of(machines: list[Machine], where: str) -> Count:
+    """Most GPUs that one of these machines has."""
+    found = [_gpus_of_machine(machine, where) for machine in machines]
+    wrong = next((count for count in found if isinstance(count, str)), None)
+    return wrong or max((count for count in found if isinstance(count, int)), default=0)
+
+
+def _gpus_of_machine(machine: Machine, where: str) -> Count:
+    if isinstance(machine.type, Unknown):
+        return f"{where} must be a literal"
+    if not text(machine.type):
+        return _gpus_required(machine.requirements, where)
+    return _count(text(machine.type)) if is_gpu(text(machine.type)) else 0
+
+
+def _gpus_required(requirements: Any, where: str) -> Count:
+    """Most GPUs of the types that an attribute-based selection admits; any number where it does not limit them."""
+    if gpus_required(requirements, where, ()) is None:
+        return 0
+    most = get(requirements, "acceleratorCount", "max")
+    figure = _MOST if most is None else whole(most)
+    if isinstance(requirements, Unknown) or figure is None:
+        return f"{where} (acceleratorCount.max) must be a literal number"
+    return min(max(0, figure), _MOST)
 
 
 def _count(name: str) -> int:
@@ -126,81 +178,118 @@ def _count(name: str) -> int:
     return max((found.gpu_count for found in FAMILIES.get(name.partition(".")[0], ())), default=_MOST)
 
 
-def _times(instances: Any, types: Any, where: str) -> Count:
-    gpus = _gpus_of(types)
-    unknown = isinstance(instances, Unknown)
-    if unknown and gpus:
-        return None, where
-    return (gpus * int(number(instances) or 0) if not unknown else 0), where
+def _times(instances: Any, gpus: Count, where: str) -> Count:
+    """GPUs of so many instances. A size below 0 makes no room for others: AWS and Kubernetes refuse it."""
+    if not gpus or isinstance(gpus, str):
+        return gpus
+    size = 0 if instances is None else whole(instances)
+    return f"{where} must be a literal number" if size is None else max(0, size) * gpus
 
 
 Props = Mapping[str, Any]
-Types = list[Any]
-"""Instance types of the launch templates and configurations in use: they hold where the resource names none itself."""
+Machines = list[Machine]
+"""What the launch templates and configurations in use choose: it holds where the resource chooses none itself."""
 
 
-def _managed(props: Props, launched: Types) -> Count:
+def _typed(types: Any) -> Machines:
+    return [Machine(name) for name in ([types] if isinstance(types, str | Unknown) else each(types))]
+
+
+def _managed(props: Props, launched: Machines) -> Count:
     scaling = props.get("scalingConfig")
     size = scaling if isinstance(scaling, Unknown) else get(scaling, "maxSize")
-    return _times(size, props.get("instanceTypes") or launched, "scalingConfig.maxSize")
+    gpus = _gpus_of(_typed(props.get("instanceTypes")) or launched, "instanceTypes")
+    return _times(size, gpus, "scalingConfig.maxSize")
 
 
-def _managed_component(props: Props, launched: Types) -> Count:
+def _managed_component(props: Props, launched: Machines) -> Count:
     scaling = props.get("scalingConfig") or {}
     if isinstance(scaling, Mapping):
-        scaling = {"maxSize": _COMPONENT_SIZE, **scaling}
+        scaling = {**scaling, "maxSize": _COMPONENT_SIZE if scaling.get("maxSize") is None else scaling["maxSize"]}
     return _managed({**props, "scalingConfig": scaling}, launched)
 
 
-def _own(props: Props, _launched: Types) -> Count:
-    return _times(props.get("maxSize", _COMPONENT_SIZE), props.get("instanceType"), "maxSize")
+def _own(props: Props, _launched: Machines) -> Count:
+    size = props.get("maxSize")
+    gpus = _gpus_of(_typed(props.get("instanceType")), "instanceType")
+    return _times(_COMPONENT_SIZE if size is None else size, gpus, "maxSize")
 
 
-def _cluster(props: Props, launched: Types) -> Count:
+def _cluster(props: Props, launched: Machines) -> Count:
     """The node group that eks.Cluster makes unless told otherwise."""
     options = props.get("nodeGroupOptions")
-    if truthy(props.get("skipDefaultNodeGroup")) or truthy(get(props, "autoMode", "enabled")) or "fargate" in props:
-        return 0, ""
+    if not nodes.makes_default_group(props):
+        return 0
     if isinstance(options, Unknown):
-        return None, "nodeGroupOptions"
+        return "nodeGroupOptions must be a literal"
     return _own({**props, **options} if isinstance(options, Mapping) else props, launched)
 
 
-def _instance(props: Props, launched: Types) -> Count:
-    return _gpus_of(props.get("instanceType") or launched), "instanceType"
+def _instance(props: Props, launched: Machines) -> Count:
+    return _gpus_of(_typed(props.get("instanceType") or None) or launched, "instanceType")
 
 
-def _overridden(configurations: Any) -> Types:
-    """Types that launch template configurations name in place of the template's own."""
-    return [
-        text(get(override, "instanceType"))
-        for configuration in each(configurations)
-        for override in each(get(configuration, "overrides"))
-    ]
+def _chosen(configurations: Any, launched: Machines) -> Machines:
+    """What launch template configurations choose: an override without a choice of its own leaves it to its template."""
+    found = []
+    for configuration in _each(configurations):
+        if isinstance(configuration, Unknown):
+            return [Machine(configuration)]
+        for given in _each(get(configuration, "overrides")):
+            override = _machine(given)
+            own = override.type or override.requirements is not None
+            found += [override] if own else [replace(each_one, weight=override.weight) for each_one in launched]
+    return found or launched
 
 
-def _group(props: Props, launched: Types) -> Count:
-    types = _overridden(get(props, "mixedInstancesPolicy", "launchTemplate"))
-    return _times(props.get("maxSize"), types or launched, "maxSize")
+def _each(value: Any) -> Iterator[Any]:
+    return iter([value]) if isinstance(value, Unknown) else each(value)
 
 
-def _spot_fleet(props: Props, launched: Types) -> Count:
-    own = [text(get(item, "instanceType")) for item in each(props.get("launchSpecifications"))]
-    types = [*own, *_overridden(props.get("launchTemplateConfigs"))]
-    return _times(props.get("targetCapacity"), types or launched, "targetCapacity")
+def _capacity(size: Any, machines: Machines, size_path: str, where: str) -> Count:
+    """GPUs of a group whose size is in units, of which an instance is one unless weights say otherwise."""
+    most = 0
+    for machine in machines:
+        gpus = _gpus_of_machine(machine, where)
+        weight = 1.0 if machine.weight is None else number(machine.weight)
+        if gpus and (weight is None or weight <= 0):
+            return f"{where}.weightedCapacity must be a literal number above 0"
+        units = _times(size, gpus, size_path)
+        if isinstance(units, str):
+            return units
+        if gpus:  # -(-a // b) rounds up
+            most = max(most, int(-(-units // (weight or 1.0))))
+    return most
 
 
-def _reservation(props: Props, _launched: Types) -> Count:
-    return _times(props.get("instanceCount"), props.get("instanceType"), "instanceCount")
+def _group(props: Props, launched: Machines) -> Count:
+    policy = props.get("mixedInstancesPolicy")
+    place = "mixedInstancesPolicy.launchTemplate"
+    template = policy if isinstance(policy, Unknown) else get(policy, "launchTemplate")
+    return _capacity(props.get("maxSize"), _chosen(template, launched), "maxSize", f"{place}.overrides")
 
 
-def _fleet(props: Props, launched: Types) -> Count:
-    types = _overridden(props.get("launchTemplateConfigs"))
-    target = get(props, "targetCapacitySpecification", "totalTargetCapacity")
-    return _times(target, types or launched, "targetCapacitySpecification.totalTargetCapacity")
+def _spot_fleet(props: Props, launched: Machines) -> Count:
+    own = [_machine(item) for item in _each(props.get("launchSpecifications"))]
+    configurations = props.get("launchTemplateConfigs")
+    machines = [*own, *(_chosen(configurations, launched) if configurations is not None or not own else ())]
+    return _capacity(props.get("targetCapacity"), machines, "targetCapacity", "the fleet's instance types")
 
 
-_COUNTERS: Final[Mapping[str, Callable[[Props, Types], Count]]] = {
+def _reservation(props: Props, _launched: Machines) -> Count:
+    gpus = _gpus_of(_typed(props.get("instanceType")), "instanceType")
+    return _times(props.get("instanceCount"), gpus, "instanceCount")
+
+
+def _fleet(props: Props, launched: Machines) -> Count:
+    target = props.get("targetCapacitySpecification")
+    size = target if isinstance(target, Unknown) else get(target, "totalTargetCapacity")
+    where = "targetCapacitySpecification.totalTargetCapacity"
+    machines = _chosen(props.get("launchTemplateConfigs"), launched)
+    return _capacity(size, machines, where, "launchTemplateConfigs.overrides")
+
+
+_COUNTERS: Final[Mapping[str, Callable[[Props, Machines], Count]]] = {
     "aws:eks/nodeGroup:NodeGroup": _managed,
     "aws-native:eks:Nodegroup": _managed,
     "eks:index:Cluster": _cluster,
@@ -224,7 +313,9 @@ RULE = StackRule(
     ),
     why=(
         "Every pool can have a sensible limit and the sum still be a bill that nobody agreed to. The ceiling counts "
-        "physical GPUs at full size: the pools' limits divided by their slots, node groups at their maximum."
+        "physical GPUs at full size: the pools' limits divided by their slots, node groups at their maximum. A type "
+        "that the catalogue does not know, and a selection by attributes without `acceleratorCount.max`, count as the "
+        "most GPUs that any type has. What is unknown in preview, or no number, is said; a negative figure counts as 0."
     ),
     fix="Lower the limits, or give this stack its own in `stackCeilings` of the policy configuration, seen in review.",
     severity=Severity.HIGH,
@@ -238,7 +329,7 @@ RULE = StackRule(
             type="object",
             default={},
             description='Ceilings of single stacks by name, such as `{"prod": 40}`.',
-            schema={"additionalProperties": {"type": "number"}},
+            schema={"additionalProperties": {"type": "number", "minimum": 0}},
         ),
     },
     check=check,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity, matches
-from policy.pod_security import LEVELS, PATCH_TYPES, POD_TYPES, namespace, pod_template
+from policy.pod_security import LEVELS, namespace
+from policy.pods import PATCH_TYPES, POD_TYPES, templates
 from policy.reading import get
 
 
@@ -13,12 +14,11 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
     """Yield every field that the wanted level does not allow, or asks for."""
     if namespace(resource) in settings["exemptNamespaces"]:
         return
-    template = pod_template(resource)
-    if get(template, "spec") is None:
-        return
     wanted = "baseline" if matches(PATCH_TYPES, resource.type) else settings["level"]
-    for level in LEVELS.get(wanted, LEVELS["restricted"]):
-        yield from level(template)
+    for template in templates(resource.type, resource.props):
+        if get(template, "spec") is not None:
+            for level in LEVELS.get(wanted, LEVELS["restricted"]):
+                yield from level(template)
 
 
 RULE = ResourceRule(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity
-from policy.pod_security import POD_TYPES, containers, namespace, pod_template
-from policy.reading import get, known, present, text
+from policy.pod_security import containers, namespace
+from policy.pods import POD_TYPES, templates
+from policy.reading import get, known, present, quantity, text
 
-_ZERO: Final = re.compile(r"0[0.]*[a-zA-Z]*")
 _REQUESTS: Final = (("requests", "cpu"), ("requests", "memory"), ("limits", "memory"))
 
 
@@ -19,11 +18,23 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
     if namespace(resource) in settings["exemptNamespaces"]:
         return
     wanted = (*_REQUESTS, ("limits", "cpu")) if settings["cpuLimit"] else _REQUESTS
-    for container in containers(get(pod_template(resource), "spec")):
+    specs = (get(template, "spec") for template in templates(resource.type, resource.props))
+    for container in (found for spec in specs for found in containers(spec)):
         missing = [path for path in wanted if not _given(container.spec, path)]
+        for path, given in _no_quantities(container.spec, wanted):
+            where = ".".join(path)
+            yield f"{container.name}: resources.{where} is {given}, which is no quantity: write one such as 500m."
         if missing:
             names = ", ".join(".".join(path) for path in missing)
             yield f"{container.name}: resources lack {names}: write them."
+
+
+def _no_quantities(container: object, wanted: Iterable[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], str]]:
+    """What stands where a quantity should, and the API server refuses."""
+    for path in wanted:
+        given = known(container, "resources", *path)
+        if given is not None and (quantity(given) is None or (quantity(given) or 0) < 0):
+            yield path, text(given) or "empty"
 
 
 def _given(container: object, path: tuple[str, str]) -> bool:
@@ -36,8 +47,8 @@ def _given(container: object, path: tuple[str, str]) -> bool:
 
 def _more_than_zero(container: object, kind: str, name: str) -> bool:
     """To Kubernetes a quantity of 0 is as good as none."""
-    quantity = text(known(container, "resources", kind, name, default="unknown"))
-    return present(container, "resources", kind, name) and not _ZERO.fullmatch(quantity)
+    given = known(container, "resources", kind, name, default="unknown")
+    return present(container, "resources", kind, name) and quantity(given) != 0
 
 
 RULE = ResourceRule(

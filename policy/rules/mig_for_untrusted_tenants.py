@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
+from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, pod_templates
 from policy.reading import Unknown, each, get, text
 from policy.sharing import SHARING_TYPES, GpuPool, SharingView, is_bottlerocket
@@ -29,15 +29,17 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
         if pool not in shared:
             yield from _open_nodes(view, pool)
     namespaces = _untrusted_namespaces(stack)
-    for resource in stack.resources:
-        for pod in pod_templates(resource):
-            mark = _mark({"metadata": pod.metadata}) or namespaces.get(pod.namespace)
-            landing = [pool for pool in shared if pod.gpu_containers() and pod.may_land_on(pool.pool)]
-            if mark and landing:
-                message = (
-                    f"{mark}, but the pod may land on pool {landing[0].name}, and {_how(landing[0])}. Select a pool"
-                )
-                yield Finding(f"{message} with MIG.", pod.urn)
+    if shared:
+        yield from by_resource(stack.resources, lambda resource: _of(resource, shared, namespaces))
+
+
+def _of(resource: Resource, shared: list[GpuPool], namespaces: Mapping[str, str]) -> Iterator[Finding]:
+    for pod in pod_templates(resource):
+        mark = _mark({"metadata": pod.metadata}) or namespaces.get(pod.namespace)
+        landing = [pool for pool in shared if pod.gpu_containers() and pod.may_land_on(pool.pool)]
+        if mark and landing:
+            message = f"{mark}, but the pod may land on pool {landing[0].name}, and {_how(landing[0])}. Select a pool"
+            yield Finding(f"{message} with MIG.", pod.urn)
 
 
 def _open_nodes(view: SharingView, pool: GpuPool) -> Iterator[Finding]:
@@ -77,8 +79,10 @@ def _untrusted_namespaces(stack: Stack) -> dict[str, str]:
 def _mark(manifest: Any) -> str | None:
     """The mark, on labels or annotations; one that is unknown counts, since it may say untrusted."""
     for kind in ("labels", "annotations"):
-        given = get(manifest, "metadata", kind)
-        value = given.get(TENANTS) if isinstance(given, Mapping) else None
+        given = manifest
+        for key in ("metadata", kind, TENANTS):
+            given = given if isinstance(given, Unknown) else get(given, key)
+        value = given
         if isinstance(value, Unknown):
             return f"{TENANTS} is unknown in preview and must be a literal"
         if text(value) == "untrusted":

@@ -8,40 +8,46 @@ from typing import Any, Final
 
 from gpu.catalog import INSTANCE_TYPES
 from gpu.sharing import MPS_MEMORY, MPS_THREADS, Mps, SharingError
-from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
+from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, GpuContainer, pod_templates
-from policy.reading import Unknown, each, get, number, text
+from policy.reading import Unknown, get, literals, number, text
 from policy.sharing import SHARING_TYPES, GpuPool, SharingView
 
 #: `0=3G`, `0=512M,1=2GB`: the device's ordinal or UUID, an integer and a unit (docs.nvidia.com/deploy/mps).
 _LIMIT: Final = re.compile(
-    r"^(?P<device>\d+|GPU-[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})=(?P<size>\d+)(?P<unit>[GM])B?$"
+    r"(?P<device>[0-9]{1,3}|GPU-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})=(?P<size>[0-9]{1,9})(?P<unit>[GM])B?"
 )
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield limits that nothing obeys, and those above the MPS daemon's."""
     pools = SharingView(stack).pools
-    for resource in stack.resources:
-        for pod in pod_templates(resource):
-            landing = [pool for pool in pools if pod.may_land_on(pool.pool)]
-            for container in pod.gpu_containers():
-                yield from (Finding(problem, pod.urn) for problem in _problems(container, landing))
+    yield from by_resource(stack.resources, lambda resource: _of(resource, pools))
+
+
+def _of(resource: Resource, pools: list[GpuPool]) -> Iterator[Finding]:
+    for pod in pod_templates(resource):
+        landing = [pool for pool in pools if pod.may_land_on(pool.pool)]
+        for container in pod.gpu_containers():
+            yield from (Finding(problem, pod.urn) for problem in _problems(container, landing))
 
 
 def client_memory_mib(env: Mapping[str, Any]) -> int | None:
     """MiB that a container with these variables may allocate on its first device; None where it sets no limit."""
-    given = env.get(MPS_MEMORY)
-    if given is None or isinstance(given, Unknown):
-        return None
-    limits = {found["device"]: found for found in map(_LIMIT.match, text(given).split(",")) if found}
-    named = (limit for device, limit in limits.items() if not device.isdigit())
-    first = limits.get("0") or next(named, None)
-    return int(first["size"]) * (1024 if first["unit"] == "G" else 1) if first else None
+    limits = _memory_limits(env.get(MPS_MEMORY)) or {}
+    named = (mib for device, mib in limits.items() if not device.isdigit())
+    return limits.get("0", next(named, None))
+
+
+def _memory_limits(given: Any) -> dict[str, int] | None:
+    """MiB by device; None unless every part of the list is one that CUDA reads, and each device is named once."""
+    parts = [_LIMIT.fullmatch(part) for part in text(given).split(",")]
+    found = {part["device"]: int(part["size"]) * (1024 if part["unit"] == "G" else 1) for part in parts if part}
+    return found if len(found) == len(parts) else None
 
 
 def _problems(container: GpuContainer, pools: list[GpuPool]) -> Iterator[str]:
-    env = {text(get(item, "name")): get(item, "value") for item in each(container.spec.get("env"))}
+    env = {text(get(item, "name")): get(item, "value") for item in literals(container.spec, "env")}
     given = {name: env[name] for name in (MPS_MEMORY, MPS_THREADS) if name in env}
     if not given:
         return
@@ -49,8 +55,11 @@ def _problems(container: GpuContainer, pools: list[GpuPool]) -> Iterator[str]:
     for name, value in given.items():
         if value is None or isinstance(value, Unknown):
             yield f"{where}: {name} must be a literal."
-    if MPS_MEMORY in given and isinstance(given[MPS_MEMORY], str) and client_memory_mib(env) is None:
-        yield f"{where}: {MPS_MEMORY} is {given[MPS_MEMORY]}, and CUDA reads a list such as 0=3072M."
+    memory, threads = given.get(MPS_MEMORY), given.get(MPS_THREADS)
+    if isinstance(memory, str | int | float) and client_memory_mib(env) is None:
+        yield f"{where}: {MPS_MEMORY} is {text(memory) or 'empty'}, and CUDA reads a list such as 0=3072M."
+    if isinstance(threads, str | int | float) and not 0 < (number(threads) or 0) <= 100:
+        yield f"{where}: {MPS_THREADS} is {text(threads) or 'empty'}, and CUDA reads a percentage above 0, to 100."
     for pool in pools:
         sharing = pool.sharing
         if sharing is None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
-from policy.pods import POD_TYPES
-from policy.reading import Unknown, each, get, text
+from policy.pods import POD_TYPES, mount_paths
 from policy.rules.mps_one_user import mps_pods
 from policy.sharing import SHARING_TYPES
 
@@ -17,13 +16,10 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield GPU containers that mount something at /dev/shm."""
     for pool, pod in mps_pods(stack):
         for container in pod.gpu_containers():
-            for mount in each(container.spec.get("volumeMounts")):
-                path = get(mount, "mountPath")
-                if isinstance(path, Unknown):
-                    yield Finding(f"container {container.name}: mountPath must be a literal.", pod.urn)
-                elif text(path).rstrip("/") == _SHM or text(path).startswith(f"{_SHM}/"):
+            for written, path in mount_paths(container.spec):
+                if path == _SHM or path.startswith(f"{_SHM}/"):
                     yield Finding(
-                        f"container {container.name} mounts {text(path)} and may share a GPU of MPS pool {pool.name}: "
+                        f"container {container.name} mounts {written} and may share a GPU of MPS pool {pool.name}: "
                         "remove the mount.",
                         pod.urn,
                     )

@@ -8,7 +8,7 @@ from typing import Any, cast
 from gpu.catalog import INSTANCE_TYPES, Gpu
 from gpu.models import KV_CACHE_RATIO, KvCacheType, find_model, largest_context, model_memory
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
-from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
+from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.ollama import MEMORY_ANNOTATION, MODEL_ANNOTATION, OLLAMA_TYPES, Server, servers
 from policy.reading import Unknown, text, whole
 from policy.rules.mps_client_limits import client_memory_mib
@@ -18,10 +18,12 @@ from policy.sharing import SHARING_TYPES, GpuPool, SharingView
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield servers whose models need more memory than the smallest slot that they may get."""
     pools = SharingView(stack).pools
-    for resource in stack.of(*OLLAMA_TYPES):
-        for server in servers(resource):
-            if server.pod is None or not server.pod.gpu_containers():
-                continue
+    yield from by_resource(stack.of(*OLLAMA_TYPES), lambda resource: _of(resource, pools))
+
+
+def _of(resource: Resource, pools: list[GpuPool]) -> Iterator[Finding]:
+    for server in servers(resource):
+        if server.pod is not None and server.pod.gpu_containers():
             landing = [pool for pool in pools if server.pod.may_land_on(pool.pool)]
             yield from (Finding(problem, resource.urn) for problem in _problems(server, landing))
 
@@ -49,10 +51,10 @@ def _marks(server: Server, name: str) -> Any:
     if server.pod is None:
         return None
     for metadata in (server.pod.metadata, server.pod.owner.get("metadata")):
-        annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else None
-        value = annotations.get(name) if isinstance(annotations, Mapping) else None
+        annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else metadata
+        value = annotations.get(name) if isinstance(annotations, Mapping) else annotations
         if value is not None:
-            return value
+            return value  # all annotations that are not known may be that one
     return None
 
 

@@ -28,7 +28,9 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
         props = resource.plain
         if _leads_to_ollama(props, pods):
             leading.add(text(get(props, "metadata", "name")) or resource.name)
-            yield from _found(resource, _service_problem(props, "spec.type", get(props, "spec", "type")))
+            spec = props.get("spec")
+            kind = spec if isinstance(spec, Unknown) else get(spec, "type")
+            yield from _found(resource, _service_problem(props, "spec.type", kind))
     for resource in stack.of(_INGRESS, f"{_INGRESS}Patch"):
         props = resource.plain
         if _routes_to(props, leading):
@@ -50,14 +52,22 @@ def _leads_to_ollama(service: Mapping[str, Any], pods: list[PodTemplate]) -> boo
     ports = [text(get(port, key)) for port in each(get(spec, "ports")) for key in ("port", "targetPort", "name")]
     if PORT in ports or "ollama" in ports:
         return True
-    selector = get(spec, "selector")
-    if not isinstance(selector, Mapping) or not selector:
+    selector = spec if isinstance(spec, Unknown) else get(spec, "selector")
+    if not selector:
         return False
-    namespace = text(get(service, "metadata", "namespace")) or "default"
-    return any(
-        pod.namespace == namespace and all(pod.labels.get(key) == value for key, value in selector.items())
-        for pod in pods
-    )
+    given = get(service, "metadata", "namespace")
+    namespaces = {pod.namespace for pod in pods} if isinstance(given, Unknown) else {text(given) or "default"}
+    return any(pod.namespace in namespaces and _selects(selector, pod.metadata.get("labels")) for pod in pods)
+
+
+def _selects(selector: Any, labels: Any) -> bool:
+    """Whether a selector may choose pods with these labels; what is not known may be anything."""
+    if isinstance(selector, Unknown) or isinstance(labels, Unknown):
+        return True
+    found = labels if isinstance(labels, Mapping) else {}
+    wanted = selector.items() if isinstance(selector, Mapping) else ()
+    pairs = [(value, found.get(key)) for key, value in wanted]
+    return bool(pairs) and all(a == b or isinstance(a, Unknown) or isinstance(b, Unknown) for a, b in pairs)
 
 
 def _service_problem(manifest: Mapping[str, Any], path: str, kind: Any) -> str | None:

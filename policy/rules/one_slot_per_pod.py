@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.device_plugin import GPU
-from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
+from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, GpuContainer, PodTemplate, pod_templates
 from policy.reading import Unknown, quantity, text
 from policy.sharing import SHARING_TYPES, GpuPool, SharingView
@@ -14,11 +14,13 @@ from policy.sharing import SHARING_TYPES, GpuPool, SharingView
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield pods that ask for more than one slot, or in more than one container."""
     pools = SharingView(stack).pools
-    for resource in stack.resources:
-        for pod in pod_templates(resource):
-            slots = [item for item in pod.gpu_containers() if _is_slot(item, pod, pools)]
-            for problem in _problems(slots):
-                yield Finding(problem, pod.urn)
+    yield from by_resource(stack.resources, lambda resource: _of(resource, pools))
+
+
+def _of(resource: Resource, pools: list[GpuPool]) -> Iterator[Finding]:
+    for pod in pod_templates(resource):
+        slots = [item for item in pod.gpu_containers() if _is_slot(item, pod, pools)]
+        yield from (Finding(problem, pod.urn) for problem in _problems(slots))
 
 
 def _is_slot(container: GpuContainer, pod: PodTemplate, pools: list[GpuPool]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity
 from policy.karpenter import NODE_POOL_TYPES, NodePool
-from policy.reading import Unknown, get, number
+from policy.reading import Unknown, get, quantity, text, whole
 
 #: What GPUs and their slots are called; a limit on anything else limits nothing.
 _RESOURCE = re.compile(r"nvidia\.com/(gpu|gpu\.shared|mig-\d+g\.\d+gb(\.shared)?)")
@@ -17,7 +17,8 @@ def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     """Yield what is missing in a GPU pool's limits."""
     pool = NodePool(resource.plain, resource.name)
     gpu = pool.first_gpu_type()
-    if gpu is None or get(pool.manifest, "spec", "replicas") is not None:
+    replicas = get(pool.manifest, "spec", "replicas")
+    if gpu is None or isinstance(replicas, Unknown) or whole(replicas) is not None:
         return  # a static pool has its size
     limits = {key: value for key, value in pool.limits.items() if _RESOURCE.fullmatch(key)}
     if not limits:
@@ -25,8 +26,12 @@ def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     for key, value in limits.items():
         if isinstance(value, Unknown):
             yield f"spec.limits.{key} must be a literal."
-        elif number(value) is None:
-            yield f"spec.limits.{key} is {value!r}, which is no number."
+            continue
+        most = quantity(value)
+        if most is None:
+            yield f"spec.limits.{key} is {value!r}, which is no Kubernetes quantity: write a number such as 4."
+        elif most < 0:
+            yield f"spec.limits.{key} is {text(value)}, with which Karpenter buys nothing: write 0 or more."
 
 
 RULE = ResourceRule(
@@ -39,7 +44,8 @@ RULE = ResourceRule(
     ),
     fix=(
         'Write `"nvidia.com/gpu": "4"` under `spec.limits`. The list is flat in `karpenter.sh/v1`, and Karpenter '
-        "counts what overlays state: with shared GPUs the figure is in slots."
+        "counts what overlays state: with shared GPUs the figure is in slots. The API server takes quantities alone, "
+        "and with a negative one Karpenter never launches a node (v1.14.1, `pkg/apis/v1/nodepool.go` ExceededBy)."
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,

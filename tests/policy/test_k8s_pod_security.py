@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from policy.pod_security import PATCH_TYPES, POD_TYPES
+from policy.pods import PATCH_TYPES, POD_TYPES
 from policy.rules.k8s_pod_security import RULE
 from tests.policy.support import UNKNOWN, violations
 
@@ -32,11 +32,16 @@ def _without_none(given: Json) -> Json:
 def inside(type_: str, spec: Any, namespace: Any = "models") -> Json:
     """The specification as that kind holds it."""
     metadata = {"name": "it", **({} if namespace is None else {"namespace": namespace})}
-    kind = type_.rpartition(":")[2]
-    if kind == "Pod":
-        return {"metadata": metadata, "spec": spec}
     template: Json = {"template": {"spec": spec}}
-    return {"metadata": metadata, "spec": {"jobTemplate": {"spec": template}} if kind == "CronJob" else template}
+    by_kind: dict[str, Json] = {
+        "Pod": {"spec": spec},
+        "Revision": {"spec": spec},
+        "PodTemplate": template,
+        "CronJob": {"spec": {"jobTemplate": {"spec": template}}},
+        "JobSet": {"spec": {"replicatedJobs": [{"template": {"spec": template}}]}},
+        "LeaderWorkerSet": {"spec": {"leaderWorkerTemplate": {"workerTemplate": {"spec": spec}}}},
+    }
+    return {"metadata": metadata, **by_kind.get(type_.rpartition(":")[2].removesuffix("Patch"), {"spec": template})}
 
 
 @EVERY_TYPE

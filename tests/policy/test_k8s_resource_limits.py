@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from policy.pod_security import POD_TYPES
+from policy.pods import POD_TYPES
 from policy.rules.k8s_resource_limits import RULE
 from tests.policy.support import UNKNOWN, violations
 from tests.policy.test_k8s_pod_security import POD, inside
