@@ -7,7 +7,7 @@ import pytest
 from policy.analyzer import Recorded
 from policy.rules.devices_by_slot import RULE
 from tests.policy.platform import KNATIVE, container, deployment
-from tests.policy.support import UNKNOWN, judged
+from tests.policy.support import UNKNOWN, judged, recorded
 
 VISIBLE = "NVIDIA_VISIBLE_DEVICES"
 
@@ -52,9 +52,90 @@ def test_a_mount_that_asks_the_runtime_fails(path: str) -> None:
     ]
 
 
-def test_a_cdi_annotation_fails() -> None:
-    (message,) = said(deployment(metadata={"annotations": {"cdi.k8s.io/mine": "nvidia.com/gpu=all"}}))
-    assert message.startswith("annotation cdi.k8s.io/mine gives the pod devices past the scheduler")
+def test_annotations_of_pods_pass() -> None:
+    """containerd reads `cdi.k8s.io/` from a container's annotations, which no pod can write."""
+    assert said(deployment(metadata={"annotations": {"cdi.k8s.io/mine": "nvidia.com/gpu=all"}})) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/var/run//nvidia-container-devices/all",
+        "/var/./run/nvidia-container-devices/0",
+        "/tmp/../var/run/nvidia-container-devices/0",
+        "var/run/nvidia-container-devices/0",
+        "//var/run/nvidia-container-devices/0",
+    ],
+)
+def test_a_path_is_what_the_runtime_makes_of_it(path: str) -> None:
+    assert len(said(deployment(container(None, volumeMounts=[{"name": "null", "mountPath": path}])))) == 1
+
+
+ALL = container(None, **variable("all"))
+POD_SPEC = {"containers": [ALL]}
+IN_TEMPLATE = {"template": {"spec": POD_SPEC}}
+
+
+@pytest.mark.parametrize(
+    ("type_", "spec"),
+    [
+        ("kubernetes:core/v1:PodPatch", POD_SPEC),
+        ("kubernetes:apps/v1:DeploymentPatch", IN_TEMPLATE),
+        ("kubernetes:batch/v1:CronJobPatch", {"jobTemplate": {"spec": IN_TEMPLATE}}),
+        ("kubernetes:extensions/v1beta1:Deployment", IN_TEMPLATE),
+        ("kubernetes:extensions/v1beta1:DaemonSet", IN_TEMPLATE),
+        ("kubernetes:apps/v1beta2:StatefulSet", IN_TEMPLATE),
+        ("kubernetes:jobset.x-k8s.io/v1alpha2:JobSet", {"replicatedJobs": [{}, {"template": {"spec": IN_TEMPLATE}}]}),
+        ("kubernetes:serving.knative.dev/v1:Revision", POD_SPEC),
+        (
+            "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSet",
+            {"leaderWorkerTemplate": {"leaderTemplate": {"spec": POD_SPEC}}},
+        ),
+        (
+            "kubernetes:leaderworkerset.x-k8s.io/v1:LeaderWorkerSetPatch",
+            {"leaderWorkerTemplate": {"workerTemplate": {"spec": POD_SPEC}}},
+        ),
+    ],
+)
+def test_every_kind_of_pods_is_read(type_: str, spec: dict[str, Any]) -> None:
+    resource = recorded(type_, {"metadata": {"name": "it", "namespace": "models"}, "spec": spec})
+    (message,) = said(resource)
+    assert message.startswith(f"container main: {VISIBLE} is all")
+
+
+@pytest.mark.parametrize("prefix", [None, "", "NVIDIA_", UNKNOWN])
+def test_variables_that_nobody_sees_fail(prefix: Any) -> None:
+    source = {"configMapRef": {"name": "settings"}, **({} if prefix is None else {"prefix": prefix})}
+    (message,) = said(deployment(container(None, envFrom=[source])))
+    assert message.startswith(f"container main: envFrom may set {VISIBLE}")
+
+
+def test_variables_that_cannot_be_that_one_pass() -> None:
+    source = {"secretRef": {"name": "settings"}}
+    assert said(deployment(container(envFrom=[{**source, "prefix": "APP_"}]))) == []
+    assert said(deployment(container(None, envFrom=[source], **variable("void")))) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"env": UNKNOWN},
+        {"env": [UNKNOWN]},
+        {"env": [{"name": UNKNOWN, "value": "all"}]},
+        {"envFrom": UNKNOWN},
+        {"volumeMounts": UNKNOWN},
+        {"volumeMounts": [{"name": "v", "mountPath": UNKNOWN}]},
+    ],
+)
+def test_what_cannot_be_seen_fails(changes: dict[str, Any]) -> None:
+    (message,) = said(deployment(container(None, **changes)))
+    assert "must be a literal" in message
+
+
+@pytest.mark.parametrize("spec", [UNKNOWN, {"containers": UNKNOWN}, {"containers": [UNKNOWN]}])
+def test_pods_that_cannot_be_seen_fail(spec: Any) -> None:
+    inputs = {"metadata": {"namespace": "models"}, "spec": {"template": {"spec": spec}}}
+    assert "must be a literal" in said(recorded(deployment().type, inputs))[0]
 
 
 def test_other_variables_mounts_and_annotations_pass() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from policy.analyzer import Recorded
@@ -120,3 +122,110 @@ def test_a_group_takes_its_type_from_what_it_launches() -> None:
 def test_what_a_component_makes_is_counted_once() -> None:
     component = recorded("eks:index:NodeGroupV2", {"instanceType": "g5.xlarge", "maxSize": 5}, "nodes")
     assert total(*spoken(component)) == total(*silent(component)) == total(component) == 5
+
+
+TEMPLATE = recorded("aws:ec2/launchTemplate:LaunchTemplate", {"instanceType": "g5.12xlarge"}, "gpus")
+ANY_GPU: dict[str, object] = {"instanceRequirements": {"acceleratorCount": {"min": 1}}}
+TWO: dict[str, object] = {"instanceRequirements": {"acceleratorCount": {"max": 2}}}
+NO_GPU: dict[str, object] = {"instanceRequirements": {"acceleratorCount": {"max": 0}}}
+
+
+def scaling(*overrides: object, size: object = 3) -> Recorded:
+    policy = {"launchTemplate": {"overrides": list(overrides)}}
+    given = {"maxSize": size, "mixedInstancesPolicy": policy}
+    return recorded("aws:autoscaling/group:Group", given, "user", dependencies=(TEMPLATE.urn,))
+
+
+def fleet(*overrides: object, target: object = 3) -> Recorded:
+    given = {
+        "launchTemplateConfigs": [{"overrides": list(overrides)}],
+        "targetCapacitySpecification": {"totalTargetCapacity": target},
+    }
+    return recorded("aws:ec2/fleet:Fleet", given, "user", dependencies=(TEMPLATE.urn,))
+
+
+def spot_fleet(*overrides: object, target: object = 3, **more: object) -> Recorded:
+    given = {"launchTemplateConfigs": [{"overrides": list(overrides)}], "targetCapacity": target, **more}
+    return recorded("aws:ec2/spotFleetRequest:SpotFleetRequest", given, "user", dependencies=(TEMPLATE.urn,))
+
+
+@pytest.mark.parametrize("build", [scaling, fleet, spot_fleet])
+@pytest.mark.parametrize(
+    ("overrides", "gpus"),
+    [
+        ([{"availabilityZone": "eu-central-1a"}], 12),  # the template's type
+        ([{}, {"instanceType": "m7g.large"}], 12),
+        ([], 12),
+        ([{"instanceType": ""}], 12),
+        ([{"instanceType": "g5.xlarge"}], 3),
+        ([ANY_GPU], 24),
+        ([TWO, {"instanceType": "m7g.large"}], 6),
+        ([{"instanceType": "g5.xlarge", "weightedCapacity": "0.5"}], 6),
+        ([{"instanceType": "g5.12xlarge", "weightedCapacity": "2"}], 6),
+    ],
+)
+def test_overrides_count_by_what_they_choose(build: Any, overrides: list[object], gpus: int) -> None:
+    assert total(TEMPLATE, build(*overrides)) == gpus
+
+
+@pytest.mark.parametrize("build", [scaling, fleet, spot_fleet])
+def test_attributes_that_exclude_gpus_count_none(build: Any) -> None:
+    assert judged(RULE, TEMPLATE, build(NO_GPU, {"instanceType": "m7g.large"}), maxGpus=0) == []
+
+
+def test_a_spot_fleet_s_specifications_may_leave_the_type_to_attributes() -> None:
+    given = {"targetCapacity": 2, "launchSpecifications": [ANY_GPU, {"instanceType": "m7g.large"}]}
+    assert total(recorded("aws:ec2/spotFleetRequest:SpotFleetRequest", given)) == 16
+
+
+def test_a_template_may_choose_by_attributes() -> None:
+    template = recorded("aws:ec2/launchTemplate:LaunchTemplate", ANY_GPU, "attributes")
+    using = recorded("aws:autoscaling/group:Group", {"maxSize": 2}, "user", dependencies=(template.urn,))
+    assert total(template, using) == 16
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        recorded("aws:ec2/instance:Instance", {"instanceType": UNKNOWN}),
+        recorded(NODE_GROUP, {"instanceTypes": UNKNOWN, "scalingConfig": {"maxSize": 3}}),
+        group(UNKNOWN),
+        group(size="many"),
+        recorded("eks:index:NodeGroupV2", {"instanceType": UNKNOWN}),
+        recorded("eks:index:Cluster", {"nodeGroupOptions": UNKNOWN}),
+        recorded("aws:ec2/capacityReservation:CapacityReservation", {"instanceType": UNKNOWN, "instanceCount": 1}),
+        scaling({"instanceType": UNKNOWN}),
+        scaling(UNKNOWN),
+        scaling({"instanceRequirements": UNKNOWN}),
+        scaling({"instanceRequirements": {"acceleratorCount": {"max": UNKNOWN}}}),
+        scaling({"instanceType": "g5.xlarge", "weightedCapacity": "0"}),
+        recorded("aws:autoscaling/group:Group", {"maxSize": 3, "mixedInstancesPolicy": UNKNOWN}),
+        fleet({"instanceType": "g5.xlarge"}, target="nan"),
+        recorded("aws:ec2/fleet:Fleet", {"launchTemplateConfigs": UNKNOWN}),
+        spot_fleet({"instanceType": UNKNOWN}),
+        pool(limits={GPU: UNKNOWN}),
+        pool(limits={GPU: "inf"}),
+        _with(pool(limits={}), replicas="many"),
+    ],
+)
+def test_what_cannot_be_counted_is_said(resource: Recorded) -> None:
+    messages = [verdict.message for verdict in judged(RULE, resource, maxGpus=1000)]
+    assert len(messages) == 1
+    assert "must be a literal" in messages[0]
+
+
+def test_nothing_negative_makes_room_for_others() -> None:
+    less = [pool(limits={GPU: "-490"}, name="less"), group(size=-100), _with(pool(name="static"), replicas=-3)]
+    assert total(pool(limits={GPU: "8"}), *less) == 8
+
+
+@pytest.mark.parametrize(("fargate", "gpus"), [(False, 2), (None, 2), ("", 2), (UNKNOWN, 2), (True, 0), ({}, 0)])
+def test_a_cluster_without_fargate_makes_its_default_group(fargate: object, gpus: int) -> None:
+    given = {"instanceType": "g5.xlarge", **({} if fargate is None else {"fargate": fargate})}
+    verdicts = judged(RULE, recorded("eks:index:Cluster", given), maxGpus=0)
+    assert [verdict.message.split()[2] for verdict in verdicts] == [str(gpus)] * bool(gpus)
+
+
+def test_an_absent_size_of_a_component_is_its_default() -> None:
+    assert total(recorded("eks:index:NodeGroup", {"instanceType": "g5.xlarge", "maxSize": None})) == 2
+    assert total(recorded("eks:index:ManagedNodeGroup", {"instanceTypes": ["g5.xlarge"], "scalingConfig": {}})) == 2

@@ -52,10 +52,19 @@ def test_limits_without_mps_do_nothing() -> None:
     )
 
 
-@pytest.mark.parametrize("value", ["3G", "0:3G", "0=3GiB", "all=3G", "GPU-8dc6=3G"])
+@pytest.mark.parametrize(
+    "value",
+    ["3G", "0:3G", "0=3GiB", "all=3G", "GPU-8dc6=3G", "0=3G,garbage", "0=3G,", "0=1G,0=2G", "0=3G\n", "0=٣G", "1=3G"],
+)
 def test_a_limit_that_cuda_does_not_read_fails(value: str) -> None:
     (message,) = said(*MPS, client(**{MEMORY: value}))
     assert message == f"container main: {MEMORY} is {value}, and CUDA reads a list such as 0=3072M."
+
+
+@pytest.mark.parametrize("value", ["0", "-5", "101", "nan", "inf", "half"])
+def test_a_percentage_that_is_none_fails(value: str) -> None:
+    messages = said(*MPS, client(**{THREADS: value}))
+    assert f"container main: {THREADS} is {value}, and CUDA reads a percentage above 0, to 100." in messages
 
 
 def test_a_value_that_nobody_can_see_fails() -> None:
@@ -64,7 +73,15 @@ def test_a_value_that_nobody_can_see_fails() -> None:
 
 @pytest.mark.parametrize(
     ("value", "mib"),
-    [("0=3G", 3072), ("0=512M", 512), ("0=1GB", 1024), ("1=2G,0=1G", 1024), ("1=2G", None), ("", None)],
+    [
+        ("0=3G", 3072),
+        ("0=512M", 512),
+        ("0=1GB", 1024),
+        ("1=2G,0=1G", 1024),
+        ("1=2G", None),
+        ("", None),
+        ("0=3G,garbage", None),
+    ],
 )
 def test_the_limit_of_the_first_device_counts(value: str, mib: int | None) -> None:
     assert client_memory_mib({MEMORY: value}) == mib

@@ -18,7 +18,7 @@ def test_other_mounts_pass(path: str) -> None:
     assert said("mps", path) == []
 
 
-@pytest.mark.parametrize("path", ["/dev/shm", "/dev/shm/", "/dev/shm/cache"])
+@pytest.mark.parametrize("path", ["/dev/shm", "/dev/shm/", "/dev/shm/cache", "/dev//shm", "dev/shm", "/dev/x/../shm"])
 def test_a_volume_at_dev_shm_fails(path: str) -> None:
     (message,) = said("mps", path)
     assert f"mounts {path}" in message

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,17 @@ def test_tickets_are_issue_numbers_keys_or_links(reason: str) -> None:
 @pytest.mark.parametrize("day", ["2026-11-21", "2027-05-20"])
 def test_dates_from_today_to_180_days_ahead(day: str) -> None:
     assert violations(RULE, POOL, pool(G5, ON_DEMAND, annotations={**JUSTIFIED, EXPIRES: day})) == []
+
+
+@pytest.mark.parametrize("max_days", [1, 30, 180, 10**9])
+@pytest.mark.parametrize("expires", [None, "soon"])
+def test_the_date_of_the_hint_is_one_that_passes(expires: str | None, max_days: int) -> None:
+    given = {**JUSTIFIED, EXPIRES: expires}
+    (message,) = violations(RULE, POOL, pool(G5, ON_DEMAND, annotations=given), maxDays=max_days)
+    day = re.search(r"a date such as ([0-9-]{10})", message)
+    assert day
+    given[EXPIRES] = day[1]
+    assert violations(RULE, POOL, pool(G5, ON_DEMAND, annotations=given), maxDays=max_days) == []
 
 
 def test_options_change_tickets_days_and_categories() -> None:

@@ -44,3 +44,16 @@ def test_pools_without_gpus_and_static_pools_need_none() -> None:
 
 def test_a_pool_that_does_not_exclude_gpus_needs_one() -> None:
     assert violations(RULE, pool().type, {"spec": {"template": {"spec": {"requirements": []}}}})
+
+
+@pytest.mark.parametrize("value", ["-490", "inf", float("inf"), float("nan"), "1_6", True])
+def test_a_limit_with_which_karpenter_buys_nothing_or_that_kubernetes_refuses_fails(value: Any) -> None:
+    (message,) = said(pool(limits={GPU: value}))
+    assert message.startswith(f"spec.limits.{GPU} is ")
+
+
+@pytest.mark.parametrize("replicas", [False, "", "many"])
+def test_only_a_number_of_nodes_stands_for_a_limit(replicas: Any) -> None:
+    inputs = dict(pool(limits={}).inputs)
+    (message,) = violations(RULE, pool().type, {**inputs, "spec": {**inputs["spec"], "replicas": replicas}})
+    assert "without end" in message
