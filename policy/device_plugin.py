@@ -5,9 +5,11 @@ Sources: NVIDIA/k8s-device-plugin v0.20.0 api/config/v1; bottlerocket.dev `setti
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import yaml
@@ -22,6 +24,8 @@ SHARED: Final = "nvidia.com/gpu.shared"
 #: Resources that can hold a plugin configuration: charts by their values, ConfigMaps by their data.
 CONFIG_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Chart", "kubernetes:core/v1:ConfigMap")
 
+#: Charts whose values share GPUs: the device plugin's, and the GPU Operator's.
+_SHARES_GPUS: Final = re.compile(r"device-plugin|gpu-operator")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Where charts take named configurations: the device plugin's own, the GPU Operator's, and a plain ConfigMap.
 _PLACES: Final[tuple[tuple[str, ...], ...]] = (
@@ -83,6 +87,9 @@ class Sharing:
 
 def named_configs(props: Mapping[str, Any]) -> Iterator[NamedConfig]:
     """Device-plugin configurations in a resource's inputs (plain data)."""
+    if _SHARES_GPUS.search(text(props.get("chart"))):
+        unknown = {found.path: found for place in _PLACES for found in _unknown_on_the_way(props, place)}
+        yield from (NamedConfig("", path, found) for path, found in unknown.items())
     for place in _PLACES:
         found = get(props, *place)
         if not isinstance(found, Mapping):
@@ -96,6 +103,11 @@ def named_configs(props: Mapping[str, Any]) -> Iterator[NamedConfig]:
             config = _parsed(value)
             if config is not None:
                 yield NamedConfig(name, path, config)
+
+
+def _unknown_on_the_way(props: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Unknown]:
+    steps = (get(props, *place[: end + 1]) for end in range(len(place)))
+    return (step for step in steps if isinstance(step, Unknown))
 
 
 def plugin_of(props: Mapping[str, Any]) -> Plugin | None:
@@ -116,14 +128,18 @@ def plugin_of(props: Mapping[str, Any]) -> Plugin | None:
 
 def _parsed(value: Any) -> Mapping[str, Any] | None:
     if isinstance(value, str):
-        if not any(word in value for word in ("sharing", "flags", "migStrategy")):
-            return None
-        try:
-            value = yaml.load(value, Loader=_LOADER)
-        except (yaml.YAMLError, ValueError, RecursionError):
-            return None
+        value = _loaded(value) if any(word in value for word in ("sharing", "flags", "migStrategy")) else None
     is_config = isinstance(value, Mapping) and ("sharing" in value or "flags" in value)
     return value if is_config else None
+
+
+@lru_cache(maxsize=64)
+def _loaded(value: str) -> Any:
+    """What YAML says, None if it is none. Rules share it and change nothing: each of them reads all of the stack's."""
+    try:
+        return yaml.load(value, Loader=_LOADER)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
 
 
 def sections(config: Mapping[str, Any]) -> dict[Strategy, Mapping[str, Any]]:

@@ -52,7 +52,8 @@ on the twin, where GPUs cost nothing, and asks for the tag `gpu-slices/stack`, b
 stack from any rule.
 
 A value that a rule needs and that is not known in preview counts as a violation. The policy SDK alone would let it
-pass the preview, and stop the update half way.
+pass the preview, and stop the update half way. Numbers are read as Kubernetes reads quantities, and AWS integers: what
+is neither (`inf`, `nan`, `1_6`) is said like an unknown value. A key with an empty or false value is not there.
 
 Rules about the stack as a whole see inputs as well, so that a first preview judges what the update would. The engine
 shows stack policies only outputs, and an object of a cluster that does not exist yet has none; so each rule about

@@ -34,10 +34,10 @@ _ROOTS: Final = (Path(), Path(__file__).resolve().parents[2])
 def parsed(value: str) -> list[Any]:
     """YAML or JSON documents in a text; none if it is neither (a shell script, a Go template)."""
     try:
-        documents = list(yaml.load_all(value, Loader=_Loader))
-    except (yaml.YAMLError, ValueError, RecursionError):
+        documents = yaml.load_all(value, Loader=_Loader)
+        return [plain(document) for document in documents if isinstance(document, Mapping | list)]
+    except (yaml.YAMLError, ValueError, RecursionError):  # the last also for an alias inside what it names
         return []
-    return [plain(document) for document in documents if isinstance(document, Mapping | list)]
 
 
 def content_of(asset: pulumi.Asset) -> str | None:
@@ -55,7 +55,7 @@ def chart_files(path: str) -> Iterator[tuple[str, str]]:
     """YAML of a chart that lies here, as path and text, as far as it says something before it is rendered."""
     for root in _ROOTS:
         chart = root / path
-        if (chart / "Chart.yaml").is_file():
+        if file_content(chart / "Chart.yaml") is not None:
             for file in sorted(chart.rglob("*.y*ml")):
                 content = file_content(file)
                 if content:

@@ -315,7 +315,8 @@ RULE = StackRule(
         "Every pool can have a sensible limit and the sum still be a bill that nobody agreed to. The ceiling counts "
         "physical GPUs at full size: the pools' limits divided by their slots, node groups at their maximum. A type "
         "that the catalogue does not know, and a selection by attributes without `acceleratorCount.max`, count as the "
-        "most GPUs that any type has. What is unknown in preview, or no number, is said; a negative figure counts as 0."
+        "most GPUs that any type has. What is unknown in preview, or no number, is said; a negative figure counts as "
+        "0. Types in launch templates of other stacks are not seen: name them where they are used."
     ),
     fix="Lower the limits, or give this stack its own in `stackCeilings` of the policy configuration, seen in review.",
     severity=Severity.HIGH,

@@ -12,6 +12,8 @@ from tests.policy.support import UNKNOWN, judged
 MEMORY, THREADS = "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT", "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"
 #: Three slots of an A10G: NVML shows 23028 MiB, of which the daemon gives each client 7676, and 33 % of the threads.
 MPS = platform("mps", 3)
+#: Lists of which CUDA does not read every part.
+LISTS = ("0=3G,garbage", "0=3G,", "0=1G,0=2G", "0=3G\n", "0=٣G", "1=3G")
 
 
 def said(*resources: Recorded) -> list[str]:
@@ -54,7 +56,7 @@ def test_limits_without_mps_do_nothing() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["3G", "0:3G", "0=3GiB", "all=3G", "GPU-8dc6=3G", "0=3G,garbage", "0=3G,", "0=1G,0=2G", "0=3G\n", "0=٣G", "1=3G"],
+    ["3G", "0:3G", "0=3GiB", "all=3G", "GPU-8dc6=3G", *LISTS],
 )
 def test_a_limit_that_cuda_does_not_read_fails(value: str) -> None:
     (message,) = said(*MPS, client(**{MEMORY: value}))
@@ -85,3 +87,8 @@ def test_a_value_that_nobody_can_see_fails() -> None:
 )
 def test_the_limit_of_the_first_device_counts(value: str, mib: int | None) -> None:
     assert client_memory_mib({MEMORY: value}) == mib
+
+
+@pytest.mark.parametrize("value", LISTS)
+def test_a_list_that_is_wrong_in_part_limits_nothing(value: str) -> None:
+    assert client_memory_mib({MEMORY: value}) is None

@@ -153,6 +153,19 @@ def test_hidden_ones_say_where() -> None:
     assert "g5.xlarge (values.pools.gpu.instanceTypes)" in message
 
 
+@pytest.mark.parametrize(
+    "alias", ["nodes: &a\n  instanceType: m7g.large\n  more: *a\n", "- &b\n  - capacity: x\n  - *b\n"]
+)
+def test_an_alias_inside_what_it_names_breaks_nothing(alias: str) -> None:
+    assert violations(RULE, "kubernetes:yaml/v2:ConfigGroup", {"yaml": alias}) == []
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "nul\0", "."])
+def test_paths_that_no_file_has_break_nothing(path: str) -> None:
+    assert violations(RULE, RELEASE, {"chart": path}) == []
+    assert violations(RULE, "kubernetes:yaml/v2:ConfigGroup", {"files": [path]}) == []
+
+
 def test_files_are_read_where_they_can_be(tmp_path: Path) -> None:
     manifest, values = tmp_path / "pool.yaml", tmp_path / "values.yaml"
     manifest.write_text(POOL_YAML)
