@@ -39,5 +39,6 @@ def test_a_whole_plan_resolves_each_pool_once(stack: str, counted: Counter[str])
     assert plan.figures is not None
     resolved = plan.figures.config.gpu_pools.values()
     assert counted["types"] == len(resolved)
-    # By type: for the pool, its overlays, its share of the host, both ends of its prices; two to check the file, which is read twice.
+    # By type: for the pool, its overlays, its share of the host, both ends of its prices; and to check the file, which
+    # is read twice.
     assert counted["slots"] <= 9 * sum(len(pool.types) for pool in resolved)
