@@ -1,25 +1,25 @@
-"""Reading how GPUs are shared where it is configured: NVIDIA's device plugin on AL2023, user data on Bottlerocket.
+"""Where a program configures NVIDIA's device plugin: releases of two charts, ConfigMaps, Bottlerocket's user data.
 
-Sources: NVIDIA/k8s-device-plugin v0.20.0 api/config/v1; bottlerocket.dev `settings.kubelet-device-plugins.nvidia`.
+What a configuration means is read by `gpu.sharing`.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import yaml
 
-from policy.reading import Unknown, each, get, text, truthy, whole
-
-Strategy = Literal["none", "time-slicing", "mps", "mig"]
-
-GPU: Final = "nvidia.com/gpu"
-SHARED: Final = "nvidia.com/gpu.shared"
+from gpu.sharing import GPU_RESOURCE, SHARED_RESOURCE, Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
+from gpu.sharing.bottlerocket import BottlerocketSharing, read_bottlerocket
+from gpu.sharing.mig import mig_resource
+from gpu.sharing.plugin_chart import PluginRelease, read_plugin_release
+from gpu.sharing.plugin_config import PluginConfig, read_plugin_config
+from gpu.sharing.profile import Strategy
+from policy.reading import Unknown, get, text
 
 #: Resources that can hold a plugin configuration: charts by their values, ConfigMaps by their data.
 CONFIG_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Chart", "kubernetes:core/v1:ConfigMap")
@@ -27,15 +27,13 @@ CONFIG_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Cha
 #: Charts whose values share GPUs: the device plugin's, and the GPU Operator's.
 _SHARES_GPUS: Final = re.compile(r"device-plugin|gpu-operator")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-#: Where charts take named configurations: the device plugin's own, the GPU Operator's, and a plain ConfigMap.
+#: Where charts take named configurations: the device plugin's own, the GPU Operator's, and a plain ConfigMap, which may
+#: hold anything.
+_DATA: Final = ("data",)
 _PLACES: Final[tuple[tuple[str, ...], ...]] = (
     ("values", "config", "map"),
     ("values", "devicePlugin", "config", "data"),
-    ("data",),
-)
-_DEFAULTS: Final[tuple[tuple[str, ...], ...]] = (
-    ("values", "config", "default"),
-    ("values", "devicePlugin", "config", "default"),
+    _DATA,
 )
 
 
@@ -45,25 +43,32 @@ class NamedConfig:
 
     name: str
     path: str
-    config: Mapping[str, Any] | Unknown
+    config: PluginConfig | Unknown
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """What one resource says of device plugins: a release of a chart, or a ConfigMap that one may read.
-
-    `selector`: labels that the chart's nodes must have; None where it runs no plugin itself, and for the GPU Operator,
-    which finds its nodes.
-    """
+    """What one resource says of device plugins: a release of a chart, or a ConfigMap that one may read."""
 
     configs: Mapping[str, NamedConfig]
-    default: str | None
-    selector: Mapping[str, Any] | None
+    release: PluginRelease
+
+    @property
+    def by_selector(self) -> bool:
+        """Whether it runs a plugin on nodes that it selects; the GPU Operator finds its nodes."""
+        return self.release.runs and not self.release.operator
 
     def runs_on(self, labels: Mapping[str, Any]) -> bool:
         """Whether it may configure nodes of a pool with these labels; those that nobody declares count as there."""
-        selector = self.selector or {}
+        selector = self.release.node_selector
         return all(isinstance(v, Unknown) or text(labels.get(k, v)) == text(v) for k, v in selector.items())
+
+    def config_of(self, labels: Mapping[str, Any]) -> NamedConfig | None:
+        """The configuration of a node with these labels; None where there is none, or it is elsewhere."""
+        name = self.release.config_name(labels)
+        if name == "":
+            return NamedConfig("", "its release", PluginConfig())
+        return self.configs.get(name) if name else None
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,21 @@ class Sharing:
     def resource(self) -> str | None:
         """Name of a slot; None for MIG instances whose profile the configuration does not tell."""
         if self.strategy == "mig" and not self.mig_single:
-            return f"nvidia.com/mig-{self.mig_profile}" if self.mig_profile else None
-        return SHARED if self.rename else GPU
+            return mig_resource(self.mig_profile) if self.mig_profile else None
+        return SHARED_RESOURCE if self.rename else GPU_RESOURCE
+
+    @property
+    def profile(self) -> SharingProfile | None:
+        """The profile; None where the configuration does not tell enough, or the plugin would refuse it."""
+        try:
+            if self.strategy == "none":
+                return NoSharing()
+            if self.strategy == "mig":
+                return Mig(self.mig_profile) if self.mig_profile else None
+            kind = Mps if self.strategy == "mps" else TimeSlicing
+            return kind(self.replicas, self.rename) if self.replicas else None
+        except SharingError:
+            return None
 
 
 def named_configs(props: Mapping[str, Any]) -> Iterator[NamedConfig]:
@@ -97,12 +115,10 @@ def named_configs(props: Mapping[str, Any]) -> Iterator[NamedConfig]:
         for name, value in found.items():
             path = ".".join((*place, name))
             if isinstance(value, Unknown):
-                if place != ("data",):  # any ConfigMap may hold anything
+                if place != _DATA:
                     yield NamedConfig(name, path, value)
-                continue
-            config = _parsed(value)
-            if config is not None:
-                yield NamedConfig(name, path, config)
+            elif place != _DATA or _looks_like_one(value):
+                yield NamedConfig(name, path, _read(value) if isinstance(value, str) else read_plugin_config(value))
 
 
 def _unknown_on_the_way(props: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Unknown]:
@@ -115,87 +131,61 @@ def plugin_of(props: Mapping[str, Any]) -> Plugin | None:
     configs = {config.name: config for config in named_configs(props)}
     if not configs:
         return None
-    names = [text(get(props, *place)) for place in _DEFAULTS]
-    chart = isinstance(get(props, "values", "config", "map"), Mapping)
-    # `fallbackStrategies` of the plugin's chart: a configuration of that name, or the only one.
-    if chart:
-        names += ["default"] if "default" in configs else list(configs) if len(configs) == 1 else []
-    default = next((name for name in names if name), None)
-    selector = get(props, "values", "nodeSelector")
-    runs = chart and get(props, "values", "devicePlugin", "enabled") is not False
-    return Plugin(configs, default, (selector if isinstance(selector, Mapping) else {}) if runs else None)
+    values = get(props, "values")
+    release = read_plugin_release(values) if isinstance(values, Mapping) else None
+    # A ConfigMap is read by whoever names it.
+    return Plugin(configs, release or PluginRelease(fallbacks=(), runs=False))
 
 
-def _parsed(value: Any) -> Mapping[str, Any] | None:
-    if isinstance(value, str):
-        value = _loaded(value) if any(word in value for word in ("sharing", "flags", "migStrategy")) else None
-    is_config = isinstance(value, Mapping) and ("sharing" in value or "flags" in value)
-    return value if is_config else None
+def _looks_like_one(value: Any) -> bool:
+    """Whether a text in a ConfigMap is a configuration of the plugin."""
+    if not isinstance(value, str) or not any(word in value for word in ("sharing", "flags", "migStrategy")):
+        return False
+    loaded = _loaded(value)
+    return isinstance(loaded, Mapping) and ("sharing" in loaded or "flags" in loaded)
+
+
+@lru_cache(maxsize=64)
+def _read(value: str) -> PluginConfig:
+    """Rules share it: each of them reads all of the stack's."""
+    loaded = _loaded(value)
+    if loaded is _NO_YAML:
+        return PluginConfig(problems=("it is not YAML; the plugin does not start.",))
+    return read_plugin_config(loaded)
+
+
+_NO_YAML: Final = object()
 
 
 @lru_cache(maxsize=64)
 def _loaded(value: str) -> Any:
-    """What YAML says, None if it is none. Rules share it and change nothing: each of them reads all of the stack's."""
     try:
         return yaml.load(value, Loader=_LOADER)
     except (yaml.YAMLError, ValueError, RecursionError):
-        return None
+        return _NO_YAML
 
 
-def sections(config: Mapping[str, Any]) -> dict[Strategy, Mapping[str, Any]]:
-    """The sharing sections of a configuration, by strategy."""
-    keys: tuple[tuple[str, Strategy], ...] = (("timeSlicing", "time-slicing"), ("mps", "mps"))
-    found = {strategy: get(config, "sharing", key) for key, strategy in keys}
-    return {strategy: section for strategy, section in found.items() if isinstance(section, Mapping)}
-
-
-def replicas(section: Mapping[str, Any]) -> list[Any]:
-    """The replica figures of a section, one a resource, as they are written."""
-    return [get(resource, "replicas") for resource in each(section.get("resources"))]
-
-
-def sharing_of_config(config: Mapping[str, Any], source: str) -> Sharing:
-    """What a device-plugin configuration makes of a node. MPS wins where both are given (it does in the plugin)."""
-    for strategy, section in sorted(sections(config).items()):
-        return Sharing(strategy, source, _whole(replicas(section)), truthy(section.get("renameByDefault")))
-    mig = text(get(config, "flags", "migStrategy"))
-    if mig in {"single", "mixed"}:
-        return Sharing("mig", source, mig_single=mig == "single")
+def sharing_of_config(config: PluginConfig, source: str) -> Sharing:
+    """What a device-plugin configuration makes of a node."""
+    if config.replication != "none":
+        return Sharing(config.replication, source, config.first_replicas, config.rename)
+    if config.mig in {"single", "mixed"}:
+        return Sharing("mig", source, mig_single=config.mig == "single")
     return Sharing("none", source)
 
 
-def sharing_of_user_data(user_data: str, source: str) -> Sharing | None:
-    """What Bottlerocket's user data makes of a node; None if it says nothing about sharing, or is no TOML."""
-    nvidia = bottlerocket_nvidia(user_data)
-    if nvidia is None:
-        return None
-    if text(nvidia.get("device-partitioning-strategy")) == "mig":
-        # Bottlerocket knows MIG's `single` strategy alone: every instance is an nvidia.com/gpu.
-        given = get(nvidia, "mig", "profile")
-        profiles = {text(value) for value in given.values()} if isinstance(given, Mapping) else set()
-        return Sharing("mig", source, mig_single=True, mig_profile=profiles.pop() if len(profiles) == 1 else None)
-    strategies: dict[str, Strategy] = {"time-slicing": "time-slicing", "mps": "mps"}
-    strategy = strategies.get(text(nvidia.get("device-sharing-strategy")))
-    if strategy is None:
-        return Sharing("none", source)
-    section = get(nvidia, strategy)
-    rename, given_replicas = get(section, "rename-by-default"), get(section, "replicas")
-    # The host service renames unless told otherwise, contrary to the chart, and makes two replicas.
-    renamed = True if rename is None else truthy(rename)
-    return Sharing(strategy, source, 2 if given_replicas is None else _whole([given_replicas]), renamed)
+def sharing_of_bottlerocket(found: BottlerocketSharing, source: str) -> Sharing:
+    """What Bottlerocket's settings make of a node. It knows MIG's `single` strategy alone."""
+    sharing = sharing_of_config(found.config, source)
+    if found.config.mig != "single":
+        return sharing
+    profiles = set(found.mig_profiles.values())
+    return Sharing("mig", source, mig_single=True, mig_profile=profiles.pop() if len(profiles) == 1 else None)
 
 
-def bottlerocket_nvidia(user_data: str) -> Mapping[str, Any] | None:
-    """The NVIDIA settings in Bottlerocket's user data; None if there are none, or if it is no TOML."""
-    if "nvidia" not in user_data:
-        return None
+def bottlerocket_of(node_class: Mapping[str, Any] | None) -> BottlerocketSharing | None:
+    """NVIDIA's settings in the user data of an EC2NodeClass (plain inputs); None if there are none, or no TOML."""
     try:
-        found = get(tomllib.loads(user_data), "settings", "kubelet-device-plugins", "nvidia")
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return read_bottlerocket(text(get(node_class, "spec", "userData")))
+    except ValueError:
         return None
-    return found if isinstance(found, Mapping) else None
-
-
-def _whole(given: list[Any]) -> int | None:
-    """The first figure that makes slots; gpu-sharing-config-valid says what is none."""
-    return next((figure for figure in map(whole, given) if figure is not None and figure > 0), None)

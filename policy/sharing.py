@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
 from gpu.mig import mig_profiles
+from gpu.sharing import STRATEGIES
+from gpu.sharing.al2023 import read_mig_profile
+from gpu.sharing.bottlerocket import is_bottlerocket as _named_bottlerocket
+from gpu.sharing.plugin_chart import CONFIG_LABEL
+from gpu.sharing.plugin_config import PluginConfig
 from policy.device_plugin import (
     CONFIG_TYPES,
     NamedConfig,
     Sharing,
-    Strategy,
-    bottlerocket_nvidia,
+    bottlerocket_of,
     plugin_of,
+    sharing_of_bottlerocket,
     sharing_of_config,
-    sharing_of_user_data,
 )
 from policy.framework import Stack
 from policy.karpenter import NODE_POOL_TYPES, NODEPOOL, NodePool
 from policy.reading import Unknown, each, get, number, strings, text
 
-CONFIG_LABEL: Final = "nvidia.com/device-plugin.config"
 SHARING_LABEL: Final = "gpu-slices/sharing"
 
 NODE_CLASS_TYPES: Final = ("kubernetes:karpenter.k8s.aws/*:EC2NodeClass",)
@@ -31,13 +33,6 @@ OVERLAY_TYPES: Final = ("kubernetes:karpenter.sh/*:NodeOverlay",)
 SHARING_TYPES: Final = (*NODE_POOL_TYPES, *NODE_CLASS_TYPES, *OVERLAY_TYPES, *CONFIG_TYPES)
 
 _GPU_COUNT: Final = "karpenter.k8s.aws/instance-gpu-count"
-_MIG_PROFILE: Final = re.compile(r"\b[1-7]g\.\d+gb\b")
-_STRATEGIES: Final[Mapping[str, Strategy]] = {
-    "none": "none",
-    "time-slicing": "time-slicing",
-    "mps": "mps",
-    "mig": "mig",
-}
 
 
 @dataclass(frozen=True)
@@ -129,42 +124,41 @@ class SharingView:
             user_data = get(node_class, "spec", "userData")
             if isinstance(user_data, Unknown):
                 return None
-            found = sharing_of_user_data(text(user_data), "its user data")
-            return found or Sharing("none", "its user data, which sets nothing")
+            found = bottlerocket_of(node_class)
+            if found is None:
+                return Sharing("none", "its user data, which sets nothing")
+            return sharing_of_bottlerocket(found, "its user data")
         config = self.named_config(pool)
         if config is not None and not isinstance(config.config, Unknown):
-            found = sharing_of_config(config.config, f"device-plugin configuration {config.name}")
-            return _with_mig_profile(found, node_class) if found.strategy == "mig" else found
-        label = _STRATEGIES.get(pool.labels.get(SHARING_LABEL, ""))
+            name = f"device-plugin configuration {config.name}" if config.name else config.path
+            sharing = sharing_of_config(config.config, name)
+            return _with_mig_profile(sharing, node_class) if sharing.strategy == "mig" else sharing
+        label = next((name for name in STRATEGIES if name == pool.labels.get(SHARING_LABEL)), None)
         return Sharing(label, f"label {SHARING_LABEL}") if label and not self.plugins else None
 
-    def config_of(self, pool: NodePool) -> Mapping[str, Any] | None:
+    def config_of(self, pool: NodePool) -> PluginConfig | None:
         """The device-plugin configuration that nodes of the pool take; None if there is none here, or it is unknown."""
         found = self.named_config(pool)
         return None if found is None or isinstance(found.config, Unknown) else found.config
 
     def named_config(self, pool: NodePool) -> NamedConfig | None:
         """The same with its name, also where what it says is not known in preview."""
-        defaults = (plugin.default for plugin in self.plugins if plugin.runs_on(pool.labels))
-        key = pool.labels.get(CONFIG_LABEL) or next((name for name in defaults if name), None)
-        return self.configs(pool).get(key) if key else None
+        named = pool.labels.get(CONFIG_LABEL)
+        if named:
+            return self.configs(pool).get(named)
+        here = (plugin.config_of(pool.labels) for plugin in self.plugins if plugin.runs_on(pool.labels))
+        return next((config for config in here if config is not None), None)
 
 
 def _with_mig_profile(sharing: Sharing, node_class: Mapping[str, Any] | None) -> Sharing:
     """AL2023 nodes cut their GPUs in user data; the configuration does not name the profile."""
-    profiles = set(_MIG_PROFILE.findall(text(get(node_class, "spec", "userData"))))
-    profile = profiles.pop() if len(profiles) == 1 else None
-    return Sharing("mig", sharing.source, mig_single=sharing.mig_single, mig_profile=profile)
+    return replace(sharing, mig_profile=read_mig_profile(text(get(node_class, "spec", "userData"))))
 
 
 def is_bottlerocket(node_class: Mapping[str, Any]) -> bool:
     """Whether an EC2NodeClass makes Bottlerocket nodes: by family, alias or user data."""
-    aliases = [text(get(term, "alias")) for term in each(get(node_class, "spec", "amiSelectorTerms"))]
-    if text(get(node_class, "spec", "amiFamily")) == "Bottlerocket" or any(
-        "bottlerocket" in alias for alias in aliases
-    ):
-        return True
-    return bottlerocket_nvidia(text(get(node_class, "spec", "userData"))) is not None
+    spec = get(node_class, "spec")
+    return (isinstance(spec, Mapping) and _named_bottlerocket(spec)) or bottlerocket_of(node_class) is not None
 
 
 def _name(manifest: Mapping[str, Any], fallback: str) -> str:

@@ -134,6 +134,13 @@ class BottlerocketSharing:
     mig_profiles: Mapping[str, str]
     """MIG profile by the key of the GPU that is cut by it; empty where none is cut."""
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why the node would offer no GPU."""
+        if self.config.replication == "mps" and self.config.mig == "single":
+            return ("MPS and MIG together: the plugin does not start and the node offers no GPU. Keep one.",)
+        return self.config.problems
+
     def mig_profile(self, gpu: Gpu) -> str | None:
         """Profile that a GPU is cut by; None where it stays whole, or no key is its own."""
         key = _MIG_KEYS.get((gpu.name, gpu.memory_mib), "")

@@ -107,8 +107,8 @@ class PluginConfig:
 
     @property
     def first_replicas(self) -> int | None:
-        """Copies of the first resource; None where there is none, or it is not known."""
-        return next(iter((self.replicas or {}).values()), None)
+        """Copies of the first resource that has some; None where none has, or it is not known."""
+        return next((copies for copies in (self.replicas or {}).values() if copies and copies > 0), None)
 
     def offered(self, devices: Mapping[str, int]) -> dict[str, int]:
         """Extended resources of a node. devices: what it has by resource before they are copied."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from policy.device_plugin import CONFIG_TYPES, bottlerocket_nvidia, named_configs, sections
+from policy.device_plugin import CONFIG_TYPES, bottlerocket_of, named_configs
 from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity
-from policy.reading import Unknown, get, text, truthy
+from policy.reading import Unknown
 from policy.sharing import NODE_CLASS_TYPES
 
 _KEY = "failRequestsGreaterThanOne"
@@ -20,17 +20,13 @@ def check(resource: Resource, _settings: Settings) -> Iterator[str]:
         if isinstance(config.config, Unknown):
             yield f"{config.path} must be a literal, so that {_KEY} can be seen"
             continue
-        for strategy, section in sections(config.config).items():
-            if not truthy(section.get(_KEY)):
-                yield f"{config.path}, {strategy}: {_state(section, _KEY)}. Write `{_KEY}: true`."
-    nvidia = bottlerocket_nvidia(text(get(props, "spec", "userData"))) or {}
-    sliced = nvidia.get("time-slicing") if text(nvidia.get("device-sharing-strategy")) == "time-slicing" else None
-    if isinstance(sliced, Mapping) and not truthy(sliced.get(_TOML_KEY)):
-        yield f"spec.userData, time-slicing: {_state(sliced, _TOML_KEY)}. Write `{_TOML_KEY} = true`."
-
-
-def _state(section: Mapping[str, object], key: str) -> str:
-    return f"{key} is {text(section[key]) or 'empty'}" if key in section else f"{key} is not written"
+        replication = config.config.replication
+        if replication != "none" and not config.config.one_at_most:
+            state = "is not written" if config.config.one_at_most is None else "is false"
+            yield f"{config.path}, {replication}: {_KEY} {state}. Write `{_KEY}: true`."
+    found = bottlerocket_of(props)
+    if found and found.config.replication == "time-slicing" and not found.config.one_at_most:
+        yield f"spec.userData, time-slicing: {_TOML_KEY} is false. Write `{_TOML_KEY} = true`."
 
 
 RULE = ResourceRule(

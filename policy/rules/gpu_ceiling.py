@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gpu.catalog import FAMILIES, INSTANCE_TYPES
+from gpu.sharing import GPU_RESOURCE
 from policy import nodes
-from policy.device_plugin import GPU
 from policy.engine import CONTENTS, speechless
 from policy.framework import EnforcementLevel, Finding, Option, Resource, Settings, Severity, Stack, StackRule
 from policy.instances import is_gpu
@@ -119,7 +119,7 @@ def _ceiling(stack: Stack, settings: Settings) -> float:
 def _of_pool(pool: GpuPool) -> Count | None:
     """Physical GPUs: limits are in slots where the pool's overlays state slots."""
     limits = pool.pool.limits
-    resource = (pool.sharing.resource if pool.sharing else None) or GPU
+    resource = (pool.sharing.resource if pool.sharing else None) or GPU_RESOURCE
     if resource not in limits:
         return _largest(limits)
     limit = _limit(resource, limits[resource])
@@ -134,7 +134,7 @@ def _of_static_pool(pool: GpuPool, replicas: Any) -> Count:
 
 def _largest(limits: Mapping[str, Any]) -> Count | None:
     """The limit on GPUs, or else the largest on what may be slots of one GPU each."""
-    names = [GPU] if GPU in limits else [name for name in limits if name.startswith("nvidia.com/")]
+    names = [GPU_RESOURCE] if GPU_RESOURCE in limits else [name for name in limits if name.startswith("nvidia.com/")]
     found = [_limit(name, limits[name]) for name in names]
     wrong = next((count for count in found if isinstance(count, str)), None)
     return wrong or max((count for count in found if isinstance(count, int)), default=None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gpu.sharing import STRATEGIES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, pod_templates
-from policy.reading import Unknown, each, get, text
+from policy.reading import Unknown, get, text
 from policy.sharing import SHARING_TYPES, GpuPool, SharingView, is_bottlerocket
 
 TENANTS = "gpu-slices/tenants"
@@ -20,7 +21,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield pools marked untrusted that share by software, and untrusted pods that may land on such pools."""
     view = SharingView(stack)
     pools = view.pools
-    shared = [pool for pool in pools if pool.sharing and pool.sharing.strategy in {"time-slicing", "mps"}]
+    shared = [pool for pool in pools if pool.sharing and not STRATEGIES[pool.sharing.strategy].isolated]
     for pool in shared:
         mark = _mark(pool.pool.manifest) or _mark(get(pool.pool.manifest, "spec", "template"))
         if mark:
@@ -48,11 +49,9 @@ def _open_nodes(view: SharingView, pool: GpuPool) -> Iterator[Finding]:
     mark = _mark(pool.pool.manifest) or _mark(get(pool.pool.manifest, "spec", "template"))
     if not mark or config is None or node_class is None or is_bottlerocket(node_class):
         return
-    given = get(config, "flags", "plugin", "deviceListStrategy")
-    strategies = {text(item) for item in ([given] if isinstance(given, str) else each(given))}
     user_data = get(node_class, "spec", "userData")
     told = isinstance(user_data, Unknown) or _TOOLKIT in text(user_data)
-    if not strategies or "envvar" in strategies or not told:
+    if not config.device_lists or "envvar" in config.device_lists or not told:
         yield Finding(
             f"pool {pool.name}: {mark}, and its nodes give GPUs to any container that sets NVIDIA_VISIBLE_DEVICES. "
             f"Write deviceListStrategy: [volume-mounts] in its device-plugin configuration, and set {_TOOLKIT} to "

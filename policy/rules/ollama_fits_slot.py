@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from gpu.catalog import INSTANCE_TYPES, Gpu
 from gpu.models import KV_CACHE_RATIO, KvCacheType, find_model, largest_context, model_memory
-from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
+from gpu.sharing import SharingError
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.ollama import MEMORY_ANNOTATION, MODEL_ANNOTATION, OLLAMA_TYPES, Server, servers
 from policy.reading import Unknown, text, whole
@@ -113,7 +113,7 @@ def _hint(server: Server, slot: int) -> str:
 
 def _slot_mib(pool: GpuPool) -> int | None:
     """Memory of the smallest slot that the pool may give; None if the stack does not tell."""
-    profile = _profile(pool)
+    profile = pool.sharing.profile if pool.sharing else None
     if profile is None:
         return None
     slots = []
@@ -128,23 +128,6 @@ def _slot_mib(pool: GpuPool) -> int | None:
 def _gpus(pool: GpuPool) -> set[Gpu]:
     wanted = {(name, memory) for _, name, memory in pool.gpus}
     return {kind.gpu for kind in INSTANCE_TYPES.values() if (kind.gpu.name, str(kind.gpu.memory_mib)) in wanted}
-
-
-def _profile(pool: GpuPool) -> SharingProfile | None:
-    sharing = pool.sharing
-    try:
-        match sharing.strategy if sharing else "":
-            case "none":
-                return NoSharing()
-            case "mps" if sharing and sharing.replicas:
-                return Mps(sharing.replicas)
-            case "time-slicing" if sharing and sharing.replicas:
-                return TimeSlicing(sharing.replicas)
-            case "mig" if sharing and sharing.mig_profile:
-                return Mig(sharing.mig_profile)
-    except SharingError:
-        pass  # gpu-sharing-config-valid has said so
-    return None
 
 
 RULE = StackRule(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.device_plugin import GPU
+from gpu.sharing import GPU_RESOURCE
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, GpuContainer, PodTemplate, pod_templates
 from policy.reading import Unknown, quantity, text
@@ -25,7 +25,7 @@ def _of(resource: Resource, pools: list[GpuPool]) -> Iterator[Finding]:
 
 def _is_slot(container: GpuContainer, pod: PodTemplate, pools: list[GpuPool]) -> bool:
     """`nvidia.com/gpu` is a slot where the pod may land on a shared pool; every other name of NVIDIA's always is."""
-    if container.resource != GPU:
+    if container.resource != GPU_RESOURCE:
         return True
     return any(pod.may_land_on(pool.pool) and pool.sharing and pool.sharing.strategy != "none" for pool in pools)
 

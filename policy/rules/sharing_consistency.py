@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.device_plugin import GPU, Sharing
+from gpu.sharing import GPU_RESOURCE
+from gpu.sharing.plugin_chart import CONFIG_LABEL
+from policy.device_plugin import Sharing
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.reading import Unknown, get, quantity, text
-from policy.sharing import CONFIG_LABEL, SHARING_LABEL, SHARING_TYPES, GpuPool, Overlay, SharingView, is_bottlerocket
+from policy.sharing import SHARING_LABEL, SHARING_TYPES, GpuPool, Overlay, SharingView, is_bottlerocket
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -32,7 +34,7 @@ def _naming(view: SharingView, pool: GpuPool) -> Iterator[str]:
     if isinstance(user_data, Unknown) and bottlerocket:
         yield f"{user_data.path} of its EC2NodeClass must be a literal, for it configures the device plugin"
     labels = pool.pool.labels
-    charts = [plugin for plugin in view.plugins if plugin.selector is not None and plugin.runs_on(labels)]
+    charts = [plugin for plugin in view.plugins if plugin.by_selector and plugin.runs_on(labels)]
     if len(charts) > 1 and not bottlerocket:
         configs = "; ".join(", ".join(sorted(plugin.configs)) for plugin in charts)
         yield (
@@ -64,9 +66,9 @@ def _capacity(view: SharingView, pool: GpuPool, sharing: Sharing) -> Iterator[st
     for count in sorted({count for count, _, _ in pool.gpus}):
         overlays = [overlay for overlay in view.overlays if overlay.applies(pool.name, count)]
         slots = pool.slots_per_gpu(count)
-        if slots is None or (sharing.strategy == "none" and not _states(overlays, GPU)):
+        if slots is None or (sharing.strategy == "none" and not _states(overlays, GPU_RESOURCE)):
             continue
-        resource = sharing.resource or GPU
+        resource = sharing.resource or GPU_RESOURCE
         wanted = slots * count
         stated = _states(overlays, resource)
         remedy = f'a NodeOverlay for {count} GPU(s) must state "{resource}": "{wanted}" ({slots} x {count})'
@@ -87,8 +89,9 @@ def _states(overlays: list[Overlay], resource: str) -> list[Overlay]:
 
 def _limits(pool: GpuPool, sharing: Sharing) -> Iterator[str]:
     resource, limits = sharing.resource, pool.pool.limits
-    if resource is not None and resource != GPU and limits and resource not in limits:
-        yield f"its slots are called {resource}, so spec.limits must have that resource: {GPU} limits nothing here"
+    if resource is not None and resource != GPU_RESOURCE and limits and resource not in limits:
+        nothing = f"{GPU_RESOURCE} limits nothing here"
+        yield f"its slots are called {resource}, so spec.limits must have that resource: {nothing}"
 
 
 def _conflicts(view: SharingView, pool: GpuPool) -> Iterator[str]:

@@ -321,7 +321,7 @@ _SHARING: Final = (
     State(
         name="many-slots-for-one",
         fires=frozenset({"gpu-refuses-more-than-one-slot"}),
-        resources=(_plugin("lenient", config(timeSlicing=section(4, failRequestsGreaterThanOne="no"))),),
+        resources=(_plugin("lenient", config(timeSlicing=section(4, failRequestsGreaterThanOne=False))),),
         mended={
             ("lenient-plugin", "values", "config", "map", "lenient"): yaml.safe_dump(config(timeSlicing=section(4)))
         },
