@@ -145,7 +145,9 @@ def judge(
     setups = _setups(all_rules, config or {})
     active = tuple(rule for rule in all_rules if setups[rule.name].level is not EnforcementLevel.DISABLED)
     inputs = Inputs()
-    policies = {rule.name: to_policy(rule, inputs) for rule in active}
+    of_stack = [rule for rule in active if not isinstance(rule, ResourceRule)]
+    asked = {rule for type_ in {given.type for given in resources} for rule in _shown(active, type_)}
+    policies = {rule.name: to_policy(rule, inputs) for rule in (*asked, *of_stack)}
     verdicts: list[Verdict] = []
     with on_day(today), shared_copies():
         watched = [resource for resource in resources if _rules_of(active, resource.type)]
@@ -160,7 +162,7 @@ def judge(
                 inputs.keep(resource.urn, resource.props)  # stack rules chosen by hand stand for a pack with others
         seen = [_seen(resource, resource.outputs) for resource in watched]
         _link(seen, resources)
-        for rule in active:
+        for rule in of_stack:
             policy = policies[rule.name]
             if isinstance(policy, StackValidationPolicy):
                 stack_args = StackValidationArgs(seen, setups[rule.name].settings)
@@ -227,6 +229,8 @@ def _reporter(
 
 def _wire(value: Any) -> Any:
     """Recorded inputs as the engine would send them: plain dicts and lists, and no live SDK objects."""
+    if isinstance(value, str):  # most values are, and asking whether they are a Mapping takes longer
+        return value
     if isinstance(value, Mapping):
         if value.get(SPECIAL_SIG_KEY, SPECIAL_SECRET_SIG) not in _SIGNATURES:
             return UNKNOWN  # a resource reference or an output

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from policy.instances import ARCH, INSTANCE_TYPE, OS, Candidate, Label, candidates, named
@@ -106,6 +106,14 @@ def _labels(given: Any, domain: str) -> Iterator[Requirement]:
             yield Requirement(_key(str(key), domain), "In", None if isinstance(value, Unknown) else (text(value),))
 
 
+@lru_cache(maxsize=1024)
+def _gpu_types(requirements: tuple[Requirement, ...], also: tuple[str, ...]) -> tuple[Candidate, ...]:
+    """`NodePool.gpu_types`; several rules ask the same of each pool."""
+    listed = (value for item in requirements if item.operator == "In" for value in item.values or ())
+    every = (*candidates(also), *named(dict.fromkeys(listed), also))
+    return tuple(candidate for candidate in every if all(item.admits(candidate) for item in requirements))
+
+
 @dataclass(frozen=True)
 class NodePool:
     """A NodePool, NodeClaim or Provisioner, from its manifest as plain data (`Resource.plain`).
@@ -199,11 +207,7 @@ class NodePool:
 
     def gpu_types(self, also: Iterable[str] = ()) -> Iterator[Candidate]:
         """GPU types that it could launch: of the catalogue, named in its requirements, or not known yet."""
-        wanted = tuple(also)
-        listed = (value for item in self.requirements if item.operator == "In" for value in item.values or ())
-        for candidate in (*candidates(wanted), *named(dict.fromkeys(listed), wanted)):
-            if all(item.admits(candidate) for item in self.requirements):
-                yield candidate
+        yield from _gpu_types(self.requirements, tuple(also))
 
     def first_gpu_type(self, also: Iterable[str] = ()) -> str | None:
         """Name of one GPU type that it could launch, or None if it cannot launch any."""

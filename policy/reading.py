@@ -29,8 +29,12 @@ _BINARY: Final = "KMGTPE"
 _DECIMAL: Final[Mapping[str, int]] = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
 
+#: Sequences that are no lists. Most values are texts, and the check for them is the quickest.
+_TEXTS = (str, bytes)
+
+
 def _is_list(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    return not isinstance(value, _TEXTS) and isinstance(value, Sequence)
 
 
 def get(value: Any, *path: _Key) -> Any:
@@ -112,6 +116,8 @@ def strings(value: Any) -> tuple[str, ...]:
 
 def text(value: Any) -> str:
     """A scalar as a string; absent is empty, whole floats (the wire has no integers) lose their fraction."""
+    if isinstance(value, str):
+        return str(value)
     if value is None or isinstance(value, Mapping) or _is_list(value):
         return ""
     if isinstance(value, bool):
@@ -187,6 +193,8 @@ def literals(value: Any, *path: _Key) -> Iterator[Any]:
 def plain(value: Any) -> Any:
     """A deep copy as dicts and lists, unknown values as `Unknown`. For rules that must look everywhere, such as into
     helm values; it touches all, so prefer `get` where the key is known."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, Mapping):
         return {str(key): _plain_at(value, key) for key in value}
     if _is_list(value):

@@ -1,6 +1,7 @@
 """What all tests share: no setting of this machine or of another test leaks in."""
 
 import asyncio
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,9 @@ _PARTS = (
     "unit/gpu/al2023/test_boot.py",
     "unit/gpu/al2023/test_program.py",
 )
+# Collecting looks at everything alive, and Pulumi's SDKs are a million objects that stay: at Python's own thresholds it
+# takes half the time of running a program.
+gc.set_threshold(50_000, 20, 50)
 _LEAKY_PREFIXES = ("AWS_", "KUBECONFIG", "PULUMI_")
 
 
@@ -30,6 +34,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(here).as_posix().startswith(_PARTS):
             item.add_marker(pytest.mark.parts)
+
+
+def pytest_collection_finish() -> None:
+    """What the test modules imported stays to the end: no collection looks at it again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -37,14 +37,15 @@ def recorded() -> Callable[[str], Recording]:
 
 
 @pytest.fixture
-def planned(recorded: Callable[[str], Recording]) -> Callable[[str], list[Recorded]]:
-    """A stack's resources as the pack gets them in a preview."""
+def planned() -> Callable[[str], list[Recorded]]:
+    """A stack's resources as the pack gets them in a preview: a list of one's own, of resources that all share."""
+    return lambda stack: list(_planned(stack))
 
-    def plan(stack: str) -> list[Recorded]:
-        recording = recorded(stack)
-        return [as_judged(found, recording.preview_inputs(found)) for found in recording.resources]
 
-    return plan
+@cache
+def _planned(stack: str) -> tuple[Recorded, ...]:
+    recording = _recording(stack)
+    return tuple(as_judged(found, recording.preview_inputs(found)) for found in recording.resources)
 
 
 def as_judged(resource: Resource, inputs: Mapping[str, Any]) -> Recorded:

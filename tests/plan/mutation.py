@@ -31,15 +31,15 @@ def change(type_: str, bend: Callable[[Inputs], object], name: str = "*") -> Mut
     def mutation(stack: Stack) -> Stack:
         chosen = [found for found in stack if matches((type_,), found.type) and matches((name,), found.name)]
         assert chosen, f"no {type_} named {name}"
-        bent = []
-        for found in stack:
-            inputs = copy.deepcopy(dict(found.inputs))
-            if any(found is one for one in chosen):
-                bend(inputs)
-            bent.append(replace(found, inputs=inputs))
-        return bent
+        return [_bent(found, bend) if any(found is one for one in chosen) else found for found in stack]
 
     return mutation
+
+
+def _bent(found: Recorded, bend: Callable[[Inputs], object]) -> Recorded:
+    inputs = copy.deepcopy(dict(found.inputs))
+    bend(inputs)
+    return replace(found, inputs=inputs)
 
 
 def without(type_: str, name: str = "*") -> Mutation:

@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,27 +40,32 @@ def run_program(stack: str, monkeypatch: pytest.MonkeyPatch, *, preview: bool, *
     return record(program, preview=preview, stack=stack)
 
 
+@cache
+def ran(stack: str, *, preview: bool) -> Recording[Any]:
+    """The run of a stack as it stands in the repository, made once a session."""
+    with pytest.MonkeyPatch.context() as patch:
+        return run_program(stack, patch, preview=preview)
+
+
 @pytest.mark.parametrize("preview", [True, False], ids=["preview", "up"])
 @pytest.mark.parametrize("stack", STACKS)
-def test_the_program_runs_with_and_without_known_outputs(
-    stack: str, preview: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recording = run_program(stack, monkeypatch, preview=preview)
+def test_the_program_runs_with_and_without_known_outputs(stack: str, preview: bool) -> None:
+    recording = ran(stack, preview=preview)
     assert len(recording.of_type("kubernetes:karpenter.sh/v1:NodePool")) >= 3
     recording.one("eks:index:Cluster")
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_a_preview_registers_what_an_update_registers(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preview_registers_what_an_update_registers(stack: str) -> None:
     def urns(*, preview: bool) -> set[str]:
-        return {resource.urn for resource in run_program(stack, monkeypatch, preview=preview).resources}
+        return {resource.urn for resource in ran(stack, preview=preview).resources}
 
     assert urns(preview=True) == urns(preview=False)
 
 
 @pytest.mark.parametrize("stack", STACKS)
-def test_every_resource_names_its_provider(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    recording = run_program(stack, monkeypatch, preview=False)
+def test_every_resource_names_its_provider(stack: str) -> None:
+    recording = ran(stack, preview=False)
     for resource in recording.resources:
         package = resource.type.partition(":")[0]
         if package in ("aws", "kubernetes"):

@@ -1,6 +1,7 @@
 """A cluster to look at, alone or in its network."""
 
 import dataclasses
+import functools
 import json
 from typing import Any
 
@@ -53,6 +54,12 @@ def addon(recording: Recording[Any], name: str) -> Registration:
 
 def configuration(recording: Recording[Any], name: str) -> Any:
     return json.loads(addon(recording, name).inputs["configurationValues"])
+
+
+@functools.cache
+def recorded_in_a_network(*, preview: bool = False) -> Recording[Cluster]:
+    """What `in_a_network` registers, recorded once."""
+    return record(in_a_network, preview=preview)
 
 
 def in_a_network() -> Cluster:

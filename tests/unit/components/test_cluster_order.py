@@ -12,9 +12,8 @@ from tests.unit.components.clusters import (
     VOLUME_KEY,
     WATCH,
     build,
-    in_a_network,
+    recorded_in_a_network,
 )
-from tests.unit.components.recording import record
 
 LIFELINES = (
     EKS,
@@ -36,7 +35,7 @@ LIFELINES = (
 
 @pytest.mark.parametrize("lifeline", LIFELINES)
 def test_objects_in_the_cluster_never_outlive_what_their_controllers_need(lifeline: str) -> None:
-    recording = record(in_a_network)
+    recording = recorded_in_a_network()
     inside = recording.named("inside")
     needed = recording.of_type(lifeline)
     assert needed
@@ -44,7 +43,7 @@ def test_objects_in_the_cluster_never_outlive_what_their_controllers_need(lifeli
 
 
 def test_nodes_leave_before_the_network_that_they_leave_by() -> None:
-    recording = record(in_a_network)
+    recording = recorded_in_a_network()
     nodes = recording.one(NODE_GROUP)
     for kind in ("aws:ec2/natGateway:NatGateway", "aws:ec2/route:Route", "aws:ec2/vpcEndpoint:VpcEndpoint"):
         assert [each.name for each in recording.of_type(kind) if not recording.outlives(each, nodes)] == []
@@ -64,7 +63,7 @@ def test_one_zone_is_not_enough() -> None:
 
 
 def test_a_preview_hides_no_safety_setting_behind_an_unknown() -> None:
-    known, preview = record(in_a_network), record(in_a_network, preview=True)
+    known, preview = recorded_in_a_network(), recorded_in_a_network(preview=True)
     assert {each.urn for each in preview.resources} == {each.urn for each in known.resources}
     for kind, keys in {
         EKS: (
@@ -84,5 +83,5 @@ def test_a_preview_hides_no_safety_setting_behind_an_unknown() -> None:
 
 
 def test_nothing_is_protected_from_the_controllers_that_clean_up() -> None:
-    for resource in record(in_a_network).resources:
+    for resource in recorded_in_a_network().resources:
         assert (resource.deleted_with, resource.retain_on_delete) == ("", False)
