@@ -47,12 +47,12 @@ down: $(STAMP) ## Stop the twin and remove everything that it left
 
 .PHONY: test
 test: $(STAMP) ## Run the tests: unit, policy, plan
-	@$(BIN)/python -m pytest -n 2 -m "not go and not parts" tests/unit tests/policy tests/plan $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not go and not parts" tests/unit tests/policy tests/plan $(ARGS)
 
 .PHONY: test-later
 test-later: $(STAMP) ## Run the tests of what has dates as if a year had passed: nothing may fail because of that
-	@TEST_DAYS_ON=366 PYTHONPATH="$(CURDIR)/tests/later" $(BIN)/python -m pytest -n 2 -m "not go and not parts" \
-	  -W ignore::pytest.PytestAssertRewriteWarning \
+	@TEST_DAYS_ON=366 PYTHONPATH="$(CURDIR)/tests/later" $(BIN)/python -m pytest -n 2 --dist loadfile \
+	  -m "not go and not parts" -W ignore::pytest.PytestAssertRewriteWarning \
 	  tests/unit/cli/test_a_year_on.py tests/unit/cli/test_real_stacks.py tests/unit/config tests/policy tests/plan $(ARGS)
 
 .PHONY: test-parts

@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,18 @@ from tests.unit.cli.projects import write_project
 ROOT = Path(__file__).parents[3]
 
 
+planned = cache(check.make_plan)
+
+
 def slices(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["check", *arguments], catch_exceptions=False)
 
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without credentials, with all programs."""
+    """A machine without credentials, with all programs. Stacks are planned once for all tests."""
     monkeypatch.setattr(Account, "has_credentials", lambda _: False)
+    monkeypatch.setattr(check, "make_plan", planned)
     monkeypatch.setattr(shutil, "which", lambda program: f"/usr/bin/{program}")
 
 

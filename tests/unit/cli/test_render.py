@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -187,17 +188,21 @@ def test_no_colour_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 SHOW = """
+import json, os, sys
 from tests.unit.cli.plans import plan_of, verdict
 from cli.render import render
-render(plan_of(verdicts=[verdict(mandatory=True)]))
+for variables in json.loads(sys.argv[1]):
+    os.environ.update(variables)
+    render(plan_of(verdicts=[verdict(mandatory=True)]))
+    print(end="\\f", flush=True)
 """
 
 
-def on_a_terminal(**variables: str) -> str:
-    """What a program prints when its output is a terminal."""
+def on_a_terminal(*variables: dict[str, str]) -> list[str]:
+    """What a program prints when its output is a terminal: one text for each step of setting further variables."""
     ours, theirs = pty.openpty()
-    environment = {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "80", "PYTHONUTF8": "1", **variables}
-    process = subprocess.Popen([sys.executable, "-c", SHOW], stdout=theirs, env=environment)
+    environment = {"PATH": os.environ["PATH"], "TERM": "xterm", "COLUMNS": "80", "PYTHONUTF8": "1"}
+    process = subprocess.Popen([sys.executable, "-c", SHOW, json.dumps(variables)], stdout=theirs, env=environment)
     os.close(theirs)
     chunks = []
     try:
@@ -207,14 +212,16 @@ def on_a_terminal(**variables: str) -> str:
         pass
     os.close(ours)
     assert process.wait() == 0
-    return b"".join(chunks).decode()
+    return b"".join(chunks).decode().split("\f")[:-1]
 
 
 def test_a_terminal_gets_colour_unless_it_says_no() -> None:
-    coloured = on_a_terminal()
+    coloured, without, dumb = on_a_terminal({}, {"NO_COLOR": "1"}, {"TERM": "dumb"})
     assert "\x1b[1;31mmandatory" in coloured
-    assert "\x1b[1;31m" not in on_a_terminal(NO_COLOR="1")
-    assert "\x1b" not in on_a_terminal(TERM="dumb", NO_COLOR="1")
+    assert "gpu-slices" in without
+    assert "\x1b[1;31m" not in without
+    assert "gpu-slices" in dumb
+    assert "\x1b" not in dumb
 
 
 def test_verdicts_come_with_their_fix(capsys: pytest.CaptureFixture[str]) -> None:

@@ -43,8 +43,18 @@ WATCH = ("kubeconfig", "cluster_security_group_id", "node_role_arn", "volume_key
 
 
 def build(preview: bool = False, **changes: Any) -> Recording[Cluster]:
+    """The recording of a cluster; one without changes is made once."""
+    return _build(preview, changes) if changes else _plain(preview)
+
+
+def _build(preview: bool, changes: dict[str, Any]) -> Recording[Cluster]:
     args = dataclasses.replace(ARGS, **changes)
     return record(lambda: Cluster("cluster", args), watch=WATCH, preview=preview)
+
+
+@functools.cache
+def _plain(preview: bool) -> Recording[Cluster]:
+    return _build(preview, {})
 
 
 def addon(recording: Recording[Any], name: str) -> Registration:

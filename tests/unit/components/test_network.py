@@ -1,6 +1,7 @@
 """Network: who gets which addresses, what may reach what, and what outlives the nodes."""
 
 import dataclasses
+import functools
 import ipaddress
 import json
 from typing import Any
@@ -33,8 +34,18 @@ ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
 
 
 def build(preview: bool = False, **changes: Any) -> Recording[Network]:
+    """The recording of a network; one without changes is made once."""
+    return _build(preview, changes) if changes else _plain(preview)
+
+
+def _build(preview: bool, changes: dict[str, Any]) -> Recording[Network]:
     args = dataclasses.replace(ARGS, **changes)
     return record(lambda: Network("network", args), watch=["vpc_id"], preview=preview)
+
+
+@functools.cache
+def _plain(preview: bool) -> Recording[Network]:
+    return _build(preview, {})
 
 
 def subnets(recording: Recording[Network], kind: str) -> dict[str, Registration]:

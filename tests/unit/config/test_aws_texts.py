@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import unicodedata
+from itertools import groupby
 
 import pytest
 import regex
@@ -38,19 +40,19 @@ references = st.builds(
 
 
 @given(st.emails())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_plain_address_is_taken(address: str) -> None:
     assert EMAIL.validate_python(address) == address
 
 
 @given(references)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_every_image_of_the_grammar_is_taken(image: str) -> None:
     assert IMAGE.validate_python(image) == image
 
 
 @given(references, st.integers(0))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_an_image_with_a_capital_in_its_repository_is_not(image: str, place: int) -> None:
     registry, slash, rest = image.rpartition("/")
     name = regex.split("[:@]", rest)[0]
@@ -69,7 +71,13 @@ def test_the_name_of_an_image_has_a_limit() -> None:
 
 
 def test_no_sign_is_taken_in_a_tag_that_aws_refuses() -> None:
-    signs = [chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000]
+    """Every sign that a script has. Of what is unassigned, private or half a sign, four of five, the first and the last
+    of each range: to Python's patterns all of a range are the same."""
+    categories = [unicodedata.category(chr(code)) for code in range(sys.maxunicode + 1)]
+    signs: list[str] = []
+    for category, group in groupby(range(sys.maxunicode + 1), key=categories.__getitem__):
+        codes = list(group)
+        signs += map(chr, {codes[0], codes[-1]} if category in {"Cn", "Co", "Cs"} else codes)
     taken = [sign for sign in signs if not list(check_tags({"team": sign}))]
     assert len(taken) > 100_000
     assert [sign for sign in taken if not AWS_TAG.fullmatch(sign)] == []
