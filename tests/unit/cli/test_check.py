@@ -18,6 +18,7 @@ from account.preflight.requirement import Sight
 from account.session import Account, Found
 from cli import check
 from cli.main import main
+from cli.plan import make_plan
 from tests.unit.account.ready import ADDRESS, make_ready, ready_plan
 from tests.unit.account.world import ACCOUNT, REGION, ApiError, World, fail, moto, world
 from tests.unit.cli.projects import write_project
@@ -25,7 +26,7 @@ from tests.unit.cli.projects import write_project
 ROOT = Path(__file__).parents[3]
 
 
-planned = cache(check.make_plan)
+planned = cache(make_plan)
 
 
 def slices(*arguments: str) -> Result:
