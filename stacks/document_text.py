@@ -17,6 +17,7 @@ from stacks.placeholders import (
     EXAMPLE_DOMAINS,
     EXAMPLE_IDS,
     RESERVED_DOMAINS,
+    STAND_IN_DOMAINS,
 )
 from stacks.pools import EKS_EXCLUDED_ZONES
 
@@ -123,9 +124,11 @@ EXAMPLES: Final = f"""## Examples are refused
 
 Samples hold values that are nobody's: ranges of documentation ({listed(DOCUMENTATION_RANGES, "and")}), domains kept for
 examples ({listed(EXAMPLE_DOMAINS, "and")}, and all under {listed((f"`.{d}`" for d in RESERVED_DOMAINS), "and")}),
-accounts and ids of AWS' documentation, such as {EXAMPLE_ACCOUNTS[3]} and `snap-{EXAMPLE_IDS[0]}`. With them a stack can
-be planned: `slices plan` and `pulumi preview` warn, and the twin does not mind. `pulumi up` shows its preview with the
-warning, and then refuses, before anything is registered.
+domains that stand for the reader's own ({STAND_IN_DOMAINS[0]}, {STAND_IN_DOMAINS[-1]}), accounts and ids of AWS'
+documentation, such as {EXAMPLE_ACCOUNTS[2]} and `snap-{EXAMPLE_IDS[0]}`, in ARNs as in images of ECR, and registries
+that are each node itself, such as `localhost:5000`. With them a stack can be planned: `slices plan` and
+`pulumi preview` warn, and the twin does not mind. `pulumi up` shows its preview with the warning, and then refuses,
+before anything is registered.
 """
 
 RULES: Final[Mapping[str, tuple[str, ...]]] = {

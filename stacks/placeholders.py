@@ -7,8 +7,9 @@ that shows.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from ipaddress import IPv4Network
+from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from stacks.errors import Path, Problem
@@ -19,19 +20,33 @@ DOCUMENTATION_RANGES: Final = tuple(map(IPv4Network, ("192.0.2.0/24", "198.51.10
 #: RFC 2606 and RFC 6761, and example.edu, which EDUCAUSE keeps for the same use.
 EXAMPLE_DOMAINS: Final = ("example.com", "example.org", "example.net", "example.edu")
 RESERVED_DOMAINS: Final = ("example", "test", "invalid", "localhost")
+#: Real, but not the reader's: what people write where their own domain is meant.
+STAND_IN_DOMAINS: Final = (
+    "company.com",
+    "domain.com",
+    "email.com",
+    "my-company.com",
+    "mycompany.com",
+    "mydomain.com",
+    "your-company.com",
+    "your-domain.com",
+    "yourcompany.com",
+    "yourdomain.com",
+)
 #: Accounts in the documentation of AWS' own APIs (botocore's service models; a test looks there).
 EXAMPLE_ACCOUNTS: Final = (
     "012345678901",
     "012345678910",
-    "111111111111",
     "111122223333",
+    "112233445566",
     "123456789012",
-    "222222222222",
     "444455556666",
-    "999999999999",
+    "987654321098",
 )
+#: Accounts in AWS' user guides beside these: the third of the IAM user guide's, and 012345678901's counterparts.
+GUIDE_ACCOUNTS: Final = ("098765432109", "210987654321", "777788889999")
 #: Ids in the documentation of EC2's API.
-EXAMPLE_IDS: Final = ("0123456789abcdef0", "1234567890abcdef0")
+EXAMPLE_IDS: Final = ("0123456789abcdef0", "1234567890abcdef0", "066877671789bd71b")
 
 Kind = Callable[[str], str | None]
 """Says what kind of example a value is; None where it is none."""
@@ -56,6 +71,8 @@ def _values(config: StackConfig) -> Iterator[tuple[Path, str, Kind]]:
         if pool.volume.snapshot_id:
             yield ("pools", index, "volume", "snapshotId"), pool.volume.snapshot_id, snapshot
     for index, model in enumerate(config.models):
+        if model.model:
+            yield ("models", index, "model"), model.model, registry
         if model.weights.image:
             yield ("models", index, "weights", "image"), model.weights.image, registry
     for index, workload in enumerate(config.workloads):
@@ -83,12 +100,21 @@ def address_range(text: str) -> str | None:
 
 
 def domain(name: str) -> str | None:
-    """A host's name, or a domain, that lies in one of `EXAMPLE_DOMAINS` or `RESERVED_DOMAINS`."""
+    """A host's name, or a domain, that lies in one of the domains above, or is `example` in whatever country."""
     labels = name.lower().rstrip(".").split(".")
     last = ".".join(labels[-2:])
     if last in EXAMPLE_DOMAINS:
         return f"{last} is kept for examples, RFC 2606"
-    return f".{labels[-1]} is kept for examples and tests, RFC 6761" if labels[-1] in RESERVED_DOMAINS else None
+    if labels[-1] in RESERVED_DOMAINS:
+        return f".{labels[-1]} is kept for examples and tests, RFC 6761"
+    if last in STAND_IN_DOMAINS:
+        return f"{last} is what people write in place of their own"
+    # `example.de`, and where a country has second levels `example.co.uk`.
+    own = labels[-3:-2] if len(labels) > 2 and labels[-2] in _SECOND_LEVELS else labels[-2:-1]
+    return f"{'.'.join(labels[labels.index('example') :])} is an example's name" if own == ["example"] else None
+
+
+_SECOND_LEVELS: Final = ("ac", "co", "com", "gov", "net", "org")
 
 
 def email(address: str) -> str | None:
@@ -97,18 +123,48 @@ def email(address: str) -> str | None:
 
 
 def registry(image: str) -> str | None:
-    """An image in a registry of such a domain. Without a dot what stands before the slash is no domain."""
+    """An image in a registry that is nobody's, or in ECR of such an account. Also a model's name may have a registry.
+
+    Without dot or port what stands before the slash is no registry, but for `localhost` (distribution/reference).
+    """
     host, slash, _ = image.partition("/")
-    host = host.partition(":")[0]
-    return domain(host) if slash and "." in host else None
+    host, port, _ = host.partition(":")
+    if not slash or not ("." in host or port or host == "localhost"):
+        return None
+    if ecr := _ECR.match(host):
+        return account_id(ecr[1])
+    return _address(host) or domain(host)
+
+
+#: Hosts of a private registry, with two stacks of addresses as well (ECR user guide, "Making requests to ECR").
+_ECR: Final = re.compile(r"([0-9]{12})\.dkr[.-]ecr(?:-fips)?\.", re.IGNORECASE)
+
+
+def _address(host: str) -> str | None:
+    """A host that is an address: one of documentation, or of whoever asks."""
+    try:
+        address = IPv4Address(host)
+    except ValueError:
+        return None
+    if address.is_loopback or address.is_unspecified:
+        return f"{address} is each node itself"
+    return address_range(host)
 
 
 def account(arn: str) -> str | None:
-    """An ARN in one of `EXAMPLE_ACCOUNTS`."""
-    number = arn.split(":")[4]
-    return f"{number} is an account of AWS' documentation" if number in EXAMPLE_ACCOUNTS else None
+    """An ARN in an account that is nobody's."""
+    return account_id(arn.split(":")[4])
+
+
+def account_id(number: str) -> str | None:
+    """One of `EXAMPLE_ACCOUNTS` or `GUIDE_ACCOUNTS`, or twelve equal digits, as both have them."""
+    if number in EXAMPLE_ACCOUNTS or number in GUIDE_ACCOUNTS or len(set(number)) == 1:
+        return f"{number} is an account of AWS' documentation"
+    return None
 
 
 def snapshot(identity: str) -> str | None:
-    """A snapshot with one of `EXAMPLE_IDS`."""
-    return "an id of AWS' documentation" if identity.endswith(EXAMPLE_IDS) else None
+    """A snapshot with one of `EXAMPLE_IDS`, of which the old and short ids are the beginnings, or of one digit only."""
+    digits = identity.removeprefix("snap-")
+    known = any(example.startswith(digits) for example in EXAMPLE_IDS)
+    return "an id of AWS' documentation" if known or len(set(digits)) == 1 else None

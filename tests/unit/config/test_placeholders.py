@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from gpu.catalog import REGIONS
 from stacks.checks.region import PARTITION
-from stacks.placeholders import EXAMPLE_ACCOUNTS, EXAMPLE_IDS, account, domain, placeholders
+from stacks.placeholders import EXAMPLE_ACCOUNTS, EXAMPLE_IDS, account, domain, placeholders, registry, snapshot
 from tests.unit.config.support import CONTAINER, GONE, changed, parsed, problems_of
 
 ROOT = Path(__file__).parents[3]
@@ -78,11 +78,101 @@ def test_each_is_found_where_it_stands(changes: dict[str, Any], path: str) -> No
     assert found(changes) == [path]
 
 
+EQUAL = [str(digit) * 12 for digit in range(10)]
+ASKED = ["123456789012", "210987654321", "987654321098", "111122223333", "444455556666", "777788889999"]
+
+
+@pytest.mark.parametrize("number", [*EQUAL, *ASKED])
+def test_an_account_that_is_nobodys_is_found_in_arns_and_in_images_of_ecr(number: str) -> None:
+    assert found({"cluster.admins": [f"arn:aws:iam::{number}:role/Admin"]}) == ["cluster.admins.0"]
+    for host in (f"{number}.dkr.ecr.us-east-1.amazonaws.com", f"{number}.dkr-ecr.us-east-1.on.aws"):
+        assert registry(f"{host}/app:1") == f"{number} is an account of AWS' documentation"
+        container = CONTAINER | {"image": f"{host}/team/app{DIGEST}"}
+        workload = {"name": "b", "pool": "shared", "containers": [container]}
+        assert found({"workloads": [workload]}) == ["workloads.0.containers.0.image"]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "192.0.2.1/app:1",
+        "198.51.100.7:5000/app:1",
+        "203.0.113.9/team/app:1",
+        "localhost/app:1",
+        "localhost:5000/app:1",
+        "127.0.0.1:5000/app:1",
+        "0.0.0.0:5000/app:1",
+        "registry.example.com/app:1",
+        "registry.example.io:443/app:1",
+        "r.localhost/app:1",
+        "registry.test:5000/app:1",
+        "registry.yourcompany.com/app:1",
+    ],
+)
+def test_a_registry_that_is_nobodys_is_found(image: str) -> None:
+    assert registry(image)
+    workload = {"name": "b", "pool": "shared", "containers": [CONTAINER | {"image": image}]}
+    assert found({"workloads": [workload]}) == ["workloads.0.containers.0.image"]
+    assert found({"models[0].model": image, "models[0].weightsMib": 100, "models[0].kvKibPerToken": 1}) == ["models.0.model"]
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "101010101010.dkr.ecr.us-east-1.amazonaws.com/123456789012/app:1",
+        "10.0.0.5:5000/app:1",
+        "999.1.1.1/app:1",
+        "registry:5000/app:1",
+        "localhost.team.dev/app:1",
+        "ghcr.io/example/app:1",
+    ],
+)
+def test_a_registry_that_may_be_somebodys_is_none(image: str) -> None:
+    assert registry(image) is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "you@company.com",
+        "me@company.com",
+        "user@domain.com",
+        "ops@YourCompany.com",
+        "name@example.com",
+        "name@example.io",
+        "name@mail.example.co.uk",
+        "name@example.com.au",
+        "a@b.test",
+        "a@b.example",
+        "a@b.invalid",
+        "a@b.localhost",
+    ],
+)
+def test_an_address_that_is_nobodys_is_found(address: str) -> None:
+    assert found({"budget.emails": [address]}) == ["budget.emails.0"]
+
+
+@pytest.mark.parametrize(
+    ("identity", "known"),
+    [
+        ("snap-0123456789abcdef0", True),
+        ("snap-066877671789bd71b", True),
+        ("snap-00000000000000000", True),
+        ("snap-12345678", True),
+        ("snap-ffffffff", True),
+        ("snap-0a1b2c3d4e5f60718", False),
+        ("snap-1a2b3c4d", False),
+    ],
+)
+def test_an_id_that_is_nobodys_is_found(identity: str, known: bool) -> None:
+    assert bool(snapshot(identity)) is known
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"budget": GONE, "cluster.publicAccessCidrs": []},
-        {"budget.emails": ["example@gpu-slices.dev", "me@example.company", "me@testing.de", "me@notexample.com"]},
+        {"budget.emails": ["example@gpu-slices.dev", "me@examples.company", "me@company.com.de", "me@testing.de", "me@notexample.com"]},
         {"cluster.publicAccessCidrs": ["203.0.112.0/24", "203.0.112.0/23", "192.0.3.0/24"]},
         {"cluster.admins": ["arn:aws:iam::101010101010:role/123456789012"]},
         {"workloads": [{"name": "b", "pool": "shared", "containers": [CONTAINER | {"image": "example.test:1"}]}]},
@@ -102,7 +192,7 @@ def test_no_address_that_nobody_can_call_from_is_let_in(address: IPv4Address) ->
 
 
 #: Where the APIs' documentation has the accounts: botocore's service models and examples.
-DOCUMENTED = ("ec2", "ecr", "efs", "eks", "glacier", "kms", "organizations", "storagegateway")
+DOCUMENTED = ("ec2", "ecr", "efs", "eks", "glacier", "iam", "kms", "logs", "organizations", "storagegateway")
 
 
 def test_the_accounts_and_ids_are_those_of_aws_documentation() -> None:
