@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
+from pathlib import Path
 from typing import Any, Final
 
 Command = tuple[str, ...]
@@ -15,26 +17,39 @@ class Evaluated(str):
     __slots__ = ()
 
 
-CALLERS_ACCOUNT: Final = Evaluated('"$(aws sts get-caller-identity --query Account --output text)"')
+HOME_REGION: Final = "us-east-1"
+"""Where the global services of the partition are asked; STS elsewhere refuses accounts that did not opt in."""
+CALLERS_ACCOUNT: Final = Evaluated(
+    f'"$(aws sts get-caller-identity --region {HOME_REGION} --query Account --output text)"'
+)
 """The id of the account that whoever pastes the command works in."""
 
 
-def aws(
-    service: str, operation: str, *, region: str | None = None, query: str | None = None, **options: Any
-) -> Command:
-    """An `aws` command. options: names with underscores; a list is several words, True is a flag without a value."""
-    words = ["aws", service, operation]
-    if region:
-        words += ["--region", region]
+def aws(service: str, operation: str, *, region: str, query: str | None = None, **options: Any) -> Command:
+    """An `aws` command. region: also of global services, since whoever pastes it may have configured none.
+
+    options: names with underscores; a list is several words, True a flag without a value, a mapping its JSON.
+    """
+    words = ["aws", service, operation, "--region", region]
     for name, value in options.items():
         words.append(f"--{name.replace('_', '-')}")
         if value is True:
             continue
         values = value if isinstance(value, list | tuple) else [value]
-        words += [each if isinstance(each, str) else str(each) for each in values]
+        words += [each if isinstance(each, str) else json.dumps(each) for each in values]
     if query:
         words += ["--query", query, "--output", "text"]
     return tuple(words)
+
+
+def within(directory: Path) -> Command:
+    """The option of `slices` for a project elsewhere: what is pasted is pasted where it was called."""
+    return () if directory == Path() else ("-C", str(directory))
+
+
+def pulumi(operation: str, stack: str) -> str:
+    """A `pulumi` command on a stack, as a shell reads it. operation: its words, such as `state unprotect --all`."""
+    return shell_text(("pulumi", *operation.split(), "-s", stack))
 
 
 def shell_text(command: Command, width: int | None = None) -> str:

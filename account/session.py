@@ -6,10 +6,13 @@ knows: denied, throttled, no connection, no credentials). The third is never tak
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
+
+from account.commands import Command
 
 T = TypeVar("T")
 
@@ -30,18 +33,28 @@ class Absent:
 
 
 @dataclass(frozen=True)
+class Login:
+    """What is the matter with the caller's credentials, in words for after a colon, and the commands that mend it."""
+
+    problem: str
+    mend: tuple[Command, ...]
+
+
+@dataclass(frozen=True)
 class Unseen:
     """It could not be looked at.
 
     permission: the IAM action that looking needs, such as `ec2:DescribeVpcs`.
     detail: AWS' own words, in one line.
     code: AWS' code of the error, empty where no answer came.
+    login: of credentials, what is the matter with them and what mends it.
     """
 
     cause: Cause
     permission: str
     detail: str
     code: str = ""
+    login: Login | None = None
 
     def __str__(self) -> str:
         """`could not be looked at: denied, needs ec2:DescribeVpcs (…)`."""
@@ -53,7 +66,7 @@ class Unseen:
             case "unreachable":
                 why = f"no connection for {self.permission}"
             case "credentials":
-                why = f"the credentials do not do for {self.permission}"
+                why = f"{self.login.problem if self.login else 'AWS refuses the credentials'}, for {self.permission}"
             case "refused":
                 why = f"{self.permission} failed"
         return f"could not be looked at: {why} ({self.detail})"
@@ -238,7 +251,9 @@ class Account:
             code = str(error.response.get("Error", {}).get("Code", ""))
             return Absent() if code in absent else _unseen(code, error, permission)
         except BotoCoreError as error:
-            return Unseen(_cause(error), permission, _one_line(error))
+            cause = _cause(error)
+            words = login(type(error).__name__) if cause == "credentials" else None
+            return Unseen(cause, permission, _one_line(error), login=words)
 
     def collect(
         self,
@@ -305,7 +320,7 @@ def _unseen(code: str, error: Exception, permission: str) -> Unseen:
         ("throttled", _THROTTLED),
     ]
     cause: Cause = next((cause for cause, codes in causes if code in codes), "refused")
-    return Unseen(cause, permission, _one_line(error), code)
+    return Unseen(cause, permission, _one_line(error), code, login(code) if cause == "credentials" else None)
 
 
 def _cause(error: Exception) -> Cause:
@@ -328,6 +343,27 @@ def _cause(error: Exception) -> Cause:
         exceptions.TokenRetrievalError,
     )
     return "credentials" if isinstance(error, credentials) else "refused"
+
+
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+_NOT_THERE = frozenset({"NoCredentialsError", "PartialCredentialsError"})
+
+
+def login(error: str = "NoCredentialsError") -> Login:
+    """What is the matter, and what to run. error: AWS' code, or the name of botocore's class."""
+    profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
+    keys = "AWS_ACCESS_KEY_ID" if os.environ.get("AWS_ACCESS_KEY_ID") else "the default profile"
+    whose = f"profile {profile}" if profile else keys
+    sign_in: Command = ("aws", "sso", "login", *(("--profile", profile) if profile else ()))
+    choose: tuple[Command, ...] = (("aws", "configure", "list-profiles"), ("export", "AWS_PROFILE=NAME"))
+    if error == "ProfileNotFound":
+        return Login(f"there is no profile {profile}, which AWS_PROFILE names", choose)
+    if error in _NOT_THERE:
+        where = f"{whose} has none" if profile else "neither AWS_PROFILE nor AWS_ACCESS_KEY_ID is set"
+        return Login(f"AWS credentials are missing: {where}", (*(() if profile else choose), sign_in))
+    if error in _EXPIRED or "SSO" in error or "Token" in error or error == "LoginError":
+        return Login(f"the login of {whose} has expired, or there is none", (sign_in,))
+    return Login(f"AWS does not take the credentials of {whose}", (("aws", "configure", "list"), sign_in))
 
 
 def _one_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from account.commands import shell_text
 from account.preflight import requirements
 from account.preflight.access import CREDENTIALS
-from account.preflight.requirement import Finding, Missing, Note, Requirement, Sight, findings
+from account.preflight.requirement import Finding, Requirement, Sight, findings
 from account.session import Account, Found, Unseen
 from cli.errors import MISSING_ERROR, UNSEEN_ERROR, InputError
 from cli.plan import Plan, make_plan
@@ -83,14 +83,12 @@ def _document(plan: Plan, found: Sequence[Finding], sight: Sight | None) -> dict
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    verdict, requirement = finding.verdict, finding.requirement
-    mend = verdict.mend if isinstance(verdict, Missing | Note) else ()
-    detail = str(verdict) if isinstance(verdict, Unseen) else verdict.detail if verdict else ""
+    requirement = finding.requirement
     return {
         "topic": requirement.topic,
         "what": requirement.what,
         "status": finding.status,
-        "detail": detail,
-        "mend": [shell_text(command) for command in mend],
+        "detail": finding.detail,
+        "mend": [shell_text(command) for command in finding.mend],
         "look": [shell_text(command) for command in requirement.look],
     }

@@ -14,13 +14,13 @@ from typing import Any, NoReturn, ParamSpec
 
 import click
 
-from cli.errors import INPUT_ERROR, InputError, ProgramError
+from cli.errors import INPUT_ERROR, InputError, ProgramError, say
 
 P = ParamSpec("P")
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    click.echo(f"error: {message}", err=True)
+    say(f"error: {message}")
     sys.exit(status)
 
 
@@ -41,7 +41,9 @@ def _plainly(command: Callable[P, int]) -> Callable[P, None]:
         except InputError as error:
             _fail(str(error), INPUT_ERROR)
         except ProgramError as error:
-            _fail(f"the program failed\n{error}", 1)
+            # A traceback's lines are its own.
+            click.echo(f"error: the program failed\n{error}", err=True)
+            sys.exit(1)
         except BrokenPipeError:
             raise  # whoever reads has enough: click ends in silence
         except OSError as error:

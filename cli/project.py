@@ -15,6 +15,7 @@ from typing import Any
 
 from cli.errors import InputError
 from cli.stack_yaml import as_text, load_yaml
+from stacks.errors import meant_first
 
 SECRET_PLACEHOLDER = "<secret>"
 """Stands for an encrypted value: decrypting it needs the stack's secrets provider."""
@@ -125,7 +126,7 @@ def _refuse_keys_beside(path: Path, document: Mapping[Any, Any]) -> None:
             if ":" in str(key):
                 remedy = "it belongs under `config:`, indented"
             else:
-                remedy = f"keys are {', '.join(_STACK_KEYS)}{f'; did you mean {near[0]}?' if near else ''}"
+                remedy = meant_first(near[0] if near else None, f"keys are {', '.join(_STACK_KEYS)}")
             raise InputError(f"{path.name}: `{key}` is no key of a stack file: {remedy}")
 
 

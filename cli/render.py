@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -25,15 +25,35 @@ MIN_WIDTH = 80
 MAX_WIDTH = 120
 
 
-def render(plan: Plan, *, show_all: bool = False) -> None:
-    """Print everything about a plan to standard output."""
+def write(print_all: Callable[[Console], None]) -> None:
+    """Give a console of a readable width to what prints, and write it to standard output."""
     console = Console(highlight=False)
     console.width = max(MIN_WIDTH, min(console.width, MAX_WIDTH))
     with console.capture() as capture:
-        _print(console, plan, show_all)
-    # Tables are padded to their width; nobody wants these blanks in a file or a pull request.
+        print_all(console)
+    # Tables and indented text are padded to their width; nobody wants these blanks in a file or a pull request.
     text = "\n".join(line.rstrip() for line in capture.get().splitlines())
     console.file.write(f"{text.strip()}\n")
+
+
+def hanging(console: Console, first: str, text: str, style: str = "") -> None:
+    """Print a text that, where it wraps, goes on below its own beginning. first: what stands before it."""
+    table = Table.grid()
+    table.add_column(width=len(first), no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(Text(first), Text(text, style=style))
+    console.print(table)
+
+
+def command(console: Console, text: str, columns: int, style: str = "") -> None:
+    """Print a command for pasting: indented, and never cut or wrapped."""
+    for line in text.splitlines():
+        console.print(Text(f"{' ' * columns}{line}", style=style), soft_wrap=True)
+
+
+def render(plan: Plan, *, show_all: bool = False) -> None:
+    """Print everything about a plan to standard output."""
+    write(lambda console: _print(console, plan, show_all))
 
 
 def _print(console: Console, plan: Plan, show_all: bool) -> None:
@@ -48,7 +68,10 @@ def _print(console: Console, plan: Plan, show_all: bool) -> None:
     if plan.notes:
         _heading(console, "Notes")
         for note in plan.notes:
-            console.print(Text(f"- {note}"))
+            # A message has lines of its own, further in; each goes on below itself.
+            for number, line in enumerate(note.splitlines()):
+                inner = " " * (len(line) - len(line.lstrip()))
+                hanging(console, "  " + inner if number else "- ", line.strip())
 
 
 def _heading(console: Console, text: str) -> None:
@@ -63,8 +86,7 @@ def _figures(console: Console, figures: Figures) -> None:
     _section(console, _floor_title(figures), _idle(figures.idle_floor))
     _section(console, "GPU prices, cheapest type of each pool, USD per hour", _pool_prices(figures.pools))
     for summary in figures.pools:
-        for text in _price_notes(summary, figures.config.region):
-            console.print(Text(text))
+        _price_notes(console, summary, figures.config.region)
     if figures.models:
         title = "A slot of a full node against a GPU of its own, bought alike, USD per hour"
         _section(console, title, _dedicated(figures.models))
@@ -114,20 +136,34 @@ def _slots(summary: Pool) -> str:
 
 
 def _bought(summary: Pool) -> str:
-    return "Spot estimate" if summary.capacity_type == "spot" else "on-demand"
+    if summary.capacity_type != "spot":
+        return "on-demand"
+    return f"Spot estimate{_unsure(summary)}"
 
 
-def _price_notes(summary: Pool, region: str) -> Iterator[str]:
+def _unsure(summary: Pool) -> str:
+    """Marks an estimate for a type of which no Spot price was seen; a note below the tables says what that means."""
+    return "*" if summary.capacity_type == "spot" and summary.price and not summary.price.spot_seen else ""
+
+
+def _price_notes(console: Console, summary: Pool, region: str) -> None:
     """The dearest node that may come, and what nobody knows of Spot."""
     name, cheapest, dearest = summary.name, summary.price, summary.dearest
     if cheapest and dearest and dearest.instance_type != cheapest.instance_type:
         price = f"{_usd(dearest.usd_per_hour(summary.capacity_type))} ({_bought(summary)})"
-        yield f"{name} may buy others, up to {dearest.instance_type}: {price}, {_count(dearest.slots, 'slot')}."
-    if cheapest and summary.capacity_type == "spot" and not cheapest.spot_seen:
-        yield (
+        others = f"{name} may buy others, up to {dearest.instance_type}: {price}, {_count(dearest.slots, 'slot')}."
+        hanging(console, "- ", others)
+    if cheapest and _unsure(summary):
+        unsure = (
             f"{name}: no Spot price of {cheapest.instance_type} was seen, and EC2's offerings do not tell whether "
-            f"{region} sells it as Spot. An empty answer means no: aws ec2 describe-spot-price-history "
-            f"--region {region} --instance-types {cheapest.instance_type} --max-items 1"
+            f"{region} sells it as Spot. An empty answer to this means no:"
+        )
+        hanging(console, "* ", unsure)
+        command(
+            console,
+            f"aws ec2 describe-spot-price-history --region {region} --instance-types {cheapest.instance_type} "
+            "--max-items 1",
+            2,
         )
 
 
@@ -146,8 +182,8 @@ def _pool_prices(pools: Sequence[Pool]) -> Table:
             str(price.slots),
             _usd(price.on_demand_usd_per_hour),
             _usd(price.on_demand_usd_per_slot_hour),
-            _usd(price.spot_usd_per_hour),
-            _usd(price.spot_usd_per_slot_hour),
+            f"{_usd(price.spot_usd_per_hour)}{_unsure(summary)}",
+            f"{_usd(price.spot_usd_per_slot_hour)}{_unsure(summary)}",
         )
     return table
 
@@ -247,7 +283,7 @@ def _compare(console: Console, figures: Figures) -> None:
         )
     for name, pool in comparison.pools.items():
         if pool.shared_usd_per_hour > pool.dedicated_usd_per_hour and by_pool[name].profile.strategy != "none":
-            console.print(Text(_dearer(by_pool[name], pool)))
+            hanging(console, "- ", _dearer(by_pool[name], pool))
 
 
 def _dearer(summary: Pool, pool: PoolComparison) -> str:

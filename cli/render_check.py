@@ -11,10 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from account.commands import Command, shell_text
-from account.preflight.requirement import Finding, Missing, Note, Status
-from account.session import Unseen
+from account.preflight.requirement import Finding, Status
+from account.session import login
 from cli.plan import Plan
-from cli.render import MAX_WIDTH, MIN_WIDTH
+from cli.render import command, write
 
 #: Word and style of each status.
 _MARKS: dict[Status, tuple[str, str]] = {
@@ -38,19 +38,17 @@ _INDENT = _MARK_WIDTH + 1
 
 def render(plan: Plan, found: Sequence[Finding], *, asked: bool) -> None:
     """Print the findings to standard output. asked: whether there were credentials to ask AWS with."""
-    console = Console(highlight=False)
-    console.width = max(MIN_WIDTH, min(console.width, MAX_WIDTH))
-    with console.capture() as capture:
-        _print(console, plan, found, asked)
-    text = "\n".join(line.rstrip() for line in capture.get().splitlines())
-    console.file.write(f"{text.strip()}\n")
+    write(lambda console: _print(console, plan, found, asked))
 
 
 def _print(console: Console, plan: Plan, found: Sequence[Finding], asked: bool) -> None:
     recording = plan.recording
     console.print(Text(f"Check of {recording.project}, stack {recording.stack}, region {recording.region}", "bold"))
     if not asked:
-        console.print(Text("No AWS credentials were found: AWS was not asked. The commands look by hand."))
+        missing = login()
+        console.print(Text(f"{missing.problem}. AWS was not asked. Sign in, or look by hand with the commands below:"))
+        for words in missing.mend:
+            command(console, shell_text(words), _INDENT, "cyan")
     for topic, group in groupby(found, key=lambda finding: finding.requirement.topic):
         console.print(Text(f"\n{topic}", style="bold"))
         for finding in group:
@@ -65,32 +63,18 @@ def _finding(console: Console, finding: Finding) -> None:
     table.add_column(width=_MARK_WIDTH, no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row(Text(word, style=style), Text(finding.requirement.what))
-    detail = _detail(finding)
-    if detail:
-        table.add_row("", Text(detail, style="" if finding.status in ("missing", "unseen") else "dim"))
+    if finding.detail:
+        table.add_row("", Text(finding.detail, style="" if finding.status in ("missing", "unseen") else "dim"))
     console.print(table)
-    for command in _commands(finding):
-        for line in shell_text(command, console.width - _INDENT).splitlines():
-            # Never cut or wrapped: it is to be pasted.
-            console.print(Text(f"{' ' * _INDENT}{line}", style="cyan"), soft_wrap=True)
-
-
-def _detail(finding: Finding) -> str:
-    verdict = finding.verdict
-    if verdict is None:
-        return ""
-    return str(verdict) if isinstance(verdict, Unseen) else verdict.detail
+    for words in _commands(finding):
+        command(console, shell_text(words, console.width - _INDENT), _INDENT, "cyan")
 
 
 def _commands(finding: Finding) -> Sequence[Command]:
     """What mends it, or how to look where nobody could."""
-    match finding.verdict:
-        case Missing(_, mend) | Note(_, mend):
-            return mend
-        case Unseen() | None:
-            return finding.requirement.look
-        case _:
-            return ()
+    if finding.mend or finding.status not in ("unseen", "unasked"):
+        return finding.mend
+    return finding.requirement.look
 
 
 def summary(found: Sequence[Finding]) -> str:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from account.commands import shell_text
 from account.session import Identity, Unseen
 from account.teardown.guide import Advice
 from account.teardown.kinds import Leftover
@@ -17,7 +18,7 @@ from account.teardown.pulumi_state import PulumiState, Unread
 from account.teardown.survey import Survey
 from account.teardown.table import KINDS
 from account.teardown.target import Target
-from cli.render import MAX_WIDTH, MIN_WIDTH
+from cli.render import command, hanging, write
 from gpu.prices import PRICE_REGION, PRICES_DATE, SERVICE_PRICES_DATE
 
 
@@ -37,13 +38,7 @@ class Report:
 
 def render(report: Report, advice: Sequence[Advice], refused: Unseen | None = None) -> None:
     """Print everything to standard output. refused: why AWS could not be asked at all."""
-    console = Console(highlight=False)
-    console.width = max(MIN_WIDTH, min(console.width, MAX_WIDTH))
-    with console.capture() as capture:
-        _print(console, report, advice, refused)
-    # Indented text is padded to the width; nobody wants these blanks in a file.
-    text = "\n".join(line.rstrip() for line in capture.get().splitlines())
-    console.file.write(f"{text.strip()}\n")
+    write(lambda console: _print(console, report, advice, refused))
 
 
 def _print(console: Console, report: Report, advice: Sequence[Advice], refused: Unseen | None) -> None:
@@ -58,6 +53,10 @@ def _print(console: Console, report: Report, advice: Sequence[Advice], refused: 
     console.print()
     for line in _verdict(report, refused):
         _bold(console, line)
+    if refused and refused.login:
+        console.print(Text("Sign in, and run it again:"))
+        for words in refused.login.mend:
+            command(console, shell_text(words), 2)
 
 
 def _say_state(console: Console, state: PulumiState | Unread) -> None:
@@ -96,7 +95,7 @@ def _say_survey(console: Console, report: Report, survey: Survey) -> None:
     if commands and survey.cluster_is_gone:
         _bold(console, "\nWhat deletes it, in this order")
         for line in commands:
-            console.print(Text(f"  {line}"), soft_wrap=True)
+            command(console, line, 2)
 
 
 def _things(console: Console, things: Sequence[Leftover], report: Report) -> None:
@@ -149,16 +148,16 @@ def _say_advice(console: Console, advice: Sequence[Advice]) -> None:
         return
     _bold(console, "\nWhat to do")
     for number, step in enumerate(advice, 1):
-        _indented(console, f"{number}. {step.title}", 2)
+        hanging(console, f"  {number}. ", step.title)
         _indented(console, step.text, 5, style="dim")
-        for command in step.commands:
-            console.print(Text(f"       {command}"), soft_wrap=True)
+        for line in step.commands:
+            command(console, line, 7)
 
 
 def _verdict(report: Report, refused: Unseen | None) -> Iterator[str]:
     survey = report.survey
     if survey is None:
-        yield f"Not proven: nothing was looked at. The caller {refused}."
+        yield f"Not proven: nothing was looked at. {_why(refused)}"
         return
     if survey.left:
         yield f"Not ended: {len(survey.left)} things are left."
@@ -167,6 +166,16 @@ def _verdict(report: Report, refused: Unseen | None) -> Iterator[str]:
     if survey.unseen:
         what = ", ".join(survey.unseen)
         yield f"Not proven: {what} could not be looked at."
+
+
+def _why(refused: Unseen | None) -> str:
+    """Why AWS could not be asked who is asking."""
+    if refused is None:
+        return ""
+    if refused.login:
+        words = refused.login.problem
+        return f"{words[0].upper()}{words[1:]} ({refused.detail})."
+    return f"Who asks {refused}."
 
 
 def _bold(console: Console, text: str) -> None:

@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from account.commands import pulumi, shell_text, within
 from account.session import Absent, Account, Found, Identity, Unseen
 from account.teardown import permit
 from account.teardown.delete import Deletion
@@ -38,7 +39,8 @@ def teardown_stack(directory: Path, stack: str, *, account_id: str | None, delet
     target = read_target(directory.resolve(), stack)
     state = read_state(target.directory, stack)
     permit.refuse_protected(target, state)
-    again = f"slices teardown {stack}" + (f" --account {account_id}" if account_id else "")
+    named = ("--account", account_id) if account_id else ()
+    again = shell_text(("slices", "teardown", stack, *within(directory), *named))
     match _caller(account := Account(target.marks.region)):
         case Unseen() as unseen:
             render(Report(target, state, None, None), advise(target, state, None, again), unseen)
@@ -96,7 +98,7 @@ def _refuse_standing_cluster(target: Target, survey: Survey) -> None:
     if survey.cluster is not None:
         raise InputError(
             f"EKS cluster {target.marks.cluster} still stands ({survey.cluster.state}): nothing was deleted\n"
-            f"Ending it is Pulumi's work, which drains nodes first: pulumi destroy -s {target.stack}"
+            f"Ending it is Pulumi's work, which drains nodes first: {pulumi('destroy', target.stack)}"
         )
     if not survey.cluster_is_gone:
         said = "; ".join(str(unseen) for unseen in survey.unseen["EKS clusters"])

@@ -102,8 +102,20 @@ def listed(names: Iterable[object], word: str = "or") -> str:
 
 
 def one_of(value: object, options: Sequence[str] | Mapping[str, object]) -> str:
-    """Says which values are allowed and which one is probably meant: `must be a, b or c; did you mean b?`."""
-    return f"must be {listed(options)}{hint(value, options)}"
+    """Which values are allowed, first the one that is probably meant: `did you mean b? It must be a, b or c`."""
+    meant = nearest(value, options) if len(options) > 1 else None
+    return meant_first(meant, f"must be {listed(options)}", "It ")
+
+
+def meant_first(meant: str | None, allowed: str, begin: str = "") -> str:
+    """What is allowed may be a long list: what is probably meant stands before it.
+
+    begin: what a sentence of `allowed` begins with.
+    """
+    if not meant:
+        return allowed
+    sentence = f"{begin}{allowed}"
+    return f"did you mean {meant}? {sentence[0].upper()}{sentence[1:]}"
 
 
 def _shorten(value: Any) -> str:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from stacks import sharing_words
-from stacks.errors import MISSING, Path, Problem, listed, nearest, one_of
+from stacks.errors import MISSING, Path, Problem, listed, meant_first, nearest, one_of
 from stacks.wording import ELSEWHERE, FORMS, PURPOSES, REASONS, SYNONYMS, TYPES, UNITS, VALUE_SYNONYMS
 
 #: What is no section at all. An empty value of a top-level key arrives as an empty text.
@@ -144,10 +144,10 @@ def nearest_key(key: str, allowed: Sequence[str]) -> str | None:
 
 
 def keys_hint(key: str, allowed: Sequence[str]) -> str:
-    """`keys are a, b and c; did you mean b?`."""
+    """`did you mean b? Keys are a, b and c`."""
     meant = nearest_key(key, allowed)
     known = f"keys are {listed(allowed, 'and')}" if len(allowed) > 1 else f"the key is {listed(allowed)}"
-    return known + (f"; did you mean {meant}?" if meant else "")
+    return meant_first(meant, known)
 
 
 def keys_of(section: type[BaseModel]) -> list[str]:

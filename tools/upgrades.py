@@ -46,14 +46,14 @@ STEPS: Final[Sequence[Step]] = (
         title="Kubernetes (`cluster.version`)",
         pins=("EKS_STANDARD_SUPPORT_ENDS", "EKS_DEFAULT_VERSION"),
         now=versions.EKS_DEFAULT_VERSION,
-        source="EKS user guide, release calendar; `aws eks describe-cluster-versions`",
+        source="EKS user guide, release calendar; `aws eks describe-cluster-versions --region us-east-1`",
         effect="The control plane, one minor at a time and never back. Steps 2 to 4 follow in the same `pulumi up`.",
     ),
     Step(
         title="EKS add-ons",
         pins=("EKS_ADDON_VERSIONS",),
         now="table below",
-        source="`aws eks describe-addon-versions --kubernetes-version 1.36 --addon-name kube-proxy`",
+        source="`aws eks describe-addon-versions --region us-east-1 --kubernetes-version 1.36 --addon-name kube-proxy`",
         effect=(
             "Their pods, node by node. Connections stay while kube-proxy and the CNI restart; new pods of that node "
             "wait for seconds. Edits by hand are overwritten."
@@ -64,7 +64,7 @@ STEPS: Final[Sequence[Step]] = (
         pins=("AL2023_RELEASE", "AL2023_KUBELETS", "SYSTEM_NODE_RELEASES", "AMI_ALIASES"),
         now=versions.AL2023_RELEASE,
         source=(
-            "releases of awslabs/amazon-eks-ami; `aws ssm get-parameter --name "
+            "releases of awslabs/amazon-eks-ami; `aws ssm get-parameter --region us-east-1 --name "
             "/aws/service/eks/optimized-ami/1.36/amazon-linux-2023/arm64/standard/recommended/release_version`"
         ),
         effect=(

@@ -40,21 +40,21 @@ def _plainly(command: Callable[P, int]) -> Callable[P, None]:
 
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        from cli.errors import INPUT_ERROR, InputError, ProgramError  # noqa: PLC0415  beside the command, not before it
+        from cli.errors import INPUT_ERROR, InputError, ProgramError, say  # noqa: PLC0415  beside the command, not before it
 
         gc.enable()  # the program turns it off, for commands that are done in a second
         try:
             status = command(*args, **kwargs)
         except TwinError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}")
             status = 1
         except BrokenPipeError:
             raise  # whoever reads has enough: click ends in silence
         except OSError as error:
-            click.echo(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}", err=True)
+            say(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}")
             status = 1
         except InputError as error:
-            click.echo(f"error: {error}", err=True)
+            say(f"error: {error}")
             status = INPUT_ERROR
         except ProgramError as error:
             click.echo(f"error: the program failed\n{error}", err=True)
@@ -89,15 +89,18 @@ def up(stack: str, directory: Path, timings: bool) -> int:
 
     from twin.launch import supervised  # noqa: PLC0415
     from twin.planning import make_plan  # noqa: PLC0415  loads Pulumi
-    from twin.progress import built_for  # noqa: PLC0415
+    from twin.progress import Lines, built_for  # noqa: PLC0415
     from twin.up import Up  # noqa: PLC0415
 
     console = Console(highlight=False)
     state = twin_of(directory, stack)
     programs = built_for(console, directory.resolve(), stack)
     began = time.monotonic()
-    with state.lock(), console.status(f"Starting the twin of {stack}") as line:
-        run = Up(state, programs, line.update)
+    starting = f"Starting the twin of {stack}"
+    if not console.is_terminal:
+        console.print(starting)
+    with state.lock(), console.status(starting) as line:
+        run = Up(state, programs, line.update if console.is_terminal else Lines(console))
         try:
             plan = run.run(lambda: make_plan(directory.resolve(), stack))
         except (TwinError, FileNotFoundError) as error:

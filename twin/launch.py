@@ -40,6 +40,15 @@ def connect(state: TwinState) -> Kube:
     return kube_of(state, run)
 
 
+def unfinished(state: TwinState) -> str:
+    """Why a twin is not whole, and what to do; empty where it is."""
+    if state.finished.exists():
+        return ""
+    if state.busy:
+        return f"the twin of {state.stack} is not whole yet: `slices up {state.stack}` is still at work, wait for it"
+    return f"the twin of {state.stack} is not whole: `slices up {state.stack}` was not finished, run it again"
+
+
 def prepare(state: TwinState) -> Run:
     """Ports, keys and kubeconfig. A twin that was there before keeps its own, unless its ports are taken now."""
     state.make()

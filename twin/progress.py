@@ -23,6 +23,8 @@ from twin import build
 
 #: Seconds between lines where there is no terminal.
 _LINE_EVERY = 30.0
+#: The same for a start, which takes less than a minute.
+_STEP_EVERY = 2.0
 
 
 def built_for(console: Console, directory: Path, stack: str) -> Path:
@@ -34,6 +36,20 @@ def built_for(console: Console, directory: Path, stack: str) -> Path:
     load_stack(find_project(directory), stack)
     with BuildProgress(console) as progress:
         return build.ensure_built(progress)
+
+
+class Lines:
+    """Says steps where there is no terminal: a line now and then, and the first at once."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._said = -_STEP_EVERY
+
+    def __call__(self, text: str) -> None:
+        """A step is done."""
+        if time.monotonic() - self._said >= _STEP_EVERY:
+            self._said = time.monotonic()
+            self._console.print(f"  {text}", soft_wrap=True)
 
 
 class BuildProgress:

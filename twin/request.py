@@ -9,7 +9,7 @@ import click
 
 from twin.agent.knative import ask
 from twin.errors import TwinError
-from twin.launch import connect
+from twin.launch import connect, supervised, unfinished
 from twin.observe import Observed
 from twin.plan import Model, TwinPlan, load_plan
 from twin.state import TwinState
@@ -25,8 +25,11 @@ _KEEP = 5.0
 def follow(state: TwinState, name: str, hold: float, *, until_gone: bool) -> int:
     """Ask, and print each step with the seconds since the request. hold: seconds that the answer takes.
 
-    Returns 0 when the model answered, 1 when it did not come. Raises TwinError for an unknown model.
+    Returns 0 when the model answered, 1 when it did not come. Raises TwinError for an unknown model, and where the twin
+    is not whole, so that what the model needs may not be there.
     """
+    if state.exists and supervised(state) and (why := unfinished(state)):
+        raise TwinError(why)
     plan = load_plan(state)
     model = _model(plan, name)
     kube = connect(state)

@@ -78,6 +78,11 @@ class TwinState:
         return self.folder / "status.json"
 
     @property
+    def finished(self) -> Path:
+        """There while what runs is a plan that `slices up` has applied to its end."""
+        return self.folder / "finished"
+
+    @property
     def supervisor_lock(self) -> Path:
         """Held by the supervisor for as long as it lives."""
         return self.folder / "supervisor.lock"
@@ -105,6 +110,18 @@ class TwinState:
             raise TwinError(f"{self.folder} cannot be removed: remove it by hand")
         with contextlib.suppress(OSError):
             self.root.rmdir()
+
+    @property
+    def busy(self) -> bool:
+        """Whether another command is changing this twin. Leaves nothing behind where there is none."""
+        try:
+            with (self.folder / "lock").open("r") as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
 
     @contextlib.contextmanager
     def lock(self, *, wait: float = 0.0) -> Iterator[None]:

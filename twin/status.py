@@ -11,7 +11,7 @@ from rich.table import Table
 
 from twin.agent.meter import read_meter
 from twin.kube import ApiError
-from twin.launch import kube_of, leftovers, status, supervised
+from twin.launch import kube_of, leftovers, status, supervised, unfinished
 from twin.observe import KINDS
 from twin.state import Run, TwinState, load_run
 from twin.view import NodeView, View, view
@@ -35,12 +35,15 @@ class Report:
     """None when the API server does not answer."""
     usd: float
     """What the nodes would have cost so far."""
+    unfinished: str = ""
+    """Why a twin that runs is not whole."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain data; addresses, but no keys."""
         return {
             "stack": self.stack,
             "running": self.running,
+            "unfinished": self.unfinished or None,
             "server": self.run.server if self.run else None,
             "processes": self.processes,
             "stray": {name: pid for pid, name in self.stray.items()},
@@ -71,11 +74,16 @@ def report(state: TwinState) -> Report:
         stray=leftovers(state) if state.exists else {},
         view=seen,
         usd=read_meter(state.folder)[0],
+        unfinished=unfinished(state) if state.exists and (said["supervisor"] is not None or state.busy) else "",
     )
 
 
 def show(report: Report, console: Console) -> None:
     """Print a report for people."""
+    if report.unfinished:
+        console.print(f"{report.unfinished[0].upper()}{report.unfinished[1:]}.")
+    if not report.running and report.unfinished:
+        return
     if not report.running:
         console.print(f"There is no running twin of {report.stack}: `slices up {report.stack}` starts one.")
         for pid, name in report.stray.items():
@@ -83,7 +91,8 @@ def show(report: Report, console: Console) -> None:
         return
     down = [name for name, process in report.processes.items() if process["pid"] is None]
     restarted = {name: p["restarts"] for name, p in report.processes.items() if p["restarts"]}
-    console.print(f"The twin of [bold]{report.stack}[/] runs: {len(report.processes)} processes.")
+    what = "So far" if report.unfinished else f"The twin of [bold]{report.stack}[/] runs"
+    console.print(f"{what}: {len(report.processes)} processes.")
     if down:
         console.print(f"  down at the moment: {', '.join(down)}")
     if restarted:

@@ -78,6 +78,7 @@ class Up:
         )
         applier.apply(ground.plan.planned)
         self.timing.mark("ready")
+        write_text(self.state.finished, f"{ground.plan.digest}\n")
         return ground.plan
 
     def begin(self, make_plan: Callable[[], TwinPlan]) -> Ground:
@@ -99,6 +100,7 @@ class Up:
                 stop(state)
             raise
         self.timing.mark("planned")
+        state.finished.unlink(missing_ok=True)
         save_plan(state, plan)
         write_spec(state, parts.aws(run, plan.fingerprint))
         wake(state)

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Sequence
 from functools import partial
 
-from account.commands import Command, aws
+from account.commands import HOME_REGION, Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import ADDRESS_SERVICE, Absent, Found, Unseen
 from stacks.schema import StackConfig
@@ -46,7 +46,7 @@ def _credentials() -> Requirement:
     return Requirement(
         topic=CREDENTIALS,
         what="AWS takes the credentials",
-        look=[aws("sts", "get-caller-identity")],
+        look=[aws("sts", "get-caller-identity", region=HOME_REGION)],
         judge=_judge_credentials,
     )
 
@@ -105,7 +105,7 @@ def _principal(arn: str, key: str) -> Requirement:
     return Requirement(
         topic=ACCESS,
         what=f"{arn} exists, and is not the one who runs pulumi up (gpu-slices:cluster.{key})",
-        look=[aws("iam", f"get-{kind}", **option)],
+        look=[aws("iam", f"get-{kind}", region=HOME_REGION, **option)],
         judge=partial(_judge_principal, arn),
     )
 
@@ -157,7 +157,7 @@ def _spot_role() -> Requirement:
     return Requirement(
         topic=SPOT,
         what=f"the account has Spot's service-linked role, {SPOT_ROLE}",
-        look=[aws("iam", "get-role", role_name=SPOT_ROLE)],
+        look=[aws("iam", "get-role", region=HOME_REGION, role_name=SPOT_ROLE)],
         judge=_judge_spot_role,
     )
 
@@ -167,7 +167,8 @@ def _judge_spot_role(sight: Sight) -> Verdict:
         case Found():
             return Ok()
         case Absent():
-            mend = aws("iam", "create-service-linked-role", aws_service_name="spot.amazonaws.com")
+            service = "spot.amazonaws.com"
+            mend = aws("iam", "create-service-linked-role", region=HOME_REGION, aws_service_name=service)
             return Missing("Karpenter's first Spot request would fail", [mend])
         case Unseen() as unseen:
             return unseen
@@ -181,6 +182,7 @@ def _tag() -> Requirement:
             aws(
                 "ce",
                 "list-cost-allocation-tags",
+                region=HOME_REGION,
                 tag_keys=STACK_TAG,
                 query="CostAllocationTags[].[TagKey,Status]",
             )
@@ -199,6 +201,7 @@ def _judge_tag(sight: Sight) -> Verdict:
     activate = aws(
         "ce",
         "update-cost-allocation-tags-status",
+        region=HOME_REGION,
         cost_allocation_tags_status=f"TagKey={STACK_TAG},Status=Active",
     )
     status = next((each["Status"] for each in answer.value if each["TagKey"] == STACK_TAG), None)

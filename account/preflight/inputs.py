@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from account.commands import aws
+from account.commands import HOME_REGION, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
 from cli.plan import Plan
@@ -112,7 +112,7 @@ def _hosted_zone(door: Door) -> Requirement:
     return Requirement(
         topic=TOPIC,
         what=f"hosted zone {door.hosted_zone_id} holds {door.domain}",
-        look=[aws("route53", "get-hosted-zone", id=door.hosted_zone_id, query="HostedZone.Name")],
+        look=[aws("route53", "get-hosted-zone", region=HOME_REGION, id=door.hosted_zone_id, query="HostedZone.Name")],
         judge=partial(_judge_hosted_zone, door),
     )
 

@@ -36,54 +36,40 @@ class Named:
     remove_options: Callable[[str], Options] | None = None
 
 
-def _one(option: str) -> Callable[[str, str], Options]:
-    return lambda name, _account: {option: name}
+def _plain(noun: str, service: str, operation: str, option: str, *absent: str) -> Named:
+    """A thing that is asked for by its name alone, and whose removal takes more than one call."""
+    return Named(noun=noun, service=service, operation=operation, options=lambda name, _: {option: name}, absent=absent)
 
 
 #: By type of the resource in the plan. Error codes are those of botocore's service models.
 NAMED: Mapping[str, Named] = {
-    "eks:index:Cluster": Named(
-        noun="EKS cluster",
-        service="eks",
-        operation="describe_cluster",
-        options=_one("name"),
-        absent=("ResourceNotFoundException",),
-    ),
+    "eks:index:Cluster": _plain("EKS cluster", "eks", "describe_cluster", "name", "ResourceNotFoundException"),
     "aws:kms/alias:Alias": Named(
         noun="KMS alias",
         service="kms",
         operation="describe_key",
-        options=_one("KeyId"),
+        options=lambda name, _: {"KeyId": name},
         absent=("NotFoundException",),
         remove="delete_alias",
         remove_options=lambda name: {"AliasName": name},
     ),
-    "aws:sqs/queue:Queue": Named(
-        noun="SQS queue",
-        service="sqs",
-        operation="get_queue_url",
-        options=_one("QueueName"),
-        absent=("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"),
+    "aws:sqs/queue:Queue": _plain(
+        "SQS queue",
+        "sqs",
+        "get_queue_url",
+        "QueueName",
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "QueueDoesNotExist",
     ),
-    "aws:cloudwatch/eventRule:EventRule": Named(
-        noun="EventBridge rule",
-        service="events",
-        operation="describe_rule",
-        options=_one("Name"),
-        absent=("ResourceNotFoundException",),
+    "aws:cloudwatch/eventRule:EventRule": _plain(
+        "EventBridge rule", "events", "describe_rule", "Name", "ResourceNotFoundException"
     ),
-    "aws:iam/role:Role": Named(
-        noun="IAM role",
-        service="iam",
-        operation="get_role",
-        options=_one("RoleName"),
-        absent=("NoSuchEntity",),
-    ),
+    "aws:iam/role:Role": _plain("IAM role", "iam", "get_role", "RoleName", "NoSuchEntity"),
     "aws:ecr/repository:Repository": Named(
         noun="ECR repository",
         service="ecr",
         operation="describe_repositories",
-        options=lambda name, _account: {"repositoryNames": [name]},
+        options=lambda name, _: {"repositoryNames": [name]},
         absent=("RepositoryNotFoundException",),
     ),
     "aws:budgets/budget:Budget": Named(
@@ -119,6 +105,7 @@ def _named(named: Named, name: str, region: str) -> Requirement:
         topic=TOPIC,
         what=f"the {named.noun} {name} is not there yet",
         look=[_command(named, named.operation, named.options(name, CALLERS_ACCOUNT), region)],
+        good=f"Good is the error {' or '.join(named.absent)}: the name is free.",
         judge=partial(_judge_named, named, name),
     )
 
@@ -196,6 +183,7 @@ def _log_group(name: str, region: str) -> Requirement:
                 query="logGroups[].[logGroupName,retentionInDays,kmsKeyId]",
             )
         ],
+        good="Good is an answer without this name.",
         judge=partial(_judge_log_group, name),
     )
 
@@ -231,6 +219,7 @@ def _keys(config: StackConfig) -> Requirement:
                 query="ResourceTagMappingList[].ResourceARN",
             )
         ],
+        good="Good is an empty answer, or keys that wait for nothing: `aws kms describe-key` tells.",
         judge=_judge_keys,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from account.commands import aws
+from account.commands import HOME_REGION, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
 from cli.figures import Figures
@@ -46,7 +46,7 @@ def _region(config: StackConfig) -> Requirement:
     return Requirement(
         topic=REGION,
         what=f"{config.region} is open to the account",
-        look=[aws("account", "get-region-opt-status", region_name=config.region)],
+        look=[aws("account", "get-region-opt-status", region=HOME_REGION, region_name=config.region)],
         judge=partial(_judge_region, config.region),
     )
 
@@ -61,7 +61,10 @@ def _judge_region(region: str, sight: Sight) -> Verdict:
     if status is None:
         return Missing("EC2 knows no such region")
     if status == "not-opted-in":
-        return Missing("the account has not opted in to it", [aws("account", "enable-region", region_name=region)])
+        return Missing(
+            "the account has not opted in to it",
+            [aws("account", "enable-region", region=HOME_REGION, region_name=region)],
+        )
     return Ok(str(status))
 
 

@@ -51,12 +51,14 @@ class Requirement:
 
     what: the thing, as a statement.
     look: commands with which a person looks.
+    good: which answer of theirs is the good one, where that is not plain: an error may be.
     judge: the verdict, or what asks AWS for it.
     """
 
     topic: str
     what: str
     look: Sequence[Command] = ()
+    good: str = ""
     judge: Verdict | Callable[[Sight], Verdict]
 
 
@@ -83,6 +85,22 @@ class Finding:
                 return "unasked"
             case _:
                 assert_never(self.verdict)
+
+    @property
+    def detail(self) -> str:
+        """What was seen, why nothing could be, or how to read what the commands that look answer."""
+        if self.verdict is None:
+            return self.requirement.good
+        if isinstance(self.verdict, Unseen):
+            return f"{self.verdict}. {self.requirement.good}".removesuffix(". ")
+        return self.verdict.detail
+
+    @property
+    def mend(self) -> Sequence[Command]:
+        """Commands that mend it."""
+        if isinstance(self.verdict, Unseen):
+            return self.verdict.login.mend if self.verdict.login else ()
+        return self.verdict.mend if isinstance(self.verdict, Missing | Note) else ()
 
 
 class Sight:

@@ -48,7 +48,8 @@ def _classic(eyes: Eyes) -> Iterator[Leftover]:
                 yield found
 
 
-def _tags(eyes: Eyes, arns: list[str], absent: str) -> Mapping[str, Tags]:
+def tags_by_arn(eyes: Eyes, arns: list[str], absent: str) -> Mapping[str, Tags]:
+    """Tags of load balancers or target groups. absent: the error code for one that is gone meanwhile."""
     found: dict[str, Tags] = {}
     for start in range(0, len(arns), _AT_ONCE):
         some = arns[start : start + _AT_ONCE]
@@ -59,7 +60,7 @@ def _tags(eyes: Eyes, arns: list[str], absent: str) -> Mapping[str, Tags]:
 
 def _balancers(eyes: Eyes) -> Iterator[Leftover]:
     balancers = {each["LoadBalancerArn"]: each for each in eyes.collect(_BALANCERS, "LoadBalancers[]")}
-    for arn, tags in _tags(eyes, list(balancers), "LoadBalancerNotFound").items():
+    for arn, tags in tags_by_arn(eyes, list(balancers), "LoadBalancerNotFound").items():
         found = eyes.left(
             balancers[arn]["LoadBalancerName"],
             tags,
@@ -76,7 +77,7 @@ def _balancers(eyes: Eyes) -> Iterator[Leftover]:
 
 def _targets(eyes: Eyes) -> Iterator[Leftover]:
     groups = {each["TargetGroupArn"]: each for each in eyes.collect(_TARGETS, "TargetGroups[]")}
-    for arn, tags in _tags(eyes, list(groups), "TargetGroupNotFound").items():
+    for arn, tags in tags_by_arn(eyes, list(groups), "TargetGroupNotFound").items():
         found = eyes.left(
             groups[arn]["TargetGroupName"],
             tags,

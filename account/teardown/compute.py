@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import itemgetter
 
 from account.teardown import costs
 from account.teardown.kinds import Call, Eyes, Fate, Kind, Leftover, Step
@@ -68,12 +69,8 @@ def _instances(eyes: Eyes) -> Iterator[Leftover]:
 
 
 def _templates(eyes: Eyes) -> Iterator[Leftover]:
-    for template in eyes.tagged(_TEMPLATES, "LaunchTemplates[]", "LaunchTemplateId"):
-        id_ = template["LaunchTemplateId"]
-        step = Step(_DELETE_TEMPLATE, {"LaunchTemplateId": id_})
-        found = eyes.left(id_, tags_of(template.get("Tags")), name=template["LaunchTemplateName"], steps=(step,))
-        if found:
-            yield found
+    named = itemgetter("LaunchTemplateName")
+    return eyes.by_id(_TEMPLATES, "LaunchTemplates[]", "LaunchTemplateId", _DELETE_TEMPLATE, name=named)
 
 
 def _volumes(eyes: Eyes) -> Iterator[Leftover]:

@@ -21,22 +21,46 @@ from account.teardown.table import KINDS
 ROUND_SECONDS = 10.0
 PATIENCE_SECONDS = 600.0
 
-_GONE = re.compile(r"NotFound|NoSuchEntity|NonExistentQueue|QueueDoesNotExist")
-#: Something else must go first, or is about to (EC2 API reference "Error codes"; IAM's and Elastic Load Balancing's).
+_GONE = re.compile(r"NotFound|NoSuchEntity|NoSuchHostedZone|NonExistentQueue|QueueDoesNotExist|Gateway\.NotAttached")
+#: Something else must go first, or is about to, or the service failed. EC2 API reference "Error codes"; of the other
+#: services every error that their models give for the calls that delete (botocore; a test looks at each of them).
 _HELD = frozenset(
     {
         "ConcurrentModification",
+        "ConcurrentModificationException",
+        "ConcurrentTagAccess",
         "DeleteConflict",
+        "DependencyTimeoutException",
         "DependencyViolation",
+        "IncorrectInstanceState",
         "IncorrectState",
+        "InternalErrorException",
+        "InternalException",
+        "InvalidGroup.InUse",
         "InvalidIPAddress.InUse",
         "InvalidNetworkInterface.InUse",
         "InvalidSnapshot.InUse",
+        "KMSInternalException",
+        "KMSInvalidStateException",
+        "OperationAbortedException",
         "OperationInProgress",
+        "RepositoryNotEmptyException",
+        "ResourceContention",
         "ResourceInUse",
         "ResourceInUseException",
+        "ResourceLockedException",
+        "ScalingActivityInProgress",
+        "ServerException",
+        "ServiceFailure",
+        "ServiceUnavailableException",
         "VolumeInUse",
     }
+)
+#: Codes that mean the same in these words only: of an interface that is attached, and of an address that a NAT gateway
+#: holds, which needs no other credentials but time (kubernetes/kops#938).
+_HELD_WORDS = (
+    ("InvalidParameterValue", "currently in use"),
+    ("AuthFailure", "permission to access the specified resource"),
 )
 
 _LAST = frozenset(kind.name for kind in KINDS if kind.last)
@@ -127,7 +151,11 @@ class Deletion:
             case Unseen(cause=cause, detail=detail, code=code) as unseen:
                 if _GONE.search(code):
                     return None
-                return _Held(detail) if code in _HELD or cause in ("throttled", "unreachable") else unseen
+                return _Held(detail) if cause in ("throttled", "unreachable") or _is_held(code, detail) else unseen
+
+
+def _is_held(code: str, detail: str) -> bool:
+    return code in _HELD or any(code == each and words in detail for each, words in _HELD_WORDS)
 
 
 def _not_done(answer: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from account.commands import aws, shell_text
+from account.commands import CALLERS_ACCOUNT, aws, pulumi, shell_text
 from account.teardown.delete import ROUND_SECONDS
 from account.teardown.kinds import Leftover
 from account.teardown.pulumi_state import PulumiState, Unread
@@ -58,20 +58,19 @@ def _first(target: Target, survey: Survey | None) -> Iterator[Advice]:
     )
     if survey is None or BUDGETS.name in survey.unseen:
         # The account's id is the caller's: nobody could be asked who that is.
-        ask = "aws budgets describe-budget-actions-for-budget --account-id"
-        who = "$(aws sts get-caller-identity --query Account --output text)"
         text = f"{_BRAKE} Status EXECUTION_SUCCESS means on; execute-budget-action takes it off."
-        yield Advice(
-            "See whether the budget's brake is on", text, (f"{ask} {who} --budget-name {target.marks.cluster}",)
-        )
+        who = {"account_id": CALLERS_ACCOUNT, "budget_name": target.marks.cluster}
+        ask = aws("budgets", "describe-budget-actions-for-budget", region=target.marks.region, **who)
+        yield Advice("See whether the budget's brake is on", text, (shell_text(ask),))
     for brake in (thing for thing in found if thing.kind == BUDGETS.name and "EXECUTION_SUCCESS" in thing.state):
-        yield Advice("Take the budget's brake off: it is on", _BRAKE, tuple(_release(brake)))
+        yield Advice("Take the budget's brake off: it is on", _BRAKE, tuple(_release(brake, target.marks.region)))
 
 
-def _release(brake: Leftover) -> Iterator[str]:
+def _release(brake: Leftover, region: str) -> Iterator[str]:
     for each in (step.parameters for step in brake.steps if "ActionId" in step.parameters):
         who = {"account_id": each["AccountId"], "budget_name": each["BudgetName"], "action_id": each["ActionId"]}
-        yield shell_text(aws("budgets", "execute-budget-action", **who, execution_type="REVERSE_BUDGET_ACTION"))
+        release = {**who, "execution_type": "REVERSE_BUDGET_ACTION"}
+        yield shell_text(aws("budgets", "execute-budget-action", region=region, **release))
 
 
 def _destroy(target: Target) -> Advice:
@@ -80,7 +79,7 @@ def _destroy(target: Target) -> Advice:
         f"Workloads go, then Karpenter drains and ends its nodes: Pulumi waits up to {DESTROY_MINUTES} minutes for "
         f"each pool, and a pod can hold its node for {NODE_MINUTES}. Then go controller, system nodes, cluster and "
         "network. If it fails, run it again: it goes on where it stopped.",
-        (f"pulumi destroy -s {target.stack}",),
+        (pulumi("destroy", target.stack),),
     )
 
 
@@ -101,5 +100,5 @@ def _after(target: Target, state: PulumiState | Unread, survey: Survey, again: s
             "Let Pulumi forget the rest",
             f"Its state still holds {state.resources} resources. If it says that the cluster is unreachable, set "
             "PULUMI_K8S_DELETE_UNREACHABLE=true: the objects in it are gone with it.",
-            (f"pulumi destroy -s {target.stack}",),
+            (pulumi("destroy", target.stack),),
         )

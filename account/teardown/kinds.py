@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from account.commands import aws, shell_text
 from account.session import Absent, Account, Found, Identity, Unseen
-from account.teardown.marks import Marks, Tags
+from account.teardown.marks import Marks, Tags, tags_of
 
 Item = Mapping[str, Any]
 T = TypeVar("T")
@@ -156,6 +156,16 @@ class Eyes:
             parameters[filters] = [{"Name": f"tag:{name}", "Values": [value]}]
             found |= {thing[key]: thing for thing in self.collect(call, items, **parameters)}
         return list(found.values())
+
+    def by_id(
+        self, look: Call, items: str, key: str, delete: Call, **more: Callable[[Item], Any]
+    ) -> Iterator[Leftover]:
+        """EC2's things of the stack that one call with their id deletes. more: of a thing, what the leftover has."""
+        for thing in self.tagged(look, items, key):
+            given = {name: of(thing) for name, of in more.items()}
+            found = self.left(thing[key], tags_of(thing.get("Tags")), steps=(Step(delete, {key: thing[key]}),), **given)
+            if found:
+                yield found
 
     def each(self, things: Sequence[T], ask: Callable[[T], Leftover | None]) -> Iterator[Leftover]:
         """What `ask` makes of each thing, several at a time. One that cannot be looked at hides no other."""

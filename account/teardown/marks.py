@@ -29,13 +29,25 @@ KARPENTER_REGION_TAG: Final = "topology.kubernetes.io/region"
 Tags = Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class DoorRecord:
+    """Where the stack's file has the program write the door's record: hosted zone, and the name in it."""
+
+    zone_id: str
+    host: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """What marks a thing as one stack's: the stack's name, its cluster's, and the region."""
+    """What marks a thing as one stack's: the stack's name, its cluster's, and the region.
+
+    door: where its record is, which no tag can mark; None where the stack writes none.
+    """
 
     stack: str
     cluster: str
     region: str
+    door: DoorRecord | None = None
 
     @property
     def pairs(self) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from operator import itemgetter
 
 from account.teardown import costs
 from account.teardown.kinds import Call, Eyes, Item, Kind, Leftover, Step
@@ -117,12 +118,7 @@ def _security_groups(eyes: Eyes) -> Iterator[Leftover]:
 
 
 def _subnets(eyes: Eyes) -> Iterator[Leftover]:
-    for subnet in eyes.tagged(_SUBNETS, "Subnets[]", "SubnetId"):
-        id_ = subnet["SubnetId"]
-        step = Step(_DELETE_SUBNET, {"SubnetId": id_})
-        found = eyes.left(id_, tags_of(subnet.get("Tags")), state=subnet["CidrBlock"], steps=(step,))
-        if found:
-            yield found
+    return eyes.by_id(_SUBNETS, "Subnets[]", "SubnetId", _DELETE_SUBNET, state=itemgetter("CidrBlock"))
 
 
 def _tables(eyes: Eyes) -> Iterator[Leftover]:
@@ -161,12 +157,7 @@ def _flow_logs(eyes: Eyes) -> Iterator[Leftover]:
 
 
 def _vpcs(eyes: Eyes) -> Iterator[Leftover]:
-    for vpc in eyes.tagged(_VPCS, "Vpcs[]", "VpcId"):
-        id_ = vpc["VpcId"]
-        step = Step(_DELETE_VPC, {"VpcId": id_})
-        found = eyes.left(id_, tags_of(vpc.get("Tags")), state=vpc["CidrBlock"], steps=(step,))
-        if found:
-            yield found
+    return eyes.by_id(_VPCS, "Vpcs[]", "VpcId", _DELETE_VPC, state=itemgetter("CidrBlock"))
 
 
 def _others(eyes: Eyes) -> Iterator[Leftover]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from account.commands import pulumi
 from account.session import Identity
 from account.teardown.pulumi_state import PulumiState, Unread
 from account.teardown.survey import Survey
@@ -14,12 +15,12 @@ def refuse_protected(target: Target, state: PulumiState | Unread) -> None:
     if target.protected:
         raise InputError(
             f"stack {target.stack} is protected: gpu-slices:cluster.deletionProtection is true\n"
-            f"To end it, set that to false and apply it: pulumi up -s {target.stack}"
+            f"To end it, set that to false and apply it: {pulumi('up', target.stack)}"
         )
     if isinstance(state, PulumiState) and state.protected:
         raise InputError(
             f"stack {target.stack} is protected: Pulumi's `protect` is on {', '.join(state.protected)}\n"
-            f"To end it, take that off: pulumi state unprotect --all -s {target.stack}"
+            f"To end it, take that off: {pulumi('state unprotect --all', target.stack)}"
         )
 
 
@@ -28,7 +29,7 @@ def refuse_protected_cluster(target: Target, survey: Survey) -> None:
     if survey.cluster and "protected" in survey.cluster.state:
         raise InputError(
             f"stack {target.stack} is protected: EKS refuses to delete cluster {target.marks.cluster}\n"
-            f"The stack's file does not protect it any more; apply that: pulumi up -s {target.stack}"
+            f"The stack's file does not protect it any more; apply that: {pulumi('up', target.stack)}"
         )
 
 

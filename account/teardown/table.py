@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from account.teardown import balancers, compute, identity, network, services
+from account.teardown import balancers, compute, identity, network, records, services
 from account.teardown.cluster import CLUSTER
 from account.teardown.kinds import Kind
 
@@ -15,6 +15,8 @@ KINDS: Final[tuple[Kind, ...]] = (
     compute.SPOT_REQUESTS,
     compute.INSTANCES,
     compute.TEMPLATES,
+    # A name that leads nowhere is for whoever gets that address next.
+    records.RECORDS,
     balancers.CLASSIC,
     balancers.BALANCERS,
     balancers.TARGETS,

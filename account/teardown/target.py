@@ -7,14 +7,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from account.teardown.marks import Marks
+from account.teardown.marks import DoorRecord, Marks
 from cli.errors import InputError
 from cli.project import find_project, load_stack
 from stacks.errors import PROJECT
 from stacks.fields import MAX_NAME, NAME
 from stacks.schema import Cluster, StackConfig
+
+#: Beginning of the name that people call the door by (components.dialogue.SERVICE, which loads Pulumi).
+DIALOGUE_HOST: Final = "dialogue"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +43,7 @@ def read_target(directory: Path, stack: str) -> Target:
     region = values.get("aws:region")
     if not region:
         raise InputError(f"Pulumi.{stack}.yaml: aws:region is missing: nobody knows where to look")
-    section = _section(values.get(f"{PROJECT}:cluster", "{}"))
+    section = _section("cluster", "since it names the cluster", values)
     name, protected = section.get("name"), section.get("deletionProtection", False)
     if name is not None and not (isinstance(name, str) and re.fullmatch(NAME, name) and len(name) <= MAX_NAME):
         raise InputError(f"{PROJECT}:cluster.name = {json.dumps(name)}\n  is no name of a cluster")
@@ -51,16 +54,31 @@ def read_target(directory: Path, stack: str) -> Target:
     return Target(
         stack=stack,
         directory=project.directory,
-        marks=Marks(stack=stack, cluster=known.cluster_name, region=region),
+        marks=Marks(stack=stack, cluster=known.cluster_name, region=region, door=_door(values)),
         protected=protected,
     )
 
 
-def _section(text: str) -> Mapping[str, Any]:
+def _door(values: Mapping[str, str]) -> DoorRecord | None:
+    """The record that the program writes for the door, where the file names a zone for it (components.door)."""
+    why = "since it names the door's record"
+    door = _section("serving", why, values).get("door")
+    if door is not None and not isinstance(door, dict):
+        raise InputError(f"{PROJECT}:serving.door = {json.dumps(door)}\n  must be a section that can be read, {why}")
+    zone, domain = (door or {}).get("hostedZoneId"), (door or {}).get("domain")
+    if zone is None or domain is None:
+        return None
+    for key, value in (("hostedZoneId", zone), ("domain", domain)):
+        if not isinstance(value, str) or not value:
+            raise InputError(f"{PROJECT}:serving.door.{key} = {json.dumps(value)}\n  must be text, {why}")
+    return DoorRecord(zone, f"{DIALOGUE_HOST}.{domain}")
+
+
+def _section(key: str, why: str, values: Mapping[str, str]) -> Mapping[str, Any]:
     try:
-        value = json.loads(text)
-    except ValueError:
+        value = json.loads(values.get(f"{PROJECT}:{key}", "{}"))
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        raise InputError(f"{PROJECT}:cluster\n  must be a section that can be read, since it names the cluster")
+        raise InputError(f"{PROJECT}:{key}\n  must be a section that can be read, {why}")
     return value

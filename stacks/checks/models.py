@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from gpu.models import MODELS, ModelSpec, largest_context
 from gpu.pool import Pool
 from gpu.sharing import Mps, NoSharing
 from stacks.checks.parts import Parts, Slots, attempt
-from stacks.errors import MISSING, Path, Problem, hint
+from stacks.errors import MISSING, Path, Problem, listed, nearest
 from stacks.schema import Model
 from stacks.services import memory_of, model_spec, ollama_name
 
@@ -46,14 +47,21 @@ def _known(model: Model, path: Path) -> Iterator[Problem]:
         message = f"is missing: {name} is not in the built-in table, so both weightsMib and kvKibPerToken are needed"
         yield Problem((*path, missing), MISSING, message)
         return
-    meant = hint(name, MODELS)
-    remedy = " If not, write weightsMib and kvKibPerToken" if meant else "; write weightsMib and kvKibPerToken"
-    message = f"is not a model whose memory is known{meant}{remedy}"
+    message = f"is not a model whose memory is known{_meant(name)} write weightsMib and kvKibPerToken"
     if model.model:
         yield Problem((*path, "model"), name, message)
     else:
         message = f"is missing, and {name} {message.replace('; write', '; write model, or', 1)}"
         yield Problem((*path, "model"), MISSING, message)
+
+
+def _meant(name: str) -> str:
+    """Which known model an unknown name is near to. Another version or size is another model, and no slip."""
+    known = listed([model for model in MODELS if model.partition(":")[0] == name.partition(":")[0]], "and")
+    meant = nearest(name, MODELS)
+    if meant is None or re.sub(r"[0-9.]+", "", meant) == re.sub(r"[0-9.]+", "", name):
+        return f", unlike {known};" if known != "nothing" else ";"
+    return f"; did you mean {meant}? If not,"
 
 
 def _context(model: Model, path: Path) -> Iterator[Problem]:

@@ -36,6 +36,7 @@ FOUND = {
     "aws:kms/key:Key": "KMS keys",
     "aws:lb/loadBalancer:LoadBalancer": "load balancers",
     "aws:lb/targetGroup:TargetGroup": "target groups",
+    "aws:route53/record:Record": "DNS records of the door",
     "aws:sqs/queue:Queue": "SQS queues",
 }
 #: Type to what it is a part of, and ends with.
@@ -61,7 +62,7 @@ PARTS = {
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "security groups",
 }
 #: Those found by name alone, or by name and tags.
-NAMED = {"aws:kms/alias:Alias"}
+NAMED = {"aws:kms/alias:Alias", "aws:route53/record:Record"}
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import json
+import textwrap
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,9 +58,13 @@ SCENARIOS: Mapping[str, Scenario] = {
 
 
 def listing() -> str:
-    """The scenarios, one per line."""
-    width = max(map(len, SCENARIOS))
-    return "\n".join(f"{name:{width}}  {scenario.summary}" for name, scenario in SCENARIOS.items())
+    """The scenarios, in 80 columns."""
+    width = max(map(len, SCENARIOS)) + 2
+    rest = " " * width
+    return "\n".join(
+        textwrap.fill(scenario.summary, 80, initial_indent=f"{name:{width}}", subsequent_indent=rest)
+        for name, scenario in SCENARIOS.items()
+    )
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,9 @@ def find_scenario(name: str, pods: int | None) -> Scenario:
     """A scenario by name. Raises TwinError for an unknown one, and for pods where their number is not to be chosen."""
     scenario = SCENARIOS.get(name)
     if scenario is None:
-        raise TwinError(f"there is no scenario {name!r}; these there are:\n{listing()}")
+        near = difflib.get_close_matches(name, SCENARIOS, n=1)
+        meant = f"; did you mean {near[0]}?" if near else ""
+        raise TwinError(f"there is no scenario {name!r}{meant}\nThese there are:\n{listing()}")
     if pods is not None and not scenario.takes_pods:
         able = ", ".join(name for name, scenario in SCENARIOS.items() if scenario.takes_pods)
         raise TwinError(f"scenario {name} does not take --pods; these do: {able}")

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from tests.unit.account.world import ACCOUNT, REGION, Answer, Parameters, World, moto
+from account.teardown.marks import DoorRecord
+from tests.unit.account.world import ACCOUNT, REGION, ZONE, Answer, Parameters, World, moto
 
 Tags = Mapping[str, str]
 
@@ -51,6 +52,19 @@ def pairs(tags: Tags) -> list[dict[str, str]]:
 
 def specification(kind: str, tags: Tags) -> dict[str, Any]:
     return {"TagSpecifications": [{"ResourceType": kind, "Tags": pairs(tags)}]} if tags else {}
+
+
+def door_of(cluster: str) -> DoorRecord:
+    """Where the record of a cluster's door is."""
+    return DoorRecord(ZONE, f"dialogue.{cluster}.gpu-slices.test")
+
+
+def plant_record(door: DoorRecord, leads_to: str, type_: str = "A") -> None:
+    """An alias, as the program writes it."""
+    alias = {"HostedZoneId": "Z26RNL4JYFTOTI", "DNSName": leads_to, "EvaluateTargetHealth": False}
+    record = {"Name": door.host, "Type": type_, "AliasTarget": alias}
+    batch = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
+    moto("route53").change_resource_record_sets(HostedZoneId=door.zone_id, ChangeBatch=batch)
 
 
 class Planted:
@@ -217,9 +231,11 @@ class Planted:
         elbv2 = moto("elbv2")
         name = self._note("load balancers", f"k8s-{self.name}"[-32:])
         controller = self._tags({"elbv2.k8s.aws/cluster": self.cluster, "service.k8s.aws/stack": "default/api"})
-        elbv2.create_load_balancer(
+        made = elbv2.create_load_balancer(
             Name=name, Type="network", Subnets=self.subnets, **({"Tags": pairs(controller)} if self.tagged else {})
-        )
+        )["LoadBalancers"][0]
+        plant_record(door_of(self.name), made["DNSName"])
+        self._note("DNS records of the door", f"{ZONE}_{door_of(self.name).host}_A")
         name = self._note("target groups", f"tg-{self.name}"[-32:])
         elbv2.create_target_group(
             Name=name,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from account.preflight import requirements
 from tests.unit.account.aws_command import problems
 from tests.unit.account.ready import ready_plan
 
+ROOT = Path(__file__).parents[3]
 WIDE = aws(
     "logs",
     "describe-log-groups",
@@ -25,6 +28,7 @@ def test_aws_knows_every_command_that_looks() -> None:
     plan = ready_plan()
     assert plan.figures
     looks = [command for each in requirements(plan, plan.figures) for command in each.look if command[0] == "aws"]
+    assert [command for command in looks if "--region" not in command] == []
     assert len({command[1:3] for command in looks}) > 20
     assert [problem for command in looks for problem in problems(command)] == []
 
@@ -32,10 +36,10 @@ def test_aws_knows_every_command_that_looks() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        aws("iam", "get-roles"),
-        aws("iam", "get-role"),
-        aws("iam", "get-role", role_name="a", path="b"),
-        aws("iam", "get-role", role_name="a", query="Roles[].Arn"),
+        aws("iam", "get-roles", region="us-east-1"),
+        aws("iam", "get-role", region="us-east-1"),
+        aws("iam", "get-role", region="us-east-1", role_name="a", path="b"),
+        aws("iam", "get-role", region="us-east-1", role_name="a", query="Roles[].Arn"),
     ],
 )
 def test_the_judge_sees_a_wrong_word(command: Command) -> None:
@@ -59,6 +63,31 @@ def test_an_option_stays_with_its_value() -> None:
 
 
 def test_what_the_shell_is_to_evaluate_is_not_quoted() -> None:
-    text = shell_text(aws("budgets", "describe-budget", account_id=CALLERS_ACCOUNT, budget_name="a b"))
-    assert "--account-id \"$(aws sts get-caller-identity --query Account --output text)\" --budget-name 'a b'" in text
-    assert shlex.split(text)[4].startswith("$(aws sts")
+    text = shell_text(
+        aws("budgets", "describe-budget", region="us-east-1", account_id=CALLERS_ACCOUNT, budget_name="a b")
+    )
+    who = "aws sts get-caller-identity --region us-east-1 --query Account --output text"
+    assert f"--account-id \"$({who})\" --budget-name 'a b'" in text
+    assert shlex.split(text)[6].startswith("$(aws sts")
+
+
+# --- What the documents show ------------------------------------------------------------------------------------------
+
+DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+#: From `aws SERVICE OPERATION` with at least one option to the end of the code; a mere name is no command.
+_SHOWN = re.compile(r"\baws ([a-z0-9-]+) ([a-z0-9-]+)((?: [^-`\s|)][^`\s|)]*)* --[^`\n|)]*)")
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_commands_of_the_documents_are_whole(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    for service, operation, options in _SHOWN.findall(text):
+        words = shlex.split(options)
+        assert "--region" in words, f"aws {service} {operation}"
+        # These the command has beside what botocore's models know.
+        known = [word for word in words if word not in ("--output", "text")]
+        assert problems(("aws", service, operation, *known)) == []
+
+
+def test_the_documents_show_commands() -> None:
+    assert sum(len(_SHOWN.findall(path.read_text(encoding="utf-8"))) for path in DOCUMENTS) > 7

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from account import session
 from account.teardown import delete
 from account.teardown.delete import ROUND_SECONDS, Deletion
 from account.teardown.marks import Marks
 from account.teardown.survey import Survey
 from account.teardown.table import KINDS
-from tests.unit.account.planted import Planted, pairs, play_budgets, play_cluster, program_tags
+from tests.unit.account.planted import Planted, door_of, pairs, play_budgets, play_cluster, program_tags
 from tests.unit.account.test_teardown_survey import DEV, NOT_PLANTED, account, keys, place, survey
 from tests.unit.account.world import ApiError, Parameters, World, fail, moto
 
 __all__ = ["account"]  # a fixture
 
-THOMAS = Marks(stack="dev-thomas", cluster="gpu-slices-dev-thomas", region=DEV.region)
+THOMAS = Marks(
+    stack="dev-thomas",
+    cluster="gpu-slices-dev-thomas",
+    region=DEV.region,
+    door=door_of("gpu-slices-dev-thomas"),
+)
+NOT_YOURS = "You do not have permission to access the specified resource."
+ATTACHED = "Network interface 'eni-0' is currently in use."
 #: What most tests need: others would only take time.
 FEW = ("EKS clusters", "VPC endpoints", "EBS volumes", "EBS snapshots", "SQS queues", "KMS keys")
 
@@ -109,6 +118,68 @@ def test_what_is_held_is_tried_again_until_it_goes(account: World) -> None:
     assert slept == [ROUND_SECONDS, ROUND_SECONDS]
     assert told == [f"EBS volumes: {volume} deleted"]
     assert run.failed == {}
+
+
+@pytest.mark.parametrize(
+    ("kind", "call", "error", "held"),
+    [
+        ("Auto Scaling groups", "autoscaling:DeleteAutoScalingGroup", ApiError("ScalingActivityInProgress"), True),
+        ("Auto Scaling groups", "autoscaling:DeleteAutoScalingGroup", ApiError("ResourceContention"), True),
+        ("elastic addresses", "ec2:ReleaseAddress", ApiError("AuthFailure", NOT_YOURS), True),
+        ("elastic addresses", "ec2:ReleaseAddress", ApiError("AuthFailure", "credentials not validated"), False),
+        ("network interfaces", "ec2:DeleteNetworkInterface", ApiError("InvalidParameterValue", ATTACHED), True),
+        ("network interfaces", "ec2:DeleteNetworkInterface", ApiError("InvalidParameterValue", "no such id"), False),
+        ("security groups", "ec2:DeleteSecurityGroup", ApiError("InvalidGroup.InUse"), True),
+        ("EventBridge rules", "events:DeleteRule", ApiError("ConcurrentModificationException"), True),
+        ("log groups", "logs:DeleteLogGroup", ApiError("OperationAbortedException"), True),
+        ("load balancers", "elbv2:DeleteLoadBalancer", ApiError("OperationNotPermitted"), False),
+    ],
+    ids=lambda value: value.args[0] if isinstance(value, ApiError) else None,
+)
+def test_only_what_time_mends_is_tried_again(
+    kind: str, call: str, error: ApiError, held: bool, account: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delete, "PATIENCE_SECONDS", ROUND_SECONDS)
+    Planted("dev", "gpu-slices-dev")
+    account.planted[call] = fail(error)
+    monkeypatch.setattr(delete, "KINDS", tuple(each for each in KINDS if each.name == kind))
+    run, told, slept = deletion(account)
+    run.run(place(account).survey([each for each in KINDS if each.name in (kind, "EKS clusters")]))
+    assert bool(slept) is held
+    assert run.failed
+    assert told == []
+
+
+def test_a_gateway_that_is_detached_already_is_deleted(account: World) -> None:
+    ours = Planted("dev", "gpu-slices-dev")
+    gateways = [each for each in KINDS if each.name in ("internet gateways", "EKS clusters")]
+    first = place(account).survey(gateways)
+    (gateway,) = ours.ids["internet gateways"]
+    moto("ec2").detach_internet_gateway(InternetGatewayId=gateway, VpcId=ours.vpc)
+    account.planted["ec2:DetachInternetGateway"] = fail(ApiError("Gateway.NotAttached"))
+    run, told, _ = deletion(account)
+    run.run(first)
+    assert told == [f"internet gateways: {gateway} deleted"]
+
+
+#: Errors of the models that waiting does not mend: what is asked is wrong or not allowed, or the thing is gone.
+FINAL = re.compile(
+    r"NotFound|NoSuch|DoesNotExist|AccessDenied|Invalid(Parameter|Input|Address|Security|Arn|ChangeBatch)|Validation"
+    r"|LimitExceeded$|Unmodifiable|ManagedRule|NotPermitted|Unsupported|^KmsException$"
+)
+
+
+def test_every_error_that_aws_models_name_is_judged(account: World) -> None:
+    said = set()
+    for call in {call for kind in KINDS for call in kind.deletes}:
+        client = account.client(call.service)
+        model = client.meta.service_model.operation_model(client.meta.method_to_api_mapping[call.operation])
+        for shape in model.error_shapes:
+            code = shape.metadata.get("error", {}).get("code") or shape.name
+            throttled = session._unseen(code, Exception(), "").cause == "throttled"
+            if not FINAL.search(code) and not throttled and not delete._is_held(code, ""):
+                said.add(f"{call.service}:{call.operation}: {code}")
+    assert said == set()
 
 
 def test_what_never_goes_ends_the_rounds_and_is_said(account: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from account.session import Identity
 from account.teardown.kinds import Call, Step
-from account.teardown.marks import CLUSTER_NAME_TAGS, Marks
+from account.teardown.marks import CLUSTER_NAME_TAGS, DoorRecord, Marks
 from account.teardown.permit import refuse_foreign, refuse_protected
 from account.teardown.pulumi_state import PulumiState, Unread, parse_state, read_state
-from account.teardown.target import Target, read_target
+from account.teardown.target import DIALOGUE_HOST, Target, read_target
 from cli.errors import InputError
+from components.dialogue import SERVICE
 
 MARKS = Marks(stack="dev", cluster="gpu-slices-dev", region="us-east-1")
 TARGET = Target(stack="dev", directory=Path(), marks=MARKS, protected=False)
@@ -159,7 +162,14 @@ def test_a_state_tells_account_region_and_what_it_knows() -> None:
     [
         ('echo \'{"version": 3, "deployment": {}}\'', state()),
         ("echo 'error: no stack named dev found' >&2; exit 255", Unread("no stack named dev found")),
-        ("echo nonsense", Unread("pulumi printed something else than JSON")),
+        ("echo nonsense", Unread("`pulumi stack export` printed something else than JSON")),
+        ("printf '\\377\\376'", Unread("`pulumi stack export` printed something else than JSON")),
+        ("printf 'no \\377' >&2; exit 1", Unread("no \ufffd")),
+        (
+            "head -c 200000 /dev/zero | tr '\\0' '['",
+            Unread("`pulumi stack export` printed something else than JSON"),
+        ),
+        ("echo '[]'", Unread("`pulumi stack export` printed no state: the export must be an object, not a list")),
         ("exit 1", Unread("pulumi ended with status 1")),
     ],
 )
@@ -171,6 +181,50 @@ def test_the_state_is_asked_of_pulumi(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert read_state(tmp_path, "dev") == expected
+
+
+URN = "urn:pulumi:dev::gpu-slices::aws:ec2/vpc:Vpc::network"
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ([], "the export must be an object, not a list"),
+        (None, "the export must be an object, not null"),
+        ("deployment", "the export must be an object, not text"),
+        ({"deployment": []}, "the export.deployment must be an object, not a list"),
+        ({"deployment": {"resources": {}}}, "deployment.resources must be a list, not an object"),
+        ({"deployment": {"resources": [3]}}, "deployment.resources[0] must be an object, not a number"),
+        ({"deployment": {"resources": [{"urn": URN}]}}, "deployment.resources[0].type is missing"),
+        ({"deployment": {"resources": [{"type": "a:b:C"}]}}, "deployment.resources[0].urn is missing"),
+        ({"deployment": {"resources": [{"type": 1, "urn": URN}]}}, "resources[0].type must be text, not a number"),
+        ({"deployment": {"resources": [{"type": "a", "urn": True}]}}, "urn must be text, not true or false"),
+        ({"deployment": {"resources": [{"type": "a", "urn": URN, "id": []}]}}, "id must be text, not a list"),
+        ({"deployment": {"resources": [{"type": "a", "urn": URN, "outputs": "s3cr3t"}]}}, "outputs must be an object"),
+    ],
+)
+def test_an_export_that_is_no_state_is_unread_and_says_where(document: Any, words: str) -> None:
+    found = parse_state(document)
+    assert isinstance(found, Unread)
+    assert found.reason.startswith("`pulumi stack export` printed no state: ")
+    assert words in found.reason
+    assert "s3cr3t" not in found.reason
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=3),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["deployment", "resources", "type", "urn", "id", "outputs", "arn"]), inner
+            )
+        ),
+    )
+)
+def test_no_document_is_a_traceback(document: Any) -> None:
+    assert isinstance(parse_state(document), PulumiState | Unread)
+    assert isinstance(parse_state({"deployment": {"resources": [document]}}), PulumiState | Unread)
 
 
 def test_without_pulumi_the_state_is_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,11 +259,32 @@ def test_the_clusters_own_name_and_protection_are_read(tmp_path: Path) -> None:
         ("config: {aws:region: us-east-1, gpu-slices:cluster: {name: 'a*'}}", "no name of a cluster"),
         ("config: {aws:region: us-east-1, gpu-slices:cluster: {deletionProtection: 'yes'}}", "must be true or false"),
         ("config: {aws:region: us-east-1, gpu-slices:cluster: {secure: v1:abc}}", "can be read"),
+        ("config: {aws:region: us-east-1, gpu-slices:serving: {secure: v1:abc}}", "names the door's record"),
+        ("config: {aws:region: us-east-1, gpu-slices:serving: {door: []}}", "names the door's record"),
+        (
+            "config: {aws:region: us-east-1, gpu-slices:serving: {door: {domain: 7, hostedZoneId: Z1}}}",
+            "serving.door.domain = 7",
+        ),
     ],
 )
 def test_a_file_that_does_not_name_its_stack_is_refused(text: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=words):
         read_target(project(tmp_path, text), "dev")
+
+
+@pytest.mark.parametrize(
+    ("door", "expected"),
+    [
+        ({"domain": "chat.gpu-slices.dev", "hostedZoneId": "Z012"}, DoorRecord("Z012", "dialogue.chat.gpu-slices.dev")),
+        ({"domain": "chat.gpu-slices.dev"}, None),
+        (None, None),
+    ],
+)
+def test_the_doors_record_is_read(door: Any, expected: DoorRecord | None, tmp_path: Path) -> None:
+    serving = json.dumps({"replicas": "nonsense", "door": door})
+    text = f"config: {{aws:region: us-east-1, gpu-slices:serving: {serving}}}"
+    assert read_target(project(tmp_path, text), "dev").marks.door == expected
+    assert DIALOGUE_HOST == SERVICE
 
 
 def test_another_project_is_refused(tmp_path: Path) -> None:

@@ -11,10 +11,19 @@ import pytest
 from account.session import Found, Identity, iam_action
 from account.teardown.kinds import Leftover
 from account.teardown.marks import Marks
+from account.teardown.records import RECORDS
 from account.teardown.survey import Place, Survey
 from account.teardown.table import KINDS
 from tests.unit.account.aws_command import problems
-from tests.unit.account.planted import Planted, pairs, play_budgets, play_cluster, program_tags
+from tests.unit.account.planted import (
+    Planted,
+    door_of,
+    pairs,
+    plant_record,
+    play_budgets,
+    play_cluster,
+    program_tags,
+)
 from tests.unit.account.world import (
     ACCOUNT,
     REGION,
@@ -27,7 +36,7 @@ from tests.unit.account.world import (
     world,
 )
 
-DEV = Marks(stack="dev", cluster="gpu-slices-dev", region=REGION)
+DEV = Marks(stack="dev", cluster="gpu-slices-dev", region=REGION, door=door_of("gpu-slices-dev"))
 #: Kinds that are looked at, but of which a stack leaves nothing that could be planted beside the others.
 NOT_PLANTED = {"EKS clusters", "things of others in its VPC"}
 
@@ -224,6 +233,41 @@ def test_what_others_keep_in_the_vpc_is_named_apart(account: World) -> None:
     assert keys(found.left) == {("VPCs", vpc)}
     assert {thing.id for thing in found.others} == {subnet, database["NetworkInterface"]["NetworkInterfaceId"]}
     assert all(thing.steps == () for thing in found.others)
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "type_", "found"),
+    [
+        ("door-1a2b3c4-0123456789abcdef.elb.us-east-1.amazonaws.com", "A", True),
+        ("Door-1a2b3c4-0123456789abcdef.elb.us-east-1.amazonaws.com", "A", True),
+        # Of another region, of something else, of another type: not what the program writes.
+        ("door-1a2b3c4-0123456789abcdef.elb.eu-west-1.amazonaws.com", "A", False),
+        ("d111111abcdef8.cloudfront.net", "A", False),
+        ("door-1a2b3c4-0123456789abcdef.elb.us-east-1.amazonaws.com", "AAAA", False),
+    ],
+)
+def test_the_doors_record_is_found_though_its_balancer_is_gone(
+    leads_to: str, type_: str, found: bool, account: World
+) -> None:
+    plant_record(door_of("gpu-slices-dev"), leads_to, type_)
+    plant_record(door_of("gpu-slices-dev-thomas"), leads_to, type_)
+    seen = place(account).survey([RECORDS])
+    assert [thing.name for thing in seen.left] == [door_of("gpu-slices-dev").host] * found
+    assert seen.unseen == {}
+
+
+def test_a_record_that_leads_to_another_stacks_balancer_is_not_ours(account: World) -> None:
+    """Stack `dev` has ended, and somebody gave its name to another one."""
+    other = Planted("dev-thomas", "gpu-slices-dev-thomas")
+    balancer = moto("elbv2").describe_load_balancers(Names=list(other.ids["load balancers"]))["LoadBalancers"][0]
+    plant_record(door_of("gpu-slices-dev"), balancer["DNSName"])
+    assert place(account).survey([RECORDS]).found == ()
+
+
+def test_without_a_zone_in_the_file_no_record_is_looked_for(account: World) -> None:
+    marks = Marks(stack="dev", cluster="gpu-slices-dev", region=REGION)
+    assert place(account, marks).survey([RECORDS]).found == ()
+    assert not [operation for operation, _ in account.asked if operation.startswith("route53:")]
 
 
 def test_only_named_calls_are_made(account: World) -> None:

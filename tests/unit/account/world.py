@@ -20,6 +20,8 @@ from account.session import Account
 
 ACCOUNT = "482910365577"
 REGION = "us-east-1"
+#: The one hosted zone.
+ZONE = "Z0000000000DOOR"
 
 #: All sessions read AWS' models from one loader, which remembers them: EC2's takes a third of a second.
 botocore.session.create_loader = cache(botocore.session.create_loader)
@@ -29,7 +31,7 @@ Answer = Callable[[Parameters], Mapping[str, Any]]
 
 
 class ApiError(Exception):
-    """An error of the service, by its code."""
+    """An error of the service: its code, and if it matters its message."""
 
 
 class NoConnectionError(Exception):
@@ -83,8 +85,9 @@ def _answer(model: Any, context: dict[str, Any], **_: Any) -> tuple[Any, dict[st
     try:
         parsed = dict(answer(context["parameters"]))
     except ApiError as error:
-        code = str(error)
-        return SimpleNamespace(status_code=400), {"Error": {"Code": code, "Message": f"said the test: {code}"}}
+        code, *words = error.args
+        message = words[0] if words else f"said the test: {code}"
+        return SimpleNamespace(status_code=400), {"Error": {"Code": code, "Message": message}}
     except NoConnectionError:
         raise EndpointConnectionError(endpoint_url=f"https://{model.service_model.service_name}.test") from None
     if model.output_shape is not None:  # some answers are empty
@@ -99,7 +102,9 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("MOTO_ACCOUNT_ID", ACCOUNT)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     monkeypatch.setenv("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")  # hundreds, made anew for each test
+    monkeypatch.setattr("moto.route53.models.create_route53_zone_id", lambda **_: ZONE)
     with mock_aws():
+        moto("route53").create_hosted_zone(Name="gpu-slices.test", CallerReference="1")
         yield World()
 
 

@@ -158,6 +158,24 @@ def test_every_command_can_be_pasted_from_the_terminal(monkeypatch: pytest.Monke
     assert all(len(line.split()) <= 2 for line in too_wide if CALLERS_ACCOUNT not in line)
 
 
+@pytest.mark.usefixtures("offline")
+def test_where_an_error_is_the_good_answer_it_says_so() -> None:
+    result = slices("dev", "-C", str(ROOT), "--json")
+    names = [each for each in json.loads(result.stdout)["findings"] if each["what"].endswith("is not there yet")]
+    assert len({each["what"].split()[1] for each in names}) > 4
+    assert [each["what"] for each in names if not each["detail"].startswith("Good is ")] == []
+    (role,) = [each for each in names if each["what"].startswith("the IAM role")][:1]
+    assert role["detail"] == "Good is the error NoSuchEntity: the name is free."
+    assert "Good is the error NoSuchEntity: the name is free." in slices("dev", "-C", str(ROOT)).stdout
+
+
+@pytest.mark.usefixtures("offline")
+def test_without_credentials_it_says_what_to_run() -> None:
+    said = slices("dev", "-C", str(ROOT)).stdout
+    assert "AWS credentials are missing" in said
+    assert "         aws sso login" in said.splitlines()
+
+
 def test_it_is_for_stacks_of_this_project(tmp_path: Path) -> None:
     write_project(tmp_path)
     result = slices("dev", "-C", str(tmp_path))

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cli.figures import figures
 from cli.plan import Plan, status_of
-from cli.render import render
+from cli.render import hanging, render
 from cli.tree import resource_tree
 from gpu.estimate import cheapest_node
 from stacks.load import parse
@@ -252,6 +252,26 @@ def tree_of(*resources: Any, show_all: bool = False) -> str:
     with console.capture() as capture:
         console.print(resource_tree(plan_of(resources=resources).recording, show_all=show_all))
     return "\n".join(line.rstrip() for line in capture.get().splitlines())
+
+
+def test_an_estimate_that_nobody_saw_is_marked_and_its_command_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    pool = {"name": "large", "instanceTypes": ["p5.4xlarge"], "sharing": {"strategy": "mig", "profile": "1g.10gb"}}
+    text = printed(plan_of({"pools": [{**POOL, **pool}], "models": []}), capsys)
+    assert "3.4400*" in text
+    assert "\n* large: no Spot price of p5.4xlarge was seen" in text
+    command = "aws ec2 describe-spot-price-history --region us-east-1 --instance-types p5.4xlarge --max-items 1"
+    assert f"  {command}" in text.splitlines()
+    seen = printed(plan_of(), capsys)
+    assert "*" not in seen
+
+
+def test_a_note_goes_on_below_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(width=80, highlight=False)
+    hanging(console, "- ", "word " * 40)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("- word")
+    assert len(lines) > 2
+    assert all(line.startswith("  word") for line in lines[1:])
 
 
 def test_the_tree_follows_parents() -> None:

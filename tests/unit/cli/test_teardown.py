@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,23 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from account.teardown.guide import DESTROY_MINUTES, NODE_MINUTES
+from account.commands import shell_text, within
+from account.session import login
+from account.teardown import permit
+from account.teardown.guide import DESTROY_MINUTES, NODE_MINUTES, advise
+from account.teardown.marks import Marks
 from account.teardown.pulumi_state import Unread
 from account.teardown.survey import Place
 from account.teardown.table import KINDS
+from account.teardown.target import Target
 from cli import teardown
+from cli.errors import InputError
 from cli.main import main
 from components.gpu_pool import GpuPoolArgs
 from components.node_class import DELETE_TIMEOUT
 from tests.unit.account.planted import play_budgets, play_cluster
 from tests.unit.account.test_teardown_delete import FEW, plant_key, plant_queue, plant_volume
-from tests.unit.account.world import ACCOUNT, ApiError, World, fail, moto, world
+from tests.unit.account.world import ACCOUNT, REGION, ApiError, World, fail, moto, world
 
 Run = Callable[..., Result]
 
@@ -58,7 +65,7 @@ NAMED = ("--account", ACCOUNT)
 def test_an_ended_stack_is_proven(run: Run, account: World) -> None:
     result = run(*NAMED)
     assert result.exit_code == 0, result.output
-    assert "Ended: of 31 kinds of things nothing is left." in result.output
+    assert "Ended: of 32 kinds of things nothing is left." in result.output
 
 
 def test_what_is_left_is_shown_with_its_cost_and_commands_and_stays(run: Run, account: World) -> None:
@@ -88,7 +95,45 @@ def test_without_credentials_it_guides_and_proves_nothing(run: Run, account: Wor
     result = run()
     assert result.exit_code == 5
     assert "pulumi destroy -s dev" in result.output
-    assert "Not proven" in result.output
+    assert "Not proven: nothing was looked at. AWS does not take the credentials of" in result.output
+    assert "  aws sso login" in result.output.splitlines()
+    assert '--account-id "$(aws sts get-caller-identity --region' in result.output
+
+
+@pytest.mark.parametrize(
+    ("variables", "error", "problem", "mend"),
+    [
+        ({}, "NoCredentialsError", "AWS credentials are missing: neither AWS_PROFILE nor", "export AWS_PROFILE=NAME"),
+        ({"AWS_PROFILE": "a b"}, "NoCredentialsError", "profile a b has none", "aws sso login --profile 'a b'"),
+        ({"AWS_PROFILE": "x"}, "ProfileNotFound", "there is no profile x", "aws configure list-profiles"),
+        ({"AWS_PROFILE": "x"}, "SSOTokenLoadError", "login of profile x has expired", "aws sso login --profile x"),
+        ({"AWS_PROFILE": "x"}, "ExpiredToken", "login of profile x has expired", "aws sso login --profile x"),
+        ({"AWS_ACCESS_KEY_ID": "k"}, "InvalidClientTokenId", "credentials of AWS_ACCESS_KEY_ID", "aws configure list"),
+    ],
+)
+def test_what_is_wrong_with_credentials_is_named_with_what_to_run(
+    variables: dict[str, str], error: str, problem: str, mend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found = login(error)
+    assert problem in found.problem
+    assert mend in [shell_text(command) for command in found.mend]
+
+
+def test_every_printed_command_can_be_pasted(tmp_path: Path) -> None:
+    """Names of stacks and directories may hold what a shell reads as something else."""
+    stack = "a b;$(x)"
+    marks = Marks(stack=stack, cluster="c", region=REGION)
+    target = Target(stack=stack, directory=tmp_path, marks=marks, protected=True)
+    again = shell_text(("slices", "teardown", stack, *within(tmp_path / "it's"), "--account", "1 2"))
+    commands = [line for step in advise(target, Unread("-"), None, again) for line in step.commands]
+    words = [shlex.split(line) for line in commands]
+    assert ["pulumi", "destroy", "-s", stack] in words
+    assert ["slices", "teardown", stack, "-C", f"{tmp_path}/it's", "--account", "1 2"] in words
+    with pytest.raises(InputError) as refused:
+        permit.refuse_protected(target, Unread("-"))
+    assert str(refused.value).endswith("pulumi up -s 'a b;$(x)'")
 
 
 def test_a_standing_cluster_is_guided_through_its_end_and_nothing_is_deleted(run: Run, account: World) -> None:

@@ -88,7 +88,7 @@ def test_misspelt_keys_are_seen_in_that_variable(monkeypatch: pytest.MonkeyPatch
         "gpu-slices:modles = []",
         'aws:profile = "dev"',
     ]
-    assert said_all[1].endswith("did you mean models?")
+    assert "did you mean models? Keys are cluster, " in said_all[1]
     assert "credentials from the environment" in said_all[2]
 
 

@@ -113,7 +113,9 @@ def test_a_registry_that_is_nobodys_is_found(image: str) -> None:
     assert registry(image)
     workload = {"name": "b", "pool": "shared", "containers": [CONTAINER | {"image": image}]}
     assert found({"workloads": [workload]}) == ["workloads.0.containers.0.image"]
-    assert found({"models[0].model": image, "models[0].weightsMib": 100, "models[0].kvKibPerToken": 1}) == ["models.0.model"]
+    assert found({"models[0].model": image, "models[0].weightsMib": 100, "models[0].kvKibPerToken": 1}) == [
+        "models.0.model"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,15 @@ def test_an_id_that_is_nobodys_is_found(identity: str, known: bool) -> None:
     "changes",
     [
         {"budget": GONE, "cluster.publicAccessCidrs": []},
-        {"budget.emails": ["example@gpu-slices.dev", "me@examples.company", "me@company.com.de", "me@testing.de", "me@notexample.com"]},
+        {
+            "budget.emails": [
+                "example@gpu-slices.dev",
+                "me@examples.company",
+                "me@company.com.de",
+                "me@testing.de",
+                "me@notexample.com",
+            ]
+        },
         {"cluster.publicAccessCidrs": ["203.0.112.0/24", "203.0.112.0/23", "192.0.3.0/24"]},
         {"cluster.admins": ["arn:aws:iam::101010101010:role/123456789012"]},
         {"workloads": [{"name": "b", "pool": "shared", "containers": [CONTAINER | {"image": "example.test:1"}]}]},
