@@ -7,6 +7,7 @@ knows: denied, throttled, no connection, no credentials). The third is never tak
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -347,23 +348,28 @@ def _cause(error: Exception) -> Cause:
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
 _NOT_THERE = frozenset({"NoCredentialsError", "PartialCredentialsError"})
+#: Classes of botocore about a login that is not there or too old, such as SSOTokenLoadError.
+_LOGIN_ERROR = re.compile(r"(SSO|Token|Login).*Error$")
+_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 
 
 def login(error: str = "NoCredentialsError") -> Login:
     """What is the matter, and what to run. error: AWS' code, or the name of botocore's class."""
     profile = os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
-    keys = "AWS_ACCESS_KEY_ID" if os.environ.get("AWS_ACCESS_KEY_ID") else "the default profile"
-    whose = f"profile {profile}" if profile else keys
     sign_in: Command = ("aws", "sso", "login", *(("--profile", profile) if profile else ()))
     choose: tuple[Command, ...] = (("aws", "configure", "list-profiles"), ("export", "AWS_PROFILE=NAME"))
     if error == "ProfileNotFound":
         return Login(f"there is no profile {profile}, which AWS_PROFILE names", choose)
     if error in _NOT_THERE:
-        where = f"{whose} has none" if profile else "neither AWS_PROFILE nor AWS_ACCESS_KEY_ID is set"
+        where = f"profile {profile} has none" if profile else f"neither AWS_PROFILE nor {_KEYS[0]} is set"
         return Login(f"AWS credentials are missing: {where}", (*(() if profile else choose), sign_in))
-    if error in _EXPIRED or "SSO" in error or "Token" in error or error == "LoginError":
-        return Login(f"the login of {whose} has expired, or there is none", (sign_in,))
-    return Login(f"AWS does not take the credentials of {whose}", (("aws", "configure", "list"), sign_in))
+    # Keys in the environment come before a profile.
+    keys = _KEYS[0] in os.environ
+    whose = _KEYS[0] if keys else f"profile {profile}" if profile else "the default profile"
+    mend: tuple[Command, ...] = (("unset", *_KEYS), sign_in) if keys else (sign_in,)
+    if error in _EXPIRED or _LOGIN_ERROR.search(error):
+        return Login(f"the login of {whose} has expired, or there is none", mend)
+    return Login(f"AWS does not take the credentials of {whose}", (("aws", "configure", "list"), *mend))
 
 
 def _one_line(error: Exception) -> str:

@@ -96,10 +96,7 @@ def up(stack: str, directory: Path, timings: bool) -> int:
     state = twin_of(directory, stack)
     programs = built_for(console, directory.resolve(), stack)
     began = time.monotonic()
-    starting = f"Starting the twin of {stack}"
-    if not console.is_terminal:
-        console.print(starting)
-    with state.lock(), console.status(starting) as line:
+    with state.lock(), console.status(f"Starting the twin of {stack}") as line:
         run = Up(state, programs, line.update if console.is_terminal else Lines(console))
         try:
             plan = run.run(lambda: make_plan(directory.resolve(), stack))

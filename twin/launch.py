@@ -44,7 +44,7 @@ def unfinished(state: TwinState) -> str:
     """Why a twin is not whole, and what to do; empty where it is."""
     if state.finished.exists():
         return ""
-    if state.busy:
+    if state.busy():
         return f"the twin of {state.stack} is not whole yet: `slices up {state.stack}` is still at work, wait for it"
     return f"the twin of {state.stack} is not whole: `slices up {state.stack}` was not finished, run it again"
 

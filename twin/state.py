@@ -111,7 +111,6 @@ class TwinState:
         with contextlib.suppress(OSError):
             self.root.rmdir()
 
-    @property
     def busy(self) -> bool:
         """Whether another command is changing this twin. Leaves nothing behind where there is none."""
         try:

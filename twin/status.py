@@ -74,7 +74,7 @@ def report(state: TwinState) -> Report:
         stray=leftovers(state) if state.exists else {},
         view=seen,
         usd=read_meter(state.folder)[0],
-        unfinished=unfinished(state) if state.exists and (said["supervisor"] is not None or state.busy) else "",
+        unfinished=unfinished(state) if state.exists and (said["supervisor"] is not None or state.busy()) else "",
     )
 
 

@@ -11,7 +11,7 @@ import versions
 from gpu.prices import CPU_ON_DEMAND_USD_PER_HOUR
 from stacks.checks.parts import Parts, attempt, twice
 from stacks.checks.region import partition_problem
-from stacks.errors import MISSING, Path, Problem, hint, listed
+from stacks.errors import MISSING, Path, Problem, hint, listed, meant_first, nearest
 from stacks.fields import MAX_NAME, NAME
 from stacks.schema import Cluster
 
@@ -76,8 +76,9 @@ def _version(cluster: Cluster, today: date) -> Iterator[Problem]:
         message = f"left standard support on {ends}, and extended support costs six times as much; "
         message += f"must be {listed(supported)}"
     else:
-        meant = hint(cluster.version, reversed(supported))
-        message = f"is not an EKS version that this release knows; must be {listed(supported)}{meant}"
+        meant = nearest(cluster.version, reversed(supported))
+        allowed = meant_first(meant, f"must be {listed(supported)}", "It ")
+        message = f"is not an EKS version that this release knows; {allowed}"
     yield Problem(path, cluster.version, message)
 
 

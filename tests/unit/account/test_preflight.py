@@ -190,14 +190,14 @@ FAULTS: list[tuple[str, Plant, str, str, str]] = [
         lambda _: moto("iam").delete_role(RoleName="AWSServiceRoleForEC2Spot"),
         "the account has Spot's service-linked role",
         "missing",
-        "aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
+        "aws iam create-service-linked-role --region us-east-1 --aws-service-name spot.amazonaws.com",
     ),
     (
         "an inactive tag",
         planted("ce:ListCostAllocationTags", tag_with("Inactive")),
         STACK_TAG,
         "missing",
-        "aws ce update-cost-allocation-tags-status --cost-allocation-tags-status",
+        "aws ce update-cost-allocation-tags-status --region us-east-1 --cost-allocation-tags-status",
     ),
     (
         "a tag that Billing has not seen",
@@ -235,7 +235,7 @@ FAULTS: list[tuple[str, Plant, str, str, str]] = [
         planted("ec2:DescribeRegions", region_status("not-opted-in")),
         "us-east-1 is open",
         "missing",
-        "aws account enable-region --region-name us-east-1",
+        "aws account enable-region --region us-east-1 --region-name us-east-1",
     ),
     ("no such region", planted("ec2:DescribeRegions", lambda _: {"Regions": []}), "us-east-1 is open", "missing", ""),
     (
@@ -492,7 +492,7 @@ CAUSES = {
     "throttled": (ApiError("ThrottlingException"), "took no more calls"),
     "throttled as EC2 says it": (ApiError("RequestLimitExceeded"), "took no more calls"),
     "no connection": (NoConnectionError(), "no connection"),
-    "expired": (ApiError("ExpiredToken"), "the credentials do not do"),
+    "expired": (ApiError("ExpiredToken"), "the login of AWS_ACCESS_KEY_ID has expired"),
     "an error nobody knows": (ApiError("InternalFailure"), "failed"),
 }
 

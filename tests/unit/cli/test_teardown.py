@@ -68,14 +68,14 @@ def test_an_ended_stack_is_proven(run: Run, account: World) -> None:
     assert "Ended: of 32 kinds of things nothing is left." in result.output
 
 
-def test_what_is_left_is_shown_with_its_cost_and_commands_and_stays(run: Run, account: World) -> None:
+def test_what_is_left_is_shown_with_its_cost_and_commands_and_stays(run: Run, account: World, tmp_path: Path) -> None:
     volume, key = plant_volume(), plant_key()
     result = run(*NAMED)
     assert result.exit_code == 4
     assert f"aws ec2 delete-volume --region us-east-1 --volume-id {volume}" in result.output
     assert "0.64 USD/month" in result.output
     assert "1.64 USD/month" in result.output
-    assert "slices teardown dev --account" in result.output
+    assert f"slices teardown dev -C {tmp_path} --account {ACCOUNT} --delete" in result.output
     assert moto("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
     assert moto("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
     assert not [operation for operation, _ in account.asked if ":Delete" in operation]
@@ -114,6 +114,7 @@ def test_without_credentials_it_guides_and_proves_nothing(run: Run, account: Wor
 def test_what_is_wrong_with_credentials_is_named_with_what_to_run(
     variables: dict[str, str], error: str, problem: str, mend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     found = login(error)

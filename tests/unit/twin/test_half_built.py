@@ -29,9 +29,9 @@ def state(tmp_path: Path) -> TwinState:
 def test_it_is_told_from_a_whole_one(state: TwinState) -> None:
     assert unfinished(state) == "the twin of local is not whole: `slices up local` was not finished, run it again"
     with state.lock():
-        assert state.busy
+        assert state.busy()
         assert "`slices up local` is still at work" in unfinished(state)
-    assert not state.busy
+    assert not state.busy()
     write_text(state.finished, "x")
     assert unfinished(state) == ""
 

@@ -29,13 +29,13 @@ def scenario(*arguments: str) -> tuple[int, str]:
 def test_without_a_name_all_are_listed() -> None:
     status, output = scenario()
     assert status == 0
-    assert [line.partition(" ")[0] for line in output.splitlines()] == list(SCENARIOS)
+    assert [line.partition(" ")[0] for line in output.splitlines() if line[0] != " "] == list(SCENARIOS)
 
 
 def test_an_unknown_name_is_told_with_those_there_are() -> None:
     status, output = scenario("pak")
     assert status == 1
-    assert output.startswith("error: there is no scenario 'pak'; these there are:\nfrom-zero ")
+    assert output.startswith("error: there is no scenario 'pak'; did you mean pack?\nThese there are:\nfrom-zero ")
 
 
 def test_pods_are_for_scenarios_that_take_them() -> None:
