@@ -136,9 +136,7 @@ def _slots(summary: Pool) -> str:
 
 
 def _bought(summary: Pool) -> str:
-    if summary.capacity_type != "spot":
-        return "on-demand"
-    return f"Spot estimate{_unsure(summary)}"
+    return "Spot estimate" if summary.capacity_type == "spot" else "on-demand"
 
 
 def _unsure(summary: Pool) -> str:
@@ -221,7 +219,7 @@ def _dedicated(models: Sequence[ModelFigures]) -> Table:
             model.dedicated.name if model.dedicated else "no single GPU holds it",
             _bought(model.pool),
             _usd(own),
-            _usd(slot),
+            f"{_usd(slot)}{_unsure(model.pool)}",
             _difference(slot, own) if shared else "not shared",
         )
     return table
@@ -267,7 +265,7 @@ def _compare(console: Console, figures: Figures) -> None:
         return
     by_pool = {summary.name: summary for summary in figures.pools}
     nodes = [
-        f"{count} × {price.instance_type if (price := by_pool[name].price) else '?'} ({_bought(by_pool[name])})"
+        f"{count} × {price.instance_type if (price := by_pool[name].price) else '?'} ({_bought(by_pool[name])}{_unsure(by_pool[name])})"
         for name, count in comparison.nodes.items()
     ]
     shared, dedicated = comparison.shared_usd_per_hour, comparison.dedicated_usd_per_hour
