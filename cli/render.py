@@ -264,10 +264,7 @@ def _compare(console: Console, figures: Figures) -> None:
     if comparison is None:
         return
     by_pool = {summary.name: summary for summary in figures.pools}
-    nodes = [
-        f"{count} × {price.instance_type if (price := by_pool[name].price) else '?'} ({_bought(by_pool[name])}{_unsure(by_pool[name])})"
-        for name, count in comparison.nodes.items()
-    ]
+    nodes = [_nodes(count, by_pool[name]) for name, count in comparison.nodes.items()]
     shared, dedicated = comparison.shared_usd_per_hour, comparison.dedicated_usd_per_hour
     console.print(
         Text(
@@ -282,6 +279,12 @@ def _compare(console: Console, figures: Figures) -> None:
     for name, pool in comparison.pools.items():
         if pool.shared_usd_per_hour > pool.dedicated_usd_per_hour and by_pool[name].profile.strategy != "none":
             hanging(console, "- ", _dearer(by_pool[name], pool))
+
+
+def _nodes(count: int, summary: Pool) -> str:
+    """`2 × g6.xlarge (Spot estimate)`."""
+    name = summary.price.instance_type if summary.price else "?"
+    return f"{count} × {name} ({_bought(summary)}{_unsure(summary)})"
 
 
 def _dearer(summary: Pool, pool: PoolComparison) -> str:
