@@ -24,7 +24,8 @@ _PATCHES: Final = tuple(f"{pattern}Patch" for pattern in NODE_POOL_TYPES)
 
 #: What holds the instance type where the resource that starts instances does not.
 _TEMPLATES: Final = (*nodes.TEMPLATES, nodes.LAUNCH_CONFIGURATION)
-#: Most nodes of a pulumi-eks node group that does not say (`nodejs/eks/nodes/nodegroup.ts`, all three kinds).
+#: Most nodes of a pulumi-eks node group that does not say (`nodejs/eks/nodes/nodegroup.ts`, all three kinds), and of
+#: EKS' own where the API is told no scaling.
 _COMPONENT_SIZE: Final = 2
 
 Count = int | str
@@ -47,15 +48,15 @@ def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
 
 def _counts(stack: Stack) -> Iterator[tuple[str, str, Count]]:
     """Everything that may have GPUs: its name, its URN, and how many."""
-    for pool in SharingView(stack).pools:
+    pools = SharingView(stack).pools
+    for pool in pools:
         replicas = get(pool.pool.manifest, "spec", "replicas")
         most = _of_pool(pool) if replicas is None else _of_static_pool(pool, replicas)
         if most is not None:  # a pool without a limit is gpu-pool-has-limit's business
             yield f"NodePool {pool.name}", pool.urn, most
     for resource in stack.of(*_PATCHES):
-        limit = _largest(NodePool(resource.plain, resource.name).limits)
-        if limit is not None:
-            yield f"NodePoolPatch {resource.name}", resource.urn, limit
+        for count in _of_patch(NodePool(resource.plain, resource.name), pools):
+            yield f"NodePoolPatch {resource.name}", resource.urn, count
     for resource, most in _machines(stack):
         yield f"{resource.type.rpartition(':')[2]} {resource.name}", resource.urn, most
 
@@ -130,6 +131,18 @@ def _of_static_pool(pool: GpuPool, replicas: Any) -> Count:
     """A pool that always has so many nodes: each with the most GPUs that any of its types has."""
     gpus = max((count for count, _, _ in pool.gpus), default=_MOST)
     return _times(replicas, gpus, "spec.replicas")
+
+
+def _of_patch(patch: NodePool, pools: list[GpuPool]) -> Iterator[Count]:
+    """What a patch raises: limits, and the nodes of a static pool of this stack."""
+    spec = get(patch.manifest, "spec")
+    if any(isinstance(given, Unknown) for given in (spec, get(spec, "limits"), get(spec, "limits", "resources"))):
+        yield "spec.limits must be a literal"
+    limit, replicas = _largest(patch.limits), get(spec, "replicas")
+    if limit is not None:
+        yield limit
+    if replicas is not None:
+        yield from (_of_static_pool(pool, replicas) for pool in pools if pool.name == patch.name)
 
 
 def _largest(limits: Mapping[str, Any]) -> Count | None:
@@ -254,11 +267,11 @@ def _capacity(size: Any, machines: Machines, size_path: str, where: str) -> Coun
         weight = 1.0 if machine.weight is None else number(machine.weight)
         if gpus and (weight is None or weight <= 0):
             return f"{where}.weightedCapacity must be a literal number above 0"
-        units = _times(size, gpus, size_path)
+        units = _times(size, min(gpus, 1) if isinstance(gpus, int) else gpus, size_path)
         if isinstance(units, str):
             return units
-        if gpus:  # -(-a // b) rounds up
-            most = max(most, int(-(-units // (weight or 1.0))))
+        if isinstance(gpus, int):  # -(-a // b) rounds up: the last instance may be more than what was missing
+            most = max(most, gpus * int(-(-units // (weight or 1.0))))
     return most
 
 
@@ -291,7 +304,7 @@ def _fleet(props: Props, launched: Machines) -> Count:
 
 _COUNTERS: Final[Mapping[str, Callable[[Props, Machines], Count]]] = {
     "aws:eks/nodeGroup:NodeGroup": _managed,
-    "aws-native:eks:Nodegroup": _managed,
+    "aws-native:eks:Nodegroup": _managed_component,
     "eks:index:Cluster": _cluster,
     "eks:index:ManagedNodeGroup": _managed_component,
     "eks:index:NodeGroup": _own,

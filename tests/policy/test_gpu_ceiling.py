@@ -72,6 +72,23 @@ def test_a_patch_does_not_lift_a_limit_unseen() -> None:
     assert total(pool(limits={GPU: "4"}), patch) == 104
 
 
+def test_pools_of_one_name_in_two_clusters_both_count() -> None:
+    other = pool(limits={GPU: "4"})
+    assert total(pool(limits={GPU: "4"}), recorded(other.type, other.inputs, "elsewhere")) == 8
+
+
+def test_a_patch_of_a_static_pool_counts_its_nodes() -> None:
+    inputs = {"metadata": {"name": "gpu"}, "spec": {"replicas": 10}}
+    patch = recorded("kubernetes:karpenter.sh/v1:NodePoolPatch", inputs, "more")
+    assert total(_with(pool(limits={}), replicas=1), patch) == 11
+
+
+@pytest.mark.parametrize("spec", [UNKNOWN, {"limits": UNKNOWN}, {"limits": {GPU: UNKNOWN}}, {"limits": {GPU: "inf"}}])
+def test_a_patch_that_cannot_be_seen_is_said(spec: object) -> None:
+    (verdict,) = judged(RULE, recorded("kubernetes:karpenter.sh/v1:NodePoolPatch", {"spec": spec}, "more"))
+    assert "must be a literal" in verdict.message
+
+
 def test_slots_of_unknown_size_count_as_gpus() -> None:
     assert total(pool(limits={SHARED: "40"})) == 40
 
@@ -161,7 +178,7 @@ def spot_fleet(*overrides: object, target: object = 3, **more: object) -> Record
         ([ANY_GPU], 24),
         ([TWO, {"instanceType": "m7g.large"}], 6),
         ([{"instanceType": "g5.xlarge", "weightedCapacity": "0.5"}], 6),
-        ([{"instanceType": "g5.12xlarge", "weightedCapacity": "2"}], 6),
+        ([{"instanceType": "g5.12xlarge", "weightedCapacity": "2"}], 8),
     ],
 )
 def test_overrides_count_by_what_they_choose(build: Any, overrides: list[object], gpus: int) -> None:
