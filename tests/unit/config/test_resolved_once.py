@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from cli.plan import make_plan
+from gpu.catalog import types_in
 from gpu.sharing import Mig, Mps, NoSharing, TimeSlicing
 from stacks import pools
 from tests.plan.conftest import ROOT, STACKS
@@ -27,7 +28,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     pools._resolved.cache_clear()
     pools._types.cache_clear()
-    monkeypatch.setattr(pools, "types_in", counting("types", pools.types_in))
+    monkeypatch.setattr(pools, "types_in", counting("types", types_in))
     for kind in (NoSharing, TimeSlicing, Mps, Mig):
         monkeypatch.setattr(kind, "slots_per_gpu", counting("slots", kind.slots_per_gpu))
     return found

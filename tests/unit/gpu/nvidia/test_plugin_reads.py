@@ -323,10 +323,11 @@ def grown(random_: random.Random) -> Iterator[str]:
             "name": one("nvidia.com/gpu", "gpu", "nvidia.com/mig-1g.10gb", None, 3),
             "replicas": one(2, 4, 4, 9, 1, "4", 2.0, None),
         }
-        for key, values in {
+        odd: dict[str, tuple[Any, ...]] = {
             "rename": ("nvidia.com/x", "x", "", None, "X y"),
             "devices": ("all", 1, 0, [0], ["0:1"], [], ["a"], None, True, {}),
-        }.items():
+        }
+        for key, values in odd.items():
             if random_.random() < 0.3:
                 found[key] = one(*values)
         return {key: value for key, value in found.items() if random_.random() > 0.05}
