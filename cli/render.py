@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -10,7 +11,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cli.figures import Figures, ModelFigures, PoolComparison, ServiceFigures, prices_note
+from account.commands import aws, shell_text
+from cli.figures import Figures, ModelFigures, PoolComparison, ServiceFigures, prices_note, profile_text
 from cli.plan import Plan
 from cli.render_serving import cold_start_rows, server_lines, source_rows
 from cli.tree import count_by_package, kind, resource_tree
@@ -157,12 +159,9 @@ def _price_notes(console: Console, summary: Pool, region: str) -> None:
             f"{region} sells it as Spot. An empty answer to this means no:"
         )
         hanging(console, "* ", unsure)
-        command(
-            console,
-            f"aws ec2 describe-spot-price-history --region {region} --instance-types {cheapest.instance_type} "
-            "--max-items 1",
-            2,
-        )
+        types: dict[str, Any] = {"instance_types": cheapest.instance_type, "max_items": 1}
+        ask = aws("ec2", "describe-spot-price-history", region=region, **types)
+        command(console, shell_text(ask, console.width - 2), 2)
 
 
 def _pool_prices(pools: Sequence[Pool]) -> Table:
