@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from account.commands import aws, shell_text
-from cli.figures import Figures, ModelFigures, PoolComparison, ServiceFigures, prices_note, profile_text
+from cli.figures import Figures, ModelFigures, PoolComparison, ServiceFigures, prices_note
 from cli.plan import Plan
 from cli.render_serving import cold_start_rows, server_lines, source_rows
 from cli.tree import count_by_package, kind, resource_tree
