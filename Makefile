@@ -118,7 +118,7 @@ bench: $(STAMP) ## Measure the planner
 
 .PHONY: docs
 docs: $(STAMP) ## Write again what is generated: documents, README samples, lists of URNs
-	@$(BIN)/python -m stacks.document
+	@$(BIN)/python -m config.document
 	@$(BIN)/python -m policy.document
 	@$(BIN)/python -m tools.upgrades
 	@$(BIN)/python -m account.document

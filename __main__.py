@@ -2,9 +2,9 @@
 
 import pulumi
 
+from config.errors import ConfigError
 from stacks.build import build
-from stacks.errors import ConfigError
-from stacks.load import load_pulumi_config
+from stacks.pulumi_config import load_pulumi_config
 
 try:
     config = load_pulumi_config()

@@ -26,7 +26,7 @@ import versions
 from cli.errors import POLICY_ERROR
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("cli", "components", "gpu", "policy", "stacks")
+ROOMS = ("cli", "components", "config", "gpu", "plan", "policy", "stacks")
 SIZES = (10, 100, 250, 500)
 SLICES = [sys.executable, "-m", "cli"]
 

@@ -17,10 +17,11 @@ from account.preflight import requirements
 from account.preflight.access import CREDENTIALS
 from account.preflight.requirement import Finding, Requirement, Sight, findings
 from account.session import Account, Found, Unseen
-from cli.errors import MISSING_ERROR, UNSEEN_ERROR, InputError
-from cli.plan import Plan, make_plan
+from cli.errors import MISSING_ERROR, UNSEEN_ERROR
 from cli.render_check import render
-from stacks.errors import PROJECT
+from config.errors import PROJECT
+from plan.errors import InputError
+from plan.make import Plan, make_plan
 
 SCHEMA_VERSION = 1
 

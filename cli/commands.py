@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
-from cli.as_json import plan_json
-from cli.export_dir import check_target
-from cli.manifests import write_manifests
-from cli.plan import make_plan, status_of
+from cli.errors import POLICY_ERROR
 from cli.render import render
+from plan.as_json import plan_json
+from plan.export_dir import check_target
+from plan.make import Plan, make_plan
+from plan.manifests import write_manifests
 
 
 def plan_stack(
@@ -35,3 +36,8 @@ def plan_stack(
     if manifests:
         click.echo(f"Wrote the objects of the cluster to {manifests}.")
     return status_of(plan)
+
+
+def status_of(plan: Plan) -> int:
+    """Exit status: 3 if a mandatory policy is violated, otherwise 0."""
+    return POLICY_ERROR if any(verdict.mandatory for verdict in plan.verdicts) else 0

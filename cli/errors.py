@@ -52,11 +52,3 @@ def say(message: str) -> None:
     if sys.stderr.isatty():
         message = fitted(message, min(shutil.get_terminal_size().columns, _WIDEST))
     click.echo(message, err=True)
-
-
-class InputError(Exception):
-    """What was given cannot be used; the text says what to write instead."""
-
-
-class ProgramError(Exception):
-    """The Pulumi program failed with something else than a message for its user. The text is its traceback."""

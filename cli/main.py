@@ -14,7 +14,8 @@ from typing import Any, NoReturn, ParamSpec
 
 import click
 
-from cli.errors import INPUT_ERROR, InputError, ProgramError, say
+from cli.errors import INPUT_ERROR, say
+from plan.errors import InputError, ProgramError
 
 P = ParamSpec("P")
 

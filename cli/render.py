@@ -12,16 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from account.commands import aws, shell_text
-from cli.figures import Figures, ModelFigures, PoolComparison, ServiceFigures, prices_note
-from cli.plan import Plan
 from cli.render_serving import cold_start_rows, server_lines, source_rows
 from cli.tree import count_by_package, kind, resource_tree
+from config.schema import MpsLimits
 from gpu.estimate import CostItem
 from gpu.pool import Pool
 from gpu.sharing import Mig
+from plan.figures import Figures, ModelFigures, PoolComparison, ServiceFigures, prices_note
+from plan.make import Plan
 from policy.analyzer import Verdict
 from policy.pack import RULES
-from stacks.schema import MpsLimits
 
 MIN_WIDTH = 80
 MAX_WIDTH = 120

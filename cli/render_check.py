@@ -13,8 +13,8 @@ from rich.text import Text
 from account.commands import Command, shell_text
 from account.preflight.requirement import Finding, Status
 from account.session import login
-from cli.plan import Plan
 from cli.render import command, write
+from plan.make import Plan
 
 #: Word and style of each status.
 _MARKS: dict[Status, tuple[str, str]] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cli.figures import ServiceFigures
 from gpu.coldstart import ColdStart, Step
+from plan.figures import ServiceFigures
 
 
 def cold_start_rows(services: Sequence[ServiceFigures]) -> Iterator[tuple[str, ...]]:

@@ -22,8 +22,9 @@ from account.teardown.pulumi_state import PulumiState, Unread, read_state
 from account.teardown.survey import Place, Survey
 from account.teardown.table import KINDS
 from account.teardown.target import Target, read_target
-from cli.errors import MISSING_ERROR, UNSEEN_ERROR, InputError
+from cli.errors import MISSING_ERROR, UNSEEN_ERROR
 from cli.render_teardown import Report, render
+from plan.errors import InputError
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 from rich.tree import Tree
 
-from cli.monitor import Resource
-from cli.record import Recording
+from plan.monitor import Resource
+from plan.record import Recording
 
 FOLD_FROM = 4
 """Siblings of one type are counted instead of listed from this number on."""

@@ -14,6 +14,7 @@ from components import karpenter_policies as policies
 from components.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 from components.interruption import InterruptionQueue, InterruptionQueueArgs
 from components.karpenter_iam import ControllerRole, ControllerRoleArgs, NodeRole, NodeRoleArgs
+from gpu.system_pods import KARPENTER_CPU_MILLIS, KARPENTER_REPLICAS
 
 _MAX_CLUSTER_NAME = policies.ROLE_NAME_LIMIT - len(policies.NODE_ROLE_SUFFIX)
 
@@ -49,8 +50,8 @@ class KarpenterArgs:
     node_repair: bool = False
     spot_to_spot: bool = False
     capacity_buffer: bool = False
-    replicas: int = 2
-    cpu: str = "1"
+    replicas: int = KARPENTER_REPLICAS
+    cpu: str = f"{KARPENTER_CPU_MILLIS // 1000}"
     memory: str = "1Gi"
     log_level: str = "info"
     tags: Mapping[str, str] = field(default_factory=dict)

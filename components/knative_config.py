@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import versions
 from components.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 from components.network_policy import namespace_peer, tcp
+from gpu.system_pods import KNATIVE_DEPLOYMENTS, KNATIVE_OPERATOR, KNATIVE_OPERATOR_WEBHOOK, SystemPod
 
 NAMESPACE: Final = "knative-serving"
 OPERATOR_NAMESPACE: Final = "knative-operator"
@@ -38,40 +39,10 @@ QUEUE_PROXY_CPU_MILLIS: Final = 25
 QUEUE_PROXY_MEMORY_MIB: Final = 64
 
 
-@dataclass(frozen=True)
-class _Workload:
-    """A deployment of Knative's: its container, and what it requests (millicores, MiB)."""
-
-    name: str
-    container: str
-    cpu_millis: int
-    memory_mib: int
-
-
-#: Requests are a third of Knative's own, which are made for clusters with thousands of services: so the control plane
-#: fits on the two smallest system nodes beside Karpenter. The limits stay as they are.
-_WORKLOADS: Final = (
-    _Workload("activator", "activator", 100, 100),
-    _Workload("autoscaler", "autoscaler", 50, 100),
-    # For services that scale by CPU, of which there are none; the operator installs it all the same.
-    _Workload("autoscaler-hpa", "autoscaler-hpa", 20, 50),
-    _Workload("controller", "controller", 50, 100),
-    _Workload("webhook", "webhook", 50, 64),
-    _Workload("net-kourier-controller", "controller", 50, 100),
-    _Workload("3scale-kourier-gateway", "kourier-gateway", 100, 128),
-)
 _BUDGETS: Final = ("activator-pdb", "webhook-pdb", "3scale-kourier-gateway-pdb")
 #: Jobs that run once after each version.
 _JOBS: Final = ("storage-version-migration-serving-", "cleanup-serving-")
-_OPERATOR: Final = _Workload("knative-operator", "knative-operator", 50, 100)
-_OPERATOR_WEBHOOK: Final = _Workload("operator-webhook", "operator-webhook", 50, 64)
-
 _TOLERATIONS: Final = [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}]
-
-
-def control_plane_cpu_millis(replicas: int) -> int:
-    """Millicores that Knative's own pods request together."""
-    return replicas * sum(w.cpu_millis for w in _WORKLOADS) + _OPERATOR.cpu_millis + _OPERATOR_WEBHOOK.cpu_millis
 
 
 def operator_values() -> dict[str, Any]:
@@ -96,13 +67,13 @@ def operator_values() -> dict[str, Any]:
     }
     return {
         "knative_operator": {
-            "knative_operator": {**on_system_nodes, "resources": _resources(_OPERATOR, "1000m", "1000Mi")},
-            "operator_webhook": {**on_system_nodes, "resources": _resources(_OPERATOR_WEBHOOK, "500m", "500Mi")},
+            "knative_operator": {**on_system_nodes, "resources": _resources(KNATIVE_OPERATOR, "1000m", "1000Mi")},
+            "operator_webhook": {**on_system_nodes, "resources": _resources(KNATIVE_OPERATOR_WEBHOOK, "500m", "500Mi")},
         }
     }
 
 
-def _resources(workload: _Workload, cpu_limit: str, memory_limit: str) -> dict[str, Any]:
+def _resources(workload: SystemPod, cpu_limit: str, memory_limit: str) -> dict[str, Any]:
     requests = {"cpu": f"{workload.cpu_millis}m", "memory": f"{workload.memory_mib}Mi"}
     return {"requests": requests, "limits": {"cpu": cpu_limit, "memory": memory_limit}}
 
@@ -142,7 +113,7 @@ def serving_spec(spec: ServingSpec) -> dict[str, Any]:
 
 
 def _workloads() -> Iterator[dict[str, Any]]:
-    for workload in _WORKLOADS:
+    for workload in KNATIVE_DEPLOYMENTS:
         requests = {"cpu": f"{workload.cpu_millis}m", "memory": f"{workload.memory_mib}Mi"}
         yield {
             "name": workload.name,

@@ -1,6 +1,6 @@
 """A GPU pool, resolved: what it may buy, how its GPUs are shared, and every figure that follows from both.
 
-Made once for a stack (`stacks.pools.resolve`) and handed to all that need one of its figures.
+Made once for a stack (`config.pools.resolve`) and handed to all that need one of its figures.
 """
 
 from __future__ import annotations

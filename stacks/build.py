@@ -23,11 +23,11 @@ from components.network import Network, NetworkArgs
 from components.node_class import POOL_LABEL, Volume
 from components.system_nodes import SystemNodeCapacity
 from components.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
+from config.schema import Budget as BudgetConfig
+from config.schema import CpuPool as CpuPoolConfig
+from config.schema import GpuPool as PoolConfig
+from config.schema import StackConfig, Workload
 from gpu.pool import Pool
-from stacks.schema import Budget as BudgetConfig
-from stacks.schema import CpuPool as CpuPoolConfig
-from stacks.schema import GpuPool as PoolConfig
-from stacks.schema import StackConfig, Workload
 from stacks.serving import Stand, serve
 from stacks.summary import idle_floor_usd, zones
 from stacks.tags import STACK_TAG, stack_tags

@@ -19,12 +19,12 @@ from components.model_space import ModelSpace, ModelSpaceArgs
 from components.network import Network
 from components.ollama_model import FEATURES, MpsClient, OllamaModel, OllamaModelArgs, ServedModel, Weights, model_url
 from components.warm_slots import WarmSlots, WarmSlotsArgs
+from config.fields import BUILD
+from config.schema import Dialogue as DialogueConfig
+from config.schema import Door as DoorConfig
+from config.schema import Model, StackConfig
+from config.services import Service, ollama_name, service_name, tagged_name
 from gpu.pool import Pool
-from stacks.fields import BUILD
-from stacks.schema import Dialogue as DialogueConfig
-from stacks.schema import Door as DoorConfig
-from stacks.schema import Model, StackConfig
-from stacks.services import Service, ollama_name, service_name, tagged_name
 from stacks.summary import stack_services
 
 DIALOGUE_FOLDER = "apps/dialogue"

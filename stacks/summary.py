@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from components.endpoints import INTERFACE_SERVICES
 from components.system_nodes import SystemNodeCapacity
+from config.pools import network_zones
+from config.schema import StackConfig
+from config.services import Service, services, warm_hours_per_month
 from gpu.estimate import CostItem, FloorInputs, idle_floor, total_usd_per_month
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
-from stacks.pools import network_zones
-from stacks.schema import StackConfig
-from stacks.services import Service, services, warm_hours_per_month
 
 #: One for data at rest that services write, one for the volumes of nodes (`components.encryption`).
 KMS_KEYS = 2

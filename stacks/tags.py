@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from stacks.schema import StackConfig
+from config.schema import StackConfig
 
 STACK_TAG: Final = "gpu-slices/stack"
 """Tag of every AWS resource of a stack, down to the disks of its nodes: what the budget counts."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pulumi.runtime
 import pytest
 
-from cli.monitor import Inline
+from plan.monitor import Inline
 from tests.day import fixed
 
 #: Tests that other people's parts judge (moto, botocore's models, systemd, Terraform, Pulumi's own runtime): they take

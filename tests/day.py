@@ -9,8 +9,9 @@ from typing import Final
 
 import pytest
 
+import config.load
 import policy.framework
-import stacks.load
+import stacks.pulumi_config
 
 #: A day on which every justification in the stack files holds, and the versions that they name are in support.
 TODAY: Final = date(2026, 11, 21)
@@ -31,6 +32,7 @@ def fixed(day: date = TODAY) -> Iterator[None]:
             return cls(day.year, day.month, day.day, 12, tzinfo=tz or UTC)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stacks.load, "date", Date)
+        patch.setattr(config.load, "date", Date)
+        patch.setattr(stacks.pulumi_config, "date", Date)
         patch.setattr(policy.framework, "datetime", DateTime)
         yield

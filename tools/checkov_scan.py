@@ -24,9 +24,9 @@ from typing import Any
 
 import yaml
 
-from cli.errors import InputError, ProgramError
-from cli.project import Project, find_project, load_stack
-from cli.record import record
+from plan.errors import InputError, ProgramError
+from plan.project import Project, find_project, load_stack
+from plan.record import record
 from tools.terraform import MAIN_FILE, write_terraform
 
 ROOT = Path(__file__).resolve().parents[1]

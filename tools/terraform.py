@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from cli.export_dir import write_directory
-from cli.manifests import manifest_files
-from cli.monitor import Resource
-from cli.record import Recording
-from cli.wire import shown
+from plan.export_dir import write_directory
+from plan.manifests import manifest_files
+from plan.monitor import Resource
+from plan.record import Recording
+from plan.wire import shown
 from tools.terraform_names import FREE_FORM, local_name, snake_case, terraform_key, terraform_type
 
 EKS_CLUSTER = "eks:index:Cluster"

@@ -40,7 +40,8 @@ def _plainly(command: Callable[P, int]) -> Callable[P, None]:
 
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        from cli.errors import INPUT_ERROR, InputError, ProgramError, say  # noqa: PLC0415  beside the command, not before it
+        from cli.errors import INPUT_ERROR, say  # noqa: PLC0415  beside the command, not before it
+        from plan.errors import InputError, ProgramError  # noqa: PLC0415  beside the command, not before it
 
         gc.enable()  # the program turns it off, for commands that are done in a second
         try:
@@ -66,8 +67,8 @@ def _plainly(command: Callable[P, int]) -> Callable[P, None]:
 
 def twin_of(directory: Path, stack: str) -> TwinState:
     """The state of a stack's twin. Raises InputError where there is no project, and for what is no name of a stack."""
-    from cli.errors import InputError  # noqa: PLC0415
-    from cli.project import find_project  # noqa: PLC0415  loads YAML
+    from plan.errors import InputError  # noqa: PLC0415
+    from plan.project import find_project  # noqa: PLC0415  loads YAML
 
     if not _STACK.fullmatch(stack):
         raise InputError(f"{stack!r} is no name of a stack: letters, digits, `-`, `_` and `.`, 100 at most")

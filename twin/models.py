@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stacks.schema import StackConfig
+from config.schema import StackConfig
 from twin.plan import HARDENED_CONTAINER, HARDENED_POD, WINDOW_SECONDS, Model
 
 KNATIVE_GROUP = "serving.knative.dev/"

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cli.errors import InputError
-from cli.manifests import kubernetes_object
-from cli.monitor import Resource
-from cli.project import find_project, load_stack
-from cli.record import Recording, record
-from stacks.errors import PROJECT
-from stacks.load import parse
+from config.errors import PROJECT
+from config.load import parse
+from plan.errors import InputError
+from plan.manifests import kubernetes_object
+from plan.monitor import Resource
+from plan.project import find_project, load_stack
+from plan.record import Recording, record
 from twin.device_plugin import installed_plugins
 from twin.errors import TwinError
 from twin.models import models_of

@@ -18,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from cli.project import find_project, load_stack
+from plan.project import find_project, load_stack
 from twin import build
 
 #: Seconds between lines where there is no terminal.

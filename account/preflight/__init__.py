@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from account.preflight import access, inputs, machine, names, offers, quotas
 from account.preflight.requirement import Requirement
-from cli.figures import Figures
-from cli.plan import Plan
+from plan.figures import Figures
+from plan.make import Plan
 
 
 def requirements(plan: Plan, figures: Figures) -> list[Requirement]:

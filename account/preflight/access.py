@@ -9,7 +9,7 @@ from functools import partial
 from account.commands import HOME_REGION, Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import ADDRESS_SERVICE, Absent, Found, Unseen
-from stacks.schema import StackConfig
+from config.schema import StackConfig
 from stacks.tags import STACK_TAG
 
 CREDENTIALS = "Credentials"

@@ -10,8 +10,8 @@ from typing import Any
 from account.commands import HOME_REGION, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
-from cli.plan import Plan
-from stacks.schema import Door, GpuPool, StackConfig
+from config.schema import Door, GpuPool, StackConfig
+from plan.make import Plan
 
 TOPIC = "What the stack file names"
 IMAGES = "Images"

@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Iterator
 
 from account.preflight.requirement import Missing, Ok, Requirement
-from cli.plan import Plan
-from stacks.errors import key_of
-from stacks.placeholders import placeholders
-from stacks.schema import StackConfig
+from config.errors import key_of
+from config.placeholders import placeholders
+from config.schema import StackConfig
+from plan.make import Plan
 
 MACHINE = "This machine"
 STACK_FILE = "Stack file"

@@ -10,8 +10,8 @@ from typing import Any
 from account.commands import CALLERS_ACCOUNT, Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Answer, Found, Unseen
-from cli.plan import Plan
-from stacks.schema import StackConfig
+from config.schema import StackConfig
+from plan.make import Plan
 from stacks.tags import STACK_TAG
 
 TOPIC = "Names and leftovers"

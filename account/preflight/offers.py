@@ -9,11 +9,11 @@ from typing import Any
 from account.commands import HOME_REGION, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
-from cli.figures import Figures
-from cli.plan import Plan
 from components.cluster import HOME_ZONES
+from config.schema import StackConfig
 from gpu.pool import Pool
-from stacks.schema import StackConfig
+from plan.figures import Figures
+from plan.make import Plan
 from stacks.summary import zones
 
 REGION = "Region and zones"

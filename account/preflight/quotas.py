@@ -12,11 +12,11 @@ from typing import Any
 from account.commands import Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Answer, Found, Unseen
-from cli.figures import Figures
-from cli.plan import Plan
+from config.schema import StackConfig
 from gpu.catalog import InstanceType
 from gpu.estimate import CapacityType
-from stacks.schema import StackConfig
+from plan.figures import Figures
+from plan.make import Plan
 
 TOPIC = "Quotas"
 

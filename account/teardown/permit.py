@@ -7,7 +7,7 @@ from account.session import Identity
 from account.teardown.pulumi_state import PulumiState, Unread
 from account.teardown.survey import Survey
 from account.teardown.target import Target
-from cli.errors import InputError
+from plan.errors import InputError
 
 
 def refuse_protected(target: Target, state: PulumiState | Unread) -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from account.teardown.marks import DoorRecord, Marks
-from cli.errors import InputError
-from cli.project import find_project, load_stack
-from stacks.errors import PROJECT
-from stacks.fields import MAX_NAME, NAME
-from stacks.schema import Cluster, StackConfig
+from config.errors import PROJECT
+from config.fields import MAX_NAME, NAME
+from config.schema import Cluster, StackConfig
+from plan.errors import InputError
+from plan.project import find_project, load_stack
 
 #: Beginning of the name that people call the door by (components.dialogue.SERVICE, which loads Pulumi).
 DIALOGUE_HOST: Final = "dialogue"

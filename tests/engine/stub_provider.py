@@ -1,6 +1,6 @@
 """Stands in for a provider that cannot be built here: it makes nothing, remembers nothing, and answers as AWS might.
 
-Outputs are those of the offline planner (`cli.cloud`), with what the twin's AWS has in place of placeholders, so that
+Outputs are those of the offline planner (`plan.cloud`), with what the twin's AWS has in place of placeholders, so that
 the ids in objects of the cluster are those that Karpenter finds.
 
     python -m tests.engine.stub_provider VERSION
@@ -24,7 +24,7 @@ import grpc  # type: ignore[import-untyped]
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from cli.cloud import PLACEHOLDER, Cloud
+from plan.cloud import PLACEHOLDER, Cloud
 from tests.engine.journal import note
 from tests.engine.serving import OPTIONS, serve
 

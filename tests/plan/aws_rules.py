@@ -17,8 +17,8 @@ from typing import Any
 import botocore.session
 import regex
 
-from cli.cloud import PLACEHOLDER
-from cli.wire import UNKNOWN
+from plan.cloud import PLACEHOLDER
+from plan.wire import UNKNOWN
 from tests.plan.aws_calls import CALLS, DOCUMENTS, Call
 
 #: What Pulumi adds to a logical name: a hyphen and seven hexadecimal digits (pulumi-terraform-bridge,

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from cli.monitor import Resource
-from cli.project import find_project, load_stack
-from cli.record import Recording, record
+from plan.monitor import Resource
+from plan.project import find_project, load_stack
+from plan.record import Recording, record
 from policy.analyzer import Recorded
 
 ROOT = Path(__file__).parents[2]

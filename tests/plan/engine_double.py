@@ -1,7 +1,7 @@
 """Runs a Pulumi program on Pulumi's real runtime, over gRPC, against a stand-in for the engine in a preview.
 
 Mocks replace part of the runtime; this replaces the engine alone. As in the preview of a stack that does not exist yet,
-a resource has its inputs and no other output. In an update it has what `cli.cloud` answers. Prints one JSON
+a resource has its inputs and no other output. In an update it has what `plan.cloud` answers. Prints one JSON
 document: what was registered, what was warned of, and what went wrong.
 
     python -m tests.plan.engine_double STACK CONFIG_JSON {preview,update}
@@ -23,7 +23,7 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime import rpc, settings
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, resource_pb2, resource_pb2_grpc
 
-from cli.cloud import Cloud
+from plan.cloud import Cloud
 from tests.day import fixed
 
 #: What the engine says it can do, as of the pinned SDK.

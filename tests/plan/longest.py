@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from cli.project import StackConfig, find_project, load_stack
-from cli.record import Recording, record
+from config.checks.pools import MAX_JUSTIFIED_DAYS
+from config.checks.tags import MAX_TAG_NAME, MAX_TAGS
+from config.fields import MAX_NAME, MAX_TAG_VALUE
 from gpu.catalog import REGIONS
-from stacks.checks.pools import MAX_JUSTIFIED_DAYS
-from stacks.checks.tags import MAX_TAG_NAME, MAX_TAGS
-from stacks.fields import MAX_NAME, MAX_TAG_VALUE
+from plan.project import StackConfig, find_project, load_stack
+from plan.record import Recording, record
 from tests.day import TODAY
 from tests.plan.conftest import ROOT
 from tests.plan.variants import DIGEST, HOURS, MODEL, POOL

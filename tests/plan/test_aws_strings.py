@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.record import Recording
+from plan.record import Recording
 from tests.plan.aws_calls import CALLS, DOCUMENTS
 from tests.plan.aws_rules import DOCUMENTED, Judged, judge
 from tests.plan.conftest import STACKS

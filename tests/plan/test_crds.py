@@ -16,8 +16,8 @@ import pytest
 import yaml
 
 import versions
-from cli.record import Recording
 from components.node_class import NodeClassArgs, Volume, node_class_spec
+from plan.record import Recording
 from tests.gotools import karpenter_dir
 from tests.plan.conftest import STACKS
 from tests.plan.variants import varied

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from cli.monitor import Resource
-from cli.record import Recording
+from plan.monitor import Resource
+from plan.record import Recording
 from tests.plan.conftest import STACKS
 
 NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"

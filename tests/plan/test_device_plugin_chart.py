@@ -17,10 +17,10 @@ import yaml
 import versions
 from components.gpu_pool import node_labels
 from components.gpu_sharing import NAMESPACE, GpuSharingArgs, device_plugin_values, release_name
+from config.fields import MAX_NAME
 from gpu.catalog import types_in
 from gpu.pool import Pool
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
-from stacks.fields import MAX_NAME
 from tests.gotools import HELM, device_plugin_dir, tool
 
 pytestmark = pytest.mark.go

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pytest
 
-from cli.record import Recording
+from plan.record import Recording
 from policy.framework import matches
 from tests.plan.conftest import STACKS
 from tests.plan.variants import VARIANTS, varied

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import pytest
 
-from cli.project import StackConfig, find_project, load_stack
-from cli.record import record
+from plan.project import StackConfig, find_project, load_stack
+from plan.record import record
 from policy.analyzer import Recorded, judge
 from policy.engine import CONTENTS
 from policy.framework import ResourceRule, StackRule, on_day

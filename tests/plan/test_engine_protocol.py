@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.project import find_project, load_stack
+from plan.project import find_project, load_stack
 from tests.plan.conftest import ROOT, owned
 from tests.plan.variants import VARIANTS
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.record import Recording
+from plan.record import Recording
 from tests.plan.conftest import STACKS
 from tests.plan.variants import VARIANTS, varied
 

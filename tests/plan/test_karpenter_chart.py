@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import versions
-from cli.record import Recording
+from plan.record import Recording
 from tests.gotools import HELM, karpenter_dir, tool
 from tests.plan.conftest import STACKS
 

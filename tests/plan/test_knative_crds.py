@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from cli.record import Recording
+from plan.record import Recording
 from policy.pod_security import LEVELS
 from tests.plan import knative
 from tests.plan.conftest import STACKS

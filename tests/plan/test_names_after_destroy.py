@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from cli.monitor import Resource
-from cli.record import Recording
 from components.cluster import control_plane_log_group
+from plan.monitor import Resource
+from plan.record import Recording
 from tests.plan.conftest import ROOT, STACKS
 from tests.plan.variants import varied
 

@@ -12,7 +12,7 @@ import yaml
 from pulumi.runtime.rpc import UNKNOWN
 
 import versions
-from cli.record import Recording
+from plan.record import Recording
 from tests.plan.conftest import ROOT, STACKS
 from tests.plan.variants import VARIANTS, changed_dev, varied
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.record import Recording
+from plan.record import Recording
 from policy.analyzer import UNKNOWN, judge, read_config
 from policy.framework import matches
 from policy.iam_documents import DOCUMENT_TYPES

@@ -14,9 +14,9 @@ import pytest
 import yaml
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from cli.project import find_project, load_stack
-from cli.record import Recording as Plan
 from components.endpoints import INTERFACE_SERVICES
+from plan.project import find_project, load_stack
+from plan.record import Recording as Plan
 from tests.plan.conftest import ROOT, STACKS, owned
 from tests.plan.longest import longest
 from tests.plan.variants import varied

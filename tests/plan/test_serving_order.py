@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from cli.monitor import Resource
-from cli.record import Recording
+from plan.monitor import Resource
+from plan.record import Recording
 from tests.plan.conftest import STACKS
 from tests.plan.knative import SERVICE, SERVING
 from tests.plan.test_destroy_order import NODE_POOL, RELEASE, Graph

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import pytest
 
-from cli.record import Recording
+from plan.record import Recording
 from tests.plan.conftest import STACKS
 from tests.plan.variants import varied
 from tools.terraform import MAIN_FILE, terraform_document

@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from cli.project import StackConfig, find_project, load_stack
-from cli.record import Recording, record
+from plan.project import StackConfig, find_project, load_stack
+from plan.record import Recording, record
 from tests.plan.conftest import ROOT
 
 DIGEST = f"@sha256:{'0' * 64}"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.errors import InputError
+from plan.errors import InputError
 from twin import launch
 from twin.apply import is_ready
 from twin.kube import ApiError, Kube

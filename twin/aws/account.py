@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 ACCOUNT = "111122223333"
-"""Account of the plan (`cli.cloud.ACCOUNT_ID`), which moto must take over."""
+"""Account of the plan (`plan.cloud.ACCOUNT_ID`), which moto must take over."""
 
 
 def client(service: str, endpoint: str, region: str) -> Any:

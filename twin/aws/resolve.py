@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-#: A text that stands for one output (`cli.cloud.PLACEHOLDER`).
+#: A text that stands for one output (`plan.cloud.PLACEHOLDER`).
 PLACEHOLDER = re.compile(r"<[\w.-]+/[^<>\n]+\.\w+>")
 
 

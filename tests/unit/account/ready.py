@@ -10,11 +10,11 @@ from typing import Any
 from account.preflight.access import SPOT_ROLE
 from account.preflight.requirement import Sight
 from account.session import Found
-from cli.figures import figures
-from cli.plan import Plan
-from cli.project import StackConfig, find_project, load_stack
-from cli.record import record
-from stacks.load import parse
+from config.load import parse
+from plan.figures import figures
+from plan.make import Plan
+from plan.project import StackConfig, find_project, load_stack
+from plan.record import record
 from stacks.tags import STACK_TAG
 from tests.plan.conftest import ROOT
 from tests.plan.variants import DIGEST

@@ -14,7 +14,7 @@ from account.preflight.requirement import Finding, Missing, Note, Sight, finding
 from account.session import Found, Unseen
 from cli.check import status_of
 from cli.errors import MISSING_ERROR, UNSEEN_ERROR
-from cli.figures import figures
+from plan.figures import figures
 from stacks.tags import STACK_TAG
 from tests.unit.account.aws_command import problems
 from tests.unit.account.ready import ADDRESS, make_ready, ready_config, ready_plan, sight, tag_with, used

@@ -8,12 +8,12 @@ from typing import Any
 
 from pulumi_policy import EnforcementLevel
 
-from cli.figures import figures
-from cli.monitor import Resource
-from cli.plan import Plan
-from cli.record import Recording
+from config.load import parse
+from plan.figures import figures
+from plan.make import Plan
+from plan.monitor import Resource
+from plan.record import Recording
 from policy.analyzer import Verdict
-from stacks.load import parse
 
 STACK_URN = "urn:pulumi:dev::gpu-slices::pulumi:pulumi:Stack::gpu-slices-dev"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from cli.project import find_project, load_stack
-from cli.record import Recording, record
+from plan.project import find_project, load_stack
+from plan.record import Recording, record
 
 PROGRAM = """
 import pulumi

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import versions
-from cli.errors import InputError
-from cli.plan import make_plan
-from cli.project import find_project
+from plan.errors import InputError
+from plan.make import make_plan
+from plan.project import find_project
 from tests.day import TODAY, fixed
 
 ROOT = Path(__file__).parents[3]

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cli.as_json import plan_json
-from cli.plan import Plan
-from cli.wire import Secret
+from plan.as_json import plan_json
+from plan.make import Plan
+from plan.wire import Secret
 from tests.unit.cli.plans import POOL, plan_of, resource, verdict
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "plan-json.md"

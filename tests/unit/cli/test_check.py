@@ -18,7 +18,7 @@ from account.preflight.requirement import Sight
 from account.session import Account, Found, login
 from cli import check
 from cli.main import main
-from cli.plan import make_plan
+from plan.make import make_plan
 from tests.unit.account.ready import ADDRESS, make_ready, ready_plan
 from tests.unit.account.world import ACCOUNT, REGION, ApiError, World, fail, moto, world
 from tests.unit.cli.projects import write_project

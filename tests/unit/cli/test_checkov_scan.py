@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cli.project import find_project, load_stack
-from cli.record import record
+from plan.project import find_project, load_stack
+from plan.record import record
 from tests.unit.cli.projects import write_project
 from tools import checkov_scan
 from tools.checkov_scan import Accepted, Finding, ScanError, addresses_by_line, judge, load_accepted

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.errors import InputError
-from cli.export_dir import MARKER, write_directory
-from cli.manifests import manifest_files, write_manifests
+from plan.errors import InputError
+from plan.export_dir import MARKER, write_directory
+from plan.manifests import manifest_files, write_manifests
 from tests.unit.cli.projects import record_program
 
 CLUSTER = """

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.errors import InputError
-from cli.project import StackConfig, find_project, load_stack
+from plan.errors import InputError
+from plan.project import StackConfig, find_project, load_stack
 from tests.unit.cli.projects import write_project
 
 

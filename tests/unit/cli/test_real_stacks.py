@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cli.as_json import plan_json
-from cli.cloud import PLACEHOLDER
-from cli.manifests import manifest_files
-from cli.plan import Plan, make_plan, status_of
-from cli.project import find_project
+from cli.commands import status_of
 from cli.render import render
-from stacks.load import PRIVATE_ENDPOINT
+from plan.as_json import plan_json
+from plan.cloud import PLACEHOLDER
+from plan.make import Plan, make_plan
+from plan.manifests import manifest_files
+from plan.project import find_project
+from stacks.pulumi_config import PRIVATE_ENDPOINT
 from tools.terraform import terraform_document
 
 ROOT = Path(__file__).parents[3]

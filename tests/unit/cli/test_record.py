@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.errors import InputError, ProgramError
-from cli.monitor import Resource
-from cli.record import Recording
-from cli.wire import HIDDEN, UNKNOWN, UNKNOWN_TEXT, Secret, shown
+from plan.errors import InputError, ProgramError
+from plan.monitor import Resource
+from plan.record import Recording
+from plan.wire import HIDDEN, UNKNOWN, UNKNOWN_TEXT, Secret, shown
 from tests.unit.cli.projects import PROGRAM, record_program
 
 

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cli.figures import figures
-from cli.plan import Plan, status_of
+from cli.commands import status_of
 from cli.render import hanging, render
 from cli.tree import resource_tree
+from config.load import parse
 from gpu.estimate import cheapest_node
-from stacks.load import parse
+from plan.figures import figures
+from plan.make import Plan
 from tests.unit.cli.plans import CONFIG, ON_DEMAND_POOL, POOL, STACK_URN, plan_of, resource, verdict
 
 

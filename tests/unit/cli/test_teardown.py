@@ -20,10 +20,10 @@ from account.teardown.survey import Place
 from account.teardown.table import KINDS
 from account.teardown.target import Target
 from cli import teardown
-from cli.errors import InputError
 from cli.main import main
 from components.gpu_pool import GpuPoolArgs
 from components.node_class import DELETE_TIMEOUT
+from plan.errors import InputError
 from tests.unit.account.planted import play_budgets, play_cluster
 from tests.unit.account.test_teardown_delete import FEW, plant_key, plant_queue, plant_volume
 from tests.unit.account.world import ACCOUNT, REGION, ApiError, World, fail, moto, world

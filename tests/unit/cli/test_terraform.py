@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cli.export_dir import MARKER
+from plan.export_dir import MARKER
 from tests.unit.cli.projects import record_program
 from tools.terraform import terraform_document, write_terraform
 from tools.terraform_names import terraform_key, terraform_type

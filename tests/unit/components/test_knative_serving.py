@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from components.knative_config import control_plane_cpu_millis
 from components.knative_serving import KnativeServing, KnativeServingArgs
+from gpu.system_pods import knative_cpu_millis
 from tests.unit.components.recording import Recording, record
 
 SERVING = "kubernetes:operator.knative.dev/v1beta1:KnativeServing"
@@ -68,7 +68,7 @@ def test_what_it_requests_is_what_is_counted(replicas: int) -> None:
     values = recording.one(RELEASE).inputs["values"]["knative_operator"]
     operator = [values[part]["resources"]["requests"]["cpu"] for part in ("knative_operator", "operator_webhook")]
     requested = replicas * sum(millis(cpu) for cpu in parts) + sum(millis(cpu) for cpu in operator)
-    assert requested == control_plane_cpu_millis(replicas)
+    assert requested == knative_cpu_millis(replicas)
 
 
 def millis(cpu: str) -> int:

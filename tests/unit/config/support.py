@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from stacks.errors import ConfigError, Problem
-from stacks.load import parse
-from stacks.schema import StackConfig
+from config.errors import ConfigError, Problem
+from config.load import parse
+from config.schema import StackConfig
 from tests.day import TODAY
 
 #: What `Pulumi.dev.yaml` holds, without the project's name.

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from stacks.checks.tags import check_tags
-from stacks.fields import MAX_IMAGE_NAME, Email, Image
+from config.checks.tags import check_tags
+from config.fields import MAX_IMAGE_NAME, Email, Image
 
 EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 IMAGE: TypeAdapter[str] = TypeAdapter(Image)

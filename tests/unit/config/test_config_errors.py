@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from stacks.errors import ConfigError
-from stacks.load import parse
+from config.errors import ConfigError
+from config.load import parse
 from tests.day import TODAY
 from tests.unit.config.support import GONE, changed, parsed
 

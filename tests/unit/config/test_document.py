@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stacks import document, document_text
-from stacks.explain import sections_in
-from stacks.load import KEYS, LISTS, SECTIONS
-from stacks.section import Section
+from config import document, document_text
+from config.explain import sections_in
+from config.load import KEYS, LISTS, SECTIONS
+from config.section import Section
 
 
 def sections() -> Iterator[type[Section]]:
@@ -24,7 +24,7 @@ def sections() -> Iterator[type[Section]]:
 
 
 def test_the_page_is_fresh() -> None:
-    assert document.TARGET.read_text(encoding="utf-8") == document.document(), "run python -m stacks.document"
+    assert document.TARGET.read_text(encoding="utf-8") == document.document(), "run python -m config.document"
 
 
 def test_the_page_describes_every_key() -> None:
@@ -48,7 +48,7 @@ def test_check_says_whether_the_page_is_fresh(
 ) -> None:
     monkeypatch.setattr(document, "TARGET", tmp_path / "configuration.md")
     assert document.main(["--check"]) == 1
-    assert capsys.readouterr().err == "configuration.md is not what the schema says: run python -m stacks.document\n"
+    assert capsys.readouterr().err == "configuration.md is not what the schema says: run python -m config.document\n"
     assert document.main([]) == 0
     assert document.main(["--check"]) == 0
     (tmp_path / "configuration.md").write_text("stale", encoding="utf-8")

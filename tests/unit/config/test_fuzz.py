@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from components.node_class import Volume
 from components.subnets import plan_subnets
+from config.errors import ConfigError
+from config.load import KEYS, parse
+from config.schema import StackConfig
+from config.services import memory_of
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, REGIONS
 from gpu.sharing import NoSharing
 from gpu.sharing.bottlerocket import bottlerocket_settings
-from stacks.errors import ConfigError
-from stacks.load import KEYS, parse
-from stacks.schema import StackConfig
-from stacks.services import memory_of
 from stacks.summary import floor_items, zones
 from tests.day import TODAY
 from tests.unit.config.support import ADMIN, CONTAINER, GONE, MIG, MPS, ON_DEMAND, WORKLOAD, changed, put

@@ -12,9 +12,9 @@ import pulumi
 import pytest
 
 import versions
-from stacks.errors import ConfigError
-from stacks.load import load_pulumi_config
-from stacks.schema import Budget, Dialogue, StackConfig
+from config.errors import ConfigError
+from config.schema import Budget, Dialogue, StackConfig
+from stacks.pulumi_config import load_pulumi_config
 from tests.day import TODAY
 from tests.unit.config.support import ON_DEMAND, changed
 

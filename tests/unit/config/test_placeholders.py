@@ -18,9 +18,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.checks.region import PARTITION
+from config.placeholders import EXAMPLE_ACCOUNTS, EXAMPLE_IDS, account, domain, placeholders, registry, snapshot
 from gpu.catalog import REGIONS
-from stacks.checks.region import PARTITION
-from stacks.placeholders import EXAMPLE_ACCOUNTS, EXAMPLE_IDS, account, domain, placeholders, registry, snapshot
 from tests.unit.config.support import CONTAINER, GONE, changed, parsed, problems_of
 
 ROOT = Path(__file__).parents[3]
@@ -223,7 +223,7 @@ def test_all_regions_are_of_the_partition_that_arns_must_have() -> None:
 # --- What messages propose --------------------------------------------------------------------------------------------
 
 #: Pages and samples, which say what they are; and where the examples are named to be found.
-SAMPLES = ("stacks/document_text.py", "stacks/placeholders.py")
+SAMPLES = ("config/document_text.py", "config/placeholders.py")
 _DOMAIN = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}")
 _RANGE = re.compile(r"(?:192\.0\.2|198\.51\.100|203\.0\.113)\.")
 
@@ -247,7 +247,7 @@ def spoken(path: Path) -> Iterator[str]:
             yield node.value
 
 
-@pytest.mark.parametrize("room", ["stacks", "policy", "components"])
+@pytest.mark.parametrize("room", ["config", "stacks", "policy", "components"])
 def test_no_message_proposes_a_placeholder(room: str) -> None:
     modules = [path for path in (ROOT / room).rglob("*.py") if str(path.relative_to(ROOT)) not in SAMPLES]
     assert modules

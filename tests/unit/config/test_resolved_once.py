@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cli.plan import make_plan
+from config import pools
 from gpu.catalog import types_in
 from gpu.sharing import Mig, Mps, NoSharing, TimeSlicing
-from stacks import pools
+from plan.make import make_plan
 from tests.plan.conftest import ROOT, STACKS
 
 

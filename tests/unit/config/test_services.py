@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from stacks.schema import Model, StackConfig
-from stacks.services import max_scale, tagged_name, warm_hours_per_month
+from config.schema import Model, StackConfig
+from config.services import max_scale, tagged_name, warm_hours_per_month
 from stacks.summary import floor_items, idle_floor_usd, stack_services, standing_items
 from tests.unit.config.support import GONE, changed, parsed
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stacks.errors import ConfigError, key_of
+from config.errors import ConfigError, key_of
 from tests.unit.config.support import GONE, ON_DEMAND, WORKLOAD, changed, parsed, problems_of
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from stacks.errors import MISSING, Problem
-from stacks.errors import Path as KeyPath
-from stacks.source import locate
+from config.errors import MISSING, Problem
+from config.errors import Path as KeyPath
+from config.source import locate
 
 STACK_FILE = """\
 # A stack file.

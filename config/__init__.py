@@ -1,0 +1,1 @@
+"""The stack file: schema, loading, checks, and everything that is said about it."""

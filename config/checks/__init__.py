@@ -1,0 +1,45 @@
+"""Checks that concern several values: does a model fit its slot, does a GPU have MIG, is a date past.
+
+Each check gets what could be validated, and ends where it needs a value that could not (`config.partial`), so that
+one mistake is reported once and hides no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from config.checks.cluster import check_cluster
+from config.checks.levers import check_levers
+from config.checks.models import check_models
+from config.checks.names import check_names
+from config.checks.network import check_network
+from config.checks.parts import Parts, attempt, twice
+from config.checks.pools import check_cpu_pools, check_pools
+from config.checks.serving import check_serving
+from config.checks.together import check_together
+from config.checks.workloads import check_workloads
+from config.errors import Problem
+from config.schema import Budget
+
+__all__ = ["Parts", "check"]
+
+
+def check(parts: Parts) -> Iterator[Problem]:
+    """Every problem among the validated parts of a configuration."""
+    yield from check_cluster(parts)
+    yield from check_network(parts)
+    yield from check_names(parts)
+    yield from check_cpu_pools(parts)
+    problems, slots = check_pools(parts)
+    yield from problems
+    yield from check_models(parts, slots)
+    yield from check_serving(parts, slots)
+    yield from check_levers(parts, slots)
+    yield from check_workloads(parts, slots)
+    yield from check_together(parts, slots)
+    if parts.budget:
+        yield from attempt(_emails(parts.budget))
+
+
+def _emails(budget: Budget) -> Iterator[Problem]:
+    yield from twice(("budget", "emails"), budget.emails)

@@ -1,0 +1,142 @@
+"""Checks of what makes models wake faster: image pull, snapshots, disks, warm slots; and of the door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from config.checks.network import private_range_problem
+from config.checks.parts import Parts, Slots, attempt, name_of, twice
+from config.checks.region import partition_problem
+from config.errors import MISSING, Path, Problem, listed
+from config.fields import BUILD
+from config.pool_schema import Warm
+from config.schema import Dialogue, Door, GpuPool
+
+#: awslabs/amazon-eks-ami nodeadm/doc/examples.md, "Enabling fast image pull".
+FAST_PULL_MIBPS = 600
+
+
+def check_levers(parts: Parts, slots: Slots) -> Iterator[Problem]:
+    """Levers of every pool, and the door."""
+    for index, pool in enumerate(parts.pools or ()):
+        if pool:
+            path: Path = ("pools", index)
+            yield from attempt(_fast_pull(pool, path))
+            yield from attempt(_snapshot(pool, path))
+            yield from attempt(_own_disks(pool, path, slots))
+            yield from attempt(_warm(pool, path, slots))
+    if parts.serving:
+        yield from attempt(_door_of(parts))
+    if parts.dialogue:
+        yield from attempt(_image(parts.dialogue))
+        yield from attempt(_node_of(parts.dialogue, parts))
+
+
+def _fast_pull(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    # On Bottlerocket the parallel puller's files stay on the volume, whatever disks the node has.
+    own_disks = pool.instance_store and pool.ami == "al2023"
+    if pool.fast_image_pull and not own_disks and pool.volume.throughput_mibps < FAST_PULL_MIBPS:
+        message = (
+            f"is slower than a plain pull below {FAST_PULL_MIBPS} MiB/s: write volume: {{throughputMibps: "
+            f"{FAST_PULL_MIBPS}}}, or on al2023 instanceStore: true"
+        )
+        yield Problem((*path, "fastImagePull"), True, message)
+
+
+def _snapshot(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    volume, place = pool.volume, (*path, "volume")
+    if volume.initialization_rate_mibps and volume.snapshot_id is None:
+        message = "is the rate at which a snapshot is read: write snapshotId, or remove it"
+        yield Problem((*place, "initializationRateMibps"), volume.initialization_rate_mibps, message)
+    if volume.snapshot_id is None:
+        return
+    if pool.ami != "bottlerocket":
+        message = (
+            "needs ami: bottlerocket, which has a volume for images and weights alone; on al2023 the snapshot would "
+            "replace the system"
+        )
+        yield Problem((*place, "snapshotId"), volume.snapshot_id, message)
+    elif pool.instance_store:
+        message = (
+            "is not read with instanceStore: true: images would lie on the node's own disks; remove one of the two"
+        )
+        yield Problem((*place, "snapshotId"), volume.snapshot_id, message)
+
+
+def _own_disks(pool: GpuPool, path: Path, slots: Slots) -> Iterator[Problem]:
+    known = slots.get(name_of(pool) or "")
+    without = dict.fromkeys(t.family for t in known.types if not t.local_nvme_gb) if known else {}
+    if pool.instance_store and without:
+        message = f"needs nodes with disks of their own, which {listed(without, 'and')} has not: make a pool of its own"
+        yield Problem((*path, "instanceStore"), True, message)
+
+
+def _warm(pool: GpuPool, path: Path, slots: Slots) -> Iterator[Problem]:
+    warm, place = pool.warm, (*path, "warm")
+    if warm is None:
+        return
+    yield from _hours(warm, place)
+    known = slots.get(name_of(pool) or "")
+    if known and warm.slots > known.max_slots:
+        message = f"must be {known.max_slots} or less: the pool has no more slots"
+        yield Problem((*place, "slots"), warm.slots, message)
+
+
+def _hours(warm: Warm, path: Path) -> Iterator[Problem]:
+    yield from twice((*path, "days"), warm.days)
+    given = {"days": warm.days or None, "start": warm.start, "end": warm.end}
+    missing = [key for key, value in given.items() if value is None]
+    if missing and len(missing) < len(given):
+        message = "is missing: warm hours need days, start and end; without any of them slots are always warm"
+        yield Problem((*path, missing[0]), MISSING, message)
+    elif warm.start and warm.end and warm.start >= warm.end:
+        message = f"must be later than {warm.start}: hours past midnight are those of the next day"
+        yield Problem((*path, "end"), warm.end, message)
+
+
+def _door_of(parts: Parts) -> Iterator[Problem]:
+    door = parts.serving.door if parts.serving else None
+    if door is None:
+        return
+    path: Path = ("serving", "door")
+    if parts.dialogue is None:
+        yield Problem(
+            path, MISSING, "leads nowhere: it is for the dialogue, and there is none; write one, or remove it"
+        )
+    elif parts.dialogue.image is None:
+        yield Problem(path, MISSING, "leads nowhere: the dialogue has no image; write image: build, or remove the door")
+    yield from attempt(_tls(door, path, parts.region))
+    yield from attempt(_allowed(door, path))
+
+
+def _image(dialogue: Dialogue) -> Iterator[Problem]:
+    if dialogue.image and dialogue.image != BUILD and "@sha256:" not in dialogue.image:
+        message = "must have a digest (@sha256:...): a tag may move; write build to build it from apps/dialogue"
+        yield Problem(("dialogue", "image"), dialogue.image, message)
+
+
+def _node_of(dialogue: Dialogue, parts: Parts) -> Iterator[Problem]:
+    if dialogue.image and parts.cpu_pools is not None and not parts.cpu_pools:
+        message = "is empty, but the dialogue's service runs in a CPU pool: write one, or remove the dialogue's image"
+        yield Problem(("cpuPools",), [], message)
+
+
+def _tls(door: Door, path: Path, region: str | None) -> Iterator[Problem]:
+    arn = door.certificate_arn
+    if arn and door.tls_secret:
+        message = "ends TLS in the cluster, and certificateArn before it: remove one of the two"
+        yield Problem((*path, "tlsSecret"), door.tls_secret, message)
+    partition = partition_problem(arn) if arn else None
+    if partition:
+        yield Problem((*path, "certificateArn"), arn, partition)
+    elif arn and region and arn.split(":")[3] != region:
+        message = f"must be a certificate of {region}: a load balancer uses those of its own region only"
+        yield Problem((*path, "certificateArn"), arn, message)
+
+
+def _allowed(door: Door, path: Path) -> Iterator[Problem]:
+    yield from twice((*path, "allowedCidrs"), door.allowed_cidrs)
+    for index, cidr in enumerate(door.allowed_cidrs):
+        problem = private_range_problem(cidr)
+        if problem:
+            yield Problem((*path, "allowedCidrs", index), cidr, problem)

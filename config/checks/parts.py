@@ -1,0 +1,75 @@
+"""What checks get: the parts of a configuration that could be validated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date
+
+from config.errors import Problem
+from config.schema import Budget, Cluster, Container, CpuPool, Dialogue, GpuPool, Model, Network, Serving, Workload
+from config.section import BrokenValueError
+from gpu.pool import Pool
+
+Named = CpuPool | GpuPool | Model | Workload | Container
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A configuration as far as it could be validated.
+
+    None stands for a section or a list that could not be validated, or for an optional section that is absent; a None
+    within a list for an entry. In what was validated in part, reading a broken value raises BrokenValueError.
+    ``region`` is None unless it is one that the catalogue knows.
+    """
+
+    stack: str
+    region: str | None
+    today: date
+    cluster: Cluster | None
+    network: Network | None
+    cpu_pools: Sequence[CpuPool | None] | None
+    pools: Sequence[GpuPool | None] | None
+    models: Sequence[Model | None] | None
+    serving: Serving | None
+    workloads: Sequence[Workload | None] | None
+    dialogue: Dialogue | None
+    budget: Budget | None
+
+
+#: Pools by name: those in which nothing is wrong that concerns their slots.
+Slots = Mapping[str, Pool]
+
+
+def attempt(check: Iterator[Problem]) -> Iterator[Problem]:
+    """What a check finds until it needs a value that is itself wrong."""
+    with suppress(BrokenValueError):
+        yield from check
+
+
+def names_of(entries: Sequence[Named | None] | None) -> tuple[list[str], bool]:
+    """Names that could be read, and whether they are all the names that there are, each once."""
+    names: dict[str, None] = {}
+    complete = entries is not None
+    for entry in entries or ():
+        name = name_of(entry)
+        if name is None or name in names:
+            complete = False
+        else:
+            names[name] = None
+    return list(names), complete
+
+
+def name_of(entry: Named | None) -> str | None:
+    """The name of an entry; None when it could not be validated."""
+    with suppress(BrokenValueError):
+        return entry.name if entry else None
+    return None
+
+
+def twice(path: tuple[str | int, ...], values: Sequence[object]) -> Iterator[Problem]:
+    """Values that a list holds more than once."""
+    for index, value in enumerate(values):
+        if value in values[:index]:
+            yield Problem((*path, index), value, "is listed twice")

@@ -1,0 +1,180 @@
+"""Checks of the node pools: what they may buy, how they share it, and the right to buy on-demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import date, timedelta
+
+from config.checks.parts import Parts, Slots, attempt, name_of, twice
+from config.checks.sharing import check_sharing, check_tenants
+from config.checks.types import check_types
+from config.errors import MISSING, Path, Problem, listed
+from config.pool_schema import OnDemand
+from config.pools import pool_types, region_zones, resolve
+from config.schema import CpuPool, GpuPool
+from config.section import BrokenValueError
+from gpu.catalog import InstanceType
+from gpu.pool import Pool
+
+#: Longest time for which on-demand may be justified; then somebody must look at it again.
+MAX_JUSTIFIED_DAYS = 180
+MIN_JUSTIFICATION_LENGTH = 20
+MIN_DIFFERENT_LETTERS = 8
+#: vCPUs that instances of the c, m and r families have, from generation 7 on.
+_CPU_SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
+#: gp3 (EBS user guide, "General Purpose SSD volumes"): IOPS for each GiB, and MiB/s for each IOPS.
+_IOPS_PER_GIB = 500
+_IOPS_PER_MIBPS = 4
+_NO_LIMIT = 10**9
+
+
+def check_cpu_pools(parts: Parts) -> Iterator[Problem]:
+    """What CPU pools may buy."""
+    for index, pool in enumerate(parts.cpu_pools or ()):
+        if pool:
+            path: Path = ("cpuPools", index)
+            yield from attempt(_cpus(pool, path))
+            yield from attempt(_capacity_types(pool, path))
+            yield from attempt(_limit(pool, path))
+
+
+def _cpus(pool: CpuPool, path: Path) -> Iterator[Problem]:
+    yield from twice((*path, "cpus"), pool.cpus)
+    for index, cpus in enumerate(pool.cpus):
+        if cpus not in _CPU_SIZES:
+            message = f"is no size of an instance: must be {listed(_CPU_SIZES)}"
+            yield Problem((*path, "cpus", index), cpus, message)
+
+
+def _capacity_types(pool: CpuPool, path: Path) -> Iterator[Problem]:
+    yield from twice((*path, "capacityTypes"), pool.capacity_types)
+
+
+def _limit(pool: CpuPool, path: Path) -> Iterator[Problem]:
+    if pool.limit_cpus < min(pool.cpus):
+        message = f"must be {min(pool.cpus)} or more: the pool's smallest node has {min(pool.cpus)} vCPUs"
+        yield Problem((*path, "limitCpus"), pool.limit_cpus, message)
+
+
+def check_pools(parts: Parts) -> tuple[list[Problem], Slots]:
+    """Everything about GPU pools but their names, and the slots of the pools in which these are right."""
+    problems: list[Problem] = []
+    slots: dict[str, Pool] = {}
+    for index, pool in enumerate(parts.pools or ()):
+        if pool is None:
+            continue
+        path: Path = ("pools", index)
+        problems += attempt(_capacity(pool, path, parts.today))
+        problems += attempt(_iops(pool, path))
+        problems += attempt(_throughput(pool, path))
+        problems += attempt(check_tenants(pool, path))
+        found, pool_slots = _slots(pool, path, parts)
+        problems += found
+        name = name_of(pool)
+        if pool_slots and name:
+            slots.setdefault(name, pool_slots)
+    return problems, slots
+
+
+def _slots(pool: GpuPool, path: Path, parts: Parts) -> tuple[list[Problem], Pool | None]:
+    """Problems with types and sharing; where there are none, the pool with its slots."""
+    problems = list(check_types(pool, path, parts.region, _zone_ids(parts)))
+    if problems or parts.region is None:
+        return problems, None
+    try:
+        types = pool_types(pool, parts.region)
+    except BrokenValueError:
+        return [], None
+    max_gpus = list(attempt(_max_gpus(pool, path, types)))
+    sharing = list(check_sharing(pool, path, types))
+    with suppress(BrokenValueError):
+        if not sharing:
+            return max_gpus, _resolved(pool, parts.region, types, limit_is_right=not max_gpus)
+    return [*max_gpus, *sharing], None
+
+
+def _zone_ids(parts: Parts) -> Sequence[str]:
+    """The network's zone ids; none where they are wrong, which is reported there."""
+    with suppress(BrokenValueError):
+        if parts.network and parts.region and set(parts.network.zone_ids) <= set(region_zones(parts.region)):
+            return parts.network.zone_ids
+    return ()
+
+
+def _resolved(pool: GpuPool, region: str, types: tuple[InstanceType, ...], *, limit_is_right: bool) -> Pool:
+    """The pool. Where something is wrong in it that does not concern its slots, what can be known of it.
+
+    A wrong limit is none, so that nothing is refused because of it. Raises BrokenValueError without a profile.
+    """
+    if limit_is_right:
+        with suppress(BrokenValueError):
+            return resolve(pool, region)
+    limit = _NO_LIMIT
+    with suppress(BrokenValueError):
+        limit = pool.max_gpus if limit_is_right else _NO_LIMIT
+    return Pool(name=name_of(pool) or "", profile=pool.sharing.profile(), types=types, max_gpus=limit)
+
+
+def _max_gpus(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:
+    """Karpenter buys whole nodes, and none that would exceed the limit."""
+    smallest = min(t.gpu_count for t in types)
+    place: Path = (*path, "maxGpus")
+    if pool.max_gpus < smallest:
+        message = f"must be {smallest} or more: the pool's smallest node has {smallest} GPUs"
+        yield Problem(place, pool.max_gpus, message)
+    elif pool.max_gpus % smallest:
+        fewer = pool.max_gpus // smallest * smallest
+        message = f"must be {fewer} or {fewer + smallest}: the pool's smallest node has {smallest} GPUs"
+        yield Problem(place, pool.max_gpus, message)
+
+
+def _iops(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    volume = pool.volume
+    if volume.iops > volume.size_gib * _IOPS_PER_GIB:
+        most = volume.size_gib * _IOPS_PER_GIB
+        message = f"must be {most} or less for {volume.size_gib} GiB: gp3 gives {_IOPS_PER_GIB} for each GiB"
+        yield Problem((*path, "volume", "iops"), volume.iops, message)
+
+
+def _throughput(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    volume = pool.volume
+    if volume.throughput_mibps * _IOPS_PER_MIBPS > volume.iops:
+        needed = volume.throughput_mibps * _IOPS_PER_MIBPS
+        message = f"needs iops: {needed}: gp3 gives a quarter MiB/s for each, so {volume.iops} give "
+        message += f"{volume.iops // _IOPS_PER_MIBPS}"
+        yield Problem((*path, "volume", "throughputMibps"), volume.throughput_mibps, message)
+
+
+def _capacity(pool: GpuPool, path: Path, today: date) -> Iterator[Problem]:
+    place: Path = (*path, "onDemand")
+    if pool.capacity_type == "spot":
+        if pool.on_demand:
+            message = "belongs to capacityType on-demand, and this pool buys Spot: remove one of the two"
+            yield Problem(place, MISSING, message)
+    elif pool.on_demand is None:
+        message = "is missing: on-demand GPUs need onDemand: {justification: ..., expires: ...}, or use Spot"
+        yield Problem(place, MISSING, message)
+    else:
+        yield from attempt(_justification(pool.on_demand, place))
+        yield from attempt(_expiry(pool.on_demand, place, today))
+
+
+def _justification(on_demand: OnDemand, path: Path) -> Iterator[Problem]:
+    reason = " ".join(on_demand.justification.split())
+    # One letter again and again is no reason; so is one short word.
+    said = {sign for sign in reason.lower() if sign.isalnum()}
+    if len(reason) < MIN_JUSTIFICATION_LENGTH or len(said) < MIN_DIFFERENT_LETTERS:
+        message = f"must say why Spot does not do and name the ticket, in {MIN_JUSTIFICATION_LENGTH} characters or more"
+        yield Problem((*path, "justification"), on_demand.justification, message)
+
+
+def _expiry(on_demand: OnDemand, path: Path, today: date) -> Iterator[Problem]:
+    expires = on_demand.expires
+    latest = today + timedelta(days=MAX_JUSTIFIED_DAYS)
+    if expires < today:
+        message = f"is past: justify the pool anew with a date up to {latest}, or use Spot"
+        yield Problem((*path, "expires"), expires, message)
+    elif expires > latest:
+        message = f"is more than {MAX_JUSTIFIED_DAYS} days ahead: write {latest} or earlier"
+        yield Problem((*path, "expires"), expires, message)

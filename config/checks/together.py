@@ -1,0 +1,86 @@
+"""Checks of what must run at the same time: has the pool a slot for each?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from config.checks.parts import Parts, Slots, attempt
+from config.errors import MISSING, Problem, listed
+from config.schema import Dialogue, Model, Workload
+from config.services import service_name
+
+
+def check_together(parts: Parts, slots: Slots) -> Iterator[Problem]:
+    """Deployments and models that never sleep hold their slots; those of a dialogue must find theirs beside them."""
+    standing: dict[str, int] = {}
+    for index, workload in enumerate(parts.workloads or ()):
+        if workload:
+            yield from attempt(_deployment(index, workload, slots, standing))
+    awake: dict[str, Model] = {}
+    for index, model in enumerate(parts.models or ()):
+        if model:
+            yield from attempt(_awake(index, model, slots, standing, awake))
+    if parts.dialogue:
+        yield from attempt(_dialogue(parts.dialogue, parts, slots, standing))
+
+
+def _deployment(index: int, workload: Workload, slots: Slots, standing: dict[str, int]) -> Iterator[Problem]:
+    if workload.kind != "Deployment":
+        return
+    pool, replicas = slots.get(workload.pool), workload.replicas
+    before = standing.get(workload.pool, 0)
+    most = pool.max_slots if pool else None
+    if most is not None and before + replicas > most:
+        left = f"{most - before} left of its {_slots(most)}" if before else _slots(most)
+        message = f"must be {most - before} or less: pool {workload.pool} has {left}, and each pod holds one"
+        yield Problem(("workloads", index, "replicas"), replicas, message)
+    else:
+        standing[workload.pool] = before + replicas
+
+
+def _awake(
+    index: int, model: Model, slots: Slots, standing: dict[str, int], awake: dict[str, Model]
+) -> Iterator[Problem]:
+    """Slots of models that never sleep; those of one server hold theirs together."""
+    if model.min_scale == 0 or service_name(model) in awake:
+        return
+    awake[service_name(model)] = model
+    pool, before = slots.get(model.pool), standing.get(model.pool, 0)
+    most = pool.max_slots if pool else None
+    if most is not None and before + model.min_scale > most:
+        left = f"{most - before} left of its {_slots(most)}" if before else _slots(most)
+        message = (
+            f"must be {most - before} or less: pool {model.pool} has {left}, and each pod that always runs holds one"
+        )
+        yield Problem(("models", index, "minScale"), model.min_scale, message)
+    else:
+        standing[model.pool] = before + model.min_scale
+
+
+def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: dict[str, int]) -> Iterator[Problem]:
+    models = {model.name: model for model in reversed(parts.models or ()) if model}
+    together: dict[str, dict[str, list[str]]] = {}
+    for name in dict.fromkeys((*dialogue.speakers, *dialogue.guests)):
+        if name in models:
+            model = models[name]
+            together.setdefault(model.pool, {}).setdefault(service_name(model), []).append(name)
+    own = {
+        service_name(models[name]): models[name] for by in together.values() for names in by.values() for name in names
+    }
+    for pool_name, by_service in together.items():
+        most = slots[pool_name].max_slots if pool_name in slots else None
+        # A speaker that never sleeps holds its slot already.
+        taken = standing.get(pool_name, 0) - sum(min(own[service].min_scale, 1) for service in by_service)
+        if most is not None and len(by_service) + taken > most:
+            names = [name for names in by_service.values() for name in names]
+            others = "a pod that always runs" if taken == 1 else f"{taken} pods that always run"
+            beside = f" beside {others}" if taken else ""
+            message = (
+                f"makes {listed(names, 'and')} run together{beside}, but pool {pool_name} has {_slots(most)}: raise "
+                "its maxGpus or its slots per GPU"
+            )
+            yield Problem(("dialogue",), MISSING, message)
+
+
+def _slots(count: int) -> str:
+    return f"{count} slot{'s' if count != 1 else ''}"

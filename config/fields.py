@@ -1,0 +1,183 @@
+"""Types of single values in stack files, with what YAML and Pulumi make of them on the way."""
+
+from __future__ import annotations
+
+import re
+import zoneinfo
+from collections.abc import Sequence
+from datetime import date, datetime
+from functools import cache
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BeforeValidator, StringConstraints
+from pydantic_core import PydanticCustomError
+
+import versions
+from config.errors import hint
+
+#: A date, as people write it and as it arrives when it stands without quotes: the Pulumi CLI prints YAML's time stamp
+#: the way Go does (pulumi/pulumi sdk/go/common/resource/config/object.go), other parsers as ISO 8601.
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:T00:00:00(?:\.0+)?(?:Z|\+00:00)| 00:00:00 \+0000 UTC)?")
+
+
+def _tuple(value: Any) -> Any:
+    """YAML has lists only; strict mode wants the tuple that the field says."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _date(value: Any) -> Any:
+    """Dates come as text from Pulumi's configuration, as dates from a YAML parser."""
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    found = _DATE.fullmatch(value) if isinstance(value, str) else None
+    try:
+        return date.fromisoformat(found[1] if found else "")
+    except ValueError:
+        raise PydanticCustomError("iso_date", "must be a date, as YYYY-MM-DD") from None
+
+
+def _version(value: Any) -> Any:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise PydanticCustomError(
+            "unquoted",
+            'must be in quotes, such as "{example}": YAML reads it as a number',
+            {"example": versions.EKS_DEFAULT_VERSION},
+        )
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """Pulumi hands numbers over as JSON: 4.0 is the whole number 4, True is not 1."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _one_line(value: str) -> str:
+    if not value.isprintable():
+        raise PydanticCustomError("one_line", "must be one line of text")
+    return value
+
+
+def _deliverable(value: str) -> str:
+    """RFC 5321, 4.5.3.1.1: what the pattern cannot count."""
+    if len(value.partition("@")[0]) > MAX_LOCAL_PART:
+        raise PydanticCustomError(
+            "local_part", "must have at most {most} characters before @", {"most": MAX_LOCAL_PART}
+        )
+    return value
+
+
+def _nameable(value: str) -> str:
+    """Longest name of an image: RepositoryNameTotalLengthMax in github.com/distribution/reference."""
+    name = re.sub(_AFTER_NAME, "", value)
+    if len(name) > MAX_IMAGE_NAME:
+        most = {"most": MAX_IMAGE_NAME}
+        raise PydanticCustomError("image_name", "must have at most {most} characters before its tag or digest", most)
+    return value
+
+
+def _encodable(value: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("not_text", "must be a text: it holds half of a character") from None
+    return value
+
+
+def _more_than_zero(value: str) -> str:
+    if not re.search(r"[1-9]", value):
+        raise PydanticCustomError("zero", "must be more than 0: to Kubernetes, a limit of 0 is none")
+    return value
+
+
+def _known_time_zone(value: str) -> str:
+    """Kubernetes refuses a CronJob with any other; without tz data on this machine nothing is known."""
+    known = available_time_zones()
+    if known and value not in known:
+        raise PydanticCustomError(
+            "time_zone", "is no time zone of the IANA database{hint}", {"hint": hint(value, known)}
+        )
+    return value
+
+
+@cache
+def available_time_zones() -> Sequence[str]:
+    """Names of all time zones, sorted."""
+    return sorted(zoneinfo.available_timezones())
+
+
+Int = Annotated[int, BeforeValidator(_whole)]
+Date = Annotated[date, BeforeValidator(_date)]
+Version = Annotated[str, BeforeValidator(_version)]
+
+#: Longest value of an AWS tag, in characters.
+MAX_TAG_VALUE = 256
+NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+MAX_NAME = 40
+Name = Annotated[str, StringConstraints(pattern=NAME, max_length=MAX_NAME)]
+#: A principal in IAM: its path has up to 512 characters, its name up to 64 (CreateRole, CreateUser).
+Arn = Annotated[
+    str,
+    StringConstraints(pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/([!-~]{1,510}/)?[A-Za-z0-9_+=,.@-]{1,64}$"),
+]
+# The grammar of github.com/distribution/reference (regexp.go), by which containerd reads images. What stands before the
+# first slash is a registry if it has a dot or a port, or is localhost; only there capitals are allowed.
+_LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_REGISTRY = rf"(({_LABEL}\.)+{_LABEL}(:[0-9]{{1,5}})?|{_LABEL}:[0-9]{{1,5}}|localhost)"
+_REPOSITORY = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+_TAG = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_AFTER_NAME = rf"({_TAG}|({_TAG})?@sha256:[0-9a-f]{{64}})$"
+_IMAGE = rf"^({_REGISTRY}/)?{_REPOSITORY}(/{_REPOSITORY})*{_AFTER_NAME}"
+MAX_IMAGE_NAME = 255
+Image = Annotated[str, StringConstraints(pattern=_IMAGE, max_length=500), AfterValidator(_nameable)]
+#: An image, or the word for one that is built here.
+BUILD: Final = "build"
+BuiltImage = Annotated[
+    str, StringConstraints(pattern=rf"^{BUILD}$|{_IMAGE}", max_length=500), AfterValidator(_nameable)
+]
+#: What Karpenter takes for consolidateAfter, but `Never`; longer figures overflow Go's durations.
+Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}(s|m|h)){1,3}$")]
+#: AWS Budgets' API says nothing of the form, and mail to an address that does not exist is lost without a word. So: the
+#: dot-atoms of RFC 5322 and host names of two labels or more, without quotes, comments and letters beyond ASCII.
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_DNS_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_EMAIL = rf"^{_ATOM}(\.{_ATOM})*@({_DNS_LABEL}\.)+[A-Za-z]([A-Za-z0-9-]{{0,61}}[A-Za-z0-9])?$"
+MAX_LOCAL_PART = 64
+Email = Annotated[str, StringConstraints(pattern=_EMAIL, max_length=254), AfterValidator(_deliverable)]
+_PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+#: `mistral:7b`, `hf.co/acme/model:Q4_K_M`, `registry:5000/acme/model`.
+OllamaModel = Annotated[
+    str, StringConstraints(pattern=rf"^({_PART}(:[0-9]+)?/({_PART}/)*)?{_PART}(:{_PART})?$", max_length=200)
+]
+Cpu = Annotated[
+    str, StringConstraints(pattern=r"^([0-9]{1,6}m|[0-9]{1,3}(\.[0-9]{1,3})?)$"), AfterValidator(_more_than_zero)
+]
+Memory = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{1,7}(\.[0-9]{1,3})?(Mi|Gi|M|G)$"), AfterValidator(_more_than_zero)
+]
+#: sha256 of a model's manifest, as Ollama shows it.
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Domain = Annotated[
+    str, StringConstraints(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$", max_length=200)
+]
+HostedZone = Annotated[str, StringConstraints(pattern=r"^Z[A-Z0-9]{5,31}$")]
+CertificateArn = Annotated[
+    str, StringConstraints(pattern=r"^arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[0-9a-f-]{36}$")
+]
+#: 8 digits, or since 2018 17 (EC2 user guide, "Resource IDs").
+Snapshot = Annotated[str, StringConstraints(pattern=r"^snap-([0-9a-f]{8}|[0-9a-f]{17})$")]
+TimeOfDay = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+TimeZone = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$", max_length=64),
+    AfterValidator(_known_time_zone),
+]
+Line = Annotated[str, StringConstraints(max_length=MAX_TAG_VALUE), AfterValidator(_one_line)]
+Text = Annotated[str, AfterValidator(_encodable)]
+
+List = BeforeValidator(_tuple)
+Strings = Annotated[tuple[str, ...], List]
+Texts = Annotated[tuple[Text, ...], List]

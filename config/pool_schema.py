@@ -1,0 +1,171 @@
+"""The part of the stack file's schema that describes node pools and how their GPUs are shared. See `config.schema`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from config.fields import Date, Duration, Int, Line, List, Name, Snapshot, Strings, TimeOfDay, TimeZone
+from config.section import Section
+from gpu import sharing
+
+
+class CpuPool(Section):
+    """A Karpenter node pool without GPUs, for everything that needs none."""
+
+    name: Name
+    """Name of the NodePool; GPU and CPU pools share one name space."""
+    arch: Literal["amd64", "arm64"]
+    """Architecture: x86 of generation 7 or later, or Graviton of generation 7 or later."""
+    cpus: Annotated[tuple[Annotated[Int, Field(ge=1, le=192)], ...], List, Field(min_length=1)] = (2, 4)
+    """vCPUs that a node may have."""
+    capacity_types: Annotated[tuple[Literal["spot", "on-demand"], ...], List, Field(min_length=1)] = (
+        "spot",
+        "on-demand",
+    )
+    """What Karpenter may buy; of both it takes Spot first."""
+    limit_cpus: Annotated[Int, Field(ge=1, le=10_000)] = 64
+    """Most vCPUs that the pool may have at a time, with 4 GiB of memory for each, or 256 GiB."""
+
+
+class NoSharing(Section):
+    """`strategy: none`: every GPU is one slot."""
+
+    strategy: Literal["none"]
+    """Whole GPUs."""
+
+    def profile(self) -> sharing.SharingProfile:
+        """The domain's value."""
+        return sharing.NoSharing()
+
+
+class TimeSlicing(Section):
+    """`strategy: time-slicing`: slots take turns on the GPU; nothing isolates their memory."""
+
+    strategy: Literal["time-slicing"]
+    """Slots take turns."""
+    replicas: Annotated[Int, Field(ge=sharing.MIN_REPLICAS, le=sharing.MAX_TIME_SLICING_REPLICAS)]
+    """Slots per GPU. Each must have 512 MiB or more."""
+    rename: bool = False
+    """Whether slots are called `nvidia.com/gpu.shared`, so that nobody takes one for a whole GPU."""
+
+    def profile(self) -> sharing.SharingProfile:
+        """The domain's value."""
+        return sharing.TimeSlicing(self.replicas, self.rename)
+
+
+class Mps(Section):
+    """`strategy: mps`: slots run side by side with an enforced share of memory and threads."""
+
+    strategy: Literal["mps"]
+    """Slots run side by side. Not on MIG: NVIDIA's device plugin refuses it."""
+    replicas: Annotated[Int, Field(ge=sharing.MIN_REPLICAS, le=sharing.MAX_MPS_REPLICAS)]
+    """Slots per GPU; 16 at most on a V100. Each must have 512 MiB or more."""
+    rename: bool = False
+    """Whether slots are called `nvidia.com/gpu.shared`, so that nobody takes one for a whole GPU."""
+
+    def profile(self) -> sharing.SharingProfile:
+        """The domain's value."""
+        return sharing.Mps(self.replicas, self.rename)
+
+
+class Mig(Section):
+    """`strategy: mig`: hardware partitions, isolated from each other. Only on GPUs that have MIG."""
+
+    strategy: Literal["mig"]
+    """Slots are hardware partitions."""
+    profile_name: Annotated[str, Field(alias="profile")]
+    """MIG profile such as `1g.10gb`; every GPU of the pool is cut into as many of it as fit."""
+
+    def profile(self) -> sharing.SharingProfile:
+        """The domain's value."""
+        return sharing.Mig(self.profile_name)
+
+
+STRATEGIES: dict[str, type[Section]] = {"time-slicing": TimeSlicing, "mps": Mps, "mig": Mig, "none": NoSharing}
+Sharing = Annotated[NoSharing | TimeSlicing | Mps | Mig, Field(discriminator="strategy")]
+
+
+class OnDemand(Section):
+    """Why a pool may buy on-demand GPUs, and until when."""
+
+    justification: Line
+    """Why Spot does not do, and the ticket: one line of 20 to 256 characters."""
+    expires: Date
+    """Last day on which it holds, as YYYY-MM-DD; at most 180 days ahead."""
+
+
+class Volume(Section):
+    """The volume that holds a GPU node's images and models: gp3, encrypted."""
+
+    size_gib: Annotated[Int, Field(ge=30, le=16384)] = 100
+    """Size in GiB."""
+    iops: Annotated[Int, Field(ge=3000, le=16000)] = 3000
+    """Operations per second; at most 500 for each GiB."""
+    throughput_mibps: Annotated[Int, Field(ge=125, le=1000)] = 250
+    """Throughput in MiB/s; at most a quarter of iops."""
+    snapshot_id: Snapshot | None = None
+    """Snapshot from which the volume is made, with images and weights on it: Bottlerocket's data volume."""
+    initialization_rate_mibps: Annotated[Int, Field(ge=100, le=300)] | None = None
+    """Rate at which EBS fills the volume from its snapshot in advance, in MiB/s. Default: block by block, when read."""
+
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+
+class Warm(Section):
+    """Slots that are kept free for models that wake: all the time, or at certain hours. Their nodes cost money."""
+
+    slots: Annotated[Int, Field(ge=1, le=100)] = 1
+    """Free slots."""
+    days: Annotated[tuple[Day, ...], List] = ()
+    """Days on which they are kept, such as `[mon, tue]`. Default: every day, at all hours."""
+    start: TimeOfDay | None = None
+    """When they begin on these days, such as `"08:00"`, in quotes."""
+    end: TimeOfDay | None = None
+    """When they end on the same day."""
+    time_zone: TimeZone = "Etc/UTC"
+    """Time zone of start and end, such as `Europe/Berlin`."""
+
+
+class GpuPool(Section):
+    """A Karpenter GPU node pool and the way in which its GPUs are shared."""
+
+    name: Name
+    """Name of the NodePool; GPU and CPU pools share one name space."""
+    instance_families: Strings = ()
+    """EC2 families that the pool may buy, such as `[g6, g5]`. Either this or instanceTypes."""
+    instance_types: Strings = ()
+    """EC2 instance types that the pool may buy, such as `[p5.4xlarge]`."""
+    gpus_per_node: Annotated[tuple[Annotated[Int, Field(ge=1)], ...], List] = ()
+    """Only types with so many GPUs. Default: `[1]` of instanceFamilies, and all instanceTypes."""
+    sharing: Sharing
+    """How each GPU is cut into slots: one strategy for the whole pool."""
+    capacity_type: Literal["spot", "on-demand"] = "spot"
+    """What the pool buys. On-demand needs onDemand."""
+    on_demand: OnDemand | None = None
+    """Why the pool may buy on-demand GPUs, and until when."""
+    max_gpus: Annotated[Int, Field(ge=1, le=1000)]
+    """Most physical GPUs that the pool may have at a time: whole nodes."""
+    ami: Literal["al2023", "bottlerocket"] = "al2023"
+    """Operating system of the nodes."""
+    tenants: Literal["trusted", "untrusted"] = "trusted"
+    """`untrusted` when those who share a GPU do not trust each other: needs strategy mig or none."""
+    volume: Volume = Volume()
+    """The node's volume."""
+    consolidate_after: Duration = "5m"
+    """How long a node must be idle before Karpenter removes it, such as 5m or 1h30m."""
+    fast_image_pull: bool = False
+    """Whether nodes pull images in parallel (SOCI). Needs a volume of 600 MiB/s or instanceStore to be faster."""
+    instance_store: bool = False
+    """Whether images and weights lie on the node's own disks, which all types but g5g have."""
+    warm: Warm | None = None
+    """Slots that are kept free, so that models wake without waiting for a node."""
+
+
+class GpuSharing(Section):
+    """What installs NVIDIA's device plugin on AL2023 nodes."""
+
+    installer: Literal["device-plugin", "gpu-operator"] = "device-plugin"
+    """The device plugin's own chart, or the GPU Operator with driver and toolkit off."""

@@ -1,0 +1,77 @@
+"""What a GPU pool's configuration comes to: the resolved pool, and its zones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from types import MappingProxyType
+
+from config.pool_schema import GpuPool
+from gpu.catalog import INSTANCE_TYPES, InstanceType, types_in
+from gpu.estimate import CapacityType
+from gpu.pool import Pool
+from gpu.sharing import Ami, SharingProfile
+
+DEFAULT_GPU_COUNTS = (1,)
+
+#: Zones in which EKS places no control-plane network interfaces (EKS user guide, "network requirements": subnets).
+EKS_EXCLUDED_ZONES: Mapping[str, str] = MappingProxyType(
+    {"use1-az3": "us-east-1", "usw1-az2": "us-west-1", "cac1-az3": "ca-central-1"}
+)
+
+
+def gpu_counts(pool: GpuPool) -> tuple[int, ...]:
+    """How many GPUs a node of the pool may have; any number where it is empty.
+
+    A family has nodes with one GPU and with eight, and Karpenter buys a large one for a single slot when it finds no
+    small one cheaper. So families mean their nodes with one GPU unless the stack file says otherwise; types are named.
+    """
+    return pool.gpus_per_node or (DEFAULT_GPU_COUNTS if pool.instance_families else ())
+
+
+def pool_types(pool: GpuPool, region: str) -> tuple[InstanceType, ...]:
+    """Instance types that the pool may buy in the region. Raises KeyError for unknown families or types."""
+    return _types(pool.instance_families, pool.instance_types, gpu_counts(pool), region)
+
+
+def resolve(pool: GpuPool, region: str) -> Pool:
+    """The pool with its figures: the same object, and so each figure once, as long as the section says the same.
+
+    Raises KeyError for unknown families or types.
+    """
+    types = (pool.instance_families, pool.instance_types, gpu_counts(pool), region)
+    return _resolved(pool.name, pool.sharing.profile(), types, pool.max_gpus, pool.ami, pool.capacity_type)
+
+
+_Types = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...], str]
+
+
+@lru_cache(maxsize=4096)
+def _resolved(
+    name: str, profile: SharingProfile, types: _Types, max_gpus: int, ami: Ami, capacity_type: CapacityType
+) -> Pool:
+    return Pool(
+        name=name, profile=profile, types=_types(*types), max_gpus=max_gpus, ami=ami, capacity_type=capacity_type
+    )
+
+
+@lru_cache(maxsize=4096)
+def _types(
+    families: tuple[str, ...], names: tuple[str, ...], counts: tuple[int, ...], region: str
+) -> tuple[InstanceType, ...]:
+    found = types_in(families, names)
+    return tuple(t for t in found if region in t.zone_ids and (not counts or t.gpu_count in counts))
+
+
+def region_zones(region: str) -> tuple[str, ...]:
+    """Zone ids of the region in which EKS can run nodes with NVIDIA GPUs."""
+    zones = {zone for t in INSTANCE_TYPES.values() for zone in t.zone_ids.get(region, ())}
+    return tuple(sorted(zones - EKS_EXCLUDED_ZONES.keys()))
+
+
+def network_zones(region: str, types: Sequence[InstanceType]) -> tuple[str, ...]:
+    """Zones that offer at least one of the types; filled up to two, which EKS demands for its control plane."""
+    offering = {zone for t in types for zone in t.zone_ids.get(region, ())} - EKS_EXCLUDED_ZONES.keys()
+    zones = sorted(offering)
+    zones += [zone for zone in region_zones(region) if zone not in offering][: max(0, 2 - len(zones))]
+    return tuple(sorted(zones))

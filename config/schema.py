@@ -1,0 +1,282 @@
+"""The stack file's schema: frozen pydantic models, one for each `gpu-slices:` key.
+
+Field names are camelCase in stack files. What concerns one value is checked here; what concerns several (does a model
+fit its slot?) in `config.checks`. Both report to `config.load`, which collects every problem before it gives up.
+
+The text under each field is its entry in docs/configuration.md (`python -m config.document`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+import versions
+from config.fields import (
+    Arn,
+    BuiltImage,
+    CertificateArn,
+    Cpu,
+    Digest,
+    Domain,
+    Duration,
+    Email,
+    HostedZone,
+    Image,
+    Int,
+    List,
+    Memory,
+    Name,
+    OllamaModel,
+    Strings,
+    Texts,
+    Version,
+)
+from config.pool_schema import CpuPool, GpuPool, GpuSharing
+from config.pools import resolve
+from config.section import Section
+from gpu.pool import Pool
+
+__all__ = [
+    "Budget",
+    "Cluster",
+    "Container",
+    "CpuPool",
+    "Dialogue",
+    "Door",
+    "GpuPool",
+    "GpuSharing",
+    "Model",
+    "MpsLimits",
+    "Network",
+    "Serving",
+    "StackConfig",
+    "SystemNodes",
+    "Weights",
+    "Workload",
+]
+
+
+class SystemNodes(Section):
+    """Managed arm64 nodes that run Karpenter and the add-ons; they are on-demand and never have GPUs."""
+
+    instance_types: Annotated[Strings, Field(min_length=1)] = ("m7g.large",)
+    """Graviton instance types, `large` or larger."""
+    min: Annotated[Int, Field(ge=1, le=100)] = 1
+    """Fewest nodes. Always min <= desired <= max."""
+    desired: Annotated[Int, Field(ge=1, le=100)] = 2
+    """Nodes to begin with."""
+    max: Annotated[Int, Field(ge=1, le=100)] = 3
+    """Most nodes."""
+
+
+class Cluster(Section):
+    """The EKS cluster."""
+
+    name: Name | None = None
+    """Name of the cluster, and the beginning of the names of what belongs to it. Default: `gpu-slices-<stack>`."""
+    version: Version = versions.EKS_DEFAULT_VERSION
+    """Kubernetes version, in quotes; must be in EKS standard support."""
+    public_access_cidrs: Annotated[Strings, Field(max_length=40)] = ()
+    """Public IPv4 ranges that may reach the API server, /8 or smaller. Without any, the endpoint is private, and Pulumi
+    must run where it reaches the VPC."""
+    admins: Annotated[tuple[Arn, ...], List] = ()
+    """ARNs of IAM roles or users that may do everything in the cluster."""
+    viewers: Annotated[tuple[Arn, ...], List] = ()
+    """ARNs of IAM roles or users that may look at everything but secrets."""
+    system_nodes: SystemNodes = SystemNodes()
+    """The nodes that are always there."""
+    log_retention_days: Literal[30, 60, 90, 180, 365, 731, 1827, 3653] = 365
+    """Days for which control-plane and flow logs are kept."""
+    node_repair: bool = False
+    """Whether Karpenter ends nodes that EKS' monitoring agent calls unfit or whose kubelet is silent, and their pods
+    with them. Alpha, and the agent may be wrong for ever: see operations.md, "Node repair"."""
+    deletion_protection: bool = False
+    """Whether EKS refuses to delete the cluster."""
+
+
+class Network(Section):
+    """The VPC."""
+
+    cidr: str = "10.42.0.0/16"
+    """Private IPv4 range of the VPC, /16 to /19."""
+    zone_ids: Strings = ()
+    """Zone ids such as `use1-az1`, two or more. Default: the zones that offer the pools' instance types."""
+    nat: Literal["single", "per-zone"] = "single"
+    """One NAT gateway, or one in each zone: dearer, but no zone depends on another."""
+    interface_endpoints: bool = False
+    """Whether AWS services are reached by interface endpoints instead of the NAT gateway."""
+
+
+class Weights(Section):
+    """Where a model's weights come from."""
+
+    source: Literal["node-cache", "image", "baked"] = "node-cache"
+    """Ollama's registry, once for each node; an OCI image that is mounted; or an image of Ollama that holds them."""
+    image: Image | None = None
+    """The OCI image, with a digest."""
+    digest: Digest | None = None
+    """sha256 of the model's manifest, as `ollama list` shows its beginning: a pod with other weights does not start."""
+
+
+class MpsLimits(Section):
+    """What a model may take of its MPS slot, where that is to be less than the slot. Names as in Amazon ECS."""
+
+    memory_mib: Annotated[Int, Field(ge=1, le=4_000_000)] | None = None
+    """Most GPU memory that it may allocate, in MiB: at least what it needs, at most the slot's limit."""
+    max_compute_percent: Annotated[Int, Field(ge=1, le=100)] | None = None
+    """Most of the GPU's threads that it may use, in percent; at most 100 / replicas."""
+
+
+class Model(Section):
+    """An Ollama model that is served from one slot of a pool."""
+
+    name: Name
+    """Name of the service."""
+    model: OllamaModel | None = None
+    """Ollama's name and tag, such as `mistral:7b`. Default: the name."""
+    pool: str
+    """Name of the GPU pool."""
+    slots: Int = 1
+    """Always 1: two slots of a shared GPU are not twice the GPU."""
+    context_length: Annotated[Int, Field(ge=512, le=10_000_000)] = 4096
+    """Context of one request in tokens; at most what the model was trained for."""
+    parallel: Annotated[Int, Field(ge=1, le=64)] = 1
+    """Requests served at the same time; each needs a context of its own in memory."""
+    kv_cache_type: Literal["f16", "q8_0", "q4_0"] = "f16"
+    """Precision of the KV cache: q8_0 takes about half of f16, q4_0 about a quarter."""
+    weights_mib: Annotated[Int, Field(ge=1, le=4_000_000)] | None = None
+    """Size of the weights in MiB, for models that the built-in table does not know."""
+    kv_kib_per_token: Annotated[Int, Field(ge=1, le=100_000)] | None = None
+    """KV cache per token at f16 in KiB, for models that the built-in table does not know."""
+    max_context: Annotated[Int, Field(ge=512, le=10_000_000)] | None = None
+    """Longest context in tokens that the model was trained for, where the built-in table does not know it."""
+    min_scale: Annotated[Int, Field(ge=0, le=1000)] = 0
+    """Pods that always run, each on a slot that is always paid for. 0 lets the model sleep."""
+    max_scale: Annotated[Int, Field(ge=1, le=1000)] | None = None
+    """Most pods, each in one slot. Default: 2, or as many as the pool has slots."""
+    idle: Duration = "5m"
+    """How long the last pod stays when nobody asks any more, beside Knative's window of a minute; at most 1h."""
+    weights: Weights = Weights()
+    """Where the weights come from."""
+    mps: MpsLimits | None = None
+    """Limits of its own below those of its slot; only on an MPS pool."""
+    server: Name | None = None
+    """Name of a server that several models share: one pod in one slot, which wakes and sleeps with all of them."""
+
+
+class Door(Section):
+    """An internal load balancer through which people reach the dialogue."""
+
+    domain: Domain
+    """Domain of the services behind it: the dialogue is `dialogue.<domain>`."""
+    hosted_zone_id: HostedZone | None = None
+    """Hosted zone of Route 53 that gets the record. Default: somebody else makes it."""
+    allowed_cidrs: Annotated[Strings, Field(max_length=60)] = ()
+    """Private IPv4 ranges that may reach it, such as a VPN's. Default: the VPC's."""
+    certificate_arn: CertificateArn | None = None
+    """ACM certificate: the load balancer ends TLS. It closes connections after 350 silent seconds."""
+    tls_secret: Name | None = None
+    """Secret in `knative-serving` with the certificate (`tls.crt`, `tls.key`): Kourier ends TLS."""
+    idle_seconds: Annotated[Int, Field(ge=60, le=6000)] = 1200
+    """Silence after which the load balancer closes a connection."""
+
+
+class Serving(Section):
+    """Knative, which serves the models. It is installed where there are models."""
+
+    replicas: Annotated[Int, Field(ge=1, le=5)] = 2
+    """Pods of each part of Knative's control plane, on the system nodes."""
+    door: Door | None = None
+    """Default: the dialogue is reached from inside the cluster only."""
+
+
+class Container(Section):
+    """A container of a workload."""
+
+    name: Name
+    """Name of the container."""
+    image: Image
+    """Image with a tag or digest."""
+    command: Texts = ()
+    """Replaces the image's entry point."""
+    args: Texts = ()
+    """Arguments."""
+    slots: Int = 0
+    """1 for the one container that uses the GPU."""
+    cpu: Cpu = "500m"
+    """CPU request and limit, such as `500m`, or `"2"` in quotes."""
+    memory: Memory = "1Gi"
+    """Memory request and limit, such as `512Mi` or `2Gi`."""
+
+
+class Workload(Section):
+    """A workload that is no Ollama model: a Job that runs once, or a Deployment."""
+
+    name: Name
+    """Name of the Job or Deployment; models and workloads share one name space."""
+    pool: str
+    """Name of the GPU pool."""
+    kind: Literal["Job", "Deployment"] = "Deployment"
+    """Whether it ends."""
+    replicas: Annotated[Int, Field(ge=0, le=10_000)] = 1
+    """Pods; each takes one slot. For a Deployment at most the pool's slots."""
+    gpu_memory_mib: Annotated[Int, Field(ge=1)] | None = None
+    """GPU memory that it needs, in MiB; must fit a slot."""
+    containers: Annotated[tuple[Container, ...], List, Field(min_length=1)]
+    """Containers; exactly one has `slots: 1`."""
+
+
+class Dialogue(Section):
+    """Models that talk to each other: all speakers and guests must be able to hold a slot at the same time."""
+
+    speakers: Annotated[Strings, Field(min_length=2, max_length=4)]
+    """Names of models that talk from the beginning."""
+    guests: Strings = ()
+    """Names of models that can be asked to join."""
+    image: BuiltImage | None = None
+    """The service's image, with a digest; or `build`, which builds `apps/dialogue` with Docker and keeps it in ECR.
+    Default: the models are there for a dialogue, and no service is."""
+    keys_secret: Name = "dialogue-keys"
+    """Secret in namespace `dialogue` with the API keys: a file `keys`, one `name:key` a line. You make it."""
+
+
+class Budget(Section):
+    """What the stack may cost in a month, and who hears of it."""
+
+    monthly_usd: Annotated[float, Field(ge=0.01, le=10_000_000, allow_inf_nan=False)]
+    """Most that the stack may cost in a month, in USD."""
+    emails: Annotated[tuple[Email, ...], List, Field(min_length=1, max_length=10)]
+    """Who is told."""
+
+
+class StackConfig(Section):
+    """A whole stack: what `build` composes and `slices plan` explains."""
+
+    stack: str
+    region: str
+    cluster: Cluster = Cluster()
+    network: Network = Network()
+    cpu_pools: tuple[CpuPool, ...] = (CpuPool(name="x86", arch="amd64"), CpuPool(name="arm64", arch="arm64"))
+    pools: tuple[GpuPool, ...] = ()
+    gpu_sharing: GpuSharing = GpuSharing()
+    models: tuple[Model, ...] = ()
+    serving: Serving = Serving()
+    workloads: tuple[Workload, ...] = ()
+    dialogue: Dialogue | None = None
+    budget: Budget | None = None
+    examples: bool = True
+    tags: Annotated[dict[str, str], Field(default_factory=dict)]
+
+    @cached_property
+    def gpu_pools(self) -> Mapping[str, Pool]:
+        """GPU pools with their figures, by name and in the order of the file."""
+        return {pool.name: resolve(pool, self.region) for pool in self.pools}
+
+    @property
+    def cluster_name(self) -> str:
+        """Physical name of the EKS cluster; other systems select by it."""
+        return self.cluster.name or f"gpu-slices-{self.stack}"

@@ -1,0 +1,51 @@
+"""What stands on the system nodes beside the add-ons, and what it requests of them. Millicores and MiB."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True)
+class SystemPod:
+    """Pods of one deployment: their container, and what each requests."""
+
+    name: str
+    container: str
+    cpu_millis: int
+    memory_mib: int
+
+
+#: Knative's own. Requests are a third of Knative's, which are made for clusters with thousands of services: so the
+#: control plane fits on the two smallest system nodes beside Karpenter. The limits stay as they are.
+KNATIVE_DEPLOYMENTS: Final = (
+    SystemPod("activator", "activator", 100, 100),
+    SystemPod("autoscaler", "autoscaler", 50, 100),
+    # For services that scale by CPU, of which there are none; the operator installs it all the same.
+    SystemPod("autoscaler-hpa", "autoscaler-hpa", 20, 50),
+    SystemPod("controller", "controller", 50, 100),
+    SystemPod("webhook", "webhook", 50, 64),
+    SystemPod("net-kourier-controller", "controller", 50, 100),
+    SystemPod("3scale-kourier-gateway", "kourier-gateway", 100, 128),
+)
+KNATIVE_OPERATOR: Final = SystemPod("knative-operator", "knative-operator", 50, 100)
+KNATIVE_OPERATOR_WEBHOOK: Final = SystemPod("operator-webhook", "operator-webhook", 50, 64)
+
+#: Pods of Karpenter's controller, and what each requests and is limited to.
+KARPENTER_REPLICAS: Final = 2
+KARPENTER_CPU_MILLIS: Final = 1000
+#: CoreDNS and the metrics server, two pods each: their add-ons' requests.
+_ADDONS_CPU_MILLIS: Final = 2 * 100 + 2 * 100
+#: What DaemonSets take of each system node, and what the kubelet keeps of a small one.
+PER_NODE_CPU_MILLIS: Final = 160 + 70
+
+
+def control_plane_cpu_millis(knative_replicas: int) -> int:
+    """Millicores that all pods on the system nodes request together where there are models."""
+    return KARPENTER_REPLICAS * KARPENTER_CPU_MILLIS + _ADDONS_CPU_MILLIS + knative_cpu_millis(knative_replicas)
+
+
+def knative_cpu_millis(replicas: int) -> int:
+    """Millicores that Knative's own pods request together."""
+    operator = KNATIVE_OPERATOR.cpu_millis + KNATIVE_OPERATOR_WEBHOOK.cpu_millis
+    return replicas * sum(pod.cpu_millis for pod in KNATIVE_DEPLOYMENTS) + operator

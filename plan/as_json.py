@@ -1,0 +1,198 @@
+"""A plan as JSON, for machines. docs/plan-json.md describes it. Additions keep the schema's version."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from config.pool_schema import GpuPool
+from gpu import prices
+from gpu.estimate import SlotPrice
+from gpu.pool import Pool
+from plan.figures import Figures, ModelFigures, ServiceFigures
+from plan.make import Plan
+from plan.monitor import Resource
+from plan.wire import shown
+from policy.analyzer import Verdict
+
+SCHEMA_VERSION = 1
+
+
+def plan_json(plan: Plan) -> str:
+    """The whole plan; keys are always there, with null or an empty list where there is nothing to say."""
+    recording, figures = plan.recording, plan.figures
+    document = {
+        "schemaVersion": SCHEMA_VERSION,
+        "project": recording.project,
+        "stack": recording.stack,
+        "region": recording.region,
+        "prices": {
+            "currency": "USD",
+            "region": prices.PRICE_REGION,
+            "onDemandDate": prices.PRICES_DATE,
+            "servicesDate": prices.SERVICE_PRICES_DATE,
+            "spotIsEstimate": True,
+        },
+        "pools": [_pool(*both) for both in zip(figures.pools, figures.config.pools, strict=True)] if figures else [],
+        "models": [_model(model) for model in figures.models] if figures else [],
+        "services": [_service(service) for service in figures.services] if figures else [],
+        "costs": _costs(figures) if figures else None,
+        "verdicts": [_verdict(verdict) for verdict in plan.verdicts],
+        "outputs": shown(recording.outputs),
+        "notes": list(plan.notes),
+        "resources": [_resource(resource) for resource in recording.resources],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _pool(pool: Pool, section: GpuPool) -> dict[str, Any]:
+    return {
+        "name": pool.name,
+        "capacityType": pool.capacity_type,
+        "onDemand": section.on_demand.model_dump(mode="json", by_alias=True) if section.on_demand else None,
+        "sharing": section.sharing.model_dump(mode="json", by_alias=True),
+        "ami": pool.ami,
+        "tenants": section.tenants,
+        "instanceTypes": [t.name for t in pool.types],
+        "resource": pool.resource,
+        "slotsPerGpu": pool.slots_per_gpu,
+        "slotMemoryMib": pool.slot_memory_mib,
+        "maxGpus": pool.max_gpus,
+        "maxSlots": pool.max_slots,
+        "cheapest": _price(pool.price) if pool.price else None,
+        "dearest": _price(pool.dearest) if pool.dearest else None,
+        "usdPerSlotHour": _usd(pool.usd_per_slot_hour),
+    }
+
+
+def _price(price: SlotPrice) -> dict[str, Any]:
+    return {
+        "instanceType": price.instance_type,
+        "slots": price.slots,
+        "onDemandUsdPerHour": _usd(price.on_demand_usd_per_hour),
+        "onDemandUsdPerSlotHour": _usd(price.on_demand_usd_per_slot_hour),
+        "spotUsdPerHour": _usd(price.spot_usd_per_hour),
+        "spotUsdPerSlotHour": _usd(price.spot_usd_per_slot_hour),
+        "spotSource": price.spot_source,
+        "spotSeen": price.spot_seen,
+    }
+
+
+def _model(model: ModelFigures) -> dict[str, Any]:
+    config, memory = model.config, model.memory
+    own = model.dedicated
+    return {
+        "name": config.name,
+        "model": model.model,
+        "pool": config.pool,
+        "contextLength": config.context_length,
+        "parallel": config.parallel,
+        "kvCacheType": config.kv_cache_type,
+        "mps": config.mps.model_dump(by_alias=True) if config.mps else None,
+        "memoryMib": {
+            "weights": memory.weights_mib,
+            "kvCache": memory.kv_cache_mib,
+            "overhead": memory.overhead_mib,
+            "need": memory.total_mib,
+            "slot": model.slot_memory_mib,
+            "headroom": model.headroom_mib,
+        },
+        "fits": model.headroom_mib >= 0,
+        "usdPerSlotHour": _usd(model.usd_per_slot_hour),
+        "dedicated": {
+            "instanceType": own.name,
+            "onDemandUsdPerHour": own.on_demand_usd_per_hour,
+            "usdPerHour": _usd(model.dedicated_usd_per_hour),
+        }
+        if own
+        else None,
+    }
+
+
+def _service(figures: ServiceFigures) -> dict[str, Any]:
+    service, start = figures.service, figures.start
+    first = service.first
+    return {
+        "name": service.name,
+        "models": list(figures.model_names),
+        "pool": first.pool,
+        "minScale": first.min_scale,
+        "maxScale": service.max_scale,
+        "idle": first.idle,
+        "weights": {"source": first.weights.source, "image": first.weights.image, "mib": service.weights_mib},
+        "memoryMib": service.memory_mib,
+        "coldStart": {
+            "seconds": round(start.seconds, 1),
+            "warmNodeSeconds": round(start.warm_seconds, 1),
+            "steps": [
+                {
+                    "name": step.name,
+                    "seconds": round(step.seconds, 1),
+                    "basis": step.basis,
+                    "source": step.source,
+                    "lever": step.lever,
+                }
+                for step in start.steps
+            ],
+        },
+        "alone": [{"name": name, "seconds": round(each.seconds, 1)} for name, each in figures.alone],
+    }
+
+
+def _costs(figures: Figures) -> dict[str, Any]:
+    comparison = figures.comparison
+    return {
+        "idleFloor": {
+            "usdPerMonth": _cents(figures.idle_usd_per_month),
+            "items": [
+                {"name": item.name, "detail": item.detail, "usdPerMonth": _cents(item.usd_per_month)}
+                for item in figures.idle_floor
+            ],
+        },
+        "allModelsAtOnce": {
+            "nodes": dict(comparison.nodes),
+            "sharedUsdPerHour": _usd(comparison.shared_usd_per_hour),
+            "dedicatedUsdPerHour": _usd(comparison.dedicated_usd_per_hour),
+        }
+        if comparison
+        else None,
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "rule": verdict.rule,
+        "title": verdict.title,
+        "level": verdict.level.value,
+        "severity": verdict.severity,
+        "urn": verdict.urn,
+        "type": verdict.type,
+        "resource": verdict.resource,
+        "message": verdict.message,
+        "fix": verdict.fix,
+    }
+
+
+def _resource(resource: Resource) -> dict[str, Any]:
+    return {
+        "urn": resource.urn,
+        "type": resource.type,
+        "name": resource.name,
+        "component": not resource.custom,
+        "remote": resource.remote,
+        "parent": resource.parent,
+        "provider": resource.provider,
+        "dependencies": list(resource.dependencies),
+        "protect": resource.protect,
+        "retainOnDelete": resource.retain_on_delete,
+        "inputs": shown(resource.inputs),
+    }
+
+
+def _cents(amount: float | None) -> float | None:
+    return None if amount is None else round(amount, 2)
+
+
+def _usd(amount: float | None) -> float | None:
+    """Rounded to what a price has, so that sums of floats do not show."""
+    return None if amount is None else round(amount, 6)

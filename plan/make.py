@@ -1,0 +1,95 @@
+"""Everything that `slices plan` says about a stack, as data: the recording, and what the domain makes of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from config.errors import PROJECT
+from config.load import parse
+from plan.errors import InputError
+from plan.figures import Figures, figures
+from plan.project import Project, StackConfig, find_project, load_stack
+from plan.record import Recording, record
+from policy.analyzer import PolicyConfigError, Recorded, Verdict, judge, read_config
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A planned stack."""
+
+    recording: Recording
+    figures: Figures | None
+    """Pools, models and costs; None for a project whose configuration is not ours."""
+    verdicts: tuple[Verdict, ...]
+    notes: tuple[str, ...]
+    """What an offline plan cannot know, and what the program said."""
+
+
+POLICY_CONFIG = Path("policy", "config.json")
+"""Configuration of the policy pack, in the project's directory; the file of `pulumi preview --policy-pack-config`."""
+
+
+def make_plan(directory: Path, stack: str, policy_config: Path | None = None) -> Plan:
+    """Plan a stack of the project in `directory` or above it. policy_config: another file than `POLICY_CONFIG`.
+
+    Raises InputError where the stack or a configuration is wrong, ProgramError where the program fails.
+    """
+    project = find_project(directory)
+    config = load_stack(project, stack)
+    try:
+        recording = record(project, config)
+    except InputError as error:
+        # What is said of a placeholder may be true of the placeholder only.
+        raise InputError("\n".join([str(error), *(f"note: {note}" for note in config.notes)])) from error
+    if config.problems:
+        # The Pulumi CLI says only the first of these; the program's own validation, which ran before, says more.
+        raise InputError("\n".join(config.problems))
+    return Plan(
+        recording=recording,
+        figures=_figures(project, config, recording),
+        verdicts=_verdicts(recording, policy_config or project.directory / POLICY_CONFIG),
+        notes=_notes(config, recording),
+    )
+
+
+def _figures(project: Project, config: StackConfig, recording: Recording) -> Figures | None:
+    if project.name != PROJECT:
+        return None
+    prefix = f"{PROJECT}:"
+    ours = {key.removeprefix(prefix): _value(text) for key, text in config.values.items() if key.startswith(prefix)}
+    return figures(parse(ours, stack=config.stack, region=recording.region))
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _verdicts(recording: Recording, policy_config: Path) -> tuple[Verdict, ...]:
+    resources = [
+        Recorded(
+            type=resource.type,
+            name=resource.name,
+            urn=resource.urn,
+            inputs=recording.preview_inputs(resource),
+            parent=resource.parent,
+            dependencies=resource.dependencies,
+        )
+        for resource in recording.resources
+    ]
+    try:
+        return tuple(judge(resources, read_config(policy_config)))
+    except PolicyConfigError as error:
+        raise InputError(str(error)) from error
+
+
+def _notes(config: StackConfig, recording: Recording) -> tuple[str, ...]:
+    notes = list(config.notes)
+    notes += [text if severity == "info" else f"{severity}: {text}" for severity, text in recording.messages]
+    notes += [f"nothing is known offline about {function}: it answered nothing" for function in recording.unanswered]
+    return tuple(notes)
