@@ -10,19 +10,19 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
-from components.access import AccessGrant
-from components.budget import Budget, BudgetArgs
-from components.cluster import Cluster, ClusterArgs
-from components.cpu_pool import CpuPool, CpuPoolArgs
-from components.encryption import Encryption, EncryptionArgs
-from components.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
-from components.gpu_pool import GPU_TOLERATION, GpuPool, GpuPoolArgs
-from components.gpu_sharing import GpuSharing, GpuSharingArgs
-from components.karpenter import Karpenter, KarpenterArgs
-from components.network import Network, NetworkArgs
-from components.node_class import POOL_LABEL, Volume
-from components.system_nodes import SystemNodeCapacity
-from components.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
+from components.cluster.access import AccessGrant
+from components.cluster.cluster import Cluster, ClusterArgs
+from components.cluster.encryption import Encryption, EncryptionArgs
+from components.cluster.system_nodes import SystemNodeCapacity
+from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
+from components.gpu.gpu_pool import GPU_TOLERATION, GpuPool, GpuPoolArgs
+from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
+from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
+from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
+from components.karpenter.karpenter import Karpenter, KarpenterArgs
+from components.karpenter.node_class import POOL_LABEL, Volume
+from components.money.budget import Budget, BudgetArgs
+from components.network.network import Network, NetworkArgs
 from config.schema import Budget as BudgetConfig
 from config.schema import CpuPool as CpuPoolConfig
 from config.schema import GpuPool as PoolConfig

@@ -7,18 +7,26 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.app_image import AppImage, AppImageArgs
-from components.cluster import HOME_ZONES, Cluster
-from components.cpu_pool import Architecture
-from components.dialogue import SERVICE, Dialogue, DialogueArgs, Speaker
-from components.door import Door, DoorArgs
-from components.gpu_pool import GpuPool
-from components.gpu_sharing import GpuSharing
-from components.knative_serving import KnativeServing, KnativeServingArgs
-from components.model_space import ModelSpace, ModelSpaceArgs
-from components.network import Network
-from components.ollama_model import FEATURES, MpsClient, OllamaModel, OllamaModelArgs, ServedModel, Weights, model_url
-from components.warm_slots import WarmSlots, WarmSlotsArgs
+from components.cluster.cluster import HOME_ZONES, Cluster
+from components.gpu.gpu_pool import GpuPool
+from components.gpu.gpu_sharing import GpuSharing
+from components.karpenter.cpu_pool import Architecture
+from components.network.network import Network
+from components.serving.app_image import AppImage, AppImageArgs
+from components.serving.dialogue import SERVICE, Dialogue, DialogueArgs, Speaker
+from components.serving.door import Door, DoorArgs
+from components.serving.knative_serving import KnativeServing, KnativeServingArgs
+from components.serving.model_space import ModelSpace, ModelSpaceArgs
+from components.serving.ollama_model import (
+    FEATURES,
+    MpsClient,
+    OllamaModel,
+    OllamaModelArgs,
+    ServedModel,
+    Weights,
+    model_url,
+)
+from components.serving.warm_slots import WarmSlots, WarmSlotsArgs
 from config.fields import BUILD
 from config.schema import Dialogue as DialogueConfig
 from config.schema import Door as DoorConfig

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from components.endpoints import INTERFACE_SERVICES
-from components.system_nodes import SystemNodeCapacity
+from components.cluster.system_nodes import SystemNodeCapacity
+from components.network.endpoints import INTERFACE_SERVICES
 from config.pools import network_zones
 from config.schema import StackConfig
 from config.services import Service, services, warm_hours_per_month
@@ -13,7 +13,7 @@ from gpu.estimate import CostItem, FloorInputs, idle_floor, total_usd_per_month
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
 
-#: One for data at rest that services write, one for the volumes of nodes (`components.encryption`).
+#: One for data at rest that services write, one for the volumes of nodes (`components.cluster.encryption`).
 KMS_KEYS = 2
 
 

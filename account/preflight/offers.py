@@ -9,7 +9,7 @@ from typing import Any
 from account.commands import HOME_REGION, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
-from components.cluster import HOME_ZONES
+from components.cluster.cluster import HOME_ZONES
 from config.schema import StackConfig
 from gpu.pool import Pool
 from plan.figures import Figures

@@ -13,7 +13,8 @@ from account.teardown.services import BUDGETS
 from account.teardown.survey import Survey
 from account.teardown.target import Target
 
-#: What components.node_class (DELETE_TIMEOUT) and the pools' terminationGracePeriod make Pulumi and Karpenter wait.
+#: What DELETE_TIMEOUT (components.karpenter.node_class) and the pools' terminationGracePeriod make Pulumi and
+#: Karpenter wait.
 DESTROY_MINUTES = 30
 NODE_MINUTES = 15
 

@@ -36,7 +36,7 @@ _SCHEDULE = Call("kms", "schedule_key_deletion")
 
 #: Services that write logs for a cluster, as they stand in the names of its log groups: `/aws/eks/<cluster>/cluster`.
 LOG_SERVICES = ("eks", "vpc", "containerinsights")
-#: The longest that KMS allows, and what the program asks for (components.encryption).
+#: The longest that KMS allows, and what the program asks for (components.cluster.encryption).
 KEY_WINDOW_DAYS = 30
 
 

@@ -16,7 +16,7 @@ from config.schema import Cluster, StackConfig
 from plan.errors import InputError
 from plan.project import find_project, load_stack
 
-#: Beginning of the name that people call the door by (components.dialogue.SERVICE, which loads Pulumi).
+#: Beginning of the name that people call the door by (components.serving.dialogue.SERVICE, which loads Pulumi).
 DIALOGUE_HOST: Final = "dialogue"
 
 
@@ -60,7 +60,7 @@ def read_target(directory: Path, stack: str) -> Target:
 
 
 def _door(values: Mapping[str, str]) -> DoorRecord | None:
-    """The record that the program writes for the door, where the file names a zone for it (components.door)."""
+    """The record that the program writes for the door, where the file names a zone for it (components.serving.door)."""
     why = "since it names the door's record"
     door = _section("serving", why, values).get("door")
     if door is not None and not isinstance(door, dict):

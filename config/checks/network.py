@@ -12,7 +12,7 @@ from config.pools import EKS_EXCLUDED_ZONES, region_zones
 from config.schema import Network
 
 _PRIVATE = [IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")]
-#: What `components.subnets` divides among zones; AWS allows no VPC above /16.
+#: What `components.network.subnets` divides among zones; AWS allows no VPC above /16.
 _LARGEST, _SMALLEST = 16, 19
 _ZONE_NAME = re.compile(r"[a-z]{2}(-[a-z]+)+-\d[a-z]")
 

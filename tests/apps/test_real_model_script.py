@@ -1,4 +1,4 @@
-"""`components/model.sh` against a real Ollama: its answers are read as they are, and weights need not be writable."""
+"""`model.sh` against a real Ollama: its answers are read as they are, and weights need not be writable."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-import components
+import components.serving
 from tests.apps.ollama_server import ModelServer, free_port
 
-SCRIPT = Path(components.__path__[0]) / "model.sh"
+SCRIPT = Path(components.serving.__path__[0]) / "model.sh"
 MODEL = "tiny-a:latest"
 
 

@@ -73,12 +73,14 @@ def test_an_open_cluster_fails_by_what_is_inside_the_component(workspace: Callab
     made = workspace("dev")
     made.components_without_inputs()
     made.settle(
-        "endpoint_public_access=bool(args.public_access_cidrs)", "endpoint_public_access=True", "components/cluster.py"
+        "endpoint_public_access=bool(args.public_access_cidrs)",
+        "endpoint_public_access=True",
+        "components/cluster/cluster.py",
     )
     made.settle(
         "public_access_cidrs=[*args.public_access_cidrs] or None",
         "public_access_cidrs=['0.0.0.0/0']",
-        "components/cluster.py",
+        "components/cluster/cluster.py",
     )
     done = made.preview()
     assert {(v.rule, _INSIDE_EKS in v.urn) for v in done.mandatory} == {("eks-endpoint-allowlist", True)}

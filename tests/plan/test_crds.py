@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import versions
-from components.node_class import NodeClassArgs, Volume, node_class_spec
+from components.karpenter.node_class import NodeClassArgs, Volume, node_class_spec
 from plan.record import Recording
 from tests.gotools import karpenter_dir
 from tests.plan.conftest import STACKS

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 import versions
-from components.gpu_pool import node_labels
-from components.gpu_sharing import NAMESPACE, GpuSharingArgs, device_plugin_values, release_name
+from components.gpu.gpu_pool import node_labels
+from components.gpu.gpu_sharing import NAMESPACE, GpuSharingArgs, device_plugin_values, release_name
 from config.fields import MAX_NAME
 from gpu.catalog import types_in
 from gpu.pool import Pool

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 import versions
-from components.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
-from components.knative_config import OPERATOR_NAMESPACE, operator_values
+from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.serving.knative_config import OPERATOR_NAMESPACE, operator_values
 from policy.pod_security import LEVELS
 from tests.gotools import HELM, knative_operator_dir, tool
 

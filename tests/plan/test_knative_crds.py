@@ -109,7 +109,7 @@ def test_nothing_is_written_that_is_knatives_default_anyway(plan: Recording) -> 
     known = knative.config_maps()
     config = serving(plan)["spec"]["config"]
     same = [f"{name}: {key}" for name in config for key, value in config[name].items() if known[name].get(key) == value]
-    # Written all the same: `components.knative_config` counts what queue-proxy requests.
+    # Written all the same: `components.serving.knative_config` counts what queue-proxy requests.
     assert same == ["deployment: queue-sidecar-cpu-request"]
 
 

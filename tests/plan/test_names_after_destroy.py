@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from components.cluster import control_plane_log_group
+from components.cluster.cluster import control_plane_log_group
 from plan.monitor import Resource
 from plan.record import Recording
 from tests.plan.conftest import ROOT, STACKS

@@ -9,7 +9,7 @@ import pytest
 from account.teardown.marks import Marks
 from account.teardown.services import KEY_WINDOW_DAYS, LOG_SERVICES
 from account.teardown.table import KINDS
-from components.encryption import DELETION_WINDOW_DAYS
+from components.cluster.encryption import DELETION_WINDOW_DAYS
 from plan.record import Recording
 from stacks.tags import CLUSTER_TAG, STACK_TAG
 from tests.plan.conftest import STACKS

@@ -59,7 +59,7 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
     ("room", "source", "expected"),
     [
         ("gpu", "import pulumi", {"pulumi"}),
-        ("gpu", "def f():\n    from components.network import Network", {"components"}),
+        ("gpu", "def f():\n    from components.network.network import Network", {"components"}),
         ("components", "import config.schema", {"config"}),
         ("policy", "from components import tags\nimport gpu.catalog", {"components"}),
         ("stacks", "from . import summary\nimport components, config, gpu, versions", set()),

@@ -16,7 +16,7 @@ from account.teardown.marks import CLUSTER_NAME_TAGS, DoorRecord, Marks
 from account.teardown.permit import refuse_foreign, refuse_protected
 from account.teardown.pulumi_state import PulumiState, Unread, parse_state, read_state
 from account.teardown.target import DIALOGUE_HOST, Target, read_target
-from components.dialogue import SERVICE
+from components.serving.dialogue import SERVICE
 from plan.errors import InputError
 
 MARKS = Marks(stack="dev", cluster="gpu-slices-dev", region="us-east-1")

@@ -21,8 +21,8 @@ from account.teardown.table import KINDS
 from account.teardown.target import Target
 from cli import teardown
 from cli.main import main
-from components.gpu_pool import GpuPoolArgs
-from components.node_class import DELETE_TIMEOUT
+from components.gpu.gpu_pool import GpuPoolArgs
+from components.karpenter.node_class import DELETE_TIMEOUT
 from plan.errors import InputError
 from tests.unit.account.planted import play_budgets, play_cluster
 from tests.unit.account.test_teardown_delete import FEW, plant_key, plant_queue, plant_volume

@@ -8,9 +8,9 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.access import AccessGrant
-from components.cluster import Cluster, ClusterArgs
-from components.network import Network, NetworkArgs
+from components.cluster.access import AccessGrant
+from components.cluster.cluster import Cluster, ClusterArgs
+from components.network.network import Network, NetworkArgs
 from tests.unit.components.recording import Recording, Registration, record
 
 ACCOUNT = "123456789012"

@@ -3,20 +3,20 @@
 import dataclasses
 import importlib
 import inspect
+import pkgutil
 from collections.abc import Callable
-from pathlib import Path
 
 import pulumi
 import pytest
 
 import components
-from components.access import Access, AccessArgs, AccessGrant
-from components.addons import AddonsArgs, ClusterAddons, NodeAddons
-from components.encryption import Encryption, EncryptionArgs
-from components.endpoints import Endpoints, EndpointsArgs
-from components.flow_logs import FlowLogs, FlowLogsArgs
-from components.pod_identity import PodRole, PodRoleArgs
-from components.system_nodes import SystemNodes, SystemNodesArgs
+from components.cluster.access import Access, AccessArgs, AccessGrant
+from components.cluster.addons import AddonsArgs, ClusterAddons, NodeAddons
+from components.cluster.encryption import Encryption, EncryptionArgs
+from components.cluster.pod_identity import PodRole, PodRoleArgs
+from components.cluster.system_nodes import SystemNodes, SystemNodesArgs
+from components.network.endpoints import Endpoints, EndpointsArgs
+from components.network.flow_logs import FlowLogs, FlowLogsArgs
 from tests.unit.components.recording import record
 
 ACCOUNT = "123456789012"
@@ -75,12 +75,12 @@ def test_principals_of_any_name_have_names_of_their_own() -> None:
     assert recording.one("aws:eks/accessEntry:AccessEntry").name == f"it-{ACCOUNT}-role-a~~b"
 
 
-MODULES = sorted(path.stem for root in components.__path__ for path in Path(root).glob("*.py"))
+MODULES = sorted(module.name for module in pkgutil.walk_packages(components.__path__, "components."))
 ARGS = [
     value
     for module in MODULES
-    for name, value in inspect.getmembers(importlib.import_module(f"components.{module}"), inspect.isclass)
-    if name.endswith(("Args", "Grant", "Capacity")) and value.__module__ == f"components.{module}"
+    for name, value in inspect.getmembers(importlib.import_module(module), inspect.isclass)
+    if name.endswith(("Args", "Grant", "Capacity")) and value.__module__ == module
 ]
 
 

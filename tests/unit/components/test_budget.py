@@ -4,7 +4,7 @@ import fnmatch
 import json
 from typing import Any
 
-from components.budget import Budget, BudgetArgs
+from components.money.budget import Budget, BudgetArgs
 from gpu._price_data import CPU_ON_DEMAND_USD_PER_HOUR
 from gpu.catalog import INSTANCE_TYPES
 from tests.unit.components.recording import Recording, record

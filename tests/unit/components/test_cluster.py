@@ -7,8 +7,8 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from components.access import AccessGrant
-from components.cluster import Cluster
+from components.cluster.access import AccessGrant
+from components.cluster.cluster import Cluster
 from tests.unit.components.clusters import ACCOUNT, ARGS, AUDIT, DATA_KEY, EKS, ENTRY, OPS, POLICY, VOLUME_KEY, build
 from tests.unit.components.recording import record
 

@@ -11,9 +11,9 @@ import pulumi_kubernetes as k8s
 import pytest
 
 import versions
-from components.cpu_pool import CpuPool, CpuPoolArgs
-from components.karpenter import Karpenter, KarpenterArgs
-from components.node_class import NodeClassArgs, Volume, node_class_spec
+from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
+from components.karpenter.karpenter import Karpenter, KarpenterArgs
+from components.karpenter.node_class import NodeClassArgs, Volume, node_class_spec
 from gpu.catalog import FAMILIES
 from tests.unit.components.recording import Recording, record
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from components.app_image import AppImage, AppImageArgs, content_tag, moving_bases
-from components.dialogue import Dialogue, DialogueArgs, Speaker
+from components.serving.app_image import AppImage, AppImageArgs, content_tag, moving_bases
+from components.serving.dialogue import Dialogue, DialogueArgs, Speaker
 from dialogue.settings import load
 from tests.unit.components.recording import Recording, record
 

@@ -5,7 +5,7 @@ from typing import Any
 import pulumi_aws as aws
 import pytest
 
-from components.door import Door, DoorArgs
+from components.serving.door import Door, DoorArgs
 from tests.unit.components.clusters import ARGS
 from tests.unit.components.recording import Recording, record
 

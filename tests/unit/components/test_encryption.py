@@ -5,7 +5,7 @@ from typing import Any
 
 import pulumi
 
-from components.encryption import Encryption, EncryptionArgs
+from components.cluster.encryption import Encryption, EncryptionArgs
 from tests.unit.components.recording import Recording, record
 
 KEY = "aws:kms/key:Key"

@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
-from components.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
+from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
 from tests.unit.components.recording import Recording, Registration, record
 
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"

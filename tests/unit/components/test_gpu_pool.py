@@ -10,9 +10,9 @@ import pulumi
 import pytest
 import yaml
 
-from components.gpu_pool import GpuPool, GpuPoolArgs, gpu_node_pool_spec, overlay_spec
-from components.karpenter import Karpenter, KarpenterArgs
-from components.node_class import Volume
+from components.gpu.gpu_pool import GpuPool, GpuPoolArgs, gpu_node_pool_spec, overlay_spec
+from components.karpenter.karpenter import Karpenter, KarpenterArgs
+from components.karpenter.node_class import Volume
 from gpu.catalog import INSTANCE_TYPES, types_in
 from gpu.pool import Pool
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.gpu_sharing import GpuSharing, GpuSharingArgs
+from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 from tests.unit.components.recording import Recording, record
 

@@ -13,9 +13,9 @@ import pulumi_kubernetes as k8s
 import pytest
 
 import versions
-from components import karpenter_policies as policies
-from components.interruption import EVENTS
-from components.karpenter import Karpenter, KarpenterArgs
+from components.karpenter import karpenter_policies as policies
+from components.karpenter.interruption import EVENTS
+from components.karpenter.karpenter import Karpenter, KarpenterArgs
 from tests.unit.components.recording import Recording, Registration, record
 
 ACCOUNT = "123456789012"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.knative_serving import KnativeServing, KnativeServingArgs
+from components.serving.knative_serving import KnativeServing, KnativeServingArgs
 from gpu.system_pods import knative_cpu_millis
 from tests.unit.components.recording import Recording, record
 

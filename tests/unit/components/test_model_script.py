@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-import components
+import components.serving
 
-SCRIPT = Path(components.__path__[0]) / "model.sh"
+SCRIPT = Path(components.serving.__path__[0]) / "model.sh"
 
 #: Plays `ollama serve`: what it answers stands in $PLAY; every request is written to $SEEN.
 SERVER = """

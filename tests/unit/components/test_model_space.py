@@ -5,7 +5,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.model_space import ModelSpace, ModelSpaceArgs, script, script_name
+from components.serving.model_space import ModelSpace, ModelSpaceArgs, script, script_name
 from tests.unit.components.recording import Recording, record
 
 POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.ollama_model import MpsClient, OllamaModel, OllamaModelArgs, ServedModel, Weights
+from components.serving.ollama_model import MpsClient, OllamaModel, OllamaModelArgs, ServedModel, Weights
 from gpu.host_share import HostShare
 from tests.unit.components.recording import Recording, record
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 import versions
-from components.addons import AddonsArgs
-from components.system_nodes import SystemNodeCapacity
+from components.cluster.addons import AddonsArgs
+from components.cluster.system_nodes import SystemNodeCapacity
 from tests.unit.components.clusters import (
     ACCOUNT,
     ADDON,

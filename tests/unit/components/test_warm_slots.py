@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from components.warm_slots import WarmSlots, WarmSlotsArgs, cron, seconds_between
+from components.serving.warm_slots import WarmSlots, WarmSlotsArgs, cron, seconds_between
 from gpu.host_share import HostShare
 from tests.unit.components.recording import Recording, record
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from components.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
+from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
 from tests.unit.components.recording import Recording, record
 
 MAIN = WorkloadContainer(name="main", image="app:1", uses_gpu=True, cpu="2", memory="4Gi", args=["--serve"])

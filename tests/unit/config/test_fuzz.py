@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.node_class import Volume
-from components.subnets import plan_subnets
+from components.karpenter.node_class import Volume
+from components.network.subnets import plan_subnets
 from config.errors import ConfigError
 from config.load import KEYS, parse
 from config.schema import StackConfig

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.gpu_sharing import GpuSharingArgs, device_plugin_values
+from components.gpu.gpu_sharing import GpuSharingArgs, device_plugin_values
 from gpu.catalog import INSTANCE_TYPES
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing, overlay_capacities
 from gpu.sharing.al2023 import al2023_user_data

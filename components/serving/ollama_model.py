@@ -15,18 +15,18 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 import versions
-from components.gpu_pool import GPU_TOLERATION
-from components.knative_config import (
+from components.gpu.gpu_pool import GPU_TOLERATION
+from components.karpenter.node_class import POOL_LABEL
+from components.pods import GPU_USER, NO_GPU, restricted_container, restricted_pod
+from components.serving.knative_config import (
     FIRST_BYTE_SECONDS,
     QUEUE_PROXY_CPU_MILLIS,
     QUEUE_PROXY_MEMORY_MIB,
     REQUEST_SECONDS,
     Feature,
 )
-from components.model_cache import CACHE_CLAIM, CACHE_HOST
-from components.model_space import NAMESPACE, WEIGHTS_LABEL, script_name
-from components.node_class import POOL_LABEL
-from components.pods import GPU_USER, NO_GPU, restricted_container, restricted_pod
+from components.serving.model_cache import CACHE_CLAIM, CACHE_HOST
+from components.serving.model_space import NAMESPACE, WEIGHTS_LABEL, script_name
 from gpu.coldstart import WeightsSource
 from gpu.host_share import HostShare
 from gpu.models import KvCacheType

@@ -20,7 +20,7 @@ from pulumi import ResourceOptions
 from pulumi_kubernetes.helm.v3 import Release, RepositoryOptsArgs
 
 import versions
-from components.node_class import POOL_LABEL
+from components.karpenter.node_class import POOL_LABEL
 from gpu.sharing import NoSharing, SharingProfile
 from gpu.sharing.plugin_config import MPS_ROOT, device_plugin_config
 

@@ -14,13 +14,13 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 import versions
-from components.cpu_pool import INTENT_LABEL, Architecture
-from components.knative_config import INTERNAL_PORT, LONGEST_SECONDS
-from components.knative_config import NAMESPACE as KNATIVE_NAMESPACE
-from components.knative_serving import CLIENT_LABEL
-from components.model_space import QUEUE_PORTS
-from components.network_policy import DNS, namespace_peer, network_policy, tcp
+from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
 from components.pods import restricted_admission, restricted_container, restricted_pod
+from components.serving.knative_config import INTERNAL_PORT, LONGEST_SECONDS
+from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
+from components.serving.knative_serving import CLIENT_LABEL
+from components.serving.model_space import QUEUE_PORTS
+from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
 
 NAMESPACE = "dialogue"
 SERVICE = "dialogue"

@@ -15,8 +15,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 import versions
-from components.gpu_pool import GPU_TOLERATION
-from components.node_class import POOL_LABEL
+from components.gpu.gpu_pool import GPU_TOLERATION
+from components.karpenter.node_class import POOL_LABEL
 from components.pods import GPU_USER, restricted_admission, restricted_container, restricted_pod
 from gpu.host_share import HostShare
 

@@ -10,10 +10,10 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 import versions
-from components import karpenter_policies as policies
-from components.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
-from components.interruption import InterruptionQueue, InterruptionQueueArgs
-from components.karpenter_iam import ControllerRole, ControllerRoleArgs, NodeRole, NodeRoleArgs
+from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.karpenter import karpenter_policies as policies
+from components.karpenter.interruption import InterruptionQueue, InterruptionQueueArgs
+from components.karpenter.karpenter_iam import ControllerRole, ControllerRoleArgs, NodeRole, NodeRoleArgs
 from gpu.system_pods import KARPENTER_CPU_MILLIS, KARPENTER_REPLICAS
 
 _MAX_CLUSTER_NAME = policies.ROLE_NAME_LIMIT - len(policies.NODE_ROLE_SUFFIX)

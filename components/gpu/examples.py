@@ -17,7 +17,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 import versions
-from components.cpu_pool import INTENT_LABEL, Architecture
+from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
 from components.pods import GPU_USER, restricted_admission, restricted_container, restricted_pod
 
 NAMESPACE = "examples"

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import pulumi
 
 import versions
-from components.karpenter import Karpenter
-from components.node_class import POOL_LABEL, NodeClassArgs, Volume, karpenter_object, node_class_spec
+from components.karpenter.karpenter import Karpenter
+from components.karpenter.node_class import POOL_LABEL, NodeClassArgs, Volume, karpenter_object, node_class_spec
 from gpu.sharing import Ami
 
 Architecture = Literal["amd64", "arm64"]

@@ -19,10 +19,10 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 import versions
-from components.gpu_sharing import NAMESPACE
-from components.network_policy import DNS, namespace_peer, network_policy, tcp
-from components.node_class import POOL_LABEL
+from components.gpu.gpu_sharing import NAMESPACE
+from components.karpenter.node_class import POOL_LABEL
 from components.pods import GPU_USER, NO_GPU, restricted_container, restricted_pod
+from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
 
 #: Below the kubelet's root, which is on the node's own disks where it has some (`instanceStorePolicy: RAID0`).
 CACHE_PATH = "/var/lib/kubelet/model-cache"

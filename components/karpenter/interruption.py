@@ -15,7 +15,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components import karpenter_policies as policies
+from components.karpenter import karpenter_policies as policies
 
 #: Rule suffix: source and detail type of the events it passes on.
 EVENTS: Mapping[str, tuple[str, str]] = {

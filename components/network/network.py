@@ -9,9 +9,9 @@ from typing import Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.endpoints import Endpoints, EndpointsArgs
-from components.flow_logs import FlowLogs, FlowLogsArgs
-from components.subnets import ZoneSubnets, plan_subnets
+from components.network.endpoints import Endpoints, EndpointsArgs
+from components.network.flow_logs import FlowLogs, FlowLogsArgs
+from components.network.subnets import ZoneSubnets, plan_subnets
 
 DISCOVERY_TAG = "karpenter.sh/discovery"
 """Tag by which Karpenter finds subnets and security groups; its value is the cluster's name."""

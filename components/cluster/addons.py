@@ -15,7 +15,7 @@ import pulumi
 import pulumi_aws as aws
 
 import versions
-from components.pod_identity import PodRole, PodRoleArgs
+from components.cluster.pod_identity import PodRole, PodRoleArgs
 from gpu.sharing import GPU_RESOURCE
 
 SYSTEM_NODE_LABEL = {"karpenter.sh/controller": "true"}

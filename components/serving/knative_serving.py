@@ -13,7 +13,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 import versions
-from components.knative_config import (
+from components.pods import restricted_admission
+from components.serving.knative_config import (
     NAMESPACE,
     OPERATOR_NAMESPACE,
     Feature,
@@ -22,8 +23,7 @@ from components.knative_config import (
     operator_values,
     serving_spec,
 )
-from components.network_policy import network_policy
-from components.pods import restricted_admission
+from components.serving.network_policy import network_policy
 
 #: Namespaces with this label may send requests to models.
 CLIENT_LABEL = {"gpu-slices/models-client": "true"}

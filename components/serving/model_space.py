@@ -16,11 +16,11 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components.gpu_sharing import NAMESPACE as SYSTEM_NAMESPACE
-from components.knative_config import NAMESPACE as KNATIVE_NAMESPACE
-from components.model_cache import CACHE_CLAIM, CACHE_PATH, CACHE_PORT, POD_LABELS, ModelCache, ModelCacheArgs
-from components.network_policy import DNS, namespace_peer, network_policy, tcp
+from components.gpu.gpu_sharing import NAMESPACE as SYSTEM_NAMESPACE
 from components.pods import restricted_admission
+from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
+from components.serving.model_cache import CACHE_CLAIM, CACHE_PATH, CACHE_PORT, POD_LABELS, ModelCache, ModelCacheArgs
+from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
 
 NAMESPACE = "models"
 #: Label of a model's pods: where its weights come from.

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 import versions
-from components.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 
 ROOT_DEVICE = "/dev/xvda"
 """Root device of AL2023 images."""

@@ -15,9 +15,9 @@ from typing import Any, Literal, assert_never
 import pulumi
 
 import versions
-from components.gpu_sharing import CONFIG_LABEL
-from components.karpenter import Karpenter
-from components.node_class import POOL_LABEL, NodeClassArgs, Volume, karpenter_object, node_class_spec
+from components.gpu.gpu_sharing import CONFIG_LABEL
+from components.karpenter.karpenter import Karpenter
+from components.karpenter.node_class import POOL_LABEL, NodeClassArgs, Volume, karpenter_object, node_class_spec
 from gpu.mig import MigProfile
 from gpu.pool import Pool
 from gpu.sharing import Mig, SharingError

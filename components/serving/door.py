@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.knative_config import HTTP_NODE_PORT, HTTPS_NODE_PORT
+from components.serving.knative_config import HTTP_NODE_PORT, HTTPS_NODE_PORT
 
 
 @dataclass(frozen=True, kw_only=True)

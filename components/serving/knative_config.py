@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import versions
-from components.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
-from components.network_policy import namespace_peer, tcp
+from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.serving.network_policy import namespace_peer, tcp
 from gpu.system_pods import KNATIVE_DEPLOYMENTS, KNATIVE_OPERATOR, KNATIVE_OPERATOR_WEBHOOK, SystemPod
 
 NAMESPACE: Final = "knative-serving"

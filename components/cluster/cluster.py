@@ -10,10 +10,10 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_eks as eks
 
-from components.access import Access, AccessArgs, AccessGrant
-from components.addons import AddonsArgs, ClusterAddons, NodeAddons
-from components.network import DISCOVERY_TAG
-from components.system_nodes import SystemNodeCapacity, SystemNodes, SystemNodesArgs
+from components.cluster.access import Access, AccessArgs, AccessGrant
+from components.cluster.addons import AddonsArgs, ClusterAddons, NodeAddons
+from components.cluster.system_nodes import SystemNodeCapacity, SystemNodes, SystemNodesArgs
+from components.network.network import DISCOVERY_TAG
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 """All that EKS has."""
@@ -161,7 +161,7 @@ class Cluster(pulumi.ComponentResource):
             create_oidc_provider=False,
             encryption_config_key_arn=args.data_key_arn,
             enabled_cluster_log_types=[*LOG_TYPES],
-            # Every add-on is one of ours, see components.addons.
+            # Every add-on is one of ours, see components.cluster.addons.
             bootstrap_self_managed_addons=False,
             use_default_vpc_cni=True,
             kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False),

@@ -1,0 +1,1 @@
+"""The EKS cluster: control plane, who gets in, add-ons, system nodes, keys."""

@@ -1,0 +1,1 @@
+"""The network of a stack: VPC, subnets, endpoints, flow logs."""

@@ -1,0 +1,1 @@
+"""What serves models: Knative, Ollama, the dialogue and its door."""
