@@ -119,6 +119,7 @@ bench: $(STAMP) ## Measure the planner
 .PHONY: docs
 docs: $(STAMP) ## Write again what is generated: documents, README samples, lists of URNs
 	@$(BIN)/python -m config.document
+	@$(BIN)/python -m config.json_schema
 	@$(BIN)/python -m policy.document
 	@$(BIN)/python -m tools.upgrades
 	@$(BIN)/python -m account.document
