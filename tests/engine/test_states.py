@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 from policy.analyzer import judge
 from policy.framework import StackRule
 from policy.pack import RULES
+from tests.day import fixed
 from tests.engine.deployments import as_deployment, ids
 from tests.engine.engine import Done, Workspace
 from tests.engine.state_tables import STATES
@@ -28,6 +30,13 @@ _ANALYSES = 2
 
 Verdicts = Counter[tuple[str, str, str, str]]
 """Rule, level, URN and message of each."""
+
+
+@pytest.fixture(autouse=True)
+def _the_day_of_the_engine() -> Iterator[None]:
+    """The engine starts the pack as a program of its own, which knows today's date and no other."""
+    with fixed(datetime.now(UTC).date()):
+        yield
 
 
 def _offline(state: State, made: Mapping[str, str] | None, config: Mapping[str, Any]) -> Verdicts:
