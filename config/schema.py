@@ -9,7 +9,6 @@ The text under each field is its entry in docs/configuration.md (`python -m conf
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -271,7 +270,7 @@ class StackConfig(Section):
     examples: bool = True
     tags: Annotated[dict[str, str], Field(default_factory=dict)]
 
-    @cached_property
+    @property
     def gpu_pools(self) -> Mapping[str, Pool]:
         """GPU pools with their figures, by name and in the order of the file."""
         return {pool.name: resolve(pool, self.region) for pool in self.pools}
