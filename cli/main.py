@@ -7,55 +7,12 @@ import errno
 import gc
 import os
 import sys
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec
+from typing import Any
 
 import click
 
-from cli.errors import INPUT_ERROR, say
-from plan.errors import InputError, ProgramError
-
-P = ParamSpec("P")
-
-
-def _fail(message: str, status: int) -> NoReturn:
-    say(f"error: {message}")
-    sys.exit(status)
-
-
-def _no_output(error: OSError) -> NoReturn:
-    # What is left to write would fail again when the process ends.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    _fail(f"cannot write the output: {error.strerror or error}", 1)
-
-
-def _plainly(command: Callable[P, int]) -> Callable[P, None]:
-    """Turn errors that a person can mend into a message and an exit status."""
-
-    @wraps(command)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            status = command(*args, **kwargs)
-            sys.stdout.flush()
-        except InputError as error:
-            _fail(str(error), INPUT_ERROR)
-        except ProgramError as error:
-            # A traceback's lines are its own.
-            click.echo(f"error: the program failed\n{error}", err=True)
-            sys.exit(1)
-        except BrokenPipeError:
-            raise  # whoever reads has enough: click ends in silence
-        except OSError as error:
-            if error.filename is not None:
-                _fail(f"{error.filename}: {error.strerror}", 1)
-            if isinstance(error, FileNotFoundError):
-                _fail("the current directory is not there any more", 1)
-            _no_output(error)
-        sys.exit(status)
-
-    return wrapper
+from cli.calling import directory_option, no_output, plainly
 
 
 class _Process(click.Group):
@@ -74,10 +31,10 @@ class _Process(click.Group):
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            _no_output(error)
+            no_output(error)
 
 
-#: The twin's commands, in the order of `--help`; its room is imported when one is asked for, or listed.
+#: The twin's commands, in the order of `--help`; their module is imported when one is asked for, or listed.
 TWIN_COMMANDS = ("up", "status", "watch", "request", "scenario", "down")
 
 
@@ -90,21 +47,10 @@ class _Commands(_Process):
         """A command by name."""
         if cmd_name not in TWIN_COMMANDS:
             return super().get_command(ctx, cmd_name)
-        from twin import commands  # noqa: PLC0415
+        from cli import twin  # noqa: PLC0415
 
-        command: click.Command = getattr(commands, cmd_name)
+        command: click.Command = getattr(twin, cmd_name)
         return command
-
-
-def _directory_option(command: Callable[P, None]) -> Callable[P, None]:
-    return click.option(
-        "-C",
-        "--cwd",
-        "directory",
-        type=click.Path(exists=True, file_okay=False, path_type=Path),
-        default=Path(),
-        help="Directory of the Pulumi project, or one below it.  [default: the current one]",
-    )(command)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -121,7 +67,7 @@ def main() -> None:
 
 @main.command(short_help="What a stack builds, how its GPUs are shared, what it costs.")
 @click.argument("stack")
-@_directory_option
+@directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (docs/plan-json.md).")
 @click.option(
     "--manifests",
@@ -136,7 +82,7 @@ def main() -> None:
     help="Configuration of the policy pack.  [default: policy/config.json of the project]",
 )
 @click.option("--all", "show_all", is_flag=True, help="Show every resource by name; equal ones are counted otherwise.")
-@_plainly
+@plainly
 def plan(stack: str, directory: Path, **options: Any) -> int:
     """Show what STACK would build, how its GPUs are shared, what it costs, and what the policies say.
 
@@ -150,9 +96,9 @@ def plan(stack: str, directory: Path, **options: Any) -> int:
 
 @main.command(short_help="What must be true in the AWS account before the first `pulumi up`.")
 @click.argument("stack")
-@_directory_option
+@directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON (docs/operations.md).")
-@_plainly
+@plainly
 def check(stack: str, directory: Path, as_json: bool) -> int:
     """Ask AWS whether STACK can be built: quotas, capacity, access, names, and what else its plan relies on.
 
@@ -167,7 +113,7 @@ def check(stack: str, directory: Path, as_json: bool) -> int:
 
 @main.command(short_help="End a stack: what to do first, and proof that nothing is left of it.")
 @click.argument("stack")
-@_directory_option
+@directory_option
 @click.option(
     "--account",
     "account_id",
@@ -176,7 +122,7 @@ def check(stack: str, directory: Path, as_json: bool) -> int:
 )
 @click.option("--delete", is_flag=True, help="Delete what is left. Asks for the stack's name first.")
 @click.option("--yes", metavar="STACK", help="With --delete: the stack's name, instead of the question.")
-@_plainly
+@plainly
 def teardown(stack: str, directory: Path, **options: Any) -> int:
     """Say how STACK ends, and prove that it has: of some 30 kinds of things none in AWS carries its tags.
 

@@ -20,7 +20,7 @@ RULES: dict[str, tuple[set[str], set[str]]] = {
     "stacks": ({"components", "config", "gpu", "versions"}, {"click", "rich"}),
     "plan": ({"config", "gpu", "policy", "stacks", "versions"}, {"click", "rich"}),
     # The twin plays what `plan` records; it never looks into the components.
-    "twin": ({"cli", "config", "gpu", "plan", "versions"}, {"pulumi"}),
+    "twin": ({"config", "gpu", "plan", "versions"}, {"pulumi"}),
     # What the account must have and must lose is read off the plan.
     "account": ({"components", "config", "gpu", "plan", "stacks", "versions"}, {"click", "pulumi", "rich"}),
 }

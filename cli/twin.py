@@ -15,6 +15,8 @@ from typing import Any, ParamSpec
 
 import click
 
+from cli.calling import directory_option, plainly
+from plan.errors import InputError
 from twin.errors import TwinError
 from twin.state import FOLDER, TwinState, twins
 
@@ -25,49 +27,21 @@ _STACK = re.compile(r"(?!\.+\Z)[\w.-]{1,100}", re.ASCII)
 
 _stack = click.argument("stack", default="local")
 _on_stack = click.option("--stack", default="local", show_default=True, help="The twin's stack.")
-_directory = click.option(
-    "-C",
-    "--cwd",
-    "directory",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=Path(),
-    help="Directory of the Pulumi project, or one below it.  [default: the current one]",
-)
 
 
 def _plainly(command: Callable[P, int]) -> Callable[P, None]:
-    """Turn errors that a person can act on into a message and an exit status."""
+    """As every command, and it may take long."""
 
     @wraps(command)
-    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
-        from cli.errors import INPUT_ERROR, say  # noqa: PLC0415  beside the command, not before it
-        from plan.errors import InputError, ProgramError  # noqa: PLC0415  beside the command, not before it
-
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> int:
         gc.enable()  # the program turns it off, for commands that are done in a second
-        try:
-            status = command(*args, **kwargs)
-        except TwinError as error:
-            say(f"error: {error}")
-            status = 1
-        except BrokenPipeError:
-            raise  # whoever reads has enough: click ends in silence
-        except OSError as error:
-            say(f"error: {f'{error.filename}: {error.strerror}' if error.filename else error}")
-            status = 1
-        except InputError as error:
-            say(f"error: {error}")
-            status = INPUT_ERROR
-        except ProgramError as error:
-            click.echo(f"error: the program failed\n{error}", err=True)
-            status = 1
-        sys.exit(status)
+        return command(*args, **kwargs)
 
-    return wrapper
+    return plainly(wrapper)
 
 
 def twin_of(directory: Path, stack: str) -> TwinState:
     """The state of a stack's twin. Raises InputError where there is no project, and for what is no name of a stack."""
-    from plan.errors import InputError  # noqa: PLC0415
     from plan.project import find_project  # noqa: PLC0415  loads YAML
 
     if not _STACK.fullmatch(stack):
@@ -77,7 +51,7 @@ def twin_of(directory: Path, stack: str) -> TwinState:
 
 @click.command(short_help="Start the twin: the stack on this machine, judged by the real Karpenter.")
 @_stack
-@_directory
+@directory_option
 @click.option("--timings", is_flag=True, help="Print when each step was done.")
 @_plainly
 def up(stack: str, directory: Path, timings: bool) -> int:
@@ -127,7 +101,7 @@ def up(stack: str, directory: Path, timings: bool) -> int:
 
 @click.command(short_help="Stop the twin and remove everything that it left.")
 @_stack
-@_directory
+@directory_option
 @click.option("--all", "everything", is_flag=True, help="Stop every twin of the project.")
 @_plainly
 def down(stack: str, directory: Path, everything: bool) -> int:
@@ -151,7 +125,7 @@ def down(stack: str, directory: Path, everything: bool) -> int:
 
 @click.command(short_help="The twin's processes, nodes and slots, and what it costs.")
 @_stack
-@_directory
+@directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 @_plainly
 def status(stack: str, directory: Path, as_json: bool) -> int:
@@ -174,7 +148,7 @@ def status(stack: str, directory: Path, as_json: bool) -> int:
 
 @click.command(short_help="The twin as it changes: in the terminal, as a web page, or as a picture.")
 @_stack
-@_directory
+@directory_option
 @click.option("--web", is_flag=True, help="Serve a page instead, on this machine alone.")
 @click.option(
     "--port", type=click.IntRange(1, 65535), metavar="N", help="Port of the page.  [default: one that is free]"
@@ -209,7 +183,7 @@ def seconds(_: Any, __: Any, value: str) -> float:
 @click.command(short_help="Ask a model of the twin for something: from zero to an answer.")
 @click.argument("model")
 @_on_stack
-@_directory
+@directory_option
 @click.option("--hold", default="5s", callback=seconds, help="How long the request takes.  [default: 5s]")
 @click.option("--until-gone", is_flag=True, help="Stay until the model is idle, and its node is gone.")
 @_plainly
@@ -223,7 +197,7 @@ def request(model: str, stack: str, directory: Path, hold: float, until_gone: bo
 @click.command(short_help="Play a scripted run on the twin and check how it ends.")
 @click.argument("name", required=False)
 @_on_stack
-@_directory
+@directory_option
 @click.option("--pods", type=click.IntRange(min=1), help="Of pack and burst: how many pods of one slot each.")
 @click.option("--keep", is_flag=True, help="Let the twin run afterwards, if the scenario started it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")

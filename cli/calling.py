@@ -1,0 +1,76 @@
+"""What every command has: the directory it works in, and how its errors are told."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import NoReturn, ParamSpec
+
+import click
+
+from cli.errors import INPUT_ERROR, say
+from plan.errors import InputError, ProgramError
+from twin.errors import TwinError
+
+P = ParamSpec("P")
+#: What writing to standard output fails with: a full disk, a device that takes no more.
+_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+
+
+def directory_option(command: Callable[P, None]) -> Callable[P, None]:
+    """Adds `-C DIR`, the parameter `directory`."""
+    return click.option(
+        "-C",
+        "--cwd",
+        "directory",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        default=Path(),
+        help="Directory of the Pulumi project, or one below it.  [default: the current one]",
+    )(command)
+
+
+def plainly(command: Callable[P, int]) -> Callable[P, None]:
+    """Turn errors that a person can mend into a message and an exit status."""
+
+    @wraps(command)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            status = command(*args, **kwargs)
+            sys.stdout.flush()
+        except InputError as error:
+            _fail(str(error), INPUT_ERROR)
+        except TwinError as error:
+            _fail(str(error), 1)
+        except ProgramError as error:
+            # A traceback's lines are its own.
+            click.echo(f"error: the program failed\n{error}", err=True)
+            sys.exit(1)
+        except BrokenPipeError:
+            raise  # whoever reads has enough: click ends in silence
+        except OSError as error:
+            if error.filename is not None:
+                _fail(f"{error.filename}: {error.strerror}", 1)
+            if isinstance(error, FileNotFoundError):
+                _fail("the current directory is not there any more", 1)
+            if error.errno in _OUTPUT:
+                no_output(error)
+            _fail(str(error), 1)
+        sys.exit(status)
+
+    return wrapper
+
+
+def no_output(error: OSError) -> NoReturn:
+    """End because nothing can be written any more."""
+    # What is left to write would fail again when the process ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _fail(f"cannot write the output: {error.strerror or error}", 1)
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    say(f"error: {message}")
+    sys.exit(status)
