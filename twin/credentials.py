@@ -4,54 +4,33 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import datetime
-import ipaddress
 from pathlib import Path
 from typing import Any
 
+import trustme
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from twin.errors import TwinError
 from twin.state import Run, TwinState, load_run, twins, write_text
-
-_VALID = datetime.timedelta(days=365)
 
 
 def write_credentials(state: TwinState, token: str) -> None:
     """Make what the API server and its clients need, unless it is there."""
     if (state.pki / "tokens.csv").exists():
         return
-    now = datetime.datetime.now(datetime.UTC)
-    authority_key, server_key, accounts_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
-    authority_name = _name("slices twin")
-    authority = (
-        _certificate(authority_name, authority_name, authority_key.public_key(), now)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(authority_key, hashes.SHA256())
+    authority = trustme.CA(organization_name="slices twin", path_length=0)
+    server = authority.issue_cert(
+        "127.0.0.1",
+        "localhost",
+        "kubernetes.default.svc",
+        common_name="kube-apiserver",
+        organization_name="slices twin",
     )
-    server = (
-        _certificate(_name("kube-apiserver"), authority_name, server_key.public_key(), now)
-        .add_extension(
-            x509.SubjectAlternativeName(
-                [
-                    x509.IPAddress(ipaddress.IPv4Address("127.0.0.1")),
-                    x509.DNSName("localhost"),
-                    x509.DNSName("kubernetes.default.svc"),
-                ]
-            ),
-            critical=False,
-        )
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    write_text(state.pki / "ca.crt", _pem(authority))
-    write_text(state.pki / "apiserver.crt", _pem(server))
-    write_text(state.pki / "apiserver.key", _private(server_key))
-    write_text(state.pki / "accounts.key", _private(accounts_key))
+    write_text(state.pki / "ca.crt", _text(authority.cert_pem))
+    write_text(state.pki / "apiserver.crt", _text(server.cert_chain_pems[0]))
+    write_text(state.pki / "apiserver.key", _text(server.private_key_pem))
+    # Signs the tokens of service accounts: a pair of keys that certifies nothing else.
+    write_text(state.pki / "accounts.key", _text(trustme.CA().private_key_pem))
     # Last: its presence says that everything is.
     write_text(state.pki / "tokens.csv", f'{token},slices,slices,"system:masters"\n')
 
@@ -104,30 +83,5 @@ def kubeconfig(running: list[tuple[TwinState, Run]], current: str | None = None)
     }
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
-
-
-def _certificate(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime.datetime
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + _VALID)
-    )
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _private(key: ec.EllipticCurvePrivateKey) -> str:
-    # "EC PRIVATE KEY": from the general form the API server does not derive the public key of its accounts.
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    ).decode()
+def _text(pem: trustme.Blob) -> str:
+    return pem.bytes().decode("ascii")
