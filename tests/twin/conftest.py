@@ -6,45 +6,30 @@ skipped and say why; with REQUIRE_TWIN=1 they fail instead, so that CI cannot lo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
+from tests.built import mark_all_below, twin_programs
 from twin import launch
-from twin.build import ensure_built
-from twin.errors import TwinError
 from twin.plan import TwinPlan
 from twin.planning import make_plan
-from twin.progress import BuildProgress
 from twin.state import TwinState
 from twin.up import Up
 
 ROOT = Path(__file__).parents[2]
-#: Seconds; the slowest of these tests takes a quarter of it.
-_LONGEST = 900.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything here is a twin's test, and none of them hangs for ever."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.twin)
-            item.add_marker(pytest.mark.timeout(_LONGEST, func_only=True))
+    """Everything here is a twin's test."""
+    mark_all_below(Path(__file__).parent, "twin", items)
 
 
 @pytest.fixture(scope="session")
 def programs() -> Path:
     """The twin's programs."""
-    try:
-        with BuildProgress(Console(stderr=True)) as progress:
-            return ensure_built(progress)
-    except TwinError as error:
-        if os.environ.get("REQUIRE_TWIN"):
-            pytest.fail(str(error))
-        pytest.skip(f"THE TWIN IS NOT TESTED: {error}")
+    return twin_programs("TWIN")
 
 
 @pytest.fixture(scope="session")
