@@ -41,7 +41,7 @@ class Knative:
     def tick(self, now: float) -> None:
         """Install, report, scale. now: seconds since 1970."""
         for serving in self._observed.all("KnativeServing"):
-            self._once(serving, control_plane(serving), {"version": serving["spec"].get("version", "")})
+            self._once(serving, control_plane(serving), {"version": serving["spec"].get("version", "")}, now)
         for model in self._models:
             self._model(model, now)
 
@@ -51,7 +51,8 @@ class Knative:
             return
         if service is not None:
             url = f"http://{model.name}.{model.namespace}.svc.cluster.local"
-            self._once(service, [deployment(model)], {"url": url, "latestReadyRevisionName": f"{model.name}-00001"})
+            status = {"url": url, "latestReadyRevisionName": f"{model.name}-00001"}
+            self._once(service, [deployment(model)], status, now)
         found = self._observed.get("Deployment", deployment_name(model), model.namespace)
         if found is None:
             if not model.knative:
@@ -62,7 +63,7 @@ class Knative:
             with contextlib.suppress(ApiError):
                 self._kube.patch({**found, **_DEPLOYMENT}, {"spec": {"replicas": wanted}})
 
-    def _once(self, owner: Object, children: list[Object], status: Mapping[str, Any]) -> None:
+    def _once(self, owner: Object, children: list[Object], status: Mapping[str, Any], now: float) -> None:
         """Apply what belongs to an object, and report it Ready; again only when it has changed."""
         metadata = owner["metadata"]
         state = f"{metadata['uid']}/{metadata.get('generation', 0)}"
@@ -79,7 +80,7 @@ class Knative:
         for child in children:
             child["metadata"]["ownerReferences"] = [reference]
             self._apply(child)
-        ready = {"observedGeneration": metadata.get("generation", 0), "conditions": _conditions(owner["kind"])}
+        ready = {"observedGeneration": metadata.get("generation", 0), "conditions": _conditions(owner["kind"], now)}
         self._kube.patch(owner, {"status": {**ready, **status}}, subresource="status")
         self._applied[metadata["uid"]] = state
 
@@ -107,9 +108,9 @@ _CONDITIONS = {
 }
 
 
-def _conditions(kind: str) -> list[dict[str, str]]:
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    return [{"type": name, "status": "True", "lastTransitionTime": now} for name in _CONDITIONS[kind]]
+def _conditions(kind: str, now: float) -> list[dict[str, str]]:
+    since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    return [{"type": name, "status": "True", "lastTransitionTime": since} for name in _CONDITIONS[kind]]
 
 
 def deployment_name(model: Model) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 from twin.observe import Observed
@@ -34,7 +33,7 @@ class Meter:
             self._gpu_usd += sum(node.usd_per_hour for node in seen.gpu_nodes) * hours
         self._last = now
         if now - self._saved >= _SAVE_EVERY and self._path.parent.is_dir():
-            write_json(self._path, {"usd": self._usd, "gpuUsd": self._gpu_usd, "at": time.time()})
+            write_json(self._path, {"usd": self._usd, "gpuUsd": self._gpu_usd})
             self._saved = now
 
 
