@@ -53,7 +53,7 @@ class Overlay:
 
 
 @dataclass(frozen=True)
-class GpuPool:
+class JudgedPool:
     """A NodePool that can launch GPU types; `sharing` is None where nothing in the stack tells."""
 
     pool: NodePool
@@ -100,11 +100,11 @@ class SharingView:
         self.overlays = [_overlay(item.plain, item.name, item.urn) for item in stack.of(*OVERLAY_TYPES)]
         self.pools = list(self._gpu_pools(stack))
 
-    def _gpu_pools(self, stack: Stack) -> Iterator[GpuPool]:
+    def _gpu_pools(self, stack: Stack) -> Iterator[JudgedPool]:
         for resource in stack.of(*NODE_POOL_TYPES):
             pool = NodePool(resource.plain, resource.name)
             if pool.first_gpu_type() is not None:
-                yield GpuPool(pool, resource.urn, self.sharing_of(pool))
+                yield JudgedPool(pool, resource.urn, self.sharing_of(pool))
 
     def configs(self, pool: NodePool) -> dict[str, NamedConfig]:
         """The device-plugin configurations that nodes of the pool may take, by name."""

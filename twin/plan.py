@@ -84,7 +84,7 @@ class CloudResource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GpuPool:
+class PlannedPool:
     """A GPU pool as its own objects describe it."""
 
     name: str
@@ -131,7 +131,7 @@ class TwinPlan:
         return next(pool for pool in self.manifests("NodePool") if pool["metadata"]["name"] == name)
 
     @property
-    def gpu_pools(self) -> tuple[GpuPool, ...]:
+    def gpu_pools(self) -> tuple[PlannedPool, ...]:
         """Node pools whose nodes carry NVIDIA's taint."""
         pools = []
         for pool in self.manifests("NodePool"):
@@ -158,7 +158,7 @@ class TwinPlan:
         return sorted({p.chart for p in self.planned if p.chart and p.chart not in PLAYED_CHARTS})
 
 
-def _gpu_pool(pool: Mapping[str, Any], overlays: list[Mapping[str, Any]]) -> GpuPool:
+def _gpu_pool(pool: Mapping[str, Any], overlays: list[Mapping[str, Any]]) -> PlannedPool:
     name, resource, slots = pool["metadata"]["name"], GPU_RESOURCE, dict[int, int]()
     for overlay in overlays:
         wanted = {r["key"]: r.get("values") or [] for r in overlay["spec"]["requirements"]}
@@ -170,7 +170,7 @@ def _gpu_pool(pool: Mapping[str, Any], overlays: list[Mapping[str, Any]]) -> Gpu
             slots |= {int(gpus): number for gpus in wanted.get(GPU_COUNT_LABEL, ["1"])}
     requirements = {r["key"]: r.get("values") or [] for r in pool["spec"]["template"]["spec"]["requirements"]}
     capacity_type = next(iter(requirements.get("karpenter.sh/capacity-type", [])), "")
-    return GpuPool(name=name, resource=resource, slots=slots, capacity_type=capacity_type)
+    return PlannedPool(name=name, resource=resource, slots=slots, capacity_type=capacity_type)
 
 
 def save_plan(state: TwinState, plan: TwinPlan) -> None:

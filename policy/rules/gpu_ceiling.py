@@ -15,7 +15,7 @@ from policy.instances import is_gpu
 from policy.karpenter import NODE_POOL_TYPES, NodePool
 from policy.ondemand.purchase import gpus_required
 from policy.reading import Unknown, each, get, number, quantity, text, whole
-from policy.sharing import SHARING_TYPES, GpuPool, SharingView
+from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
 
 #: GPUs of a type that is not in the catalogue: the most that any type has.
 _MOST: Final = max(instance_type.gpu_count for instance_type in INSTANCE_TYPES.values())
@@ -117,7 +117,7 @@ def _ceiling(stack: Stack, settings: Settings) -> float:
     return ceiling
 
 
-def _of_pool(pool: GpuPool) -> Count | None:
+def _of_pool(pool: JudgedPool) -> Count | None:
     """Physical GPUs: limits are in slots where the pool's overlays state slots."""
     limits = pool.pool.limits
     resource = (pool.sharing.resource if pool.sharing else None) or GPU_RESOURCE
@@ -127,13 +127,13 @@ def _of_pool(pool: GpuPool) -> Count | None:
     return limit if isinstance(limit, str) else -(-limit // max(1, pool.slots_per_gpu() or 1))
 
 
-def _of_static_pool(pool: GpuPool, replicas: Any) -> Count:
+def _of_static_pool(pool: JudgedPool, replicas: Any) -> Count:
     """A pool that always has so many nodes: each with the most GPUs that any of its types has."""
     gpus = max((count for count, _, _ in pool.gpus), default=_MOST)
     return _times(replicas, gpus, "spec.replicas")
 
 
-def _of_patch(patch: NodePool, pools: list[GpuPool]) -> Iterator[Count]:
+def _of_patch(patch: NodePool, pools: list[JudgedPool]) -> Iterator[Count]:
     """What a patch raises: limits, and the nodes of a static pool of this stack."""
     spec = get(patch.manifest, "spec")
     if any(isinstance(given, Unknown) for given in (spec, get(spec, "limits"), get(spec, "limits", "resources"))):

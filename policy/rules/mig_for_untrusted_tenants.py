@@ -9,7 +9,7 @@ from gpu.sharing import STRATEGIES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, pod_templates
 from policy.reading import Unknown, get, text
-from policy.sharing import SHARING_TYPES, GpuPool, SharingView, is_bottlerocket
+from policy.sharing import SHARING_TYPES, JudgedPool, SharingView, is_bottlerocket
 
 TENANTS = "gpu-slices/tenants"
 _NAMESPACE = "kubernetes:core/v1:Namespace"
@@ -34,7 +34,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
         yield from by_resource(stack.resources, lambda resource: _of(resource, shared, namespaces))
 
 
-def _of(resource: Resource, shared: list[GpuPool], namespaces: Mapping[str, str]) -> Iterator[Finding]:
+def _of(resource: Resource, shared: list[JudgedPool], namespaces: Mapping[str, str]) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         mark = _mark({"metadata": pod.metadata}) or namespaces.get(pod.namespace)
         landing = [pool for pool in shared if pod.gpu_containers() and pod.may_land_on(pool.pool)]
@@ -43,7 +43,7 @@ def _of(resource: Resource, shared: list[GpuPool], namespaces: Mapping[str, str]
             yield Finding(f"{message} with MIG.", pod.urn)
 
 
-def _open_nodes(view: SharingView, pool: GpuPool) -> Iterator[Finding]:
+def _open_nodes(view: SharingView, pool: JudgedPool) -> Iterator[Finding]:
     """AL2023 nodes whose runtime gives GPUs to whoever names them: the plugin's default, and the image's."""
     node_class, config = view.node_class(pool.pool), view.config_of(pool.pool)
     mark = _mark(pool.pool.manifest) or _mark(get(pool.pool.manifest, "spec", "template"))
@@ -60,7 +60,7 @@ def _open_nodes(view: SharingView, pool: GpuPool) -> Iterator[Finding]:
         )
 
 
-def _how(pool: GpuPool) -> str:
+def _how(pool: JudgedPool) -> str:
     return f"{pool.sharing.source} says {pool.sharing.strategy}" if pool.sharing else ""
 
 

@@ -11,7 +11,7 @@ from gpu.sharing import MPS_MEMORY, MPS_THREADS, Mps, SharingError
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, GpuContainer, pod_templates
 from policy.reading import Unknown, get, literals, number, text
-from policy.sharing import SHARING_TYPES, GpuPool, SharingView
+from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
 
 #: `0=3G`, `0=512M,1=2GB`: the device's ordinal or UUID, an integer and a unit (docs.nvidia.com/deploy/mps).
 _LIMIT: Final = re.compile(
@@ -25,7 +25,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     yield from by_resource(stack.resources, lambda resource: _of(resource, pools))
 
 
-def _of(resource: Resource, pools: list[GpuPool]) -> Iterator[Finding]:
+def _of(resource: Resource, pools: list[JudgedPool]) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         landing = [pool for pool in pools if pod.may_land_on(pool.pool)]
         for container in pod.gpu_containers():
@@ -46,7 +46,7 @@ def _memory_limits(given: Any) -> dict[str, int] | None:
     return found if len(found) == len(parts) else None
 
 
-def _problems(container: GpuContainer, pools: list[GpuPool]) -> Iterator[str]:
+def _problems(container: GpuContainer, pools: list[JudgedPool]) -> Iterator[str]:
     env = {text(get(item, "name")): get(item, "value") for item in literals(container.spec, "env")}
     given = {name: env[name] for name in (MPS_MEMORY, MPS_THREADS) if name in env}
     if not given:
@@ -71,7 +71,7 @@ def _problems(container: GpuContainer, pools: list[GpuPool]) -> Iterator[str]:
             yield from (f"{where}: {problem}" for problem in _above(env, pool, sharing.replicas))
 
 
-def _above(env: Mapping[str, Any], pool: GpuPool, replicas: int) -> Iterator[str]:
+def _above(env: Mapping[str, Any], pool: JudgedPool, replicas: int) -> Iterator[str]:
     try:
         profile = Mps(replicas)
     except SharingError:

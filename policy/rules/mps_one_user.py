@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.pods import POD_TYPES, GpuContainer, PodTemplate, pod_templates
 from policy.reading import Unknown, get, text
-from policy.sharing import SHARING_TYPES, GpuPool, SharingView
+from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
 
 
-def mps_pods(stack: Stack) -> Iterator[tuple[GpuPool, PodTemplate]]:
+def mps_pods(stack: Stack) -> Iterator[tuple[JudgedPool, PodTemplate]]:
     """GPU pods, each with every MPS pool that it may land on."""
     pools = [pool for pool in SharingView(stack).pools if pool.sharing and pool.sharing.strategy == "mps"]
     if pools:

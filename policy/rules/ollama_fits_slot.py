@@ -12,7 +12,7 @@ from policy.framework import EnforcementLevel, Finding, Resource, Settings, Seve
 from policy.ollama import MEMORY_ANNOTATION, MODEL_ANNOTATION, OLLAMA_TYPES, Server, servers
 from policy.reading import Unknown, text, whole
 from policy.rules.mps_client_limits import client_memory_mib
-from policy.sharing import SHARING_TYPES, GpuPool, SharingView
+from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -21,14 +21,14 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     yield from by_resource(stack.of(*OLLAMA_TYPES), lambda resource: _of(resource, pools))
 
 
-def _of(resource: Resource, pools: list[GpuPool]) -> Iterator[Finding]:
+def _of(resource: Resource, pools: list[JudgedPool]) -> Iterator[Finding]:
     for server in servers(resource):
         if server.pod is not None and server.pod.gpu_containers():
             landing = [pool for pool in pools if server.pod.may_land_on(pool.pool)]
             yield from (Finding(problem, resource.urn) for problem in _problems(server, landing))
 
 
-def _problems(server: Server, pools: list[GpuPool]) -> Iterator[str]:
+def _problems(server: Server, pools: list[JudgedPool]) -> Iterator[str]:
     need = _need(server)
     if isinstance(need, str):
         yield f"container {server.name}: {need}"
@@ -111,7 +111,7 @@ def _hint(server: Server, slot: int) -> str:
     return f" (longest context of {spec.name} there: {longest} tokens)" if longest else f" ({spec.name} never fits)"
 
 
-def _slot_mib(pool: GpuPool) -> int | None:
+def _slot_mib(pool: JudgedPool) -> int | None:
     """Memory of the smallest slot that the pool may give; None if the stack does not tell."""
     profile = pool.sharing.profile if pool.sharing else None
     if profile is None:
@@ -125,7 +125,7 @@ def _slot_mib(pool: GpuPool) -> int | None:
     return min(slots, default=None)
 
 
-def _gpus(pool: GpuPool) -> set[Gpu]:
+def _gpus(pool: JudgedPool) -> set[Gpu]:
     wanted = {(name, memory) for _, name, memory in pool.gpus}
     return {kind.gpu for kind in INSTANCE_TYPES.values() if (kind.gpu.name, str(kind.gpu.memory_mib)) in wanted}
 

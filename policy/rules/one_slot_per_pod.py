@@ -8,7 +8,7 @@ from gpu.sharing import GPU_RESOURCE
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, GpuContainer, PodTemplate, pod_templates
 from policy.reading import Unknown, quantity, text
-from policy.sharing import SHARING_TYPES, GpuPool, SharingView
+from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -17,13 +17,13 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     yield from by_resource(stack.resources, lambda resource: _of(resource, pools))
 
 
-def _of(resource: Resource, pools: list[GpuPool]) -> Iterator[Finding]:
+def _of(resource: Resource, pools: list[JudgedPool]) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         slots = [item for item in pod.gpu_containers() if _is_slot(item, pod, pools)]
         yield from (Finding(problem, pod.urn) for problem in _problems(slots))
 
 
-def _is_slot(container: GpuContainer, pod: PodTemplate, pools: list[GpuPool]) -> bool:
+def _is_slot(container: GpuContainer, pod: PodTemplate, pools: list[JudgedPool]) -> bool:
     """`nvidia.com/gpu` is a slot where the pod may land on a shared pool; every other name of NVIDIA's always is."""
     if container.resource != GPU_RESOURCE:
         return True

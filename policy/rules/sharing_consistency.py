@@ -9,7 +9,7 @@ from gpu.sharing.plugin_chart import CONFIG_LABEL
 from policy.device_plugin import Sharing
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.reading import Unknown, get, quantity, text
-from policy.sharing import SHARING_LABEL, SHARING_TYPES, GpuPool, Overlay, SharingView, is_bottlerocket
+from policy.sharing import SHARING_LABEL, SHARING_TYPES, JudgedPool, Overlay, SharingView, is_bottlerocket
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -27,7 +27,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
             yield Finding(f"pool {pool.name}: {problem}", pool.urn)
 
 
-def _naming(view: SharingView, pool: GpuPool) -> Iterator[str]:
+def _naming(view: SharingView, pool: JudgedPool) -> Iterator[str]:
     node_class = view.node_class(pool.pool)
     user_data = get(node_class, "spec", "userData")
     bottlerocket = node_class is not None and is_bottlerocket(node_class)
@@ -56,13 +56,13 @@ def _naming(view: SharingView, pool: GpuPool) -> Iterator[str]:
         yield f"{config.path} must be a literal, so that it can be compared with the pool's overlays"
 
 
-def _labels(pool: GpuPool, sharing: Sharing) -> Iterator[str]:
+def _labels(pool: JudgedPool, sharing: Sharing) -> Iterator[str]:
     label = pool.pool.labels.get(SHARING_LABEL)
     if label and label != sharing.strategy:
         yield f"label {SHARING_LABEL} says {label}, {sharing.source} says {sharing.strategy}"
 
 
-def _capacity(view: SharingView, pool: GpuPool, sharing: Sharing) -> Iterator[str]:
+def _capacity(view: SharingView, pool: JudgedPool, sharing: Sharing) -> Iterator[str]:
     for count in sorted({count for count, _, _ in pool.gpus}):
         overlays = [overlay for overlay in view.overlays if overlay.applies(pool.name, count)]
         slots = pool.slots_per_gpu(count)
@@ -87,14 +87,14 @@ def _states(overlays: list[Overlay], resource: str) -> list[Overlay]:
     return sorted(stating, key=lambda overlay: -overlay.weight)
 
 
-def _limits(pool: GpuPool, sharing: Sharing) -> Iterator[str]:
+def _limits(pool: JudgedPool, sharing: Sharing) -> Iterator[str]:
     resource, limits = sharing.resource, pool.pool.limits
     if resource is not None and resource != GPU_RESOURCE and limits and resource not in limits:
         nothing = f"{GPU_RESOURCE} limits nothing here"
         yield f"its slots are called {resource}, so spec.limits must have that resource: {nothing}"
 
 
-def _conflicts(view: SharingView, pool: GpuPool) -> Iterator[str]:
+def _conflicts(view: SharingView, pool: JudgedPool) -> Iterator[str]:
     for count in sorted({count for count, _, _ in pool.gpus}):
         seen: dict[tuple[str, float], Overlay] = {}
         for overlay in (found for found in view.overlays if found.applies(pool.name, count)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twin.plan import GpuPool
+from twin.plan import PlannedPool
 from twin.prices import usd_per_hour
 from twin.scenarios.play import Play
 from twin.view import CAPACITY_TYPE_LABEL, TYPE_LABEL
@@ -36,7 +36,7 @@ def pack(play: Play, pods: int = 9) -> None:
         _check_packed(play, pool, pods)
 
 
-def _check_packed(play: Play, pool: GpuPool, pods: int) -> None:
+def _check_packed(play: Play, pool: PlannedPool, pods: int) -> None:
     needed = nodes_needed(pods, pool.slots_per_node())
     bought = play.claims_of(pool.name)
     nodes = play.view.pool(pool.name)
@@ -60,7 +60,7 @@ def _check_packed(play: Play, pool: GpuPool, pods: int) -> None:
     play.figures[f"{pool.name}: USD per hour"] = round(sum(node.usd_per_hour for node in nodes), 3)
 
 
-def _cheapest(play: Play, pool: GpuPool) -> float:
+def _cheapest(play: Play, pool: PlannedPool) -> float:
     """USD per hour of the cheapest that a pool may buy."""
     manifest = play.plan.node_pool(pool.name)
     allowed = {r["key"]: r["values"] for r in manifest["spec"]["template"]["spec"]["requirements"] if "values" in r}

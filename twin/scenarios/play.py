@@ -14,7 +14,7 @@ from twin.faults import Faults
 from twin.kube import ApiError, Kube, Object
 from twin.launch import kube_of, signal_process, status, wake
 from twin.observe import Observed
-from twin.plan import GpuPool, TwinPlan, load_plan
+from twin.plan import PlannedPool, TwinPlan, load_plan
 from twin.state import Run, TwinState, load_run
 from twin.view import NODE_POOL_LABEL, View, view
 
@@ -88,7 +88,7 @@ class Play:
 
     # --- Workloads ----------------------------------------------------------------------------------------------------
 
-    def pool(self, sharing: str = "") -> GpuPool:
+    def pool(self, sharing: str = "") -> PlannedPool:
         """The first GPU pool whose nodes are shared that way, or the first at all. Raises Failed without any."""
         pools = self.plan.gpu_pools
         for pool in pools:
@@ -96,11 +96,11 @@ class Play:
                 return pool
         raise Failed(f"stack {self.plan.stack} has no GPU pool" + (f" with {sharing}" if sharing else ""))
 
-    def _sharing(self, pool: GpuPool) -> str:
+    def _sharing(self, pool: PlannedPool) -> str:
         manifest = self.plan.node_pool(pool.name)
         return str(manifest["spec"]["template"]["metadata"]["labels"].get("gpu-slices/sharing", ""))
 
-    def make_room(self, pool: GpuPool, nodes: int) -> None:
+    def make_room(self, pool: PlannedPool, nodes: int) -> None:
         """Let a pool have so many nodes of one GPU in this run, where its limits are lower; say so."""
         manifest = self.plan.node_pool(pool.name)
         limits = {name: int(most) for name, most in (manifest["spec"].get("limits") or {}).items()}

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from twin.kube import Object
-from twin.plan import GpuPool
+from twin.plan import PlannedPool
 from twin.view import view
 from twin.watch.feed import feed
 from twin.watch.scene import Pool, Scene, colour_owners, pools
@@ -29,7 +29,7 @@ class About:
     """Seconds since 1970."""
     usd: float = 0.0
     """What its nodes would have cost so far."""
-    gpu_pools: Mapping[str, GpuPool] = field(default_factory=dict)
+    gpu_pools: Mapping[str, PlannedPool] = field(default_factory=dict)
     stale: str = ""
     """Why the objects are old; empty when they are not."""
 
@@ -60,13 +60,13 @@ def compose(objects: Objects, about: About, at: float, before: Scene | None = No
     )
 
 
-def pools_without_nodes(node_pools: Sequence[Object], gpu_pools: Mapping[str, GpuPool]) -> list[Pool]:
+def pools_without_nodes(node_pools: Sequence[Object], gpu_pools: Mapping[str, PlannedPool]) -> list[Pool]:
     """The node pools as they are in the cluster, GPU pools first."""
     pools = [_pool(pool, gpu_pools.get(pool["metadata"]["name"])) for pool in node_pools]
     return sorted(pools, key=lambda pool: not pool.sharing)
 
 
-def _pool(pool: Object, gpu: GpuPool | None) -> Pool:
+def _pool(pool: Object, gpu: PlannedPool | None) -> Pool:
     labels = (pool["spec"]["template"].get("metadata") or {}).get("labels") or {}
     conditions = {c["type"]: c for c in (pool.get("status") or {}).get("conditions") or []}
     ready = conditions.get("Ready", {})
@@ -80,7 +80,7 @@ def _pool(pool: Object, gpu: GpuPool | None) -> Pool:
     )
 
 
-def _sharing(strategy: str, gpu: GpuPool) -> str:
+def _sharing(strategy: str, gpu: PlannedPool) -> str:
     name = {"mps": "MPS", "mig": "MIG", "none": "", "": ""}.get(strategy, strategy)
     slots = gpu.slots_per_node(1)
     each = f"{slots} slots per GPU" if slots > 1 else "a GPU each"

@@ -15,7 +15,7 @@ from twin.errors import TwinError
 from twin.kube import Kube
 from twin.launch import connect, supervised
 from twin.observe import Observed
-from twin.plan import GpuPool, load_plan
+from twin.plan import PlannedPool, load_plan
 from twin.state import TwinState, load_run
 from twin.watch.compose import KINDS, About, compose
 from twin.watch.scene import Scene
@@ -55,7 +55,7 @@ class Source:
         self._version = -1
         self._looked = 0.0
         self._stale = ""
-        self._gpu_pools: Mapping[str, GpuPool] = {}
+        self._gpu_pools: Mapping[str, PlannedPool] = {}
         self._planned = 0
 
     def __enter__(self) -> Source:

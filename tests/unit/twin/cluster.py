@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from twin.kube import Object
-from twin.plan import GpuPool
+from twin.plan import PlannedPool
 from twin.watch.compose import About, compose
 from twin.watch.scene import Box, Scene
 
 #: The moment of these pictures, in seconds since 1970.
 NOW = 1_790_000_000.0
-MPS = GpuPool(name="mps", resource="nvidia.com/gpu.shared", slots={1: 3}, capacity_type="spot")
-MIG = GpuPool(name="mig", resource="nvidia.com/gpu", slots={1: 7}, capacity_type="spot")
+MPS = PlannedPool(name="mps", resource="nvidia.com/gpu.shared", slots={1: 3}, capacity_type="spot")
+MIG = PlannedPool(name="mig", resource="nvidia.com/gpu", slots={1: 7}, capacity_type="spot")
 
 
 def stamp(ago: float) -> str:

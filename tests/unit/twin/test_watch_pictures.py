@@ -11,7 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console, Group
 
 from tests.unit.twin.cluster import Cluster, crowd, everyday
-from twin.plan import GpuPool
+from twin.plan import PlannedPool
 from twin.watch.changes import changes
 from twin.watch.page import page, parts, places
 from twin.watch.picture import picture
@@ -36,7 +36,7 @@ def hostile() -> Scene:
     for number in range(MOST_BOXES + 1):
         made.pod(f"many{number}", made.node(f"many{number}", "crowd", type=f"t{EVIL}"), f"m{EVIL}")
     made.pool(f"empty{EVIL}", "mps")
-    shared = GpuPool(name="", resource=f"resource{EVIL}", slots={}, capacity_type="spot")
+    shared = PlannedPool(name="", resource=f"resource{EVIL}", slots={}, capacity_type="spot")
     return made.scene(stack=f"stack{EVIL}", stale=f"stale{EVIL}", gpu_pools={f"empty{EVIL}": shared})
 
 
