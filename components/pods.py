@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from gpu.contract import GPU_RESOURCE
+
 #: User of every pod that takes a slot. One MPS server serves one user at a time (nvidia-cuda-mps-control manual), so
 #: all that may share a GPU run as the same one; above 10000 it is no user of the node (Checkov CKV_K8S_40).
 GPU_USER = 10001
+
+#: Of every pod that may run on a GPU node: its taint keeps the others away.
+GPU_TOLERATION = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}
 
 #: Of a container without a slot on a GPU node: the container runtime gives GPUs to one whose image asks for them, and
 #: many images ask for all (NVIDIA/k8s-device-plugin#87). One with a slot gets the plugin's value.

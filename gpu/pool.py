@@ -11,9 +11,10 @@ from functools import cached_property
 from typing import Any
 
 from gpu.catalog import InstanceType
+from gpu.contract import GPU_RESOURCE
 from gpu.estimate import CapacityType, SlotPrice, cheapest_node, dearest_node
 from gpu.host_share import HostShare, host_share
-from gpu.sharing import GPU_RESOURCE, Ami, SharingProfile, overlay_capacities
+from gpu.sharing import Ami, SharingProfile, overlay_capacities
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

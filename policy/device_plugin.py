@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import yaml
 
-from gpu.sharing import GPU_RESOURCE, SHARED_RESOURCE, Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
+from gpu.contract import GPU_RESOURCE, SHARED_RESOURCE
+from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from gpu.sharing.bottlerocket import BottlerocketSharing, read_bottlerocket
 from gpu.sharing.mig import mig_resource
 from gpu.sharing.plugin_chart import PluginRelease, read_plugin_release

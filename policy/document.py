@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from gpu.contract import STACK_TAG
 from policy.framework import ResourceRule, Rule
 from policy.pack import RULES
 
@@ -29,7 +30,7 @@ _AREAS: Final = {
     "tags": "Tags",
 }
 
-_HEAD: Final = """# Policies
+_HEAD: Final = f"""# Policies
 
 The pack in `policy/` judges resources by their inputs alone, so it works on any Pulumi program that builds an EKS GPU
 platform, whatever its components are called. This page is written from the rules: `python -m policy.document`.
@@ -41,14 +42,14 @@ platform, whatever its components are called. This page is written from the rule
   `--policy-pack-config config.json`:
 
 ```json
-{
+{{
   "all": "advisory",
-  "gpu-on-demand-needs-justification": {"enforcementLevel": "mandatory", "maxDays": 30}
-}
+  "gpu-on-demand-needs-justification": {{"enforcementLevel": "mandatory", "maxDays": 30}}
+}}
 ```
 
 This repository's own configuration is `policy/config.json`. It raises the GPU ceiling of the `local` stack, which runs
-on the twin, where GPUs cost nothing, and asks for the tag `gpu-slices/stack`, by which the budget counts. It exempts no
+on the twin, where GPUs cost nothing, and asks for the tag `{STACK_TAG}`, by which the budget counts. It exempts no
 stack from any rule.
 
 A value that a rule needs and that is not known in preview counts as a violation. The policy SDK alone would let it

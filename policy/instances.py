@@ -15,6 +15,7 @@ from functools import cache
 from typing import Final
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
+from gpu.contract import ARCH_LABEL, INSTANCE_TYPE_LABEL
 
 #: Karpenter's own split of a type's name (karpenter-provider-aws v1.14.1, instancetype/types.go instanceTypeScheme).
 _NAME: Final = re.compile(r"(?P<category>[a-z]+)(?:-\d+tb)?(?P<generation>\d+)[a-z0-9-]*")
@@ -24,9 +25,6 @@ _IN_TEXT: Final = re.compile(rf"(?<![\w./-])(?:[a-z][a-z-]*\.)*([a-z]+\d[a-z0-9-
 #: Categories of EC2's GPU types today. A future one also begins with g or p, and is found by name.
 GPU_CATEGORIES: Final = ("g", "gr", "p")
 
-INSTANCE_TYPE: Final = "node.kubernetes.io/instance-type"
-ARCH: Final = "kubernetes.io/arch"
-OS: Final = "kubernetes.io/os"
 
 Label = tuple[str, ...] | None
 """Values of a label on an instance type; empty: it exists with any value; None: the type does not have it."""
@@ -93,7 +91,7 @@ def named(values: Iterable[str], also: Iterable[str] = ()) -> Iterator[Candidate
             **_ANY_GPU,
         }
         if size:
-            labels |= {INSTANCE_TYPE: (value,), "instance-size": (size,)}
+            labels |= {INSTANCE_TYPE_LABEL: (value,), "instance-size": (size,)}
         yield Candidate(value, labels)
 
 
@@ -114,8 +112,8 @@ _UNLISTED: Final = ("?",)
 def _known(instance_type: InstanceType) -> Candidate:
     nvme = instance_type.local_nvme_gb
     labels: dict[str, Label] = {
-        INSTANCE_TYPE: (instance_type.name,),
-        ARCH: (instance_type.arch,),
+        INSTANCE_TYPE_LABEL: (instance_type.name,),
+        ARCH_LABEL: (instance_type.arch,),
         "instance-category": (category(instance_type.family),),
         "instance-family": (instance_type.family,),
         "instance-generation": (str(instance_type.generation),),
@@ -134,7 +132,7 @@ def _known(instance_type: InstanceType) -> Candidate:
 
 def _stand_in(category_name: str, *, gpu: bool) -> Candidate:
     shared: dict[str, Label] = {
-        INSTANCE_TYPE: _UNLISTED,
+        INSTANCE_TYPE_LABEL: _UNLISTED,
         "instance-category": (category_name,),
         "instance-family": _UNLISTED,
     }

@@ -7,11 +7,9 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any, Final
 
+from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
 from policy.framework import Option, today
 from policy.reading import Unknown, each, text
-
-JUSTIFICATION: Final = "gpu-slices/on-demand-justification"
-EXPIRES: Final = "gpu-slices/on-demand-expires"
 
 #: A Jira key, a GitHub issue or a link.
 TICKET: Final = r"\b[A-Z][A-Z0-9]+-[0-9]+\b|#[0-9]+\b|https?://\S+"
@@ -64,42 +62,43 @@ def problems(given: Mapping[str, Any] | Unknown, settings: Mapping[str, Any]) ->
     if isinstance(given, Unknown):
         yield f"{given.path} must be a literal: a justification that is unknown in preview is none"
         return
-    yield from _reason_problems(given.get(JUSTIFICATION), settings)
-    yield from _expiry_problems(given.get(EXPIRES), settings)
+    yield from _reason_problems(given.get(JUSTIFICATION_ANNOTATION), settings)
+    yield from _expiry_problems(given.get(EXPIRES_ANNOTATION), settings)
 
 
 def _reason_problems(reason: Any, settings: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(reason, Unknown):
-        yield f"{JUSTIFICATION} must be a literal"
+        yield f"{JUSTIFICATION_ANNOTATION} must be a literal"
         return
     reason = " ".join(text(reason).split())
     if not reason:
-        yield f"{JUSTIFICATION} is missing"
+        yield f"{JUSTIFICATION_ANNOTATION} is missing"
         return
     if len(reason) < MIN_LENGTH or len({sign for sign in reason.lower() if sign.isalnum()}) < MIN_DIFFERENT:
-        yield f"{JUSTIFICATION} must say why in at least {MIN_LENGTH} characters"
+        yield f"{JUSTIFICATION_ANNOTATION} must say why in at least {MIN_LENGTH} characters"
     pattern = settings["ticketPattern"]
     try:
         if not re.search(pattern, reason):
-            yield f"{JUSTIFICATION} must name a ticket that matches {pattern}"
+            yield f"{JUSTIFICATION_ANNOTATION} must name a ticket that matches {pattern}"
     except re.error as error:
         yield f"the option ticketPattern is no regular expression: {error}"
 
 
 def _expiry_problems(given: Any, settings: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(given, Unknown):
-        yield f"{EXPIRES} must be a literal"
+        yield f"{EXPIRES_ANNOTATION} must be a literal"
         return
     day = _day(text(given).strip())
     if day is None:
         wanted = f"a date such as {_sample(settings['maxDays']).isoformat()}"
-        yield f"{EXPIRES} must be {wanted}" if text(given) else f"{EXPIRES} is missing: write {wanted}"
+        wrong = f"must be {wanted}" if text(given) else f"is missing: write {wanted}"
+        yield f"{EXPIRES_ANNOTATION} {wrong}"
         return
     days = (day - today()).days
     if days < 0:
-        yield f"{EXPIRES} was {day.isoformat()}: renew the justification or remove the capacity"
+        yield f"{EXPIRES_ANNOTATION} was {day.isoformat()}: renew the justification or remove the capacity"
     elif days > settings["maxDays"]:
-        yield f"{EXPIRES} is {days} days ahead: at most {settings['maxDays']:g} are allowed"
+        yield f"{EXPIRES_ANNOTATION} is {days} days ahead: at most {settings['maxDays']:g} are allowed"
 
 
 def _sample(max_days: float) -> date:

@@ -13,20 +13,19 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
-from policy.instances import ARCH, INSTANCE_TYPE, OS, Candidate, Label, candidates, named
+from gpu.contract import ARCH_LABEL, CAPACITY_TYPE_LABEL, INSTANCE_TYPE_LABEL, OS_LABEL
+from policy.instances import Candidate, Label, candidates, named
 from policy.reading import Unknown, each, get, strings, text, whole
 
-CAPACITY_TYPE: Final = "karpenter.sh/capacity-type"
-NODEPOOL: Final = "karpenter.sh/nodepool"
 CAPACITY_TYPES: Final = frozenset({"spot", "on-demand", "reserved"})
 
 #: All values that a node can have of these labels (karpenter v1.14.1, pkg/apis/v1/labels.go
 #: WellKnownValuesForRequirements; karpenter-provider-aws, pkg/apis/v1/labels.go AWSToKubeArchitectures and
 #: pkg/providers/instancetype/types.go getOS).
 KNOWN_VALUES: Final[Mapping[str, frozenset[str]]] = {
-    CAPACITY_TYPE: CAPACITY_TYPES,
-    ARCH: frozenset({"amd64", "arm64"}),
-    OS: frozenset({"linux", "windows"}),
+    CAPACITY_TYPE_LABEL: CAPACITY_TYPES,
+    ARCH_LABEL: frozenset({"amd64", "arm64"}),
+    OS_LABEL: frozenset({"linux", "windows"}),
 }
 
 NODE_POOL_TYPES: Final = ("kubernetes:karpenter.sh/*:NodePool",)
@@ -35,9 +34,9 @@ DOMAIN: Final = "karpenter.k8s.aws"
 AUTO_MODE_DOMAIN: Final = "eks.amazonaws.com"
 #: Older names that Karpenter translates (pkg/apis/v1/labels.go NormalizedLabels).
 _NORMALIZED: Final = {
-    "beta.kubernetes.io/instance-type": INSTANCE_TYPE,
-    "beta.kubernetes.io/arch": ARCH,
-    "beta.kubernetes.io/os": OS,
+    "beta.kubernetes.io/instance-type": INSTANCE_TYPE_LABEL,
+    "beta.kubernetes.io/arch": ARCH_LABEL,
+    "beta.kubernetes.io/os": OS_LABEL,
 }
 
 
@@ -191,14 +190,14 @@ class NodePool:
         """Whether a requirement on the capacity type is not known in preview, or all requirements are."""
         spec, labels = self._template
         whole = any(isinstance(value, Unknown) for value in (spec, labels, get(spec, "requirements")))
-        return whole or any(item.values is None for item in self.requirements if item.key == CAPACITY_TYPE)
+        return whole or any(item.values is None for item in self.requirements if item.key == CAPACITY_TYPE_LABEL)
 
     @property
     def capacity_types(self) -> frozenset[str]:
         """Capacity types that it may launch. Only In and NotIn exclude one."""
         possible = set(CAPACITY_TYPES)
         for item in self.requirements:
-            if item.key == CAPACITY_TYPE and item.values:
+            if item.key == CAPACITY_TYPE_LABEL and item.values:
                 if item.operator == "In":
                     possible &= set(item.values)
                 elif item.operator == "NotIn":

@@ -12,8 +12,6 @@ from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, each, get, literals, text
 
 PORT: Final = "11434"
-MODEL_ANNOTATION: Final = "gpu-slices/model"
-MEMORY_ANNOTATION: Final = "gpu-slices/model-memory-mib"
 
 CHART_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Chart")
 OLLAMA_TYPES: Final = (*POD_TYPES, *CHART_TYPES)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gpu.contract import NVIDIA_PREFIX
 from policy.framework import Resource, matches
 from policy.karpenter import NodePool
 from policy.reading import Unknown, each, get, literal, literals, quantity, text
@@ -40,7 +41,6 @@ POD_TYPES: Final = tuple(_PLACES)
 PATCH_TYPES: Final = tuple(f"{pattern}Patch" for pattern in _PLACES)
 _BY_KIND: Final = {pattern.rpartition(":")[2]: places for pattern, places in _PLACES.items()}
 
-_PREFIX: Final = "nvidia.com/"
 #: Label domains that Karpenter or the kubelet fill in; of others a node has what its pool declares.
 _WELL_KNOWN: Final = ("kubernetes.io", "karpenter.sh", "karpenter.k8s.aws", "eks.amazonaws.com", "k8s.aws")
 
@@ -142,7 +142,7 @@ def _gpu_quantities(container: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for kind in ("requests", "limits"):  # limits decide: extended resources cannot be overcommitted
         quantities = literal(container, "resources", kind)
         if isinstance(quantities, Mapping):
-            seen |= {key: value for key, value in quantities.items() if key.startswith(_PREFIX)}
+            seen |= {key: value for key, value in quantities.items() if key.startswith(NVIDIA_PREFIX)}
     yield from ((key, value) for key, value in seen.items() if quantity(value) != 0)
 
 

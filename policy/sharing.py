@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
+from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL, NODE_POOL_LABEL, SHARING_LABEL
 from gpu.mig import mig_profiles
 from gpu.sharing import STRATEGIES
 from gpu.sharing.al2023 import read_mig_profile
 from gpu.sharing.bottlerocket import is_bottlerocket as _named_bottlerocket
-from gpu.sharing.plugin_chart import CONFIG_LABEL
 from gpu.sharing.plugin_config import PluginConfig
 from policy.device_plugin import (
     CONFIG_TYPES,
@@ -23,16 +23,12 @@ from policy.device_plugin import (
     sharing_of_config,
 )
 from policy.framework import Stack
-from policy.karpenter import NODE_POOL_TYPES, NODEPOOL, NodePool
+from policy.karpenter import NODE_POOL_TYPES, NodePool
 from policy.reading import Unknown, each, get, number, strings, text
-
-SHARING_LABEL: Final = "gpu-slices/sharing"
 
 NODE_CLASS_TYPES: Final = ("kubernetes:karpenter.k8s.aws/*:EC2NodeClass",)
 OVERLAY_TYPES: Final = ("kubernetes:karpenter.sh/*:NodeOverlay",)
 SHARING_TYPES: Final = (*NODE_POOL_TYPES, *NODE_CLASS_TYPES, *OVERLAY_TYPES, *CONFIG_TYPES)
-
-_GPU_COUNT: Final = "karpenter.k8s.aws/instance-gpu-count"
 
 
 @dataclass(frozen=True)
@@ -175,8 +171,8 @@ def _overlay(manifest: Mapping[str, Any], resource_name: str, urn: str) -> Overl
     return Overlay(
         name=_name(manifest, resource_name),
         urn=urn,
-        pools=selected.get(NODEPOOL),
-        counts=selected.get(_GPU_COUNT),
+        pools=selected.get(NODE_POOL_LABEL),
+        counts=selected.get(GPU_COUNT_LABEL),
         weight=number(get(manifest, "spec", "weight")) or 0,
         capacity=capacity if isinstance(capacity, Mapping) else {},
     )

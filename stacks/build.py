@@ -15,22 +15,24 @@ from components.cluster.cluster import Cluster, ClusterArgs
 from components.cluster.encryption import Encryption, EncryptionArgs
 from components.cluster.system_nodes import SystemNodeCapacity
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
-from components.gpu.gpu_pool import GPU_TOLERATION, GpuPool, GpuPoolArgs
+from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
 from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
-from components.karpenter.node_class import POOL_LABEL, Volume
+from components.karpenter.node_class import Volume
 from components.money.budget import Budget, BudgetArgs
 from components.network.network import Network, NetworkArgs
+from components.pods import GPU_TOLERATION
 from config.schema import Budget as BudgetConfig
 from config.schema import CpuPool as CpuPoolConfig
 from config.schema import GpuPool as PoolConfig
 from config.schema import StackConfig, Workload
+from gpu.contract import POOL_LABEL, STACK_TAG
 from gpu.pool import Pool
 from stacks.serving import Stand, serve
 from stacks.summary import idle_floor_usd, zones
-from stacks.tags import STACK_TAG, stack_tags
+from stacks.tags import stack_tags
 
 
 @dataclass(frozen=True)

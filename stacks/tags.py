@@ -2,18 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from config.schema import StackConfig
-
-STACK_TAG: Final = "gpu-slices/stack"
-"""Tag of every AWS resource of a stack, down to the disks of its nodes: what the budget counts."""
-
-CLUSTER_TAG: Final = "gpu-slices/cluster"
-"""Beside it, the cluster's name: another project's stack may have the same name, but a cluster has it alone."""
-
-REGION_TAG: Final = "gpu-slices/region"
-"""And the region: what has none of its own, as in IAM, could else be that of a stack of the name elsewhere."""
+from gpu.contract import CLUSTER_TAG, REGION_TAG, STACK_TAG
 
 
 def stack_tags(config: StackConfig) -> dict[str, str]:

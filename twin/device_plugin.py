@@ -13,17 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from gpu.sharing import GPU_RESOURCE
+from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
 from gpu.sharing.al2023 import read_mig_cut
 from gpu.sharing.bottlerocket import is_bottlerocket, read_bottlerocket
-from gpu.sharing.plugin_chart import CONFIG_LABEL, PluginRelease, read_plugin_release
+from gpu.sharing.plugin_chart import PluginRelease, read_plugin_release
 from gpu.sharing.plugin_config import PluginConfig, read_plugin_config
 
 if TYPE_CHECKING:
     from gpu.catalog import Gpu
 
-GPU_COUNT_LABEL = "karpenter.k8s.aws/instance-gpu-count"
-TYPE_LABEL = "node.kubernetes.io/instance-type"
 
 #: What the chart calls its objects where neither release nor values say otherwise.
 _CHART = "nvidia-device-plugin"
@@ -172,5 +170,5 @@ def _bottlerocket(count: int, labels: Mapping[str, str], user_data: str) -> Offe
 def _gpu(labels: Mapping[str, str]) -> Gpu | None:
     from gpu.catalog import INSTANCE_TYPES  # noqa: PLC0415  only for MPS and MIG
 
-    found = INSTANCE_TYPES.get(labels.get(TYPE_LABEL, ""))
+    found = INSTANCE_TYPES.get(labels.get(INSTANCE_TYPE_LABEL, ""))
     return found.gpu if found else None

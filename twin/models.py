@@ -7,13 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from config.schema import StackConfig
+from gpu.contract import (
+    GPU_RESOURCE,
+    MIN_SCALE_ANNOTATION,
+    NVIDIA_PREFIX,
+    POOL_LABEL,
+    RETENTION_ANNOTATION,
+    WINDOW_ANNOTATION,
+)
 from twin.plan import HARDENED_CONTAINER, HARDENED_POD, WINDOW_SECONDS, Model
 
 KNATIVE_GROUP = "serving.knative.dev/"
 NAMESPACE = "models"
-POOL_LABEL = "gpu-slices/pool"
 
-_AUTOSCALING = "autoscaling.knative.dev/"
 #: What belongs to a revision and not to a pod.
 _REVISION_ONLY = ("containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds")
 #: Request of the sidecar that Knative puts beside each container (config-deployment: queue-sidecar-cpu-request).
@@ -33,7 +39,7 @@ def slot_of(pod: Mapping[str, Any]) -> str:
     """Resource that a pod requests for its slot; empty for a pod without."""
     for container in pod["containers"]:
         for name in (container.get("resources") or {}).get("limits") or {}:
-            if name.startswith("nvidia.com/"):
+            if name.startswith(NVIDIA_PREFIX):
                 return str(name)
     return ""
 
@@ -50,9 +56,9 @@ def _from_service(service: Mapping[str, Any], sidecar: Mapping[str, Any]) -> Mod
             "metadata": template.get("metadata") or {},
             "spec": {**spec, "containers": [*spec["containers"], dict(sidecar)]},
         },
-        window=seconds(annotations.get(f"{_AUTOSCALING}window"), WINDOW_SECONDS),
-        retention=seconds(annotations.get(f"{_AUTOSCALING}scale-to-zero-pod-retention-period"), 0.0),
-        minimum=int(annotations.get(f"{_AUTOSCALING}min-scale", "0")),
+        window=seconds(annotations.get(WINDOW_ANNOTATION), WINDOW_SECONDS),
+        retention=seconds(annotations.get(RETENTION_ANNOTATION), 0.0),
+        minimum=int(annotations.get(MIN_SCALE_ANNOTATION, "0")),
         slot=slot,
     )
 
@@ -84,7 +90,7 @@ def _from_config(config: StackConfig) -> tuple[Model, ...]:
         }
         spec = {
             "nodeSelector": {POOL_LABEL: pool.name},
-            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}],
+            "tolerations": [{"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}],
             "containers": [container],
         }
         template = {"metadata": {}, "spec": spec}

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gpu.sharing import GPU_RESOURCE
-from twin.device_plugin import GPU_COUNT_LABEL, InstalledPlugin
+from gpu.contract import CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, GPU_RESOURCE, NODE_POOL_LABEL
+from twin.device_plugin import InstalledPlugin
 from twin.errors import TwinError
 from twin.state import TwinState, damaged, write_json
 
@@ -162,14 +162,14 @@ def _gpu_pool(pool: Mapping[str, Any], overlays: list[Mapping[str, Any]]) -> Pla
     name, resource, slots = pool["metadata"]["name"], GPU_RESOURCE, dict[int, int]()
     for overlay in overlays:
         wanted = {r["key"]: r.get("values") or [] for r in overlay["spec"]["requirements"]}
-        if name not in wanted.get("karpenter.sh/nodepool", []):
+        if name not in wanted.get(NODE_POOL_LABEL, []):
             continue
         offered = {key: int(text) for key, text in (overlay["spec"].get("capacity") or {}).items() if int(text)}
         for key, number in offered.items():
             resource = key
             slots |= {int(gpus): number for gpus in wanted.get(GPU_COUNT_LABEL, ["1"])}
     requirements = {r["key"]: r.get("values") or [] for r in pool["spec"]["template"]["spec"]["requirements"]}
-    capacity_type = next(iter(requirements.get("karpenter.sh/capacity-type", [])), "")
+    capacity_type = next(iter(requirements.get(CAPACITY_TYPE_LABEL, [])), "")
     return PlannedPool(name=name, resource=resource, slots=slots, capacity_type=capacity_type)
 
 

@@ -9,15 +9,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import versions
-from gpu.sharing.plugin_chart import CONFIG_LABEL
+from gpu.contract import (
+    ARCH_LABEL,
+    CONFIG_LABEL,
+    GPU_COUNT_LABEL,
+    INSTANCE_TYPE_LABEL,
+    NAME_LABEL,
+    OS_LABEL,
+    REGION_LABEL,
+    TWIN_SYSTEM_LABEL,
+    ZONE_LABEL,
+)
 from twin.device_plugin import InstalledPlugin
 from twin.kube import Object
 from twin.plan import CloudResource, TwinPlan
 
 PLUGIN_NAMESPACE = "gpu-system"
 PLUGIN_NAME = "nvidia-device-plugin"
-#: Marks a node that the twin made itself: no instance of Karpenter's stands behind it.
-SYSTEM_LABEL = "gpu-slices/system-node"
 PAUSE = versions.PAUSE_IMAGE
 
 
@@ -52,7 +60,7 @@ def _plugin(plugin: InstalledPlugin) -> Object:
     """NVIDIA's chart runs its pod with the node selector and tolerations of its values; GPUs are what it waits for."""
     made = _daemon_set(plugin.name, PLUGIN_NAMESPACE, {}, plugin.node_selector, plugin.tolerations)
     # As the chart's: its name on all of them, the instance tells them apart.
-    labels = {"app.kubernetes.io/name": PLUGIN_NAME, "app.kubernetes.io/instance": plugin.name}
+    labels = {NAME_LABEL: PLUGIN_NAME, "app.kubernetes.io/instance": plugin.name}
     made["metadata"]["labels"] = labels
     made["spec"]["selector"]["matchLabels"] = labels
     made["spec"]["template"]["metadata"]["labels"] = labels
@@ -61,7 +69,7 @@ def _plugin(plugin: InstalledPlugin) -> Object:
         "nodeAffinity": {
             "requiredDuringSchedulingIgnoredDuringExecution": {
                 "nodeSelectorTerms": [
-                    {"matchExpressions": [{"key": "karpenter.k8s.aws/instance-gpu-count", "operator": "Exists"}]},
+                    {"matchExpressions": [{"key": GPU_COUNT_LABEL, "operator": "Exists"}]},
                     {"matchExpressions": [{"key": CONFIG_LABEL, "operator": "Exists"}]},
                 ]
             }
@@ -77,7 +85,7 @@ def _daemon_set(
     selector: Mapping[str, str],
     tolerations: Sequence[Mapping[str, Any]],
 ) -> Object:
-    labels = {"app.kubernetes.io/name": name}
+    labels = {NAME_LABEL: name}
     return {
         "apiVersion": "apps/v1",
         "kind": "DaemonSet",
@@ -144,7 +152,7 @@ def _group(group: CloudResource, first: int, region: str) -> list[Object]:
     inputs = group.inputs
     instance_type = (inputs.get("instanceTypes") or ["m7g.large"])[0]
     desired = int((inputs.get("scalingConfig") or {}).get("desiredSize", 1))
-    labels = {**(inputs.get("labels") or {}), "eks.amazonaws.com/nodegroup": group.name, SYSTEM_LABEL: "true"}
+    labels = {**(inputs.get("labels") or {}), "eks.amazonaws.com/nodegroup": group.name, TWIN_SYSTEM_LABEL: "true"}
     taints = [_taint(taint) for taint in inputs.get("taints") or []]
     return [
         _node(f"system-{first + i + 1}", instance_type, labels, taints, f"{region}{'abc'[i % 3]}")
@@ -174,11 +182,11 @@ def _node(name: str, instance_type: str, labels: Mapping[str, str], taints: list
             "labels": {
                 **labels,
                 "kubernetes.io/hostname": name,
-                "kubernetes.io/os": "linux",
-                "kubernetes.io/arch": arch,
-                "node.kubernetes.io/instance-type": instance_type,
-                "topology.kubernetes.io/zone": zone,
-                "topology.kubernetes.io/region": zone[:-1],
+                OS_LABEL: "linux",
+                ARCH_LABEL: arch,
+                INSTANCE_TYPE_LABEL: instance_type,
+                ZONE_LABEL: zone,
+                REGION_LABEL: zone[:-1],
             },
         },
         "spec": {"providerID": f"aws:///{zone}/{name}", "taints": taints},

@@ -9,16 +9,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpu.contract import (
+    CAPACITY_TYPE_LABEL,
+    GPU_NAME_LABEL,
+    INSTANCE_TYPE_LABEL,
+    MODEL_LABEL,
+    NAME_LABEL,
+    NODE_POOL_LABEL,
+    NVIDIA_PREFIX,
+    SERVICE_LABEL,
+    TWIN_SYSTEM_LABEL,
+    ZONE_LABEL,
+)
 from twin.kube import Object
-from twin.platform import SYSTEM_LABEL
 from twin.prices import usd_per_hour
-
-SLOT_PREFIX = "nvidia.com/"
-NODE_POOL_LABEL = "karpenter.sh/nodepool"
-CAPACITY_TYPE_LABEL = "karpenter.sh/capacity-type"
-TYPE_LABEL = "node.kubernetes.io/instance-type"
-ZONE_LABEL = "topology.kubernetes.io/zone"
-GPU_NAME_LABEL = "karpenter.k8s.aws/instance-gpu-name"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,12 +158,12 @@ def _node(node: Object | None, claim: Object | None, by_node: Mapping[str, list[
     sitting = by_node.get(name, [])
     resource, slots = _slots((node or {}).get("status") or {})
     _, expected = _slots((claim or {}).get("status") or {})
-    capacity_type = labels.get(CAPACITY_TYPE_LABEL, "on-demand" if SYSTEM_LABEL in labels else "")
+    capacity_type = labels.get(CAPACITY_TYPE_LABEL, "on-demand" if TWIN_SYSTEM_LABEL in labels else "")
     gpu = labels.get(GPU_NAME_LABEL, "")
     return NodeView(
         name=name,
         pool=labels.get(NODE_POOL_LABEL, ""),
-        instance_type=labels.get(TYPE_LABEL, ""),
+        instance_type=labels.get(INSTANCE_TYPE_LABEL, ""),
         zone=labels.get(ZONE_LABEL, ""),
         capacity_type=capacity_type,
         gpu=gpu,
@@ -169,8 +173,8 @@ def _node(node: Object | None, claim: Object | None, by_node: Mapping[str, list[
         expected_slots=expected or slots,
         pods=tuple(_pod(pod, {}) for pod in sitting if not _of_daemon_set(pod)),
         daemon_pods=sum(map(_of_daemon_set, sitting)),
-        usd_per_hour=usd_per_hour(labels.get(TYPE_LABEL, ""), capacity_type) or 0.0,
-        system=SYSTEM_LABEL in labels,
+        usd_per_hour=usd_per_hour(labels.get(INSTANCE_TYPE_LABEL, ""), capacity_type) or 0.0,
+        system=TWIN_SYSTEM_LABEL in labels,
         created=_created(claim or node or {}),
     )
 
@@ -191,7 +195,7 @@ def slots_of(status: Mapping[str, Any]) -> dict[str, int]:
     return {
         name: int(quantity)
         for name, quantity in (status.get("allocatable") or {}).items()
-        if name.startswith(SLOT_PREFIX) and int(quantity)
+        if name.startswith(NVIDIA_PREFIX) and int(quantity)
     }
 
 
@@ -223,7 +227,7 @@ def requested(pod: Object) -> tuple[str, int]:
     for container in pod["spec"]["containers"]:
         resources = container.get("resources") or {}
         for name, quantity in {**(resources.get("requests") or {}), **(resources.get("limits") or {})}.items():
-            if name.startswith(SLOT_PREFIX):
+            if name.startswith(NVIDIA_PREFIX):
                 return name, int(quantity)
     return "", 0
 
@@ -238,7 +242,7 @@ def _reason(pod: Object, conditions: Mapping[str, Any], words: Mapping[str, str]
 
 def _owner(pod: Object) -> str:
     labels = _labels(pod)
-    for label in ("gpu-slices/model", "serving.knative.dev/service", "app.kubernetes.io/name", "job-name"):
+    for label in (MODEL_LABEL, SERVICE_LABEL, NAME_LABEL, "job-name"):
         if label in labels:
             return labels[label]
     name: str = pod["metadata"]["name"]

@@ -10,7 +10,7 @@ from account.commands import HOME_REGION, Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import ADDRESS_SERVICE, Absent, Found, Unseen
 from config.schema import StackConfig
-from stacks.tags import STACK_TAG
+from gpu.contract import STACK_TAG
 
 CREDENTIALS = "Credentials"
 ADDRESS = "Way to the API server"

@@ -11,8 +11,8 @@ from account.commands import CALLERS_ACCOUNT, Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Answer, Found, Unseen
 from config.schema import StackConfig
+from gpu.contract import STACK_TAG
 from plan.make import Plan
-from stacks.tags import STACK_TAG
 
 TOPIC = "Names and leftovers"
 

@@ -11,8 +11,8 @@ from typing import Any, Literal, assert_never
 from account.commands import Command
 from account.session import Absent, Account, Answer, Found, Identity, Unseen, public_address
 from config.schema import StackConfig
+from gpu.contract import STACK_TAG
 from plan.make import Plan
-from stacks.tags import STACK_TAG
 
 #: Questions that are under way at the same time: the whole check takes seconds, and no API is asked in bursts.
 _AT_ONCE = 8

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stacks.tags import CLUSTER_TAG, REGION_TAG, STACK_TAG
+from gpu.contract import CLUSTER_TAG, REGION_LABEL, REGION_TAG, STACK_TAG
 
 CLUSTER_NAME_TAGS: Final[Mapping[str, str]] = {
     CLUSTER_TAG: "the program, and the EC2NodeClasses for what Karpenter makes",
@@ -22,9 +22,6 @@ OWNED_TAG: Final = "kubernetes.io/cluster/"
 """Beginning of a key that ends in the cluster's name; `owned` means that the thing ends with the cluster, `shared`
 that it does not. EKS and Karpenter write it, cloud-provider-aws on load balancers (pkg/providers/v1/tags.go),
 and the EBS CSI driver (docs/tagging.md)."""
-
-KARPENTER_REGION_TAG: Final = "topology.kubernetes.io/region"
-"""Karpenter writes it on instance profiles, which have no region of their own."""
 
 Tags = Mapping[str, str]
 
@@ -64,7 +61,7 @@ class Marks:
         """
         if tags.get(STACK_TAG, self.stack) != self.stack or tags.get(CLUSTER_TAG, self.cluster) != self.cluster:
             return None
-        if worldwide and tags.get(REGION_TAG, tags.get(KARPENTER_REGION_TAG)) != self.region:
+        if worldwide and tags.get(REGION_TAG, tags.get(REGION_LABEL)) != self.region:
             return None
         if CLUSTER_TAG in tags:
             return f"{CLUSTER_TAG}={self.cluster}"

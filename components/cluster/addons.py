@@ -16,16 +16,16 @@ import pulumi_aws as aws
 
 import versions
 from components.cluster.pod_identity import PodRole, PodRoleArgs
-from gpu.sharing import GPU_RESOURCE
+from components.pods import GPU_TOLERATION
+from gpu.contract import CONTROLLER_LABEL
 
-SYSTEM_NODE_LABEL = {"karpenter.sh/controller": "true"}
+SYSTEM_NODE_LABEL = {CONTROLLER_LABEL: "true"}
 """Label of the system nodes, as in Karpenter's getting-started guide."""
 
 SYSTEM_NODE_TAINT = "CriticalAddonsOnly"
 """Taint key of the system nodes; Karpenter's chart tolerates it."""
 
 _ON_SYSTEM_NODES = [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}]
-_ON_GPU_NODES = [{"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +113,7 @@ class ClusterAddons(pulumi.ComponentResource):
                 args,
                 "eks-node-monitoring-agent",
                 child,
-                configuration={"dcgmAgent": {"tolerations": _ON_GPU_NODES}},
+                configuration={"dcgmAgent": {"tolerations": [GPU_TOLERATION]}},
             ),
         )
         self.register_outputs({})

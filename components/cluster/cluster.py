@@ -13,7 +13,7 @@ import pulumi_eks as eks
 from components.cluster.access import Access, AccessArgs, AccessGrant
 from components.cluster.addons import AddonsArgs, ClusterAddons, NodeAddons
 from components.cluster.system_nodes import SystemNodeCapacity, SystemNodes, SystemNodesArgs
-from components.network.network import DISCOVERY_TAG
+from gpu.contract import DISCOVERY_TAG
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 """All that EKS has."""

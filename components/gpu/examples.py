@@ -19,6 +19,7 @@ import pulumi_kubernetes as k8s
 import versions
 from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
 from components.pods import GPU_USER, restricted_admission, restricted_container, restricted_pod
+from gpu.contract import ARCH_LABEL, NAME_LABEL
 
 NAMESPACE = "examples"
 VECTOR_ADD = "cuda-vector-add"
@@ -85,11 +86,11 @@ class ExampleWorkloads(pulumi.ComponentResource):
 
 def _scale_out(name: str, arch: Architecture, opts: pulumi.ResourceOptions) -> None:
     object_name = f"scale-{arch}"
-    labels = {"app.kubernetes.io/name": object_name}
+    labels = {NAME_LABEL: object_name}
     pod: Any = {
         **restricted_pod(run_as_user=65535),
         "terminationGracePeriodSeconds": 0,
-        "nodeSelector": {"kubernetes.io/arch": arch, **INTENT_LABEL},
+        "nodeSelector": {ARCH_LABEL: arch, **INTENT_LABEL},
         # It only takes room: one vCPU each, so that a few of them fill a node.
         "containers": [restricted_container("pause", versions.PAUSE_IMAGE, {"cpu": "1", "memory": "256Mi"})],
     }
@@ -108,7 +109,7 @@ def _scale_out(name: str, arch: Architecture, opts: pulumi.ResourceOptions) -> N
 
 
 def _vector_add(name: str, gpu: GpuExample, opts: pulumi.ResourceOptions) -> None:
-    labels = {"app.kubernetes.io/name": VECTOR_ADD}
+    labels = {NAME_LABEL: VECTOR_ADD}
     container = restricted_container(
         "vector-add", versions.CUDA_VECTOR_ADD_IMAGE, {"cpu": "500m", "memory": "1Gi", gpu.resource_name: "1"}
     )

@@ -15,9 +15,23 @@ from typing import Any, Literal, assert_never
 import pulumi
 
 import versions
-from components.gpu.gpu_sharing import CONFIG_LABEL
 from components.karpenter.karpenter import Karpenter
-from components.karpenter.node_class import POOL_LABEL, NodeClassArgs, Volume, karpenter_object, node_class_spec
+from components.karpenter.node_class import NodeClassArgs, Volume, karpenter_object, node_class_spec
+from gpu.contract import (
+    ARCH_LABEL,
+    CAPACITY_TYPE_LABEL,
+    CONFIG_LABEL,
+    EXPIRES_ANNOTATION,
+    GPU_COUNT_LABEL,
+    GPU_RESOURCE,
+    INSTANCE_TYPE_LABEL,
+    JUSTIFICATION_ANNOTATION,
+    NODE_POOL_LABEL,
+    OS_LABEL,
+    POOL_LABEL,
+    SHARING_LABEL,
+    TENANTS_LABEL,
+)
 from gpu.mig import MigProfile
 from gpu.pool import Pool
 from gpu.sharing import Mig, SharingError
@@ -25,13 +39,7 @@ from gpu.sharing.al2023 import al2023_user_data
 from gpu.sharing.bottlerocket import FAST_IMAGE_PULL, bottlerocket_settings
 from gpu.sharing.container_toolkit import devices_by_mount
 
-SHARING_LABEL = "gpu-slices/sharing"
-TENANTS_LABEL = "gpu-slices/tenants"
-JUSTIFICATION_ANNOTATION = "gpu-slices/on-demand-justification"
-EXPIRES_ANNOTATION = "gpu-slices/on-demand-expires"
-
-GPU_TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
-GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+GPU_TAINT = {"key": GPU_RESOURCE, "value": "true", "effect": "NoSchedule"}
 
 #: Any weight does: overlays of one pool never meet on an instance type, and other pools' are scoped to those pools.
 _OVERLAY_WEIGHT = 10
@@ -152,8 +160,8 @@ def overlay_spec(pool: str, gpu_count: int, capacity: Mapping[str, int]) -> dict
     return {
         "weight": _OVERLAY_WEIGHT,
         "requirements": [
-            {"key": "karpenter.sh/nodepool", "operator": "In", "values": [pool]},
-            {"key": "karpenter.k8s.aws/instance-gpu-count", "operator": "In", "values": [str(gpu_count)]},
+            {"key": NODE_POOL_LABEL, "operator": "In", "values": [pool]},
+            {"key": GPU_COUNT_LABEL, "operator": "In", "values": [str(gpu_count)]},
         ],
         "capacity": {resource: str(quantity) for resource, quantity in capacity.items()},
     }
@@ -164,11 +172,11 @@ def _requirements(args: GpuPoolArgs) -> list[dict[str, Any]]:
         return {"key": key, "operator": "In", "values": list(values)}
 
     return [
-        one_of("kubernetes.io/arch", sorted({t.arch for t in args.pool.types})),
-        one_of("kubernetes.io/os", ["linux"]),
-        one_of("karpenter.sh/capacity-type", [args.pool.capacity_type]),
+        one_of(ARCH_LABEL, sorted({t.arch for t in args.pool.types})),
+        one_of(OS_LABEL, ["linux"]),
+        one_of(CAPACITY_TYPE_LABEL, [args.pool.capacity_type]),
         # By name, not by family: a size that AWS adds tomorrow has no overlay yet.
-        one_of("node.kubernetes.io/instance-type", [t.name for t in args.pool.types]),
+        one_of(INSTANCE_TYPE_LABEL, [t.name for t in args.pool.types]),
     ]
 
 

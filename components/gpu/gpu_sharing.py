@@ -20,17 +20,16 @@ from pulumi import ResourceOptions
 from pulumi_kubernetes.helm.v3 import Release, RepositoryOptsArgs
 
 import versions
-from components.karpenter.node_class import POOL_LABEL
+from components.cluster.addons import SYSTEM_NODE_LABEL
+from components.pods import GPU_TOLERATION
+from gpu.contract import POOL_LABEL
 from gpu.sharing import NoSharing, SharingProfile
 from gpu.sharing.plugin_config import MPS_ROOT, device_plugin_config
 
 NAMESPACE = "gpu-system"
 #: The operator's configuration of nodes that carry no label of ours: whole GPUs.
 DEFAULT_CONFIG = "default"
-CONFIG_LABEL = "nvidia.com/device-plugin.config"
 
-_GPU_TAINT_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
-_SYSTEM_NODES = {"karpenter.sh/controller": "true"}
 _SYSTEM_TOLERATION = {"key": "CriticalAddonsOnly", "operator": "Exists"}
 
 
@@ -126,14 +125,14 @@ def device_plugin_values(pool: str, args: GpuSharingArgs) -> dict[str, Any]:
         "gfd": {"enabled": False},
         "nfd": {"enabled": False},
         "nodeSelector": {POOL_LABEL: pool},
-        "tolerations": [_GPU_TAINT_TOLERATION, _SYSTEM_TOLERATION],
+        "tolerations": [GPU_TOLERATION, _SYSTEM_TOLERATION],
     }
 
 
 def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
     """Values of the GPU Operator chart: the AMI has driver and toolkit, nodes cut their MIG instances at boot."""
     configs = {pool: args.config(pool) for pool in args.profiles}
-    on_system_nodes = {"nodeSelector": _SYSTEM_NODES, "tolerations": [_SYSTEM_TOLERATION]}
+    on_system_nodes = {"nodeSelector": SYSTEM_NODE_LABEL, "tolerations": [_SYSTEM_TOLERATION]}
     return {
         "driver": {"enabled": False},
         "toolkit": {"enabled": False},
@@ -153,13 +152,13 @@ def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
             },
             "mps": {"root": MPS_ROOT},
         },
-        "daemonsets": {"tolerations": [_GPU_TAINT_TOLERATION]},
+        "daemonsets": {"tolerations": [GPU_TOLERATION]},
         # Nothing of the operator may keep a CPU node alive that would otherwise be gone.
         "operator": on_system_nodes,
         "node-feature-discovery": {
             "master": on_system_nodes,
             "gc": on_system_nodes,
-            "worker": {"tolerations": [_GPU_TAINT_TOLERATION, _SYSTEM_TOLERATION]},
+            "worker": {"tolerations": [GPU_TOLERATION, _SYSTEM_TOLERATION]},
         },
     }
 

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.pods import GPU_USER, NO_GPU, restricted_admission, restricted_container, restricted_pod
+from gpu.contract import NAME_LABEL
 
 NAMESPACE = "workloads"
 
@@ -120,7 +121,7 @@ def _metadata(workload: GpuWorkload) -> Any:
 
 
 def _labels(workload: GpuWorkload) -> dict[str, str]:
-    return {"app.kubernetes.io/name": workload.name}
+    return {NAME_LABEL: workload.name}
 
 
 def _template(workload: GpuWorkload) -> Any:

@@ -10,7 +10,8 @@ import pulumi
 
 import versions
 from components.karpenter.karpenter import Karpenter
-from components.karpenter.node_class import POOL_LABEL, NodeClassArgs, Volume, karpenter_object, node_class_spec
+from components.karpenter.node_class import NodeClassArgs, Volume, karpenter_object, node_class_spec
+from gpu.contract import ARCH_LABEL, CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, OS_LABEL, POOL_LABEL
 from gpu.sharing import Ami
 
 Architecture = Literal["amd64", "arm64"]
@@ -118,9 +119,9 @@ def _requirements(args: CpuPoolArgs) -> list[dict[str, Any]]:
         return {"key": key, "operator": "In", "values": list(values)}
 
     return [
-        one_of("kubernetes.io/arch", args.arch),
-        one_of("kubernetes.io/os", "linux"),
-        one_of("karpenter.sh/capacity-type", *args.capacity_types),
+        one_of(ARCH_LABEL, args.arch),
+        one_of(OS_LABEL, "linux"),
+        one_of(CAPACITY_TYPE_LABEL, *args.capacity_types),
         one_of("karpenter.k8s.aws/instance-category", *args.categories),
         one_of("karpenter.k8s.aws/instance-cpu", *(str(cpus) for cpus in args.cpus)),
         {
@@ -129,5 +130,5 @@ def _requirements(args: CpuPoolArgs) -> list[dict[str, Any]]:
             "values": [str(args.min_generation - 1)],
         },
         # Said outright, whatever the categories are: on-demand GPUs need a justification, and this pool has none.
-        {"key": "karpenter.k8s.aws/instance-gpu-count", "operator": "DoesNotExist"},
+        {"key": GPU_COUNT_LABEL, "operator": "DoesNotExist"},
     ]

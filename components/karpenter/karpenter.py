@@ -14,6 +14,7 @@ from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 from components.karpenter import karpenter_policies as policies
 from components.karpenter.interruption import InterruptionQueue, InterruptionQueueArgs
 from components.karpenter.karpenter_iam import ControllerRole, ControllerRoleArgs, NodeRole, NodeRoleArgs
+from gpu.contract import OS_LABEL
 from gpu.system_pods import KARPENTER_CPU_MILLIS, KARPENTER_REPLICAS
 
 _MAX_CLUSTER_NAME = policies.ROLE_NAME_LIMIT - len(policies.NODE_ROLE_SUFFIX)
@@ -130,7 +131,7 @@ def chart_values(args: KarpenterArgs, queue_name: str) -> dict[str, Any]:
         "podDisruptionBudget": {"name": "karpenter", "maxUnavailable": 1},
         "priorityClassName": "system-cluster-critical",
         "dnsPolicy": "Default",
-        "nodeSelector": {"kubernetes.io/os": "linux", **SYSTEM_NODE_LABEL},
+        "nodeSelector": {OS_LABEL: "linux", **SYSTEM_NODE_LABEL},
         "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
         "logLevel": args.log_level,
         "controller": {"resources": {"requests": resources, "limits": resources}},

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gpu.contract import NODE_POOL_LABEL, REGION_LABEL
+
 CONTROLLER_NAMESPACE = "kube-system"
 CONTROLLER_SERVICE_ACCOUNT = "karpenter"
 
@@ -66,10 +68,10 @@ def node_lifecycle(scope: Scope) -> list[Statement]:
     launch = ["ec2:RunInstances", "ec2:CreateFleet"]
     created = scope.ec2("fleet", "instance", "volume", "network-interface", "launch-template", "spot-instances-request")
     requested = {f"aws:RequestTag/{scope.owned}": "owned", "aws:RequestTag/eks:eks-cluster-name": scope.cluster_name}
-    for_a_pool = {"StringLike": {"aws:RequestTag/karpenter.sh/nodepool": "*"}}
+    for_a_pool = {"StringLike": {f"aws:RequestTag/{NODE_POOL_LABEL}": "*"}}
     ours = {
         "StringEquals": {f"aws:ResourceTag/{scope.owned}": "owned"},
-        "StringLike": {"aws:ResourceTag/karpenter.sh/nodepool": "*"},
+        "StringLike": {f"aws:ResourceTag/{NODE_POOL_LABEL}": "*"},
     }
     return [
         # What an instance is launched from exists before it and may be shared by other accounts: no tags to ask for.
@@ -128,7 +130,7 @@ def iam_integration(scope: Scope) -> list[Statement]:
     def tagged(kind: str) -> dict[str, str]:
         return {
             f"aws:{kind}Tag/{scope.owned}": "owned",
-            f"aws:{kind}Tag/topology.kubernetes.io/region": scope.region,
+            f"aws:{kind}Tag/{REGION_LABEL}": scope.region,
         }
 
     requested = {**tagged("Request"), "aws:RequestTag/eks:eks-cluster-name": scope.cluster_name}

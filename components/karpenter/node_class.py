@@ -14,10 +14,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 import versions
+from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, POOL_LABEL
 from gpu.sharing import Ami
-
-DISCOVERY_TAG = "karpenter.sh/discovery"
-POOL_LABEL = "gpu-slices/pool"
 
 #: gp3: MiB/s for each provisioned IOPS, and what a volume has at no extra charge (EBS user guide, "General Purpose
 #: SSD volumes").
@@ -95,7 +93,7 @@ def node_class_spec(args: NodeClassArgs) -> dict[str, Any]:
             "httpTokens": "required",
         },
         "blockDeviceMappings": _block_devices(args),
-        "tags": {**args.tags, "gpu-slices/cluster": args.cluster_name, POOL_LABEL: args.pool},
+        "tags": {**args.tags, CLUSTER_TAG: args.cluster_name, POOL_LABEL: args.pool},
     }
     if args.user_data is not None:
         spec["userData"] = args.user_data

@@ -12,9 +12,7 @@ import pulumi_aws as aws
 from components.network.endpoints import Endpoints, EndpointsArgs
 from components.network.flow_logs import FlowLogs, FlowLogsArgs
 from components.network.subnets import ZoneSubnets, plan_subnets
-
-DISCOVERY_TAG = "karpenter.sh/discovery"
-"""Tag by which Karpenter finds subnets and security groups; its value is the cluster's name."""
+from gpu.contract import DISCOVERY_TAG
 
 ANYWHERE = "0.0.0.0/0"
 

@@ -21,6 +21,7 @@ from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
 from components.serving.knative_serving import CLIENT_LABEL
 from components.serving.model_space import QUEUE_PORTS
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
+from gpu.contract import ARCH_LABEL, MAX_SCALE_ANNOTATION, MIN_SCALE_ANNOTATION, RETENTION_ANNOTATION, VISIBILITY_LABEL
 
 NAMESPACE = "dialogue"
 SERVICE = "dialogue"
@@ -104,7 +105,7 @@ class Dialogue(pulumi.ComponentResource):
             metadata={
                 "name": SERVICE,
                 "namespace": NAMESPACE,
-                **({} if args.public else {"labels": {"networking.knative.dev/visibility": "cluster-local"}}),
+                **({} if args.public else {"labels": {VISIBILITY_LABEL: "cluster-local"}}),
                 "annotations": {"pulumi.com/waitFor": "condition=Ready"},
             },
             spec={"template": _template(args)},
@@ -140,9 +141,9 @@ def _template(args: DialogueArgs) -> dict[str, Any]:
     return {
         "metadata": {
             "annotations": {
-                "autoscaling.knative.dev/min-scale": "0",
-                "autoscaling.knative.dev/max-scale": "1",
-                "autoscaling.knative.dev/scale-to-zero-pod-retention-period": "5m",
+                MIN_SCALE_ANNOTATION: "0",
+                MAX_SCALE_ANNOTATION: "1",
+                RETENTION_ANNOTATION: "5m",
             }
         },
         "spec": {
@@ -150,7 +151,7 @@ def _template(args: DialogueArgs) -> dict[str, Any]:
             # Watchers hold a request each, for as long as they watch.
             "containerConcurrency": 0,
             "timeoutSeconds": LONGEST_SECONDS,
-            "nodeSelector": {**INTENT_LABEL, "kubernetes.io/arch": args.arch},
+            "nodeSelector": {**INTENT_LABEL, ARCH_LABEL: args.arch},
             "containers": [container],
             "volumes": [
                 {"name": "settings", "configMap": {"name": "dialogue"}},

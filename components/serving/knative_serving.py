@@ -24,9 +24,10 @@ from components.serving.knative_config import (
     serving_spec,
 )
 from components.serving.network_policy import network_policy
+from gpu.contract import MODELS_CLIENT_LABEL
 
 #: Namespaces with this label may send requests to models.
-CLIENT_LABEL = {"gpu-slices/models-client": "true"}
+CLIENT_LABEL = {MODELS_CLIENT_LABEL: "true"}
 
 
 @dataclass(frozen=True, kw_only=True)

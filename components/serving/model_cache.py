@@ -20,18 +20,16 @@ import pulumi_kubernetes as k8s
 
 import versions
 from components.gpu.gpu_sharing import NAMESPACE
-from components.karpenter.node_class import POOL_LABEL
-from components.pods import GPU_USER, NO_GPU, restricted_container, restricted_pod
+from components.pods import GPU_TOLERATION, GPU_USER, NO_GPU, restricted_container, restricted_pod
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
+from gpu.contract import NAME_LABEL, POOL_LABEL
 
 #: Below the kubelet's root, which is on the node's own disks where it has some (`instanceStorePolicy: RAID0`).
 CACHE_PATH = "/var/lib/kubelet/model-cache"
 CACHE_CLAIM = "model-cache"
 CACHE_PORT = 11434
 CACHE_HOST = f"model-cache.{NAMESPACE}.svc.cluster.local"
-POD_LABELS = {"app.kubernetes.io/name": "model-cache"}
-
-_GPU_TOLERATION = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+POD_LABELS = {NAME_LABEL: "model-cache"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +138,7 @@ def _pod(pools: Sequence[str]) -> dict[str, Any]:
                 }
             }
         },
-        "tolerations": [_GPU_TOLERATION],
+        "tolerations": [GPU_TOLERATION],
         "initContainers": [own],
         "containers": [server],
         "volumes": [

@@ -21,10 +21,9 @@ from components.pods import restricted_admission
 from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
 from components.serving.model_cache import CACHE_CLAIM, CACHE_PATH, CACHE_PORT, POD_LABELS, ModelCache, ModelCacheArgs
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
+from gpu.contract import WEIGHTS_LABEL
 
 NAMESPACE = "models"
-#: Label of a model's pods: where its weights come from.
-WEIGHTS_LABEL = "gpu-slices/weights"
 
 #: Ports of queue-proxy, which stands before the model in its pod: requests, and what the autoscaler reads.
 QUEUE_PORTS = (8012, 8013, 8112, 9090, 9091)

@@ -15,9 +15,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 import versions
-from components.gpu.gpu_pool import GPU_TOLERATION
-from components.karpenter.node_class import POOL_LABEL
-from components.pods import GPU_USER, NO_GPU, restricted_container, restricted_pod
+from components.pods import GPU_TOLERATION, GPU_USER, NO_GPU, restricted_container, restricted_pod
 from components.serving.knative_config import (
     FIRST_BYTE_SECONDS,
     QUEUE_PROXY_CPU_MILLIS,
@@ -26,19 +24,26 @@ from components.serving.knative_config import (
     Feature,
 )
 from components.serving.model_cache import CACHE_CLAIM, CACHE_HOST
-from components.serving.model_space import NAMESPACE, WEIGHTS_LABEL, script_name
+from components.serving.model_space import NAMESPACE, script_name
 from gpu.coldstart import WeightsSource
+from gpu.contract import (
+    MAX_SCALE_ANNOTATION,
+    MEMORY_ANNOTATION,
+    MIN_SCALE_ANNOTATION,
+    MODEL_ANNOTATION,
+    MODEL_LABEL,
+    POOL_LABEL,
+    RETENTION_ANNOTATION,
+    VISIBILITY_LABEL,
+    WEIGHTS_LABEL,
+)
 from gpu.host_share import HostShare
 from gpu.models import KvCacheType
 from gpu.sharing import MPS_MEMORY, MPS_THREADS
 
-MODEL_ANNOTATION = "gpu-slices/model"
-MEMORY_ANNOTATION = "gpu-slices/model-memory-mib"
-MODEL_LABEL = "gpu-slices/model"
 PORT = 11434
 WEIGHTS_PATH = "/models"
 
-_AUTOSCALING = "autoscaling.knative.dev"
 _SCRIPT = ["/bin/bash", "/opt/gpu-slices/model.sh"]
 #: What Ollama and llama-server hold in the node's memory beside the weights, which the kernel may drop: in MiB.
 _SERVER_MEMORY_MIB = 2048
@@ -175,16 +180,16 @@ def _metadata(args: OllamaModelArgs) -> dict[str, Any]:
     return {
         "name": args.service,
         "namespace": NAMESPACE,
-        "labels": {"networking.knative.dev/visibility": "cluster-local", POOL_LABEL: args.pool},
+        "labels": {VISIBILITY_LABEL: "cluster-local", POOL_LABEL: args.pool},
         "annotations": wait,
     }
 
 
 def _template(args: OllamaModelArgs) -> dict[str, Any]:
     annotations = {
-        f"{_AUTOSCALING}/min-scale": str(args.min_scale),
-        f"{_AUTOSCALING}/max-scale": str(args.max_scale),
-        f"{_AUTOSCALING}/scale-to-zero-pod-retention-period": args.idle,
+        MIN_SCALE_ANNOTATION: str(args.min_scale),
+        MAX_SCALE_ANNOTATION: str(args.max_scale),
+        RETENTION_ANNOTATION: args.idle,
         MODEL_ANNOTATION: ",".join(model.name for model in args.models),
     }
     if args.memory_mib is not None:

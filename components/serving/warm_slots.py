@@ -15,9 +15,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 import versions
-from components.gpu.gpu_pool import GPU_TOLERATION
-from components.karpenter.node_class import POOL_LABEL
-from components.pods import GPU_USER, restricted_admission, restricted_container, restricted_pod
+from components.pods import GPU_TOLERATION, GPU_USER, restricted_admission, restricted_container, restricted_pod
+from gpu.contract import NAME_LABEL, POOL_LABEL, WARM_LABEL
 from gpu.host_share import HostShare
 
 #: Below every other pod's, so that models take the place of what only keeps it.
@@ -136,7 +135,7 @@ def seconds_between(start: str, end: str) -> int:
 
 
 def _labels(args: WarmSlotsArgs) -> dict[str, str]:
-    return {"app.kubernetes.io/name": "warm-slot", "gpu-slices/warm": args.pool}
+    return {NAME_LABEL: "warm-slot", WARM_LABEL: args.pool}
 
 
 def _pod(args: WarmSlotsArgs) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from config.errors import Path, Problem
 from config.fields import MAX_TAG_VALUE
+from gpu.contract import OURS
 
 _PATH: Path = ("tags",)
 #: AWS allows 50 on a resource; Karpenter, EKS and these components add some.
@@ -23,7 +24,7 @@ _ALLOWED_TEXT = "letters, digits, spaces and _ . : / = + - @"
 TAKEN = {
     "aws:": "AWS",
     "eks:": "EKS",
-    "gpu-slices/": "this project",
+    OURS: "this project",
     "karpenter.sh/": "Karpenter",
     "karpenter.k8s.aws/": "Karpenter",
     "kubernetes.io/": "Kubernetes",

@@ -14,17 +14,15 @@ from gpu.sharing.mig import Mig
 from gpu.sharing.mps import MAX_MPS_REPLICAS, MPS_MEMORY, MPS_THREADS, Mps
 from gpu.sharing.none import NoSharing
 from gpu.sharing.overlay import overlay_capacities
-from gpu.sharing.profile import GPU_RESOURCE, MIN_REPLICAS, SHARED_RESOURCE, Ami, SharingError, Strategy
+from gpu.sharing.profile import MIN_REPLICAS, Ami, SharingError, Strategy
 from gpu.sharing.time_slicing import MAX_TIME_SLICING_REPLICAS, TimeSlicing
 
 __all__ = [
-    "GPU_RESOURCE",
     "MAX_MPS_REPLICAS",
     "MAX_TIME_SLICING_REPLICAS",
     "MIN_REPLICAS",
     "MPS_MEMORY",
     "MPS_THREADS",
-    "SHARED_RESOURCE",
     "STRATEGIES",
     "Ami",
     "Mig",

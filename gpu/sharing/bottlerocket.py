@@ -14,11 +14,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
+from gpu.contract import GPU_RESOURCE
 from gpu.sharing.mig import Mig
 from gpu.sharing.mps import Mps
 from gpu.sharing.none import NoSharing
 from gpu.sharing.plugin_config import PluginConfig, read_plugin_config
-from gpu.sharing.profile import GPU_RESOURCE, SharingError
+from gpu.sharing.profile import SharingError
 from gpu.sharing.time_slicing import TimeSlicing
 
 if TYPE_CHECKING:

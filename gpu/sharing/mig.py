@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from gpu.contract import GPU_RESOURCE
 from gpu.mig import MigProfile
-from gpu.sharing.profile import GPU_RESOURCE, Ami, Profile, SharingError, Strategy
+from gpu.sharing.profile import Ami, Profile, SharingError, Strategy
 
 if TYPE_CHECKING:
     from gpu.catalog import Gpu

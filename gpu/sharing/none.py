@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from gpu.sharing.profile import GPU_RESOURCE, Ami, Profile, Strategy
+from gpu.contract import GPU_RESOURCE
+from gpu.sharing.profile import Ami, Profile, Strategy
 
 if TYPE_CHECKING:
     from gpu.catalog import Gpu

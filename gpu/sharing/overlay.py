@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from gpu.contract import GPU_RESOURCE
 from gpu.sharing.none import NoSharing
-from gpu.sharing.profile import GPU_RESOURCE, Ami, Profile, SharingError
+from gpu.sharing.profile import Ami, Profile, SharingError
 
 if TYPE_CHECKING:
     from gpu.catalog import InstanceType

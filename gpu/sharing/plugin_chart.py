@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-CONFIG_LABEL = "nvidia.com/device-plugin.config"
+from gpu.contract import CONFIG_LABEL
+
 _NAMED = "default"
 _FALLBACKS = ("named", "single")
 _EMPTY: Mapping[str, Any] = {}

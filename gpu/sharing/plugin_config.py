@@ -14,10 +14,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
+from gpu.contract import GPU_RESOURCE, NVIDIA_PREFIX
 from gpu.sharing.mig import Mig, mig_resource
 from gpu.sharing.mps import MAX_MPS_REPLICAS, Mps
 from gpu.sharing.none import NoSharing
-from gpu.sharing.profile import GPU_RESOURCE, MIN_REPLICAS
+from gpu.sharing.profile import MIN_REPLICAS
 from gpu.sharing.time_slicing import TimeSlicing
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ MigStrategy = Literal["none", "single", "mixed"]
 _MIG_STRATEGIES: tuple[MigStrategy, ...] = ("none", "single", "mixed")
 _SECTIONS: tuple[tuple[str, Replication], ...] = (("timeSlicing", "time-slicing"), ("mps", "mps"))
 _LISTS = ("envvar", "volume-mounts", "cdi-annotations", "cdi-cri")
-_PREFIX = "nvidia.com/"
 _MAX_NAME = 63
 #: Kubernetes' name of a DNS subdomain.
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
@@ -284,8 +284,8 @@ def _name(given: Any, what: str, problems: list[str]) -> str | None:
     """A resource's full name; the plugin adds its prefix where that is missing."""
     if not _known(given):
         return None
-    name = f"{_PREFIX}{str(given or '').removeprefix(_PREFIX)}"
-    if not isinstance(given, str) or len(name) > _MAX_NAME or not _SUBDOMAIN.match(name.removeprefix(_PREFIX)):
+    name = f"{NVIDIA_PREFIX}{str(given or '').removeprefix(NVIDIA_PREFIX)}"
+    if not isinstance(given, str) or len(name) > _MAX_NAME or not _SUBDOMAIN.match(name.removeprefix(NVIDIA_PREFIX)):
         problems.append(f"{what} is {given or 'missing'}; the plugin wants one such as {GPU_RESOURCE}.")
         return None
     return name

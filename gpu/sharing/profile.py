@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 Ami = Literal["al2023", "bottlerocket"]
 Strategy = Literal["none", "time-slicing", "mps", "mig"]
 
-GPU_RESOURCE = "nvidia.com/gpu"
-#: What the device plugin calls slots with `renameByDefault` (`DefaultSharedResourceNameSuffix`).
-SHARED_RESOURCE = "nvidia.com/gpu.shared"
 #: The device plugin refuses fewer (NVIDIA/k8s-device-plugin v0.20.0 api/config/v1/replicas.go).
 MIN_REPLICAS = 2
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from gpu.sharing.profile import GPU_RESOURCE, MIN_REPLICAS, SHARED_RESOURCE, Ami, Profile, SharingError, Strategy
+from gpu.contract import GPU_RESOURCE, SHARED_RESOURCE
+from gpu.sharing.profile import MIN_REPLICAS, Ami, Profile, SharingError, Strategy
 
 if TYPE_CHECKING:
     from gpu.catalog import Gpu

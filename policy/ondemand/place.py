@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from policy.justification import EXPIRES, JUSTIFICATION, marks
+from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
+from policy.justification import marks
 from policy.reading import Unknown, each, get, strings, text, truthy, whole
 
 Capacity = Literal["spot", "other", "unknown"]
@@ -64,7 +65,7 @@ class Place:
                 unknown = unknown or found
                 continue
             for carrier in (mapping, found):
-                if JUSTIFICATION in carrier or EXPIRES in carrier:
+                if JUSTIFICATION_ANNOTATION in carrier or EXPIRES_ANNOTATION in carrier:
                     return carrier
         return unknown or {}
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from gpu.contract import CAPACITY_TYPE_LABEL
 from policy.justification import marks
-from policy.karpenter import AUTO_MODE_DOMAIN, CAPACITY_TYPE, DOMAIN, NodePool
+from policy.karpenter import AUTO_MODE_DOMAIN, DOMAIN, NodePool
 from policy.ondemand.purchase import Purchase
 from policy.reading import Unknown, get, text
 
 KINDS: Final = frozenset({"NodePool", "NodeClaim", "Provisioner"})
-SPOT: Final = f"require `{CAPACITY_TYPE} In [spot]`"
+SPOT: Final = f"require `{CAPACITY_TYPE_LABEL} In [spot]`"
 
 
 def is_pool(manifest: Mapping[str, Any]) -> bool:
@@ -28,13 +29,13 @@ def of_pool(manifest: Mapping[str, Any], also: tuple[str, ...], name: str = "") 
     gpu = pool.first_gpu_type(also) if other else None
     if gpu is None:
         return
-    mentioned = any(item.key == CAPACITY_TYPE for item in pool.requirements)
+    mentioned = any(item.key == CAPACITY_TYPE_LABEL for item in pool.requirements)
     if pool.capacity_unknown:
-        why = f"the requirement on {CAPACITY_TYPE} is unknown in preview and must be a literal"
+        why = f"the requirement on {CAPACITY_TYPE_LABEL} is unknown in preview and must be a literal"
     elif mentioned:
-        why = f"its requirement on {CAPACITY_TYPE} admits {' and '.join(other)}"
+        why = f"its requirement on {CAPACITY_TYPE_LABEL} admits {' and '.join(other)}"
     else:
-        why = f"without a requirement on {CAPACITY_TYPE} it also launches {' and '.join(other)}"
+        why = f"without a requirement on {CAPACITY_TYPE_LABEL} it also launches {' and '.join(other)}"
     exclude = f"{AUTO_MODE_DOMAIN if pool.auto_mode else DOMAIN}/instance-gpu-count DoesNotExist"
     yield Purchase(
         what=gpu,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gpu.catalog import FAMILIES, INSTANCE_TYPES
-from gpu.sharing import GPU_RESOURCE
+from gpu.contract import GPU_RESOURCE, NVIDIA_PREFIX
 from policy import nodes
 from policy.engine import CONTENTS, speechless
 from policy.framework import EnforcementLevel, Finding, Option, Resource, Settings, Severity, Stack, StackRule
@@ -147,7 +147,7 @@ def _of_patch(patch: NodePool, pools: list[JudgedPool]) -> Iterator[Count]:
 
 def _largest(limits: Mapping[str, Any]) -> Count | None:
     """The limit on GPUs, or else the largest on what may be slots of one GPU each."""
-    names = [GPU_RESOURCE] if GPU_RESOURCE in limits else [name for name in limits if name.startswith("nvidia.com/")]
+    names = [GPU_RESOURCE] if GPU_RESOURCE in limits else [name for name in limits if name.startswith(NVIDIA_PREFIX)]
     found = [_limit(name, limits[name]) for name in names]
     wrong = next((count for count in found if isinstance(count, str)), None)
     return wrong or max((count for count in found if isinstance(count, int)), default=None)

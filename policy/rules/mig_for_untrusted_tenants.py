@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gpu.contract import TENANTS_LABEL
 from gpu.sharing import STRATEGIES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, pod_templates
 from policy.reading import Unknown, get, text
 from policy.sharing import SHARING_TYPES, JudgedPool, SharingView, is_bottlerocket
 
-TENANTS = "gpu-slices/tenants"
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 #: The toolkit's setting by which the variable of containers without privileges counts; it does by default.
 _TOOLKIT = "accept-nvidia-visible-devices-envvar-when-unprivileged"
@@ -79,29 +79,29 @@ def _mark(manifest: Any) -> str | None:
     """The mark, on labels or annotations; one that is unknown counts, since it may say untrusted."""
     for kind in ("labels", "annotations"):
         given = manifest
-        for key in ("metadata", kind, TENANTS):
+        for key in ("metadata", kind, TENANTS_LABEL):
             given = given if isinstance(given, Unknown) else get(given, key)
         value = given
         if isinstance(value, Unknown):
-            return f"{TENANTS} is unknown in preview and must be a literal"
+            return f"{TENANTS_LABEL} is unknown in preview and must be a literal"
         if text(value) == "untrusted":
-            return f"{TENANTS} is untrusted"
+            return f"{TENANTS_LABEL} is untrusted"
     return None
 
 
 RULE = StackRule(
     name="gpu-mig-for-untrusted-tenants",
     title="Tenants without trust get MIG",
-    description=f"Where `{TENANTS}` is `untrusted`, GPUs must not be shared by time-slicing or MPS.",
+    description=f"Where `{TENANTS_LABEL}` is `untrusted`, GPUs must not be shared by time-slicing or MPS.",
     why=(
         "Time-slicing isolates neither memory nor faults; MPS limits memory, but a fault of one client ends all "
         "clients of the server. Only MIG separates memory, caches and faults in hardware, and only from those whom the "
         "node gives no other GPU: the container runtime's default is to give each container what it names."
     ),
     fix=(
-        f"Mark pools, namespaces or pods of such tenants `{TENANTS}: untrusted` (label or annotation), give the pool "
-        "MIG or whole GPUs, and select it in the pods' node selector. On AL2023 let the device plugin hand devices out "
-        "as mounts, and the node's container toolkit ignore the variable; Bottlerocket does by default."
+        f"Mark pools, namespaces or pods of such tenants `{TENANTS_LABEL}: untrusted` (label or annotation), give the "
+        "pool MIG or whole GPUs, and select it in the pods' node selector. On AL2023 let the device plugin hand "
+        "devices out as mounts, and the node's container toolkit ignore the variable; Bottlerocket does by default."
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,

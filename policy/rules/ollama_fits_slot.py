@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, cast
 
 from gpu.catalog import INSTANCE_TYPES, Gpu
+from gpu.contract import MEMORY_ANNOTATION, MODEL_ANNOTATION
 from gpu.models import KV_CACHE_RATIO, KvCacheType, find_model, largest_context, model_memory
 from gpu.sharing import SharingError
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.ollama import MEMORY_ANNOTATION, MODEL_ANNOTATION, OLLAMA_TYPES, Server, servers
+from policy.ollama import OLLAMA_TYPES, Server, servers
 from policy.reading import Unknown, text, whole
 from policy.rules.mps_client_limits import client_memory_mib
 from policy.sharing import SHARING_TYPES, JudgedPool, SharingView

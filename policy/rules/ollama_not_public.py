@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from gpu.contract import VISIBILITY_LABEL
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule
 from policy.ollama import CHART_TYPES, OLLAMA_TYPES, PORT, servers
 from policy.pods import PodTemplate
@@ -17,7 +18,6 @@ _KNATIVE: Final = "kubernetes:serving.knative.dev/v1:Service"
 _NLB_SCHEME: Final = "service.beta.kubernetes.io/aws-load-balancer-scheme"
 _NLB_INTERNAL: Final = "service.beta.kubernetes.io/aws-load-balancer-internal"
 _ALB_SCHEME: Final = "alb.ingress.kubernetes.io/scheme"
-_VISIBILITY: Final = "networking.knative.dev/visibility"
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -103,10 +103,12 @@ def _routes_to(ingress: Mapping[str, Any], services: set[str]) -> bool:
 
 
 def _knative_problem(props: Mapping[str, Any]) -> str | None:
-    value = get(props, "metadata", "labels", _VISIBILITY)
+    value = get(props, "metadata", "labels", VISIBILITY_LABEL)
     if isinstance(value, str) and value == "cluster-local":
         return None
-    return f"this Knative service gets a public route: write the label {_VISIBILITY}: cluster-local on the service."
+    return (
+        f"this Knative service gets a public route: write the label {VISIBILITY_LABEL}: cluster-local on the service."
+    )
 
 
 def _chart_problem(props: Mapping[str, Any]) -> str | None:
@@ -129,7 +131,7 @@ RULE = StackRule(
         "Censys)."
     ),
     fix=(
-        f"Keep it inside the cluster: ClusterIP services, and the label `{_VISIBILITY}: cluster-local` on Knative "
+        f"Keep it inside the cluster: ClusterIP services, and the label `{VISIBILITY_LABEL}: cluster-local` on Knative "
         "services. Put a gateway with authentication before it that forwards chat and generate alone."
     ),
     severity=Severity.CRITICAL,

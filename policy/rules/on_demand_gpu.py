@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity, matches
-from policy.justification import EXPIRES, JUSTIFICATION, MIN_LENGTH, OPTIONS, problems
+from policy.justification import MIN_LENGTH, OPTIONS, problems
 from policy.ondemand.aws import HANDLERS
 from policy.ondemand.hidden import search, search_chart, search_files
 from policy.ondemand.pools import of_patch, of_pool
@@ -132,8 +133,8 @@ RULE = ResourceRule(
     fix=(
         "Buy Spot: `karpenter.sh/capacity-type In [spot]`, `capacityType: SPOT` and the like. Keep GPUs out of CPU "
         "pools with `karpenter.k8s.aws/instance-category In [c, m, r]` or `instance-gpu-count DoesNotExist`. Or write "
-        f"down why: annotation (AWS resources: tag) `{JUSTIFICATION}` of at least {MIN_LENGTH} characters that names a "
-        f"ticket, and `{EXPIRES}` with a date. All of it must be literal values."
+        f"down why: annotation (AWS resources: tag) `{JUSTIFICATION_ANNOTATION}` of at least {MIN_LENGTH} characters "
+        f"that names a ticket, and `{EXPIRES_ANNOTATION}` with a date. All of it must be literal values."
     ),
     severity=Severity.CRITICAL,
     level=EnforcementLevel.MANDATORY,

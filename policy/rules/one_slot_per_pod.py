@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpu.sharing import GPU_RESOURCE
+from gpu.contract import GPU_RESOURCE
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, GpuContainer, PodTemplate, pod_templates
 from policy.reading import Unknown, quantity, text

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpu.sharing import GPU_RESOURCE
-from gpu.sharing.plugin_chart import CONFIG_LABEL
+from gpu.contract import CONFIG_LABEL, GPU_RESOURCE, SHARING_LABEL
 from policy.device_plugin import Sharing
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.reading import Unknown, get, quantity, text
-from policy.sharing import SHARING_LABEL, SHARING_TYPES, JudgedPool, Overlay, SharingView, is_bottlerocket
+from policy.sharing import SHARING_TYPES, JudgedPool, Overlay, SharingView, is_bottlerocket
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:

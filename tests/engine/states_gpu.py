@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import yaml
 
+from gpu.contract import POOL_LABEL
 from tests.engine.states import Planned, State, text_asset
-from tests.engine.states_pods import POOL_LABEL, deployment, pod
+from tests.engine.states_pods import deployment, pod
 from tests.policy.case_parts import AWS, CAPACITY, JUSTIFIED, POOL_YAML, RELEASE, SPOT, TYPE, need
 from tests.policy.case_parts import POOL as NODE_POOL
 from tests.policy.platform import GPU, SHARED, config, section

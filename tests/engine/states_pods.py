@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from gpu.contract import POOL_LABEL
 from tests.engine.states import Planned, State, id_of, secret
 from tests.policy.case_parts import POOL, RELEASE, SPOT, need
 from tests.policy.platform import DEPLOYMENT, GPU, KNATIVE
 
-POOL_LABEL: Final = "gpu-slices/pool"
 _LOCAL: Final = {"networking.knative.dev/visibility": "cluster-local"}
 _OLLAMA: Final = {
     "name": "ollama",

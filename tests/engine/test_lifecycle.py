@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gpu.contract import NODE_POOL_LABEL
 from tests.engine.engine import Workspace
 from tests.engine.journal import Entry
 from twin.destroy import instances, left_in_aws
@@ -16,7 +17,6 @@ from twin.kube import Kube
 from twin.launch import connect
 from twin.plan import TwinPlan, load_plan
 from twin.state import TwinState, load_run
-from twin.view import NODE_POOL_LABEL
 
 STACKS = ("dev", "staging", "prod", "local")
 _NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"

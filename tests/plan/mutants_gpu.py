@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from components.pods import restricted_container, restricted_pod
+from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
 from policy.analyzer import UNKNOWN
 from tests.plan.conftest import STACKS
 from tests.plan.mutation import Inputs, Mutant, Mutation, Stack, at, change, plus, without
@@ -99,10 +100,6 @@ def ollama(
     return mutation
 
 
-JUSTIFICATION = "gpu-slices/on-demand-justification"
-EXPIRES = "gpu-slices/on-demand-expires"
-
-
 def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a table
     """Rule that must notice, stack, what is changed, and the change."""
     rule = "gpu-on-demand-needs-justification"
@@ -111,20 +108,25 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a 
         rule,
         "prod",
         "no justification",
-        change(POOL, lambda i: i["metadata"]["annotations"].pop(JUSTIFICATION), justified),
+        change(POOL, lambda i: i["metadata"]["annotations"].pop(JUSTIFICATION_ANNOTATION), justified),
     )
-    yield rule, "prod", "no date", change(POOL, lambda i: i["metadata"]["annotations"].pop(EXPIRES), justified)
+    yield (
+        rule,
+        "prod",
+        "no date",
+        change(POOL, lambda i: i["metadata"]["annotations"].pop(EXPIRES_ANNOTATION), justified),
+    )
     yield (
         rule,
         "prod",
         "expired",
-        change(POOL, lambda i: i["metadata"]["annotations"].update({EXPIRES: "2026-11-01"}), justified),
+        change(POOL, lambda i: i["metadata"]["annotations"].update({EXPIRES_ANNOTATION: "2026-11-01"}), justified),
     )
     yield (
         rule,
         "prod",
         "unknown justification",
-        change(POOL, lambda i: i["metadata"]["annotations"].update({JUSTIFICATION: UNKNOWN}), justified),
+        change(POOL, lambda i: i["metadata"]["annotations"].update({JUSTIFICATION_ANNOTATION: UNKNOWN}), justified),
     )
     for stack in ("dev", "staging", "local"):
         gpu_pools = "gpu-*-pool"

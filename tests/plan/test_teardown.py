@@ -10,8 +10,8 @@ from account.teardown.marks import Marks
 from account.teardown.services import KEY_WINDOW_DAYS, LOG_SERVICES
 from account.teardown.table import KINDS
 from components.cluster.encryption import DELETION_WINDOW_DAYS
+from gpu.contract import CLUSTER_TAG, STACK_TAG
 from plan.record import Recording
-from stacks.tags import CLUSTER_TAG, STACK_TAG
 from tests.plan.conftest import STACKS
 
 #: Type to the kind that finds it.

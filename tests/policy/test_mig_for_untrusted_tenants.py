@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
+from gpu.contract import TENANTS_LABEL
 from policy.analyzer import Recorded
-from policy.rules.mig_for_untrusted_tenants import RULE, TENANTS
+from policy.rules.mig_for_untrusted_tenants import RULE
 from tests.policy.platform import container, deployment, node_class, platform, plugin, pool
 from tests.policy.support import UNKNOWN, judged, recorded
 
-MARK = {TENANTS: "untrusted"}
+MARK = {TENANTS_LABEL: "untrusted"}
 
 
 def said(*resources: Recorded) -> list[str]:
@@ -50,12 +51,12 @@ def test_mig_and_whole_gpus_pass() -> None:
 def test_nodes_that_give_gpus_to_whoever_names_them_fail(flags: dict[str, Any], user_data: str | None) -> None:
     resources = [node_class(user_data=user_data), pool(labels=MARK), plugin(gpu={"version": "v1", "flags": flags})]
     (message,) = said(*resources)
-    assert message.startswith(f"pool gpu: {TENANTS} is untrusted, and its nodes give GPUs to any container")
-    assert said(resources[0], pool(labels={TENANTS: "trusted"}), resources[2]) == []
+    assert message.startswith(f"pool gpu: {TENANTS_LABEL} is untrusted, and its nodes give GPUs to any container")
+    assert said(resources[0], pool(labels={TENANTS_LABEL: "trusted"}), resources[2]) == []
 
 
 def test_trusted_tenants_may_share() -> None:
-    trusted = {TENANTS: "trusted"}
+    trusted = {TENANTS_LABEL: "trusted"}
     resources = platform("mps")
     resources[1] = pool(labels=trusted)
     assert said(*resources, deployment(metadata={"labels": trusted}), namespace(labels=trusted)) == []
@@ -69,7 +70,7 @@ def test_an_untrusted_pool_that_shares_by_software_fails(strategy: str, marked: 
     resources = platform(strategy)
     resources[1] = pool(**marked)
     (message,) = said(*resources)
-    assert f"{TENANTS} is untrusted" in message
+    assert f"{TENANTS_LABEL} is untrusted" in message
 
 
 def test_untrusted_pods_and_namespaces_fail() -> None:
@@ -80,7 +81,7 @@ def test_untrusted_pods_and_namespaces_fail() -> None:
 
 
 def test_an_unknown_mark_counts_as_untrusted() -> None:
-    assert "must be a literal" in said(*platform(), deployment(), namespace(labels={TENANTS: UNKNOWN}))[0]
+    assert "must be a literal" in said(*platform(), deployment(), namespace(labels={TENANTS_LABEL: UNKNOWN}))[0]
 
 
 def test_untrusted_pods_elsewhere_are_left_alone() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from policy.justification import EXPIRES, JUSTIFICATION
+from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
 from policy.rules.on_demand_gpu import RULE
 from tests.policy.case_parts import (
     AWS,
@@ -73,7 +73,7 @@ def test_no_unknown_value_opens_a_way(case: Case) -> None:
     assert [path for path in passed if path[-1] not in {"amiType", "gpu"}] == []
 
 
-@pytest.mark.parametrize("masked", [JUSTIFICATION, EXPIRES])
+@pytest.mark.parametrize("masked", [JUSTIFICATION_ANNOTATION, EXPIRES_ANNOTATION])
 def test_an_unknown_justification_is_none(masked: str) -> None:
     (message,) = violations(RULE, POOL, pool(G5, ON_DEMAND, annotations={**JUSTIFIED, masked: UNKNOWN}))
     assert f"{masked} must be a literal" in message
@@ -108,29 +108,31 @@ def test_message_names_the_type_and_all_ways_out() -> None:
     (message,) = violations(RULE, POOL, pool(G5))
     assert "can buy g5." in message
     assert "karpenter.sh/capacity-type In [spot]" in message
-    assert f"{JUSTIFICATION} is missing; {EXPIRES} is missing" in message
+    assert f"{JUSTIFICATION_ANNOTATION} is missing; {EXPIRES_ANNOTATION} is missing" in message
 
 
 @pytest.mark.parametrize(
     "reason", ["#1234 evaluation of the new model", "see https://tickets.example/1 for the reason"]
 )
 def test_tickets_are_issue_numbers_keys_or_links(reason: str) -> None:
-    assert violations(RULE, POOL, pool(G5, ON_DEMAND, annotations={**JUSTIFIED, JUSTIFICATION: reason})) == []
+    assert (
+        violations(RULE, POOL, pool(G5, ON_DEMAND, annotations={**JUSTIFIED, JUSTIFICATION_ANNOTATION: reason})) == []
+    )
 
 
 @pytest.mark.parametrize("day", ["2026-11-21", "2027-05-20"])
 def test_dates_from_today_to_180_days_ahead(day: str) -> None:
-    assert violations(RULE, POOL, pool(G5, ON_DEMAND, annotations={**JUSTIFIED, EXPIRES: day})) == []
+    assert violations(RULE, POOL, pool(G5, ON_DEMAND, annotations={**JUSTIFIED, EXPIRES_ANNOTATION: day})) == []
 
 
 @pytest.mark.parametrize("max_days", [1, 30, 180, 10**9])
 @pytest.mark.parametrize("expires", [None, "soon"])
 def test_the_date_of_the_hint_is_one_that_passes(expires: str | None, max_days: int) -> None:
-    given = {**JUSTIFIED, EXPIRES: expires}
+    given = {**JUSTIFIED, EXPIRES_ANNOTATION: expires}
     (message,) = violations(RULE, POOL, pool(G5, ON_DEMAND, annotations=given), maxDays=max_days)
     day = re.search(r"a date such as ([0-9-]{10})", message)
     assert day
-    given[EXPIRES] = day[1]
+    given[EXPIRES_ANNOTATION] = day[1]
     assert violations(RULE, POOL, pool(G5, ON_DEMAND, annotations=given), maxDays=max_days) == []
 
 

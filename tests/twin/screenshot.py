@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from gpu.contract import NODE_POOL_LABEL
 from tests.apps import chromium
 from twin import launch
 from twin.agent.knative import ask
@@ -24,7 +25,7 @@ from twin.progress import BuildProgress
 from twin.scenarios.play import NAMESPACE, Play, playing
 from twin.state import TwinState
 from twin.up import Up
-from twin.view import NODE_POOL_LABEL, NodeView
+from twin.view import NodeView
 from twin.watch.run import write_picture
 from twin.watch.server import Server, listen
 from twin.watch.source import Source

@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from gpu.contract import TWIN_SYSTEM_LABEL
 from plan.errors import InputError
 from twin import launch
 from twin.apply import is_ready
 from twin.kube import ApiError, Kube
 from twin.launch import answers
 from twin.plan import TwinPlan
-from twin.platform import SYSTEM_LABEL
 from twin.processes import find
 from twin.state import TwinState, load_run
 from twin.status import report
@@ -78,7 +78,7 @@ def test_karpenter_runs_with_the_programs_settings(twin: TwinState, plan: TwinPl
 
 
 def test_system_nodes_hold_karpenters_pods_and_daemon_sets(kube: Kube) -> None:
-    nodes = kube.list("v1", "Node", labels=SYSTEM_LABEL)
+    nodes = kube.list("v1", "Node", labels=TWIN_SYSTEM_LABEL)
     assert nodes
     names = {node["metadata"]["name"] for node in nodes}
     pods = [pod for pod in kube.list("v1", "Pod", "kube-system") if pod["spec"].get("nodeName") in names]

@@ -12,17 +12,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from gpu.contract import IDLE_ANNOTATION, NAME_LABEL, REQUEST_ANNOTATION, SERVICE_LABEL, START_ANNOTATION
 from twin.kube import ApiError, Kube, Object
 from twin.observe import Observed
 from twin.plan import HARDENED_CONTAINER, HARDENED_POD, Model
 from twin.platform import PAUSE
-from twin.stages import START_ANNOTATION
 
-SERVICE_LABEL = "serving.knative.dev/service"
-#: When the last request ended, or will end, in seconds since 1970; `slices request` writes it.
-REQUEST_ANNOTATION = "gpu-slices/last-request"
-#: Seconds that take the place of window and retention period, for those who cannot wait.
-IDLE_ANNOTATION = "gpu-slices/twin-idle"
 #: How long a model takes from a bound pod to its first answer here. Real ones pull images and weights: the plan's
 #: cold-start budget says how long that takes.
 _START = "3s"
@@ -168,7 +163,7 @@ def control_plane(serving: Object) -> list[Object]:
             }
             for given in workload.get("resources") or [{"container": name}]
         ]
-        labels = {"app.kubernetes.io/name": name}
+        labels = {NAME_LABEL: name}
         found.append(
             {
                 **_DEPLOYMENT,

@@ -12,14 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from gpu.coldstart import MPS_RETRY_SECONDS
+from gpu.contract import GPU_COUNT_LABEL, NAME_LABEL, NODE_POOL_LABEL, NVIDIA_PREFIX
 from gpu.sharing.bottlerocket import is_bottlerocket
-from twin.device_plugin import GPU_COUNT_LABEL, InstalledPlugin, Offer, offer
+from twin.device_plugin import InstalledPlugin, Offer, offer
 from twin.events import warn
 from twin.faults import Faults
 from twin.kube import ApiError, Kube, Object
 from twin.observe import Observed
 from twin.platform import PLUGIN_NAME
-from twin.view import NODE_POOL_LABEL, SLOT_PREFIX, slots_of
+from twin.view import slots_of
 
 #: Seconds from a running plugin pod (on Bottlerocket: a ready node) to the first slot: driver, NVML, registration.
 DELAY = 8.0
@@ -105,7 +106,7 @@ class DevicePlugin:
         return {
             pod["spec"].get("nodeName", ""): (pod.get("status") or {}).get("phase", "Pending")
             for pod in self._observed.all("Pod")
-            if (pod["metadata"].get("labels") or {}).get("app.kubernetes.io/name") == PLUGIN_NAME
+            if (pod["metadata"].get("labels") or {}).get(NAME_LABEL) == PLUGIN_NAME
         }
 
     def _offer(self, node: Object, plugin_phases: Mapping[str, str]) -> tuple[Offer, str]:
@@ -137,7 +138,7 @@ class DevicePlugin:
         """Say what is wrong with a node and have it replaced; after a few in a row, say it of its pool and stop."""
         name, pool = node["metadata"]["name"], node_pool(node)
         why = offered.problem or ("the plugin has not registered" if running else "no plugin pod runs on the node")
-        message = f"node {name} of pool {pool} offers no {SLOT_PREFIX}* resource: {why}"
+        message = f"node {name} of pool {pool} offers no {NVIDIA_PREFIX}* resource: {why}"
         warn(self._kube, node, REASON, message)
         self._lost[pool] = self._lost.get(pool, 0) + 1
         node_pool_object = self._observed.get("NodePool", pool)

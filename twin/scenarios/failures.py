@@ -7,6 +7,7 @@ import uuid
 from datetime import UTC, datetime
 from typing import Any
 
+from gpu.contract import CONFIG_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
 from twin.agent.plugin import REASON
 from twin.aws.account import client
 from twin.prices import spot
@@ -124,9 +125,7 @@ def _families(play: Play, pool: str) -> list[str]:
     """Families of a pool's types, the one with the cheapest type first."""
     manifest = play.plan.node_pool(pool)
     types = next(
-        r["values"]
-        for r in manifest["spec"]["template"]["spec"]["requirements"]
-        if r["key"] == "node.kubernetes.io/instance-type"
+        r["values"] for r in manifest["spec"]["template"]["spec"]["requirements"] if r["key"] == INSTANCE_TYPE_LABEL
     )
     prices = spot()
     by_price = sorted((t for t in types if t in prices), key=lambda t: prices[t])
@@ -168,11 +167,11 @@ def plugin_unknown(play: Play) -> None:
     """A label that asks for a configuration which does not exist: reported by name, replaced twice, then left alone."""
     pool = play.pool()
     planned = play.plan.node_pool(pool.name)
-    labels = {**planned["spec"]["template"]["metadata"]["labels"], "nvidia.com/device-plugin.config": "misspelt"}
+    labels = {**planned["spec"]["template"]["metadata"]["labels"], CONFIG_LABEL: "misspelt"}
     template = {**planned["spec"]["template"], "metadata": {"labels": labels}}
     play.kube.apply({**planned, "metadata": {"name": "misspelt"}, "spec": {**planned["spec"], "template": template}})
     play.faults.set_plugin(give_up=3)
-    play.deploy("misspelt", "misspelt", "nvidia.com/gpu", 1)
+    play.deploy("misspelt", "misspelt", GPU_RESOURCE, 1)
 
     def pool_reported() -> bool:
         return any(e["involvedObject"]["kind"] == "NodePool" for e in play.warnings(REASON))

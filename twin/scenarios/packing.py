@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from gpu.contract import CAPACITY_TYPE_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
 from twin.plan import PlannedPool
 from twin.prices import usd_per_hour
 from twin.scenarios.play import Play
-from twin.view import CAPACITY_TYPE_LABEL, TYPE_LABEL
 
 #: Seconds from a pod to its slot: 30 until a node has booted, 8 until its device plugin speaks, the rest is waiting
 #: for processors. At least 20 s more for each hundred nodes on two busy cores.
@@ -64,14 +64,14 @@ def _cheapest(play: Play, pool: PlannedPool) -> float:
     """USD per hour of the cheapest that a pool may buy."""
     manifest = play.plan.node_pool(pool.name)
     allowed = {r["key"]: r["values"] for r in manifest["spec"]["template"]["spec"]["requirements"] if "values" in r}
-    prices = [usd_per_hour(t, c) for t in allowed[TYPE_LABEL] for c in allowed[CAPACITY_TYPE_LABEL]]
+    prices = [usd_per_hour(t, c) for t in allowed[INSTANCE_TYPE_LABEL] for c in allowed[CAPACITY_TYPE_LABEL]]
     return min(price for price in prices if price is not None)
 
 
 def no_overlay(play: Play) -> None:
     """The same pool without its NodeOverlay, as users have it today: Karpenter buys a GPU for every slot."""
     pods = 8
-    pool = next((p for p in play.plan.gpu_pools if p.slots and p.resource == "nvidia.com/gpu"), play.pool())
+    pool = next((p for p in play.plan.gpu_pools if p.slots and p.resource == GPU_RESOURCE), play.pool())
     planned = play.plan.node_pool(pool.name)
     # Overlays choose their pool by name: under another one it has none. The device plugin still gives each node its
     # replicas, by the label that the copy keeps.
@@ -80,7 +80,7 @@ def no_overlay(play: Play) -> None:
     play.kube.apply(copy)
     needed = nodes_needed(pods, pool.slots_per_node())
     play.tell(f"pool {pool.name} under the name no-overlay, {pods} pods; {needed} nodes would do")
-    play.deploy("no-overlay", "no-overlay", "nvidia.com/gpu", pods)
+    play.deploy("no-overlay", "no-overlay", GPU_RESOURCE, pods)
     play.wait(lambda: play.running("no-overlay") == pods, _PATIENCE, f"{pods} running pods")
     play.stays(lambda: True, 5)
     nodes = play.view.pool("no-overlay")

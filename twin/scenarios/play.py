@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import versions
+from gpu.contract import GPU_RESOURCE, NAME_LABEL, NODE_POOL_LABEL, SCENARIO_LABEL, SHARING_LABEL
 from twin.errors import TwinError
 from twin.faults import Faults
 from twin.kube import ApiError, Kube, Object
@@ -16,10 +17,9 @@ from twin.launch import kube_of, signal_process, status, wake
 from twin.observe import Observed
 from twin.plan import PlannedPool, TwinPlan, load_plan
 from twin.state import Run, TwinState, load_run
-from twin.view import NODE_POOL_LABEL, View, view
+from twin.view import View, view
 
 NAMESPACE = "slices-scenario"
-_LABEL = "gpu-slices/scenario"
 _PAUSE = versions.PAUSE_IMAGE
 _KINDS = ("Node", "NodeClaim", "Pod", "Event", "NodePool", "Deployment")
 
@@ -98,7 +98,7 @@ class Play:
 
     def _sharing(self, pool: PlannedPool) -> str:
         manifest = self.plan.node_pool(pool.name)
-        return str(manifest["spec"]["template"]["metadata"]["labels"].get("gpu-slices/sharing", ""))
+        return str(manifest["spec"]["template"]["metadata"]["labels"].get(SHARING_LABEL, ""))
 
     def make_room(self, pool: PlannedPool, nodes: int) -> None:
         """Let a pool have so many nodes of one GPU in this run, where its limits are lower; say so."""
@@ -112,7 +112,7 @@ class Play:
 
     def deploy(self, name: str, pool: str, resource: str, replicas: int) -> None:
         """Pods that take one slot of a pool each; called again, it changes their number."""
-        labels = {_LABEL: name, "app.kubernetes.io/name": name}
+        labels = {SCENARIO_LABEL: name, NAME_LABEL: name}
         container = {
             "name": "work",
             "image": _PAUSE,
@@ -125,12 +125,12 @@ class Play:
                 "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
                 "spec": {
                     "replicas": replicas,
-                    "selector": {"matchLabels": {_LABEL: name}},
+                    "selector": {"matchLabels": {SCENARIO_LABEL: name}},
                     "template": {
                         "metadata": {"labels": labels},
                         "spec": {
                             "nodeSelector": {NODE_POOL_LABEL: pool},
-                            "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+                            "tolerations": [{"key": GPU_RESOURCE, "operator": "Exists"}],
                             "containers": [container],
                         },
                     },
@@ -140,7 +140,7 @@ class Play:
 
     def pods(self, name: str) -> list[Object]:
         """The pods of a workload."""
-        return [p for p in self.observed.all("Pod") if (p["metadata"].get("labels") or {}).get(_LABEL) == name]
+        return [p for p in self.observed.all("Pod") if (p["metadata"].get("labels") or {}).get(SCENARIO_LABEL) == name]
 
     def running(self, name: str) -> int:
         """How many pods of a workload run and are not about to go."""
@@ -215,7 +215,7 @@ def playing(
         if kind == "NodeClaim":
             claims[obj["metadata"]["name"]] = obj
 
-    labels = {"Pod": _LABEL} if own_pods_only else {}
+    labels = {"Pod": SCENARIO_LABEL} if own_pods_only else {}
     with Observed(kube, kinds, remember, labels) as observed:
         play = Play(state, run, load_plan(state), kube, observed, faults, tell, claims=claims)
         clean(play)

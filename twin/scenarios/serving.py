@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 
+from gpu.contract import NODE_POOL_LABEL, POOL_LABEL
 from twin.agent.knative import ask, deployment_name, idle_seconds
 from twin.kube import Object
 from twin.plan import Model
@@ -56,7 +57,7 @@ def from_zero(play: Play) -> None:
 
 def _pool_of(model: Model) -> str:
     selector = model.template["spec"].get("nodeSelector") or {}
-    return str(selector.get("gpu-slices/pool") or selector.get("karpenter.sh/nodepool") or "")
+    return str(selector.get(POOL_LABEL) or selector.get(NODE_POOL_LABEL) or "")
 
 
 def _pods(play: Play, model: Model) -> list[Object]:

@@ -12,9 +12,6 @@ import yaml
 
 from twin.kube import Object
 
-#: How long a bound pod takes to get ready: annotation with a duration such as `20s`; at once without it.
-START_ANNOTATION = "gpu-slices/twin-start"
-
 FOLDER = Path(__file__).parent
 #: What kwok gets, in this order: its own settings and the stages of nodes and pods.
 KWOK = ("kwok", "node-ready", "pod-running", "pod-succeeded", "pod-gone")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gpu.contract import SHARING_LABEL
 from twin.kube import Object
 from twin.plan import PlannedPool
 from twin.view import view
@@ -14,7 +15,6 @@ from twin.watch.waiting import Coming, waiting
 
 #: What a scene is made of.
 KINDS = ("Node", "NodeClaim", "NodePool", "Pod", "Event")
-_SHARING_LABEL = "gpu-slices/sharing"
 
 Objects = Mapping[str, Sequence[Object]]
 """Copies of objects by kind; a kind may be missing."""
@@ -73,7 +73,7 @@ def _pool(pool: Object, gpu: PlannedPool | None) -> Pool:
     limit = (pool["spec"].get("limits") or {}).get(gpu.resource) if gpu else None
     return Pool(
         title=pool["metadata"]["name"],
-        sharing=_sharing(labels.get(_SHARING_LABEL, ""), gpu) if gpu else "",
+        sharing=_sharing(labels.get(SHARING_LABEL, ""), gpu) if gpu else "",
         resource=gpu.resource if gpu else "",
         limit=int(limit) if limit else None,
         problem=str(ready.get("message") or "not ready") if ready.get("status") == "False" else "",

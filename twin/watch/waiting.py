@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from gpu.contract import NVIDIA_PREFIX
 from twin.kube import Object
-from twin.view import SLOT_PREFIX, PodView
+from twin.view import PodView
 from twin.watch.feed import happened, source_of
 from twin.watch.words import moment
 
@@ -178,4 +179,4 @@ def _telling_first(reason: str) -> str:
 
 def _asked_for(claim: Object) -> int:
     requests = (claim["spec"].get("resources") or {}).get("requests") or {}
-    return sum(int(quantity) for name, quantity in requests.items() if name.startswith(SLOT_PREFIX))
+    return sum(int(quantity) for name, quantity in requests.items() if name.startswith(NVIDIA_PREFIX))

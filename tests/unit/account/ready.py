@@ -11,11 +11,11 @@ from account.preflight.access import SPOT_ROLE
 from account.preflight.requirement import Sight
 from account.session import Found
 from config.load import parse
+from gpu.contract import STACK_TAG
 from plan.figures import figures
 from plan.make import Plan
 from plan.project import StackConfig, find_project, load_stack
 from plan.record import record
-from stacks.tags import STACK_TAG
 from tests.plan.conftest import ROOT
 from tests.plan.variants import DIGEST
 from tests.unit.account.world import ACCOUNT, REGION, ApiError, Parameters, World, moto

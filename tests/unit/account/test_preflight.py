@@ -14,8 +14,8 @@ from account.preflight.requirement import Finding, Missing, Note, Sight, finding
 from account.session import Found, Unseen
 from cli.check import status_of
 from cli.errors import MISSING_ERROR, UNSEEN_ERROR
+from gpu.contract import STACK_TAG
 from plan.figures import figures
-from stacks.tags import STACK_TAG
 from tests.unit.account.aws_command import problems
 from tests.unit.account.ready import ADDRESS, make_ready, ready_config, ready_plan, sight, tag_with, used
 from tests.unit.account.world import ACCOUNT, REGION, ApiError, NoConnectionError, World, fail, moto, world

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
-from gpu.sharing import GPU_RESOURCE, Ami, Mig, NoSharing, SharingError, SharingProfile, TimeSlicing, overlay_capacities
+from gpu.contract import GPU_RESOURCE
+from gpu.sharing import Ami, Mig, NoSharing, SharingError, SharingProfile, TimeSlicing, overlay_capacities
 from gpu.sharing.bottlerocket import bottlerocket_mig_problem, bottlerocket_settings
 from gpu.sharing.plugin_config import device_plugin_config
 from tests.unit.gpu.support import AMIS, MIG_GPUS, SHAPES, TYPES, profiles, shared_types

@@ -9,12 +9,12 @@ import yaml
 
 from components.gpu.gpu_sharing import GpuSharingArgs, device_plugin_values
 from gpu.catalog import INSTANCE_TYPES
+from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing, overlay_capacities
 from gpu.sharing.al2023 import al2023_user_data
 from gpu.sharing.bottlerocket import bottlerocket_settings
-from gpu.sharing.plugin_chart import CONFIG_LABEL
 from gpu.sharing.plugin_config import device_plugin_config
-from twin.device_plugin import GPU_COUNT_LABEL, InstalledPlugin, Offer, installed_plugins, offer
+from twin.device_plugin import InstalledPlugin, Offer, installed_plugins, offer
 
 TYPE = "node.kubernetes.io/instance-type"
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from twin.agent.knative import SERVICE_LABEL, Knative, ask, deployment_name
+from gpu.contract import SERVICE_LABEL, START_ANNOTATION
+from twin.agent.knative import Knative, ask, deployment_name
 from twin.kube import ApiError, Object
 from twin.plan import Model
-from twin.stages import START_ANNOTATION
 
 #: Seconds since 1970, and the same moment in RFC 3339.
 START, STAMP = 1_790_000_000.0, "2026-09-21T14:13:20Z"

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gpu.sharing.plugin_chart import CONFIG_LABEL
+from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL
 from twin.agent.plugin import DEADLINE, DELAY, REASON, DevicePlugin
-from twin.device_plugin import GPU_COUNT_LABEL, InstalledPlugin
+from twin.device_plugin import InstalledPlugin
 from twin.faults import Faults
 from twin.kube import Object
 from twin.platform import PLUGIN_NAME

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 import yaml
 
+from gpu.contract import START_ANNOTATION
 from tests.gotools import built
 from twin import build
-from twin.stages import FOLDER, KWOK, START_ANNOTATION, no_early_gpus, stages_file
+from twin.stages import FOLDER, KWOK, no_early_gpus, stages_file
 
 _ASKING = Path(__file__).parent / "kwok"
 GOLDENS = _ASKING / "goldens"

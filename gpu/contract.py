@@ -1,0 +1,116 @@
+"""Names by which the parts of a platform find one another: labels, annotations, tags, taints, resources.
+
+They are a contract: whoever writes one and whoever reads it may be of two releases, and AWS bills by some. Every room
+imports them from here. Ours begin with `gpu-slices/`; of others' names, those that more than one module needs.
+Each name says who writes it and, after the arrow, who reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: What all keys of ours begin with; no one else may set such tags.
+OURS: Final = "gpu-slices/"
+
+# On nodes (labels)
+#: Name of the pool: NodePools, and EC2NodeClasses as a tag -> selectors of slots' pods, checks of pods, bills.
+POOL_LABEL: Final = f"{OURS}pool"
+#: Strategy of the pool's sharing profile: GPU NodePools -> policies, the watch page.
+SHARING_LABEL: Final = f"{OURS}sharing"
+#: `trusted` or `untrusted`: GPU NodePools; others' namespaces and pods, also as annotation -> policies.
+TENANTS_LABEL: Final = f"{OURS}tenants"
+
+# On NodePools (annotations), and on AWS resources of others (tags)
+#: Why GPUs are bought on demand, with a ticket: GPU NodePools -> policies.
+JUSTIFICATION_ANNOTATION: Final = f"{OURS}on-demand-justification"
+#: Day after which that reason no longer counts, as YYYY-MM-DD: GPU NodePools -> policies.
+EXPIRES_ANNOTATION: Final = f"{OURS}on-demand-expires"
+
+# On namespaces, services and pods
+#: Name of the served model (label): pods of a model -> the twin's view.
+MODEL_LABEL: Final = f"{OURS}model"
+#: Ollama's names of the models that a server loads, separated by commas (annotation): served models -> policies.
+MODEL_ANNOTATION: Final = f"{OURS}model"
+#: GPU memory that those models need, in MiB, where the catalog does not know them: served models -> policies.
+MEMORY_ANNOTATION: Final = f"{OURS}model-memory-mib"
+#: Where a model's weights come from: pods of a model -> the network policy that lets `node-cache` fetch nothing.
+WEIGHTS_LABEL: Final = f"{OURS}weights"
+#: Pool that a placeholder keeps warm: warm slots -> their own Deployment.
+WARM_LABEL: Final = f"{OURS}warm"
+#: `true` on namespaces whose pods may call models: the dialogue's namespace -> the network policy of the door.
+MODELS_CLIENT_LABEL: Final = f"{OURS}models-client"
+
+# On AWS resources (tags)
+#: Pulumi stack: all AWS resources, down to the disks of nodes -> the budget, preflight, teardown, policies.
+STACK_TAG: Final = f"{OURS}stack"
+#: Cluster: the same, and EC2NodeClasses -> teardown. Another project's stack may have the same name, no cluster has.
+CLUSTER_TAG: Final = f"{OURS}cluster"
+#: Region: the same -> teardown. What has none of its own, as in IAM, could be of a stack of that name elsewhere.
+REGION_TAG: Final = f"{OURS}region"
+
+# In the twin only
+#: How long a bound pod takes to get ready, such as `20s`, or at once: the twin's agent, scenarios -> its stages.
+START_ANNOTATION: Final = f"{OURS}twin-start"
+#: How long the pod of a Job runs, such as `20s`; a second without it: scenarios -> the twin's stages.
+RUN_ANNOTATION: Final = f"{OURS}twin-run"
+#: How long a pod takes to end when it is told to, such as `20s`: scenarios -> the twin's stages.
+STOP_ANNOTATION: Final = f"{OURS}twin-stop"
+#: When the last request ended, or will end, in seconds since 1970: `slices request` -> the twin's Knative.
+REQUEST_ANNOTATION: Final = f"{OURS}last-request"
+#: Seconds in place of window and retention period, for those who cannot wait: `slices request` -> the twin's Knative.
+IDLE_ANNOTATION: Final = f"{OURS}twin-idle"
+#: Name of a scenario's workload (label): scenarios -> scenarios.
+SCENARIO_LABEL: Final = f"{OURS}scenario"
+#: `true` on nodes that stand for those of the managed node group: the twin's platform -> its view.
+TWIN_SYSTEM_LABEL: Final = f"{OURS}system-node"
+
+# Karpenter's (karpenter.sh and karpenter.k8s.aws v1)
+#: NodePool of a node: Karpenter -> overlays, IAM conditions, policies, the twin.
+NODE_POOL_LABEL: Final = "karpenter.sh/nodepool"
+#: `spot`, `on-demand` or `reserved`: Karpenter -> requirements of pools, policies, the twin.
+CAPACITY_TYPE_LABEL: Final = "karpenter.sh/capacity-type"
+#: `true` on the nodes that Karpenter itself runs on: the managed node group -> what must not run on Karpenter's nodes.
+CONTROLLER_LABEL: Final = "karpenter.sh/controller"
+#: Name of the cluster (tag): subnets and the security group -> EC2NodeClasses.
+DISCOVERY_TAG: Final = "karpenter.sh/discovery"
+#: GPUs of the machine: Karpenter -> overlays, CPU pools, policies, the twin.
+GPU_COUNT_LABEL: Final = "karpenter.k8s.aws/instance-gpu-count"
+#: GPU of the machine, as the catalog names it: Karpenter -> the twin's view.
+GPU_NAME_LABEL: Final = "karpenter.k8s.aws/instance-gpu-name"
+
+# Kubernetes'
+#: Instance type: the cloud provider -> requirements of pools, policies, the twin.
+INSTANCE_TYPE_LABEL: Final = "node.kubernetes.io/instance-type"
+#: `amd64` or `arm64`: the kubelet -> selectors, requirements, policies.
+ARCH_LABEL: Final = "kubernetes.io/arch"
+#: `linux` or `windows`: the kubelet -> selectors, requirements, policies.
+OS_LABEL: Final = "kubernetes.io/os"
+#: Availability zone: the cloud provider -> the twin.
+ZONE_LABEL: Final = "topology.kubernetes.io/zone"
+#: Region: the cloud provider, and Karpenter as a tag of instance profiles -> IAM conditions, teardown.
+REGION_LABEL: Final = "topology.kubernetes.io/region"
+#: Name of an application: whoever makes its pods -> selectors, the twin.
+NAME_LABEL: Final = "app.kubernetes.io/name"
+
+# NVIDIA's (k8s-device-plugin v0.20)
+#: What the names of all resources of the device plugin begin with.
+NVIDIA_PREFIX: Final = "nvidia.com/"
+#: A GPU, or a slot without a name of its own; also the key of the taint of GPU nodes: the device plugin -> all.
+GPU_RESOURCE: Final = f"{NVIDIA_PREFIX}gpu"
+#: What the device plugin calls slots with `renameByDefault` (`DefaultSharedResourceNameSuffix`).
+SHARED_RESOURCE: Final = f"{NVIDIA_PREFIX}gpu.shared"
+#: Configuration that a node's device plugin takes: GPU NodePools -> the device plugin, policies, the twin.
+CONFIG_LABEL: Final = f"{NVIDIA_PREFIX}device-plugin.config"
+
+# Knative's (serving v1)
+#: `cluster-local`: no route from outside: services of models and the dialogue -> Knative, policies.
+VISIBILITY_LABEL: Final = "networking.knative.dev/visibility"
+#: Service of a pod: Knative -> the twin's view.
+SERVICE_LABEL: Final = "serving.knative.dev/service"
+#: Fewest and most pods (annotations): models, the dialogue -> Knative, the twin's Knative.
+MIN_SCALE_ANNOTATION: Final = "autoscaling.knative.dev/min-scale"
+MAX_SCALE_ANNOTATION: Final = "autoscaling.knative.dev/max-scale"
+#: Time without requests over which scaling decides (annotation): others' services -> the twin's Knative.
+WINDOW_ANNOTATION: Final = "autoscaling.knative.dev/window"
+#: How long the last pod stays after the last request (annotation): models, the dialogue -> the same.
+RETENTION_ANNOTATION: Final = "autoscaling.knative.dev/scale-to-zero-pod-retention-period"
