@@ -15,9 +15,8 @@ from account.commands import aws, shell_text
 from cli.render_serving import cold_start_rows, server_lines, source_rows
 from cli.tree import count_by_package, kind, resource_tree
 from config.schema import MpsLimits
-from gpu.estimate import CostItem
+from gpu.estimate import BOUGHT, CostItem
 from gpu.pool import Pool
-from gpu.sharing import Mig
 from plan.figures import Figures, ModelFigures, PoolComparison, ServiceFigures, prices_note
 from plan.make import Plan
 from policy.analyzer import Verdict
@@ -138,12 +137,12 @@ def _slots(summary: Pool) -> str:
 
 
 def _bought(summary: Pool) -> str:
-    return "Spot estimate" if summary.capacity_type == "spot" else "on-demand"
+    return BOUGHT[summary.capacity_type]
 
 
 def _unsure(summary: Pool) -> str:
     """Marks an estimate for a type of which no Spot price was seen; a note below the tables says what that means."""
-    return "*" if summary.capacity_type == "spot" and summary.price and not summary.price.spot_seen else ""
+    return "*" if summary.price_is_estimate and summary.price and not summary.price.spot_seen else ""
 
 
 def _price_notes(console: Console, summary: Pool, region: str) -> None:
@@ -212,7 +211,7 @@ def _dedicated(models: Sequence[ModelFigures]) -> Table:
     for group in _alike(models):
         model = group[0]
         own, slot = model.dedicated_usd_per_hour, model.usd_per_slot_hour
-        shared = model.pool.profile.strategy != "none"
+        shared = model.pool.profile.shares
         table.add_row(
             _names(group),
             model.dedicated.name if model.dedicated else "no single GPU holds it",
@@ -276,7 +275,7 @@ def _compare(console: Console, figures: Figures) -> None:
             Text(f"Together sharing costs {_usd(shared - dedicated)} USD/h MORE than a GPU each.", style="bold")
         )
     for name, pool in comparison.pools.items():
-        if pool.shared_usd_per_hour > pool.dedicated_usd_per_hour and by_pool[name].profile.strategy != "none":
+        if pool.shared_usd_per_hour > pool.dedicated_usd_per_hour and by_pool[name].profile.shares:
             hanging(console, "- ", _dearer(by_pool[name], pool))
 
 
@@ -289,7 +288,7 @@ def _nodes(count: int, summary: Pool) -> str:
 def _dearer(summary: Pool, pool: PoolComparison) -> str:
     """What a pool costs more than GPUs of their own, and what it is good for then."""
     reason = "it pays only where more slots are taken, or a GPU of this kind is needed"
-    if isinstance(summary.profile, Mig):
+    if summary.profile.isolated:
         reason = "it buys tenants parts of a large GPU that hardware isolates; for the price alone it is wrong"
     taken = f"{pool.taken} of {_count(pool.slots, 'slot')} taken"
     shared, dedicated = _usd(pool.shared_usd_per_hour), _usd(pool.dedicated_usd_per_hour)

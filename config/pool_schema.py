@@ -9,6 +9,8 @@ from pydantic import Field
 from config.fields import Date, Duration, Int, Line, List, Name, Snapshot, Strings, TimeOfDay, TimeZone
 from config.section import Section
 from gpu import sharing
+from gpu.estimate import CapacityType
+from gpu.sharing import Ami
 
 
 class CpuPool(Section):
@@ -20,7 +22,7 @@ class CpuPool(Section):
     """Architecture: x86 of generation 7 or later, or Graviton of generation 7 or later."""
     cpus: Annotated[tuple[Annotated[Int, Field(ge=1, le=192)], ...], List, Field(min_length=1)] = (2, 4)
     """vCPUs that a node may have."""
-    capacity_types: Annotated[tuple[Literal["spot", "on-demand"], ...], List, Field(min_length=1)] = (
+    capacity_types: Annotated[tuple[CapacityType, ...], List, Field(min_length=1)] = (
         "spot",
         "on-demand",
     )
@@ -142,13 +144,13 @@ class GpuPool(Section):
     """Only types with so many GPUs. Default: `[1]` of instanceFamilies, and all instanceTypes."""
     sharing: Sharing
     """How each GPU is cut into slots: one strategy for the whole pool."""
-    capacity_type: Literal["spot", "on-demand"] = "spot"
+    capacity_type: CapacityType = "spot"
     """What the pool buys. On-demand needs onDemand."""
     on_demand: OnDemand | None = None
     """Why the pool may buy on-demand GPUs, and until when."""
     max_gpus: Annotated[Int, Field(ge=1, le=1000)]
     """Most physical GPUs that the pool may have at a time: whole nodes."""
-    ami: Literal["al2023", "bottlerocket"] = "al2023"
+    ami: Ami = "al2023"
     """Operating system of the nodes."""
     tenants: Literal["trusted", "untrusted"] = "trusted"
     """`untrusted` when those who share a GPU do not trust each other: needs strategy mig or none."""

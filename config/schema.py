@@ -37,7 +37,9 @@ from config.fields import (
 from config.pool_schema import CpuPool, GpuPool, GpuSharing
 from config.pools import resolve
 from config.section import Section
+from gpu.models import KvCacheType
 from gpu.pool import Pool
+from gpu.weights import WeightsSource
 
 __all__ = [
     "Budget",
@@ -113,7 +115,7 @@ class Network(Section):
 class Weights(Section):
     """Where a model's weights come from."""
 
-    source: Literal["node-cache", "image", "baked"] = "node-cache"
+    source: WeightsSource = "node-cache"
     """Ollama's registry, once for each node; an OCI image that is mounted; or an image of Ollama that holds them."""
     image: Image | None = None
     """The OCI image, with a digest."""
@@ -145,7 +147,7 @@ class Model(Section):
     """Context of one request in tokens; at most what the model was trained for."""
     parallel: Annotated[Int, Field(ge=1, le=64)] = 1
     """Requests served at the same time; each needs a context of its own in memory."""
-    kv_cache_type: Literal["f16", "q8_0", "q4_0"] = "f16"
+    kv_cache_type: KvCacheType = "f16"
     """Precision of the KV cache: q8_0 takes about half of f16, q4_0 about a quarter."""
     weights_mib: Annotated[Int, Field(ge=1, le=4_000_000)] | None = None
     """Size of the weights in MiB, for models that the built-in table does not know."""

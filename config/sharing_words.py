@@ -9,6 +9,7 @@ from config.errors import MISSING, Path, Problem, listed, nearest, one_of
 from config.pool_schema import STRATEGIES
 from config.section import Section
 from config.wording import EXAMPLES, SHARING_KEYS, STRATEGY_KEYS, VALUE_SYNONYMS
+from gpu.sharing import Strategy
 
 _REFUSED = "NVIDIA's device plugin refuses MPS on MIG devices"
 _SECTION = "must be a section with keys of its own"
@@ -48,7 +49,7 @@ def _no_section(value: Any) -> str:
     return f"{_SECTION}: write sharing: {EXAMPLES['time-slicing']}"
 
 
-def _strategies_in(value: Any) -> list[str]:
+def _strategies_in(value: Any) -> list[Strategy]:
     """Strategies that a text or a list names, each once."""
     if isinstance(value, str):
         for separator in ",+&/|;":
@@ -73,7 +74,7 @@ def misplaced(key: str, section: str, allowed: Sequence[str]) -> tuple[str, str 
         return None
     if "strategy" in allowed:
         return _other_strategy(key, section), None
-    strategy = STRATEGY_KEYS.get(key) or SHARING_KEYS[key].partition(" ")[0] or "time-slicing"
+    strategy = STRATEGY_KEYS.get(key) or STRATEGY_KEYS.get(SHARING_KEYS[key].partition(" ")[0], "time-slicing")
     if section == "GpuPool":
         return f"belongs under sharing: write sharing: {EXAMPLES[strategy]}", "sharing"
     if section == "GpuSharing":

@@ -176,7 +176,7 @@ SHARING_KEYS: Final[Mapping[str, str]] = {
     "profile": "mig",
 }
 #: Strategies as people write them for keys, to ours.
-STRATEGY_KEYS: Final[Mapping[str, str]] = {
+STRATEGY_KEYS: Final[Mapping[str, sharing.Strategy]] = {
     "time-slicing": "time-slicing",
     "timeSlicing": "time-slicing",
     "time_slicing": "time-slicing",
@@ -184,7 +184,7 @@ STRATEGY_KEYS: Final[Mapping[str, str]] = {
     "mig": "mig",
     "none": "none",
 }
-EXAMPLES: Final[Mapping[str, str]] = {
+EXAMPLES: Final[Mapping[sharing.Strategy, str]] = {
     "time-slicing": "{strategy: time-slicing, replicas: 4}",
     "mps": "{strategy: mps, replicas: 4}",
     "mig": "{strategy: mig, profile: 1g.10gb}",

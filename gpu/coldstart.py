@@ -6,14 +6,14 @@ show which lever is worth pulling, not to promise seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 from gpu.sharing import Ami
+from gpu.weights import WEIGHTS, WeightsSource
 
 Basis = Literal["measured", "estimate"]
-WeightsSource = Literal["node-cache", "image", "baked"]
 StepName = Literal["node", "plugin", "mps", "image", "weights", "load"]
 
 #: The Ollama image to download, in MB. No figure of 0.32 is public: copies of 0.11 had 1,700 (docker.io).
@@ -34,16 +34,16 @@ LAZY_SNAPSHOT_MIB_PER_S = 50.0
 MPS_RETRY_SECONDS = 30.0
 
 _BLUEPRINT, _WHERE = "as 9.35 GB", "karpenter-blueprints"
-_NODE = {
+_NODE: Mapping[Ami, tuple[float, str]] = {
     "al2023": (37.0, "g4dn.xlarge, AL2023, May 2026 (eks-gpu-inference-autoscaling)"),
     "bottlerocket": (30.0, "Bottlerocket until it is initialised (akingscote.co.uk)"),
 }
-_PLUGIN = {
+_PLUGIN: Mapping[Ami, tuple[float, str]] = {
     "al2023": (15.0, "pull and registration of the device plugin"),
     "bottlerocket": (3.0, "the device plugin is a service of the host"),
 }
 #: MB/s of pulling and unpacking an image.
-_PULL = {
+_PULL: Mapping[tuple[Ami, bool], tuple[float, str]] = {
     ("al2023", False): (9350 / 130.8, f"{_BLUEPRINT} in 130.8 s by containerd ({_WHERE})"),
     ("al2023", True): (9350 / 39.6, f"{_BLUEPRINT} in 39.6 s by SOCI ({_WHERE})"),
     ("bottlerocket", False): (9350 / 130.8, f"{_BLUEPRINT} in 130.8 s by containerd on AL2023 ({_WHERE})"),
@@ -140,21 +140,12 @@ def _image(start: NodeStart, source: WeightsSource, weights_mib: int) -> Step:
     if start.snapshot:
         return Step("image", 0.0, "estimate", "on the volume's snapshot", lever)
     rate, measured = _PULL[start.ami, start.fast_image_pull]
-    size = IMAGE_MB + (_mb(weights_mib) if source == "baked" else 0)
+    size = IMAGE_MB + (0 if WEIGHTS[source].mounted else _mb(weights_mib))
     return Step("image", size / rate, "estimate", f"{IMAGE_MB} MB, a guess, at {rate:.0f} MB/s: {measured}", lever)
 
 
 def _weights(start: NodeStart, source: WeightsSource, weights_mib: int) -> tuple[Step, Step]:
-    seconds, text = 0.0, "in the image"
-    if source == "image" and not start.snapshot:
-        rate, measured = _PULL[start.ami, start.fast_image_pull]
-        seconds, text = _mb(weights_mib) / rate, f"at {rate:.0f} MB/s as an image: {measured}"
-    elif source == "node-cache":
-        # The disk takes what the network brings.
-        rate = min(REGISTRY_MB_PER_S, _mb(start.read_mib_per_s))
-        seconds, text = _mb(weights_mib) / rate, f"first time on a node, at {rate:.0f} MB/s from Ollama's registry"
-    if start.snapshot and source != "baked":
-        seconds, text = 0.0, "on the volume's snapshot"
+    seconds, text = _fetched(start, source, weights_mib)
     rate = start.read_mib_per_s
     return (
         Step("weights", seconds, "estimate", text, "weights, volume.snapshotId"),
@@ -166,6 +157,24 @@ def _weights(start: NodeStart, source: WeightsSource, weights_mib: int) -> tuple
             "volume.throughputMibps, instanceStore",
         ),
     )
+
+
+def _fetched(start: NodeStart, source: WeightsSource, weights_mib: int) -> tuple[float, str]:
+    """Seconds until weights are on the node, and where they come from."""
+    if source == "baked":
+        return 0.0, "in the image"
+    if start.snapshot:
+        return 0.0, "on the volume's snapshot"
+    match source:
+        case "image":
+            rate, measured = _PULL[start.ami, start.fast_image_pull]
+            return _mb(weights_mib) / rate, f"at {rate:.0f} MB/s as an image: {measured}"
+        case "node-cache":
+            # The disk takes what the network brings.
+            rate = min(REGISTRY_MB_PER_S, _mb(start.read_mib_per_s))
+            return _mb(weights_mib) / rate, f"first time on a node, at {rate:.0f} MB/s from Ollama's registry"
+        case _:
+            assert_never(source)
 
 
 def _mb(mib: float) -> float:

@@ -5,9 +5,10 @@ All figures are USD at us-east-1 prices. Spot figures are estimates (`gpu.prices
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, assert_never
 
 from gpu import prices
 from gpu.catalog import INSTANCE_TYPES, InstanceType
@@ -15,6 +16,8 @@ from gpu.models import ModelMemory
 from gpu.sharing import SharingProfile
 
 CapacityType = Literal["spot", "on-demand"]
+#: What a price is called in tables and costs.
+BOUGHT: Mapping[CapacityType, str] = MappingProxyType({"spot": "Spot estimate", "on-demand": "on-demand"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,13 @@ class SlotPrice:
 
     def usd_per_hour(self, capacity_type: CapacityType) -> float:
         """Price of the node as the pool buys it."""
-        return self.spot_usd_per_hour if capacity_type == "spot" else self.on_demand_usd_per_hour
+        match capacity_type:
+            case "spot":
+                return self.spot_usd_per_hour
+            case "on-demand":
+                return self.on_demand_usd_per_hour
+            case _:
+                assert_never(capacity_type)
 
 
 def slot_price(instance_type: InstanceType, profile: SharingProfile) -> SlotPrice | None:
@@ -71,9 +80,15 @@ def cheapest_node(
 def node_usd_per_hour(instance_type: InstanceType, capacity_type: CapacityType) -> float | None:
     """Price of a node of a type, an estimate for Spot; None when the price source does not have the type."""
     price = instance_type.on_demand_usd_per_hour
-    if price is None or capacity_type == "on-demand":
-        return price
-    return price * (1 - prices.spot_discount(instance_type.family).fraction)
+    if price is None:
+        return None
+    match capacity_type:
+        case "spot":
+            return price * (1 - prices.spot_discount(instance_type.family).fraction)
+        case "on-demand":
+            return price
+        case _:
+            assert_never(capacity_type)
 
 
 def dearest_node(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, assert_never
 
 from gpu.catalog import InstanceType
 from gpu.contract import GPU_RESOURCE
@@ -91,6 +91,17 @@ class Pool:
         return dearest_node(self.types, self.profile, self.capacity_type)
 
     @property
+    def price_is_estimate(self) -> bool:
+        """Whether nobody can know the price: Spot's changes by the hour and the zone."""
+        match self.capacity_type:
+            case "spot":
+                return True
+            case "on-demand":
+                return False
+            case _:
+                assert_never(self.capacity_type)
+
+    @property
     def slots_per_node(self) -> int:
         """Slots of the node that the first pending pod buys."""
         return self.price.slots if self.price else self.slots_per_gpu
@@ -113,5 +124,5 @@ class Pool:
             "slotMemoryMib": self.slot_memory_mib,
             "cheapestType": self.price.instance_type if self.price else None,
             "usdPerSlotHour": round(usd, 4) if usd is not None else None,
-            "usdPerSlotHourIsEstimate": self.capacity_type == "spot",
+            "usdPerSlotHourIsEstimate": self.price_is_estimate,
         }

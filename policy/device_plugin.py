@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import yaml
 
 from gpu.contract import GPU_RESOURCE, SHARED_RESOURCE
-from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
+from gpu.sharing import STRATEGIES, Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from gpu.sharing.bottlerocket import BottlerocketSharing, read_bottlerocket
 from gpu.sharing.mig import mig_resource
 from gpu.sharing.plugin_chart import PluginRelease, read_plugin_release
@@ -86,20 +86,34 @@ class Sharing:
     @property
     def resource(self) -> str | None:
         """Name of a slot; None for MIG instances whose profile the configuration does not tell."""
-        if self.strategy == "mig" and not self.mig_single:
-            return mig_resource(self.mig_profile) if self.mig_profile else None
-        return SHARED_RESOURCE if self.rename else GPU_RESOURCE
+        match self.strategy:
+            case "mig" if not self.mig_single:
+                return mig_resource(self.mig_profile) if self.mig_profile else None
+            case "none" | "time-slicing" | "mps" | "mig":
+                return SHARED_RESOURCE if self.rename else GPU_RESOURCE
+            case _:
+                assert_never(self.strategy)
+
+    @property
+    def shares(self) -> bool:
+        """Whether a GPU is cut."""
+        return STRATEGIES[self.strategy].shares
 
     @property
     def profile(self) -> SharingProfile | None:
         """The profile; None where the configuration does not tell enough, or the plugin would refuse it."""
         try:
-            if self.strategy == "none":
-                return NoSharing()
-            if self.strategy == "mig":
-                return Mig(self.mig_profile) if self.mig_profile else None
-            kind = Mps if self.strategy == "mps" else TimeSlicing
-            return kind(self.replicas, self.rename) if self.replicas else None
+            match self.strategy:
+                case "none":
+                    return NoSharing()
+                case "time-slicing":
+                    return TimeSlicing(self.replicas, self.rename) if self.replicas else None
+                case "mps":
+                    return Mps(self.replicas, self.rename) if self.replicas else None
+                case "mig":
+                    return Mig(self.mig_profile) if self.mig_profile else None
+                case _:
+                    assert_never(self.strategy)
         except SharingError:
             return None
 
@@ -170,9 +184,13 @@ def sharing_of_config(config: PluginConfig, source: str) -> Sharing:
     """What a device-plugin configuration makes of a node."""
     if config.replication != "none":
         return Sharing(config.replication, source, config.first_replicas, config.rename)
-    if config.mig in {"single", "mixed"}:
-        return Sharing("mig", source, mig_single=config.mig == "single")
-    return Sharing("none", source)
+    match config.mig:
+        case "single" | "mixed":
+            return Sharing("mig", source, mig_single=config.mig == "single")
+        case "none" | None:
+            return Sharing("none", source)
+        case _:
+            assert_never(config.mig)
 
 
 def sharing_of_bottlerocket(found: BottlerocketSharing, source: str) -> Sharing:

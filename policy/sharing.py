@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL, NODE_POOL_LABEL, SHARING_LABEL
 from gpu.mig import mig_profiles
@@ -74,11 +74,19 @@ class JudgedPool:
 
         Where GPUs differ, the fewest: one overlay cannot be right for all of them, and must not promise too much.
         """
-        if self.sharing is None or self.sharing.strategy == "none":
-            return None if self.sharing is None else 1
-        profile = self.sharing.mig_profile
-        if self.sharing.strategy != "mig":
-            return self.sharing.replicas
+        if self.sharing is None:
+            return None
+        match self.sharing.strategy:
+            case "none":
+                return 1
+            case "time-slicing" | "mps":
+                return self.sharing.replicas
+            case "mig":
+                return self._mig_instances(self.sharing.mig_profile, gpu_count)
+            case _:
+                assert_never(self.sharing.strategy)
+
+    def _mig_instances(self, profile: str | None, gpu_count: int | None) -> int | None:
         gpus = {(name, memory) for count, name, memory in self.gpus if gpu_count in {None, count}}
         tables = [mig_profiles(name, int(memory)) for name, memory in gpus if memory.isdigit()]
         return min((table[profile].max_per_gpu for table in tables if profile and profile in table), default=None)

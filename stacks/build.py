@@ -30,6 +30,7 @@ from config.schema import GpuPool as PoolConfig
 from config.schema import StackConfig, Workload
 from gpu.contract import POOL_LABEL, STACK_TAG
 from gpu.pool import Pool
+from gpu.sharing import AMIS
 from stacks.serving import Stand, serve
 from stacks.summary import idle_floor_usd, zones
 from stacks.tags import stack_tags
@@ -197,10 +198,10 @@ def _cpu_pool_args(pool: CpuPoolConfig, karpenter: Karpenter) -> CpuPoolArgs:
 
 
 def _sharing_args(config: StackConfig) -> GpuSharingArgs:
-    al2023 = [pool for pool in config.pools if pool.ami == "al2023"]
+    by_chart = [pool for pool in config.pools if AMIS[pool.ami].plugin_by_chart]
     return GpuSharingArgs(
-        profiles={pool.name: config.gpu_pools[pool.name].profile for pool in al2023},
-        untrusted=[pool.name for pool in al2023 if pool.tenants == "untrusted"],
+        profiles={pool.name: config.gpu_pools[pool.name].profile for pool in by_chart},
+        untrusted=[pool.name for pool in by_chart if pool.tenants == "untrusted"],
         installer=config.gpu_sharing.installer,
     )
 

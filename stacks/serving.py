@@ -33,6 +33,7 @@ from config.schema import Door as DoorConfig
 from config.schema import Model, StackConfig
 from config.services import Service, ollama_name, service_name, tagged_name
 from gpu.pool import Pool
+from gpu.weights import WEIGHTS
 from stacks.summary import stack_services
 
 DIALOGUE_FOLDER = "apps/dialogue"
@@ -73,7 +74,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
         ),
         stand.in_cluster,
     )
-    cached = dict.fromkeys(model.pool for model in config.models if model.weights.source == "node-cache")
+    cached = dict.fromkeys(model.pool for model in config.models if WEIGHTS[model.weights.source].cached)
     space = ModelSpace(
         "models",
         ModelSpaceArgs(

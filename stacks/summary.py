@@ -9,7 +9,7 @@ from components.network.endpoints import INTERFACE_SERVICES
 from config.pools import network_zones
 from config.schema import StackConfig
 from config.services import Service, services, warm_hours_per_month
-from gpu.estimate import CostItem, FloorInputs, idle_floor, total_usd_per_month
+from gpu.estimate import BOUGHT, CostItem, FloorInputs, idle_floor, total_usd_per_month
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
 
@@ -71,7 +71,7 @@ def standing_items(config: StackConfig) -> list[CostItem]:
 def _standing(when: str, slots: int, nodes: int, hours: float, pool: Pool) -> CostItem:
     if pool.price is None:
         return CostItem("Warm GPU nodes", f"{when}: {slots} slots, price not known", None)
-    bought = "Spot estimate" if pool.capacity_type == "spot" else "on-demand"
+    bought = BOUGHT[pool.capacity_type]
     detail = f"{when}: {nodes} x {pool.price.instance_type} for {slots} slot{'' if slots == 1 else 's'}, {bought}"
     return CostItem("Warm GPU nodes", detail, nodes * pool.price.usd_per_hour(pool.capacity_type) * hours)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight,
 from account.session import Absent, Found, Unseen
 from components.cluster.cluster import HOME_ZONES
 from config.schema import StackConfig
+from gpu.estimate import CapacityType
 from gpu.pool import Pool
 from plan.figures import Figures
 from plan.make import Plan
@@ -121,14 +122,13 @@ def _pool(pool: Pool, config: StackConfig) -> Requirement:
     )
     return Requirement(
         topic=CAPACITY,
-        what=f"pool {pool.name}: its types are there {_as(pool.capacity_type)} in the stack's zones",
+        what=f"pool {pool.name}: its types are there {_AS[pool.capacity_type]} in the stack's zones",
         look=[offerings, classes],
         judge=partial(_judge_pool, pool),
     )
 
 
-def _as(capacity_type: str) -> str:
-    return "on Spot" if capacity_type == "spot" else "on demand"
+_AS: Mapping[CapacityType, str] = {"spot": "on Spot", "on-demand": "on demand"}
 
 
 def _judge_pool(pool: Pool, sight: Sight) -> Verdict:
@@ -148,7 +148,7 @@ def _judge_pool(pool: Pool, sight: Sight) -> Verdict:
             here.append(name)
     out = _listed(
         (f"in none of {', '.join(wanted)}: {', '.join(absent)}", absent),
-        (f"not sold {_as(capacity_type)}: {', '.join(other_class)}", other_class),
+        (f"not sold {_AS[capacity_type]}: {', '.join(other_class)}", other_class),
     )
     if not here:
         where = f"gpu-slices:pools, {pool.name}"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, assert_never
 
 from account.commands import Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
@@ -38,16 +38,20 @@ SPOT_STANDARD = Quota("ec2", "L-34B43A08", "All Standard (A, C, D, H, I, M, R, T
 ON_DEMAND_G = Quota("ec2", "L-DB2E81BA", "Running On-Demand G and VT instances")
 ON_DEMAND_P = Quota("ec2", "L-417A185B", "Running On-Demand P instances")
 ON_DEMAND_STANDARD = Quota("ec2", "L-1216C47A", "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances")
+STANDARD: Mapping[CapacityType, Quota] = {"spot": SPOT_STANDARD, "on-demand": ON_DEMAND_STANDARD}
 
 
 def gpu_quota(family: str, capacity_type: CapacityType) -> Quota | None:
     """The vCPU quota of a family such as `g6`; None for P6 on Spot, for which AWS documents none."""
-    if family.startswith("g"):
-        return SPOT_G if capacity_type == "spot" else ON_DEMAND_G
-    if capacity_type == "on-demand":
-        return ON_DEMAND_P
-    generation = family[1]
-    return {"2": SPOT_P4, "3": SPOT_P4, "4": SPOT_P4, "5": SPOT_P5}.get(generation)
+    in_g = family.startswith("g")
+    match capacity_type:
+        case "on-demand":
+            return ON_DEMAND_G if in_g else ON_DEMAND_P
+        case "spot":
+            generation = family[1]
+            return SPOT_G if in_g else {"2": SPOT_P4, "3": SPOT_P4, "4": SPOT_P4, "5": SPOT_P5}.get(generation)
+        case _:
+            assert_never(capacity_type)
 
 
 @dataclass(frozen=True)
@@ -76,8 +80,10 @@ def needs(config: StackConfig, figures: Figures) -> Mapping[Quota, Need]:
     for cpu_pool in config.cpu_pools:
         # Of both Karpenter takes Spot first, so on-demand need not be there to begin with.
         for index, capacity_type in enumerate(sorted(cpu_pool.capacity_types, reverse=True)):
-            quota = SPOT_STANDARD if capacity_type == "spot" else ON_DEMAND_STANDARD
-            add(quota, Need(0 if index else min(cpu_pool.cpus), cpu_pool.limit_cpus, (f"pool {cpu_pool.name}",)))
+            add(
+                STANDARD[capacity_type],
+                Need(0 if index else min(cpu_pool.cpus), cpu_pool.limit_cpus, (f"pool {cpu_pool.name}",)),
+            )
     nodes = config.cluster.system_nodes
     sizes = [graviton_vcpus(name) for name in nodes.instance_types]
     add(ON_DEMAND_STANDARD, Need(nodes.desired * min(sizes), nodes.max * max(sizes), ("system nodes",)))

@@ -34,7 +34,7 @@ from gpu.contract import (
 )
 from gpu.mig import MigProfile
 from gpu.pool import Pool
-from gpu.sharing import Mig, SharingError
+from gpu.sharing import AMIS, Mig, Mps, NoSharing, SharingError, TimeSlicing
 from gpu.sharing.al2023 import al2023_user_data
 from gpu.sharing.bottlerocket import FAST_IMAGE_PULL, bottlerocket_settings
 from gpu.sharing.container_toolkit import devices_by_mount
@@ -149,8 +149,8 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
 def node_labels(pool: Pool, tenants: str) -> dict[str, str]:
     """Labels of the pool's nodes. Karpenter must know them before a node exists, so none is left to discovery."""
     labels = {POOL_LABEL: pool.name, SHARING_LABEL: pool.profile.strategy, TENANTS_LABEL: tenants}
-    if pool.ami == "bottlerocket":
-        # Bottlerocket runs the plugin itself; the GPU Operator must keep its pods away.
+    if not AMIS[pool.ami].plugin_by_chart:
+        # The host runs the plugin; the GPU Operator must keep its pods away.
         return labels | {"nvidia.com/gpu.deploy.operands": "false"}
     return labels | {CONFIG_LABEL: pool.name, "nvidia.com/gpu.present": "true"} | dict(pool.profile.node_labels)
 
@@ -196,28 +196,39 @@ def _node_class_args(args: GpuPoolArgs) -> NodeClassArgs:
 
 def _user_data(args: GpuPoolArgs) -> str | None:
     pool, untrusted = args.pool, args.tenants == "untrusted"
-    if pool.ami == "bottlerocket":
-        settings = bottlerocket_settings(pool.profile, [t.gpu for t in pool.types], untrusted=untrusted)
-        return settings + (FAST_IMAGE_PULL if args.fast_image_pull else "")
-    if pool.ami == "al2023":
-        user_data = al2023_user_data(_cut(pool), fast_image_pull=args.fast_image_pull)
-        return devices_by_mount(user_data) if untrusted else user_data
-    assert_never(pool.ami)
+    match pool.ami:
+        case "bottlerocket":
+            settings = bottlerocket_settings(pool.profile, [t.gpu for t in pool.types], untrusted=untrusted)
+            return settings + (FAST_IMAGE_PULL if args.fast_image_pull else "")
+        case "al2023":
+            user_data = al2023_user_data(_cut(pool), fast_image_pull=args.fast_image_pull)
+            return devices_by_mount(user_data) if untrusted else user_data
+        case _:
+            assert_never(pool.ami)
 
 
 def _cut(pool: Pool) -> MigProfile | None:
     """MIG instances that one script must cut out of every GPU of the pool."""
-    if not isinstance(pool.profile, Mig):
-        return None
-    cut = pool.profile.instance(pool.types[0].gpu)
+    match pool.profile:
+        case Mig():
+            cut = pool.profile.instance(pool.types[0].gpu)
+        case NoSharing() | TimeSlicing() | Mps():
+            return None
+        case _:
+            assert_never(pool.profile)
     if len(set(pool.slots.values())) > 1:
         raise SharingError(f"pool {pool.name}: its GPUs do not all hold {cut.max_per_gpu} instances of {cut.name}")
     return cut
 
 
 def _justification(args: GpuPoolArgs) -> dict[str, str]:
-    if args.pool.capacity_type == "spot":
-        return {}
+    match args.pool.capacity_type:
+        case "spot":
+            return {}
+        case "on-demand":
+            pass
+        case _:
+            assert_never(args.pool.capacity_type)
     if not args.justification or not args.expires:
         raise ValueError(f"pool {args.pool.name}: on-demand GPUs need a justification and a date on which it expires")
     return {JUSTIFICATION_ANNOTATION: args.justification, EXPIRES_ANNOTATION: args.expires.isoformat()}

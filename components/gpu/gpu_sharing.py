@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -71,7 +71,13 @@ class GpuSharing(pulumi.ComponentResource):
             },
             opts=ResourceOptions(parent=self),
         )
-        self.releases = self._operator(name, args) if args.installer == "gpu-operator" else self._plugins(name, args)
+        match args.installer:
+            case "gpu-operator":
+                self.releases = self._operator(name, args)
+            case "device-plugin":
+                self.releases = self._plugins(name, args)
+            case _:
+                assert_never(args.installer)
         self.register_outputs({})
 
     def _plugins(self, name: str, args: GpuSharingArgs) -> dict[str, Release]:

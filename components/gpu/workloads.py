@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,8 @@ from components.pods import GPU_USER, NO_GPU, restricted_admission, restricted_c
 from gpu.contract import NAME_LABEL
 
 NAMESPACE = "workloads"
+
+WorkloadKind = Literal["Job", "Deployment"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class GpuWorkload:
     """
 
     name: str
-    kind: Literal["Job", "Deployment"]
+    kind: WorkloadKind
     replicas: int
     resource_name: str
     node_selector: Mapping[str, str]
@@ -78,8 +80,7 @@ class GpuWorkloads(pulumi.ComponentResource):
         )
         opts_inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace, policy, *args.after])
         for workload in args.workloads:
-            make = _job if workload.kind == "Job" else _deployment
-            make(f"{name}-{workload.name}", workload, opts_inside)
+            _MAKE[workload.kind](f"{name}-{workload.name}", workload, opts_inside)
         self.register_outputs({})
 
 
@@ -108,6 +109,12 @@ def _deployment(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) 
         "template": _template(workload),
     }
     k8s.apps.v1.Deployment(name, metadata=_metadata(workload), spec=spec, opts=opts)
+
+
+_MAKE: Mapping[WorkloadKind, Callable[[str, GpuWorkload, pulumi.ResourceOptions], None]] = {
+    "Job": _job,
+    "Deployment": _deployment,
+}
 
 
 def _metadata(workload: GpuWorkload) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -147,10 +147,14 @@ def _block_devices(args: NodeClassArgs) -> list[dict[str, Any]]:
         volume["snapshotID"] = args.volume.snapshot_id
     if args.volume.initialization_mib_per_s:
         volume["volumeInitializationRate"] = args.volume.initialization_mib_per_s
-    if args.ami == "al2023":
-        return [_block_device("/dev/xvda", args, volume)]
-    # Bottlerocket keeps the operating system apart from everything that grows.
-    return [_block_device("/dev/xvda", args, {"volumeSize": "4Gi"}), _block_device("/dev/xvdb", args, volume)]
+    match args.ami:
+        case "al2023":
+            return [_block_device("/dev/xvda", args, volume)]
+        case "bottlerocket":
+            # The operating system is apart from everything that grows.
+            return [_block_device("/dev/xvda", args, {"volumeSize": "4Gi"}), _block_device("/dev/xvdb", args, volume)]
+        case _:
+            assert_never(args.ami)
 
 
 def _block_device(device: str, args: NodeClassArgs, ebs: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -25,7 +25,6 @@ from components.serving.knative_config import (
 )
 from components.serving.model_cache import CACHE_CLAIM, CACHE_HOST
 from components.serving.model_space import NAMESPACE, script_name
-from gpu.coldstart import WeightsSource
 from gpu.contract import (
     MAX_SCALE_ANNOTATION,
     MEMORY_ANNOTATION,
@@ -40,6 +39,7 @@ from gpu.contract import (
 from gpu.host_share import HostShare
 from gpu.models import KvCacheType
 from gpu.sharing import MPS_MEMORY, MPS_THREADS
+from gpu.weights import WEIGHTS, WeightsSource
 
 PORT = 11434
 WEIGHTS_PATH = "/models"
@@ -64,7 +64,7 @@ class Weights:
 
     def __post_init__(self) -> None:
         """Raise ValueError unless an image is named exactly where one is needed."""
-        if (self.source == "node-cache") == bool(self.image):
+        if WEIGHTS[self.source].from_image != bool(self.image):
             raise ValueError(f"weights from {self.source}: {'no image' if self.image else 'an image'} is needed")
 
     @property
@@ -75,8 +75,10 @@ class Weights:
                 return {"init-containers", "persistent-volume-claim"}
             case "image":
                 return {"volumes-image"}
-            case _:
+            case "baked":
                 return set()
+            case _:
+                assert_never(self.source)
 
 
 #: Feature flags that every model needs.
@@ -194,7 +196,7 @@ def _template(args: OllamaModelArgs) -> dict[str, Any]:
     }
     if args.memory_mib is not None:
         annotations[MEMORY_ANNOTATION] = str(args.memory_mib)
-    cached = args.weights.source == "node-cache"
+    cached = WEIGHTS[args.weights.source].cached
     return {
         "metadata": {
             "labels": {MODEL_LABEL: args.service, WEIGHTS_LABEL: args.weights.source},
@@ -220,11 +222,16 @@ def _volumes(weights: Weights) -> list[dict[str, Any]]:
         {"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}},
         {"name": "script", "configMap": {"name": script_name()}},
     ]
-    if weights.source == "node-cache":
-        claim = {"claimName": CACHE_CLAIM, "readOnly": True}
-        volumes.append({"name": "weights", "persistentVolumeClaim": claim})
-    elif weights.source == "image":
-        volumes.append({"name": "weights", "image": {"reference": weights.image, "pullPolicy": "IfNotPresent"}})
+    match weights.source:
+        case "node-cache":
+            claim = {"claimName": CACHE_CLAIM, "readOnly": True}
+            volumes.append({"name": "weights", "persistentVolumeClaim": claim})
+        case "image":
+            volumes.append({"name": "weights", "image": {"reference": weights.image, "pullPolicy": "IfNotPresent"}})
+        case "baked":
+            pass
+        case _:
+            assert_never(weights.source)
     return volumes
 
 
@@ -233,7 +240,7 @@ def _mounts(weights: Weights) -> list[dict[str, Any]]:
         {"name": "scratch", "mountPath": "/tmp"},
         {"name": "script", "mountPath": "/opt/gpu-slices", "readOnly": True},
     ]
-    if weights.source != "baked":
+    if WEIGHTS[weights.source].mounted:
         mounts.append({"name": "weights", "mountPath": WEIGHTS_PATH, "readOnly": True})
     return mounts
 
@@ -251,7 +258,7 @@ def _fetch(args: OllamaModelArgs) -> dict[str, Any]:
 
 def _serve(args: OllamaModelArgs) -> dict[str, Any]:
     image = versions.OLLAMA_IMAGE
-    if args.weights.source == "baked" and args.weights.image:
+    if args.weights.image and not WEIGHTS[args.weights.source].mounted:
         image = args.weights.image
     cpu, memory = _requests(args)
     container = restricted_container("ollama", image, {"memory": memory, args.resource_name: "1"})

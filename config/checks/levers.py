@@ -11,6 +11,7 @@ from config.errors import MISSING, Path, Problem, listed
 from config.fields import BUILD
 from config.pool_schema import Warm
 from config.schema import Dialogue, Door, GpuPool
+from gpu.sharing import AMIS
 
 #: awslabs/amazon-eks-ami nodeadm/doc/examples.md, "Enabling fast image pull".
 FAST_PULL_MIBPS = 600
@@ -34,7 +35,7 @@ def check_levers(parts: Parts, slots: Slots) -> Iterator[Problem]:
 
 def _fast_pull(pool: GpuPool, path: Path) -> Iterator[Problem]:
     # On Bottlerocket the parallel puller's files stay on the volume, whatever disks the node has.
-    own_disks = pool.instance_store and pool.ami == "al2023"
+    own_disks = pool.instance_store and AMIS[pool.ami].pulls_to_own_disks
     if pool.fast_image_pull and not own_disks and pool.volume.throughput_mibps < FAST_PULL_MIBPS:
         message = (
             f"is slower than a plain pull below {FAST_PULL_MIBPS} MiB/s: write volume: {{throughputMibps: "
@@ -50,7 +51,7 @@ def _snapshot(pool: GpuPool, path: Path) -> Iterator[Problem]:
         yield Problem((*place, "initializationRateMibps"), volume.initialization_rate_mibps, message)
     if volume.snapshot_id is None:
         return
-    if pool.ami != "bottlerocket":
+    if not AMIS[pool.ami].data_volume:
         message = (
             "needs ami: bottlerocket, which has a volume for images and weights alone; on al2023 the snapshot would "
             "replace the system"

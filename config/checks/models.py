@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import get_args
 
 from config.checks.parts import Parts, Slots, attempt
 from config.errors import MISSING, Path, Problem, listed, nearest
 from config.schema import Model
 from config.services import memory_of, model_spec, ollama_name
-from gpu.models import MODELS, ModelSpec, largest_context
+from gpu.models import MODELS, KvCacheType, ModelSpec, largest_context
 from gpu.pool import Pool
-from gpu.sharing import Mps, NoSharing
+from gpu.sharing import Mps
 
 _ONE_SLOT = "two slots of a shared GPU are not twice the GPU, and both may lie on the same one"
 
@@ -115,12 +116,12 @@ def _remedy(model: Model, spec: ModelSpec, pool: Pool) -> str:
     """What would make the model fit, beginning with what costs least."""
     room = pool.slot_memory_mib
     fewer = "use a larger GPU or a smaller model"
-    if not isinstance(pool.profile, NoSharing):
+    if pool.profile.shares:
         fewer = "use fewer slots per GPU, a larger GPU or a smaller model"
     for parallel in range(model.parallel - 1, 0, -1):
         if largest_context(spec, room, parallel=parallel, kv_cache_type=model.kv_cache_type) >= model.context_length:
             return f"parallel {parallel} fits, or {fewer}"
-    for cache in ("f16", "q8_0", "q4_0"):
+    for cache in get_args(KvCacheType):
         tokens = largest_context(spec, room, parallel=model.parallel, kv_cache_type=cache)
         if cache == model.kv_cache_type and tokens >= 1024:
             return f"contextLength {tokens} fits, or {fewer}"

@@ -14,6 +14,7 @@ from config.services import memory_of, ollama_name, service_name
 from gpu.pool import Pool
 from gpu.sharing import STRATEGIES, Mps
 from gpu.system_pods import PER_NODE_CPU_MILLIS, control_plane_cpu_millis
+from gpu.weights import WEIGHTS
 
 #: Knative 1.22 and 1.23 want 1.34; image volumes are on by default from 1.35 (KEP-4639).
 IMAGE_VOLUMES_SINCE = (1, 35)
@@ -84,7 +85,7 @@ def _idle(model: Model, path: Path) -> Iterator[Problem]:
 
 def _weights(model: Model, path: Path, parts: Parts) -> Iterator[Problem]:
     weights, place = model.weights, (*path, "weights")
-    if weights.source == "node-cache":
+    if not WEIGHTS[weights.source].from_image:
         if weights.image:
             message = "belongs to source image or baked: write one of these, or remove the image"
             yield Problem((*place, "image"), weights.image, message)
@@ -189,7 +190,7 @@ def _disk(pool: GpuPool, path: Path, models: Sequence[Model | None]) -> Iterator
         return
     weights: dict[str, int] = {}
     for model in models:
-        if model and model.pool == pool.name and model.weights.source == "node-cache":
+        if model and model.pool == pool.name and WEIGHTS[model.weights.source].cached:
             memory = memory_of(model)
             weights[ollama_name(model)] = memory.weights_mib if memory else 0
     needed = -(-sum(weights.values()) // 1024) + SYSTEM_DISK_GIB
@@ -207,7 +208,7 @@ def _tenants(pool: GpuPool, models: Sequence[Model | None]) -> Iterator[Problem]
         return
     first: Model | None = None
     for index, model in enumerate(models):
-        if model is None or model.pool != pool.name or model.weights.source != "node-cache":
+        if model is None or model.pool != pool.name or not WEIGHTS[model.weights.source].cached:
             continue
         if first is not None and service_name(model) != service_name(first):
             message = (

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import assert_never
 
 from config.checks.parts import attempt
 from config.errors import Path, Problem, listed, one_of
 from config.schema import GpuPool
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
-from gpu.sharing import STRATEGIES, Mig, Mps, SharingError, TimeSlicing, overlay_capacities
+from gpu.sharing import AMIS, STRATEGIES, Mig, Mps, NoSharing, SharingError, TimeSlicing, overlay_capacities
 from gpu.sharing.bottlerocket import bottlerocket_mig_problem
 
 #: Below this a slot does not hold a CUDA context and the smallest model.
@@ -52,16 +53,27 @@ def _mig_profile(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> It
         common = [name for name in first if all(name in t.gpu.mig_profiles for t in types)]
         allowed = one_of(profile.profile, common) if common else "no profile is common to all GPUs: make a pool of each"
         yield Problem(place, profile.profile, f"is no MIG profile of {_gpus(lacking)}; {allowed}")
-    elif pool.ami == "bottlerocket":
-        reasons = {bottlerocket_mig_problem(profile, t.gpu): None for t in types}
-        for reason in filter(None, reasons):
-            yield Problem(place, profile.profile, f"is not for Bottlerocket: {reason}; use ami: al2023")
+        return
+    match pool.ami:
+        case "bottlerocket":
+            reasons = {bottlerocket_mig_problem(profile, t.gpu): None for t in types}
+            for reason in filter(None, reasons):
+                yield Problem(place, profile.profile, f"is not for Bottlerocket: {reason}; use ami: al2023")
+        case "al2023":
+            pass
+        case _:
+            assert_never(pool.ami)
 
 
 def _replicas(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:
     profile = pool.sharing.profile()
-    if not isinstance(profile, TimeSlicing | Mps):
-        return
+    match profile:
+        case TimeSlicing() | Mps():
+            pass
+        case NoSharing() | Mig():
+            return
+        case _:
+            assert_never(profile)
     place: Path = (*path, "sharing", "replicas")
     smallest = min(types, key=lambda t: t.gpu.usable_mib)
     fewest = min(types, key=lambda t: t.gpu.max_mps_clients)
@@ -82,7 +94,7 @@ def _alike(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator
     try:
         overlay_capacities(profile, pool.ami, types)
         # One script in the user data cuts the GPUs of whichever node it is; Bottlerocket has a setting for each GPU.
-        wrong = pool.ami == "al2023" and len(slots) > 1
+        wrong = not AMIS[pool.ami].mig_by_gpu and len(slots) > 1
         wanted = "the same slots on al2023, whose user data cuts all GPUs alike" if wrong else wanted
     except SharingError:
         wrong = True

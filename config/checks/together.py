@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from config.checks.parts import Parts, Slots, attempt
 from config.errors import MISSING, Problem, listed
@@ -25,8 +26,13 @@ def check_together(parts: Parts, slots: Slots) -> Iterator[Problem]:
 
 
 def _deployment(index: int, workload: Workload, slots: Slots, standing: dict[str, int]) -> Iterator[Problem]:
-    if workload.kind != "Deployment":
-        return
+    match workload.kind:
+        case "Job":
+            return
+        case "Deployment":
+            pass
+        case _:
+            assert_never(workload.kind)
     pool, replicas = slots.get(workload.pool), workload.replicas
     before = standing.get(workload.pool, 0)
     most = pool.max_slots if pool else None

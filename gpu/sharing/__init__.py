@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from gpu.sharing.ami import AMIS, Ami
 from gpu.sharing.mig import Mig
 from gpu.sharing.mps import MAX_MPS_REPLICAS, MPS_MEMORY, MPS_THREADS, Mps
 from gpu.sharing.none import NoSharing
 from gpu.sharing.overlay import overlay_capacities
-from gpu.sharing.profile import MIN_REPLICAS, Ami, SharingError, Strategy
+from gpu.sharing.profile import MIN_REPLICAS, SharingError, Strategy
 from gpu.sharing.time_slicing import MAX_TIME_SLICING_REPLICAS, TimeSlicing
 
 __all__ = [
+    "AMIS",
     "MAX_MPS_REPLICAS",
     "MAX_TIME_SLICING_REPLICAS",
     "MIN_REPLICAS",

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from gpu.contract import GPU_RESOURCE
 from gpu.mig import MigProfile
-from gpu.sharing.profile import Ami, Profile, SharingError, Strategy
+from gpu.sharing.ami import AMIS
+from gpu.sharing.profile import Profile, SharingError, Strategy
 
 if TYPE_CHECKING:
     from gpu.catalog import Gpu
+    from gpu.sharing.ami import Ami
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Mig(Profile):
     """Each GPU is cut by hardware into equal instances of one MIG profile: memory and faults are isolated."""
 
     strategy: ClassVar[Strategy] = "mig"
+    title: ClassVar[str] = "MIG"
     isolated: ClassVar[bool] = True
 
     profile: str
@@ -32,10 +35,8 @@ class Mig(Profile):
         return self.instance(gpu).max_per_gpu
 
     def resource_name(self, ami: Ami) -> str:
-        """The chart's plugin runs with the `mixed` strategy, which names the profile; Bottlerocket only has `single`,
-        which calls every instance `nvidia.com/gpu` (bottlerocket-os/bottlerocket#4483).
-        """
-        return GPU_RESOURCE if ami == "bottlerocket" else mig_resource(self.profile)
+        """The plugin's `mixed` strategy names the profile; `single` calls every instance like a whole GPU."""
+        return mig_resource(self.profile) if AMIS[ami].mig_strategy == "mixed" else GPU_RESOURCE
 
     def slot_memory_mib(self, gpu: Gpu) -> int:
         """An instance's memory and no more, in MiB. Raises like `slots_per_gpu`."""

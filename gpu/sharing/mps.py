@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from gpu.contract import GPU_RESOURCE, SHARED_RESOURCE
-from gpu.sharing.profile import MIN_REPLICAS, Ami, Profile, SharingError, Strategy
+from gpu.sharing.profile import MIN_REPLICAS, Profile, SharingError, Strategy
 
 if TYPE_CHECKING:
     from gpu.catalog import Gpu
+    from gpu.sharing.ami import Ami
 
 #: Most clients of one MPS server from this compute capability on, and of older GPUs (k8s-device-plugin
 #: cmd/mps-control-daemon/mps/device.go): with more replicas the daemon does not start.
@@ -33,6 +34,7 @@ class Mps(Profile):
     """`replicas` processes run at the same time, each with an equal, enforced share of memory and threads."""
 
     strategy: ClassVar[Strategy] = "mps"
+    title: ClassVar[str] = "MPS"
     isolated: ClassVar[bool] = False
     needs_daemon: ClassVar[bool] = True
 

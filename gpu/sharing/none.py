@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from gpu.contract import GPU_RESOURCE
-from gpu.sharing.profile import Ami, Profile, Strategy
+from gpu.sharing.profile import Profile, Strategy
 
 if TYPE_CHECKING:
     from gpu.catalog import Gpu
+    from gpu.sharing.ami import Ami
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,8 @@ class NoSharing(Profile):
     """Every GPU is one slot."""
 
     strategy: ClassVar[Strategy] = "none"
+    title: ClassVar[str] = ""
+    shares: ClassVar[bool] = False
     isolated: ClassVar[bool] = True
 
     @property

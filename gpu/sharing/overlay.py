@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gpu.contract import GPU_RESOURCE
-from gpu.sharing.none import NoSharing
-from gpu.sharing.profile import Ami, Profile, SharingError
+from gpu.sharing.profile import Profile, SharingError
 
 if TYPE_CHECKING:
     from gpu.catalog import InstanceType
+    from gpu.sharing.ami import Ami
 
 
 def overlay_capacities(profile: Profile, ami: Ami, types: Iterable[InstanceType]) -> dict[int, dict[str, int]]:
@@ -22,7 +22,7 @@ def overlay_capacities(profile: Profile, ami: Ami, types: Iterable[InstanceType]
     EC2's own figure is right. Raises SharingError when a type cannot be shared that way, or when types with one GPU
     count would give different slots.
     """
-    if isinstance(profile, NoSharing):
+    if not profile.shares:
         return {}
     resource = profile.resource_name(ami)
     capacities: dict[int, dict[str, int]] = {}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from gpu.catalog import Gpu
+    from gpu.sharing.ami import Ami
 
-Ami = Literal["al2023", "bottlerocket"]
 Strategy = Literal["none", "time-slicing", "mps", "mig"]
 
 #: The device plugin refuses fewer (NVIDIA/k8s-device-plugin v0.20.0 api/config/v1/replicas.go).
@@ -27,6 +27,10 @@ class Profile(ABC):
 
     strategy: ClassVar[Strategy]
     """Name as it stands in stack files and labels."""
+    title: ClassVar[str]
+    """Name as people write it; empty where nothing is shared."""
+    shares: ClassVar[bool] = True
+    """Whether a GPU is cut: overlays say how many slots there are, and a slot is less than a GPU."""
     isolated: ClassVar[bool]
     """Whether hardware keeps memory and faults of those apart who share a node."""
     needs_daemon: ClassVar[bool] = False

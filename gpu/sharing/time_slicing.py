@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from gpu.contract import GPU_RESOURCE, SHARED_RESOURCE
-from gpu.sharing.profile import MIN_REPLICAS, Ami, Profile, SharingError, Strategy
+from gpu.sharing.profile import MIN_REPLICAS, Profile, SharingError, Strategy
 
 if TYPE_CHECKING:
     from gpu.catalog import Gpu
+    from gpu.sharing.ami import Ami
 
 #: The plugin has no limit. This one is ours: beyond it a slot of the largest GPU that AWS rents holds no CUDA context
 #: any more, so a larger number can only be a mistake.
@@ -21,6 +22,7 @@ class TimeSlicing(Profile):
     """GPU time is divided among `replicas` slots; memory and faults are not isolated."""
 
     strategy: ClassVar[Strategy] = "time-slicing"
+    title: ClassVar[str] = "time-slicing"
     isolated: ClassVar[bool] = False
 
     replicas: int

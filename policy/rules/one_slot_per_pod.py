@@ -27,7 +27,7 @@ def _is_slot(container: GpuContainer, pod: PodTemplate, pools: list[JudgedPool])
     """`nvidia.com/gpu` is a slot where the pod may land on a shared pool; every other name of NVIDIA's always is."""
     if container.resource != GPU_RESOURCE:
         return True
-    return any(pod.may_land_on(pool.pool) and pool.sharing and pool.sharing.strategy != "none" for pool in pools)
+    return any(pod.may_land_on(pool.pool) and pool.sharing and pool.sharing.shares for pool in pools)
 
 
 def _problems(slots: list[GpuContainer]) -> Iterator[str]:

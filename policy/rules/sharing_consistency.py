@@ -65,7 +65,7 @@ def _capacity(view: SharingView, pool: JudgedPool, sharing: Sharing) -> Iterator
     for count in sorted({count for count, _, _ in pool.gpus}):
         overlays = [overlay for overlay in view.overlays if overlay.applies(pool.name, count)]
         slots = pool.slots_per_gpu(count)
-        if slots is None or (sharing.strategy == "none" and not _states(overlays, GPU_RESOURCE)):
+        if slots is None or (not sharing.shares and not _states(overlays, GPU_RESOURCE)):
             continue
         resource = sharing.resource or GPU_RESOURCE
         wanted = slots * count

@@ -17,18 +17,18 @@ OURS = {value.removeprefix(contract.OURS) for value in NAMES.values() if value.s
 KEY = re.compile(rf"(?<![\w/.]){contract.OURS}")
 
 
-def literals(source: str) -> Iterator[ast.Constant]:
+def literals(source: str) -> Iterator[str]:
     """Texts of a module, without docstrings."""
     tree = ast.parse(source)
     said = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in said:
-            yield node
+            yield node.value
 
 
 def spelt(source: str) -> list[str]:
     """Names of the contract that a module spells itself: any of ours, and others' as whole texts."""
-    return [node.value for node in literals(source) if KEY.search(node.value) or node.value in NAMES.values()]
+    return [text for text in literals(source) if KEY.search(text) or text in NAMES.values()]
 
 
 @pytest.mark.parametrize("room", ROOMS)

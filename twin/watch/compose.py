@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gpu.contract import SHARING_LABEL
+from gpu.sharing import STRATEGIES
 from twin.kube import Object
 from twin.plan import PlannedPool
 from twin.view import view
@@ -81,7 +82,7 @@ def _pool(pool: Object, gpu: PlannedPool | None) -> Pool:
 
 
 def _sharing(strategy: str, gpu: PlannedPool) -> str:
-    name = {"mps": "MPS", "mig": "MIG", "none": "", "": ""}.get(strategy, strategy)
+    name = next((known.title for known in STRATEGIES.values() if known.strategy == strategy), strategy)
     slots = gpu.slots_per_node(1)
     each = f"{slots} slots per GPU" if slots > 1 else "a GPU each"
     return f"{name}, {each}" if name else each

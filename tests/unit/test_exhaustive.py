@@ -1,0 +1,46 @@
+"""Tables over our own closed sets have a row for each member; what is matched ends in `assert_never` (mypy)."""
+
+from collections.abc import Collection
+from typing import Any, get_args
+
+import pytest
+
+import versions
+from account.preflight import offers, quotas
+from components.gpu import workloads
+from config import pool_schema, wording
+from gpu import coldstart, estimate
+from gpu.sharing import AMIS, STRATEGIES, Ami, SharingProfile, Strategy
+from gpu.weights import WEIGHTS, WeightsSource
+
+
+@pytest.mark.parametrize(
+    ("table", "members"),
+    [
+        (AMIS, Ami),
+        (versions.AMI_ALIASES, Ami),
+        (coldstart._NODE, Ami),
+        (coldstart._PLUGIN, Ami),
+        ({ami for ami, soci in coldstart._PULL}, Ami),
+        ({ami for ami, soci in coldstart._PULL if soci}, Ami),
+        (STRATEGIES, Strategy),
+        (pool_schema.STRATEGIES, Strategy),
+        (wording.EXAMPLES, Strategy),
+        (set(wording.STRATEGY_KEYS.values()), Strategy),
+        (set(STRATEGIES) & set(wording.STRATEGY_KEYS), Strategy),
+        (estimate.BOUGHT, estimate.CapacityType),
+        (quotas.STANDARD, estimate.CapacityType),
+        (offers._AS, estimate.CapacityType),
+        (WEIGHTS, WeightsSource),
+        (workloads._MAKE, workloads.WorkloadKind),
+    ],
+)
+def test_a_table_has_a_row_for_each_member(table: Collection[str], members: Any) -> None:
+    assert set(table) == set(get_args(members))
+
+
+def test_every_strategy_can_stand_in_a_stack_file() -> None:
+    sections = get_args(get_args(pool_schema.Sharing)[0])
+    assert set(sections) == set(pool_schema.STRATEGIES.values())
+    assert {section.__name__ for section in sections} == {kind.__name__ for kind in get_args(SharingProfile)}
+    assert set(STRATEGIES.values()) == set(get_args(SharingProfile))
