@@ -34,7 +34,7 @@ from gpu.contract import (
 )
 from gpu.mig import MigProfile
 from gpu.pool import Pool
-from gpu.sharing import AMIS, Mig, Mps, NoSharing, SharingError, TimeSlicing
+from gpu.sharing import AMIS, SharingError
 from gpu.sharing.al2023 import al2023_user_data
 from gpu.sharing.bottlerocket import FAST_IMAGE_PULL, bottlerocket_settings
 from gpu.sharing.container_toolkit import devices_by_mount
@@ -209,14 +209,8 @@ def _user_data(args: GpuPoolArgs) -> str | None:
 
 def _cut(pool: Pool) -> MigProfile | None:
     """MIG instances that one script must cut out of every GPU of the pool."""
-    match pool.profile:
-        case Mig():
-            cut = pool.profile.instance(pool.types[0].gpu)
-        case NoSharing() | TimeSlicing() | Mps():
-            return None
-        case _:
-            assert_never(pool.profile)
-    if len(set(pool.slots.values())) > 1:
+    cut = pool.profile.cut(pool.types[0].gpu)
+    if cut and len(set(pool.slots.values())) > 1:
         raise SharingError(f"pool {pool.name}: its GPUs do not all hold {cut.max_per_gpu} instances of {cut.name}")
     return cut
 

@@ -32,7 +32,7 @@ class Mig(Profile):
 
     def slots_per_gpu(self, gpu: Gpu) -> int:
         """As many instances as fit. Raises SharingError when the GPU has no MIG, or no such MIG profile."""
-        return self.instance(gpu).max_per_gpu
+        return self.cut(gpu).max_per_gpu
 
     def resource_name(self, ami: Ami) -> str:
         """The plugin's `mixed` strategy names the profile; `single` calls every instance like a whole GPU."""
@@ -40,9 +40,9 @@ class Mig(Profile):
 
     def slot_memory_mib(self, gpu: Gpu) -> int:
         """An instance's memory and no more, in MiB. Raises like `slots_per_gpu`."""
-        return self.instance(gpu).memory_mib
+        return self.cut(gpu).memory_mib
 
-    def instance(self, gpu: Gpu) -> MigProfile:
+    def cut(self, gpu: Gpu) -> MigProfile:
         """The profile on a GPU. Raises SharingError when the GPU has none of that name."""
         if self.profile not in gpu.mig_profiles:
             raise SharingError(f"{gpu.product} has no MIG profile {self.profile}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
     from gpu.catalog import Gpu
+    from gpu.mig import MigProfile
     from gpu.sharing.ami import Ami
 
 Strategy = Literal["none", "time-slicing", "mps", "mig"]
@@ -52,6 +53,10 @@ class Profile(ABC):
     @abstractmethod
     def slot_memory_mib(self, gpu: Gpu) -> int:
         """GPU memory that a slot can count on, in MiB, when all slots are in use. Raises like `slots_per_gpu`."""
+
+    def cut(self, gpu: Gpu) -> MigProfile | None:
+        """Instances that hardware must cut the GPU into before the plugin starts; None where it is left whole."""
+        return None
 
     @property
     def node_labels(self) -> Mapping[str, str]:

@@ -44,3 +44,14 @@ def test_every_strategy_can_stand_in_a_stack_file() -> None:
     assert set(sections) == set(pool_schema.STRATEGIES.values())
     assert {section.__name__ for section in sections} == {kind.__name__ for kind in get_args(SharingProfile)}
     assert set(STRATEGIES.values()) == set(get_args(SharingProfile))
+
+
+def test_every_key_of_a_strategy_is_known_where_it_is_misplaced() -> None:
+    owners: dict[str, list[str]] = {}
+    for strategy, section in pool_schema.STRATEGIES.items():
+        for field in section.model_fields.values():
+            owners.setdefault(str(field.alias), []).append(strategy)
+    del owners["strategy"]
+    assert {key: " or ".join(names) for key, names in owners.items()} == {
+        key: names for key, names in wording.SHARING_KEYS.items() if key != "strategy"
+    }
