@@ -14,7 +14,6 @@ from types import MappingProxyType
 from gpu._catalog_data import GENERATED_ON, PRICES_DATE, ROWS
 from gpu.memory import GpuMemory, gpu_memory
 from gpu.mig import MigProfile, mig_profiles
-from gpu.sharing.mps import max_mps_clients
 
 __all__ = ["FAMILIES", "GENERATED_ON", "INSTANCE_TYPES", "PRICES_DATE", "REGIONS", "Gpu", "InstanceType", "types_in"]
 
@@ -66,11 +65,6 @@ class Gpu:
     def mig_profiles(self) -> Mapping[str, MigProfile]:
         """MIG profiles by name; empty when the GPU has no MIG."""
         return mig_profiles(self.name, self.memory_mib)
-
-    @property
-    def max_mps_clients(self) -> int:
-        """Most processes that one MPS server takes."""
-        return max_mps_clients(self.compute_capability)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import yaml
 from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
 from gpu.sharing.al2023 import read_mig_cut
 from gpu.sharing.bottlerocket import is_bottlerocket, read_bottlerocket
+from gpu.sharing.mps import max_mps_clients
 from gpu.sharing.plugin_chart import PluginRelease, read_plugin_release
 from gpu.sharing.plugin_config import PluginConfig, read_plugin_config
 
@@ -109,8 +110,8 @@ def _offer(config: PluginConfig, count: int, instances: Counter[str], labels: Ma
         raise ValueError(config.problems[0])
     mps = config.replication == "mps"
     gpu, replicas = _gpu(labels) if mps else None, config.first_replicas
-    if gpu and replicas and replicas > gpu.max_mps_clients:
-        raise ValueError(f"one MPS server on {gpu.product} takes {gpu.max_mps_clients} clients, not {replicas}")
+    if gpu and replicas and replicas > max_mps_clients(gpu):
+        raise ValueError(f"one MPS server on {gpu.product} takes {max_mps_clients(gpu)} clients, not {replicas}")
     return Offer(config.offered(config.devices(count, instances)), waits_for_mps=mps)
 
 

@@ -11,6 +11,7 @@ from config.schema import GpuPool
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
 from gpu.sharing import AMIS, STRATEGIES, Mig, Mps, NoSharing, SharingError, TimeSlicing, overlay_capacities
 from gpu.sharing.bottlerocket import bottlerocket_mig_problem
+from gpu.sharing.mps import max_mps_clients
 
 #: Below this a slot does not hold a CUDA context and the smallest model.
 MIN_SLOT_MIB = 512
@@ -76,10 +77,10 @@ def _replicas(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Itera
             assert_never(profile)
     place: Path = (*path, "sharing", "replicas")
     smallest = min(types, key=lambda t: t.gpu.usable_mib)
-    fewest = min(types, key=lambda t: t.gpu.max_mps_clients)
+    fewest = min(types, key=lambda t: max_mps_clients(t.gpu))
     memory = profile.slot_memory_mib(smallest.gpu)
-    if isinstance(profile, Mps) and profile.replicas > fewest.gpu.max_mps_clients:
-        message = f"must be {fewest.gpu.max_mps_clients} or less: one MPS server on {_gpus([fewest])} takes no more"
+    if isinstance(profile, Mps) and profile.replicas > max_mps_clients(fewest.gpu):
+        message = f"must be {max_mps_clients(fewest.gpu)} or less: one MPS server on {_gpus([fewest])} takes no more"
         yield Problem(place, profile.replicas, f"{message} clients")
     elif memory < MIN_SLOT_MIB:
         most = smallest.gpu.usable_mib // MIN_SLOT_MIB

@@ -24,9 +24,9 @@ MPS_MEMORY = "CUDA_MPS_PINNED_DEVICE_MEM_LIMIT"
 MPS_THREADS = "CUDA_MPS_ACTIVE_THREAD_PERCENTAGE"
 
 
-def max_mps_clients(compute_capability: float) -> int:
+def max_mps_clients(gpu: Gpu) -> int:
     """Most processes that one MPS server takes on a GPU."""
-    return MAX_MPS_REPLICAS if compute_capability >= MPS_48_CLIENTS_FROM else MAX_MPS_REPLICAS_BEFORE
+    return MAX_MPS_REPLICAS if gpu.compute_capability >= MPS_48_CLIENTS_FROM else MAX_MPS_REPLICAS_BEFORE
 
 
 @dataclass(frozen=True, slots=True)

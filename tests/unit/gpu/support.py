@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
 from gpu.sharing import MAX_TIME_SLICING_REPLICAS, MIN_REPLICAS, Ami, Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+from gpu.sharing.mps import max_mps_clients
 
 TYPES = tuple(INSTANCE_TYPES.values())
 GPUS = tuple(dict.fromkeys(t.gpu for t in TYPES))
@@ -23,7 +24,7 @@ def profiles(gpu: Gpu) -> Iterator[SharingProfile]:
     for rename in (False, True):
         for replicas in range(MIN_REPLICAS, MAX_TIME_SLICING_REPLICAS + 1):
             yield TimeSlicing(replicas, rename)
-        for replicas in range(MIN_REPLICAS, gpu.max_mps_clients + 1):
+        for replicas in range(MIN_REPLICAS, max_mps_clients(gpu) + 1):
             yield Mps(replicas, rename)
     for profile in gpu.mig_profiles:
         yield Mig(profile)
@@ -32,7 +33,7 @@ def profiles(gpu: Gpu) -> Iterator[SharingProfile]:
 def profile_of(gpu: Gpu) -> st.SearchStrategy[SharingProfile]:
     """Any sharing profile that the GPU can have."""
     time_slicing = st.builds(TimeSlicing, st.integers(MIN_REPLICAS, MAX_TIME_SLICING_REPLICAS), st.booleans())
-    mps = st.builds(Mps, st.integers(MIN_REPLICAS, gpu.max_mps_clients), st.booleans())
+    mps = st.builds(Mps, st.integers(MIN_REPLICAS, max_mps_clients(gpu)), st.booleans())
     mig = st.builds(Mig, st.sampled_from(sorted(gpu.mig_profiles))) if gpu.mig_profiles else st.nothing()
     return st.just(NoSharing()) | time_slicing | mps | mig
 

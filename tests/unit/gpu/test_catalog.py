@@ -8,6 +8,7 @@ import pytest
 
 from gpu import catalog
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, REGIONS, UNSUPPORTED_FAMILIES, InstanceType, types_in
+from gpu.sharing.mps import max_mps_clients
 from tests.unit.gpu.support import GPUS, TYPES
 
 #: GPUs, and what EC2 and Karpenter do not tell: product, compute capability, MIG (NVIDIA's and AWS's documentation).
@@ -35,7 +36,7 @@ def test_every_gpu_is_known() -> None:
 
 
 def test_one_mps_server_takes_48_clients_but_on_volta() -> None:
-    assert {gpu.name: gpu.max_mps_clients for gpu in GPUS if gpu.max_mps_clients != 48} == {"v100": 16}
+    assert {gpu.name: max_mps_clients(gpu) for gpu in GPUS if max_mps_clients(gpu) != 48} == {"v100": 16}
 
 
 @pytest.mark.parametrize("instance_type", TYPES, ids=lambda t: t.name)
