@@ -11,7 +11,7 @@ from config.errors import PROJECT
 from config.load import parse
 from plan.errors import InputError
 from plan.figures import Figures, figures
-from plan.project import Project, StackConfig, find_project, load_stack
+from plan.project import Project, StackFile, find_project, load_stack
 from plan.record import Recording, record
 from policy.analyzer import PolicyConfigError, Recorded, Verdict, judge, read_config
 
@@ -55,7 +55,7 @@ def make_plan(directory: Path, stack: str, policy_config: Path | None = None) ->
     )
 
 
-def _figures(project: Project, config: StackConfig, recording: Recording) -> Figures | None:
+def _figures(project: Project, config: StackFile, recording: Recording) -> Figures | None:
     if project.name != PROJECT:
         return None
     prefix = f"{PROJECT}:"
@@ -88,7 +88,7 @@ def _verdicts(recording: Recording, policy_config: Path) -> tuple[Verdict, ...]:
         raise InputError(str(error)) from error
 
 
-def _notes(config: StackConfig, recording: Recording) -> tuple[str, ...]:
+def _notes(config: StackFile, recording: Recording) -> tuple[str, ...]:
     notes = list(config.notes)
     notes += [text if severity == "info" else f"{severity}: {text}" for severity, text in recording.messages]
     notes += [f"nothing is known offline about {function}: it answered nothing" for function in recording.unanswered]

@@ -39,8 +39,8 @@ class Project:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StackConfig:
-    """The configuration of one stack, as the program gets it: every value is text, objects and lists are JSON."""
+class StackFile:
+    """What `Pulumi.<stack>.yaml` gives the program: every value is text, objects and lists are JSON."""
 
     stack: str
     values: Mapping[str, str]
@@ -79,7 +79,7 @@ def _load_project(directory: Path) -> Project:
     )
 
 
-def load_stack(project: Project, stack: str) -> StackConfig:
+def load_stack(project: Project, stack: str) -> StackFile:
     """The configuration of a stack, defaults of `Pulumi.yaml` included.
 
     Raises InputError for an unknown stack and for YAML that cannot be read.
@@ -105,7 +105,7 @@ def load_stack(project: Project, stack: str) -> StackConfig:
     problems = _apply_schema(project, stack, values)
     secrets = tuple(sorted(key for key, value in values.items() if _has_secret(value)))
     notes += [f"{key} is encrypted: {SECRET_PLACEHOLDER} stands for it in this plan" for key in secrets]
-    return StackConfig(
+    return StackFile(
         stack=stack,
         values={key: as_text(_without_secrets(value)) for key, value in sorted(values.items())},
         secret_keys=secrets,

@@ -28,7 +28,7 @@ from pulumi.runtime import settings
 from plan.cloud import DEFAULT_REGION, PLACEHOLDER, Cloud
 from plan.errors import InputError, ProgramError
 from plan.monitor import EngineError, Inline, Log, Monitor, NoMocks, Resource
-from plan.project import Project, StackConfig
+from plan.project import Project, StackFile
 from plan.wire import UNKNOWN
 
 
@@ -72,7 +72,7 @@ class Recording:
         return [self._unknown(item) for item in value] if isinstance(value, list) else value
 
 
-def record(project: Project, config: StackConfig) -> Recording:
+def record(project: Project, config: StackFile) -> Recording:
     """Run the project's program for a stack to its end.
 
     Raises InputError with the program's message where it refuses its configuration (pulumi.RunError), ProgramError
@@ -111,7 +111,7 @@ def record(project: Project, config: StackConfig) -> Recording:
 
 
 @contextlib.contextmanager
-def _environment(project: Project, config: StackConfig) -> Iterator[None]:
+def _environment(project: Project, config: StackFile) -> Iterator[None]:
     """Directory, module path and configuration as Pulumi's language host sets them; all put back afterwards."""
     variables = {
         "PULUMI_CONFIG": json.dumps(dict(config.values)),
@@ -133,9 +133,7 @@ def _environment(project: Project, config: StackConfig) -> Iterator[None]:
                 os.environ[name] = value
 
 
-async def _run(
-    project: Project, config: StackConfig, cloud: Cloud, log: Log, constructed: list[tuple[str, str]]
-) -> None:
+async def _run(project: Project, config: StackFile, cloud: Cloud, log: Log, constructed: list[tuple[str, str]]) -> None:
     loop = asyncio.get_running_loop()
     loop.set_default_executor(Inline())
     # The first failure is raised to us; what follows from it would only be printed on top.

@@ -12,7 +12,7 @@ from config.checks.pools import MAX_JUSTIFIED_DAYS
 from config.checks.tags import MAX_TAG_NAME, MAX_TAGS
 from config.fields import MAX_NAME, MAX_TAG_VALUE
 from gpu.catalog import REGIONS
-from plan.project import StackConfig, find_project, load_stack
+from plan.project import StackFile, find_project, load_stack
 from plan.record import Recording, record
 from tests.day import TODAY
 from tests.plan.conftest import ROOT
@@ -123,4 +123,4 @@ def longest(door: str) -> Recording:
     serving = {"replicas": 2, "door": {**_DOOR, **DOORS[door]}}
     changed = {f"gpu-slices:{key}": json.dumps(value) for key, value in {**VALUES, "serving": serving}.items()}
     values = {**given, **changed, "aws:region": REGION}
-    return record(project, StackConfig(stack=STACK, values=values, secret_keys=(), problems=(), notes=()))
+    return record(project, StackFile(stack=STACK, values=values, secret_keys=(), problems=(), notes=()))

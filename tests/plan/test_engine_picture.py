@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from plan.project import StackConfig, find_project, load_stack
+from plan.project import StackFile, find_project, load_stack
 from plan.record import record
 from policy.analyzer import Recorded, judge
 from policy.engine import CONTENTS
@@ -72,7 +72,7 @@ def _with_gpus(gpus: int) -> Stack:
     dev = load_stack(find_project(ROOT), "dev")
     pools = [{**pool, "maxGpus": gpus} for pool in json.loads(dev.values["gpu-slices:pools"])]
     values = {**dev.values, "gpu-slices:pools": json.dumps(pools)}
-    config = StackConfig(stack=dev.stack, values=values, secret_keys=(), problems=(), notes=())
+    config = StackFile(stack=dev.stack, values=values, secret_keys=(), problems=(), notes=())
     recording = record(find_project(ROOT), config)
     return [as_judged(found, recording.preview_inputs(found)) for found in recording.resources]
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from plan.project import StackConfig, find_project, load_stack
+from plan.project import StackFile, find_project, load_stack
 from plan.record import Recording, record
 from tests.plan.conftest import ROOT
 
@@ -75,5 +75,5 @@ def changed_dev(values: Mapping[str, Any]) -> Recording:
     project = find_project(ROOT)
     dev = load_stack(project, "dev")
     changed = {f"gpu-slices:{key}": json.dumps(value) for key, value in values.items()}
-    config = StackConfig(stack=dev.stack, values={**dev.values, **changed}, secret_keys=(), problems=(), notes=())
+    config = StackFile(stack=dev.stack, values={**dev.values, **changed}, secret_keys=(), problems=(), notes=())
     return record(project, config)

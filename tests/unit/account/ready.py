@@ -14,7 +14,7 @@ from config.load import parse
 from gpu.contract import STACK_TAG
 from plan.figures import figures
 from plan.make import Plan
-from plan.project import StackConfig, find_project, load_stack
+from plan.project import StackFile, find_project, load_stack
 from plan.record import record
 from tests.plan.conftest import ROOT
 from tests.plan.variants import DIGEST
@@ -82,7 +82,7 @@ def ready_plan() -> Plan:
     project = find_project(ROOT)
     dev = load_stack(project, "dev")
     values = {**dev.values, **{f"gpu-slices:{key}": json.dumps(value) for key, value in VALUES.items()}}
-    config = StackConfig(stack="acme", values=values)
+    config = StackFile(stack="acme", values=values)
     recording = record(project, config)
     parsed = parse(VALUES, stack="acme", region=REGION)
     return Plan(recording=recording, figures=figures(parsed), verdicts=(), notes=())

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from plan.errors import InputError
-from plan.project import StackConfig, find_project, load_stack
+from plan.project import StackFile, find_project, load_stack
 from tests.unit.cli.projects import write_project
 
 
-def config_of(directory: Path, stack: str, project: str = "name: shop\nruntime: python") -> StackConfig:
+def config_of(directory: Path, stack: str, project: str = "name: shop\nruntime: python") -> StackFile:
     return load_stack(find_project(write_project(directory, "", stack=stack, project=project)), "dev")
 
 
