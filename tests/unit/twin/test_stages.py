@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from gpu.contract import START_ANNOTATION
+from gpu.contract import RUN_ANNOTATION, START_ANNOTATION, STOP_ANNOTATION
 from tests.gotools import built
 from twin import build
 from twin.stages import FOLDER, KWOK, no_early_gpus, stages_file
@@ -85,9 +85,13 @@ def test_a_file_is_named_after_its_stage(name: str) -> None:
     assert read(FOLDER / f"{name}.yaml")["metadata"]["name"] == name
 
 
-def test_models_start_by_the_annotation_that_the_stage_reads() -> None:
-    delay = read(FOLDER / "pod-running.yaml")["spec"]["delay"]
-    assert delay["durationFrom"]["jq"]["expression"] == f'.metadata.annotations["{START_ANNOTATION}"]'
+@pytest.mark.parametrize(
+    ("name", "annotation"),
+    [("pod-running", START_ANNOTATION), ("pod-succeeded", RUN_ANNOTATION), ("pod-gone", STOP_ANNOTATION)],
+)
+def test_a_stage_reads_the_annotation_of_the_contract(name: str, annotation: str) -> None:
+    delay = read(FOLDER / f"{name}.yaml")["spec"]["delay"]
+    assert delay["durationFrom"]["jq"]["expression"] == f'.metadata.annotations["{annotation}"]'
 
 
 def write_goldens() -> None:
