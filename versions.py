@@ -4,7 +4,8 @@ One module, so that an upgrade is one reviewed change. Each entry names where th
 them is looked up at run time, because a plan that depends on the day it is made cannot be reviewed. How each is raised,
 and what it replaces or restarts, is the table in docs/operations.md ("Upgrades", from `tools/upgrades.py`).
 
-Pinned where they are used: the dialogue's base image (apps/dialogue/Dockerfile), what the twin builds (twin/build.py).
+Pinned where they are used: the dialogue's base image (apps/dialogue/Dockerfile), what the twin builds
+(twin/machine/build.py).
 """
 
 from collections.abc import Mapping

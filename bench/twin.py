@@ -22,14 +22,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from twin import launch
-from twin.build import ensure_built
+from twin.machine import launch
+from twin.machine.build import ensure_built
+from twin.machine.processes import find
+from twin.machine.progress import BuildProgress
+from twin.machine.state import TwinState
 from twin.planning import make_plan
-from twin.processes import find
-from twin.progress import BuildProgress
 from twin.scenarios.packing import nodes_needed
 from twin.scenarios.play import Play, playing
-from twin.state import TwinState
 from twin.up import Up
 
 ROOT = Path(__file__).resolve().parents[1]

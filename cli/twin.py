@@ -18,7 +18,7 @@ import click
 from cli.calling import directory_option, plainly
 from plan.errors import InputError
 from twin.errors import TwinError
-from twin.state import FOLDER, TwinState, twins
+from twin.machine.state import FOLDER, TwinState, twins
 
 P = ParamSpec("P")
 
@@ -62,9 +62,9 @@ def up(stack: str, directory: Path, timings: bool) -> int:
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from twin.launch import supervised  # noqa: PLC0415
+    from twin.machine.launch import supervised  # noqa: PLC0415
+    from twin.machine.progress import Lines, built_for  # noqa: PLC0415
     from twin.planning import make_plan  # noqa: PLC0415  loads Pulumi
-    from twin.progress import Lines, built_for  # noqa: PLC0415
     from twin.up import Up  # noqa: PLC0415
 
     console = Console(highlight=False)
@@ -106,7 +106,7 @@ def up(stack: str, directory: Path, timings: bool) -> int:
 @_plainly
 def down(stack: str, directory: Path, everything: bool) -> int:
     """Stop the twin of STACK and remove all that it left: processes, ports, files. Works after any crash."""
-    from twin.launch import stop  # noqa: PLC0415
+    from twin.machine.launch import stop  # noqa: PLC0415
 
     chosen = [twin_of(directory, stack)]
     if everything:

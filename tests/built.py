@@ -13,9 +13,9 @@ from typing import NoReturn
 import pytest
 from rich.console import Console
 
-from twin import build
 from twin.errors import TwinError
-from twin.progress import BuildProgress
+from twin.machine import build
+from twin.machine.progress import BuildProgress
 
 #: Seconds; the slowest test of the twin takes a quarter of it, of the engine a third.
 _LONGEST = 900.0

@@ -90,7 +90,7 @@ STEPS: Final[Sequence[Step]] = (
             "EC2_NODE_CLASS_API",
             "CAPACITY_BUFFER_API",
         ),
-        files=("twin/tools/go.mod",),
+        files=("twin/machine/tools/go.mod",),
         now=versions.KARPENTER_VERSION,
         source="karpenter.sh, upgrade guide and compatibility matrix; then `make catalog` and `make test-parts`",
         effect=(

@@ -8,17 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from twin import charts, parts
-from twin.apply import apply_one
-from twin.build import KARPENTER_MODULE, module_versions
-from twin.credentials import write_impersonating_kubeconfig
 from twin.errors import TwinError
-from twin.kube import Kube, Object
-from twin.launch import answers, status, tail, wake
-from twin.observe import KINDS
+from twin.kube import charts
+from twin.kube.apply import apply_one
+from twin.kube.client import Kube, Object
+from twin.kube.observe import KINDS
+from twin.machine import parts
+from twin.machine.build import KARPENTER_MODULE, module_versions
+from twin.machine.credentials import write_impersonating_kubeconfig
+from twin.machine.launch import answers, status, tail, wake
+from twin.machine.processes import Spec, digest, read_specs, write_spec
+from twin.machine.state import Run, TwinState
 from twin.plan import Planned, TwinPlan
-from twin.processes import Spec, digest, read_specs, write_spec
-from twin.state import Run, TwinState
 
 NAMESPACE = "kube-system"
 #: Seconds to wait for the controller; on two busy cores it needs ten.

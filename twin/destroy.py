@@ -12,15 +12,15 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from twin import charts
 from twin.aws.account import client
-from twin.build import knative_definitions, programs_dir
 from twin.errors import TwinError
-from twin.kube import ApiError, Kube, Object
-from twin.launch import wake
+from twin.kube import charts
+from twin.kube.client import ApiError, Kube, Object
+from twin.machine.build import knative_definitions, programs_dir
+from twin.machine.launch import wake
+from twin.machine.processes import find
+from twin.machine.state import Run, TwinState
 from twin.plan import CONTROLLER_CHART, CRD_CHART, KNATIVE_CHART, Planned, TwinPlan
-from twin.processes import find
-from twin.state import Run, TwinState
 
 #: Seconds that one thing may take; Pulumi gives Karpenter's objects half an hour.
 _PATIENCE = 180.0

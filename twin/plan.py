@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from gpu.contract import CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, GPU_RESOURCE, NODE_POOL_LABEL
-from twin.device_plugin import InstalledPlugin
 from twin.errors import TwinError
-from twin.state import TwinState, damaged, write_json
+from twin.machine.state import TwinState, damaged, write_json
+from twin.play.device_plugin import InstalledPlugin
 
 CRD_CHART = "karpenter-crd"
 CONTROLLER_CHART = "karpenter"

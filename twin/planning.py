@@ -14,10 +14,10 @@ from plan.manifests import kubernetes_object
 from plan.monitor import Resource
 from plan.project import find_project, load_stack
 from plan.record import Recording, record
-from twin.device_plugin import installed_plugins
 from twin.errors import TwinError
-from twin.models import models_of
 from twin.plan import PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
+from twin.play.device_plugin import installed_plugins
+from twin.play.models import models_of
 
 HELM = "kubernetes:helm.sh/"
 #: Annotations that speak to Pulumi, not to the cluster.

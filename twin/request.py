@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import click
 
-from twin.agent.knative import ask
 from twin.errors import TwinError
-from twin.launch import connect, supervised, unfinished
-from twin.observe import Observed
+from twin.kube.observe import Observed
+from twin.machine.launch import connect, supervised, unfinished
+from twin.machine.state import TwinState
 from twin.plan import Model, TwinPlan, load_plan
-from twin.state import TwinState
+from twin.play.agent.knative import ask
 from twin.view import NodeView, PodView, View, view
 from twin.watch.waiting import Coming
 

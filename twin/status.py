@@ -9,11 +9,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from twin.agent.meter import read_meter
-from twin.kube import ApiError
-from twin.launch import kube_of, leftovers, status, supervised, unfinished
-from twin.observe import KINDS
-from twin.state import Run, TwinState, load_run
+from twin.kube.client import ApiError
+from twin.kube.observe import KINDS
+from twin.machine.launch import kube_of, leftovers, status, supervised, unfinished
+from twin.machine.state import Run, TwinState, load_run
+from twin.play.agent.meter import read_meter
 from twin.view import NodeView, View, view
 
 #: Characters of a node's name: kwok's are long, and random from the beginning.

@@ -10,18 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from twin import parts
-from twin.apply import READY_SECONDS, Applier, apply_one
-from twin.build import knative_definitions
 from twin.controller import install_chart, karpenter_errors, start_karpenter
 from twin.errors import TwinError
-from twin.kube import ApiError, Kube, NoKindError, Object, wait_until_ready
-from twin.launch import answers, kube_of, prepare, start, stop, tail, wake
+from twin.kube.apply import READY_SECONDS, Applier, apply_one
+from twin.kube.client import ApiError, Kube, NoKindError, Object, wait_until_ready
+from twin.machine import parts
+from twin.machine.build import knative_definitions
+from twin.machine.launch import answers, kube_of, prepare, start, stop, tail, wake
+from twin.machine.processes import write_spec
+from twin.machine.state import Run, TwinState, damaged, write_text
 from twin.plan import CONTROLLER_CHART, CRD_CHART, KNATIVE_CHART, Planned, TwinPlan, load_plan, save_plan
-from twin.platform import PLUGIN_NAMESPACE, daemon_sets, simulated_ec2_rights, system_nodes
-from twin.processes import write_spec
-from twin.stages import no_early_gpus, stages_file
-from twin.state import Run, TwinState, damaged, write_text
+from twin.play.platform import PLUGIN_NAMESPACE, daemon_sets, simulated_ec2_rights, system_nodes
+from twin.play.stages import no_early_gpus, stages_file
 
 #: Seconds to wait for a part of the twin. On two cores they need six; on a machine that does much else, minutes.
 _PATIENCE = 180.0

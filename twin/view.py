@@ -21,7 +21,7 @@ from gpu.contract import (
     TWIN_SYSTEM_LABEL,
     ZONE_LABEL,
 )
-from twin.kube import Object
+from twin.kube.client import Object
 from twin.prices import usd_per_hour
 
 

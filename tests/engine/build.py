@@ -12,8 +12,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from twin.go import ROOT, GoModule
-from twin.progress import BuildProgress
+from twin.machine.go import ROOT, GoModule
+from twin.machine.progress import BuildProgress
 
 _TOOLS = Path(__file__).resolve().parent / "tools"
 _PULUMI = GoModule(_TOOLS / "pulumi")

@@ -15,10 +15,10 @@ from rich.console import Console
 from tests.built import build_or_skip, mark_all_below, twin_programs
 from tests.engine import build
 from tests.engine.engine import Workspace
-from twin import launch
+from twin.machine import launch
+from twin.machine.progress import BuildProgress
+from twin.machine.state import TwinState
 from twin.planning import make_plan
-from twin.progress import BuildProgress
-from twin.state import TwinState
 from twin.up import Up
 
 _PART = "ENGINE"

@@ -28,7 +28,7 @@ from tests.engine.eks_provider import INPUTS_VARIABLE, KUBECONFIG_VARIABLE
 from tests.engine.kubernetes_proxy import TWIN_VARIABLE
 from tests.engine.language_host import EXEC_VARIABLE
 from tests.engine.stub_provider import REGION_VARIABLE, VALUES_VARIABLE
-from twin.state import TwinState
+from twin.machine.state import TwinState
 
 ROOT = Path(__file__).parents[2]
 #: Seconds; one command takes a tenth of it on two cores.

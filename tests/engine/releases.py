@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from twin.build import programs_dir
 from twin.destroy import uninstall
-from twin.launch import kube_of
+from twin.machine.build import programs_dir
+from twin.machine.launch import kube_of
+from twin.machine.state import TwinState, load_run
 from twin.plan import Planned, load_plan
-from twin.state import TwinState, load_run
 from twin.up import Releases
 
 

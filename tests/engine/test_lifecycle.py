@@ -13,10 +13,10 @@ from gpu.contract import NODE_POOL_LABEL
 from tests.engine.engine import Workspace
 from tests.engine.journal import Entry
 from twin.destroy import instances, left_in_aws
-from twin.kube import Kube
-from twin.launch import connect
+from twin.kube.client import Kube
+from twin.machine.launch import connect
+from twin.machine.state import TwinState, load_run
 from twin.plan import TwinPlan, load_plan
-from twin.state import TwinState, load_run
 
 STACKS = ("dev", "staging", "prod", "local")
 _NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"

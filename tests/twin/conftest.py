@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.built import mark_all_below, twin_programs
-from twin import launch
+from twin.machine import launch
+from twin.machine.state import TwinState
 from twin.plan import TwinPlan
 from twin.planning import make_plan
-from twin.state import TwinState
 from twin.up import Up
 
 ROOT = Path(__file__).parents[2]

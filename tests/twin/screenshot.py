@@ -16,14 +16,14 @@ from rich.console import Console
 
 from gpu.contract import NODE_POOL_LABEL
 from tests.apps import chromium
-from twin import launch
-from twin.agent.knative import ask
-from twin.build import ensure_built
+from twin.machine import launch
+from twin.machine.build import ensure_built
+from twin.machine.progress import BuildProgress
+from twin.machine.state import TwinState
 from twin.planning import make_plan
-from twin.platform import PAUSE
-from twin.progress import BuildProgress
+from twin.play.agent.knative import ask
+from twin.play.platform import PAUSE
 from twin.scenarios.play import NAMESPACE, Play, playing
-from twin.state import TwinState
 from twin.up import Up
 from twin.view import NodeView
 from twin.watch.run import write_picture

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from twin import launch
-from twin.kube import Kube
-from twin.launch import answers
+from twin.kube.client import Kube
+from twin.machine import launch
+from twin.machine.launch import answers
+from twin.machine.ports import is_free
+from twin.machine.processes import SUPERVISOR, find
+from twin.machine.state import TwinState, load_run
 from twin.plan import TwinPlan, save_plan
 from twin.planning import make_plan
-from twin.ports import is_free
-from twin.processes import SUPERVISOR, find
 from twin.scenarios.play import NAMESPACE, playing
-from twin.state import TwinState, load_run
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = (
@@ -39,7 +39,7 @@ UP = """
 import sys
 from pathlib import Path
 from twin.plan import load_plan
-from twin.state import TwinState
+from twin.machine.state import TwinState
 from twin.up import Up
 
 state = TwinState(Path(sys.argv[1]), "local")

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from twin import launch
+from twin.machine import launch
+from twin.machine.state import TwinState
 from twin.plan import TwinPlan
 from twin.planning import make_plan
 from twin.scenarios.packing import pack
 from twin.scenarios.play import playing
-from twin.state import TwinState
 
 ROOT = Path(__file__).parents[2]
 #: Slots of every node in the stack.

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from twin.machine.state import TwinState
 from twin.plan import TwinPlan
 from twin.scenarios.run import SCENARIOS, run_scenario
-from twin.state import TwinState
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

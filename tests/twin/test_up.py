@@ -16,13 +16,13 @@ import yaml
 
 from gpu.contract import TWIN_SYSTEM_LABEL
 from plan.errors import InputError
-from twin import launch
-from twin.apply import is_ready
-from twin.kube import ApiError, Kube
-from twin.launch import answers
+from twin.kube.apply import is_ready
+from twin.kube.client import ApiError, Kube
+from twin.machine import launch
+from twin.machine.launch import answers
+from twin.machine.processes import find
+from twin.machine.state import TwinState, load_run
 from twin.plan import TwinPlan
-from twin.processes import find
-from twin.state import TwinState, load_run
 from twin.status import report
 from twin.up import Up
 

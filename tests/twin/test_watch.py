@@ -22,10 +22,10 @@ import pytest
 from tests.apps import chromium
 from tests.apps.chromium import Page
 from tests.twin.pseudoterminal import Terminal
-from twin import launch
+from twin.machine import launch
+from twin.machine.state import TwinState
 from twin.plan import TwinPlan
 from twin.scenarios.play import Play, playing
-from twin.state import TwinState
 
 ROOT = Path(__file__).parents[2]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from twin.errors import TwinError
+from twin.machine.state import TwinState
 from twin.plan import TwinPlan
-from twin.state import TwinState
 
 Mutation = Callable[[TwinPlan], TwinPlan]
 

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from tests.built import build_or_skip
 from twin.errors import TwinError
-from twin.progress import BuildProgress
+from twin.machine.progress import BuildProgress
 
 
 def fails(progress: BuildProgress) -> Path:

@@ -33,9 +33,9 @@ from moto.moto_api._internal import mock_random
 from twin.aws.answers import Aws
 from twin.aws.images import image_of
 from twin.aws.seed import Seeder
-from twin.faults import Faults
+from twin.machine.state import TwinState, load_run, write_json
 from twin.plan import TwinPlan, load_plan
-from twin.state import TwinState, load_run, write_json
+from twin.play.faults import Faults
 
 
 class _Server(ThreadingHTTPServer):

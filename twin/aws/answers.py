@@ -15,7 +15,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 
 from twin.aws.constant import CONSTANT, Answer, Call, ConstantAnswers
 from twin.aws.images import image_of
-from twin.faults import Faults
+from twin.play.faults import Faults
 from twin.prices import products, spot_history
 
 _SCOPE = re.compile(r"Credential=[^/,]+/\d+/([\w-]+)/([\w-]+)/aws4_request")

@@ -24,9 +24,9 @@ from xml.etree import ElementTree
 import moto
 
 from gpu.catalog import INSTANCE_TYPES
-from twin.go import ROOT
+from twin.machine.go import ROOT
+from twin.machine.state import write_text
 from twin.prices import on_demand
-from twin.state import write_text
 
 Answer = tuple[int, Mapping[str, str], bytes]
 """Status, headers, body."""

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gpu.contract import CONFIG_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
-from twin.agent.plugin import REASON
 from twin.aws.account import client
+from twin.play.agent.plugin import REASON
 from twin.prices import spot
 from twin.scenarios.packing import nodes_needed
 from twin.scenarios.play import Play

@@ -11,12 +11,12 @@ from typing import Any
 import versions
 from gpu.contract import GPU_RESOURCE, NAME_LABEL, NODE_POOL_LABEL, SCENARIO_LABEL, SHARING_LABEL
 from twin.errors import TwinError
-from twin.faults import Faults
-from twin.kube import ApiError, Kube, Object
-from twin.launch import kube_of, signal_process, status, wake
-from twin.observe import Observed
+from twin.kube.client import ApiError, Kube, Object
+from twin.kube.observe import Observed
+from twin.machine.launch import kube_of, signal_process, status, wake
+from twin.machine.state import Run, TwinState, load_run
 from twin.plan import PlannedPool, TwinPlan, load_plan
-from twin.state import Run, TwinState, load_run
+from twin.play.faults import Faults
 from twin.view import View, view
 
 NAMESPACE = "slices-scenario"
@@ -176,7 +176,7 @@ class Play:
 
     def restart_karpenter(self) -> None:
         """Kill Karpenter and wait until it works again."""
-        from twin.launch import answers  # noqa: PLC0415
+        from twin.machine.launch import answers  # noqa: PLC0415
 
         self.kill("karpenter")
         self.wait(lambda: answers(f"http://127.0.0.1:{self.run.ports['karpenter-health']}/readyz"), 60, "Karpenter")

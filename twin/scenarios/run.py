@@ -14,10 +14,10 @@ from pathlib import Path
 import click
 
 from twin.errors import TwinError
-from twin.launch import stop, supervised
+from twin.machine.launch import stop, supervised
+from twin.machine.state import TwinState
 from twin.scenarios import failures, lifecycle, packing, serving
 from twin.scenarios.play import Failed, playing
-from twin.state import TwinState
 
 #: Exit status when a check failed.
 FAILED = 4
@@ -147,8 +147,8 @@ def bring_up(state: TwinState, directory: Path) -> None:
     """Start a twin without much ado, or bring it up to date. The caller holds its lock."""
     from rich.console import Console  # noqa: PLC0415
 
+    from twin.machine.progress import built_for  # noqa: PLC0415
     from twin.planning import make_plan  # noqa: PLC0415
-    from twin.progress import built_for  # noqa: PLC0415
     from twin.up import Up  # noqa: PLC0415
 
     programs = built_for(Console(stderr=True), directory, state.stack)

@@ -6,9 +6,9 @@ import time
 from collections import Counter
 
 from gpu.contract import NODE_POOL_LABEL, POOL_LABEL
-from twin.agent.knative import ask, deployment_name, idle_seconds
-from twin.kube import Object
+from twin.kube.client import Object
 from twin.plan import Model
+from twin.play.agent.knative import ask, deployment_name, idle_seconds
 from twin.scenarios.packing import nodes_needed
 from twin.scenarios.play import Failed, Play
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from gpu.contract import SHARING_LABEL
 from gpu.sharing import STRATEGIES
-from twin.kube import Object
+from twin.kube.client import Object
 from twin.plan import PlannedPool
 from twin.view import view
 from twin.watch.feed import feed

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from twin.kube import Object
+from twin.kube.client import Object
 from twin.watch.words import moment
 
 #: Events that are looked at; a burst of pods makes three of them for each pod.

@@ -16,7 +16,7 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from twin.errors import TwinError
-from twin.state import TwinState
+from twin.machine.state import TwinState
 from twin.watch.changes import changes
 from twin.watch.picture import picture
 from twin.watch.scene import Scene

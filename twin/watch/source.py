@@ -10,13 +10,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Protocol
 
-from twin.agent.meter import read_meter
 from twin.errors import TwinError
-from twin.kube import Kube
-from twin.launch import connect, supervised
-from twin.observe import Observed
+from twin.kube.client import Kube
+from twin.kube.observe import Observed
+from twin.machine.launch import connect, supervised
+from twin.machine.state import TwinState, load_run
 from twin.plan import PlannedPool, load_plan
-from twin.state import TwinState, load_run
+from twin.play.agent.meter import read_meter
 from twin.watch.compose import KINDS, About, compose
 from twin.watch.scene import Scene
 

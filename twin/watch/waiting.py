@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from gpu.contract import NVIDIA_PREFIX
-from twin.kube import Object
+from twin.kube.client import Object
 from twin.view import PodView
 from twin.watch.feed import happened, source_of
 from twin.watch.words import moment

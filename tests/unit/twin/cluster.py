@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from twin.kube import Object
+from twin.kube.client import Object
 from twin.plan import PlannedPool
 from twin.watch.compose import About, compose
 from twin.watch.scene import Box, Scene

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from twin import go as toolchain
 from twin.errors import TwinError
-from twin.go import GoModule
+from twin.machine import go as toolchain
+from twin.machine.go import GoModule
 
 
 def _build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> tuple[list[str], Path]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from twin.credentials import write_credentials
-from twin.state import TwinState
+from twin.machine.credentials import write_credentials
+from twin.machine.state import TwinState
 
 
 @pytest.fixture

@@ -14,15 +14,15 @@ import yaml
 from click.testing import CliRunner
 
 from cli.main import main
-from twin import launch, parts
-from twin.agent.meter import read_meter
 from twin.aws.account import client
 from twin.errors import TwinError
-from twin.faults import Faults
-from twin.processes import find, read_specs
+from twin.machine import launch, parts
+from twin.machine.processes import find, read_specs
+from twin.machine.state import TwinState, load_run, write_text
+from twin.play.agent.meter import read_meter
+from twin.play.faults import Faults
 from twin.scenarios import run as scenarios
 from twin.scenarios.play import clean
-from twin.state import TwinState, load_run, write_text
 
 DAMAGED = ("", "{", "[1]", "\x00\x01", '"text"')
 
@@ -62,7 +62,7 @@ def slices(project: Path, *arguments: str) -> tuple[int, str]:
 def test_a_damaged_file_is_named_with_what_to_do(name: str, command: str, content: str, state: TwinState) -> None:
     (state.folder / name).write_text(content)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("twin.build.ensure_built", lambda _: Path("nowhere"))
+        patch.setattr("twin.machine.build.ensure_built", lambda _: Path("nowhere"))
         status, output = slices(state.root.parent, *command.split())
     assert status == 1
     assert f"{name} is damaged: `slices down local` removes it, then `slices up local` starts anew" in output
@@ -116,7 +116,7 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing(tmp_path: Path) -> N
 
 def test_what_cannot_be_removed_is_said(state: TwinState, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("twin.state.shutil.rmtree", lambda *_, **__: None)
+        patch.setattr("twin.machine.state.shutil.rmtree", lambda *_, **__: None)
         with pytest.raises(TwinError, match="cannot be removed"):
             launch.stop(state)
 

@@ -14,7 +14,7 @@ from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing, overla
 from gpu.sharing.al2023 import al2023_user_data
 from gpu.sharing.bottlerocket import bottlerocket_settings
 from gpu.sharing.plugin_config import device_plugin_config
-from twin.device_plugin import InstalledPlugin, Offer, installed_plugins, offer
+from twin.play.device_plugin import InstalledPlugin, Offer, installed_plugins, offer
 
 TYPE = "node.kubernetes.io/instance-type"
 

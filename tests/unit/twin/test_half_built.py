@@ -9,12 +9,13 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from cli.main import main
-from twin import progress, request
+from twin import request
 from twin.errors import TwinError
-from twin.launch import unfinished
+from twin.machine import progress
+from twin.machine.launch import unfinished
+from twin.machine.state import TwinState, write_text
 from twin.request import follow
 from twin.scenarios.run import SCENARIOS, listing
-from twin.state import TwinState, write_text
 from twin.status import Report, show
 
 
@@ -73,7 +74,7 @@ def test_a_start_says_its_steps_where_there_is_no_terminal(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("twin.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("twin.machine.progress.time.monotonic", lambda: now[0])
     say = progress.Lines(Console(width=80))
     for seconds, text in ((0, "Control plane is up"), (1, "a is ready"), (2, "b is ready")):
         now[0] = 100.0 + seconds

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from gpu.contract import SERVICE_LABEL, START_ANNOTATION
-from twin.agent.knative import Knative, ask, deployment_name
-from twin.kube import ApiError, Object
+from twin.kube.client import ApiError, Object
 from twin.plan import Model
+from twin.play.agent.knative import Knative, ask, deployment_name
 
 #: Seconds since 1970, and the same moment in RFC 3339.
 START, STAMP = 1_790_000_000.0, "2026-09-21T14:13:20Z"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.unit.twin.cluster import Cluster
-from twin.agent.meter import Meter, read_meter
+from twin.play.agent.meter import Meter, read_meter
 from twin.prices import usd_per_hour
 
 HOUR = 3600.0

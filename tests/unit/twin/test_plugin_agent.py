@@ -9,11 +9,11 @@ import pytest
 import yaml
 
 from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL
-from twin.agent.plugin import DEADLINE, DELAY, REASON, DevicePlugin
-from twin.device_plugin import InstalledPlugin
-from twin.faults import Faults
-from twin.kube import Object
-from twin.platform import PLUGIN_NAME
+from twin.kube.client import Object
+from twin.play.agent.plugin import DEADLINE, DELAY, REASON, DevicePlugin
+from twin.play.device_plugin import InstalledPlugin
+from twin.play.faults import Faults
+from twin.play.platform import PLUGIN_NAME
 
 NODE_POOL = {
     "metadata": {"name": "shared"},

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from twin import launch, processes, supervisor
 from twin.errors import TwinError
-from twin.processes import Spec, alive, find, write_spec
-from twin.state import TwinState, load_run, twins
+from twin.machine import launch, processes, supervisor
+from twin.machine.processes import Spec, alive, find, write_spec
+from twin.machine.state import TwinState, load_run, twins
 
 SLEEP = shutil.which("sleep") or "/bin/sleep"
 
@@ -135,7 +135,7 @@ def test_a_question_for_the_supervisor_does_not_keep_it_from_starting(
         if error := attempts.pop(0):
             raise error
 
-    monkeypatch.setattr("twin.supervisor.fcntl.flock", flock)
+    monkeypatch.setattr("twin.machine.supervisor.fcntl.flock", flock)
     with state.supervisor_lock.open("w") as lock:
         assert supervisor._alone(lock)
 
@@ -228,7 +228,7 @@ def test_a_stopped_twin_gets_new_ports_where_others_have_taken_its_own(state: Tw
 
 def test_the_lock_keeps_others_out_and_dies_with_its_holder(state: TwinState) -> None:
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom twin.state import TwinState\n"
+        "import sys, time\nfrom pathlib import Path\nfrom twin.machine.state import TwinState\n"
         "with TwinState(Path(sys.argv[1]), 'one').lock():\n    print('held', flush=True)\n    time.sleep(1000)\n"
     )
     holder = subprocess.Popen(

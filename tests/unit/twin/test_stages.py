@@ -19,8 +19,8 @@ import yaml
 
 from gpu.contract import RUN_ANNOTATION, START_ANNOTATION, STOP_ANNOTATION
 from tests.gotools import built
-from twin import build
-from twin.stages import FOLDER, KWOK, no_early_gpus, stages_file
+from twin.machine import build
+from twin.play.stages import FOLDER, KWOK, no_early_gpus, stages_file
 
 _ASKING = Path(__file__).parent / "kwok"
 GOLDENS = _ASKING / "goldens"

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from twin import launch
 from twin.errors import TwinError
+from twin.machine import launch
 from twin.plan import Model
 from twin.request import _Story
 from twin.up import Up
@@ -47,7 +47,7 @@ def test_a_stack_is_no_path(command: list[str], stack: str, project: Path) -> No
 
 
 def test_an_unknown_stack_is_told_before_anything_is_built(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("twin.build.ensure_built", lambda _: pytest.fail("the twin's programs were built"))
+    monkeypatch.setattr("twin.machine.build.ensure_built", lambda _: pytest.fail("the twin's programs were built"))
     told = "error: no stack 'locl'; did you mean local?\nstacks of this project: local\n"
     assert slices(project, "up", "locl") == (2, told)
     assert slices(project, "scenario", "--json", "pack", "--stack", "locl") == (2, told)
@@ -61,7 +61,7 @@ def test_up_says_when_down_came_in_between(error: Exception, project: Path, monk
         launch.stop(up.state)
         raise error
 
-    monkeypatch.setattr("twin.build.ensure_built", lambda _: Path("nowhere"))
+    monkeypatch.setattr("twin.machine.build.ensure_built", lambda _: Path("nowhere"))
     monkeypatch.setattr(Up, "run", stopped)
     assert slices(project, "up") == (1, "error: the twin of local was stopped meanwhile\n")
     assert not (project / ".twin").exists()
@@ -72,7 +72,7 @@ def test_why_a_program_cannot_be_planned_is_not_lost(project: Path, monkeypatch:
         launch.stop(up.state)
         raise TwinError("the program has no cluster")
 
-    monkeypatch.setattr("twin.build.ensure_built", lambda _: Path("nowhere"))
+    monkeypatch.setattr("twin.machine.build.ensure_built", lambda _: Path("nowhere"))
     monkeypatch.setattr(Up, "run", unplayable)
     assert slices(project, "up") == (1, "error: the program has no cluster\n")
 

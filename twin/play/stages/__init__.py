@@ -1,7 +1,7 @@
 """How kwok plays kubelets: nodes get ready, pods run, finish and go. The stages are the files of this folder.
 
-A GPU node joins without any GPU, as real nodes do: `twin.agent.plugin` offers it later. Karpenter's simulated EC2 would
-put the physical GPUs on the Node at once; an admission policy takes them off before anybody can see them.
+A GPU node joins without any GPU, as real nodes do: `twin.play.agent.plugin` offers it later. Karpenter's simulated EC2
+would put the physical GPUs on the Node at once; an admission policy takes them off before anybody can see them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from twin.kube import Object
+from twin.kube.client import Object
 
 FOLDER = Path(__file__).parent
 #: What kwok gets, in this order: its own settings and the stages of nodes and pods.

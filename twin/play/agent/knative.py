@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gpu.contract import IDLE_ANNOTATION, NAME_LABEL, REQUEST_ANNOTATION, SERVICE_LABEL, START_ANNOTATION
-from twin.kube import ApiError, Kube, Object
-from twin.observe import Observed
+from twin.kube.client import ApiError, Kube, Object
+from twin.kube.observe import Observed
 from twin.plan import HARDENED_CONTAINER, HARDENED_POD, Model
-from twin.platform import PAUSE
+from twin.play.platform import PAUSE
 
 #: How long a model takes from a bound pod to its first answer here. Real ones pull images and weights: the plan's
 #: cold-start budget says how long that takes.

@@ -20,9 +20,9 @@ from pathlib import Path
 import psutil
 
 from twin.errors import TwinError
-from twin.state import TwinState, write_json
+from twin.machine.state import TwinState, write_json
 
-SUPERVISOR = "twin.supervisor"
+SUPERVISOR = "twin.machine.supervisor"
 _MODULE = "-m"
 
 

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from plan.project import find_project, load_stack
-from twin import build
+from twin.machine import build
 
 #: Seconds between lines where there is no terminal.
 _LINE_EVERY = 30.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from twin.aws.resolve import resolve, unresolved
 from twin.errors import TwinError
-from twin.kube import ApiError, Kube, NoKindError, Object
+from twin.kube.client import ApiError, Kube, NoKindError, Object
 from twin.plan import Planned
 
 #: Seconds after which an object that is not Ready is given up; Karpenter needs one to five.

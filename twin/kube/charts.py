@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from twin.errors import TwinError
-from twin.kube import Object
+from twin.kube.client import Object
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}

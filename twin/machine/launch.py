@@ -16,15 +16,15 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from twin.credentials import write_common_kubeconfig, write_credentials, write_kubeconfig
 from twin.errors import TwinError
-from twin.kube import Kube
-from twin.parts import PORTS
-from twin.ports import free_ports, is_free
-from twin.processes import SUPERVISOR, find, kill_all
-from twin.state import Run, TwinState, damaged, load_run, new_token, write_json
+from twin.kube.client import Kube
+from twin.machine.credentials import write_common_kubeconfig, write_credentials, write_kubeconfig
+from twin.machine.parts import PORTS
+from twin.machine.ports import free_ports, is_free
+from twin.machine.processes import SUPERVISOR, find, kill_all
+from twin.machine.state import Run, TwinState, damaged, load_run, new_token, write_json
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def kube_of(state: TwinState, run: Run) -> Kube:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from datetime import UTC, datetime
 
-from twin.kube import ApiError, Kube, Object
+from twin.kube.client import ApiError, Kube, Object
 
 COMPONENT = "slices"
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import urllib3
 
-from twin.kube import ApiError, Kube, NoKindError, Object, error_of
+from twin.kube.client import ApiError, Kube, NoKindError, Object, error_of
 
 
 def watch(

@@ -1,4 +1,4 @@
-"""`python -m twin.agent FOLDER`: runs the parts until killed. Everything it knows it finds in the cluster again."""
+"""`python -m twin.play.agent FOLDER`: runs the parts until killed. Whatever it knows it finds in the cluster again."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import sys
 import time
 from pathlib import Path
 
-from twin.agent.knative import Knative
-from twin.agent.meter import Meter
-from twin.agent.plugin import DevicePlugin
-from twin.faults import Faults
-from twin.kube import ApiError
-from twin.launch import kube_of
-from twin.observe import Observed
+from twin.kube.client import ApiError
+from twin.kube.observe import Observed
+from twin.machine.launch import kube_of
+from twin.machine.state import TwinState, load_run
 from twin.plan import load_plan
-from twin.platform import PLUGIN_NAME
-from twin.state import TwinState, load_run
+from twin.play.agent.knative import Knative
+from twin.play.agent.meter import Meter
+from twin.play.agent.plugin import DevicePlugin
+from twin.play.faults import Faults
+from twin.play.platform import PLUGIN_NAME
 
 _TICK = 0.2
 _KINDS = (

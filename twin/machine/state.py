@@ -39,7 +39,7 @@ class TwinState:
 
     @property
     def specs(self) -> Path:
-        """What the supervisor must run: one JSON file per process (`twin.processes`)."""
+        """What the supervisor must run: one JSON file per process (`twin.machine.processes`)."""
         return self.folder / "processes"
 
     @property

@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from twin.state import write_json
+from twin.machine.state import write_json
 
 
 @dataclass(frozen=True)

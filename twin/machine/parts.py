@@ -1,6 +1,6 @@
 """The processes that a twin consists of, with their command lines.
 
-What each flag is for stands beside it where it is not obvious; the versions come from `twin/tools/go.mod`.
+What each flag is for stands beside it where it is not obvious; the versions come from `twin/machine/tools/go.mod`.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from twin.processes import Spec
-from twin.state import Run, TwinState, write_text
+from twin.machine.processes import Spec
+from twin.machine.state import Run, TwinState, write_text
 
 #: What needs a port of its own.
 PORTS = ("etcd", "etcd-peer", "apiserver", "aws", "karpenter-metrics", "karpenter-health")
@@ -119,7 +119,7 @@ def control_plane(state: TwinState, run: Run, programs: Path) -> list[Spec]:
 
 
 def kwok(state: TwinState, run: Run, programs: Path) -> Spec:
-    """Plays the kubelets, by the stages that `twin.stages` wrote."""
+    """Plays the kubelets, by the stages that `twin.play.stages` wrote."""
     stages = str(state.folder / "stages.yaml").replace('"', '""')
     return Spec(
         name="kwok",
@@ -151,7 +151,7 @@ def agent(run: Run, fingerprint: str) -> Spec:
     return Spec(
         name="agent",
         program="",
-        module="twin.agent",
+        module="twin.play.agent",
         arguments=[],
         environment={"TWIN_PLAN": fingerprint},
         needs=[run.ports["apiserver"]],

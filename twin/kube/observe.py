@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
-from twin.kube import Kube, Object
-from twin.stream import watch
+from twin.kube.client import Kube, Object
+from twin.kube.stream import watch
 
 #: What the twin looks at, and its API version. Knative's `Service` has the name of Kubernetes' own, so it gets another.
 KINDS: Mapping[str, str] = MappingProxyType(

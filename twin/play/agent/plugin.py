@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from gpu.coldstart import MPS_RETRY_SECONDS
 from gpu.contract import GPU_COUNT_LABEL, NAME_LABEL, NODE_POOL_LABEL, NVIDIA_PREFIX
 from gpu.sharing.bottlerocket import is_bottlerocket
-from twin.device_plugin import InstalledPlugin, Offer, offer
-from twin.events import warn
-from twin.faults import Faults
-from twin.kube import ApiError, Kube, Object
-from twin.observe import Observed
-from twin.platform import PLUGIN_NAME
+from twin.kube.client import ApiError, Kube, Object
+from twin.kube.events import warn
+from twin.kube.observe import Observed
+from twin.play.device_plugin import InstalledPlugin, Offer, offer
+from twin.play.faults import Faults
+from twin.play.platform import PLUGIN_NAME
 from twin.view import slots_of
 
 #: Seconds from a running plugin pod (on Bottlerocket: a ready node) to the first slot: driver, NVML, registration.

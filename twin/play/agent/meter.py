@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from twin.observe import Observed
-from twin.state import write_json
+from twin.kube.observe import Observed
+from twin.machine.state import write_json
 from twin.view import view
 
 _SAVE_EVERY = 2.0

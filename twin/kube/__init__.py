@@ -1,0 +1,1 @@
+"""The API server: asked, watched, and given what a plan has."""

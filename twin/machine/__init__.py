@@ -1,0 +1,1 @@
+"""This machine's part of a twin: its programs, its processes, its files."""

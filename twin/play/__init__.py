@@ -1,0 +1,1 @@
+"""What is played on the cluster: kubelets, device plugins, Knative, system pods."""
