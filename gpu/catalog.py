@@ -1,7 +1,7 @@
 """Catalogue of the NVIDIA instance types that AWS rents.
 
-The rows are generated (`gpu._catalog_data`, see docs/catalog.md); what EC2 does not tell, such as compute capability
-and MIG profiles, stands here.
+The rows are generated (`gpu._catalog_data`, see docs/catalog.md); what EC2 does not tell of a GPU, such as its compute
+capability and MIG profiles, stands in `gpu.gpus`.
 """
 
 from __future__ import annotations
@@ -12,34 +12,11 @@ from functools import cached_property
 from types import MappingProxyType
 
 from gpu._catalog_data import GENERATED_ON, PRICES_DATE, ROWS
+from gpu.gpus import GPUS
 from gpu.memory import GpuMemory, gpu_memory
 from gpu.mig import MigProfile, mig_profiles
 
 __all__ = ["FAMILIES", "GENERATED_ON", "INSTANCE_TYPES", "PRICES_DATE", "REGIONS", "Gpu", "InstanceType", "types_in"]
-
-#: GPU (Karpenter's `instance-gpu-name`) to product name and compute capability (developer.nvidia.com/cuda-gpus).
-_PRODUCTS: Mapping[str, tuple[str, float]] = MappingProxyType(
-    {
-        "t4": ("NVIDIA T4", 7.5),
-        "t4g": ("NVIDIA T4G", 7.5),
-        "v100": ("NVIDIA V100", 7.0),
-        "a10g": ("NVIDIA A10G", 8.6),
-        "l4": ("NVIDIA L4", 8.9),
-        "l40s": ("NVIDIA L40S", 8.9),
-        "a100": ("NVIDIA A100", 8.0),
-        "h100": ("NVIDIA H100", 9.0),
-        "h200": ("NVIDIA H200", 9.0),
-        "b200": ("NVIDIA B200", 10.0),
-        "b300": ("NVIDIA B300", 10.3),
-        "rtx-pro-4500": ("NVIDIA RTX PRO 4500", 12.0),
-        "rtx-pro-server-6000": ("NVIDIA RTX PRO 6000", 12.0),
-    }
-)
-
-#: Families that the pinned AMIs cannot drive, with the reason.
-UNSUPPORTED_FAMILIES: Mapping[str, str] = MappingProxyType(
-    {"g7": "its GPU needs NVIDIA driver 595, and the EKS AMIs ship 580"}
-)
 
 
 @dataclass(frozen=True)
@@ -94,9 +71,11 @@ def _load() -> Mapping[str, InstanceType]:
     types = {}
     for row in ROWS:
         key = (row.gpu, row.gpu_memory_mib)
+        if key not in GPUS:
+            raise LookupError(f"gpu/gpus.py has no row for {row.gpu} with {row.gpu_memory_mib} MiB ({row.name})")
         if key not in gpus:
-            product, capability = _PRODUCTS[row.gpu]
-            gpus[key] = Gpu(row.gpu, product, row.gpu_memory_mib, capability)
+            known = GPUS[key]
+            gpus[key] = Gpu(row.gpu, known.product, row.gpu_memory_mib, known.compute_capability)
         types[row.name] = InstanceType(
             name=row.name,
             family=row.family,
@@ -124,6 +103,10 @@ def _by_family(types: Iterable[InstanceType]) -> Mapping[str, tuple[InstanceType
 INSTANCE_TYPES = _load()
 #: Instance types of each family, in the catalogue's order: smallest first.
 FAMILIES = _by_family(INSTANCE_TYPES.values())
+#: Families that the pinned AMIs cannot drive, with the reason.
+UNSUPPORTED_FAMILIES: Mapping[str, str] = MappingProxyType(
+    {row.family: why for row in ROWS if (why := GPUS[row.gpu, row.gpu_memory_mib].unsupported)}
+)
 #: Regions in which at least one of the types is offered.
 REGIONS = frozenset(region for t in INSTANCE_TYPES.values() for region in t.zone_ids)
 

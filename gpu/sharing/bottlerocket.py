@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, assert_never
 
 from gpu.contract import GPU_RESOURCE
+from gpu.gpus import GPUS
 from gpu.sharing.mig import Mig
 from gpu.sharing.mps import Mps
 from gpu.sharing.none import NoSharing
@@ -26,14 +27,6 @@ if TYPE_CHECKING:
     from gpu.catalog import Gpu
     from gpu.sharing import SharingProfile
 
-#: GPU (name, EC2's MiB) to the key that `mig.profile` knows it by; the documentation names these GPUs and no others
-#: that AWS rents.
-_MIG_KEYS = {
-    ("a100", 40960): "a100.40gb",
-    ("a100", 81920): "a100.80gb",
-    ("h100", 81920): "h100.80gb",
-    ("h200", 144384): "h200.141gb",
-}
 #: Profiles that Bottlerocket can lay out: 4g is missing on every GPU.
 _MIG_COMPUTE = ("1g.", "2g.", "3g.", "7g.")
 
@@ -54,9 +47,15 @@ discard-unpacked-layers = true
 """
 
 
+def _mig_key(gpu: Gpu) -> str:
+    """By what `mig.profile` knows a GPU; empty where it does not."""
+    row = GPUS.get((gpu.name, gpu.memory_mib))
+    return (row.bottlerocket_key if row else None) or ""
+
+
 def bottlerocket_mig_problem(profile: Mig, gpu: Gpu) -> str | None:
     """Why Bottlerocket cannot cut this GPU with this MIG profile, or None when it can."""
-    if (gpu.name, gpu.memory_mib) not in _MIG_KEYS:
+    if not _mig_key(gpu):
         return f"Bottlerocket has no MIG settings for {gpu.product}"
     if not profile.profile.startswith(_MIG_COMPUTE):
         return f"Bottlerocket cannot lay out MIG profile {profile.profile}"
@@ -109,7 +108,7 @@ def _sharing(profile: SharingProfile, gpus: Iterable[Gpu]) -> str:
                 problem = bottlerocket_mig_problem(profile, gpu)
                 if problem:
                     raise SharingError(problem)
-                lines.append(f'"{_MIG_KEYS[gpu.name, gpu.memory_mib]}" = "{profile.profile}"')
+                lines.append(f'"{_mig_key(gpu)}" = "{profile.profile}"')
             body = "\n".join(lines)
             return (
                 f'[{root}]\ndevice-partitioning-strategy = "mig"\ndevice-sharing-strategy = "none"\n\n'
@@ -144,7 +143,7 @@ class BottlerocketSharing:
 
     def mig_profile(self, gpu: Gpu) -> str | None:
         """Profile that a GPU is cut by; None where it stays whole, or no key is its own."""
-        key = _MIG_KEYS.get((gpu.name, gpu.memory_mib), "")
+        key = _mig_key(gpu)
         names = (profile for name, profile in self.mig_profiles.items() if name in (key, gpu.name))
         return next((name for name in names if name in gpu.mig_profiles), None)
 

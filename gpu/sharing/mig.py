@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from gpu.contract import GPU_RESOURCE
+from gpu.contract import GPU_RESOURCE, NVIDIA_PREFIX
 from gpu.mig import MigProfile
 from gpu.sharing.ami import AMIS
 from gpu.sharing.profile import Profile, SharingError, Strategy
@@ -51,4 +51,4 @@ class Mig(Profile):
 
 def mig_resource(profile: str) -> str:
     """What the plugin's `mixed` strategy calls instances of a profile (internal/rm/rm.go)."""
-    return f"nvidia.com/mig-{profile.replace('+', '.')}"
+    return f"{NVIDIA_PREFIX}mig-{profile.replace('+', '.')}"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from gpu import catalog
+from gpu import catalog, gpus
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, REGIONS, UNSUPPORTED_FAMILIES, InstanceType, types_in
 from gpu.sharing.mps import max_mps_clients
 from tests.unit.gpu.support import GPUS, TYPES
@@ -63,6 +63,10 @@ def test_a_family_has_one_gpu_and_grows(family: str) -> None:
 def test_unsupported_families_are_in_the_catalogue() -> None:
     """Otherwise nobody would read why."""
     assert UNSUPPORTED_FAMILIES.keys() <= FAMILIES.keys()
+
+
+def test_the_table_of_gpus_has_those_of_the_catalogue() -> None:
+    assert set(gpus.GPUS) == {(t.gpu.name, t.gpu.memory_mib) for t in INSTANCE_TYPES.values()}
 
 
 def test_fractions_of_a_gpu_are_left_out() -> None:

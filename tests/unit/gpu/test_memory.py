@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpu import gpus
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
-from gpu.memory import KARPENTER, KARPENTER_TABLE_VERSION, TOTALS, UNMEASURED_RATIO, gpu_memory
+from gpu.gpus import KARPENTER, KARPENTER_TABLE_VERSION
+from gpu.memory import UNMEASURED_RATIO, gpu_memory
 from gpu.mig import MigProfile, is_mig_profile_name, mig_profiles
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from tests.gotools import KARPENTER_MODULE, module_file
@@ -127,7 +129,7 @@ def test_totals_are_those_of_karpenter_s_table() -> None:
             gpu = INSTANCE_TYPES[kind].gpu
             number, unit = int(found["quantity"][:-2]), found["quantity"][-2:]
             shown.setdefault((gpu.name, gpu.memory_mib), set()).add(number * (1024 if unit == "Gi" else 1))
-    ours = {gpu: total for gpu, (total, source) in TOTALS.items() if source == KARPENTER}
+    ours = {gpu: row.driver_mib for gpu, row in gpus.GPUS.items() if row.driver_mib and row.driver_source == KARPENTER}
     assert {gpu: min(totals) for gpu, totals in shown.items()} == ours
 
 

@@ -13,6 +13,7 @@ from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
 from gpu.contract import GPU_RESOURCE
 from gpu.sharing import Ami, Mig, NoSharing, SharingError, SharingProfile, TimeSlicing, overlay_capacities
 from gpu.sharing.bottlerocket import bottlerocket_mig_problem, bottlerocket_settings
+from gpu.sharing.mig import mig_resource
 from gpu.sharing.plugin_config import device_plugin_config
 from tests.unit.gpu.support import AMIS, MIG_GPUS, SHAPES, TYPES, profiles, shared_types
 
@@ -26,7 +27,7 @@ def offered_on_al2023(profile: SharingProfile, gpu: Gpu) -> tuple[str, int]:
         assert not sharing
         assert isinstance(profile, Mig)
         mig = gpu.mig_profiles[profile.profile]
-        return mig.resource_name, mig.max_per_gpu
+        return mig_resource(mig.name), mig.max_per_gpu
     assert config["flags"]["migStrategy"] == "none"
     if not sharing:
         return "nvidia.com/gpu", 1
@@ -118,6 +119,6 @@ def test_a_gpu_without_the_profile_is_refused() -> None:
 
 @pytest.mark.parametrize("gpu", MIG_GPUS, ids=lambda gpu: f"{gpu.name}-{gpu.memory_mib}")
 def test_mig_slots_are_named_by_profile_only_where_the_plugin_does_so(gpu: Gpu) -> None:
-    for name, mig in gpu.mig_profiles.items():
-        assert Mig(name).resource_name("al2023") == mig.resource_name == f"nvidia.com/mig-{name}"
+    for name in gpu.mig_profiles:
+        assert Mig(name).resource_name("al2023") == f"nvidia.com/mig-{name}"
         assert Mig(name).resource_name("bottlerocket") == "nvidia.com/gpu"
