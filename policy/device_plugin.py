@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, assert_never
 
@@ -53,6 +53,13 @@ class Plugin:
 
     configs: Mapping[str, NamedConfig]
     release: PluginRelease
+
+    def reading(self, config_maps: Mapping[str, Plugin]) -> Plugin:
+        """The same with the configurations of the ConfigMap that its values name. config_maps: by name."""
+        named = config_maps.get(self.release.config_map)
+        if named is None:
+            return self
+        return Plugin(named.configs, replace(self.release, configs=named.configs))
 
     @property
     def by_selector(self) -> bool:
@@ -144,10 +151,10 @@ def _unknown_on_the_way(props: Mapping[str, Any], place: tuple[str, ...]) -> Ite
 def plugin_of(props: Mapping[str, Any]) -> Plugin | None:
     """The device plugin in a resource's inputs (plain data); None if it configures none."""
     configs = {config.name: config for config in named_configs(props)}
-    if not configs:
-        return None
     values = get(props, "values")
     release = read_plugin_release(values) if isinstance(values, Mapping) else None
+    if not configs and not (release and release.config_map):
+        return None
     # A ConfigMap is read by whoever names it.
     return Plugin(configs, release or PluginRelease(fallbacks=(), runs=False))
 
