@@ -216,21 +216,21 @@ class NodePool:
         """Whether it is a pool of EKS Auto Mode, whose device plugin nobody can configure."""
         return self._domain == AUTO_MODE_DOMAIN
 
+    @property
+    def given_labels(self) -> Mapping[str, Any]:
+        """Labels that its nodes get, as they are given; values may be Unknown."""
+        given = self._template[1]
+        return given if isinstance(given, Mapping) else {}
+
     @cached_property
     def template_labels(self) -> Mapping[str, Any]:
-        """Labels that its nodes get, keys without the AWS domain; values may be Unknown."""
-        given = self._template[1]
-        return (
-            {_key(str(key), self._domain): value for key, value in given.items()} if isinstance(given, Mapping) else {}
-        )
+        """The same, keys without the AWS domain."""
+        return {_key(str(key), self._domain): value for key, value in self.given_labels.items()}
 
     @cached_property
     def labels(self) -> Mapping[str, str]:
         """Labels that its nodes get, as far as they are known."""
-        given = self._template[1]
-        if not isinstance(given, Mapping):
-            return {}
-        return {str(key): text(value) for key, value in given.items() if not isinstance(value, Unknown)}
+        return {str(key): text(value) for key, value in self.given_labels.items() if not isinstance(value, Unknown)}
 
     @cached_property
     def taints(self) -> list[Mapping[str, Any]]:

@@ -44,6 +44,8 @@ def _naming(view: SharingView, pool: JudgedPool) -> Iterator[str]:
             f"{len(charts)} releases of the device plugin run on its nodes (configurations {configs}) and take each "
             "other's socket: give each a nodeSelector of its own"
         )
+    if isinstance(pool.pool.given_labels.get(CONFIG_LABEL), Unknown) and view.plugins:
+        yield f"label {CONFIG_LABEL} must be a literal, for it chooses how the GPUs are shared"
     key = labels.get(CONFIG_LABEL)
     if not key or not view.plugins:
         return
