@@ -17,7 +17,7 @@ from gpu.contract import GPU_RESOURCE, SHARED_RESOURCE
 from gpu.sharing import STRATEGIES, Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from gpu.sharing.bottlerocket import BottlerocketSharing, read_bottlerocket
 from gpu.sharing.mig import mig_resource
-from gpu.sharing.plugin_chart import PluginRelease, read_plugin_release
+from gpu.sharing.plugin_chart import PluginRelease, read_mig_manager, read_plugin_release
 from gpu.sharing.plugin_config import PluginConfig, read_plugin_config
 from gpu.sharing.profile import Strategy
 from policy.reading import Unknown, get, text
@@ -157,6 +157,12 @@ def plugin_of(props: Mapping[str, Any]) -> Plugin | None:
         return None
     # A ConfigMap is read by whoever names it.
     return Plugin(configs, release or PluginRelease(fallbacks=(), runs=False))
+
+
+def mig_manager_of(props: Mapping[str, Any]) -> str | None:
+    """MIG strategy of nodes that the GPU Operator of a resource's inputs (plain data) cuts; None if it has none."""
+    values = get(props, "values")
+    return read_mig_manager(text(props.get("chart")), values if isinstance(values, Mapping) else {})
 
 
 def _looks_like_one(value: Any) -> bool:

@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, assert_never
 
-from gpu.contract import CONFIG_LABEL, SHARING_LABEL
+from gpu.contract import CONFIG_LABEL, MIG_CONFIG_LABEL, SHARING_LABEL
 from gpu.mig import mig_profiles
 from gpu.sharing import STRATEGIES
 from gpu.sharing.al2023 import read_mig_profile
 from gpu.sharing.bottlerocket import is_bottlerocket as _named_bottlerocket
+from gpu.sharing.plugin_chart import mig_layout
 from gpu.sharing.plugin_config import PluginConfig
 from policy.device_plugin import (
     CONFIG_TYPES,
     NamedConfig,
     Sharing,
     bottlerocket_of,
+    mig_manager_of,
     plugin_of,
     sharing_of_bottlerocket,
     sharing_of_config,
@@ -121,6 +123,7 @@ class SharingView:
         found = [(resource, plugin_of(resource.plain)) for resource in stack.of(*CONFIG_TYPES)]
         config_maps = {_name(resource.plain, resource.name): plugin for resource, plugin in found if plugin}
         self.plugins = [plugin.reading(config_maps) for _, plugin in found if plugin]
+        self._mig = next((strategy for resource, _ in found if (strategy := mig_manager_of(resource.plain))), None)
         self.classes = {
             _name(props, resource.name): props for resource in stack.of(*NODE_CLASS_TYPES) for props in [resource.plain]
         }
@@ -155,6 +158,10 @@ class SharingView:
             if found is None:
                 return Sharing("none", "its user data, which sets nothing")
             return sharing_of_bottlerocket(found, "its user data")
+        layout = mig_layout(pool.labels) if self._mig in {"single", "mixed"} else None
+        if layout:
+            source = f"label {MIG_CONFIG_LABEL} with the GPU Operator's mig.strategy {self._mig}"
+            return Sharing("mig", source, mig_single=self._mig == "single", mig_profile=layout)
         config = self.named_config(pool)
         if config is not None and not isinstance(config.config, Unknown):
             name = f"device-plugin configuration {config.name}" if config.name else config.path

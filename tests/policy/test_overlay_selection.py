@@ -173,3 +173,27 @@ def test_a_cpu_pool_by_memory_that_no_gpu_type_has_is_none() -> None:
         },
     )
     assert judged(LIMIT, small) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "resource", "right"),
+    [
+        ({"mig": {"strategy": "mixed"}}, "nvidia.com/mig-1g.10gb", True),
+        ({"mig": {"strategy": "mixed"}}, GPU, False),
+        ({}, GPU, True),  # single, where nothing is said
+        ({}, "nvidia.com/mig-1g.10gb", False),
+    ],
+)
+def test_gpus_that_the_operators_mig_manager_cuts(values: dict[str, Any], resource: str, right: bool) -> None:
+    """Label `nvidia.com/mig.config` of the nodes; the overlay must state what the plugin then offers."""
+    cut = pool("p5.48xlarge", labels={"nvidia.com/mig.config": "all-1g.10gb"}, limits={resource: "56", GPU: "56"})
+    operator = recorded(RELEASE, {"chart": "gpu-operator", "values": values}, "gpu-operator")
+    told = recorded(
+        OVERLAY,
+        {"metadata": {"name": "mig"}, "spec": {"requirements": [NODEPOOL], "capacity": {resource: "56"}}},
+    )
+    found = [verdict.message for verdict in judged(RULE, cut, node_class(), operator, told)]
+    assert (found == []) is right
+    assert right or any("(7 x 8)" in message for message in found)
+    off = {"migManager": {"enabled": False}}
+    assert judged(RULE, cut, node_class(), recorded(RELEASE, {"chart": "gpu-operator", "values": off})) == []
