@@ -20,8 +20,14 @@ from typing import Self
 
 _SECONDS = 60.0
 _ORDERS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-#: Makes the terminal the program's own, so that Ctrl-C reaches it.
-_OWN = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+#: Makes the terminal the program's own, so that Ctrl-C reaches it, also where the tests run in a shell's background:
+#: there programs are started with that signal ignored.
+_OWN = """
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Terminal:
