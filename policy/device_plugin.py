@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, assert_never
 
-import yaml
-
 from gpu.contract import GPU_RESOURCE, SHARED_RESOURCE
 from gpu.sharing import STRATEGIES, Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from gpu.sharing.bottlerocket import BottlerocketSharing, read_bottlerocket
@@ -21,13 +19,13 @@ from gpu.sharing.plugin_chart import PluginRelease, read_mig_manager, read_plugi
 from gpu.sharing.plugin_config import PluginConfig, read_plugin_config
 from gpu.sharing.profile import Strategy
 from policy.reading import Unknown, get, text
+from policy.yaml_text import plugin_document
 
 #: Resources that can hold a plugin configuration: charts by their values, ConfigMaps by their data.
 CONFIG_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Chart", "kubernetes:core/v1:ConfigMap")
 
 #: Charts whose values share GPUs: the device plugin's, and the GPU Operator's.
 _SHARES_GPUS: Final = re.compile(r"device-plugin|gpu-operator")
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Where charts take named configurations: the device plugin's own, the GPU Operator's, and a plain ConfigMap, which may
 #: hold anything.
 _DATA: Final = ("data",)
@@ -188,8 +186,8 @@ _NO_YAML: Final = object()
 @lru_cache(maxsize=64)
 def _loaded(value: str) -> Any:
     try:
-        return yaml.load(value, Loader=_LOADER)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        return plugin_document(value)
+    except ValueError:
         return _NO_YAML
 
 
