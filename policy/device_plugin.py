@@ -128,6 +128,7 @@ def named_configs(props: Mapping[str, Any]) -> Iterator[NamedConfig]:
     if _SHARES_GPUS.search(text(props.get("chart"))):
         unknown = {found.path: found for place in _PLACES for found in _unknown_on_the_way(props, place)}
         yield from (NamedConfig("", path, found) for path, found in unknown.items())
+    release = release_of(props)
     for place in _PLACES:
         found = get(props, *place)
         if not isinstance(found, Mapping):
@@ -138,7 +139,7 @@ def named_configs(props: Mapping[str, Any]) -> Iterator[NamedConfig]:
                 if place != _DATA:
                     yield NamedConfig(name, path, value)
             elif place != _DATA or _looks_like_one(value):
-                yield NamedConfig(name, path, _read(value) if isinstance(value, str) else read_plugin_config(value))
+                yield NamedConfig(name, path, _read(value, release if place != _DATA else None))
 
 
 def _unknown_on_the_way(props: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Unknown]:
@@ -149,12 +150,17 @@ def _unknown_on_the_way(props: Mapping[str, Any], place: tuple[str, ...]) -> Ite
 def plugin_of(props: Mapping[str, Any]) -> Plugin | None:
     """The device plugin in a resource's inputs (plain data); None if it configures none."""
     configs = {config.name: config for config in named_configs(props)}
-    values = get(props, "values")
-    release = read_plugin_release(values) if isinstance(values, Mapping) else None
+    release = release_of(props)
     if not configs and not (release and release.config_map):
         return None
     # A ConfigMap is read by whoever names it.
     return Plugin(configs, release or PluginRelease(fallbacks=(), runs=False))
+
+
+def release_of(props: Mapping[str, Any]) -> PluginRelease | None:
+    """The release of a chart in a resource's inputs (plain data), if it configures the device plugin."""
+    values = get(props, "values")
+    return read_plugin_release(values) if isinstance(values, Mapping) else None
 
 
 def mig_manager_of(props: Mapping[str, Any]) -> str | None:
@@ -171,13 +177,11 @@ def _looks_like_one(value: Any) -> bool:
     return isinstance(loaded, Mapping) and ("sharing" in loaded or "flags" in loaded)
 
 
-@lru_cache(maxsize=64)
-def _read(value: str) -> PluginConfig:
-    """Rules share it: each of them reads all of the stack's."""
-    loaded = _loaded(value)
+def _read(value: Any, release: PluginRelease | None) -> PluginConfig:
+    loaded = _loaded(value) if isinstance(value, str) else value
     if loaded is _NO_YAML:
         return PluginConfig(problems=("it is not YAML; the plugin does not start.",))
-    return read_plugin_config(loaded)
+    return read_plugin_config(release.as_run(loaded) if release else loaded)
 
 
 _NO_YAML: Final = object()
@@ -185,6 +189,7 @@ _NO_YAML: Final = object()
 
 @lru_cache(maxsize=64)
 def _loaded(value: str) -> Any:
+    """Rules share it: each of them reads all of the stack's."""
     try:
         return plugin_document(value)
     except ValueError:
