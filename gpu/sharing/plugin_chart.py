@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gpu.contract import CONFIG_LABEL, MIG_CONFIG_LABEL
+from gpu.sharing.plugin_config import known_value
 
 _NAMED = "default"
 _FALLBACKS = ("named", "single")
@@ -51,7 +52,7 @@ class PluginRelease:
     mig: str | None = None
     """MIG strategy that it sets for all its configurations."""
     device_lists: tuple[str, ...] | None = None
-    """How all its containers learn of their devices, whatever their configuration says."""
+    """How all its containers learn of their devices, whatever their configuration says; empty where it is unknown."""
 
     def as_run(self, config: Any) -> Any:
         """A configuration, as it was YAML, with what the release sets over it."""
@@ -132,7 +133,7 @@ def read_plugin_release(values: Mapping[str, Any]) -> PluginRelease | None:
         node_selector=_EMPTY if operator else _mapping(values.get("nodeSelector")),
         tolerations=tuple(item for item in _list(tolerations) if isinstance(item, Mapping)),
         operator=operator,
-        settled=all(value is None or isinstance(value, str | list | tuple) for value in (default, given)),
+        settled=known_value(default) and known_value(given),
         runs=plugin.get("enabled") is not False,
         mig=_mig(values, operator=operator),
         device_lists=None if operator else _device_lists(values.get("deviceListStrategy")),
@@ -163,6 +164,8 @@ def _mig(values: Mapping[str, Any], *, operator: bool) -> str | None:
 
 
 def _device_lists(given: Any) -> tuple[str, ...] | None:
+    if not known_value(given):
+        return ()  # whatever it is, it is not what the configurations say
     return tuple(part.strip() for part in given.split(",")) if isinstance(given, str) else None
 
 

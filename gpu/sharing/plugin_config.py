@@ -188,7 +188,7 @@ _NO_SECTION = _Section({}, rename=False, one_at_most=None)
 _ABSENT = object()
 
 
-def _known(value: Any) -> bool:
+def known_value(value: Any) -> bool:
     """Whether a value is one that YAML or TOML has: what is unknown in a preview is an object of another kind."""
     return value is None or isinstance(value, bool | int | float | str | date | time | Mapping | list | tuple)
 
@@ -204,7 +204,7 @@ def _field(config: Any, name: str) -> Any:
 
 def _version(config: Mapping[str, Any]) -> Iterator[str]:
     version = _field(config, "version")
-    if version is not _ABSENT and _known(version) and version not in (None, "", VERSION):
+    if version is not _ABSENT and known_value(version) and version not in (None, "", VERSION):
         yield f"version is not {VERSION}, the only one that the plugin takes."
 
 
@@ -214,22 +214,22 @@ def _flags(config: Mapping[str, Any], problems: list[str]) -> tuple[MigStrategy 
     mig: MigStrategy | None = next((strategy for strategy in _MIG_STRATEGIES if strategy == given), None)
     if given is _ABSENT or given is None:
         mig = "none"
-    elif mig is None and _known(given):
+    elif mig is None and known_value(given):
         problems.append(f"migStrategy is {_said(given)}; the plugin knows none, single and mixed.")
     plugin = _part(flags, "plugin", problems)
     for section, types in ((flags, _FLAGS), (plugin, _PLUGIN_FLAGS)):
         for name, wanted in types.items():
             value = _field(section, name)
-            if value is not _ABSENT and value is not None and _known(value) and not isinstance(value, wanted):
+            if value is not _ABSENT and value is not None and known_value(value) and not isinstance(value, wanted):
                 problems.append(f"{name} is {_said(value)}; the plugin wants {_WANTED[wanted]}.")
     return mig, _device_lists(_field(plugin, "deviceListStrategy"), problems)
 
 
 def _device_lists(given: Any, problems: list[str]) -> tuple[str, ...] | None:
-    if given is _ABSENT or given is None or not _known(given):
+    if given is _ABSENT or given is None or not known_value(given):
         return None
     named = [given] if not isinstance(given, list | tuple) else given
-    wrong = [name for name in named if _known(name) and name not in _LISTS]
+    wrong = [name for name in named if known_value(name) and name not in _LISTS]
     problems += [f"deviceListStrategy {_said(name)} is none; the plugin knows {', '.join(_LISTS)}." for name in wrong]
     return tuple(name for name in named if name in _LISTS)
 
@@ -237,7 +237,7 @@ def _device_lists(given: Any, problems: list[str]) -> tuple[str, ...] | None:
 def _part(config: Any, name: str, problems: list[str]) -> Any:
     """A structure within the plugin's configuration."""
     part = _field(config, name)
-    if part is not _ABSENT and part is not None and _known(part) and not isinstance(part, Mapping):
+    if part is not _ABSENT and part is not None and known_value(part) and not isinstance(part, Mapping):
         problems.append(f"{name} is no section; the plugin does not start.")
     return part
 
@@ -250,7 +250,7 @@ def _sections(config: Mapping[str, Any], problems: list[str]) -> tuple[dict[Repl
         given = _field(sharing, key)
         if given is _ABSENT or (given is None and replication == "mps"):
             continue  # a null for mps is none; for timeSlicing it is a section without resources
-        if not _known(given):
+        if not known_value(given):
             found[replication] = _Section(None, rename=False, one_at_most=None)
         elif given is None or isinstance(given, Mapping):
             found[replication] = _section(given or {}, replication, problems, ignored)
@@ -262,11 +262,11 @@ def _sections(config: Mapping[str, Any], problems: list[str]) -> tuple[dict[Repl
 def _section(given: Mapping[str, Any], replication: Replication, problems: list[str], ignored: list[str]) -> _Section:
     for name in ("renameByDefault", "failRequestsGreaterThanOne"):
         value = given.get(name)
-        if value is not None and _known(value) and not isinstance(value, bool):
+        if value is not None and known_value(value) and not isinstance(value, bool):
             problems.append(f"{replication} {name} is {_said(value)}; the plugin wants true or false.")
     resources = given.get("resources")
     replicas: dict[str, int | None] | None = {}
-    if not _known(resources):
+    if not known_value(resources):
         replicas = None
     elif not isinstance(resources, list | tuple) or not resources:
         problems.append(
@@ -280,7 +280,7 @@ def _section(given: Mapping[str, Any], replication: Replication, problems: list[
 
 def _resource(given: Any, replication: Replication, problems: list[str], ignored: list[str]) -> tuple[str, int | None]:
     resource: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-    if _known(given) and not isinstance(given, Mapping):
+    if known_value(given) and not isinstance(given, Mapping):
         problems.append(
             f"{replication} resources hold {_said(given)}; the plugin wants a section with name and replicas."
         )
@@ -288,7 +288,7 @@ def _resource(given: Any, replication: Replication, problems: list[str], ignored
     name = _name(resource.get("name"), f"{replication} resources: name", problems)
     copies = resource.get("replicas", _ABSENT)
     known = whole(copies)
-    if copies is _ABSENT or (_known(copies) and (known is None or known < MIN_REPLICAS)):
+    if copies is _ABSENT or (known_value(copies) and (known is None or known < MIN_REPLICAS)):
         said = "missing" if copies is _ABSENT or copies is None else _said(copies)
         problems.append(f"{replication} replicas are {said}; the plugin wants a whole number of at least 2.")
     elif replication == "mps" and known is not None and known > MAX_MPS_REPLICAS:
@@ -303,7 +303,7 @@ def _resource(given: Any, replication: Replication, problems: list[str], ignored
 
 def _name(given: Any, what: str, problems: list[str]) -> str | None:
     """A resource's full name; the plugin adds its prefix where that is missing."""
-    if not _known(given):
+    if not known_value(given):
         return None
     short = given.removeprefix(NVIDIA_PREFIX) if isinstance(given, str) else ""
     if len(NVIDIA_PREFIX) + len(short) > _MAX_NAME or not _SUBDOMAIN.match(short):
@@ -315,10 +315,10 @@ def _name(given: Any, what: str, problems: list[str]) -> str | None:
 
 def _devices(given: Any, name: str | None, problems: list[str]) -> Iterator[str]:
     """What the plugin ignores about `devices`, once it could read it."""
-    if given == "all" or not _known(given):
+    if given == "all" or not known_value(given):
         return
     if isinstance(given, list | tuple):
-        good = all(_is_device(device) for device in given if _known(device))
+        good = all(_is_device(device) for device in given if known_value(device))
     else:
         count = whole(given)
         good = count is not None and count > 0

@@ -56,9 +56,10 @@ def test_nodes_that_give_gpus_to_whoever_names_them_fail(flags: dict[str, Any], 
     assert said(resources[0], pool(labels={TENANTS_LABEL: "trusted"}), resources[2]) == []
 
 
-def test_a_release_that_names_devices_by_variable_opens_its_nodes() -> None:
+@pytest.mark.parametrize("strategy", ["envvar", "volume-mounts,envvar", UNKNOWN])
+def test_a_release_that_names_devices_by_variable_opens_its_nodes(strategy: str) -> None:
     closed = plugin(gpu={"version": "v1", "flags": MOUNTS})
-    given = {**closed.inputs, "values": {**closed.inputs["values"], "deviceListStrategy": "envvar"}}
+    given = {**closed.inputs, "values": {**closed.inputs["values"], "deviceListStrategy": strategy}}
     nodes = (node_class(user_data=CLOSED), pool(labels=MARK))
     assert said(*nodes, closed) == []
     assert "give GPUs to any container" in said(*nodes, replace(closed, inputs=given))[0]
