@@ -133,7 +133,7 @@ def read_plugin_release(values: Mapping[str, Any]) -> PluginRelease | None:
         node_selector=_EMPTY if operator else _mapping(values.get("nodeSelector")),
         tolerations=tuple(item for item in _list(tolerations) if isinstance(item, Mapping)),
         operator=operator,
-        settled=known_value(default) and known_value(given),
+        settled=all(known_value(value) for value in (default, given, *fallbacks)),
         runs=plugin.get("enabled") is not False,
         mig=_mig(values, operator=operator),
         device_lists=None if operator else _device_lists(values.get("deviceListStrategy")),

@@ -96,6 +96,7 @@ def test_a_release_that_leaves_nodes_without_a_configuration_fails(named: Any, c
     "chosen",
     [
         *({"default": "a"}, {"default": UNKNOWN}, {"fallbackStrategies": UNKNOWN}, {"fallbackStrategies": ["empty"]}),
+        {"fallbackStrategies": [UNKNOWN]},
         {"fallbackStrategies": ["named", "single", "empty"]},
     ],
 )
