@@ -92,4 +92,4 @@ def test_encrypted_values_and_keys_of_others_are_taken() -> None:
 def test_an_empty_section_that_is_as_good_as_none_is_taken(key: str) -> None:
     config = {"aws:region": "us-east-1", "gpu-slices:pools": [POOL], f"gpu-slices:{key}": {}}
     assert problems({"config": config}) == []
-    assert parse({"pools": [POOL], key: {}}, stack="dev", region="us-east-1", today=TODAY)
+    parse({"pools": [POOL], key: {}}, stack="dev", region="us-east-1", today=TODAY)  # raises nothing
