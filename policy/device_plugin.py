@@ -43,6 +43,12 @@ class NamedConfig:
     name: str
     path: str
     config: PluginConfig | Unknown
+    written: Any = None
+    """What it was read from: a text, or what a text would say."""
+
+    def under(self, release: PluginRelease) -> NamedConfig:
+        """The same as a release runs it that only names its ConfigMap."""
+        return self if isinstance(self.config, Unknown) else replace(self, config=_read(self.written, release))
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ class Plugin:
         named = config_maps.get(self.release.config_map)
         if named is None:
             return self
-        return Plugin(named.configs, replace(self.release, configs=named.configs))
+        configs = {name: config.under(self.release) for name, config in named.configs.items()}
+        return Plugin(configs, replace(self.release, configs=configs))
 
     @property
     def by_selector(self) -> bool:
@@ -73,7 +80,7 @@ class Plugin:
         """The configuration of a node with these labels; None where there is none, or it is elsewhere."""
         name = self.release.config_name(labels)
         if name == "":
-            return NamedConfig("", "its release", PluginConfig())
+            return NamedConfig("", "its release", _read(None, self.release))
         return self.configs.get(name) if name else None
 
 
@@ -139,7 +146,7 @@ def named_configs(props: Mapping[str, Any]) -> Iterator[NamedConfig]:
                 if place != _DATA:
                     yield NamedConfig(name, path, value)
             elif place != _DATA or _looks_like_one(value):
-                yield NamedConfig(name, path, _read(value, release if place != _DATA else None))
+                yield NamedConfig(name, path, _read(value, release if place != _DATA else None), value)
 
 
 def _unknown_on_the_way(props: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Unknown]:

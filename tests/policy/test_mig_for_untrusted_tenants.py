@@ -63,6 +63,13 @@ def test_a_release_that_names_devices_by_variable_opens_its_nodes(strategy: str)
     nodes = (node_class(user_data=CLOSED), pool(labels=MARK))
     assert said(*nodes, closed) == []
     assert "give GPUs to any container" in said(*nodes, replace(closed, inputs=given))[0]
+    texts = closed.inputs["values"]["config"]["map"]
+    elsewhere = recorded("kubernetes:core/v1:ConfigMap", {"metadata": {"name": "texts"}, "data": texts}, "texts")
+    naming = {"config": {"name": "texts", "default": "default"}}
+    assert said(*nodes, elsewhere, replace(closed, inputs={**given, "values": naming})) == []
+    opened = {**naming, "deviceListStrategy": strategy}
+    (message,) = said(*nodes, elsewhere, replace(closed, inputs={**given, "values": opened}))
+    assert "give GPUs to any container" in message
 
 
 def test_trusted_tenants_may_share() -> None:
