@@ -16,6 +16,7 @@ from config import document_text, schema
 from config.document import field_texts
 from config.errors import PROJECT
 from config.explain import sections_in
+from config.load import OPTIONAL
 from config.section import Section
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, REGIONS, UNSUPPORTED_FAMILIES
 
@@ -31,6 +32,9 @@ _ENCRYPTED: Final = {
     "additionalProperties": False,
 }
 
+#: A section that is absent when it is empty.
+_NOTHING: Final = {"type": "object", "maxProperties": 0}
+
 
 def stack_schema() -> dict[str, Any]:
     """The schema of a file `Pulumi.<stack>.yaml`."""
@@ -44,7 +48,7 @@ def stack_schema() -> dict[str, Any]:
         t.name for t in INSTANCE_TYPES.values() if t.family not in UNSUPPORTED_FAMILIES
     ]
     keys = {
-        f"{PROJECT}:{key}": {"description": document_text.KEYS[key][2], "anyOf": [_untitled(value), _ENCRYPTED]}
+        f"{PROJECT}:{key}": {"description": document_text.KEYS[key][2], "anyOf": [*_forms(key, value), _ENCRYPTED]}
         for key, value in made["properties"].items()
         if key not in _STATED
     }
@@ -64,6 +68,11 @@ def stack_schema() -> dict[str, Any]:
         "required": ["config"],
         "$defs": made["$defs"],
     }
+
+
+def _forms(key: str, value: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a key may hold."""
+    return [_untitled(value), *([_NOTHING] if key in OPTIONAL else [])]
 
 
 def _within(model: type[Section]) -> Iterator[type[Section]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, assert_never
 
 from gpu.catalog import InstanceType
@@ -40,7 +41,7 @@ class Pool:
     @cached_property
     def slots(self) -> Mapping[str, int]:
         """Slots of one GPU by instance type."""
-        return {t.name: self.profile.slots_per_gpu(t.gpu) for t in self.types}
+        return MappingProxyType({t.name: self.profile.slots_per_gpu(t.gpu) for t in self.types})
 
     @cached_property
     def slots_per_gpu(self) -> int:
@@ -70,7 +71,8 @@ class Pool:
     @cached_property
     def overlay_capacities(self) -> Mapping[int, Mapping[str, int]]:
         """What a Karpenter NodeOverlay must state, by GPU count of a node."""
-        return overlay_capacities(self.profile, self.ami, self.types)
+        found = overlay_capacities(self.profile, self.ami, self.types)
+        return MappingProxyType({count: MappingProxyType(dict(stated)) for count, stated in found.items()})
 
     @property
     def limits(self) -> Mapping[str, int]:

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from plan.errors import InputError
+from policy.yaml_text import MOST_LEVELS, MOST_VALUES, refuse_depth
 
 _BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -93,8 +94,6 @@ _Loader.add_constructor(_TAG + "float", _float)
 _Loader.add_constructor(_TAG + "timestamp", _date)
 
 
-#: Values that a file may unfold to. yaml.v3 refuses files that unfold by aliases ("excessive aliasing") as well.
-_MOST_NODES = 100_000
 _EXPLICIT = re.compile(r"(?:str|int|float|bool|null|timestamp|merge|map|seq)")
 
 
@@ -102,7 +101,7 @@ def load_yaml(path: Path) -> Any:
     """A YAML file as the Pulumi CLI reads it. Raises InputError with file, line and column where it cannot be read."""
     try:
         text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
-        _refuse_depth(text)
+        refuse_depth(text, _Loader)
         loader = _Loader(text)  # a subclass of the safe loader
         try:
             node = loader.get_single_node()
@@ -125,21 +124,6 @@ def load_yaml(path: Path) -> Any:
         raise InputError(f"{path.name}: {' '.join(str(error).split())}") from error
 
 
-#: Levels of nesting in a file, and bytes in which no more can be that matter: libyaml's composer ends the process.
-_MOST_LEVELS, _HARMLESS = 100, 10_000
-
-
-def _refuse_depth(text: bytes) -> None:
-    if len(text) <= _HARMLESS:
-        return
-    level = 0
-    event: Any
-    for event in yaml.parse(text, _Loader):
-        level += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-        if level > _MOST_LEVELS:
-            raise yaml.constructor.ConstructorError(None, None, "is nested too deep", event.start_mark)
-
-
 def _unfolded(node: yaml.Node, known: dict[yaml.Node, tuple[int, int] | None]) -> tuple[int, int]:
     """Values and levels of a node without aliases. Raises ConstructorError for what has no JSON, or too much of it."""
     if node in known:
@@ -154,9 +138,9 @@ def _unfolded(node: yaml.Node, known: dict[yaml.Node, tuple[int, int] | None]) -
         parts = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
     inside = [_unfolded(part, known) for part in parts]
     size, levels = 1 + sum(size for size, _ in inside), 1 + max((levels for _, levels in inside), default=0)
-    if size > _MOST_NODES:
+    if size > MOST_VALUES:  # yaml.v3 refuses files that unfold by aliases ("excessive aliasing") as well
         raise yaml.constructor.ConstructorError(None, None, "aliases make it too large", node.start_mark)
-    if levels > _MOST_LEVELS:
+    if levels > MOST_LEVELS:
         raise yaml.constructor.ConstructorError(None, None, "is nested too deep", node.start_mark)
     known[node] = size, levels
     return size, levels

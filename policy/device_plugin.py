@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, assert_never
 
-import yaml
-
 from gpu.contract import GPU_RESOURCE, SHARED_RESOURCE
 from gpu.sharing import STRATEGIES, Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from gpu.sharing.bottlerocket import BottlerocketSharing, read_bottlerocket
@@ -21,13 +19,13 @@ from gpu.sharing.plugin_chart import PluginRelease, read_mig_manager, read_plugi
 from gpu.sharing.plugin_config import PluginConfig, read_plugin_config
 from gpu.sharing.profile import Strategy
 from policy.reading import Unknown, get, text
+from policy.yaml_text import plugin_document
 
 #: Resources that can hold a plugin configuration: charts by their values, ConfigMaps by their data.
 CONFIG_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Chart", "kubernetes:core/v1:ConfigMap")
 
 #: Charts whose values share GPUs: the device plugin's, and the GPU Operator's.
 _SHARES_GPUS: Final = re.compile(r"device-plugin|gpu-operator")
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 #: Where charts take named configurations: the device plugin's own, the GPU Operator's, and a plain ConfigMap, which may
 #: hold anything.
 _DATA: Final = ("data",)
@@ -45,6 +43,12 @@ class NamedConfig:
     name: str
     path: str
     config: PluginConfig | Unknown
+    written: Any = None
+    """What it was read from: a text, or what a text would say."""
+
+    def under(self, release: PluginRelease) -> NamedConfig:
+        """The same as a release runs it that only names its ConfigMap."""
+        return self if isinstance(self.config, Unknown) else replace(self, config=_read(self.written, release))
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,8 @@ class Plugin:
         named = config_maps.get(self.release.config_map)
         if named is None:
             return self
-        return Plugin(named.configs, replace(self.release, configs=named.configs))
+        configs = {name: config.under(self.release) for name, config in named.configs.items()}
+        return Plugin(configs, replace(self.release, configs=configs))
 
     @property
     def by_selector(self) -> bool:
@@ -75,7 +80,7 @@ class Plugin:
         """The configuration of a node with these labels; None where there is none, or it is elsewhere."""
         name = self.release.config_name(labels)
         if name == "":
-            return NamedConfig("", "its release", PluginConfig())
+            return NamedConfig("", "its release", _read(None, self.release))
         return self.configs.get(name) if name else None
 
 
@@ -130,6 +135,7 @@ def named_configs(props: Mapping[str, Any]) -> Iterator[NamedConfig]:
     if _SHARES_GPUS.search(text(props.get("chart"))):
         unknown = {found.path: found for place in _PLACES for found in _unknown_on_the_way(props, place)}
         yield from (NamedConfig("", path, found) for path, found in unknown.items())
+    release = release_of(props)
     for place in _PLACES:
         found = get(props, *place)
         if not isinstance(found, Mapping):
@@ -140,7 +146,7 @@ def named_configs(props: Mapping[str, Any]) -> Iterator[NamedConfig]:
                 if place != _DATA:
                     yield NamedConfig(name, path, value)
             elif place != _DATA or _looks_like_one(value):
-                yield NamedConfig(name, path, _read(value) if isinstance(value, str) else read_plugin_config(value))
+                yield NamedConfig(name, path, _read(value, release if place != _DATA else None), value)
 
 
 def _unknown_on_the_way(props: Mapping[str, Any], place: tuple[str, ...]) -> Iterator[Unknown]:
@@ -151,12 +157,17 @@ def _unknown_on_the_way(props: Mapping[str, Any], place: tuple[str, ...]) -> Ite
 def plugin_of(props: Mapping[str, Any]) -> Plugin | None:
     """The device plugin in a resource's inputs (plain data); None if it configures none."""
     configs = {config.name: config for config in named_configs(props)}
-    values = get(props, "values")
-    release = read_plugin_release(values) if isinstance(values, Mapping) else None
+    release = release_of(props)
     if not configs and not (release and release.config_map):
         return None
     # A ConfigMap is read by whoever names it.
     return Plugin(configs, release or PluginRelease(fallbacks=(), runs=False))
+
+
+def release_of(props: Mapping[str, Any]) -> PluginRelease | None:
+    """The release of a chart in a resource's inputs (plain data), if it configures the device plugin."""
+    values = get(props, "values")
+    return read_plugin_release(values) if isinstance(values, Mapping) else None
 
 
 def mig_manager_of(props: Mapping[str, Any]) -> str | None:
@@ -173,13 +184,11 @@ def _looks_like_one(value: Any) -> bool:
     return isinstance(loaded, Mapping) and ("sharing" in loaded or "flags" in loaded)
 
 
-@lru_cache(maxsize=64)
-def _read(value: str) -> PluginConfig:
-    """Rules share it: each of them reads all of the stack's."""
-    loaded = _loaded(value)
+def _read(value: Any, release: PluginRelease | None) -> PluginConfig:
+    loaded = _loaded(value) if isinstance(value, str) else value
     if loaded is _NO_YAML:
         return PluginConfig(problems=("it is not YAML; the plugin does not start.",))
-    return read_plugin_config(loaded)
+    return read_plugin_config(release.as_run(loaded) if release else loaded)
 
 
 _NO_YAML: Final = object()
@@ -187,9 +196,10 @@ _NO_YAML: Final = object()
 
 @lru_cache(maxsize=64)
 def _loaded(value: str) -> Any:
+    """Rules share it: each of them reads all of the stack's."""
     try:
-        return yaml.load(value, Loader=_LOADER)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        return plugin_document(value)
+    except ValueError:
         return _NO_YAML
 
 

@@ -30,6 +30,10 @@ class Target:
     protected: bool
 
 
+#: The form of AWS' regions: us-east-1, us-gov-west-1, ap-southeast-7.
+_REGION = r"[a-z]{2,4}(-[a-z]+){1,2}-[0-9]{1,2}"
+
+
 def read_target(directory: Path, stack: str) -> Target:
     """The stack of the project in `directory` or above it.
 
@@ -43,6 +47,10 @@ def read_target(directory: Path, stack: str) -> Target:
     region = values.get("aws:region")
     if not region:
         raise InputError(f"Pulumi.{stack}.yaml: aws:region is missing: nobody knows where to look")
+    if not re.fullmatch(_REGION, region):
+        raise InputError(
+            f"Pulumi.{stack}.yaml: aws:region = {json.dumps(region)}\n  is no region: nothing can be found there"
+        )
     section = _section("cluster", "since it names the cluster", values)
     name, protected = section.get("name"), section.get("deletionProtection", False)
     if name is not None and not (isinstance(name, str) and re.fullmatch(NAME, name) and len(name) <= MAX_NAME):

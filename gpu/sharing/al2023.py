@@ -23,6 +23,7 @@ from gpu.mig import MigProfile
 _BOUNDARY = "gpu-slices"
 #: Instances that a script of anybody's cuts out of each GPU: `nvidia-smi mig -i N -cgi 1g.10gb,1g.10gb`.
 _CUT = re.compile(r"nvidia-smi\s+mig\b[^\n]*?\s-cgi\s+([\w.,+]+)")
+_COMMENT = re.compile(r"^\s*#[^\n]*", re.MULTILINE)
 #: The same as our own unit says it: `gpu-slices-mig 1g.10gb 7` (mig.service).
 _UNIT = re.compile(r"^ExecStart=\S*gpu-slices-mig ([\w.+]+) (\d+)$", re.MULTILINE)
 #: A profile that a script names in another way.
@@ -78,8 +79,9 @@ def read_mig_cut(user_data: str) -> Counter[str]:
     """MIG instances that user data cuts out of each GPU, by profile; empty where it cuts none that can be read."""
     if unit := _UNIT.search(user_data):
         return Counter({unit[1]: int(unit[2])})
-    cut = _CUT.search(user_data)
-    return Counter(cut[1].split(",")) if cut else Counter()
+    # What stands once for each GPU says the same; scripts that cut GPUs in different ways are not read.
+    cuts = {cut.strip(",") for cut in _CUT.findall(_COMMENT.sub("", user_data))}
+    return Counter(name for name in cuts.pop().split(",") if name) if len(cuts) == 1 else Counter()
 
 
 def read_mig_profile(user_data: str) -> str | None:

@@ -12,6 +12,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date, time
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from gpu.contract import GPU_RESOURCE, NVIDIA_PREFIX
@@ -32,6 +33,18 @@ Replication = Literal["none", "time-slicing", "mps"]
 MigStrategy = Literal["none", "single", "mixed"]
 _MIG_STRATEGIES: tuple[MigStrategy, ...] = ("none", "single", "mixed")
 _SECTIONS: tuple[tuple[str, Replication], ...] = (("timeSlicing", "time-slicing"), ("mps", "mps"))
+#: Types of the flags that say nothing of sharing; the plugin refuses others, such as "true" in quotes.
+_FLAGS: Mapping[str, type] = {
+    **dict.fromkeys(("failOnInitError", "gdrcopyEnabled", "gdsEnabled", "mofedEnabled", "useNodeFeatureAPI"), bool),
+    **dict.fromkeys(("mpsRoot", "nvidiaDriverRoot", "nvidiaDevRoot", "deviceDiscoveryStrategy"), str),
+}
+_PLUGIN_FLAGS: Mapping[str, type] = {
+    "passDeviceSpecs": bool,
+    **dict.fromkeys(("deviceIDStrategy", "cdiAnnotationPrefix", "nvidiaCTKPath", "containerDriverRoot"), str),
+}
+#: What Go's int, of 64 bits, holds.
+_LARGEST = 2**63 - 1
+_WANTED: Mapping[type, str] = {bool: "true or false, without quotes", str: "a text"}
 _LISTS = ("envvar", "volume-mounts", "cdi-annotations", "cdi-cri")
 _MAX_NAME = 63
 #: Kubernetes' name of a DNS subdomain.
@@ -175,9 +188,9 @@ _NO_SECTION = _Section({}, rename=False, one_at_most=None)
 _ABSENT = object()
 
 
-def _known(value: Any) -> bool:
-    """Whether a value is one that YAML has: what is unknown in a preview is an object of another kind."""
-    return value is None or isinstance(value, bool | int | float | str | Mapping | list | tuple)
+def known_value(value: Any) -> bool:
+    """Whether a value is one that YAML or TOML has: what is unknown in a preview is an object of another kind."""
+    return value is None or isinstance(value, bool | int | float | str | date | time | Mapping | list | tuple)
 
 
 def _field(config: Any, name: str) -> Any:
@@ -191,7 +204,7 @@ def _field(config: Any, name: str) -> Any:
 
 def _version(config: Mapping[str, Any]) -> Iterator[str]:
     version = _field(config, "version")
-    if version is not _ABSENT and _known(version) and version not in (None, "", VERSION):
+    if version is not _ABSENT and known_value(version) and version not in (None, "", VERSION):
         yield f"version is not {VERSION}, the only one that the plugin takes."
 
 
@@ -201,24 +214,30 @@ def _flags(config: Mapping[str, Any], problems: list[str]) -> tuple[MigStrategy 
     mig: MigStrategy | None = next((strategy for strategy in _MIG_STRATEGIES if strategy == given), None)
     if given is _ABSENT or given is None:
         mig = "none"
-    elif mig is None and _known(given):
-        problems.append(f"migStrategy is {given}; the plugin knows none, single and mixed.")
-    return mig, _device_lists(_field(_part(flags, "plugin", problems), "deviceListStrategy"), problems)
+    elif mig is None and known_value(given):
+        problems.append(f"migStrategy is {_said(given)}; the plugin knows none, single and mixed.")
+    plugin = _part(flags, "plugin", problems)
+    for section, types in ((flags, _FLAGS), (plugin, _PLUGIN_FLAGS)):
+        for name, wanted in types.items():
+            value = _field(section, name)
+            if value is not _ABSENT and value is not None and known_value(value) and not isinstance(value, wanted):
+                problems.append(f"{name} is {_said(value)}; the plugin wants {_WANTED[wanted]}.")
+    return mig, _device_lists(_field(plugin, "deviceListStrategy"), problems)
 
 
 def _device_lists(given: Any, problems: list[str]) -> tuple[str, ...] | None:
-    if given is _ABSENT or given is None or not _known(given):
+    if given is _ABSENT or given is None or not known_value(given):
         return None
     named = [given] if not isinstance(given, list | tuple) else given
-    wrong = [name for name in named if _known(name) and name not in _LISTS]
-    problems += [f"deviceListStrategy {name} is none; the plugin knows {', '.join(_LISTS)}." for name in wrong]
+    wrong = [name for name in named if known_value(name) and name not in _LISTS]
+    problems += [f"deviceListStrategy {_said(name)} is none; the plugin knows {', '.join(_LISTS)}." for name in wrong]
     return tuple(name for name in named if name in _LISTS)
 
 
 def _part(config: Any, name: str, problems: list[str]) -> Any:
     """A structure within the plugin's configuration."""
     part = _field(config, name)
-    if part is not _ABSENT and part is not None and _known(part) and not isinstance(part, Mapping):
+    if part is not _ABSENT and part is not None and known_value(part) and not isinstance(part, Mapping):
         problems.append(f"{name} is no section; the plugin does not start.")
     return part
 
@@ -231,7 +250,7 @@ def _sections(config: Mapping[str, Any], problems: list[str]) -> tuple[dict[Repl
         given = _field(sharing, key)
         if given is _ABSENT or (given is None and replication == "mps"):
             continue  # a null for mps is none; for timeSlicing it is a section without resources
-        if not _known(given):
+        if not known_value(given):
             found[replication] = _Section(None, rename=False, one_at_most=None)
         elif given is None or isinstance(given, Mapping):
             found[replication] = _section(given or {}, replication, problems, ignored)
@@ -243,11 +262,11 @@ def _sections(config: Mapping[str, Any], problems: list[str]) -> tuple[dict[Repl
 def _section(given: Mapping[str, Any], replication: Replication, problems: list[str], ignored: list[str]) -> _Section:
     for name in ("renameByDefault", "failRequestsGreaterThanOne"):
         value = given.get(name)
-        if value is not None and _known(value) and not isinstance(value, bool):
-            problems.append(f"{replication} {name} is {value}; the plugin wants true or false.")
+        if value is not None and known_value(value) and not isinstance(value, bool):
+            problems.append(f"{replication} {name} is {_said(value)}; the plugin wants true or false.")
     resources = given.get("resources")
     replicas: dict[str, int | None] | None = {}
-    if not _known(resources):
+    if not known_value(resources):
         replicas = None
     elif not isinstance(resources, list | tuple) or not resources:
         problems.append(
@@ -261,14 +280,16 @@ def _section(given: Mapping[str, Any], replication: Replication, problems: list[
 
 def _resource(given: Any, replication: Replication, problems: list[str], ignored: list[str]) -> tuple[str, int | None]:
     resource: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-    if _known(given) and not isinstance(given, Mapping):
-        problems.append(f"{replication} resources hold {given}; the plugin wants a section with name and replicas.")
+    if known_value(given) and not isinstance(given, Mapping):
+        problems.append(
+            f"{replication} resources hold {_said(given)}; the plugin wants a section with name and replicas."
+        )
         return GPU_RESOURCE, None
     name = _name(resource.get("name"), f"{replication} resources: name", problems)
     copies = resource.get("replicas", _ABSENT)
     known = whole(copies)
-    if copies is _ABSENT or (_known(copies) and (known is None or known < MIN_REPLICAS)):
-        said = "missing" if copies is _ABSENT or copies is None else copies
+    if copies is _ABSENT or (known_value(copies) and (known is None or known < MIN_REPLICAS)):
+        said = "missing" if copies is _ABSENT or copies is None else _said(copies)
         problems.append(f"{replication} replicas are {said}; the plugin wants a whole number of at least 2.")
     elif replication == "mps" and known is not None and known > MAX_MPS_REPLICAS:
         problems.append(f"{known} MPS replicas; one MPS server takes {MAX_MPS_REPLICAS} clients at most.")
@@ -282,26 +303,27 @@ def _resource(given: Any, replication: Replication, problems: list[str], ignored
 
 def _name(given: Any, what: str, problems: list[str]) -> str | None:
     """A resource's full name; the plugin adds its prefix where that is missing."""
-    if not _known(given):
+    if not known_value(given):
         return None
-    name = f"{NVIDIA_PREFIX}{str(given or '').removeprefix(NVIDIA_PREFIX)}"
-    if not isinstance(given, str) or len(name) > _MAX_NAME or not _SUBDOMAIN.match(name.removeprefix(NVIDIA_PREFIX)):
-        problems.append(f"{what} is {given or 'missing'}; the plugin wants one such as {GPU_RESOURCE}.")
+    short = given.removeprefix(NVIDIA_PREFIX) if isinstance(given, str) else ""
+    if len(NVIDIA_PREFIX) + len(short) > _MAX_NAME or not _SUBDOMAIN.match(short):
+        said = _said(given) if given else "missing"
+        problems.append(f"{what} is {said}; the plugin wants one such as {GPU_RESOURCE}.")
         return None
-    return name
+    return NVIDIA_PREFIX + short
 
 
 def _devices(given: Any, name: str | None, problems: list[str]) -> Iterator[str]:
     """What the plugin ignores about `devices`, once it could read it."""
-    if given == "all" or not _known(given):
+    if given == "all" or not known_value(given):
         return
     if isinstance(given, list | tuple):
-        good = all(_is_device(device) for device in given if _known(device))
+        good = all(_is_device(device) for device in given if known_value(device))
     else:
         count = whole(given)
         good = count is not None and count > 0
     if not good:
-        problems.append(f"devices of {name} are {given}; the plugin wants all, a number, or a list of devices.")
+        problems.append(f"devices of {name} are {_said(given)}; the plugin wants all, a number, or a list of devices.")
     else:
         yield f"devices of {name}: all of them are copied, whatever the list says."
 
@@ -315,4 +337,13 @@ def whole(value: Any) -> int | None:
     """A whole number, also one that came as 4.0; None for everything else, texts among it."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return int(value) if isinstance(value, int) or value.is_integer() else None
+    found = int(value) if isinstance(value, int) or value.is_integer() else None
+    return found if found is not None and abs(found) <= _LARGEST else None
+
+
+def _said(value: Any) -> str:
+    """A value in a message; Python refuses to write the longest integers in decimals."""
+    try:
+        return str(value)
+    except ValueError:
+        return "a number without end"

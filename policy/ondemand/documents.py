@@ -11,21 +11,14 @@ import pulumi
 import yaml
 
 from policy.reading import plain
+from policy.yaml_text import documents, untagged
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # the one in C, where there is one
     """Safe YAML that keeps what stands behind a tag it does not know, such as CloudFormation's `!Ref`."""
 
 
-def _untagged(loader: Any, _suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    return loader.construct_scalar(node)
-
-
-_Loader.add_multi_constructor("!", _untagged)
+_Loader.add_multi_constructor("!", lambda loader, _suffix, node: untagged(loader, node))
 
 #: Where relative paths begin: the CLI runs a pack in the program's folder, or in the pack's own.
 _ROOTS: Final = (Path(), Path(__file__).resolve().parents[2])
@@ -34,9 +27,9 @@ _ROOTS: Final = (Path(), Path(__file__).resolve().parents[2])
 def parsed(value: str) -> list[Any]:
     """YAML or JSON documents in a text; none if it is neither (a shell script, a Go template)."""
     try:
-        documents = yaml.load_all(value, Loader=_Loader)
-        return [plain(document) for document in documents if isinstance(document, Mapping | list)]
-    except (yaml.YAMLError, ValueError, RecursionError):  # the last also for an alias inside what it names
+        found = documents(value, _Loader)
+        return [plain(document) for document in found if isinstance(document, Mapping | list)]
+    except (ValueError, RecursionError):  # the last for an alias inside what it names
         return []
 
 

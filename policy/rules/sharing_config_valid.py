@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.device_plugin import CONFIG_TYPES, bottlerocket_of, named_configs
+from policy.device_plugin import CONFIG_TYPES, bottlerocket_of, named_configs, release_of
 from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity
 from policy.reading import Unknown
 from policy.sharing import NODE_CLASS_TYPES
@@ -16,6 +16,9 @@ def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     for config in named_configs(props):
         if not isinstance(config.config, Unknown):  # gpu-refuses-more-than-one-slot says it already
             yield from (f"{config.path}: {problem}" for problem in (*config.config.problems, *config.config.ignored))
+    release = release_of(props)
+    if release is not None and release.runs:
+        yield from (f"values: {problem}" for problem in release.problems)
     found = bottlerocket_of(props)
     if found is not None:
         yield from (f"spec.userData: {problem}" for problem in found.problems)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -53,6 +54,22 @@ def test_nodes_that_give_gpus_to_whoever_names_them_fail(flags: dict[str, Any], 
     (message,) = said(*resources)
     assert message.startswith(f"pool gpu: {TENANTS_LABEL} is untrusted, and its nodes give GPUs to any container")
     assert said(resources[0], pool(labels={TENANTS_LABEL: "trusted"}), resources[2]) == []
+
+
+@pytest.mark.parametrize("strategy", ["envvar", "volume-mounts,envvar", UNKNOWN])
+def test_a_release_that_names_devices_by_variable_opens_its_nodes(strategy: str) -> None:
+    closed = plugin(gpu={"version": "v1", "flags": MOUNTS})
+    given = {**closed.inputs, "values": {**closed.inputs["values"], "deviceListStrategy": strategy}}
+    nodes = (node_class(user_data=CLOSED), pool(labels=MARK))
+    assert said(*nodes, closed) == []
+    assert "give GPUs to any container" in said(*nodes, replace(closed, inputs=given))[0]
+    texts = closed.inputs["values"]["config"]["map"]
+    elsewhere = recorded("kubernetes:core/v1:ConfigMap", {"metadata": {"name": "texts"}, "data": texts}, "texts")
+    naming = {"config": {"name": "texts", "default": "default"}}
+    assert said(*nodes, elsewhere, replace(closed, inputs={**given, "values": naming})) == []
+    opened = {**naming, "deviceListStrategy": strategy}
+    (message,) = said(*nodes, elsewhere, replace(closed, inputs={**given, "values": opened}))
+    assert "give GPUs to any container" in message
 
 
 def test_trusted_tenants_may_share() -> None:

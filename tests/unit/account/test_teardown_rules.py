@@ -256,6 +256,8 @@ def test_the_clusters_own_name_and_protection_are_read(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("config: {}", "aws:region is missing"),
+        ("config: {aws:region: [us-east-1]}", "is no region"),
+        ("config: {aws:region: {secure: v1:abc}}", "is no region"),
         ("config: {aws:region: us-east-1, gpu-slices:cluster: {name: 'a*'}}", "no name of a cluster"),
         ("config: {aws:region: us-east-1, gpu-slices:cluster: {deletionProtection: 'yes'}}", "must be true or false"),
         ("config: {aws:region: us-east-1, gpu-slices:cluster: {secure: v1:abc}}", "can be read"),

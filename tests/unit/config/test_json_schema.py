@@ -12,7 +12,7 @@ import yaml
 
 from config.errors import ConfigError
 from config.json_schema import TARGET, main, stack_schema
-from config.load import KEYS, parse
+from config.load import KEYS, OPTIONAL, parse
 from tests.day import TODAY
 
 ROOT = Path(__file__).parents[3]
@@ -86,3 +86,10 @@ def test_encrypted_values_and_keys_of_others_are_taken() -> None:
         "other:thing": 7,
     }
     assert problems({"config": config, "encryptionsalt": "v1:x"}) == []
+
+
+@pytest.mark.parametrize("key", OPTIONAL)
+def test_an_empty_section_that_is_as_good_as_none_is_taken(key: str) -> None:
+    config = {"aws:region": "us-east-1", "gpu-slices:pools": [POOL], f"gpu-slices:{key}": {}}
+    assert problems({"config": config}) == []
+    parse({"pools": [POOL], key: {}}, stack="dev", region="us-east-1", today=TODAY)  # raises nothing

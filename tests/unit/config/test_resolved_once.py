@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from config import pools
+from config.pool_schema import GpuPool
 from gpu.catalog import types_in
 from gpu.sharing import Mig, Mps, NoSharing, TimeSlicing
 from plan.make import make_plan
@@ -43,3 +44,12 @@ def test_a_whole_plan_resolves_each_pool_once(stack: str, counted: Counter[str])
     # By type: for the pool, its overlays, its share of the host, both ends of its prices; and to check the file, which
     # is read twice.
     assert counted["slots"] <= 9 * sum(len(pool.types) for pool in resolved)
+
+
+def test_nobody_changes_the_figures_that_all_are_handed() -> None:
+    written = {"name": "a", "instanceFamilies": ["g6"], "maxGpus": 8, "sharing": {"strategy": "mps", "replicas": 4}}
+    pool = pools.resolve(GpuPool.model_validate(written), "us-east-1")
+    figures: Any
+    for figures in (pool.slots, pool.overlay_capacities, *pool.overlay_capacities.values()):
+        with pytest.raises(TypeError):
+            figures["more"] = 1

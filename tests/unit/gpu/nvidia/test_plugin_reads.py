@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
-from gpu.sharing.plugin_config import PluginConfig, device_plugin_config, read_plugin_config
+from gpu.sharing.plugin_config import _FLAGS, _PLUGIN_FLAGS, PluginConfig, device_plugin_config, read_plugin_config
+from policy.yaml_text import plugin_document
 from tests.gotools import built
 
 pytestmark = pytest.mark.go
@@ -64,8 +65,16 @@ def judge(nvidia: Answers, texts: Sequence[str]) -> list[str]:
     return [
         f"{text!r}: {why}"
         for text, theirs in zip(texts, answers, strict=True)
-        if (why := disagreement(read_plugin_config(yaml.safe_load(text)), theirs))
+        if (why := disagreement(_ours(text), theirs))
     ]
+
+
+def _ours(text: str) -> PluginConfig:
+    """As policies read a text."""
+    try:
+        return read_plugin_config(plugin_document(text))
+    except ValueError as error:
+        return PluginConfig(problems=(str(error),))
 
 
 PROFILES: tuple[SharingProfile, ...] = (
@@ -310,6 +319,48 @@ def test_what_others_write_is_read_alike(nvidia: Answers) -> None:
     texts = [*others(), "", "null", "- a list", "a word"]
     assert len(texts) > 90
     assert judge(nvidia, texts) == []
+
+
+#: Scalars that YAML's versions and libraries read in different ways.
+SCALARS = """
+4 0x4 04 010 0o10 0o8 1_000 4_0 1e1 4e0 +4 0b11 99999999999999999999 9223372036854775808 2147483648 .nan .inf -.INF
+2026-01-01 y n Y N yes no on off On OFF TRUE tRue ~ null Null nULL 190:20 4. 1:30 "4" !!int&&"4" !!str&&4 !!float&&4
+!foo&&4 0.4e1 1E1 -0 0x1F 1e18 1e19 1_0.0 !!binary&&NA== !!int&&4.0 08 0_8 0X4 0B11 0O7 = !!bool&&y !!bool&&x !!int&&x
+"""
+
+
+def test_scalars_are_read_alike_in_every_place(nvidia: Answers) -> None:
+    section = "sharing: {{timeSlicing: {{renameByDefault: {}, resources: [{{name: gpu, replicas: {}}}]}}}}"
+    scalars = [word.replace("&&", " ") for word in SCALARS.split()]
+    flags = [("", name) for name in _FLAGS] + [("plugin: {", name) for name in _PLUGIN_FLAGS]
+    texts = [
+        *(section.format("true", scalar) for scalar in scalars),
+        *(section.format(scalar, 4) for scalar in scalars),
+        *(f"flags: {{migStrategy: {scalar}}}" for scalar in scalars),
+        *(f"version: {scalar}" for scalar in scalars),
+        *(f"flags: {{{place}{name}: {scalar}}}{'}' * bool(place)}" for place, name in flags for scalar in scalars),
+    ]
+    assert judge(nvidia, texts) == []
+
+
+#: How YAML puts documents together.
+BUILT = (
+    "a: &a [{name: gpu, replicas: 4}]\nsharing: {mps: {resources: *a}}",
+    "a: &a {resources: [{name: gpu, replicas: 4}]}\nsharing: {mps: {<<: *a, renameByDefault: true}}",
+    "<<: {sharing: {mps: {resources: [{name: gpu, replicas: 4}]}}}",
+    "sharing: {timeSlicing: {resources: [{name: gpu, replicas: 4, replicas: 8}]}}",
+    "version: v1\n---\nversion: v2",
+    "---\n---\nversion: v2",
+    "a: &a [*a]",
+    "!!set {a}",
+    "[1]: 2",
+    "<<: 4",
+)
+
+
+@pytest.mark.parametrize("text", BUILT)
+def test_documents_are_put_together_alike(nvidia: Answers, text: str) -> None:
+    assert judge(nvidia, [text]) == []
 
 
 def grown(random_: random.Random) -> Iterator[str]:
