@@ -5,6 +5,10 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import yaml
+
+from config import load
+from config.errors import PROJECT
 from config.schema import StackConfig
 from config.section import Section
 from tests.unit.config.test_document import sections
@@ -14,6 +18,14 @@ ROOT = Path(__file__).parents[3]
 READERS = ("stacks/*.py", "config/pools.py", "config/services.py", "config/schema.py", "config/pool_schema.py")
 #: What a file says so that it can be checked, and nothing else.
 CHECKED_ALONE = {("Workload", "gpu_memory_mib")}
+
+
+def test_every_key_at_the_top_has_its_field_and_its_line_in_the_project() -> None:
+    project = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8"))["config"]
+    ours = [key for key in project if key.startswith(f"{PROJECT}:")]
+    assert ours == [f"{PROJECT}:{key}" for key in load.KEYS]
+    fields = {load._FIELDS.get(key, key) for key in load.KEYS}
+    assert fields == StackConfig.model_fields.keys() - {"stack", "region"}
 
 
 def test_every_key_is_read_by_what_builds_a_stack() -> None:
