@@ -20,6 +20,7 @@ from gpu import coldstart, estimate
 from gpu.catalog import INSTANCE_TYPES
 from gpu.sharing import AMIS, STRATEGIES, Ami, SharingProfile, Strategy
 from gpu.weights import WEIGHTS, WeightsSource
+from tests.unit.gpu.nvidia import test_plugin_reads
 from tests.unit.gpu.support import profiles
 
 
@@ -38,6 +39,7 @@ from tests.unit.gpu.support import profiles
         (set(wording.STRATEGY_KEYS.values()), Strategy),
         (set(STRATEGIES) & set(wording.STRATEGY_KEYS), Strategy),
         ({profile.strategy for profile in profiles(INSTANCE_TYPES["p5.4xlarge"].gpu)}, Strategy),
+        ({profile.strategy for profile in test_plugin_reads.PROFILES}, Strategy),
         (estimate.BOUGHT, estimate.CapacityType),
         (quotas.STANDARD, estimate.CapacityType),
         (offers._AS, estimate.CapacityType),
