@@ -9,6 +9,8 @@ import textwrap
 
 import click
 
+from plan.errors import as_called
+
 INPUT_ERROR = 2
 """Exit status when what was asked for, or the stack file, is wrong."""
 POLICY_ERROR = 3
@@ -49,6 +51,7 @@ def _fitted(line: str, width: int) -> str:
 
 def say(message: str) -> None:
     """Print an error: wrapped on a terminal, and line for line as it is where a machine may read it."""
+    message = as_called(message)
     if sys.stderr.isatty():
         message = fitted(message, min(shutil.get_terminal_size().columns, _WIDEST))
     click.echo(message, err=True)

@@ -16,7 +16,7 @@ from typing import Any, ParamSpec
 import click
 
 from cli.calling import directory_option, plainly
-from plan.errors import InputError
+from plan.errors import InputError, slices
 from twin.errors import TwinError
 from twin.machine.state import FOLDER, TwinState, twins
 
@@ -94,8 +94,9 @@ def up(stack: str, directory: Path, timings: bool) -> int:
     models = ", ".join(model.name for model in plan.models)
     console.print(f"  kubectl --kubeconfig {FOLDER}/kubeconfig get nodepools", soft_wrap=True)
     if models:
-        console.print(f"  slices request {plan.models[0].name} --stack {stack}    (models: {models})", soft_wrap=True)
-    console.print(f"  slices down {stack}")
+        request = slices(f"request {plan.models[0].name} --stack {stack}")
+        console.print(f"  {request}    (models: {models})", soft_wrap=True)
+    console.print(f"  {slices(f'down {stack}')}", soft_wrap=True)
     return 0
 
 

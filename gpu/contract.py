@@ -101,6 +101,7 @@ GPU_RESOURCE: Final = f"{NVIDIA_PREFIX}gpu"
 SHARED_RESOURCE: Final = f"{NVIDIA_PREFIX}gpu.shared"
 #: Configuration that a node's device plugin takes: GPU NodePools -> the device plugin, policies, the twin.
 CONFIG_LABEL: Final = f"{NVIDIA_PREFIX}device-plugin.config"
+MIG_CONFIG_LABEL: Final = f"{NVIDIA_PREFIX}mig.config"
 
 # Knative's (serving v1)
 #: `cluster-local`: no route from outside: services of models and the dialogue -> Knative, policies.

@@ -1,6 +1,12 @@
-"""Errors that a person can mend."""
+"""Errors that a person can mend, and commands in messages as this person can paste them."""
 
 from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
 
 
 class InputError(Exception):
@@ -9,3 +15,28 @@ class InputError(Exception):
 
 class ProgramError(Exception):
     """The Pulumi program failed with something else than a message for its user. The text is its traceback."""
+
+
+def as_called(text: str) -> str:
+    """A text in which `slices` is called as it was this time, such as `.venv/bin/slices`: it may not be on the path."""
+    called = _called()
+    return text if called == "slices" else text.replace("`slices ", f"`{called} ")
+
+
+def slices(command: str) -> str:
+    """A command line of ours, such as `down dev`, as it was called this time."""
+    return f"{_called()} {command}"
+
+
+def _called() -> str:
+    program = Path(sys.argv[0])
+    if program.name != "slices" or not program.exists():
+        return "slices"  # `python -m cli`, or a test
+    on_path = shutil.which("slices")
+    if on_path and Path(on_path).resolve() == program.resolve():
+        return "slices"
+    try:
+        relative = os.path.relpath(program)
+    except OSError:  # the current directory is gone
+        return "slices"
+    return shlex.quote(str(program.absolute()) if relative.startswith(os.pardir) else relative)

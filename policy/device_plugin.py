@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final, assert_never
 
@@ -17,7 +17,7 @@ from gpu.contract import GPU_RESOURCE, SHARED_RESOURCE
 from gpu.sharing import STRATEGIES, Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from gpu.sharing.bottlerocket import BottlerocketSharing, read_bottlerocket
 from gpu.sharing.mig import mig_resource
-from gpu.sharing.plugin_chart import PluginRelease, read_plugin_release
+from gpu.sharing.plugin_chart import PluginRelease, read_mig_manager, read_plugin_release
 from gpu.sharing.plugin_config import PluginConfig, read_plugin_config
 from gpu.sharing.profile import Strategy
 from policy.reading import Unknown, get, text
@@ -53,6 +53,13 @@ class Plugin:
 
     configs: Mapping[str, NamedConfig]
     release: PluginRelease
+
+    def reading(self, config_maps: Mapping[str, Plugin]) -> Plugin:
+        """The same with the configurations of the ConfigMap that its values name. config_maps: by name."""
+        named = config_maps.get(self.release.config_map)
+        if named is None:
+            return self
+        return Plugin(named.configs, replace(self.release, configs=named.configs))
 
     @property
     def by_selector(self) -> bool:
@@ -144,12 +151,18 @@ def _unknown_on_the_way(props: Mapping[str, Any], place: tuple[str, ...]) -> Ite
 def plugin_of(props: Mapping[str, Any]) -> Plugin | None:
     """The device plugin in a resource's inputs (plain data); None if it configures none."""
     configs = {config.name: config for config in named_configs(props)}
-    if not configs:
-        return None
     values = get(props, "values")
     release = read_plugin_release(values) if isinstance(values, Mapping) else None
+    if not configs and not (release and release.config_map):
+        return None
     # A ConfigMap is read by whoever names it.
     return Plugin(configs, release or PluginRelease(fallbacks=(), runs=False))
+
+
+def mig_manager_of(props: Mapping[str, Any]) -> str | None:
+    """MIG strategy of nodes that the GPU Operator of a resource's inputs (plain data) cuts; None if it has none."""
+    values = get(props, "values")
+    return read_mig_manager(text(props.get("chart")), values if isinstance(values, Mapping) else {})
 
 
 def _looks_like_one(value: Any) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Final
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
@@ -35,10 +36,12 @@ class Candidate:
     """A GPU type that Karpenter might launch, with the labels by which requirements select it.
 
     Keys of Karpenter's `instance-*` labels stand without their domain. A label that is not listed may be anything.
+    at_least: the least that a number may be where it is not listed.
     """
 
     name: str
     labels: Mapping[str, Label]
+    at_least: Mapping[str, int] = field(default_factory=dict)
 
 
 def category(name: str) -> str:
@@ -92,7 +95,7 @@ def named(values: Iterable[str], also: Iterable[str] = ()) -> Iterator[Candidate
         }
         if size:
             labels |= {INSTANCE_TYPE_LABEL: (value,), "instance-size": (size,)}
-        yield Candidate(value, labels)
+        yield Candidate(value, labels, _SMALLEST)
 
 
 _GPU_LABELS: Final = ("instance-gpu-name", "instance-gpu-manufacturer", "instance-gpu-count", "instance-gpu-memory")
@@ -105,6 +108,8 @@ _ANY_GPU: Final[Mapping[str, Label]] = {
     **dict.fromkeys(_GPU_LABELS, ()),
     **dict.fromkeys(_ACCELERATOR_LABELS, None),
 }
+#: The smallest that EC2 has: g6f.large has 2 vCPUs, it and g5g.xlarge 8 GiB. A GPU on less would be of no use.
+_SMALLEST: Final[Mapping[str, int]] = MappingProxyType({"instance-cpu": 2, "instance-memory": 8192})
 #: A name that no requirement lists.
 _UNLISTED: Final = ("?",)
 
@@ -137,7 +142,7 @@ def _stand_in(category_name: str, *, gpu: bool) -> Candidate:
         "instance-family": _UNLISTED,
     }
     if gpu:
-        return Candidate(f"types of category {category_name}", {**shared, **_ANY_GPU})
+        return Candidate(f"types of category {category_name}", {**shared, **_ANY_GPU}, _SMALLEST)
     accelerators = dict.fromkeys(_ACCELERATOR_LABELS, ())
     return Candidate(
         f"types of category {category_name}", {**shared, **dict.fromkeys(_GPU_LABELS, None), **accelerators}

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
-from gpu.contract import ARCH_LABEL, CAPACITY_TYPE_LABEL, INSTANCE_TYPE_LABEL, OS_LABEL
+from gpu.contract import ARCH_LABEL, CAPACITY_TYPE_LABEL, INSTANCE_TYPE_LABEL, NODE_POOL_LABEL, OS_LABEL
 from policy.instances import Candidate, Label, candidates, named
 from policy.reading import Unknown, each, get, strings, text, whole
 
@@ -50,9 +50,21 @@ class Requirement:
 
     def admits(self, candidate: Candidate) -> bool:
         """Whether the candidate's labels satisfy it; keys that say nothing of the type always do."""
-        if self.values is None or self.key not in candidate.labels:
+        if self.values is None:
+            return True
+        if self.operator in {"Lt", "Lte"} and not _below(self, candidate):
+            return False
+        if self.key not in candidate.labels:
             return True
         return _admits(self.operator, self.values, candidate.labels[self.key])
+
+
+def _below(item: Requirement, candidate: Candidate) -> bool:
+    """Whether the candidate can be as small as it must."""
+    least, bound = candidate.at_least.get(item.key), whole(item.values[0]) if item.values else None
+    if least is None or bound is None:
+        return True
+    return least < bound if item.operator == "Lt" else least <= bound
 
 
 def _admits(operator: str, values: tuple[str, ...], label: Label) -> bool:
@@ -103,6 +115,46 @@ def _labels(given: Any, domain: str) -> Iterator[Requirement]:
     if isinstance(given, Mapping):
         for key, value in given.items():
             yield Requirement(_key(str(key), domain), "In", None if isinstance(value, Unknown) else (text(value),))
+
+
+#: Domains of labels that instance types have; which values they have is not known for all of them.
+_OF_TYPES: Final = ("kubernetes.io", "karpenter.sh", DOMAIN, "topology.k8s.aws")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The requirements of a NodeOverlay, held against instance types as Karpenter does.
+
+    A type has its own labels, the pool's name, and the labels of the pool's template, but not what the pool requires
+    (pkg/controllers/nodeoverlay/controller.go getOverlaidOfferings). A label that nothing has satisfies only NotIn and
+    DoesNotExist (pkg/scheduling/requirements.go Compatible). What is unknown restricts nothing.
+    """
+
+    requirements: tuple[Requirement, ...]
+
+    def matches(self, pool: NodePool, candidate: Candidate) -> bool:
+        """Whether the overlay says something of a type in a pool."""
+        return all(self._matches(item, pool, candidate) for item in self.requirements)
+
+    def _matches(self, item: Requirement, pool: NodePool, candidate: Candidate) -> bool:
+        if item.values is None:
+            return True
+        if item.key == NODE_POOL_LABEL:
+            return _admits(item.operator, item.values, (pool.name,))
+        if item.key in pool.template_labels:
+            value = pool.template_labels[item.key]
+            return isinstance(value, Unknown) or _admits(item.operator, item.values, (text(value),))
+        if item.key in candidate.labels:
+            return item.admits(candidate)
+        prefix, slash, _ = item.key.partition("/")
+        domains = any(prefix == domain or prefix.endswith(f".{domain}") for domain in _OF_TYPES)
+        of_types = domains if slash else item.key.startswith("instance-")
+        return of_types or _admits(item.operator, item.values, None)
+
+
+def selection(given: Any) -> Selection:
+    """What the `spec.requirements` of an overlay (plain data) select."""
+    return Selection(tuple(_requirements(given, DOMAIN)))
 
 
 @lru_cache(maxsize=1024)
@@ -164,13 +216,21 @@ class NodePool:
         """Whether it is a pool of EKS Auto Mode, whose device plugin nobody can configure."""
         return self._domain == AUTO_MODE_DOMAIN
 
+    @property
+    def given_labels(self) -> Mapping[str, Any]:
+        """Labels that its nodes get, as they are given; values may be Unknown."""
+        given = self._template[1]
+        return given if isinstance(given, Mapping) else {}
+
+    @cached_property
+    def template_labels(self) -> Mapping[str, Any]:
+        """The same, keys without the AWS domain."""
+        return {_key(str(key), self._domain): value for key, value in self.given_labels.items()}
+
     @cached_property
     def labels(self) -> Mapping[str, str]:
         """Labels that its nodes get, as far as they are known."""
-        given = self._template[1]
-        if not isinstance(given, Mapping):
-            return {}
-        return {str(key): text(value) for key, value in given.items() if not isinstance(value, Unknown)}
+        return {str(key): text(value) for key, value in self.given_labels.items() if not isinstance(value, Unknown)}
 
     @cached_property
     def taints(self) -> list[Mapping[str, Any]]:

@@ -17,6 +17,8 @@ CHART_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Char
 OLLAMA_TYPES: Final = (*POD_TYPES, *CHART_TYPES)
 
 _VERSION: Final = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?![\d.])")
+#: A model as a shell's line names it: `ollama pull llama3.1:70b`, options before it; no variable of the shell.
+_PULLED: Final = re.compile(r"(?:^|[\s/;&|])ollama\s+(?:pull|run)\s+(?:-\S+\s+)*([A-Za-z0-9][\w./-]*(?::[\w.-]+)?)")
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
@@ -51,12 +53,16 @@ class Image:
 
 @dataclass(frozen=True)
 class Server:
-    """An Ollama server: `image` may be Unknown, `env` holds what is set, `pod` is None for a chart."""
+    """An Ollama server: `image` may be Unknown, `env` holds what is set, `pod` is None for a chart.
+
+    pulled: models that its command line gets or runs.
+    """
 
     name: str
     image: Any
     env: Mapping[str, Any]
     pod: PodTemplate | None
+    pulled: tuple[str, ...] = ()
 
 
 def servers(resource: Resource) -> Iterator[Server]:
@@ -68,7 +74,8 @@ def servers(resource: Resource) -> Iterator[Server]:
         for container in pod.containers():
             image = container.get("image")
             if _is_server(container, image):
-                yield Server(text(container.get("name")), image, _env(container.get("env")), pod)
+                pulled = tuple(dict.fromkeys(_PULLED.findall(_words(container))))
+                yield Server(text(container.get("name")), image, _env(container.get("env")), pod, pulled)
 
 
 def images(resource: Resource) -> Iterator[tuple[str, Any]]:
@@ -84,8 +91,13 @@ def images(resource: Resource) -> Iterator[tuple[str, Any]]:
 def _is_server(container: Mapping[str, Any], image: Any) -> bool:
     if isinstance(image, str) and Image.of(image).is_ollama:
         return True
-    words = " ".join(text(word) for name in ("command", "args") for word in each(container.get(name)))
-    return re.search(r"(^|[\s/])ollama\s+(serve|run|pull)\b", words) is not None
+    return re.search(r"(^|[\s/])ollama\s+(serve|run|pull)\b", _words(container)) is not None
+
+
+def _words(container: Mapping[str, Any]) -> str:
+    """Command and arguments of a container; each may be one text."""
+    parts = (container.get(name) for name in ("command", "args"))
+    return " ".join(text(word) for part in parts for word in ([part] if isinstance(part, str) else each(part)))
 
 
 def _of_chart(props: Mapping[str, Any]) -> Iterator[Server]:

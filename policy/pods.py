@@ -93,14 +93,16 @@ class PodTemplate:
         return found
 
     def may_land_on(self, pool: NodePool) -> bool:
-        """Whether the scheduler could place it there, by node selector and tolerations. Affinity is not read, so that
-        a pod is rather judged once too often."""
+        """Whether the scheduler could place it there, by node selector and tolerations.
+
+        Affinity is not read, and what is unknown may be what fits, so that a pod is rather judged once too often.
+        """
         return self._selects(pool) and self._tolerates(pool)
 
     def _selects(self, pool: NodePool) -> bool:
         selector = self.spec.get("nodeSelector")
         for key, value in selector.items() if isinstance(selector, Mapping) else ():
-            if isinstance(value, Unknown):
+            if isinstance(value, Unknown) or isinstance(pool.given_labels.get(key), Unknown):
                 continue
             if key in pool.labels:
                 if pool.labels[key] != text(value):
@@ -112,6 +114,8 @@ class PodTemplate:
     def _tolerates(self, pool: NodePool) -> bool:
         given = self.spec.get("tolerations")
         if isinstance(given, Unknown):
+            return True
+        if any(isinstance(item, Unknown) for item in each(given)):
             return True
         tolerations = [item for item in each(given) if isinstance(item, Mapping)]
         hard = [taint for taint in pool.taints if text(taint.get("effect")) in {"NoSchedule", "NoExecute"}]
@@ -128,13 +132,18 @@ def _admitted(pool: NodePool, key: str, value: str) -> bool:
 
 
 def _tolerated(taint: Mapping[str, Any], toleration: Mapping[str, Any]) -> bool:
-    key, effect = toleration.get("key"), toleration.get("effect")
-    if key and text(key) != text(taint.get("key")):
+    key, effect, operator = (toleration.get(name) for name in ("key", "effect", "operator"))
+    if key and not _may_be(key, taint.get("key")):
         return False
-    if effect and text(effect) != text(taint.get("effect")):
+    if effect and not _may_be(effect, taint.get("effect")):
         return False
-    exists = text(toleration.get("operator")) == "Exists"
-    return exists or (bool(key) and text(toleration.get("value")) == text(taint.get("value")))
+    exists = isinstance(operator, Unknown) or text(operator) == "Exists"
+    return exists or (bool(key) and _may_be(toleration.get("value"), taint.get("value")))
+
+
+def _may_be(one: Any, other: Any) -> bool:
+    """Whether two values are the same text, or one of them is not known."""
+    return isinstance(one, Unknown) or isinstance(other, Unknown) or text(one) == text(other)
 
 
 def _gpu_quantities(container: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, assert_never
 
-from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL, NODE_POOL_LABEL, SHARING_LABEL
+from gpu.contract import CONFIG_LABEL, MIG_CONFIG_LABEL, SHARING_LABEL
 from gpu.mig import mig_profiles
 from gpu.sharing import STRATEGIES
 from gpu.sharing.al2023 import read_mig_profile
 from gpu.sharing.bottlerocket import is_bottlerocket as _named_bottlerocket
+from gpu.sharing.plugin_chart import mig_layout
 from gpu.sharing.plugin_config import PluginConfig
 from policy.device_plugin import (
     CONFIG_TYPES,
     NamedConfig,
     Sharing,
     bottlerocket_of,
+    mig_manager_of,
     plugin_of,
     sharing_of_bottlerocket,
     sharing_of_config,
 )
 from policy.framework import Stack
-from policy.karpenter import NODE_POOL_TYPES, NodePool
-from policy.reading import Unknown, each, get, number, strings, text
+from policy.instances import Candidate
+from policy.karpenter import NODE_POOL_TYPES, NodePool, Selection, selection
+from policy.reading import Unknown, get, number, text
 
 NODE_CLASS_TYPES: Final = ("kubernetes:karpenter.k8s.aws/*:EC2NodeClass",)
 OVERLAY_TYPES: Final = ("kubernetes:karpenter.sh/*:NodeOverlay",)
@@ -33,19 +36,17 @@ SHARING_TYPES: Final = (*NODE_POOL_TYPES, *NODE_CLASS_TYPES, *OVERLAY_TYPES, *CO
 
 @dataclass(frozen=True)
 class Overlay:
-    """A NodeOverlay's capacity. `pools` and `counts` are None where it does not restrict itself to some."""
+    """A NodeOverlay's capacity, and the instance types that it is for."""
 
     name: str
     urn: str
-    pools: tuple[str, ...] | None
-    counts: tuple[str, ...] | None
+    selection: Selection
     weight: float
     capacity: Mapping[str, Any]
 
-    def applies(self, pool: str, gpu_count: int) -> bool:
-        """Whether it says something of the pool's instance types with so many GPUs."""
-        here = self.pools is None or pool in self.pools
-        return here and (self.counts is None or str(gpu_count) in self.counts)
+
+Gpus = tuple[int, str, str]
+"""GPUs of an instance type: how many, their name, and the memory (MiB) of each."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,29 @@ class JudgedPool:
         return self.pool.name
 
     @cached_property
-    def gpus(self) -> frozenset[tuple[int, str, str]]:
-        """GPU count, name and memory (MiB) of the known types that it can launch."""
-        labels = [candidate.labels for candidate in self.pool.gpu_types()]
-        keys = ("instance-gpu-count", "instance-gpu-name", "instance-gpu-memory")
-        rows = [tuple((row.get(key) or ("",))[0] for key in keys) for row in labels]
-        return frozenset((int(count), name, memory) for count, name, memory in rows if count.isdigit())
+    def types(self) -> Sequence[tuple[Gpus, Candidate]]:
+        """The known types that it can launch, with their GPUs."""
+        found = ((_gpus(candidate), candidate) for candidate in self.pool.gpu_types())
+        return [(gpus, candidate) for gpus, candidate in found if gpus]
+
+    @cached_property
+    def gpus(self) -> frozenset[Gpus]:
+        """GPUs of the known types that it can launch."""
+        return frozenset(gpus for gpus, _ in self.types)
+
+    def overlays(self, candidate: Candidate, among: Iterable[Overlay]) -> list[Overlay]:
+        """The overlays that say something of one of its types, in the order in which Karpenter takes them."""
+        here = (overlay for overlay in among if overlay.selection.matches(self.pool, candidate))
+        return sorted(here, key=lambda overlay: -overlay.weight)
+
+    def slots_of(self, gpus: Gpus) -> int | None:
+        """Slots of one GPU of a type; None if it is not told."""
+        if self.sharing is None or self.sharing.strategy != "mig":
+            return self.slots_per_gpu()
+        _, name, memory = gpus
+        table = mig_profiles(name, int(memory)) if memory.isdigit() else {}
+        profile = self.sharing.mig_profile
+        return table[profile].max_per_gpu if profile and profile in table else None
 
     def slots_per_gpu(self, gpu_count: int | None = None) -> int | None:
         """Slots of one GPU, of the types with `gpu_count` GPUs or of all; None if it is not told.
@@ -92,12 +110,20 @@ class JudgedPool:
         return min((table[profile].max_per_gpu for table in tables if profile and profile in table), default=None)
 
 
+def _gpus(candidate: Candidate) -> Gpus | None:
+    keys = ("instance-gpu-count", "instance-gpu-name", "instance-gpu-memory")
+    count, name, memory = ((candidate.labels.get(key) or ("",))[0] for key in keys)
+    return (int(count), name, memory) if count.isdigit() else None
+
+
 class SharingView:
     """What a stack's resources say about GPU sharing."""
 
     def __init__(self, stack: Stack) -> None:
-        found = (plugin_of(resource.plain) for resource in stack.of(*CONFIG_TYPES))
-        self.plugins = [plugin for plugin in found if plugin is not None]
+        found = [(resource, plugin_of(resource.plain)) for resource in stack.of(*CONFIG_TYPES)]
+        config_maps = {_name(resource.plain, resource.name): plugin for resource, plugin in found if plugin}
+        self.plugins = [plugin.reading(config_maps) for _, plugin in found if plugin]
+        self._mig = next((strategy for resource, _ in found if (strategy := mig_manager_of(resource.plain))), None)
         self.classes = {
             _name(props, resource.name): props for resource in stack.of(*NODE_CLASS_TYPES) for props in [resource.plain]
         }
@@ -132,6 +158,10 @@ class SharingView:
             if found is None:
                 return Sharing("none", "its user data, which sets nothing")
             return sharing_of_bottlerocket(found, "its user data")
+        layout = mig_layout(pool.labels) if self._mig in {"single", "mixed"} else None
+        if layout:
+            source = f"label {MIG_CONFIG_LABEL} with the GPU Operator's mig.strategy {self._mig}"
+            return Sharing("mig", source, mig_single=self._mig == "single", mig_profile=layout)
         config = self.named_config(pool)
         if config is not None and not isinstance(config.config, Unknown):
             name = f"device-plugin configuration {config.name}" if config.name else config.path
@@ -171,16 +201,11 @@ def _name(manifest: Mapping[str, Any], fallback: str) -> str:
 
 
 def _overlay(manifest: Mapping[str, Any], resource_name: str, urn: str) -> Overlay:
-    selected: dict[str, tuple[str, ...]] = {}
-    for requirement in each(get(manifest, "spec", "requirements")):
-        if text(get(requirement, "operator")) == "In":
-            selected[text(get(requirement, "key"))] = strings(get(requirement, "values"))
     capacity = get(manifest, "spec", "capacity")
     return Overlay(
         name=_name(manifest, resource_name),
         urn=urn,
-        pools=selected.get(NODE_POOL_LABEL),
-        counts=selected.get(GPU_COUNT_LABEL),
+        selection=selection(get(manifest, "spec", "requirements")),
         weight=number(get(manifest, "spec", "weight")) or 0,
         capacity=capacity if isinstance(capacity, Mapping) else {},
     )

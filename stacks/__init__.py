@@ -1,1 +1,1 @@
-"""Stacks: typed configuration of an environment, and the program that composes its components."""
+"""Stacks: what composes components into an environment, and what it comes to in services and dollars."""

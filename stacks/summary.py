@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from components.cluster.system_nodes import SystemNodeCapacity
 from components.network.endpoints import INTERFACE_SERVICES
+from components.network.network import nat_zones
 from config.pools import network_zones
 from config.schema import StackConfig
 from config.services import Service, services, warm_hours_per_month
@@ -30,17 +31,17 @@ def zones(config: StackConfig) -> tuple[str, ...]:
 
 def floor_items(config: StackConfig) -> Sequence[CostItem]:
     """What the stack costs in a month when nothing runs on it, item by item."""
-    zone_count = len(zones(config))
+    zone_ids = zones(config)
     nodes = config.cluster.system_nodes
     items = idle_floor(
         FloorInputs(
             system_node_type=nodes.instance_types[0],
             system_nodes=nodes.desired,
             system_volume_gib=SystemNodeCapacity().volume_gib,
-            nat_gateways=zone_count if config.network.nat == "per-zone" else 1,
+            nat_gateways=len(nat_zones(config.network.nat, zone_ids)),
             kms_keys=KMS_KEYS,
             interface_endpoints=len(INTERFACE_SERVICES) if config.network.interface_endpoints else 0,
-            zones=zone_count,
+            zones=len(zone_ids),
             load_balancers=1 if config.serving.door else 0,
         )
     )

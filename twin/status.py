@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from plan.errors import as_called
 from twin.kube.client import ApiError
 from twin.kube.observe import KINDS
 from twin.machine.launch import kube_of, leftovers, status, supervised, unfinished
@@ -85,9 +86,9 @@ def show(report: Report, console: Console) -> None:
     if not report.running and report.unfinished:
         return
     if not report.running:
-        console.print(f"There is no running twin of {report.stack}: `slices up {report.stack}` starts one.")
+        console.print(as_called(f"There is no running twin of {report.stack}: `slices up {report.stack}` starts one."))
         for pid, name in report.stray.items():
-            console.print(f"  left over: {name} ({pid}); `slices down {report.stack}` ends it")
+            console.print(as_called(f"  left over: {name} ({pid}); `slices down {report.stack}` ends it"))
         return
     down = [name for name, process in report.processes.items() if process["pid"] is None]
     restarted = {name: p["restarts"] for name, p in report.processes.items() if p["restarts"]}

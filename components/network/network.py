@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, assert_never
 
 import pulumi
 import pulumi_aws as aws
@@ -15,6 +15,18 @@ from components.network.subnets import ZoneSubnets, plan_subnets
 from gpu.contract import DISCOVERY_TAG
 
 ANYWHERE = "0.0.0.0/0"
+Nat = Literal["single", "per-zone"]
+
+
+def nat_zones(nat: Nat, zone_ids: Sequence[str]) -> Sequence[str]:
+    """Zones that get a NAT gateway."""
+    match nat:
+        case "single":
+            return zone_ids[:1]
+        case "per-zone":
+            return zone_ids
+        case _:
+            assert_never(nat)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +47,7 @@ class NetworkArgs:
     account_id: pulumi.Input[str]
     partition: str = "aws"
     zone_ids: Sequence[str]
-    nat: Literal["single", "per-zone"] = "single"
+    nat: Nat = "single"
     endpoints: bool = False
     logs_key_arn: pulumi.Input[str]
     flow_log_retention_days: int = 365
@@ -153,7 +165,7 @@ class Network(pulumi.ComponentResource):
     def _nats(
         self, public: Mapping[str, aws.ec2.Subnet], internet: Sequence[pulumi.Resource]
     ) -> dict[str, aws.ec2.NatGateway]:
-        zone_ids = list(public) if self._args.nat == "per-zone" else list(public)[:1]
+        zone_ids = nat_zones(self._args.nat, list(public))
         nats = {}
         for zone_id in zone_ids:
             name = f"{self._name}-nat-{zone_id}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
+from typing import assert_never
 
 from config.checks.parts import Parts, Slots, attempt, name_of, twice
 from config.checks.sharing import check_sharing, check_tenants
@@ -148,16 +149,20 @@ def _throughput(pool: GpuPool, path: Path) -> Iterator[Problem]:
 
 def _capacity(pool: GpuPool, path: Path, today: date) -> Iterator[Problem]:
     place: Path = (*path, "onDemand")
-    if pool.capacity_type == "spot":
-        if pool.on_demand:
+    match pool.capacity_type:
+        case "spot" if pool.on_demand:
             message = "belongs to capacityType on-demand, and this pool buys Spot: remove one of the two"
             yield Problem(place, MISSING, message)
-    elif pool.on_demand is None:
-        message = "is missing: on-demand GPUs need onDemand: {justification: ..., expires: ...}, or use Spot"
-        yield Problem(place, MISSING, message)
-    else:
-        yield from attempt(_justification(pool.on_demand, place))
-        yield from attempt(_expiry(pool.on_demand, place, today))
+        case "spot":
+            pass
+        case "on-demand" if pool.on_demand is None:
+            message = "is missing: on-demand GPUs need onDemand: {justification: ..., expires: ...}, or use Spot"
+            yield Problem(place, MISSING, message)
+        case "on-demand":
+            yield from attempt(_justification(pool.on_demand, place))
+            yield from attempt(_expiry(pool.on_demand, place, today))
+        case _:
+            assert_never(pool.capacity_type)
 
 
 def _justification(on_demand: OnDemand, path: Path) -> Iterator[Problem]:

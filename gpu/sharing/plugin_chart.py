@@ -7,15 +7,19 @@ operator an empty one (gpu-operator v26.7.0 controllers/object_controls.go, FALL
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
-from gpu.contract import CONFIG_LABEL
+from gpu.contract import CONFIG_LABEL, MIG_CONFIG_LABEL
 
 _NAMED = "default"
 _FALLBACKS = ("named", "single")
 _EMPTY: Mapping[str, Any] = {}
+_OPERATOR: Final = "gpu-operator"
+#: Layouts of the operator's MIG manager that cut all GPUs alike: its ConfigMap default-mig-parted-config.
+_LAYOUT: Final = re.compile(r"all-([1-7]g\.\d+gb)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,23 @@ def read_plugin_release(values: Mapping[str, Any]) -> PluginRelease | None:
         operator=operator,
         runs=plugin.get("enabled") is not False,
     )
+
+
+def read_mig_manager(chart: str, values: Mapping[str, Any]) -> str | None:
+    """MIG strategy of nodes that the GPU Operator's MIG manager cuts; None where a release has none, or it is unknown.
+
+    In the operator's values the manager is on and `mig.strategy` is `single` where they do not say otherwise.
+    """
+    if not chart.rstrip("/").endswith(_OPERATOR) or _mapping(values.get("migManager")).get("enabled") is False:
+        return None
+    strategy = _mapping(values.get("mig")).get("strategy", "single")
+    return strategy if strategy in ("none", "single", "mixed") else None
+
+
+def mig_layout(labels: Mapping[str, Any]) -> str | None:
+    """Profile by which the MIG manager cuts all GPUs of a node: that of `all-1g.10gb`. None for other layouts."""
+    found = _LAYOUT.fullmatch(str(labels.get(MIG_CONFIG_LABEL, "")))
+    return found[1] if found else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -34,6 +34,7 @@ def _managed_node_group(props: Props, also: Also) -> Iterator[Purchase]:
             why=state(capacity, "capacityType", "ON_DEMAND"),
             spot="write capacityType SPOT and name the instance types in the node group",
             literal=not isinstance(capacity, Unknown),
+            prepaid=text(capacity).upper() == "CAPACITY_BLOCK",
             marks=marks(props),
         )
 
@@ -93,6 +94,7 @@ def _instance(props: Props, also: Also) -> Iterator[Purchase]:
             why=why,
             spot="write instanceMarketOptions.marketType spot, or leave the type to a group that buys Spot alone",
             literal=known,
+            prepaid=why.endswith("is capacity-block"),
             marks=marks(props),
         )
 
@@ -199,7 +201,11 @@ def _reserved(props: Props, also: Also) -> Iterator[Purchase]:
     for key in ("instanceType", "instanceFamily"):
         for what in of_gpus(gpus_named(props.get(key), key, also)):
             yield Purchase(
-                what=what, why="reserved capacity is paid at the on-demand price", spot="remove it", marks=marks(props)
+                what=what,
+                why="reserved capacity is paid at the on-demand price",
+                spot="remove it",
+                prepaid=True,
+                marks=marks(props),
             )
 
 
@@ -208,6 +214,7 @@ def _capacity_block(props: Props, _also: Also) -> Iterator[Purchase]:
         what="GPUs, for Capacity Blocks hold nothing but accelerators",
         why="a Capacity Block is paid in full when it is reserved",
         spot="remove it",
+        prepaid=True,
         marks=marks(props),
     )
 

@@ -42,6 +42,7 @@ def of_pool(manifest: Mapping[str, Any], also: tuple[str, ...], name: str = "") 
         why=why,
         spot=f"{SPOT}, or keep GPUs out with `{exclude}`",
         literal=not pool.capacity_unknown,
+        prepaid=other == ["reserved"] and not pool.capacity_unknown,
         marks=marks(manifest),
     )
 

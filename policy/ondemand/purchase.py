@@ -17,13 +17,14 @@ class Purchase:
 
     `what` names them, `why` says what makes them on-demand, `spot` how to write it as Spot. `literal` is False where
     the capacity type is not known in preview: then no justification helps. `marks` are the annotations or tags that
-    may justify it.
+    may justify it. `prepaid` where it is neither Spot nor on-demand: reserved, and paid whether it runs or not.
     """
 
     what: str
     why: str
     spot: str
     literal: bool = True
+    prepaid: bool = False
     marks: Mapping[str, Any] | Unknown = field(default_factory=dict)
 
 

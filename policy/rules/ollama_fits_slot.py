@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, cast
 
 from gpu.catalog import INSTANCE_TYPES, Gpu
 from gpu.contract import MEMORY_ANNOTATION, MODEL_ANNOTATION
@@ -14,6 +14,9 @@ from policy.ollama import OLLAMA_TYPES, Server, servers
 from policy.reading import Unknown, text, whole
 from policy.rules.mps_client_limits import client_memory_mib
 from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
+
+#: Tokens that Ollama gives a model where nobody says how many, on the smallest GPUs (envconfig, OLLAMA_CONTEXT_LENGTH).
+_LEAST_CONTEXT: Final = 4096
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -59,10 +62,12 @@ def _marks(server: Server, name: str) -> Any:
     return None
 
 
-def _models(server: Server) -> list[str] | Unknown:
+def _models(server: Server) -> Sequence[str] | Unknown:
     given = _marks(server, MODEL_ANNOTATION) or server.env.get("OLLAMA_MODEL")
     if isinstance(given, Unknown):
         return given
+    if given is None:
+        return server.pulled
     return [name.strip() for name in text(given).split(",") if name.strip()]
 
 
@@ -75,17 +80,21 @@ def _need(server: Server) -> int | str:
         figure = whole(stated)
         wrong = f"{MEMORY_ANNOTATION} is {text(stated) or 'empty'}, which is no number of MiB."
         return figure if figure is not None and figure > 0 else wrong
-    needs = []
+    needs, pulled = [], names is server.pulled
     for name in names:
         spec = find_model(name)
+        if spec is None and pulled:
+            continue  # nobody said that it is all that the server runs
         if spec is None:
             return f"model {name} is not known here: write what it needs as annotation {MEMORY_ANNOTATION}."
-        context = _whole(server, "OLLAMA_CONTEXT_LENGTH", spec.max_context)
+        context = _whole(server, "OLLAMA_CONTEXT_LENGTH", _LEAST_CONTEXT if pulled else spec.max_context)
         parallel = _whole(server, "OLLAMA_NUM_PARALLEL", 1)
         if context is None or parallel is None:
             return "OLLAMA_CONTEXT_LENGTH and OLLAMA_NUM_PARALLEL must be literal numbers."
         memory = model_memory(spec, context_length=context, parallel=parallel, kv_cache_type=_kv_cache(server))
         needs.append(memory.total_mib)
+    if pulled:
+        return max(needs, default=0)  # got one after another; Ollama ends one that is idle to load the next
     loaded = _whole(server, "OLLAMA_MAX_LOADED_MODELS", len(needs)) or len(needs)
     return sum(sorted(needs, reverse=True)[:loaded])
 
@@ -105,7 +114,7 @@ def _kv_cache(server: Server) -> KvCacheType:
 
 def _hint(server: Server, slot: int) -> str:
     names = _models(server)
-    spec = find_model(names[0]) if isinstance(names, list) and len(names) == 1 else None
+    spec = find_model(names[0]) if not isinstance(names, Unknown) and len(names) == 1 else None
     if spec is None:
         return ""
     longest = largest_context(spec, slot, kv_cache_type=_kv_cache(server))

@@ -111,8 +111,10 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
 
 
 def _message(purchase: Purchase, missing: list[str]) -> str:
-    message = f"can buy {purchase.what} on demand: {purchase.why}. To stay on Spot, {purchase.spot}."
-    return f"{message} To buy it on demand: {'; '.join(missing)}." if missing else message
+    how = "as capacity that is paid ahead, neither Spot nor on demand" if purchase.prepaid else "on demand"
+    message = f"can buy {purchase.what} {how}: {purchase.why}. To stay on Spot, {purchase.spot}."
+    again = "that way" if purchase.prepaid else "on demand"
+    return f"{message} To buy it {again}: {'; '.join(missing)}." if missing else message
 
 
 _ALSO: Final[dict[str, Any]] = {"items": {"type": "string"}}

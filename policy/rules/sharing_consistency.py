@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from gpu.contract import CONFIG_LABEL, GPU_RESOURCE, SHARING_LABEL
 from policy.device_plugin import Sharing
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.reading import Unknown, get, quantity, text
-from policy.sharing import SHARING_TYPES, JudgedPool, Overlay, SharingView, is_bottlerocket
+from policy.sharing import SHARING_TYPES, Gpus, JudgedPool, Overlay, SharingView, is_bottlerocket
+
+#: Types that a message names.
+_NAMED: Final = 4
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -40,6 +44,8 @@ def _naming(view: SharingView, pool: JudgedPool) -> Iterator[str]:
             f"{len(charts)} releases of the device plugin run on its nodes (configurations {configs}) and take each "
             "other's socket: give each a nodeSelector of its own"
         )
+    if isinstance(pool.pool.given_labels.get(CONFIG_LABEL), Unknown) and view.plugins:
+        yield f"label {CONFIG_LABEL} must be a literal, for it chooses how the GPUs are shared"
     key = labels.get(CONFIG_LABEL)
     if not key or not view.plugins:
         return
@@ -62,28 +68,38 @@ def _labels(pool: JudgedPool, sharing: Sharing) -> Iterator[str]:
 
 
 def _capacity(view: SharingView, pool: JudgedPool, sharing: Sharing) -> Iterator[str]:
-    for count in sorted({count for count, _, _ in pool.gpus}):
-        overlays = [overlay for overlay in view.overlays if overlay.applies(pool.name, count)]
-        slots = pool.slots_per_gpu(count)
-        if slots is None or (not sharing.shares and not _states(overlays, GPU_RESOURCE)):
-            continue
-        resource = sharing.resource or GPU_RESOURCE
-        wanted = slots * count
-        stated = _states(overlays, resource)
-        remedy = f'a NodeOverlay for {count} GPU(s) must state "{resource}": "{wanted}" ({slots} x {count})'
-        if not stated:
-            yield f"{sharing.source} makes {slots} slots of a GPU, so {remedy}: Karpenter would buy a GPU for each slot"
-        elif isinstance(stated[0].capacity[resource], Unknown):
-            yield f"capacity {resource} of NodeOverlay {stated[0].name} must be a literal; {remedy}"
-        elif quantity(stated[0].capacity[resource]) != wanted:
-            given = text(stated[0].capacity[resource])
-            yield f"NodeOverlay {stated[0].name} states {given}, {sharing.source} says {sharing.strategy}: {remedy}"
+    """What Karpenter is told of each type; types of which the same is wrong are told together."""
+    wrong: dict[tuple[int, str], list[str]] = {}
+    for gpus, candidate in pool.types:
+        overlays = pool.overlays(candidate, view.overlays)
+        for problem in _capacity_of(pool, sharing, gpus, overlays):
+            wrong.setdefault((gpus[0], problem), []).append(candidate.name)
+    for (count, problem), names in sorted(wrong.items()):
+        alike = sum(gpus[0] == count for gpus, _ in pool.types)
+        yield problem if len(names) == alike else f"{problem} ({_some(names)})"
 
 
-def _states(overlays: list[Overlay], resource: str) -> list[Overlay]:
-    """Overlays that state a capacity of the resource, the one that wins first."""
-    stating = [overlay for overlay in overlays if resource in overlay.capacity]
-    return sorted(stating, key=lambda overlay: -overlay.weight)
+def _capacity_of(pool: JudgedPool, sharing: Sharing, gpus: Gpus, overlays: Sequence[Overlay]) -> Iterator[str]:
+    count, stated = gpus[0], [overlay for overlay in overlays if (sharing.resource or GPU_RESOURCE) in overlay.capacity]
+    slots = pool.slots_per_gpu(count)
+    if slots is None or (not sharing.shares and not any(GPU_RESOURCE in overlay.capacity for overlay in overlays)):
+        return
+    resource = sharing.resource or GPU_RESOURCE
+    wanted, exactly = slots * count, (pool.slots_of(gpus) or slots) * count
+    remedy = f'a NodeOverlay for {count} GPU(s) must state "{resource}": "{wanted}" ({slots} x {count})'
+    if not stated:
+        yield f"{sharing.source} makes {slots} slots of a GPU, so {remedy}: Karpenter would buy a GPU for each slot"
+    elif isinstance(stated[0].capacity[resource], Unknown):
+        yield f"capacity {resource} of NodeOverlay {stated[0].name} must be a literal; {remedy}"
+    elif quantity(stated[0].capacity[resource]) not in (wanted, exactly):
+        given = text(stated[0].capacity[resource])
+        yield f"NodeOverlay {stated[0].name} states {given}, {sharing.source} says {sharing.strategy}: {remedy}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """Names of types, not too many."""
+    rest = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _limits(pool: JudgedPool, sharing: Sharing) -> Iterator[str]:
@@ -94,16 +110,19 @@ def _limits(pool: JudgedPool, sharing: Sharing) -> Iterator[str]:
 
 
 def _conflicts(view: SharingView, pool: JudgedPool) -> Iterator[str]:
-    for count in sorted({count for count, _, _ in pool.gpus}):
+    """Overlays for one type that state the same at one weight (nodeoverlay/store.go isCapacityUpdateConflicting)."""
+    told: dict[str, None] = {}
+    for gpus, candidate in pool.types:
         seen: dict[tuple[str, float], Overlay] = {}
-        for overlay in (found for found in view.overlays if found.applies(pool.name, count)):
+        for overlay in pool.overlays(candidate, view.overlays):
             for resource in overlay.capacity:
                 other = seen.setdefault((resource, overlay.weight), overlay)
                 if other is not overlay:
-                    yield (
-                        f"NodeOverlays {other.name} and {overlay.name} both state {resource} for {count} GPU(s) at "
+                    told[
+                        f"NodeOverlays {other.name} and {overlay.name} both state {resource} for {gpus[0]} GPU(s) at "
                         "the same weight: Karpenter drops one of them"
-                    )
+                    ] = None
+    yield from sorted(told)
 
 
 RULE = StackRule(

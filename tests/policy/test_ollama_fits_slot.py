@@ -107,3 +107,48 @@ def test_pods_elsewhere_or_without_gpu_are_left_alone() -> None:
     assert said(server("llama3.1:70b")) == []
     cpu = container(None, image="ollama/ollama:0.17.4")
     assert said(*platform(), deployment(cpu, type_=KNATIVE, metadata={"annotations": {MODEL: "llama3.1:70b"}})) == []
+
+
+def shell(line: str, **env: str) -> Recorded:
+    """The usual Deployment: a shell that starts the server and fetches what it serves."""
+    ollama = container(
+        image="ollama/ollama:0.17.4",
+        command=["/bin/sh", "-c"],
+        args=[line],
+        env=[{"name": name, "value": value} for name, value in env.items()],
+    )
+    return deployment(ollama)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ollama serve & sleep 5; ollama pull llama3.1:70b; wait",
+        "ollama serve & /bin/ollama run llama3.1:70b hello",
+        "ollama serve & ollama pull --insecure llama3.1:70b && ollama pull mistral:7b; wait",
+    ],
+)
+def test_a_model_that_the_command_line_fetches_must_fit(line: str) -> None:
+    (message,) = said(*platform("mps", 3), shell(line))
+    assert "llama3.1:70b" in message or "its models need" in message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ollama serve",
+        "ollama serve & ollama pull mistral:7b; wait",
+        # One after another: Ollama ends the idle one.
+        "ollama serve & ollama pull mistral:7b; ollama pull llama2:7b; wait",
+        "ollama serve & ollama pull somebody/model:latest; wait",
+        "ollama serve & ollama pull $MODEL; wait",
+    ],
+)
+def test_what_fits_or_is_not_known_passes(line: str) -> None:
+    assert said(*platform("mps", 3), shell(line)) == []
+
+
+def test_the_context_of_the_environment_counts_for_fetched_models_too() -> None:
+    line = "ollama serve & ollama pull mistral:7b; wait"
+    (message,) = said(*platform("mps", 3), shell(line, OLLAMA_CONTEXT_LENGTH="32768"))
+    assert "its models need" in message

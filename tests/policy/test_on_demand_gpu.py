@@ -26,7 +26,7 @@ from tests.policy.case_parts import (
     pool,
 )
 from tests.policy.on_demand_cases import BYPASSES, CLOUD, HIDDEN, LEGITIMATE, POOLS
-from tests.policy.support import UNKNOWN, violations
+from tests.policy.support import UNKNOWN, judged, recorded, violations
 
 
 def test_tables_are_as_large_as_promised() -> None:
@@ -200,3 +200,35 @@ def test_a_chart_beside_the_program_is_read(tmp_path: Path, template: str) -> No
     assert "pool.yaml" in message
     (tmp_path / "templates" / "pool.yaml").write_text(template.replace("on-demand", "spot").replace("g5.", "m5."))
     assert violations(RULE, RELEASE, {"chart": str(tmp_path)}) == []
+
+
+@pytest.mark.parametrize(
+    ("type_", "inputs"),
+    [
+        ("aws:eks/nodeGroup:NodeGroup", {"instanceTypes": ["p5.48xlarge"], "capacityType": "CAPACITY_BLOCK"}),
+        (
+            "aws:ec2/launchTemplate:LaunchTemplate",
+            {"instanceType": "p5.48xlarge", "instanceMarketOptions": {"marketType": "capacity-block"}},
+        ),
+        ("aws:ec2/capacityReservation:CapacityReservation", {"instanceType": "p5.48xlarge", "instanceCount": 2}),
+        (
+            "kubernetes:karpenter.sh/v1:NodePool",
+            {
+                "spec": {
+                    "template": {
+                        "spec": {
+                            "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "gpu"},
+                            "requirements": [
+                                {"key": "karpenter.k8s.aws/instance-family", "operator": "In", "values": ["p5"]},
+                                {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["reserved"]},
+                            ],
+                        }
+                    }
+                }
+            },
+        ),
+    ],
+)
+def test_what_is_paid_ahead_is_called_so(type_: str, inputs: dict[str, Any]) -> None:
+    (verdict,) = judged(RULE, recorded(type_, inputs))
+    assert "as capacity that is paid ahead, neither Spot nor on demand" in verdict.message
