@@ -7,7 +7,7 @@ from datetime import date
 from typing import Final
 
 from config.checks.pools import MAX_JUSTIFIED_DAYS, MIN_JUSTIFICATION_LENGTH
-from config.checks.sharing import MIN_SLOT_MIB
+from config.checks.sharing import MIG_FAMILIES, MIN_SLOT_MIB
 from config.checks.tags import MAX_TAG_NAME, MAX_TAGS, TAKEN
 from config.errors import listed
 from config.fields import MAX_TAG_VALUE
@@ -20,6 +20,11 @@ from config.placeholders import (
     STAND_IN_DOMAINS,
 )
 from config.pools import EKS_EXCLUDED_ZONES
+from gpu.gpus import GPUS
+
+_CUT_BY_BOTTLEROCKET: Final = tuple(
+    dict.fromkeys(row.product.removeprefix("NVIDIA ") for row in GPUS.values() if row.bottlerocket_key)
+)
 
 HEAD: Final = """# Configuration
 
@@ -158,9 +163,9 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "One strategy a pool. MPS and MIG exclude each other, in NVIDIA's device plugin too.",
         f"Every slot must have {MIN_SLOT_MIB} MiB or more on the smallest GPU that the pool may buy: small GPUs take "
         "fewer `replicas`.",
-        "MIG needs GPUs that have it (p4d, p4de, p5, p5e, p5en, p6-b200, p6-b300, g7e) and a profile that all of the "
-        "pool's GPUs have. All types must give the same slots per GPU, on Bottlerocket those with the same number of "
-        "GPUs. Bottlerocket cuts A100, H100 and H200 only, and has no 4g profiles.",
+        f"MIG needs GPUs that have it ({', '.join(MIG_FAMILIES)}) and a profile that all of the pool's GPUs have. All "
+        "types must give the same slots per GPU, on Bottlerocket those with the same number of GPUs. Bottlerocket cuts "
+        f"{listed(_CUT_BY_BOTTLEROCKET, 'and')} only, and has no 4g profiles.",
         "`tenants: untrusted` needs `mig` or `none`: nothing else isolates memory and faults.",
         f"`capacityType: on-demand` needs `onDemand`, with a justification of {MIN_JUSTIFICATION_LENGTH} to "
         f"{MAX_TAG_VALUE} characters and a date that is not past and at most {MAX_JUSTIFIED_DAYS} days ahead.",

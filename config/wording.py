@@ -91,7 +91,6 @@ PURPOSES: Final[Mapping[str, str]] = {
     "name": "every entry needs a name of its own",
     "arch": "write amd64 or arm64",
     "sharing": "write how the pool's GPUs are shared, such as sharing: {strategy: time-slicing, replicas: 4}",
-    "strategy": "write time-slicing, mps, mig or none",
     "replicas": f"write the number of slots per GPU, {sharing.MIN_REPLICAS} or more",
     "profile": "write a MIG profile, such as 1g.10gb",
     "maxGpus": "write the most physical GPUs that the pool may buy",

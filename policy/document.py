@@ -74,7 +74,7 @@ def document() -> str:
     """The page."""
     unplaced = [rule.name for rule in RULES if _area(rule) not in _AREAS]
     if unplaced:
-        raise ValueError(f"rules of no known area: {', '.join(unplaced)}")
+        raise ValueError(f"rules of no known area: {', '.join(unplaced)}; add the first word of the name to _AREAS")
     parts = [_HEAD, *_overview()]
     for area, heading in _AREAS.items():
         rules = [rule for rule in RULES if _area(rule) == area]

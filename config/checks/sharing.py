@@ -15,6 +15,8 @@ from gpu.sharing.mps import max_mps_clients
 
 #: Below this a slot does not hold a CUDA context and the smallest model.
 MIN_SLOT_MIB = 512
+#: Families whose GPUs have MIG.
+MIG_FAMILIES = tuple(sorted({t.family for t in INSTANCE_TYPES.values() if t.gpu.mig_profiles}))
 
 
 def check_tenants(pool: GpuPool, path: Path) -> Iterator[Problem]:
@@ -38,8 +40,7 @@ def check_sharing(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> I
 def _mig_ability(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:
     unable = [t for t in types if not t.gpu.mig_profiles]
     if pool.sharing.strategy == "mig" and unable:
-        able = sorted({t.family for t in INSTANCE_TYPES.values() if t.gpu.mig_profiles})
-        message = f"needs GPUs with MIG, unlike {_gpus(unable)}; families that have it: {listed(able, 'and')}"
+        message = f"needs GPUs with MIG, unlike {_gpus(unable)}; families that have it: {listed(MIG_FAMILIES, 'and')}"
         yield Problem((*path, "sharing", "strategy"), "mig", message)
 
 

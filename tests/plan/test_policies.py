@@ -8,15 +8,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import yaml
 
+from config.wording import EXAMPLES
+from gpu.sharing import AMIS, Ami, Strategy
 from policy.analyzer import judge, read_config
 from policy.pack import RULES
 from tests.day import TODAY
-from tests.plan.conftest import ROOT, STACKS
+from tests.plan.conftest import ROOT, STACKS, as_judged
 from tests.plan.mutants_gpu import MUTANTS as GPU_MUTANTS
 from tests.plan.mutants_gpu import ollama
 from tests.plan.mutants_platform import MUTANTS as PLATFORM_MUTANTS
 from tests.plan.mutation import Mutant, Stack
+from tests.plan.variants import changed_dev
 
 CONFIG = read_config(ROOT / "policy" / "config.json")
 MUTANTS = [*GPU_MUTANTS, *PLATFORM_MUTANTS]
@@ -30,6 +34,17 @@ def violated(resources: Stack) -> set[str]:
 def test_every_stack_satisfies_every_rule(stack: str, planned: Callable[[str], Stack]) -> None:
     verdicts = judge(planned(stack), CONFIG, today=TODAY)
     assert [f"{verdict.rule}: {verdict.resource}: {verdict.message}" for verdict in verdicts] == []
+
+
+@pytest.mark.parametrize("ami", AMIS)
+@pytest.mark.parametrize("strategy", EXAMPLES)
+def test_every_way_to_share_satisfies_every_rule(strategy: Strategy, ami: Ami) -> None:
+    """The pack reads back what the program writes, also of a strategy that no stack of ours has."""
+    pool = {"name": "p", "instanceTypes": ["p5.4xlarge"], "maxGpus": 8, "ami": ami}
+    sharing = yaml.safe_load(EXAMPLES[strategy])
+    recording = changed_dev({"pools": [{**pool, "sharing": sharing}], "models": [], "dialogue": {}})
+    resources = [as_judged(found, recording.preview_inputs(found)) for found in recording.resources]
+    assert [f"{verdict.rule}: {verdict.message}" for verdict in judge(resources, CONFIG, today=TODAY)] == []
 
 
 @pytest.mark.parametrize("mutant", GPU_MUTANTS, ids=lambda mutant: f"{mutant.rule}: {mutant.what} in {mutant.stack}")

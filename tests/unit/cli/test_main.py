@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -32,6 +34,13 @@ def test_help_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "plan" in done.stdout
+
+
+def test_every_command_is_in_a_document() -> None:
+    pages = "".join(path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+    names = main.list_commands(click.Context(main))
+    assert len(names) > 5
+    assert [name for name in names if not re.search(rf"\bslices {name}\b", pages)] == []
 
 
 def without_policies(directory: Path) -> Path:

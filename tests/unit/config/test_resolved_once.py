@@ -10,7 +10,7 @@ import pytest
 from config import pools
 from config.pool_schema import GpuPool
 from gpu.catalog import types_in
-from gpu.sharing import Mig, Mps, NoSharing, TimeSlicing
+from gpu.sharing import STRATEGIES
 from plan.make import make_plan
 from tests.plan.conftest import ROOT, STACKS
 
@@ -30,7 +30,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     pools._resolved.cache_clear()
     pools._types.cache_clear()
     monkeypatch.setattr(pools, "types_in", counting("types", types_in))
-    for kind in (NoSharing, TimeSlicing, Mps, Mig):
+    for kind in STRATEGIES.values():
         monkeypatch.setattr(kind, "slots_per_gpu", counting("slots", kind.slots_per_gpu))
     return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from hypothesis import strategies as st
 
@@ -30,12 +31,13 @@ def profiles(gpu: Gpu) -> Iterator[SharingProfile]:
         yield Mig(profile)
 
 
+@cache
 def profile_of(gpu: Gpu) -> st.SearchStrategy[SharingProfile]:
-    """Any sharing profile that the GPU can have."""
-    time_slicing = st.builds(TimeSlicing, st.integers(MIN_REPLICAS, MAX_TIME_SLICING_REPLICAS), st.booleans())
-    mps = st.builds(Mps, st.integers(MIN_REPLICAS, max_mps_clients(gpu)), st.booleans())
-    mig = st.builds(Mig, st.sampled_from(sorted(gpu.mig_profiles))) if gpu.mig_profiles else st.nothing()
-    return st.just(NoSharing()) | time_slicing | mps | mig
+    """Any sharing profile that the GPU can have, of each strategy as often."""
+    found: dict[str, list[SharingProfile]] = {}
+    for profile in profiles(gpu):
+        found.setdefault(profile.strategy, []).append(profile)
+    return st.one_of(*map(st.sampled_from, found.values()))
 
 
 @st.composite

@@ -24,6 +24,19 @@ def test_a_new_pin_and_a_pin_that_went_are_seen(monkeypatch: pytest.MonkeyPatch)
     assert upgrades.unlisted() == {"NEW_CHART", "PAUSE_IMAGE"}
 
 
+def test_the_plugin_s_sources_were_read_at_the_version_that_is_pinned() -> None:
+    """Its rules are copied into ours by hand: who raises the chart reads again what these places name."""
+    pinned = versions.NVIDIA_DEVICE_PLUGIN_CHART.version
+    places = [path for room in ("gpu", "policy", "components") for path in (upgrades.ROOT / room).rglob("*.py")]
+    cited = {
+        (str(path.relative_to(upgrades.ROOT)), version)
+        for path in [*places, upgrades.ROOT / "versions.py"]
+        for version in re.findall(r"k8s-device-plugin v(\d+\.\d+\.\d+)", path.read_text(encoding="utf-8"))
+    }
+    assert len(cited) > 5
+    assert {(path, version) for path, version in cited if version != pinned} == set()
+
+
 def test_the_page_is_fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert upgrades.main(["--check"]) == 0
     page = tmp_path / "operations.md"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from cli.main import main
+from twin.scenarios import failures, lifecycle, packing, serving
 from twin.scenarios.run import SCENARIOS
 
 ROOT = Path(__file__).parents[3]
@@ -30,6 +33,19 @@ def test_without_a_name_all_are_listed() -> None:
     status, output = scenario()
     assert status == 0
     assert [line.partition(" ")[0] for line in output.splitlines() if line[0] != " "] == list(SCENARIOS)
+
+
+def test_every_script_has_a_name() -> None:
+    modules = [failures, lifecycle, packing, serving]
+    functions = [value for module in modules for _, value in inspect.getmembers(module, inspect.isfunction)]
+    scripts = {each for each in functions if not each.__name__.startswith("_") and _takes_a_play(each)}
+    assert scripts == {scenario.script for scenario in SCENARIOS.values()}
+
+
+def _takes_a_play(function: Callable[..., None]) -> bool:
+    """Alone, or with what has a default: what else takes a play is a part of some script."""
+    needed = [each for each in inspect.signature(function).parameters.values() if each.default is each.empty]
+    return [each.annotation for each in needed] == ["Play"]
 
 
 def test_an_unknown_name_is_told_with_those_there_are() -> None:
