@@ -149,14 +149,18 @@ def _sample() -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the page, or with `--check` say whether it is fresh (exit status 1 if not)."""
-    fresh = document()
-    if "--check" in arguments:
-        if TARGET.exists() and TARGET.read_text(encoding="utf-8") == fresh:
-            return 0
-        sys.stderr.write(f"{TARGET.name} is not what the schema says: run python -m config.document\n")
-        return 1
-    TARGET.write_text(fresh, encoding="utf-8")
-    return 0
+    return publish(TARGET, document(), arguments, "is not what the schema says: run python -m config.document")
+
+
+def publish(target: Path, fresh: str, arguments: list[str], stale: str) -> int:
+    """Write a generated file, or with `--check` only compare it. stale: said where it differs; the status is 1."""
+    if "--check" not in arguments:
+        target.write_text(fresh, encoding="utf-8")
+        return 0
+    if target.exists() and target.read_text(encoding="utf-8") == fresh:
+        return 0
+    sys.stderr.write(f"{target.name} {stale}\n")
+    return 1
 
 
 if __name__ == "__main__":

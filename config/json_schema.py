@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from config import document_text, schema
-from config.document import field_texts
+from config.document import field_texts, publish
 from config.errors import PROJECT
 from config.explain import sections_in
 from config.load import OPTIONAL
@@ -106,13 +106,7 @@ def _standard(value: Any) -> Any:
 def main(arguments: list[str]) -> int:
     """Write the file, or with `--check` say whether it is fresh (exit status 1 if not)."""
     fresh = json.dumps(stack_schema(), indent=1, ensure_ascii=False) + "\n"
-    if "--check" not in arguments:
-        TARGET.write_text(fresh, encoding="utf-8")
-        return 0
-    if TARGET.exists() and TARGET.read_text(encoding="utf-8") == fresh:
-        return 0
-    sys.stderr.write(f"{TARGET.name} is not what the models say: run make docs\n")
-    return 1
+    return publish(TARGET, fresh, arguments, "is not what the models say: run make docs")
 
 
 if __name__ == "__main__":

@@ -80,18 +80,16 @@ class JudgedPool:
 
     def slots_of(self, gpus: Gpus) -> int | None:
         """Slots of one GPU of a type; None if it is not told."""
-        if self.sharing is None or self.sharing.strategy != "mig":
-            return self.slots_per_gpu()
-        _, name, memory = gpus
-        table = mig_profiles(name, int(memory)) if memory.isdigit() else {}
-        profile = self.sharing.mig_profile
-        return table[profile].max_per_gpu if profile and profile in table else None
+        return self._fewest_slots([gpus])
 
     def slots_per_gpu(self, gpu_count: int | None = None) -> int | None:
         """Slots of one GPU, of the types with `gpu_count` GPUs or of all; None if it is not told.
 
         Where GPUs differ, the fewest: one overlay cannot be right for all of them, and must not promise too much.
         """
+        return self._fewest_slots(gpus for gpus in self.gpus if gpu_count in {None, gpus[0]})
+
+    def _fewest_slots(self, among: Iterable[Gpus]) -> int | None:
         if self.sharing is None:
             return None
         match self.sharing.strategy:
@@ -100,14 +98,13 @@ class JudgedPool:
             case "time-slicing" | "mps":
                 return self.sharing.replicas
             case "mig":
-                return self._mig_instances(self.sharing.mig_profile, gpu_count)
+                profile = self.sharing.mig_profile
+                tables = [mig_profiles(name, int(memory)) for _, name, memory in among if memory.isdigit()]
+                return min(
+                    (table[profile].max_per_gpu for table in tables if profile and profile in table), default=None
+                )
             case _:
                 assert_never(self.sharing.strategy)
-
-    def _mig_instances(self, profile: str | None, gpu_count: int | None) -> int | None:
-        gpus = {(name, memory) for count, name, memory in self.gpus if gpu_count in {None, count}}
-        tables = [mig_profiles(name, int(memory)) for name, memory in gpus if memory.isdigit()]
-        return min((table[profile].max_per_gpu for table in tables if profile and profile in table), default=None)
 
 
 def _gpus(candidate: Candidate) -> Gpus | None:

@@ -8,22 +8,27 @@ from typing import Final
 from gpu.contract import CONFIG_LABEL, GPU_RESOURCE, SHARING_LABEL
 from policy.device_plugin import Sharing
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
+from policy.instances import Candidate
 from policy.reading import Unknown, get, quantity, text
 from policy.sharing import SHARING_TYPES, Gpus, JudgedPool, Overlay, SharingView, is_bottlerocket
 
 #: Types that a message names.
 _NAMED: Final = 4
 
+Told = Sequence[tuple[Gpus, Candidate, Sequence[Overlay]]]
+"""What Karpenter is told of a pool's types: their GPUs, and the overlays that are for them."""
+
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield every disagreement, pool by pool."""
     view = SharingView(stack)
     for pool in view.pools:
-        problems = [*_naming(view, pool), *_conflicts(view, pool)]
+        told = [(gpus, candidate, pool.overlays(candidate, view.overlays)) for gpus, candidate in pool.types]
+        problems = [*_naming(view, pool), *_conflicts(told)]
         if pool.sharing is not None:
             problems += [
                 *_labels(pool, pool.sharing),
-                *_capacity(view, pool, pool.sharing),
+                *_capacity(pool, pool.sharing, told),
                 *_limits(pool, pool.sharing),
             ]
         for problem in problems:
@@ -67,15 +72,14 @@ def _labels(pool: JudgedPool, sharing: Sharing) -> Iterator[str]:
         yield f"label {SHARING_LABEL} says {label}, {sharing.source} says {sharing.strategy}"
 
 
-def _capacity(view: SharingView, pool: JudgedPool, sharing: Sharing) -> Iterator[str]:
-    """What Karpenter is told of each type; types of which the same is wrong are told together."""
+def _capacity(pool: JudgedPool, sharing: Sharing, told: Told) -> Iterator[str]:
+    """What is wrong with what Karpenter is told; types of which the same is wrong stand together."""
     wrong: dict[tuple[int, str], list[str]] = {}
-    for gpus, candidate in pool.types:
-        overlays = pool.overlays(candidate, view.overlays)
+    for gpus, candidate, overlays in told:
         for problem in _capacity_of(pool, sharing, gpus, overlays):
             wrong.setdefault((gpus[0], problem), []).append(candidate.name)
     for (count, problem), names in sorted(wrong.items()):
-        alike = sum(gpus[0] == count for gpus, _ in pool.types)
+        alike = sum(gpus[0] == count for gpus, _, _ in told)
         yield problem if len(names) == alike else f"{problem} ({_some(names)})"
 
 
@@ -109,20 +113,20 @@ def _limits(pool: JudgedPool, sharing: Sharing) -> Iterator[str]:
         yield f"its slots are called {resource}, so spec.limits must have that resource: {nothing}"
 
 
-def _conflicts(view: SharingView, pool: JudgedPool) -> Iterator[str]:
+def _conflicts(told: Told) -> Iterator[str]:
     """Overlays for one type that state the same at one weight (nodeoverlay/store.go isCapacityUpdateConflicting)."""
-    told: dict[str, None] = {}
-    for gpus, candidate in pool.types:
+    found: set[str] = set()
+    for gpus, _, overlays in told:
         seen: dict[tuple[str, float], Overlay] = {}
-        for overlay in pool.overlays(candidate, view.overlays):
+        for overlay in overlays:
             for resource in overlay.capacity:
                 other = seen.setdefault((resource, overlay.weight), overlay)
                 if other is not overlay:
-                    told[
+                    found.add(
                         f"NodeOverlays {other.name} and {overlay.name} both state {resource} for {gpus[0]} GPU(s) at "
                         "the same weight: Karpenter drops one of them"
-                    ] = None
-    yield from sorted(told)
+                    )
+    yield from sorted(found)
 
 
 RULE = StackRule(
