@@ -49,6 +49,7 @@ class Source:
         run = load_run(state)
         assert run is not None  # as `connect` has found
         self._run = run
+        self._region = load_plan(state).region  # a twin of another region is another twin
         self._observed = Observed(self._kube, KINDS)
         self._lock = threading.Lock()
         self._scene: Scene | None = None
@@ -100,6 +101,7 @@ class Source:
             if self._scene is None or version != self._version:
                 about = About(
                     stack=self._state.stack,
+                    region=self._region,
                     started=self._run.started,
                     usd=usd,
                     gpu_pools=self._gpu_pools,
