@@ -26,9 +26,9 @@ def played(region: str) -> RegionPrices:
 
 
 def of_another_region(region: str) -> str:
-    """What must be said where another region's prices are played; empty where they are the region's own."""
+    """What must be said where another region's prices are played; empty where they are its own, or it is not known."""
     whose = played(region).region
-    return "" if whose == region else f"No prices of {region} are known: the twin plays those of {whose}."
+    return "" if whose == region or not region else f"No prices of {region} are known: the twin plays those of {whose}."
 
 
 def products(known: RegionPrices, filters: Sequence[Mapping[str, str]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from plan.errors import as_called
+from twin.errors import TwinError
 from twin.kube.client import ApiError
 from twin.kube.observe import KINDS
 from twin.machine.launch import kube_of, leftovers, status, supervised, unfinished
@@ -63,11 +65,10 @@ def report(state: TwinState) -> Report:
     """Look at a twin, running or not. Leaves nothing behind where there is none."""
     run = load_run(state)
     seen: View | None = None
-    region = ""
+    region = _region(state)
     if run is not None and supervised(state):
         kube = kube_of(state, run)
         try:
-            region = load_plan(state).region
             found = {kind: kube.list(KINDS[kind], kind) for kind in ("Node", "NodeClaim", "Pod", "Event")}
             seen = view(played(region), found["Node"], found["NodeClaim"], found["Pod"], found["Event"])
         except ApiError:
@@ -81,9 +82,16 @@ def report(state: TwinState) -> Report:
         stray=leftovers(state) if state.exists else {},
         view=seen,
         usd=read_meter(state.folder)[0],
-        prices=of_another_region(region) if region else "",
+        prices=of_another_region(region),
         unfinished=unfinished(state) if state.exists and (said["supervisor"] is not None or state.busy()) else "",
     )
+
+
+def _region(state: TwinState) -> str:
+    """Where the twin is; empty while `slices up` still makes its plan, and where that cannot be read."""
+    with contextlib.suppress(TwinError):
+        return load_plan(state).region
+    return ""
 
 
 def show(report: Report, console: Console) -> None:

@@ -28,6 +28,7 @@ class About:
 
     stack: str
     region: str
+    """Empty as long as its plan is not known."""
     started: float
     """Seconds since 1970."""
     usd: float = 0.0

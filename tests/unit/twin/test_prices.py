@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import re
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from gpu.prices import of
 from tests.unit.twin.cluster import Cluster
+from twin.machine.state import TwinState
 from twin.prices import of_another_region, played, products, spot_history
-from twin.status import Report, show
+from twin.status import Report, _region, show
 from twin.view import View
 from twin.watch.page import page
 from twin.watch.picture import picture
@@ -30,6 +32,7 @@ def test_a_region_with_prices_plays_its_own(region: str) -> None:
 def test_a_region_without_prices_plays_anothers_and_says_so() -> None:
     assert played("eu-central-1") is of("us-east-1")
     assert of_another_region("eu-central-1") == NOTE
+    assert of_another_region("") == "", "no plan is there yet"
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "us-gov-west-1"])
@@ -65,3 +68,12 @@ def test_the_status_says_whose_prices_they_are() -> None:
         assert isinstance(console.file, io.StringIO)
         last = console.file.getvalue().splitlines()[-1].strip()
         assert last == (said or "USD 0.000 per hour now, USD 0.5000 since the twin was started")
+
+
+def test_a_twin_whose_plan_is_still_made_has_a_status(tmp_path: Path) -> None:
+    """The control plane runs before the plan is written, and somebody may look then."""
+    state = TwinState(tmp_path, "dev")
+    assert _region(state) == ""
+    state.make()
+    state.plan.write_text("{")
+    assert _region(state) == ""
