@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -151,6 +152,8 @@ def record(
 
     @pulumi.runtime.test
     def run() -> Any:
+        # The first failure is raised; what follows from it would only be printed on top.
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
         recording._result.append(program())
         watched = {name: pulumi.Output.from_input(getattr(recording.result, name)) for name in watch}
         return pulumi.Output.from_input({name: _value_or_unknown(output) for name, output in watched.items()}).apply(
