@@ -59,7 +59,12 @@ class Recording:
         return [resource for resource in self.resources if resource.type == type_]
 
     def preview_inputs(self, resource: Resource) -> dict[str, Any]:
-        """The inputs as a real preview shows them: a text that holds a placeholder is unknown as a whole."""
+        """The inputs as a real preview shows them: a text that holds a placeholder is unknown as a whole.
+
+        Nobody may change what is in them: where all is known they are the recorded ones.
+        """
+        if "<" not in json.dumps(resource.inputs):
+            return dict(resource.inputs)
         return {key: self._unknown(value) for key, value in resource.inputs.items()}
 
     def _unknown(self, value: Any) -> Any:

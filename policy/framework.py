@@ -90,6 +90,13 @@ def shared_copies() -> Iterator[None]:
         _COPIES.reset(token)
 
 
+def is_plain(props: dict[str, Any]) -> None:
+    """Say of inputs that their plain copy would be the same: dicts and lists, all of it known."""
+    copies = _COPIES.get()
+    if copies is not None:
+        copies[id(props)] = (props, props)
+
+
 def _copy(props: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = plain(props)
     return found
