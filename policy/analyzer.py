@@ -157,16 +157,19 @@ def judge(
                 policy = policies[rule.name]
                 if isinstance(policy, ResourceValidationPolicy):
                     args = _resource_args(resource, setups[rule.name])
-                    policy.validate(args, _reporter(rule, setups[rule.name], verdicts, [resource], resource.urn))
+                    policy.validate(
+                        args, _reporter(rule, setups[rule.name], verdicts, {resource.urn: resource}, resource.urn)
+                    )
             if not any(isinstance(rule, ResourceRule) for rule in all_rules):
                 inputs.keep(resource.urn, resource.props)  # stack rules chosen by hand stand for a pack with others
         seen = [_seen(resource, resource.outputs) for resource in watched]
-        _link(seen, resources)
+        by_urn = {resource.urn: resource for resource in seen}
+        _link(by_urn, resources)
         for rule in of_stack:
             policy = policies[rule.name]
             if isinstance(policy, StackValidationPolicy):
                 stack_args = StackValidationArgs(seen, setups[rule.name].settings)
-                policy.validate(stack_args, _reporter(rule, setups[rule.name], verdicts, seen, None))
+                policy.validate(stack_args, _reporter(rule, setups[rule.name], verdicts, by_urn, None))
     return verdicts
 
 
@@ -206,9 +209,8 @@ def _known(values: Mapping[str, Any]) -> bool:
     return not any(mark in text for mark in _TREATED)
 
 
-def _link(seen: Sequence[PolicyResource], recorded: Sequence[Recorded]) -> None:
+def _link(by_urn: Mapping[str, PolicyResource], recorded: Sequence[Recorded]) -> None:
     """Give stack rules the parents and dependencies, as far as any rule watches those resources."""
-    by_urn = {resource.urn: resource for resource in seen}
     for given in recorded:
         resource = by_urn.get(given.urn)
         if resource is not None:
@@ -223,11 +225,11 @@ def _resource_args(resource: PolicyResource, setup: _Setup) -> ResourceValidatio
 
 
 def _reporter(
-    rule: Rule, setup: _Setup, verdicts: list[Verdict], seen: Sequence[PolicyResource], default_urn: str | None
+    rule: Rule, setup: _Setup, verdicts: list[Verdict], seen: Mapping[str, PolicyResource], default_urn: str | None
 ) -> ReportViolation:
     def report(message: str, urn: str | None = None) -> None:
         about = urn or default_urn
-        resource = next((candidate for candidate in seen if candidate.urn == about), None)
+        resource = seen.get(about) if about else None
         verdicts.append(
             Verdict(
                 rule=rule.name,
