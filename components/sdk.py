@@ -67,6 +67,7 @@ class _ByToken(pulumi.CustomResource):
     ) -> None:
         inputs = {**dict.fromkeys(OUTPUTS.get(token, ())), **always, **_wired(**given)}
         super().__init__(token, logical, inputs, opts)
+        _shape_outputs(self, token)
 
     def __getattr__(self, name: str) -> Any:
         return _output(self, name)
@@ -104,7 +105,12 @@ def _output(resource: pulumi.Resource, name: str) -> Any:
     output = resource.__dict__.get(wire_name(name))
     if output is None:
         raise AttributeError(f"{type(resource).__name__} has no {name}: list the output in {__name__}")
-    return output.apply(_as_sdk)
+    return output
+
+
+def _shape_outputs(resource: pulumi.Resource, token: str) -> None:
+    for name in OUTPUTS.get(token, ()):
+        resource.__dict__[name] = resource.__dict__[name].apply(_as_sdk)
 
 
 def _as_sdk(value: Any) -> Any:
