@@ -15,7 +15,7 @@ def test_outputs_read_as_from_the_sdk() -> None:
         scaling = aws.eks.NodeGroupScalingConfigArgs(min_size=1, desired_size=1, max_size=1)
         nodes = aws.eks.NodeGroup("n", cluster_name="c", node_role_arn="r", subnet_ids=["s"], scaling_config=scaling)
         template = aws.ec2.LaunchTemplate("t", block_device_mappings=[])
-        nodes.resources.apply(lambda found: read.update(group=found[0].autoscaling_groups[0].name))
+        nodes.resources.apply(lambda found: read.update(group=(found[0].autoscaling_groups or [])[0].name))
         template.latest_version.apply(lambda found: read.update(version=found))
         nodes.cluster_name.apply(lambda found: read.update(cluster=found))
         nodes.id.apply(lambda found: read.update(id=found))
