@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from fnmatch import translate
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any, Final, Literal
 
@@ -88,6 +88,13 @@ def shared_copies() -> Iterator[None]:
         yield
     finally:
         _COPIES.reset(token)
+
+
+def is_plain(props: dict[str, Any]) -> None:
+    """Say of inputs that their plain copy would be the same: dicts and lists, all of it known."""
+    copies = _COPIES.get()
+    if copies is not None:
+        copies[id(props)] = (props, props)
 
 
 def _copy(props: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,14 +212,15 @@ class StackRule(Rule):
 
 
 @cache
-def _pattern(types: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(translate(pattern) for pattern in types))
+def _beginning(pattern: str) -> str:
+    """What stands before the first wildcard: few patterns share it with a type, and only these must be compiled."""
+    return re.split(r"[*?[]", pattern, maxsplit=1)[0]
 
 
 @cache
 def matches(types: tuple[str, ...], type_: str) -> bool:
     """Whether the type token is one of `types` (shell-style patterns, case matters)."""
-    return _pattern(types).match(type_) is not None
+    return any(type_.startswith(_beginning(pattern)) and fnmatchcase(type_, pattern) for pattern in types)
 
 
 def not_literal(error: UnknownValueError) -> str:
