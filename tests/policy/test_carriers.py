@@ -1,0 +1,128 @@
+"""Metamorphic tests: a program says the same through every carrier that can hold it, and is judged the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from policy.analyzer import Recorded, judge
+from tests.day import TODAY
+from tests.engine.state_tables import STATES
+from tests.engine.states import ROOT_URN, State
+from tests.engine.states import recorded as state_resources
+from tests.policy import programs
+from tests.policy.carriers import KUBERNETES, Carrier, left_to_others
+from tests.policy.carriers_aws import AWS
+from tests.policy.on_demand_cases import BYPASSES, LEGITIMATE
+from tests.policy.support import recorded
+
+CARRIERS: Final[Mapping[str, Carrier]] = {**KUBERNETES, **AWS}
+
+#: `carrier: program` that is judged otherwise, and why that stays.
+KNOWN: Final[Mapping[str, str]] = {}
+
+_ON_DEMAND: Final = frozenset({"gpu-on-demand-needs-justification"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A program. says: the rules that it must hear from, through every carrier. about: the rules that are asked."""
+
+    name: str
+    resources: tuple[Recorded, ...]
+    says: frozenset[str] = frozenset()
+    about: frozenset[str] | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def fired(self, resources: list[Recorded]) -> frozenset[str]:
+        """The rules that have something to say of the program in this form."""
+        found = {verdict.rule for verdict in judge(resources, self.config, today=TODAY)}
+        return frozenset(found if self.about is None else found & self.about)
+
+
+@cache
+def _bypasses() -> tuple[Subject, ...]:
+    """Programs with something to hear, as far as they hear it where nothing carries them."""
+    return (
+        *_seen_directly(),
+        *(
+            Subject(name=f"case {name}", resources=(recorded(type_, inputs),), says=_ON_DEMAND)
+            for name, (type_, inputs) in BYPASSES.items()
+        ),
+        *(
+            Subject(name=f"state {state.name}", resources=_alone(state), says=state.fires, config=state.config)
+            for state in STATES
+        ),
+    )
+
+
+def _seen_directly() -> Iterator[Subject]:
+    for program in programs.bypasses():
+        subject = Subject(name=program.name, resources=program.resources)
+        says = subject.fired(list(program.resources)) & frozenset().union(*program.rules)
+        yield Subject(name=program.name, resources=program.resources, says=says)
+
+
+@cache
+def _legitimate() -> tuple[Subject, ...]:
+    """Programs with nothing to hear. What they hear where nothing carries them is told by other tests."""
+    return (
+        *(Subject(name=program.name, resources=program.resources) for program in programs.legitimate()),
+        *(
+            Subject(name=f"case {name}", resources=(recorded(type_, inputs),), about=_ON_DEMAND)
+            for name, (type_, inputs) in LEGITIMATE.items()
+        ),
+        *(Subject(name=f"state {state.name}", resources=_alone(state.twin), config=state.config) for state in STATES),
+    )
+
+
+def _alone(state: State) -> tuple[Recorded, ...]:
+    """A state's resources, where none refers to another: a carrier would cut that. Else none."""
+    found = state_resources(state)
+    linked = any(resource.dependencies or resource.parent != ROOT_URN for resource in found)
+    return () if linked else tuple(found)
+
+
+def _carried(carrier: str, subjects: tuple[Subject, ...], folder: Path) -> Iterator[tuple[Subject, list[Recorded]]]:
+    for index, subject in enumerate(subjects):
+        own = folder / str(index)
+        own.mkdir()
+        found = CARRIERS[carrier](subject.resources, own)
+        if found is not None:
+            yield subject, found
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_no_carrier_hides_anything(carrier: str, tmp_path: Path) -> None:
+    wrong: dict[str, list[str]] = {}
+    held = 0
+    for subject, resources in _carried(carrier, _bypasses(), tmp_path):
+        held += 1
+        excused = left_to_others(resources) if carrier == "patches" else frozenset()
+        missing = subject.says - excused - subject.fired(resources)
+        wrong |= {subject.name: sorted(missing)} if missing else {}
+    _compare(carrier, wrong, held)
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_no_carrier_makes_a_legitimate_program_suspect(carrier: str, tmp_path: Path) -> None:
+    wrong: dict[str, list[str]] = {}
+    held = 0
+    for subject, resources in _carried(carrier, _legitimate(), tmp_path):
+        held += 1
+        found = subject.fired(resources)
+        more = found - subject.fired(list(subject.resources)) if found else found
+        wrong |= {subject.name: sorted(more)} if more else {}
+    _compare(carrier, wrong, held)
+
+
+def _compare(carrier: str, wrong: Mapping[str, list[str]], held: int) -> None:
+    assert held >= 5, f"{carrier} holds {held} programs alone"
+    known = {name.removeprefix(f"{carrier}: ") for name in KNOWN if name.startswith(f"{carrier}: ")}
+    listed = "".join(f"\n  {name}: {', '.join(rules)}" for name, rules in sorted(wrong.items()))
+    assert set(wrong) - known == set(), f"{carrier}: {len(wrong)} of {held}{listed}"
