@@ -28,6 +28,7 @@ _AREAS: Final = {
     "sqs": "Queues",
     "logs": "Logs",
     "tags": "Tags",
+    "contents": "What could not be judged",
 }
 
 _HEAD: Final = f"""# Policies

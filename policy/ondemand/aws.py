@@ -99,13 +99,6 @@ def _instance(props: Props, also: Also) -> Iterator[Purchase]:
         )
 
 
-def _native_template(props: Props, also: Also) -> Iterator[Purchase]:
-    data = props.get("launchTemplateData")
-    yield from _instance(
-        {**data, "tags": props.get("tags")} if isinstance(data, Mapping) else {"instanceType": data}, also
-    )
-
-
 def _launch_configuration(props: Props, also: Also) -> Iterator[Purchase]:
     yield from _own_node_group({**props, "gpu": None, "amiType": None}, also)
 
@@ -239,15 +232,12 @@ def _batch(props: Props, also: Also) -> Iterator[Purchase]:
 #: Type token to handler. Types that are not here are searched by `policy.ondemand.hidden`.
 HANDLERS: Final[Mapping[str, Handler]] = {
     "aws:eks/nodeGroup:NodeGroup": _managed_node_group,
-    "aws-native:eks:Nodegroup": _managed_node_group,
     "eks:index:ManagedNodeGroup": _managed_node_group,
     "eks:index:NodeGroup": _own_node_group,
     "eks:index:NodeGroupV2": _own_node_group,
     "eks:index:Cluster": _eks_component,
     "aws:ec2/launchTemplate:LaunchTemplate": _instance,
     "aws:ec2/instance:Instance": _instance,
-    "aws-native:ec2:Instance": _instance,
-    "aws-native:ec2:LaunchTemplate": _native_template,
     "aws:ec2/launchConfiguration:LaunchConfiguration": _launch_configuration,
     "aws:autoscaling/group:Group": _auto_scaling_group,
     "aws:ec2/fleet:Fleet": _fleet,

@@ -15,7 +15,8 @@ from typing import Any, Final
 import pulumi
 
 from policy.instances import gpu_types_in_text
-from policy.ondemand.documents import chart_files, content_of, file_content, parsed
+from policy.inventory.kubernetes import is_manifest, without_objects
+from policy.inventory.texts import content_of, parsed
 from policy.ondemand.place import Place, plain_key
 from policy.ondemand.pools import SPOT, is_pool, of_pool
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required
@@ -57,20 +58,6 @@ def search(props: Mapping[str, Any], also: Also, *, free_text: bool, strict: boo
     yield from _walk(props, also, place)
 
 
-def search_files(paths: Any, also: Also) -> Iterator[Purchase]:
-    """As `search`, in manifest files that can be read here. The engine shows what is in the others."""
-    for path in each(paths) if not isinstance(paths, str) else (paths,):
-        content = file_content(path) if isinstance(path, str) else None
-        if content is not None:
-            yield from _text(content + "\n", also, Place(free_text=False, strict=False, path=str(path)))
-
-
-def search_chart(path: Any, also: Also) -> Iterator[Purchase]:
-    """As `search`, in a chart that lies beside the program: the engine does not show what a release renders."""
-    for name, content in chart_files(path) if isinstance(path, str) and path else ():
-        yield from _text(content + "\n", also, Place(free_text=True, strict=False, path=name))
-
-
 def _walk(value: Any, also: Also, place: Place) -> Iterator[Purchase]:
     if isinstance(value, Mapping):
         yield from _mapping(value, also, place.inside(value))
@@ -84,6 +71,8 @@ def _walk(value: Any, also: Also, place: Place) -> Iterator[Purchase]:
 
 
 def _mapping(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purchase]:
+    if is_manifest(value):
+        return  # judged by itself (policy.inventory)
     if is_pool(value):
         for purchase in of_pool(value, also):
             yield _with_path(purchase, place)
@@ -137,6 +126,7 @@ def _mentioned(value: str, also: Also, place: Place) -> str | None:
 def _text(value: str, also: Also, place: Place) -> Iterator[Purchase]:
     if not _RELEVANT.search(value):
         return
+    value = without_objects(value)
     documents = parsed(value) if "\n" in value or value.lstrip()[:1] in {"{", "["} else []
     if documents:
         for document in documents:

@@ -23,9 +23,8 @@ _MOST: Final = max(instance_type.gpu_count for instance_type in INSTANCE_TYPES.v
 _PATCHES: Final = tuple(f"{pattern}Patch" for pattern in NODE_POOL_TYPES)
 
 #: What holds the instance type where the resource that starts instances does not.
-_TEMPLATES: Final = (*nodes.TEMPLATES, nodes.LAUNCH_CONFIGURATION)
-#: Most nodes of a pulumi-eks node group that does not say (`nodejs/eks/nodes/nodegroup.ts`, all three kinds), and of
-#: EKS' own where the API is told no scaling.
+_TEMPLATES: Final = (nodes.LAUNCH_TEMPLATE, nodes.LAUNCH_CONFIGURATION)
+#: Most nodes of a pulumi-eks node group that does not say (`nodejs/eks/nodes/nodegroup.ts`, all three kinds).
 _COMPONENT_SIZE: Final = 2
 
 Count = int | str
@@ -96,9 +95,7 @@ class Machine:
 
 def _launched(template: Resource) -> Machine:
     """What a launch template or launch configuration chooses."""
-    data = template.plain
-    data = data.get("launchTemplateData", data)
-    return _machine(data)
+    return _machine(template.plain)
 
 
 def _machine(given: Any) -> Machine:
@@ -304,7 +301,6 @@ def _fleet(props: Props, launched: Machines) -> Count:
 
 _COUNTERS: Final[Mapping[str, Callable[[Props, Machines], Count]]] = {
     "aws:eks/nodeGroup:NodeGroup": _managed,
-    "aws-native:eks:Nodegroup": _managed_component,
     "eks:index:Cluster": _cluster,
     "eks:index:ManagedNodeGroup": _managed_component,
     "eks:index:NodeGroup": _own,

@@ -26,10 +26,9 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
                 "launch template, and skipDefaultNodeGroup in the cluster."
             )
     else:
-        where, data = nodes.launch_data(resource)
-        options = get(data, "metadataOptions")
+        options = get(resource.props, "metadataOptions")
         if options is not None or resource.type not in nodes.INSTANCES or not nodes.from_template(resource):
-            yield from _options(options, where, most)
+            yield from _options(options, "", most)
 
 
 def _options(options: Any, where: str, most: int, *, tokens: str = "", hops: str = "") -> Iterator[str]:
@@ -66,7 +65,7 @@ RULE = ResourceRule(
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
     types=(
-        *nodes.TEMPLATES,
+        nodes.LAUNCH_TEMPLATE,
         *nodes.INSTANCES,
         nodes.LAUNCH_CONFIGURATION,
         *nodes.NODE_CLASSES,

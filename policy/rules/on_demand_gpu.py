@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
+from policy.contents import UNSEEN
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity, matches
 from policy.justification import MIN_LENGTH, OPTIONS, problems
 from policy.ondemand.aws import HANDLERS
-from policy.ondemand.hidden import search, search_chart, search_files
+from policy.ondemand.hidden import search
 from policy.ondemand.pools import of_patch, of_pool
 from policy.ondemand.purchase import Purchase
 
@@ -46,6 +47,7 @@ _NEVER_BUY: Final = (
     "kubernetes:storage.k8s.io/*",
     "kubernetes:templates.gatekeeper.sh/*",
     "pulumi:*",
+    UNSEEN,
 )
 #: Clouds whose machine types have other names: Alibaba's ecs.g6 has no GPU.
 _OTHER_CLOUDS: Final = tuple(
@@ -76,8 +78,6 @@ _STRICT: Final = (
     "kubernetes:*.upbound.io/*",
     "kubernetes:infrastructure.cluster.x-k8s.io/*",
 )
-_CHARTS: Final = ("kubernetes:helm.sh/*",)
-_MANIFEST_FILES: Final = ("kubernetes:yaml*",)
 
 
 def _purchases(resource: Resource, settings: Settings) -> Iterator[Purchase]:
@@ -95,10 +95,6 @@ def _purchases(resource: Resource, settings: Settings) -> Iterator[Purchase]:
     else:
         free_text, strict = matches(_FREE_TEXT, resource.type), matches(_STRICT, resource.type)
         yield from search(props, also, free_text=free_text, strict=strict)
-        if matches(_CHARTS, resource.type):
-            yield from search_chart(props.get("chart"), also)
-        if matches(_MANIFEST_FILES, resource.type):
-            yield from search_files(props.get("files") or props.get("file"), also)
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:

@@ -20,6 +20,8 @@ assert support_ends(_COMING) is None
 def _cluster(type_: str, **changes: Any) -> dict[str, Any]:
     """Inputs of a sound cluster of no particular day."""
     inputs = cluster(type_, **{"version": _COMING, **changes})
+    if type_ == NATIVE:
+        return {**inputs, "tags": [{"key": key, "value": value} for key, value in TAGS.items()]}
     return {**inputs, "tags": TAGS} if type_ == AWS else {**inputs, "skipDefaultNodeGroup": True}
 
 

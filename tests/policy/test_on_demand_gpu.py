@@ -187,9 +187,9 @@ def test_files_are_read_where_they_can_be(tmp_path: Path) -> None:
         POOL_YAML.replace("name: hidden", 'name: "{{ .Release.Name }}"').replace(
             "spec:", "{{- if .Values.gpus }}\nspec:", 1
         ),
-        "nodes:\n  - {{ .Values.x | quote }}\n  - g5.xlarge\n",
+        POOL_YAML.replace("[on-demand]", '[{{ .Values.capacity | default "on-demand" | quote }}]'),
     ],
-    ids=["a manifest", "a template", "a type alone"],
+    ids=["a manifest", "a template", "a value"],
 )
 def test_a_chart_beside_the_program_is_read(tmp_path: Path, template: str) -> None:
     (tmp_path / "templates").mkdir()

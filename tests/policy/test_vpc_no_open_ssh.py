@@ -16,8 +16,8 @@ WRITTEN: dict[str, Any] = {
     sg.GROUP: lambda given: {"ingress": [rule(443, 443), given]},
     sg.RULE: lambda given: {"type": "ingress", "securityGroupId": UNKNOWN, **given},
     sg.INGRESS: lambda given: _one_range(given, "cidrIpv4", "cidrIpv6"),
-    sg.NATIVE_INGRESS: lambda given: _one_range(given, "cidrIp", "cidrIpv6"),
-    sg.NATIVE_GROUP: lambda given: {"securityGroupIngress": [_one_range(given, "cidrIp", "cidrIpv6")]},
+    "aws-native:ec2:SecurityGroupIngress": lambda given: _one_range(given, "cidrIp", "cidrIpv6"),
+    "aws-native:ec2:SecurityGroup": lambda given: {"securityGroupIngress": [_one_range(given, "cidrIp", "cidrIpv6")]},
 }
 EVERY_TYPE = pytest.mark.parametrize("type_", WRITTEN)
 

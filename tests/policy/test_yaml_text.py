@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from policy.device_plugin import named_configs
-from policy.ondemand.documents import parsed
+from policy.inventory.texts import parsed
 from policy.pack import RULES
 from policy.yaml_text import documents, plugin_document
 from tests.policy.support import judged, recorded
