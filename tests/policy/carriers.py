@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pulumi_policy.deserialize import SPECIAL_SIG_KEY
+from pulumi_policy.deserialize import SPECIAL_ASSET_SIG, SPECIAL_SIG_KEY
 
 from policy.analyzer import UNKNOWN, Recorded
 from policy.reading import get
@@ -173,6 +173,12 @@ def _release(values: Callable[[list[Object]], Mapping[str, Any]], *, text: bool 
     )
 
 
+def _value_file(objects: list[Object]) -> Object:
+    """A chart's value file, as the engine shows an asset."""
+    file = {SPECIAL_SIG_KEY: SPECIAL_ASSET_SIG, "text": yaml.safe_dump({"extraObjects": objects})}
+    return {"chart": "raw", "valueYamlFiles": [file]}
+
+
 def _texts(objects: list[Object]) -> list[str]:
     return [documents([found]) for found in objects]
 
@@ -221,14 +227,22 @@ def _application(values: Callable[[list[Object]], Mapping[str, Any]]) -> tuple[s
 
 def left_to_others(program: Sequence[Recorded]) -> frozenset[str]:
     """Rules about what patches leave out: that stays as others have it, so nothing is missing."""
-    patches = [resource.inputs for resource in program if resource.type.endswith("Patch")]
-    limits = [key for patch in patches for key in get(patch, "spec", "limits") or ()]
-    taints = [get(patch, "spec", "template", "spec", "taints") for patch in patches]
-    levels = [get(patch, "metadata", "labels", "pod-security.kubernetes.io/enforce") for patch in patches]
+    patches = [resource for resource in program if resource.type.endswith("Patch")]
+    inputs = [patch.inputs for patch in patches]
+    limits = [item for given in inputs for item in dict(get(given, "spec", "limits") or {}).items()]
+    kinds = {patch.type.rpartition(":")[2].removesuffix("Patch") for patch in patches}
     said = {
-        "gpu-pool-has-limit": any(key.startswith("nvidia.com/") for key in limits),
-        "gpu-pool-has-taint": any(taints),
-        "k8s-namespace-pod-security": any(levels),
+        "gpu-pool-has-limit": any(key.startswith("nvidia.com/") and value is not None for key, value in limits),
+        "gpu-pool-has-taint": any(get(given, "spec", "template", "spec", "taints") for given in inputs),
+        "gpu-sharing-consistent": "NodeOverlay" in kinds,
+        "k8s-namespace-pod-security": any(
+            get(given, "metadata", "labels", "pod-security.kubernetes.io/enforce") for given in inputs
+        ),
+        "ollama-not-public": any(get(given, "spec", "type") == "LoadBalancer" for given in inputs),
+        "eks-endpoint-allowlist": "publicAccessC" in str(inputs),
+        "eks-control-plane-logs": "logging" in str(inputs),
+        "eks-secrets-encrypted": "encryptionConfig" in str(inputs),
+        "eks-standard-support": "upgradePolicy" in str(inputs),
     }
     return frozenset(rule for rule, found in said.items() if not found)
 
@@ -249,6 +263,9 @@ KUBERNETES: Final[Mapping[str, Carrier]] = {
     "chart, extraObjects": _release(lambda o: {"extraObjects": o}),
     "chart, extraObjects as texts": _release(lambda o: {"extraObjects": _texts(o)}, text=True),
     "chart, extraManifests by name": _release(lambda o: {"extraManifests": {f"m{i}": m for i, m in enumerate(o)}}),
+    "chart, value file": _in_one("kubernetes:helm.sh/v3:Release", _value_file, text=True),
+    "chart v3": _in_one("kubernetes:helm.sh/v3:Chart", lambda o: {"chart": "raw", "values": {"extraObjects": o}}),
+    "chart v4": _in_one("kubernetes:helm.sh/v4:Chart", lambda o: {"chart": "raw", "values": {"extraObjects": o}}),
     "chart beside the program": _local_chart(templated=False),
     "chart with templates": _local_chart(templated=True),
     "Argo CD, values": _in_one(*_application(lambda o: {"values": yaml.safe_dump({"extraObjects": o})}), text=True),
