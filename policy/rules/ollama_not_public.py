@@ -22,7 +22,7 @@ _ALB_SCHEME: Final = "alb.ingress.kubernetes.io/scheme"
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield every way from outside to an Ollama server."""
-    pods = [server.pod for resource in stack.resources for server in servers(resource) if server.pod]
+    pods = [server.pod for resource in stack.resources for server in servers(resource)]
     leading = {"ollama"}
     for resource in stack.of(_SERVICE, f"{_SERVICE}Patch"):
         props = resource.plain

@@ -273,6 +273,9 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a 
     yield "ollama-context-and-keep-alive", "dev", "no context length", ollama(context="")
     yield "ollama-fits-slot", "dev", "a long context", ollama(context="32768")
     yield "ollama-fits-slot", "staging", "a large model", ollama(model="llama3.1:70b")
+    yield "ollama-models-told", "dev", "no model named", ollama(model="")
+    elsewhere = {"templateUrl": "https://templates.example.com/gpu.yaml"}
+    yield "contents-can-be-seen", "dev", "a template elsewhere", plus("aws:cloudformation/stack:Stack", elsewhere)
     yield "ollama-not-public", "dev", "a public route", ollama(**{"networking.knative.dev/visibility": "public"})
 
 
