@@ -110,6 +110,19 @@ def _kind_lists(program: Sequence[Recorded], folder: Path) -> list[Recorded] | N
     return [*others, *lists] if lists else None
 
 
+def _typed(*, kind: bool) -> Carrier:
+    """The objects themselves, as pulumi-kubernetes registers them, which says kind and version, or without both."""
+
+    def carry(program: Sequence[Recorded], folder: Path) -> list[Recorded] | None:
+        objects, others = held(program, text=False)
+        left = () if kind else ("apiVersion", "kind")
+        given = [(type_of(found), {key: found[key] for key in found if key not in left}) for found in objects]
+        typed = [recorded(type_, inputs, f"typed-{index}") for index, (type_, inputs) in enumerate(given)]
+        return [*others, *typed] if typed else None
+
+    return carry
+
+
 def _patches(program: Sequence[Recorded], folder: Path) -> list[Recorded] | None:
     """Patches of server-side apply with the same content."""
     objects, others = held(program, text=False)
@@ -249,6 +262,8 @@ def left_to_others(program: Sequence[Recorded]) -> frozenset[str]:
 
 #: Carriers of Kubernetes objects.
 KUBERNETES: Final[Mapping[str, Carrier]] = {
+    "typed, with kind": _typed(kind=True),
+    "typed, without kind": _typed(kind=False),
     "v1 List": _in_one("kubernetes:core/v1:List", _v1_list),
     "lists of a kind": _kind_lists,
     "patches": _patches,
