@@ -16,7 +16,7 @@ from pulumi_policy.deserialize import SPECIAL_ASSET_SIG, SPECIAL_SIG_KEY
 
 from policy.analyzer import UNKNOWN, Recorded
 from policy.reading import get
-from tests.policy.programs import type_of
+from tests.policy.corpus import type_of
 from tests.policy.support import recorded
 
 Carrier = Callable[[Sequence[Recorded], Path], list[Recorded] | None]

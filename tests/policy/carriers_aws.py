@@ -18,7 +18,7 @@ import yaml
 from policy.analyzer import Recorded
 from tests.policy.carriers import Carrier, documents, literal, pipeline
 from tests.policy.cloudformation import Declared, declared, is_block, tag_list
-from tests.policy.programs import type_of
+from tests.policy.corpus import type_of
 from tests.policy.support import recorded
 
 

@@ -15,7 +15,7 @@ from tests.day import TODAY
 from tests.engine.state_tables import STATES
 from tests.engine.states import ROOT_URN, State
 from tests.engine.states import recorded as state_resources
-from tests.policy import programs
+from tests.policy import corpus
 from tests.policy.carriers import KUBERNETES, Carrier, left_to_others
 from tests.policy.carriers_aws import AWS
 from tests.policy.on_demand_cases import BYPASSES, LEGITIMATE
@@ -62,7 +62,7 @@ def _bypasses() -> tuple[Subject, ...]:
 
 
 def _seen_directly() -> Iterator[Subject]:
-    for program in programs.bypasses():
+    for program in corpus.bypasses():
         subject = Subject(name=program.name, resources=program.resources)
         says = subject.fired(list(program.resources)) & frozenset().union(*program.rules)
         yield Subject(name=program.name, resources=program.resources, says=says)
@@ -72,7 +72,7 @@ def _seen_directly() -> Iterator[Subject]:
 def _legitimate() -> tuple[Subject, ...]:
     """Programs with nothing to hear. What they hear where nothing carries them is told by other tests."""
     return (
-        *(Subject(name=program.name, resources=program.resources) for program in programs.legitimate()),
+        *(Subject(name=program.name, resources=program.resources) for program in corpus.legitimate()),
         *(
             Subject(name=f"case {name}", resources=(recorded(type_, inputs),), about=_ON_DEMAND)
             for name, (type_, inputs) in LEGITIMATE.items()
