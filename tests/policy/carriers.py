@@ -142,6 +142,18 @@ def _config_file(type_: str) -> Carrier:
     return carry
 
 
+def _kustomized(type_: str) -> Carrier:
+    def carry(program: Sequence[Recorded], folder: Path) -> list[Recorded] | None:
+        objects, others = held(program, text=True)
+        if not objects:
+            return None
+        (folder / "kustomization.yaml").write_text("resources: [all.yaml]\n", encoding="utf-8")
+        (folder / "all.yaml").write_text(documents(objects), encoding="utf-8")
+        return [*others, recorded(type_, {"directory": str(folder)}, "carrier")]
+
+    return carry
+
+
 def _local_chart(*, templated: bool) -> Carrier:
     """A chart that lies beside the program. templated: whether what the specifications say stands in its values."""
 
@@ -275,6 +287,8 @@ KUBERNETES: Final[Mapping[str, Carrier]] = {
     "ConfigGroup v2, JSON": _in_one("kubernetes:yaml/v2:ConfigGroup", lambda o: {"yaml": _json_list(o)}, text=True),
     "ConfigFile v1": _config_file("kubernetes:yaml:ConfigFile"),
     "ConfigFile v2": _config_file("kubernetes:yaml/v2:ConfigFile"),
+    "Kustomize v1": _kustomized("kubernetes:kustomize:Directory"),
+    "Kustomize v2": _kustomized("kubernetes:kustomize/v2:Directory"),
     "chart, extraObjects": _release(lambda o: {"extraObjects": o}),
     "chart, extraObjects as texts": _release(lambda o: {"extraObjects": _texts(o)}, text=True),
     "chart, extraManifests by name": _release(lambda o: {"extraManifests": {f"m{i}": m for i, m in enumerate(o)}}),

@@ -18,10 +18,11 @@ from tests.engine.states import recorded as state_resources
 from tests.policy import corpus
 from tests.policy.carriers import KUBERNETES, Carrier, left_to_others
 from tests.policy.carriers_aws import AWS
+from tests.policy.carriers_capa import CLUSTER_API
 from tests.policy.on_demand_cases import BYPASSES, LEGITIMATE
 from tests.policy.support import recorded
 
-CARRIERS: Final[Mapping[str, Carrier]] = {**KUBERNETES, **AWS}
+CARRIERS: Final[Mapping[str, Carrier]] = {**KUBERNETES, **AWS, **CLUSTER_API}
 
 #: `carrier: program` that is judged otherwise, and why that stays.
 KNOWN: Final[Mapping[str, str]] = {}
