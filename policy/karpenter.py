@@ -28,7 +28,7 @@ KNOWN_VALUES: Final[Mapping[str, frozenset[str]]] = {
     OS_LABEL: frozenset({"linux", "windows"}),
 }
 
-NODE_POOL_TYPES: Final = ("kubernetes:karpenter.sh/*:NodePool",)
+NODE_POOL_TYPES: Final = ("kubernetes:karpenter.sh/*:NodePool", "kubernetes:karpenter.sh/*:Provisioner")
 
 DOMAIN: Final = "karpenter.k8s.aws"
 AUTO_MODE_DOMAIN: Final = "eks.amazonaws.com"

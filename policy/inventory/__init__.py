@@ -14,7 +14,7 @@ from fnmatch import translate
 from functools import cache
 from typing import Any, Final
 
-from policy.inventory import aws, charts, cloudformation, kubernetes
+from policy.inventory import aws, charts, cloudformation, kubernetes, machines
 from policy.inventory.item import Blind, Item, as_wire
 
 __all__ = ["Blind", "Item", "as_wire", "carries", "unfold"]
@@ -57,6 +57,9 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("kubernetes:*.aws.upbound.io/*", aws.of_crossplane),
     ("kubernetes:*.aws.m.upbound.io/*", aws.of_crossplane),
     ("kubernetes:*.aws.crossplane.io/*", aws.of_crossplane),
+    ("kubernetes:infrastructure.cluster.x-k8s.io/*", machines.capi),
+    ("kubernetes:controlplane.cluster.x-k8s.io/*", machines.capi),
+    ("kubernetes:eksctl.io/*:ClusterConfig", machines.eksctl),
     ("kubernetes:core/*", None),
     ("kubernetes:apps/*", None),
     ("kubernetes:batch/*", None),

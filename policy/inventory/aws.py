@@ -72,7 +72,7 @@ def _tags(value: Any) -> Any:
     """Tags as a map: AWS' API has a list of keys and values."""
     if not isinstance(value, list) or any(isinstance(one, Unknown) for one in value):
         return value
-    pairs = [{str(key).lower(): element for key, element in one.items()} for one in each(value)]
+    pairs = [{str(key).lower(): element for key, element in one.items()} for one in value if isinstance(one, Mapping)]
     return {text(pair.get("key")): pair.get("value") for pair in pairs if pair.get("key") is not None}
 
 
@@ -182,6 +182,18 @@ def _ingress(rule: Props) -> Props:
     return rule
 
 
+def _launch_template(props: Props) -> Props:
+    """Its data are the template; tags of its own stand among specifications of tags."""
+    own = [one for one in each(props.pop("tagSpecifications", None)) if isinstance(one, Mapping)]
+    tags = {key: value for one in own for key, value in _as_map(one.get("tags")).items()}
+    lifted = _lifted(_lifted(props, "data"), "launchTemplateData")
+    return {**lifted, "tags": {**_as_map(lifted.get("tags")), **tags}} if tags else lifted
+
+
+def _as_map(tags: Any) -> Mapping[str, Any]:
+    return tags if isinstance(tags, Mapping) else {}
+
+
 def _policy(props: Props) -> Props:
     return _moved(props, policyDocument="policy", policyDoc="policy")
 
@@ -206,10 +218,7 @@ _FORMS: Final[Mapping[str, tuple[str, Shape]]] = {
     "ec2:fleet": ("aws:ec2/fleet:Fleet", _as_it_is),
     "ec2:host": ("aws:ec2/dedicatedHost:DedicatedHost", _as_it_is),
     "ec2:instance": ("aws:ec2/instance:Instance", _devices),
-    "ec2:launchtemplate": (
-        "aws:ec2/launchTemplate:LaunchTemplate",
-        lambda props: _lifted(_lifted(props, "data"), "launchTemplateData"),
-    ),
+    "ec2:launchtemplate": ("aws:ec2/launchTemplate:LaunchTemplate", _launch_template),
     "ec2:securitygroup": ("aws:ec2/securityGroup:SecurityGroup", _group),
     "ec2:securitygroupingress": ("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", _ingress),
     "ec2:spotfleet": ("aws:ec2/spotFleetRequest:SpotFleetRequest", _spot_fleet),

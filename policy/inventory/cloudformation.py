@@ -100,7 +100,23 @@ def _resources(template: Mapping[str, Any], given: Mapping[str, Any] | Unknown, 
             continue
         properties = _worked_out(resource.get("Properties") or {}, scope, f"Resources.{name}")
         needs = tuple(item.at("Resources", other) for other in sorted(scope.named))
-        yield from of_type(text(resource.get("Type")), properties, place, str(name), needs)
+        tagged = _tagged(properties, item.props.get("tags")) if isinstance(properties, Mapping) else properties
+        yield from of_type(text(resource.get("Type")), tagged, place, str(name), needs)
+
+
+def _tagged(properties: Mapping[str, Any], inherited: Any) -> Mapping[str, Any]:
+    """Properties with the tags of the stack, which CloudFormation gives to all that can have some."""
+    if not inherited or isinstance(inherited, Unknown):
+        return properties
+    listed = inherited if isinstance(inherited, list) else [{"key": k, "value": v} for k, v in inherited.items()]
+    own = properties.get("Tags")
+    if isinstance(own, Mapping):
+        listed = [*listed, *({"key": key, "value": value} for key, value in own.items())]
+    return (
+        properties
+        if isinstance(own, Unknown)
+        else {**properties, "Tags": [*listed, *each(own if isinstance(own, list) else None)]}
+    )
 
 
 def _flat(resources: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

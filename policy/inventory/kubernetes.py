@@ -253,10 +253,20 @@ def _pods(value: Any, item: Item, place: str) -> Iterator[Item]:
         here = f"{place}.{key}".lstrip(".")
         if _is_pod(inner):
             yield _pod(element, item, here)
+        elif key in {"container", "script"} and isinstance(element, Mapping) and "image" in element:
+            beside = {name: value[name] for name in _OF_PODS if name in value}
+            yield _pod({"spec": {**beside, "containers": [{"name": key, **element}]}}, item, here)
         elif _is_pod(element):
             yield _pod({"spec": element}, item, here)
         else:
             yield from _pods(element, item, here)
+
+
+#: What a step of a workflow says of its pod beside its container (Argo Workflows, Template).
+_OF_PODS: Final = (
+    *("initContainers", "sidecars", "volumes", "nodeSelector", "tolerations", "affinity", "securityContext"),
+    *("serviceAccountName", "automountServiceAccountToken", "hostAliases"),
+)
 
 
 def _is_pod(spec: Any) -> bool:

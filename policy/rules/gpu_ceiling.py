@@ -14,7 +14,7 @@ from policy.framework import EnforcementLevel, Finding, Option, Resource, Settin
 from policy.instances import is_gpu
 from policy.karpenter import NODE_POOL_TYPES, NodePool
 from policy.ondemand.purchase import gpus_required
-from policy.reading import Unknown, each, get, number, quantity, text, whole
+from policy.reading import Unknown, each, get, number, quantity, strings, text, whole
 from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
 
 #: GPUs of a type that is not in the catalogue: the most that any type has.
@@ -299,6 +299,28 @@ def _fleet(props: Props, launched: Machines) -> Count:
     return _capacity(size, machines, where, "launchTemplateConfigs.overrides")
 
 
+def _batch(props: Props, _launched: Machines) -> Count:
+    """A compute environment is limited in vCPUs: as many GPUs as come with them."""
+    compute = props.get("computeResources")
+    if isinstance(compute, Unknown):
+        return "computeResources must be a literal"
+    types, most = get(compute, "instanceTypes"), get(compute, "maxVcpus")
+    if not _gpus_of(_typed(types), "computeResources.instanceTypes"):
+        return 0
+    vcpus = whole(most)
+    if vcpus is None or isinstance(types, Unknown) or any(isinstance(one, Unknown) for one in each(types)):
+        return "computeResources.maxVcpus and instanceTypes must be literals"
+    return max((vcpus * gpus // of for gpus, of in map(_gpus_by_vcpu, filter(is_gpu, strings(types)))), default=0)
+
+
+def _gpus_by_vcpu(name: str) -> tuple[int, int]:
+    """GPUs, and the vCPUs that come with them, of the densest type that a type or family admits."""
+    family = FAMILIES.get(name.partition(".")[0], ())
+    types = [INSTANCE_TYPES[name]] if name in INSTANCE_TYPES else list(family) or list(INSTANCE_TYPES.values())
+    densest = max(types, key=lambda one: one.gpu_count / one.vcpus)
+    return densest.gpu_count, densest.vcpus
+
+
 _COUNTERS: Final[Mapping[str, Callable[[Props, Machines], Count]]] = {
     "aws:eks/nodeGroup:NodeGroup": _managed,
     "eks:index:Cluster": _cluster,
@@ -311,6 +333,7 @@ _COUNTERS: Final[Mapping[str, Callable[[Props, Machines], Count]]] = {
     "aws:ec2/fleet:Fleet": _fleet,
     "aws:ec2/spotFleetRequest:SpotFleetRequest": _spot_fleet,
     "aws:ec2/capacityReservation:CapacityReservation": _reservation,
+    "aws:batch/computeEnvironment:ComputeEnvironment": _batch,
 }
 
 RULE = StackRule(

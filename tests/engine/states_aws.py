@@ -395,6 +395,14 @@ _MACHINES: Final = (
         mended={("template", "blockDeviceMappings", 1, "ebs", "encrypted"): True},
     ),
     State(
+        name="template-with-a-gpu-on-demand",
+        fires=frozenset({"gpu-launch-template-is-spot"}),
+        resources=(
+            Planned(type=_TEMPLATE.type, name="template", inputs={**_TEMPLATE.inputs, "instanceType": "g6.xlarge"}),
+        ),
+        mended={("template", "instanceMarketOptions"): {"marketType": "spot"}},
+    ),
+    State(
         name="ssh-key-for-node-group",
         fires=frozenset({"node-no-ssh"}),
         resources=(
