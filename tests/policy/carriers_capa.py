@@ -31,14 +31,14 @@ def _said(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _machine_template(inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A machine: of an instance, or of a launch template that names its type."""
+def _machine(inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A machine with a type; its user data are Cluster API's own."""
     market = get(inputs, "instanceMarketOptions", "marketType")
-    if "instanceType" not in inputs or "instanceRequirements" in inputs:
+    if "instanceType" not in inputs or "instanceRequirements" in inputs or "userData" in inputs:
         return None
     root = get(inputs, "rootBlockDevice") or get(inputs, "blockDeviceMappings", 0, "ebs")
     encrypted = str(get(root, "encrypted")).lower() == "true"
-    spec = _said(
+    return _said(
         instanceType=inputs["instanceType"],
         marketType=_MARKETS.get(market) if market else None,
         instanceMetadataOptions=inputs.get("metadataOptions"),
@@ -46,7 +46,11 @@ def _machine_template(inputs: Mapping[str, Any]) -> dict[str, Any] | None:
         sshKeyName=inputs.get("keyName", ""),
         additionalTags=inputs.get("tags"),
     )
-    return {"template": {"spec": spec}}
+
+
+def _machine_template(inputs: Mapping[str, Any]) -> dict[str, Any] | None:
+    spec = _machine(inputs)
+    return None if spec is None else {"template": {"spec": spec}}
 
 
 def _machine_pool(inputs: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -88,10 +92,11 @@ def _control_plane(inputs: Mapping[str, Any]) -> dict[str, Any]:
     )
 
 
+_TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
 _INFRASTRUCTURE: Final = "infrastructure.cluster.x-k8s.io/v1beta2"
 _KINDS: Final = {
-    "aws:ec2/instance:Instance": (_INFRASTRUCTURE, "AWSMachineTemplate", _machine_template),
-    "aws:ec2/launchTemplate:LaunchTemplate": (_INFRASTRUCTURE, "AWSMachineTemplate", _machine_template),
+    "aws:ec2/instance:Instance": (_INFRASTRUCTURE, "AWSMachine", _machine),
+    _TEMPLATE: (_INFRASTRUCTURE, "AWSMachineTemplate", _machine_template),
     "aws:eks/nodeGroup:NodeGroup": (_INFRASTRUCTURE, "AWSManagedMachinePool", _machine_pool),
     "aws:eks/cluster:Cluster": ("controlplane.cluster.x-k8s.io/v1beta2", "AWSManagedControlPlane", _control_plane),
 }
@@ -109,7 +114,9 @@ def _carried(resource: Recorded) -> Recorded | None:
 
 
 def _capa(program: Sequence[Recorded], folder: Path) -> list[Recorded] | None:
-    found = [(resource, _carried(resource)) for resource in program]
+    """A launch template that a group uses stays: machines of Cluster API name none."""
+    alone = len(program) == 1
+    found = [(resource, _carried(resource) if alone or resource.type != _TEMPLATE else None) for resource in program]
     if all(carried is None for _, carried in found):
         return None
     return [carried or resource for resource, carried in found]

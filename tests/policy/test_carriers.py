@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ CARRIERS: Final[Mapping[str, Carrier]] = {**KUBERNETES, **AWS, **CLUSTER_API}
 #: `carrier: program` that is judged otherwise, and why that stays.
 KNOWN: Final[Mapping[str, str]] = {}
 
-_ON_DEMAND: Final = frozenset({"gpu-on-demand-needs-justification"})
+_PURCHASE: Final = frozenset({"gpu-launch-template-is-spot", "gpu-on-demand-needs-justification"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +50,8 @@ class Subject:
 def _bypasses() -> tuple[Subject, ...]:
     """Programs with something to hear, as far as they hear it where nothing carries them."""
     return (
-        *_seen_directly(),
-        *(
-            Subject(name=f"case {name}", resources=(recorded(type_, inputs),), says=_ON_DEMAND)
-            for name, (type_, inputs) in BYPASSES.items()
-        ),
+        *(_seen(program.name, program.resources, frozenset().union(*program.rules)) for program in corpus.bypasses()),
+        *(_seen(f"case {name}", (recorded(type_, inputs),), _PURCHASE) for name, (type_, inputs) in BYPASSES.items()),
         *(
             Subject(name=f"state {state.name}", resources=_alone(state), says=state.fires, config=state.config)
             for state in STATES
@@ -62,11 +59,9 @@ def _bypasses() -> tuple[Subject, ...]:
     )
 
 
-def _seen_directly() -> Iterator[Subject]:
-    for program in corpus.bypasses():
-        subject = Subject(name=program.name, resources=program.resources)
-        says = subject.fired(list(program.resources)) & frozenset().union(*program.rules)
-        yield Subject(name=program.name, resources=program.resources, says=says)
+def _seen(name: str, resources: tuple[Recorded, ...], rules: frozenset[str]) -> Subject:
+    subject = Subject(name=name, resources=resources)
+    return replace(subject, says=subject.fired(list(resources)) & rules)
 
 
 @cache
@@ -75,7 +70,7 @@ def _legitimate() -> tuple[Subject, ...]:
     return (
         *(Subject(name=program.name, resources=program.resources) for program in corpus.legitimate()),
         *(
-            Subject(name=f"case {name}", resources=(recorded(type_, inputs),), about=_ON_DEMAND)
+            Subject(name=f"case {name}", resources=(recorded(type_, inputs),), about=_PURCHASE)
             for name, (type_, inputs) in LEGITIMATE.items()
         ),
         *(Subject(name=f"state {state.name}", resources=_alone(state.twin), config=state.config) for state in STATES),
