@@ -138,6 +138,11 @@ class Rule:
     scanners: Scanners = Scanners()
     options: Mapping[str, Option] = field(default_factory=dict)
 
+    @property
+    def schema(self) -> dict[str, dict[str, Any]]:
+        """The options as properties of a JSON schema."""
+        return {name: option.as_schema() for name, option in self.options.items()}
+
     def settings(self, given: Mapping[str, Any]) -> Settings:
         """`given`, with this rule's defaults where it says nothing (the engine fills them; tests and plans do not)."""
         return {**{name: option.default for name, option in self.options.items()}, **given}
@@ -260,9 +265,7 @@ def to_policy(rule: Rule, inputs: Inputs) -> Policy:
         "severity": rule.severity,
         "remediation_steps": rule.fix,
         "tags": [*rule.scanners.checkov, *rule.scanners.trivy],
-        "config_schema": PolicyConfigSchema({name: option.as_schema() for name, option in rule.options.items()})
-        if rule.options
-        else None,
+        "config_schema": PolicyConfigSchema(rule.schema) if rule.options else None,
         "framework": PolicyComplianceFramework(name=_FRAMEWORK, version="1.8", specification=", ".join(cis))
         if cis
         else None,

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 import yaml
 
+from gpu.sharing.yaml_text import untagged
 from policy.inventory.aws import native_token
 from policy.inventory.charts import RELEASE
 from policy.inventory.item import Blind, Item
 from policy.inventory.kubernetes import objects
 from policy.inventory.texts import Loader, parsed
 from policy.reading import Unknown, each, get, present, text
-from policy.yaml_text import untagged
 
 Found = Iterator[Item | Blind]
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 import pulumi
 import yaml
 
+from gpu.sharing.yaml_text import documents, untagged
 from policy.reading import Unknown, plain
-from policy.yaml_text import documents, untagged
 
 
 class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # the one in C, where there is one

@@ -136,7 +136,7 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a 
     yield rule, "dev", "CPU pool that admits GPUs", change(POOL, lambda i: requirements(i).clear(), "cpu-*-pool")
     yield rule, "dev", "GPU system nodes", change(NODE_GROUP, lambda i: i.update(instanceTypes=["g5g.xlarge"]))
     yield (
-        rule,
+        "gpu-launch-template-is-spot",
         "dev",
         "GPU type in the template",
         change("aws:ec2/launchTemplate:LaunchTemplate", lambda i: i.update(instanceType="g5.xlarge")),
