@@ -57,7 +57,8 @@ def _machine_pool(inputs: Mapping[str, Any]) -> dict[str, Any] | None:
     """A managed pool, which has one type and a launch template of its own."""
     types = inputs.get("instanceTypes") or []
     capacity = inputs.get("capacityType", "ON_DEMAND")
-    if len(types) > 1 or capacity not in {"SPOT", "ON_DEMAND"}:
+    named_elsewhere = inputs.get("launchTemplate") and not types
+    if len(types) > 1 or named_elsewhere or capacity not in {"SPOT", "ON_DEMAND"}:
         return None
     remote = get(inputs, "remoteAccess", "ec2SshKey")
     groups = get(inputs, "remoteAccess", "sourceSecurityGroupIds")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -27,7 +27,13 @@ CARRIERS: Final[Mapping[str, Carrier]] = {**KUBERNETES, **AWS, **CLUSTER_API}
 #: `carrier: program` that is judged otherwise, and why that stays.
 KNOWN: Final[Mapping[str, str]] = {}
 
-_PURCHASE: Final = frozenset({"gpu-launch-template-is-spot", "gpu-on-demand-needs-justification"})
+_PURCHASE: Final = "gpu-on-demand-needs-justification"
+#: The same demand on launch templates: what is a template here is a machine there, so the two count as one.
+_OF_TEMPLATES: Final = "gpu-launch-template-is-spot"
+
+
+def _as_one(rules: Iterable[str]) -> frozenset[str]:
+    return frozenset(_PURCHASE if rule == _OF_TEMPLATES else rule for rule in rules)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +48,8 @@ class Subject:
 
     def fired(self, resources: list[Recorded]) -> frozenset[str]:
         """The rules that have something to say of the program in this form."""
-        found = {verdict.rule for verdict in judge(resources, self.config, today=TODAY)}
-        return frozenset(found if self.about is None else found & self.about)
+        found = _as_one(verdict.rule for verdict in judge(resources, self.config, today=TODAY))
+        return found if self.about is None else found & self.about
 
 
 @cache
@@ -51,9 +57,12 @@ def _bypasses() -> tuple[Subject, ...]:
     """Programs with something to hear, as far as they hear it where nothing carries them."""
     return (
         *(_seen(program.name, program.resources, frozenset().union(*program.rules)) for program in corpus.bypasses()),
-        *(_seen(f"case {name}", (recorded(type_, inputs),), _PURCHASE) for name, (type_, inputs) in BYPASSES.items()),
         *(
-            Subject(name=f"state {state.name}", resources=_alone(state), says=state.fires, config=state.config)
+            _seen(f"case {name}", (recorded(type_, inputs),), frozenset({_PURCHASE}))
+            for name, (type_, inputs) in BYPASSES.items()
+        ),
+        *(
+            Subject(name=f"state {state.name}", resources=_alone(state), says=_as_one(state.fires), config=state.config)
             for state in STATES
         ),
     )
@@ -61,7 +70,7 @@ def _bypasses() -> tuple[Subject, ...]:
 
 def _seen(name: str, resources: tuple[Recorded, ...], rules: frozenset[str]) -> Subject:
     subject = Subject(name=name, resources=resources)
-    return replace(subject, says=subject.fired(list(resources)) & rules)
+    return replace(subject, says=subject.fired(list(resources)) & _as_one(rules))
 
 
 @cache
@@ -70,7 +79,7 @@ def _legitimate() -> tuple[Subject, ...]:
     return (
         *(Subject(name=program.name, resources=program.resources) for program in corpus.legitimate()),
         *(
-            Subject(name=f"case {name}", resources=(recorded(type_, inputs),), about=_PURCHASE)
+            Subject(name=f"case {name}", resources=(recorded(type_, inputs),), about=frozenset({_PURCHASE}))
             for name, (type_, inputs) in LEGITIMATE.items()
         ),
         *(Subject(name=f"state {state.name}", resources=_alone(state.twin), config=state.config) for state in STATES),
