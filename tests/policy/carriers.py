@@ -15,7 +15,7 @@ import yaml
 from pulumi_policy.deserialize import SPECIAL_ASSET_SIG, SPECIAL_SIG_KEY
 
 from policy.analyzer import UNKNOWN, Recorded
-from policy.reading import get
+from policy.reading import get, quantity
 from tests.policy.corpus import type_of
 from tests.policy.support import recorded
 
@@ -250,6 +250,10 @@ def _application(values: Callable[[list[Object]], Mapping[str, Any]]) -> tuple[s
     return _object(_APPLICATION, lambda objects: {"source": {"chart": "raw", "helm": values(objects)}})
 
 
+def _no_quantity(value: Any) -> bool:
+    return value is not None and quantity(value) is None
+
+
 def left_to_others(program: Sequence[Recorded]) -> frozenset[str]:
     """Rules about what patches leave out: that stays as others have it, so nothing is missing."""
     patches = [resource for resource in program if resource.type.endswith("Patch")]
@@ -257,13 +261,15 @@ def left_to_others(program: Sequence[Recorded]) -> frozenset[str]:
     limits = [item for given in inputs for item in dict(get(given, "spec", "limits") or {}).items()]
     kinds = {patch.type.rpartition(":")[2].removesuffix("Patch") for patch in patches}
     said = {
-        "gpu-pool-has-limit": any(key.startswith("nvidia.com/") and value is not None for key, value in limits),
+        "gpu-pool-has-limit": any(key.startswith("nvidia.com/") and _no_quantity(value) for key, value in limits),
         "gpu-pool-has-taint": any(get(given, "spec", "template", "spec", "taints") for given in inputs),
         "gpu-sharing-consistent": "NodeOverlay" in kinds,
         "k8s-namespace-pod-security": any(
             get(given, "metadata", "labels", "pod-security.kubernetes.io/enforce") for given in inputs
         ),
         "ollama-not-public": any(get(given, "spec", "type") == "LoadBalancer" for given in inputs),
+        "node-no-ssh": "ssh" in str(inputs),
+        "node-encrypted-volumes": "encrypted" in str(inputs),
         "eks-endpoint-allowlist": "publicAccessC" in str(inputs),
         "eks-control-plane-logs": "logging" in str(inputs),
         "eks-secrets-encrypted": "encryptionConfig" in str(inputs),

@@ -68,7 +68,7 @@ def _bypasses() -> tuple[Subject, ...]:
     )
 
 
-def _seen(name: str, resources: tuple[Recorded, ...], rules: frozenset[str]) -> Subject:
+def _seen(name: str, resources: tuple[Recorded, ...], rules: Iterable[str]) -> Subject:
     subject = Subject(name=name, resources=resources)
     return replace(subject, says=subject.fired(list(resources)) & _as_one(rules))
 
