@@ -26,6 +26,13 @@ Reader = Callable[[Item], Iterator[Item | Blind]]
 _DEEPEST: Final = 8
 _MOST: Final = 5_000
 
+#: Kubernetes' own groups, and those of its network and storage, whose kinds hold no pods.
+_BUILT_IN: Final = (
+    *("admissionregistration", "apiextensions", "apiregistration", "authentication", "authorization", "autoscaling"),
+    *("certificates", "coordination", "discovery", "events", "flowcontrol.apiserver", "gateway.networking", "internal"),
+    *("metrics", "networking", "node", "policy.networking", "rbac.authorization", "resource", "scheduling", "storage"),
+    *("snapshot.storage", "storagemigration"),
+)
 #: Shell patterns over type tokens to what reads such a carrier; the first that fits counts. None: it carries nothing,
 #: since rules know it as it is, or since it only chooses, forbids, describes or stores.
 _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
@@ -63,7 +70,7 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("kubernetes:eksctl.io/*:ClusterConfig", machines.eksctl),
     ("kubernetes:core/*", None),
     ("kubernetes:apps/*", None),
-    ("kubernetes:batch/*", None),
+    ("kubernetes:batch/*", kubernetes.jobs),
     ("kubernetes:extensions/*", None),
     ("kubernetes:autoscaling/*", None),
     ("kubernetes:policy/*", None),
@@ -71,10 +78,11 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("kubernetes:serving.knative.dev/*", None),
     ("kubernetes:jobset.x-k8s.io/*", None),
     ("kubernetes:leaderworkerset.x-k8s.io/*", None),
-    ("kubernetes:*kyverno.io/*", None),
+    ("kubernetes:kyverno.io/*", kubernetes.kyverno),
+    ("kubernetes:policies.kyverno.io/*", None),
     ("kubernetes:*.gatekeeper.sh/*", None),
     ("kubernetes:monitoring.coreos.com/*", None),
-    ("kubernetes:*.k8s.io/*", None),
+    *((f"kubernetes:{group}.k8s.io/*", None) for group in _BUILT_IN),
     ("kubernetes:*", kubernetes.custom),
     ("*", kubernetes.anything),
 )
@@ -89,7 +97,7 @@ def _reader(type_: str) -> Reader | None:
 @cache
 def _special(type_: str) -> bool:
     """Whether a kind has a reader of its own, by which a patch of it is read as well."""
-    return _reader(type_) not in {None, kubernetes.custom, kubernetes.anything}
+    return _reader(type_) not in {None, kubernetes.custom, kubernetes.anything, kubernetes.jobs}
 
 
 def carries(type_: str) -> bool:

@@ -215,6 +215,39 @@ def commands(item: Item) -> Found:
                 yield from objects(filled_by_shell(document), item.at(name))
 
 
+def jobs(item: Item) -> Found:
+    """Jobs, and what their commands hand to kubectl."""
+    yield item.alone()
+    yield from _handed(item.props.get("spec"), item.at("spec"))
+
+
+def _handed(value: Any, place: str) -> Iterator[Item]:
+    if isinstance(value, Mapping | list):
+        for key, element in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _handed(element, f"{place}.{key}")
+    elif isinstance(value, str) and "kubectl" in value:
+        for _, document in _HEREDOC.findall(value):
+            yield from objects(filled_by_shell(document), place)
+
+
+def kyverno(item: Item) -> Found:
+    """Kyverno's policies make objects by rules that generate."""
+    yield item.alone()
+    for index, rule in enumerate(each(get(item.props, "spec", "rules"))):
+        made = get(rule, "generate")
+        for one, place in (
+            (made, "generate"),
+            *((each_one, "generate.foreach") for each_one in each(get(made, "foreach"))),
+        ):
+            data = get(one, "data")
+            if isinstance(data, Mapping) and get(one, "kind"):
+                around = {"apiVersion": get(one, "apiVersion"), "kind": get(one, "kind")}
+                named = {"metadata": {"name": get(one, "name"), **(get(data, "metadata") or {})}}
+                manifest = filled({**around, **data, **named}, GO)
+                if is_manifest(manifest):
+                    yield of_manifest(manifest, item.at("spec.rules", index, place, "data"))
+
+
 def without_objects(value: str) -> str:
     """A text without the here-documents that hold objects."""
     return _HEREDOC.sub(lambda found: "" if _documents(found[2]) else found[0], value) if "<<" in value else value
@@ -253,13 +286,21 @@ def _pods(value: Any, item: Item, place: str) -> Iterator[Item]:
         here = f"{place}.{key}".lstrip(".")
         if _is_pod(inner):
             yield _pod(element, item, here)
-        elif key in {"container", "script"} and isinstance(element, Mapping) and "image" in element:
+        elif key in _CONTAINERS and isinstance(element, Mapping) and _says_of_container(element):
             beside = {name: value[name] for name in _OF_PODS if name in value}
             yield _pod({"spec": {**beside, "containers": [{"name": key, **element}]}}, item, here)
         elif _is_pod(element):
             yield _pod({"spec": element}, item, here)
         else:
             yield from _pods(element, item, here)
+
+
+#: A container of its own in steps of Argo Workflows, and in applications of Spark.
+_CONTAINERS: Final = frozenset({"container", "script", "driver", "executor"})
+
+
+def _says_of_container(value: Mapping[str, Any]) -> bool:
+    return "template" not in value and ("image" in value or "securityContext" in value)
 
 
 #: What a step of a workflow says of its pod beside its container (Argo Workflows, Template).

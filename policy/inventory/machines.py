@@ -16,6 +16,7 @@ Found = Iterator[Item | Blind]
 
 CLUSTER: Final = "aws:eks/cluster:Cluster"
 GROUP: Final = "aws:autoscaling/group:Group"
+INSTANCE: Final = "aws:ec2/instance:Instance"
 NODE_GROUP: Final = "aws:eks/nodeGroup:NodeGroup"
 TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
 
@@ -40,7 +41,10 @@ def capi(item: Item) -> Found:
         case "AWSMachineTemplate":
             yield _template(item, get(spec, "template", "spec"), "spec.template.spec")
         case "AWSMachine":
-            yield _template(item, spec, "spec")
+            template = _template(item, spec, "spec")
+            yield template
+            props = {"launchTemplate": {"name": item.name}, "tags": _tags(spec)}
+            yield Item(INSTANCE, props, item.at("spec"), item.name, (template.place,))
         case "AWSMachinePool":
             yield from _pool(item, spec)
         case "AWSManagedMachinePool":

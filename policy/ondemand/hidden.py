@@ -43,14 +43,21 @@ _SELECTORS: Final = frozenset(
         "tagsall",
     }
 )
-_EXCLUDED: Final = re.compile(r"exclu|black|deny|denied|forbid|disallow|block(?!dev)")
+_EXCLUDED: Final = re.compile(
+    r"exclu|black|deny|denied|forbid|disallow|block(?!dev)"
+    # Words about a type, and what selects measurements by it.
+    r"|labels?(value|config)?$|displayname$|description$|^(title|expr|query|regex|replacement|summary|message|note|help)$"
+)
 #: Keys of inputs; labels and policy conditions (`node.kubernetes.io/instance-type`, `ec2:InstanceType`) are none.
 _TYPE_KEY: Final = re.compile(
     r"[a-z0-9.]*(instance|machine)types?(ondemand|spots?)?|instance(family|families|category|categories)"
 )
 #: Keys that say many things; the full name of an instance type below them is one.
 _EXACT_KEYS: Final = frozenset(
-    {"type", "flavor", "flavour", "size", "machine", "instance", "nodetype", "shape", "sku", "whitelist", "whitelists"}
+    {
+        *("type", "flavor", "flavour", "size", "machine", "instance", "nodetype", "nodetypeid", "drivernodetypeid"),
+        *("shape", "sku", "whitelist", "vmtype", "vmsize", "machinesize", "instancesize"),
+    }
 )
 #: GPUs as SkyPilot and its like ask for them: `A100:8`.
 _ACCELERATORS: Final = re.compile(r"\b([ABHLTV]\d{1,3}[A-Z]?|GB?\d{3}|RTX\w*)(-\w+)?\b(:\d+)?")
@@ -100,7 +107,9 @@ def _keys(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purcha
         if _TYPE_KEY.fullmatch(name):
             yield from _sighted(_named(element, here, also), here)
             yield from _nested(element, also, here)
-        elif name in _EXACT_KEYS and (_all_types(element) if isinstance(element, list) else is_type(text(element))):
+        elif {name, name.removesuffix("s")} & _EXACT_KEYS and (
+            _all_types(element) if isinstance(element, list) else is_type(text(element))
+        ):
             yield from _sighted(gpus_named(element, here.path, also), here)
         elif name == "accelerators" and _ACCELERATORS.search(str(element)):
             yield from _sighted(f"{element} ({here.path})", here)
@@ -152,6 +161,8 @@ def _text(value: str, also: Also, place: Place) -> Iterator[Purchase]:
     if not _RELEVANT.search(value):
         return
     value = without_objects(value)
+    if _SPOT_TEXT.search(value):
+        return
     documents = parsed(value) if "\n" in value or value.lstrip()[:1] in {"{", "["} else []
     if documents:
         for document in documents:
@@ -171,6 +182,10 @@ _SPOT_FLAG: Final = re.compile(
     r"--capacity-type[= ]['\"]?spot\b|markettype['\"]?\s*[=:]\s*['\"]?spot\b|--(use-)?spot(-price[= ]\S+)?(?![\w-])",
     re.IGNORECASE,
 )
+
+
+#: Options of docker-machine by which all of a text is Spot.
+_SPOT_TEXT: Final = re.compile(r"request-spot-instances?['\"]?\s*[=:]\s*['\"]?true", re.IGNORECASE)
 
 
 def _buys_nothing(command: str) -> bool:

@@ -24,6 +24,10 @@ _CAPACITY_KEYS: Final = frozenset(
         "purchaseoptions",
         "fleettype",
         "spotpolicy",
+        "availability",
+        "balancingstrategy",
+        "instancetargetcapacitytype",
+        "targetcapacitytype",
     }
 )
 _SPOT_KEYS: Final = frozenset({"spotprice", "bidprice", "spotmarketoptions", "maxprice", "maxspotprice"})
@@ -88,6 +92,7 @@ _ON_DEMAND_PART: Final = re.compile(
 _SPOT_PART: Final = re.compile(r"spot(percent(age)?|ratio|share|weight)")
 _PATIENCE: Final = re.compile(r"(max)?spot(max)?(wait|timeout)\w*|maxspotwait\w*")
 _SWITCH: Final = re.compile(r"(switch|fall[\W_]*back)[\W_]*(to)?[\W_]*on[\W_]*demand", re.IGNORECASE)
+_SPOT_WORDS: Final = frozenset({"spot", "spot_only", "spot-only"})
 _SPOT_SWITCH: Final = frozenset(
     {
         *("spot", "usespot", "usespotinstances", "spotinstances", "enablespot", "spotenabled", "requestspotinstances"),
@@ -124,6 +129,8 @@ def _said(key: str, value: Any) -> Capacity | None:
 
 
 def _said_of_capacity(key: str, value: Any) -> Capacity | None:
+    if key == "awsattributes" and isinstance(value, Mapping):
+        return _capacity_of(value)  # Databricks says beside the type how it is bought
     if key == "instancemarketoptions" and isinstance(value, Mapping):
         return _capacity_of(value) or "other"
     if key == "instancesdistribution" and isinstance(value, Mapping):
@@ -138,7 +145,7 @@ def _said_of_capacity(key: str, value: Any) -> Capacity | None:
         return _said_of_target(key, value)
     if isinstance(value, Unknown) or any(isinstance(item, Unknown) for item in each(value)):
         return "unknown"
-    return "spot" if {item.lower() for item in strings(value)} == {"spot"} else "other"
+    return "spot" if {item.lower() for item in strings(value)} <= _SPOT_WORDS and strings(value) else "other"
 
 
 def _said_of_target(key: str, value: Any) -> Capacity | None:

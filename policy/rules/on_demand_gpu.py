@@ -46,6 +46,7 @@ _NEVER_BUY: Final = (
     "kubernetes:apiextensions.k8s.io/*",
     "kubernetes:apps/*",
     "kubernetes:autoscaling/*",
+    "kubernetes:autoscaling.x-k8s.io/*",
     "kubernetes:batch/*",
     "kubernetes:constraints.gatekeeper.sh/*",
     "kubernetes:core/*",
