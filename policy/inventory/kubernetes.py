@@ -235,17 +235,14 @@ def kyverno(item: Item) -> Found:
     yield item.alone()
     for index, rule in enumerate(each(get(item.props, "spec", "rules"))):
         made = get(rule, "generate")
-        for one, place in (
-            (made, "generate"),
-            *((each_one, "generate.foreach") for each_one in each(get(made, "foreach"))),
-        ):
+        for one in (made, *each(get(made, "foreach"))):
             data = get(one, "data")
             if isinstance(data, Mapping) and get(one, "kind"):
                 around = {"apiVersion": get(one, "apiVersion"), "kind": get(one, "kind")}
                 named = {"metadata": {"name": get(one, "name"), **(get(data, "metadata") or {})}}
                 manifest = filled({**around, **data, **named}, GO)
                 if is_manifest(manifest):
-                    yield of_manifest(manifest, item.at("spec.rules", index, place, "data"))
+                    yield of_manifest(manifest, item.at("spec.rules", index, "generate.data"))
 
 
 def without_objects(value: str) -> str:

@@ -107,9 +107,7 @@ def _keys(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purcha
         if _TYPE_KEY.fullmatch(name):
             yield from _sighted(_named(element, here, also), here)
             yield from _nested(element, also, here)
-        elif {name, name.removesuffix("s")} & _EXACT_KEYS and (
-            _all_types(element) if isinstance(element, list) else is_type(text(element))
-        ):
+        elif {name, name.removesuffix("s")} & _EXACT_KEYS and _all_types(element):
             yield from _sighted(gpus_named(element, here.path, also), here)
         elif name == "accelerators" and _ACCELERATORS.search(str(element)):
             yield from _sighted(f"{element} ({here.path})", here)
@@ -125,8 +123,9 @@ def _keys(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purcha
             yield from _walk(element, also, here)
 
 
-def _all_types(listed: list[Any]) -> bool:
-    """Whether a list names instance types in full, and nothing else."""
+def _all_types(given: Any) -> bool:
+    """Whether a value, or every element of a list, is an instance type in full."""
+    listed = given if isinstance(given, list) else [given]
     return bool(listed) and all(isinstance(one, str) and is_type(one) for one in listed)
 
 

@@ -128,13 +128,18 @@ def _said(key: str, value: Any) -> Capacity | None:
     return "spot" if _SPOT_PART.fullmatch(key) else _said_of_capacity(key, value)
 
 
-def _said_of_capacity(key: str, value: Any) -> Capacity | None:
-    if key == "awsattributes" and isinstance(value, Mapping):
-        return _capacity_of(value)  # Databricks says beside the type how it is bought
-    if key == "instancemarketoptions" and isinstance(value, Mapping):
+def _said_inside(key: str, value: Mapping[str, Any]) -> Capacity | None:
+    """What a mapping beside the type says of how it is bought."""
+    if key == "instancemarketoptions":
         return _capacity_of(value) or "other"
-    if key == "instancesdistribution" and isinstance(value, Mapping):
+    if key == "instancesdistribution":
         return "spot" if _no_on_demand(value) else "other"
+    return _capacity_of(value) if key == "awsattributes" else None  # Databricks
+
+
+def _said_of_capacity(key: str, value: Any) -> Capacity | None:
+    if isinstance(value, Mapping) and key in {"instancemarketoptions", "instancesdistribution", "awsattributes"}:
+        return _said_inside(key, value)
     if key in _SPOT_SWITCH and not isinstance(value, Mapping | list):
         return "spot" if truthy(value) else "other"
     if key in _SPOT_KEYS:
