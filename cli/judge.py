@@ -43,7 +43,8 @@ def status_of(program: Program, verdicts: Sequence[Verdict]) -> int:
     """Exit status: a mandatory violation weighs more than what could not be read."""
     if any(verdict.mandatory for verdict in verdicts):
         return POLICY_ERROR
-    return UNSEEN_ERROR if any(unseen.broken for unseen in program.unseen) else 0
+    unread = any(unseen.broken for unseen in program.unseen)
+    return UNSEEN_ERROR if unread or not program.resources else 0
 
 
 def _print(console: Console, program: Program, verdicts: Sequence[Verdict]) -> None:
@@ -60,7 +61,10 @@ def _print(console: Console, program: Program, verdicts: Sequence[Verdict]) -> N
             return str(place) if several else place.address
         return f"{place}, {kind(verdict.type)} {verdict.resource}".strip()
 
-    print_verdicts(console, verdicts, where)
+    if resources:
+        print_verdicts(console, verdicts, where)
+    else:
+        console.print("Nothing was judged.")
     if program.unseen:
         heading(console, "Not seen")
         _print_unseen(console, program.unseen)

@@ -57,7 +57,7 @@ def read(documents: list[Placed], file: str) -> Program:
             elif placed.value is not None:
                 foreign += 1
     if foreign:
-        what = f"{foreign} of {len(documents)} documents are no objects of Kubernetes"
+        what = f"documents that are no objects of Kubernetes: {foreign} of {len(documents)}"
         program.unseen.append(Unseen(place=Place(file=file), what=what))
     return program
 

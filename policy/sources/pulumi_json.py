@@ -34,7 +34,7 @@ def preview(document: Mapping[str, Any], file: str) -> Program:
     listed = sum(step.get("op") == "same" for step in steps)
     same = mapping(document, "changeSummary").get("same")
     if isinstance(same, int | float) and same > listed:
-        what = f"{int(same) - listed} resources that do not change: `pulumi preview --json --show-sames` has them"
+        what = f"resources that do not change: {int(same) - listed}; `pulumi preview --json --show-sames` has them"
         program.unseen.append(Unseen(place=Place(file=file), what=what))
     return program
 
@@ -50,14 +50,14 @@ def events(lines: list[Any], file: str) -> Program:
 def _steps(program: Program, steps: Iterator[tuple[Mapping[str, Any], Any]], file: str) -> None:
     missing = 0
     for step, state in steps:
-        if step.get("op") in _GOING:
+        if str(step.get("op")) in _GOING:
             continue
         if not isinstance(state, Mapping):
             missing += 1
             continue
         _resource(program, {"urn": step.get("urn"), **state}, file)
     if missing:
-        program.unseen.append(Unseen(place=Place(file=file), what=f"{missing} steps that tell no new state"))
+        program.unseen.append(Unseen(place=Place(file=file), what=f"steps that tell no new state: {missing}"))
 
 
 def state(document: Mapping[str, Any], file: str) -> Program:
@@ -93,7 +93,8 @@ def _resource(program: Program, given: Mapping[str, Any], file: str) -> None:
 
 
 def _object(value: Any) -> dict[str, Any]:
-    return {str(key): _plain(element) for key, element in value.items()} if isinstance(value, Mapping) else {}
+    held = value.items() if isinstance(value, Mapping) else ()
+    return {str(key): _plain(element) for key, element in held if key != MARK}
 
 
 def _plain(value: Any) -> Any:

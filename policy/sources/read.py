@@ -55,6 +55,8 @@ def _read(path: str) -> Program:
 
 
 def _named(text: str, file: str) -> Program:
+    if file.endswith(".tf"):
+        raise SourceError(f"{file}: {_HCL}")
     try:
         found = parse(text, file)
     except SourceError as error:
@@ -200,18 +202,18 @@ def _is_cloudformation(document: Mapping[str, Any]) -> bool:
 def _folder(root: Path) -> Program:
     program, foreign, language = Program(), 0, 0
     patches: set[Path] = set()
-    files = list(_walk(root, program, patches))
+    files = list(_walk(Path(os.path.normpath(root)), program, patches))
     for path in files:
         if path.suffix == ".tf":
             language += 1
-        elif path.resolve() not in patches:
+        elif path not in patches:
             foreign += not _of_folder(program, path)
     if language:
-        program.unseen.append(Unseen(place=Place(file=str(root)), what=f"{language} files of HCL. {_HCL}"))
+        program.unseen.append(Unseen(place=Place(file=str(root)), what=f"files of HCL: {language}. {_HCL}"))
     if foreign:
-        what = f"{foreign} files of YAML or JSON that are none of what is read here"
+        what = f"files of YAML or JSON that are none of what is read here: {foreign}"
         program.unseen.append(Unseen(place=Place(file=str(root)), what=what))
-    if not files:
+    if not files and not program.unseen:
         raise SourceError(f"{root}: holds no YAML or JSON; what is read here is {_TAKEN}")
     return program
 
@@ -247,7 +249,7 @@ def _walk(root: Path, program: Program, patches: set[Path]) -> Iterator[Path]:
             elif name in _PROJECTS:
                 what = "a program of Pulumi is not run here: judge what `pulumi preview --json` prints"
                 program.unseen.append(Unseen(place=Place(file=str(path)), what=what))
-            elif not name.startswith(".") and path.suffix in (".json", ".tf", ".yaml", ".yml") and path.is_file():
+            elif not name.startswith(".") and path.suffix in (".json", ".tf", ".yaml", ".yml"):
                 count += 1
                 if count > MOST_FILES:
                     raise SourceError(f"{root}: holds more than {MOST_FILES} files: name the folders that matter")
@@ -268,4 +270,4 @@ def _kustomization(program: Program, path: Path) -> set[Path]:
     first = documents[0].value if documents else None
     unseen, named = kubernetes.kustomization(mapping(first), str(path))
     program.unseen.append(unseen)
-    return {(path.parent / name).resolve() for name in named if "\0" not in name}
+    return {Path(os.path.normpath(path.parent / name)) for name in named}

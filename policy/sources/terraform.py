@@ -70,14 +70,16 @@ def is_configuration(document: Mapping[str, Any]) -> bool:
 
 def plan(document: Mapping[str, Any], file: str) -> Program:
     """What a plan leads to."""
-    changes = {change.get("address"): mapping(change, "change") for change in objects(document.get("resource_changes"))}
+    changes = {
+        text(change.get("address")): mapping(change, "change") for change in objects(document.get("resource_changes"))
+    }
     configuration = mapping(document, "configuration", "root_module")
     written = []
     for module, resource in _modules(mapping(document, "planned_values", "root_module")):
         expressions = _expressions(configuration, module, resource)
-        change = mapping(changes.get(resource.get("address")))
+        change = mapping(changes.get(text(resource.get("address"))))
         values = _merged(mapping(resource, "values"), change.get("after_unknown"), expressions, top=True)
-        written.append(_shown(resource, module, values, frozenset(_references(expressions))))
+        written.append(_shown(resource, module, mapping(values), frozenset(_references(expressions))))
     program = _program(written, file, "Terraform plan")
     if document.get("errored") is True or document.get("complete") is False:
         program.unseen.append(Unseen(place=Place(file=file), what="the plan says that it is not complete", broken=True))
@@ -269,7 +271,9 @@ def _program(written: list[_Written], file: str, kind: str) -> Program:
             depends = [found for name in sorted(resource.refers) for found in by_name.get((resource.module, name), ())]
             _add(program, place, type_, resource.name, _inputs(resource.values, shape), depends)
     for type_, count in (+typed).items():
-        what = f"{count} of {type_}: only objects of kubernetes_manifest, kubectl_manifest and helm_release are read"
+        what = (
+            f"{type_}, {count} of them: only objects of kubernetes_manifest, kubectl_manifest and helm_release are read"
+        )
         program.unseen.append(Unseen(place=Place(file=file), what=what))
     return program
 
