@@ -34,6 +34,10 @@ def _print_rule(console: Console, title: Text, verdicts: Sequence[Verdict], wher
     for verdict in verdicts:
         places.setdefault(where(verdict), []).append(verdict.message)
     for place, messages in places.items():
-        console.print(Text.assemble(title, f" {verdicts[0].rule}: {printable(place)}"))
+        head = Text.assemble(title, f" {verdicts[0].rule}:")
+        where_it_is = printable(place)
+        together = len(head) + 1 + len(where_it_is) <= console.width
+        # A path or a URN that is broken over lines cannot be pasted.
+        console.print(Text.assemble(head, " " if together else "\n  ", where_it_is), soft_wrap=True)
         console.print(Padding(Text(printable("\n".join(messages))), (0, 0, 0, 4)))
     console.print(Padding(Text(f"fix: {verdicts[0].fix}"), (0, 0, 1, 4)))
