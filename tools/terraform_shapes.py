@@ -15,6 +15,7 @@ import re
 import sys
 import typing
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from policy.sources.terraform_names import terraform_type
 
 TARGET = Path(__file__).resolve().parents[1] / "policy" / "sources" / "terraform.json"
 #: Types of older providers, which Terraform calls as it calls the current one.
-_OLDER = frozenset({"aws:s3/bucketV2:BucketV2"})
+OLDER = frozenset({"aws:s3/bucketV2:BucketV2"})
 
 
 def document() -> str:
@@ -40,12 +41,25 @@ def document() -> str:
 
 def _shapes() -> Iterator[tuple[str, dict[str, Any]]]:
     known = tuple({pattern for rule in RULES for pattern in rule.types if pattern != "*"} | set(HANDLERS))
-    registered = Path(pulumi_aws.__file__).read_text(encoding="utf-8")
-    modules = re.findall(r'"fqn": "([\w.]+)",\s*"classes": \{\s*"(aws:[^"]+)": "(\w+)"', registered)
-    for module, token, class_name in modules:
-        if matches(known, token) and token not in _OLDER:
-            arguments = getattr(importlib.import_module(module), f"{class_name}Args", None)
+    for token in _registered():
+        if matches(known, token) and token not in OLDER:
+            arguments = arguments_of(token)
             yield token, _shape(arguments) if arguments else {}
+
+
+@cache
+def _registered() -> Mapping[str, tuple[str, str]]:
+    """Every type of the SDK, with its module and class."""
+    text = Path(pulumi_aws.__file__).read_text(encoding="utf-8")
+    modules = re.findall(r'"fqn": "([\w.]+)",\s*"classes": \{\s*"(aws:[^"]+)": "(\w+)"', text)
+    return {token: (module, class_name) for module, token, class_name in modules}
+
+
+def arguments_of(token: str) -> type | None:
+    """The class of a type's arguments; None for a type without any."""
+    module, class_name = _registered()[token]
+    found: type | None = getattr(importlib.import_module(module), f"{class_name}Args", None)
+    return found
 
 
 def _shape(arguments: type) -> dict[str, Any]:

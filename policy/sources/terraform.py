@@ -327,12 +327,13 @@ def _converted(value: Mapping[str, Any], shape: Any) -> dict[str, Any]:
     for key, element in value.items():
         if element is None or element == []:
             continue
-        name, inner = _named(str(key), shape)
+        name, inner = named(str(key), shape)
         found[name] = _value(name, element, inner)
     return found
 
 
-def _named(key: str, shape: Any) -> tuple[str, Any]:
+def named(key: str, shape: Any) -> tuple[str, Any]:
+    """Pulumi's name of an argument, and the shape of its value; False where that is not known, or a scalar."""
     name = camel_case(key)
     if not isinstance(shape, Mapping):
         return name, False
