@@ -38,13 +38,13 @@ platform, whatever its components are called. This page is written from the rule
 ## Use it in any repository
 
 ```console
-$ make policy-pack TO=../theirs/gpu-policies           # here: a folder with the pack, what it needs, its lock, this page
-$ (cd ../theirs/gpu-policies && pulumi install)        # once: an environment of its own, Pulumi's SDK and PyYAML
-$ pulumi preview --policy-pack ../gpu-policies         # in their program, in whatever language it is written
+$ make policy-pack TO=../theirs/gpu-policies        # here: a folder with the pack, what it needs, its lock, this page
+$ (cd ../theirs/gpu-policies && pulumi install)     # once: an environment of its own, Pulumi's SDK and PyYAML
+$ pulumi preview --policy-pack ../gpu-policies      # in their program, in whatever language it is written
 ```
 
-The folder may be committed there, and `make policy-pack` brings it up to date. It asks for no provider of Pulumi's and no
-program of ours. In this repository the pack is `policy/`, and its environment is the repository's.
+The folder may be committed there, and `make policy-pack` brings it up to date. It asks for no provider of Pulumi's and
+no program of ours. In this repository the pack is `policy/`, and its environment is the repository's.
 
 ## Judge files without running anything
 
@@ -54,20 +54,20 @@ $ pulumi preview --json --show-sames | slices judge -
 $ terraform show -json plan.bin | slices judge - --config policies.json
 ```
 
-`slices judge` needs no account, no network and no other tool, and says of each finding where it stands: file and line of
-an object, URN in Pulumi, address in Terraform. It tells by content what a file is:
+`slices judge` needs no account, no network and no other tool, and says of each finding where it stands: file and line
+of an object, URN in Pulumi, address in Terraform. It tells by content what a file is:
 
 | from | what is given |
 |---|---|
-| Pulumi | `pulumi preview --json`, its stream of events, `pulumi stack export`, a checkpoint of a backend of one's own |
+| Pulumi | `pulumi preview --json`, its stream of events, `pulumi stack export`, a checkpoint of one's own backend |
 | Terraform | `terraform show -json` of a plan or a state, `terraform.tfstate`, `*.tf.json` |
-| Kubernetes | YAML and JSON, several documents, lists: files, folders, what `kubectl get -o yaml`, `helm template` and `kubectl kustomize` print |
+| Kubernetes | YAML and JSON: files, folders, what `kubectl get -o yaml`, `helm template`, `kubectl kustomize` print |
 | CloudFormation | a template |
 
 Exit status: 0, 2 if something that was named cannot be read, 3 if a mandatory rule is violated, 5 if none is and a file
 below a folder cannot be read, or there was nothing to judge. `--json` prints `schemaVersion`, `resources` (how many),
-`read` (files of each kind), `verdicts` (as of `slices plan --json`, each with `file`, `line` and `address`) and `unseen` (`file`,
-`line`, `address`, `what`, and `broken`: it ought to be readable).
+`read` (files of each kind), `verdicts` (as of `slices plan --json`, each with `file`, `line` and `address`) and
+`unseen` (`file`, `line`, `address`, `what`, and `broken`: it ought to be readable).
 
 ## Levels and settings
 
@@ -105,8 +105,8 @@ group, launch template or launch configuration. `slices plan` has their inputs a
 
 * what only exists after the update: objects that a controller makes of a custom resource it does not know, what a
   Helm chart renders from values that no rule reads, what somebody changes by hand;
-* resources of another stack or state, which a program names by their ids: a launch template that is defined elsewhere is
-  not judged where it is used;
+* resources of another stack or state, which a program names by their ids: a launch template that is defined elsewhere
+  is not judged where it is used;
 * GPUs of other clouds than AWS.
 
 And `slices judge`, which runs nothing:
@@ -114,9 +114,10 @@ And `slices judge`, which runs nothing:
 * of a preview what it lists: resources that do not change only with `--show-sames`. Secrets are not known (of a state,
   `--show-secrets` tells them). What a program only reads is left out;
 * of Terraform no HCL, no module of a `*.tf.json`, no data source. Expressions of a `*.tf.json` are values that are not
-  known; so are those of a plan that depend on an update. What the provider fills in counts as not written, and so does a
-  dynamic block whose number is not known. Inside clusters `kubernetes_manifest`, `kubectl_manifest` and `helm_release`
-  are read, not `kubernetes_deployment` and its like. Rules name inputs as Pulumi does: `vpcConfig` is `vpc_config`;
+  known; so are those of a plan that depend on an update. What the provider fills in counts as not written, and so does
+  a dynamic block whose number is not known. Inside clusters `kubernetes_manifest`, `kubectl_manifest` and
+  `helm_release` are read, not `kubernetes_deployment` and its like. Rules name inputs as Pulumi does: `vpcConfig` is
+  `vpc_config`;
 * of Kubernetes no templates of charts, and neither patches nor generators of kustomizations. It says so, and what to
   print instead.
 
