@@ -188,10 +188,10 @@ def terraform_plan() -> dict[str, Any]:
         address = f"{type_}.{name}"
         group = type_ == "aws_eks_node_group"
         unknown = {"launch_template": [{"id": True}], "ami_type": True, "arn": True} if group else {"arn": True}
-        expressions = {key: {} for key, value in values.items() if value not in (None, [])}
+        expressions: dict[str, Any] = {key: {} for key, value in values.items() if value not in (None, [])}
         if group:
             template = {"references": ["aws_launch_template.it.id", "aws_launch_template.it"]}
-            expressions["launch_template"] = [{"id": template, "version": {"constant_value": "1"}}]  # type: ignore[assignment]
+            expressions["launch_template"] = [{"id": template, "version": {"constant_value": "1"}}]
         resources.append({"address": address, "mode": "managed", "type": type_, "name": name, "values": values})
         changes.append({"address": address, "change": {"actions": ["create"], "after_unknown": unknown}})
         declared.append({"mode": "managed", "type": type_, "name": name, "expressions": expressions})
