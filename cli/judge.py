@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from cli.console import count, hanging, heading, kind, printable, write
 from cli.errors import POLICY_ERROR, UNSEEN_ERROR
@@ -76,8 +77,10 @@ def _print_unseen(console: Console, unseen: Sequence[Unseen]) -> None:
     for each in unseen:
         places.setdefault((not each.broken, each.what), []).append(str(each.place))
     for (_, what), named in sorted(places.items(), key=lambda item: item[0]):
-        more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-        hanging(console, "- ", printable(f"{', '.join(named[:_NAMED])}{more}: {what}"))
+        hanging(console, "- ", printable(what))
+        more = [f"and {len(named) - _NAMED} more"] if len(named) > _NAMED else []
+        for place in (*named[:_NAMED], *more):
+            console.print(Text(printable(f"  {place}")), soft_wrap=True)
 
 
 def _document(program: Program, verdicts: Sequence[Verdict]) -> dict[str, Any]:

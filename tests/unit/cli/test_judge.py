@@ -110,7 +110,9 @@ def test_a_broken_file_in_a_folder_is_5_where_nothing_else_is_wrong(tmp_path: Pa
     result = slices(tmp_path)
     assert result.exit_code == 5
     assert "Not seen" in result.stdout
-    assert "broken.yaml: is neither YAML nor JSON" in " ".join(result.stdout.split())
+    assert f"- is neither YAML nor JSON (line 2): did not find expected node content\n  {tmp_path}/broken.yaml\n" in (
+        result.stdout
+    )
     (tmp_path / "objects.yaml").write_text(samples.manifests())
     assert slices(tmp_path).exit_code == 3
 
