@@ -1,8 +1,8 @@
-"""Writes policy/sources/terraform.json: what Terraform's AWS resources are in Pulumi, for the types that rules know.
+"""Writes policy/sources/terraform.json: what Terraform's resources are in Pulumi, for the types that rules know.
 
     python -m tools.terraform_shapes
 
-Pulumi's AWS SDK says which inputs are lists, objects or maps. A value of Terraform's plan does not: a block that may
+Pulumi's SDKs say which inputs are lists, objects or maps. A value of Terraform's plan does not: a block that may
 stand once is a list there, and a block that may repeat has a singular name. `tests/plan/test_terraform_schema.py` holds
 the table against Terraform's own schema.
 """
@@ -21,22 +21,44 @@ from typing import Any
 
 import pulumi_aws
 from pulumi import _types as pulumi_types
+from pulumi_kubernetes.core.v1 import PodSpecArgs
 
 from policy.framework import matches
 from policy.ondemand.aws import HANDLERS
 from policy.pack import RULES
-from policy.sources.terraform_names import terraform_type
+from policy.sources.terraform_names import camel_case, snake_case, terraform_type
 
 TARGET = Path(__file__).resolve().parents[1] / "policy" / "sources" / "terraform.json"
+#: Kinds of Kubernetes that Terraform has resources of, by the module of the SDK.
+KUBERNETES: Mapping[str, tuple[str, ...]] = {
+    "apps.v1": ("DaemonSet", "Deployment", "StatefulSet"),
+    "batch.v1": ("CronJob", "Job"),
+    "core.v1": ("ConfigMap", "Namespace", "Pod", "ReplicationController", "Service"),
+    "networking.v1": ("Ingress",),
+}
+POD = "PodSpec"
+"""The specification of a pod has an entry of its own, to which the others refer by its name."""
+
 #: Types of older providers, which Terraform calls as it calls the current one.
 OLDER = frozenset({"aws:s3/bucketV2:BucketV2"})
 
 
 def document() -> str:
     """The table, a type a line."""
-    shapes = {terraform_type(token): [token, shape] for token, shape in _shapes()}
+    shapes: dict[str, Any] = {terraform_type(token): [token, shape] for token, shape in _shapes()}
+    shapes |= {f"kubernetes_{name}_v1": [token, shape] for name, token, shape in _objects()}
+    shapes[POD] = _shape(PodSpecArgs)
     lines = (f'  "{type_}": {json.dumps(entry, separators=(",", ":"))}' for type_, entry in sorted(shapes.items()))
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _objects() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Kinds of Kubernetes as Terraform calls them, with Pulumi's token."""
+    for module, kinds in KUBERNETES.items():
+        version = module.replace("networking.", "networking.k8s.io.").replace(".v1", "/v1")
+        for kind in kinds:
+            arguments = getattr(importlib.import_module(f"pulumi_kubernetes.{module}"), f"{kind}InitArgs")
+            yield snake_case(kind), f"kubernetes:{version}:{kind}", _shape(arguments)
 
 
 def _shapes() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -64,14 +86,17 @@ def arguments_of(token: str) -> type | None:
 
 def _shape(arguments: type) -> dict[str, Any]:
     """Inputs that are not scalars: an object for an object, a list for a list (with what its objects are), null for a
-    map, whose keys are the user's own."""
+    map, whose keys are the user's own. A scalar is there, as false, if its name cannot be told from Terraform's."""
     types = pulumi_types.input_type_types(arguments)
     found = {name: _compound(type_) for name, type_ in types.items()}
-    return {name: shape for name, shape in sorted(found.items()) if shape is not False}
+    odd = {name for name in found if camel_case(snake_case(name)) != name}
+    return {name: shape for name, shape in sorted(found.items()) if shape is not False or name in odd}
 
 
 def _compound(type_: Any) -> Any:
     """The shape of a value; False for a scalar."""
+    if type_ is PodSpecArgs:
+        return POD
     if pulumi_types.is_input_type(type_) if isinstance(type_, type) else False:
         return _shape(type_)
     origin, inside = typing.get_origin(type_), typing.get_args(type_)

@@ -258,7 +258,7 @@ def _program(written: list[_Written], file: str, kind: str) -> Program:
         type_, _ = _token(resource.type)
         of = by_name.setdefault((resource.module, f"{resource.type}.{resource.name}"), [])
         of.append(urn(file, type_, resource.address))
-    typed: Counter[str] = Counter()
+    unread: Counter[str] = Counter()
     for resource in written:
         place = Place(file=file, address=resource.address)
         if resource.type in ("kubernetes_manifest", "kubectl_manifest"):
@@ -266,14 +266,15 @@ def _program(written: list[_Written], file: str, kind: str) -> Program:
         elif resource.type == "helm_release":
             _add(program, place, "kubernetes:helm.sh/v3:Release", resource.name, _release(resource.values))
         else:
-            typed[resource.type] += resource.type.startswith("kubernetes_")
             type_, shape = _token(resource.type)
+            inputs = _inputs(resource.values, shape)
+            if resource.type.startswith("kubernetes_"):
+                unread[resource.type] += shape is False
+                inputs |= _header(type_)
             depends = [found for name in sorted(resource.refers) for found in by_name.get((resource.module, name), ())]
-            _add(program, place, type_, resource.name, _inputs(resource.values, shape), depends)
-    for type_, count in (+typed).items():
-        what = (
-            f"{type_}, {count} of them: only objects of kubernetes_manifest, kubectl_manifest and helm_release are read"
-        )
+            _add(program, place, type_, resource.name, inputs, depends)
+    for type_, count in (+unread).items():
+        what = f"{type_}, {count} of them: a kind that is not read from Terraform"
         program.unseen.append(Unseen(place=Place(file=file), what=what))
     return program
 
@@ -287,9 +288,13 @@ def _add(
 
 
 @cache
-def _table() -> Mapping[str, tuple[str, Any]]:
-    found: dict[str, tuple[str, Any]] = json.loads(_TABLE.read_text(encoding="utf-8"))
-    return {**found, "aws_alb": found["aws_lb"]}
+def _table() -> Mapping[str, Any]:
+    """Type of Terraform to Pulumi's type and the shape of its inputs; names to shapes that several have."""
+    found: dict[str, Any] = json.loads(_TABLE.read_text(encoding="utf-8"))
+    # Kubernetes' kinds of version 1 have an older name as well, and the same arguments under it.
+    older = {name.removesuffix("_v1"): found[name] for name in found if name.startswith("kubernetes_")}
+    del older["kubernetes_ingress"]  # of another version
+    return {**older, **found, "aws_alb": found["aws_lb"], "kubernetes_daemonset": found["kubernetes_daemon_set_v1"]}
 
 
 def _token(type_: str) -> tuple[str, Any]:
@@ -337,8 +342,11 @@ def named(key: str, shape: Any) -> tuple[str, Any]:
     name = camel_case(key)
     if not isinstance(shape, Mapping):
         return name, False
-    known = next((candidate for candidate in (name, *plurals(name)) if candidate in shape), name)
-    return known, shape.get(known, False)
+    known = next((candidate for candidate in (name, *plurals(name)) if candidate in shape), None)
+    if known is None:  # `hostIPC` of `host_ipc`
+        known = next((candidate for candidate in shape if candidate.lower() == name.lower()), name)
+    inner = shape.get(known, False)
+    return known, _table()[inner] if isinstance(inner, str) else inner
 
 
 def _value(name: str, value: Any, shape: Any) -> Any:
@@ -357,6 +365,12 @@ def _value(name: str, value: Any, shape: Any) -> Any:
 
 
 # --- What is inside a cluster -----------------------------------------------------------------------------------------
+
+
+def _header(token: str) -> dict[str, str]:
+    """Version and kind of an object, which Terraform has in the type: of `kubernetes:core/v1:Pod` `v1` and `Pod`."""
+    _, version, kind = token.split(":")
+    return {"apiVersion": version.removeprefix("core/"), "kind": kind}
 
 
 def _manifests(program: Program, resource: _Written, place: Place) -> None:

@@ -263,6 +263,7 @@ def test_what_terraform_hides_is_said() -> None:
                 "c": {"yaml_body": "a"},
             },
             "kubernetes_secret_v1": {"d": {}},
+            "kubernetes_config_map": {"e": {}},
         },
     }
     said = {str(unseen.place): unseen for unseen in parsed(hidden, "m.tf.json").unseen}
@@ -271,6 +272,103 @@ def test_what_terraform_hides_is_said() -> None:
     assert "no object" in said["m.tf.json: kubectl_manifest.c"].what
     assert "terraform show -json" in said["m.tf.json: module.nodes"].what
     assert said["m.tf.json"].what.startswith("kubernetes_secret_v1, 1 of them")
+
+
+TYPED: Final[dict[str, Any]] = {
+    "metadata": [{"name": "model", "namespace": "models", "labels": None, "generate_name": None}],
+    "wait_for_rollout": True,
+    "spec": [
+        {
+            "replicas": "1",
+            "selector": [{"match_labels": {"app_kind": "model"}, "match_expressions": []}],
+            "template": [
+                {
+                    "metadata": [{"labels": {"app_kind": "model"}}],
+                    "spec": [
+                        {
+                            "host_ipc": True,
+                            "node_selector": {"a_b/c": "d"},
+                            "toleration": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+                            "volume": [
+                                {"name": "v", "empty_dir": [{"medium": "", "size_limit": None}], "host_path": []}
+                            ],
+                            "security_context": [
+                                {"run_as_non_root": True, "seccomp_profile": [{"type": "Unconfined"}]}
+                            ],
+                            "affinity": [
+                                {
+                                    "node_affinity": [
+                                        {
+                                            "required_during_scheduling_ignored_during_execution": [
+                                                {
+                                                    "node_selector_term": [
+                                                        {"match_expressions": [{"key": "k", "values": ["v"]}]}
+                                                    ]
+                                                }
+                                            ]
+                                        }
+                                    ]
+                                }
+                            ],
+                            "container": [
+                                {
+                                    "name": "model",
+                                    "env": [{"name": "A_B", "value": "c", "value_from": []}],
+                                    "resources": [{"limits": {"nvidia.com/gpu": "2"}, "requests": {}}],
+                                    "security_context": [{"capabilities": [{"drop": ["ALL"], "add": []}]}],
+                                    "volume_mount": [{"mount_path": "/x", "name": "v"}],
+                                }
+                            ],
+                        }
+                    ],
+                }
+            ],
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize("type_", ["kubernetes_deployment", "kubernetes_deployment_v1"])
+def test_a_typed_object_of_terraform_is_kubernetes_own(type_: str) -> None:
+    resource = {"address": f"{type_}.m", "mode": "managed", "type": type_, "name": "m", "values": TYPED}
+    program = parsed({"format_version": "1.0", "values": {"root_module": {"resources": [resource]}}})
+    found = only(program, "kubernetes:apps/v1:Deployment")
+    term = {"matchExpressions": [{"key": "k", "values": ["v"]}]}
+    assert found.inputs == {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "model", "namespace": "models"},
+        "waitForRollout": True,
+        "spec": {
+            "replicas": "1",
+            "selector": {"matchLabels": {"app_kind": "model"}},
+            "template": {
+                "metadata": {"labels": {"app_kind": "model"}},
+                "spec": {
+                    "hostIPC": True,
+                    "nodeSelector": {"a_b/c": "d"},
+                    "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+                    "volumes": [{"name": "v", "emptyDir": {"medium": ""}}],
+                    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "Unconfined"}},
+                    "affinity": {
+                        "nodeAffinity": {
+                            "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}
+                        }
+                    },
+                    "containers": [
+                        {
+                            "name": "model",
+                            "env": [{"name": "A_B", "value": "c"}],
+                            "resources": {"limits": {"nvidia.com/gpu": "2"}, "requests": {}},
+                            "securityContext": {"capabilities": {"drop": ["ALL"]}},
+                            "volumeMounts": [{"mountPath": "/x", "name": "v"}],
+                        }
+                    ],
+                },
+            },
+        },
+    }
+    assert ("k8s-pod-security", "Deployment") in broken(program)
 
 
 # --- Kubernetes, and folders ------------------------------------------------------------------------------------------
