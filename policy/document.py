@@ -115,9 +115,9 @@ And `slices judge`, which runs nothing:
   `--show-secrets` tells them). What a program only reads is left out;
 * of Terraform no HCL, no module of a `*.tf.json`, no data source. Expressions of a `*.tf.json` are values that are not
   known; so are those of a plan that depend on an update. What the provider fills in counts as not written, and so does
-  a dynamic block whose number is not known. Inside clusters `kubernetes_manifest`, `kubectl_manifest`, `helm_release` and
-  what runs pods, `kubernetes_deployment` and its like, are read; other kinds are told as not seen. Rules name inputs as
-  Pulumi does: `vpcConfig` is `vpc_config`;
+  a dynamic block whose number is not known. Inside clusters `kubernetes_manifest`, `kubectl_manifest`,
+  `helm_release` and what runs pods, `kubernetes_deployment` and its like, are read; other kinds are told as not seen.
+  Rules name inputs as Pulumi does: `vpcConfig` is `vpc_config`;
 * of Kubernetes no templates of charts, and neither patches nor generators of kustomizations. It says so, and what to
   print instead.
 

@@ -73,10 +73,10 @@ def plan(document: Mapping[str, Any], file: str) -> Program:
     changes = {
         text(change.get("address")): mapping(change, "change") for change in objects(document.get("resource_changes"))
     }
-    configuration = mapping(document, "configuration", "root_module")
+    declared = dict(_declared(mapping(document, "configuration", "root_module"), ()))
     written = []
     for module, resource in _modules(mapping(document, "planned_values", "root_module")):
-        expressions = _expressions(configuration, module, resource)
+        expressions = declared.get((tuple(_MODULE.findall(module)), resource["type"], text(resource.get("name"))))
         change = mapping(changes.get(text(resource.get("address"))))
         values = _merged(mapping(resource, "values"), change.get("after_unknown"), expressions, top=True)
         written.append(_shown(resource, module, mapping(values), frozenset(_references(expressions))))
@@ -100,8 +100,8 @@ def state(document: Mapping[str, Any], file: str) -> Program:
 def configuration(document: Mapping[str, Any], file: str) -> Program:
     """What configuration in JSON declares; an expression is a value that is not known."""
     written = []
-    for type_, named in _blocks(document.get("resource")):
-        for name, values in _blocks(named):
+    for type_, bodies in _blocks(document.get("resource")):
+        for name, values in _blocks(bodies):
             for body in objects(values):
                 known = {key: _literal(value) for key, value in body.items() if key not in _META}
                 refers = frozenset(_REFERENCE.findall(json.dumps(body)))
@@ -112,14 +112,8 @@ def configuration(document: Mapping[str, Any], file: str) -> Program:
         for body in objects(provider) if label == "aws" else ():
             tags = _literal(body.get("default_tags"))
             inputs = {"defaultTags": tags[0] if isinstance(tags, list) and tags else tags}
-            address = f"provider.aws{'.' + text(body['alias']) if 'alias' in body else ''}"
-            _add(
-                program,
-                Place(file=file, address=address),
-                "pulumi:providers:aws",
-                "aws",
-                {} if tags is None else inputs,
-            )
+            place = Place(file=file, address=f"provider.aws{'.' + text(body['alias']) if 'alias' in body else ''}")
+            _add(program, place, "pulumi:providers:aws", "aws", {} if tags is None else inputs)
     for name, _ in _blocks(document.get("module")):
         what = "a module: judge what `terraform show -json PLAN` prints"
         program.unseen.append(Unseen(place=Place(file=file, address=f"module.{name}"), what=what))
@@ -159,6 +153,8 @@ def _instances(document: Mapping[str, Any]) -> list[_Written]:
         if resource.get("mode") != "managed" or not isinstance(type_, str):
             continue
         for instance in objects(resource.get("instances")):
+            if "deposed" in instance:  # replaced, and waits for its end
+                continue
             key = instance.get("index_key")
             index = "" if key is None else f"[{json.dumps(key)}]"
             address = f"{module + '.' if module else ''}{type_}.{name}{index}"
@@ -170,14 +166,17 @@ def _instances(document: Mapping[str, Any]) -> list[_Written]:
     return written
 
 
-def _expressions(configuration: Mapping[str, Any], module: str, resource: Mapping[str, Any]) -> Any:
-    """What the configuration says of a resource; None where the plan does not tell."""
-    for name in _MODULE.findall(module):
-        configuration = mapping(configuration, "module_calls", name, "module")
-    for declared in objects(configuration.get("resources")):
-        if (declared.get("type"), declared.get("name")) == (resource.get("type"), resource.get("name")):
-            return mapping(declared, "expressions")
-    return None
+_Declaration = tuple[tuple[str, ...], str, str]
+"""Names of the modules around it, type and name."""
+
+
+def _declared(module: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[tuple[_Declaration, Mapping[str, Any]]]:
+    """What the configuration says of each resource: its expressions."""
+    for resource in objects(module.get("resources")):
+        if resource.get("mode") == "managed":
+            yield (path, text(resource.get("type")), text(resource.get("name"))), mapping(resource, "expressions")
+    for name, call in mapping(module, "module_calls").items():
+        yield from _declared(mapping(call, "module"), (*path, name))
 
 
 def _references(expressions: Any) -> Iterator[str]:
