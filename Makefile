@@ -118,7 +118,7 @@ policy-pack: $(STAMP) ## Write the policy pack with what it needs into a folder 
 	@$(BIN)/python -m tools.policy_pack $(TO)
 
 .PHONY: bench
-bench: $(STAMP) ## Measure the planner
+bench: $(STAMP) ## Measure the planner, and what others plan with (bench/peers)
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: docs

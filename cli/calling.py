@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import NoReturn, ParamSpec
@@ -13,6 +15,7 @@ from typing import NoReturn, ParamSpec
 import click
 
 from cli.errors import INPUT_ERROR, say
+from cli.start import INTERRUPTED, leave
 from plan.errors import InputError, ProgramError
 from twin.errors import TwinError
 
@@ -49,6 +52,9 @@ def plainly(command: Callable[P, int]) -> Callable[P, None]:
             # A traceback's lines are its own.
             click.echo(f"error: the program failed\n{error}", err=True)
             sys.exit(1)
+        except KeyboardInterrupt:
+            say("interrupted")
+            sys.exit(INTERRUPTED)
         except BrokenPipeError:
             raise  # whoever reads has enough: click ends in silence
         except OSError as error:
@@ -62,6 +68,20 @@ def plainly(command: Callable[P, int]) -> Callable[P, None]:
         sys.exit(status)
 
     return wrapper
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Within it Ctrl-C is a KeyboardInterrupt: there is something to put in order. Elsewhere it ends the process."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not leave:  # called by somebody else's program
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def no_output(error: OSError) -> NoReturn:

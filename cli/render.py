@@ -64,7 +64,7 @@ def _figures(console: Console, figures: Figures) -> None:
         title = "A slot of a full node against a GPU of its own, bought alike, USD per hour"
         _section(console, title, _dedicated(figures.models))
         _compare(console, figures)
-    console.print(Text(f"\n{prices_note(figures.config.region)}", style="dim"))
+    console.print(Text(f"\n{prices_note(figures.config.prices)}", style="dim"))
 
 
 def _section(console: Console, title: str, content: RenderableType) -> None:
@@ -186,13 +186,19 @@ def _dedicated(models: Sequence[ModelFigures]) -> Table:
         shared = model.pool.profile.shares
         table.add_row(
             _names(group),
-            model.dedicated.name if model.dedicated else "no single GPU holds it",
+            _own_gpu(model),
             _bought(model.pool),
             _usd(own),
             f"{_usd(slot)}{_unsure(model.pool)}",
             _difference(slot, own) if shared else "not shared",
         )
     return table
+
+
+def _own_gpu(model: ModelFigures) -> str:
+    if model.dedicated:
+        return model.dedicated.name
+    return "no single GPU holds it" if model.pool.prices.on_demand else "no price known"
 
 
 def _cold_start(console: Console, services: Sequence[ServiceFigures]) -> None:
@@ -306,8 +312,9 @@ def _idle(items: Sequence[CostItem]) -> Table:
     for item in items:
         table.add_row(item.name, item.detail, "-" if item.usd_per_month is None else f"{item.usd_per_month:,.2f}")
     known = [item.usd_per_month for item in items if item.usd_per_month is not None]
+    what = "" if len(known) == len(items) else "of what is known" if known else "no price known"
     table.add_section()
-    table.add_row("total", "" if len(known) == len(items) else "of what is known", f"{sum(known):,.2f}", style="bold")
+    table.add_row("total", what, f"{sum(known):,.2f}" if known else "-", style="bold")
     return table
 
 

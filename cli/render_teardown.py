@@ -19,7 +19,7 @@ from account.teardown.survey import Survey
 from account.teardown.table import KINDS
 from account.teardown.target import Target
 from cli.console import command, hanging, write
-from gpu.prices import PRICE_REGION, PRICES_DATE, SERVICE_PRICES_DATE
+from gpu import prices
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def _say_survey(console: Console, report: Report, survey: Survey) -> None:
     if survey.left:
         _bold(console, "\nLeft in the account")
         _things(console, survey.left, report)
-        _costs(console, survey.left)
+        _costs(console, survey.left, report.target.marks.region)
     if survey.scheduled:
         _bold(console, "\nScheduled for deletion: nothing to do, no charge")
         _things(console, survey.scheduled, report)
@@ -124,16 +124,19 @@ def _columns(console: Console, id_: str, state: str, money: str) -> None:
         console.print(Text(f"{line.ljust(console.width - len(money))}{money}".rstrip()), soft_wrap=True)
 
 
-def _costs(console: Console, left: Sequence[Leftover]) -> None:
+def _costs(console: Console, left: Sequence[Leftover], region: str) -> None:
     known = [thing.usd_per_month for thing in left if thing.usd_per_month]
     if known:
         total = f"{sum(known):,.2f} USD/month"
         console.print(Text("  together".ljust(console.width - len(total)) + total), soft_wrap=True)
-        note = (
-            f"List prices of {PRICE_REGION} (instances {PRICES_DATE}, on demand; services {SERVICE_PRICES_DATE}), "
-            "without what is paid by use."
-        )
-        _indented(console, note, 2, style="dim")
+    known_here = prices.of(region)
+    dates = [f"instances {known_here.on_demand_date}, on demand" if known_here.on_demand_date else ""]
+    dates.append(f"services {known_here.services.date}" if known_here.services.date else "")
+    if not any(dates):
+        _indented(console, f"No prices of {region} are known.", 2, style="dim")
+    elif known:
+        of = "; ".join(filter(None, dates))
+        _indented(console, f"List prices of {region} ({of}), without what is paid by use.", 2, style="dim")
 
 
 def _command(thing: Leftover, report: Report) -> str:

@@ -22,12 +22,11 @@ from account.teardown.pulumi_state import PulumiState, Unread, read_state
 from account.teardown.survey import Place, Survey
 from account.teardown.table import KINDS
 from account.teardown.target import Target, read_target
+from cli.calling import interruptible
 from cli.errors import MISSING_ERROR, UNSEEN_ERROR
 from cli.render_teardown import Report, render
+from cli.start import INTERRUPTED
 from plan.errors import InputError
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
 
 def teardown_stack(directory: Path, stack: str, *, account_id: str | None, delete: bool, yes: str | None) -> int:
@@ -87,7 +86,8 @@ def _delete(
     _confirm(target, place, todo, yes)
     deletion = Deletion(place, known, tell=click.echo)
     try:
-        deletion.run(survey)
+        with interruptible():
+            deletion.run(survey)
     except KeyboardInterrupt:
         click.echo("\nInterrupted. What is deleted stays deleted; the same command takes up the rest.", err=True)
         sys.exit(INTERRUPTED)

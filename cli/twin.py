@@ -15,7 +15,7 @@ from typing import Any, ParamSpec
 
 import click
 
-from cli.calling import directory_option, plainly
+from cli.calling import directory_option, interruptible, plainly
 from plan.errors import InputError, slices
 from twin.errors import TwinError
 from twin.machine.state import FOLDER, TwinState, twins
@@ -69,9 +69,10 @@ def up(stack: str, directory: Path, timings: bool) -> int:
 
     console = Console(highlight=False)
     state = twin_of(directory, stack)
-    programs = built_for(console, directory.resolve(), stack)
+    with interruptible():
+        programs = built_for(console, directory.resolve(), stack)
     began = time.monotonic()
-    with state.lock(), console.status(f"Starting the twin of {stack}") as line:
+    with interruptible(), state.lock(), console.status(f"Starting the twin of {stack}") as line:
         run = Up(state, programs, line.update if console.is_terminal else Lines(console))
         try:
             plan = run.run(lambda: make_plan(directory.resolve(), stack))
@@ -165,7 +166,8 @@ def watch(stack: str, directory: Path, web: bool, port: int | None, svg: str) ->
 
     if (web and svg) or (port and not web):
         raise click.UsageError("--web and --svg exclude each other, and --port goes with --web")
-    return follow(twin_of(directory, stack), web=web, port=port or 0, svg=svg)
+    with interruptible():
+        return follow(twin_of(directory, stack), web=web, port=port or 0, svg=svg)
 
 
 def seconds(_: Any, __: Any, value: str) -> float:
@@ -192,7 +194,8 @@ def request(model: str, stack: str, directory: Path, hold: float, until_gone: bo
     """Ask a MODEL of the twin for something: it comes from zero, answers, and goes again when nobody asks."""
     from twin.request import follow  # noqa: PLC0415
 
-    return follow(twin_of(directory, stack), model, hold, until_gone=until_gone)
+    with interruptible():
+        return follow(twin_of(directory, stack), model, hold, until_gone=until_gone)
 
 
 @click.command(short_help="Play a scripted run on the twin and check how it ends.")
@@ -214,4 +217,5 @@ def scenario(name: str | None, stack: str, directory: Path, pods: int | None, ke
     if name is None:
         click.echo(listing())
         return 0
-    return play(name, twin_of(directory, stack), directory.resolve(), pods=pods, keep=keep, as_json=as_json)
+    with interruptible():
+        return play(name, twin_of(directory, stack), directory.resolve(), pods=pods, keep=keep, as_json=as_json)

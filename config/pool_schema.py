@@ -9,7 +9,7 @@ from pydantic import Field
 from config.fields import Date, Duration, Int, Line, List, Name, Snapshot, Strings, TimeOfDay, TimeZone
 from config.section import Section
 from gpu import sharing
-from gpu.estimate import CapacityType
+from gpu.prices import CapacityType
 from gpu.sharing import Ami
 
 

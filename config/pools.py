@@ -7,9 +7,10 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from config.pool_schema import GpuPool
+from gpu import prices
 from gpu.catalog import INSTANCE_TYPES, InstanceType, types_in
-from gpu.estimate import CapacityType
 from gpu.pool import Pool
+from gpu.prices import CapacityType
 from gpu.sharing import Ami, SharingProfile
 
 DEFAULT_GPU_COUNTS = (1,)
@@ -39,19 +40,31 @@ def resolve(pool: GpuPool, region: str) -> Pool:
 
     Raises KeyError for unknown families or types.
     """
-    types = (pool.instance_families, pool.instance_types, gpu_counts(pool), region)
-    return _resolved(pool.name, pool.sharing.profile(), types, pool.max_gpus, pool.ami, pool.capacity_type)
+    choice = (pool.instance_families, pool.instance_types, gpu_counts(pool))
+    return _resolved(pool.name, pool.sharing.profile(), choice, region, pool.max_gpus, pool.ami, pool.capacity_type)
 
 
-_Types = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...], str]
+_Choice = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]
 
 
 @lru_cache(maxsize=4096)
 def _resolved(
-    name: str, profile: SharingProfile, types: _Types, max_gpus: int, ami: Ami, capacity_type: CapacityType
+    name: str,
+    profile: SharingProfile,
+    choice: _Choice,
+    region: str,
+    max_gpus: int,
+    ami: Ami,
+    capacity_type: CapacityType,
 ) -> Pool:
     return Pool(
-        name=name, profile=profile, types=_types(*types), max_gpus=max_gpus, ami=ami, capacity_type=capacity_type
+        name=name,
+        profile=profile,
+        types=_types(*choice, region),
+        max_gpus=max_gpus,
+        prices=prices.of(region),
+        ami=ami,
+        capacity_type=capacity_type,
     )
 
 

@@ -37,8 +37,10 @@ from config.fields import (
 from config.pool_schema import CpuPool, GpuPool, GpuSharing
 from config.pools import resolve
 from config.section import Section
+from gpu import prices
 from gpu.models import KvCacheType
 from gpu.pool import Pool
+from gpu.prices import RegionPrices
 from gpu.weights import WeightsSource
 
 __all__ = [
@@ -276,6 +278,11 @@ class StackConfig(Section):
     def gpu_pools(self) -> Mapping[str, Pool]:
         """GPU pools with their figures, by name and in the order of the file."""
         return {pool.name: resolve(pool, self.region) for pool in self.pools}
+
+    @property
+    def prices(self) -> RegionPrices:
+        """Prices of the stack's region."""
+        return prices.of(self.region)
 
     @property
     def cluster_name(self) -> str:

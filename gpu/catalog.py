@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from gpu._catalog_data import GENERATED_ON, PRICES_DATE, ROWS
+from gpu._catalog_data import GENERATED_ON, ROWS
 from gpu.gpus import GPUS
 from gpu.memory import GpuMemory, gpu_memory
 from gpu.mig import MigProfile, mig_profiles
 
-__all__ = ["FAMILIES", "GENERATED_ON", "INSTANCE_TYPES", "PRICES_DATE", "REGIONS", "Gpu", "InstanceType", "types_in"]
+__all__ = ["FAMILIES", "GENERATED_ON", "INSTANCE_TYPES", "REGIONS", "Gpu", "InstanceType", "types_in"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Gpu:
 
 @dataclass(frozen=True)
 class InstanceType:
-    """An EC2 instance type with at least one whole NVIDIA GPU. Memory in MiB, price in USD per hour (us-east-1)."""
+    """An EC2 instance type with at least one whole NVIDIA GPU. Memory in MiB. What it costs: `gpu.prices`."""
 
     name: str
     family: str
@@ -57,7 +57,6 @@ class InstanceType:
     vcpus: int
     memory_mib: int
     local_nvme_gb: int
-    on_demand_usd_per_hour: float | None
     zone_ids: Mapping[str, tuple[str, ...]]
 
     @property
@@ -86,7 +85,6 @@ def _load() -> Mapping[str, InstanceType]:
             vcpus=row.vcpus,
             memory_mib=row.memory_mib,
             local_nvme_gb=row.local_nvme_gb,
-            on_demand_usd_per_hour=row.on_demand_usd_per_hour,
             zone_ids=row.zone_ids,
         )
     return MappingProxyType(types)

@@ -13,8 +13,9 @@ from typing import Any, assert_never
 
 from gpu.catalog import InstanceType
 from gpu.contract import GPU_RESOURCE
-from gpu.estimate import CapacityType, SlotPrice, cheapest_node, dearest_node
+from gpu.estimate import SlotPrice, cheapest_node, dearest_node
 from gpu.host_share import HostShare, host_share
+from gpu.prices import CapacityType, RegionPrices
 from gpu.sharing import Ami, SharingProfile, overlay_capacities
 
 
@@ -22,14 +23,15 @@ from gpu.sharing import Ami, SharingProfile, overlay_capacities
 class Pool:
     """GPU nodes that are bought and shared alike. Memory in MiB, prices in USD per hour.
 
-    types: at least one, and all that the pool may buy. max_gpus: physical GPUs at a time. Whatever asks a GPU for what
-    it cannot do raises SharingError.
+    types: at least one, and all that the pool may buy. max_gpus: physical GPUs at a time. prices: those of its region.
+    Whatever asks a GPU for what it cannot do raises SharingError.
     """
 
     name: str
     profile: SharingProfile
     types: tuple[InstanceType, ...]
     max_gpus: int
+    prices: RegionPrices
     ami: Ami = "al2023"
     capacity_type: CapacityType = "spot"
 
@@ -85,12 +87,12 @@ class Pool:
     @cached_property
     def price(self) -> SlotPrice | None:
         """The type with the cheapest node, which the first pending pod buys; None where no price is known."""
-        return cheapest_node(self.types, self.profile, self.capacity_type)
+        return cheapest_node(self.types, self.profile, self.capacity_type, self.prices)
 
     @cached_property
     def dearest(self) -> SlotPrice | None:
         """The dearest type that the pool may buy instead; None where no price is known."""
-        return dearest_node(self.types, self.profile, self.capacity_type)
+        return dearest_node(self.types, self.profile, self.capacity_type, self.prices)
 
     @property
     def price_is_estimate(self) -> bool:

@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 from config.pool_schema import GpuPool
-from gpu import prices
 from gpu.estimate import SlotPrice
 from gpu.pool import Pool
+from gpu.prices import RegionPrices, of
 from plan.figures import Figures, ModelFigures, ServiceFigures
 from plan.make import Plan
 from plan.monitor import Resource
@@ -26,13 +26,7 @@ def plan_json(plan: Plan) -> str:
         "project": recording.project,
         "stack": recording.stack,
         "region": recording.region,
-        "prices": {
-            "currency": "USD",
-            "region": prices.PRICE_REGION,
-            "onDemandDate": prices.PRICES_DATE,
-            "servicesDate": prices.SERVICE_PRICES_DATE,
-            "spotIsEstimate": True,
-        },
+        "prices": _prices(of(recording.region)),
         "pools": [_pool(*both) for both in zip(figures.pools, figures.config.pools, strict=True)] if figures else [],
         "models": [_model(model) for model in figures.models] if figures else [],
         "services": [_service(service) for service in figures.services] if figures else [],
@@ -43,6 +37,16 @@ def plan_json(plan: Plan) -> str:
         "resources": [_resource(resource) for resource in recording.resources],
     }
     return json.dumps(document, indent=2, ensure_ascii=False)
+
+
+def _prices(prices: RegionPrices) -> dict[str, Any]:
+    return {
+        "currency": "USD",
+        "region": prices.region,
+        "onDemandDate": prices.on_demand_date,
+        "servicesDate": prices.services.date,
+        "spotIsEstimate": True,
+    }
 
 
 def _pool(pool: Pool, section: GpuPool) -> dict[str, Any]:
@@ -101,7 +105,7 @@ def _model(model: ModelFigures) -> dict[str, Any]:
         "usdPerSlotHour": _usd(model.usd_per_slot_hour),
         "dedicated": {
             "instanceType": own.name,
-            "onDemandUsdPerHour": own.on_demand_usd_per_hour,
+            "onDemandUsdPerHour": model.pool.prices.node_usd_per_hour(own.name, "on-demand"),
             "usdPerHour": _usd(model.dedicated_usd_per_hour),
         }
         if own

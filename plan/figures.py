@@ -1,6 +1,6 @@
 """What the domain makes of a stack: slots of its pools, memory of its models, and what it all costs.
 
-Prices are USD at us-east-1; Spot prices are estimates (`gpu.prices`).
+Prices are USD, those of the stack's region; Spot prices are estimates (`gpu.prices`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from functools import cached_property
 from config.pool_schema import GpuPool
 from config.schema import Model, StackConfig
 from config.services import Service, memory_of, service_name
-from gpu import prices
 from gpu.catalog import InstanceType
 from gpu.coldstart import ColdStart
-from gpu.estimate import CapacityType, CostItem, dedicated_gpu, node_usd_per_hour, total_usd_per_month
+from gpu.estimate import CostItem, dedicated_gpu, total_usd_per_month
 from gpu.models import ModelMemory
 from gpu.pool import Pool
+from gpu.prices import CapacityType, RegionPrices, priced_regions
 from stacks.summary import floor_items, stack_services
 
 
@@ -31,7 +31,10 @@ class ModelFigures:
     slot_memory_mib: int
     pool: Pool
     dedicated: InstanceType | None
-    """Cheapest type whose single GPU holds the model alone, bought as its pool buys; None where none does."""
+    """Cheapest type whose single GPU holds the model alone, bought as its pool buys.
+
+    None where none with a known price does.
+    """
 
     @property
     def usd_per_slot_hour(self) -> float | None:
@@ -41,7 +44,9 @@ class ModelFigures:
     @property
     def dedicated_usd_per_hour(self) -> float | None:
         """Price of the GPU of its own, bought as its pool buys: an estimate for Spot."""
-        return node_usd_per_hour(self.dedicated, self.pool.capacity_type) if self.dedicated else None
+        if self.dedicated is None:
+            return None
+        return self.pool.prices.node_usd_per_hour(self.dedicated.name, self.pool.capacity_type)
 
     @property
     def model(self) -> str:
@@ -150,7 +155,7 @@ def _model(model: Model, pool: Pool, dedicated: dict[tuple[int, CapacityType], I
     assert memory is not None, f"{model.name}: the configuration lets only known models pass"
     key = (memory.total_mib, pool.capacity_type)
     if key not in dedicated:
-        dedicated[key] = dedicated_gpu(memory, pool.capacity_type)
+        dedicated[key] = dedicated_gpu(memory, pool.capacity_type, pool.prices)
     return ModelFigures(
         config=model,
         memory=memory,
@@ -193,11 +198,15 @@ def _comparison(pools: Sequence[Pool], models: Sequence[ModelFigures]) -> Compar
     return Comparison(pools=compared) if compared else None
 
 
-def prices_note(region: str) -> str:
+def prices_note(prices: RegionPrices) -> str:
     """Where the prices come from, and what they are not."""
-    elsewhere = "" if region == prices.PRICE_REGION else f"; those of {region} differ"
+    region, nodes, services = prices.region, prices.on_demand_date, prices.services.date
+    if nodes is None:
+        known = ", ".join(priced_regions())
+        return f"No prices of {region} are known, so nothing is priced; those of other regions differ. Known: {known}."
+    also = f", service prices of {services}" if services else ""
+    missing = "" if services else f"; no service prices of {region} are known"
     return (
-        f"GPU and node prices of {prices.PRICES_DATE}, service prices of {prices.SERVICE_PRICES_DATE}, in USD for "
-        f"{prices.PRICE_REGION} and Linux, without traffic and tax{elsewhere}. Spot prices are estimates by instance "
-        "family: real ones move by the hour and the zone."
+        f"GPU and node prices of {nodes}{also}, in USD for {region} and Linux, without traffic and tax{missing}. "
+        "Spot prices are estimates by instance family: real ones move by the hour and the zone."
     )

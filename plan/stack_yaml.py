@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
+from gpu.sharing.yaml_text import MOST_LEVELS, MOST_VALUES, refuse_depth
 from plan.errors import InputError
-from policy.yaml_text import MOST_LEVELS, MOST_VALUES, refuse_depth
 
 _BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

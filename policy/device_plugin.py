@@ -18,8 +18,8 @@ from gpu.sharing.mig import mig_resource
 from gpu.sharing.plugin_chart import PluginRelease, read_mig_manager, read_plugin_release
 from gpu.sharing.plugin_config import PluginConfig, read_plugin_config
 from gpu.sharing.profile import Strategy
+from gpu.sharing.yaml_text import plugin_document
 from policy.reading import Unknown, get, text
-from policy.yaml_text import plugin_document
 
 #: Resources that can hold a plugin configuration: charts by their values, ConfigMaps by their data.
 CONFIG_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Chart", "kubernetes:core/v1:ConfigMap")

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from fnmatch import translate
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any, Final, Literal
 
@@ -88,6 +88,13 @@ def shared_copies() -> Iterator[None]:
         yield
     finally:
         _COPIES.reset(token)
+
+
+def is_plain(props: dict[str, Any]) -> None:
+    """Say of inputs that their plain copy would be the same: dicts and lists, all of it known."""
+    copies = _COPIES.get()
+    if copies is not None:
+        copies[id(props)] = (props, props)
 
 
 def _copy(props: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,6 +187,11 @@ class Rule:
     scanners: Scanners = Scanners()
     options: Mapping[str, Option] = field(default_factory=dict)
 
+    @property
+    def schema(self) -> dict[str, dict[str, Any]]:
+        """The options as properties of a JSON schema."""
+        return {name: option.as_schema() for name, option in self.options.items()}
+
     def settings(self, given: Mapping[str, Any]) -> Settings:
         """`given`, with this rule's defaults where it says nothing (the engine fills them; tests and plans do not)."""
         return {**{name: option.default for name, option in self.options.items()}, **given}
@@ -200,14 +212,15 @@ class StackRule(Rule):
 
 
 @cache
-def _pattern(types: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(translate(pattern) for pattern in types))
+def _beginning(pattern: str) -> str:
+    """What stands before the first wildcard: few patterns share it with a type, and only these must be compiled."""
+    return re.split(r"[*?[]", pattern, maxsplit=1)[0]
 
 
 @cache
 def matches(types: tuple[str, ...], type_: str) -> bool:
     """Whether the type token is one of `types` (shell-style patterns, case matters)."""
-    return _pattern(types).match(type_) is not None
+    return any(type_.startswith(_beginning(pattern)) and fnmatchcase(type_, pattern) for pattern in types)
 
 
 def not_literal(error: UnknownValueError) -> str:
@@ -297,9 +310,7 @@ def to_policy(rule: Rule, inputs: Inputs) -> Policy:
         "severity": rule.severity,
         "remediation_steps": rule.fix,
         "tags": [*rule.scanners.checkov, *rule.scanners.trivy],
-        "config_schema": PolicyConfigSchema({name: option.as_schema() for name, option in rule.options.items()})
-        if rule.options
-        else None,
+        "config_schema": PolicyConfigSchema(rule.schema) if rule.options else None,
         "framework": PolicyComplianceFramework(name=_FRAMEWORK, version="1.8", specification=", ".join(cis))
         if cis
         else None,

@@ -43,7 +43,8 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
             interface_endpoints=len(INTERFACE_SERVICES) if config.network.interface_endpoints else 0,
             zones=len(zone_ids),
             load_balancers=1 if config.serving.door else 0,
-        )
+        ),
+        config.prices,
     )
     return [*items, *standing_items(config)]
 

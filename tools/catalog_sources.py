@@ -18,8 +18,10 @@ from typing import Any
 from versions import KARPENTER_VERSION
 
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
-PRICES_REGION = "us-east-1"
-PRICES_FILE = Path("pkg/providers/pricing/zz_generated.pricing_aws.go")
+# Tables of prices in USD. China's beside them are in yuan, and are left out.
+PRICES_FILES = tuple(
+    Path("pkg/providers/pricing", f"zz_generated.pricing_{partition}.go") for partition in ("aws", "aws_us_gov")
+)
 
 # Karpenter's own rule for the labels instance-category and instance-generation (pkg/providers/instancetype/types.go).
 TYPE_SCHEME = re.compile(r"^([a-z]+)(?:-[0-9]+tb)?([0-9]+)[^.]*\.([a-z0-9-]+)$")
@@ -40,6 +42,7 @@ class SourceError(Exception):
 class Prices:
     """On-demand Linux prices of one region in USD per hour, with the day they were fetched (ISO 8601)."""
 
+    region: str
     usd_per_hour: Mapping[str, float]
     date: str
 
@@ -149,31 +152,55 @@ def reading_order(row: GpuType) -> tuple[str, int, int, str]:
     return row.name.split(".")[0], row.vcpus, row.gpu_count, row.name
 
 
-def parse_prices(source: str) -> Prices:
-    """The us-east-1 on-demand prices in Karpenter's generated Go file. Raises SourceError when it reads otherwise."""
-    header = re.search(r"// generated at (\d{4}-\d{2}-\d{2})T\S+ for " + re.escape(PRICES_REGION), source)
-    block = re.search(r'^\t"' + re.escape(PRICES_REGION) + r'": \{\n(.*?)^\t\},', source, re.DOTALL | re.MULTILINE)
-    if not header or not block:
-        raise SourceError(f"price table: no 'generated at' line or no prices for {PRICES_REGION}")
-    prices = {name: float(usd) for name, usd in re.findall(r'"([a-z0-9.-]+)": ([0-9]+\.[0-9]+),', block[1])}
-    if len(prices) != block[1].count('": '):
-        raise SourceError(f"price table: cannot read every entry of the {PRICES_REGION} block")
-    if not prices or min(prices.values()) <= 0:
-        raise SourceError(f"price table: the {PRICES_REGION} block holds no prices, or one that is not above 0")
-    return Prices(usd_per_hour=prices, date=header[1])
+def read_prices(karpenter_dir: Path) -> list[Prices]:
+    """The prices of every region in Karpenter's tables, each region once. Raises SourceError."""
+    found: dict[str, Prices] = {}
+    for path in PRICES_FILES:
+        try:
+            source = (karpenter_dir / path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SourceError(f"cannot read the price table: {error}") from error
+        for prices in parse_prices(source, path.name):
+            if prices.region in found:
+                raise SourceError(f"{path.name}: {prices.region} has prices in another table too")
+            found[prices.region] = prices
+    return [found[region] for region in sorted(found)]
 
 
-def cpu_prices(prices: Prices) -> dict[str, float]:
-    """USD per hour of the types that system nodes and CPU pools can use, ordered by family and size."""
+def parse_prices(source: str, name: str) -> list[Prices]:
+    """The on-demand prices of each region in a Go file that Karpenter generates. Raises SourceError."""
+    header = re.search(r"// generated at (\d{4}-\d{2}-\d{2})T", source)
+    blocks = re.findall(r'^\t"([a-z0-9-]+)": \{\n(.*?)^\t\},', source, re.DOTALL | re.MULTILINE)
+    if not header or not blocks:
+        raise SourceError(f"{name}: no 'generated at' line or no prices of a region")
+    found = []
+    for region, block in blocks:
+        prices = {kind: float(usd) for kind, usd in re.findall(r'"([a-z0-9.-]+)": ([0-9]+\.[0-9]+),', block)}
+        if len(prices) != block.count('": '):
+            raise SourceError(f"{name}: cannot read every entry of the {region} block")
+        if not prices or min(prices.values()) <= 0:
+            raise SourceError(f"{name}: the {region} block holds no prices, or one that is not above 0")
+        found.append(Prices(region=region, usd_per_hour=prices, date=header[1]))
+    return found
+
+
+def planned_prices(prices: Prices, gpu_types: Iterable[GpuType]) -> dict[str, float]:
+    """USD per hour of what a stack can have: the types of CPU nodes by family and size, then those with GPUs."""
+    gpus = [row.name for row in gpu_types if row.name in prices.usd_per_hour]
+    return {name: prices.usd_per_hour[name] for name in [*cpu_types(prices.usd_per_hour), *gpus]}
+
+
+def cpu_types(names: Iterable[str]) -> list[str]:
+    """The types that system nodes and CPU pools can use, ordered by family and size."""
     chosen = []
-    for name in prices.usd_per_hour:
+    for name in names:
         match = TYPE_SCHEME.match(name)
         if not match:  # Karpenter gives such a type no category either
             continue
         category, generation, size = match[1], int(match[2]), match[3]
         if generation >= CPU_MIN_GENERATION.get(category, sys.maxsize) and size in CPU_SIZES:
             chosen.append((name.split(".")[0], CPU_SIZES.index(size), name))
-    return {name: prices.usd_per_hour[name] for _, _, name in sorted(chosen)}
+    return [name for _, _, name in sorted(chosen)]
 
 
 def find_moto() -> tuple[Path, str]:

@@ -2,40 +2,39 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gpu.catalog import INSTANCE_TYPES
-from gpu.prices import CPU_ON_DEMAND_USD_PER_HOUR, spot_discount
+from gpu import prices
+from gpu.prices import RegionPrices
 
 #: Karpenter wants at least one bare-metal price; nobody buys this one.
 _METAL = {"m5.metal": 4.608}
+#: Whose prices are played where a region's own are not known. Karpenter buys nothing without a price, and starts with
+#: this region's itself until AWS tells it others (pkg/providers/pricing/pricing.go).
+_STAND_IN = "us-east-1"
 
 
-@functools.cache
-def on_demand() -> Mapping[str, float]:
-    """USD per hour of every type whose price is known."""
-    gpu = {name: t.on_demand_usd_per_hour for name, t in INSTANCE_TYPES.items() if t.on_demand_usd_per_hour is not None}
-    return {**CPU_ON_DEMAND_USD_PER_HOUR, **gpu}
+def played(region: str) -> RegionPrices:
+    """The prices that the twin's AWS has in a region: its own where they are known, else another region's.
+
+    `region` of what comes back says whose they are.
+    """
+    known = prices.of(region)
+    return known if known.on_demand else prices.of(_STAND_IN)
 
 
-@functools.cache
-def spot() -> Mapping[str, float]:
-    """Estimated USD per hour on Spot, the same in every zone."""
-    return {name: price * (1 - spot_discount(name.partition(".")[0]).fraction) for name, price in on_demand().items()}
+def of_another_region(region: str) -> str:
+    """What must be said where another region's prices are played; empty where they are its own, or it is not known."""
+    whose = played(region).region
+    return "" if whose == region or not region else f"No prices of {region} are known: the twin plays those of {whose}."
 
 
-def usd_per_hour(instance_type: str, capacity_type: str) -> float | None:
-    """Price of a node; None where it is not known. capacity_type: `spot` or `on-demand`."""
-    return (spot() if capacity_type == "spot" else on_demand()).get(instance_type)
-
-
-def products(filters: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def products(known: RegionPrices, filters: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     """Answer of Pricing's GetProducts, on one page."""
     wanted = {item.get("Field"): item.get("Value") for item in filters}
-    chosen = _METAL if "metal" in str(wanted.get("productFamily")) else on_demand()
+    chosen = _METAL if "metal" in str(wanted.get("productFamily")) else known.on_demand
     return {
         "FormatVersion": "aws_v1",
         "PriceList": [
@@ -52,10 +51,11 @@ def products(filters: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     }
 
 
-def spot_history(zones: Sequence[str], timestamp: str) -> Iterator[str]:
+def spot_history(known: RegionPrices, zones: Sequence[str], timestamp: str) -> Iterator[str]:
     """Answer of EC2's DescribeSpotPriceHistory, as pieces of XML."""
     yield '<DescribeSpotPriceHistoryResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><spotPriceHistorySet>'
-    for name, price in spot().items():
+    for name in known.on_demand:
+        price = known.node_usd_per_hour(name, "spot")
         for zone in zones:
             yield (
                 f"<item><instanceType>{name}</instanceType><productDescription>Linux/UNIX</productDescription>"

@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 import click
 
+from gpu.prices import RegionPrices
 from twin.errors import TwinError
 from twin.kube.observe import Observed
 from twin.machine.launch import connect, supervised, unfinished
 from twin.machine.state import TwinState
 from twin.plan import Model, TwinPlan, load_plan
 from twin.play.agent.knative import ask
+from twin.prices import played
 from twin.view import NodeView, PodView, View, view
 from twin.watch.waiting import Coming
 
@@ -34,7 +36,7 @@ def follow(state: TwinState, name: str, hold: float, *, until_gone: bool) -> int
     model = _model(plan, name)
     kube = connect(state)
     with Observed(kube, ("Node", "NodeClaim", "Pod", "Event", "Deployment")) as observed:
-        story = _Story(observed, model)
+        story = _Story(observed, model, played(plan.region))
         story.tell("request")
         if not story.until(lambda seen: _ready(seen, model), keep=lambda: ask(kube, model, time.time() + _KEEP)):
             return 1
@@ -56,8 +58,9 @@ def follow(state: TwinState, name: str, hold: float, *, until_gone: bool) -> int
 class _Story:
     """Prints what changes about a model."""
 
-    def __init__(self, observed: Observed, model: Model) -> None:
+    def __init__(self, observed: Observed, model: Model, prices: RegionPrices) -> None:
         self._observed = observed
+        self._prices = prices
         self._model = model
         self._began = time.monotonic()
         self._told: list[str] = []
@@ -92,7 +95,7 @@ class _Story:
 
     def _look(self) -> View:
         of = self._observed.all
-        seen = view(of("Node"), of("NodeClaim"), of("Pod"), of("Event"))
+        seen = view(self._prices, of("Node"), of("NodeClaim"), of("Pod"), of("Event"))
         for pod in _pods(seen, self._model):
             if pod.phase == "Terminating":
                 self.tell("idle: the pod goes")

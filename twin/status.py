@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,11 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from plan.errors import as_called
+from twin.errors import TwinError
 from twin.kube.client import ApiError
 from twin.kube.observe import KINDS
 from twin.machine.launch import kube_of, leftovers, status, supervised, unfinished
 from twin.machine.state import Run, TwinState, load_run
+from twin.plan import load_plan
 from twin.play.agent.meter import read_meter
+from twin.prices import of_another_region, played
 from twin.view import NodeView, View, view
 
 #: Characters of a node's name: kwok's are long, and random from the beginning.
@@ -36,6 +40,8 @@ class Report:
     """None when the API server does not answer."""
     usd: float
     """What the nodes would have cost so far."""
+    prices: str = ""
+    """Whose prices these are, where they are not those of the twin's region."""
     unfinished: str = ""
     """Why a twin that runs is not whole."""
 
@@ -59,11 +65,12 @@ def report(state: TwinState) -> Report:
     """Look at a twin, running or not. Leaves nothing behind where there is none."""
     run = load_run(state)
     seen: View | None = None
+    region = _region(state)
     if run is not None and supervised(state):
         kube = kube_of(state, run)
         try:
             found = {kind: kube.list(KINDS[kind], kind) for kind in ("Node", "NodeClaim", "Pod", "Event")}
-            seen = view(found["Node"], found["NodeClaim"], found["Pod"], found["Event"])
+            seen = view(played(region), found["Node"], found["NodeClaim"], found["Pod"], found["Event"])
         except ApiError:
             seen = None
     said = status(state)
@@ -75,8 +82,16 @@ def report(state: TwinState) -> Report:
         stray=leftovers(state) if state.exists else {},
         view=seen,
         usd=read_meter(state.folder)[0],
+        prices=of_another_region(region),
         unfinished=unfinished(state) if state.exists and (said["supervisor"] is not None or state.busy()) else "",
     )
+
+
+def _region(state: TwinState) -> str:
+    """Where the twin is; empty while `slices up` still makes its plan, and where that cannot be read."""
+    with contextlib.suppress(TwinError):
+        return load_plan(state).region
+    return ""
 
 
 def show(report: Report, console: Console) -> None:
@@ -105,6 +120,8 @@ def show(report: Report, console: Console) -> None:
     for pod in report.view.pending:
         console.print(f"  waits: {pod.namespace}/{pod.name}: {pod.reason or 'nobody has said why yet'}")
     console.print(f"  USD {report.view.usd_per_hour:.3f} per hour now, USD {report.usd:.4f} since the twin was started")
+    if report.prices:
+        console.print(f"  {report.prices}")
 
 
 def _table(seen: View) -> Table:

@@ -21,8 +21,8 @@ from gpu.contract import (
     TWIN_SYSTEM_LABEL,
     ZONE_LABEL,
 )
+from gpu.prices import CapacityType, RegionPrices
 from twin.kube.client import Object
-from twin.prices import usd_per_hour
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +110,13 @@ class View:
 
 
 def view(
-    nodes: Iterable[Object], claims: Iterable[Object], pods: Iterable[Object], events: Iterable[Object] = ()
+    prices: RegionPrices,
+    nodes: Iterable[Object],
+    claims: Iterable[Object],
+    pods: Iterable[Object],
+    events: Iterable[Object] = (),
 ) -> View:
-    """The view of these objects."""
+    """The view of these objects. prices: what nodes cost where the twin is (`twin.prices.played`)."""
     by_node: dict[str, list[Object]] = {}
     waiting: list[Object] = []
     for pod in pods:
@@ -132,7 +136,7 @@ def view(
     }
     seen = _bought(list(nodes), list(claims))
     return View(
-        nodes=tuple(_node(node, claim, by_node) for node, claim in seen),
+        nodes=tuple(_node(prices, node, claim, by_node) for node, claim in seen),
         pending=tuple(_pod(pod, words) for pod in waiting),
         warnings=tuple(_text(event) for event in sorted(warnings, key=_time)[-20:]),
     )
@@ -150,7 +154,9 @@ def _bought(nodes: list[Object], claims: list[Object]) -> list[tuple[Object | No
     return sorted(pairs, key=lambda pair: _created(pair[1] or pair[0] or {}))
 
 
-def _node(node: Object | None, claim: Object | None, by_node: Mapping[str, list[Object]]) -> NodeView:
+def _node(
+    prices: RegionPrices, node: Object | None, claim: Object | None, by_node: Mapping[str, list[Object]]
+) -> NodeView:
     there = node or claim or {}
     # A new Node has labels of its own until Karpenter registers it; the claim is right from the beginning.
     labels: Mapping[str, str] = {**_labels(node), **_labels(claim)}
@@ -159,6 +165,7 @@ def _node(node: Object | None, claim: Object | None, by_node: Mapping[str, list[
     resource, slots = _slots((node or {}).get("status") or {})
     _, expected = _slots((claim or {}).get("status") or {})
     capacity_type = labels.get(CAPACITY_TYPE_LABEL, "on-demand" if TWIN_SYSTEM_LABEL in labels else "")
+    bought: CapacityType = "spot" if capacity_type == "spot" else "on-demand"
     gpu = labels.get(GPU_NAME_LABEL, "")
     return NodeView(
         name=name,
@@ -173,7 +180,7 @@ def _node(node: Object | None, claim: Object | None, by_node: Mapping[str, list[
         expected_slots=expected or slots,
         pods=tuple(_pod(pod, {}) for pod in sitting if not _of_daemon_set(pod)),
         daemon_pods=sum(map(_of_daemon_set, sitting)),
-        usd_per_hour=usd_per_hour(labels.get(INSTANCE_TYPE_LABEL, ""), capacity_type) or 0.0,
+        usd_per_hour=prices.node_usd_per_hour(labels.get(INSTANCE_TYPE_LABEL, ""), bought) or 0.0,
         system=TWIN_SYSTEM_LABEL in labels,
         created=_created(claim or node or {}),
     )

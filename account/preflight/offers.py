@@ -11,8 +11,8 @@ from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight,
 from account.session import Absent, Found, Unseen
 from components.cluster.cluster import HOME_ZONES
 from config.schema import StackConfig
-from gpu.estimate import CapacityType
 from gpu.pool import Pool
+from gpu.prices import CapacityType
 from plan.figures import Figures
 from plan.make import Plan
 from stacks.summary import zones

@@ -14,7 +14,7 @@ from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight,
 from account.session import Absent, Answer, Found, Unseen
 from config.schema import StackConfig
 from gpu.catalog import InstanceType
-from gpu.estimate import CapacityType
+from gpu.prices import CapacityType
 from plan.figures import Figures
 from plan.make import Plan
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from account.teardown import costs
 from account.teardown.kinds import Call, Eyes, Kind, Leftover, Step
 from account.teardown.marks import Tags, tags_of
 
@@ -40,7 +39,7 @@ def _classic(eyes: Eyes) -> Iterator[Leftover]:
                 name,
                 tags,
                 name="",
-                usd_per_month=costs.CLASSIC_LOAD_BALANCER,
+                usd_per_month=eyes.costs.classic_load_balancer,
                 owner=_service(tags),
                 steps=(Step(_DELETE_CLASSIC, {"LoadBalancerName": name}),),
             )
@@ -66,7 +65,7 @@ def _balancers(eyes: Eyes) -> Iterator[Leftover]:
             tags,
             name="",
             state=f"{balancers[arn].get('Type', '')}, {balancers[arn].get('State', {}).get('Code', '')}",
-            usd_per_month=costs.LOAD_BALANCER,
+            usd_per_month=eyes.costs.load_balancer,
             owner=_service(tags),
             arn=arn,
             steps=(Step(_DELETE_BALANCER, {"LoadBalancerArn": arn}),),

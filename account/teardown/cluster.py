@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from account.teardown.kinds import Call, Eyes, Kind, Leftover
-from gpu.prices import EKS_CONTROL_PLANE_USD_PER_HOUR, HOURS_PER_MONTH
 
 _CLUSTER = Call("eks", "describe_cluster")
 _NODE_GROUPS = Call("eks", "list_nodegroups")
@@ -36,7 +35,7 @@ def _clusters(eyes: Eyes) -> Iterator[Leftover]:
         why="name",
         state=f"{cluster.get('status', '')}{protected}",
         fate="ending" if deleting else "left",
-        usd_per_month=EKS_CONTROL_PLANE_USD_PER_HOUR * HOURS_PER_MONTH,
+        usd_per_month=eyes.costs.cluster,
         arn=cluster.get("arn", ""),
     )
     for part, call, items in _PARTS:

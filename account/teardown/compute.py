@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from operator import itemgetter
 
-from account.teardown import costs
 from account.teardown.kinds import Call, Eyes, Fate, Kind, Leftover, Step
 from account.teardown.marks import Tags, tags_of
 
@@ -60,7 +59,7 @@ def _instances(eyes: Eyes) -> Iterator[Leftover]:
             tags_of(instance.get("Tags")),
             state=f"{type_}, {state}",
             fate="ending" if ending else "left",
-            usd_per_month=costs.instance(type_) if state == "running" else None,
+            usd_per_month=eyes.costs.instance(type_) if state == "running" else None,
             steps=(Step(_TERMINATE, {"InstanceIds": [id_]}),),
         )
         # A terminated instance is shown for about an hour; it is gone.
@@ -82,7 +81,7 @@ def _volumes(eyes: Eyes) -> Iterator[Leftover]:
             tags,
             state=f"{volume['Size']} GiB {volume.get('VolumeType', '')}, {state}",
             fate=fate,
-            usd_per_month=costs.volume(volume.get("VolumeType", ""), volume["Size"]),
+            usd_per_month=eyes.costs.volume(volume.get("VolumeType", ""), volume["Size"]),
             owner=_claim(tags),
             steps=(Step(_DELETE_VOLUME, {"VolumeId": id_}),),
         )
@@ -103,7 +102,7 @@ def _snapshots(eyes: Eyes) -> Iterator[Leftover]:
             id_,
             tags_of(snapshot.get("Tags")),
             state=f"of {snapshot['VolumeSize']} GiB, {snapshot['State']}",
-            usd_per_month=costs.snapshot(snapshot.get("FullSnapshotSizeInBytes")),
+            usd_per_month=eyes.costs.snapshot(snapshot.get("FullSnapshotSizeInBytes")),
             steps=(Step(_DELETE_SNAPSHOT, {"SnapshotId": id_}),),
         )
         if found:

@@ -1,52 +1,68 @@
-"""What a thing costs in a month while it merely stands there. List prices of us-east-1, in USD."""
+"""What a thing costs in a month while it merely stands there: list prices of its region, in USD."""
 
 from __future__ import annotations
 
-from typing import Final
+from dataclasses import dataclass
 
-from gpu.catalog import INSTANCE_TYPES
-from gpu.prices import (
-    CLASSIC_LOAD_BALANCER_USD_PER_HOUR,
-    CPU_ON_DEMAND_USD_PER_HOUR,
-    EBS_SNAPSHOT_USD_PER_GB_MONTH,
-    GP3_USD_PER_GB_MONTH,
-    HOURS_PER_MONTH,
-    INTERFACE_ENDPOINT_USD_PER_HOUR_PER_ZONE,
-    LOG_STORAGE_USD_PER_GB_MONTH,
-    NAT_GATEWAY_USD_PER_HOUR,
-    NLB_USD_PER_HOUR,
-    PUBLIC_IPV4_USD_PER_HOUR,
-)
-
-NAT_GATEWAY: Final = NAT_GATEWAY_USD_PER_HOUR * HOURS_PER_MONTH
-ADDRESS: Final = PUBLIC_IPV4_USD_PER_HOUR * HOURS_PER_MONTH
-LOAD_BALANCER: Final = NLB_USD_PER_HOUR * HOURS_PER_MONTH
-"""Network and application load balancers cost the same by the hour."""
-CLASSIC_LOAD_BALANCER: Final = CLASSIC_LOAD_BALANCER_USD_PER_HOUR * HOURS_PER_MONTH
+from gpu.prices import HOURS_PER_MONTH, RegionPrices, product
 
 
-def instance(type_: str) -> float | None:
-    """A running instance on demand; on Spot it costs less. None for a type without a known price."""
-    known = INSTANCE_TYPES.get(type_)
-    per_hour = known.on_demand_usd_per_hour if known else CPU_ON_DEMAND_USD_PER_HOUR.get(type_)
-    return None if per_hour is None else per_hour * HOURS_PER_MONTH
+@dataclass(frozen=True)
+class Costs:
+    """Of things in one region, in USD per month; None where no price is known there."""
+
+    prices: RegionPrices
+
+    @property
+    def cluster(self) -> float | None:
+        """An EKS control plane in standard support."""
+        return _month(self.prices.services.eks_control_plane_per_hour)
+
+    @property
+    def nat_gateway(self) -> float | None:
+        """A NAT gateway without its address."""
+        return _month(self.prices.services.nat_gateway_per_hour)
+
+    @property
+    def address(self) -> float | None:
+        """A public IPv4 address."""
+        return _month(self.prices.services.public_ipv4_per_hour)
+
+    @property
+    def load_balancer(self) -> float | None:
+        """A network or an application load balancer."""
+        return _month(self.prices.services.load_balancer_per_hour)
+
+    @property
+    def classic_load_balancer(self) -> float | None:
+        """A classic load balancer."""
+        return _month(self.prices.services.classic_load_balancer_per_hour)
+
+    @property
+    def key(self) -> float | None:
+        """A KMS key of the customer's."""
+        return self.prices.services.kms_key_per_month
+
+    def instance(self, type_: str) -> float | None:
+        """A running instance on demand; on Spot it costs less."""
+        return _month(self.prices.node_usd_per_hour(type_, "on-demand"))
+
+    def volume(self, type_: str, gib: int) -> float | None:
+        """A gp3 volume without extra IOPS and throughput; the stacks make no others."""
+        return product(gib, self.prices.services.gp3_per_gb_month) if type_ == "gp3" else None
+
+    def snapshot(self, bytes_: int | None) -> float | None:
+        """A snapshot whose whole content EBS tells, as stored alone: blocks that others share are paid for once."""
+        return None if bytes_ is None else product(bytes_ / 2**30, self.prices.services.snapshot_per_gb_month)
+
+    def endpoint(self, zones: int) -> float | None:
+        """An interface endpoint in so many zones."""
+        return product(zones, self.prices.services.interface_endpoint_per_hour_and_zone, HOURS_PER_MONTH)
+
+    def logs(self, bytes_: int) -> float | None:
+        """Logs that are stored."""
+        return product(bytes_ / 2**30, self.prices.services.log_storage_per_gb_month)
 
 
-def volume(type_: str, gib: int) -> float | None:
-    """A gp3 volume without extra IOPS and throughput; the stacks make no others."""
-    return gib * GP3_USD_PER_GB_MONTH if type_ == "gp3" else None
-
-
-def snapshot(bytes_: int | None) -> float | None:
-    """A snapshot whose whole content EBS tells, as stored alone: blocks that others share are paid for once."""
-    return None if bytes_ is None else bytes_ / 2**30 * EBS_SNAPSHOT_USD_PER_GB_MONTH
-
-
-def endpoint(zones: int) -> float:
-    """An interface endpoint in so many zones."""
-    return zones * INTERFACE_ENDPOINT_USD_PER_HOUR_PER_ZONE * HOURS_PER_MONTH
-
-
-def logs(bytes_: int) -> float:
-    """Logs that are stored."""
-    return bytes_ / 2**30 * LOG_STORAGE_USD_PER_GB_MONTH
+def _month(per_hour: float | None) -> float | None:
+    return product(per_hour, HOURS_PER_MONTH)

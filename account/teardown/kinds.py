@@ -10,7 +10,9 @@ from typing import Any, Literal, TypeVar
 
 from account.commands import aws, shell_text
 from account.session import Absent, Account, Found, Identity, Unseen
+from account.teardown.costs import Costs
 from account.teardown.marks import Marks, Tags, tags_of
+from gpu import prices
 
 Item = Mapping[str, Any]
 T = TypeVar("T")
@@ -122,6 +124,11 @@ class Eyes:
     def cluster(self) -> str:
         """The cluster's name."""
         return self.marks.cluster
+
+    @property
+    def costs(self) -> Costs:
+        """What things cost in the stack's region."""
+        return Costs(prices.of(self.marks.region))
 
     def ask(self, call: Call, *, absent: Sequence[str] = (), **parameters: Any) -> Item | None:
         """AWS' answer, None where there is no such thing. Raises UnseenError."""

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from operator import itemgetter
 
-from account.teardown import costs
 from account.teardown.kinds import Call, Eyes, Item, Kind, Leftover, Step
 from account.teardown.marks import tags_of
 
@@ -47,7 +46,7 @@ def _endpoints(eyes: Eyes) -> Iterator[Leftover]:
             tags_of(endpoint.get("Tags")),
             state=state,
             fate="ending" if state.lower() == "deleting" else "left",
-            usd_per_month=costs.endpoint(len(endpoint.get("SubnetIds", []))) if interface else None,
+            usd_per_month=eyes.costs.endpoint(len(endpoint.get("SubnetIds", []))) if interface else None,
             steps=(Step(_DELETE_ENDPOINT, {"VpcEndpointIds": [id_]}),),
         )
         if found and state.lower() != "deleted":
@@ -62,7 +61,7 @@ def _nats(eyes: Eyes) -> Iterator[Leftover]:
             tags_of(nat.get("Tags")),
             state=state,
             fate="ending" if state == "deleting" else "left",
-            usd_per_month=costs.NAT_GATEWAY if state == "available" else None,
+            usd_per_month=eyes.costs.nat_gateway if state == "available" else None,
             steps=(Step(_DELETE_NAT, {"NatGatewayId": id_}),),
         )
         # A deleted gateway is shown for about an hour.
@@ -79,7 +78,7 @@ def _addresses(eyes: Eyes) -> Iterator[Leftover]:
             id_,
             tags_of(address.get("Tags")),
             state=address.get("PublicIp", ""),
-            usd_per_month=costs.ADDRESS,
+            usd_per_month=eyes.costs.address,
             steps=(*free, Step(_RELEASE, {"AllocationId": id_})),
         )
         if found:

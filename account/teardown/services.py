@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from account.teardown import costs
 from account.teardown.kinds import Call, Eyes, Item, Kind, Leftover, Step
 from account.teardown.marks import tags_of
-from gpu.prices import KMS_KEY_USD_PER_MONTH
 
 _RULES = Call("events", "list_rules")
 _RULE_TAGS = Call("events", "list_tags_for_resource")
@@ -100,7 +98,7 @@ def _log_groups(eyes: Eyes) -> Iterator[Leftover]:
                 id=name,
                 why=f"name {beginning}*",
                 state=f"kept for {days} days" if days else "kept for ever",
-                usd_per_month=costs.logs(group.get("storedBytes", 0)),
+                usd_per_month=eyes.costs.logs(group.get("storedBytes", 0)),
                 arn=group.get("arn", ""),
                 steps=(Step(_DELETE_LOG_GROUP, {"logGroupName": name}),),
             )
@@ -141,7 +139,7 @@ def _keys(eyes: Eyes) -> Iterator[Leftover]:
             date = f"{on:%Y-%m-%d}" if on else "a day that KMS does not tell"
             return eyes.left(id_, tags, fate="scheduled", state=f"deleted on {date}", arn=key["Arn"])
         step = Step(_SCHEDULE, {"KeyId": id_, "PendingWindowInDays": KEY_WINDOW_DAYS})
-        cost = KMS_KEY_USD_PER_MONTH
+        cost = eyes.costs.key
         return eyes.left(id_, tags, state=key["KeyState"], usd_per_month=cost, arn=key["Arn"], steps=(step,))
 
     return eyes.each(eyes.collect(_KEYS, "Keys[]"), look)

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MOST_SPEAKERS = 4
@@ -30,6 +39,10 @@ def _http_url(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.username:
         raise ValueError("must look like http://host:port")
     return text.rstrip("/")
+
+
+def _listed(value: Any) -> Any:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
 Line = Annotated[str, Field(max_length=120), AfterValidator(_single_line)]
@@ -134,7 +147,7 @@ class Settings(Section):
     """File of API keys, one `name:key` a line; a mounted Secret. Changes are noticed."""
     api_keys: SecretStr | None = None
     """The keys themselves, where no file can be had; from DIALOGUE_API_KEYS, never from the settings' file."""
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
 
     @property
@@ -156,6 +169,10 @@ class Settings(Section):
         return next((speaker for speaker in self.speakers if speaker.name == name), None)
 
 
+#: Settings that the environment may give, by their variables.
+_VARIABLES = {key: f"DIALOGUE_{key.upper()}" for key in ("host", "port", "keys_file", "api_keys", "trusted_proxies")}
+
+
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ, **chosen: Any) -> Settings:
     """Settings from a JSON file, the environment and `chosen`; what comes later wins.
 
@@ -171,19 +188,18 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ, 
             raise SettingsError(f"{path}: must hold one JSON object")
         if "api_keys" in values:
             raise SettingsError("api_keys: keep keys out of the settings' file; name a keys_file")
-    for key in ("host", "port", "keys_file", "api_keys"):
-        if value := environment.get(f"DIALOGUE_{key.upper()}"):
-            values[key] = value
-    if proxies := environment.get("DIALOGUE_TRUSTED_PROXIES"):
-        values["trusted_proxies"] = [proxy.strip() for proxy in proxies.split(",")]
-    values |= {key: value for key, value in chosen.items() if value is not None}
+    given = {key: value for key, value in chosen.items() if value is not None}
+    named = {key: name for key, name in _VARIABLES.items() if environment.get(name) and key not in given}
+    values |= {key: environment[name] for key, name in named.items()} | given
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError("\n".join(_problem(problem) for problem in error.errors())) from error
+        raise SettingsError("\n".join(_problem(problem, named) for problem in error.errors())) from error
 
 
-def _problem(problem: Any) -> str:
-    place = ".".join(str(part) for part in problem["loc"])
+def _problem(problem: Any, named: Mapping[str, str]) -> str:
+    """named: by which variable of the environment a setting was given."""
+    first, *rest = problem["loc"] or ("",)
+    place = ".".join(str(part) for part in (named.get(first, first), *rest))
     message = str(problem["msg"]).removeprefix("Value error, ")
     return f"{place}: {message}" if place else message

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount, Route
@@ -24,6 +25,8 @@ from dialogue.keys import FixedKeys, Keys
 from dialogue.settings import MOST_SPEAKERS, Settings
 from dialogue.sse import EventStream
 
+#: Names of a service without keys: a page of elsewhere could reach it by a name that it points here (DNS rebinding).
+_OURS = ["127.0.0.1", "[::1]", "localhost"]
 PAGE = Path(__file__).parent / "page"
 
 
@@ -76,7 +79,11 @@ def create_app(settings: Settings, hub: Hub | None = None) -> Starlette:
             Route(f"{one}/guests", routes.join, methods=["POST"]),
             Mount("/page", StaticFiles(directory=PAGE)),
         ],
-        middleware=[Middleware(SecurityHeaders), Middleware(Guard, keys=keys, limits=settings.limits)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            *([] if keys else [Middleware(TrustedHostMiddleware, allowed_hosts=_OURS, www_redirect=False)]),
+            Middleware(Guard, keys=keys, limits=settings.limits),
+        ],
         exception_handlers={RequestError: _problem},  # type: ignore[dict-item]  # Starlette's types know `Exception` only
         lifespan=lifespan,
     )

@@ -12,7 +12,7 @@ import versions
 from components.karpenter.karpenter import Karpenter
 from components.karpenter.node_class import NodeClassArgs, Volume, karpenter_object, node_class_spec
 from gpu.contract import ARCH_LABEL, CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, OS_LABEL, POOL_LABEL
-from gpu.estimate import CapacityType
+from gpu.prices import CapacityType
 from gpu.sharing import Ami
 
 Architecture = Literal["amd64", "arm64"]

@@ -13,7 +13,7 @@ from config.checks.region import partition_problem
 from config.errors import MISSING, Path, Problem, hint, listed, meant_first, nearest
 from config.fields import MAX_NAME, NAME
 from config.schema import Cluster
-from gpu.prices import CPU_ON_DEMAND_USD_PER_HOUR
+from gpu.prices import named_types
 
 #: Ranges from which no request of the internet comes (IANA special-purpose address registry). Those for documentation,
 #: which samples hold, are in `config.placeholders`.
@@ -171,7 +171,8 @@ def _node_type_problem(name: str) -> str | None:
         return "must be a Graviton instance type, such as m7g.large: system nodes are arm64"
     if found["size"] in _TOO_SMALL:
         return "is too small for Karpenter and the add-ons: write large or larger"
-    if name not in CPU_ON_DEMAND_USD_PER_HOUR:
-        known = [t for t in CPU_ON_DEMAND_USD_PER_HOUR if _GRAVITON.fullmatch(t)]
-        return f"is not a Graviton type up to 4xlarge whose price is known{hint(name, known)}"
+    # Whether the region has a price of it or not: the tables of all regions together tell which types there are.
+    known = sorted(t for t in named_types() if _GRAVITON.fullmatch(t))
+    if name not in known:
+        return f"is not a Graviton type up to 4xlarge that is known{hint(name, known)}"
     return None

@@ -15,6 +15,7 @@ from config.pool_schema import OnDemand
 from config.pools import pool_types, region_zones, resolve
 from config.schema import CpuPool, GpuPool
 from config.section import BrokenValueError
+from gpu import prices
 from gpu.catalog import InstanceType
 from gpu.pool import Pool
 
@@ -114,7 +115,9 @@ def _resolved(pool: GpuPool, region: str, types: tuple[InstanceType, ...], *, li
     limit = _NO_LIMIT
     with suppress(BrokenValueError):
         limit = pool.max_gpus if limit_is_right else _NO_LIMIT
-    return Pool(name=name_of(pool) or "", profile=pool.sharing.profile(), types=types, max_gpus=limit)
+    return Pool(
+        name=name_of(pool) or "", profile=pool.sharing.profile(), types=types, max_gpus=limit, prices=prices.of(region)
+    )
 
 
 def _max_gpus(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:

@@ -10,8 +10,8 @@ from typing import Any, Final
 import pulumi
 import yaml
 
+from gpu.sharing.yaml_text import documents, untagged
 from policy.reading import plain
-from policy.yaml_text import documents, untagged
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc] # the one in C, where there is one

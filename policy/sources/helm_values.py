@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
 
+from gpu.sharing.yaml_text import NoYamlError, placed_documents
 from policy.analyzer import UNKNOWN
 from policy.sources.program import objects
-from policy.yaml_text import NoYamlError, placed_documents
 
 _STEP: Final = re.compile(r"((?:[^.\[\\]|\\.)+)|\[(\d{1,4})\]|\.")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from gpu.sharing.yaml_text import Placed
 from policy.analyzer import Recorded
 from policy.sources.program import Place, Program, Unseen, mapping, objects, texts, unmarked, urn
-from policy.yaml_text import Placed
 
 _HELM: Final = "a chart's templates are not rendered here: judge what `helm template` prints"
 _KUSTOMIZE: Final = (

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from gpu.sharing.yaml_text import too_deep
 from policy.analyzer import UNKNOWN, Recorded
 from policy.sources.program import MARK, Place, Program, Unseen, mapping, objects, texts
-from policy.yaml_text import too_deep
 
 # How a value is marked that JSON has no type for (pulumi, sdk/go/common/resource/sig/sig.go).
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+from gpu.sharing.yaml_text import NoYamlError, Placed, placed_documents, too_deep
 from policy.analyzer import Recorded
 from policy.sources import kubernetes, pulumi_json, terraform
 from policy.sources.program import Place, Program, SourceError, Unseen, mapping, urn
-from policy.yaml_text import NoYamlError, Placed, placed_documents, too_deep
 
 STANDARD_INPUT: Final = "-"
 MOST_MIB: Final = 256

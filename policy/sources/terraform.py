@@ -17,13 +17,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
+from gpu.sharing.yaml_text import NoYamlError, placed_documents
 from policy.analyzer import UNKNOWN, Recorded
 from policy.reading import text
 from policy.sources.helm_values import release_values
 from policy.sources.kubernetes import object_of
 from policy.sources.program import Place, Program, Unseen, mapping, objects, texts, unmarked, urn
 from policy.sources.terraform_names import FREE_FORM, camel_case, plurals
-from policy.yaml_text import NoYamlError, placed_documents
 
 _TABLE: Final = Path(__file__).with_name("terraform.json")
 #: Pulumi's names of clouds that Terraform calls otherwise.

@@ -197,6 +197,16 @@ def test_all_that_is_wrong_with_settings_is_told_at_once(tmp_path: Path) -> None
         settings.load(path, {})
 
 
+def test_what_is_wrong_in_the_environment_is_told_by_its_variable() -> None:
+    environment = {"DIALOGUE_PORT": "tcp://10.0.0.1:80", "DIALOGUE_KEYS_FILE": ""}
+    both = [ADA, ADA.model_copy(update={"name": "Bob"})]
+    with pytest.raises(SettingsError, match=r"^DIALOGUE_PORT: Input should be a valid integer"):
+        settings.load(None, environment, speakers=both)
+    assert settings.load(None, environment, speakers=both, port=81).port == 81
+    with pytest.raises(SettingsError, match=r"^port: "):
+        settings.load(None, environment, speakers=both, port=-1)
+
+
 def _conversation() -> Conversation:
     speakers = [ADA, Speaker(name="Bob", model="b", url="http://b")]
     conversation = Conversation("id", "me", "Is a hot dog\n a sandwich?", speakers, {}, Limits(), 2)

@@ -20,6 +20,7 @@ from components.gpu.gpu_sharing import NAMESPACE, GpuSharingArgs, device_plugin_
 from config.fields import MAX_NAME
 from gpu.catalog import types_in
 from gpu.pool import Pool
+from gpu.prices import of
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 from tests.gotools import HELM, device_plugin_dir, tool
 
@@ -47,7 +48,7 @@ CHANGES: dict[str, dict[str, SharingProfile]] = {
 def resolved(name: str) -> Pool:
     """The pool of that name."""
     types = types_in(names=["p5.48xlarge"]) if isinstance(POOLS[name], Mig) else types_in(["g6"])
-    return Pool(name=name, profile=POOLS[name], types=types, max_gpus=8)
+    return Pool(name=name, profile=POOLS[name], types=types, max_gpus=8, prices=of("us-east-1"))
 
 
 @functools.cache

@@ -72,7 +72,7 @@ def test_every_resource_names_its_provider(stack: str) -> None:
             expected = recording.one(f"pulumi:providers:{package}").urn
             assert resource.provider == expected, resource.urn
         if package == "eks":
-            assert recording.one("pulumi:providers:aws").urn in resource.providers
+            assert recording.one("pulumi:providers:aws").urn in resource.providers.values()
 
 
 @pytest.mark.parametrize("stack", STACKS)

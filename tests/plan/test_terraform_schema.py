@@ -8,8 +8,6 @@ project. Where they are absent the test skips; where they are, nothing is fetche
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,17 +24,8 @@ from policy.sources.terraform import named
 from tests.plan.conftest import STACKS
 from tests.plan.variants import varied
 from tools.terraform import MAIN_FILE, terraform_document
+from tools.terraform_cli import AWS, find_terraform
 from tools.terraform_shapes import TARGET, arguments_of
-
-#: Where a machine keeps providers for Terraform: its own folders (`terraform init`, implied local mirrors), or /opt.
-MIRRORS: Final = (
-    "~/.terraform.d/plugins",
-    "~/.local/share/terraform/plugins",
-    "/usr/local/share/terraform/plugins",
-    "/usr/share/terraform/plugins",
-    "/opt",
-)
-AWS: Final = "registry.terraform.io/hashicorp/aws"
 
 #: What stays wrong by the schema: block, word of the message, and why.
 ACCEPTED: Final = (
@@ -45,33 +34,18 @@ ACCEPTED: Final = (
 )
 
 
-def mirror() -> Path | None:
-    """A folder with the AWS provider in it."""
-    roots = [Path(place).expanduser() for place in MIRRORS]
-    folders = [folder for root in roots if root.is_dir() for folder in (root, *sorted(root.iterdir()))]
-    return next((folder for folder in folders if (folder / AWS).is_dir()), None)
-
-
 @pytest.fixture(scope="module")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Callable[..., str]]:
     """A folder in which the AWS provider is ready, and what runs Terraform there and gives its output."""
-    program, providers = shutil.which("terraform"), mirror()
-    if program is None or providers is None:
-        pytest.skip("Terraform and its AWS provider are not on this machine")
     folder = tmp_path_factory.mktemp("terraform")
-    settings = folder / "terraform.rc"
-    settings.write_text(f'provider_installation {{\n  filesystem_mirror {{ path = "{providers}" }}\n}}\n')
-    environment = {
-        **os.environ,
-        "TF_CLI_CONFIG_FILE": str(settings),
-        "CHECKPOINT_DISABLE": "1",
-        "TF_IN_AUTOMATION": "1",
-    }
+    found = find_terraform(folder)
+    if found is None:
+        pytest.skip("Terraform and its AWS provider are not on this machine")
 
     def run(*arguments: str) -> str:
-        command = [program, *arguments]
+        command = [found.program, *arguments]
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=240
+            command, cwd=folder, env=found.environment, capture_output=True, text=True, check=False, timeout=240
         )
         if arguments[0] == "init":
             assert done.returncode == 0, done.stderr

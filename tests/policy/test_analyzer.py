@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +129,41 @@ def test_wrong_configuration_is_refused_all_at_once() -> None:
         ("gpu-ceiling-per-stack", "stackCeilings", {"prod": "x"}, "stackCeilings.prod: must be of type number"),
         ("node-imdsv2", "maxHopLimit", 65, "maxHopLimit: must be 1 to 64, is 65"),
         ("gpu-on-demand-needs-justification", "maxDays", True, "maxDays: must be of type integer, is True"),
+        ("gpu-on-demand-needs-justification", "maxDays", 1.5, "maxDays: must be of type integer, is 1.5"),
+        ("tags-cost-allocation", "required", None, "required: must be of type array, is None"),
     ],
 )
 def test_options_are_held_to_their_schema(rule: str, option: str, value: Any, problem: str) -> None:
     with pytest.raises(PolicyConfigError, match=re.escape(problem)):
         judge([], {rule: {option: value}})
+
+
+def test_a_whole_number_may_be_written_with_a_point_as_on_the_engine() -> None:
+    assert judge([SIZED], {"test-size": {"size": 1.0}}, rules=[SIZE]) == []
+
+
+def test_whatever_a_schema_says_holds() -> None:
+    named = replace(
+        SIZE, options={"name": Option(type="string", default="a", description="", schema={"pattern": "^a"})}
+    )
+    with pytest.raises(PolicyConfigError, match=r"test-size\.name: 'b' does not match '\^a'"):
+        judge([], {"test-size": {"name": "b"}}, rules=[named])
+
+
+def test_a_rule_without_a_level_is_refused() -> None:
+    with pytest.raises(PolicyConfigError, match="test-size: None is no level"):
+        judge([], {"test-size": None}, rules=[SIZE])
+
+
+def test_nothing_to_set_loads_no_validator() -> None:
+    code = (
+        "import sys; from policy.analyzer import judge; judge([], {'all': 'advisory'});"
+        "print('jsonschema' in sys.modules)"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert out.stdout == "False\n"
 
 
 def test_a_level_for_all_may_stand_as_an_object() -> None:
@@ -143,6 +176,8 @@ def test_configuration_is_read_from_a_file(tmp_path: Path) -> None:
     assert read_config(file) == {}
     file.write_text('{"all": "advisory"}')
     assert [v.mandatory for v in judge([SIZED], read_config(file), rules=[SIZE])] == [False]
+    file.write_text("\n")
+    assert read_config(file) == {}
     for wrong in ("[]", "{", "[" * 100_000):
         file.write_text(wrong)
         with pytest.raises(PolicyConfigError, match=r"config\.json"):

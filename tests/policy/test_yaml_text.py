@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from gpu.sharing.yaml_text import documents, plugin_document
 from policy.device_plugin import named_configs
 from policy.ondemand.documents import parsed
 from policy.pack import RULES
-from policy.yaml_text import documents, plugin_document
 from tests.policy.support import judged, recorded
 
 #: Each ends a naive reader: by a KeyError, an AttributeError, an IndexError, a fault of the process, or never.
@@ -28,7 +28,7 @@ BREAKING = {
 @pytest.mark.parametrize("text", BREAKING.values(), ids=BREAKING)
 def test_a_text_that_is_no_yaml_breaks_nothing(text: str) -> None:
     assert parsed(text) == []
-    with pytest.raises(ValueError, match="no YAML"):
+    with pytest.raises(ValueError, match="not YAML"):
         documents(text)
     config_map = {"metadata": {"name": "settings"}, "data": {"text": text}}
     release = {"chart": "nvidia-device-plugin", "values": {"config": {"map": {"default": text}}}}
@@ -54,7 +54,7 @@ def test_scalars_are_what_go_makes_of_them(written: str, read: Any) -> None:
 
 @pytest.mark.parametrize("written", [".inf", "-.INF", ".nan", "!!int x", "!!int 4.5", "!!float x", '!!bool "maybe"'])
 def test_what_has_no_json_is_refused(written: str) -> None:
-    with pytest.raises(ValueError, match="no YAML"):
+    with pytest.raises(ValueError, match="not YAML"):
         plugin_document(f"key: {written}")
 
 

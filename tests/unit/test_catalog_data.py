@@ -5,7 +5,9 @@ from operator import attrgetter
 
 import pytest
 
-from gpu import _catalog_data, _price_data
+from gpu import _catalog_data
+from gpu.catalog import INSTANCE_TYPES, REGIONS
+from gpu.prices import of, priced_regions
 from tools import catalog_sources, generate_catalog
 from tools.catalog_sources import SourceError
 
@@ -56,11 +58,12 @@ PUBLISHED = {
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_committed_rows_equal_the_published_table(name: str) -> None:
     (row,) = [row for row in _catalog_data.ROWS if row.name == name]
-    assert (row.gpu, row.gpu_count, row.gpu_memory_mib, row.on_demand_usd_per_hour) == PUBLISHED[name]
+    price = of("us-east-1").node_usd_per_hour(name, "on-demand")
+    assert (row.gpu, row.gpu_count, row.gpu_memory_mib, price) == PUBLISHED[name]
 
 
 def test_committed_prices_equal_published_ones() -> None:
-    prices = _price_data.CPU_ON_DEMAND_USD_PER_HOUR
+    prices = of("us-east-1").on_demand
     published = {
         "m7g.large": 0.0816,
         "m7g.xlarge": 0.1632,
@@ -69,6 +72,18 @@ def test_committed_prices_equal_published_ones() -> None:
         "c7g.large": 0.0725,
     }
     assert {name: prices[name] for name in published} == published
+
+
+def test_committed_prices_are_sound() -> None:
+    """Each region is priced on a day that is known, and has types of both kinds."""
+    assert {*priced_regions()} & REGIONS, "no stack would be priced"
+    for region in priced_regions():
+        prices = of(region)
+        assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", prices.on_demand_date or "")
+        assert prices.on_demand_source.startswith(catalog_sources.KARPENTER_MODULE)
+        assert min(prices.on_demand.values()) > 0
+        assert prices.on_demand.keys() & INSTANCE_TYPES.keys()
+        assert prices.on_demand.keys() - INSTANCE_TYPES.keys()
 
 
 def test_committed_rows_are_sound() -> None:

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from tools import catalog_sources, generate_catalog
-from tools.catalog_sources import Prices, SourceError
+from tools.catalog_sources import SourceError
 
-DAY = re.compile(r'^(GENERATED_ON = ")[^"]*', re.MULTILINE)
+DAY = re.compile(r'^(GENERATED_ON = "|  "generatedOn": ")[^"]*', re.MULTILINE)
+FILES = ["_catalog_data.py", "us-east-1.json", "us-gov-east-1.json", "us-gov-west-1.json"]
 PRICES = """\
 package pricing
 
@@ -29,8 +30,20 @@ var InitialOnDemandPricesAWS = map[string]map[ec2types.InstanceType]float64{
 \t\t"m8g.large": 0.080000, "c5.large": 0.085000, "c7i-flex.large": 0.084790, "t4g.small": 0.016800,
 \t\t"c6g.medium": 0.034000, "u-6tb1.metal": 50.000000, "mac2.metal": 0.650000,
 \t},
+}
+"""
+GOV_PRICES = """\
+package pricing
+
+// generated at 2030-01-01T03:04:05Z for us-east-1
+
+var InitialOnDemandPricesUSGov = map[string]map[ec2types.InstanceType]float64{
+\t// us-gov-east-1
 \t"us-gov-east-1": {
 \t\t"m8g.large": 9.000000,
+\t},
+\t"us-gov-west-1": {
+\t\t"m8g.large": 8.000000, "g9.xlarge": 1.500000,
 \t},
 }
 """
@@ -73,6 +86,7 @@ class Sources:
             "us-x-1", offer(("g9.xlarge", "usx1-az3"), ("g9.2xlarge", "usx1-az1"), ("g9.xlarge", "usx1-az1"))
         )
         self.prices(PRICES)
+        self.prices(GOV_PRICES, "aws_us_gov")
 
     def _json(self, name: str, content: object) -> None:
         path = self.moto / "ec2" / "resources" / f"{name}.json.gz"
@@ -85,8 +99,8 @@ class Sources:
     def offerings(self, region: str, content: object) -> None:
         self._json(f"instance_type_offerings/availability-zone-id/{region}", content)
 
-    def prices(self, text: str) -> None:
-        path = self.karpenter / "pkg" / "providers" / "pricing" / "zz_generated.pricing_aws.go"
+    def prices(self, text: str, partition: str = "aws") -> None:
+        path = self.karpenter / "pkg" / "providers" / "pricing" / f"zz_generated.pricing_{partition}.go"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
 
@@ -102,8 +116,12 @@ class Sources:
         exec((self.root / "gpu" / name).read_text(), module)
         return module
 
+    def region(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.root / "gpu" / "price_data" / f"{name}.json").read_text())
+        return found
+
     def texts(self) -> dict[str, str]:
-        return {path.name: path.read_text() for path in sorted((self.root / "gpu").iterdir())}
+        return {path.name: path.read_text() for path in sorted((self.root / "gpu").rglob("*.*"))}
 
 
 @pytest.fixture
@@ -116,32 +134,64 @@ def test_rows_hold_what_the_sources_say(sources: Sources) -> None:
     catalog = sources.written("_catalog_data.py")
     zones = {"eu-x-1": ("eux1-az1",), "us-x-1": ("usx1-az1", "usx1-az3")}
     assert [tuple(row) for row in catalog["ROWS"]] == [
-        ("g9.xlarge", "g9", 9, "arm64", "l9-pro", 1, 1000, 4, 8192, 250, 1.25, zones),
-        ("g9.2xlarge", "g9", 9, "arm64", "l9-pro", 2, 1000, 4, 8192, 250, 2.5, {"us-x-1": ("usx1-az1",)}),
+        ("g9.xlarge", "g9", 9, "arm64", "l9-pro", 1, 1000, 4, 8192, 250, zones),
+        ("g9.2xlarge", "g9", 9, "arm64", "l9-pro", 2, 1000, 4, 8192, 250, {"us-x-1": ("usx1-az1",)}),
     ]
-    assert catalog["SOURCES"] == (("moto", "5.0"), (catalog_sources.KARPENTER_MODULE, "v9.9.9"))
-    assert (catalog["PRICES_REGION"], catalog["PRICES_DATE"]) == ("us-east-1", "2030-01-02")
+    assert catalog["SOURCES"] == (("moto", "5.0"),)
 
 
 def test_cpu_prices_are_those_pools_can_use(sources: Sources) -> None:
-    """Too old, too large, other categories and other regions stay out; sizes go up within a family."""
+    """Too old, too large and other categories stay out; sizes go up within a family, and types with GPUs follow."""
     assert sources.run() == 0
-    prices = sources.written("_price_data.py")["CPU_ON_DEMAND_USD_PER_HOUR"]
+    prices = sources.region("us-east-1")["linuxUsdPerHour"]
     expected = {
         "c6g.medium": 0.034,
         "c7i-flex.large": 0.08479,
         "m8g.large": 0.08,
         "m8g.2xlarge": 0.3,
         "t4g.small": 0.0168,
+        "g9.xlarge": 1.25,
+        "g9.2xlarge": 2.5,
     }
     assert list(prices.items()) == list(expected.items())
 
 
-def test_a_type_without_price_zones_or_disk_stays_and_says_so() -> None:
+def test_each_region_that_a_table_has_is_a_file_of_its_own(sources: Sources) -> None:
+    assert sources.run() == 0
+    assert sorted(sources.texts()) == FILES
+    west = sources.region("us-gov-west-1")
+    assert west["linuxUsdPerHour"] == {"m8g.large": 8.0, "g9.xlarge": 1.5}
+    assert (west["pricesDate"], west["sourceVersion"]) == ("2030-01-01", "v9.9.9")
+    assert west["source"] == catalog_sources.KARPENTER_MODULE
+    assert sources.region("us-gov-east-1")["linuxUsdPerHour"] == {"m8g.large": 9.0}
+    assert sources.region("us-east-1")["pricesDate"] == "2030-01-02"
+
+
+def test_the_file_of_a_region_that_the_source_has_lost_goes(
+    sources: Sources, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sources.run() == 0
+    sources.prices(GOV_PRICES.replace("us-gov-west-1", "us-gov-south-1"), "aws_us_gov")
+    capsys.readouterr()
+    assert sources.run("--check") == 1
+    stale = "gpu/price_data/us-gov-south-1.json, gpu/price_data/us-gov-west-1.json"
+    assert capsys.readouterr().err == f"stale: {stale}; run: make catalog\n"
+    # The rest is written anew too, with the day.
+    assert (sources.run(), sources.run("--check")) == (0, 0)
+    assert "us-gov-south-1.json" in sources.texts()
+    assert "us-gov-west-1.json" not in sources.texts()
+
+
+def test_a_region_in_two_tables_is_refused(sources: Sources, capsys: pytest.CaptureFixture[str]) -> None:
+    sources.prices(GOV_PRICES.replace("us-gov-west-1", "us-east-1"), "aws_us_gov")
+    assert_refused(sources, capsys, "us-east-1 has prices in another table too")
+
+
+def test_a_type_without_zones_or_disk_stays_and_says_so() -> None:
     row = catalog_sources.parse_gpu_type("p9-x1.48xlarge", described(nvme=None), {})
     assert row is not None
-    text = generate_catalog.render_catalog([row], Prices(usd_per_hour={}, date="2030-01-02"), "")
-    assert '    Row("p9-x1.48xlarge", "p9-x1", 9, "arm64", "l9-pro", 1, 1000, 4, 8192, 0, None, _P9_X1),' in text
+    text = generate_catalog.render_catalog([row], "5.0", "2030-01-03")
+    assert '    Row("p9-x1.48xlarge", "p9-x1", 9, "arm64", "l9-pro", 1, 1000, 4, 8192, 0, _P9_X1),' in text
     assert "_P9_X1: Zones = {}" in text
 
 
@@ -154,14 +204,14 @@ def test_same_sources_give_the_same_files_in_whatever_order_they_list(sources: S
 
 def test_the_date_stays_until_a_source_changes(sources: Sources) -> None:
     assert sources.run() == 0
-    for path in (sources.root / "gpu").iterdir():
+    for path in (sources.root / "gpu").rglob("*.*"):
         path.write_text(DAY.sub(r"\g<1>2001-01-01", path.read_text()))
     assert (sources.run("--check"), sources.run()) == (0, 0)
-    assert sources.written("_catalog_data.py")["GENERATED_ON"] == "2001-01-01"
+    assert sources.region("us-gov-west-1")["generatedOn"] == "2001-01-01"
 
     sources.prices(PRICES.replace('"g9.xlarge": 1.25', '"g9.xlarge": 1.20'))
     assert sources.run() == 0
-    days = {sources.written(name)["GENERATED_ON"] for name in ("_catalog_data.py", "_price_data.py")}
+    days = {sources.written("_catalog_data.py")["GENERATED_ON"], sources.region("us-east-1")["generatedOn"]}
     assert len(days) == 1
     assert "2001-01-01" not in days
 
@@ -177,7 +227,7 @@ def test_check_shows_what_is_stale_and_writes_nothing(sources: Sources, capsys: 
     assert sources.run("--check") == 1
     output = capsys.readouterr()
     assert '-    "m8g.large": 0.08,\n+    "m8g.large": 0.07,' in output.out
-    assert output.err == "stale: gpu/_price_data.py; run: make catalog\n"
+    assert output.err == "stale: gpu/price_data/us-east-1.json; run: make catalog\n"
     assert sources.texts() == before
 
 
@@ -221,9 +271,9 @@ BAD_TYPES = {
     "no generation": ({"gpu.large": described()}, "instance type 'gpu.large' does not read as"),
 }
 BAD_PRICES = {
-    "empty file": ("", "no 'generated at' line or no prices for us-east-1"),
+    "empty file": ("", "no 'generated at' line or no prices of a region"),
     "no date": (PRICES.replace("generated at", "made on"), "no 'generated at' line"),
-    "another region": (PRICES.replace('"us-east-1"', '"eu-west-1"'), "no prices for us-east-1"),
+    "no region": (PRICES.replace('"us-east-1": {', '"us-east-1": ('), "no prices of a region"),
     "unreadable entry": (PRICES.replace("2.500000", "expensive"), "cannot read every entry"),
     "no entries": (re.sub(r'"[a-z0-9.-]+": [0-9.]+,', "", PRICES), "holds no prices"),
     "for nothing": (PRICES.replace("2.500000", "0.000000"), "one that is not above 0"),
@@ -297,4 +347,4 @@ def test_command_works_from_another_folder(sources: Sources, tmp_path: Path) -> 
     command = [sys.executable, generate_catalog.__file__, *sources.arguments()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert sorted(sources.texts()) == ["_catalog_data.py", "_price_data.py"]
+    assert sorted(sources.texts()) == FILES

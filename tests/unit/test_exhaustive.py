@@ -16,7 +16,7 @@ from account.teardown.kinds import Kind
 from account.teardown.table import KINDS
 from components.gpu import workloads
 from config import pool_schema, wording
-from gpu import coldstart, estimate
+from gpu import coldstart, estimate, prices
 from gpu.catalog import INSTANCE_TYPES
 from gpu.sharing import AMIS, STRATEGIES, Ami, SharingProfile, Strategy
 from gpu.weights import WEIGHTS, WeightsSource
@@ -40,9 +40,9 @@ from tests.unit.gpu.support import profiles
         (set(STRATEGIES) & set(wording.STRATEGY_KEYS), Strategy),
         ({profile.strategy for profile in profiles(INSTANCE_TYPES["p5.4xlarge"].gpu)}, Strategy),
         ({profile.strategy for profile in test_plugin_reads.PROFILES}, Strategy),
-        (estimate.BOUGHT, estimate.CapacityType),
-        (quotas.STANDARD, estimate.CapacityType),
-        (offers._AS, estimate.CapacityType),
+        (estimate.BOUGHT, prices.CapacityType),
+        (quotas.STANDARD, prices.CapacityType),
+        (offers._AS, prices.CapacityType),
         (WEIGHTS, WeightsSource),
         (workloads._MAKE, workloads.WorkloadKind),
     ],

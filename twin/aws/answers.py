@@ -16,7 +16,7 @@ from moto.core.botocore_stubber import BotocoreStubber
 from twin.aws.constant import CONSTANT, Answer, Call, ConstantAnswers
 from twin.aws.images import image_of
 from twin.play.faults import Faults
-from twin.prices import products, spot_history
+from twin.prices import played, products, spot_history
 
 _SCOPE = re.compile(r"Credential=[^/,]+/\d+/([\w-]+)/([\w-]+)/aws4_request")
 _XML = {"Content-Type": "text/xml"}
@@ -31,11 +31,12 @@ class Aws:
     def __init__(self, region: str, zones: list[str], faults: Faults) -> None:
         self._region = region
         self._zones = zones
+        self._prices = played(region)
         self._faults = faults
         self._moto = BotocoreStubber()
         self._constant = ConstantAnswers(self._ask_moto, region)
         self._own: dict[tuple[str, str], Callable[[Call], Answer | None]] = {
-            ("pricing", "GetProducts"): _get_products,
+            ("pricing", "GetProducts"): self._get_products,
             ("ec2", "DescribeSpotPriceHistory"): self._spot_price_history,
             ("ec2", "DescribeInstanceTypeOfferings"): self._offerings,
             ("ec2", "DescribeInstanceStatus"): self._instance_status,
@@ -68,11 +69,15 @@ class Aws:
         status, answered_headers, body = answered
         return status, dict(answered_headers), body.encode() if isinstance(body, str) else bytes(body)
 
+    def _get_products(self, call: Call) -> Answer:
+        found = products(self._prices, call.parameters.get("Filters") or [])
+        return 200, _JSON, json.dumps(found).encode()
+
     # --- EC2 ----------------------------------------------------------------------------------------------------------
 
     def _spot_price_history(self, _: Call) -> Answer:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        return 200, _XML, "".join(spot_history(self._zones, now)).encode()
+        return 200, _XML, "".join(spot_history(self._prices, self._zones, now)).encode()
 
     def _offerings(self, call: Call) -> Answer | None:
         """Moto's, without what a scenario has withdrawn."""
@@ -101,10 +106,6 @@ class Aws:
             f"<instanceStatusSet>{items}</instanceStatusSet></DescribeInstanceStatusResponse>"
         )
         return 200, _XML, body.encode()
-
-
-def _get_products(call: Call) -> Answer:
-    return 200, _JSON, json.dumps(products(call.parameters.get("Filters") or [])).encode()
 
 
 def _get_parameter(call: Call) -> Answer | None:

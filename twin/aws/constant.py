@@ -15,7 +15,7 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -26,7 +26,7 @@ import moto
 from gpu.catalog import INSTANCE_TYPES
 from twin.machine.go import ROOT
 from twin.machine.state import write_text
-from twin.prices import on_demand
+from twin.prices import played
 
 Answer = tuple[int, Mapping[str, str], bytes]
 """Status, headers, body."""
@@ -62,6 +62,7 @@ class ConstantAnswers:
     def __init__(self, ask: Callable[[Call], Answer], region: str) -> None:
         self._ask = ask
         self._region = region
+        self._priced = played(region).on_demand
         self._pages: dict[str, list[str]] = {}
         self._lock = threading.Lock()
 
@@ -75,7 +76,8 @@ class ConstantAnswers:
 
     def _all(self, call: Call) -> list[str]:
         text = json.dumps(
-            [_VERSION, moto.__version__, self._region, sorted(on_demand()), call.parameters], sort_keys=True
+            [_VERSION, moto.__version__, self._region, sorted(self._priced), call.parameters],
+            sort_keys=True,
         )
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
         if key not in self._pages:
@@ -99,21 +101,20 @@ class ConstantAnswers:
                 raise RuntimeError(f"moto refuses {call.action}: {text}")
             token = _TOKEN.search(text)
             more = f"<nextToken>{len(pages) + 1}</nextToken>" if token and token[1] else ""
-            pages.append(_adapted(_TOKEN.sub(more, text)))
+            pages.append(_adapted(_TOKEN.sub(more, text), self._priced))
             if token is None or not more:
                 return pages
             parameters["NextToken"] = token[1]
 
 
-def _adapted(text: str) -> str:
+def _adapted(text: str, priced: Collection[str]) -> str:
     """An answer about instance types without those that have no price, and with few limits for pods."""
     ElementTree.register_namespace("", _NAMESPACE)
     root = ElementTree.fromstring(text)
-    types = on_demand()
     for kinds in root:
         for item in list(kinds):
             name = item.findtext(f"{{{_NAMESPACE}}}instanceType") or ""
-            if name not in types:
+            if name not in priced:
                 kinds.remove(item)
                 continue
             several = name in INSTANCE_TYPES and INSTANCE_TYPES[name].gpu_count > 1

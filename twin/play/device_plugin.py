@@ -11,14 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
 from gpu.sharing.al2023 import read_mig_cut
 from gpu.sharing.bottlerocket import is_bottlerocket, read_bottlerocket
 from gpu.sharing.mps import max_mps_clients
 from gpu.sharing.plugin_chart import PluginRelease, read_plugin_release
 from gpu.sharing.plugin_config import PluginConfig, read_plugin_config
+from gpu.sharing.yaml_text import plugin_document
 
 if TYPE_CHECKING:
     from gpu.catalog import Gpu
@@ -135,14 +134,14 @@ def _config(labels: Mapping[str, str], plugins: Sequence[InstalledPlugin]) -> Pl
         raise ValueError(f"{wanted}, and there are: {known}")
     try:
         return _read(plugin.configs[name])
-    except yaml.YAMLError as error:
-        raise ValueError(f"configuration {name!r} is not YAML: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"configuration {name!r} is {error}") from error
 
 
 @functools.lru_cache(maxsize=256)
 def _read(text: str) -> PluginConfig:
     """A configuration; many nodes have the same."""
-    return read_plugin_config(yaml.safe_load(text))
+    return read_plugin_config(plugin_document(text))
 
 
 _cut = functools.lru_cache(maxsize=256)(read_mig_cut)

@@ -10,7 +10,6 @@ from typing import Any
 from gpu.contract import CONFIG_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
 from twin.aws.account import client
 from twin.play.agent.plugin import REASON
-from twin.prices import spot
 from twin.scenarios.packing import nodes_needed
 from twin.scenarios.play import Play
 
@@ -127,8 +126,8 @@ def _families(play: Play, pool: str) -> list[str]:
     types = next(
         r["values"] for r in manifest["spec"]["template"]["spec"]["requirements"] if r["key"] == INSTANCE_TYPE_LABEL
     )
-    prices = spot()
-    by_price = sorted((t for t in types if t in prices), key=lambda t: prices[t])
+    usd = {t: price for t in types if (price := play.prices.node_usd_per_hour(t, "spot")) is not None}
+    by_price = sorted(usd, key=lambda t: usd[t])
     return list(dict.fromkeys(t.partition(".")[0] for t in by_price))
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from gpu.contract import CAPACITY_TYPE_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
+from gpu.estimate import BOUGHT
 from twin.plan import PlannedPool
-from twin.prices import usd_per_hour
 from twin.scenarios.play import Play
 
 #: Seconds from a pod to its slot: 30 until a node has booted, 8 until its device plugin speaks, the rest is waiting
@@ -64,8 +64,9 @@ def _cheapest(play: Play, pool: PlannedPool) -> float:
     """USD per hour of the cheapest that a pool may buy."""
     manifest = play.plan.node_pool(pool.name)
     allowed = {r["key"]: r["values"] for r in manifest["spec"]["template"]["spec"]["requirements"] if "values" in r}
-    prices = [usd_per_hour(t, c) for t in allowed[INSTANCE_TYPE_LABEL] for c in allowed[CAPACITY_TYPE_LABEL]]
-    return min(price for price in prices if price is not None)
+    bought = [c for c in BOUGHT if c in allowed[CAPACITY_TYPE_LABEL]]
+    usd = [play.prices.node_usd_per_hour(t, c) for t in allowed[INSTANCE_TYPE_LABEL] for c in bought]
+    return min(price for price in usd if price is not None)
 
 
 def no_overlay(play: Play) -> None:

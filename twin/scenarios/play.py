@@ -10,6 +10,7 @@ from typing import Any
 
 import versions
 from gpu.contract import GPU_RESOURCE, NAME_LABEL, NODE_POOL_LABEL, SCENARIO_LABEL, SHARING_LABEL
+from gpu.prices import RegionPrices
 from twin.errors import TwinError
 from twin.kube.client import ApiError, Kube, Object
 from twin.kube.observe import Observed
@@ -17,6 +18,7 @@ from twin.machine.launch import kube_of, signal_process, status, wake
 from twin.machine.state import Run, TwinState, load_run
 from twin.plan import PlannedPool, TwinPlan, load_plan
 from twin.play.faults import Faults
+from twin.prices import played
 from twin.view import View, view
 
 NAMESPACE = "slices-scenario"
@@ -84,7 +86,13 @@ class Play:
     def view(self) -> View:
         """The cluster now."""
         of = self.observed.all
-        return view(of("Node"), of("NodeClaim"), of("Pod"), of("Event") if self.observed.follows("Event") else ())
+        events = of("Event") if self.observed.follows("Event") else ()
+        return view(self.prices, of("Node"), of("NodeClaim"), of("Pod"), events)
+
+    @property
+    def prices(self) -> RegionPrices:
+        """What nodes cost in this twin."""
+        return played(self.plan.region)
 
     # --- Workloads ----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from gpu.contract import SHARING_LABEL
 from gpu.sharing import STRATEGIES
 from twin.kube.client import Object
 from twin.plan import PlannedPool
+from twin.prices import of_another_region, played
 from twin.view import view
 from twin.watch.feed import feed
 from twin.watch.scene import Pool, Scene, colour_owners, pools
@@ -26,6 +27,8 @@ class About:
     """What the objects do not say about a twin."""
 
     stack: str
+    region: str
+    """Empty as long as its plan is not known."""
     started: float
     """Seconds since 1970."""
     usd: float = 0.0
@@ -41,7 +44,7 @@ def compose(objects: Objects, about: About, at: float, before: Scene | None = No
     def of(kind: str) -> Sequence[Object]:
         return objects.get(kind, ())
 
-    seen = view(of("Node"), of("NodeClaim"), of("Pod"), of("Event"))
+    seen = view(played(about.region), of("Node"), of("NodeClaim"), of("Pod"), of("Event"))
     coming = Coming(seen.pending, of("Pod"), of("Event"), of("NodeClaim"), of("Node"))
     everybody = [*seen.pending, *(pod for node in seen.nodes for pod in node.pods)]
     colours = colour_owners(before.colours if before else {}, (pod.owner for pod in everybody if pod.slots))
@@ -49,6 +52,7 @@ def compose(objects: Objects, about: About, at: float, before: Scene | None = No
     names = {**(before.names if before else {}), **coming.called}
     return Scene(
         stack=about.stack,
+        prices=of_another_region(about.region),
         at=at,
         started=about.started,
         usd=about.usd,

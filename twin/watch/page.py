@@ -27,7 +27,7 @@ def page(scene: Scene) -> str:
     filled = {
         "stack": escaped(scene.stack),
         "clock": clock(scene.at),
-        "prices": escaped(telling.PRICES),
+        "prices": escaped(" ".join(telling.prices(scene))),
         **{place: "".join(map(drawn.__getitem__, names)) for place, names in places(drawn).items()},
     }
     text = _template()

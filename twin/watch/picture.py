@@ -40,7 +40,8 @@ def picture(scene: Scene) -> str:
     _waiting(sheet, scene)
     _feed(sheet, scene)
     sheet.y += 6
-    sheet.write(f"As of {clock(scene.at)}. {telling.PRICES}", "soft small", 18)
+    for line in (f"As of {clock(scene.at)}. {telling.prices(scene)[0]}", *telling.prices(scene)[1:]):
+        sheet.write(line, "soft small", 18)
     height = sheet.y + 8
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="twin" width="{_WIDTH}" height="{height:g}" '

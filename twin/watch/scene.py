@@ -158,6 +158,8 @@ class Scene:
     feed: tuple[Entry, ...]
     stale: str = ""
     """Why this is no longer the truth; empty while it is."""
+    prices: str = ""
+    """Whose prices these are, where they are not those of the twin's region."""
     colours: Mapping[str, int] = field(default_factory=dict)
     """Of the owners."""
     names: Mapping[str, str] = field(default_factory=dict)

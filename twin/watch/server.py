@@ -6,15 +6,15 @@ import asyncio
 import base64
 import hashlib
 import socket
-from urllib.parse import urlsplit
 
 import click
 import uvicorn
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,7 +22,7 @@ from twin.errors import TwinError
 from twin.watch.page import FOLDER, page
 from twin.watch.picture import picture, style
 from twin.watch.source import Scenes
-from twin.watch.sse import Board, EventStream
+from twin.watch.sse import Board, event_stream
 
 _FILES = {
     "watch.css": "text/css; charset=utf-8",
@@ -30,8 +30,9 @@ _FILES = {
     "watch.js": "text/javascript; charset=utf-8",
     "mark.svg": "image/svg+xml",
 }
-#: What a request may call this server. The port may be another one here than there: people forward ports.
-_OURS = ("127.0.0.1", "localhost")
+#: What a request may call this server: a page of elsewhere could reach it by a name that points here (DNS rebinding).
+#: The port may be another one here than there: people forward ports.
+_OURS = ["127.0.0.1", "localhost"]
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
     "form-action 'none'; frame-ancestors 'none'"
@@ -46,17 +47,14 @@ _HEADERS = {
 }
 
 
-class Guard:
-    """Answers only requests to this machine by its own name, and adds the headers to every answer.
-
-    A page of elsewhere could reach the server by a name that it points here (DNS rebinding).
-    """
+class SecurityHeaders:
+    """Adds the headers to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with 403."""
+        """Pass a request on."""
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -65,18 +63,7 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        if scope["type"] == "http" and _host(Headers(scope=scope).get("host", "")) not in _OURS:
-            refusal = PlainTextResponse("This server answers only as localhost.\n", 403)
-            await refusal(scope, receive, with_headers)
-            return
         await self._app(scope, receive, with_headers)
-
-
-def _host(header: str) -> str:
-    try:
-        return urlsplit(f"//{header}").hostname or ""
-    except ValueError:
-        return ""
 
 
 def create_app(scenes: Scenes, board: Board) -> Starlette:
@@ -85,10 +72,8 @@ def create_app(scenes: Scenes, board: Board) -> Starlette:
     def show(_: Request) -> Response:
         return HTMLResponse(page(scenes.scene()))
 
-    async def events(request: Request) -> Response:
-        if request.method == "HEAD":  # it would wait for an end
-            return Response(media_type="text/event-stream")
-        return EventStream(board)
+    async def events(_: Request) -> Response:
+        return event_stream(board)
 
     def still(_: Request) -> Response:
         rules = base64.b64encode(hashlib.sha256(f"\n{style()}".encode()).digest()).decode()
@@ -106,7 +91,10 @@ def create_app(scenes: Scenes, board: Board) -> Starlette:
             Route("/picture.svg", still),
             *(file(name, media_type) for name, media_type in _FILES.items()),
         ],
-        middleware=[Middleware(Guard)],
+        middleware=[
+            Middleware(SecurityHeaders),
+            Middleware(TrustedHostMiddleware, allowed_hosts=_OURS, www_redirect=False),
+        ],
     )
 
 

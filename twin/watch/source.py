@@ -49,6 +49,7 @@ class Source:
         run = load_run(state)
         assert run is not None  # as `connect` has found
         self._run = run
+        self._region = ""
         self._observed = Observed(self._kube, KINDS)
         self._lock = threading.Lock()
         self._scene: Scene | None = None
@@ -100,6 +101,7 @@ class Source:
             if self._scene is None or version != self._version:
                 about = About(
                     stack=self._state.stack,
+                    region=self._region,
                     started=self._run.started,
                     usd=usd,
                     gpu_pools=self._gpu_pools,
@@ -123,5 +125,6 @@ class Source:
         with contextlib.suppress(TwinError, OSError):  # on its way out
             planned = self._state.plan.stat().st_mtime_ns
             if planned != self._planned:
-                self._gpu_pools = {pool.name: pool for pool in load_plan(self._state).gpu_pools}
+                plan = load_plan(self._state)
+                self._region, self._gpu_pools = plan.region, {pool.name: pool for pool in plan.gpu_pools}
                 self._planned, self._version = planned, -1

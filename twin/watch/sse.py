@@ -7,9 +7,10 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 
-from starlette.responses import Response
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from sse_starlette.sse import AppStatus
 from starlette.types import Receive, Scope, Send
 
 from twin.watch.page import Parts, parts, places
@@ -19,7 +20,8 @@ from twin.watch.source import LOOK_SECONDS, PAUSE_SECONDS, Scenes
 _HEARTBEAT_SECONDS = 15.0
 #: Seconds in which a watcher must take what is in flight, before it is let go; it may come back.
 _SEND_SECONDS = 20.0
-_HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8")]
+#: Streams end with the board, which is closed before the server waits for watchers.
+AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
 
 class Board:
@@ -96,27 +98,24 @@ class Board:
             self.ended = ended
             self._on_end()
 
-    async def stream(self, send: Callable[[str], Awaitable[None]]) -> None:
-        """Tell somebody all there is and then what is new, in the wire format, until the end."""
+    async def stream(self) -> AsyncIterator[ServerSentEvent]:
+        """For one who watches: all there is and then what is new, until the end."""
         self._watchers += 1
         self._watched.set()
         seen = 0
         try:
+            yield ServerSentEvent(retry=2000, sep="\n")
             while not self._closed:
                 news = self._news
                 if seen != self._revision and self._parts:
                     message = self._since(seen)
                     seen = self._revision
-                    await send(f"event: parts\ndata: {message}\n\n")
+                    yield ServerSentEvent(message, event="parts", sep="\n")
                     continue
                 if self.ended:
-                    await send("event: end\ndata:\n\n")
+                    yield ServerSentEvent("", event="end", sep="\n")
                     return
-                try:
-                    async with asyncio.timeout(_HEARTBEAT_SECONDS):
-                        await news.wait()
-                except TimeoutError:
-                    await send(": still here\n\n")
+                await news.wait()
         finally:
             self._watchers -= 1
             if not self._watchers and not self._closed:
@@ -129,38 +128,13 @@ class Board:
         return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
 
 
-class EventStream(Response):
-    """The board for one who watches; it ends when they are gone, or do not read."""
-
-    def __init__(self, board: Board) -> None:
-        super().__init__(media_type="text/event-stream")
-        self._board = board
-
-    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        """Send until the end."""
-
-        async def write(text: str, *, more: bool = True) -> None:
-            async with asyncio.timeout(_SEND_SECONDS):
-                await send({"type": "http.response.body", "body": text.encode(), "more_body": more})
-
-        async def send_all() -> None:
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-            await write("retry: 2000\n\n")
-            await self._board.stream(write)
-            await write("", more=False)
-
-        tasks = [asyncio.ensure_future(send_all()), asyncio.ensure_future(_disconnected(receive))]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        if not tasks[0].cancelled():
-            with contextlib.suppress(TimeoutError, OSError):  # gone, or does not read
-                tasks[0].result()
+class _EventStream(EventSourceResponse):
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the end; a watcher that is gone or does not read is let go."""
+        with contextlib.suppress(TimeoutError, OSError):
+            await super().__call__(scope, receive, send)
 
 
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+def event_stream(board: Board) -> EventSourceResponse:
+    """The board for one who watches."""
+    return _EventStream(board.stream(), ping=_HEARTBEAT_SECONDS, send_timeout=_SEND_SECONDS)

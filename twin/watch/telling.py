@@ -9,7 +9,7 @@ from twin.watch.scene import Box, Pool, Scene, Slot, Sum
 from twin.watch.waiting import Waiting
 from twin.watch.words import STAGES, clock, count, dollars, duration, joined
 
-PRICES = "On-demand prices are AWS's list prices, Spot prices are estimates by instance family."
+_PRICES = "On-demand prices are AWS's list prices, Spot prices are estimates by instance family."
 
 
 def figures(scene: Scene) -> list[tuple[str, str, str]]:
@@ -28,6 +28,11 @@ def figures(scene: Scene) -> list[tuple[str, str, str]]:
         (f"{scene.nodes:,}", "node" if scene.nodes == 1 else "nodes", stages(scene)),
         (f"{waiting:,}", "pod waits" if waiting == 1 else "pods wait", why),
     ]
+
+
+def prices(scene: Scene) -> list[str]:
+    """What the dollars are, in sentences."""
+    return [_PRICES, *filter(None, [scene.prices])]
 
 
 def stages(scene: Scene) -> str:

@@ -71,6 +71,7 @@ def _head(scene: Scene, width: int) -> list[Text]:
         _line(width, (f"Twin of {scene.stack}", "bold"), right=(f"{clock(scene.at)} · Ctrl-C ends", "dim")),
         *stale,
         *_flow(figures, width, "   "),
+        *([_line(width, (scene.prices, "dim"))] if scene.prices else []),
         Text(),
     ]
 

@@ -1,7 +1,5 @@
-"""Runs a piece of Pulumi program against mocks that record everything the engine would have been told.
+"""Runs a piece of Pulumi program against the engine that the plan records with, and answers that tests choose.
 
-Pulumi's `Mocks` see type, name and inputs only. What decides the order of creation and destruction (parent,
-dependencies, provider, timeouts, ...) is in the request that the monitor gets, so it is recorded there.
 `record` runs the program to its end and drains it, so absence can be asserted as well.
 
     recording = record(lambda: Network("net", NetworkArgs(...)))
@@ -12,14 +10,16 @@ dependencies, provider, timeouts, ...) is in the request that the monitor gets, 
 
 from __future__ import annotations
 
-from collections import Counter
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import pulumi
-from pulumi.runtime import mocks as pulumi_mocks
-from pulumi.runtime import rpc
+from pulumi.runtime import settings
+
+from plan.cloud import Cloud
+from plan.monitor import Log, Monitor, NoMocks, Resource
 
 T = TypeVar("T")
 Inputs = Mapping[str, Any]
@@ -46,31 +46,8 @@ INVOKES: Mapping[str, Inputs] = {
 }
 
 
-@dataclass(frozen=True)
-class Registration:
-    """One resource as the engine would have got it. Property names are in wire form (camelCase, numbers are floats)."""
-
-    urn: str
-    type: str
-    name: str
-    inputs: Inputs = field(hash=False)
-    parent: str
-    custom: bool
-    remote: bool
-    dependencies: frozenset[str]
-    """URNs named by depends_on, and those of every resource whose outputs are used as inputs."""
-    provider: str
-    """URN of an explicit provider, or the empty string."""
-    providers: frozenset[str]
-    """URNs of the providers that a remote component hands to its children."""
-    delete_timeout: str
-    create_timeout: str
-    protect: bool
-    deleted_with: str
-    retain_on_delete: bool
-    ignore_changes: tuple[str, ...]
-    replace_on_changes: tuple[str, ...]
-    aliases: int
+#: One resource as the engine would have got it.
+Registration = Resource
 
 
 @dataclass
@@ -128,60 +105,26 @@ class Recording(Generic[T]):
         return longer.urn in self.needs(shorter)
 
 
-class _Mocks(pulumi_mocks.Mocks):
-    def __init__(self, recording: Recording[Any], outputs: Mapping[str, Outputs], preview: bool) -> None:
-        self._recording = recording
-        self._outputs = {**COMPUTED, **outputs}
+class _Answers(Cloud):
+    """Values of a cloud of tests. In a preview it knows the inputs and nothing else: no id, no computed output."""
+
+    def __init__(self, outputs: Mapping[str, Outputs], preview: bool) -> None:
+        super().__init__(region="us-east-1")
+        self.invokes: list[tuple[str, Inputs]] = []
+        self._answers = {**COMPUTED, **outputs}
         self._preview = preview
 
-    def new_resource(self, args: pulumi_mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+    def create(self, urn: str, type_: str, name: str, inputs: Inputs) -> tuple[str, dict[str, Any]]:
         if self._preview:
-            # A real preview knows the inputs and nothing else: no id, no computed output.
-            return "", dict(args.inputs)
-        extra = self._outputs.get(args.typ, {})
-        computed = extra(args.name, args.inputs) if callable(extra) else extra
-        arn = {"arn": f"arn:aws:mock:us-east-1:123456789012:{args.name}", "name": args.name}
-        return f"{args.name}-id", {**arn, **args.inputs, **computed}
+            return "", {}
+        extra = self._answers.get(type_, {})
+        computed = extra(name, inputs) if callable(extra) else extra
+        arn = {"arn": f"arn:aws:mock:us-east-1:123456789012:{name}", "name": name}
+        return f"{name}-id", {**{key: text for key, text in arn.items() if key not in inputs}, **computed}
 
-    def call(self, args: pulumi_mocks.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]]]:
-        self._recording.invokes.append((args.token, args.args))
-        return dict(INVOKES.get(args.token, {})), []
-
-
-class _Monitor(pulumi_mocks.MockMonitor):
-    def __init__(self, mocks: _Mocks, recording: Recording[Any]) -> None:
-        super().__init__(mocks)
-        self._recording = recording
-
-    def RegisterResource(self, request: Any) -> Any:
-        response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
-        if request.type != "pulumi:pulumi:Stack":
-            self._recording.resources.append(_registration(request, response.urn))
-        return response
-
-
-def _registration(request: Any, urn: str) -> Registration:
-    by_property = (urn for dependencies in request.propertyDependencies.values() for urn in dependencies.urns)
-    return Registration(
-        urn=urn,
-        type=request.type,
-        name=request.name,
-        inputs=rpc.deserialize_properties(request.object),
-        parent=request.parent,
-        custom=request.custom,
-        remote=request.remote,
-        dependencies=frozenset({*request.dependencies, *by_property}),
-        provider=request.provider.rpartition("::")[0],
-        providers=frozenset(reference.rpartition("::")[0] for reference in request.providers.values()),
-        delete_timeout=request.customTimeouts.delete,
-        create_timeout=request.customTimeouts.create,
-        protect=request.protect,
-        deleted_with=request.deletedWith,
-        retain_on_delete=request.retainOnDelete,
-        ignore_changes=tuple(request.ignoreChanges),
-        replace_on_changes=tuple(request.replaceOnChanges),
-        aliases=len(request.aliases),
-    )
+    def call(self, function: str, arguments: Inputs) -> dict[str, Any]:
+        self.invokes.append((function, arguments))
+        return dict(INVOKES.get(function, {}))
 
 
 def record(
@@ -200,14 +143,17 @@ def record(
     preview: run as `pulumi preview` of a stack that does not exist yet: every computed output is unknown.
     Errors of the program are raised here.
     """
-    recording: Recording[T] = Recording()
-    mocks = _Mocks(recording, outputs or {}, preview)
+    log, answers = Log(), _Answers(outputs or {}, preview)
+    recording: Recording[T] = Recording(log.resources, answers.invokes)
+    settings.set_root_resource(None)  # type: ignore[arg-type]  # set_mocks then makes a stack that this monitor knows
     pulumi.runtime.set_mocks(
-        mocks, project="gpu-slices", stack=stack, preview=preview, monitor=_Monitor(mocks, recording)
+        NoMocks(), project="gpu-slices", stack=stack, preview=preview, monitor=Monitor(answers, log)
     )
 
     @pulumi.runtime.test
     def run() -> Any:
+        # The first failure is raised; what follows from it would only be printed on top.
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
         recording._result.append(program())
         watched = {name: pulumi.Output.from_input(getattr(recording.result, name)) for name in watch}
         return pulumi.Output.from_input({name: _value_or_unknown(output) for name, output in watched.items()}).apply(
@@ -215,10 +161,6 @@ def record(
         )
 
     run()
-    # Mocks accept the same name twice, the engine does not.
-    urns = Counter(resource.urn for resource in recording.resources)
-    duplicates = [urn for urn, count in urns.items() if count > 1]
-    assert not duplicates, f"registered twice: {duplicates}"
     return recording
 
 

@@ -5,8 +5,8 @@ import json
 from typing import Any
 
 from components.money.budget import Budget, BudgetArgs
-from gpu._price_data import CPU_ON_DEMAND_USD_PER_HOUR
 from gpu.catalog import INSTANCE_TYPES
+from gpu.prices import named_types
 from tests.unit.components.recording import Recording, record
 
 ARGS = BudgetArgs(
@@ -48,7 +48,7 @@ def test_the_brake_denies_every_gpu_type_and_no_cpu_type() -> None:
     assert (statement["Effect"], statement["Action"]) == ("Deny", "ec2:RunInstances")
     for name in INSTANCE_TYPES:
         assert any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns), name
-    for name in CPU_ON_DEMAND_USD_PER_HOUR:
+    for name in named_types() - INSTANCE_TYPES.keys():
         assert not any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns), name
 
 

@@ -187,7 +187,7 @@ def test_children_use_the_provider_of_the_component() -> None:
     provider = recording.named("elsewhere").urn
     children = [each for each in recording.resources if each.custom and each.urn != provider]
     assert {each.provider for each in children} == {provider}
-    assert recording.one(EKS).providers == {provider}
+    assert recording.one(EKS).providers == {"aws": provider}
 
 
 def test_roles_whose_names_are_alike_have_entries_of_their_own() -> None:

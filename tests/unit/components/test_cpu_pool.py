@@ -121,14 +121,14 @@ def test_the_pool_names_its_own_class(recording: Recording[CpuPool]) -> None:
 def test_the_pool_goes_before_its_class_and_both_before_the_controller(recording: Recording[CpuPool]) -> None:
     pool, class_ = recording.one(NODE_POOL), recording.one(NODE_CLASS)
     controller = recording.one("kubernetes:helm.sh/v3:Release", "karpenter-controller")
-    assert pool.dependencies >= {class_.urn, controller.urn}
-    assert class_.dependencies >= {controller.urn}
+    assert {class_.urn, controller.urn} <= {*pool.dependencies}
+    assert controller.urn in class_.dependencies
 
 
 def test_destroy_waits_for_the_instances_and_never_skips_them(recording: Recording[CpuPool]) -> None:
     grace = recording.one(NODE_POOL).inputs["spec"]["template"]["spec"]["terminationGracePeriod"]
     for each in (recording.one(NODE_POOL), recording.one(NODE_CLASS)):
-        assert minutes(each.delete_timeout) >= 2 * minutes(grace)
+        assert minutes(each.custom_timeouts["delete"]) >= 2 * minutes(grace)
         assert each.deleted_with == ""
         assert each.retain_on_delete is False
         assert each.inputs["metadata"]["annotations"]["pulumi.com/waitFor"] == "condition=Ready"

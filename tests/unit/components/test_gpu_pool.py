@@ -15,6 +15,7 @@ from components.karpenter.karpenter import Karpenter, KarpenterArgs
 from components.karpenter.node_class import Volume
 from gpu.catalog import INSTANCE_TYPES, types_in
 from gpu.pool import Pool
+from gpu.prices import of
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from tests.unit.components.recording import Recording, record
 
@@ -35,7 +36,13 @@ def pool(profile: SharingProfile, **changes: Any) -> Recording[GpuPool]:
             KarpenterArgs(cluster_name="c", account_id="123456789012", region="us-east-1", volume_key_arn="arn:key"),
         )
         own = {field.name for field in fields(Pool)}
-        about = {"name": "shared", "types": G6, "max_gpus": 8, **{k: v for k, v in changes.items() if k in own}}
+        about = {
+            "name": "shared",
+            "types": G6,
+            "max_gpus": 8,
+            "prices": of("us-east-1"),
+            **{k: v for k, v in changes.items() if k in own},
+        }
         rest = {key: value for key, value in changes.items() if key not in own}
         return GpuPool("gpu", GpuPoolArgs(karpenter=karpenter, pool=Pool(profile=profile, **about), **rest))
 
@@ -221,7 +228,8 @@ def test_what_the_nodes_need_outlives_them() -> None:
             KarpenterArgs(cluster_name="c", account_id="123456789012", region="us-east-1", volume_key_arn="arn:key"),
         )
         arguments = GpuPoolArgs(
-            karpenter=karpenter, pool=Pool(name="shared", profile=TimeSlicing(2), types=G6, max_gpus=8)
+            karpenter=karpenter,
+            pool=Pool(name="shared", profile=TimeSlicing(2), types=G6, max_gpus=8, prices=of("us-east-1")),
         )
         assert gpu_node_pool_spec(arguments)["limits"] == {"nvidia.com/gpu": "16"}
         return GpuPool("gpu", replace(arguments, after=[plugin]))

@@ -284,7 +284,7 @@ def test_charts_are_pinned_and_definitions_have_a_release_of_their_own(recording
         assert release.inputs["version"] == versions.KARPENTER_VERSION
         assert release.inputs["namespace"] == "kube-system"
         assert release.inputs["skipCrds"] is True
-        assert release.delete_timeout
+        assert release.custom_timeouts["delete"]
     assert controller.inputs["name"] == "karpenter"
 
 
@@ -294,7 +294,7 @@ def needed(recording: Recording[Any], resource: Registration) -> set[str]:
     found: set[str] = set()
     todo = [resource]
     while todo:
-        new = todo.pop().dependencies - found
+        new = {*todo.pop().dependencies} - found
         found |= new
         todo += [by_urn[urn] for urn in new]
     return found

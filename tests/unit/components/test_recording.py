@@ -1,9 +1,10 @@
-"""The recorder sees what Pulumi's mocks hide."""
+"""The recorder sees what Pulumi's mocks hide, and refuses what the engine refuses."""
 
 import pulumi
 import pulumi_aws as aws
 import pytest
 
+from plan.monitor import EngineError
 from tests.unit.components.recording import record
 
 
@@ -23,11 +24,11 @@ class Pair(pulumi.ComponentResource):
 def test_options_that_mocks_do_not_see_are_recorded() -> None:
     recording = record(lambda: Pair("a"), watch=["subnet_id"])
     subnet = recording.one("aws:ec2/subnet:Subnet", "a-subnet")
-    assert subnet.delete_timeout == "30m"
+    assert subnet.custom_timeouts == {"delete": "30m"}
     assert subnet.ignore_changes == ("tags",)
     assert subnet.protect
     assert subnet.parent == recording.named("a").urn
-    assert subnet.dependencies == {recording.named("a-vpc").urn}
+    assert subnet.dependencies == (recording.named("a-vpc").urn,)
     assert recording.outputs == {"subnet_id": "a-subnet-id"}
 
 
@@ -60,5 +61,5 @@ def test_errors_inside_apply_are_not_lost() -> None:
 
 
 def test_a_name_used_twice_is_an_error() -> None:
-    with pytest.raises(AssertionError, match="registered twice"):
+    with pytest.raises(EngineError, match="Duplicate resource URN"):
         record(lambda: (aws.ec2.Vpc("a"), aws.ec2.Vpc("a")))

@@ -7,24 +7,23 @@ import dataclasses
 import pytest
 from hypothesis import given
 
-from gpu import prices
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, InstanceType, types_in
 from gpu.estimate import (
-    CapacityType,
     FloorInputs,
     SlotPrice,
     cheapest_node,
     dearest_node,
     dedicated_gpu,
     idle_floor,
-    node_usd_per_hour,
     slot_price,
     total_usd_per_month,
 )
 from gpu.models import MODELS, ModelMemory, model_memory
+from gpu.prices import CapacityType, of
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 from tests.unit.gpu.support import shared_types
 
+PRICES, NONE = of("us-east-1"), of("eu-west-1")
 DEV = FloorInputs(
     system_node_type="m7g.large",
     system_nodes=2,
@@ -37,7 +36,7 @@ DEV = FloorInputs(
 
 
 def price_of(instance_type: str, profile: SharingProfile) -> SlotPrice:
-    price = slot_price(INSTANCE_TYPES[instance_type], profile)
+    price = slot_price(INSTANCE_TYPES[instance_type], profile, PRICES)
     assert price is not None
     return price
 
@@ -71,33 +70,33 @@ def test_a_node_costs_what_the_pool_pays() -> None:
 @given(shared_types())
 def test_slots_together_cost_what_the_node_costs(shared: tuple[InstanceType, SharingProfile]) -> None:
     instance_type, profile = shared
-    price = slot_price(instance_type, profile)
-    assert (price is None) == (instance_type.on_demand_usd_per_hour is None)
+    price = slot_price(instance_type, profile, PRICES)
+    assert (price is None) == (instance_type.name not in PRICES.on_demand)
     if price is not None:
-        assert price.on_demand_usd_per_slot_hour * price.slots == pytest.approx(instance_type.on_demand_usd_per_hour)
+        assert price.on_demand_usd_per_slot_hour * price.slots == pytest.approx(PRICES.on_demand[instance_type.name])
         assert 0 < price.spot_usd_per_hour < price.on_demand_usd_per_hour
         assert price.spot_source
 
 
 def test_types_without_a_price_have_none() -> None:
-    assert slot_price(INSTANCE_TYPES["p5e.48xlarge"], NoSharing()) is None
+    assert slot_price(INSTANCE_TYPES["p5e.48xlarge"], NoSharing(), PRICES) is None
 
 
 def test_the_first_pod_buys_the_cheapest_spot_node() -> None:
     """On-demand g6.xlarge is cheaper than g5.xlarge, and on Spot as well: 0.4024 against 0.4929."""
-    price = cheapest_node(types_in(["g5", "g6"]), TimeSlicing(3), "spot")
+    price = cheapest_node(types_in(["g5", "g6"]), TimeSlicing(3), "spot", PRICES)
     assert price is not None
     assert price.instance_type == "g6.xlarge"
-    dearer = cheapest_node(types_in(["g6e", "p5"]), NoSharing(), "spot")
+    dearer = cheapest_node(types_in(["g6e", "p5"]), NoSharing(), "spot", PRICES)
     assert dearer is not None
     assert dearer.instance_type == "g6e.xlarge"
     assert dearer.spot_usd_per_hour == pytest.approx(1.861 * 0.38)
 
 
 def test_types_without_a_price_are_not_the_cheapest() -> None:
-    assert cheapest_node(types_in(["p5e"]), NoSharing(), "spot") is None
-    assert cheapest_node([], NoSharing(), "spot") is None
-    both = cheapest_node(types_in(["p5e", "p5en"]), NoSharing(), "spot")
+    assert cheapest_node(types_in(["p5e"]), NoSharing(), "spot", PRICES) is None
+    assert cheapest_node([], NoSharing(), "spot", PRICES) is None
+    both = cheapest_node(types_in(["p5e", "p5en"]), NoSharing(), "spot", PRICES)
     assert both is not None
     assert both.instance_type == "p5en.48xlarge"
 
@@ -116,13 +115,13 @@ def test_types_without_a_price_are_not_the_cheapest() -> None:
     ],
 )
 def test_a_model_alone_needs_a_gpu_of_its_own(model: str, context: int, instance_type: str) -> None:
-    found = dedicated_gpu(model_memory(MODELS[model], context_length=context), "on-demand")
+    found = dedicated_gpu(model_memory(MODELS[model], context_length=context), "on-demand", PRICES)
     assert found is not None
     assert found.name == instance_type
 
 
 def test_a_model_that_no_single_gpu_holds_has_none() -> None:
-    assert dedicated_gpu(ModelMemory(300_000, 0, 0), "spot") is None
+    assert dedicated_gpu(ModelMemory(300_000, 0, 0), "spot", PRICES) is None
 
 
 def test_the_cheapest_gpu_is_that_of_the_purchase_option() -> None:
@@ -130,40 +129,40 @@ def test_the_cheapest_gpu_is_that_of_the_purchase_option() -> None:
     memory = model_memory(MODELS["mistral:7b"], context_length=4096)
     prices_by_option: dict[CapacityType, float] = {"on-demand": 0.526, "spot": 0.526 * 0.41}
     for capacity_type, usd in prices_by_option.items():
-        found = dedicated_gpu(memory, capacity_type)
+        found = dedicated_gpu(memory, capacity_type, PRICES)
         assert found is not None
-        assert node_usd_per_hour(found, capacity_type) == pytest.approx(usd)
+        assert PRICES.node_usd_per_hour(found.name, capacity_type) == pytest.approx(usd)
 
 
 def test_the_dearest_node_is_the_worst_that_a_pool_may_buy() -> None:
     types = [t for family in ("g6", "g5") for t in FAMILIES[family] if t.gpu_count == 1]
-    dearest, cheapest = dearest_node(types, Mps(3), "spot"), cheapest_node(types, Mps(3), "spot")
+    dearest, cheapest = dearest_node(types, Mps(3), "spot", PRICES), cheapest_node(types, Mps(3), "spot", PRICES)
     assert dearest is not None
     assert cheapest is not None
     assert (dearest.instance_type, cheapest.instance_type) == ("g5.16xlarge", "g6.xlarge")
     assert dearest.spot_usd_per_hour > 4 * cheapest.spot_usd_per_hour
-    assert dearest_node([], Mps(3), "spot") is None
+    assert dearest_node([], Mps(3), "spot", PRICES) is None
 
 
 def test_families_that_nobody_saw_on_spot_are_known_as_such() -> None:
-    seen = {family for family in FAMILIES if prices.spot_discount(family).sampled}
+    seen = {family for family in FAMILIES if PRICES.spot_discount(family).sampled}
     assert seen == {"g4dn", "g5", "g6", "g6e"}
 
 
 def test_the_idle_floor_of_a_small_stack() -> None:
-    assert {item.name: round(item.usd_per_month or 0, 2) for item in idle_floor(DEV)} == {
+    assert {item.name: round(item.usd_per_month or 0, 2) for item in idle_floor(DEV, PRICES)} == {
         "EKS control plane": 73.00,  # 0.10 x 730
         "System nodes": 119.14,  # 2 x 0.0816 x 730
         "System volumes": 8.00,  # 2 x 50 x 0.08
         "NAT gateway": 36.50,  # (0.045 + 0.005) x 730
         "KMS keys": 2.00,
     }
-    assert total_usd_per_month(idle_floor(DEV)) == pytest.approx(238.636)
+    assert total_usd_per_month(idle_floor(DEV, PRICES)) == pytest.approx(238.636)
 
 
 def test_the_idle_floor_of_a_large_stack() -> None:
     inputs = dataclasses.replace(DEV, system_node_type="m7g.xlarge", nat_gateways=3, interface_endpoints=8)
-    floor = {item.name: round(item.usd_per_month or 0, 2) for item in idle_floor(inputs)}
+    floor = {item.name: round(item.usd_per_month or 0, 2) for item in idle_floor(inputs, PRICES)}
     assert floor["System nodes"] == 238.27  # 2 x 0.1632 x 730
     assert floor["NAT gateway"] == 109.50
     assert floor["Interface endpoints"] == 175.20  # 8 x 3 x 0.01 x 730
@@ -171,7 +170,7 @@ def test_the_idle_floor_of_a_large_stack() -> None:
 
 def test_the_idle_floor_says_what_it_counts() -> None:
     inputs = dataclasses.replace(DEV, interface_endpoints=8)
-    assert {item.name: item.detail for item in idle_floor(inputs)} == {
+    assert {item.name: item.detail for item in idle_floor(inputs, PRICES)} == {
         "EKS control plane": "standard support",
         "System nodes": "2 x m7g.large, on-demand",
         "System volumes": "2 x 50 GiB gp3",
@@ -181,32 +180,57 @@ def test_the_idle_floor_says_what_it_counts() -> None:
     }
 
 
-def test_a_system_node_without_a_price_is_refused() -> None:
-    with pytest.raises(KeyError):
-        idle_floor(dataclasses.replace(DEV, system_node_type="m7g.metal"))
+def test_a_system_node_without_a_price_makes_no_sum() -> None:
+    floor = idle_floor(dataclasses.replace(DEV, system_node_type="m7g.metal"), PRICES)
+    assert [item.name for item in floor if item.usd_per_month is None] == ["System nodes"]
+    assert total_usd_per_month(floor) is None
+
+
+def test_a_region_without_data_is_priced_at_nothing() -> None:
+    """The same lines, so that nobody takes an item for free that is merely not known."""
+    inputs = dataclasses.replace(DEV, interface_endpoints=8, load_balancers=1)
+    known, unknown = idle_floor(inputs, PRICES), idle_floor(inputs, NONE)
+    assert [(item.name, item.detail) for item in unknown] == [(item.name, item.detail) for item in known]
+    assert {item.usd_per_month for item in unknown} == {None}
+    assert slot_price(INSTANCE_TYPES["g6.xlarge"], NoSharing(), NONE) is None
+    assert dearest_node(types_in(["g6"]), NoSharing(), "on-demand", NONE) is None
+    assert dedicated_gpu(ModelMemory(1000, 0, 0), "spot", NONE) is None
+
+
+def test_each_region_has_its_own_prices() -> None:
+    """GovCloud's list price of a g6.xlarge, and no Spot price that anybody saw there."""
+    price = slot_price(INSTANCE_TYPES["g6.xlarge"], TimeSlicing(4), of("us-gov-west-1"))
+    assert price is not None
+    assert (price.on_demand_usd_per_hour, price.on_demand_usd_per_slot_hour) == (1.0144, 0.2536)
+    assert (price.spot_usd_per_hour, price.spot_seen) == (0.5072, False)
+    cheapest = cheapest_node(types_in(["g5", "g6"]), NoSharing(), "on-demand", of("us-gov-west-1"))
+    assert cheapest is not None
+    assert cheapest.instance_type == "g6.xlarge", "g5 is not sold there"
+    floor = idle_floor(DEV, of("us-gov-west-1"))
+    assert [item.name for item in floor if item.usd_per_month is not None] == ["System nodes"]
 
 
 @pytest.mark.parametrize(("family", "fraction"), [("g4dn", 0.59), ("g5", 0.51), ("g6", 0.50), ("g6e", 0.62)])
 def test_spot_discounts_of_sampled_families(family: str, fraction: float) -> None:
-    assert prices.spot_discount(family).fraction == fraction
-    assert "skypilot" in prices.spot_discount(family).source
+    assert PRICES.spot_discount(family).fraction == fraction
+    assert "skypilot" in PRICES.spot_discount(family).source
 
 
 @pytest.mark.parametrize("family", ["p5", "p6-b300", "g7e", "unknown"])
 def test_spot_discounts_of_other_families_are_the_lowest_and_say_so(family: str) -> None:
-    discount = prices.spot_discount(family)
-    assert discount.fraction == min(prices.spot_discount(f).fraction for f in ("g4dn", "g5", "g6", "g6e"))
+    discount = PRICES.spot_discount(family)
+    assert discount.fraction == min(PRICES.spot_discount(f).fraction for f in ("g4dn", "g5", "g6", "g6e"))
     assert discount.source.startswith("no sample")
 
 
 def test_no_discount_is_promised_that_nobody_saw() -> None:
     """Never the 90 % of advertisements."""
-    assert all(prices.spot_discount(t.family).fraction <= 0.62 for t in INSTANCE_TYPES.values())
+    assert all(PRICES.spot_discount(t.family).fraction <= 0.62 for t in INSTANCE_TYPES.values())
 
 
 def test_an_on_demand_pool_buys_the_type_with_the_cheapest_on_demand_price() -> None:
     types = types_in(names=["g5.4xlarge", "g6e.xlarge"])
-    spot, on_demand = (cheapest_node(types, NoSharing(), capacity) for capacity in ("spot", "on-demand"))
+    spot, on_demand = (cheapest_node(types, NoSharing(), capacity, PRICES) for capacity in ("spot", "on-demand"))
     assert spot is not None
     assert on_demand is not None
     # 1.624 and 1.861 USD per hour; Spot is 51 and 62 % less.

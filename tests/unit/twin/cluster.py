@@ -126,7 +126,14 @@ class Cluster:
 
     def scene(self, before: Scene | None = None, **about: Any) -> Scene:
         """The picture of it."""
-        known = {"stack": "local", "started": NOW - 600, "usd": 0.0123, "gpu_pools": {"mps": MPS, "mig": MIG}, **about}
+        known = {
+            "stack": "local",
+            "region": "us-east-1",
+            "started": NOW - 600,
+            "usd": 0.0123,
+            "gpu_pools": {"mps": MPS, "mig": MIG},
+            **about,
+        }
         return compose(self.objects, About(**known), NOW, before)
 
     def _add(self, kind: str, metadata: dict[str, Any], **fields: Any) -> None:

@@ -78,6 +78,11 @@ def test_only_types_with_a_price_and_one_limit_for_those_with_one_gpu() -> None:
     assert found == {"g6.xlarge": 58, "g6.16xlarge": 58, "g6.48xlarge": 737, "c7g.large": 58}
 
 
+def test_another_regions_prices_are_played_where_its_own_are_not_known() -> None:
+    """Otherwise Karpenter would buy nothing there."""
+    assert _all(ConstantAnswers(_Moto(), "eu-central-1")) == _all(ConstantAnswers(_Moto(), "us-east-1"))
+
+
 def test_moto_is_asked_once() -> None:
     moto = _Moto()
     first = _all(ConstantAnswers(moto, "us-east-1"))

@@ -81,7 +81,8 @@ def test_single_strategy_wants_equal_instances() -> None:
 @pytest.mark.parametrize(
     ("config", "word"),
     [
-        ("no: [yaml", "not YAML"),
+        ("no: [yaml", "'pool' is not YAML: while parsing"),
+        ("sharing: !!bool x", "'pool' is not YAML: no boolean"),  # PyYAML's own reader raises KeyError
         ({"version": "v2"}, "version is not v1"),
         ({"sharing": {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 1}]}}}, "at least 2"),
         ({"sharing": {"mps": {"resources": [{"name": "nvidia.com/gpu", "replicas": 49}]}}}, "48 clients"),
@@ -95,6 +96,11 @@ def test_what_the_plugin_refuses_offers_nothing_and_says_why(config: Any, word: 
     offered = offer(labels(), node_class(), chart(pool=config))
     assert not offered.resources
     assert word in offered.problem
+
+
+def test_a_text_is_read_as_the_plugin_reads_it() -> None:
+    octal = "sharing: {timeSlicing: {resources: [{name: nvidia.com/gpu, replicas: 0o4}]}}"  # a text to PyYAML
+    assert offer(labels(), node_class(), chart(pool=octal)).resources == {"nvidia.com/gpu": 4}
 
 
 def test_an_unknown_configuration_offers_nothing_and_names_it() -> None:

@@ -10,12 +10,14 @@ import pytest
 
 from tests.unit.twin.cluster import Cluster
 from twin.play.agent.meter import Meter, read_meter
-from twin.prices import usd_per_hour
+from twin.prices import played
 
 HOUR = 3600.0
 #: Some moment of `time.monotonic()`.
 START = 50_000.0
-CPU, GPU = usd_per_hour("m7g.large", "on-demand") or 0.0, usd_per_hour("g6.xlarge", "spot") or 0.0
+PRICES = played("us-east-1")
+CPU = PRICES.node_usd_per_hour("m7g.large", "on-demand") or 0.0
+GPU = PRICES.node_usd_per_hour("g6.xlarge", "spot") or 0.0
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def meter(folder: Path, cluster: Cluster) -> Meter:
             return cluster.objects[kind]
 
     observed: Any = Observed()
-    return Meter(folder, observed)
+    return Meter(folder, observed, PRICES)
 
 
 def test_it_counts_from_its_first_look_by_what_stands_at_each(tmp_path: Path, cluster: Cluster) -> None:

@@ -13,6 +13,7 @@ from cli.main import main
 from twin.errors import TwinError
 from twin.machine import launch
 from twin.plan import Model
+from twin.prices import played
 from twin.request import _Story
 from twin.up import Up
 from twin.view import PodView, view
@@ -110,5 +111,5 @@ def test_a_pod_may_be_expected_on_a_node_without_a_claim() -> None:
         reason="",
         owner="dialogue",
     )
-    story = _Story(cast(Any, observed), model)
-    assert story._nominated(view([], [], []), pod) == []
+    story = _Story(cast(Any, observed), model, played("us-east-1"))
+    assert story._nominated(view(played("us-east-1"), [], [], []), pod) == []

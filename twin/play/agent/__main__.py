@@ -17,6 +17,7 @@ from twin.play.agent.meter import Meter
 from twin.play.agent.plugin import DevicePlugin
 from twin.play.faults import Faults
 from twin.play.platform import PLUGIN_NAME
+from twin.prices import played
 
 _TICK = 0.2
 _KINDS = (
@@ -42,7 +43,7 @@ def main(folder: Path) -> int:
     with Observed(kube, _KINDS, labels={"Pod": f"app.kubernetes.io/name={PLUGIN_NAME}"}) as observed:
         plugin = DevicePlugin(kube, observed, plan.plugins, Faults(folder))
         knative = Knative(kube, observed, plan.models)
-        meter = Meter(folder, observed)
+        meter = Meter(folder, observed, played(plan.region))
         while True:
             try:
                 plugin.tick(time.monotonic())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from gpu.prices import RegionPrices
 from twin.kube.observe import Observed
 from twin.machine.state import write_json
 from twin.view import view
@@ -15,9 +16,10 @@ _SAVE_EVERY = 2.0
 class Meter:
     """USD since the twin was started; kept in `meter.json`, so that it goes on after a crash."""
 
-    def __init__(self, folder: Path, observed: Observed) -> None:
+    def __init__(self, folder: Path, observed: Observed, prices: RegionPrices) -> None:
         self._path = folder / "meter.json"
         self._observed = observed
+        self._prices = prices
         self._usd, self._gpu_usd = read_meter(folder)
         self._last: float | None = None
         self._saved = 0.0
@@ -27,7 +29,7 @@ class Meter:
         if self._last is not None and now - self._last < 1.0:
             return
         if self._last is not None:
-            seen = view(self._observed.all("Node"), self._observed.all("NodeClaim"), ())
+            seen = view(self._prices, self._observed.all("Node"), self._observed.all("NodeClaim"), ())
             hours = (now - self._last) / 3600
             self._usd += seen.usd_per_hour * hours
             self._gpu_usd += sum(node.usd_per_hour for node in seen.gpu_nodes) * hours

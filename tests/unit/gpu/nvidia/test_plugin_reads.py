@@ -17,7 +17,7 @@ import yaml
 
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 from gpu.sharing.plugin_config import _FLAGS, _PLUGIN_FLAGS, PluginConfig, device_plugin_config, read_plugin_config
-from policy.yaml_text import plugin_document
+from gpu.sharing.yaml_text import plugin_document
 from tests.gotools import built
 
 pytestmark = pytest.mark.go
@@ -404,6 +404,6 @@ def grown(random_: random.Random) -> Iterator[str]:
 def test_three_thousand_grown_configurations_are_read_alike(nvidia: Answers) -> None:
     growing = grown(random.Random(7))
     texts = [next(growing) for _ in range(3000)]
-    fine = [text for text in texts if not read_plugin_config(yaml.safe_load(text)).problems]
+    fine = [text for text in texts if not read_plugin_config(plugin_document(text)).problems]
     assert len(fine) > 300, "most must not be refused for one and the same reason"
     assert judge(nvidia, texts)[:5] == []

@@ -1,4 +1,4 @@
-"""YAML in texts that anybody wrote: nothing in them breaks a rule.
+"""YAML in texts that anybody wrote, configurations of the device plugin among them: nothing in them breaks a reader.
 
 PyYAML raises what it likes where a tag is not what its value is (`!!bool x` is a KeyError), and libyaml's composer ends
 the process where a text is nested too deep.
@@ -41,7 +41,7 @@ def documents(text: str, loader: Any = _BaseLoader) -> list[Any]:
         _unfolded(found, {})
         return found
     except _RAISED as error:
-        raise ValueError("no YAML") from error
+        raise ValueError(f"not YAML: {error}") from error
 
 
 def plugin_document(text: str) -> Any:
@@ -56,7 +56,7 @@ def plugin_document(text: str) -> Any:
         finally:
             loader.dispose()
     except _RAISED as error:
-        raise ValueError("no YAML") from error
+        raise ValueError(f"not YAML: {error}") from error
 
 
 def _unfolded(value: Any, known: dict[int, int], most: int = MOST_VALUES) -> int:

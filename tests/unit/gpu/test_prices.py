@@ -1,0 +1,95 @@
+"""Prices belong to a region: whoever asks for one says for which, and nobody is given another's."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from gpu import estimate, prices
+from gpu.catalog import REGIONS, InstanceType
+from gpu.prices import RegionPrices, ServicePrices, of, priced_regions, product, total
+
+ROOT = Path(__file__).parents[3]
+#: Rooms of the program; `tools/` writes the data.
+ROOMS = ("account", "cli", "components", "config", "gpu", "plan", "policy", "stacks", "twin")
+
+
+@pytest.mark.parametrize("region", [*sorted(REGIONS - {*priced_regions()}), "", "no-such-1", "../price_data/us-east-1"])
+def test_a_region_without_data_has_no_price_at_all(region: str) -> None:
+    known = of(region)
+    assert (known.region, dict(known.on_demand), known.on_demand_date) == (region, {}, None)
+    assert known.node_usd_per_hour("g6.xlarge", "spot") is None
+    assert known.node_usd_per_hour("m7g.large", "on-demand") is None
+    assert known.services == ServicePrices()
+    assert not known.spot_discount("g6").sampled
+
+
+def test_a_region_has_its_own_prices() -> None:
+    """List prices of 2026: GovCloud asks 26 % more for the same L4."""
+    asked = {region: of(region).node_usd_per_hour("g6.xlarge", "on-demand") for region in priced_regions()}
+    assert asked == {"us-east-1": 0.8048, "us-gov-east-1": 1.0144, "us-gov-west-1": 1.0144}
+    assert of("us-east-1").node_usd_per_hour("g6.xlarge", "spot") == pytest.approx(0.4024)
+    assert of("us-east-1").node_usd_per_hour("x9.huge", "spot") is None
+    assert of("us-gov-east-1").services.date is None
+
+
+def test_prices_cannot_be_changed() -> None:
+    known = of("us-east-1")
+    with pytest.raises(TypeError):
+        known.on_demand["g6.xlarge"] = 0.0  # type: ignore[index]
+    with pytest.raises(AttributeError):
+        known.region = "eu-west-1"  # type: ignore[misc]
+
+
+def test_what_is_not_known_stays_unknown() -> None:
+    assert (product(2, 0.5, 730), product(2, None), product()) == (730.0, None, 1)
+    assert (total([1.0, 2.0]), total([1.0, None]), total([])) == (3.0, None, 0)
+
+
+def test_no_type_and_no_module_has_a_price_that_is_no_regions() -> None:
+    assert not [field.name for field in fields(InstanceType) if "usd" in field.name]
+    public = {name: value for name, value in vars(prices).items() if not name.startswith("_")}
+    assert {name for name, value in public.items() if isinstance(value, int | float)} == {"HOURS_PER_MONTH"}
+    assert not [name for name, value in public.items() if isinstance(value, dict | MappingProxyType | RegionPrices)]
+
+
+def test_every_estimate_is_handed_a_regions_prices() -> None:
+    """All but sums of what was priced already."""
+    asking = {
+        name: inspect.signature(function).parameters
+        for name, function in inspect.getmembers(estimate, inspect.isfunction)
+        if function.__module__ == estimate.__name__ and name != "total_usd_per_month"
+    }
+    assert set(asking) == {"slot_price", "cheapest_node", "dearest_node", "dedicated_gpu", "idle_floor"}
+    for name, parameters in asking.items():
+        assert parameters["prices"].default is inspect.Parameter.empty, name
+
+
+def _regions_named(path: Path) -> Iterator[int]:
+    """Lines in which a module asks for prices of a region that it names itself, or keeps a region's for everybody."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    kept = {id(node) for top in tree.body if isinstance(top, ast.Assign | ast.AnnAssign) for node in ast.walk(top)}
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) in ("of", "prices.of", "played"):
+            given = [each.value for each in call.args if isinstance(each, ast.Constant)]
+            if id(call) in kept or any(re.fullmatch(r"[a-z]+(-[a-z]+)+-\d", str(value)) for value in given):
+                yield call.lineno
+
+
+def test_no_room_asks_for_the_prices_of_a_region_of_its_own_choice() -> None:
+    paths = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+    assert len(paths) > 100
+    assert {str(path): lines for path in paths if (lines := list(_regions_named(path)))} == {}
+
+
+def test_a_place_that_names_a_region_would_be_found(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text('PRICES = of(REGION)\ndef f(): return prices.of("us-east-1")\ndef g(region): return of(region)\n')
+    assert list(_regions_named(module)) == [1, 2]

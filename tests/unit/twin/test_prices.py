@@ -1,0 +1,79 @@
+"""The prices that the twin's AWS has: those of its region, or another's, which it says."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from gpu.prices import of
+from tests.unit.twin.cluster import Cluster
+from twin.machine.state import TwinState
+from twin.prices import of_another_region, played, products, spot_history
+from twin.status import Report, _region, show
+from twin.view import View
+from twin.watch.page import page
+from twin.watch.picture import picture
+from twin.watch.terminal import _head
+
+NOTE = "No prices of eu-central-1 are known: the twin plays those of us-east-1."
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "us-gov-west-1"])
+def test_a_region_with_prices_plays_its_own(region: str) -> None:
+    assert played(region) is of(region)
+    assert of_another_region(region) == ""
+
+
+def test_a_region_without_prices_plays_anothers_and_says_so() -> None:
+    assert played("eu-central-1") is of("us-east-1")
+    assert of_another_region("eu-central-1") == NOTE
+    assert of_another_region("") == "", "no plan is there yet"
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "us-gov-west-1"])
+def test_karpenter_is_told_the_regions_prices(region: str) -> None:
+    answer = products(played(region), [{"Field": "productFamily", "Value": "Compute Instance"}])
+    listed = {}
+    for entry in map(json.loads, answer["PriceList"]):
+        (term,) = entry["terms"]["OnDemand"].values()
+        (dimension,) = term["priceDimensions"].values()
+        listed[entry["product"]["attributes"]["instanceType"]] = float(dimension["pricePerUnit"]["USD"])
+    assert listed == pytest.approx(dict(of(region).on_demand))
+    history = "".join(spot_history(played(region), ["a", "b"], "2030-01-01T00:00:00.000Z"))
+    shown = re.findall(r"<instanceType>g6.xlarge</instanceType>.*?<spotPrice>(.*?)</spotPrice>", history)
+    expected = of(region).node_usd_per_hour("g6.xlarge", "spot")
+    assert [float(price) for price in shown] == pytest.approx([expected, expected])
+
+
+def test_a_node_costs_what_its_region_asks() -> None:
+    cluster = Cluster()
+    cluster.node("one")
+    here, there, elsewhere = (cluster.scene(region=region) for region in ("us-east-1", "us-gov-west-1", "eu-central-1"))
+    assert there.usd_per_hour == pytest.approx(0.5072)
+    assert (here.usd_per_hour, elsewhere.usd_per_hour) == pytest.approx((0.4024, 0.4024))
+    for scene, said in ((elsewhere, True), (here, False), (there, False)):
+        shown = "".join(str(line) for line in _head(scene, 100))
+        assert [NOTE in text for text in (page(scene), picture(scene), shown)] == [said] * 3
+
+
+def test_the_status_says_whose_prices_they_are() -> None:
+    for said in ("", NOTE):
+        console = Console(file=io.StringIO(), width=120)
+        show(Report("dev", True, None, {}, {}, View(nodes=(), pending=()), 0.5, prices=said), console)
+        assert isinstance(console.file, io.StringIO)
+        last = console.file.getvalue().splitlines()[-1].strip()
+        assert last == (said or "USD 0.000 per hour now, USD 0.5000 since the twin was started")
+
+
+def test_a_twin_whose_plan_is_still_made_has_a_status(tmp_path: Path) -> None:
+    """The control plane runs before the plan is written, and somebody may look then."""
+    state = TwinState(tmp_path, "dev")
+    assert _region(state) == ""
+    state.make()
+    state.plan.write_text("{")
+    assert _region(state) == ""
