@@ -18,8 +18,15 @@ from policy.document import document
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("gpu", "policy")
-#: What belongs to this repository alone: its own settings, its own entry, the writer of its page.
-_OURS = frozenset({"policy/PulumiPolicy.yaml", "policy/config.json", "policy/document.py"})
+#: What stays here: our own settings and description, the writer of the page, and what judges without the Pulumi CLI.
+_OURS = (
+    "policy/PulumiPolicy.yaml",
+    "policy/analyzer.py",
+    "policy/config.json",
+    "policy/document.py",
+    "policy/settings.py",
+    "policy/sources/",
+)
 _ENVIRONMENT = "    virtualenv: ../.venv\n"
 
 
@@ -32,7 +39,7 @@ def files() -> Iterator[tuple[str, bytes]]:
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*")):
             name = path.relative_to(ROOT).as_posix()
-            if path.is_file() and "__pycache__" not in path.parts and name not in _OURS:
+            if path.is_file() and "__pycache__" not in path.parts and not name.startswith(_OURS):
                 yield name, path.read_bytes()
     described = (ROOT / "policy" / "PulumiPolicy.yaml").read_text(encoding="utf-8")
     if _ENVIRONMENT not in described:
