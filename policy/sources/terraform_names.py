@@ -15,12 +15,18 @@ _WITHOUT_MODULE = frozenset({"ec2", "vpc", "lb", "alb", "ebs", "autoscaling"})
 _EXCEPTIONS: Mapping[str, str] = {
     "aws:autoscaling/attachment:Attachment": "aws_autoscaling_attachment",
     "aws:autoscaling/group:Group": "aws_autoscaling_group",
+    "aws:ebs/encryptionByDefault:EncryptionByDefault": "aws_ebs_encryption_by_default",
     "aws:ebs/volume:Volume": "aws_ebs_volume",
+    "aws:ec2/capacityBlockReservation:CapacityBlockReservation": "aws_ec2_capacity_block_reservation",
+    "aws:ec2/capacityReservation:CapacityReservation": "aws_ec2_capacity_reservation",
+    "aws:ec2/dedicatedHost:DedicatedHost": "aws_ec2_host",
     "aws:ec2/fleet:Fleet": "aws_ec2_fleet",
     "aws:ec2/tag:Tag": "aws_ec2_tag",
+    "aws:fsx/openZfsFileSystem:OpenZfsFileSystem": "aws_fsx_openzfs_file_system",
     "aws:lb/listener:Listener": "aws_lb_listener",
     "aws:lb/loadBalancer:LoadBalancer": "aws_lb",
     "aws:lb/targetGroup:TargetGroup": "aws_lb_target_group",
+    "aws:rds/instance:Instance": "aws_db_instance",
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "aws_vpc_security_group_egress_rule",
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "aws_vpc_security_group_ingress_rule",
 }
@@ -61,6 +67,16 @@ def terraform_key(key: str) -> str:
 def snake_case(name: str) -> str:
     """`launchTemplate` as `launch_template`, `cidrIpv4` as `cidr_ipv4`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def camel_case(name: str) -> str:
+    """`launch_template` as `launchTemplate`: what `snake_case` came from, but for the plural."""
+    return re.sub(r"_([a-z0-9])", lambda found: found[1].upper(), name)
+
+
+def plurals(name: str) -> tuple[str, ...]:
+    """What Pulumi may call a block that may repeat: `taints` for `taint`, `inlinePolicies` for `inlinePolicy`."""
+    return (f"{name}s", f"{name}es", f"{name[:-1]}ies") if name.endswith("y") else (f"{name}s", f"{name}es")
 
 
 def local_name(name: str) -> str:
