@@ -329,6 +329,17 @@ KUBERNETES: Final[Mapping[str, Carrier]] = {
         ),
         text=True,
     ),
+    "bridged manifest": _each_in("kubernetes:index/manifest:Manifest", lambda found: {"manifest": found}),
+    "bridged release": _in_one(
+        "helm:index/release:Release",
+        lambda o: {"chart": "raw", "values": [yaml.safe_dump({"extraObjects": o})]},
+        text=True,
+    ),
+    "Rancher app": _in_one(
+        "rancher2:index/appV2:AppV2",
+        lambda o: {"chartName": "raw", "values": yaml.safe_dump({"extraObjects": o})},
+        text=True,
+    ),
     "kubectl Manifest": _each_in(
         "kubectl:index/manifest:Manifest", lambda found: {"yamlBody": documents([found])}, text=True
     ),
