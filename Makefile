@@ -113,7 +113,7 @@ checkov: $(VENV)-checkov/.stamp ## Scan the plan of every stack with Checkov; ch
 	@$(BIN)/python -m tools.checkov_scan $(ARGS)
 
 .PHONY: bench
-bench: $(STAMP) ## Measure the planner
+bench: $(STAMP) ## Measure the planner, and what others plan with (bench/peers)
 	@$(BIN)/python -m bench $(ARGS)
 
 .PHONY: docs

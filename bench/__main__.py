@@ -1,7 +1,8 @@
 """Measures `slices plan`: `python -m bench`.
 
 Every figure is the median of several new processes, as a person would start them, with compiled bytecode. Wall time
-depends on what else the machine does, so the processor time of the process stands beside it.
+depends on what else the machine does, so the processor time of the process stands beside it. `bench.peers` says with
+what it is compared, and what they need.
 """
 
 from __future__ import annotations
@@ -11,34 +12,23 @@ import compileall
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 import versions
-from cli.errors import POLICY_ERROR
+from bench.peers import compare
+from bench.processes import ROOT, Run, run
 
-ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("cli", "components", "config", "gpu", "plan", "policy", "stacks")
-SIZES = (10, 100, 250, 500)
+SIZES = (10, 100, 500, 2000, 5000)
+LARGE = 1000
+"""Above it a figure is one run's: half a minute of them would say no more."""
 SLICES = [sys.executable, "-m", "cli"]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """Medians of several runs: seconds of wall and processor time; the largest memory in MiB; lines of output."""
-
-    wall: float
-    cpu: float
-    memory_mib: int
-    output: str
 
 
 def main() -> int:
@@ -53,6 +43,7 @@ def main() -> int:
         f"median of {runs} runs\n"
     )
     _commands(runs)
+    compare(runs)
     _growth("models", _with_models, runs)
     _growth("workloads", _with_workloads, runs)
     return 0
@@ -61,7 +52,7 @@ def main() -> int:
 def _commands(runs: int) -> None:
     as_slices = "import atexit, gc; gc.disable(); atexit.register(gc.freeze); import "
     imports = [sys.executable, "-c", f"{as_slices}cli.commands"]
-    sdks = f"{as_slices}pulumi, pulumi_aws.ec2, pulumi_kubernetes.core.v1, pulumi_eks"
+    sdks = f"{as_slices}pulumi, pulumi_aws, pulumi_kubernetes"
     print(f"{'':34}{'wall s':>8}{'CPU s':>8}{'MiB':>6}")
     for title, command in (
         ("slices --help", [*SLICES, "--help"]),
@@ -81,7 +72,7 @@ def _growth(what: str, make: Any, runs: int) -> None:
         project = _project(Path(directory))
         for size in SIZES:
             _write_stack(project, make(size))
-            measured = _measure([*SLICES, "plan", "bench", "-C", str(project)], project, runs)
+            measured = _measure([*SLICES, "plan", "bench", "-C", str(project)], project, 1 if size > LARGE else runs)
             count = measured.output.split(" resources:", 1)[0].rsplit("\n", 1)[-1]
             added = f"{(measured.cpu - before[1]) / (size - before[0]) * 1000:28.2f}" if before else ""
             print(f"{size:10}{count:>11}{measured.wall:8.2f}{measured.cpu:8.2f}{measured.memory_mib:6}{added}")
@@ -127,27 +118,15 @@ def _with_workloads(count: int) -> dict[str, Any]:
     return {"pools": _pools(count), "workloads": workloads}
 
 
-def _measure(command: Sequence[str], directory: Path, runs: int) -> Measured:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    # Without bytecode each start would compile the SDKs again, which is not what a user meets.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    walls, cpus, memory, output = [], [], 0, ""
-    for run in range(runs + 1):
-        start = time.perf_counter()
-        with tempfile.TemporaryFile() as printed:
-            process = subprocess.Popen(command, cwd=directory, env=environment, stdout=printed, stderr=printed)
-            _, status, usage = os.wait4(process.pid, 0)
-            wall = time.perf_counter() - start
-            process.returncode = os.waitstatus_to_exitcode(status)
-            printed.seek(0)
-            output = printed.read().decode()
-        if process.returncode not in (0, POLICY_ERROR):  # so many models break the ceiling of GPUs, rightly
-            raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{output[-2000:]}")
-        memory = max(memory, usage.ru_maxrss // 1024)
-        if run:  # the first one fills caches
-            walls.append(wall)
-            cpus.append(usage.ru_utime + usage.ru_stime)
-    return Measured(statistics.median(walls), statistics.median(cpus), memory, output)
+def _measure(command: Sequence[str], directory: Path, runs: int) -> Run:
+    """Medians of several runs, and the largest memory; the first run fills caches."""
+    done = [run(command, directory) for _ in range(runs + 1)]
+    return Run(
+        statistics.median(each.wall for each in done[1:]),
+        statistics.median(each.cpu for each in done[1:]),
+        max(each.memory_mib for each in done),
+        done[-1].output,
+    )
 
 
 if __name__ == "__main__":

@@ -59,7 +59,12 @@ class Recording:
         return [resource for resource in self.resources if resource.type == type_]
 
     def preview_inputs(self, resource: Resource) -> dict[str, Any]:
-        """The inputs as a real preview shows them: a text that holds a placeholder is unknown as a whole."""
+        """The inputs as a real preview shows them: a text that holds a placeholder is unknown as a whole.
+
+        Nobody may change what is in them: where all is known they are the recorded ones.
+        """
+        if "<" not in json.dumps(resource.inputs):
+            return dict(resource.inputs)
         return {key: self._unknown(value) for key, value in resource.inputs.items()}
 
     def _unknown(self, value: Any) -> Any:
@@ -87,7 +92,8 @@ def record(project: Project, config: StackFile) -> Recording:
     constructed: list[tuple[str, str]] = []
     with _environment(project, config), contextlib.redirect_stdout(output):
         try:
-            asyncio.run(_run(project, config, cloud, log, constructed))
+            with _no_source_positions():
+                asyncio.run(_run(project, config, cloud, log, constructed))
         except pulumi.RunError as error:
             raise InputError(str(error)) from error
         except EngineError as error:
@@ -131,6 +137,22 @@ def _environment(project: Project, config: StackFile) -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _no_source_positions() -> Iterator[None]:
+    """Pulumi's SDK tells the engine with every resource the whole stack of calls that made it, for which it reads the
+    program's source. Nothing reads that here, and it is a tenth of a plan. Tracebacks of failures are whole again as
+    soon as the program has ended."""
+    before = getattr(sys, "tracebacklimit", None)
+    sys.tracebacklimit = 1
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.tracebacklimit
+        else:
+            sys.tracebacklimit = before
 
 
 async def _run(project: Project, config: StackFile, cloud: Cloud, log: Log, constructed: list[tuple[str, str]]) -> None:

@@ -84,8 +84,10 @@ def merged(inputs: struct_pb2.Struct, state: Mapping[str, Any]) -> struct_pb2.St
     """The inputs, as a provider gets them, and what it adds to them."""
     answer = struct_pb2.Struct()
     answer.CopyFrom(inputs)
-    for value in answer.fields.values():
-        _dereference(value)
+    # Hardly ever, and most of a large stack would be walked for it.
+    if _RESOURCE.encode() in inputs.SerializeToString():
+        for value in answer.fields.values():
+            _dereference(value)
     answer.update(state)
     return answer
 

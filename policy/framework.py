@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from fnmatch import translate
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any, Final, Literal
 
@@ -163,14 +163,15 @@ class StackRule(Rule):
 
 
 @cache
-def _pattern(types: tuple[str, ...]) -> re.Pattern[str]:
-    return re.compile("|".join(translate(pattern) for pattern in types))
+def _beginning(pattern: str) -> str:
+    """What stands before the first wildcard: few patterns share it with a type, and only these must be compiled."""
+    return re.split(r"[*?[]", pattern, maxsplit=1)[0]
 
 
 @cache
 def matches(types: tuple[str, ...], type_: str) -> bool:
     """Whether the type token is one of `types` (shell-style patterns, case matters)."""
-    return _pattern(types).match(type_) is not None
+    return any(type_.startswith(_beginning(pattern)) and fnmatchcase(type_, pattern) for pattern in types)
 
 
 def not_literal(error: UnknownValueError) -> str:

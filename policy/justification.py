@@ -59,7 +59,7 @@ def marks(manifest: Mapping[str, Any]) -> Mapping[str, Any] | Unknown:
     for given in (
         metadata if isinstance(metadata, Unknown) else None,
         metadata.get("annotations") if isinstance(metadata, Mapping) else None,
-        *(manifest.get(name) for name in ("annotations", "tags", "autoScalingGroupTags", "cloudFormationTags")),
+        *(manifest.get(name) for name in ("annotations", "tags", "Tags", "autoScalingGroupTags", "cloudFormationTags")),
     ):
         if isinstance(given, Unknown):
             return given

@@ -38,6 +38,13 @@ def shared(use: str, props: Mapping[str, Any], make: Callable[[], _T]) -> _T:
     return found
 
 
+def is_plain(props: Mapping[str, Any]) -> None:
+    """Say of inputs that their plain copy would be the same: dicts and lists, all of it known."""
+    copies = _COPIES.get()
+    if copies is not None:
+        copies["plain", id(props)] = (props, props)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resource:
     """What a rule sees of a resource. `props` are the inputs in wire form, camelCase, behind the SDK's proxies."""

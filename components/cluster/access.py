@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import pulumi
-import pulumi_aws as aws
+
+from components.sdk import aws
 
 Policy = Literal["cluster-admin", "admin", "edit", "view", "admin-view"]
 

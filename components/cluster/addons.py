@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 
 import versions
 from components.cluster.pod_identity import PodRole, PodRoleArgs
 from components.pods import GPU_TOLERATION
+from components.sdk import aws
 from gpu.contract import CONTROLLER_LABEL
 
 SYSTEM_NODE_LABEL = {CONTROLLER_LABEL: "true"}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import pulumi
-import pulumi_aws as aws
-import pulumi_eks as eks
 
 from components.cluster.access import Access, AccessArgs, AccessGrant
 from components.cluster.addons import AddonsArgs, ClusterAddons, NodeAddons
 from components.cluster.system_nodes import SystemNodeCapacity, SystemNodes, SystemNodesArgs
+from components.sdk import aws, eks
 from gpu.contract import DISCOVERY_TAG
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
@@ -23,6 +23,12 @@ HOME_ZONES = 2
 
 SMALLEST_ALLOWLIST_PREFIX = 8
 """Networks wider than a /8 are no allowlist: two /1 are the whole Internet."""
+
+#: The defaults of the SDK's classes.
+_OVERWRITE: Mapping[str, Any] = {
+    "resolve_conflicts_on_create": "OVERWRITE",
+    "resolve_conflicts_on_update": "OVERWRITE",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +154,7 @@ class Cluster(pulumi.ComponentResource):
             version=args.kubernetes_version,
             upgrade_policy=aws.eks.ClusterUpgradePolicyArgs(support_type="STANDARD"),
             deletion_protection=args.deletion_protection,
-            authentication_mode=eks.AuthenticationMode.API,
+            authentication_mode=cast("eks.AuthenticationMode", "API"),
             vpc_id=args.vpc_id,
             private_subnet_ids=self._home_subnet_ids(),
             endpoint_private_access=True,
@@ -164,8 +170,8 @@ class Cluster(pulumi.ComponentResource):
             # Every add-on is one of ours, see components.cluster.addons.
             bootstrap_self_managed_addons=False,
             use_default_vpc_cni=True,
-            kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False),
-            coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False),
+            kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False, **_OVERWRITE),
+            coredns_addon_options=eks.CoreDnsAddonOptionsArgs(enabled=False, **_OVERWRITE),
             provider_credential_opts=(
                 eks.KubeconfigOptionsArgs(role_arn=args.kubeconfig_role_arn) if args.kubeconfig_role_arn else None
             ),

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
+
+from components.sdk import aws
 
 DELETION_WINDOW_DAYS = 30
 """Days in which a deleted key, and all that it encrypted, can still be restored. The longest that KMS allows."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import pulumi
-import pulumi_aws as aws
+
+from components.sdk import aws
 
 
 @dataclass(frozen=True, kw_only=True)

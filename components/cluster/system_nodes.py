@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
-import pulumi_aws as aws
 
 import versions
 from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.sdk import aws
 
 ROOT_DEVICE = "/dev/xvda"
 """Root device of AL2023 images."""

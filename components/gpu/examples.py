@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 import versions
 from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
 from components.pods import GPU_USER, restricted_admission, restricted_container, restricted_pod
+from components.sdk import k8s
 from gpu.contract import ARCH_LABEL, NAME_LABEL
 
 NAMESPACE = "examples"

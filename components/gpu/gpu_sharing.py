@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
 import pulumi
-import pulumi_kubernetes as k8s
 import yaml
 from pulumi import ResourceOptions
-from pulumi_kubernetes.helm.v3 import Release, RepositoryOptsArgs
 
 import versions
 from components.cluster.addons import SYSTEM_NODE_LABEL
 from components.pods import GPU_TOLERATION
+from components.sdk import k8s
 from gpu.contract import POOL_LABEL
 from gpu.sharing import NoSharing, SharingProfile
 from gpu.sharing.plugin_config import MPS_ROOT, device_plugin_config
@@ -58,7 +57,7 @@ class GpuSharing(pulumi.ComponentResource):
     """
 
     namespace: k8s.core.v1.Namespace
-    releases: Mapping[str, Release]
+    releases: Mapping[str, k8s.helm.v3.Release]
 
     def __init__(self, name: str, args: GpuSharingArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:GpuSharing", name, None, opts)
@@ -80,7 +79,7 @@ class GpuSharing(pulumi.ComponentResource):
                 assert_never(args.installer)
         self.register_outputs({})
 
-    def _plugins(self, name: str, args: GpuSharingArgs) -> dict[str, Release]:
+    def _plugins(self, name: str, args: GpuSharingArgs) -> dict[str, k8s.helm.v3.Release]:
         chart = versions.NVIDIA_DEVICE_PLUGIN_CHART
         return {
             pool: self._release(
@@ -89,19 +88,19 @@ class GpuSharing(pulumi.ComponentResource):
             for pool in args.profiles
         }
 
-    def _operator(self, name: str, args: GpuSharingArgs) -> dict[str, Release]:
+    def _operator(self, name: str, args: GpuSharingArgs) -> dict[str, k8s.helm.v3.Release]:
         if not args.profiles:
             return {}
         chart = versions.GPU_OPERATOR_CHART
         release = self._release(f"{name}-gpu-operator", chart, "gpu-operator", gpu_operator_values(args))
         return dict.fromkeys(args.profiles, release)
 
-    def _release(self, name: str, chart: versions.Chart, release: str, values: dict[str, Any]) -> Release:
-        return Release(
+    def _release(self, name: str, chart: versions.Chart, release: str, values: dict[str, Any]) -> k8s.helm.v3.Release:
+        return k8s.helm.v3.Release(
             name,
             chart=chart.chart,
             version=chart.version,
-            repository_opts=RepositoryOptsArgs(repo=chart.repo),
+            repository_opts=k8s.helm.v3.RepositoryOptsArgs(repo=chart.repo),
             name=release,
             namespace=NAMESPACE,
             values=values,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 from components.pods import GPU_USER, NO_GPU, restricted_admission, restricted_container, restricted_pod
+from components.sdk import k8s
 from gpu.contract import NAME_LABEL
 
 NAMESPACE = "workloads"

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 
 from components.karpenter import karpenter_policies as policies
+from components.sdk import aws
 
 #: Rule suffix: source and detail type of the events it passes on.
 EVENTS: Mapping[str, tuple[str, str]] = {

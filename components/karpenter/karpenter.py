@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 import versions
 from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 from components.karpenter import karpenter_policies as policies
 from components.karpenter.interruption import InterruptionQueue, InterruptionQueueArgs
 from components.karpenter.karpenter_iam import ControllerRole, ControllerRoleArgs, NodeRole, NodeRoleArgs
+from components.sdk import k8s
 from gpu.contract import OS_LABEL
 from gpu.system_pods import KARPENTER_CPU_MILLIS, KARPENTER_REPLICAS
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
-import pulumi_aws as aws
 
 from components.karpenter import karpenter_policies as policies
+from components.sdk import aws
 
 _NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore")
 """Join the cluster, pull images, give shell access by Session Manager. The CNI's come from Pod Identity."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 import versions
+from components.sdk import k8s
 from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, POOL_LABEL
 from gpu.sharing import Ami
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
-import pulumi_aws as aws
+
+from components.sdk import aws
 
 #: Percent of the budget at which mail is sent for what was spent.
 ACTUAL_ALERTS = (50, 80, 100)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
-import pulumi_aws as aws
+
+from components.sdk import aws
 
 INTERFACE_SERVICES: Mapping[str, str] = {
     "ec2": "Karpenter buys nodes; the CNI gives pods addresses; nodeadm asks for the node's own name",

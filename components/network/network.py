@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Literal, assert_never
 
 import pulumi
-import pulumi_aws as aws
 
 from components.network.endpoints import Endpoints, EndpointsArgs
 from components.network.flow_logs import FlowLogs, FlowLogsArgs
 from components.network.subnets import ZoneSubnets, plan_subnets
+from components.sdk import aws
 from gpu.contract import DISCOVERY_TAG
 
 ANYWHERE = "0.0.0.0/0"

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 import pulumi
-import pulumi_aws as aws
+
+from components.sdk import aws
 
 #: Untagged images are layers of builds that were broken off.
 _UNTAGGED_DAYS = 7
@@ -47,8 +48,9 @@ class AppImage(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: AppImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:AppImage", name, None, opts)
-        # Here, because it takes a tenth of a second that most programs need not spend.
+        # Here, because they take a tenth of a second that most programs need not spend.
         import pulumi_docker_build as docker_build  # noqa: PLC0415
+        from pulumi_aws import ecr  # noqa: PLC0415
 
         child = pulumi.ResourceOptions(parent=self)
         repository = aws.ecr.Repository(
@@ -65,7 +67,7 @@ class AppImage(pulumi.ComponentResource):
             opts=child,
         )
         aws.ecr.LifecyclePolicy(name, repository=repository.name, policy=json.dumps(_lifecycle()), opts=child)
-        token = aws.ecr.get_authorization_token_output(opts=pulumi.InvokeOutputOptions(parent=self))
+        token = ecr.get_authorization_token_output(opts=pulumi.InvokeOutputOptions(parent=self))
         image = docker_build.Image(
             name,
             context=docker_build.BuildContextArgs(location=args.context),

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 import versions
 from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
 from components.pods import restricted_admission, restricted_container, restricted_pod
+from components.sdk import k8s
 from components.serving.knative_config import INTERNAL_PORT, LONGEST_SECONDS
 from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
 from components.serving.knative_serving import CLIENT_LABEL

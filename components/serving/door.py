@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 
+from components.sdk import aws
 from components.serving.knative_config import HTTP_NODE_PORT, HTTPS_NODE_PORT
 
 

@@ -10,10 +10,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 import versions
 from components.pods import restricted_admission
+from components.sdk import k8s
 from components.serving.knative_config import (
     NAMESPACE,
     OPERATOR_NAMESPACE,

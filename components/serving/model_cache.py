@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 import versions
 from components.gpu.gpu_sharing import NAMESPACE
 from components.pods import GPU_TOLERATION, GPU_USER, NO_GPU, restricted_container, restricted_pod
+from components.sdk import k8s
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
 from gpu.contract import NAME_LABEL, POOL_LABEL
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 from components.gpu.gpu_sharing import NAMESPACE as SYSTEM_NAMESPACE
 from components.pods import restricted_admission
+from components.sdk import k8s
 from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
 from components.serving.model_cache import CACHE_CLAIM, CACHE_PATH, CACHE_PORT, POD_LABELS, ModelCache, ModelCacheArgs
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
+
+from components.sdk import k8s
 
 #: CoreDNS, as EKS's add-on labels it.
 DNS = {

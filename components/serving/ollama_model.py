@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any, assert_never
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 import versions
 from components.pods import GPU_TOLERATION, GPU_USER, NO_GPU, restricted_container, restricted_pod
+from components.sdk import k8s
 from components.serving.knative_config import (
     FIRST_BYTE_SECONDS,
     QUEUE_PROXY_CPU_MILLIS,

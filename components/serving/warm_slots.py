@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 
 import versions
 from components.pods import GPU_TOLERATION, GPU_USER, restricted_admission, restricted_container, restricted_pod
+from components.sdk import k8s
 from gpu.contract import NAME_LABEL, POOL_LABEL, WARM_LABEL
 from gpu.host_share import HostShare
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from fnmatch import translate
 from functools import cache
 from typing import Any, Final
@@ -85,6 +86,12 @@ def _reader(type_: str) -> Reader | None:
     return next(reader for pattern, reader in _PATTERNS if pattern.match(type_))
 
 
+@cache
+def _special(type_: str) -> bool:
+    """Whether a kind has a reader of its own, by which a patch of it is read as well."""
+    return _reader(type_) not in {None, kubernetes.custom, kubernetes.anything}
+
+
 def carries(type_: str) -> bool:
     """Whether a resource of this type may carry others, or has another form that rules know."""
     return _reader(type_) is not None
@@ -101,6 +108,8 @@ def unfold(type_: str, props: Mapping[str, Any]) -> list[Item | Blind]:
 
 
 def _unfold(item: Item, found: list[Item | Blind], depth: int) -> None:
+    if item.type.startswith("kubernetes:") and item.type.endswith("Patch") and _special(item.type[: -len("Patch")]):
+        item = replace(item, type=item.type[: -len("Patch")])
     reader = None if item.looked_through else _reader(item.type)
     if reader is None:
         found.append(item)

@@ -51,8 +51,8 @@ def _key(key: str) -> str:
     key = re.sub(r"_+([a-zA-Z0-9])", lambda found: found[1].upper(), key)
     if key.lower() in _SPELLED:
         return _SPELLED[key.lower()]
-    lead = re.match(r"[A-Z]+(?=[A-Z][a-z]|$)|[A-Z]", key)
-    return key if lead is None else key[: lead.end()].lower() + key[lead.end() :]
+    key = re.sub(r"([A-Z])([A-Z]+)(?=[A-Z][a-z]|s?$|s[A-Z]|\d)", lambda found: found[1] + found[2].lower(), key)
+    return key[:1].lower() + key[1:]
 
 
 def _renamed(value: Any) -> Any:
@@ -182,12 +182,16 @@ def _ingress(rule: Props) -> Props:
     return rule
 
 
-def _launch_template(props: Props) -> Props:
-    """Its data are the template; tags of its own stand among specifications of tags."""
+def _specified_tags(props: Props) -> Props:
+    """Tags of its own that stand among specifications of tags."""
     own = [one for one in each(props.pop("tagSpecifications", None)) if isinstance(one, Mapping)]
     tags = {key: value for one in own for key, value in _as_map(one.get("tags")).items()}
-    lifted = _lifted(_lifted(props, "data"), "launchTemplateData")
-    return {**lifted, "tags": {**_as_map(lifted.get("tags")), **tags}} if tags else lifted
+    return {**props, "tags": {**_as_map(props.get("tags")), **tags}} if tags else props
+
+
+def _launch_template(props: Props) -> Props:
+    """Its data are the template."""
+    return _lifted(_lifted(_specified_tags(props), "data"), "launchTemplateData")
 
 
 def _as_map(tags: Any) -> Mapping[str, Any]:
@@ -213,9 +217,9 @@ _FORMS: Final[Mapping[str, tuple[str, Shape]]] = {
     "autoscaling:autoscalinggroup": ("aws:autoscaling/group:Group", _as_it_is),
     "autoscaling:launchconfiguration": ("aws:ec2/launchConfiguration:LaunchConfiguration", _devices),
     "batch:computeenvironment": ("aws:batch/computeEnvironment:ComputeEnvironment", _as_it_is),
-    "ec2:capacityreservation": ("aws:ec2/capacityReservation:CapacityReservation", _as_it_is),
-    "ec2:ec2fleet": ("aws:ec2/fleet:Fleet", _as_it_is),
-    "ec2:fleet": ("aws:ec2/fleet:Fleet", _as_it_is),
+    "ec2:capacityreservation": ("aws:ec2/capacityReservation:CapacityReservation", _specified_tags),
+    "ec2:ec2fleet": ("aws:ec2/fleet:Fleet", _specified_tags),
+    "ec2:fleet": ("aws:ec2/fleet:Fleet", _specified_tags),
     "ec2:host": ("aws:ec2/dedicatedHost:DedicatedHost", _as_it_is),
     "ec2:instance": ("aws:ec2/instance:Instance", _devices),
     "ec2:launchtemplate": ("aws:ec2/launchTemplate:LaunchTemplate", _launch_template),
@@ -315,6 +319,7 @@ _PLURAL: Final[Mapping[str, str]] = {
     "launchTemplateConfig": "launchTemplateConfigs",
     "networkInterface": "networkInterfaces",
     "override": "overrides",
+    "tag": "tags",
     "tagSpecification": "tagSpecifications",
     "computeResource": "computeResources",
 }

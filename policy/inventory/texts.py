@@ -5,6 +5,7 @@ What an engine fills in may be anything: it becomes `Unknown`, unless the values
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -78,6 +79,9 @@ Resolve = Callable[[str], Any]
 
 #: An action on a line of its own: it steers, or its output is a block.
 _LINE: Final = re.compile(r"^([ \t]*(?:- )?)\{\{-?\s*(.*?)\s*-?\}\}[ \t]*$", re.MULTILINE | re.DOTALL)
+#: What steers, or puts out a template of its own.
+_STEERS: Final = re.compile(r"(if|else|end|range|with|define|block|template|include|tpl|break|continue|\$|/\*)")
+_EDGES: Final = re.compile(r"^[\s-]*\{\{-?\s*|\s*-?\}\}\s*$")
 _BLOCK: Final = re.compile(r"toYaml\s+(\S+)(?:\s*\|\s*n?indent\s+\d+)?$")
 
 
@@ -91,7 +95,9 @@ def rendered(text: str, resolve: Resolve) -> list[Any]:
         lead, action = found[1], found[2]
         block = _BLOCK.match(action)
         if not block:
-            return "" if not lead.endswith("- ") else f"{lead}{_FILLED}"
+            if _STEERS.match(action):
+                return f"{lead}{_FILLED}" if lead.endswith("- ") else ""
+            return lead + inline(found)
         value = resolve(block[1])
         if value is None:
             return ""
@@ -99,8 +105,12 @@ def rendered(text: str, resolve: Resolve) -> list[Any]:
         return f"{lead}{dumped}" if lead.endswith("- ") else f"{lead}{_INLINE}{dumped}"
 
     def inline(found: re.Match[str]) -> str:
-        value = resolve(found[0].strip("{}- \t\n"))
-        return _FILLED if value is None or isinstance(value, Mapping | list) else str(value)
+        expression = _EDGES.sub("", found[0])
+        value = resolve(expression)
+        if value is None or isinstance(value, Mapping | list):
+            return _FILLED
+        written = json.dumps(value) if isinstance(value, bool | int | float) else str(value)
+        return json.dumps(written) if "quote" in expression or "\n" in written else written
 
     flat = GO.sub(inline, _LINE.sub(on_a_line, text))
     flat = re.sub(rf":[ \t]*\n[ \t]*{_INLINE}", ": ", flat).replace(_INLINE, "")

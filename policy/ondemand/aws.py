@@ -295,9 +295,18 @@ def _desktop(props: Props, _also: Also) -> Iterator[Purchase]:
         )
 
 
+#: As the `aws` provider, AWS Native and CloudFormation write them.
+_SETTINGS: Final = ("settings", "optionSettings", "OptionSettings")
+_NAMES: Final = ("name", "optionName", "OptionName")
+
+
 def _beanstalk(props: Props, also: Also) -> Iterator[Purchase]:
     """Elastic Beanstalk: options by namespace and name (developer guide, aws:ec2:instances)."""
-    options = {text(get(one, "name")): get(one, "value") for one in each(props.get("settings"))}
+    given = next((found for name in _SETTINGS if (found := props.get(name)) is not None), None)
+    options = {
+        next((text(get(one, name)) for name in _NAMES if get(one, name)), ""): get(one, "value") or get(one, "Value")
+        for one in each(given)
+    }
     base, above = options.get("SpotFleetOnDemandBase"), options.get("SpotFleetOnDemandAboveBasePercentage")
     if truthy(options.get("EnableSpot")) and _none(base) and whole(above) == 0:
         return
@@ -401,4 +410,6 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "aws-native:deadline:Fleet": _render_fleet,
     "aws:elasticbeanstalk/environment:Environment": _beanstalk,
     "aws:elasticbeanstalk/configurationTemplate:ConfigurationTemplate": _beanstalk,
+    "aws-native:elasticbeanstalk:Environment": _beanstalk,
+    "aws-native:elasticbeanstalk:ConfigurationTemplate": _beanstalk,
 }

@@ -12,15 +12,13 @@ from policy import nodes
 from policy.engine import CONTENTS, speechless
 from policy.framework import EnforcementLevel, Finding, Option, Resource, Settings, Severity, Stack, StackRule
 from policy.instances import is_gpu
-from policy.karpenter import NODE_POOL_TYPES, NodePool
+from policy.karpenter import NODE_POOL_PATCHES, NodePool
 from policy.ondemand.purchase import gpus_required
 from policy.reading import Unknown, each, get, number, quantity, strings, text, whole
 from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
 
 #: GPUs of a type that is not in the catalogue: the most that any type has.
 _MOST: Final = max(instance_type.gpu_count for instance_type in INSTANCE_TYPES.values())
-
-_PATCHES: Final = tuple(f"{pattern}Patch" for pattern in NODE_POOL_TYPES)
 
 #: What holds the instance type where the resource that starts instances does not.
 _TEMPLATES: Final = (nodes.LAUNCH_TEMPLATE, nodes.LAUNCH_CONFIGURATION)
@@ -53,7 +51,7 @@ def _counts(stack: Stack) -> Iterator[tuple[str, str, Count]]:
         most = _of_pool(pool) if replicas is None else _of_static_pool(pool, replicas)
         if most is not None:  # a pool without a limit is gpu-pool-has-limit's business
             yield f"NodePool {pool.name}", pool.urn, most
-    for resource in stack.of(*_PATCHES):
+    for resource in stack.of(*NODE_POOL_PATCHES):
         for count in _of_patch(NodePool(resource.plain, resource.name), pools):
             yield f"NodePoolPatch {resource.name}", resource.urn, count
     for resource, most in _machines(stack):
@@ -353,7 +351,7 @@ RULE = StackRule(
     fix="Lower the limits, or give this stack its own in `stackCeilings` of the policy configuration, seen in review.",
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=(*SHARING_TYPES, *_PATCHES, *_COUNTERS, *_TEMPLATES),
+    types=(*SHARING_TYPES, *NODE_POOL_PATCHES, *_COUNTERS, *_TEMPLATES),
     options={
         "maxGpus": Option(
             type="integer", default=16, description="Most physical GPUs a stack may have.", schema={"minimum": 0}

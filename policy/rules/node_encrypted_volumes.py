@@ -95,7 +95,7 @@ def _devices(data: Any, where: str, root: str, *, needed: bool) -> Iterator[str]
 _READERS: Final[tuple[tuple[tuple[str, ...], Callable[[Resource], Iterator[str]]], ...]] = (
     (("aws:ebs/volume:Volume",), _volume),
     (("aws:ebs/encryptionByDefault:EncryptionByDefault",), _account_default),
-    (("kubernetes:storage.k8s.io/*:StorageClass",), _storage_class),
+    (("kubernetes:storage.k8s.io/*:StorageClass", "kubernetes:storage.k8s.io/*:StorageClassPatch"), _storage_class),
     ((nodes.LAUNCH_TEMPLATE,), _template),
     ((*nodes.INSTANCES, nodes.LAUNCH_CONFIGURATION), _instance),
     ((nodes.SPOT_FLEET,), _spot_fleet),

@@ -9,7 +9,7 @@ from typing import Any, Final
 from gpu.contract import GPU_RESOURCE
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.instances import is_gpu
-from policy.karpenter import NodePool
+from policy.karpenter import NODE_POOL_PATCHES, NodePool
 from policy.reading import Unknown, get, quantity, text, whole
 from policy.sharing import SHARING_TYPES, JudgedPool, Overlay, SharingView
 
@@ -33,6 +33,12 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
         limits = {key: value for key, value in pool.pool.limits.items() if _RESOURCE.fullmatch(key)}
         found = list(_problems(pool, limits)) or list(_without_effect(pool, limits, view.overlays))
         yield from (Finding(problem, pool.urn) for problem in found)
+    for resource in stack.of(*NODE_POOL_PATCHES):
+        patch = JudgedPool(NodePool(resource.plain, resource.name), resource.urn, None)
+        spec = get(patch.pool.manifest, "spec")
+        if isinstance(spec, Mapping) and "limits" in spec and patch.pool.first_gpu_type() is not None:
+            limits = {key: value for key, value in patch.pool.limits.items() if _RESOURCE.fullmatch(key)}
+            yield from (Finding(problem, resource.urn) for problem in _problems(patch, limits))
 
 
 def _problems(pool: JudgedPool, limits: Mapping[str, Any]) -> Iterator[str]:
@@ -117,6 +123,6 @@ RULE = StackRule(
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=SHARING_TYPES,
+    types=(*SHARING_TYPES, *NODE_POOL_PATCHES),
     check=check,
 )

@@ -7,11 +7,8 @@ not installed by this project. Where they are absent the test skips; where they 
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -20,16 +17,7 @@ from plan.record import Recording
 from tests.plan.conftest import STACKS
 from tests.plan.variants import varied
 from tools.terraform import MAIN_FILE, terraform_document
-
-#: Where a machine keeps providers for Terraform: its own folders (`terraform init`, implied local mirrors), or /opt.
-MIRRORS: Final = (
-    "~/.terraform.d/plugins",
-    "~/.local/share/terraform/plugins",
-    "/usr/local/share/terraform/plugins",
-    "/usr/share/terraform/plugins",
-    "/opt",
-)
-AWS: Final = "registry.terraform.io/hashicorp/aws"
+from tools.terraform_cli import find_terraform
 
 #: What stays wrong by the schema: block, word of the message, and why.
 ACCEPTED: Final = (
@@ -38,33 +26,18 @@ ACCEPTED: Final = (
 )
 
 
-def mirror() -> Path | None:
-    """A folder with the AWS provider in it."""
-    roots = [Path(place).expanduser() for place in MIRRORS]
-    folders = [folder for root in roots if root.is_dir() for folder in (root, *sorted(root.iterdir()))]
-    return next((folder for folder in folders if (folder / AWS).is_dir()), None)
-
-
 @pytest.fixture(scope="module")
 def validated(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Recording], list[str]]:
     """Judges a recording: what is wrong with it by the provider's schema."""
-    terraform, providers = shutil.which("terraform"), mirror()
-    if terraform is None or providers is None:
-        pytest.skip("Terraform and its AWS provider are not on this machine")
     folder = tmp_path_factory.mktemp("terraform")
-    settings = folder / "terraform.rc"
-    settings.write_text(f'provider_installation {{\n  filesystem_mirror {{ path = "{providers}" }}\n}}\n')
-    environment = {
-        **os.environ,
-        "TF_CLI_CONFIG_FILE": str(settings),
-        "CHECKPOINT_DISABLE": "1",
-        "TF_IN_AUTOMATION": "1",
-    }
+    terraform = find_terraform(folder)
+    if terraform is None:
+        pytest.skip("Terraform and its AWS provider are not on this machine")
 
     def run(*arguments: str) -> str:
-        command = [terraform, *arguments]
+        command = [terraform.program, *arguments]
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=240
+            command, cwd=folder, env=terraform.environment, capture_output=True, text=True, check=False, timeout=240
         )
         if arguments[0] == "init":
             assert done.returncode == 0, done.stderr
