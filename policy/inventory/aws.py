@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from policy.inventory.item import Blind, Item
@@ -30,7 +31,7 @@ def native_token(type_: str) -> str:
 _AS_WRITTEN: Final = frozenset(
     {
         *("policy", "policydocument", "assumerolepolicydocument", "assumerolepolicy", "keypolicy", "inlinepolicy"),
-        *("labels", "parameters", "environment", "variables", "userdata", "settings"),
+        *("labels", "parameters", "variables", "userdata"),
     }
 )
 #: Words that are written otherwise here than a change of their first letter makes them.
@@ -191,7 +192,8 @@ def _specified_tags(props: Props) -> Props:
 
 def _launch_template(props: Props) -> Props:
     """Its data are the template."""
-    return _lifted(_lifted(_specified_tags(props), "data"), "launchTemplateData")
+    named = _moved(_specified_tags(props), launchTemplateName="name")
+    return _lifted(_lifted(named, "data"), "launchTemplateData")
 
 
 def _as_map(tags: Any) -> Mapping[str, Any]:
@@ -277,7 +279,9 @@ _HOLDERS: Final[Mapping[str, tuple[str, str]]] = {
 
 
 def _unmapped(name: str, item: Item) -> Found:
-    yield item.alone()
+    """A type of which no rule knows the `aws` provider's form: as AWS Native writes it."""
+    capitals = any(key[:1].isupper() for key in item.props)
+    yield replace(item, props=_renamed(item.props) if capitals else item.props).alone()
     if name not in _HOLDERS:
         return
     inline, attached = _HOLDERS[name]

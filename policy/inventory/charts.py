@@ -33,7 +33,8 @@ def release(item: Item) -> Found:
     if chart:
         values = over(_defaults(chart), values)
     yield Item(item.type, {**props, "values": values} if values else props, item.place, item.name, (), True)
-    yield from objects(values, item.at("values"))
+    # Of a chart that lies here the templates say what is an object, and what is a text about one.
+    yield from objects(values, item.at("values"), texts=chart is None)
     aliases = _dependencies(chart)
     for key, inner in values.items():
         name = aliases.get(key, key)
@@ -73,6 +74,11 @@ def over(base: Mapping[str, Any], upper: Any) -> dict[str, Any]:
         below = merged.get(key)
         merged[key] = over(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
     return merged
+
+
+def lies_here(props: Mapping[str, Any]) -> bool:
+    """Whether a release's chart is a folder that can be read, so that its objects are known."""
+    return _local(props.get("chart") or props.get("path")) is not None
 
 
 def _local(chart: Any) -> Path | None:

@@ -42,21 +42,21 @@ def of_manifest(manifest: Mapping[str, Any], place: str) -> Item:
     return Item(f"kubernetes:{group}:{kind}", manifest, place, name if isinstance(name, str) else "")
 
 
-def objects(value: Any, place: str) -> Iterator[Item]:
-    """Every object anywhere in a value, also in its texts; not what is inside an object."""
+def objects(value: Any, place: str, *, texts: bool = True) -> Iterator[Item]:
+    """Every object anywhere in a value, also in its texts unless these are prose; not what is inside an object."""
     if isinstance(value, str):
-        for index, document in enumerate(_documents(value)):
+        for index, document in enumerate(_documents(value) if texts else ()):
             yield from objects(document, f"{place}.{index}" if index else place)
     elif is_manifest(value):
         yield of_manifest(value, place)
     elif isinstance(value, Mapping):
         for key, element in value.items():
             if isinstance(element, Mapping | list | str):
-                yield from objects(element, f"{place}.{key}" if place else str(key))
+                yield from objects(element, f"{place}.{key}" if place else str(key), texts=texts)
     elif isinstance(value, list):
         for index, element in enumerate(value):
             if isinstance(element, Mapping | list | str):
-                yield from objects(element, f"{place}.{index}" if place else str(index))
+                yield from objects(element, f"{place}.{index}" if place else str(index), texts=texts)
 
 
 def _documents(value: str) -> list[Any]:

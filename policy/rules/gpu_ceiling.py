@@ -137,7 +137,9 @@ def _of_patch(patch: NodePool, pools: list[JudgedPool]) -> Iterator[Count]:
     if limit is not None:
         yield limit
     if replicas is not None:
-        yield from (_of_static_pool(pool, replicas) for pool in pools if pool.name == patch.name)
+        changed = [pool for pool in pools if pool.name == patch.name]
+        own = [JudgedPool(patch, "", None)] if patch.requirements and patch.first_gpu_type() is not None else []
+        yield from (_of_static_pool(pool, replicas) for pool in changed or own)
 
 
 def _largest(limits: Mapping[str, Any]) -> Count | None:

@@ -8,6 +8,7 @@ from typing import Any, Final
 from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
 from policy.contents import UNSEEN
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity, matches
+from policy.inventory.charts import lies_here
 from policy.justification import MIN_LENGTH, OPTIONS, problems
 from policy.ondemand.aws import HANDLERS, TEMPLATE, started_by_code
 from policy.ondemand.hidden import search
@@ -117,7 +118,8 @@ def _purchases(resource: Resource, settings: Settings) -> Iterator[Purchase]:
     elif matches(_PATCHES, resource.type):
         yield from of_patch(props, also, resource.name)
     else:
-        free_text, strict = matches(_FREE_TEXT, resource.type), matches(_STRICT, resource.type)
+        free_text = matches(_FREE_TEXT, resource.type) and not lies_here(props)
+        strict = matches(_STRICT, resource.type)
         yield from search(props, also, free_text=free_text, strict=strict)
 
 

@@ -36,7 +36,8 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     for resource in stack.of(*NODE_POOL_PATCHES):
         patch = JudgedPool(NodePool(resource.plain, resource.name), resource.urn, None)
         spec = get(patch.pool.manifest, "spec")
-        if isinstance(spec, Mapping) and "limits" in spec and patch.pool.first_gpu_type() is not None:
+        static = whole(get(spec, "replicas")) is not None
+        if isinstance(spec, Mapping) and "limits" in spec and not static and patch.pool.first_gpu_type() is not None:
             limits = {key: value for key, value in patch.pool.limits.items() if _RESOURCE.fullmatch(key)}
             yield from (Finding(problem, resource.urn) for problem in _problems(patch, limits))
 
