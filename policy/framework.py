@@ -31,11 +31,12 @@ from pulumi_policy import (
     StackValidationArgs,
     StackValidationPolicy,
 )
+from pulumi_policy.policy import PolicyResource
 from pulumi_policy.proxy import UnknownValueError
 
 from policy.contents import contents, of_stack, origin, placed
 from policy.engine import Inputs, speechless
-from policy.resource import Resource, shared_copies
+from policy.resource import Resource, shared, shared_copies
 
 __all__ = [
     "EnforcementLevel",
@@ -209,27 +210,31 @@ UNSEEN: Final = (
 )
 
 
+def _written(resources: Sequence[PolicyResource], written: Mapping[str, Mapping[str, Any]]) -> Iterator[Resource]:
+    """A stack's resources with their inputs, in an order of their own: the engine's is another each time (a map of
+    Go's), and findings must not hang on it."""
+    for seen in sorted(resources, key=lambda seen: seen.urn):
+        yield Resource(
+            type=seen.resource_type,
+            name=seen.name,
+            urn=seen.urn,
+            # What is read or imported only, or not a target of this update, has no inputs here and stands in AWS or in
+            # the cluster already: its outputs are complete.
+            props=written.get(seen.urn, seen.props),
+            parent=seen.parent.urn if seen.parent else None,
+            dependencies=tuple(other.urn for other in seen.dependencies),
+        )
+
+
 def _validate_stack(rule: StackRule, inputs: Inputs) -> Callable[[StackValidationArgs, ReportViolation], None]:
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
         written = inputs.read()
         if args.resources and not written:
             report(UNSEEN, None)
             return
-        registered = (
-            Resource(
-                type=seen.resource_type,
-                name=seen.name,
-                urn=seen.urn,
-                # What is read or imported only, or not a target of this update, has no inputs here and stands in AWS
-                # or in the cluster already: its outputs are complete.
-                props=written.get(seen.urn, seen.props),
-                parent=seen.parent.urn if seen.parent else None,
-                dependencies=tuple(other.urn for other in seen.dependencies),
-            )
-            # The engine shows them in another order each time (a map of Go's); findings must not hang on it.
-            for seen in sorted(args.resources, key=lambda seen: seen.urn)
-        )
-        resources = [resource for resource in of_stack(registered) if matches(rule.types, resource.type)]
+        # One list is shown to all rules offline; the engine shows each of them another.
+        everything = shared("stack", args.resources, lambda: of_stack(_written(args.resources, written)))
+        resources = [resource for resource in everything if matches(rule.types, resource.type)]
         try:
             for finding in rule.check(Stack(resources=resources), rule.settings(args.get_config())):
                 urn, place = origin(finding.urn)

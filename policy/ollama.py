@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from gpu.contract import GPU_RESOURCE, MODEL_ANNOTATION, NVIDIA_PREFIX
 from gpu.models import find_model
-from policy.framework import Resource, matches
+from policy.framework import matches
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, each, each_known, get, literals, text, truthy
+from policy.resource import Resource, shared
 
 PORT: Final = "11434"
 
@@ -72,8 +73,12 @@ class Server:
     pulled: tuple[str, ...] = ()
 
 
-def servers(resource: Resource) -> Iterator[Server]:
+def servers(resource: Resource) -> Sequence[Server]:
     """The Ollama servers of a resource."""
+    return shared("servers", resource.props, lambda: list(_servers(resource)))
+
+
+def _servers(resource: Resource) -> Iterator[Server]:
     if matches(CHART_TYPES, resource.type):
         yield from _of_chart(resource)
         return

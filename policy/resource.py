@@ -26,7 +26,7 @@ def shared_copies() -> Iterator[None]:
         _COPIES.reset(token)
 
 
-def shared(use: str, props: Mapping[str, Any], make: Callable[[], _T]) -> _T:
+def shared(use: str, props: object, make: Callable[[], _T]) -> _T:
     """What `make` gives, made once for these inputs while copies are shared."""
     copies = _COPIES.get()
     if copies is None:

@@ -395,6 +395,18 @@ _MACHINES: Final = (
         mended={("template", "blockDeviceMappings", 1, "ebs", "encrypted"): True},
     ),
     State(
+        name="access-for-root",
+        fires=frozenset({"eks-no-root-access"}),
+        resources=(
+            Planned(
+                type="aws:eks/accessEntry:AccessEntry",
+                name="root",
+                inputs={"clusterName": "ml", "principalArn": "arn:aws:iam::111122223333:root"},
+            ),
+        ),
+        mended={("root", "principalArn"): "arn:aws:iam::111122223333:role/admin"},
+    ),
+    State(
         name="template-with-a-gpu-on-demand",
         fires=frozenset({"gpu-launch-template-is-spot"}),
         resources=(

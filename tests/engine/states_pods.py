@@ -161,6 +161,22 @@ _SERVERS: Final = (
         mended={("monitor", "spec", "template", "spec", "containers", 0, "env", 0, "value"): "void"},
     ),
     State(
+        name="rights-for-everybody",
+        fires=frozenset({"k8s-rbac-not-for-all"}),
+        resources=(
+            Planned(
+                type="kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding",
+                name="viewers",
+                inputs={
+                    "metadata": {"name": "viewers"},
+                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+                    "subjects": [{"kind": "Group", "name": "system:authenticated"}],
+                },
+            ),
+        ),
+        mended={("viewers", "subjects", 0, "name"): "team-größe"},
+    ),
+    State(
         name="ollama-latest",
         fires=frozenset({"ollama-version-pinned"}),
         resources=(deployment("ollama", pod(None, {**_OLLAMA, "image": "ollama/ollama:latest"})),),
