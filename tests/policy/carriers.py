@@ -77,9 +77,18 @@ def _each_in(type_: str, wrap: Callable[[Object], Mapping[str, Any]], *, text: b
     return carry
 
 
+#: The one in C, where there is one.
+_DUMPER: Final[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
 def documents(objects: Sequence[Object]) -> str:
-    """Objects as YAML documents."""
-    return yaml.safe_dump_all([json.loads(json.dumps(found)) for found in objects], sort_keys=False)
+    """Objects as YAML documents, without anchors."""
+    copies = [json.loads(json.dumps(found)) for found in objects]
+    return str(yaml.dump_all(copies, Dumper=_DUMPER, sort_keys=False))
+
+
+def _text(value: Mapping[str, Any]) -> str:
+    return documents([dict(value)])
 
 
 def _v1_list(objects: list[Object]) -> Object:
@@ -200,7 +209,7 @@ def _release(values: Callable[[list[Object]], Mapping[str, Any]], *, text: bool 
 
 def _value_file(objects: list[Object]) -> Object:
     """A chart's value file, as the engine shows an asset."""
-    file = {SPECIAL_SIG_KEY: SPECIAL_ASSET_SIG, "text": yaml.safe_dump({"extraObjects": objects})}
+    file = {SPECIAL_SIG_KEY: SPECIAL_ASSET_SIG, "text": _text({"extraObjects": objects})}
     return {"chart": "raw", "valueYamlFiles": [file]}
 
 
@@ -303,13 +312,13 @@ KUBERNETES: Final[Mapping[str, Carrier]] = {
     "chart v4": _in_one("kubernetes:helm.sh/v4:Chart", lambda o: {"chart": "raw", "values": {"extraObjects": o}}),
     "chart beside the program": _local_chart(templated=False),
     "chart with templates": _local_chart(templated=True),
-    "Argo CD, values": _in_one(*_application(lambda o: {"values": yaml.safe_dump({"extraObjects": o})}), text=True),
+    "Argo CD, values": _in_one(*_application(lambda o: {"values": _text({"extraObjects": o})}), text=True),
     "Argo CD, valuesObject": _in_one(*_application(lambda o: {"valuesObject": {"extraObjects": o}})),
     "Flux": _in_one(*_object("kubernetes:helm.toolkit.fluxcd.io/v2:HelmRelease", lambda o: {"values": {"extra": o}})),
     "k3s HelmChart": _in_one(
         *_object(
             "kubernetes:helm.cattle.io/v1:HelmChart",
-            lambda o: {"chart": "raw", "valuesContent": yaml.safe_dump({"extraObjects": o})},
+            lambda o: {"chart": "raw", "valuesContent": _text({"extraObjects": o})},
         ),
         text=True,
     ),
@@ -327,6 +336,17 @@ KUBERNETES: Final[Mapping[str, Carrier]] = {
             "kubernetes:fleet.cattle.io/v1alpha1:Bundle",
             lambda o: {"resources": [{"name": f"m{i}.yaml", "content": text} for i, text in enumerate(_texts(o))]},
         ),
+        text=True,
+    ),
+    "bridged manifest": _each_in("kubernetes:index/manifest:Manifest", lambda found: {"manifest": found}),
+    "bridged release": _in_one(
+        "helm:index/release:Release",
+        lambda o: {"chart": "raw", "values": [_text({"extraObjects": o})]},
+        text=True,
+    ),
+    "Rancher app": _in_one(
+        "rancher2:index/appV2:AppV2",
+        lambda o: {"chartName": "raw", "values": _text({"extraObjects": o})},
         text=True,
     ),
     "kubectl Manifest": _each_in(
