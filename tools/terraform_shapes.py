@@ -1,4 +1,4 @@
-"""Writes policy/sources/terraform.json: what Terraform's resources are in Pulumi, for the types that rules know.
+"""Writes policy/inventory/terraform.json: what Terraform's resources are in Pulumi, for the types that rules know.
 
     python -m tools.terraform_shapes
 
@@ -24,11 +24,11 @@ from pulumi import _types as pulumi_types
 from pulumi_kubernetes.core.v1 import PodSpecArgs
 
 from policy.framework import matches
+from policy.inventory.terraform_names import camel_case, snake_case, terraform_type
 from policy.ondemand.aws import HANDLERS
 from policy.pack import RULES
-from policy.sources.terraform_names import camel_case, snake_case, terraform_type
 
-TARGET = Path(__file__).resolve().parents[1] / "policy" / "sources" / "terraform.json"
+TARGET = Path(__file__).resolve().parents[1] / "policy" / "inventory" / "terraform.json"
 #: Kinds of Kubernetes that Terraform has resources of, by the module of the SDK.
 KUBERNETES: Mapping[str, tuple[str, ...]] = {
     "apps.v1": ("DaemonSet", "Deployment", "StatefulSet"),

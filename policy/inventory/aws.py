@@ -7,11 +7,12 @@ providers, Crossplane); only what rules read is brought together. A type that no
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from policy.inventory.item import Blind, Item
+from policy.inventory.terraform import inputs_of, table, token_of
 from policy.reading import Unknown, each, get, text
 
 Found = Iterator[Item | Blind]
@@ -258,7 +259,7 @@ def of_native(item: Item) -> Found:
 def of_ack(item: Item) -> Found:
     """An object of AWS' controllers for Kubernetes: its specification is what the API takes."""
     group, _, kind = item.type.removeprefix("kubernetes:").partition("/")[0], "", item.type.rpartition(":")[2]
-    yield from _of_api(group.partition(".")[0], kind, _specified(item, "spec"), item)
+    yield from _of_api(group.partition(".")[0], kind, _specified(item), item)
 
 
 def _of_api(service: str, kind: str, props: Any, item: Item) -> Found:
@@ -294,104 +295,23 @@ def _unmapped(name: str, item: Item) -> Found:
         yield Item(attached, {"policyArn": arn}, item.at("managedPolicyArns", index), item.name)
 
 
-def _specified(item: Item, *path: str) -> Any:
+def _specified(item: Item) -> Any:
     """What an object of a controller wants of AWS, with its own annotations: a justification may stand there."""
-    found: Any = item.props
-    for key in path:
-        found = found if isinstance(found, Unknown) else get(found, key)
+    found = item.props.get("spec")
     annotations = get(item.props, "metadata", "annotations")
     return {**found, "annotations": annotations} if isinstance(found, Mapping) and annotations is not None else found
 
 
 # --- Terraform's provider ---
 
-#: Blocks that Terraform, and so Crossplane, has as lists of one.
-_SINGLE: Final = frozenset(
-    {
-        *("scalingConfig", "launchTemplate", "metadataOptions", "instanceMarketOptions", "spotOptions", "vpcConfig"),
-        *("encryptionConfig", "provider", "mixedInstancesPolicy", "instancesDistribution", "remoteAccess", "ebs"),
-        *("launchTemplateSpecification", "targetCapacitySpecification", "computeResources", "instanceRequirements"),
-        *("acceleratorCount", "vcpuCount", "memoryMib", "rootBlockDevice", "imageScanningConfiguration"),
-        *("upgradePolicy", "accessConfig", "updateConfig", "iamInstanceProfile", "monitoring", "placement"),
-    }
-)
-#: Blocks of which there may be several: Terraform names one, Pulumi all of them.
-_PLURAL: Final[Mapping[str, str]] = {
-    "blockDeviceMapping": "blockDeviceMappings",
-    "ebsBlockDevice": "ebsBlockDevices",
-    "inlinePolicy": "inlinePolicies",
-    "launchSpecification": "launchSpecifications",
-    "launchTemplateConfig": "launchTemplateConfigs",
-    "networkInterface": "networkInterfaces",
-    "override": "overrides",
-    "entry": "entries",
-    "tag": "tags",
-    "tagSpecification": "tagSpecifications",
-    "computeResource": "computeResources",
-}
-#: Terraform's names where they are not the service and the kind of the `aws` provider.
-_TERRAFORM: Final[Mapping[str, str]] = {
-    "aws_autoscaling_group": "aws:autoscaling/group:Group",
-    "aws_batch_compute_environment": "aws:batch/computeEnvironment:ComputeEnvironment",
-    "aws_cloudwatch_log_group": "aws:cloudwatch/logGroup:LogGroup",
-    "aws_default_security_group": "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup",
-    "aws_ebs_encryption_by_default": "aws:ebs/encryptionByDefault:EncryptionByDefault",
-    "aws_ebs_volume": "aws:ebs/volume:Volume",
-    "aws_ec2_capacity_block_reservation": "aws:ec2/capacityBlockReservation:CapacityBlockReservation",
-    "aws_ec2_capacity_reservation": "aws:ec2/capacityReservation:CapacityReservation",
-    "aws_ec2_fleet": "aws:ec2/fleet:Fleet",
-    "aws_ec2_host": "aws:ec2/dedicatedHost:DedicatedHost",
-    "aws_ecr_repository": "aws:ecr/repository:Repository",
-    "aws_ec2_managed_prefix_list": "aws:ec2/managedPrefixList:ManagedPrefixList",
-    "aws_ec2_managed_prefix_list_entry": "aws:ec2/managedPrefixListEntry:ManagedPrefixListEntry",
-    "aws_eks_access_entry": "aws:eks/accessEntry:AccessEntry",
-    "aws_eks_access_policy_association": "aws:eks/accessPolicyAssociation:AccessPolicyAssociation",
-    "aws_eks_cluster": "aws:eks/cluster:Cluster",
-    "aws_eks_node_group": "aws:eks/nodeGroup:NodeGroup",
-    "aws_flow_log": "aws:ec2/flowLog:FlowLog",
-    "aws_iam_group_policy": "aws:iam/groupPolicy:GroupPolicy",
-    "aws_iam_group_policy_attachment": "aws:iam/groupPolicyAttachment:GroupPolicyAttachment",
-    "aws_iam_policy": "aws:iam/policy:Policy",
-    "aws_iam_policy_attachment": "aws:iam/policyAttachment:PolicyAttachment",
-    "aws_iam_role": "aws:iam/role:Role",
-    "aws_iam_role_policy": "aws:iam/rolePolicy:RolePolicy",
-    "aws_iam_role_policy_attachment": "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
-    "aws_iam_user_policy": "aws:iam/userPolicy:UserPolicy",
-    "aws_iam_user_policy_attachment": "aws:iam/userPolicyAttachment:UserPolicyAttachment",
-    "aws_instance": "aws:ec2/instance:Instance",
-    "aws_kms_key": "aws:kms/key:Key",
-    "aws_launch_configuration": "aws:ec2/launchConfiguration:LaunchConfiguration",
-    "aws_launch_template": "aws:ec2/launchTemplate:LaunchTemplate",
-    "aws_security_group": "aws:ec2/securityGroup:SecurityGroup",
-    "aws_security_group_rule": "aws:ec2/securityGroupRule:SecurityGroupRule",
-    "aws_sns_topic": "aws:sns/topic:Topic",
-    "aws_spot_fleet_request": "aws:ec2/spotFleetRequest:SpotFleetRequest",
-    "aws_spot_instance_request": "aws:ec2/spotInstanceRequest:SpotInstanceRequest",
-    "aws_sqs_queue": "aws:sqs/queue:Queue",
-    "aws_vpc": "aws:ec2/vpc:Vpc",
-    "aws_vpc_security_group_ingress_rule": "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
-}
-TERRAFORM: Final = _TERRAFORM
 
-
-def of_terraform(type_: str, values: Mapping[str, Any]) -> tuple[str, Props] | None:
-    """A resource of Terraform's AWS provider, `aws_eks_node_group`; None for types that no rule reads."""
-    token = _TERRAFORM.get(type_)
-    return None if token is None else (token, _shaped(_renamed(values)))
-
-
-def _shaped(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_shaped(element) for element in value]
-    if not isinstance(value, Mapping):
-        return value
-    return {_PLURAL.get(key, key): _one(_PLURAL.get(key, key), _shaped(element)) for key, element in value.items()}
-
-
-def _one(key: str, value: Any) -> Any:
-    if key in _SINGLE and isinstance(value, list) and len(value) <= 1:
-        return value[0] if value else None
-    return value
+def _of_terraform(types: Iterable[str], values: Mapping[str, Any], item: Item) -> Item | None:
+    """The first of these types of Terraform that a rule reads, as the `aws` provider's resource."""
+    type_ = next((one for one in types if one in table()), None)
+    if type_ is None:
+        return None
+    token, shape = token_of(type_)
+    return Item(token, inputs_of(values, shape), item.place, item.name, item.needs)
 
 
 def _snake(name: str) -> str:
@@ -401,11 +321,8 @@ def _snake(name: str) -> str:
 def of_bridged(item: Item) -> Found:
     """A resource of a provider that Pulumi bridges as it stands: `aws:index/eksNodeGroup:EksNodeGroup`."""
     name = _snake(item.type.rpartition(":")[2])
-    found = of_terraform(f"aws_{name}", item.props) or of_terraform(f"aws_{name.replace('ec2_', '', 1)}", item.props)
-    if found is None:
-        yield item.alone()
-    else:
-        yield Item(found[0], found[1], item.place, item.name, item.needs)
+    found = _of_terraform((f"aws_{name}", f"aws_{name.replace('ec2_', '', 1)}"), item.props, item)
+    yield found or item.alone()
 
 
 #: Crossplane's kinds that Terraform calls otherwise than by group and kind.
@@ -425,13 +342,15 @@ def of_crossplane(item: Item) -> Found:
     """An object of Crossplane's provider for AWS, which is made from Terraform's."""
     group = item.type.removeprefix("kubernetes:").partition(".")[0]
     name = f"{group}_{_snake(item.type.rpartition(':')[2])}"
-    values = _specified(item, "spec", "forProvider")
+    spec = item.props.get("spec")
+    values = spec if isinstance(spec, Unknown) else get(spec, "forProvider")
     if isinstance(values, Unknown):
         yield Blind(item.at("spec.forProvider"), "is unknown in preview")
-    candidates = (_CROSSPLANE.get(name, ""), f"aws_{name}", f"aws_{name.removeprefix('ec2_')}", f"aws_{group}{name}")
-    type_ = next((one for one in candidates if one in _TERRAFORM), None)
-    found = of_terraform(type_, values) if type_ and isinstance(values, Mapping) else None
+    types = (_CROSSPLANE.get(name, ""), f"aws_{name}", f"aws_{name.removeprefix('ec2_')}", f"aws_{group}{name}")
+    annotations = get(item.props, "metadata", "annotations")
+    found = _of_terraform(types, values, item) if isinstance(values, Mapping) else None
     if found is None:
         yield item.alone()
     else:
-        yield Item(found[0], found[1], item.place, item.name, item.needs)
+        marked = {"annotations": annotations} if annotations is not None else {}
+        yield replace(found, props={**found.props, **marked})

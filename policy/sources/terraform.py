@@ -12,22 +12,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from itertools import zip_longest
-from pathlib import Path
 from typing import Any, Final
 
 from gpu.sharing.yaml_text import NoYamlError, placed_documents
 from policy.analyzer import UNKNOWN, Recorded
+from policy.inventory.terraform import inputs_of, token_of
 from policy.reading import text
 from policy.sources.helm_values import release_values
 from policy.sources.kubernetes import object_of
 from policy.sources.program import Place, Program, Unseen, mapping, objects, texts, unmarked, urn
-from policy.sources.terraform_names import FREE_FORM, camel_case, plurals
 
-_TABLE: Final = Path(__file__).with_name("terraform.json")
-#: Pulumi's names of clouds that Terraform calls otherwise.
-_CLOUDS: Final = {"azurerm": "azure", "google": "gcp", "awscc": "aws-native"}
 #: Arguments of Terraform's own, which every resource may have.
 _META: Final = frozenset(
     {"//", "connection", "count", "depends_on", "for_each", "lifecycle", "provider", "provisioner"}
@@ -254,7 +249,7 @@ def _program(written: list[_Written], file: str, kind: str) -> Program:
     program = Program(kinds=[kind])
     by_name: dict[tuple[str, str], list[str]] = {}
     for resource in written:
-        type_, _ = _token(resource.type)
+        type_, _ = token_of(resource.type)
         of = by_name.setdefault((resource.module, f"{resource.type}.{resource.name}"), [])
         of.append(urn(file, type_, resource.address))
     unread: Counter[str] = Counter()
@@ -265,8 +260,8 @@ def _program(written: list[_Written], file: str, kind: str) -> Program:
         elif resource.type == "helm_release":
             _add(program, place, "kubernetes:helm.sh/v3:Release", resource.name, _release(resource.values))
         else:
-            type_, shape = _token(resource.type)
-            inputs = _inputs(resource.values, shape)
+            type_, shape = token_of(resource.type)
+            inputs = inputs_of(resource.values, shape)
             if resource.type.startswith("kubernetes_"):
                 unread[resource.type] += shape is False
                 inputs |= _header(type_)
@@ -284,83 +279,6 @@ def _add(
     own = urn(place.file, type_, place.address or "")
     resource = Recorded(type=type_, name=name, urn=own, inputs=unmarked(inputs), dependencies=tuple(depends))
     program.add(resource, place)
-
-
-@cache
-def _table() -> Mapping[str, Any]:
-    """Type of Terraform to Pulumi's type and the shape of its inputs; names to shapes that several have."""
-    found: dict[str, Any] = json.loads(_TABLE.read_text(encoding="utf-8"))
-    # Kubernetes' kinds of version 1 have an older name as well, and the same arguments under it.
-    older = {name.removesuffix("_v1"): found[name] for name in found if name.startswith("kubernetes_")}
-    del older["kubernetes_ingress"]  # of another version
-    return {**older, **found, "aws_alb": found["aws_lb"], "kubernetes_daemonset": found["kubernetes_daemon_set_v1"]}
-
-
-def _token(type_: str) -> tuple[str, Any]:
-    """Pulumi's type, and the shape of its inputs; False where it is not known."""
-    if type_ in _table():
-        token, shape = _table()[type_]
-        return token, shape
-    provider, _, rest = type_.partition("_")
-    name = camel_case(rest)
-    pascal = name[:1].upper() + name[1:]
-    module, _, inside = rest.partition("_")
-    match provider:
-        case "aws":
-            short = camel_case(inside) or module
-            return f"aws:{module}/{short}:{short[:1].upper()}{short[1:]}", False
-        case "awscc":
-            short = camel_case(inside)
-            return f"aws-native:{module}:{short[:1].upper()}{short[1:]}", False
-        case _:
-            return f"{_CLOUDS.get(provider, provider)}:index:{pascal}", False
-
-
-def _inputs(values: Mapping[str, Any], shape: Any) -> dict[str, Any]:
-    """Arguments of a resource as inputs. `tags_all` has the provider's own tags too."""
-    found = _converted(values, shape)
-    every = found.pop("tagsAll", None)
-    if isinstance(every, Mapping) and every:
-        found["tags"] = every
-    return found
-
-
-def _converted(value: Mapping[str, Any], shape: Any) -> dict[str, Any]:
-    """An object's arguments by Pulumi's names; what is null or an empty list is not written."""
-    found = {}
-    for key, element in value.items():
-        if element is None or element == []:
-            continue
-        name, inner = named(str(key), shape)
-        found[name] = _value(name, element, inner)
-    return found
-
-
-def named(key: str, shape: Any) -> tuple[str, Any]:
-    """Pulumi's name of an argument, and the shape of its value; False where that is not known, or a scalar."""
-    name = camel_case(key)
-    if not isinstance(shape, Mapping):
-        return name, False
-    known = next((candidate for candidate in (name, *plurals(name)) if candidate in shape), None)
-    if known is None:  # `hostIPC` of `host_ipc`
-        known = next((candidate for candidate in shape if candidate.lower() == name.lower()), name)
-    inner = shape.get(known, False)
-    return known, _table()[inner] if isinstance(inner, str) else inner
-
-
-def _value(name: str, value: Any, shape: Any) -> Any:
-    """One argument. shape: see `tools/terraform_shapes.py`; False where nothing is known."""
-    if shape is None or (shape is False and name in FREE_FORM):
-        return {key: held for key, held in value.items() if held is not None} if isinstance(value, dict) else value
-    if isinstance(shape, Mapping) and isinstance(value, list) and len(value) == 1:
-        value = value[0]
-    inner = shape[0] if isinstance(shape, list) and shape else shape if isinstance(shape, Mapping) else False
-    if isinstance(value, Mapping):
-        converted = _converted(value, inner)
-        return [converted] if isinstance(shape, list) and shape else converted
-    if isinstance(value, list):
-        return [_converted(element, inner) if isinstance(element, Mapping) else element for element in value]
-    return value
 
 
 # --- What is inside a cluster -----------------------------------------------------------------------------------------

@@ -18,9 +18,9 @@ from pulumi._types import input_type_types, is_input_type
 
 from plan.record import Recording
 from policy.analyzer import judge
+from policy.inventory.terraform import named
 from policy.sources.program import Program
 from policy.sources.read import parse
-from policy.sources.terraform import named
 from tests.plan.conftest import STACKS
 from tests.plan.variants import varied
 from tools.terraform import MAIN_FILE, terraform_document

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from plan.export_dir import MARKER
-from policy.sources.terraform_names import terraform_key, terraform_type
+from policy.inventory.terraform_names import terraform_key, terraform_type
 from tests.unit.cli.projects import record_program
 from tools.terraform import terraform_document, write_terraform
 
