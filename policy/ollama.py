@@ -176,13 +176,15 @@ def _chart_pod(resource: Resource, values: Any, image: Any) -> PodTemplate:
     gpu, limits = get(values, "ollama", "gpu"), get(values, "resources", "limits")
     asked: dict[str, Any] = dict(limits) if isinstance(limits, Mapping) else {}
     enabled = get(gpu, "enabled")
-    if (isinstance(enabled, Unknown) or truthy(enabled)) and text(get(gpu, "type")) != "amd":
+    by_claim = truthy(get(gpu, "draEnabled"))
+    if (isinstance(enabled, Unknown) or truthy(enabled)) and text(get(gpu, "type")) != "amd" and not by_claim:
         devices = get(gpu, "mig", "devices") if truthy(get(gpu, "mig", "enabled")) else None
         if isinstance(devices, Mapping):
-            asked |= {f"{NVIDIA_PREFIX}mig-{name}": count for name, count in devices.items()}
+            asked = {f"{NVIDIA_PREFIX}mig-{name}": count for name, count in devices.items()} | asked
         else:
             number = get(gpu, "number")
-            asked[text(get(gpu, "nvidiaResource")) or GPU_RESOURCE] = 1 if number is None else number
+            # What `resources.limits` says goes first, and no number is 1.
+            asked.setdefault(text(get(gpu, "nvidiaResource")) or GPU_RESOURCE, number or 1)
     container = {"name": "ollama", "image": image, "resources": {"limits": asked}}
     spec = {name: found for name in ("nodeSelector", "tolerations") if (found := get(values, name)) is not None}
     annotations = get(values, "podAnnotations")

@@ -51,6 +51,8 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("kubernetes:yaml*", kubernetes.texts),
     ("kubernetes:kustomize*", kubernetes.kustomization),
     ("kubernetes:helm.sh/*", charts.release),
+    ("kubernetes:*.services.k8s.aws/*:ManagedPrefixList", aws.of_ack),  # no list of objects
+    ("kubernetes:*.upbound.io/*:ManagedPrefixList", aws.of_crossplane),
     ("kubernetes:*List", kubernetes.of_list),
     ("kubernetes:argoproj.io/*:Application", charts.argo),
     ("kubernetes:argoproj.io/*:ApplicationSet", charts.argo_set),

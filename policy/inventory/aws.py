@@ -32,7 +32,7 @@ def native_token(type_: str) -> str:
 _AS_WRITTEN: Final = frozenset(
     {
         *("policy", "policydocument", "assumerolepolicydocument", "assumerolepolicy", "keypolicy", "inlinepolicy"),
-        *("labels", "parameters", "variables", "userdata"),
+        *("inlinepolicies", "labels", "parameters", "variables", "userdata"),
     }
 )
 #: Words that are written otherwise here than a change of their first letter makes them.
@@ -48,6 +48,15 @@ _SPELLED: Final[Mapping[str, str]] = {
 }
 
 
+#: Fields by which ACK's objects name another object, to those that hold what is asked of it.
+_REFERENCES: Final[Mapping[str, str]] = {
+    "keyRef": "keyArn",
+    "kmsKeyRef": "kmsKeyId",
+    "kmsMasterKeyRef": "kmsMasterKeyId",
+    "sourceSecurityGroupRefs": "sourceSecurityGroups",
+}
+
+
 def _key(key: str) -> str:
     """A property's name as the `aws` provider writes it: of `InstanceTypes`, `instance_types`, `kmsKeyID`."""
     key = re.sub(r"_+([a-zA-Z0-9])", lambda found: found[1].upper(), key)
@@ -59,7 +68,13 @@ def _key(key: str) -> str:
 
 def _renamed(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {_key(str(key)): _below(str(key), element) for key, element in value.items()}
+        found = {_key(str(key)): _below(str(key), element) for key, element in value.items()}
+        named = {
+            name: [Unknown(key)] if key.endswith("s") else Unknown(key)
+            for key, name in _REFERENCES.items()
+            if key in found
+        }
+        return {**named, **found}
     return [_renamed(element) for element in value] if isinstance(value, list) else value
 
 
@@ -205,10 +220,36 @@ def _policy(props: Props) -> Props:
     return _moved(props, policyDocument="policy", policyDoc="policy")
 
 
+def _held(props: Props) -> tuple[list[Any], list[Any]]:
+    """Documents and ARNs of policies that a role, user or group holds.
+
+    CloudFormation has documents under `policies`; ACK has ARNs there, and documents by name in `inlinePolicies`.
+    """
+    inline: list[Any] = []
+    attached = list(each(props.pop("managedPolicyArns", None)))
+    for one in each(props.pop("policies", None)):
+        if isinstance(one, Mapping):
+            inline.append(_policy(dict(one)))
+        else:
+            attached.append(one)
+    named = props.pop("inlinePolicies", None)
+    if isinstance(named, Mapping):
+        inline += [{"name": name, "policy": document} for name, document in named.items()]
+    return inline, attached
+
+
 def _role(props: Props) -> Props:
-    inline = [_policy(dict(one)) if isinstance(one, Mapping) else one for one in each(props.pop("policies", None))]
     props = _moved(props, assumeRolePolicyDocument="assumeRolePolicy")
-    return {**props, "inlinePolicies": inline} if inline else props
+    inline, attached = _held(props)
+    return {
+        **props,
+        **({"inlinePolicies": inline} if inline else {}),
+        **({"managedPolicyArns": attached} if attached else {}),
+    }
+
+
+def _log_group(props: Props) -> Props:
+    return _moved(props, retentionDays="retentionInDays")
 
 
 def _as_it_is(props: Props) -> Props:
@@ -226,6 +267,7 @@ _FORMS: Final[Mapping[str, tuple[str, Shape]]] = {
     "ec2:host": ("aws:ec2/dedicatedHost:DedicatedHost", _as_it_is),
     "ec2:instance": ("aws:ec2/instance:Instance", _devices),
     "ec2:launchtemplate": ("aws:ec2/launchTemplate:LaunchTemplate", _launch_template),
+    "ec2:managedprefixlist": ("aws:ec2/managedPrefixList:ManagedPrefixList", _as_it_is),
     "ec2:prefixlist": ("aws:ec2/managedPrefixList:ManagedPrefixList", _as_it_is),
     "ec2:securitygroup": ("aws:ec2/securityGroup:SecurityGroup", _group),
     "ec2:securitygroupingress": ("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule", _ingress),
@@ -243,7 +285,7 @@ _FORMS: Final[Mapping[str, tuple[str, Shape]]] = {
     "iam:userpolicy": ("aws:iam/userPolicy:UserPolicy", _policy),
     "kms:key": ("aws:kms/key:Key", _as_it_is),
     "logs:loggroup": ("aws:cloudwatch/logGroup:LogGroup", _as_it_is),
-    "cloudwatchlogs:loggroup": ("aws:cloudwatch/logGroup:LogGroup", _as_it_is),
+    "cloudwatchlogs:loggroup": ("aws:cloudwatch/logGroup:LogGroup", _log_group),
     "sns:topic": ("aws:sns/topic:Topic", _as_it_is),
     "sqs:queue": ("aws:sqs/queue:Queue", _as_it_is),
 }
@@ -267,7 +309,7 @@ def _of_api(service: str, kind: str, props: Any, item: Item) -> Found:
     if isinstance(props, Unknown):
         yield Blind(item.at(props.path), "is unknown in preview")
     if form is None or not isinstance(props, Mapping):
-        yield from _unmapped(f"{service}:{kind}".lower(), item)
+        yield from _unmapped(f"{service}:{kind}".lower(), props, item)
         return
     token, shape = form
     yield Item(token, shape(_renamed(props)), item.place, item.name, item.needs)
@@ -280,18 +322,17 @@ _HOLDERS: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 
-def _unmapped(name: str, item: Item) -> Found:
+def _unmapped(name: str, given: Any, item: Item) -> Found:
     """A type of which no rule knows the `aws` provider's form: as AWS Native writes it."""
     capitals = any(key[:1].isupper() for key in item.props)
     yield replace(item, props=_renamed(item.props) if capitals else item.props).alone()
     if name not in _HOLDERS:
         return
     inline, attached = _HOLDERS[name]
-    props = _renamed(item.props)
-    for index, policy in enumerate(each(props.get("policies"))):
-        if isinstance(policy, Mapping):
-            yield Item(inline, _policy(dict(policy)), item.at("policies", index), item.name)
-    for index, arn in enumerate(each(props.get("managedPolicyArns"))):
+    documents, arns = _held(_renamed(given) if isinstance(given, Mapping) else {})
+    for index, policy in enumerate(documents):
+        yield Item(inline, policy, item.at("policies", index), item.name)
+    for index, arn in enumerate(arns):
         yield Item(attached, {"policyArn": arn}, item.at("managedPolicyArns", index), item.name)
 
 
@@ -334,8 +375,25 @@ _CROSSPLANE: Final[Mapping[str, str]] = {
     "ec2_default_security_group": "aws_default_security_group",
     "ec2_flow_log": "aws_flow_log",
     "ec2_host": "aws_ec2_host",
+    "elbv2_lb": "aws_lb",
+    "rds_instance": "aws_db_instance",
     "ec2_security_group_ingress_rule": "aws_vpc_security_group_ingress_rule",
 }
+
+
+def _referred(value: Any) -> Any:
+    """Values with what they take of other objects: `kmsKeyIdRef` and `kmsKeyIdSelector` are a `kmsKeyId` to come."""
+    if isinstance(value, list):
+        return [_referred(one) for one in value]
+    if not isinstance(value, Mapping):
+        return value
+    found = {key: _referred(one) for key, one in value.items()}
+    for key in value:
+        name = re.fullmatch(r"(\w*(?:Id|Arn|Name)s?)(Ref|Refs|Selector)", str(key))
+        if name:
+            several = name[2] == "Refs" and not name[1].endswith("s")
+            found.setdefault(f"{name[1]}s" if several else name[1], Unknown(str(key)))
+    return found
 
 
 def of_crossplane(item: Item) -> Found:
@@ -348,7 +406,7 @@ def of_crossplane(item: Item) -> Found:
         yield Blind(item.at("spec.forProvider"), "is unknown in preview")
     types = (_CROSSPLANE.get(name, ""), f"aws_{name}", f"aws_{name.removeprefix('ec2_')}", f"aws_{group}{name}")
     annotations = get(item.props, "metadata", "annotations")
-    found = _of_terraform(types, values, item) if isinstance(values, Mapping) else None
+    found = _of_terraform(types, _referred(values), item) if isinstance(values, Mapping) else None
     if found is None:
         yield item.alone()
     else:

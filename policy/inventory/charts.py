@@ -198,7 +198,12 @@ def k3s(item: Item) -> Found:
     content = get(spec, "valuesContent")
     if isinstance(content, Unknown):
         yield Blind(item.at("spec.valuesContent"), "is unknown in preview")
-    values: Mapping[str, Any] = _text_values(content)
+    if isinstance(get(spec, "values"), Unknown):
+        yield Blind(item.at("spec.values"), "is unknown in preview")
+    if present(spec, "valuesSecrets"):
+        yield Blind(item.at("spec.valuesSecrets"), "lie elsewhere")
+    # helm-controller lays `values` over the text (`pkg/controllers/chart/chart.go`).
+    values: Mapping[str, Any] = over(_text_values(content), get(spec, "values"))
     given = get(spec, "set")
     for path, value in given.items() if isinstance(given, Mapping) else ():
         values = _set(values, str(path), value)
@@ -211,6 +216,8 @@ def crossplane(item: Item) -> Found:
     values = get(given, "values")
     if isinstance(values, Unknown):
         yield Blind(item.at("spec.forProvider.values"), "is unknown in preview")
+    if present(given, "valuesFrom"):
+        yield Blind(item.at("spec.forProvider.valuesFrom"), "lie elsewhere")
     merged: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
     for entry in each(get(given, "set")):
         merged = _set(merged, text(get(entry, "name")), get(entry, "value"))

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from policy.inventory.item import Blind, Item
-from policy.reading import Unknown, each, get, text, truthy
+from policy.reading import Unknown, each, get, text, truthy, whole
 
 Found = Iterator[Item | Blind]
 
+ACCESS: Final = "aws:eks/accessEntry:AccessEntry"
 CLUSTER: Final = "aws:eks/cluster:Cluster"
 GROUP: Final = "aws:autoscaling/group:Group"
 INSTANCE: Final = "aws:ec2/instance:Instance"
@@ -27,6 +28,14 @@ def _without_nothing(props: Mapping[str, Any]) -> dict[str, Any]:
 
 def _annotations(item: Item) -> Any:
     return get(item.props, "metadata", "annotations")
+
+
+def _access(entries: Any, place: str) -> Found:
+    """Access entries inside a cluster; both tools name the principal alike."""
+    for index, entry in enumerate(each(entries)):
+        principal = get(entry, "principalARN")
+        if principal is not None:
+            yield Item(ACCESS, {"principalArn": principal}, f"{place}.{index}")
 
 
 # --- Cluster API ---
@@ -50,7 +59,9 @@ def capi(item: Item) -> Found:
         case "AWSManagedMachinePool":
             yield from _managed(item, spec)
         case "AWSManagedControlPlane" | "AWSManagedControlPlaneTemplate":
-            yield _control_plane(item, get(spec, "template", "spec") or spec)
+            plane = get(spec, "template", "spec") or spec
+            yield _control_plane(item, plane)
+            yield from _access(get(plane, "accessEntries"), item.at("spec.accessEntries"))
         case _:
             yield item.alone()
 
@@ -90,9 +101,10 @@ def _tags(spec: Any) -> Any:
 def _pool(item: Item, spec: Any) -> Found:
     template = _template(item, get(spec, "awsLaunchTemplate"), "spec.awsLaunchTemplate")
     policy = get(spec, "mixedInstancesPolicy")
+    most = get(spec, "maxSize")
     props = {
         "minSize": get(spec, "minSize"),
-        "maxSize": get(spec, "maxSize"),
+        "maxSize": 1 if most is None else most,  # exp/api/v1beta2/awsmachinepool_types.go
         "mixedInstancesPolicy": _without_nothing(
             {
                 "instancesDistribution": get(policy, "instancesDistribution"),
@@ -117,7 +129,7 @@ def _managed(item: Item, spec: Any) -> Found:
         "instanceTypes": None if instance_type is None else [instance_type],
         "amiType": get(spec, "amiType"),
         "scalingConfig": {"maxSize": get(spec, "scaling", "maxSize")},
-        "remoteAccess": get(spec, "remoteAccess"),
+        "remoteAccess": _remote_access(get(spec, "remoteAccess")),
         "launchTemplate": {"name": item.name} if given is not None else None,
         "tags": _tags(spec),
         "annotations": _annotations(item),
@@ -126,6 +138,14 @@ def _managed(item: Item, spec: Any) -> Found:
     if isinstance(given, Mapping):  # the group says how its machines are bought
         rest = {key: value for key, value in given.items() if key != "instanceType"}
         yield _template(item, rest, "spec.awsLaunchTemplate")
+
+
+def _remote_access(given: Any) -> Any:
+    """CAPA lets the cluster's own group in, besides those that are named (`pkg/cloud/services/eks/nodegroup.go`)."""
+    if not isinstance(given, Mapping):
+        return given
+    groups = [] if truthy(get(given, "public")) else [*each(get(given, "sourceSecurityGroups")), "the cluster's"]
+    return {"ec2SshKey": get(given, "sshKeyName"), "sourceSecurityGroupIds": groups}
 
 
 _LOGS: Final = ("apiServer", "audit", "authenticator", "controllerManager", "scheduler")
@@ -165,6 +185,8 @@ def eksctl(item: Item) -> Found:
         get(props, "cloudWatch", "clusterLogging", "enableTypes"),
     )
     public, private = get(endpoints, "publicAccess"), get(endpoints, "privateAccess")
+    if truthy(get(props, "privateCluster", "enabled")):  # ends private, whatever it is while it is made
+        public, private = False, True
     key = get(props, "secretsEncryption", "keyARN")
     types = [text(one) for one in each(logging)]
     cluster = {
@@ -185,13 +207,49 @@ def eksctl(item: Item) -> Found:
     }
     if any(name in props for name in ("vpc", "cloudWatch", "secretsEncryption", "iam", "accessConfig")):
         yield Item(CLUSTER, _without_nothing(cluster), item.place, item.name)
+    yield from _access(get(props, "accessConfig", "accessEntries"), item.at("accessConfig.accessEntries"))
     for kind in ("managedNodeGroups", "nodeGroups"):
         for index, group in enumerate(each(props.get(kind))):
-            yield _eksctl_group(group, item, kind, index)
+            found = _eksctl_group(group, item, kind, index)
+            yield found
+            if isinstance(group, Mapping) and "launchTemplate" not in group:
+                yield _eksctl_template(group, found)
+
+
+def _eksctl_template(group: Mapping[str, Any], made: Item) -> Item:
+    """The launch template that eksctl makes for a group (`pkg/cfn/builder/nodegroup.go`).
+
+    It asks for IMDSv2 unless told otherwise, lets pods reach the service, and leaves volumes to the image.
+    """
+    older, pods = get(group, "disableIMDSv1"), truthy(get(group, "disablePodIMDS"))
+    volumes = [group, *each(get(group, "additionalVolumes"))]
+    props = {
+        "name": made.name,
+        "metadataOptions": {
+            "httpTokens": "required" if older is None or truthy(older) or pods else "optional",
+            "httpPutResponseHopLimit": 1 if pods else 2,
+        },
+        "blockDeviceMappings": [
+            {"deviceName": text(get(volume, "volumeName")), "ebs": {"encrypted": get(volume, "volumeEncrypted")}}
+            for volume in volumes
+        ],
+        "keyName": "eksctl" if truthy(get(group, "ssh", "allow")) else None,
+        "tags": made.props.get("tags"),
+        "tagSpecifications": [
+            {"resourceType": kind, "tags": made.props.get("tags")} for kind in ("instance", "volume")
+        ],
+    }
+    return Item(TEMPLATE, _without_nothing(props), made.place, made.name)
+
+
+def _selected(group: Any) -> Any:
+    """Types that a selector finds are known to AWS alone; only one for 0 GPUs finds none with a GPU."""
+    selector = get(group, "instanceSelector")
+    return Unknown("instanceSelector") if selector and whole(get(selector, "gpus")) != 0 else None
 
 
 def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
-    """A node group, as far as it buys; eksctl itself asks for IMDSv2 and encrypts (its defaults)."""
+    """A node group, as far as it buys."""
     place = item.at(kind, index)
     if isinstance(group, Unknown):
         return Item(NODE_GROUP, {"instanceTypes": group, "launchTemplate": {"name": ""}}, place)
@@ -201,19 +259,22 @@ def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
     )
     types = get(group, "instanceTypes") or get(distribution, "instanceTypes")
     one = get(group, "instanceType")
-    chosen = types if types is not None else None if one in (None, "mixed") else [one]
+    chosen = types if types is not None else _selected(group) if one in (None, "mixed") else [one]
     size = get(group, "maxSize")
     if kind == "nodeGroups" and distribution is not None:
-        overrides = [{"instanceType": each_type} for each_type in each(chosen)]
+        listed = [chosen] if isinstance(chosen, Unknown) else each(chosen)
+        overrides = [{"instanceType": each_type} for each_type in listed]
         policy = {"instancesDistribution": distribution, "launchTemplate": {"overrides": overrides}}
-        return Item(GROUP, _without_nothing({"maxSize": size, "mixedInstancesPolicy": policy, "tags": tags}), place)
+        found = {"maxSize": size, "mixedInstancesPolicy": policy, "tags": tags}
+        return Item(GROUP, _without_nothing(found), place, text(get(group, "name")))
     spot = get(group, "spot")
+    market = text(get(group, "instanceMarketOptions", "marketType")).upper().replace("-", "_") or None
     props = {
         "instanceTypes": chosen,
-        "capacityType": spot if isinstance(spot, Unknown) else "SPOT" if truthy(spot) else None,
+        "capacityType": spot if isinstance(spot, Unknown) else "SPOT" if truthy(spot) else market,
         "amiType": get(group, "amiFamily"),
         "scalingConfig": {"maxSize": get(group, "desiredCapacity") if size is None else size},
-        "launchTemplate": {"name": ""},
+        "launchTemplate": {"name": text(get(group, "name"))},
         "tags": tags,
     }
     return Item(NODE_GROUP, _without_nothing(props), place, text(get(group, "name")))
