@@ -108,9 +108,9 @@ def judge(paths: tuple[str, ...], **options: Any) -> int:
     """Judge PATH..., whoever wrote it and without running anything: all that is given, as one platform.
 
     A PATH is `-` for standard input, a file or a folder: what `pulumi preview --json`, `pulumi stack export` or
-    `terraform show -json` print, configuration of Terraform in JSON, objects of Kubernetes in YAML or JSON. Exit
-    status: 0, 2 if a PATH cannot be read, 3 if a mandatory policy is violated, 5 if none is and a file below a
-    folder cannot be read, or there was nothing to judge.
+    `terraform show -json` print, configuration of Terraform in JSON, objects of Kubernetes in YAML or JSON, a template
+    of CloudFormation. Exit status: 0, 2 if a PATH cannot be read, 3 if a mandatory policy is violated, 5 if none is
+    and a file below a folder cannot be read, or there was nothing to judge.
     """
     from cli.judge import judge_files  # noqa: PLC0415  loads Pulumi, for which --help must not wait
 

@@ -41,7 +41,7 @@ platform, whatever its components are called. This page is written from the rule
 ```console
 $ make policy-pack TO=../theirs/gpu-policies        # here: a folder with the pack, what it needs, its lock, this page
 $ (cd ../theirs/gpu-policies && pulumi install)     # once: an environment of its own, Pulumi's SDK and PyYAML
-$ pulumi preview --policy-pack ../gpu-policies      # in their program, in whatever language it is written
+$ pulumi preview --policy-pack ../gpu-policies      # in their program, a folder beside it, in any language
 ```
 
 The folder may be committed there, and `make policy-pack` brings it up to date. It asks for no provider of Pulumi's and
@@ -92,6 +92,12 @@ stack from any rule.
 A value that a rule needs and that is not known in preview counts as a violation. The policy SDK alone would let it
 pass the preview, and stop the update half way. Numbers are read as Kubernetes reads quantities, and AWS integers: what
 is neither (`inf`, `nan`, `1_6`) is said like an unknown value. A key with an empty or false value is not there.
+
+What a resource carries is judged like a resource of its own, and findings name its place inside: objects in lists,
+texts, commands, patches, values of charts and charts that lie here; in releases of Argo CD, Flux, k3s and Crossplane,
+in compositions of kro and Crossplane; and resources of AWS in CloudFormation, Cloud Control, AWS Native, ACK,
+Crossplane and bridged providers, Cluster API and eksctl, with the defaults of each. What cannot be read is told by
+[contents-can-be-seen](#contents-can-be-seen).
 
 Rules about the stack as a whole see inputs as well, so that a first preview judges what the update would. The engine
 shows stack policies only outputs, and an object of a cluster that does not exist yet has none; so each rule about

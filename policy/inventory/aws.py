@@ -40,7 +40,7 @@ _SPELLED: Final[Mapping[str, str]] = {
     name.lower(): name
     for name in (
         *("kmsKeyId", "kmsMasterKeyId", "keyArn", "vpcId", "subnetIds", "cidrIp", "cidrIpv6", "cidrIpv4"),
-        *("memoryMib", "vcpuCount", "launchTemplateId", "sqsManagedSseEnabled", "ec2SshKey", "amiType"),
+        *("maxVcpus", "memoryMib", "vcpuCount", "launchTemplateId", "sqsManagedSseEnabled", "ec2SshKey", "amiType"),
         *("resourcesVpcConfig", "vpcConfig", "managedPolicyArns", "policyArn", "ebs", "ebsOptimized"),
         *("httpPutResponseHopLimit", "imageId", "sourceSecurityGroups", "sourceSecurityGroupIds"),
         *("iops", "snapshotId", "instanceId", "resourceId", "acceleratorCount", "onDemandTargetCapacity"),

@@ -135,14 +135,17 @@ def _argo(item: Item, spec: Any, place: str) -> Found:
         if not isinstance(source, Mapping):
             continue
         helm = source.get("helm")
-        values = over(_text_values(get(helm, "values")), get(helm, "valuesObject"))
+        # Where both stand, Argo CD reads the object alone (`pkg/apis/application/v1alpha1/values.go`).
+        given = get(helm, "valuesObject")
+        values = over({}, given) if isinstance(given, Mapping) else _text_values(get(helm, "values"))
         for parameter in each(get(helm, "parameters")):
             values = _set(values, text(get(parameter, "name")), get(parameter, "value"))
         for name in ("values", "valuesObject"):
             if isinstance(get(helm, name), Unknown):
                 yield Blind(item.at(here, "helm", name), "is unknown in preview")
-        if present(helm, "valueFiles"):
-            yield Blind(item.at(here, "helm.valueFiles"), "lie elsewhere")
+        for name in ("valueFiles", "fileParameters"):
+            if present(helm, name):
+                yield Blind(item.at(here, "helm", name), "lie elsewhere")
         chart = source.get("chart") or text(source.get("path")).rpartition("/")[2]
         if helm is not None or source.get("chart"):
             yield _release(item, chart, values, namespace, here)
@@ -180,8 +183,9 @@ def flux(item: Item) -> Found:
     for name in ("values", "chart"):
         if isinstance(get(spec, name), Unknown):
             yield Blind(item.at("spec", name), "is unknown in preview")
-    if present(spec, "valuesFrom"):
-        yield Blind(item.at("spec.valuesFrom"), "lie elsewhere")
+    for path in (("valuesFrom",), ("chart", "spec", "valuesFiles")):
+        if present(spec, *path):
+            yield Blind(item.at("spec", *path), "lie elsewhere")
     values = get(spec, "values")
     namespace = get(spec, "targetNamespace") or get(item.props, "metadata", "namespace")
     chart = get(spec, "chart", "spec", "chart") or get(spec, "chartRef", "name")

@@ -159,10 +159,10 @@ RULE = ResourceRule(
         "On demand the smaller GPU instances cost two to three times their Spot price, and one that nobody remembers "
         "costs it for months. "
         "The rule finds every way to get one: Karpenter NodePools (also of EKS Auto Mode), NodeClaims and patches "
-        "whose requirements admit a GPU type and a capacity type other than Spot; EKS node groups; launch templates; "
-        "Auto Scaling groups; fleets; single instances; capacity reservations; AWS Batch; the pulumi-eks components; "
-        "and GPU types in helm values, local charts, embedded manifests, CloudFormation templates and commands. AMD's "
-        "g4ad counts as a GPU; Trainium, Inferentia and Gaudi do not, unless `alsoCategories` names them."
+        "whose requirements admit a GPU type and a capacity type other than Spot; EKS node groups; Auto Scaling "
+        "groups; fleets; single instances; capacity reservations; AWS Batch; the pulumi-eks components; and GPU types "
+        "in helm values, local charts, embedded manifests, CloudFormation templates and commands. Launch templates "
+        "have `gpu-launch-template-is-spot`. AMD's g4ad counts as a GPU; Trainium, Inferentia and Gaudi do not, unless `alsoCategories` names them."
     ),
     fix=(
         "Buy Spot: `karpenter.sh/capacity-type In [spot]`, `capacityType: SPOT` and the like. Keep GPUs out of CPU "

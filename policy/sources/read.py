@@ -27,7 +27,10 @@ MOST_FILES: Final = 20_000
 _FOREIGN: Final = frozenset({"node_modules", "__pycache__", "venv"})
 _KUSTOMIZATIONS: Final = frozenset({"kustomization.yaml", "kustomization.yml", "Kustomization"})
 _PROJECTS: Final = frozenset({"Pulumi.yaml", "Pulumi.yml"})
-_TAKEN: Final = "a preview or state of Pulumi, a plan, state or *.tf.json of Terraform, and objects of Kubernetes"
+_TAKEN: Final = (
+    "a preview or state of Pulumi, a plan, state or *.tf.json of Terraform, objects of Kubernetes, and templates of "
+    "CloudFormation"
+)
 _HCL: Final = "Terraform's own language is not read: judge what `terraform show -json PLAN` prints"
 
 

@@ -98,6 +98,7 @@ def _items(type_: str, props: dict[str, Any]) -> dict[str, Item]:
         ("EBSOptimized", "ebsOptimized"),
         ("MemoryMiB", "memoryMib"),
         ("MaxSize", "maxSize"),
+        ("MaxvCpus", "maxVcpus"),
         ("max_size", "maxSize"),
     ],
 )

@@ -148,6 +148,12 @@ def test_a_chart_of_k3s_may_have_its_values_as_an_object() -> None:
     assert found.props["values"] == {"a": 1, "b": 3, "c": 4}
 
 
+def test_argo_cd_reads_values_as_text_only_where_there_is_no_object() -> None:
+    spec = {"source": {"chart": "ollama", "helm": {"values": "a: 1\n", "valuesObject": {"b": 2}}}}
+    (found,) = items(manifest("argoproj.io/v1alpha1", "Application", spec), "kubernetes:helm.sh/v3:Release")
+    assert found.props["values"] == {"b": 2}
+
+
 @pytest.mark.parametrize(
     ("program", "place"),
     [
@@ -155,6 +161,18 @@ def test_a_chart_of_k3s_may_have_its_values_as_an_object() -> None:
         (
             manifest("helm.crossplane.io/v1beta1", "Release", {"forProvider": {"valuesFrom": [{"secretKeyRef": {}}]}}),
             "spec.forProvider.valuesFrom",
+        ),
+        (
+            manifest("helm.toolkit.fluxcd.io/v2", "HelmRelease", {"chart": {"spec": {"valuesFiles": ["prod.yaml"]}}}),
+            "spec.chart.spec.valuesFiles",
+        ),
+        (
+            manifest(
+                "argoproj.io/v1alpha1",
+                "Application",
+                {"source": {"chart": "ollama", "helm": {"fileParameters": [{"name": "a", "path": "b"}]}}},
+            ),
+            "spec.source.helm.fileParameters",
         ),
     ],
 )

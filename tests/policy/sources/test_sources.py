@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 
+from policy import document
 from policy.analyzer import UNKNOWN, Recorded, Verdict, judge
 from policy.sources.program import Program, SourceError
 from policy.sources.read import parse, read
@@ -57,6 +58,18 @@ def test_the_same_program_breaks_the_same_rules_whoever_wrote_it(kind: str) -> N
     program = parsed(KINDS[kind]())
     assert program.kinds == [kind.removesuffix(" file")]
     assert broken(program) == expected
+
+
+def test_people_are_told_of_every_tool_that_is_read(tmp_path: Path) -> None:
+    tools = {kind.partition(" ")[0] for kind in KINDS} | {"Kubernetes", "CloudFormation"}
+    foreign = tmp_path / "a.yaml"
+    foreign.write_text("just: data\n")
+    with pytest.raises(SourceError) as told:
+        read([str(foreign)])
+    page = document.TARGET.read_text(encoding="utf-8")
+    for tool in tools:
+        assert tool in str(told.value)
+        assert f"\n| {tool} |" in page
 
 
 def test_the_objects_alone_break_the_rules_about_objects() -> None:
