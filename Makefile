@@ -27,7 +27,7 @@ $(STAMP): anew
 anew:
 endif
 
-$(STAMP): requirements.txt requirements-uv.txt pyproject.toml tools/bootstrap.sh
+$(STAMP): requirements.txt requirements/uv.txt pyproject.toml tools/bootstrap.sh
 	@PYTHON="$(PYTHON)" tools/bootstrap.sh
 
 .PHONY: setup
@@ -96,17 +96,17 @@ digests: $(STAMP) ## Ask the registries for the digests of the pinned images (AR
 lock: $(STAMP) ## Write the lock files again (UPGRADE=1: with the newest versions that requirements*.in allow)
 	@$(LOCK) --output-file requirements.txt requirements.in
 	@$(LOCK) --constraint requirements.txt --output-file apps/dialogue/requirements.txt apps/dialogue/requirements.in
-	@$(LOCK) --constraint requirements.txt --output-file requirements-policy.txt requirements-policy.in
-	@$(LOCK) --output-file requirements-uv.txt requirements-uv.in
-	@$(LOCK) --output-file requirements-go.txt requirements-go.in
-	@$(LOCK) --output-file requirements-checkov.txt requirements-checkov.in
+	@$(LOCK) --constraint requirements.txt --output-file requirements/policy.txt requirements/policy.in
+	@$(LOCK) --output-file requirements/uv.txt requirements/uv.in
+	@$(LOCK) --output-file requirements/go.txt requirements/go.in
+	@$(LOCK) --output-file requirements/checkov.txt requirements/checkov.in
 
 .PHONY: checkov-env
 checkov-env: $(VENV)-checkov/.stamp ## Fill .venv-checkov, Checkov's own environment
 
-$(VENV)-checkov/.stamp: requirements-checkov.txt $(STAMP)
+$(VENV)-checkov/.stamp: requirements/checkov.txt $(STAMP)
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-checkov
-	@$(BIN)/uv pip sync --quiet --python $(VENV)-checkov/bin/python --require-hashes --compile-bytecode requirements-checkov.txt
+	@$(BIN)/uv pip sync --quiet --python $(VENV)-checkov/bin/python --require-hashes --compile-bytecode requirements/checkov.txt
 	@touch $@
 
 .PHONY: checkov

@@ -15,7 +15,7 @@ from typing import NoReturn, ParamSpec
 import click
 
 from cli.errors import INPUT_ERROR, say
-from cli.start import INTERRUPTED, leave
+from cli.interrupt import INTERRUPTED, leave
 from plan.errors import InputError, ProgramError
 from twin.errors import TwinError
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gpu.contract import GPU_RESOURCE, MODEL_ANNOTATION, NVIDIA_PREFIX
+from gpu.contract import GPU_RESOURCE, MODEL_ANNOTATION, NAME_LABEL, NVIDIA_PREFIX
 from gpu.models import find_model
 from policy.framework import matches
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
@@ -192,7 +192,7 @@ def _chart_pod(resource: Resource, values: Any, image: Any) -> PodTemplate:
         name=resource.name,
         urn=resource.urn,
         namespace=text(resource.plain.get("namespace")) or "default",
-        metadata={"labels": {"app.kubernetes.io/name": "ollama"}, "annotations": annotations or {}},
+        metadata={"labels": {NAME_LABEL: "ollama"}, "annotations": annotations or {}},
         spec={"containers": [container], **spec},
         owner={},
     )

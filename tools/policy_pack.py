@@ -46,7 +46,7 @@ def files() -> Iterator[tuple[str, bytes]]:
         raise ValueError("PulumiPolicy.yaml names another environment than it did")
     yield "PulumiPolicy.yaml", described.replace(_ENVIRONMENT, "    virtualenv: .venv\n").encode()
     yield "__main__.py", (ROOT / "policy" / "__main__.py").read_bytes()
-    yield "requirements.txt", (ROOT / "requirements-policy.txt").read_bytes()
+    yield "requirements.txt", (ROOT / "requirements" / "policy.txt").read_bytes()
     yield "versions.py", (ROOT / "versions.py").read_bytes()
     yield "LICENSE", (ROOT / "LICENSE").read_bytes()
     yield "README.md", document().encode()

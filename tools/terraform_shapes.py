@@ -80,7 +80,9 @@ def _registered() -> Mapping[str, tuple[str, str]]:
 def arguments_of(token: str) -> type | None:
     """The class of a type's arguments; None for a type without any."""
     module, class_name = _registered()[token]
-    found: type | None = getattr(importlib.import_module(module), f"{class_name}Args", None)
+    inside = importlib.import_module(module)
+    # Where an object inside another resource has the name, the resource's arguments are `InitArgs`.
+    found: type | None = getattr(inside, f"{class_name}InitArgs", None) or getattr(inside, f"{class_name}Args", None)
     return found
 
 

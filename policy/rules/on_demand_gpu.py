@@ -162,7 +162,8 @@ RULE = ResourceRule(
         "whose requirements admit a GPU type and a capacity type other than Spot; EKS node groups; Auto Scaling "
         "groups; fleets; single instances; capacity reservations; AWS Batch; the pulumi-eks components; and GPU types "
         "in helm values, local charts, embedded manifests, CloudFormation templates and commands. Launch templates "
-        "have `gpu-launch-template-is-spot`. AMD's g4ad counts as a GPU; Trainium, Inferentia and Gaudi do not, unless `alsoCategories` names them."
+        "have `gpu-launch-template-is-spot`. AMD's g4ad counts as a GPU; Trainium, Inferentia and Gaudi do not, unless "
+        "`alsoCategories` names them."
     ),
     fix=(
         "Buy Spot: `karpenter.sh/capacity-type In [spot]`, `capacityType: SPOT` and the like. Keep GPUs out of CPU "

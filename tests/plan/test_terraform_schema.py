@@ -95,6 +95,7 @@ def test_a_stack_with_everything_is_right_by_the_schema(validated: Callable[[Rec
 GONE: Final = {
     "aws_batch_compute_environment": {"compute_environment_name", "compute_environment_name_prefix"},
     "aws_eip": {"vpc"},
+    "aws_elastic_beanstalk_environment": {"version_label"},
     "aws_flow_log": {"log_group_name"},
     "aws_instance": {"cpu_core_count", "cpu_threads_per_core"},
     "aws_launch_template": {"elastic_gpu_specifications", "elastic_inference_accelerator"},
