@@ -93,7 +93,7 @@ digests: $(STAMP) ## Ask the registries for the digests of the pinned images (AR
 	@$(BIN)/python -m tools.pin_images $(ARGS)
 
 .PHONY: lock
-lock: $(STAMP) ## Write the lock files again (UPGRADE=1: with the newest versions that requirements*.in allow)
+lock: $(STAMP) ## Write the lock files again (UPGRADE=1: with the newest versions that the .in files allow)
 	@$(LOCK) --output-file requirements.txt requirements.in
 	@$(LOCK) --constraint requirements.txt --output-file apps/dialogue/requirements.txt apps/dialogue/requirements.in
 	@$(LOCK) --constraint requirements.txt --output-file requirements/policy.txt requirements/policy.in
