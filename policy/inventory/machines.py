@@ -74,15 +74,12 @@ def _template(item: Item, spec: Any, place: str) -> Item:
         for volume in volumes
         if volume is not None
     ]
-    market = text(get(spec, "marketType")).lower()
-    spot = get(spec, "spotMarketOptions") is not None or market == "spot"
-    if market == "capacityblock":
-        market = "capacity-block"
+    market = _market(spec)
     props = {
         "instanceType": get(spec, "instanceType"),
         "metadataOptions": get(spec, "instanceMetadataOptions"),
         "blockDeviceMappings": mappings or None,
-        "instanceMarketOptions": {"marketType": "spot" if spot else market} if spot or market else None,
+        "instanceMarketOptions": {"marketType": market} if market else None,
         # Without a name CAPA takes the key that is called default (api/v1beta2/awsmachine_types.go SSHKeyName).
         "keyName": "default" if get(spec, "sshKeyName") is None else get(spec, "sshKeyName"),
         "tags": _tags(spec),
@@ -90,6 +87,16 @@ def _template(item: Item, spec: Any, place: str) -> Item:
         "annotations": _annotations(item),
     }
     return Item(TEMPLATE, _without_nothing(props), item.at(place), item.name)
+
+
+def _market(spec: Any) -> Any:
+    """How a machine is bought: Spot options count only where no type says otherwise (`ec2/instances.go`)."""
+    given = get(spec, "marketType")
+    if isinstance(given, Unknown):
+        return given
+    if not given:
+        return "spot" if get(spec, "spotMarketOptions") is not None else None
+    return {"capacityblock": "capacity-block"}.get(text(given).lower(), text(given).lower())
 
 
 def _tags(spec: Any) -> Any:

@@ -128,6 +128,24 @@ def test_a_pool_of_cluster_api_has_one_machine_unless_it_says_more() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said_of_it", "market"),
+    [
+        ({}, None),
+        ({"marketType": "Spot"}, "spot"),
+        ({"spotMarketOptions": {}}, "spot"),
+        ({"marketType": "OnDemand", "spotMarketOptions": {}}, "ondemand"),
+        ({"marketType": "CapacityBlock"}, "capacity-block"),
+    ],
+)
+def test_a_market_that_cluster_api_is_told_goes_before_spot_options(
+    said_of_it: dict[str, Any], market: str | None
+) -> None:
+    program = capa("AWSMachineTemplate", template={"spec": {"instanceType": "g5.xlarge", **said_of_it}})
+    (found,) = items(program, "aws:ec2/launchTemplate:LaunchTemplate")
+    assert found.props.get("instanceMarketOptions") == (market and {"marketType": market})
+
+
+@pytest.mark.parametrize(
     ("access", "groups"),
     [
         ({"sshKeyName": "k"}, ["the cluster's"]),
