@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from gpu.contract import VISIBILITY_LABEL
@@ -45,20 +45,25 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
         props = resource.plain
         if _routes_to(props, leading):
             yield from _found(resource, _ingress_problem(props))
-    gateways = {_name(gateway): gateway for gateway in stack.of(_GATEWAY)}
     schemes = {_name(one): get(one.plain, "spec", "scheme") for one in stack.of(_LB_CONFIGURATION)}
+    gateways = [(_name(gateway), _internal(gateway.plain, schemes)) for gateway in stack.of(_GATEWAY)]
+    # Of two with one name in two namespaces, both must be for the inside.
+    inside = {name for name, internal in gateways if internal} - {name for name, internal in gateways if not internal}
     for resource in stack.of(*_ROUTES):
-        if _backends(resource.plain) & leading:
-            parents = [gateways.get(text(get(one, "name"))) for one in each(get(resource.plain, "spec", "parentRefs"))]
-            if not parents or not all(parent and _internal(parent.plain, schemes) for parent in parents):
-                yield from _found(
-                    resource, f"a route leads to Ollama: remove it, or let its Gateway say {_NLB_SCHEME}: internal."
-                )
+        parents = get(resource.plain, "spec", "parentRefs")
+        if _backends(resource.plain) & leading and not _stays_inside(parents, inside):
+            yield from _found(resource, _ROUTE_PROBLEM)
     for resource in stack.of(_KNATIVE, *CHART_TYPES):
         if any(True for _ in servers(resource)):
             knative = resource.type == _KNATIVE
             props = resource.plain
-            yield from _found(resource, _knative_problem(props) if knative else _chart_problem(props))
+            yield from _found(resource, _knative_problem(props) if knative else _chart_problem(props, inside))
+
+
+def _stays_inside(parents: Any, inside: Collection[str]) -> bool:
+    """Whether a route hangs on gateways for the inside alone."""
+    names = [text(get(one, "name")) for one in each(parents)]
+    return bool(names) and all(name in inside for name in names)
 
 
 def _name(resource: Resource) -> str:
@@ -156,8 +161,19 @@ def _knative_problem(props: Mapping[str, Any]) -> str | None:
     )
 
 
-def _chart_problem(props: Mapping[str, Any]) -> str | None:
+_ROUTE_PROBLEM: Final = f"a route leads to Ollama: remove it, or let its Gateway say {_NLB_SCHEME}: internal."
+
+
+def _chart_problem(props: Mapping[str, Any], inside: Collection[str]) -> str | None:
+    """What otwld/ollama-helm 1.77 lets in. Its Knative service has no labels but the chart's own."""
     values = props.get("values")
+    if truthy(get(values, "knative", "enabled")):
+        return "values.knative.enabled gives Ollama a public route, and the chart has no label against it: remove it."
+    if truthy(get(values, "httpRoute", "enabled")):
+        own = {"metadata": {"annotations": get(values, "gateway", "annotations")}}
+        has_own = truthy(get(values, "gateway", "enabled"))
+        if not (_internal(own, {}) if has_own else _stays_inside(get(values, "httpRoute", "parentRefs"), inside)):
+            return _ROUTE_PROBLEM
     if truthy(get(values, "ingress", "enabled")):
         problem = _ingress_problem({"metadata": {"annotations": get(values, "ingress", "annotations")}})
         if problem:

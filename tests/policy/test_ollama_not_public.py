@@ -107,7 +107,21 @@ def test_other_services_are_left_alone() -> None:
         ({"service": {"type": "LoadBalancer", "annotations": {SCHEME: "internal"}}}, False),
         ({"ingress": {"enabled": True}}, True),
         ({"ingress": {"enabled": True, "annotations": {ALB: "internal"}}}, False),
+        ({"knative": {"enabled": True}}, True),
+        ({"httpRoute": {"enabled": True}}, True),
+        ({"httpRoute": {"enabled": True}, "gateway": {"enabled": True, "className": "alb"}}, True),
+        ({"httpRoute": {"enabled": True}, "gateway": {"enabled": True, "annotations": {SCHEME: "internal"}}}, False),
+        ({"httpRoute": {"enabled": True, "parentRefs": [{"name": "front"}]}}, True),
+        ({"httpRoute": {"enabled": False, "parentRefs": [{"name": "front"}]}}, False),
     ],
 )
 def test_the_community_chart(values: dict[str, Any], fails: bool) -> None:
     assert bool(said(recorded(RELEASE, {"chart": "ollama", "values": values}))) is fails
+
+
+def test_a_route_of_the_chart_may_hang_on_an_internal_gateway_of_the_program() -> None:
+    release = recorded(
+        RELEASE, {"chart": "ollama", "values": {"httpRoute": {"enabled": True, "parentRefs": [{"name": "front"}]}}}
+    )
+    gateway = {"metadata": {"name": "front", "annotations": {SCHEME: "internal"}}, "spec": {}}
+    assert said(release, recorded("kubernetes:gateway.networking.k8s.io/v1:Gateway", gateway, "front")) == []
