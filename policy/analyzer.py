@@ -42,7 +42,7 @@ from policy.engine import Inputs
 from policy.framework import ResourceRule, Rule, matches, on_day, to_policy
 from policy.inventory import carries
 from policy.pack import RULES
-from policy.resource import Resource, is_plain, shared_copies
+from policy.registered import Resource, is_plain, shared_copies
 
 UNKNOWN: Final = UNKNOWN_STRING_VALUE
 """The wire form of a value that is not known in preview."""

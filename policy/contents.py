@@ -10,7 +10,7 @@ from pulumi_policy.proxy import unknown_checking_proxy
 
 from policy.inventory import Blind, Item, as_wire, carries, unfold
 from policy.reading import Unknown, get, text
-from policy.resource import Resource, shared
+from policy.registered import Resource, shared
 
 UNSEEN: Final = "gpu-slices:policy:Unseen"
 """Type of what stands for a part that cannot be seen; its one property is `why`."""

@@ -36,7 +36,7 @@ from pulumi_policy.proxy import UnknownValueError
 
 from policy.contents import contents, of_stack, origin, placed
 from policy.engine import Inputs, speechless
-from policy.resource import Resource, shared, shared_copies
+from policy.registered import Resource, shared, shared_copies
 
 __all__ = [
     "EnforcementLevel",

@@ -12,7 +12,7 @@ from gpu.models import find_model
 from policy.framework import matches
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, each, each_known, get, literals, text, truthy
-from policy.resource import Resource, shared
+from policy.registered import Resource, shared
 
 PORT: Final = "11434"
 

@@ -11,7 +11,7 @@ from gpu.contract import NVIDIA_PREFIX
 from policy.framework import matches
 from policy.karpenter import NodePool
 from policy.reading import Unknown, each, get, literal, literals, quantity, text
-from policy.resource import Resource, shared
+from policy.registered import Resource, shared
 
 _TEMPLATE: Final = (("spec", "template"),)
 _LEADER_WORKER: Final = ("spec", "leaderWorkerTemplate")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ def test_every_option_has_a_default_of_its_type(rule: Rule) -> None:
         assert re.fullmatch(r"[a-z][a-zA-Z0-9]*", name)
         assert isinstance(option.default, kinds[option.type])  # type: ignore[arg-type]
         assert option.description.endswith(".")
+
+
+def test_no_module_of_the_pack_hides_one_of_pythons() -> None:
+    """The engine runs `policy/` as a folder, which then stands before Python's own modules on the path."""
+    names = {path.stem for path in (TESTS.parents[1] / "policy").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert names & (sys.stdlib_module_names - {"__main__"}) == set()
 
 
 def test_every_rule_has_a_test_of_its_own() -> None:

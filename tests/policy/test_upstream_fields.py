@@ -14,7 +14,7 @@ from policy.analyzer import judge
 from policy.inventory import Blind, Item, unfold
 from policy.inventory.terraform_names import terraform_type
 from policy.ollama import servers
-from policy.resource import Resource
+from policy.registered import Resource
 from tests.day import TODAY
 from tests.policy.corpus import type_of
 from tests.policy.support import recorded
