@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,3 +52,15 @@ def test_the_description_file_is_what_the_cli_needs() -> None:
     assert described["runtime"] == {"name": "python", "options": {"virtualenv": "../.venv"}}
     assert described["description"]
     assert described["version"]
+
+
+def test_in_its_own_folder_it_hides_nothing_of_the_sdk_s() -> None:
+    """The engine's language host starts `python -m pulumi.policy` there, and the folder is first on the path."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import pulumi, pulumi_policy, yaml"],
+        cwd=PACK,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
