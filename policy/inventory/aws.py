@@ -216,6 +216,11 @@ def _as_map(tags: Any) -> Mapping[str, Any]:
     return tags if isinstance(tags, Mapping) else {}
 
 
+def _file_system(props: Props) -> Props:
+    """EFS calls its tags otherwise in CloudFormation."""
+    return {**_moved(props, fileSystemTags="tags"), "tags": _tags(props.get("fileSystemTags", props.get("tags")))}
+
+
 def _policy(props: Props) -> Props:
     return _moved(props, policyDocument="policy", policyDoc="policy")
 
@@ -262,6 +267,14 @@ _FORMS: Final[Mapping[str, tuple[str, Shape]]] = {
     "autoscaling:launchconfiguration": ("aws:ec2/launchConfiguration:LaunchConfiguration", _devices),
     "batch:computeenvironment": ("aws:batch/computeEnvironment:ComputeEnvironment", _as_it_is),
     "ec2:capacityreservation": ("aws:ec2/capacityReservation:CapacityReservation", _specified_tags),
+    "ec2:eip": ("aws:ec2/eip:Eip", _as_it_is),
+    "ec2:natgateway": ("aws:ec2/natGateway:NatGateway", _as_it_is),
+    "ec2:vpcendpoint": ("aws:ec2/vpcEndpoint:VpcEndpoint", _as_it_is),
+    "efs:filesystem": ("aws:efs/fileSystem:FileSystem", _file_system),
+    "elasticloadbalancingv2:loadbalancer": ("aws:lb/loadBalancer:LoadBalancer", _as_it_is),
+    "rds:dbcluster": ("aws:rds/cluster:Cluster", _as_it_is),
+    "rds:dbinstance": ("aws:rds/instance:Instance", _as_it_is),
+    "s3:bucket": ("aws:s3/bucket:Bucket", _as_it_is),
     "ec2:ec2fleet": ("aws:ec2/fleet:Fleet", _specified_tags),
     "ec2:fleet": ("aws:ec2/fleet:Fleet", _specified_tags),
     "ec2:host": ("aws:ec2/dedicatedHost:DedicatedHost", _as_it_is),
