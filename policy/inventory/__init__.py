@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any, Final
 
 from policy.inventory import aws, charts, cloudformation, kubernetes, machines
+from policy.inventory.gaps import gaps
 from policy.inventory.item import Blind, Item, as_wire
 
 __all__ = ["Blind", "Item", "as_wire", "carries", "unfold"]
@@ -93,6 +94,16 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
 _PATTERNS: Final = tuple((re.compile(translate(pattern)), reader) for pattern, reader in _READERS)
 
 
+#: Readers of what no rule understands as it is: what is unknown in it is said here, or by nobody.
+_OPAQUE: Final = frozenset(
+    {
+        *(charts.release, charts.argo, charts.argo_set, charts.flux, charts.k3s, charts.crossplane),
+        *(kubernetes.commands, kubernetes.patched, kubernetes.kro, kubernetes.composition, kubernetes.kyverno),
+        *(kubernetes.custom, kubernetes.anything, kubernetes.workspace, kubernetes.texts),
+    }
+)
+
+
 @cache
 def _reader(type_: str) -> Reader | None:
     return next(reader for pattern, reader in _PATTERNS if pattern.match(type_))
@@ -115,7 +126,11 @@ def unfold(type_: str, props: Mapping[str, Any]) -> list[Item | Blind]:
     props: inputs as plain data (`policy.reading.plain`). The resource's own item has no place.
     """
     found: list[Item | Blind] = []
-    _unfold(Item(type_, props), found, 0)
+    whole = Item(type_, props)
+    _unfold(whole, found, 0)
+    if _reader(type_) in _OPAQUE:
+        said = {one.place for one in found if isinstance(one, Blind)}
+        found += (gap for gap in gaps(whole) if gap.place not in said)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -127,15 +128,19 @@ def kustomization(item: Item) -> Found:
     yield item.alone()
     directory = item.props.get("directory")
     if isinstance(directory, str) and "://" not in directory:
-        yield from _kustomized(directory, frozenset())
+        yield from _kustomized(directory, set())
 
 
 _KUSTOMIZATIONS: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 
-def _kustomized(directory: str, seen: frozenset[str]) -> Found:
+def _kustomized(directory: str, seen: set[str]) -> Found:
+    directory = os.path.normpath(directory)
+    if "\0" in directory or directory in seen:
+        return
+    seen.add(directory)
     content = next((found for name in _KUSTOMIZATIONS if (found := file_content(Path(directory) / name))), None)
-    if content is None or directory in seen:
+    if content is None:
         return
     for document in parsed(content):
         for name in ("resources", "bases", "components"):
@@ -143,7 +148,7 @@ def _kustomized(directory: str, seen: frozenset[str]) -> Found:
                 path = str(Path(directory) / text(entry))
                 found = file_content(path)
                 if found is None:
-                    yield from _kustomized(path, seen | {directory})
+                    yield from _kustomized(path, seen)
                 else:
                     yield from objects(found, path)
         yield from _patches(document, directory)
@@ -267,6 +272,14 @@ def _unknown_at(value: Any, path: list[str], done: str = "") -> Any:
 _HEREDOC: Final = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?[^\n]*\n(.*?)\n\s*\1\s*(?:$|\n|\))", re.DOTALL)
 
 
+#: More in one text are not looked for: each that never ends is searched to the end of the text.
+_MOST_HERE: Final = 100
+
+
+def _here_documents(value: str) -> list[tuple[str, str]]:
+    return _HEREDOC.findall(value) if value.count("<<") <= _MOST_HERE else []
+
+
 def commands(item: Item) -> Found:
     """Objects that a command hands to kubectl as a here-document or on its standard input."""
     yield item.alone()
@@ -274,7 +287,7 @@ def commands(item: Item) -> Found:
         if isinstance(value, str):
             whole = list(objects(value, item.at(name)))
             yield from whole
-            for _, document in _HEREDOC.findall(value) if not whole else ():
+            for _, document in _here_documents(value) if not whole else ():
                 yield from objects(filled_by_shell(document), item.at(name))
 
 
@@ -289,7 +302,7 @@ def _handed(value: Any, place: str) -> Iterator[Item]:
         for key, element in value.items() if isinstance(value, Mapping) else enumerate(value):
             yield from _handed(element, f"{place}.{key}")
     elif isinstance(value, str) and "kubectl" in value:
-        for _, document in _HEREDOC.findall(value):
+        for _, document in _here_documents(value):
             yield from objects(filled_by_shell(document), place)
 
 
@@ -314,7 +327,9 @@ def _map(value: Any) -> Mapping[str, Any]:
 
 def without_objects(value: str) -> str:
     """A text without the here-documents that hold objects."""
-    return _HEREDOC.sub(lambda found: "" if _documents(found[2]) else found[0], value) if "<<" in value else value
+    if not 0 < value.count("<<") <= _MOST_HERE:
+        return value
+    return _HEREDOC.sub(lambda found: "" if _documents(found[2]) else found[0], value)
 
 
 def filled_by_shell(value: str) -> Any:

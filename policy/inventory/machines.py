@@ -103,8 +103,8 @@ def _pool(item: Item, spec: Any) -> Found:
                 "launchTemplate": {"overrides": get(policy, "overrides")},
             }
         )
-        if policy is not None
-        else None,
+        if isinstance(policy, Mapping)
+        else policy,
         "annotations": _annotations(item),
     }
     yield template
@@ -127,6 +127,8 @@ def _managed(item: Item, spec: Any) -> Found:
         "annotations": _annotations(item),
     }
     yield Item(NODE_GROUP, _without_nothing(props), item.at("spec"), item.name)
+    if isinstance(given, Unknown):
+        yield Blind(item.at("spec.awsLaunchTemplate"), "is unknown in preview")
     if isinstance(given, Mapping):  # the group says how its machines are bought
         rest = {key: value for key, value in given.items() if key != "instanceType"}
         yield _template(item, rest, "spec.awsLaunchTemplate")

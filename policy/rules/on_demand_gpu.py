@@ -14,7 +14,7 @@ from policy.ondemand.aws import HANDLERS, TEMPLATE, started_by_code, started_in_
 from policy.ondemand.hidden import search
 from policy.ondemand.pools import of_patch, of_pool
 from policy.ondemand.purchase import Purchase
-from policy.pods import POD_TYPES
+from policy.pods import PATCH_TYPES, POD_TYPES
 
 _POOLS: Final = tuple(f"*:karpenter.sh/*:{kind}" for kind in ("NodePool", "NodeClaim", "Provisioner"))
 _PATCHES: Final = tuple(f"{pattern}Patch" for pattern in _POOLS)
@@ -66,7 +66,7 @@ _NEVER_BUY: Final = (
     UNSEEN,
 )
 #: Types whose commands run in a cluster, and may start machines.
-_RUN: Final = (*POD_TYPES, "kubernetes:tekton.dev/*")
+_RUN: Final = (*POD_TYPES, *PATCH_TYPES, "kubernetes:tekton.dev/*")
 #: Clouds whose machine types have other names: Alibaba's ecs.g6 has no GPU.
 _OTHER_CLOUDS: Final = tuple(
     f"{cloud}:*"
@@ -87,10 +87,15 @@ _FREE_TEXT: Final = (
     "kubernetes:helm.sh/*",
     "kubernetes:helm.toolkit.fluxcd.io/*:HelmRelease*",
 )
+#: Services of AWS that have types with GPUs.
+_OF_GPUS: Final = (
+    *("appstream", "autoscaling", "batch", "cloud9", "ec2", "ecs", "eks", "emr", "gamelift", "imagebuilder", "pcs"),
+    "sagemaker",
+)
 #: Types whose `instanceType` is an EC2 type that may have a GPU: where it is unknown, it counts as one.
 _STRICT: Final = (
-    *(f"aws:{service}/*" for service in ("autoscaling", "batch", "ec2", "ecs", "eks", "emr", "sagemaker")),
-    *(f"aws-native:{service}:*" for service in ("autoscaling", "batch", "ec2", "ecs", "eks", "emr", "sagemaker")),
+    *(f"aws:{service}/*" for service in _OF_GPUS),
+    *(f"aws-native:{service}:*" for service in _OF_GPUS),
     "eks:*",
     "kubernetes:*.services.k8s.aws/*",
     "kubernetes:*.upbound.io/*",
