@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from functools import reduce
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,18 @@ _GPUS: Mapping[str, Any] = {
         "spec": {"requirements": [{"key": "karpenter.k8s.aws/instance-family", "operator": "In", "values": ["g5"]}]}
     }
 }
-_MAPS: Any = reduce(lambda inner, _: {"a": inner}, range(10_000), {})
-_LISTS: Any = reduce(lambda inner, _: [inner], range(400), [])
-_FUNCTIONS: Any = reduce(lambda inner, _: {"Fn::Sub": inner}, range(600), "x")
+
+
+def _nested(wrap: Callable[[Any], Any], levels: int) -> Any:
+    found: Any = {}
+    for _ in range(levels):
+        found = wrap(found)
+    return found
+
+
+_MAPS = _nested(lambda inner: {"a": inner}, 10_000)
+_LISTS = _nested(lambda inner: [inner], 400)
+_FUNCTIONS = _nested(lambda inner: {"Fn::Sub": inner}, 600)
 
 
 @pytest.mark.parametrize(
