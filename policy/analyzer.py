@@ -198,7 +198,7 @@ def _known(values: Mapping[str, Any]) -> bool:
     """Whether the values are just what a rule would read behind the SDK's proxies, which are a third of its time."""
     try:
         text = json.dumps(values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return False
     return not any(mark in text for mark in _TREATED)
 
@@ -241,17 +241,23 @@ def _reporter(
     return report
 
 
-def _wire(value: Any) -> Any:
+#: Levels below which values are not known. The engine's own messages have fewer than this (protobuf's limit is 100).
+_DEEPEST: Final = 100
+
+
+def _wire(value: Any, depth: int = 0) -> Any:
     """Recorded inputs as the engine would send them: plain dicts and lists, and no live SDK objects."""
+    if depth > _DEEPEST:
+        return UNKNOWN
     if isinstance(value, str):  # most values are, and asking whether they are a Mapping takes longer
         return value
     if isinstance(value, Mapping):
         if value.get(SPECIAL_SIG_KEY, SPECIAL_SECRET_SIG) not in _SIGNATURES:
             return UNKNOWN  # a resource reference or an output
         # The engine keeps keys of its own kind to itself (`plugin/property_filter.go`, SkipInternalKeys).
-        return {str(key): _wire(element) for key, element in value.items() if not str(key).startswith("__")}
+        return {str(key): _wire(element, depth + 1) for key, element in value.items() if not str(key).startswith("__")}
     if isinstance(value, list | tuple):
-        return [_wire(element) for element in value]
+        return [_wire(element, depth + 1) for element in value]
     if isinstance(value, pulumi.Output | pulumi.Resource) or type(value).__name__ == "Unknown":
         return UNKNOWN
     return value

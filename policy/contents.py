@@ -22,7 +22,10 @@ def contents(resource: Resource) -> Sequence[Resource]:
     """What rules judge of a resource. What it carries has a URN of its own: take it apart with `origin`."""
     if not carries(resource.type):
         return [resource]
-    unfolded = shared("contents", resource.props, lambda: list(_unfolded(resource)))
+    try:
+        unfolded = shared("contents", resource.props, lambda: list(_unfolded(resource)))
+    except RecursionError:
+        return [resource, replace(resource, type=UNSEEN, props={"why": "is nested too deep"})]
     return [_made(resource, item, props) for item, props in unfolded]
 
 

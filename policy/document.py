@@ -114,6 +114,13 @@ group, launch template or launch configuration. `slices plan` has their inputs a
   Helm chart renders from values that no rule reads, what somebody changes by hand;
 * resources of another stack or state, which a program names by their ids: a launch template that is defined elsewhere
   is not judged where it is used;
+* programs in languages that it does not read (KCL, CUE and HCL inside an object), ConfigMaps that something applies,
+  and a text that names a GPU type among other words (`gpu=g5.xlarge:0-10`): the first is told, the others are not;
+* what a component or a module of somebody's does with inputs that are about a cluster, not machines
+  (`endpoint_public_access` of a Terraform module, `exposeType` of a KubeVela component), and limits of pools that a
+  chart from elsewhere makes of its values;
+* an unknown value below a key that somebody made up, or in the settings of an AWS service that may be about GPUs:
+  unknown values are told below keys that by their names hold objects, pods, machines or commands;
 * GPUs of other clouds than AWS.
 
 And `slices judge`, which runs nothing:

@@ -200,8 +200,13 @@ def _validate_resource(rule: ResourceRule, inputs: Inputs) -> Callable[[Resource
                         report(placed(message, place), None)
                 except UnknownValueError as error:
                     report(placed(not_literal(error), place), None)
+                except RecursionError:
+                    report(placed(TOO_DEEP, place), None)
 
     return validate
+
+
+TOO_DEEP: Final = "cannot be judged: it is nested too deep. Write it in fewer levels, or as resources of their own."
 
 
 UNSEEN: Final = (
@@ -232,15 +237,17 @@ def _validate_stack(rule: StackRule, inputs: Inputs) -> Callable[[StackValidatio
         if args.resources and not written:
             report(UNSEEN, None)
             return
-        # One list is shown to all rules offline; the engine shows each of them another.
-        everything = shared("stack", args.resources, lambda: of_stack(_written(args.resources, written)))
-        resources = [resource for resource in everything if matches(rule.types, resource.type)]
         try:
+            # One list is shown to all rules offline; the engine shows each of them another.
+            everything = shared("stack", args.resources, lambda: of_stack(_written(args.resources, written)))
+            resources = [resource for resource in everything if matches(rule.types, resource.type)]
             for finding in rule.check(Stack(resources=resources), rule.settings(args.get_config())):
                 urn, place = origin(finding.urn)
                 report(placed(finding.message, place), urn)
         except UnknownValueError as error:
             report(not_literal(error), None)
+        except RecursionError:
+            report(TOO_DEEP, None)
 
     return validate
 

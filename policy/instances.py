@@ -72,6 +72,11 @@ def is_type(value: str) -> bool:
     return _IN_TEXT.fullmatch(value) is not None
 
 
+def is_family(value: str) -> bool:
+    """Whether a text is the name of an instance family, such as `g5`, and nothing else."""
+    return _NAME.fullmatch(value.strip().lower()) is not None
+
+
 def gpu_types_in_text(value: str, also: Iterable[str] = ()) -> list[str]:
     """GPU instance types named anywhere in a text."""
     return [name for name in _IN_TEXT.findall(value) if is_gpu(name, also)]

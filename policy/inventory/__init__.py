@@ -16,6 +16,7 @@ from functools import cache
 from typing import Any, Final
 
 from policy.inventory import aws, charts, cloudformation, kubernetes, machines
+from policy.inventory.gaps import gaps
 from policy.inventory.item import Blind, Item, as_wire
 
 __all__ = ["Blind", "Item", "as_wire", "carries", "unfold"]
@@ -49,7 +50,8 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("command:*", kubernetes.commands),
     ("kubectl:*", kubernetes.texts),
     ("kubernetes:yaml*", kubernetes.texts),
-    ("kubernetes:kustomize*", kubernetes.kustomization),
+    ("kubernetes:kustomize:*", kubernetes.kustomization),
+    ("kubernetes:kustomize/*", kubernetes.kustomization),
     ("kubernetes:helm.sh/*", charts.release),
     ("kubernetes:*.services.k8s.aws/*:ManagedPrefixList", aws.of_ack),  # no list of objects
     ("kubernetes:*.upbound.io/*:ManagedPrefixList", aws.of_crossplane),
@@ -63,6 +65,9 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("kubernetes:helm*.crossplane.io/*:Release", charts.crossplane),
     ("kubernetes:kro.run/*:ResourceGraphDefinition", kubernetes.kro),
     ("kubernetes:apiextensions.crossplane.io/*:Composition", kubernetes.composition),
+    ("kubernetes:tf.upbound.io/*:Workspace", kubernetes.workspace),
+    ("kubernetes:*tf.m.upbound.io/*:Workspace", kubernetes.workspace),
+    ("kubernetes:addons.cluster.x-k8s.io/*:ClusterResourceSet", kubernetes.stored),
     ("kubernetes:*.services.k8s.aws/*", aws.of_ack),
     ("kubernetes:*.aws.upbound.io/*", aws.of_crossplane),
     ("kubernetes:*.aws.m.upbound.io/*", aws.of_crossplane),
@@ -91,6 +96,16 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
 _PATTERNS: Final = tuple((re.compile(translate(pattern)), reader) for pattern, reader in _READERS)
 
 
+#: Readers of what no rule understands as it is: what is unknown in it is said here, or by nobody.
+_OPAQUE: Final = frozenset(
+    {
+        *(charts.release, charts.argo, charts.argo_set, charts.flux, charts.k3s, charts.crossplane),
+        *(kubernetes.commands, kubernetes.patched, kubernetes.kro, kubernetes.composition, kubernetes.kyverno),
+        *(kubernetes.custom, kubernetes.anything, kubernetes.workspace, kubernetes.texts),
+    }
+)
+
+
 @cache
 def _reader(type_: str) -> Reader | None:
     return next(reader for pattern, reader in _PATTERNS if pattern.match(type_))
@@ -113,7 +128,11 @@ def unfold(type_: str, props: Mapping[str, Any]) -> list[Item | Blind]:
     props: inputs as plain data (`policy.reading.plain`). The resource's own item has no place.
     """
     found: list[Item | Blind] = []
-    _unfold(Item(type_, props), found, 0)
+    whole = Item(type_, props)
+    _unfold(whole, found, 0)
+    if _reader(type_) in _OPAQUE:
+        said = {one.place for one in found if isinstance(one, Blind)}
+        found += (gap for gap in gaps(whole) if gap.place not in said)
     return found
 
 

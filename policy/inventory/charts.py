@@ -9,7 +9,7 @@ from typing import Any, Final
 import pulumi
 
 from policy.inventory.item import Blind, Item
-from policy.inventory.kubernetes import objects
+from policy.inventory.kubernetes import objects, operations
 from policy.inventory.texts import GO, ROOTS, content_of, file_content, filled, of_values, parsed, rendered
 from policy.reading import Unknown, each, get, present, text
 
@@ -150,6 +150,12 @@ def _argo(item: Item, spec: Any, place: str) -> Found:
         if helm is not None or source.get("chart"):
             yield _release(item, chart, values, namespace, here)
         yield from objects(source.get("kustomize"), item.at(here, "kustomize"))
+        for index, patch in enumerate(each(get(source, "kustomize", "patches"))):
+            changes = item.at(here, "kustomize.patches", index)
+            yield from operations(get(patch, "patch"), get(patch, "target"), changes)
+        filled_in = {text(get(one, "name")): get(one, "value") for one in each(get(source, "plugin", "env"))}
+        if filled_in:
+            yield _release(item, chart, filled_in, namespace, f"{here}.plugin.env")
 
 
 def _release(item: Item, chart: Any, values: Mapping[str, Any], namespace: Any, place: str) -> Item:
@@ -194,6 +200,7 @@ def flux(item: Item) -> Found:
         for patch in each(get(renderer, "kustomize", "patches")):
             for found in objects(get(patch, "patch"), item.at("spec.postRenderers")):
                 yield Item(f"{found.type}Patch", found.props, found.place, found.name)
+            yield from operations(get(patch, "patch"), get(patch, "target"), item.at("spec.postRenderers"))
 
 
 def k3s(item: Item) -> Found:

@@ -19,7 +19,7 @@ from policy.inventory.aws import native_token
 from policy.inventory.charts import RELEASE
 from policy.inventory.item import Blind, Item
 from policy.inventory.kubernetes import objects
-from policy.inventory.texts import Loader, parsed
+from policy.inventory.texts import Loader, filled, parsed
 from policy.reading import Unknown, each, get, present, text
 
 Found = Iterator[Item | Blind]
@@ -98,7 +98,8 @@ def _resources(template: Mapping[str, Any], given: Mapping[str, Any] | Unknown, 
         if not isinstance(resource, Mapping) or isinstance(resource.get("Type"), Unknown):
             yield Blind(place, "is unknown in preview")
             continue
-        properties = _worked_out(resource.get("Properties") or {}, scope, f"Resources.{name}")
+        given_properties = _joined(resource.get("Properties") or {}, scope, f"Resources.{name}")
+        properties = _worked_out(given_properties, scope, f"Resources.{name}")
         needs = tuple(item.at("Resources", other) for other in sorted(scope.named))
         tagged = _tagged(properties, item.props.get("tags")) if isinstance(properties, Mapping) else properties
         yield from of_type(text(resource.get("Type")), tagged, place, str(name), needs)
@@ -106,7 +107,7 @@ def _resources(template: Mapping[str, Any], given: Mapping[str, Any] | Unknown, 
 
 def _tagged(properties: Mapping[str, Any], inherited: Any) -> Mapping[str, Any]:
     """Properties with the tags of the stack, which CloudFormation gives to all that can have some."""
-    if not inherited or isinstance(inherited, Unknown):
+    if not inherited or not isinstance(inherited, Mapping | list):
         return properties
     listed = inherited if isinstance(inherited, list) else [{"key": k, "value": v} for k, v in inherited.items()]
     own = properties.get("Tags")
@@ -134,6 +135,8 @@ def of_type(type_: str, properties: Any, place: str, name: str, needs: tuple[str
         yield Blind(place, "is unknown in preview")
     elif type_ == "AWS::CloudFormation::Stack":
         yield Blind(place, "is a template that lies elsewhere")
+    elif type_ == "Custom::AWSCDK-EKS-Cluster":  # `Config` is what eks:CreateCluster takes
+        yield from of_type("AWS::EKS::Cluster", properties.get("Config"), f"{place}.Config", name, needs)
     elif type_ == "AWSQS::Kubernetes::Resource" or type_.endswith("KubernetesResource"):
         yield from _objects(properties.get("Manifest"), f"{place}.Manifest")
     elif type_.endswith("HelmChart") or type_ == "AWSQS::Kubernetes::Helm":
@@ -146,8 +149,8 @@ def _objects(manifest: Any, place: str) -> Found:
     """Objects that the CDK or a type of AWS' registry applies."""
     if isinstance(manifest, Unknown):
         yield Blind(place, "is unknown in preview")
-    elif isinstance(manifest, str) and manifest.lstrip()[:1] == "[":
-        yield from objects(parsed(manifest), place)
+    elif isinstance(manifest, str) and manifest.lstrip()[:1] in {"[", "{"}:
+        yield from objects(filled(parsed(manifest), _GAP), place)
     else:
         yield from objects(manifest, place)
 
@@ -160,6 +163,21 @@ def _chart(properties: Mapping[str, Any], place: str, name: str) -> Found:
     found = next(iter(parsed(values + "\n")), {}) if isinstance(values, str) else values
     props = {"chart": properties.get("Chart"), "values": found or {}, "namespace": properties.get("Namespace")}
     yield Item(RELEASE, {key: value for key, value in props.items() if value is not None}, place, name)
+
+
+#: What stands for a part that is not known in the text of a manifest.
+_GAP: Final = re.compile("gpu-slices-not-known")
+
+
+def _joined(properties: Any, scope: _Scope, path: str) -> Any:
+    """Properties whose manifest, a text that the CDK joins of its parts, has gaps for those that are not known."""
+    match get(properties, "Manifest"):
+        case {"Fn::Join": [str() as between, list() as parts]}:
+            known = (_worked_out(part, scope, f"{path}.Manifest") for part in parts)
+            pieces = [_GAP.pattern if isinstance(part, Unknown) else text(part) for part in known]
+            return {**properties, "Manifest": between.join(pieces)}
+        case _:
+            return properties
 
 
 def _worked_out(value: Any, scope: _Scope, path: str) -> Any:

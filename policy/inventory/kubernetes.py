@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -127,15 +128,19 @@ def kustomization(item: Item) -> Found:
     yield item.alone()
     directory = item.props.get("directory")
     if isinstance(directory, str) and "://" not in directory:
-        yield from _kustomized(directory, frozenset())
+        yield from _kustomized(directory, set())
 
 
 _KUSTOMIZATIONS: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 
 
-def _kustomized(directory: str, seen: frozenset[str]) -> Found:
+def _kustomized(directory: str, seen: set[str]) -> Found:
+    directory = os.path.normpath(directory)
+    if "\0" in directory or directory in seen:
+        return
+    seen.add(directory)
     content = next((found for name in _KUSTOMIZATIONS if (found := file_content(Path(directory) / name))), None)
-    if content is None or directory in seen:
+    if content is None:
         return
     for document in parsed(content):
         for name in ("resources", "bases", "components"):
@@ -143,7 +148,7 @@ def _kustomized(directory: str, seen: frozenset[str]) -> Found:
                 path = str(Path(directory) / text(entry))
                 found = file_content(path)
                 if found is None:
-                    yield from _kustomized(path, seen | {directory})
+                    yield from _kustomized(path, seen)
                 else:
                     yield from objects(found, path)
         yield from _patches(document, directory)
@@ -159,8 +164,45 @@ def _patches(value: Any, place: str) -> Found:
     for name in ("patches", "patchesStrategicMerge"):
         for index, patch in enumerate(each(get(value, name))):
             given = get(patch, "patch") if isinstance(patch, Mapping) and "patch" in patch else patch
-            for found in objects(given, f"{place}.{name}.{index}"):
+            here = f"{place}.{name}.{index}"
+            for found in objects(given, here):
                 yield Item(f"{found.type}Patch", found.props, found.place, found.name)
+            yield from operations(given, get(patch, "target"), here)
+
+
+def operations(given: Any, target: Any, place: str) -> Found:
+    """A JSON patch (RFC 6902) as what it says of its target; inside a list nobody knows what it changes."""
+    kind = text(get(target, "kind"))
+    version = "/".join(part for name in ("group", "version") if (part := text(get(target, name))))
+    manifest: Any = {
+        "kind": kind,
+        "apiVersion": _GROUPS.get(kind, version),
+        "metadata": {"name": text(get(target, "name"))},
+    }
+    documents = parsed(given + "\n") if isinstance(given, str) else []
+    changes = [one for document in documents if isinstance(document, list) for one in document if get(one, "op")]
+    for change in changes:
+        path = [part.replace("~1", "/").replace("~0", "~") for part in text(get(change, "path")).split("/")[1:]]
+        if any(part.isdigit() or part == "-" for part in path):
+            if kind in _NODES:
+                yield Blind(f"{place}.{'/'.join(path)}", "changes an element of a list that lies elsewhere")
+        elif path and path[0] not in {"kind", "apiVersion"}:
+            value = get(change, "value")
+            manifest = _set_at(manifest, path, Unknown(".".join(path)) if value is None else value)
+    if changes and kind and manifest["apiVersion"]:
+        found = of_manifest(manifest, place)
+        yield Item(f"{found.type}Patch", found.props, found.place, found.name)
+
+
+#: Kinds of which a part of a list says how nodes are bought.
+_NODES: Final = frozenset({"NodePool", "NodeClaim", "Provisioner", "AWSMachineTemplate", "NodeGroup", "Nodegroup"})
+
+
+def _set_at(value: Any, path: list[str], element: Any) -> Any:
+    if not path:
+        return element
+    around = value if isinstance(value, Mapping) else {}
+    return {**around, path[0]: _set_at(around.get(path[0]), path[1:], element)}
 
 
 def kro(item: Item) -> Found:
@@ -172,20 +214,46 @@ def kro(item: Item) -> Found:
 def composition(item: Item) -> Found:
     """What Crossplane makes: `base` with patches over it, or the template of a function."""
     spec = item.props.get("spec")
-    places = [(get(spec, "resources"), item.at("spec.resources"))]
+    places = [(spec, item.at("spec"))]
     for index, step in enumerate(each(get(spec, "pipeline"))):
         place = item.at("spec.pipeline", index, "input")
-        places.append((get(step, "input", "resources"), f"{place}.resources"))
-        template = get(step, "input", "inline", "template")
+        given = get(step, "input")
+        places.append((given, place))
+        yield from _programs(given, place)
+        template = get(given, "inline", "template")
         if isinstance(template, str):
             for document in rendered(template, lambda _: None):
                 yield from objects(document, f"{place}.inline.template")
-    for resources, place in places:
-        for index, resource in enumerate(each(resources)):
+    for around, place in places:
+        sets = {text(get(one, "name")): get(one, "patches") for one in each(get(around, "patchSets"))}
+        for index, resource in enumerate(each(get(around, "resources"))):
             base = get(resource, "base")
             for patch in each(get(resource, "patches")):
-                base = _unknown_at(base, re.findall(r"[^.\[\]]+", text(get(patch, "toFieldPath") or "")))
-            yield from objects(base, f"{place}.{index}.base")
+                named = get(patch, "patchSetName")
+                for one in [patch] if named is None else each(sets.get(text(named))):
+                    base = _unknown_at(base, _FIELD.findall(text(get(one, "toFieldPath") or get(one, "fromFieldPath"))))
+            yield from objects(base, f"{place}.resources.{index}.base")
+
+
+#: A step of a field path: `a.b[0]`, and in brackets a key with dots.
+_FIELD: Final = re.compile(r"[^.\[\]]+")
+#: Where functions and providers keep programs in languages of their own: KCL, CUE, Python, HCL.
+_PROGRAMS: Final = frozenset({"source", "script", "code", "module", "export"})
+
+
+def _programs(value: Any, place: str) -> Found:
+    """Programs in languages that nobody reads here."""
+    for key, element in value.items() if isinstance(value, Mapping) else ():
+        if key in _PROGRAMS and isinstance(element, Unknown | str) and ("\n" in text(element) or key == "module"):
+            yield Blind(f"{place}.{key}", "is a program in a language that is not read here, or lies elsewhere")
+        elif key not in {"resources", "inline"}:
+            yield from _programs(element, f"{place}.{key}")
+
+
+def workspace(item: Item) -> Found:
+    """A run of Terraform or OpenTofu that Crossplane starts: its variables are known, its module is not."""
+    yield item.alone()
+    yield from _programs(item.props.get("spec"), item.at("spec"))
 
 
 def _unknown_at(value: Any, path: list[str], done: str = "") -> Any:
@@ -204,6 +272,14 @@ def _unknown_at(value: Any, path: list[str], done: str = "") -> Any:
 _HEREDOC: Final = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?[^\n]*\n(.*?)\n\s*\1\s*(?:$|\n|\))", re.DOTALL)
 
 
+#: More in one text are not looked for: each that never ends is searched to the end of the text.
+_MOST_HERE: Final = 100
+
+
+def _here_documents(value: str) -> list[tuple[str, str]]:
+    return _HEREDOC.findall(value) if value.count("<<") <= _MOST_HERE else []
+
+
 def commands(item: Item) -> Found:
     """Objects that a command hands to kubectl as a here-document or on its standard input."""
     yield item.alone()
@@ -211,7 +287,7 @@ def commands(item: Item) -> Found:
         if isinstance(value, str):
             whole = list(objects(value, item.at(name)))
             yield from whole
-            for _, document in _HEREDOC.findall(value) if not whole else ():
+            for _, document in _here_documents(value) if not whole else ():
                 yield from objects(filled_by_shell(document), item.at(name))
 
 
@@ -226,7 +302,7 @@ def _handed(value: Any, place: str) -> Iterator[Item]:
         for key, element in value.items() if isinstance(value, Mapping) else enumerate(value):
             yield from _handed(element, f"{place}.{key}")
     elif isinstance(value, str) and "kubectl" in value:
-        for _, document in _HEREDOC.findall(value):
+        for _, document in _here_documents(value):
             yield from objects(filled_by_shell(document), place)
 
 
@@ -239,15 +315,21 @@ def kyverno(item: Item) -> Found:
             data = get(one, "data")
             if isinstance(data, Mapping) and get(one, "kind"):
                 around = {"apiVersion": get(one, "apiVersion"), "kind": get(one, "kind")}
-                named = {"metadata": {"name": get(one, "name"), **(get(data, "metadata") or {})}}
+                named = {"metadata": {"name": get(one, "name"), **_map(get(data, "metadata"))}}
                 manifest = filled({**around, **data, **named}, GO)
                 if is_manifest(manifest):
                     yield of_manifest(manifest, item.at("spec.rules", index, "generate.data"))
 
 
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def without_objects(value: str) -> str:
     """A text without the here-documents that hold objects."""
-    return _HEREDOC.sub(lambda found: "" if _documents(found[2]) else found[0], value) if "<<" in value else value
+    if not 0 < value.count("<<") <= _MOST_HERE:
+        return value
+    return _HEREDOC.sub(lambda found: "" if _documents(found[2]) else found[0], value)
 
 
 def filled_by_shell(value: str) -> Any:
@@ -262,6 +344,12 @@ def custom(item: Item) -> Found:
     rest = {key: value for key, value in unfilled.items() if key not in {"apiVersion", "kind", "metadata"}}
     yield from objects(rest, item.place)
     yield from _pods(rest, item, item.place)
+
+
+def stored(item: Item) -> Found:
+    """Cluster API's ClusterResourceSet, which applies what ConfigMaps and Secrets hold."""
+    yield item.alone()
+    yield Blind(item.at("spec.resources"), "lie in ConfigMaps and Secrets")
 
 
 def anything(item: Item) -> Found:
@@ -309,11 +397,16 @@ _OF_PODS: Final = (
 
 def _is_pod(spec: Any) -> bool:
     containers = get(spec, "containers") if isinstance(spec, Mapping) else None
-    return isinstance(containers, list) and any(isinstance(c, Mapping) and "image" in c for c in containers)
+    return isinstance(containers, list) and any(
+        isinstance(one, Mapping) and ("image" in one or ("name" in one and "securityContext" in one))
+        for one in containers
+    )
 
 
 def _pod(template: Any, item: Item, place: str) -> Item:
     metadata = {"namespace": get(item.props, "metadata", "namespace"), "name": item.name or None}
     known = {key: value for key, value in metadata.items() if value is not None}
     manifest = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": known, "template": template}
-    return Item("kubernetes:core/v1:PodTemplate", manifest, place, item.name)
+    # A container without an image is laid over one of an operator's, of which the rest is not known.
+    over = any("image" not in one for one in each(get(template, "spec", "containers")) if isinstance(one, Mapping))
+    return Item(f"kubernetes:core/v1:PodTemplate{'Patch' if over else ''}", manifest, place, item.name)

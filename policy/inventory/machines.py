@@ -26,6 +26,10 @@ def _without_nothing(props: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in props.items() if value is not None}
 
 
+def _map(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
 def _annotations(item: Item) -> Any:
     return get(item.props, "metadata", "annotations")
 
@@ -102,7 +106,7 @@ def _market(spec: Any) -> Any:
 def _tags(spec: Any) -> Any:
     """Tags that it is given; the controller adds one of its own (`api/v1beta2/tags.go` ClusterTagKey)."""
     given = get(spec, "additionalTags")
-    return given if isinstance(given, Unknown) else {"sigs.k8s.io/cluster-api-provider-aws": "owned", **(given or {})}
+    return given if isinstance(given, Unknown) else {"sigs.k8s.io/cluster-api-provider-aws": "owned", **_map(given)}
 
 
 def _pool(item: Item, spec: Any) -> Found:
@@ -118,8 +122,8 @@ def _pool(item: Item, spec: Any) -> Found:
                 "launchTemplate": {"overrides": get(policy, "overrides")},
             }
         )
-        if policy is not None
-        else None,
+        if isinstance(policy, Mapping)
+        else policy,
         "annotations": _annotations(item),
     }
     yield template
@@ -142,6 +146,8 @@ def _managed(item: Item, spec: Any) -> Found:
         "annotations": _annotations(item),
     }
     yield Item(NODE_GROUP, _without_nothing(props), item.at("spec"), item.name)
+    if isinstance(given, Unknown):
+        yield Blind(item.at("spec.awsLaunchTemplate"), "is unknown in preview")
     if isinstance(given, Mapping):  # the group says how its machines are bought
         rest = {key: value for key, value in given.items() if key != "instanceType"}
         yield _template(item, rest, "spec.awsLaunchTemplate")
@@ -210,7 +216,7 @@ def eksctl(item: Item) -> Found:
         "encryptionConfig": {"provider": {"keyArn": key}} if key is not None else None,
         "version": get(props, "metadata", "version"),
         "upgradePolicy": _without_nothing({"supportType": get(props, "upgradePolicy", "supportType")}),
-        "tags": {"alpha.eksctl.io/cluster-name": "", **(get(props, "metadata", "tags") or {})},
+        "tags": {"alpha.eksctl.io/cluster-name": "", **_map(get(props, "metadata", "tags"))},
     }
     if any(name in props for name in ("vpc", "cloudWatch", "secretsEncryption", "iam", "accessConfig")):
         yield Item(CLUSTER, _without_nothing(cluster), item.place, item.name)
@@ -240,7 +246,6 @@ def _eksctl_template(group: Mapping[str, Any], made: Item) -> Item:
             {"deviceName": text(get(volume, "volumeName")), "ebs": {"encrypted": get(volume, "volumeEncrypted")}}
             for volume in volumes
         ],
-        "keyName": "eksctl" if truthy(get(group, "ssh", "allow")) else None,
         "tags": made.props.get("tags"),
         "tagSpecifications": [
             {"resourceType": kind, "tags": made.props.get("tags")} for kind in ("instance", "volume")
@@ -255,13 +260,21 @@ def _selected(group: Any) -> Any:
     return Unknown("instanceSelector") if selector and whole(get(selector, "gpus")) != 0 else None
 
 
+def _ssh(given: Any) -> dict[str, Any] | None:
+    """eksctl opens port 22 and takes `~/.ssh/id_rsa.pub` unless a key is named (`ssh.allow`, its schema)."""
+    if not isinstance(given, Mapping) or not (isinstance(given.get("allow"), Unknown) or truthy(given.get("allow"))):
+        return None
+    groups = given.get("sourceSecurityGroupIds")
+    return _without_nothing({"ec2SshKey": given.get("publicKeyName") or "id_rsa", "sourceSecurityGroupIds": groups})
+
+
 def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
     """A node group, as far as it buys."""
     place = item.at(kind, index)
     if isinstance(group, Unknown):
         return Item(NODE_GROUP, {"instanceTypes": group, "launchTemplate": {"name": ""}}, place)
     tags, distribution = (
-        {"alpha.eksctl.io/cluster-name": "", **(get(group, "tags") or {})},
+        {"alpha.eksctl.io/cluster-name": "", **_map(get(group, "tags"))},
         get(group, "instancesDistribution"),
     )
     types = get(group, "instanceTypes") or get(distribution, "instanceTypes")
@@ -281,6 +294,7 @@ def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
         "capacityType": spot if isinstance(spot, Unknown) else "SPOT" if truthy(spot) else market,
         "amiType": get(group, "amiFamily"),
         "scalingConfig": {"maxSize": get(group, "desiredCapacity") if size is None else size},
+        "remoteAccess": _ssh(get(group, "ssh")),
         "launchTemplate": {"name": text(get(group, "name"))},
         "tags": tags,
     }

@@ -31,7 +31,8 @@ _LARGEST_FILE: Final = 10_000_000
 
 #: A value that is filled in elsewhere. No document has it.
 _FILLED: Final = "gpu-slices-filled-in-elsewhere"
-GO: Final = re.compile(r"\{\{.*?\}\}", re.DOTALL)
+#: An action ends before another begins: what is never closed is not read to the end of the text again and again.
+GO: Final = re.compile(r"\{\{(?:(?!\{\{).)*?\}\}", re.DOTALL)
 DOLLAR: Final = re.compile(r"\$\{[^}]*\}")
 
 
@@ -78,7 +79,7 @@ Resolve = Callable[[str], Any]
 """The value of an expression of a template; None where it is not known."""
 
 #: An action on a line of its own: it steers, or its output is a block.
-_LINE: Final = re.compile(r"^([ \t]*(?:- )?)\{\{-?\s*(.*?)\s*-?\}\}[ \t]*$", re.MULTILINE | re.DOTALL)
+_LINE: Final = re.compile(r"^([ \t]*(?:- )?)\{\{-?\s*((?:(?!\{\{).)*?)\s*-?\}\}[ \t]*$", re.MULTILINE | re.DOTALL)
 #: What steers, or puts out a template of its own.
 _STEERS: Final = re.compile(r"(if|else|end|range|with|define|block|template|include|tpl|break|continue|\$|/\*)")
 _EDGES: Final = re.compile(r"^[\s-]*\{\{-?\s*|\s*-?\}\}\s*$")

@@ -11,7 +11,7 @@ from policy.instances import gpu_types_in_text
 from policy.justification import marks
 from policy.nodes import makes_default_group
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required, of_gpus, state
-from policy.reading import Unknown, each, get, text, truthy, whole
+from policy.reading import Unknown, each, get, strings, text, truthy, whole
 
 Props = Mapping[str, Any]
 Also = tuple[str, ...]
@@ -351,14 +351,36 @@ def started_by_code(props: Props, also: Also) -> Iterator[Purchase]:
     for path in _CODE:
         written = get(props, *path)
         code = _decoded(written) if isinstance(written, str) else ""
-        found = dict.fromkeys(gpu_types_in_text(code, also)) if _STARTS.search(code) else ()
-        if found and not re.search(r"spot", code, re.IGNORECASE):
-            yield Purchase(
-                what=f"{', '.join(found)} ({'.'.join(path)})",
-                why="code that starts machines names it, and no Spot",
-                spot="ask for Spot there, or leave buying to Karpenter",
-                marks=marks(props),
-            )
+        yield from _started(code, ".".join(path), props, also)
+
+
+#: Where a pod, or a step of a pipeline, says what runs in it.
+_RUNS: Final = frozenset({"command", "args", "script", "source"})
+
+
+def started_in_pods(props: Props, also: Also) -> Iterator[Purchase]:
+    """The same of what runs in a cluster."""
+    parts: list[tuple[str, Any]] = [("", props)]
+    while parts:
+        place, value = parts.pop()
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+        for key, element in pairs:
+            here = f"{place}.{key}".lstrip(".")
+            if key in _RUNS and isinstance(element, list | str):
+                yield from _started(" ".join(strings(element)), here, props, also)
+            elif isinstance(element, Mapping | list):
+                parts.append((here, element))
+
+
+def _started(code: str, path: str, props: Props, also: Also) -> Iterator[Purchase]:
+    found = dict.fromkeys(gpu_types_in_text(code, also)) if _STARTS.search(code) else ()
+    if found and not re.search(r"spot", code, re.IGNORECASE):
+        yield Purchase(
+            what=f"{', '.join(found)} ({path})",
+            why="code that starts machines names it, and no Spot",
+            spot="ask for Spot there, or leave buying to Karpenter",
+            marks=marks(props),
+        )
 
 
 def _decoded(written: str) -> str:

@@ -14,13 +14,13 @@ from typing import Any, Final
 
 import pulumi
 
-from policy.instances import gpu_types_in_text, is_type
+from policy.instances import gpu_types_in_text, is_family, is_type
 from policy.inventory.kubernetes import is_manifest, without_objects
 from policy.inventory.texts import content_of, parsed
 from policy.ondemand.place import Place, plain_key
 from policy.ondemand.pools import SPOT, is_pool, of_pool
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required
-from policy.reading import Unknown, each, text
+from policy.reading import Unknown, each, strings, text, whole
 
 #: Text that is worth parsing; the rest of a chart's values is prose and numbers.
 _RELEVANT: Final = re.compile(
@@ -50,15 +50,14 @@ _EXCLUDED: Final = re.compile(
 )
 #: Keys of inputs; labels and policy conditions (`node.kubernetes.io/instance-type`, `ec2:InstanceType`) are none.
 _TYPE_KEY: Final = re.compile(
-    r"[a-z0-9.]*(instance|machine)types?(ondemand|spots?)?|instance(family|families|category|categories)"
+    r"(?!ec2:)[a-z0-9.:]*(instance|machine)types?(ondemand|spots?)?|instance(family|families|category|categories)"
 )
 #: Keys that say many things; the full name of an instance type below them is one.
-_EXACT_KEYS: Final = frozenset(
-    {
-        *("type", "flavor", "flavour", "size", "machine", "instance", "nodetype", "nodetypeid", "drivernodetypeid"),
-        *("shape", "sku", "whitelist", "vmtype", "vmsize", "machinesize", "instancesize"),
-    }
+_EXACT_KEY: Final = re.compile(
+    r"[a-z0-9.:]*(type|flavou?r|size|machine|instance|shape|sku|hardware)s?|(node|drivernode)typeids?|whitelists?"
 )
+#: Keys of families, which count where something beside them says on demand: `g5` says much.
+_FAMILY_KEYS: Final = frozenset({"family", "families", "instanceclass", "instanceclasses", "class"})
 #: GPUs as SkyPilot and its like ask for them: `A100:8`.
 _ACCELERATORS: Final = re.compile(r"\b([ABHLTV]\d{1,3}[A-Z]?|GB?\d{3}|RTX\w*)(-\w+)?\b(:\d+)?")
 _NODE_KEYS: Final = re.compile(
@@ -107,7 +106,9 @@ def _keys(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purcha
         if _TYPE_KEY.fullmatch(name):
             yield from _sighted(_named(element, here, also), here)
             yield from _nested(element, also, here)
-        elif {name, name.removesuffix("s")} & _EXACT_KEYS and _all_types(element):
+        elif _EXACT_KEY.fullmatch(name) and (listed := _all_types(element)):
+            yield from _sighted(gpus_named(listed, here.path, also), here)
+        elif name in _FAMILY_KEYS and here.capacity() == "other" and all(map(is_family, strings(element))):
             yield from _sighted(gpus_named(element, here.path, also), here)
         elif name == "accelerators" and _ACCELERATORS.search(str(element)):
             yield from _sighted(f"{element} ({here.path})", here)
@@ -115,27 +116,33 @@ def _keys(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purcha
             yield from _sighted(f"GPUs ({here.path})", here)
         elif name == "instancerequirements":
             yield from _sighted(gpus_required(element, here.path, also), here)
-        elif name == "requirements" and _are_node_requirements(element):
-            yield from _requirements(value, element, also, here)
+        elif name == "requirements" and _are_node_requirements(listed_requirements := _listed(element)):
+            yield from _requirements(value, listed_requirements, also, here)
         else:
             if place.free_text:
                 yield from _sighted(_mentioned(key, also, here), here)
             yield from _walk(element, also, here)
 
 
-def _all_types(given: Any) -> bool:
-    """Whether a value, or every element of a list, is an instance type in full."""
-    listed = given if isinstance(given, list) else [given]
-    return bool(listed) and all(isinstance(one, str) and is_type(one) for one in listed)
+def _all_types(given: Any) -> list[Any]:
+    """A value, the elements of a list, or the keys of a map to numbers, if each is an instance type in full."""
+    counts = isinstance(given, Mapping) and all(whole(number) is not None for number in given.values())
+    listed = list(given) if isinstance(given, list) or counts else [given]
+    return listed if all(isinstance(one, str) and is_type(one) for one in listed) else []
 
 
 def _option(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """An option written as a name and a value, as Elastic Beanstalk's and Service Catalog's are."""
-    for name in ("name", "Name", "key", "Key", "ParameterKey", "parameterKey"):
+    plain = {plain_key(key): element for key, element in value.items()}
+    family, size = plain.get("instanceclass"), plain.get("instancesize")
+    if isinstance(family, str) and isinstance(size, str):  # as the CDK says it
+        yield "instanceType", f"{family}.{size}".lower()
+    for name in ("name", "Name", "key", "Key", "ParameterKey", "parameterKey", "path"):
         given = value.get(name)
         for content in ("value", "Value", "ParameterValue", "parameterValue"):
-            if isinstance(given, str) and content in value and _TYPE_KEY.fullmatch(plain_key(given)):
-                yield given, value[content]
+            option = given.rpartition("/")[2] if isinstance(given, str) else ""
+            if content in value and _TYPE_KEY.fullmatch(plain_key(option)):
+                yield option, value[content]
 
 
 def _named(value: Any, place: Place, also: Also) -> str | None:
@@ -214,6 +221,16 @@ def _asset(asset: pulumi.Asset, also: Also, place: Place) -> Iterator[Purchase]:
         spot="give the values inline, or run the check where the file is",
         literal=False,
     )
+
+
+def _listed(requirements: Any) -> Any:
+    """Requirements as Karpenter lists them; charts also write a map by key, of a selector or of its values."""
+    if not isinstance(requirements, Mapping) or "key" in requirements:
+        return requirements
+    return [
+        {"key": key, **given} if isinstance(given, Mapping) else {"key": key, "operator": "In", "values": given}
+        for key, given in requirements.items()
+    ]
 
 
 def _are_node_requirements(value: Any) -> bool:

@@ -137,7 +137,19 @@ def _said_inside(key: str, value: Mapping[str, Any]) -> Capacity | None:
     return _capacity_of(value) if key == "awsattributes" else None  # Databricks
 
 
+#: Words of capacity types, where a key of another meaning says one: `pricing: onDemand`, `lifecycle: spot`.
+_WORD_KEYS: Final = frozenset({"capacity", "pricing", "lifecycle", "purchasing", "billing", "market", "billingtype"})
+_WORDS: Final[Mapping[str, Capacity]] = {"spot": "spot", "ondemand": "other", "reserved": "other"}
+
+
+def _said_in_words(value: Any) -> Capacity | None:
+    said = {_WORDS.get(plain_key(word)) for word in strings(value)}
+    return None if None in said or not said else "other" if "other" in said else "spot"
+
+
 def _said_of_capacity(key: str, value: Any) -> Capacity | None:
+    if key in _WORD_KEYS:
+        return _said_in_words(value)
     if isinstance(value, Mapping) and key in {"instancemarketoptions", "instancesdistribution", "awsattributes"}:
         return _said_inside(key, value)
     if key in _SPOT_SWITCH and not isinstance(value, Mapping | list):

@@ -10,10 +10,11 @@ from policy.contents import UNSEEN
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity, matches
 from policy.inventory.charts import lies_here
 from policy.justification import MIN_LENGTH, OPTIONS, problems
-from policy.ondemand.aws import HANDLERS, TEMPLATE, started_by_code
+from policy.ondemand.aws import HANDLERS, TEMPLATE, started_by_code, started_in_pods
 from policy.ondemand.hidden import search
 from policy.ondemand.pools import of_patch, of_pool
 from policy.ondemand.purchase import Purchase
+from policy.pods import PATCH_TYPES, POD_TYPES
 
 _POOLS: Final = tuple(f"*:karpenter.sh/*:{kind}" for kind in ("NodePool", "NodeClaim", "Provisioner"))
 _PATCHES: Final = tuple(f"{pattern}Patch" for pattern in _POOLS)
@@ -64,6 +65,8 @@ _NEVER_BUY: Final = (
     "random:*",
     UNSEEN,
 )
+#: Types whose commands run in a cluster, and may start machines.
+_RUN: Final = (*POD_TYPES, *PATCH_TYPES, "kubernetes:tekton.dev/*")
 #: Clouds whose machine types have other names: Alibaba's ecs.g6 has no GPU.
 _OTHER_CLOUDS: Final = tuple(
     f"{cloud}:*"
@@ -84,10 +87,15 @@ _FREE_TEXT: Final = (
     "kubernetes:helm.sh/*",
     "kubernetes:helm.toolkit.fluxcd.io/*:HelmRelease*",
 )
+#: Services of AWS that have types with GPUs.
+_OF_GPUS: Final = (
+    *("appstream", "autoscaling", "batch", "cloud9", "ec2", "ecs", "eks", "emr", "gamelift", "imagebuilder", "pcs"),
+    "sagemaker",
+)
 #: Types whose `instanceType` is an EC2 type that may have a GPU: where it is unknown, it counts as one.
 _STRICT: Final = (
-    *(f"aws:{service}/*" for service in ("autoscaling", "batch", "ec2", "ecs", "eks", "emr", "sagemaker")),
-    *(f"aws-native:{service}:*" for service in ("autoscaling", "batch", "ec2", "ecs", "eks", "emr", "sagemaker")),
+    *(f"aws:{service}/*" for service in _OF_GPUS),
+    *(f"aws-native:{service}:*" for service in _OF_GPUS),
     "eks:*",
     "kubernetes:*.services.k8s.aws/*",
     "kubernetes:*.upbound.io/*",
@@ -105,6 +113,8 @@ def _purchases(resource: Resource, settings: Settings) -> Iterator[Purchase]:
     if resource.type == TEMPLATE:
         yield from started_by_code(resource.plain, tuple(settings["alsoCategories"]))
         return  # gpu-launch-template-is-spot judges it together with what uses it
+    if matches(_RUN, resource.type):
+        yield from started_in_pods(resource.plain, tuple(settings["alsoCategories"]))
     if matches(_NEVER_BUY, resource.type) or matches(_OTHER_CLOUDS, resource.type):
         return
     also = tuple(settings["alsoCategories"])

@@ -52,7 +52,7 @@ def _problems(pool: JudgedPool, limits: Mapping[str, Any]) -> Iterator[str]:
             continue
         most = quantity(value)
         if most is None:
-            yield f"spec.limits.{key} is {value!r}, which is no Kubernetes quantity: write a number such as 4."
+            yield f"spec.limits.{key} is {text(value)!r}, which is no Kubernetes quantity: write a number such as 4."
         elif most < 0:
             yield f"spec.limits.{key} is {text(value)}, with which Karpenter buys nothing: write 0 or more."
 

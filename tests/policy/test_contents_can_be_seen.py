@@ -20,7 +20,7 @@ FILE = {"4dabf18193072939515e22adb298388d": "c44067f5952c0a294b673a41bacd8c17", 
         (STACK, {"templateBody": "Resources: {}"}),
         (RELEASE, {"chart": "ollama", "values": {"a": UNKNOWN}}),
         ("kubernetes:core/v1:ConfigMap", {"data": UNKNOWN}),
-        ("acme:index:App", {"manifest": UNKNOWN}),
+        ("acme:index:App", {"domain": UNKNOWN}),
     ],
 )
 def test_what_can_be_seen_is_not_spoken_of(type_: str, inputs: dict[str, Any]) -> None:

@@ -1,0 +1,75 @@
+"""A value that is not known in preview silences no violation of the programs of others (`programs/bypass`).
+
+Every scalar, list and map in turn becomes unknown, of which a fixed part is tried. Then the rules that spoke speak
+still, or something new is said. Where neither is so, the place is listed with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any, Final
+from zlib import crc32
+
+from policy.analyzer import judge
+from tests.day import TODAY
+from tests.policy import corpus
+from tests.policy.test_unknown_is_never_safer import unknown_at
+
+Place = tuple[str | int, ...]
+
+#: One place in so many is tried.
+_EVERY: Final = 1
+#: Rule, and type, as beginnings, to why nothing is said.
+SILENT: Final[Mapping[tuple[str, str], str]] = {
+    ("iam-", ""): "documents and policies that hold outputs are judged in the update, before anything is created",
+    ("ollama-", ""): "nothing tells any more that it serves a model",
+    ("gpu-on-demand", "aws"): "settings of a service as a whole, or code; few of them are about GPUs",
+    ("gpu-on-demand", "kubernetes:batch/"): "a command with an output in it; few of them buy nodes",
+    ("gpu-pool-has-limit", "kubernetes:karpenter.sh/"): "the pool has a limit, which is one on most GPUs",
+    ("node-no-ssh", "kubernetes:eksctl.io/"): "most groups have no key",
+    ("gpu-refuses", "kubernetes:core/"): "a ConfigMap that may be of anything",
+}
+#: Ends of places at which something else says what the value is: a name or a version of what stands around it.
+NAMES: Final = ("name", "key", "path", "apiVersion", "TYPE", "gpu")
+#: Keys that people or clouds made up, below which anything may stand.
+OWN: Final = ("aws", "box", "host", "size", "karpenter-resources")
+
+
+def _places(value: Any, place: Place = ()) -> Iterator[Place]:
+    if place:
+        yield place
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from _places(inner, (*place, key))
+
+
+def _silenced(program: corpus.Program, part: int = _EVERY) -> Iterator[tuple[str, str, str]]:
+    """Types, places and rules that fall silent."""
+    resources = list(program.resources)
+    before = {(verdict.rule, verdict.message) for verdict in judge(resources, today=TODAY)}
+    for index, resource in enumerate(resources):
+        for place in _places(dict(resource.inputs)):
+            path = ".".join(map(str, place))
+            if crc32(f"{program.name} {path}".encode()) % part:
+                continue
+            changed = replace(resource, inputs=unknown_at(dict(resource.inputs), place))
+            said = judge([*resources[:index], changed, *resources[index + 1 :]], today=TODAY)
+            if {(verdict.rule, verdict.message) for verdict in said} <= before:
+                rules = {verdict.rule for verdict in said}
+                yield from ((resource.type, path, min(choice)) for choice in program.rules if not choice & rules)
+
+
+def test_an_unknown_value_silences_no_violation() -> None:
+    wrong = [
+        f"{program.name}: {type_} {path}: {rule}"
+        for program in corpus.bypasses()
+        for type_, path, rule in _silenced(program)
+        if not _listed(path, type_, rule)
+    ]
+    assert not wrong, "\n".join(["", *wrong])
+
+
+def _listed(path: str, type_: str, rule: str) -> bool:
+    return path.rpartition(".")[2] in (*NAMES, *OWN) or any(
+        rule.startswith(of) and type_.startswith(kind) for of, kind in SILENT
+    )
