@@ -153,8 +153,9 @@ class Model(Section):
     """Precision of the KV cache: q8_0 takes about half of f16, q4_0 about a quarter."""
     weights_mib: Annotated[Int, Field(ge=1, le=4_000_000)] | None = None
     """Size of the weights in MiB, for models that the built-in table does not know."""
-    kv_kib_per_token: Annotated[Int, Field(ge=1, le=100_000)] | None = None
-    """KV cache per token at f16 in KiB, for models that the built-in table does not know."""
+    kv_kib_per_token: Annotated[Int, Field(ge=0, le=100_000)] | None = None
+    """KV cache per token at f16 in KiB, for models that the built-in table does not know; 0 for an encoder, which keeps
+    none. `slices model NAME --gguf FILE` prints both."""
     max_context: Annotated[Int, Field(ge=512, le=10_000_000)] | None = None
     """Longest context in tokens that the model was trained for, where the built-in table does not know it."""
     min_scale: Annotated[Int, Field(ge=0, le=1000)] = 0
