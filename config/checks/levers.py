@@ -1,4 +1,4 @@
-"""Checks of what makes models wake faster (image pull, snapshots, disks, warm slots), whether that will do; the door."""
+"""Checks of what makes models wake faster (image pull, snapshots, disks, warm slots), if that will do, and the door."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def _cold_starts(parts: Parts) -> Iterator[Problem]:
                 [f"{step.name} {step.seconds:.0f} s ({step.lever})" for step in steps if step.seconds], "and"
             )
             message = (
-                f"wakes in about {start.seconds:.0f} s, but a request is given up after {FIRST_BYTE_SECONDS} s: shorten "
-                f"{longest}; or write minScale: 1, and it never sleeps"
+                f"wakes in about {start.seconds:.0f} s, but a request is given up after {FIRST_BYTE_SECONDS} s: "
+                f"shorten {longest}; or write minScale: 1, and it never sleeps"
             )
             yield Problem(("models", index), model.name, message)
 
