@@ -3,7 +3,8 @@
 #
 #   model.sh fetch    have the node's cache pull the models, and wait until they are there (init container)
 #   model.sh serve    start the server, load the models wholly on the GPU, end if that fails, and keep them as they are
-#   model.sh ready    succeed if every model is loaded wholly on the GPU (probes)
+#   model.sh ready    succeed if every model is loaded wholly on the GPU (startup and readiness probe)
+#   model.sh alive    succeed if the server answers, whatever is loaded: that is mended without a restart (liveness probe)
 #
 # MODELS: names as Ollama shows them (`mistral:7b`), separated by blanks. DIGESTS: for each name the sha256 of its
 # manifest, or `-`. CACHE: host of the node's cache. PULLED_BY: the version of Ollama there. OLLAMA_MODELS: folder of the
@@ -137,14 +138,23 @@ on_gpu() {
 }
 
 # keep SERVER: as long as it lives, load again what a request unloaded (keep_alive), or loaded with another context or
-# fewer layers on the GPU (num_ctx, num_gpu, another model). What is loaded as it should be is left alone.
+# fewer layers on the GPU (num_ctx, num_gpu, another model). What is loaded as it should be is left alone. Three times in
+# vain, and the server is ended, so that the pod begins anew.
 keep() {
-  local model
+  local model answer tries=0
   while sleep 1 && kill -0 "$1" 2>/dev/null; do
-    on_gpu 2>/dev/null && continue
+    if on_gpu 2>/dev/null; then
+      tries=0
+      continue
+    fi
     request "$HERE" GET / >/dev/null || continue
+    if ((++tries > 3)); then
+      say "$MODELS: cannot be loaded as before: ${answer:-$(on_gpu loudly 2>&1)}"
+      kill -TERM "$1"
+      return
+    fi
     say "a request unloaded or changed $MODELS: loading as before"
-    for model in $MODELS; do load "$model" >/dev/null; done
+    for model in $MODELS; do answer=$(load "$model") && answer=; done
   done
 }
 
@@ -178,11 +188,13 @@ serve() {
   echo "$CONTEXTS" >"$LOADED"
   say "$MODELS: loaded, all of it on the GPU"
   keep "$server" &
+  local keeper=$!
   local status=0
   while kill -0 "$server" 2>/dev/null; do # a signal interrupts `wait`
     wait "$server"
     status=$?
   done
+  kill "$keeper" 2>/dev/null
   exit "$status"
 }
 
@@ -190,5 +202,6 @@ case ${1-} in
   fetch) fetch ;;
   serve) serve ;;
   ready) CONTEXTS=$(cat "$LOADED" 2>/dev/null) && on_gpu ;;
-  *) say "usage: model.sh fetch|serve|ready"; exit 64 ;;
+  alive) request "$HERE" GET / >/dev/null ;;
+  *) say "usage: model.sh fetch|serve|ready|alive"; exit 64 ;;
 esac

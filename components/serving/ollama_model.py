@@ -273,7 +273,13 @@ def _serve(args: OllamaModelArgs) -> dict[str, Any]:
         # As long as it loads; it ends by itself if it cannot.
         "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": REQUEST_SECONDS},
         "readinessProbe": {**ready, "periodSeconds": 5, "failureThreshold": 1, "successThreshold": 1},
-        "livenessProbe": {**ready, "periodSeconds": 15, "failureThreshold": 4},
+        # Not whether the models are loaded: the script loads them again, which may take minutes, and ends if it cannot.
+        "livenessProbe": {
+            "exec": {"command": [*_SCRIPT, "alive"]},
+            "timeoutSeconds": 5,
+            "periodSeconds": 15,
+            "failureThreshold": 4,
+        },
     }
 
 

@@ -192,6 +192,26 @@ def test_what_a_request_unloads_or_changes_is_loaded_again(pod: Pod, tmp_path: P
         end(process)
 
 
+def test_what_cannot_be_loaded_again_ends_the_pod(pod: Pod, tmp_path: Path) -> None:
+    pod.weigh()
+    shown = tmp_path / "ps.json"
+    shown.write_text(json.dumps({"models": [running("mistral:7b", 5_000, 5_000)]}))
+    process = pod.start("serve", {"ps_path": str(shown)})
+    try:
+        assert pod.becomes_ready(process)
+        (tmp_path / "new.json").write_text(json.dumps({"models": [running("mistral:7b", 5_000, 3_000)]}))
+        (tmp_path / "new.json").replace(shown)
+        assert (pod.run("ready")[0], pod.run("alive")) == (1, (0, ""))
+        _, said = process.communicate(timeout=30)
+        assert process.returncode != 0
+        assert "mistral:7b: cannot be loaded as before" in said
+        assert "only 3000 of its 5000 bytes" in said
+        assert len(pod.requests()) == 4
+        assert pod.run("alive")[0] != 0
+    finally:
+        end(process)
+
+
 def test_a_model_for_embeddings_is_loaded_by_an_embedding(pod: Pod) -> None:
     pod.weigh("bge-m3", "567m")
     play = {
