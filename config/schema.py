@@ -194,6 +194,9 @@ class Serving(Section):
 
     replicas: Annotated[Int, Field(ge=1, le=5)] = 2
     """Pods of each part of Knative's control plane, on the system nodes."""
+    registry_cidrs: Annotated[Strings, Field(max_length=20)] = ()
+    """Private IPv4 ranges of your own model registries, from which the nodes' caches may pull on port 443. A model's
+    name then begins with the registry's host: `models.example.com/acme/own:7b`."""
     door: Door | None = None
     """Default: the dialogue is reached from inside the cluster only."""
 

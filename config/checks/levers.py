@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from config.checks.network import private_range_problem
 from config.checks.parts import Parts, Slots, attempt, name_of, twice
@@ -30,6 +30,7 @@ def check_levers(parts: Parts, slots: Slots) -> Iterator[Problem]:
             yield from attempt(_warm(pool, path, slots))
     yield from attempt(_cold_starts(parts))
     if parts.serving:
+        yield from attempt(_ranges(parts.serving.registry_cidrs, ("serving", "registryCidrs")))
         yield from attempt(_door_of(parts))
     if parts.dialogue:
         yield from attempt(_image(parts.dialogue))
@@ -136,7 +137,7 @@ def _door_of(parts: Parts) -> Iterator[Problem]:
     elif parts.dialogue.image is None:
         yield Problem(path, MISSING, "leads nowhere: the dialogue has no image; write image: build, or remove the door")
     yield from attempt(_tls(door, path, parts.region))
-    yield from attempt(_allowed(door, path))
+    yield from attempt(_ranges(door.allowed_cidrs, (*path, "allowedCidrs")))
 
 
 def _image(dialogue: Dialogue) -> Iterator[Problem]:
@@ -164,9 +165,10 @@ def _tls(door: Door, path: Path, region: str | None) -> Iterator[Problem]:
         yield Problem((*path, "certificateArn"), arn, message)
 
 
-def _allowed(door: Door, path: Path) -> Iterator[Problem]:
-    yield from twice((*path, "allowedCidrs"), door.allowed_cidrs)
-    for index, cidr in enumerate(door.allowed_cidrs):
+def _ranges(cidrs: Sequence[str], path: Path) -> Iterator[Problem]:
+    """Ranges of the organisation's own network."""
+    yield from twice(path, cidrs)
+    for index, cidr in enumerate(cidrs):
         problem = private_range_problem(cidr)
         if problem:
-            yield Problem((*path, "allowedCidrs", index), cidr, problem)
+            yield Problem((*path, index), cidr, problem)
