@@ -41,8 +41,9 @@ request at `kvCacheType: f16`. A name without a tag means the one marked *latest
     weights + parallel x (contextLength x cache + window cells x window cache + state) + 922 MiB
 
 with `window cells = min(contextLength, window + 512)`, rounded up to 256. The last term is for CUDA, its libraries and
-the buffers of a batch of 512 tokens. Encoders for images and sound are in the weights; the memory that a picture takes
-while it is read is not: somebody measured 1.2 GiB for qwen3.5:9b, where Ollama counted nothing. Leave room.
+the buffers of a batch of 512 tokens. Encoders for images and sound are in the weights; what a large picture takes while
+it is read may come on top. What others measured with Ollama: qwen3.5:9b at 65,536 tokens and q8_0 took 8,087 MiB of the
+card, where this says 8,355; deepseek-coder-v2:16b at 16,384 and q8_0 10.5 GiB, where this says 11.4.
 
 - *heads x dimension*: KV heads of a layer, and the sum of the lengths of key and value.
 - *cache*: of the layers whose cache grows with the context. *window cache*: of those that look back a window only.

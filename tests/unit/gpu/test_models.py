@@ -66,6 +66,19 @@ def test_memory_by_hand(
     assert memory.total_mib == weights + kv_cache + 922
 
 
+@pytest.mark.parametrize(
+    ("name", "context", "measured_mib"),
+    [
+        # 7,172,322,753 bytes as Ollama counted, and 1,247 MiB on the card that it did not.
+        ("qwen3.5:9b", 65536, 8087),
+        ("deepseek-coder-v2:16b", 16384, 10752),  # as Ollama counted
+    ],
+)
+def test_memory_as_others_measured_it_fits_and_not_by_much(name: str, context: int, measured_mib: int) -> None:
+    total = model_memory(MODELS[name], context_length=context, kv_cache_type="q8_0").total_mib
+    assert measured_mib <= total <= 1.1 * measured_mib
+
+
 @given(SPECS, CONTEXTS, PARALLEL, st.sampled_from(CACHES))
 def test_the_kv_cache_is_rounded_up(spec: ModelSpec, context: int, parallel: int, cache: KvCacheType) -> None:
     exact = Fraction(spec.kv_kib_per_token * context * parallel, 1024) * Fraction(KV_CACHE_RATIO[cache])
