@@ -117,6 +117,34 @@ def judge(paths: tuple[str, ...], **options: Any) -> int:
     return judge_files(paths, **options)
 
 
+@main.command(short_help="What a model needs of its slot, from the table or its GGUF file.")
+@click.argument("name")
+@click.option(
+    "--gguf",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The model's file, for one that the built-in table does not know.",
+)
+@click.option("--parallel", type=click.IntRange(1, 64), default=1, help="Requests at a time.", show_default=True)
+@click.option(
+    "--kv-cache-type",
+    type=click.Choice(["f16", "q8_0", "q4_0"]),
+    default="f16",
+    help="As in the stack file.",
+    show_default=True,
+)
+@plainly
+def model(name: str, gguf: Path | None, **options: Any) -> int:
+    """Show the memory that NAME (Ollama's, such as gemma3:4b) needs at several contexts.
+
+    With --gguf the header of that file counts, and the keys for a stack file are printed. Exit status: 0, 2 if the
+    model is not known or the file is no whole GGUF file.
+    """
+    from cli.model import show_model  # noqa: PLC0415  as the others
+
+    return show_model(name, gguf, **options)
+
+
 @main.command(short_help="What must be true in the AWS account before the first `pulumi up`.")
 @click.argument("stack")
 @directory_option

@@ -180,7 +180,10 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "models": (
         "Weights, KV cache (context x parallel requests) and overhead must fit a slot of the pool, on the smallest GPU "
         "that the pool may buy. The message says what would fit.",
-        "A model that the built-in table (`gpu/models.py`) does not know needs `weightsMib` and `kvKibPerToken`.",
+        "A model that the built-in table does not know ([models.md](models.md)) needs `weightsMib` and "
+        "`kvKibPerToken`.",
+        "A model that sleeps must wake before its requests are given up, after 15 minutes: the message has the levers.",
+        "Models for embeddings cannot be in the dialogue.",
         "`contextLength` must not exceed what the model was trained for.",
         "`maxScale` must not exceed the pool's slots, and models that never sleep (`minScale`) must find theirs beside "
         "Deployments.",

@@ -153,8 +153,9 @@ class Model(Section):
     """Precision of the KV cache: q8_0 takes about half of f16, q4_0 about a quarter."""
     weights_mib: Annotated[Int, Field(ge=1, le=4_000_000)] | None = None
     """Size of the weights in MiB, for models that the built-in table does not know."""
-    kv_kib_per_token: Annotated[Int, Field(ge=1, le=100_000)] | None = None
-    """KV cache per token at f16 in KiB, for models that the built-in table does not know."""
+    kv_kib_per_token: Annotated[Int, Field(ge=0, le=100_000)] | None = None
+    """KV cache per token at f16 in KiB, for models that the built-in table does not know; 0 for an encoder, which keeps
+    none. `slices model NAME --gguf FILE` prints both."""
     max_context: Annotated[Int, Field(ge=512, le=10_000_000)] | None = None
     """Longest context in tokens that the model was trained for, where the built-in table does not know it."""
     min_scale: Annotated[Int, Field(ge=0, le=1000)] = 0
@@ -193,6 +194,9 @@ class Serving(Section):
 
     replicas: Annotated[Int, Field(ge=1, le=5)] = 2
     """Pods of each part of Knative's control plane, on the system nodes."""
+    registry_cidrs: Annotated[Strings, Field(max_length=20)] = ()
+    """Private IPv4 ranges of your own model registries, from which the nodes' caches may pull on port 443. A model's
+    name then begins with the registry's host: `models.example.com/acme/own:7b`."""
     door: Door | None = None
     """Default: the dialogue is reached from inside the cluster only."""
 

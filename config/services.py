@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from config.pool_schema import GpuPool
 from config.schema import Model, StackConfig
@@ -18,13 +18,18 @@ DEFAULT_MAX_SCALE = 2
 
 def model_spec(model: Model) -> ModelSpec | None:
     """What is known of the model: the built-in table, with what the stack file says instead."""
-    known = find_model(ollama_name(model))
-    weights = model.weights_mib or (known and known.weights_mib)
-    kv = model.kv_kib_per_token or (known and known.kv_kib_per_token)
-    if not weights or not kv:
-        return None
-    most = model.max_context or (known and known.max_context) or model.context_length
-    return ModelSpec(ollama_name(model), weights, kv, most)
+    spec = find_model(ollama_name(model))
+    if spec is None:
+        if model.weights_mib is None or model.kv_kib_per_token is None:
+            return None
+        most = model.max_context or model.context_length
+        return ModelSpec(ollama_name(model), model.weights_mib, model.kv_kib_per_token, most)
+    if model.weights_mib is not None:
+        spec = replace(spec, weights_mib=model.weights_mib)
+    if model.kv_kib_per_token is not None:
+        # One figure for the whole cache: nothing of the table's comes on top.
+        spec = replace(spec, kv_kib_per_token=model.kv_kib_per_token, window=0, window_kib_per_token=0, state_kib=0)
+    return replace(spec, max_context=model.max_context) if model.max_context else spec
 
 
 def memory_of(model: Model) -> ModelMemory | None:
@@ -86,7 +91,7 @@ class Service:
     def is_known(self) -> bool:
         """Whether the built-in table knows all models, and nothing was said instead."""
         return all(
-            find_model(ollama_name(m)) and not (m.weights_mib or m.kv_kib_per_token or m.max_context)
+            find_model(ollama_name(m)) and m.weights_mib is m.kv_kib_per_token is m.max_context is None
             for m in self.models
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Final, Literal, assert_never
 
 from gpu.sharing import Ami
 from gpu.weights import WEIGHTS, WeightsSource
@@ -26,6 +26,8 @@ INSTANCE_STORE_MIB_PER_S = 500.0
 ENGINE_SECONDS = 5.0
 #: Starting a pod on a node that has everything, in seconds.
 POD_SECONDS = 3.0
+#: Longest that a request waits for the first byte of its answer, in seconds: Knative's responseStartTimeoutSeconds.
+FIRST_BYTE_SECONDS: Final = 900
 #: EBS loads a new volume's blocks from the snapshot when they are first read, at about this many MiB/s without a rate.
 LAZY_SNAPSHOT_MIB_PER_S = 50.0
 

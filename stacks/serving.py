@@ -79,6 +79,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
         "models",
         ModelSpaceArgs(
             cached_pools=list(cached),
+            registries=config.serving.registry_cidrs,
             system_namespace=stand.sharing.namespace,
             after=[stand.pools[name].node_pool for name in cached],
         ),

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import versions
 from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 from components.serving.network_policy import namespace_peer, tcp
+from gpu.coldstart import FIRST_BYTE_SECONDS
 from gpu.system_pods import KNATIVE_DEPLOYMENTS, KNATIVE_OPERATOR, KNATIVE_OPERATOR_WEBHOOK, SystemPod
 
 NAMESPACE: Final = "knative-serving"
@@ -25,8 +26,6 @@ Feature = Literal[
 #: Longest that a request may take, in seconds: a cold start (a Spot node may need minutes) and an answer. It is also
 #: the grace period of a pod's end, which `GpuPool` cuts short.
 REQUEST_SECONDS: Final = 1200
-#: Longest until the first byte of an answer: the cold start alone.
-FIRST_BYTE_SECONDS: Final = 900
 #: Longest that anything may stay open: a page that watches a dialogue.
 LONGEST_SECONDS: Final = 1800
 

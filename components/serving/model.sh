@@ -2,11 +2,13 @@
 # Serves Ollama models from one slot, and says the truth about it. Needs what Ollama's image has: bash, coreutils, ollama.
 #
 #   model.sh fetch    have the node's cache pull the models, and wait until they are there (init container)
-#   model.sh serve    start the server, load the models wholly on the GPU, and end if that fails
-#   model.sh ready    succeed if every model is loaded wholly on the GPU (probes)
+#   model.sh serve    start the server, load the models wholly on the GPU, end if that fails, and keep them as they are
+#   model.sh ready    succeed if every model is loaded wholly on the GPU (startup and readiness probe)
+#   model.sh alive    succeed if the server answers, whatever is loaded: that is mended without a restart (liveness probe)
 #
 # MODELS: names as Ollama shows them (`mistral:7b`), separated by blanks. DIGESTS: for each name the sha256 of its
-# manifest, or `-`. CACHE: host of the node's cache. OLLAMA_MODELS: folder of the weights, read only. HOME: scratch.
+# manifest, or `-`. CACHE: host of the node's cache. PULLED_BY: the version of Ollama there. OLLAMA_MODELS: folder of the
+# weights, read only. HOME: scratch.
 set -uo pipefail
 
 readonly PORT=${OLLAMA_PORT:-11434} HERE=127.0.0.1 LOADED=${HOME:-/tmp}/loaded
@@ -59,14 +61,36 @@ check_weights() {
   done
 }
 
+# is_wanted MODEL DIGEST: succeed if its manifest is there, and the one that is wanted (`-`: any).
+is_wanted() {
+  local found
+  [[ -r $(manifest "$1") ]] || return 1
+  [[ $2 == - ]] || { found=$(sha256sum <"$(manifest "$1")") && [[ ${found%% *} == "$2" ]]; }
+}
+
+# mark MODEL: name under which the cache also has a model that this version of Ollama pulled. What an older one pulled is
+# pulled again, of which Ollama downloads only what differs.
+mark() { local name=${1%:*}; echo "pulled-by-${PULLED_BY//./-}/${name//\//-}:${1##*:}"; }
+
 fetch() {
-  local model answer pause
+  local -a wanted
+  read -ra wanted <<<"${DIGESTS-}"
+  local model answer pause index=0 digest
   for model in $MODELS; do
+    digest=${wanted[$index]:--}
+    index=$((index + 1))
     pause=1
-    until [[ -r $(manifest "$model") ]]; do
+    until is_wanted "$model" "$digest" && [[ -z ${PULLED_BY-} || -r $(manifest "$(mark "$model")") ]]; do
       if answer=$(request "$CACHE" POST /api/pull "{\"model\":\"$model\",\"stream\":false}"); then
-        [[ -r $(manifest "$model") ]] && break
+        if [[ -r $(manifest "$model") ]]; then # with another digest than is wanted: check_weights says so
+          [[ -z ${PULLED_BY-} ]] || request "$CACHE" POST /api/copy \
+            "{\"source\":\"$model\",\"destination\":\"$(mark "$model")\"}" >/dev/null
+          break
+        fi
         answer="the cache has it, but $(manifest "$model") does not appear"
+      elif is_wanted "$model" "$digest"; then
+        say "$model is there, but cannot be refreshed: ${answer:-$CACHE does not answer}"
+        break
       fi
       say "waiting for $model from $CACHE: ${answer:-it does not answer}"
       sleep "$pause"
@@ -76,15 +100,23 @@ fetch() {
   check_weights
 }
 
-# load MODEL: all layers on the GPU (num_gpu), and a batch that does not grow with the context, or nothing.
+# load MODEL: all layers on the GPU (num_gpu), and a batch that does not grow with the context, or nothing. Models for
+# embeddings do not generate; they are loaded as requests to them would, whose batch is the context's.
 load() {
-  request "$HERE" POST /api/generate \
-    "{\"model\":\"$1\",\"stream\":false,\"options\":{\"num_gpu\":999,\"num_batch\":512}}"
+  local answer
+  answer=$(request "$HERE" POST /api/generate \
+    "{\"model\":\"$1\",\"stream\":false,\"options\":{\"num_gpu\":999,\"num_batch\":512}}") && return
+  if [[ $answer == *"does not support generate"* ]]; then
+    answer=$(request "$HERE" POST /api/embed "{\"model\":\"$1\",\"input\":\"\",\"options\":{\"num_gpu\":999}}") && return
+  fi
+  echo "$answer"
+  return 1
 }
 
-# on_gpu: succeed if /api/ps shows every model with `size_vram` equal to `size`.
+# on_gpu: succeed if /api/ps shows every model with `size_vram` equal to `size`, and with the context that it was loaded
+# with (CONTEXTS: once they are known).
 on_gpu() {
-  local running model rest size vram
+  local running model rest size vram context contexts=()
   running=$(request "$HERE" GET /api/ps) || return 1
   for model in $MODELS; do
     rest=${running#*"{\"name\":\"$model\","}
@@ -94,10 +126,35 @@ on_gpu() {
     fi
     [[ $rest =~ \"size\":([0-9]+), ]] && size=${BASH_REMATCH[1]} || size=0
     [[ $rest =~ ^[^\{]*(\{[^\}]*\})?[^\{]*\"size_vram\":([0-9]+) ]] && vram=${BASH_REMATCH[2]} || vram=0
+    [[ $rest =~ ^[^\{]*(\{[^\}]*\})?[^\{]*\"context_length\":([0-9]+) ]] && context=${BASH_REMATCH[2]} || context=0
+    contexts+=("$context")
     if ((size == 0 || vram != size)); then
       say "$model has only $vram of its $size bytes on the GPU; the rest would be computed by the CPU"
       return 1
     fi
+  done
+  FOUND=${contexts[*]}
+  [[ -z ${CONTEXTS-} || $FOUND == "$CONTEXTS" ]]
+}
+
+# keep SERVER: as long as it lives, load again what a request unloaded (keep_alive), or loaded with another context or
+# fewer layers on the GPU (num_ctx, num_gpu, another model). What is loaded as it should be is left alone. Three times in
+# vain, and the server is ended, so that the pod begins anew.
+keep() {
+  local model answer tries=0
+  while sleep 1 && kill -0 "$1" 2>/dev/null; do
+    if on_gpu 2>/dev/null; then
+      tries=0
+      continue
+    fi
+    request "$HERE" GET / >/dev/null || continue
+    if ((++tries > 3)); then
+      say "$MODELS: cannot be loaded as before: ${answer:-$(on_gpu loudly 2>&1)}"
+      kill -TERM "$1"
+      return
+    fi
+    say "a request unloaded or changed $MODELS: loading as before"
+    for model in $MODELS; do answer=$(load "$model") && answer=; done
   done
 }
 
@@ -127,19 +184,24 @@ serve() {
     kill -TERM "$server"
     exit 1
   fi
-  : >"$LOADED"
+  CONTEXTS=$FOUND
+  echo "$CONTEXTS" >"$LOADED"
   say "$MODELS: loaded, all of it on the GPU"
+  keep "$server" &
+  local keeper=$!
   local status=0
   while kill -0 "$server" 2>/dev/null; do # a signal interrupts `wait`
     wait "$server"
     status=$?
   done
+  kill "$keeper" 2>/dev/null
   exit "$status"
 }
 
 case ${1-} in
   fetch) fetch ;;
   serve) serve ;;
-  ready) [[ -e $LOADED ]] && on_gpu ;;
-  *) say "usage: model.sh fetch|serve|ready"; exit 64 ;;
+  ready) CONTEXTS=$(cat "$LOADED" 2>/dev/null) && on_gpu ;;
+  alive) request "$HERE" GET / >/dev/null ;;
+  *) say "usage: model.sh fetch|serve|ready|alive"; exit 64 ;;
 esac

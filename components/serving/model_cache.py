@@ -38,11 +38,13 @@ class ModelCacheArgs:
 
     pools: GPU pools on whose nodes it runs.
     clients: namespace whose pods may ask it.
+    registries: private IPv4 ranges from which it may pull, beside the Internet.
     after: the namespace of GPU system pods, and what must outlive the cache.
     """
 
     pools: Sequence[str]
     clients: str
+    registries: Sequence[str] = ()
     after: Sequence[pulumi.Resource] = ()
 
 
@@ -54,7 +56,7 @@ class ModelCache(pulumi.ComponentResource):
     def __init__(self, name: str, args: ModelCacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:ModelCache", name, None, opts)
         child = pulumi.ResourceOptions(parent=self, depends_on=[*args.after])
-        policy = network_policy(name, "model-cache", NAMESPACE, _walls(args.clients), child)
+        policy = network_policy(name, "model-cache", NAMESPACE, _walls(args.clients, args.registries), child)
         service_spec: Any = {
             "selector": POD_LABELS,
             # The cache of another node would fill another node's disk.
@@ -88,14 +90,15 @@ class ModelCache(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _walls(clients: str) -> dict[str, Any]:
-    """Models may ask; the cache may ask the Internet, but neither private networks nor the instance's metadata."""
+def _walls(clients: str, registries: Sequence[str]) -> dict[str, Any]:
+    """Models may ask; the cache may ask the Internet, but of private networks only registries, and no metadata."""
     private = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16"]
+    blocks: list[dict[str, Any]] = [{"cidr": "0.0.0.0/0", "except": private}, *({"cidr": cidr} for cidr in registries)]
     return {
         "podSelector": {"matchLabels": POD_LABELS},
         "policyTypes": ["Ingress", "Egress"],
         "ingress": [{"from": [namespace_peer(clients)], "ports": tcp(CACHE_PORT)}],
-        "egress": [DNS, {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": private}}], "ports": tcp(443)}],
+        "egress": [DNS, {"to": [{"ipBlock": block} for block in blocks], "ports": tcp(443)}],
     }
 
 

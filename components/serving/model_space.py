@@ -47,11 +47,13 @@ class ModelSpaceArgs:
     """Inputs of `ModelSpace`.
 
     cached_pools: GPU pools of whose models some have their weights in the node's cache.
+    registries: private IPv4 ranges from which the caches may pull.
     system_namespace: the namespace of GPU system pods, where the cache runs.
     after: what the cache's pods need, such as pools: their nodes must outlive them.
     """
 
     cached_pools: Sequence[str] = ()
+    registries: Sequence[str] = ()
     system_namespace: pulumi.Resource
     after: Sequence[pulumi.Resource] = ()
 
@@ -105,7 +107,12 @@ class ModelSpace(pulumi.ComponentResource):
         inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
         cache = ModelCache(
             f"{name}-cache",
-            ModelCacheArgs(pools=args.cached_pools, clients=NAMESPACE, after=[args.system_namespace, *args.after]),
+            ModelCacheArgs(
+                pools=args.cached_pools,
+                clients=NAMESPACE,
+                registries=args.registries,
+                after=[args.system_namespace, *args.after],
+            ),
             pulumi.ResourceOptions(parent=self),
         )
         # A volume of the path on whatever node the pod is on. Pods may not name such paths themselves, claims they may.

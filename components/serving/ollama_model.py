@@ -17,7 +17,6 @@ import versions
 from components.pods import GPU_TOLERATION, GPU_USER, NO_GPU, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving.knative_config import (
-    FIRST_BYTE_SECONDS,
     QUEUE_PROXY_CPU_MILLIS,
     QUEUE_PROXY_MEMORY_MIB,
     REQUEST_SECONDS,
@@ -25,6 +24,7 @@ from components.serving.knative_config import (
 )
 from components.serving.model_cache import CACHE_CLAIM, CACHE_HOST
 from components.serving.model_space import NAMESPACE, script_name
+from gpu.coldstart import FIRST_BYTE_SECONDS
 from gpu.contract import (
     MAX_SCALE_ANNOTATION,
     MEMORY_ANNOTATION,
@@ -248,7 +248,7 @@ def _mounts(weights: Weights) -> list[dict[str, Any]]:
 def _fetch(args: OllamaModelArgs) -> dict[str, Any]:
     container = restricted_container("weights", versions.OLLAMA_IMAGE, {"cpu": "50m", "memory": "64Mi"})
     # Ollama's image asks for every GPU of the node; this container has none.
-    environment = {**_environment(args), "CACHE": CACHE_HOST}
+    environment = {**_environment(args), "CACHE": CACHE_HOST, "PULLED_BY": versions.OLLAMA_VERSION}
     return container | {
         "command": [*_SCRIPT, "fetch"],
         "env": [*_env(environment), dict(NO_GPU)],
@@ -273,7 +273,13 @@ def _serve(args: OllamaModelArgs) -> dict[str, Any]:
         # As long as it loads; it ends by itself if it cannot.
         "startupProbe": {**ready, "periodSeconds": 1, "failureThreshold": REQUEST_SECONDS},
         "readinessProbe": {**ready, "periodSeconds": 5, "failureThreshold": 1, "successThreshold": 1},
-        "livenessProbe": {**ready, "periodSeconds": 15, "failureThreshold": 4},
+        # Not whether the models are loaded: the script loads them again, which may take minutes, and ends if it cannot.
+        "livenessProbe": {
+            "exec": {"command": [*_SCRIPT, "alive"]},
+            "timeoutSeconds": 5,
+            "periodSeconds": 15,
+            "failureThreshold": 4,
+        },
     }
 
 

@@ -1,8 +1,8 @@
-"""Checks of what makes models wake faster: image pull, snapshots, disks, warm slots; and of the door."""
+"""Checks of what makes models wake faster (image pull, snapshots, disks, warm slots), if that will do, and the door."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from config.checks.network import private_range_problem
 from config.checks.parts import Parts, Slots, attempt, name_of, twice
@@ -10,7 +10,9 @@ from config.checks.region import partition_problem
 from config.errors import MISSING, Path, Problem, listed
 from config.fields import BUILD
 from config.pool_schema import Warm
-from config.schema import Dialogue, Door, GpuPool
+from config.schema import Dialogue, Door, GpuPool, Model
+from config.services import memory_of, node_start, service_name
+from gpu.coldstart import FIRST_BYTE_SECONDS, cold_start
 from gpu.sharing import AMIS
 
 #: awslabs/amazon-eks-ami nodeadm/doc/examples.md, "Enabling fast image pull".
@@ -26,11 +28,39 @@ def check_levers(parts: Parts, slots: Slots) -> Iterator[Problem]:
             yield from attempt(_snapshot(pool, path))
             yield from attempt(_own_disks(pool, path, slots))
             yield from attempt(_warm(pool, path, slots))
+    yield from attempt(_cold_starts(parts))
     if parts.serving:
+        yield from attempt(_ranges(parts.serving.registry_cidrs, ("serving", "registryCidrs")))
         yield from attempt(_door_of(parts))
     if parts.dialogue:
         yield from attempt(_image(parts.dialogue))
         yield from attempt(_node_of(parts.dialogue, parts))
+
+
+def _cold_starts(parts: Parts) -> Iterator[Problem]:
+    """A request to a model that sleeps must not be given up before the model is awake."""
+    pools = {pool.name: pool for pool in parts.pools or () if pool}
+    servers: dict[str, tuple[int, Model]] = {}
+    weights: dict[str, int] = {}
+    for index, model in enumerate(parts.models or ()):
+        memory = memory_of(model) if model else None
+        if model and memory:
+            servers.setdefault(service_name(model), (index, model))
+            weights[service_name(model)] = weights.get(service_name(model), 0) + memory.weights_mib
+    for name, (index, model) in servers.items():
+        if model.min_scale or model.pool not in pools:
+            continue
+        start = cold_start(node_start(pools[model.pool]), model.weights.source, weights[name])
+        if start.seconds > FIRST_BYTE_SECONDS:
+            steps = sorted(start.steps, key=lambda step: step.seconds, reverse=True)[:3]
+            longest = listed(
+                [f"{step.name} {step.seconds:.0f} s ({step.lever})" for step in steps if step.seconds], "and"
+            )
+            message = (
+                f"wakes in about {start.seconds:.0f} s, but a request is given up after {FIRST_BYTE_SECONDS} s: "
+                f"shorten {longest}; or write minScale: 1, and it never sleeps"
+            )
+            yield Problem(("models", index), model.name, message)
 
 
 def _fast_pull(pool: GpuPool, path: Path) -> Iterator[Problem]:
@@ -107,7 +137,7 @@ def _door_of(parts: Parts) -> Iterator[Problem]:
     elif parts.dialogue.image is None:
         yield Problem(path, MISSING, "leads nowhere: the dialogue has no image; write image: build, or remove the door")
     yield from attempt(_tls(door, path, parts.region))
-    yield from attempt(_allowed(door, path))
+    yield from attempt(_ranges(door.allowed_cidrs, (*path, "allowedCidrs")))
 
 
 def _image(dialogue: Dialogue) -> Iterator[Problem]:
@@ -135,9 +165,10 @@ def _tls(door: Door, path: Path, region: str | None) -> Iterator[Problem]:
         yield Problem((*path, "certificateArn"), arn, message)
 
 
-def _allowed(door: Door, path: Path) -> Iterator[Problem]:
-    yield from twice((*path, "allowedCidrs"), door.allowed_cidrs)
-    for index, cidr in enumerate(door.allowed_cidrs):
+def _ranges(cidrs: Sequence[str], path: Path) -> Iterator[Problem]:
+    """Ranges of the organisation's own network."""
+    yield from twice(path, cidrs)
+    for index, cidr in enumerate(cidrs):
         problem = private_range_problem(cidr)
         if problem:
-            yield Problem((*path, "allowedCidrs", index), cidr, problem)
+            yield Problem((*path, index), cidr, problem)

@@ -14,6 +14,9 @@ from gpu.models import MODELS, KvCacheType, ModelSpec, largest_context
 from gpu.pool import Pool
 from gpu.sharing import Mps
 
+#: Contexts shorter than this are no remedy.
+_LEAST_CONTEXT = 1024
+_HOW = "which `slices model NAME --gguf FILE` prints (docs/models.md)"
 _ONE_SLOT = "two slots of a shared GPU are not twice the GPU, and both may lie on the same one"
 
 
@@ -23,7 +26,7 @@ def check_models(parts: Parts, slots: Slots) -> Iterator[Problem]:
         if model:
             path: Path = ("models", index)
             yield from attempt(_one_slot(model, path))
-            yield from attempt(_known(model, path))
+            yield from attempt(_known(model, path, slots))
             yield from attempt(_context(model, path))
             yield from attempt(_fit(model, path, slots))
             yield from attempt(_mps(model, path, slots))
@@ -39,16 +42,16 @@ def _one_slot(model: Model, path: Path) -> Iterator[Problem]:
         yield Problem((*path, "slots"), model.slots, slots_problem(model.slots))
 
 
-def _known(model: Model, path: Path) -> Iterator[Problem]:
+def _known(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
     if model_spec(model) is not None:
         return
     name = ollama_name(model)
-    if model.weights_mib or model.kv_kib_per_token:
-        missing = "kvKibPerToken" if model.weights_mib else "weightsMib"
+    if model.weights_mib is not None or model.kv_kib_per_token is not None:
+        missing = "kvKibPerToken" if model.weights_mib is not None else "weightsMib"
         message = f"is missing: {name} is not in the built-in table, so both weightsMib and kvKibPerToken are needed"
         yield Problem((*path, missing), MISSING, message)
         return
-    message = f"is not a model whose memory is known{_meant(name)} write weightsMib and kvKibPerToken"
+    message = f"is not a model whose memory is known{_meant(model, slots)} write weightsMib and kvKibPerToken, {_HOW}"
     if model.model:
         yield Problem((*path, "model"), name, message)
     else:
@@ -56,19 +59,46 @@ def _known(model: Model, path: Path) -> Iterator[Problem]:
         yield Problem((*path, "model"), MISSING, message)
 
 
-def _meant(name: str) -> str:
+def _meant(model: Model, slots: Slots) -> str:
     """Which known model an unknown name is near to. Another version or size is another model, and no slip."""
-    known = listed([model for model in MODELS if model.partition(":")[0] == name.partition(":")[0]], "and")
-    meant = nearest(name, MODELS)
+    name = ollama_name(model)
+    known = listed([other for other in MODELS if other.partition(":")[0] == name.partition(":")[0]], "and")
+    meant = nearest(name, [spec.name for spec in MODELS.values() if _serves(spec, name)])
     if meant is None or re.sub(r"[0-9.]+", "", meant) == re.sub(r"[0-9.]+", "", name):
         return f", unlike {known};" if known != "nothing" else ";"
-    return f"; did you mean {meant}? If not,"
+    pool = slots.get(model.pool)
+    fits = pool is None or _fits(model, MODELS[meant], pool)
+    return f"; did you mean {meant}{'' if fits else ', which does not fit this pool'}? If not,"
+
+
+def _serves(spec: ModelSpec, name: str) -> bool:
+    """Whether who writes such a name may mean that model: those for embeddings only by a name like theirs."""
+    return spec.purpose == "chat" or nearest(name.partition(":")[0], [spec.family]) is not None
+
+
+def _fits(model: Model, spec: ModelSpec, pool: Pool) -> bool:
+    """Whether another model would fit, with what this one is to have."""
+    longest = largest_context(spec, pool.slot_memory_mib, parallel=model.parallel, kv_cache_type=model.kv_cache_type)
+    return longest >= model.context_length
+
+
+def _smaller(model: Model, spec: ModelSpec, pool: Pool) -> str:
+    """The largest model of the same family that fits; else what every family has."""
+    kin = [
+        other
+        for other in MODELS.values()
+        if other.family == spec.family and other.purpose == spec.purpose and _fits(model, other, pool)
+    ]
+    best = max(kin, key=lambda other: other.weights_mib, default=None)
+    return f"a smaller model such as {best.name}" if best else "a smaller model"
 
 
 def _context(model: Model, path: Path) -> Iterator[Problem]:
     spec = model_spec(model)
     if spec and model.context_length > spec.max_context:
         message = f"must be {spec.max_context} or less: {spec.name} was not trained for more"
+        if spec.purpose == "embedding" and "context_length" not in model.model_fields_set:
+            message = f"is {model.context_length} by default, and {message}"
         yield Problem((*path, "contextLength"), model.context_length, message)
 
 
@@ -115,15 +145,16 @@ def _mps(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
 def _remedy(model: Model, spec: ModelSpec, pool: Pool) -> str:
     """What would make the model fit, beginning with what costs least."""
     room = pool.slot_memory_mib
-    fewer = "use a larger GPU or a smaller model"
+    smaller = _smaller(model, spec, pool)
+    fewer = f"use a larger GPU or {smaller}"
     if pool.profile.shares:
-        fewer = "use fewer slots per GPU, a larger GPU or a smaller model"
+        fewer = f"use fewer slots per GPU, a larger GPU or {smaller}"
     for parallel in range(model.parallel - 1, 0, -1):
         if largest_context(spec, room, parallel=parallel, kv_cache_type=model.kv_cache_type) >= model.context_length:
             return f"parallel {parallel} fits, or {fewer}"
     for cache in get_args(KvCacheType):
         tokens = largest_context(spec, room, parallel=model.parallel, kv_cache_type=cache)
-        if cache == model.kv_cache_type and tokens >= 1024:
+        if cache == model.kv_cache_type and tokens >= _LEAST_CONTEXT:
             return f"contextLength {tokens} fits, or {fewer}"
         if tokens >= model.context_length:
             return f"kvCacheType {cache} fits, or {fewer}"

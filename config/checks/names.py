@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from config.checks.parts import Named, Parts, attempt, name_of, names_of
 from config.errors import Problem, one_of
 from config.schema import Dialogue, Model, Workload
+from config.services import ollama_name
+from gpu.models import find_model
 
 #: Taken by the device plugin's configuration for GPU nodes of no pool.
 _RESERVED = "default"
@@ -55,8 +57,20 @@ def _talking(field: str, dialogue: Dialogue, models: Sequence[Model | None] | No
     before = dialogue.speakers if field == "guests" else ()
     known, complete = names_of(models)
     for index, name in enumerate(names):
+        yield from attempt(_talks(field, index, name, models or ()))
         if name in names[:index] or name in before:
             yield Problem(("dialogue", field, index), name, "is listed twice")
         elif complete and name not in known:
             allowed = one_of(name, known) if known else "write it under models"
             yield Problem(("dialogue", field, index), name, f"is no model of this stack: {allowed}")
+
+
+def _talks(field: str, index: int, name: str, models: Sequence[Model | None]) -> Iterator[Problem]:
+    """Models for embeddings answer no question."""
+    for model in models:
+        if name_of(model) != name or model is None:
+            continue
+        spec = find_model(ollama_name(model))
+        if spec and spec.purpose == "embedding":
+            message = f"cannot talk: {spec.name} is a model for embeddings (/api/embed)"
+            yield Problem(("dialogue", field, index), name, message)

@@ -49,13 +49,13 @@ def _cidr_problem(cidr: str) -> str | None:
 
 
 def private_range_problem(cidr: str) -> str | None:
-    """What is wrong with a range from which people come inside the organisation's own network."""
+    """What is wrong with a range of the organisation's own network, from which people come or models."""
     try:
         network = IPv4Network(cidr, strict=False)
     except ValueError:
         return "must be an IPv4 range such as 10.8.0.0/16"
     if not any(network.subnet_of(private) for private in _PRIVATE):
-        return f"must lie in {listed(_PRIVATE)}: nobody comes from outside"
+        return f"must lie in {listed(_PRIVATE)}, the private ranges"
     if str(network) != cidr:
         return f"{'has host bits set' if '/' in cidr else 'has no prefix length'}: write {network}"
     return None

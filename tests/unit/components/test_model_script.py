@@ -28,7 +28,10 @@ import http.server, json, os, pathlib
 play = json.loads(os.environ["PLAY"])
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.answer(200, play["ps"] if self.path == "/api/ps" else {})
+        shown = play.get("ps", {"models": []})
+        if "ps_path" in play:
+            shown = json.loads(pathlib.Path(play["ps_path"]).read_text())
+        self.answer(200, shown if self.path == "/api/ps" else {})
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with open(os.environ["SEEN"], "a") as seen:
@@ -37,7 +40,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             for path in play.get("pulled", []):
                 pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
                 pathlib.Path(path).write_text("manifest")
-        self.answer(play.get("status", 200), play.get("answer", {"done": True}))
+        self.answer(*play.get(self.path, (play.get("status", 200), play.get("answer", {"done": True}))))
     def answer(self, status, body):
         text = json.dumps(body, separators=(",", ":")).encode()
         self.send_response(status)
@@ -114,11 +117,11 @@ class Pod:
         """What the server was asked to do."""
         return [json.loads(line) for line in self.seen.read_text().splitlines()]
 
-    def becomes_ready(self, process: subprocess.Popen[str]) -> bool:
+    def becomes_ready(self, process: subprocess.Popen[str], **more: str) -> bool:
         """Whether the probe succeeds before the script ends."""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and process.poll() is None:
-            if self.run("ready")[0] == 0:
+            if self.run("ready", **more)[0] == 0:
                 return True
         return False
 
@@ -151,6 +154,76 @@ def test_a_model_that_is_wholly_on_the_gpu_becomes_ready_and_ends_when_asked(pod
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)
         assert pod.run("ready")[0] != 0
+    finally:
+        end(process)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        [],  # keep_alive: 0
+        [running("mistral:7b", 5_000, 0)],  # num_gpu: 0
+        [{**running("mistral:7b", 4_000, 4_000), "context_length": 512}],  # num_ctx: 512
+        [running("other:1b", 1_000, 1_000)],
+    ],
+)
+def test_what_a_request_unloads_or_changes_is_loaded_again(pod: Pod, tmp_path: Path, after: list[Any]) -> None:
+    pod.weigh()
+    shown = tmp_path / "ps.json"
+    good = json.dumps({"models": [running("mistral:7b", 5_000, 5_000)]})
+    shown.write_text(good)
+    process = pod.start("serve", {"ps_path": str(shown)})
+    try:
+        assert pod.becomes_ready(process)
+        time.sleep(2.5)
+        assert len(pod.requests()) == 1, "what is as it should be is left alone"
+        (tmp_path / "new.json").write_text(json.dumps({"models": after}))
+        (tmp_path / "new.json").replace(shown)
+        assert pod.run("ready")[0] != 0
+        deadline = time.monotonic() + 20
+        while len(pod.requests()) < 2 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert pod.requests()[1] == pod.requests()[0]
+        (tmp_path / "new.json").write_text(good)
+        (tmp_path / "new.json").replace(shown)
+        assert pod.run("ready")[0] == 0
+        assert process.poll() is None
+    finally:
+        end(process)
+
+
+def test_what_cannot_be_loaded_again_ends_the_pod(pod: Pod, tmp_path: Path) -> None:
+    pod.weigh()
+    shown = tmp_path / "ps.json"
+    shown.write_text(json.dumps({"models": [running("mistral:7b", 5_000, 5_000)]}))
+    process = pod.start("serve", {"ps_path": str(shown)})
+    try:
+        assert pod.becomes_ready(process)
+        (tmp_path / "new.json").write_text(json.dumps({"models": [running("mistral:7b", 5_000, 3_000)]}))
+        (tmp_path / "new.json").replace(shown)
+        assert (pod.run("ready")[0], pod.run("alive")) == (1, (0, ""))
+        _, said = process.communicate(timeout=30)
+        assert process.returncode != 0
+        assert "mistral:7b: cannot be loaded as before" in said
+        assert "only 3000 of its 5000 bytes" in said
+        assert len(pod.requests()) == 4
+        assert pod.run("alive")[0] != 0
+    finally:
+        end(process)
+
+
+def test_a_model_for_embeddings_is_loaded_by_an_embedding(pod: Pod) -> None:
+    pod.weigh("bge-m3", "567m")
+    play = {
+        "ps": {"models": [running("bge-m3:567m", 5_000, 5_000)]},
+        "/api/generate": (400, {"error": '"bge-m3:567m" does not support generate'}),
+    }
+    process = pod.start("serve", play, MODELS="bge-m3:567m")
+    try:
+        assert pod.becomes_ready(process, MODELS="bge-m3:567m")
+        path, body = pod.requests()[1]
+        # As requests without options are: another batch or context would load it again.
+        assert (path, body) == ("/api/embed", {"model": "bge-m3:567m", "input": "", "options": {"num_gpu": 999}})
     finally:
         end(process)
 
@@ -202,7 +275,7 @@ def test_right_digests_pass(pod: Pod) -> None:
     play = {"ps": {"models": [running("llama3.2:3b", 1, 1), running("mistral:7b", 1, 1)]}}
     process = pod.start("serve", play, MODELS="mistral:7b llama3.2:3b", DIGESTS=digests)
     try:
-        assert pod.becomes_ready(process)
+        assert pod.becomes_ready(process, MODELS="mistral:7b llama3.2:3b")
     finally:
         end(process)
 
@@ -217,6 +290,35 @@ def test_weights_come_through_the_nodes_cache(pod: Pod) -> None:
         assert pod.run("fetch", CACHE="192.0.2.1")[0] == 0, "what is there is not fetched again"
     finally:
         end(cache)
+
+
+def test_another_digest_or_a_newer_ollama_refresh_the_cache(pod: Pod) -> None:
+    path = pod.weigh(text="old")
+    wanted = hashlib.sha256(b"manifest").hexdigest()
+    cache = pod.start("serve", {"pulled": [str(path)], "ps": {"models": []}}, MODELS="")
+    pull, copy = ["/api/pull", {"model": "mistral:7b", "stream": False}], "/api/copy"
+    try:
+        assert pod.run("fetch", DIGESTS="-")[0] == 0, "any digest will do"
+        status, said = pod.run("fetch", DIGESTS=wanted)
+        assert (status, path.read_text()) == (0, "manifest"), said
+        assert pod.requests() == [pull]
+        # No mark of this version: pulled again, and marked.
+        assert pod.run("fetch", DIGESTS=wanted, PULLED_BY="0.32.15")[0] == 0
+        assert pod.requests()[1:] == [
+            pull,
+            [copy, {"source": "mistral:7b", "destination": "pulled-by-0-32-15/mistral:7b"}],
+        ]
+        pod.weigh("../pulled-by-0-32-15/mistral", "7b")
+        assert pod.run("fetch", DIGESTS=wanted, PULLED_BY="0.32.15")[0] == 0
+        assert len(pod.requests()) == 3
+        # What the registry has now is not what is wanted: that is said, not tried for ever.
+        status, said = pod.run("fetch", DIGESTS="0" * 64)
+        assert (status, f"but {'0' * 64} is wanted" in said) == (1, True)
+    finally:
+        end(cache)
+    # Without the cache, what is there serves on.
+    status, said = pod.run("fetch", DIGESTS=wanted, PULLED_BY="0.33.0", CACHE="127.0.0.2")
+    assert (status, "cannot be refreshed" in said) == (0, True), said
 
 
 @pytest.mark.parametrize(

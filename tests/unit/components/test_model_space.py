@@ -12,10 +12,11 @@ POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy"
 DAEMON_SET = "kubernetes:apps/v1:DaemonSet"
 
 
-def space(*pools: str) -> Recording[ModelSpace]:
+def space(*pools: str, registries: tuple[str, ...] = ()) -> Recording[ModelSpace]:
     def program() -> ModelSpace:
         system = k8s.core.v1.Namespace("system")
-        return ModelSpace("models", ModelSpaceArgs(cached_pools=pools, system_namespace=system))
+        arguments = ModelSpaceArgs(cached_pools=pools, registries=registries, system_namespace=system)
+        return ModelSpace("models", arguments)
 
     return record(program)
 
@@ -58,6 +59,12 @@ def test_the_cache_reaches_the_internet_but_no_private_network() -> None:
     assert internet["ports"] == [{"protocol": "TCP", "port": 443}]
     (ingress,) = spec["ingress"]
     assert ingress["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "models"}}}]
+
+
+def test_the_cache_reaches_registries_that_are_named() -> None:
+    _, out = policy(space("shared", registries=("10.9.0.0/24",)), "model-cache")["egress"]
+    assert [peer["ipBlock"]["cidr"] for peer in out["to"]] == ["0.0.0.0/0", "10.9.0.0/24"]
+    assert out["ports"] == [{"protocol": "TCP", "port": 443}]
 
 
 def test_the_cache_runs_on_the_pools_that_use_it_without_their_gpus() -> None:

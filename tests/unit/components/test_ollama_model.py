@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+import versions
 from components.serving.ollama_model import MpsClient, OllamaModel, OllamaModelArgs, ServedModel, Weights
 from gpu.host_share import HostShare
 from tests.unit.components.recording import Recording, record
@@ -95,8 +96,10 @@ def test_context_parallelism_and_cache_are_said_and_the_cpu_is_no_way_out() -> N
 
 def test_probes_ask_whether_the_model_is_on_the_gpu() -> None:
     container = server()
-    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+    for probe in ("startupProbe", "readinessProbe"):
         assert container[probe]["exec"]["command"] == ["/bin/bash", "/opt/gpu-slices/model.sh", "ready"], probe
+    # Loading again may take longer than the liveness probe waits.
+    assert container["livenessProbe"]["exec"]["command"][-1] == "alive"
     assert container["command"][-1] == "serve"
     assert container["startupProbe"]["failureThreshold"] * container["startupProbe"]["periodSeconds"] >= 1200
 
@@ -122,6 +125,7 @@ def test_weights_of_the_node_are_fetched_by_the_cache_and_only_read_here() -> No
     found = environment(init)
     assert init["command"][-1] == "fetch"
     assert (found["CACHE"], found["MODELS"]) == ("model-cache.gpu-system.svc.cluster.local", "mistral:7b")
+    assert found["PULLED_BY"] == versions.OLLAMA_VERSION
     assert found["NVIDIA_VISIBLE_DEVICES"] == "void"
     for container in (init, server()):
         assert weights_mount(container) == [{"name": "weights", "mountPath": "/models", "readOnly": True}]
