@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import NoReturn, ParamSpec
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -20,6 +21,9 @@ from plan.errors import InputError, ProgramError
 from twin.errors import TwinError
 
 P = ParamSpec("P")
+T = TypeVar("T")
+#: Names that Pulumi gives stacks.
+_STACK = re.compile(r"(?!\.+\Z)[\w.-]{1,100}", re.ASCII)
 #: What writing to standard output fails with: a full disk, a device that takes no more.
 _OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
@@ -34,6 +38,44 @@ def directory_option(command: Callable[P, None]) -> Callable[P, None]:
         default=Path(),
         help="Directory of the Pulumi project, or one below it.  [default: the current one]",
     )(command)
+
+
+def stack_name(stack: str) -> str:
+    """The name, where it can be one. It is also that of a file and a folder, and must not lead elsewhere."""
+    if not _STACK.fullmatch(stack):
+        raise InputError(f"{stack!r} is no name of a stack: letters, digits, `-`, `_` and `.`, 100 at most")
+    return stack
+
+
+def stack_option(command: Callable[..., T]) -> Callable[..., T]:
+    """Adds `-s`, `--stack`, the parameter `stack`: the twin's stack, `local` by default."""
+    return click.option("-s", "--stack", metavar="STACK", default="local", show_default=True, help="The stack.")(
+        command
+    )
+
+
+def stack_argument(default: str | None = None) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Adds the argument STACK, which may also be written `-s` or `--stack`: the parameter `stack`.
+
+    default: the stack where none is named; without it a command that is called without one says so.
+    """
+
+    def decorate(command: Callable[..., T]) -> Callable[..., T]:
+        @wraps(command)
+        def wrapper(*args: Any, stack: str | None, also: str | None, **kwargs: Any) -> T:
+            if stack is not None and also not in (None, stack):
+                raise click.UsageError(f"two stacks are named: {stack} and {also}")
+            named = stack if stack is not None else also if also is not None else default
+            if named is None:
+                raise click.UsageError("Missing argument 'STACK'.")
+            return command(*args, stack=named, **kwargs)
+
+        # Of a command that must have it, the usage does not say that it may be left out.
+        shown = "STACK" if default is None else "[STACK]"
+        option = click.option("-s", "--stack", "also", metavar="STACK", help="The stack, also as an option.")
+        return click.argument("stack", required=False, metavar=shown)(option(wrapper))
+
+    return decorate
 
 
 def plainly(command: Callable[P, int]) -> Callable[P, None]:
