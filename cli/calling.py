@@ -54,10 +54,12 @@ def stack_option(command: Callable[..., T]) -> Callable[..., T]:
     )
 
 
-def stack_argument(default: str | None = None) -> Callable[[Callable[..., T]], Callable[..., T]]:
+def stack_argument(
+    default: str | None = None, *, needed: bool = True
+) -> Callable[[Callable[..., T]], Callable[..., T]]:
     """Adds the argument STACK, which may also be written `-s` or `--stack`: the parameter `stack`.
 
-    default: the stack where none is named; without it a command that is called without one says so.
+    default: the stack where none is named. Without it the command says so, or gets None where none is needed.
     """
 
     def decorate(command: Callable[..., T]) -> Callable[..., T]:
@@ -66,12 +68,12 @@ def stack_argument(default: str | None = None) -> Callable[[Callable[..., T]], C
             if stack is not None and also not in (None, stack):
                 raise click.UsageError(f"two stacks are named: {stack} and {also}")
             named = stack if stack is not None else also if also is not None else default
-            if named is None:
+            if named is None and needed:
                 raise click.UsageError("Missing argument 'STACK'.")
             return command(*args, stack=named, **kwargs)
 
         # Of a command that must have it, the usage does not say that it may be left out.
-        shown = "STACK" if default is None else "[STACK]"
+        shown = "STACK" if needed and default is None else "[STACK]"
         option = click.option("-s", "--stack", "also", metavar="STACK", help="The stack, also as an option.")
         return click.argument("stack", required=False, metavar=shown)(option(wrapper))
 

@@ -69,7 +69,7 @@ def init_stack(directory: Path, name: str | None, answers: Answers, *, yes: bool
 
 def _refuse_gaps(name: str | None, answers: Answers) -> None:
     needed = {
-        "NAME": name,
+        "STACK": name,
         "--region": answers.region,
         "--model": answers.models,
         "--gpu": answers.families,

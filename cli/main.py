@@ -66,7 +66,7 @@ def main() -> None:
 
 
 @main.command(short_help="Write a stack file of your own: a few questions, each also an option.")
-@click.argument("name", required=False)
+@stack_argument(needed=False)
 @directory_option
 @click.option("--region", help="AWS region.")
 @click.option("--model", "models", multiple=True, metavar="MODEL", help="An Ollama model; may stand several times.")
@@ -76,15 +76,15 @@ def main() -> None:
 @click.option("--monthly-usd", type=click.FloatRange(0.01), help="The budget, with --email.  [default: 400]")
 @click.option("--yes", is_flag=True, help="Take the suggestion wherever no option says otherwise.")
 @plainly
-def init(name: str | None, directory: Path, yes: bool, **options: Any) -> int:
-    """Write Pulumi.NAME.yaml: a stack of your own that can be planned at once.
+def init(stack: str | None, directory: Path, yes: bool, **options: Any) -> int:
+    """Write Pulumi.STACK.yaml: a stack of your own that can be planned at once.
 
     Offers the regions, GPUs and ways to share them that hold the models (docs/choosing.md lists all). Never
     overwrites a file. Exit status: 0, 2 if something does not go together.
     """
     from cli.init import Answers, init_stack  # noqa: PLC0415
 
-    return init_stack(directory, name, Answers(**options), yes=yes)
+    return init_stack(directory, stack, Answers(**options), yes=yes)
 
 
 @main.command(short_help="What a stack builds, how its GPUs are shared, what it costs.")
