@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
 from pathlib import Path
+
+import click
 
 
 class InputError(Exception):
@@ -17,15 +20,20 @@ class ProgramError(Exception):
     """The Pulumi program failed with something else than a message for its user. The text is its traceback."""
 
 
+_OURS = re.compile(r"`slices ([^`]+)`")
+
+
 def as_called(text: str) -> str:
     """A text in which `slices` is called as it was this time, such as `.venv/bin/slices`: it may not be on the path."""
-    called = _called()
-    return text if called == "slices" else text.replace("`slices ", f"`{called} ")
+    return _OURS.sub(lambda found: f"`{slices(found[1])}`", text)
 
 
 def slices(command: str) -> str:
-    """A command line of ours, such as `down dev`, as it was called this time."""
-    return f"{_called()} {command}"
+    """A command line of ours, such as `down dev`, as it was called this time: by the same name, of the same project."""
+    context = click.get_current_context(silent=True)
+    directory = context.params.get("directory") if context else None
+    elsewhere = f" -C {shlex.quote(str(directory))}" if directory not in (None, Path()) else ""
+    return f"{_called()} {command}{elsewhere}"
 
 
 def _called() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import click
 import pytest
 
 from plan.errors import as_called, slices
@@ -50,3 +51,12 @@ def test_on_the_path_it_is_its_name(program: Path, monkeypatch: pytest.MonkeyPat
 def test_a_module_or_a_test_says_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["/usr/bin/pytest"])
     assert slices("up") == "slices up"
+
+
+def test_for_a_project_elsewhere_its_directory_is_said() -> None:
+    with click.Context(click.Command("up")) as context:
+        context.params["directory"] = Path("a b")
+        assert slices("up") == "slices up -C 'a b'"
+        assert as_called("`slices up x` or `make up`") == "`slices up x -C 'a b'` or `make up`"
+        context.params["directory"] = Path()
+        assert slices("up") == "slices up"

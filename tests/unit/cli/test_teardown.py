@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from account.commands import shell_text, within
+from account.commands import shell_text
 from account.session import login
 from account.teardown import permit
 from account.teardown.guide import DESTROY_MINUTES, NODE_MINUTES, advise
@@ -23,7 +24,7 @@ from cli import teardown
 from cli.main import main
 from components.gpu.gpu_pool import GpuPoolArgs
 from components.karpenter.node_class import DELETE_TIMEOUT
-from plan.errors import InputError
+from plan.errors import InputError, slices
 from tests.unit.account.planted import play_budgets, play_cluster
 from tests.unit.account.test_teardown_delete import FEW, plant_key, plant_queue, plant_volume
 from tests.unit.account.world import ACCOUNT, REGION, ApiError, World, fail, moto, world
@@ -127,11 +128,13 @@ def test_every_printed_command_can_be_pasted(tmp_path: Path) -> None:
     stack = "a b;$(x)"
     marks = Marks(stack=stack, cluster="c", region=REGION)
     target = Target(stack=stack, directory=tmp_path, marks=marks, protected=True)
-    again = shell_text(("slices", "teardown", stack, *within(tmp_path / "it's"), "--account", "1 2"))
+    with click.Context(click.Command("teardown")) as context:
+        context.params["directory"] = tmp_path / "it's"
+        again = slices(shell_text(("teardown", stack, "--account", "1 2")))
     commands = [line for step in advise(target, Unread("-"), None, again) for line in step.commands]
     words = [shlex.split(line) for line in commands]
     assert ["pulumi", "destroy", "-s", stack] in words
-    assert ["slices", "teardown", stack, "-C", f"{tmp_path}/it's", "--account", "1 2"] in words
+    assert ["slices", "teardown", stack, "--account", "1 2", "-C", f"{tmp_path}/it's"] in words
     with pytest.raises(InputError) as refused:
         permit.refuse_protected(target, Unread("-"))
     assert str(refused.value).endswith("pulumi up -s 'a b;$(x)'")
