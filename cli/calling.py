@@ -17,7 +17,7 @@ import click
 
 from cli.errors import INPUT_ERROR, say
 from cli.start import INTERRUPTED, leave
-from plan.errors import InputError, ProgramError
+from plan.errors import InputError, ProgramError, called_in
 from twin.errors import TwinError
 
 P = ParamSpec("P")
@@ -28,6 +28,11 @@ _STACK = re.compile(r"(?!\.+\Z)[\w.-]{1,100}", re.ASCII)
 _OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
+def _named_directory(_: click.Context, __: click.Parameter, directory: Path) -> Path:
+    called_in(directory)
+    return directory
+
+
 def directory_option(command: Callable[P, None]) -> Callable[P, None]:
     """Adds `-C DIR`, the parameter `directory`."""
     return click.option(
@@ -36,6 +41,7 @@ def directory_option(command: Callable[P, None]) -> Callable[P, None]:
         "directory",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         default=Path(),
+        callback=_named_directory,
         help="Directory of the Pulumi project, or one below it.  [default: the current one]",
     )(command)
 

@@ -32,7 +32,7 @@ def check_stack(directory: Path, stack: str, *, as_json: bool) -> int:
     figures = plan.figures
     if figures is None:
         raise InputError(
-            f"`slices check` knows what stacks of {PROJECT} need; this project is {plan.recording.project}"
+            f"slices check knows what stacks of {PROJECT} need; this project is {plan.recording.project}"
         )
     account = Account(plan.recording.region)
     needed = requirements(plan, figures)

@@ -55,7 +55,7 @@ def init_stack(directory: Path, name: str | None, answers: Answers, *, yes: bool
     """
     project = find_project(directory.resolve())
     if project.name != PROJECT:
-        raise InputError(f"`slices init` writes stacks of {PROJECT}; this project is {project.name}")
+        raise InputError(f"slices init writes stacks of {PROJECT}; this project is {project.name}")
     if answers.monthly_usd is not None and not answers.email:
         raise InputError("--monthly-usd goes with --email: who is to hear of it?")
     ask = _Questions(not yes and sys.stdin.isatty() and sys.stdout.isatty())

@@ -9,8 +9,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import click
-
 
 class InputError(Exception):
     """What was given cannot be used; the text says what to write instead."""
@@ -30,10 +28,17 @@ def as_called(text: str) -> str:
 
 def slices(command: str) -> str:
     """A command line of ours, such as `down dev`, as it was called this time: by the same name, of the same project."""
-    context = click.get_current_context(silent=True)
-    directory = context.params.get("directory") if context else None
-    elsewhere = f" -C {shlex.quote(str(directory))}" if directory not in (None, Path()) else ""
+    elsewhere = "" if _where == Path() else f" -C {shlex.quote(str(_where))}"
     return f"{_called()} {command}{elsewhere}"
+
+
+def called_in(directory: Path) -> None:
+    """Remember where the project is that this call is about, as it was named: commands that are printed name it too."""
+    global _where  # noqa: PLW0603  one command a process
+    _where = directory
+
+
+_where = Path()
 
 
 def _called() -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import click
 import pytest
 
-from plan.errors import as_called, slices
+from plan.errors import as_called, called_in, slices
 
 
 @pytest.fixture
@@ -54,9 +53,10 @@ def test_a_module_or_a_test_says_the_name(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_for_a_project_elsewhere_its_directory_is_said() -> None:
-    with click.Context(click.Command("up")) as context:
-        context.params["directory"] = Path("a b")
+    called_in(Path("a b"))
+    try:
         assert slices("up") == "slices up -C 'a b'"
         assert as_called("`slices up x` or `make up`") == "`slices up x -C 'a b'` or `make up`"
-        context.params["directory"] = Path()
-        assert slices("up") == "slices up"
+    finally:
+        called_in(Path())
+    assert slices("up") == "slices up"
