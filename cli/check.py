@@ -31,9 +31,7 @@ def check_stack(directory: Path, stack: str, *, as_json: bool) -> int:
     plan = make_plan(directory.resolve(), stack)
     figures = plan.figures
     if figures is None:
-        raise InputError(
-            f"slices check knows what stacks of {PROJECT} need; this project is {plan.recording.project}"
-        )
+        raise InputError(f"slices check knows what stacks of {PROJECT} need; this project is {plan.recording.project}")
     account = Account(plan.recording.region)
     needed = requirements(plan, figures)
     sight = Sight(plan, figures.config, account) if account.has_credentials() else None

@@ -55,8 +55,7 @@ def test_what_it_writes_can_be_planned(project: Path, arguments: tuple[str, ...]
     result = init(project, *arguments)
     assert result.exit_code == 0, result.output
     assert result.stdout == (
-        "Wrote Pulumi.mine.yaml. What it would build and cost, without an account:\n  "
-        f"slices plan mine -C {project}\n"
+        f"Wrote Pulumi.mine.yaml. What it would build and cost, without an account:\n  slices plan mine -C {project}\n"
     )
     assert (project / "Pulumi.mine.yaml").read_text().startswith("# yaml-language-server: $schema=docs/stack.schema")
     planned = CliRunner().invoke(main, ["plan", "-C", str(project), "--stack", "mine"])
