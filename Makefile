@@ -27,7 +27,7 @@ $(STAMP): anew
 anew:
 endif
 
-$(STAMP): requirements.txt requirements-uv.txt pyproject.toml tools/bootstrap.sh
+$(STAMP): requirements.txt requirements/uv.txt pyproject.toml tools/bootstrap.sh
 	@PYTHON="$(PYTHON)" tools/bootstrap.sh
 
 .PHONY: setup
@@ -96,21 +96,26 @@ digests: $(STAMP) ## Ask the registries for the digests of the pinned images (AR
 lock: $(STAMP) ## Write the lock files again (UPGRADE=1: with the newest versions that requirements*.in allow)
 	@$(LOCK) --output-file requirements.txt requirements.in
 	@$(LOCK) --constraint requirements.txt --output-file apps/dialogue/requirements.txt apps/dialogue/requirements.in
-	@$(LOCK) --output-file requirements-uv.txt requirements-uv.in
-	@$(LOCK) --output-file requirements-go.txt requirements-go.in
-	@$(LOCK) --output-file requirements-checkov.txt requirements-checkov.in
+	@$(LOCK) --constraint requirements.txt --output-file requirements/policy.txt requirements/policy.in
+	@$(LOCK) --output-file requirements/uv.txt requirements/uv.in
+	@$(LOCK) --output-file requirements/go.txt requirements/go.in
+	@$(LOCK) --output-file requirements/checkov.txt requirements/checkov.in
 
 .PHONY: checkov-env
 checkov-env: $(VENV)-checkov/.stamp ## Fill .venv-checkov, Checkov's own environment
 
-$(VENV)-checkov/.stamp: requirements-checkov.txt $(STAMP)
+$(VENV)-checkov/.stamp: requirements/checkov.txt $(STAMP)
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-checkov
-	@$(BIN)/uv pip sync --quiet --python $(VENV)-checkov/bin/python --require-hashes --compile-bytecode requirements-checkov.txt
+	@$(BIN)/uv pip sync --quiet --python $(VENV)-checkov/bin/python --require-hashes --compile-bytecode requirements/checkov.txt
 	@touch $@
 
 .PHONY: checkov
 checkov: $(VENV)-checkov/.stamp ## Scan the plan of every stack with Checkov; checkov-exceptions.yaml says what stays and why
 	@$(BIN)/python -m tools.checkov_scan $(ARGS)
+
+.PHONY: policy-pack
+policy-pack: $(STAMP) ## Write the policy pack with what it needs into a folder of its own: make policy-pack TO=DIR
+	@$(BIN)/python -m tools.policy_pack $(TO)
 
 .PHONY: bench
 bench: $(STAMP) ## Measure the planner, and what others plan with (bench/peers)
@@ -122,6 +127,7 @@ docs: $(STAMP) ## Write again what is generated: documents, README samples, list
 	@$(BIN)/python -m config.json_schema
 	@$(BIN)/python -m config.choosing
 	@$(BIN)/python -m policy.document
+	@$(BIN)/python -m tools.terraform_shapes
 	@$(BIN)/python -m tools.upgrades
 	@$(BIN)/python -m account.document
 	@$(BIN)/python -m tests.plan.test_program

@@ -16,7 +16,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 import click
 
 from cli.errors import INPUT_ERROR, say
-from cli.start import INTERRUPTED, leave
+from cli.interrupt import INTERRUPTED, leave
 from plan.errors import InputError, ProgramError, called_in
 from twin.errors import TwinError
 

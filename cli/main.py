@@ -116,6 +116,29 @@ def plan(stack: str, directory: Path, **options: Any) -> int:
     return plan_stack(directory, stack, **options)
 
 
+@main.command("judge", short_help="What the policies say of anybody's Pulumi, Terraform or Kubernetes files.")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True)
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Configuration of the policy pack, as for `pulumi preview --policy-pack-config`.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON (docs/policies.md).")
+@plainly
+def judge(paths: tuple[str, ...], **options: Any) -> int:
+    """Judge PATH..., whoever wrote it and without running anything: all that is given, as one platform.
+
+    A PATH is `-` for standard input, a file or a folder: what `pulumi preview --json`, `pulumi stack export` or
+    `terraform show -json` print, configuration of Terraform in JSON, objects of Kubernetes in YAML or JSON. Exit
+    status: 0, 2 if a PATH cannot be read, 3 if a mandatory policy is violated, 5 if none is and a file below a
+    folder cannot be read, or there was nothing to judge.
+    """
+    from cli.judge import judge_files  # noqa: PLC0415  loads Pulumi, for which --help must not wait
+
+    return judge_files(paths, **options)
+
+
 @main.command(short_help="What must be true in the AWS account before the first `pulumi up`.")
 @stack_argument()
 @directory_option

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -12,44 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from account.commands import aws, shell_text
+from cli.console import command, count, hanging, heading, kind, write
 from cli.render_serving import cold_start_rows, server_lines, source_rows
-from cli.tree import count_by_package, kind, resource_tree
+from cli.render_verdicts import print_verdicts
+from cli.tree import count_by_package, resource_tree
 from config.schema import MpsLimits
 from gpu.estimate import BOUGHT, CostItem
 from gpu.pool import Pool
 from plan.figures import Figures, ModelFigures, PoolComparison, ServiceFigures, prices_note
 from plan.make import Plan
 from policy.analyzer import Verdict
-from policy.pack import RULES
-
-MIN_WIDTH = 80
-MAX_WIDTH = 120
-
-
-def write(print_all: Callable[[Console], None]) -> None:
-    """Give a console of a readable width to what prints, and write it to standard output."""
-    console = Console(highlight=False)
-    console.width = max(MIN_WIDTH, min(console.width, MAX_WIDTH))
-    with console.capture() as capture:
-        print_all(console)
-    # Tables and indented text are padded to their width; nobody wants these blanks in a file or a pull request.
-    text = "\n".join(line.rstrip() for line in capture.get().splitlines())
-    console.file.write(f"{text.strip()}\n")
-
-
-def hanging(console: Console, first: str, text: str, style: str = "") -> None:
-    """Print a text that, where it wraps, goes on below its own beginning. first: what stands before it."""
-    table = Table.grid()
-    table.add_column(width=len(first), no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row(Text(first), Text(text, style=style))
-    console.print(table)
-
-
-def command(console: Console, text: str, columns: int, style: str = "") -> None:
-    """Print a command for pasting: indented, and never cut or wrapped."""
-    for line in text.splitlines():
-        console.print(Text(f"{' ' * columns}{line}", style=style), soft_wrap=True)
 
 
 def render(plan: Plan, *, show_all: bool = False) -> None:
@@ -60,14 +32,14 @@ def render(plan: Plan, *, show_all: bool = False) -> None:
 def _print(console: Console, plan: Plan, show_all: bool) -> None:
     recording = plan.recording
     counts = ", ".join(f"{count} {name}" for name, count in count_by_package(recording.resources).items())
-    _heading(console, f"Plan of {recording.project}, stack {recording.stack}, region {recording.region}")
+    heading(console, f"Plan of {recording.project}, stack {recording.stack}, region {recording.region}")
     console.print(f"{len(recording.resources)} resources: {counts}\n")
     console.print(resource_tree(recording, show_all=show_all))
     if plan.figures:
         _figures(console, plan.figures)
-    _verdicts(console, plan.verdicts)
+    print_verdicts(console, plan.verdicts, _where)
     if plan.notes:
-        _heading(console, "Notes")
+        heading(console, "Notes")
         for note in plan.notes:
             # A message has lines of its own, further in; each goes on below itself.
             for number, line in enumerate(note.splitlines()):
@@ -75,8 +47,8 @@ def _print(console: Console, plan: Plan, show_all: bool) -> None:
                 hanging(console, "  " + inner if number else "- ", line.strip())
 
 
-def _heading(console: Console, text: str) -> None:
-    console.print(Text(f"\n{text}", style="bold"))
+def _where(verdict: Verdict) -> str:
+    return f"{kind(verdict.type)} {verdict.resource}" if verdict.resource else "the stack"
 
 
 def _figures(console: Console, figures: Figures) -> None:
@@ -96,7 +68,7 @@ def _figures(console: Console, figures: Figures) -> None:
 
 
 def _section(console: Console, title: str, content: RenderableType) -> None:
-    _heading(console, title)
+    heading(console, title)
     console.print(Padding(content, (0, 0)))
 
 
@@ -125,7 +97,7 @@ def _pools(pools: Sequence[Pool]) -> Table:
             f"{families}\n{gpus}",
             _slots(summary),
             _gib(summary.slot_memory_mib),
-            f"{_count(summary.max_slots, 'slot')}\n{_count(summary.max_gpus, 'GPU')}",
+            f"{count(summary.max_slots, 'slot')}\n{count(summary.max_gpus, 'GPU')}",
         )
     return table
 
@@ -150,7 +122,7 @@ def _price_notes(console: Console, summary: Pool, region: str) -> None:
     name, cheapest, dearest = summary.name, summary.price, summary.dearest
     if cheapest and dearest and dearest.instance_type != cheapest.instance_type:
         price = f"{_usd(dearest.usd_per_hour(summary.capacity_type))} ({_bought(summary)})"
-        others = f"{name} may buy others, up to {dearest.instance_type}: {price}, {_count(dearest.slots, 'slot')}."
+        others = f"{name} may buy others, up to {dearest.instance_type}: {price}, {count(dearest.slots, 'slot')}."
         hanging(console, "- ", others)
     if cheapest and _unsure(summary):
         unsure = (
@@ -272,7 +244,7 @@ def _compare(console: Console, figures: Figures) -> None:
     shared, dedicated = comparison.shared_usd_per_hour, comparison.dedicated_usd_per_hour
     console.print(
         Text(
-            f"All {_count(len(figures.models), 'model')} at once: {' + '.join(nodes)}: {_usd(shared)} USD/h. "
+            f"All {count(len(figures.models), 'model')} at once: {' + '.join(nodes)}: {_usd(shared)} USD/h. "
             f"A GPU each, bought alike: {_usd(dedicated)} USD/h."
         )
     )
@@ -296,7 +268,7 @@ def _dearer(summary: Pool, pool: PoolComparison) -> str:
     reason = "it pays only where more slots are taken, or a GPU of this kind is needed"
     if summary.profile.isolated:
         reason = "it buys tenants parts of a large GPU that hardware isolates; for the price alone it is wrong"
-    taken = f"{pool.taken} of {_count(pool.slots, 'slot')} taken"
+    taken = f"{pool.taken} of {count(pool.slots, 'slot')} taken"
     shared, dedicated = _usd(pool.shared_usd_per_hour), _usd(pool.dedicated_usd_per_hour)
     return f"{summary.name}: {taken}, {shared} USD/h against {dedicated}: {reason}."
 
@@ -332,7 +304,7 @@ def _mps(limits: MpsLimits | None) -> str:
     return f", at most{' and'.join(filter(None, (threads, memory)))}" if threads or memory else ""
 
 
-# --- Floor and policies -----------------------------------------------------------------------------------------------
+# --- Floor ------------------------------------------------------------------------------------------------------------
 
 
 def _idle(items: Sequence[CostItem]) -> Table:
@@ -346,23 +318,6 @@ def _idle(items: Sequence[CostItem]) -> Table:
     return table
 
 
-def _verdicts(console: Console, verdicts: Sequence[Verdict]) -> None:
-    mandatory = [verdict for verdict in verdicts if verdict.mandatory]
-    advisory = [verdict for verdict in verdicts if not verdict.mandatory]
-    _heading(console, "Policies")
-    if not verdicts:
-        console.print(f"{_count(len(RULES), 'rule')} judged, none violated.")
-        return
-    for title, style, group in (("mandatory", "bold red", mandatory), ("advisory", "yellow", advisory)):
-        for verdict in group:
-            where = f"{kind(verdict.type)} {verdict.resource}" if verdict.resource else "the stack"
-            console.print(Text.assemble((title, style), f" {verdict.rule}: {where}"))
-            console.print(Padding(Text(f"{verdict.message}\nfix: {verdict.fix}"), (0, 0, 0, 4)))
-    console.print(
-        f"{_count(len(RULES), 'rule')} judged: {len(mandatory)} mandatory, {len(advisory)} advisory violations."
-    )
-
-
 # --- Words and figures ------------------------------------------------------------------------------------------------
 
 
@@ -372,7 +327,3 @@ def _gib(mib: int) -> str:
 
 def _usd(amount: float | None) -> str:
     return "-" if amount is None else f"{amount:.4f}" if amount < 10 else f"{amount:.2f}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

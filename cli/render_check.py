@@ -13,7 +13,7 @@ from rich.text import Text
 from account.commands import Command, shell_text
 from account.preflight.requirement import Finding, Status
 from account.session import login
-from cli.render import command, write
+from cli.console import command, write
 from plan.make import Plan
 
 #: Word and style of each status.

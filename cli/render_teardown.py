@@ -18,7 +18,7 @@ from account.teardown.pulumi_state import PulumiState, Unread
 from account.teardown.survey import Survey
 from account.teardown.table import KINDS
 from account.teardown.target import Target
-from cli.render import command, hanging, write
+from cli.console import command, hanging, write
 from gpu import prices
 
 

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import os
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 try:
     import signal
+
+    from cli.interrupt import leave
 except KeyboardInterrupt:
-    os._exit(INTERRUPTED)
-
-
-def leave(*_: object) -> None:
-    """End at once. An exception would run into whatever is at work, and come out as an error of that.
-
-    A command that has something to put in order says so (`cli.calling.interruptible`).
-    """
-    os._exit(INTERRUPTED)
+    os._exit(130)  # before anything of ours is there
 
 
 def main() -> None:

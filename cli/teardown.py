@@ -24,8 +24,8 @@ from account.teardown.table import KINDS
 from account.teardown.target import Target, read_target
 from cli.calling import interruptible
 from cli.errors import MISSING_ERROR, UNSEEN_ERROR
+from cli.interrupt import INTERRUPTED
 from cli.render_teardown import Report, render
-from cli.start import INTERRUPTED
 from plan.errors import InputError, slices
 
 

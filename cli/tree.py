@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from rich.text import Text
 from rich.tree import Tree
 
+from cli.console import kind
 from plan.monitor import Resource
 from plan.record import Recording
 
@@ -98,8 +99,3 @@ def _folded(group: Sequence[Resource], children: Mapping[str, Sequence[Resource]
 
 def _descendants(urn: str, children: Mapping[str, Sequence[Resource]]) -> int:
     return sum(1 + _descendants(child.urn, children) for child in children.get(urn, ()))
-
-
-def kind(type_: str) -> str:
-    """The last part of a type token: `Vpc`, `NodePool`; providers say what they provide for."""
-    return "provider" if type_.startswith("pulumi:providers:") else type_.rpartition(":")[2]

@@ -12,8 +12,8 @@ from gpu.prices import RegionPrices, of
 from plan.figures import Figures, ModelFigures, ServiceFigures
 from plan.make import Plan
 from plan.monitor import Resource
+from plan.verdict_json import verdict_json
 from plan.wire import shown
-from policy.analyzer import Verdict
 
 SCHEMA_VERSION = 1
 
@@ -31,7 +31,7 @@ def plan_json(plan: Plan) -> str:
         "models": [_model(model) for model in figures.models] if figures else [],
         "services": [_service(service) for service in figures.services] if figures else [],
         "costs": _costs(figures) if figures else None,
-        "verdicts": [_verdict(verdict) for verdict in plan.verdicts],
+        "verdicts": [verdict_json(verdict) for verdict in plan.verdicts],
         "outputs": shown(recording.outputs),
         "notes": list(plan.notes),
         "resources": [_resource(resource) for resource in recording.resources],
@@ -160,20 +160,6 @@ def _costs(figures: Figures) -> dict[str, Any]:
         }
         if comparison
         else None,
-    }
-
-
-def _verdict(verdict: Verdict) -> dict[str, Any]:
-    return {
-        "rule": verdict.rule,
-        "title": verdict.title,
-        "level": verdict.level.value,
-        "severity": verdict.severity,
-        "urn": verdict.urn,
-        "type": verdict.type,
-        "resource": verdict.resource,
-        "message": verdict.message,
-        "fix": verdict.fix,
     }
 
 

@@ -37,9 +37,12 @@ from pulumi_policy.deserialize import (
 from pulumi_policy.policy import PolicyResource
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
+from policy.contents import contents
 from policy.engine import Inputs
-from policy.framework import ResourceRule, Rule, is_plain, matches, on_day, shared_copies, to_policy
+from policy.framework import ResourceRule, Rule, matches, on_day, to_policy
+from policy.inventory import carries
 from policy.pack import RULES
+from policy.resource import Resource, is_plain, shared_copies
 
 UNKNOWN: Final = UNKNOWN_STRING_VALUE
 """The wire form of a value that is not known in preview."""
@@ -131,14 +134,13 @@ def judge(
     active = tuple(rule for rule in all_rules if setups[rule.name].level is not EnforcementLevel.DISABLED)
     inputs = Inputs()
     of_stack = [rule for rule in active if not isinstance(rule, ResourceRule)]
-    asked = {rule for type_ in {given.type for given in resources} for rule in _shown(active, type_)}
-    policies = {rule.name: to_policy(rule, inputs) for rule in (*asked, *of_stack)}
+    policies = {rule.name: to_policy(rule, inputs) for rule in active}
     verdicts: list[Verdict] = []
     with on_day(today), shared_copies():
-        watched = [resource for resource in resources if _rules_of(active, resource.type)]
+        watched = [given for given in resources if carries(given.type) or _rules_of(active, given.type)]
         for given in watched:
             resource = _seen(given, given.inputs)
-            for rule in _shown(active, given.type):
+            for rule in _asked(active, given, resource.props):
                 policy = policies[rule.name]
                 if isinstance(policy, ResourceValidationPolicy):
                     args = _resource_args(resource, setups[rule.name])
@@ -163,11 +165,18 @@ def _rules_of(rules: tuple[Rule, ...], type_: str) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules if matches(rule.types, type_))
 
 
+def _asked(rules: tuple[Rule, ...], given: Recorded, props: Mapping[str, Any]) -> tuple[Rule, ...]:
+    """Rules about single resources that look at what it says or carries."""
+    whole = Resource(type=given.type, name=given.name, urn=given.urn, props=props, parent=given.parent)
+    return _shown(rules, frozenset(inside.type for inside in contents(whole)))
+
+
 @cache
-def _shown(rules: tuple[Rule, ...], type_: str) -> tuple[Rule, ...]:
-    """Rules about single resources that look at the type, or any one: the engine shows each resource to all."""
+def _shown(rules: tuple[Rule, ...], types: frozenset[str]) -> tuple[Rule, ...]:
+    """Rules about single resources that look at one of the types, or any one: the engine shows each to all."""
     about_one = tuple(rule for rule in rules if isinstance(rule, ResourceRule))
-    return _rules_of(about_one, type_) or about_one[:1]
+    found = {rule for type_ in types for rule in _rules_of(about_one, type_)}
+    return tuple(rule for rule in about_one if rule in found) or about_one[:1]
 
 
 def _seen(resource: Recorded, values: Mapping[str, Any]) -> PolicyResource:

@@ -21,8 +21,7 @@ VERSION: Final = "version"
 SUPPORT: Final = "support type"
 
 _VPC: Final = "vpcConfig"
-_NATIVE_VPC: Final = "resourcesVpcConfig"
-_PATHS: Final[Mapping[str, Mapping[str, tuple[str | int, ...]]]] = {
+_PATHS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "aws:eks/cluster:Cluster": {
         PUBLIC: (_VPC, "endpointPublicAccess"),
         PRIVATE: (_VPC, "endpointPrivateAccess"),
@@ -41,27 +40,18 @@ _PATHS: Final[Mapping[str, Mapping[str, tuple[str | int, ...]]]] = {
         VERSION: ("version",),
         SUPPORT: ("upgradePolicy", "supportType"),
     },
-    "aws-native:eks:Cluster": {
-        PUBLIC: (_NATIVE_VPC, "endpointPublicAccess"),
-        PRIVATE: (_NATIVE_VPC, "endpointPrivateAccess"),
-        CIDRS: (_NATIVE_VPC, "publicAccessCidrs"),
-        LOGS: ("logging", "clusterLogging", "enabledTypes"),
-        KEY: ("encryptionConfig", 0, "provider", "keyArn"),
-        VERSION: ("version",),
-        SUPPORT: ("upgradePolicy", "supportType"),
-    },
 }
 CLUSTER_TYPES: Final = tuple(_PATHS)
 
 
-def path(resource: Resource, setting: str) -> tuple[str | int, ...]:
+def path(resource: Resource, setting: str) -> tuple[str, ...]:
     """Where the cluster's type keeps the setting."""
     return _PATHS[resource.type][setting]
 
 
 def key(resource: Resource, setting: str) -> str:
     """The same for people: `vpcConfig.endpointPublicAccess`."""
-    return ".".join(str(part) for part in path(resource, setting) if not isinstance(part, int))
+    return ".".join(path(resource, setting))
 
 
 def read(resource: Resource, setting: str) -> Any:

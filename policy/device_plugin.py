@@ -22,7 +22,12 @@ from gpu.sharing.yaml_text import plugin_document
 from policy.reading import Unknown, get, text
 
 #: Resources that can hold a plugin configuration: charts by their values, ConfigMaps by their data.
-CONFIG_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Chart", "kubernetes:core/v1:ConfigMap")
+CONFIG_TYPES: Final = (
+    "kubernetes:helm.sh/*:Release",
+    "kubernetes:helm.sh/*:Chart",
+    "kubernetes:core/v1:ConfigMap",
+    "kubernetes:core/v1:ConfigMapPatch",
+)
 
 #: Charts whose values share GPUs: the device plugin's, and the GPU Operator's.
 _SHARES_GPUS: Final = re.compile(r"device-plugin|gpu-operator")

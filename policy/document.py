@@ -28,6 +28,7 @@ _AREAS: Final = {
     "sqs": "Queues",
     "logs": "Logs",
     "tags": "Tags",
+    "contents": "What could not be judged",
 }
 
 _HEAD: Final = f"""# Policies
@@ -35,11 +36,45 @@ _HEAD: Final = f"""# Policies
 The pack in `policy/` judges resources by their inputs alone, so it works on any Pulumi program that builds an EKS GPU
 platform, whatever its components are called. This page is written from the rules: `python -m policy.document`.
 
-* In a pull request: `pulumi preview --policy-pack policy --policy-pack-config policy/config.json` (an environment with
-  `requirements.txt` in `.venv` is needed; from another repository, give the path of this folder).
-* Without the Pulumi CLI: `slices plan <stack>` runs the same rules on the plan; a mandatory violation exits 3.
+## Use it in any repository
+
+```console
+$ make policy-pack TO=../theirs/gpu-policies        # here: a folder with the pack, what it needs, its lock, this page
+$ (cd ../theirs/gpu-policies && pulumi install)     # once: an environment of its own, Pulumi's SDK and PyYAML
+$ pulumi preview --policy-pack ../gpu-policies      # in their program, in whatever language it is written
+```
+
+The folder may be committed there, and `make policy-pack` brings it up to date. It asks for no provider of Pulumi's and
+no program of ours. In this repository the pack is `policy/`, and its environment is the repository's.
+
+## Judge files without running anything
+
+```console
+$ slices judge preview.json k8s/                       # all that is given, as one platform
+$ pulumi preview --json --show-sames | slices judge -
+$ terraform show -json plan.bin | slices judge - --config policies.json
+```
+
+`slices judge` needs no account, no network and no other tool, and says of each finding where it stands: file and line
+of an object, URN in Pulumi, address in Terraform. It tells by content what a file is:
+
+| from | what is given |
+|---|---|
+| Pulumi | `pulumi preview --json`, its stream of events, `pulumi stack export`, a checkpoint of one's own backend |
+| Terraform | `terraform show -json` of a plan or a state, `terraform.tfstate`, `*.tf.json` |
+| Kubernetes | YAML and JSON: files, folders, what `kubectl get -o yaml`, `helm template`, `kubectl kustomize` print |
+| CloudFormation | a template |
+
+Exit status: 0, 2 if something that was named cannot be read, 3 if a mandatory rule is violated, 5 if none is and a file
+below a folder cannot be read, or there was nothing to judge. `--json` prints `schemaVersion`, `resources` (how many),
+`read` (files of each kind), `verdicts` (as of `slices plan --json`, each with `file`, `line` and `address`) and
+`unseen` (`file`, `line`, `address`, `what`, and `broken`: it ought to be readable).
+
+## Levels and settings
+
+* `slices plan <stack>` runs the same rules on the plan of this repository's program; a mandatory violation exits 3.
 * Mandatory rules stop an update, advisory ones only warn. Change levels and options with
-  `--policy-pack-config config.json`:
+  `--policy-pack-config config.json`, or `--config config.json` of `slices judge`:
 
 ```json
 {{
@@ -51,6 +86,8 @@ platform, whatever its components are called. This page is written from the rule
 This repository's own configuration is `policy/config.json`. It raises the GPU ceiling of the `local` stack, which runs
 on the twin, where GPUs cost nothing, and asks for the tag `{STACK_TAG}`, by which the budget counts. It exempts no
 stack from any rule.
+
+## How it reads
 
 A value that a rule needs and that is not known in preview counts as a violation. The policy SDK alone would let it
 pass the preview, and stop the update half way. Numbers are read as Kubernetes reads quantities, and AWS integers: what
@@ -64,6 +101,28 @@ The engine shows resources in another order each time; these rules get them sort
 
 Components of pulumi-eks 4.1 to 4.3 tell the engine no inputs. They are judged by what is inside them: the cluster, node
 group, launch template or launch configuration. `slices plan` has their inputs and comes to the same verdicts.
+
+## What it cannot see
+
+* what only exists after the update: objects that a controller makes of a custom resource it does not know, what a
+  Helm chart renders from values that no rule reads, what somebody changes by hand;
+* resources of another stack or state, which a program names by their ids: a launch template that is defined elsewhere
+  is not judged where it is used;
+* GPUs of other clouds than AWS.
+
+And `slices judge`, which runs nothing:
+
+* of a preview what it lists: resources that do not change only with `--show-sames`. Secrets are not known (of a state,
+  `--show-secrets` tells them). What a program only reads is left out;
+* of Terraform no HCL, no module of a `*.tf.json`, no data source. Expressions of a `*.tf.json` are values that are not
+  known; so are those of a plan that depend on an update. What the provider fills in counts as not written, and so does
+  a dynamic block whose number is not known. Inside clusters `kubernetes_manifest`, `kubectl_manifest`,
+  `helm_release` and what runs pods, `kubernetes_deployment` and its like, are read; other kinds are told as not seen.
+  Rules name inputs as Pulumi does: `vpcConfig` is `vpc_config`;
+* of Kubernetes no templates of charts, and neither patches nor generators of kustomizations. It says so, and what to
+  print instead.
+
+## Rules
 
 Scanner ids name the check that looks for the same thing: Checkov (`CKV_...`), Trivy (`AWS-...`) and the CIS Amazon EKS
 Benchmark 1.8. A rule without ids has no equal there.

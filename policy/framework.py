@@ -31,10 +31,12 @@ from pulumi_policy import (
     StackValidationArgs,
     StackValidationPolicy,
 )
+from pulumi_policy.policy import PolicyResource
 from pulumi_policy.proxy import UnknownValueError
 
+from policy.contents import contents, of_stack, origin, placed
 from policy.engine import Inputs, speechless
-from policy.reading import plain
+from policy.resource import Resource, shared, shared_copies
 
 __all__ = [
     "EnforcementLevel",
@@ -76,32 +78,6 @@ def on_day(day: date | None) -> Iterator[None]:
         _DAY.reset(token)
 
 
-#: Plain copies of inputs by identity, with the inputs, so that an identity cannot be taken twice.
-_COPIES: ContextVar[dict[int, tuple[Any, dict[str, Any]]] | None] = ContextVar("copies", default=None)
-
-
-@contextmanager
-def shared_copies() -> Iterator[None]:
-    """Let rules share the plain copies of inputs: many of them read the same resources."""
-    token = _COPIES.set({})
-    try:
-        yield
-    finally:
-        _COPIES.reset(token)
-
-
-def is_plain(props: dict[str, Any]) -> None:
-    """Say of inputs that their plain copy would be the same: dicts and lists, all of it known."""
-    copies = _COPIES.get()
-    if copies is not None:
-        copies[id(props)] = (props, props)
-
-
-def _copy(props: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = plain(props)
-    return found
-
-
 @dataclass(frozen=True, kw_only=True)
 class Scanners:
     """Ids of the same check elsewhere: Checkov (`CKV_...`), Trivy (`AWS-0000`), CIS EKS benchmark 1.8 (`5.4.1`)."""
@@ -123,30 +99,6 @@ class Option:
     def as_schema(self) -> dict[str, Any]:
         """The option as a JSON schema property."""
         return {"type": self.type, "default": self.default, "description": self.description, **self.schema}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Resource:
-    """What a rule sees of a resource. `props` are the inputs in wire form, camelCase, behind the SDK's proxies."""
-
-    type: str
-    name: str
-    urn: str
-    props: Mapping[str, Any]
-    parent: str | None = None
-    dependencies: tuple[str, ...] = ()
-    """URNs of resources that it depends on. Only stack rules see them."""
-
-    @property
-    def plain(self) -> dict[str, Any]:
-        """All inputs as dicts and lists, unknown values as `policy.reading.Unknown`. Rules share it: change nothing."""
-        copies = _COPIES.get()
-        if copies is None:
-            return _copy(self.props)
-        key = id(self.props)
-        if key not in copies:
-            copies[key] = (self.props, _copy(self.props))
-        return copies[key][1]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -234,16 +186,20 @@ def not_literal(error: UnknownValueError) -> str:
 def _validate_resource(rule: ResourceRule, inputs: Inputs) -> Callable[[ResourceValidationArgs, ReportViolation], None]:
     def validate(args: ResourceValidationArgs, report: ReportViolation) -> None:
         inputs.keep(args.urn, args.props)
-        if not matches(rule.types, args.resource_type) or speechless(args.resource_type, args.props):
+        if speechless(args.resource_type, args.props):
             return
-        resource = Resource(
+        whole = Resource(
             type=args.resource_type, name=args.name, urn=args.urn, props=args.props, parent=args.opts.parent
         )
-        try:
-            for message in rule.check(resource, rule.settings(args.get_config())):
-                report(message, None)
-        except UnknownValueError as error:
-            report(not_literal(error), None)
+        settings = rule.settings(args.get_config())
+        for resource in contents(whole):
+            if matches(rule.types, resource.type):
+                place = origin(resource.urn)[1]
+                try:
+                    for message in rule.check(resource, settings):
+                        report(placed(message, place), None)
+                except UnknownValueError as error:
+                    report(placed(not_literal(error), place), None)
 
     return validate
 
@@ -254,30 +210,35 @@ UNSEEN: Final = (
 )
 
 
+def _written(resources: Sequence[PolicyResource], written: Mapping[str, Mapping[str, Any]]) -> Iterator[Resource]:
+    """A stack's resources with their inputs, in an order of their own: the engine's is another each time (a map of
+    Go's), and findings must not hang on it."""
+    for seen in sorted(resources, key=lambda seen: seen.urn):
+        yield Resource(
+            type=seen.resource_type,
+            name=seen.name,
+            urn=seen.urn,
+            # What is read or imported only, or not a target of this update, has no inputs here and stands in AWS or in
+            # the cluster already: its outputs are complete.
+            props=written.get(seen.urn, seen.props),
+            parent=seen.parent.urn if seen.parent else None,
+            dependencies=tuple(other.urn for other in seen.dependencies),
+        )
+
+
 def _validate_stack(rule: StackRule, inputs: Inputs) -> Callable[[StackValidationArgs, ReportViolation], None]:
     def validate(args: StackValidationArgs, report: ReportViolation) -> None:
         written = inputs.read()
         if args.resources and not written:
             report(UNSEEN, None)
             return
-        resources = [
-            Resource(
-                type=seen.resource_type,
-                name=seen.name,
-                urn=seen.urn,
-                # What is read or imported only, or not a target of this update, has no inputs here and stands in AWS
-                # or in the cluster already: its outputs are complete.
-                props=written.get(seen.urn, seen.props),
-                parent=seen.parent.urn if seen.parent else None,
-                dependencies=tuple(other.urn for other in seen.dependencies),
-            )
-            # The engine shows them in another order each time (a map of Go's); findings must not hang on it.
-            for seen in sorted(args.resources, key=lambda seen: seen.urn)
-            if matches(rule.types, seen.resource_type)
-        ]
+        # One list is shown to all rules offline; the engine shows each of them another.
+        everything = shared("stack", args.resources, lambda: of_stack(_written(args.resources, written)))
+        resources = [resource for resource in everything if matches(rule.types, resource.type)]
         try:
             for finding in rule.check(Stack(resources=resources), rule.settings(args.get_config())):
-                report(finding.message, finding.urn)
+                urn, place = origin(finding.urn)
+                report(placed(finding.message, place), urn)
         except UnknownValueError as error:
             report(not_literal(error), None)
 

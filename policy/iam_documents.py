@@ -11,7 +11,6 @@ from policy.framework import Resource
 from policy.reading import Unknown, each_known, get, known, plain, strings
 
 _POLICY: Final = ("policy",)
-_DOCUMENT: Final = ("policyDocument",)
 #: Type token to where its document stands; "*" is every element of a list.
 _PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:iam/policy:Policy": _POLICY,
@@ -20,13 +19,6 @@ _PLACES: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:iam/groupPolicy:GroupPolicy": _POLICY,
     "aws:iam/role:Role": ("inlinePolicies", "*", "policy"),
     "aws:ssoadmin/permissionSetInlinePolicy:PermissionSetInlinePolicy": ("inlinePolicy",),
-    "aws-native:iam:ManagedPolicy": _DOCUMENT,
-    "aws-native:iam:RolePolicy": _DOCUMENT,
-    "aws-native:iam:UserPolicy": _DOCUMENT,
-    "aws-native:iam:GroupPolicy": _DOCUMENT,
-    "aws-native:iam:Role": ("policies", "*", "policyDocument"),
-    "aws-native:iam:User": ("policies", "*", "policyDocument"),
-    "aws-native:iam:Group": ("policies", "*", "policyDocument"),
 }
 DOCUMENT_TYPES: Final = tuple(_PLACES)
 

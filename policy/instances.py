@@ -67,6 +67,11 @@ def is_gpu(name: str, also: Iterable[str] = ()) -> bool:
     return found[:1] in {"g", "p"} or found in wanted
 
 
+def is_type(value: str) -> bool:
+    """Whether a text is the full name of an instance type, and nothing else."""
+    return _IN_TEXT.fullmatch(value) is not None
+
+
 def gpu_types_in_text(value: str, also: Iterable[str] = ()) -> list[str]:
     """GPU instance types named anywhere in a text."""
     return [name for name in _IN_TEXT.findall(value) if is_gpu(name, also)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any, Final
@@ -13,6 +14,22 @@ from policy.reading import Unknown, each, text
 
 #: A Jira key, a GitHub issue or a link.
 TICKET: Final = r"\b[A-Z][A-Z0-9]+-[0-9]+\b|#[0-9]+\b|https?://\S+"
+#: What looks like a key and is none: GPUs, models and data formats, standards, places, ends of versions.
+_NO_PROJECT: Final = re.compile(
+    r"[ABHLTV]\d+[A-Z]?|GB?\d+|[GP]\d[A-Z]*|RTX|GTX|QUADRO|TESLA|MI|TPU|TRN|INF|EC|M\d|C\d|R\d"
+    r"|ALPACA|BERT|BGE|BLOOM|CLAUDE|CLIP|COHERE|DALL|DBRX|DEEPSEEK|FALCON|FLUX|GEMINI|GEMMA|GLM|GPT|GRANITE|GROK|KIMI"
+    r"|LLAMA|LLAVA|MINICPM|MISTRAL|MIXTRAL|MPT|NEMOTRON|OLMO|OPT|ORCA|PHI|QWEN\d?|QWQ|SDXL|SD|SORA|STARCODER|T5|VICUNA"
+    r"|WHISPER|YI|YOLO|ZEPHYR"
+    r"|BF|CRC|FP|INT|Q\d|TF|UINT|AES|BASE|CUDA|CUDNN|DDR\d?|HBM\d?|HTTP|IPV|MD|NVLINK|PCIE?|RSA|SHA|SM|SSE|TLS|UTF|X"
+    r"|ANSI|CC|CIS|CVE|CWE|DIN|EN|EU|FIPS|GDPR|HIPAA|IEC|IEEE|ISO|NIST|PCI-DSS|RFC|SOC|TISAX"
+    r"|AZ|CENTRAL|EAST|NORTH|SOUTH|WEST|NORTHEAST|SOUTHEAST|NORTHWEST|SOUTHWEST|COVID|DAY|PHASE|RC|TOP|V|WEEK"
+)
+#: Whose pages are documentation, models and prices, not somebody's tickets.
+_NO_TRACKER: Final = re.compile(
+    r"https?://([\w-]+\.)*(amazon\.com|arxiv\.org|huggingface\.co|karpenter\.sh|kubernetes\.io|meta\.com|nvidia\.com"
+    r"|ollama\.com|openai\.com|pulumi\.com|wikipedia\.org)(?![\w.-])",
+    re.IGNORECASE,
+)
 MIN_LENGTH: Final = 20
 #: Different letters and figures: one again and again is no reason.
 MIN_DIFFERENT: Final = 8
@@ -42,7 +59,7 @@ def marks(manifest: Mapping[str, Any]) -> Mapping[str, Any] | Unknown:
     for given in (
         metadata if isinstance(metadata, Unknown) else None,
         metadata.get("annotations") if isinstance(metadata, Mapping) else None,
-        *(manifest.get(name) for name in ("annotations", "tags", "autoScalingGroupTags", "cloudFormationTags")),
+        *(manifest.get(name) for name in ("annotations", "tags", "Tags", "autoScalingGroupTags", "cloudFormationTags")),
     ):
         if isinstance(given, Unknown):
             return given
@@ -70,18 +87,49 @@ def _reason_problems(reason: Any, settings: Mapping[str, Any]) -> Iterator[str]:
     if isinstance(reason, Unknown):
         yield f"{JUSTIFICATION_ANNOTATION} must be a literal"
         return
-    reason = " ".join(text(reason).split())
+    reason = _readable(text(reason))
     if not reason:
         yield f"{JUSTIFICATION_ANNOTATION} is missing"
         return
-    if len(reason) < MIN_LENGTH or len({sign for sign in reason.lower() if sign.isalnum()}) < MIN_DIFFERENT:
+    if len(reason) < MIN_LENGTH or len({sign for sign in _base(reason) if sign.isalnum()}) < MIN_DIFFERENT:
         yield f"{JUSTIFICATION_ANNOTATION} must say why in at least {MIN_LENGTH} characters"
     pattern = settings["ticketPattern"]
     try:
-        if not re.search(pattern, reason):
-            yield f"{JUSTIFICATION_ANNOTATION} must name a ticket that matches {pattern}"
+        found = [match[0] for match in re.finditer(pattern, reason)]
     except re.error as error:
         yield f"the option ticketPattern is no regular expression: {error}"
+        return
+    if pattern == TICKET and not any(map(_is_ticket, found)):
+        yield f"{JUSTIFICATION_ANNOTATION} must name a ticket: a key such as PLAT-123, #1234, or a link to it"
+    elif not found:
+        yield f"{JUSTIFICATION_ANNOTATION} must name a ticket that matches {pattern}"
+
+
+def _is_ticket(found: str) -> bool:
+    """Whether what looks like a ticket may be one: `A100-80`, `LLAMA-3`, `ISO-27001` and documentation are none."""
+    if found.startswith("http"):
+        return _NO_TRACKER.match(found) is None
+    return found.startswith("#") or _NO_PROJECT.fullmatch(found.rpartition("-")[0]) is None
+
+
+def _readable(written: str) -> str:
+    """A text as a reader sees it: compatible forms as one, without what has no width, spaces as one."""
+    seen = "".join(sign for sign in unicodedata.normalize("NFKC", written) if not _unseen(sign))
+    return " ".join(seen.split())
+
+
+_BLANK_LETTERS: Final = "\u115f\u1160\u2800\u3164\uffa0"
+
+
+def _unseen(sign: str) -> bool:
+    """Whether a sign has no width of its own. Hangul's fillers and Braille's blank count as letters to Unicode."""
+    kind = unicodedata.category(sign)
+    return kind in {"Cf", "Cn", "Co"} or (kind == "Cc" and not sign.isspace()) or sign in _BLANK_LETTERS
+
+
+def _base(written: str) -> str:
+    """Letters without marks, in lower case: `a`, `á` and `à` look alike and say the same."""
+    return "".join(sign for sign in unicodedata.normalize("NFKD", written.lower()) if not unicodedata.combining(sign))
 
 
 def _expiry_problems(given: Any, settings: Mapping[str, Any]) -> Iterator[str]:

@@ -28,7 +28,10 @@ KNOWN_VALUES: Final[Mapping[str, frozenset[str]]] = {
     OS_LABEL: frozenset({"linux", "windows"}),
 }
 
-NODE_POOL_TYPES: Final = ("kubernetes:karpenter.sh/*:NodePool",)
+NODE_POOL_TYPES: Final = ("kubernetes:karpenter.sh/*:NodePool", "kubernetes:karpenter.sh/*:Provisioner")
+
+NODE_POOL_PATCHES: Final = tuple(f"{pattern}Patch" for pattern in NODE_POOL_TYPES)
+"""What changes a pool: it says a part, so what is missing says nothing."""
 
 DOMAIN: Final = "karpenter.k8s.aws"
 AUTO_MODE_DOMAIN: Final = "eks.amazonaws.com"

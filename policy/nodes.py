@@ -9,7 +9,6 @@ from policy.framework import Resource
 from policy.reading import each, get, present, truthy
 
 LAUNCH_TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
-NATIVE_TEMPLATE: Final = "aws-native:ec2:LaunchTemplate"
 INSTANCE: Final = "aws:ec2/instance:Instance"
 SPOT_INSTANCE: Final = "aws:ec2/spotInstanceRequest:SpotInstanceRequest"
 LAUNCH_CONFIGURATION: Final = "aws:ec2/launchConfiguration:LaunchConfiguration"
@@ -18,19 +17,11 @@ NODE_CLASS: Final = "kubernetes:karpenter.k8s.aws/*:EC2NodeClass"
 NODE_CLASSES: Final = (NODE_CLASS, f"{NODE_CLASS}Patch")
 """Node classes, and what changes one: it says a part, so what is missing says nothing."""
 
-TEMPLATES: Final = (LAUNCH_TEMPLATE, NATIVE_TEMPLATE)
 INSTANCES: Final = (INSTANCE, SPOT_INSTANCE)
 #: Node groups of EKS, which take their machines' settings from a launch template or leave them to EKS.
-MANAGED_GROUPS: Final = ("aws:eks/nodeGroup:NodeGroup", "aws-native:eks:Nodegroup", "eks:index:ManagedNodeGroup")
+MANAGED_GROUPS: Final = ("aws:eks/nodeGroup:NodeGroup", "eks:index:ManagedNodeGroup")
 #: Node groups that pulumi-eks builds from its own inputs; the cluster makes one by default.
 OWN_GROUPS: Final = ("eks:index:NodeGroup", "eks:index:NodeGroupV2", "eks:index:Cluster")
-
-
-def launch_data(resource: Resource) -> tuple[str, Any]:
-    """Where a launch template, launch configuration or instance keeps its settings: prefix for people, and they."""
-    if resource.type == NATIVE_TEMPLATE:
-        return "launchTemplateData.", get(resource.props, "launchTemplateData")
-    return "", resource.props
 
 
 def from_template(resource: Resource) -> bool:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from policy.framework import Resource, matches
+from gpu.contract import GPU_RESOURCE, MODEL_ANNOTATION, NAME_LABEL, NVIDIA_PREFIX
+from gpu.models import find_model
+from policy.framework import matches
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
-from policy.reading import Unknown, each, get, literals, text
+from policy.reading import Unknown, each, each_known, get, literals, text, truthy
+from policy.resource import Resource, shared
 
 PORT: Final = "11434"
 
@@ -19,6 +22,11 @@ OLLAMA_TYPES: Final = (*POD_TYPES, *CHART_TYPES)
 _VERSION: Final = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?![\d.])")
 #: A model as a shell's line names it: `ollama pull llama3.1:70b`, options before it; no variable of the shell.
 _PULLED: Final = re.compile(r"(?:^|[\s/;&|])ollama\s+(?:pull|run)\s+(?:-\S+\s+)*([A-Za-z0-9][\w./-]*(?::[\w.-]+)?)")
+#: A request of Ollama's API that loads a model, and the model in its body.
+_API: Final = re.compile(r"/(api/(pull|generate|chat|embed)|v1/(chat/)?completions)\b")
+_ASKED: Final = re.compile(r"""["'](?:name|model)["']\s*:\s*\\?["']([A-Za-z0-9][\w./:-]*)""")
+#: How images and charts around Ollama call the model that they load. OLLAMA_MODELS is a folder.
+_VARIABLE: Final = re.compile(r"(OLLAMA_)?((PULL|DEFAULT|LOAD|LLM|PRELOAD)_)?MODEL(_NAME|_TAG|_ID|S_TO_PULL|_TO_PULL)?")
 _DIGEST: Final = re.compile(r"@sha256:[0-9a-f]{64}$")
 
 
@@ -53,29 +61,55 @@ class Image:
 
 @dataclass(frozen=True)
 class Server:
-    """An Ollama server: `image` may be Unknown, `env` holds what is set, `pod` is None for a chart.
+    """An Ollama server: `image` may be Unknown, `env` holds what is set; of a chart, `pod` is what its values say.
 
-    pulled: models that its command line gets or runs.
+    pulled: models that a command line, a request, a variable or the chart's values get or run.
     """
 
     name: str
     image: Any
     env: Mapping[str, Any]
-    pod: PodTemplate | None
+    pod: PodTemplate
     pulled: tuple[str, ...] = ()
 
 
-def servers(resource: Resource) -> Iterator[Server]:
+def servers(resource: Resource) -> Sequence[Server]:
     """The Ollama servers of a resource."""
+    return shared("servers", resource.props, lambda: list(_servers(resource)))
+
+
+def _servers(resource: Resource) -> Iterator[Server]:
     if matches(CHART_TYPES, resource.type):
-        yield from _of_chart(resource.plain)
+        yield from _of_chart(resource)
         return
     for pod in pod_templates(resource):
+        beside = [model for container in pod.containers(init=True) for model in _pulled(container)]
         for container in pod.containers():
             image = container.get("image")
             if _is_server(container, image):
-                pulled = tuple(dict.fromkeys(_PULLED.findall(_words(container))))
-                yield Server(text(container.get("name")), image, _env(container.get("env")), pod, pulled)
+                env = _env(container.get("env"))
+                models = tuple(dict.fromkeys((*beside, *_in_variables(env))))
+                yield Server(text(container.get("name")), image, env, pod, models)
+
+
+def stated(server: Server, name: str) -> Any:
+    """An annotation of the pods, or of the resource that makes them."""
+    for metadata in (server.pod.metadata, server.pod.owner.get("metadata")):
+        annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else metadata
+        value = annotations.get(name) if isinstance(annotations, Mapping) else annotations
+        if value is not None:
+            return value  # all annotations that are not known may be that one
+    return None
+
+
+def models(server: Server) -> Sequence[str] | Unknown:
+    """Models that a server says it runs; where it says nothing, those that it pulls (`server.pulled` itself)."""
+    given = stated(server, MODEL_ANNOTATION) or server.env.get("OLLAMA_MODEL")
+    if isinstance(given, Unknown):
+        return given
+    if given is None:
+        return server.pulled
+    return [name.strip() for name in text(given).split(",") if name.strip()]
 
 
 def images(resource: Resource) -> Iterator[tuple[str, Any]]:
@@ -85,7 +119,7 @@ def images(resource: Resource) -> Iterator[tuple[str, Any]]:
             if _is_server(container, container.get("image")):
                 yield text(container.get("name")), container.get("image")
     if matches(CHART_TYPES, resource.type):
-        yield from ((server.name, server.image) for server in _of_chart(resource.plain))
+        yield from ((server.name, server.image) for server in _of_chart(resource))
 
 
 def _is_server(container: Mapping[str, Any], image: Any) -> bool:
@@ -94,20 +128,72 @@ def _is_server(container: Mapping[str, Any], image: Any) -> bool:
     return re.search(r"(^|[\s/])ollama\s+(serve|run|pull)\b", _words(container)) is not None
 
 
+def _pulled(container: Mapping[str, Any]) -> Iterator[str]:
+    """Models that a container's commands get or run, by Ollama's command or its API."""
+    words = _words(container)
+    yield from _PULLED.findall(words)
+    if _API.search(words):
+        yield from _ASKED.findall(words)
+
+
+def _in_variables(env: Mapping[str, Any]) -> Iterator[str]:
+    """Models that variables of common wrappers name."""
+    for name, value in env.items():
+        if _VARIABLE.fullmatch(name) and isinstance(value, str):
+            yield from (model for model in re.split(r"[\s,;]+", value) if find_model(model))
+
+
 def _words(container: Mapping[str, Any]) -> str:
-    """Command and arguments of a container; each may be one text."""
-    parts = (container.get(name) for name in ("command", "args"))
+    """Commands and arguments of a container, also of its start hook; each may be one text."""
+    hook = get(container, "lifecycle", "postStart", "exec", "command")
+    parts = (*(container.get(name) for name in ("command", "args")), hook)
     return " ".join(text(word) for part in parts for word in ([part] if isinstance(part, str) else each(part)))
 
 
-def _of_chart(props: Mapping[str, Any]) -> Iterator[Server]:
+def _of_chart(resource: Resource) -> Iterator[Server]:
+    props = resource.plain
     if not text(props.get("chart")).rstrip("/").endswith("ollama"):
         return
     values = props.get("values")
     tag = get(values, "image", "tag")
     repository = text(get(values, "image", "repository")) or "ollama/ollama"
     image = tag if isinstance(tag, Unknown) else f"{repository}:{text(tag)}".removesuffix(":")
-    yield Server("chart", image, _env(get(values, "extraEnv")), None)
+    env = _env(get(values, "extraEnv"))
+    models = tuple(dict.fromkeys((*_chart_models(get(values, "ollama", "models")), *_in_variables(env))))
+    yield Server("chart", image, env, _chart_pod(resource, values, image), models)
+
+
+def _chart_models(given: Any) -> Iterator[str]:
+    """Models that otwld/ollama-helm pulls, runs and creates; before 1.0 it had one list."""
+    for value in (given, *(get(given, name) for name in ("pull", "run"))):
+        yield from (text(model) for model in each_known(value) if isinstance(model, str))
+    for made in each_known(get(given, "create")):
+        yield from re.findall(r"(?im)^\s*FROM\s+(\S+)", text(get(made, "template")))
+
+
+def _chart_pod(resource: Resource, values: Any, image: Any) -> PodTemplate:
+    """The pod that otwld/ollama-helm 1.x makes (`templates/deployment.yaml`)."""
+    gpu, limits = get(values, "ollama", "gpu"), get(values, "resources", "limits")
+    asked: dict[str, Any] = dict(limits) if isinstance(limits, Mapping) else {}
+    enabled = get(gpu, "enabled")
+    if (isinstance(enabled, Unknown) or truthy(enabled)) and text(get(gpu, "type")) != "amd":
+        devices = get(gpu, "mig", "devices") if truthy(get(gpu, "mig", "enabled")) else None
+        if isinstance(devices, Mapping):
+            asked |= {f"{NVIDIA_PREFIX}mig-{name}": count for name, count in devices.items()}
+        else:
+            number = get(gpu, "number")
+            asked[text(get(gpu, "nvidiaResource")) or GPU_RESOURCE] = 1 if number is None else number
+    container = {"name": "ollama", "image": image, "resources": {"limits": asked}}
+    spec = {name: found for name in ("nodeSelector", "tolerations") if (found := get(values, name)) is not None}
+    annotations = get(values, "podAnnotations")
+    return PodTemplate(
+        name=resource.name,
+        urn=resource.urn,
+        namespace=text(resource.plain.get("namespace")) or "default",
+        metadata={"labels": {NAME_LABEL: "ollama"}, "annotations": annotations or {}},
+        spec={"containers": [container], **spec},
+        owner={},
+    )
 
 
 def _env(given: Any) -> dict[str, Any]:

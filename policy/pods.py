@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gpu.contract import NVIDIA_PREFIX
-from policy.framework import Resource, matches
+from policy.framework import matches
 from policy.karpenter import NodePool
 from policy.reading import Unknown, each, get, literal, literals, quantity, text
+from policy.resource import Resource, shared
 
 _TEMPLATE: Final = (("spec", "template"),)
 _LEADER_WORKER: Final = ("spec", "leaderWorkerTemplate")
@@ -186,13 +187,17 @@ def _at(value: Any, *path: str) -> Iterator[Any]:
         yield from _at(literal(value, path[0]), *path[1:])
 
 
-def pod_templates(resource: Resource) -> Iterator[PodTemplate]:
+def pod_templates(resource: Resource) -> Sequence[PodTemplate]:
     """The pods that a resource creates; nothing for resources that create none.
 
     Raises UnknownValueError if a template, or its specification, is not known in preview.
     """
     if not matches((*POD_TYPES, *PATCH_TYPES), resource.type):
-        return
+        return ()
+    return shared("pods", resource.props, lambda: list(_pod_templates(resource)))
+
+
+def _pod_templates(resource: Resource) -> Iterator[PodTemplate]:
     props = resource.plain
     for template in templates(resource.type, props):
         spec, metadata = literal(template, "spec"), get(template, "metadata")

@@ -12,9 +12,7 @@ from policy.reading import each, get, strings, text, whole
 GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
 RULE: Final = "aws:ec2/securityGroupRule:SecurityGroupRule"
 INGRESS: Final = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
-NATIVE_GROUP: Final = "aws-native:ec2:SecurityGroup"
-NATIVE_INGRESS: Final = "aws-native:ec2:SecurityGroupIngress"
-INGRESS_TYPES: Final = (GROUP, RULE, INGRESS, NATIVE_GROUP, NATIVE_INGRESS)
+INGRESS_TYPES: Final = (GROUP, RULE, INGRESS)
 
 _RANGES: Final = ("cidrBlocks", "ipv6CidrBlocks", "cidrIpv4", "cidrIpv6", "cidrIp")
 _PORTLESS: Final = frozenset({"-1", "all"})
@@ -48,9 +46,8 @@ class Ingress:
 
 def ingress(resource: Resource) -> Iterator[Ingress]:
     """Every ingress rule that the resource declares."""
-    if resource.type in {GROUP, NATIVE_GROUP}:
-        name = "ingress" if resource.type == GROUP else "securityGroupIngress"
-        for index, data in enumerate(each(get(resource.props, name))):
-            yield Ingress(f"{name}.{index}", data)
+    if resource.type == GROUP:
+        for index, data in enumerate(each(get(resource.props, "ingress"))):
+            yield Ingress(f"ingress.{index}", data)
     elif resource.type != RULE or text(get(resource.props, "type")) == "ingress":
         yield Ingress("it", resource.props)

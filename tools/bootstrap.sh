@@ -40,7 +40,7 @@ if [[ -n ${PIP_CERT:-} && -z ${SSL_CERT_FILE:-} ]]; then export SSL_CERT_FILE=$P
 
 echo "Installing the locked dependencies into .venv"
 uv=(.venv/bin/python -m uv pip)
-if "${pip[@]}" install --quiet --require-hashes -r requirements-uv.txt &&
+if "${pip[@]}" install --quiet --require-hashes -r requirements/uv.txt &&
   "${uv[@]}" sync --quiet --python .venv/bin/python --require-hashes --compile-bytecode requirements.txt; then
   "${uv[@]}" install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 else

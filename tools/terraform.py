@@ -19,7 +19,7 @@ from plan.manifests import manifest_files
 from plan.monitor import Resource
 from plan.record import Recording
 from plan.wire import shown
-from tools.terraform_names import FREE_FORM, local_name, snake_case, terraform_key, terraform_type
+from policy.inventory.terraform_names import FREE_FORM, local_name, snake_case, terraform_key, terraform_type
 
 EKS_CLUSTER = "eks:index:Cluster"
 MAIN_FILE = "main.tf.json"

@@ -7,6 +7,7 @@ the process where a text is nested too deep.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
@@ -58,17 +59,28 @@ def plugin_document(text: str) -> Any:
         raise ValueError(f"not YAML: {error}") from error
 
 
-def _unfolded(value: Any, known: dict[int, int]) -> int:
+def _unfolded(value: Any, known: dict[int, int], most: int = MOST_VALUES) -> int:
     """Values in a value without aliases. Raises ValueError where they are too many, or one holds itself."""
     if not isinstance(value, dict | list):
         return 1
     if id(value) not in known:
-        known[id(value)] = MOST_VALUES + 1  # until it is known: what holds itself is without end
+        known[id(value)] = most + 1  # until it is known: what holds itself is without end
         parts = value.values() if isinstance(value, dict) else value
-        known[id(value)] = 1 + sum(_unfolded(part, known) for part in parts)
-    if known[id(value)] > MOST_VALUES:
+        known[id(value)] = 1 + sum(_unfolded(part, known, most) for part in parts)
+    if known[id(value)] > most:
         raise ValueError("aliases make it too large")
     return known[id(value)]
+
+
+def too_deep(value: Any, most: int = MOST_LEVELS) -> bool:
+    """Whether data is nested deeper than `most` levels: whoever walks it might run out of stack."""
+    level = [value]
+    for _ in range(most):
+        level = [part for holder in level for part in (holder.values() if isinstance(holder, dict) else holder)]
+        level = [part for part in level if isinstance(part, dict | list)]
+        if not level:
+            return False
+    return True
 
 
 class _PluginLoader(_BaseLoader):  # type: ignore[misc]
@@ -153,3 +165,58 @@ _PluginLoader.add_constructor(_NUMBER, _typed(int, float, str))
 _PluginLoader.add_constructor(f"{_TAG}int", _typed(int))
 _PluginLoader.add_constructor(f"{_TAG}float", _typed(int, float))
 _PluginLoader.add_constructor(f"{_TAG}bool", _boolean)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A value, and the line on which it begins, counted from 1."""
+
+    value: Any
+    line: int
+    node: yaml.Node | None = None
+
+    def items(self) -> list[Placed]:
+        """The elements of the list under `items`, each with its line."""
+        values = self.value["items"]
+        nodes = _nodes_below(self.node, "items")
+        lines = [node.start_mark.line + 1 for node in nodes] if len(nodes) == len(values) else [self.line] * len(values)
+        held = nodes if len(nodes) == len(values) else [None] * len(values)
+        return [Placed(*element) for element in zip(values, lines, held, strict=True)]
+
+
+def _nodes_below(node: yaml.Node | None, key: str) -> list[Any]:
+    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+    return next((value.value for name, value in pairs if name.value == key and isinstance(value.value, list)), [])
+
+
+class NoYamlError(ValueError):
+    """A text is no YAML: what is wrong, and its line, counted from 1, where that is known."""
+
+    def __init__(self, problem: str, line: int | None) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
+def placed_documents(text: str) -> list[Placed]:
+    """All documents of a text as Kubernetes' tools read them, with their lines. Raises NoYamlError."""
+    try:
+        refuse_depth(text, _PluginLoader)
+        loader = _PluginLoader(text)
+        try:
+            found = [_placed(loader) for _ in iter(loader.check_node, False)]
+        finally:
+            loader.dispose()
+        # Each value takes a character, unless an alias stands for it.
+        _unfolded([document.value for document in found], {}, max(MOST_VALUES, len(text)))
+        if too_deep([document.value for document in found]):
+            raise ValueError("is nested too deep")
+        return found
+    except _RAISED as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error) or "no YAML"
+        raise NoYamlError(" ".join(str(problem).split())[:200], mark.line + 1 if mark else None) from error
+
+
+def _placed(loader: Any) -> Placed:
+    node = loader.get_node()
+    return Placed(loader.construct_document(node), node.start_mark.line + 1, node)

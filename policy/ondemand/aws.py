@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from policy.instances import gpu_types_in_text
 from policy.justification import marks
 from policy.nodes import makes_default_group
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required, of_gpus, state
@@ -20,10 +23,15 @@ def _ami_evidence(props: Props) -> str | None:
     return f"GPUs, for amiType is {ami}" if "NVIDIA" in ami or "GPU" in ami else None
 
 
+def _spot_node_group(props: Props) -> bool:
+    capacity = props.get("capacityType")
+    return not isinstance(capacity, Unknown) and text(capacity).upper() == "SPOT"
+
+
 def _managed_node_group(props: Props, also: Also) -> Iterator[Purchase]:
     """`capacityType` is ON_DEMAND where it is absent; CAPACITY_BLOCK is reserved, not Spot."""
     capacity = props.get("capacityType")
-    if not isinstance(capacity, Unknown) and text(capacity).upper() == "SPOT":
+    if _spot_node_group(props):
         return
     types = gpus_named(props.get("instanceTypes"), "instanceTypes", also)
     implied = None if props.get("instanceTypes") else _ami_evidence(props)
@@ -99,13 +107,6 @@ def _instance(props: Props, also: Also) -> Iterator[Purchase]:
         )
 
 
-def _native_template(props: Props, also: Also) -> Iterator[Purchase]:
-    data = props.get("launchTemplateData")
-    yield from _instance(
-        {**data, "tags": props.get("tags")} if isinstance(data, Mapping) else {"instanceType": data}, also
-    )
-
-
 def _launch_configuration(props: Props, also: Also) -> Iterator[Purchase]:
     yield from _own_node_group({**props, "gpu": None, "amiType": None}, also)
 
@@ -127,17 +128,31 @@ def _each(value: Any) -> Iterator[Any]:
     return iter([value]) if _unknown(value) else each(value)
 
 
+def _distribution(props: Props) -> tuple[Any, Any, bool]:
+    """On-demand base, percentage above it, and whether both are known."""
+    policy = props.get("mixedInstancesPolicy")
+    distribution = policy if _unknown(policy) else get(policy, "instancesDistribution")
+    base, percentage = (
+        get(distribution, "onDemandBaseCapacity"),
+        get(distribution, "onDemandPercentageAboveBaseCapacity"),
+    )
+    return base, percentage, not any(map(_unknown, (policy, distribution, base, percentage)))
+
+
+def _spot_group(props: Props) -> bool:
+    base, percentage, known = _distribution(props)
+    return known and whole(percentage) == 0 and _none(base)
+
+
 def _auto_scaling_group(props: Props, also: Also) -> Iterator[Purchase]:
     """Only a mixed instances policy names types; without one the launch template decides, and is judged itself.
 
     AWS buys on-demand above the base unless the percentage is 0: its default is 100.
     """
-    policy = props.get("mixedInstancesPolicy")
-    base = get(policy, "instancesDistribution", "onDemandBaseCapacity")
-    percentage = get(policy, "instancesDistribution", "onDemandPercentageAboveBaseCapacity")
-    unknown = [item for item in (policy, get(policy, "instancesDistribution"), base, percentage) if _unknown(item)]
-    if not unknown and whole(percentage) == 0 and _none(base):
+    if _spot_group(props):
         return
+    policy = props.get("mixedInstancesPolicy")
+    base, percentage, known = _distribution(props)
     for what in _overrides(
         policy if _unknown(policy) else get(policy, "launchTemplate"), "mixedInstancesPolicy.launchTemplate", also
     ):
@@ -146,7 +161,7 @@ def _auto_scaling_group(props: Props, also: Also) -> Iterator[Purchase]:
             why=f"{state(base, 'onDemandBaseCapacity', '0')}; "
             f"{state(percentage, 'onDemandPercentageAboveBaseCapacity', '100')}",
             spot="write onDemandBaseCapacity 0 and onDemandPercentageAboveBaseCapacity 0",
-            literal=not unknown,
+            literal=known,
             marks=marks(props),
         )
 
@@ -160,26 +175,41 @@ def _unknown(value: Any) -> bool:
     return isinstance(value, Unknown)
 
 
-def _fleet(props: Props, also: Also) -> Iterator[Purchase]:
+def _target(props: Props) -> tuple[Any, Any, bool]:
+    """Default kind of a fleet's capacity, its on-demand part, and whether both are known."""
     target = props.get("targetCapacitySpecification")
     kind, on_demand = get(target, "defaultTargetCapacityType"), get(target, "onDemandTargetCapacity")
-    unknown = _unknown(target) or _unknown(kind) or _unknown(on_demand)
-    if not unknown and text(kind) == "spot" and _none(on_demand):
+    return kind, on_demand, not any(map(_unknown, (target, kind, on_demand)))
+
+
+def _spot_only_fleet(props: Props) -> bool:
+    kind, on_demand, known = _target(props)
+    return known and text(kind) == "spot" and _none(on_demand)
+
+
+def _fleet(props: Props, also: Also) -> Iterator[Purchase]:
+    if _spot_only_fleet(props):
         return
+    kind, on_demand, known = _target(props)
     for what in _overrides(props.get("launchTemplateConfigs"), "launchTemplateConfigs", also):
         yield Purchase(
             what=what,
             why=f"{state(kind, 'defaultTargetCapacityType', 'on-demand')}; "
             f"{state(on_demand, 'onDemandTargetCapacity', '0')}",
             spot="write defaultTargetCapacityType spot and no onDemandTargetCapacity",
-            literal=not unknown,
+            literal=known,
             marks=marks(props),
         )
 
 
+def _spot_request(props: Props) -> bool:
+    on_demand = props.get("onDemandTargetCapacity")
+    return not _unknown(on_demand) and _none(on_demand)
+
+
 def _spot_fleet(props: Props, also: Also) -> Iterator[Purchase]:
     on_demand = props.get("onDemandTargetCapacity")
-    if not _unknown(on_demand) and _none(on_demand):
+    if _spot_request(props):
         return
     specifications = (
         gpus_named(item if _unknown(item) else get(item, "instanceType"), "launchSpecifications.instanceType", also)
@@ -219,10 +249,14 @@ def _capacity_block(props: Props, _also: Also) -> Iterator[Purchase]:
     )
 
 
+def _spot_batch(props: Props) -> bool:
+    return text(get(props.get("computeResources"), "type")) == "SPOT"
+
+
 def _batch(props: Props, also: Also) -> Iterator[Purchase]:
     compute = props.get("computeResources")
     kind = get(compute, "type")
-    if not _unknown(kind) and text(kind) == "SPOT":
+    if _spot_batch(props):
         return
     named = gpus_named(get(compute, "instanceTypes"), "computeResources.instanceTypes", also)
     whole = "whatever computeResources turn out to be" if _unknown(compute) else None
@@ -236,18 +270,131 @@ def _batch(props: Props, also: Also) -> Iterator[Purchase]:
         )
 
 
+def _build(props: Props, _also: Also) -> Iterator[Purchase]:
+    """CodeBuild's GPU containers, by the minute (CodeBuild API, EnvironmentType)."""
+    kind = get(props.get("environment"), "type")
+    if isinstance(kind, Unknown) or "GPU" in text(kind).upper():
+        yield Purchase(
+            what=f"GPUs, for environment.type is {'unknown' if isinstance(kind, Unknown) else text(kind)}",
+            why="CodeBuild has no Spot",
+            spot="build without a GPU, or in a Job on Spot nodes",
+            literal=not isinstance(kind, Unknown),
+            marks=marks(props),
+        )
+
+
+def _desktop(props: Props, _also: Also) -> Iterator[Purchase]:
+    """WorkSpaces' graphics bundles."""
+    kind = get(props.get("workspaceProperties"), "computeTypeName")
+    if text(kind).upper().startswith("GRAPHICS"):
+        yield Purchase(
+            what=f"a GPU, for workspaceProperties.computeTypeName is {text(kind)}",
+            why="WorkSpaces has no Spot",
+            spot="use a bundle without graphics",
+            marks=marks(props),
+        )
+
+
+#: As the `aws` provider, AWS Native and CloudFormation write them.
+_SETTINGS: Final = ("settings", "optionSettings", "OptionSettings")
+_NAMES: Final = ("name", "optionName", "OptionName")
+
+
+def _beanstalk(props: Props, also: Also) -> Iterator[Purchase]:
+    """Elastic Beanstalk: options by namespace and name (developer guide, aws:ec2:instances)."""
+    given = next((found for name in _SETTINGS if (found := props.get(name)) is not None), None)
+    options = {
+        next((text(get(one, name)) for name in _NAMES if get(one, name)), ""): get(one, "value") or get(one, "Value")
+        for one in each(given)
+    }
+    base, above = options.get("SpotFleetOnDemandBase"), options.get("SpotFleetOnDemandAboveBasePercentage")
+    if truthy(options.get("EnableSpot")) and _none(base) and whole(above) == 0:
+        return
+    named = (options.get(name) for name in ("InstanceTypes", "InstanceType"))
+    listed = [part for one in named if one is not None for part in ([one] if _unknown(one) else text(one).split(","))]
+    for what in of_gpus(gpus_named([one if _unknown(one) else one.strip() for one in listed], "settings", also)):
+        yield Purchase(
+            what=what,
+            why="aws:ec2:instances does not say EnableSpot with no on-demand base and 0 per cent above it",
+            spot="write EnableSpot true, SpotFleetOnDemandBase 0 and SpotFleetOnDemandAboveBasePercentage 0",
+            literal=not any(map(_unknown, (base, above, options.get("EnableSpot")))),
+            marks=marks(props),
+        )
+
+
+def _render_fleet(props: Props, _also: Also) -> Iterator[Purchase]:
+    """Deadline Cloud's service-managed fleets (CloudFormation, AWS::Deadline::Fleet)."""
+    managed = get(props.get("configuration"), "serviceManagedEc2")
+    given = get(managed, "instanceCapabilities", "acceleratorCapabilities")
+    market = get(managed, "instanceMarketOptions", "type")
+    if given is not None and text(market) != "spot":
+        yield Purchase(
+            what="GPUs (configuration.serviceManagedEc2.instanceCapabilities.acceleratorCapabilities)",
+            why=state(market, "instanceMarketOptions.type", "on-demand"),
+            spot="write instanceMarketOptions.type spot",
+            literal=not _unknown(market),
+            marks=marks(props),
+        )
+
+
+#: Calls that start machines, in scripts and programs of any language.
+_STARTS: Final = re.compile(
+    r"run[-_]?instances|create[-_]?fleet|request[-_]?spot|create[-_]?node-?group|eksctl\s+(create|scale)|start[-_]?instances",
+    re.IGNORECASE,
+)
+#: Where a resource holds a script or a program.
+_CODE: Final = (("userData",), ("userDataBase64",), ("code", "zipFile"), ("code", "ZipFile"), ("content",))
+
+
+def started_by_code(props: Props, also: Also) -> Iterator[Purchase]:
+    """GPU types that a machine's first script, or a function's code, names where it starts others."""
+    for path in _CODE:
+        written = get(props, *path)
+        code = _decoded(written) if isinstance(written, str) else ""
+        found = dict.fromkeys(gpu_types_in_text(code, also)) if _STARTS.search(code) else ()
+        if found and not re.search(r"spot", code, re.IGNORECASE):
+            yield Purchase(
+                what=f"{', '.join(found)} ({'.'.join(path)})",
+                why="code that starts machines names it, and no Spot",
+                spot="ask for Spot there, or leave buying to Karpenter",
+                marks=marks(props),
+            )
+
+
+def _decoded(written: str) -> str:
+    """A script as it is, or out of base64, as launch templates take it."""
+    try:
+        return base64.b64decode(written, validate=True).decode()
+    except ValueError:
+        return written
+
+
+TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
+#: What starts machines from launch templates, to whether it does so as Spot alone.
+SPOT_ONLY: Final[Mapping[str, Callable[[Props], bool]]] = {
+    "aws:autoscaling/group:Group": _spot_group,
+    "aws:batch/computeEnvironment:ComputeEnvironment": _spot_batch,
+    "aws:ec2/fleet:Fleet": _spot_only_fleet,
+    "aws:ec2/instance:Instance": lambda _: False,
+    "aws:ec2/spotFleetRequest:SpotFleetRequest": _spot_request,
+    "aws:eks/nodeGroup:NodeGroup": _spot_node_group,
+    "eks:index:ManagedNodeGroup": _spot_node_group,
+}
+
+
+def of_template(props: Props, also: Also) -> Iterator[Purchase]:
+    """What a launch template buys where nobody says otherwise."""
+    yield from _instance(props, also)
+
+
 #: Type token to handler. Types that are not here are searched by `policy.ondemand.hidden`.
 HANDLERS: Final[Mapping[str, Handler]] = {
     "aws:eks/nodeGroup:NodeGroup": _managed_node_group,
-    "aws-native:eks:Nodegroup": _managed_node_group,
     "eks:index:ManagedNodeGroup": _managed_node_group,
     "eks:index:NodeGroup": _own_node_group,
     "eks:index:NodeGroupV2": _own_node_group,
     "eks:index:Cluster": _eks_component,
-    "aws:ec2/launchTemplate:LaunchTemplate": _instance,
     "aws:ec2/instance:Instance": _instance,
-    "aws-native:ec2:Instance": _instance,
-    "aws-native:ec2:LaunchTemplate": _native_template,
     "aws:ec2/launchConfiguration:LaunchConfiguration": _launch_configuration,
     "aws:autoscaling/group:Group": _auto_scaling_group,
     "aws:ec2/fleet:Fleet": _fleet,
@@ -256,4 +403,13 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "aws:ec2/dedicatedHost:DedicatedHost": _reserved,
     "aws:ec2/capacityBlockReservation:CapacityBlockReservation": _capacity_block,
     "aws:batch/computeEnvironment:ComputeEnvironment": _batch,
+    "aws:codebuild/project:Project": _build,
+    "aws-native:codebuild:Project": _build,
+    "aws:workspaces/workspace:Workspace": _desktop,
+    "aws-native:workspaces:Workspace": _desktop,
+    "aws-native:deadline:Fleet": _render_fleet,
+    "aws:elasticbeanstalk/environment:Environment": _beanstalk,
+    "aws:elasticbeanstalk/configurationTemplate:ConfigurationTemplate": _beanstalk,
+    "aws-native:elasticbeanstalk:Environment": _beanstalk,
+    "aws-native:elasticbeanstalk:ConfigurationTemplate": _beanstalk,
 }

@@ -14,15 +14,18 @@ from typing import Any, Final
 
 import pulumi
 
-from policy.instances import gpu_types_in_text
-from policy.ondemand.documents import chart_files, content_of, file_content, parsed
+from policy.instances import gpu_types_in_text, is_type
+from policy.inventory.kubernetes import is_manifest, without_objects
+from policy.inventory.texts import content_of, parsed
 from policy.ondemand.place import Place, plain_key
 from policy.ondemand.pools import SPOT, is_pool, of_pool
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required
 from policy.reading import Unknown, each, text
 
 #: Text that is worth parsing; the rest of a chart's values is prose and numbers.
-_RELEVANT: Final = re.compile(r"karpenter|node_?-?pool|instance|capacity|\b[gp][a-z]{0,2}\d[a-z0-9-]*\.", re.IGNORECASE)
+_RELEVANT: Final = re.compile(
+    r"karpenter|node_?-?pool|instance|capacity|\b[gp][a-z]{0,2}\d[a-z0-9-]*\.|accelerators|\bsky\b", re.IGNORECASE
+)
 
 #: Keys below which nodes are chosen or described, not bought.
 _SELECTORS: Final = frozenset(
@@ -40,8 +43,24 @@ _SELECTORS: Final = frozenset(
         "tagsall",
     }
 )
+_EXCLUDED: Final = re.compile(
+    r"exclu|black|deny|denied|forbid|disallow|block(?!dev)"
+    # Words about a type, and what selects measurements by it.
+    r"|labels?(value|config)?$|displayname$|description$|^(title|expr|query|regex|replacement|summary|message|note|help)$"
+)
 #: Keys of inputs; labels and policy conditions (`node.kubernetes.io/instance-type`, `ec2:InstanceType`) are none.
-_TYPE_KEY: Final = re.compile(r"[a-z0-9.]*(instance|machine)types?|instance(family|families|category|categories)")
+_TYPE_KEY: Final = re.compile(
+    r"[a-z0-9.]*(instance|machine)types?(ondemand|spots?)?|instance(family|families|category|categories)"
+)
+#: Keys that say many things; the full name of an instance type below them is one.
+_EXACT_KEYS: Final = frozenset(
+    {
+        *("type", "flavor", "flavour", "size", "machine", "instance", "nodetype", "nodetypeid", "drivernodetypeid"),
+        *("shape", "sku", "whitelist", "vmtype", "vmsize", "machinesize", "instancesize"),
+    }
+)
+#: GPUs as SkyPilot and its like ask for them: `A100:8`.
+_ACCELERATORS: Final = re.compile(r"\b([ABHLTV]\d{1,3}[A-Z]?|GB?\d{3}|RTX\w*)(-\w+)?\b(:\d+)?")
 _NODE_KEYS: Final = re.compile(
     r"karpenter|eks\.amazonaws\.com/|instance-type$|kubernetes\.io/(arch|os)$|topology\.kubernetes\.io/"
 )
@@ -53,22 +72,8 @@ Also = tuple[str, ...]
 
 def search(props: Mapping[str, Any], also: Also, *, free_text: bool, strict: bool) -> Iterator[Purchase]:
     """Every purchase hidden in `props` (plain data); see `Place` for the two switches."""
-    place = Place(free_text=free_text, strict=strict or free_text)
-    yield from _walk(props, also, place)
-
-
-def search_files(paths: Any, also: Also) -> Iterator[Purchase]:
-    """As `search`, in manifest files that can be read here. The engine shows what is in the others."""
-    for path in each(paths) if not isinstance(paths, str) else (paths,):
-        content = file_content(path) if isinstance(path, str) else None
-        if content is not None:
-            yield from _text(content + "\n", also, Place(free_text=False, strict=False, path=str(path)))
-
-
-def search_chart(path: Any, also: Also) -> Iterator[Purchase]:
-    """As `search`, in a chart that lies beside the program: the engine does not show what a release renders."""
-    for name, content in chart_files(path) if isinstance(path, str) and path else ():
-        yield from _text(content + "\n", also, Place(free_text=True, strict=False, path=name))
+    place = Place(free_text=free_text, strict=strict or free_text).inside(props)
+    yield from _keys(props, also, place)
 
 
 def _walk(value: Any, also: Also, place: Place) -> Iterator[Purchase]:
@@ -84,19 +89,30 @@ def _walk(value: Any, also: Also, place: Place) -> Iterator[Purchase]:
 
 
 def _mapping(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purchase]:
+    if is_manifest(value):
+        return  # judged by itself (policy.inventory)
     if is_pool(value):
         for purchase in of_pool(value, also):
             yield _with_path(purchase, place)
         return
-    if text(value.get("kind")) in _HARMLESS_KINDS:
-        return
+    if text(value.get("kind")) not in _HARMLESS_KINDS:
+        yield from _keys(value, also, place)
+
+
+def _keys(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purchase]:
     for key, element in (*value.items(), *_option(value)):
         name, here = plain_key(key), place.at(key)
-        if name in _SELECTORS:
+        if name in _SELECTORS or _EXCLUDED.search(name):
             continue
         if _TYPE_KEY.fullmatch(name):
             yield from _sighted(_named(element, here, also), here)
             yield from _nested(element, also, here)
+        elif {name, name.removesuffix("s")} & _EXACT_KEYS and _all_types(element):
+            yield from _sighted(gpus_named(element, here.path, also), here)
+        elif name == "accelerators" and _ACCELERATORS.search(str(element)):
+            yield from _sighted(f"{element} ({here.path})", here)
+        elif name == "gpu" and isinstance(element, Mapping) and element.get("manufacturers"):
+            yield from _sighted(f"GPUs ({here.path})", here)
         elif name == "instancerequirements":
             yield from _sighted(gpus_required(element, here.path, also), here)
         elif name == "requirements" and _are_node_requirements(element):
@@ -105,6 +121,12 @@ def _mapping(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Pur
             if place.free_text:
                 yield from _sighted(_mentioned(key, also, here), here)
             yield from _walk(element, also, here)
+
+
+def _all_types(given: Any) -> bool:
+    """Whether a value, or every element of a list, is an instance type in full."""
+    listed = given if isinstance(given, list) else [given]
+    return bool(listed) and all(isinstance(one, str) and is_type(one) for one in listed)
 
 
 def _option(value: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -137,12 +159,47 @@ def _mentioned(value: str, also: Also, place: Place) -> str | None:
 def _text(value: str, also: Also, place: Place) -> Iterator[Purchase]:
     if not _RELEVANT.search(value):
         return
+    value = without_objects(value)
+    if _SPOT_TEXT.search(value):
+        return
     documents = parsed(value) if "\n" in value or value.lstrip()[:1] in {"{", "["} else []
     if documents:
         for document in documents:
             yield from _walk(document, also, place)
     elif place.free_text:
+        value = "\n".join(part for part in _SEPARATOR.split(value) if not _buys_nothing(part))
         yield from _sighted(_mentioned(value, also, place), place)
+        yield from _sky(value, place)
+
+
+#: Between one command and the next; a line that ends in a backslash goes on.
+_SEPARATOR: Final = re.compile(r"(?<!\\)\n|;|&&|\|\|?")
+_ASKS: Final = re.compile(
+    r"^\s*(\$\()?\s*(aws\s+[\w-]+\s+(describe|get|list|wait|search)-|(kubectl|eksctl)\s+(get|describe|label)\b)"
+)
+_SPOT_FLAG: Final = re.compile(
+    r"--capacity-type[= ]['\"]?spot\b|markettype['\"]?\s*[=:]\s*['\"]?spot\b|--(use-)?spot(-price[= ]\S+)?(?![\w-])",
+    re.IGNORECASE,
+)
+
+
+#: Options of docker-machine by which all of a text is Spot.
+_SPOT_TEXT: Final = re.compile(r"request-spot-instances?['\"]?\s*[=:]\s*['\"]?true", re.IGNORECASE)
+
+
+def _buys_nothing(command: str) -> bool:
+    """Whether a command only asks, or asks for Spot."""
+    return _ASKS.match(command) is not None or _SPOT_FLAG.search(command) is not None
+
+
+_SKY: Final = re.compile(r"\bsky\s+(?:jobs\s+|serve\s+)?(?:launch|up)\b[^\n;|&]*?--gpus[= ](\S+)[^\n;|&]*")
+
+
+def _sky(value: str, place: Place) -> Iterator[Purchase]:
+    """SkyPilot's command, which names GPUs and no types; on demand unless told otherwise."""
+    for found in _SKY.finditer(value):
+        if not re.search(r"--use-spot(?![\w-])", found[0]) or "--no-use-spot" in found[0]:
+            yield from _sighted(f"{found[1]} ({place.path})", place)
 
 
 def _asset(asset: pulumi.Asset, also: Also, place: Place) -> Iterator[Purchase]:

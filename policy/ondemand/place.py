@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
 from policy.justification import marks
-from policy.reading import Unknown, each, get, strings, text, truthy, whole
+from policy.reading import Unknown, each, get, number, strings, text, truthy, whole
 
 Capacity = Literal["spot", "other", "unknown"]
 
@@ -22,9 +23,14 @@ _CAPACITY_KEYS: Final = frozenset(
         "purchaseoption",
         "purchaseoptions",
         "fleettype",
+        "spotpolicy",
+        "availability",
+        "balancingstrategy",
+        "instancetargetcapacitytype",
+        "targetcapacitytype",
     }
 )
-_SPOT_KEYS: Final = frozenset({"spotprice", "bidprice", "spotmarketoptions"})
+_SPOT_KEYS: Final = frozenset({"spotprice", "bidprice", "spotmarketoptions", "maxprice", "maxspotprice"})
 
 
 def plain_key(key: str) -> str:
@@ -76,12 +82,65 @@ def _capacity_of(mapping: Mapping[str, Any]) -> Capacity | None:
     return next((word for word in order if word in said), None)
 
 
+#: Settings by which Spot becomes on-demand: while there is none, for a part, or after a time.
+_FALLBACK: Final = re.compile(
+    r"(use|enable|allow)?(spot)?fallbacks?(to)?(ondemand|od)?|(use|enable|allow)?ondemand(fallback)?s?(enabled)?"
+)
+_ON_DEMAND_PART: Final = re.compile(
+    r"(min)?ondemand(base|min|count|nodes|instances|replicas|size|capacity|percent|ratio|weight|target)\w*"
+)
+_SPOT_PART: Final = re.compile(r"spot(percent(age)?|ratio|share|weight)")
+_PATIENCE: Final = re.compile(r"(max)?spot(max)?(wait|timeout)\w*|maxspotwait\w*")
+_SWITCH: Final = re.compile(r"(switch|fall[\W_]*back)[\W_]*(to)?[\W_]*on[\W_]*demand", re.IGNORECASE)
+_SPOT_WORDS: Final = frozenset({"spot", "spot_only", "spot-only"})
+_SPOT_SWITCH: Final = frozenset(
+    {
+        *("spot", "usespot", "usespotinstances", "spotinstances", "enablespot", "spotenabled", "requestspotinstances"),
+        *("requestspot", "enablemanagedspottraining", "managedspottraining"),
+    }
+)
+
+
+def _falls_back(key: str, value: Any) -> bool:
+    """Whether a setting lets something that is Spot become on-demand. What is not known may do so."""
+    if isinstance(value, Unknown):
+        return any(one.fullmatch(key) for one in (_FALLBACK, _ON_DEMAND_PART, _SPOT_PART, _PATIENCE))
+    if isinstance(value, str) and _SWITCH.search(value):
+        return True
+    if isinstance(value, Mapping | list):
+        inner = value.items() if isinstance(value, Mapping) else (("", element) for element in value)
+        return key in {"launchspecifications", "spotspecifications", ""} and any(
+            _falls_back(plain_key(str(name)), element) for name, element in inner
+        )
+    if _FALLBACK.fullmatch(key):
+        return truthy(value) or "demand" in text(value).lower()
+    if _ON_DEMAND_PART.fullmatch(key):
+        return number(value) != 0
+    if _SPOT_PART.fullmatch(key):
+        share = number(value)
+        return share is None or share < (1 if "ratio" in key or "share" in key else 100)
+    return _PATIENCE.fullmatch(key) is not None and text(value) not in {"", "0"}
+
+
 def _said(key: str, value: Any) -> Capacity | None:
-    if key == "instancemarketoptions" and isinstance(value, Mapping):
+    if _falls_back(key, value):
+        return "other"
+    return "spot" if _SPOT_PART.fullmatch(key) else _said_of_capacity(key, value)
+
+
+def _said_inside(key: str, value: Mapping[str, Any]) -> Capacity | None:
+    """What a mapping beside the type says of how it is bought."""
+    if key == "instancemarketoptions":
         return _capacity_of(value) or "other"
-    if key == "instancesdistribution" and isinstance(value, Mapping):
+    if key == "instancesdistribution":
         return "spot" if _no_on_demand(value) else "other"
-    if key == "spot" and not isinstance(value, Mapping | list):
+    return _capacity_of(value) if key == "awsattributes" else None  # Databricks
+
+
+def _said_of_capacity(key: str, value: Any) -> Capacity | None:
+    if isinstance(value, Mapping) and key in {"instancemarketoptions", "instancesdistribution", "awsattributes"}:
+        return _said_inside(key, value)
+    if key in _SPOT_SWITCH and not isinstance(value, Mapping | list):
         return "spot" if truthy(value) else "other"
     if key in _SPOT_KEYS:
         if isinstance(value, Unknown):
@@ -91,7 +150,7 @@ def _said(key: str, value: Any) -> Capacity | None:
         return _said_of_target(key, value)
     if isinstance(value, Unknown) or any(isinstance(item, Unknown) for item in each(value)):
         return "unknown"
-    return "spot" if {item.lower() for item in strings(value)} == {"spot"} else "other"
+    return "spot" if {item.lower() for item in strings(value)} <= _SPOT_WORDS and strings(value) else "other"
 
 
 def _said_of_target(key: str, value: Any) -> Capacity | None:

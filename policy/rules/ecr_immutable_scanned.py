@@ -31,7 +31,7 @@ RULE = ResourceRule(
     ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.ADVISORY,
-    types=("aws:ecr/repository:Repository", "aws-native:ecr:Repository"),
+    types=("aws:ecr/repository:Repository",),
     scanners=Scanners(checkov=("CKV_AWS_51", "CKV_AWS_163"), trivy=("AWS-0030", "AWS-0031"), cis=("5.1.1",)),
     check=check,
 )

@@ -12,20 +12,17 @@ from policy import nodes
 from policy.engine import CONTENTS, speechless
 from policy.framework import EnforcementLevel, Finding, Option, Resource, Settings, Severity, Stack, StackRule
 from policy.instances import is_gpu
-from policy.karpenter import NODE_POOL_TYPES, NodePool
+from policy.karpenter import NODE_POOL_PATCHES, NodePool
 from policy.ondemand.purchase import gpus_required
-from policy.reading import Unknown, each, get, number, quantity, text, whole
+from policy.reading import Unknown, each, get, number, quantity, strings, text, whole
 from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
 
 #: GPUs of a type that is not in the catalogue: the most that any type has.
 _MOST: Final = max(instance_type.gpu_count for instance_type in INSTANCE_TYPES.values())
 
-_PATCHES: Final = tuple(f"{pattern}Patch" for pattern in NODE_POOL_TYPES)
-
 #: What holds the instance type where the resource that starts instances does not.
-_TEMPLATES: Final = (*nodes.TEMPLATES, nodes.LAUNCH_CONFIGURATION)
-#: Most nodes of a pulumi-eks node group that does not say (`nodejs/eks/nodes/nodegroup.ts`, all three kinds), and of
-#: EKS' own where the API is told no scaling.
+_TEMPLATES: Final = (nodes.LAUNCH_TEMPLATE, nodes.LAUNCH_CONFIGURATION)
+#: Most nodes of a pulumi-eks node group that does not say (`nodejs/eks/nodes/nodegroup.ts`, all three kinds).
 _COMPONENT_SIZE: Final = 2
 
 Count = int | str
@@ -54,7 +51,7 @@ def _counts(stack: Stack) -> Iterator[tuple[str, str, Count]]:
         most = _of_pool(pool) if replicas is None else _of_static_pool(pool, replicas)
         if most is not None:  # a pool without a limit is gpu-pool-has-limit's business
             yield f"NodePool {pool.name}", pool.urn, most
-    for resource in stack.of(*_PATCHES):
+    for resource in stack.of(*NODE_POOL_PATCHES):
         for count in _of_patch(NodePool(resource.plain, resource.name), pools):
             yield f"NodePoolPatch {resource.name}", resource.urn, count
     for resource, most in _machines(stack):
@@ -96,9 +93,7 @@ class Machine:
 
 def _launched(template: Resource) -> Machine:
     """What a launch template or launch configuration chooses."""
-    data = template.plain
-    data = data.get("launchTemplateData", data)
-    return _machine(data)
+    return _machine(template.plain)
 
 
 def _machine(given: Any) -> Machine:
@@ -142,7 +137,9 @@ def _of_patch(patch: NodePool, pools: list[JudgedPool]) -> Iterator[Count]:
     if limit is not None:
         yield limit
     if replicas is not None:
-        yield from (_of_static_pool(pool, replicas) for pool in pools if pool.name == patch.name)
+        changed = [pool for pool in pools if pool.name == patch.name]
+        own = [JudgedPool(patch, "", None)] if patch.requirements and patch.first_gpu_type() is not None else []
+        yield from (_of_static_pool(pool, replicas) for pool in changed or own)
 
 
 def _largest(limits: Mapping[str, Any]) -> Count | None:
@@ -302,9 +299,30 @@ def _fleet(props: Props, launched: Machines) -> Count:
     return _capacity(size, machines, where, "launchTemplateConfigs.overrides")
 
 
+def _batch(props: Props, _launched: Machines) -> Count:
+    """A compute environment is limited in vCPUs: as many GPUs as come with them."""
+    compute = props.get("computeResources")
+    if isinstance(compute, Unknown):
+        return "computeResources must be a literal"
+    types, most = get(compute, "instanceTypes"), get(compute, "maxVcpus")
+    if not _gpus_of(_typed(types), "computeResources.instanceTypes"):
+        return 0
+    vcpus = whole(most)
+    if vcpus is None or isinstance(types, Unknown) or any(isinstance(one, Unknown) for one in each(types)):
+        return "computeResources.maxVcpus and instanceTypes must be literals"
+    return max((vcpus * gpus // of for gpus, of in map(_gpus_by_vcpu, filter(is_gpu, strings(types)))), default=0)
+
+
+def _gpus_by_vcpu(name: str) -> tuple[int, int]:
+    """GPUs, and the vCPUs that come with them, of the densest type that a type or family admits."""
+    family = FAMILIES.get(name.partition(".")[0], ())
+    types = [INSTANCE_TYPES[name]] if name in INSTANCE_TYPES else list(family) or list(INSTANCE_TYPES.values())
+    densest = max(types, key=lambda one: one.gpu_count / one.vcpus)
+    return densest.gpu_count, densest.vcpus
+
+
 _COUNTERS: Final[Mapping[str, Callable[[Props, Machines], Count]]] = {
     "aws:eks/nodeGroup:NodeGroup": _managed,
-    "aws-native:eks:Nodegroup": _managed_component,
     "eks:index:Cluster": _cluster,
     "eks:index:ManagedNodeGroup": _managed_component,
     "eks:index:NodeGroup": _own,
@@ -315,6 +333,7 @@ _COUNTERS: Final[Mapping[str, Callable[[Props, Machines], Count]]] = {
     "aws:ec2/fleet:Fleet": _fleet,
     "aws:ec2/spotFleetRequest:SpotFleetRequest": _spot_fleet,
     "aws:ec2/capacityReservation:CapacityReservation": _reservation,
+    "aws:batch/computeEnvironment:ComputeEnvironment": _batch,
 }
 
 RULE = StackRule(
@@ -334,7 +353,7 @@ RULE = StackRule(
     fix="Lower the limits, or give this stack its own in `stackCeilings` of the policy configuration, seen in review.",
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=(*SHARING_TYPES, *_PATCHES, *_COUNTERS, *_TEMPLATES),
+    types=(*SHARING_TYPES, *NODE_POOL_PATCHES, *_COUNTERS, *_TEMPLATES),
     options={
         "maxGpus": Option(
             type="integer", default=16, description="Most physical GPUs a stack may have.", schema={"minimum": 0}

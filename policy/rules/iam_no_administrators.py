@@ -44,9 +44,6 @@ RULE = ResourceRule(
         "aws:iam/policyAttachment:PolicyAttachment",
         "aws:iam/role:Role",
         "aws:ssoadmin/managedPolicyAttachment:ManagedPolicyAttachment",
-        "aws-native:iam:Role",
-        "aws-native:iam:User",
-        "aws-native:iam:Group",
     ),
     scanners=Scanners(checkov=("CKV_AWS_274", "CKV2_AWS_56"), trivy=("AWS-0057",)),
     options={

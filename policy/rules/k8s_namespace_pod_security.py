@@ -15,9 +15,9 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
     """Yield namespaces without the label, or with the level privileged."""
     level = text(get(resource.props, "metadata", "labels", LABEL))
     exempt = text(known(resource.props, "metadata", "name")) in settings["exemptNamespaces"]
-    if not level:
+    if not level and not resource.type.endswith("Patch"):  # a patch says a part
         yield f"label {LABEL} is missing, which means privileged: write restricted."
-    elif level not in settings["levels"] and not exempt:
+    elif level and level not in settings["levels"] and not exempt:
         yield f"label {LABEL} is {level}: write {' or '.join(settings['levels'])}."
 
 
@@ -38,7 +38,7 @@ RULE = ResourceRule(
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=("kubernetes:core/*:Namespace",),
+    types=("kubernetes:core/*:Namespace", "kubernetes:core/*:NamespacePatch"),
     scanners=Scanners(cis=("4.2.1", "4.2.2", "4.2.3", "4.2.4", "4.2.5")),
     options={
         "exemptNamespaces": Option(

@@ -30,7 +30,7 @@ RULE = ResourceRule(
     fix="Write `enableKeyRotation: true`.",
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,
-    types=("aws:kms/key:Key", "aws-native:kms:Key"),
+    types=("aws:kms/key:Key",),
     scanners=Scanners(checkov=("CKV_AWS_7",), trivy=("AWS-0065",)),
     check=check,
 )

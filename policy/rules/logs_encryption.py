@@ -25,7 +25,7 @@ RULE = ResourceRule(
     fix="Set `kmsKeyId` to the ARN of a KMS key.",
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,
-    types=("aws:cloudwatch/logGroup:LogGroup", "aws-native:logs:LogGroup"),
+    types=("aws:cloudwatch/logGroup:LogGroup",),
     scanners=Scanners(checkov=("CKV_AWS_158",), trivy=("AWS-0017",)),
     check=check,
 )

@@ -32,7 +32,7 @@ RULE = ResourceRule(
     fix="Write `retentionInDays: 365`. Set `minDays` lower for programs whose logs nobody has to keep.",
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,
-    types=("aws:cloudwatch/logGroup:LogGroup", "aws-native:logs:LogGroup"),
+    types=("aws:cloudwatch/logGroup:LogGroup",),
     scanners=Scanners(checkov=("CKV_AWS_66", "CKV_AWS_338")),
     options={
         "minDays": Option(

@@ -46,8 +46,7 @@ def _own_group(resource: Resource) -> Iterator[str]:
 
 
 def _template(resource: Resource) -> Iterator[str]:
-    where, data = nodes.launch_data(resource)
-    yield from _mappings(get(data, "blockDeviceMappings"), f"{where}blockDeviceMappings")
+    yield from _mappings(get(resource.props, "blockDeviceMappings"), "blockDeviceMappings")
 
 
 def _node_class(resource: Resource) -> Iterator[str]:
@@ -94,10 +93,10 @@ def _devices(data: Any, where: str, root: str, *, needed: bool) -> Iterator[str]
 
 
 _READERS: Final[tuple[tuple[tuple[str, ...], Callable[[Resource], Iterator[str]]], ...]] = (
-    (("aws:ebs/volume:Volume", "aws-native:ec2:Volume"), _volume),
+    (("aws:ebs/volume:Volume",), _volume),
     (("aws:ebs/encryptionByDefault:EncryptionByDefault",), _account_default),
-    (("kubernetes:storage.k8s.io/*:StorageClass",), _storage_class),
-    (nodes.TEMPLATES, _template),
+    (("kubernetes:storage.k8s.io/*:StorageClass", "kubernetes:storage.k8s.io/*:StorageClassPatch"), _storage_class),
+    ((nodes.LAUNCH_TEMPLATE,), _template),
     ((*nodes.INSTANCES, nodes.LAUNCH_CONFIGURATION), _instance),
     ((nodes.SPOT_FLEET,), _spot_fleet),
     (nodes.NODE_CLASSES, _node_class),

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from policy import nodes
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity, matches
 from policy.reading import get, text, whole
 
+_ACCOUNT: Final = "aws:ec2/instanceMetadataDefaults:InstanceMetadataDefaults"
+
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
     """Yield metadata options that let pods in, and machines that cannot have any."""
     most = settings["maxHopLimit"]
-    if matches(nodes.NODE_CLASSES, resource.type):
+    if resource.type == _ACCOUNT:
+        yield from _weakened(resource.props, most)
+    elif matches(nodes.NODE_CLASSES, resource.type):
         # Karpenter fills in what is missing: required, and one hop (pkg/apis/v1/ec2nodeclass.go).
         yield from _options(get(resource.props, "spec", "metadataOptions"), "spec.", most, tokens="required", hops="1")
     elif resource.type in nodes.MANAGED_GROUPS:
@@ -26,10 +30,18 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
                 "launch template, and skipDefaultNodeGroup in the cluster."
             )
     else:
-        where, data = nodes.launch_data(resource)
-        options = get(data, "metadataOptions")
+        options = get(resource.props, "metadataOptions")
         if options is not None or resource.type not in nodes.INSTANCES or not nodes.from_template(resource):
-            yield from _options(options, where, most)
+            yield from _options(options, "", most)
+
+
+def _weakened(options: Any, most: int) -> Iterator[str]:
+    """Defaults of the account, which machines take that say nothing: what is not said here is as it was."""
+    tokens, hops = get(options, "httpTokens"), get(options, "httpPutResponseHopLimit")
+    if text(tokens) == "optional":
+        yield "httpTokens is optional for all machines of the account that say nothing: write required."
+    if hops is not None and (whole(hops) or 0) > most:
+        yield f"httpPutResponseHopLimit is {text(hops)} for all machines that say nothing: write {most:g}."
 
 
 def _options(options: Any, where: str, most: int, *, tokens: str = "", hops: str = "") -> Iterator[str]:
@@ -66,7 +78,8 @@ RULE = ResourceRule(
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
     types=(
-        *nodes.TEMPLATES,
+        _ACCOUNT,
+        nodes.LAUNCH_TEMPLATE,
         *nodes.INSTANCES,
         nodes.LAUNCH_CONFIGURATION,
         *nodes.NODE_CLASSES,

@@ -30,7 +30,7 @@ def _data(resource: Resource) -> Iterator[tuple[str, Any]]:
     elif resource.type in nodes.OWN_GROUPS:
         yield "", nodes.own_group(resource)
     else:
-        yield nodes.launch_data(resource)
+        yield "", resource.props
 
 
 def _given(data: Any, *path: str) -> bool:
@@ -62,7 +62,7 @@ RULE = ResourceRule(
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
     types=(
-        *nodes.TEMPLATES,
+        nodes.LAUNCH_TEMPLATE,
         *nodes.INSTANCES,
         nodes.LAUNCH_CONFIGURATION,
         nodes.SPOT_FLEET,

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, cast
+from collections.abc import Iterator
+from typing import Final, cast
 
 from gpu.catalog import INSTANCE_TYPES, Gpu
 from gpu.contract import MEMORY_ANNOTATION, MODEL_ANNOTATION
 from gpu.models import KV_CACHE_RATIO, KvCacheType, find_model, largest_context, model_memory
 from gpu.sharing import SharingError
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.ollama import OLLAMA_TYPES, Server, servers
+from policy.ollama import OLLAMA_TYPES, Server, models, servers, stated
 from policy.reading import Unknown, text, whole
 from policy.rules.mps_client_limits import client_memory_mib
 from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
@@ -27,7 +27,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
 
 def _of(resource: Resource, pools: list[JudgedPool]) -> Iterator[Finding]:
     for server in servers(resource):
-        if server.pod is not None and server.pod.gpu_containers():
+        if server.pod.gpu_containers():
             landing = [pool for pool in pools if server.pod.may_land_on(pool.pool)]
             yield from (Finding(problem, resource.urn) for problem in _problems(server, landing))
 
@@ -50,35 +50,14 @@ def _problems(server: Server, pools: list[JudgedPool]) -> Iterator[str]:
             )
 
 
-def _marks(server: Server, name: str) -> Any:
-    """An annotation of the pods, or of the resource that makes them."""
-    if server.pod is None:
-        return None
-    for metadata in (server.pod.metadata, server.pod.owner.get("metadata")):
-        annotations = metadata.get("annotations") if isinstance(metadata, Mapping) else metadata
-        value = annotations.get(name) if isinstance(annotations, Mapping) else annotations
-        if value is not None:
-            return value  # all annotations that are not known may be that one
-    return None
-
-
-def _models(server: Server) -> Sequence[str] | Unknown:
-    given = _marks(server, MODEL_ANNOTATION) or server.env.get("OLLAMA_MODEL")
-    if isinstance(given, Unknown):
-        return given
-    if given is None:
-        return server.pulled
-    return [name.strip() for name in text(given).split(",") if name.strip()]
-
-
 def _need(server: Server) -> int | str:
     """MiB that the models need together; 0 if no model is named; or what keeps it from being known."""
-    stated, names = _marks(server, MEMORY_ANNOTATION), _models(server)
-    if isinstance(stated, Unknown) or isinstance(names, Unknown):
+    memory, names = stated(server, MEMORY_ANNOTATION), models(server)
+    if isinstance(memory, Unknown) or isinstance(names, Unknown):
         return f"{MODEL_ANNOTATION} and {MEMORY_ANNOTATION} must be literals."
-    if stated is not None:
-        figure = whole(stated)
-        wrong = f"{MEMORY_ANNOTATION} is {text(stated) or 'empty'}, which is no number of MiB."
+    if memory is not None:
+        figure = whole(memory)
+        wrong = f"{MEMORY_ANNOTATION} is {text(memory) or 'empty'}, which is no number of MiB."
         return figure if figure is not None and figure > 0 else wrong
     needs, pulled = [], names is server.pulled
     for name in names:
@@ -91,8 +70,8 @@ def _need(server: Server) -> int | str:
         parallel = _whole(server, "OLLAMA_NUM_PARALLEL", 1)
         if context is None or parallel is None:
             return "OLLAMA_CONTEXT_LENGTH and OLLAMA_NUM_PARALLEL must be literal numbers."
-        memory = model_memory(spec, context_length=context, parallel=parallel, kv_cache_type=_kv_cache(server))
-        needs.append(memory.total_mib)
+        kind = _kv_cache(server)
+        needs.append(model_memory(spec, context_length=context, parallel=parallel, kv_cache_type=kind).total_mib)
     if pulled:
         return max(needs, default=0)  # got one after another; Ollama ends one that is idle to load the next
     loaded = _whole(server, "OLLAMA_MAX_LOADED_MODELS", len(needs)) or len(needs)
@@ -113,7 +92,7 @@ def _kv_cache(server: Server) -> KvCacheType:
 
 
 def _hint(server: Server, slot: int) -> str:
-    names = _models(server)
+    names = models(server)
     spec = find_model(names[0]) if not isinstance(names, Unknown) and len(names) == 1 else None
     if spec is None:
         return ""

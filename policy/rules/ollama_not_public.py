@@ -15,6 +15,16 @@ _SERVICE: Final = "kubernetes:core/v1:Service"
 _INGRESS: Final = "kubernetes:networking.k8s.io/v1:Ingress"
 _KNATIVE: Final = "kubernetes:serving.knative.dev/v1:Service"
 
+_GATEWAY: Final = "kubernetes:gateway.networking.k8s.io/*:Gateway"
+_LB_CONFIGURATION: Final = "kubernetes:gateway.k8s.aws/*:LoadBalancerConfiguration"
+#: Routes by which a gateway, a mesh or another ingress controller leads to services.
+_ROUTES: Final = (
+    *(f"kubernetes:gateway.networking.k8s.io/*:{kind}Route" for kind in ("HTTP", "GRPC", "TCP", "TLS")),
+    "kubernetes:networking.istio.io/*:VirtualService",
+    "kubernetes:projectcontour.io/*:HTTPProxy",
+    "kubernetes:traefik.io/*:IngressRoute",
+)
+_BACKENDS: Final = ("backendRefs", "destination", "services")
 _NLB_SCHEME: Final = "service.beta.kubernetes.io/aws-load-balancer-scheme"
 _NLB_INTERNAL: Final = "service.beta.kubernetes.io/aws-load-balancer-internal"
 _ALB_SCHEME: Final = "alb.ingress.kubernetes.io/scheme"
@@ -22,7 +32,7 @@ _ALB_SCHEME: Final = "alb.ingress.kubernetes.io/scheme"
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield every way from outside to an Ollama server."""
-    pods = [server.pod for resource in stack.resources for server in servers(resource) if server.pod]
+    pods = [server.pod for resource in stack.resources for server in servers(resource)]
     leading = {"ollama"}
     for resource in stack.of(_SERVICE, f"{_SERVICE}Patch"):
         props = resource.plain
@@ -35,11 +45,46 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
         props = resource.plain
         if _routes_to(props, leading):
             yield from _found(resource, _ingress_problem(props))
+    gateways = {_name(gateway): gateway for gateway in stack.of(_GATEWAY)}
+    schemes = {_name(one): get(one.plain, "spec", "scheme") for one in stack.of(_LB_CONFIGURATION)}
+    for resource in stack.of(*_ROUTES):
+        if _backends(resource.plain) & leading:
+            parents = [gateways.get(text(get(one, "name"))) for one in each(get(resource.plain, "spec", "parentRefs"))]
+            if not parents or not all(parent and _internal(parent.plain, schemes) for parent in parents):
+                yield from _found(
+                    resource, f"a route leads to Ollama: remove it, or let its Gateway say {_NLB_SCHEME}: internal."
+                )
     for resource in stack.of(_KNATIVE, *CHART_TYPES):
         if any(True for _ in servers(resource)):
             knative = resource.type == _KNATIVE
             props = resource.plain
             yield from _found(resource, _knative_problem(props) if knative else _chart_problem(props))
+
+
+def _name(resource: Resource) -> str:
+    return text(get(resource.plain, "metadata", "name")) or resource.name
+
+
+def _backends(value: Any) -> set[str]:
+    """Services that a route names, whatever its kind calls them (Gateway API, Istio, Contour, Traefik)."""
+    if isinstance(value, Mapping):
+        named = {name for key in _BACKENDS for one in each(value.get(key)) for name in _backends_of(one)}
+        return named.union(*map(_backends, value.values()))
+    return set().union(*map(_backends, value)) if isinstance(value, list) else set()
+
+
+def _backends_of(one: Any) -> set[str]:
+    return {text(get(one, "name")), text(get(one, "host")).partition(".")[0]} - {""}
+
+
+def _internal(gateway: Mapping[str, Any], schemes: Mapping[str, Any]) -> bool:
+    """Whether a Gateway says that it is for the inside (AWS Load Balancer Controller, Envoy Gateway, Istio)."""
+    spec = gateway.get("spec")
+    reference = text(get(spec, "infrastructure", "parametersRef", "name"))
+    if reference in schemes:
+        return text(schemes[reference]) == "internal"
+    annotations = (get(spec, "infrastructure", "annotations"), get(gateway, "metadata", "annotations"))
+    return any(text(get(given, name)) == "internal" for given in annotations for name in (_NLB_SCHEME, _ALB_SCHEME))
 
 
 def _found(resource: Resource, problem: str | None) -> Iterator[Finding]:
@@ -137,7 +182,15 @@ RULE = StackRule(
     severity=Severity.CRITICAL,
     level=EnforcementLevel.MANDATORY,
     types=tuple(
-        dict.fromkeys((*OLLAMA_TYPES, *(f"{kind}{end}" for kind in (_SERVICE, _INGRESS) for end in ("", "Patch"))))
+        dict.fromkeys(
+            (
+                *OLLAMA_TYPES,
+                *(f"{kind}{end}" for kind in (_SERVICE, _INGRESS) for end in ("", "Patch")),
+                *_ROUTES,
+                _GATEWAY,
+                _LB_CONFIGURATION,
+            )
+        )
     ),
     check=check,
 )

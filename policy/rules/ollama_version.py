@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity
 from policy.ollama import OLLAMA_TYPES, Image, images
+from policy.pods import PATCH_TYPES
 from policy.reading import Unknown
 
 #: First version with the fix of CVE-2026-7482.
@@ -43,7 +44,7 @@ RULE = ResourceRule(
     fix=f"Write `ollama/ollama:<version>` with a version of at least {FIXED}; add the digest to pin the bytes too.",
     severity=Severity.CRITICAL,
     level=EnforcementLevel.MANDATORY,
-    types=OLLAMA_TYPES,
+    types=(*OLLAMA_TYPES, *PATCH_TYPES),
     scanners=Scanners(checkov=("CKV_K8S_14",), trivy=("KSV-0013",), cis=()),
     options={
         "minVersion": Option(type="string", default=FIXED, description="Oldest version that may run, as x.y.z."),

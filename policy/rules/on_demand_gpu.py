@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
+from policy.contents import UNSEEN
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity, matches
+from policy.inventory.charts import lies_here
 from policy.justification import MIN_LENGTH, OPTIONS, problems
-from policy.ondemand.aws import HANDLERS
-from policy.ondemand.hidden import search, search_chart, search_files
+from policy.ondemand.aws import HANDLERS, TEMPLATE, started_by_code
+from policy.ondemand.hidden import search
 from policy.ondemand.pools import of_patch, of_pool
 from policy.ondemand.purchase import Purchase
 
@@ -22,16 +24,29 @@ _NEVER_BUY: Final = (
     "aws:ce/*",
     "aws:cfg/*",
     "aws:cloudwatch/*",
+    "aws:dlm/*",
+    "aws:computeoptimizer/*",
+    "aws:dynamodb/*",
     "aws:ec2/spotInstanceRequest:SpotInstanceRequest",
     "aws:ec2/tag:Tag",
     "aws:iam/*",
     "aws:organizations/*",
+    "aws:resourcegroups/*",
     "aws:s3/*",
+    "aws:secretsmanager/*",
     "aws:servicequotas/*",
+    "aws:sns/*",
+    "aws:sqs/*",
+    "aws:ssm/parameter:Parameter",
+    *(
+        f"aws-native:{service}:*"
+        for service in ("budgets", "ce", "cloudwatch", "config", "dlm", "iam", "resourcegroups")
+    ),
     "kubernetes:admissionregistration.k8s.io/*",
     "kubernetes:apiextensions.k8s.io/*",
     "kubernetes:apps/*",
     "kubernetes:autoscaling/*",
+    "kubernetes:autoscaling.x-k8s.io/*",
     "kubernetes:batch/*",
     "kubernetes:constraints.gatekeeper.sh/*",
     "kubernetes:core/*",
@@ -46,6 +61,8 @@ _NEVER_BUY: Final = (
     "kubernetes:storage.k8s.io/*",
     "kubernetes:templates.gatekeeper.sh/*",
     "pulumi:*",
+    "random:*",
+    UNSEEN,
 )
 #: Clouds whose machine types have other names: Alibaba's ecs.g6 has no GPU.
 _OTHER_CLOUDS: Final = tuple(
@@ -76,16 +93,25 @@ _STRICT: Final = (
     "kubernetes:*.upbound.io/*",
     "kubernetes:infrastructure.cluster.x-k8s.io/*",
 )
-_CHARTS: Final = ("kubernetes:helm.sh/*",)
-_MANIFEST_FILES: Final = ("kubernetes:yaml*",)
+
+
+def spoken(purchase: Purchase, settings: Settings) -> str | None:
+    """What is wrong with a purchase; None where it is justified."""
+    missing = list(problems(purchase.marks, settings)) if purchase.literal else []
+    return None if purchase.literal and not missing else _message(purchase, missing)
 
 
 def _purchases(resource: Resource, settings: Settings) -> Iterator[Purchase]:
+    if resource.type == TEMPLATE:
+        yield from started_by_code(resource.plain, tuple(settings["alsoCategories"]))
+        return  # gpu-launch-template-is-spot judges it together with what uses it
     if matches(_NEVER_BUY, resource.type) or matches(_OTHER_CLOUDS, resource.type):
         return
     also = tuple(settings["alsoCategories"])
     props = resource.plain
     handler = HANDLERS.get(resource.type)
+    if resource.type.startswith("aws"):
+        yield from started_by_code(props, also)
     if handler is not None:
         yield from handler(props, also)
     elif matches(_POOLS, resource.type):
@@ -93,21 +119,17 @@ def _purchases(resource: Resource, settings: Settings) -> Iterator[Purchase]:
     elif matches(_PATCHES, resource.type):
         yield from of_patch(props, also, resource.name)
     else:
-        free_text, strict = matches(_FREE_TEXT, resource.type), matches(_STRICT, resource.type)
+        free_text = matches(_FREE_TEXT, resource.type) and not lies_here(props)
+        strict = matches(_STRICT, resource.type)
         yield from search(props, also, free_text=free_text, strict=strict)
-        if matches(_CHARTS, resource.type):
-            yield from search_chart(props.get("chart"), also)
-        if matches(_MANIFEST_FILES, resource.type):
-            yield from search_files(props.get("files") or props.get("file"), also)
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
     """Yield every purchase that is not Spot and not justified."""
     for purchase in _purchases(resource, settings):
-        missing = list(problems(purchase.marks, settings)) if purchase.literal else []
-        if purchase.literal and not missing:
-            continue
-        yield _message(purchase, missing)
+        message = spoken(purchase, settings)
+        if message:
+            yield message
 
 
 def _message(purchase: Purchase, missing: list[str]) -> str:
@@ -118,6 +140,16 @@ def _message(purchase: Purchase, missing: list[str]) -> str:
 
 
 _ALSO: Final[dict[str, Any]] = {"items": {"type": "string"}}
+
+SETTINGS: Final[dict[str, Option]] = {
+    **OPTIONS,
+    "alsoCategories": Option(
+        type="array",
+        default=[],
+        description="EC2 instance categories to treat like GPUs, such as trn, inf and dl.",
+        schema=_ALSO,
+    ),
+}
 
 RULE = ResourceRule(
     name="gpu-on-demand-needs-justification",
@@ -141,14 +173,6 @@ RULE = ResourceRule(
     severity=Severity.CRITICAL,
     level=EnforcementLevel.MANDATORY,
     types=("*",),
-    options={
-        **OPTIONS,
-        "alsoCategories": Option(
-            type="array",
-            default=[],
-            description="EC2 instance categories to treat like GPUs, such as trn, inf and dl.",
-            schema=_ALSO,
-        ),
-    },
+    options=SETTINGS,
     check=check,
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity
-from policy.karpenter import NODE_POOL_TYPES, NodePool
+from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity, matches
+from policy.karpenter import NODE_POOL_PATCHES, NODE_POOL_TYPES, NodePool
 from policy.reading import text
 
 _HARD = {"NoSchedule", "NoExecute"}
@@ -15,6 +15,8 @@ def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     """Yield if a pool can launch GPU types and no taint keeps pods away."""
     pool = NodePool(resource.plain, resource.name)
     gpu = pool.first_gpu_type()
+    if matches(NODE_POOL_PATCHES, resource.type) and not pool.taints:
+        return  # it leaves them as they are
     if gpu is not None and not any(text(taint.get("effect")) in _HARD for taint in pool.taints):
         yield (
             f"can launch {gpu} and has no taint: write `{{key: nvidia.com/gpu, value: 'true', effect: NoSchedule}}` "
@@ -36,6 +38,6 @@ RULE = ResourceRule(
     ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,
-    types=NODE_POOL_TYPES,
+    types=(*NODE_POOL_TYPES, *NODE_POOL_PATCHES),
     check=check,
 )

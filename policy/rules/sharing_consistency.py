@@ -24,7 +24,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     view = SharingView(stack)
     for pool in view.pools:
         told = [(gpus, candidate, pool.overlays(candidate, view.overlays)) for gpus, candidate in pool.types]
-        problems = [*_naming(view, pool), *_conflicts(told)]
+        problems = [*_naming(view, pool), *_conflicts(told), *_auto_mode(pool, told)]
         if pool.sharing is not None:
             problems += [
                 *_labels(pool, pool.sharing),
@@ -33,6 +33,16 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
             ]
         for problem in problems:
             yield Finding(f"pool {pool.name}: {problem}", pool.urn)
+
+
+def _auto_mode(pool: JudgedPool, told: Told) -> Iterator[str]:
+    """EKS Auto Mode has a device plugin of its own, and knows no overlays (EKS user guide, Auto Mode)."""
+    if not pool.pool.auto_mode:
+        return
+    labels = [name for name in (CONFIG_LABEL, SHARING_LABEL) if pool.pool.labels.get(name) not in {None, "none"}]
+    overlays = sorted({overlay.name for _, _, found in told for overlay in found})
+    for what in (*(f"label {name}" for name in labels), *(f"NodeOverlay {name}" for name in overlays)):
+        yield f"{what} does nothing in EKS Auto Mode, whose GPUs are whole: use a node class of Karpenter's own"
 
 
 def _naming(view: SharingView, pool: JudgedPool) -> Iterator[str]:

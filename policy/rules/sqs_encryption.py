@@ -8,8 +8,8 @@ from typing import Final
 from policy.framework import EnforcementLevel, Resource, ResourceRule, Scanners, Settings, Severity
 from policy.reading import get, known, present, text, truthy
 
-_QUEUES: Final = ("aws:sqs/queue:Queue", "aws-native:sqs:Queue")
-_TOPICS: Final = ("aws:sns/topic:Topic", "aws-native:sns:Topic")
+_QUEUE: Final = "aws:sqs/queue:Queue"
+_TOPIC: Final = "aws:sns/topic:Topic"
 
 
 def check(resource: Resource, _settings: Settings) -> Iterator[str]:
@@ -17,7 +17,7 @@ def check(resource: Resource, _settings: Settings) -> Iterator[str]:
     props = resource.props
     if present(props, "kmsMasterKeyId") and text(known(props, "kmsMasterKeyId", default="unknown")):
         return
-    if resource.type in _TOPICS:
+    if resource.type == _TOPIC:
         yield "kmsMasterKeyId is missing: give a KMS key."
     elif not truthy(get(props, "sqsManagedSseEnabled")):
         yield "neither kmsMasterKeyId nor sqsManagedSseEnabled is set: give a KMS key, or write true."
@@ -37,7 +37,7 @@ RULE = ResourceRule(
     ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,
-    types=(*_QUEUES, *_TOPICS),
+    types=(_QUEUE, _TOPIC),
     scanners=Scanners(checkov=("CKV_AWS_26", "CKV_AWS_27"), trivy=("AWS-0095", "AWS-0096")),
     check=check,
 )

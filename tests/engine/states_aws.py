@@ -20,6 +20,8 @@ assert support_ends(_COMING) is None
 def _cluster(type_: str, **changes: Any) -> dict[str, Any]:
     """Inputs of a sound cluster of no particular day."""
     inputs = cluster(type_, **{"version": _COMING, **changes})
+    if type_ == NATIVE:
+        return {**inputs, "tags": [{"key": key, "value": value} for key, value in TAGS.items()]}
     return {**inputs, "tags": TAGS} if type_ == AWS else {**inputs, "skipDefaultNodeGroup": True}
 
 
@@ -391,6 +393,26 @@ _MACHINES: Final = (
             ),
         ),
         mended={("template", "blockDeviceMappings", 1, "ebs", "encrypted"): True},
+    ),
+    State(
+        name="access-for-root",
+        fires=frozenset({"eks-no-root-access"}),
+        resources=(
+            Planned(
+                type="aws:eks/accessEntry:AccessEntry",
+                name="root",
+                inputs={"clusterName": "ml", "principalArn": "arn:aws:iam::111122223333:root"},
+            ),
+        ),
+        mended={("root", "principalArn"): "arn:aws:iam::111122223333:role/admin"},
+    ),
+    State(
+        name="template-with-a-gpu-on-demand",
+        fires=frozenset({"gpu-launch-template-is-spot"}),
+        resources=(
+            Planned(type=_TEMPLATE.type, name="template", inputs={**_TEMPLATE.inputs, "instanceType": "g6.xlarge"}),
+        ),
+        mended={("template", "instanceMarketOptions"): {"marketType": "spot"}},
     ),
     State(
         name="ssh-key-for-node-group",

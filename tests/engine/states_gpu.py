@@ -111,6 +111,18 @@ _PURCHASES: Final = (
         mended={("manifests", "yaml"): POOL_YAML.replace("[on-demand]", "[spot]")},
     ),
     State(
+        name="template-that-lies-elsewhere",
+        fires=frozenset({"contents-can-be-seen"}),
+        resources=(
+            Planned(
+                type="aws:cloudformation/stack:Stack",
+                name="elsewhere",
+                inputs={"templateUrl": "https://templates.example.com/gpu.yaml"},
+            ),
+        ),
+        mended={("elsewhere", "templateUrl"): ""},
+    ),
+    State(
         name="instance-type-in-a-value-file",
         fires=frozenset({"gpu-on-demand-needs-justification"}),
         resources=(

@@ -161,6 +161,22 @@ _SERVERS: Final = (
         mended={("monitor", "spec", "template", "spec", "containers", 0, "env", 0, "value"): "void"},
     ),
     State(
+        name="rights-for-everybody",
+        fires=frozenset({"k8s-rbac-not-for-all"}),
+        resources=(
+            Planned(
+                type="kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding",
+                name="viewers",
+                inputs={
+                    "metadata": {"name": "viewers"},
+                    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+                    "subjects": [{"kind": "Group", "name": "system:authenticated"}],
+                },
+            ),
+        ),
+        mended={("viewers", "subjects", 0, "name"): "team-größe"},
+    ),
+    State(
         name="ollama-latest",
         fires=frozenset({"ollama-version-pinned"}),
         resources=(deployment("ollama", pod(None, {**_OLLAMA, "image": "ollama/ollama:latest"})),),
@@ -179,7 +195,7 @@ _SERVERS: Final = (
                     "repositoryOpts": {"repo": "https://otwld.github.io/ollama-helm/"},
                     "values": {
                         "image": {"tag": "0.30.0"},
-                        "ollama": {"gpu": {"enabled": True, "number": 1.0}, "models": {"pull": ["gemma3:27b"]}},
+                        "ollama": {"gpu": {"enabled": True, "number": 1.0}, "models": {"pull": ["llama3.2:3b"]}},
                         "extraEnv": [{"name": "OLLAMA_KEEP_ALIVE", "value": "24h"}],
                     },
                 },
@@ -191,6 +207,28 @@ _SERVERS: Final = (
                 {"name": "OLLAMA_CONTEXT_LENGTH", "value": 12288.0},
             ]
         },
+    ),
+    State(
+        name="ollama-with-a-model-of-the-house",
+        fires=frozenset({"ollama-models-told"}),
+        resources=(
+            Planned(
+                type=RELEASE,
+                name="own-model",
+                inputs={
+                    "chart": "ollama",
+                    "values": {
+                        "image": {"tag": "0.30.0"},
+                        "ollama": {"gpu": {"enabled": True}, "models": {"run": ["house/größer:27b"]}},
+                        "extraEnv": [
+                            {"name": "OLLAMA_KEEP_ALIVE", "value": "24h"},
+                            {"name": "OLLAMA_CONTEXT_LENGTH", "value": "8192"},
+                        ],
+                    },
+                },
+            ),
+        ),
+        mended={("own-model", "values", "podAnnotations"): {"gpu-slices/model-memory-mib": "20000"}},
     ),
     State(
         name="ollama-behind-a-load-balancer",

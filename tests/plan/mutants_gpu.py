@@ -136,7 +136,7 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a 
     yield rule, "dev", "CPU pool that admits GPUs", change(POOL, lambda i: requirements(i).clear(), "cpu-*-pool")
     yield rule, "dev", "GPU system nodes", change(NODE_GROUP, lambda i: i.update(instanceTypes=["g5g.xlarge"]))
     yield (
-        rule,
+        "gpu-launch-template-is-spot",
         "dev",
         "GPU type in the template",
         change("aws:ec2/launchTemplate:LaunchTemplate", lambda i: i.update(instanceType="g5.xlarge")),
@@ -273,6 +273,22 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a 
     yield "ollama-context-and-keep-alive", "dev", "no context length", ollama(context="")
     yield "ollama-fits-slot", "dev", "a long context", ollama(context="32768")
     yield "ollama-fits-slot", "staging", "a large model", ollama(model="llama3.1:70b")
+    everybody = {
+        "metadata": {"name": "all"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"},
+        "subjects": [{"kind": "Group", "name": "system:authenticated"}],
+    }
+    binding = "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding"
+    yield "k8s-rbac-not-for-all", "dev", "a binding for everybody", plus(binding, everybody)
+    yield (
+        "eks-no-root-access",
+        "dev",
+        "access for the account",
+        plus("aws:eks/accessEntry:AccessEntry", {"principalArn": "arn:aws:iam::111122223333:root"}),
+    )
+    yield "ollama-models-told", "dev", "no model named", ollama(model="")
+    elsewhere = {"templateUrl": "https://templates.example.com/gpu.yaml"}
+    yield "contents-can-be-seen", "dev", "a template elsewhere", plus("aws:cloudformation/stack:Stack", elsewhere)
     yield "ollama-not-public", "dev", "a public route", ollama(**{"networking.knative.dev/visibility": "public"})
 
 

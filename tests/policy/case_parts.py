@@ -55,8 +55,10 @@ apiVersion: karpenter.sh/v1
 kind: NodePool
 metadata: {name: hidden}
 spec:
+  limits: {nvidia.com/gpu: 4}
   template:
     spec:
+      taints: [{key: nvidia.com/gpu, value: "true", effect: NoSchedule}]
       nodeClassRef: {group: karpenter.k8s.aws, kind: EC2NodeClass, name: gpu}
       requirements:
         - {key: karpenter.k8s.aws/instance-category, operator: In, values: [g]}

@@ -22,7 +22,7 @@ WRITTEN: dict[str, Callable[..., dict[str, Any]]] = {
     "aws:ebs/volume:Volume": lambda **ebs: {"size": 50, **ebs},
     "aws-native:ec2:Volume": lambda **ebs: {"size": 50, **ebs},
     nodes.LAUNCH_TEMPLATE: lambda **ebs: {"blockDeviceMappings": mapping(**ebs)},
-    nodes.NATIVE_TEMPLATE: lambda **ebs: {"launchTemplateData": {"blockDeviceMappings": mapping(**ebs)}},
+    "aws-native:ec2:LaunchTemplate": lambda **ebs: {"launchTemplateData": {"blockDeviceMappings": mapping(**ebs)}},
     nodes.INSTANCE: lambda **ebs: {"rootBlockDevice": {"volumeSize": 50, **ebs}},
     nodes.SPOT_INSTANCE: lambda **ebs: {"rootBlockDevice": {"volumeSize": 50, **ebs}},
     nodes.LAUNCH_CONFIGURATION: lambda **ebs: {"rootBlockDevice": {"volumeSize": 50, **ebs}},

@@ -13,7 +13,7 @@ SAFE = {"httpEndpoint": "enabled", "httpTokens": "required", "httpPutResponseHop
 #: Types that say metadata options, and how.
 WRITTEN: dict[str, Any] = {
     nodes.LAUNCH_TEMPLATE: lambda options: {"metadataOptions": options},
-    nodes.NATIVE_TEMPLATE: lambda options: {"launchTemplateData": {"metadataOptions": options}},
+    "aws-native:ec2:LaunchTemplate": lambda options: {"launchTemplateData": {"metadataOptions": options}},
     nodes.INSTANCE: lambda options: {"instanceType": "t3.micro", "metadataOptions": options},
     nodes.SPOT_INSTANCE: lambda options: {"metadataOptions": options},
     nodes.LAUNCH_CONFIGURATION: lambda options: {"metadataOptions": options},

@@ -25,7 +25,7 @@ def test_a_key_fails_known_or_not(type_: str, key: str) -> None:
 
 
 def test_keys_are_found_wherever_they_stand() -> None:
-    assert violations(RULE, nodes.NATIVE_TEMPLATE, {"launchTemplateData": {"keyName": "admin"}})
+    assert violations(RULE, "aws-native:ec2:LaunchTemplate", {"launchTemplateData": {"keyName": "admin"}})
     assert violations(RULE, nodes.SPOT_FLEET, {"launchSpecifications": [{}, {"keyName": "admin"}]})
     assert violations(RULE, "eks:index:NodeGroupV2", {"nodePublicKey": UNKNOWN})
     assert violations(RULE, "eks:index:Cluster", {"nodePublicKey": "ssh-ed25519 AAAA"})

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
+from policy.rules import launch_template_spot
 from policy.rules.on_demand_gpu import RULE
 from tests.policy.case_parts import (
     AWS,
@@ -21,6 +22,7 @@ from tests.policy.case_parts import (
     POOL_YAML,
     RELEASE,
     SPOT,
+    TEMPLATE,
     Case,
     need,
     pool,
@@ -34,14 +36,20 @@ def test_tables_are_as_large_as_promised() -> None:
     assert len(LEGITIMATE) >= 20
 
 
+def _said(type_: str, inputs: Mapping[str, Any]) -> list[str]:
+    """What the rule says that judges the type: templates are judged together with what uses them."""
+    return violations(launch_template_spot.RULE if type_ == TEMPLATE else RULE, type_, inputs)
+
+
 @pytest.mark.parametrize("case", BYPASSES.values(), ids=list(BYPASSES))
 def test_no_bypass_gets_through(case: Case) -> None:
-    assert violations(RULE, *case)
+    assert _said(*case)
 
 
 @pytest.mark.parametrize("case", LEGITIMATE.values(), ids=list(LEGITIMATE))
 def test_legitimate_programs_raise_nothing(case: Case) -> None:
     assert violations(RULE, *case) == []
+    assert violations(launch_template_spot.RULE, *case) == []
 
 
 def _leaves(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
@@ -67,7 +75,7 @@ def _masked(inputs: Any, path: tuple[str | int, ...]) -> Any:
 def test_no_unknown_value_opens_a_way(case: Case) -> None:
     """Whatever part of a bypass is not known in preview, it is still refused."""
     type_, inputs = case
-    passed = [path for path in _leaves(inputs) if path and not violations(RULE, type_, _masked(inputs, path))]
+    passed = [path for path in _leaves(inputs) if path and not _said(type_, _masked(inputs, path))]
     # Only where the whole meaning is gone may it pass: an Auto Scaling group that leaves the types to its template, a
     # node group whose image alone told of GPUs.
     assert [path for path in passed if path[-1] not in {"amiType", "gpu"}] == []
@@ -187,9 +195,9 @@ def test_files_are_read_where_they_can_be(tmp_path: Path) -> None:
         POOL_YAML.replace("name: hidden", 'name: "{{ .Release.Name }}"').replace(
             "spec:", "{{- if .Values.gpus }}\nspec:", 1
         ),
-        "nodes:\n  - {{ .Values.x | quote }}\n  - g5.xlarge\n",
+        POOL_YAML.replace("[on-demand]", '[{{ .Values.capacity | default "on-demand" | quote }}]'),
     ],
-    ids=["a manifest", "a template", "a type alone"],
+    ids=["a manifest", "a template", "a value"],
 )
 def test_a_chart_beside_the_program_is_read(tmp_path: Path, template: str) -> None:
     (tmp_path / "templates").mkdir()
@@ -230,5 +238,6 @@ def test_a_chart_beside_the_program_is_read(tmp_path: Path, template: str) -> No
     ],
 )
 def test_what_is_paid_ahead_is_called_so(type_: str, inputs: dict[str, Any]) -> None:
-    (verdict,) = judged(RULE, recorded(type_, inputs))
+    rule = launch_template_spot.RULE if type_ == TEMPLATE else RULE
+    (verdict,) = judged(rule, recorded(type_, inputs))
     assert "as capacity that is paid ahead, neither Spot nor on demand" in verdict.message

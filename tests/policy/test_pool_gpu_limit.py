@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from policy.rules.pool_gpu_limit import RULE
-from tests.policy.platform import GPU, SHARED, pool
+from tests.policy.platform import GPU, SHARED, overlay, pool
 from tests.policy.support import UNKNOWN, judged, violations
 
 
@@ -14,7 +14,7 @@ def said(resource: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "limits", [{GPU: "4"}, {GPU: 4.0}, {SHARED: "16"}, {"nvidia.com/mig-1g.10gb": "7", "cpu": "9"}]
+    "limits", [{GPU: "4"}, {GPU: 4.0}, {SHARED: "16", "cpu": "64"}, {"nvidia.com/mig-1g.10gb": "7", "cpu": "9"}]
 )
 def test_a_limit_passes(limits: dict[str, Any]) -> None:
     assert said(pool(limits=limits)) == []
@@ -29,6 +29,35 @@ def test_no_limit_on_gpus_fails(limits: dict[str, Any]) -> None:
 @pytest.mark.parametrize("limits", [{GPU: UNKNOWN}, {GPU: "many"}])
 def test_a_limit_that_is_unknown_or_no_number_fails(limits: dict[str, Any]) -> None:
     assert len(said(pool(limits=limits))) == 1
+
+
+@pytest.mark.parametrize(
+    ("types", "limits"),
+    [
+        (["g5.xlarge"], {SHARED: "16"}),
+        (["g5.xlarge"], {"nvidia.com/mig-1g.10gb": "7"}),
+        (["g6f.large", "g6f.xlarge"], {GPU: "4"}),
+        (["g4ad.xlarge"], {GPU: "4"}),
+        (["g5.xlarge", "g4ad.xlarge"], {GPU: "4"}),
+    ],
+)
+def test_a_limit_on_what_karpenter_does_not_count_fails(types: list[str], limits: dict[str, Any]) -> None:
+    (message,) = said(pool(*types, limits=limits))
+    assert "of which Karpenter counts none on" in message
+    assert said(pool(*types, limits={**limits, "cpu": "64"})) == []
+
+
+@pytest.mark.parametrize("capacity", ["0", "-4", "nan", "inf"])
+def test_an_overlay_of_nothing_makes_a_limit_none(capacity: str) -> None:
+    resources = [pool(limits={GPU: "4"}), overlay({GPU: capacity})]
+    assert "counts none on g5.xlarge" in judged(RULE, *resources)[0].message
+    assert judged(RULE, pool(limits={GPU: "4"}), overlay({GPU: "4"})) == []
+    assert judged(RULE, pool(limits={SHARED: "4"}), overlay({SHARED: "4"})) == []
+
+
+def test_amd_s_own_resource_limits_amd_s_gpus() -> None:
+    assert said(pool("g4ad.xlarge", limits={"amd.com/gpu": "4"})) == []
+    assert said(pool("g5.xlarge", limits={"amd.com/gpu": "4"}))
 
 
 def test_unknown_limits_fail() -> None:

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from gpu.catalog import INSTANCE_TYPES
+from gpu.contract import CONFIG_LABEL
 from gpu.sharing import Mig, Mps, SharingProfile, TimeSlicing
 from gpu.sharing.bottlerocket import bottlerocket_settings
 from policy.analyzer import Recorded
@@ -267,6 +270,20 @@ def test_the_heavier_overlay_counts() -> None:
 
 def test_pools_without_gpus_and_of_auto_mode_are_left_alone() -> None:
     assert said(pool("m7g.large"), overlay({GPU: "9"}), plugin(gpu=config(timeSlicing=section(4)))) == []
+
+
+def test_sharing_in_auto_mode_is_said_to_do_nothing() -> None:
+    whole = pool("g5.xlarge")
+    spec = whole.inputs["spec"]
+    reference = {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": "default"}
+    template = {"metadata": {"labels": {CONFIG_LABEL: "x4"}}, "spec": {**spec["template"]["spec"]}}
+    template["spec"]["nodeClassRef"] = reference
+    auto = replace(whole, inputs={**whole.inputs, "spec": {**spec, "template": template}})
+    messages = said(auto, overlay({GPU: "4"}))
+    assert [message.partition(" does nothing")[0] for message in messages] == [
+        f"pool gpu: label {CONFIG_LABEL}",
+        "pool gpu: NodeOverlay overlay",
+    ]
 
 
 def test_the_gpu_operators_values_are_read_too() -> None:

@@ -24,6 +24,7 @@ _ANYTHING = "it may hold anything, and most hold nothing of the kind"
 _IN_RANGE = "it may be a right one, and what is wrong is told in the update"
 #: Rule, state, resource: end of the place, and why nothing is said.
 SILENT: Mapping[tuple[str, str], tuple[tuple[Place, str], ...]] = {
+    ("eks-no-root-access", "access-for-root"): ((("principalArn",), "a role of the program's own, as a rule"),),
     ("gpu-mig-for-untrusted-tenants", "strangers-share"): (
         (("metadata", "name"), _NOTHING_TELLS),
         (("metadata", "namespace"), _NOTHING_TELLS),

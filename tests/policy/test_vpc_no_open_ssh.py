@@ -16,8 +16,8 @@ WRITTEN: dict[str, Any] = {
     sg.GROUP: lambda given: {"ingress": [rule(443, 443), given]},
     sg.RULE: lambda given: {"type": "ingress", "securityGroupId": UNKNOWN, **given},
     sg.INGRESS: lambda given: _one_range(given, "cidrIpv4", "cidrIpv6"),
-    sg.NATIVE_INGRESS: lambda given: _one_range(given, "cidrIp", "cidrIpv6"),
-    sg.NATIVE_GROUP: lambda given: {"securityGroupIngress": [_one_range(given, "cidrIp", "cidrIpv6")]},
+    "aws-native:ec2:SecurityGroupIngress": lambda given: _one_range(given, "cidrIp", "cidrIpv6"),
+    "aws-native:ec2:SecurityGroup": lambda given: {"securityGroupIngress": [_one_range(given, "cidrIp", "cidrIpv6")]},
 }
 EVERY_TYPE = pytest.mark.parametrize("type_", WRITTEN)
 
@@ -90,3 +90,15 @@ def test_egress_is_not_its_business() -> None:
 def test_ports_can_be_chosen() -> None:
     assert violations(RULE, sg.GROUP, {"ingress": [rule()]}, ports=[5432]) == []
     assert violations(RULE, sg.GROUP, {"ingress": [rule(5432, 5432)]}, ports=[5432])
+
+
+PREFIX_LIST = "aws:ec2/managedPrefixList:ManagedPrefixList"
+ENTRY = "aws:ec2/managedPrefixListEntry:ManagedPrefixListEntry"
+
+
+def test_prefix_lists_that_hold_the_internet_fail() -> None:
+    halves = {"entries": [{"cidr": "0.0.0.0/1"}, {"cidr": "128.0.0.0/1"}]}
+    assert "holds 0.0.0.0/1, 128.0.0.0/1" in violations(RULE, PREFIX_LIST, halves)[0]
+    assert violations(RULE, ENTRY, {"cidr": "::/0"})
+    assert violations(RULE, "aws-native:ec2:PrefixList", {"entries": [{"cidr": "0.0.0.0/0"}]})
+    assert violations(RULE, PREFIX_LIST, {"entries": [{"cidr": "10.0.0.0/8"}]}) == []

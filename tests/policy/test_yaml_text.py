@@ -8,7 +8,7 @@ import pytest
 
 from gpu.sharing.yaml_text import documents, plugin_document
 from policy.device_plugin import named_configs
-from policy.ondemand.documents import parsed
+from policy.inventory.texts import parsed
 from policy.pack import RULES
 from tests.policy.support import judged, recorded
 

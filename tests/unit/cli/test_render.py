@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 
 from cli.commands import status_of
-from cli.render import hanging, render
+from cli.console import hanging
+from cli.render import render
 from cli.tree import resource_tree
 from config.load import parse
 from gpu.estimate import cheapest_node

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from plan.export_dir import MARKER
+from policy.inventory.terraform_names import terraform_key, terraform_type
 from tests.unit.cli.projects import record_program
 from tools.terraform import terraform_document, write_terraform
-from tools.terraform_names import terraform_key, terraform_type
 
 AWS = """
     import json, pulumi, pulumi_aws as aws, pulumi_eks as eks

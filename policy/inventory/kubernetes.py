@@ -1,0 +1,319 @@
+"""Kubernetes objects, wherever a program writes them, and the pods of kinds that no rule knows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from policy.inventory.item import Blind, Item
+from policy.inventory.texts import DOLLAR, GO, ROOTS, file_content, filled, parsed, rendered
+from policy.reading import Unknown, each, get, text
+
+Found = Iterator[Item | Blind]
+
+#: Groups of kinds that matter here, for objects whose `apiVersion` is filled in elsewhere.
+_GROUPS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("NodePool", "NodeClaim", "NodeOverlay"), "karpenter.sh/v1"),
+    "EC2NodeClass": "karpenter.k8s.aws/v1",
+    **dict.fromkeys(("Deployment", "DaemonSet", "StatefulSet", "ReplicaSet"), "apps/v1"),
+    **dict.fromkeys(("Job", "CronJob"), "batch/v1"),
+    **dict.fromkeys(("Pod", "Service", "Namespace", "ConfigMap"), "v1"),
+}
+
+
+def is_manifest(value: Any) -> bool:
+    """Whether a value is an object of Kubernetes: it says its kind and version, and more."""
+    if not isinstance(value, Mapping) or not isinstance(value.get("kind"), str):
+        return False
+    version = value.get("apiVersion")
+    return isinstance(version, str | Unknown) and bool(version) and len(value) > 2
+
+
+def of_manifest(manifest: Mapping[str, Any], place: str) -> Item:
+    """An object as Pulumi would register it."""
+    kind = text(manifest.get("kind"))
+    given = manifest.get("apiVersion")
+    version = _GROUPS.get(kind, "unknown") if isinstance(given, Unknown) else text(given)
+    name = get(manifest, "metadata", "name")
+    group = version if "/" in version else f"core/{version}"
+    return Item(f"kubernetes:{group}:{kind}", manifest, place, name if isinstance(name, str) else "")
+
+
+def objects(value: Any, place: str, *, texts: bool = True) -> Iterator[Item]:
+    """Every object anywhere in a value, also in its texts unless these are prose; not what is inside an object."""
+    if isinstance(value, str):
+        for index, document in enumerate(_documents(value) if texts else ()):
+            yield from objects(document, f"{place}.{index}" if index else place)
+    elif is_manifest(value):
+        yield of_manifest(value, place)
+    elif isinstance(value, Mapping):
+        for key, element in value.items():
+            if isinstance(element, Mapping | list | str):
+                yield from objects(element, f"{place}.{key}" if place else str(key), texts=texts)
+    elif isinstance(value, list):
+        for index, element in enumerate(value):
+            if isinstance(element, Mapping | list | str):
+                yield from objects(element, f"{place}.{index}" if place else str(index), texts=texts)
+
+
+def _documents(value: str) -> list[Any]:
+    """Documents of a text that looks as if it held objects."""
+    return _parsed(value) if "apiVersion" in value and "kind" in value else []
+
+
+@lru_cache(maxsize=256)
+def _parsed(value: str) -> list[Any]:
+    return rendered(value, lambda _: None) if "{{" in value else parsed(value + "\n")
+
+
+def of_list(item: Item) -> Found:
+    """`List`, and lists of one kind, whose items need not say theirs."""
+    items = item.props.get("items")
+    if isinstance(items, Unknown):
+        yield Blind(item.at("items"), "is unknown in preview")
+        return
+    if items is None:
+        yield from custom(item) if item.type.startswith("kubernetes:") else iter([item.alone()])
+        return
+    version, kind = item.type.removeprefix("kubernetes:").rsplit(":", 1)
+    own = {"apiVersion": version.removeprefix("core/"), "kind": kind.removesuffix("List")} if kind != "List" else {}
+    for index, element in enumerate(each(items)):
+        place = item.at("items", index)
+        manifest = {**own, **element} if isinstance(element, Mapping) else element
+        if is_manifest(manifest):
+            yield of_manifest(manifest, place)
+        else:
+            yield Blind(place, "is unknown in preview, or no object")
+
+
+#: Inputs that are objects, or texts of them.
+_TEXTS: Final = ("yaml", "objs", "yamlBody", "manifest", "manifests")
+
+
+def texts(item: Item) -> Found:
+    """ConfigGroups and ConfigFiles, and their likes of the kubectl provider."""
+    yield item.alone()
+    for name in _TEXTS:
+        value = item.props.get(name)
+        if isinstance(value, Unknown) or any(isinstance(part, Unknown) for part in each(value)):
+            yield Blind(item.at(name), "is unknown in preview")
+        yield from objects(value, item.at(name))
+    for name in ("files", "file"):
+        given = item.props.get(name)
+        for path in [given] if isinstance(given, str) else each(given):
+            for file in _files(path):
+                yield from objects((file_content(file) or "") + "\n", str(file))
+
+
+def _files(path: Any) -> Iterator[str]:
+    """Files that a path or a pattern names. The engine shows what is in those that are elsewhere."""
+    if not isinstance(path, str) or "://" in path or "\0" in path:
+        return
+    if "*" not in path:
+        yield path
+        return
+    for root in ROOTS:
+        try:
+            yield from sorted(str(file) for file in root.glob(path))
+        except (NotImplementedError, ValueError, OSError):
+            continue
+
+
+def kustomization(item: Item) -> Found:
+    """A folder of Kustomize beside the program: its resources, and those of the folders that it names."""
+    yield item.alone()
+    directory = item.props.get("directory")
+    if isinstance(directory, str) and "://" not in directory:
+        yield from _kustomized(directory, frozenset())
+
+
+_KUSTOMIZATIONS: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+
+
+def _kustomized(directory: str, seen: frozenset[str]) -> Found:
+    content = next((found for name in _KUSTOMIZATIONS if (found := file_content(Path(directory) / name))), None)
+    if content is None or directory in seen:
+        return
+    for document in parsed(content):
+        for name in ("resources", "bases", "components"):
+            for entry in each(get(document, name)):
+                path = str(Path(directory) / text(entry))
+                found = file_content(path)
+                if found is None:
+                    yield from _kustomized(path, seen | {directory})
+                else:
+                    yield from objects(found, path)
+        yield from _patches(document, directory)
+
+
+def patched(item: Item) -> Found:
+    """Flux' Kustomization, which changes objects that lie elsewhere."""
+    yield item.alone()
+    yield from _patches(item.props.get("spec"), item.at("spec"))
+
+
+def _patches(value: Any, place: str) -> Found:
+    for name in ("patches", "patchesStrategicMerge"):
+        for index, patch in enumerate(each(get(value, name))):
+            given = get(patch, "patch") if isinstance(patch, Mapping) and "patch" in patch else patch
+            for found in objects(given, f"{place}.{name}.{index}"):
+                yield Item(f"{found.type}Patch", found.props, found.place, found.name)
+
+
+def kro(item: Item) -> Found:
+    """kro fills in `${...}` when somebody makes one."""
+    for index, resource in enumerate(each(get(item.props, "spec", "resources"))):
+        yield from objects(filled(get(resource, "template"), DOLLAR), item.at("spec.resources", index, "template"))
+
+
+def composition(item: Item) -> Found:
+    """What Crossplane makes: `base` with patches over it, or the template of a function."""
+    spec = item.props.get("spec")
+    places = [(get(spec, "resources"), item.at("spec.resources"))]
+    for index, step in enumerate(each(get(spec, "pipeline"))):
+        place = item.at("spec.pipeline", index, "input")
+        places.append((get(step, "input", "resources"), f"{place}.resources"))
+        template = get(step, "input", "inline", "template")
+        if isinstance(template, str):
+            for document in rendered(template, lambda _: None):
+                yield from objects(document, f"{place}.inline.template")
+    for resources, place in places:
+        for index, resource in enumerate(each(resources)):
+            base = get(resource, "base")
+            for patch in each(get(resource, "patches")):
+                base = _unknown_at(base, re.findall(r"[^.\[\]]+", text(get(patch, "toFieldPath") or "")))
+            yield from objects(base, f"{place}.{index}.base")
+
+
+def _unknown_at(value: Any, path: list[str], done: str = "") -> Any:
+    """A copy in which what stands at the path is not known."""
+    if not path:
+        return Unknown(done) if done else value
+    here = f"{done}.{path[0]}".lstrip(".")
+    if isinstance(value, list) and path[0].isdigit() and int(path[0]) < len(value):
+        index = int(path[0])
+        return [*value[:index], _unknown_at(value[index], path[1:], here), *value[index + 1 :]]
+    if isinstance(value, Mapping):
+        return {**value, path[0]: _unknown_at(value.get(path[0], {}), path[1:], here)}
+    return Unknown(here)
+
+
+_HEREDOC: Final = re.compile(r"<<-?\s*['\"]?(\w+)['\"]?[^\n]*\n(.*?)\n\s*\1\s*(?:$|\n|\))", re.DOTALL)
+
+
+def commands(item: Item) -> Found:
+    """Objects that a command hands to kubectl as a here-document or on its standard input."""
+    yield item.alone()
+    for name, value in item.props.items():
+        if isinstance(value, str):
+            whole = list(objects(value, item.at(name)))
+            yield from whole
+            for _, document in _HEREDOC.findall(value) if not whole else ():
+                yield from objects(filled_by_shell(document), item.at(name))
+
+
+def jobs(item: Item) -> Found:
+    """Jobs, and what their commands hand to kubectl."""
+    yield item.alone()
+    yield from _handed(item.props.get("spec"), item.at("spec"))
+
+
+def _handed(value: Any, place: str) -> Iterator[Item]:
+    if isinstance(value, Mapping | list):
+        for key, element in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _handed(element, f"{place}.{key}")
+    elif isinstance(value, str) and "kubectl" in value:
+        for _, document in _HEREDOC.findall(value):
+            yield from objects(filled_by_shell(document), place)
+
+
+def kyverno(item: Item) -> Found:
+    """Kyverno's policies make objects by rules that generate."""
+    yield item.alone()
+    for index, rule in enumerate(each(get(item.props, "spec", "rules"))):
+        made = get(rule, "generate")
+        for one in (made, *each(get(made, "foreach"))):
+            data = get(one, "data")
+            if isinstance(data, Mapping) and get(one, "kind"):
+                around = {"apiVersion": get(one, "apiVersion"), "kind": get(one, "kind")}
+                named = {"metadata": {"name": get(one, "name"), **(get(data, "metadata") or {})}}
+                manifest = filled({**around, **data, **named}, GO)
+                if is_manifest(manifest):
+                    yield of_manifest(manifest, item.at("spec.rules", index, "generate.data"))
+
+
+def without_objects(value: str) -> str:
+    """A text without the here-documents that hold objects."""
+    return _HEREDOC.sub(lambda found: "" if _documents(found[2]) else found[0], value) if "<<" in value else value
+
+
+def filled_by_shell(value: str) -> Any:
+    """Documents in which the shell fills in variables."""
+    return [filled(document, re.compile(r"\$\{?\w+|\$\(")) for document in _documents(value)]
+
+
+def custom(item: Item) -> Found:
+    """A kind that no rule knows: objects inside it, and pods by their shape."""
+    yield item.alone()
+    unfilled = filled(item.props, GO) if "template" in item.props else item.props
+    rest = {key: value for key, value in unfilled.items() if key not in {"apiVersion", "kind", "metadata"}}
+    yield from objects(rest, item.place)
+    yield from _pods(rest, item, item.place)
+
+
+def anything(item: Item) -> Found:
+    """A component of somebody's."""
+    yield item.alone()
+    yield from objects(item.props, item.place)
+
+
+def _pods(value: Any, item: Item, place: str) -> Iterator[Item]:
+    """Pod specifications: what has containers with images. The object's namespace is theirs."""
+    if isinstance(value, list):
+        for index, element in enumerate(value):
+            yield from _pods(element, item, f"{place}.{index}")
+        return
+    if not isinstance(value, Mapping) or is_manifest(value):
+        return
+    for key, element in value.items():
+        inner = element.get("spec") if isinstance(element, Mapping) else None
+        here = f"{place}.{key}".lstrip(".")
+        if _is_pod(inner):
+            yield _pod(element, item, here)
+        elif key in _CONTAINERS and isinstance(element, Mapping) and _says_of_container(element):
+            beside = {name: value[name] for name in _OF_PODS if name in value}
+            yield _pod({"spec": {**beside, "containers": [{"name": key, **element}]}}, item, here)
+        elif _is_pod(element):
+            yield _pod({"spec": element}, item, here)
+        else:
+            yield from _pods(element, item, here)
+
+
+#: A container of its own in steps of Argo Workflows, and in applications of Spark.
+_CONTAINERS: Final = frozenset({"container", "script", "driver", "executor"})
+
+
+def _says_of_container(value: Mapping[str, Any]) -> bool:
+    return "template" not in value and ("image" in value or "securityContext" in value)
+
+
+#: What a step of a workflow says of its pod beside its container (Argo Workflows, Template).
+_OF_PODS: Final = (
+    *("initContainers", "sidecars", "volumes", "nodeSelector", "tolerations", "affinity", "securityContext"),
+    *("serviceAccountName", "automountServiceAccountToken", "hostAliases"),
+)
+
+
+def _is_pod(spec: Any) -> bool:
+    containers = get(spec, "containers") if isinstance(spec, Mapping) else None
+    return isinstance(containers, list) and any(isinstance(c, Mapping) and "image" in c for c in containers)
+
+
+def _pod(template: Any, item: Item, place: str) -> Item:
+    metadata = {"namespace": get(item.props, "metadata", "namespace"), "name": item.name or None}
+    known = {key: value for key, value in metadata.items() if value is not None}
+    manifest = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": known, "template": template}
+    return Item("kubernetes:core/v1:PodTemplate", manifest, place, item.name)

@@ -1,0 +1,68 @@
+"""A launch template with a GPU type is Spot, or only what buys Spot uses it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule
+from policy.ondemand.aws import SPOT_ONLY, TEMPLATE, of_template
+from policy.reading import Unknown, text
+from policy.rules.on_demand_gpu import SETTINGS, spoken
+
+
+def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
+    """Yield templates from which a GPU can be started on demand."""
+    also = tuple(settings["alsoCategories"])
+    users = list(stack.of(*SPOT_ONLY))
+    for template in stack.of(TEMPLATE):
+        using = [user for user in users if _uses(user, template)]
+        if using and all(SPOT_ONLY[user.type](user.plain) for user in using):
+            continue
+        for purchase in of_template(template.plain, also):
+            message = spoken(purchase, settings)
+            if message:
+                yield Finding(message, template.urn)
+
+
+def _uses(user: Resource, template: Resource) -> bool:
+    """Whether it starts machines from the template: by an output of it, or by its name."""
+    name = template.plain.get("name")
+    named = isinstance(name, str) and name != "" and name in _template_names(user.plain)
+    return template.urn in user.dependencies or named
+
+
+def _template_names(value: Any) -> Iterator[str]:
+    """Names of launch templates anywhere in the inputs of what uses them."""
+    if isinstance(value, dict):
+        for key, element in value.items():
+            if key in {"launchTemplate", "launchTemplateSpecification"} and isinstance(element, dict):
+                given = (element.get(name) for name in ("name", "launchTemplateName"))
+                yield from (text(one) for one in given if one is not None and not isinstance(one, Unknown))
+            yield from _template_names(element)
+    elif isinstance(value, list):
+        for element in value:
+            yield from _template_names(element)
+
+
+RULE = StackRule(
+    name="gpu-launch-template-is-spot",
+    title="Launch templates with a GPU buy Spot",
+    description=(
+        "A launch template that names or admits a GPU type must ask for Spot, be used only by what buys Spot alone, or "
+        "bear a dated justification that names a ticket."
+    ),
+    why=(
+        "Whoever starts a machine from a template without market options gets it on demand. Node groups, Auto Scaling "
+        "groups and fleets say themselves how they buy, so a template that only such Spot buyers use is Spot."
+    ),
+    fix=(
+        "Write `instanceMarketOptions.marketType: spot`, or leave the type to a group that buys Spot alone. Or write "
+        "down why, as for `gpu-on-demand-needs-justification`."
+    ),
+    severity=Severity.CRITICAL,
+    level=EnforcementLevel.MANDATORY,
+    types=(TEMPLATE, *SPOT_ONLY),
+    options=SETTINGS,
+    check=check,
+)
