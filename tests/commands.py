@@ -33,6 +33,10 @@ NOT_RUN = {
     "action=$(aws ": _AWS,
     "cluster=": "sets what the commands on AWS after it read",
     ".venv/bin/python -m dialogue": "needs an Ollama with models; tests/apps run it with a real one",
+    "slices judge ": "reads the reader's own files; tests/unit/cli/test_judge.py has some",
+    "terraform ": "needs Terraform and the reader's own plan; tests/unit/cli/test_judge.py has one",
+    "make policy-pack": "writes beside the checkout; tests/policy/test_lone_pack.py copies the pack",
+    "(cd ../theirs/gpu-policies": "needs the Pulumi CLI",
     "make checkov": "fills an environment of its own; continuous integration runs it",
     "make catalog": "needs Go and fetches modules; tests/unit/test_catalog_data.py compares what it wrote",
     ".venv/bin/python tools/generate_catalog.py": "as make catalog",
@@ -77,18 +81,26 @@ def of_the_twin(command: str) -> bool:
 
 
 def checkout(directory: Path) -> Path:
-    """A checkout to run commands in: its stack files are its own, the rest is this one's."""
+    """A checkout to run commands in: its stack files and its environment are its own, the rest is this one's.
+
+    Of the environment there are the programs alone, so that nothing that is set up there can harm this one's.
+    """
     for path in ROOT.iterdir():
         if path.name.startswith("Pulumi.") or path.name == "__main__.py":
             (directory / path.name).write_bytes(path.read_bytes())
-        elif path.name not in (".git", ".twin"):
+        elif path.name not in (".git", ".twin") and not path.name.startswith(".venv"):
             (directory / path.name).symlink_to(path)
+    programs = directory / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for program in ("slices", "python"):
+        (programs / program).symlink_to(ROOT / ".venv" / "bin" / program)
     return directory
 
 
 def typed(command: str) -> str:
-    """What a command comes to in such a checkout: of `make` its recipe, as an environment knows where it was made."""
+    """What a command comes to in such a checkout: of `make` the last line of its recipe."""
     if not command.startswith("make "):
         return command
     words = ["make", "--dry-run", "--no-print-directory", *shlex.split(command)[1:]]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    lines = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return lines[-1]  # what may stand before it sets up the environment

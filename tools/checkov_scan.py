@@ -67,7 +67,7 @@ class Accepted:
 
 
 def load_accepted(path: Path) -> list[Accepted]:
-    """The exceptions file: a list of `id`, `resource`, `reason`, perhaps `own`. Raises ScanError where one is missing."""
+    """The exceptions file: lists `id`, `resource`, `reason`, perhaps `own`. Raises ScanError where one is missing."""
     entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
     accepted = []
     for number, entry in enumerate(entries, 1):
