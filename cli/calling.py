@@ -28,11 +28,6 @@ _STACK = re.compile(r"(?!\.+\Z)[\w.-]{1,100}", re.ASCII)
 _OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
-def _named_directory(_: click.Context, __: click.Parameter, directory: Path) -> Path:
-    called_in(directory)
-    return directory
-
-
 def directory_option(command: Callable[P, None]) -> Callable[P, None]:
     """Adds `-C DIR`, the parameter `directory`."""
     return click.option(
@@ -41,7 +36,6 @@ def directory_option(command: Callable[P, None]) -> Callable[P, None]:
         "directory",
         type=click.Path(exists=True, file_okay=False, path_type=Path),
         default=Path(),
-        callback=_named_directory,
         help="Directory of the Pulumi project, or one below it.  [default: the current one]",
     )(command)
 
@@ -91,6 +85,8 @@ def plainly(command: Callable[P, int]) -> Callable[P, None]:
 
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        directory = kwargs.get("directory")
+        called_in(directory if isinstance(directory, Path) else Path())
         try:
             status = command(*args, **kwargs)
             sys.stdout.flush()
@@ -115,6 +111,8 @@ def plainly(command: Callable[P, int]) -> Callable[P, None]:
             if error.errno in _OUTPUT:
                 no_output(error)
             _fail(str(error), 1)
+        finally:
+            called_in(Path())
         sys.exit(status)
 
     return wrapper

@@ -83,7 +83,7 @@ def of_the_twin(command: str) -> bool:
 def checkout(directory: Path) -> Path:
     """A checkout to run commands in: its stack files and its environment are its own, the rest is this one's.
 
-    Of the environment there are the programs alone, so that nothing that is set up there can harm this one's.
+    Of the environment there is our program alone: nothing that is set up there can harm this one's.
     """
     for path in ROOT.iterdir():
         if path.name.startswith("Pulumi.") or path.name == "__main__.py":
@@ -92,8 +92,7 @@ def checkout(directory: Path) -> Path:
             (directory / path.name).symlink_to(path)
     programs = directory / ".venv" / "bin"
     programs.mkdir(parents=True)
-    for program in ("slices", "python"):
-        (programs / program).symlink_to(ROOT / ".venv" / "bin" / program)
+    (programs / "slices").symlink_to(ROOT / ".venv" / "bin" / "slices")
     return directory
 
 

@@ -45,7 +45,7 @@ def check_region(region: str | None) -> Iterator[Problem]:
     """The region is written, and the catalogue knows GPUs there."""
     if region is None:
         yield Problem(_PATH, MISSING, "is missing: write a region, such as aws:region: us-east-1")
-    elif isinstance(region, str) and region.startswith(_ELSEWHERE):
+    elif region.startswith(_ELSEWHERE):
         message = (
             "is of another partition: of GovCloud and China the catalogue has no instance types, and names, images and "
             "prices differ there; choose a region of the commercial partition"
