@@ -12,6 +12,8 @@ import pytest
 from tests.commands import DOCUMENTS, checkout, commands, of_the_twin, typed
 from tests.twin.pseudoterminal import Terminal
 
+#: Most that a command may take on a busy machine.
+_SECONDS = 300.0
 SHOWN = {document: [command for command in commands(document) if of_the_twin(command)] for document in DOCUMENTS}
 
 
@@ -37,4 +39,4 @@ def _run(project: Path, command: str) -> None:
         if until_stopped:
             terminal.until(lambda output: ("http://" if "--web" in command else "USD") in output)
             terminal.press("\x03")
-        assert terminal.wait() in ((0, 130) if until_stopped else (0,)), f"{command}\n{terminal.output[-3000:]}"
+        assert terminal.wait(_SECONDS) in ((0, 130) if until_stopped else (0,)), f"{command}\n{terminal.output[-3000:]}"
