@@ -125,6 +125,7 @@ bench: $(STAMP) ## Measure the planner, and what others plan with (bench/peers)
 docs: $(STAMP) ## Write again what is generated: documents, README samples, lists of URNs
 	@$(BIN)/python -m config.document
 	@$(BIN)/python -m config.json_schema
+	@$(BIN)/python -m config.choosing
 	@$(BIN)/python -m policy.document
 	@$(BIN)/python -m tools.terraform_shapes
 	@$(BIN)/python -m tools.upgrades

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from pathlib import Path
 from typing import Any, Final
 
 Command = tuple[str, ...]
@@ -40,11 +39,6 @@ def aws(service: str, operation: str, *, region: str, query: str | None = None, 
     if query:
         words += ["--query", query, "--output", "text"]
     return tuple(words)
-
-
-def within(directory: Path) -> Command:
-    """The option of `slices` for a project elsewhere: what is pasted is pasted where it was called."""
-    return () if directory == Path() else ("-C", str(directory))
 
 
 def pulumi(operation: str, stack: str) -> str:

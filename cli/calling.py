@@ -5,21 +5,25 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import NoReturn, ParamSpec
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
 from cli.errors import INPUT_ERROR, say
 from cli.interrupt import INTERRUPTED, leave
-from plan.errors import InputError, ProgramError
+from plan.errors import InputError, ProgramError, called_in
 from twin.errors import TwinError
 
 P = ParamSpec("P")
+T = TypeVar("T")
+#: Names that Pulumi gives stacks.
+_STACK = re.compile(r"(?!\.+\Z)[\w.-]{1,100}", re.ASCII)
 #: What writing to standard output fails with: a full disk, a device that takes no more.
 _OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
@@ -36,11 +40,53 @@ def directory_option(command: Callable[P, None]) -> Callable[P, None]:
     )(command)
 
 
+def stack_name(stack: str) -> str:
+    """The name, where it can be one. It is also that of a file and a folder, and must not lead elsewhere."""
+    if not _STACK.fullmatch(stack):
+        raise InputError(f"{stack!r} is no name of a stack: letters, digits, `-`, `_` and `.`, 100 at most")
+    return stack
+
+
+def stack_option(command: Callable[..., T]) -> Callable[..., T]:
+    """Adds `-s`, `--stack`, the parameter `stack`: the twin's stack, `local` by default."""
+    return click.option("-s", "--stack", metavar="STACK", default="local", show_default=True, help="The stack.")(
+        command
+    )
+
+
+def stack_argument(
+    default: str | None = None, *, needed: bool = True
+) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Adds the argument STACK, which may also be written `-s` or `--stack`: the parameter `stack`.
+
+    default: the stack where none is named. Without it the command says so, or gets None where none is needed.
+    """
+
+    def decorate(command: Callable[..., T]) -> Callable[..., T]:
+        @wraps(command)
+        def wrapper(*args: Any, stack: str | None, also: str | None, **kwargs: Any) -> T:
+            if stack is not None and also not in (None, stack):
+                raise click.UsageError(f"two stacks are named: {stack} and {also}")
+            named = stack if stack is not None else also if also is not None else default
+            if named is None and needed:
+                raise click.UsageError("Missing argument 'STACK'.")
+            return command(*args, stack=named, **kwargs)
+
+        # Of a command that must have it, the usage does not say that it may be left out.
+        shown = "STACK" if needed and default is None else "[STACK]"
+        option = click.option("-s", "--stack", "also", metavar="STACK", help="The stack, also as an option.")
+        return click.argument("stack", required=False, metavar=shown)(option(wrapper))
+
+    return decorate
+
+
 def plainly(command: Callable[P, int]) -> Callable[P, None]:
     """Turn errors that a person can mend into a message and an exit status."""
 
     @wraps(command)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> None:
+        directory = kwargs.get("directory")
+        called_in(directory if isinstance(directory, Path) else Path())
         try:
             status = command(*args, **kwargs)
             sys.stdout.flush()
@@ -65,6 +111,8 @@ def plainly(command: Callable[P, int]) -> Callable[P, None]:
             if error.errno in _OUTPUT:
                 no_output(error)
             _fail(str(error), 1)
+        finally:
+            called_in(Path())
         sys.exit(status)
 
     return wrapper

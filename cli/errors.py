@@ -24,7 +24,7 @@ UNSEEN_ERROR = 5
 #: Widest that a message is set, in columns.
 _WIDEST = 120
 #: What is pasted, and must not be broken: between backticks, or a command that a line ends with.
-_COMMAND = re.compile(r"`[^`]+`|(?<=: )(?:aws|export|kubectl|make|pulumi|slices) .*$")
+_COMMAND = re.compile(r"`[^`]+`|(?<=: )(?:aws|export|kubectl|make|pulumi|\S*slices) .*$")
 _GLUE = "\0"
 
 

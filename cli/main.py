@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from cli.calling import directory_option, no_output, plainly
+from cli.calling import directory_option, no_output, plainly, stack_argument
 
 
 class _Process(click.Group):
@@ -65,8 +65,30 @@ def main() -> None:
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
 
 
+@main.command(short_help="Write a stack file of your own: a few questions, each also an option.")
+@stack_argument(needed=False)
+@directory_option
+@click.option("--region", help="AWS region.")
+@click.option("--model", "models", multiple=True, metavar="MODEL", help="An Ollama model; may stand several times.")
+@click.option("--gpu", "families", multiple=True, metavar="FAMILY", help="An instance family; may stand several times.")
+@click.option("--sharing", metavar="STRATEGY", help="time-slicing, mps, mig or none.")
+@click.option("--email", metavar="ADDRESS", help="Who hears when the budget is reached. Without it there is no budget.")
+@click.option("--monthly-usd", type=click.FloatRange(0.01), help="The budget, with --email.  [default: 400]")
+@click.option("--yes", is_flag=True, help="Take the suggestion wherever no option says otherwise.")
+@plainly
+def init(stack: str | None, directory: Path, yes: bool, **options: Any) -> int:
+    """Write Pulumi.STACK.yaml: a stack of your own that can be planned at once.
+
+    Offers the regions, GPUs and ways to share them that hold the models (docs/choosing.md lists all). Never
+    overwrites a file. Exit status: 0, 2 if something does not go together.
+    """
+    from cli.init import Answers, init_stack  # noqa: PLC0415
+
+    return init_stack(directory, stack, Answers(**options), yes=yes)
+
+
 @main.command(short_help="What a stack builds, how its GPUs are shared, what it costs.")
-@click.argument("stack")
+@stack_argument()
 @directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON (docs/plan-json.md).")
 @click.option(
@@ -146,7 +168,7 @@ def model(name: str, gguf: Path | None, **options: Any) -> int:
 
 
 @main.command(short_help="What must be true in the AWS account before the first `pulumi up`.")
-@click.argument("stack")
+@stack_argument()
 @directory_option
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON (docs/operations.md).")
 @plainly
@@ -163,7 +185,7 @@ def check(stack: str, directory: Path, as_json: bool) -> int:
 
 
 @main.command(short_help="End a stack: what to do first, and proof that nothing is left of it.")
-@click.argument("stack")
+@stack_argument()
 @directory_option
 @click.option(
     "--account",

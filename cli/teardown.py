@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from account.commands import pulumi, shell_text, within
+from account.commands import pulumi, shell_text
 from account.session import Absent, Account, Found, Identity, Unseen
 from account.teardown import permit
 from account.teardown.delete import Deletion
@@ -26,7 +26,7 @@ from cli.calling import interruptible
 from cli.errors import MISSING_ERROR, UNSEEN_ERROR
 from cli.interrupt import INTERRUPTED
 from cli.render_teardown import Report, render
-from plan.errors import InputError
+from plan.errors import InputError, slices
 
 
 def teardown_stack(directory: Path, stack: str, *, account_id: str | None, delete: bool, yes: str | None) -> int:
@@ -40,7 +40,7 @@ def teardown_stack(directory: Path, stack: str, *, account_id: str | None, delet
     state = read_state(target.directory, stack)
     permit.refuse_protected(target, state)
     named = ("--account", account_id) if account_id else ()
-    again = shell_text(("slices", "teardown", stack, *within(directory), *named))
+    again = slices(shell_text(("teardown", stack, *named)))
     match _caller(account := Account(target.marks.region)):
         case Unseen() as unseen:
             render(Report(target, state, None, None), advise(target, state, None, again), unseen)

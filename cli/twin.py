@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import math
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -15,18 +14,14 @@ from typing import Any, ParamSpec
 
 import click
 
-from cli.calling import directory_option, interruptible, plainly
-from plan.errors import InputError, slices
+from cli.calling import directory_option, interruptible, plainly, stack_argument, stack_name, stack_option
+from plan.errors import slices
 from twin.errors import TwinError
 from twin.machine.state import FOLDER, TwinState, twins
 
 P = ParamSpec("P")
 
-#: Names that Pulumi gives stacks. The name is the twin's folder, which `down` removes: it must not lead elsewhere.
-_STACK = re.compile(r"(?!\.+\Z)[\w.-]{1,100}", re.ASCII)
-
-_stack = click.argument("stack", default="local")
-_on_stack = click.option("--stack", default="local", show_default=True, help="The twin's stack.")
+_stack = stack_argument("local")
 
 
 def _plainly(command: Callable[P, int]) -> Callable[P, None]:
@@ -44,9 +39,7 @@ def twin_of(directory: Path, stack: str) -> TwinState:
     """The state of a stack's twin. Raises InputError where there is no project, and for what is no name of a stack."""
     from plan.project import find_project  # noqa: PLC0415  loads YAML
 
-    if not _STACK.fullmatch(stack):
-        raise InputError(f"{stack!r} is no name of a stack: letters, digits, `-`, `_` and `.`, 100 at most")
-    return TwinState(find_project(directory.resolve()).directory / FOLDER, stack)
+    return TwinState(find_project(directory.resolve()).directory / FOLDER, stack_name(stack))
 
 
 @click.command(short_help="Start the twin: the stack on this machine, judged by the real Karpenter.")
@@ -185,7 +178,7 @@ def seconds(_: Any, __: Any, value: str) -> float:
 
 @click.command(short_help="Ask a model of the twin for something: from zero to an answer.")
 @click.argument("model")
-@_on_stack
+@stack_option
 @directory_option
 @click.option("--hold", default="5s", callback=seconds, help="How long the request takes.  [default: 5s]")
 @click.option("--until-gone", is_flag=True, help="Stay until the model is idle, and its node is gone.")
@@ -200,7 +193,7 @@ def request(model: str, stack: str, directory: Path, hold: float, until_gone: bo
 
 @click.command(short_help="Play a scripted run on the twin and check how it ends.")
 @click.argument("name", required=False)
-@_on_stack
+@stack_option
 @directory_option
 @click.option("--pods", type=click.IntRange(min=1), help="Of pack and burst: how many pods of one slot each.")
 @click.option("--keep", is_flag=True, help="Let the twin run afterwards, if the scenario started it.")

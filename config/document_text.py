@@ -78,6 +78,7 @@ FORMS: Final[Mapping[str, str]] = {
     "admins": "ARNs of IAM roles or users",
     "viewers": "ARNs of IAM roles or users",
     "image": "text",
+    "profile": "text",
     "cpu": "text",
     "memory": "text",
     "emails": "e-mail addresses",

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from config import sharing_words
 from config.errors import MISSING, Path, Problem, listed, meant_first, nearest, one_of
-from config.wording import ELSEWHERE, FORMS, PURPOSES, REASONS, SYNONYMS, TYPES, UNITS, VALUE_SYNONYMS
+from config.wording import ELSEWHERE, FORMS, PURPOSES, REASONS, SYNONYMS, TYPES, UNITS, VALUE_SYNONYMS, WISHES
 
 #: What is no section at all. An empty value of a top-level key arrives as an empty text.
 _WHOLE = ("model_type", "model_attributes_type", "dict_type")
@@ -134,7 +134,10 @@ def meant_key(key: str, section: type[BaseModel]) -> str | None:
 
 def _special(key: str, section: type[BaseModel]) -> tuple[str, str | None] | None:
     """Message and meant key, for keys of which more is known than their spelling."""
-    return sharing_words.misplaced(key, section.__name__, keys_of(section)) or ELSEWHERE.get((section.__name__, key))
+    name = section.__name__
+    if wish := WISHES.get(name, {}).get(key):
+        return wish, None
+    return sharing_words.misplaced(key, name, keys_of(section)) or ELSEWHERE.get((name, key))
 
 
 def nearest_key(key: str, allowed: Sequence[str]) -> str | None:

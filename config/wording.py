@@ -78,6 +78,7 @@ FORMS: Final[Mapping[str, str]] = {
     "certificateArn": (
         "must be the ARN of an ACM certificate: arn:aws:acm:REGION:ACCOUNT:certificate/ID, with the account's 12 digits"
     ),
+    "profile": "must be one MIG profile, such as 1g.10gb: another profile is another pool",
     "tlsSecret": "must be the name of a Secret: lower-case letters, digits and hyphens, beginning with a letter",
     "keysSecret": "must be the name of a Secret: lower-case letters, digits and hyphens, beginning with a letter",
     "snapshotId": "must be the id of an EBS snapshot: snap- and 17 digits and letters a to f, or 8",
@@ -143,6 +144,59 @@ VALUE_SYNONYMS: Final[Mapping[str, str]] = {
     "whole": "none",
 }
 
+_OWN_VPC = "is not a key here: a stack makes its own VPC and subnets, and cannot use others that are there"
+_OWN_CLUSTER = "is not a key here: a stack makes its own cluster, and cannot use one that is there"
+_ONE_PURCHASE = (
+    "is not a key here: a pool buys Spot or on-demand, never one when the other is out; make a second pool for what "
+    "must run"
+)
+_NO_RESERVATION = "is not a key here: capacity that is reserved or paid ahead (Capacity Blocks, ODCRs) is not supported"
+_NO_AUTO_MODE = "is not a key here: EKS Auto Mode knows no NodeOverlay, so it cannot count slots of shared GPUs"
+_OWN_WAY = "is not a key here: Karpenter buys nodes when pods wait, and takes idle ones away; warm keeps slots free"
+_EQUAL_SLOTS = (
+    "is not a key here: slots of a pool are equal parts of its GPUs, by the replicas or profile of sharing; another "
+    "size is another pool"
+)
+_OLLAMA = "is not a key here: models are served by Ollama; another engine runs as an entry of workloads"
+_FIXED = "is not a key here: labels and taints of a pool's nodes are the program's, and so are the pods' that fit them"
+
+#: What people wish for and there is not: section to key to what to say.
+WISHES: Final[Mapping[str, Mapping[str, str]]] = {
+    "Cluster": {
+        **dict.fromkeys(("vpcId", "vpc", "subnetIds", "subnets"), _OWN_VPC),
+        **dict.fromkeys(("existing", "existingCluster", "arn", "endpoint", "kubeconfig", "import"), _OWN_CLUSTER),
+        **dict.fromkeys(("autoMode", "computeConfig"), _NO_AUTO_MODE),
+    },
+    "Network": dict.fromkeys(
+        ("vpcId", "vpc", "existingVpc", "subnetIds", "subnets", "privateSubnets", "publicSubnets"), _OWN_VPC
+    ),
+    "GpuPool": {
+        **dict.fromkeys(("capacityTypes", "fallback", "onDemandFallback", "spotFallback"), _ONE_PURCHASE),
+        **dict.fromkeys(
+            ("capacityBlock", "capacityBlocks", "capacityReservation", "capacityReservationId", "reserved"),
+            _NO_RESERVATION,
+        ),
+        **dict.fromkeys(
+            ("min", "minSize", "minGpus", "minNodes", "desired", "desiredSize", "desiredCapacity"), _OWN_WAY
+        ),
+        **dict.fromkeys(("memory", "memoryGib", "memoryMib", "gpuMemory", "gpuMemoryMib", "vram"), _EQUAL_SLOTS),
+        **dict.fromkeys(("labels", "taints", "tolerations"), _FIXED),
+        **dict.fromkeys(("vpcId", "subnetIds", "subnets"), _OWN_VPC),
+    },
+    "Model": {
+        **dict.fromkeys(("engine", "runtime", "backend", "vllm", "llamaCpp"), _OLLAMA),
+        **dict.fromkeys(
+            ("memory", "memoryMib", "memoryGib", "gpuMemory", "gpuMemoryMib", "vram"),
+            "is not a key here: a model has its pool's slot; on an MPS pool mps: {memoryMib: ...} limits it further",
+        ),
+        "quantization": 'is not a key here: Ollama\'s tag says it, such as model: "mistral:7b-instruct-q8_0"',
+    },
+    "Mig": dict.fromkeys(
+        ("profiles", "partitions", "layout", "geometry"),
+        "is not a key here: a pool cuts all its GPUs by one profile; another profile is another pool",
+    ),
+}
+
 #: Keys that are written elsewhere: (section, key) to where, and to the key of the same section that is meant.
 ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str | None]]] = {
     ("Container", "resources"): ("is not a key here: write cpu and memory, and slots: 1 for the GPU", "slots"),
@@ -150,6 +204,15 @@ ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str | None]]] = {
     ("GpuPool", "justification"): ("belongs under onDemand", "onDemand"),
     ("GpuPool", "expires"): ("belongs under onDemand", "onDemand"),
     ("GpuPool", "sizeGib"): ("belongs under volume", "volume"),
+    ("GpuPool", "diskSize"): ("is not a key here: write volume: {sizeGib: 100}", "volume"),
+    ("GpuPool", "spot"): (
+        "is not a key here: write capacityType: spot, the default, or on-demand",
+        "capacityType",
+    ),
+    ("GpuPool", "zoneIds"): ("belongs under network", None),
+    ("GpuPool", "zones"): ("is not a key here: write zoneIds under network", None),
+    ("GpuPool", "maxNodes"): ("is not a key here: write maxGpus, which counts GPUs", "maxGpus"),
+    ("GpuPool", "maxSize"): ("is not a key here: write maxGpus, which counts GPUs", "maxGpus"),
     ("Model", "replicas"): (
         "is not a key here: Knative starts as many as requests need, each in one slot, between minScale and maxScale",
         None,
@@ -159,8 +222,15 @@ ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str | None]]] = {
     ("Model", "image"): ("belongs under weights", "weights"),
     ("Serving", "domain"): ("belongs under door", "door"),
 }
-#: The same for keys at the top.
+#: The same for keys at the top, wishes included.
 TOP_ELSEWHERE: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("vpc", "vpcId", "subnets", "subnetIds"), _OWN_VPC),
+    **dict.fromkeys(("existingCluster", "eks", "kubeconfig"), _OWN_CLUSTER),
+    **dict.fromkeys(
+        ("quota", "quotas", "teams", "tenants", "namespaces"),
+        "is not a key of this project: quotas and costs by tenant are not kept; a pool's tenants says whether they "
+        "trust each other, and maxGpus bounds it",
+    ),
     "region": "is not a key of this project: write aws:region",
     "aws": "is not a section: write aws:region in one word",
     "gpu-slices": "is not a section: write each key in one word with it, such as gpu-slices:pools",

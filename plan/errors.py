@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -17,15 +18,27 @@ class ProgramError(Exception):
     """The Pulumi program failed with something else than a message for its user. The text is its traceback."""
 
 
+_OURS = re.compile(r"`slices ([^`]+)`")
+
+
 def as_called(text: str) -> str:
     """A text in which `slices` is called as it was this time, such as `.venv/bin/slices`: it may not be on the path."""
-    called = _called()
-    return text if called == "slices" else text.replace("`slices ", f"`{called} ")
+    return _OURS.sub(lambda found: f"`{slices(found[1])}`", text)
 
 
 def slices(command: str) -> str:
-    """A command line of ours, such as `down dev`, as it was called this time."""
-    return f"{_called()} {command}"
+    """A command line of ours, such as `down dev`, as it was called this time: by the same name, of the same project."""
+    elsewhere = "" if _where == Path() else f" -C {shlex.quote(str(_where))}"
+    return f"{_called()} {command}{elsewhere}"
+
+
+def called_in(directory: Path) -> None:
+    """Remember where the project is that this call is about, as it was named: commands that are printed name it too."""
+    global _where  # noqa: PLW0603  one command a process
+    _where = directory
+
+
+_where = Path()
 
 
 def _called() -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from config.errors import PROJECT
 from config.load import parse
@@ -58,16 +56,7 @@ def make_plan(directory: Path, stack: str, policy_config: Path | None = None) ->
 def _figures(project: Project, config: StackFile, recording: Recording) -> Figures | None:
     if project.name != PROJECT:
         return None
-    prefix = f"{PROJECT}:"
-    ours = {key.removeprefix(prefix): _value(text) for key, text in config.values.items() if key.startswith(prefix)}
-    return figures(parse(ours, stack=config.stack, region=recording.region))
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text
+    return figures(parse(config.values_of(PROJECT), stack=config.stack, region=recording.region))
 
 
 def _verdicts(recording: Recording, policy_config: Path) -> tuple[Verdict, ...]:

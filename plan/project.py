@@ -7,6 +7,7 @@ go/common/resource/config); `plan.stack_yaml` reads the text.
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,6 +50,18 @@ class StackFile:
     """What an offline run cannot know, for the reader."""
     problems: tuple[str, ...] = field(default=())
     """What the Pulumi CLI would refuse before it starts the program."""
+
+    def values_of(self, project: str) -> dict[str, Any]:
+        """A project's own values by key without its name, as its program reads them."""
+        prefix = f"{project}:"
+        return {key.removeprefix(prefix): _read(text) for key, text in self.values.items() if key.startswith(prefix)}
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
 
 
 def find_project(start: Path) -> Project:

@@ -51,11 +51,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A finding that stays: a check, a pattern of resources as in the shell, and why."""
+    """A finding that stays: a check, a pattern of resources as in the shell, and why.
+
+    own: it is about what only stack files of one's own have, so that it need not match.
+    """
 
     check: str
     resource: str
     reason: str
+    own: bool = False
 
     def covers(self, finding: Finding) -> bool:
         """Whether the finding is the accepted one."""
@@ -63,14 +67,15 @@ class Accepted:
 
 
 def load_accepted(path: Path) -> list[Accepted]:
-    """The exceptions file: a list of `id`, `resource` and `reason`. Raises ScanError where an entry lacks one."""
+    """The exceptions file: lists `id`, `resource`, `reason`, perhaps `own`. Raises ScanError where one is missing."""
     entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
     accepted = []
     for number, entry in enumerate(entries, 1):
         missing = [key for key in ("id", "resource", "reason") if not str(entry.get(key) or "").strip()]
         if missing:
             raise ScanError(f"{path.name}: entry {number} has no {' and no '.join(missing)}")
-        accepted.append(Accepted(entry["id"], entry["resource"], " ".join(entry["reason"].split())))
+        reason, own = " ".join(entry["reason"].split()), entry.get("own") is True
+        accepted.append(Accepted(entry["id"], entry["resource"], reason, own))
     return accepted
 
 
@@ -147,7 +152,7 @@ def judge(findings: Iterable[Finding], accepted: Sequence[Accepted], *, all_stac
         wrong += [
             f"{EXCEPTIONS.name}: {entry.check} {entry.resource} matches no finding: remove it"
             for entry in accepted
-            if entry not in used
+            if entry not in used and not entry.own
         ]
     return wrong
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from account.preflight.requirement import Missing, Ok, Requirement
 from config.errors import key_of
 from config.placeholders import placeholders
 from config.schema import StackConfig
+from plan.errors import slices
 from plan.make import Plan
 
 MACHINE = "This machine"
@@ -37,7 +39,7 @@ def _programs(plan: Plan) -> Iterator[Requirement]:
 
 def _policies(plan: Plan, stack: str) -> Requirement:
     broken = sorted({verdict.rule for verdict in plan.verdicts if verdict.mandatory})
-    look = ("slices", "plan", stack)
+    look = tuple(shlex.split(slices(f"plan {shlex.quote(stack)}")))
     return Requirement(
         topic=STACK_FILE,
         what="no mandatory policy is violated",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import get_args
 
 from config.checks.parts import Parts, Slots, attempt
 from config.errors import MISSING, Path, Problem, listed, nearest
-from config.schema import Model
+from config.schema import Model, Workload
+from config.section import BrokenValueError
 from config.services import memory_of, model_spec, ollama_name
 from gpu.models import MODELS, KvCacheType, ModelSpec, largest_context
 from gpu.pool import Pool
@@ -25,21 +27,33 @@ def check_models(parts: Parts, slots: Slots) -> Iterator[Problem]:
     for index, model in enumerate(parts.models or ()):
         if model:
             path: Path = ("models", index)
-            yield from attempt(_one_slot(model, path))
+            yield from attempt(_one_slot(model, path, slots))
             yield from attempt(_known(model, path, slots))
             yield from attempt(_context(model, path))
             yield from attempt(_fit(model, path, slots))
             yield from attempt(_mps(model, path, slots))
 
 
-def slots_problem(slots: int) -> str:
-    """What to say about a number of slots that is not 1."""
+def slots_problem(slots: int, pool: Pool | None) -> str:
+    """What to say about a number of slots that is not 1. pool: the one of the slots, where it is known."""
+    if slots > 1 and pool and pool.profile.strategy == "none":
+        return (
+            "must be 1: what a stack file describes uses one GPU; a pod of your own may ask for several of this "
+            f"pool's, with {pool.resource}: {slots}, where gpusPerNode has such nodes"
+        )
     return f"must be 1: {_ONE_SLOT}" if slots > 1 else "must be 1: each model takes one slot"
 
 
-def _one_slot(model: Model, path: Path) -> Iterator[Problem]:
+def pool_of(section: Model | Workload, slots: Slots) -> Pool | None:
+    """The pool that a model or workload names, where there is one and its slots are known."""
+    with suppress(BrokenValueError):
+        return slots.get(section.pool)
+    return None
+
+
+def _one_slot(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
     if model.slots != 1:
-        yield Problem((*path, "slots"), model.slots, slots_problem(model.slots))
+        yield Problem((*path, "slots"), model.slots, slots_problem(model.slots, pool_of(model, slots)))
 
 
 def _known(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:

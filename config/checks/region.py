@@ -13,6 +13,9 @@ _PATH: Path = ("aws:region",)
 #: Partition of all regions of the catalogue (a test asks botocore).
 PARTITION: Final = "aws"
 
+#: How regions of other partitions begin.
+_ELSEWHERE: Final = ("us-gov-", "us-iso", "cn-", "eusc-")
+
 UNREAD: Final = (
     "is not read: the program's own AWS provider takes the region, credentials from the environment, such as "
     "AWS_PROFILE, and tags from gpu-slices:tags"
@@ -42,6 +45,12 @@ def check_region(region: str | None) -> Iterator[Problem]:
     """The region is written, and the catalogue knows GPUs there."""
     if region is None:
         yield Problem(_PATH, MISSING, "is missing: write a region, such as aws:region: us-east-1")
+    elif region.startswith(_ELSEWHERE):
+        message = (
+            "is of another partition: of GovCloud and China the catalogue has no instance types, and names, images and "
+            "prices differ there; choose a region of the commercial partition"
+        )
+        yield Problem(_PATH, region, message)
     elif region not in REGIONS:
         message = f"is no region in which AWS is known to rent NVIDIA GPUs: {one_of(region, sorted(REGIONS))}"
         yield Problem(_PATH, region, message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from config.checks.models import slots_problem
+from config.checks.models import pool_of, slots_problem
 from config.checks.parts import Parts, Slots, attempt, name_of
 from config.errors import MISSING, Path, Problem
 from config.schema import Container, Workload
@@ -18,7 +18,7 @@ def check_workloads(parts: Parts, slots: Slots) -> Iterator[Problem]:
     for index, workload in enumerate(parts.workloads or ()):
         if workload:
             path: Path = ("workloads", index)
-            yield from attempt(_gpu_containers(workload, path))
+            yield from attempt(_gpu_containers(workload, path, slots))
             yield from attempt(_container_names(workload, path))
             yield from attempt(_fit(workload, path, slots))
             yield from attempt(_node(workload, path, slots))
@@ -33,8 +33,9 @@ def _slots_of(containers: Sequence[Container | None]) -> Iterator[tuple[int, str
             yield index, name_of(container) or f"containers[{index}]", container.slots
 
 
-def _gpu_containers(workload: Workload, path: Path) -> Iterator[Problem]:
+def _gpu_containers(workload: Workload, path: Path, pools: Slots) -> Iterator[Problem]:
     first = None
+    pool = pool_of(workload, pools)
     for index, name, slots in _slots_of(workload.containers):
         place: Path = (*path, "containers", index, "slots")
         if slots < 0:
@@ -46,7 +47,7 @@ def _gpu_containers(workload: Workload, path: Path) -> Iterator[Problem]:
             )
             yield Problem(place, slots, message)
         elif slots > 1:
-            yield Problem(place, slots, slots_problem(slots))
+            yield Problem(place, slots, slots_problem(slots, pool))
         first = name if first is None else first
     if first is None:
         message = "holds no container with slots: 1; write it on the one that uses the GPU"

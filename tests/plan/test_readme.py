@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from cli.main import main
@@ -16,6 +15,15 @@ _SAMPLE = re.compile(r"(<!-- begin sample: (?P<name>[a-z ]+) -->\n)(?P<body>.*?)
 
 #: The plan's sections that the README shows: from the first heading up to the second.
 _PLAN_FROM, _PLAN_TO = "GPU pools", "Policies"
+
+
+#: A second pool, of GPUs that have no MIG.
+_MIG = """\
+    - name: mig
+      instanceFamilies: [g6]
+      maxGpus: 1
+      sharing: {strategy: mig, profile: 1g.10gb}
+"""
 
 
 def _slices(*arguments: str) -> str:
@@ -34,14 +42,14 @@ def _plan() -> str:
 
 
 def _errors(directory: Path) -> str:
-    stack = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
-    pool = stack["config"]["gpu-slices:pools"][0]
-    pool["sharing"]["replicas"] = 4
-    pool["maxGpu"] = pool["maxGpus"]
-    stack["config"]["gpu-slices:pools"].append(
-        {"name": "mig", "instanceFamilies": ["g6"], "maxGpus": 1, "sharing": {"strategy": "mig", "profile": "1g.10gb"}}
-    )
-    (directory / "Pulumi.dev.yaml").write_text(yaml.safe_dump(stack, sort_keys=False))
+    text = (ROOT / "Pulumi.dev.yaml").read_text()
+    for right, wrong in (
+        ("maxGpus: 2", "maxGpu: 2"),
+        ("replicas: 3\n", f"replicas: 4\n{_MIG}"),
+    ):
+        assert text.count(right) == 1
+        text = text.replace(right, wrong)
+    (directory / "Pulumi.dev.yaml").write_text(text)
     for name in ("Pulumi.yaml", "__main__.py"):
         (directory / name).write_text((ROOT / name).read_text())
     return f"```text\n$ slices plan dev\n{_stripped(_slices('plan', 'dev', '--cwd', str(directory)))}\n```\n"
@@ -62,7 +70,7 @@ def test_samples_are_what_people_see(name: str, tmp_path: Path) -> None:
 
 
 def test_every_link_to_a_file_leads_somewhere() -> None:
-    for document in [README, *sorted((ROOT / "docs").glob("*.md"))]:
+    for document in [README, *sorted((ROOT / "docs").glob("*.md")), ROOT / "CONTRIBUTING.md"]:
         for target in re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text()):
             if not target.startswith(("http:", "https:")):
                 assert (document.parent / target).exists(), f"{document.name}: {target}"

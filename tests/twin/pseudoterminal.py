@@ -75,9 +75,9 @@ class Terminal:
             assert self._read(0.1), words
         return words
 
-    def wait(self) -> int:
+    def wait(self, seconds: float = _SECONDS) -> int:
         """Wait for the end; the exit status."""
-        deadline = time.monotonic() + _SECONDS
+        deadline = time.monotonic() + seconds
         while self._read(0.1):
             assert time.monotonic() < deadline, self.output[-4000:]
         return self._process.wait(_SECONDS)

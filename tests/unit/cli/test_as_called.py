@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plan.errors import as_called, slices
+from plan.errors import as_called, called_in, slices
 
 
 @pytest.fixture
@@ -49,4 +49,14 @@ def test_on_the_path_it_is_its_name(program: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_module_or_a_test_says_the_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["/usr/bin/pytest"])
+    assert slices("up") == "slices up"
+
+
+def test_for_a_project_elsewhere_its_directory_is_said() -> None:
+    called_in(Path("a b"))
+    try:
+        assert slices("up") == "slices up -C 'a b'"
+        assert as_called("`slices up x` or `make up`") == "`slices up x -C 'a b'` or `make up`"
+    finally:
+        called_in(Path())
     assert slices("up") == "slices up"

@@ -34,6 +34,8 @@ def test_an_exception_that_matches_nothing_fails_when_all_is_scanned() -> None:
         "checkov-exceptions.yaml: CKV_AWS_1 * matches no finding: remove it"
     ]
     assert judge([FINDING], [ACCEPTED, unused], all_stacks=False) == []
+    of_own_stacks = Accepted("CKV_AWS_1", "*", "what a stack file of one's own has", own=True)
+    assert judge([FINDING], [ACCEPTED, of_own_stacks], all_stacks=True) == []
 
 
 def test_every_exception_has_a_reason(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from account.commands import shell_text, within
+from account.commands import shell_text
 from account.session import login
 from account.teardown import permit
 from account.teardown.guide import DESTROY_MINUTES, NODE_MINUTES, advise
@@ -23,7 +23,7 @@ from cli import teardown
 from cli.main import main
 from components.gpu.gpu_pool import GpuPoolArgs
 from components.karpenter.node_class import DELETE_TIMEOUT
-from plan.errors import InputError
+from plan.errors import InputError, called_in, slices
 from tests.unit.account.planted import play_budgets, play_cluster
 from tests.unit.account.test_teardown_delete import FEW, plant_key, plant_queue, plant_volume
 from tests.unit.account.world import ACCOUNT, REGION, ApiError, World, fail, moto, world
@@ -75,7 +75,7 @@ def test_what_is_left_is_shown_with_its_cost_and_commands_and_stays(run: Run, ac
     assert f"aws ec2 delete-volume --region us-east-1 --volume-id {volume}" in result.output
     assert "0.64 USD/month" in result.output
     assert "1.64 USD/month" in result.output
-    assert f"slices teardown dev -C {tmp_path} --account {ACCOUNT} --delete" in result.output
+    assert f"slices teardown dev --account {ACCOUNT} -C {tmp_path} --delete" in result.output
     assert moto("ec2").describe_volumes(VolumeIds=[volume])["Volumes"]
     assert moto("kms").describe_key(KeyId=key)["KeyMetadata"]["KeyState"] == "Enabled"
     assert not [operation for operation, _ in account.asked if ":Delete" in operation]
@@ -127,11 +127,13 @@ def test_every_printed_command_can_be_pasted(tmp_path: Path) -> None:
     stack = "a b;$(x)"
     marks = Marks(stack=stack, cluster="c", region=REGION)
     target = Target(stack=stack, directory=tmp_path, marks=marks, protected=True)
-    again = shell_text(("slices", "teardown", stack, *within(tmp_path / "it's"), "--account", "1 2"))
+    called_in(tmp_path / "it's")
+    again = slices(shell_text(("teardown", stack, "--account", "1 2")))
+    called_in(Path())
     commands = [line for step in advise(target, Unread("-"), None, again) for line in step.commands]
     words = [shlex.split(line) for line in commands]
     assert ["pulumi", "destroy", "-s", stack] in words
-    assert ["slices", "teardown", stack, "-C", f"{tmp_path}/it's", "--account", "1 2"] in words
+    assert ["slices", "teardown", stack, "--account", "1 2", "-C", f"{tmp_path}/it's"] in words
     with pytest.raises(InputError) as refused:
         permit.refuse_protected(target, Unread("-"))
     assert str(refused.value).endswith("pulumi up -s 'a b;$(x)'")
