@@ -121,6 +121,7 @@ docs: $(STAMP) ## Write again what is generated: documents, README samples, list
 	@$(BIN)/python -m config.document
 	@$(BIN)/python -m config.json_schema
 	@$(BIN)/python -m policy.document
+	@$(BIN)/python -m tools.dialogue_document
 	@$(BIN)/python -m tools.upgrades
 	@$(BIN)/python -m account.document
 	@$(BIN)/python -m tests.plan.test_program

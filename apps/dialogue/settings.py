@@ -84,16 +84,20 @@ class Speaker(Section):
     options: dict[str, bool | int | float | str] = {}
     """Model options for Ollama, such as `temperature`. Those of loading (`num_ctx`) may load it again."""
     wake: Wake = Wake()
+    """Where the time of a cold start goes."""
 
 
 class Limits(Section):
     """What one conversation, one key and the whole service may use."""
 
     topic_chars: int = Field(default=2000, ge=1)
+    """Most characters of a topic; longer ones are refused."""
     persona_chars: int = Field(default=600, ge=0)
+    """Most characters of a persona that somebody writes for a conversation."""
     turns: int = Field(default=12, ge=1)
     """Turns of a conversation, unless its start asks for fewer or more."""
     most_turns: int = Field(default=40, ge=1)
+    """Most turns that can be asked for."""
     turn_tokens: int = Field(default=300, ge=1)
     """Most tokens of one turn."""
     turn_chars: int = Field(default=8000, ge=1)
@@ -109,6 +113,7 @@ class Limits(Section):
     retry_seconds: float = Field(default=0.5, gt=0)
     """First pause before a request is made again; each one after is twice as long."""
     longest_retry_seconds: float = Field(default=15, gt=0)
+    """Longest pause."""
     unwatched_seconds: float = Field(default=60, gt=0)
     """A conversation that nobody has watched for so long is stopped: its GPU time would be spent for nobody."""
     keep_seconds: float = Field(default=3600, gt=0)
@@ -130,6 +135,7 @@ class Limits(Section):
     failures_per_minute: int = Field(default=10, ge=1)
     """Wrong keys from one address, each of which is looked at and logged; those after are not."""
     heartbeat_seconds: float = Field(default=10, gt=0)
+    """Longest silence of a stream."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> Limits:
@@ -144,11 +150,15 @@ class Settings(Section):
     """The whole service."""
 
     speakers: tuple[Speaker, ...]
+    """Models that can take part; two at least that are no guests."""
     limits: Limits = Limits()
+    """What may be used."""
     title: Line = "Dialogue"
+    """Of the page."""
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs keys."""
     port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on."""
     keys_file: Path | None = None
     """File of API keys, one `name:key` a line; a mounted Secret. Changes are noticed."""
     api_keys: SecretStr | None = None
