@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from cli.calling import directory_option, no_output, plainly
+from cli.calling import directory_option, interruptible, no_output, plainly
 
 
 class _Process(click.Group):
@@ -92,6 +92,31 @@ def plan(stack: str, directory: Path, **options: Any) -> int:
     from cli.commands import plan_stack  # noqa: PLC0415  loads Pulumi, for which --help must not wait
 
     return plan_stack(directory, stack, **options)
+
+
+@main.group("open", short_help="Open what a stack serves in the browser.")
+def open_() -> None:
+    """Open what a stack serves in the browser."""
+
+
+@open_.command("dialogue", short_help="The page on which a stack's models talk.")
+@click.argument("stack", required=False)
+@click.option("-s", "--stack", "also", metavar="STACK", help="The stack, also as an option.  [default: dev]")
+@directory_option
+@plainly
+def open_dialogue(stack: str | None, also: str | None, directory: Path) -> int:
+    """Open the dialogue of STACK in the browser, until Ctrl-C.
+
+    Finds the cluster, takes your key from the dialogue's Secret or makes one, wakes the service, and opens the page: by
+    the door's name where this machine reaches it, else on localhost, through `kubectl port-forward`. Needs the
+    AWS CLI and kubectl. Exit status: 0, 1 if the cluster cannot be reached, 2 if the stack has no such page.
+    """
+    if stack is not None and also not in (None, stack):
+        raise click.UsageError(f"two stacks are named: {stack} and {also}")
+    from cli.open import open_dialogue as open_page  # noqa: PLC0415  loads the stack's schema
+
+    with interruptible():
+        return open_page(directory, stack or also or "dev")
 
 
 @main.command(short_help="What must be true in the AWS account before the first `pulumi up`.")

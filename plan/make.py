@@ -9,6 +9,7 @@ from typing import Any
 
 from config.errors import PROJECT
 from config.load import parse
+from config.schema import StackConfig
 from plan.errors import InputError
 from plan.figures import Figures, figures
 from plan.project import Project, StackFile, find_project, load_stack
@@ -55,12 +56,15 @@ def make_plan(directory: Path, stack: str, policy_config: Path | None = None) ->
     )
 
 
-def _figures(project: Project, config: StackFile, recording: Recording) -> Figures | None:
-    if project.name != PROJECT:
-        return None
+def stack_config(config: StackFile, region: str = "") -> StackConfig:
+    """The stack file, checked. region: where the file names none. Raises ConfigError."""
     prefix = f"{PROJECT}:"
     ours = {key.removeprefix(prefix): _value(text) for key, text in config.values.items() if key.startswith(prefix)}
-    return figures(parse(ours, stack=config.stack, region=recording.region))
+    return parse(ours, stack=config.stack, region=region or config.values.get("aws:region"))
+
+
+def _figures(project: Project, config: StackFile, recording: Recording) -> Figures | None:
+    return figures(stack_config(config, recording.region)) if project.name == PROJECT else None
 
 
 def _value(text: str) -> Any:

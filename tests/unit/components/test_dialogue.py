@@ -69,6 +69,13 @@ def test_settings_of_the_stack_file_go_first_and_those_of_the_platform_last(tmp_
     assert (first.name, first.persona, first.model, first.wake.node) == ("Ada", "Dry.", "mistral:7b", 7)
 
 
+def test_its_limits_leave_room_above_what_was_measured() -> None:
+    (container,) = pod(dialogue())["containers"]
+    resources = container["resources"]
+    assert resources["limits"]["memory"] == resources["requests"]["memory"] == "256Mi"
+    assert (resources["requests"]["cpu"], resources["limits"]["cpu"]) == ("150m", "1")
+
+
 def test_other_settings_are_another_revision() -> None:
     def annotation(**arguments: Any) -> str:
         template = dialogue(**arguments).one(SERVICE).inputs["spec"]["template"]
