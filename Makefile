@@ -128,6 +128,7 @@ docs: $(STAMP) ## Write again what is generated: documents, README samples, list
 	@$(BIN)/python -m config.choosing
 	@$(BIN)/python -m policy.document
 	@$(BIN)/python -m tools.terraform_shapes
+	@$(BIN)/python -m tools.dialogue_document
 	@$(BIN)/python -m tools.upgrades
 	@$(BIN)/python -m tools.generate_models
 	@$(BIN)/python -m account.document

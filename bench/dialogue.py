@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import uvicorn
 
 from tests.apps import rig
@@ -51,7 +52,8 @@ def upstream(port: int, rate: float) -> None:
 async def running(*arguments: str, port: int) -> AsyncIterator[subprocess.Popen[bytes]]:
     """A Python program that serves on a port."""
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'apps'}"}
-    process = subprocess.Popen([sys.executable, "-m", *arguments], env=environment, stderr=subprocess.DEVNULL)
+    silent = subprocess.DEVNULL
+    process = subprocess.Popen([sys.executable, "-m", *arguments], env=environment, stdout=silent, stderr=silent)
     try:
         async with httpx.AsyncClient() as client:
             while True:
@@ -70,6 +72,7 @@ async def service(url: str, model: str) -> AsyncIterator[tuple[rig.Browser, int]
     """The dialogue before a model server; gives who uses it and the process id."""
     port = free_port()
     limits = {"turn_tokens": TOKENS, "total_tokens": 10**6, "conversations_per_key": 50, "requests_per_minute": 10**4}
+    limits |= {"reads_per_minute": 10**4, "watchers_per_key": 500}
     speakers = [{"name": name, "model": model, "url": url} for name in ("Ada", "Bob")]
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "dialogue.json"
@@ -152,6 +155,40 @@ async def rate_on_ollama(rounds: int) -> list[str]:
     return [f"real Ollama, tiny model      {plain:6.0f} tokens/s direct, {ours:6.0f} through the service"]
 
 
+async def load(count: int, rate: float, seconds: float = 15) -> str:
+    """What one conversation at a model's pace costs with so many watchers: memory and processor time of the service."""
+    port = free_port()
+    async with (
+        running("bench.dialogue", "--upstream", str(port), "--rate", str(rate), port=port),
+        service(f"http://127.0.0.1:{port}", "tiny-a") as (browser, pid),
+    ):
+        identifier = await browser.start(turns=40)
+        host, own = browser.http.base_url.host, browser.http.base_url.port
+        request = f"GET /api/conversations/{identifier}/events HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        watchers = [await asyncio.open_connection(host, own) for _ in range(count)]
+        for _, writer in watchers:
+            writer.write(request)
+        reading = [asyncio.create_task(_drain(reader)) for reader, _ in watchers]
+        process = psutil.Process(pid)
+        before, began = process.cpu_times(), time.monotonic()
+        most = 0.0
+        while time.monotonic() - began < seconds:
+            await asyncio.sleep(0.5)
+            most = max(most, resident_mib(pid))
+        after, took = process.cpu_times(), time.monotonic() - began
+        for task in reading:
+            task.cancel()
+        for _, writer in watchers:
+            writer.close()
+    cpu = 1000 * (after.user + after.system - before.user - before.system) / took
+    return f"{count:3} watchers at {rate:.0f} tokens/s   {most:6.1f} MiB at most   {cpu:5.0f} millicores"
+
+
+async def _drain(reader: asyncio.StreamReader) -> None:
+    while await reader.read(65_536):
+        pass
+
+
 async def memory() -> tuple[list[str], bool]:
     """What watchers of a stopped conversation cost."""
     port = free_port()
@@ -189,6 +226,8 @@ async def measure(rate: float, rounds: int, ollama: bool) -> bool:
         print("\n".join(await rate_on_ollama(rounds)))
     lines, small = await memory()
     print("\n".join(lines))
+    for count in (1, 50, WATCHERS):
+        print(await load(count, 50))
     return fast and small
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from cli.calling import directory_option, no_output, plainly, stack_argument
+from cli.calling import directory_option, interruptible, no_output, plainly, stack_argument
 
 
 class _Process(click.Group):
@@ -165,6 +165,28 @@ def model(name: str, gguf: Path | None, **options: Any) -> int:
     from cli.model import show_model  # noqa: PLC0415  as the others
 
     return show_model(name, gguf, **options)
+
+
+@main.group("open", short_help="Open what a stack serves in the browser.")
+def open_() -> None:
+    """Open what a stack serves in the browser."""
+
+
+@open_.command("dialogue", short_help="The page on which a stack's models talk.")
+@stack_argument("dev")
+@directory_option
+@plainly
+def open_dialogue(stack: str, directory: Path) -> int:
+    """Open the dialogue of STACK in the browser, until Ctrl-C.
+
+    Finds the cluster, takes your key from the dialogue's Secret or makes one, wakes the service, and opens the page: by
+    the door's name where this machine reaches it, else on localhost, through `kubectl port-forward`. Needs the
+    AWS CLI and kubectl. Exit status: 0, 1 if the cluster cannot be reached, 2 if the stack has no such page.
+    """
+    from cli.open import open_dialogue as open_page  # noqa: PLC0415  loads the stack's schema
+
+    with interruptible():
+        return open_page(directory, stack)
 
 
 @main.command(short_help="What must be true in the AWS account before the first `pulumi up`.")

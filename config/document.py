@@ -100,6 +100,8 @@ def _kind(annotation: Any, metadata: Iterable[Any], key: str) -> str:
     if origin is tuple:
         count = _bounds(metadata).removeprefix(", ")
         return f"list{f' ({count})' if count else ''} of {_kind(arguments[0], (), key)}"
+    if origin is dict:
+        return "section"
     if origin is Literal:
         return listed(f"`{option}`" for option in arguments)
     if sections_in(annotation):

@@ -200,7 +200,8 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "serving": (
         "Knative's control plane runs on the system nodes: they must have room for it beside Karpenter. Two "
         "`m7g.large` do.",
-        "`door` is for the dialogue. With `certificateArn` or `tlsSecret` it speaks TLS, at port 443.",
+        "`door` is for the dialogue. With `certificateArn` or `tlsSecret` it speaks TLS, at port 443. Without either "
+        "it would carry keys in the clear, inside the VPC: only with `plainHttp`, whose value is the reason.",
     ),
     "workloads": (
         "Exactly one container has `slots: 1`. Two GPU containers in a pod would take two slots, for which Karpenter "
@@ -210,6 +211,9 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "dialogue": (
         "Speakers and guests are names of `models`, each once. Each pool must have a slot for every one of them that "
         "it serves, beside those that Deployments and models that never sleep hold.",
+        "`settings` are the application's, by its own names and checked by its own models: `title`, "
+        "`limits: {turn_tokens: 400}`, `speakers: {mistral: {name: Ada, persona: A dry logician.}}`. "
+        "[dialogue.md](dialogue.md#settings) lists them.",
         "`image: build` needs Docker where `pulumi up` runs. With an image the stack needs a CPU pool, where it runs.",
     ),
     "tags": (

@@ -9,7 +9,7 @@ The text under each field is its entry in docs/configuration.md (`python -m conf
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -26,6 +26,7 @@ from config.fields import (
     HostedZone,
     Image,
     Int,
+    Line,
     List,
     Memory,
     Name,
@@ -185,6 +186,8 @@ class Door(Section):
     """ACM certificate: the load balancer ends TLS. It closes connections after 350 silent seconds."""
     tls_secret: Name | None = None
     """Secret in `knative-serving` with the certificate (`tls.crt`, `tls.key`): Kourier ends TLS."""
+    plain_http: Line | None = None
+    """Why the door may speak plain HTTP: who can read what passes can read the keys. Default: it must speak TLS."""
     idle_seconds: Annotated[Int, Field(ge=60, le=6000)] = 1200
     """Silence after which the load balancer closes a connection."""
 
@@ -248,7 +251,10 @@ class Dialogue(Section):
     """The service's image, with a digest; or `build`, which builds `apps/dialogue` with Docker and keeps it in ECR.
     Default: the models are there for a dialogue, and no service is."""
     keys_secret: Name = "dialogue-keys"
-    """Secret in namespace `dialogue` with the API keys: a file `keys`, one `name:key` a line. You make it."""
+    """Secret in namespace `dialogue` with the API keys: a file `keys`, one `name:key` a line. `slices open dialogue`
+    makes it, or you do."""
+    settings: dict[str, Any] = Field(default={})
+    """The application's own: `title`, `limits`, and under `speakers` by model `name`, `persona`, `options`, `wake`."""
 
 
 class Budget(Section):

@@ -39,6 +39,10 @@ WEIGHTS_LABEL: Final = f"{OURS}weights"
 WARM_LABEL: Final = f"{OURS}warm"
 #: `true` on namespaces whose pods may call models: the dialogue's namespace -> the network policy of the door.
 MODELS_CLIENT_LABEL: Final = f"{OURS}models-client"
+#: Digest of the dialogue's settings, which it reads once (annotation): its service -> Knative, a revision for each.
+SETTINGS_ANNOTATION: Final = f"{OURS}settings"
+#: `true` on namespaces whose pods may ask the dialogue for its figures: whoever runs Prometheus -> its network policy.
+METRICS_CLIENT_LABEL: Final = f"{OURS}metrics-client"
 
 # On AWS resources (tags)
 #: Pulumi stack: all AWS resources, down to the disks of nodes -> the budget, preflight, teardown, policies.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from config.errors import PROJECT
 from config.load import parse
+from config.schema import StackConfig
 from plan.errors import InputError
 from plan.figures import Figures, figures
 from plan.project import Project, StackFile, find_project, load_stack
@@ -53,10 +54,13 @@ def make_plan(directory: Path, stack: str, policy_config: Path | None = None) ->
     )
 
 
+def stack_config(config: StackFile, region: str = "") -> StackConfig:
+    """The stack file, checked. region: where the file names none. Raises ConfigError."""
+    return parse(config.values_of(PROJECT), stack=config.stack, region=region or config.values.get("aws:region"))
+
+
 def _figures(project: Project, config: StackFile, recording: Recording) -> Figures | None:
-    if project.name != PROJECT:
-        return None
-    return figures(parse(config.values_of(PROJECT), stack=config.stack, region=recording.region))
+    return figures(stack_config(config, recording.region)) if project.name == PROJECT else None
 
 
 def _verdicts(recording: Recording, policy_config: Path) -> tuple[Verdict, ...]:

@@ -24,16 +24,19 @@ from components.karpenter.node_class import Volume
 from components.money.budget import Budget, BudgetArgs
 from components.network.network import Network, NetworkArgs
 from components.pods import GPU_TOLERATION
+from components.serving.ollama_model import model_url
 from config.schema import Budget as BudgetConfig
 from config.schema import CpuPool as CpuPoolConfig
 from config.schema import GpuPool as PoolConfig
 from config.schema import StackConfig, Workload
+from config.services import service_name
 from gpu.contract import POOL_LABEL, STACK_TAG
 from gpu.pool import Pool
 from gpu.sharing import AMIS
 from stacks.serving import Stand, serve
 from stacks.summary import idle_floor_usd, zones
 from stacks.tags import stack_tags
+from stacks.ways_in import dialogue_url, next_steps
 
 
 @dataclass(frozen=True)
@@ -274,4 +277,7 @@ def _outputs(config: StackConfig, cluster: Cluster) -> Mapping[str, Any]:
         "updateKubeconfigCommand": cluster.update_kubeconfig_command,
         "pools": [pool.as_output() for pool in config.gpu_pools.values()],
         "idleFloorUsdPerMonth": None if floor is None else round(floor, 2),
+        "dialogueUrl": dialogue_url(config),
+        "modelUrls": {model.name: model_url(service_name(model)) for model in config.models},
+        "nextSteps": next_steps(config, cluster.update_kubeconfig_command),
     }

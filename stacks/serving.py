@@ -93,6 +93,8 @@ def serve(config: StackConfig, stand: Stand) -> None:
     if config.dialogue and config.dialogue.image:
         _dialogue(config, config.dialogue, [knative.ready, *stand.cpu_pools], stand)
     if door:
+        if door.plain_http is not None:
+            pulumi.log.warn(f"the door speaks plain HTTP, keys and all, inside the VPC: {door.plain_http}")
         Door("door", _door_args(config, door, stand), stand.in_aws)
 
 
@@ -161,6 +163,7 @@ def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pul
             image=image,
             arch=arch,
             speakers=_speakers(config, dialogue),
+            settings={key: value for key, value in dialogue.settings.items() if key != "speakers"},
             keys_secret=dialogue.keys_secret,
             public=config.serving.door is not None,
             ready=ready,
@@ -192,6 +195,7 @@ def _speakers(config: StackConfig, dialogue: DialogueConfig) -> list[Speaker]:
             node_seconds=start.of("node", "plugin", "mps"),
             image_seconds=start.of("image"),
             weights_seconds=start.of("weights", "load"),
+            own=dialogue.settings.get("speakers", {}).get(name, {}),
         )
         found.append(speaker)
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import time
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import httpx
 import ollama
 
-from dialogue.ndjson import MalformedError, objects
+from dialogue.ndjson import LONGEST_LINE, MalformedError, objects
 from dialogue.settings import Limits, Speaker
 
 Message = dict[str, str]
@@ -22,6 +23,8 @@ NOT_YET = (429, 502, 503, 504)
 _CONNECT_SECONDS = 10
 #: Ollama gives up on a model that says the same token so many times over, and ends the stream silently (llm/server.go).
 _REPEATS = 30
+#: Characters of what a server says about an error.
+_MOST_WORDS = 200
 #: A node that vanishes says no goodbye: without these a held request would wait for its answer for ever.
 _KEEPALIVE = [
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -111,7 +114,7 @@ class Endpoint:
             return None  # a gateway may let nothing but chats through
         except (ConnectionError, httpx.TransportError) as error:
             raise _not_there(error) from error
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         return any(_tagged(model.model or "") == _tagged(self.speaker.model) for model in answer.models)
 
@@ -128,7 +131,7 @@ class Endpoint:
                 prompt = answer["_debug_info"]["rendered_template"]
             except httpx.TransportError as error:
                 raise _not_there(error) from error
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 prompt = ""
             self._continues = str(prompt).endswith(messages[-1]["content"])
         return self._continues
@@ -185,11 +188,16 @@ class Endpoint:
 async def _check(response: httpx.Response) -> None:
     if response.status_code == 200:
         return
-    await response.aread()
+    content = b""
+    async for chunk in response.aiter_bytes():
+        content += chunk
+        if len(content) > LONGEST_LINE:
+            break
     try:
-        message = str(response.json()["error"])
-    except (ValueError, KeyError, TypeError):
-        message = response.text.strip()[:200] or response.reason_phrase
+        message = str(json.loads(content)["error"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        message = content.decode("utf-8", "replace").strip() or response.reason_phrase
+    message = message[:_MOST_WORDS].encode("utf-8", "replace").decode()
     seen = f"the server answers {response.status_code}: {message}"
     raise (BrokenError if response.status_code >= 500 or response.status_code == 408 else RefusedError)(seen)
 
@@ -206,13 +214,11 @@ def _chunk(line: Mapping[str, Any]) -> Chunk:
     if "error" in line:
         if "token repeat limit" in str(line["error"]):  # newer servers say so
             return Chunk("", done=True, reason="repeat")
-        raise BrokenError(f"the server says: {line['error']}")
+        raise BrokenError(f"the server says: {str(line['error'])[:_MOST_WORDS]}")
     message = line.get("message")
     text = message.get("content", "") if isinstance(message, dict) else None
     if not isinstance(message, dict) or not isinstance(text, str):
         raise BrokenError(f"an answer without a message: {str(line)[:120]}")
-    # A lone half of a character cannot be written as UTF-8.
-    text = text.encode("utf-8", "replace").decode("utf-8")
     if not line.get("done"):
         return Chunk(text, thinking=bool(message.get("thinking")) and not text)
     return Chunk(

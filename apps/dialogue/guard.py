@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dialogue.hub import RequestError
-from dialogue.keys import FixedKeys, RateLimit
-from dialogue.settings import Limits
+from dialogue import audit
+from dialogue.hub import Hub, RequestError
+from dialogue.keys import RateLimit
 
 #: Bytes of a request's body.
 MOST_BYTES = 65_536
 #: Without keys everybody is the same one.
 NOBODY = "local"
-_REMEMBERED = 1000
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -64,62 +62,106 @@ class SecurityHeaders:
 
 
 class Guard:
-    """Lets into /api/ who has a key, as `request.state.owner`. Without keys, everybody."""
+    """Lets into /api/ who has a key, as `request.state.owner`; without keys, everybody. Logs and counts who came."""
 
-    def __init__(self, app: ASGIApp, keys: FixedKeys | None, limits: Limits) -> None:
+    def __init__(self, app: ASGIApp, hub: Hub) -> None:
         self._app = app
-        self._keys = keys
+        self._hub = hub
+        limits = hub.settings.limits
         self._failures = RateLimit(limits.failures_per_minute)
-        self._requests = RateLimit(limits.requests_per_minute)
-        self._welcome: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._told = RateLimit(limits.failures_per_minute)
+        self._changes = RateLimit(limits.requests_per_minute)
+        self._reads = RateLimit(limits.reads_per_minute)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or answer it with 401, 403, 413, 415 or 429."""
-        if scope["type"] == "http" and scope["path"].startswith("/api/"):
-            headers = Headers(scope=scope)
-            try:
-                owner = self._owner(scope, headers)
-                if scope["method"] not in ("GET", "HEAD"):
-                    self._check_change(owner, headers)
-            except RequestError as problem:
-                await answer(problem)(scope, receive, send)
-                return
-            scope.setdefault("state", {})["owner"] = owner
-        await self._app(scope, receive, send)
+        """Pass the request on, or answer it with 401, 413, 415, 429 or 503."""
+        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        state = scope.setdefault("state", {})
+        address = _address(scope, headers, self._hub.settings.trusted_hops)
+        action, identifier = audit.told(scope["method"], scope["path"])
+        owner = None
+        try:
+            owner = self._owner(headers, address)
+            self._check(owner, scope["method"], headers)
+        except RequestError as problem:
+            self._hub.metrics.refused(problem.code)
+            # Whoever knocks on and on does not fill the log.
+            if not self._told.wait(address):
+                self._told.take(address)
+                audit.write(
+                    who=owner,
+                    action=action,
+                    conversation=identifier,
+                    address=address,
+                    status=problem.status,
+                    code=problem.code,
+                )
+            await answer(problem)(scope, receive, send)
+            return
+        state["owner"] = owner
 
-    def _owner(self, scope: Scope, headers: Headers) -> str:
-        if self._keys is None:
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._hub.metrics.request(owner, action, status)
+                audit.write(
+                    who=owner,
+                    action=action,
+                    conversation=identifier,
+                    address=address,
+                    status=status,
+                    code=state.get("code", ""),
+                )
+            await send(message)
+
+        await self._app(scope, receive, told)
+
+    def _owner(self, headers: Headers, address: str) -> str:
+        keys = self._hub.keys
+        if keys is None:
             return NOBODY
-        address = scope["client"][0] if scope.get("client") else ""
+        if not keys.readable:
+            raise RequestError(503, "keys", "nobody is let in: the keys cannot be read; the service's log says why")
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not given:
             raise RequestError(401, "key", "an API key is needed")
-        owner = self._keys.name(given.strip())
-        # Whoever tries keys learns nothing once the limit is reached: the right one is turned away as well. Not so
-        # somebody who has come in from there before: many may share the address of a gateway.
-        if (owner is None or (address, owner) not in self._welcome) and (wait := self._failures.wait(address)):
-            raise _too_many(wait)
+        owner = keys.name(given.strip())
         if owner is None:
+            # A right key is let in whatever others send from its address, which many may share. That it can be tried
+            # for costs nothing: of twenty random characters nobody finds one by trying.
+            if wait := self._failures.wait(address):
+                raise _too_many("too many wrong keys came from your address", wait)
             self._failures.take(address)
             raise RequestError(401, "key", "the API key is not valid")
-        self._welcome[address, owner] = None
-        self._welcome.move_to_end((address, owner))
-        if len(self._welcome) > _REMEMBERED:
-            self._welcome.popitem(last=False)
         return owner
 
-    def _check_change(self, owner: str, headers: Headers) -> None:
-        # Forms of other sites cannot send JSON without asking first, and are refused then.
-        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            raise RequestError(415, "type", "send application/json")
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MOST_BYTES:
-            raise RequestError(413, "size", f"at most {MOST_BYTES} bytes are taken")
-        if wait := self._requests.wait(owner):
-            raise _too_many(wait)
-        self._requests.take(owner)
+    def _check(self, owner: str, method: str, headers: Headers) -> None:
+        limit = self._reads
+        if method not in ("GET", "HEAD"):
+            limit = self._changes
+            # Forms of other sites cannot send JSON without asking first, and are refused then.
+            if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+                raise RequestError(415, "type", "send application/json")
+            length = headers.get("content-length", "0")
+            if not length.isdecimal() or int(length) > MOST_BYTES:
+                raise RequestError(413, "size", f"at most {MOST_BYTES} bytes are taken")
+        if wait := limit.wait(owner):
+            raise _too_many("too many requests came with your key", wait)
+        limit.take(owner)
 
 
-def _too_many(wait: float) -> RequestError:
+def _address(scope: Scope, headers: Headers, hops: int) -> str:
+    """Who really sends: each trusted proxy added whom it had the request from to X-Forwarded-For, at its end."""
+    client = scope["client"][0] if scope.get("client") else ""
+    if not hops:
+        return str(client)
+    given = [part.strip() for line in headers.getlist("x-forwarded-for") for part in line.split(",")]
+    return given[-hops] if len(given) >= hops else str(client)
+
+
+def _too_many(what: str, wait: float) -> RequestError:
     seconds = math.ceil(wait)
-    return RequestError(429, "rate", f"too many requests: try again in {seconds} s", retry_after=seconds)
+    return RequestError(429, "rate", f"{what}: try again in {seconds} s", retry_after=seconds)

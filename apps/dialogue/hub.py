@@ -9,15 +9,20 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
 from dialogue.conversation import Conversation
 from dialogue.endpoint import Endpoint
+from dialogue.keys import FixedKeys
+from dialogue.metrics import Metrics
 from dialogue.settings import MOST_SPEAKERS, Settings, Speaker
 
 _JANITOR_SECONDS = 5.0
+#: Retry-After where a key has all the streams that it may.
+_WATCHER_SECONDS = 10
 
 
 class RequestError(Exception):
@@ -36,6 +41,10 @@ class Hub:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.watchers = 0
+        self.watchers_of: Counter[str] = Counter()
+        """Open streams of each key."""
+        self.keys: FixedKeys | None = None
+        self.metrics = Metrics(self)
         self._limits = settings.limits
         self._endpoints: dict[str, Endpoint] = {}
         self._conversations: dict[str, Conversation] = {}
@@ -125,20 +134,42 @@ class Hub:
         except ValueError as error:
             raise RequestError(409, "cannot_join", str(error)) from error
 
-    def admit_watcher(self) -> None:
-        """Raise `RequestError` when too many people watch."""
+    @property
+    def conversations(self) -> Iterable[Conversation]:
+        """All that are kept in memory."""
+        return self._conversations.values()
+
+    def keys_readable(self) -> bool:
+        """Whether there are no keys, or they can be read."""
+        return self.keys is None or self.keys.readable
+
+    def welcome(self, owner: str) -> Callable[[], bool]:
+        """A question that is answered no as soon as the key that the owner has now is taken away or replaced."""
+        keys = self.keys
+        if keys is None:
+            return lambda: True
+        now = keys.fingerprint(owner)
+        return lambda: now is not None and keys.fingerprint(owner) == now
+
+    def admit_watcher(self, owner: str) -> None:
+        """Raise `RequestError` when too many people watch, with this key or at all."""
+        if (open_ := self.watchers_of[owner]) >= self._limits.watchers_per_key:
+            message = f"{open_} streams of your key are open: close one, or try again in {_WATCHER_SECONDS} s"
+            raise RequestError(429, "watchers", message, retry_after=_WATCHER_SECONDS)
         if self.watchers >= self._limits.watchers:
             raise RequestError(503, "watchers", "too many people watch at the moment")
 
     @contextmanager
-    def watching(self, conversation: Conversation) -> Iterator[None]:
+    def watching(self, conversation: Conversation, owner: str) -> Iterator[None]:
         """Count somebody who watches."""
         self.watchers += 1
+        self.watchers_of[owner] += 1
         conversation.watchers += 1
         try:
             yield
         finally:
             self.watchers -= 1
+            self.watchers_of[owner] -= 1
             conversation.watchers -= 1
             conversation.left = time.monotonic()
 
@@ -148,6 +179,7 @@ class Hub:
         task = self._group.create_task(conversation.run())
         self._tasks[conversation.id] = task
         task.add_done_callback(lambda done: self._forget_task(conversation.id, done))
+        task.add_done_callback(lambda _: self.metrics.ended(conversation))
 
     def _forget_task(self, identifier: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(identifier) is task:

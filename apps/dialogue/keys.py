@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+_log = logging.getLogger(__name__)
 #: Characters; a key of `openssl rand -hex 16` has 32.
 SHORTEST_KEY = 20
 _RELOAD_SECONDS = 5.0
@@ -53,14 +55,27 @@ class FixedKeys:
                 found = name
         return found
 
+    def fingerprint(self, name: str) -> bytes | None:
+        """What stands for the key of that name: it changes with the key, and is None once there is none."""
+        return self._digests.get(name)
+
+    @property
+    def readable(self) -> bool:
+        """Whether the keys can be read."""
+        return True
+
 
 class Keys(FixedKeys):
-    """Keys of a file that may change: a Secret that is mounted is replaced in place."""
+    """Keys of a file that may change: a Secret that is mounted is replaced in place.
+
+    A file that cannot be read any more, or is malformed, lets nobody in until it is right again; the log says why. The
+    first reading raises `KeysError`.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._checked = time.monotonic()
-        self._version = self._stamp()
+        self._version: tuple[int, ...] | None = self._stamp()
         self._digests = self._read()
 
     def name(self, given: str) -> str | None:
@@ -68,15 +83,31 @@ class Keys(FixedKeys):
         self._reload()
         return super().name(given)
 
+    def fingerprint(self, name: str) -> bytes | None:
+        """The same of the file as it is now."""
+        self._reload()
+        return super().fingerprint(name)
+
+    @property
+    def readable(self) -> bool:
+        """Whether the file, as it is now, holds keys."""
+        self._reload()
+        return bool(self._digests)
+
     def _reload(self) -> None:
         if time.monotonic() - self._checked < _RELOAD_SECONDS:
             return
         self._checked = time.monotonic()
         try:
-            if (version := self._stamp()) != self._version:
-                self._digests, self._version = self._read(), version
-        except KeysError:
-            return  # half written: the keys so far stay good
+            if (version := self._stamp()) == self._version:
+                return
+            self._digests, self._version = self._read(), version
+        except KeysError as error:
+            if self._digests:
+                _log.error("nobody is let in until the file of keys is right: %s", error)
+            self._digests, self._version = {}, None
+        else:
+            _log.warning("the file of keys has changed: keys of %s", ", ".join(self._digests))
 
     def _read(self) -> dict[str, bytes]:
         try:
@@ -86,12 +117,12 @@ class Keys(FixedKeys):
         except KeysError as error:
             raise KeysError(f"{self._path}: {error}") from error
 
-    def _stamp(self) -> tuple[int, int]:
+    def _stamp(self) -> tuple[int, ...]:
         try:
             status = self._path.stat()
         except OSError as error:
             raise KeysError(f"{self._path}: {error.strerror}") from error
-        return status.st_mtime_ns, status.st_ino
+        return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 class RateLimit:

@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 #: Bytes; a line of Ollama's holds one token.
-LONGEST_LINE = 1 << 20
+LONGEST_LINE = 1 << 16
 
 
 class MalformedError(Exception):
@@ -27,15 +27,22 @@ async def objects(chunks: AsyncIterator[bytes]) -> AsyncGenerator[dict[str, Any]
         for line in lines:
             if line.strip():
                 yield _parse(line)
-        if len(rest) > LONGEST_LINE:
-            raise MalformedError(f"a line is longer than {LONGEST_LINE} bytes")
+        _check_length(rest)
     if rest.strip():
         yield _parse(rest)
 
 
+def _check_length(line: bytes) -> None:
+    if len(line) > LONGEST_LINE:
+        raise MalformedError(f"a line is longer than {LONGEST_LINE} bytes")
+
+
 def _parse(line: bytes) -> dict[str, Any]:
+    _check_length(line)
     try:
         value = json.loads(line)
+        if b"\\u" in line:  # perhaps the lone half of a character, which cannot be written as UTF-8
+            value = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise MalformedError(f"a line is not JSON: {line[:80]!r}") from error
     if not isinstance(value, dict):

@@ -84,18 +84,24 @@ class Speaker(Section):
     options: dict[str, bool | int | float | str] = {}
     """Model options for Ollama, such as `temperature`. Those of loading (`num_ctx`) may load it again."""
     wake: Wake = Wake()
+    """Where the time of a cold start goes."""
 
 
 class Limits(Section):
     """What one conversation, one key and the whole service may use."""
 
     topic_chars: int = Field(default=2000, ge=1)
+    """Most characters of a topic; longer ones are refused."""
     persona_chars: int = Field(default=600, ge=0)
+    """Most characters of a persona that somebody writes for a conversation."""
     turns: int = Field(default=12, ge=1)
     """Turns of a conversation, unless its start asks for fewer or more."""
     most_turns: int = Field(default=40, ge=1)
+    """Most turns that can be asked for."""
     turn_tokens: int = Field(default=300, ge=1)
     """Most tokens of one turn."""
+    turn_chars: int = Field(default=8000, ge=1)
+    """Most characters of one turn, however few tokens they are."""
     total_tokens: int = Field(default=8000, ge=1)
     """Most tokens that all turns of a conversation have together."""
     seconds: float = Field(default=3600, gt=0)
@@ -107,6 +113,7 @@ class Limits(Section):
     retry_seconds: float = Field(default=0.5, gt=0)
     """First pause before a request is made again; each one after is twice as long."""
     longest_retry_seconds: float = Field(default=15, gt=0)
+    """Longest pause."""
     unwatched_seconds: float = Field(default=60, gt=0)
     """A conversation that nobody has watched for so long is stopped: its GPU time would be spent for nobody."""
     keep_seconds: float = Field(default=3600, gt=0)
@@ -119,11 +126,16 @@ class Limits(Section):
     """Conversations that are kept, running ones included: at least `conversations`."""
     watchers: int = Field(default=500, ge=1)
     """People who watch at the same time."""
+    watchers_per_key: int = Field(default=100, ge=1)
+    """Streams of one key at the same time."""
     requests_per_minute: int = Field(default=60, ge=1)
     """Requests of one key that start or steer something."""
+    reads_per_minute: int = Field(default=600, ge=1)
+    """All other requests of one key."""
     failures_per_minute: int = Field(default=10, ge=1)
-    """Wrong keys from one address."""
+    """Wrong keys from one address, each of which is looked at and logged; those after are not."""
     heartbeat_seconds: float = Field(default=10, gt=0)
+    """Longest silence of a stream."""
 
     @model_validator(mode="after")
     def _fit_together(self) -> Limits:
@@ -138,15 +150,23 @@ class Settings(Section):
     """The whole service."""
 
     speakers: tuple[Speaker, ...]
+    """Models that can take part; two at least that are no guests."""
     limits: Limits = Limits()
+    """What may be used."""
     title: Line = "Dialogue"
+    """Of the page."""
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs keys."""
     port: int = Field(default=8080, ge=0, le=65535)
+    """Port to listen on."""
     keys_file: Path | None = None
     """File of API keys, one `name:key` a line; a mounted Secret. Changes are noticed."""
     api_keys: SecretStr | None = None
     """The keys themselves, where no file can be had; from DIALOGUE_API_KEYS, never from the settings' file."""
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    """Port of `/metrics`, which asks for no key: keep it from people. Without it there are none."""
+    trusted_hops: int = Field(default=0, ge=0, le=10)
+    """Proxies on the way that each add to X-Forwarded-For, where nobody can come by another way."""
     trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     """Addresses or networks whose X-Forwarded-For is believed."""
 
@@ -154,6 +174,12 @@ class Settings(Section):
     def guarded(self) -> bool:
         """Whether keys are asked for."""
         return self.keys_file is not None or self.api_keys is not None
+
+    @model_validator(mode="after")
+    def _one_way_to_addresses(self) -> Settings:
+        if self.trusted_hops and self.trusted_proxies:
+            raise ValueError("trusted_hops and trusted_proxies exclude each other")
+        return self
 
     @model_validator(mode="after")
     def _speakers_differ(self) -> Settings:
@@ -170,19 +196,22 @@ class Settings(Section):
 
 
 #: Settings that the environment may give, by their variables.
-_VARIABLES = {key: f"DIALOGUE_{key.upper()}" for key in ("host", "port", "keys_file", "api_keys", "trusted_proxies")}
+_VARIABLES = {
+    key: f"DIALOGUE_{key.upper()}"
+    for key in ("host", "port", "keys_file", "api_keys", "metrics_port", "trusted_hops", "trusted_proxies")
+}
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ, **chosen: Any) -> Settings:
     """Settings from a JSON file, the environment and `chosen`; what comes later wins.
 
-    The environment's are DIALOGUE_HOST, _PORT, _KEYS_FILE, _API_KEYS and _TRUSTED_PROXIES. Raises `SettingsError`.
+    The environment's are those of `_VARIABLES`, such as DIALOGUE_HOST. Raises `SettingsError`.
     """
     values: dict[str, Any] = {}
     if path is not None:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise SettingsError(f"{path}: {error}") from error
         if not isinstance(values, dict):
             raise SettingsError(f"{path}: must hold one JSON object")

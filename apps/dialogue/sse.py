@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -16,6 +17,8 @@ from dialogue.log import Event
 
 #: Seconds in which a watcher that reads nothing must take what is in flight, before it is let go; it may come back.
 _SEND_SECONDS = 60
+#: Seconds between two looks at whether a watcher's key still is one.
+_KEY_SECONDS = 5.0
 #: Streams end with their logs, which the hub closes before the server waits for watchers.
 AppStatus.disable_automatic_graceful_drain()  # type: ignore[no-untyped-call]
 
@@ -29,32 +32,40 @@ def encode(event: Event) -> ServerSentEvent:
 class EventStream(EventSourceResponse):
     """What the log holds after `position`, then what comes, with heartbeats.
 
-    It ends when the conversation is over and all is said, when the service shuts down, or when nobody listens.
+    It ends when the conversation is over and all is said, when the service shuts down, when nobody listens, or when the
+    watcher's key is taken away.
     """
 
-    def __init__(self, hub: Hub, conversation: Conversation, position: int, heartbeat_seconds: float) -> None:
+    def __init__(
+        self, hub: Hub, conversation: Conversation, owner: str, position: int, heartbeat_seconds: float
+    ) -> None:
         super().__init__(
-            _events(conversation, position),
+            _events(conversation, position, hub.welcome(owner)),
             ping=heartbeat_seconds,
             ping_message_factory=lambda: ServerSentEvent(comment="still here", sep="\n"),
             send_timeout=_SEND_SECONDS,
         )
         self._hub = hub
         self._conversation = conversation
+        self._owner = owner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send until the end."""
         # A watcher that is gone or does not read is let go.
-        with self._hub.watching(self._conversation), suppress(TimeoutError, OSError):
+        with self._hub.watching(self._conversation, self._owner), suppress(TimeoutError, OSError):
             await super().__call__(scope, receive, send)
 
 
-async def _events(conversation: Conversation, position: int) -> AsyncIterator[ServerSentEvent]:
+async def _events(
+    conversation: Conversation, position: int, welcome: Callable[[], bool]
+) -> AsyncIterator[ServerSentEvent]:
     log = conversation.log
     position = min(position, len(log))
     yield ServerSentEvent(comment="hello", retry=2000, sep="\n")
-    while not (position >= len(log) and (log.closed or conversation.state == "finished")):
-        await log.wait(position)
+    while welcome() and not (position >= len(log) and (log.closed or conversation.state == "finished")):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_KEY_SECONDS):
+                await log.wait(position)
         for event in log.read(position):
             position = event.position
             yield encode(event)

@@ -90,7 +90,7 @@ async def talk(settings: Settings, topic: str, personas: dict[str, str], save: P
     async with Hub(settings).open() as hub:
         conversation = hub.start("terminal", topic, [each.name for each in settings.speakers], personas)
         try:
-            with hub.watching(conversation):
+            with hub.watching(conversation, conversation.owner):
                 await _show(conversation, screen)
         except asyncio.CancelledError:
             await hub.close()

@@ -33,6 +33,7 @@ class Turn:
     number: int
     speaker: str
     parts: list[str] = field(default_factory=list)
+    chars: int = 0
     tokens: int = 0
     seconds: float = 0.0
     load_seconds: float = 0.0
@@ -56,7 +57,7 @@ class Turn:
 
     def restart(self) -> None:
         """Forget what was said."""
-        self.parts, self.tokens, self.seconds = [], 0, 0.0
+        self.parts, self.chars, self.tokens, self.seconds = [], 0, 0, 0.0
 
 
 class TurnRunner:
@@ -106,7 +107,7 @@ class TurnRunner:
         prefilled = [*messages, {"role": "assistant", "content": beginning}]
         if not beginning or not await self._endpoint.continues(prefilled):
             await self._stream(messages, self._most_tokens, Opening(self._endpoint.speaker.name), continued=False)
-        elif self._turn.tokens < self._most_tokens:
+        elif self._turn.tokens < self._most_tokens and self._turn.chars < self._limits.turn_chars:
             # Where the text so far ends in a space, the model says it again.
             opening = Opening() if said != beginning else None
             await self._stream(prefilled, self._most_tokens - self._turn.tokens, opening, continued=True)
@@ -130,8 +131,8 @@ class TurnRunner:
                         turn.load_seconds += chunk.load_seconds
                         turn.reason = chunk.reason
                         began, turn.seconds = (0.0, seconds + chunk.seconds) if chunk.seconds else (began, seconds)
-                    elif turn.tokens - tokens > budget:
-                        turn.reason = "length"  # a server that does not keep to num_predict
+                    elif turn.tokens - tokens > budget or turn.chars >= self._limits.turn_chars:
+                        turn.reason = "length"  # a server that does not keep to num_predict, or text without end
                     if turn.complete:
                         return
         finally:
@@ -151,6 +152,7 @@ class TurnRunner:
         text = chunk.text if opening is None else opening.take(chunk.text)
         if chunk.done and opening is not None:
             text += opening.rest()
+        text = text[: max(self._limits.turn_chars - self._turn.chars, 0)]
         self._turn.tokens += not chunk.done
         if chunk.thinking:
             self._report(waiting.THINKING)
@@ -158,6 +160,7 @@ class TurnRunner:
             self._tries = self._fruitless = 0
             self._waiting_since = time.monotonic()
             self._turn.parts.append(text)
+            self._turn.chars += len(text)
             self._log.add_text(text)
 
     async def _pause(self, failure: AsleepError | BrokenError) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,6 +28,8 @@ from dialogue.sse import EventStream
 
 #: Names of a service without keys: a page of elsewhere could reach it by a name that it points here (DNS rebinding).
 _OURS = ["127.0.0.1", "[::1]", "localhost"]
+#: For a body of at most MOST_BYTES.
+_BODY_SECONDS = 15.0
 PAGE = Path(__file__).parent / "page"
 
 
@@ -56,7 +59,7 @@ _T = TypeVar("_T", bound=_Body)
 def create_app(settings: Settings, hub: Hub | None = None) -> Starlette:
     """The ASGI application. Raises `KeysError` where the file of keys is wrong."""
     hub = hub or Hub(settings)
-    keys = _keys(settings)
+    hub.keys = _keys(settings)
     routes = _Routes(hub, settings)
 
     @asynccontextmanager
@@ -81,8 +84,8 @@ def create_app(settings: Settings, hub: Hub | None = None) -> Starlette:
         ],
         middleware=[
             Middleware(SecurityHeaders),
-            *([] if keys else [Middleware(TrustedHostMiddleware, allowed_hosts=_OURS, www_redirect=False)]),
-            Middleware(Guard, keys=keys, limits=settings.limits),
+            *([] if hub.keys else [Middleware(TrustedHostMiddleware, allowed_hosts=_OURS, www_redirect=False)]),
+            Middleware(Guard, hub=hub),
         ],
         exception_handlers={RequestError: _problem},  # type: ignore[dict-item]  # Starlette's types know `Exception` only
         lifespan=lifespan,
@@ -138,8 +141,9 @@ class _Routes:
         position = int(last) if last.isdecimal() and len(last) < 10 else 0
         if conversation.state == "finished" and position >= len(conversation.log):
             return Response(status_code=204)  # tells an EventSource not to come back
-        self._hub.admit_watcher()
-        return EventStream(self._hub, conversation, position, self._settings.limits.heartbeat_seconds)
+        self._hub.admit_watcher(request.state.owner)
+        heartbeat = self._settings.limits.heartbeat_seconds
+        return EventStream(self._hub, conversation, request.state.owner, position, heartbeat)
 
     async def transcript(self, request: Request) -> Response:
         conversation = self._find(request)
@@ -174,13 +178,19 @@ class _Routes:
 
 async def _body(request: Request, kind: type[_T]) -> _T:
     content = b""
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > MOST_BYTES:
-            raise RequestError(413, "size", f"at most {MOST_BYTES} bytes are taken")
     try:
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > MOST_BYTES:
+                    raise RequestError(413, "size", f"at most {MOST_BYTES} bytes are taken")
         value: Any = json.loads(content)
+        json.dumps(value, ensure_ascii=False).encode()
         return kind.model_validate(value)
+    except TimeoutError as error:
+        raise RequestError(408, "slow", f"the body did not come within {_BODY_SECONDS:.0f} s") from error
+    except UnicodeEncodeError as error:
+        raise RequestError(400, "text", "a text holds half of a character (a lone surrogate)") from error
     except ValidationError as error:
         problem = error.errors()[0]
         place = ".".join(str(part) for part in problem["loc"])
@@ -189,5 +199,6 @@ async def _body(request: Request, kind: type[_T]) -> _T:
         raise RequestError(400, "json", "the body is not JSON") from error
 
 
-async def _problem(_: Request, problem: RequestError) -> Response:
+async def _problem(request: Request, problem: RequestError) -> Response:
+    request.state.code = problem.code
     return answer(problem)

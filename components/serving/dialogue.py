@@ -5,9 +5,10 @@ It sleeps too: a page that nobody opens costs nothing. One pod at most, because 
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -16,27 +17,46 @@ import versions
 from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
 from components.pods import restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
-from components.serving.knative_config import INTERNAL_PORT, LONGEST_SECONDS
+from components.serving.knative_config import INTERNAL_PORT, LONGEST_SECONDS, PROXIES
 from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
 from components.serving.knative_serving import CLIENT_LABEL
 from components.serving.model_space import QUEUE_PORTS
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
-from gpu.contract import ARCH_LABEL, MAX_SCALE_ANNOTATION, MIN_SCALE_ANNOTATION, RETENTION_ANNOTATION, VISIBILITY_LABEL
+from gpu.contract import (
+    ARCH_LABEL,
+    MAX_SCALE_ANNOTATION,
+    METRICS_CLIENT_LABEL,
+    MIN_SCALE_ANNOTATION,
+    RETENTION_ANNOTATION,
+    SETTINGS_ANNOTATION,
+    VISIBILITY_LABEL,
+)
 
 NAMESPACE = "dialogue"
 SERVICE = "dialogue"
+#: Name inside the cluster.
+INTERNAL_HOST = f"{SERVICE}.{NAMESPACE}.svc.cluster.local"
 #: Name of the file in the Secret: one `name:key` a line.
 KEYS_FILE = "keys"
 
 _PORT = 8080
+#: Of `/metrics`: as exporters of OpenTelemetry have it; queue-proxy has 9090 and 9091.
+METRICS_PORT = 9464
 #: As in apps/dialogue/Dockerfile; any user does.
 _USER = 65532
 _SETTINGS_FILE = "dialogue.json"
+#: Measured on 2026-11-29 (`python -m bench.dialogue`, a busy machine, Python 3.11), one conversation at 50 tokens/s
+#: with 1, 50 and 200 watchers: 33, 151 and 488 millicores, 52, 54 and 61 MiB. It is one process, which more than one
+#: processor would not help; each kept conversation is about 1 MiB more at most, of which there are 100.
+_RESOURCES = {"requests": {"cpu": "150m", "memory": "256Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Speaker:
-    """A model that takes part. Seconds: where the time of its cold start goes, for the page's waiting states."""
+    """A model that takes part. Seconds: where the time of its cold start goes, for the page's waiting states.
+
+    own: settings of the stack file that go before these, by the application's names.
+    """
 
     name: str
     model: str
@@ -46,6 +66,7 @@ class Speaker:
     node_seconds: float
     image_seconds: float
     weights_seconds: float
+    own: Mapping[str, Any] = field(default_factory=dict)
 
     def settings(self) -> dict[str, Any]:
         """As the application's settings have it (apps/dialogue/settings.py)."""
@@ -57,6 +78,7 @@ class Speaker:
             "guest": self.guest,
             "context_tokens": self.context_length,
             "wake": {step: round(seconds) for step, seconds in wake.items()},
+            **self.own,
         }
 
 
@@ -66,8 +88,9 @@ class DialogueArgs:
 
     image: the application's, with a digest.
     arch: for which the image is built.
-    keys_secret: name of a Secret in this namespace, with the API keys in a file `keys`. Somebody makes it, by hand or
-    by an operator: no key passes through Pulumi. Without it no pod starts.
+    settings: of the application, beside its speakers (`title`, `limits`), by its own names.
+    keys_secret: name of a Secret in this namespace, with the API keys in a file `keys`. Somebody makes it, by hand, by
+    an operator or by `slices open dialogue`: no key passes through Pulumi. Without it no pod starts.
     public: whether the load balancer leads to it; otherwise it is reached from inside the cluster only.
     ready: Knative, the models, and the pools that it may run on.
     """
@@ -75,6 +98,7 @@ class DialogueArgs:
     image: pulumi.Input[str]
     arch: Architecture
     speakers: Sequence[Speaker]
+    settings: Mapping[str, Any] = field(default_factory=dict)
     keys_secret: str = "dialogue-keys"
     public: bool = False
     ready: Sequence[pulumi.Resource] = ()
@@ -92,10 +116,11 @@ class Dialogue(pulumi.ComponentResource):
         )
         inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
         policy = network_policy(f"{name}-walls", "walls", NAMESPACE, _walls(), inside)
+        written = json.dumps(_settings(args), indent=2, ensure_ascii=False)
         settings = k8s.core.v1.ConfigMap(
             f"{name}-settings",
             metadata={"name": "dialogue", "namespace": NAMESPACE},
-            data={_SETTINGS_FILE: json.dumps({"speakers": [s.settings() for s in args.speakers]}, indent=2)},
+            data={_SETTINGS_FILE: written},
             opts=inside,
         )
         k8s.apiextensions.CustomResource(
@@ -108,10 +133,16 @@ class Dialogue(pulumi.ComponentResource):
                 **({} if args.public else {"labels": {VISIBILITY_LABEL: "cluster-local"}}),
                 "annotations": {"pulumi.com/waitFor": "condition=Ready"},
             },
-            spec={"template": _template(args)},
+            spec={"template": _template(args, hashlib.sha256(written.encode()).hexdigest()[:16])},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, policy, settings, *args.ready]),
         )
         self.register_outputs({})
+
+
+def _settings(args: DialogueArgs) -> dict[str, Any]:
+    # Hops can be trusted since nobody reaches the pod but by them (`_walls`).
+    platform = {"trusted_hops": PROXIES, "metrics_port": METRICS_PORT}
+    return {**args.settings, **platform, "speakers": [speaker.settings() for speaker in args.speakers]}
 
 
 def _walls() -> dict[str, Any]:
@@ -119,15 +150,22 @@ def _walls() -> dict[str, Any]:
     return {
         "podSelector": {},
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [{"from": knative, "ports": tcp(*QUEUE_PORTS)}],
+        "ingress": [
+            {"from": knative, "ports": tcp(*QUEUE_PORTS)},
+            {
+                "from": [{"namespaceSelector": {"matchLabels": {METRICS_CLIENT_LABEL: "true"}}}],
+                "ports": tcp(METRICS_PORT),
+            },
+        ],
         # Models are reached through Kourier: port 80 of its Service, INTERNAL_PORT of its pods.
         "egress": [DNS, {"to": knative, "ports": tcp(80, INTERNAL_PORT)}],
     }
 
 
-def _template(args: DialogueArgs) -> dict[str, Any]:
-    container = restricted_container("dialogue", "", {"cpu": "100m", "memory": "256Mi"})
+def _template(args: DialogueArgs, settings_digest: str) -> dict[str, Any]:
+    container = restricted_container("dialogue", "", {})
     container |= {
+        "resources": _RESOURCES,
         "image": args.image,
         "args": ["serve"],
         "env": [{"name": "DIALOGUE_KEYS_FILE", "value": f"/etc/dialogue-keys/{KEYS_FILE}"}],
@@ -144,6 +182,8 @@ def _template(args: DialogueArgs) -> dict[str, Any]:
                 MIN_SCALE_ANNOTATION: "0",
                 MAX_SCALE_ANNOTATION: "1",
                 RETENTION_ANNOTATION: "5m",
+                # The service reads its settings when it starts: others need another revision.
+                SETTINGS_ANNOTATION: settings_digest,
             }
         },
         "spec": {

@@ -133,6 +133,8 @@ class Door(pulumi.ComponentResource):
             # A stream that people watch may outlive the node that it passes by so much.
             deregistration_delay=300,
             connection_termination=False,
+            # Who sends is known to Kourier by it alone: on the node's port the address is a node's.
+            proxy_protocol_v2=True,
             health_check=aws.lb.TargetGroupHealthCheckArgs(protocol="TCP", interval=10, healthy_threshold=2),
             tags=dict(args.tags),
             opts=self._child,

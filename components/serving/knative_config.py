@@ -29,6 +29,10 @@ REQUEST_SECONDS: Final = 1200
 #: Longest that anything may stay open: a page that watches a dialogue.
 LONGEST_SECONDS: Final = 1800
 
+#: Who adds to X-Forwarded-For on the way to a pod: Envoy, the activator, which stays in the path
+#: (`target-burst-capacity`), and the pod's own queue-proxy.
+PROXIES: Final = 3
+
 #: Ports that Kourier listens on when an NLB leads to it; free in every cluster that has no other fixed node ports.
 HTTP_NODE_PORT: Final = 31080
 HTTPS_NODE_PORT: Final = 31443
@@ -155,6 +159,10 @@ def config(spec: ServingSpec) -> dict[str, dict[str, str]]:
             "revision-response-start-timeout-seconds": str(FIRST_BYTE_SECONDS),
         },
         "network": {"ingress-class": "kourier.ingress.networking.knative.dev"},
+        # Envoy adds whom it has a request from to X-Forwarded-For. Behind a load balancer that is in the PROXY header:
+        # the node's port would show a node's own address. It is for the outer listeners only (net-kourier
+        # pkg/generator/caches.go).
+        "kourier": {"use-remote-address": "true", **({"enable-proxy-protocol": "true"} if spec.node_ports else {})},
         # Old revisions have no pods; two are enough to go back to.
         "gc": {"min-non-active-revisions": "2", "max-non-active-revisions": "4"},
     }
@@ -163,7 +171,7 @@ def config(spec: ServingSpec) -> dict[str, dict[str, str]]:
         # One level below the domain, so that one certificate does. Names inside the cluster keep their namespace.
         maps["network"]["domain-template"] = "{{.Name}}.{{.Domain}}"
     if spec.tls_secret:
-        maps["kourier"] = {"certs-secret-name": spec.tls_secret, "certs-secret-namespace": NAMESPACE}
+        maps["kourier"] |= {"certs-secret-name": spec.tls_secret, "certs-secret-namespace": NAMESPACE}
     return {name: values for name, values in maps.items() if values}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from config.checks.cluster import check_cluster
+from config.checks.dialogue import check_dialogue
 from config.checks.levers import check_levers
 from config.checks.models import check_models
 from config.checks.names import check_names
@@ -35,6 +36,7 @@ def check(parts: Parts) -> Iterator[Problem]:
     yield from check_models(parts, slots)
     yield from check_serving(parts, slots)
     yield from check_levers(parts, slots)
+    yield from attempt(check_dialogue(parts))
     yield from check_workloads(parts, slots)
     yield from check_together(parts, slots)
     if parts.budget:

@@ -18,6 +18,9 @@ from gpu.sharing import AMIS
 #: awslabs/amazon-eks-ami nodeadm/doc/examples.md, "Enabling fast image pull".
 FAST_PULL_MIBPS = 600
 
+#: Characters of the reason for a door without TLS.
+MIN_REASON = 15
+
 
 def check_levers(parts: Parts, slots: Slots) -> Iterator[Problem]:
     """Levers of every pool, and the door."""
@@ -157,12 +160,30 @@ def _tls(door: Door, path: Path, region: str | None) -> Iterator[Problem]:
     if arn and door.tls_secret:
         message = "ends TLS in the cluster, and certificateArn before it: remove one of the two"
         yield Problem((*path, "tlsSecret"), door.tls_secret, message)
+    yield from attempt(_plain(door, path))
     partition = partition_problem(arn) if arn else None
     if partition:
         yield Problem((*path, "certificateArn"), arn, partition)
     elif arn and region and arn.split(":")[3] != region:
         message = f"must be a certificate of {region}: a load balancer uses those of its own region only"
         yield Problem((*path, "certificateArn"), arn, message)
+
+
+def _plain(door: Door, path: Path) -> Iterator[Problem]:
+    """Keys and all that is said would be readable on the way: that is asked for by name, with a reason."""
+    tls = "certificateArn" if door.certificate_arn else "tlsSecret" if door.tls_secret else None
+    reason = door.plain_http
+    if tls and reason is not None:
+        message = f"says that the door speaks no TLS, and {tls} that it does: remove one of the two"
+        yield Problem((*path, "plainHttp"), reason, message)
+    elif not tls and reason is None:
+        message = (
+            "speaks plain HTTP, keys and all: write certificateArn or tlsSecret, or plainHttp with the reason why it "
+            "needs no TLS"
+        )
+        yield Problem(path, MISSING, message)
+    elif reason is not None and len(reason.strip()) < MIN_REASON:
+        yield Problem((*path, "plainHttp"), reason, f"must give the reason, in {MIN_REASON} characters or more")
 
 
 def _ranges(cidrs: Sequence[str], path: Path) -> Iterator[Problem]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dialogue import keys, server
+from dialogue import keys, server, sse
 from dialogue.settings import SettingsError, load
 from tests.apps import rig
 from tests.apps.ollama_double import Double
@@ -63,23 +64,33 @@ async def test_only_who_started_a_conversation_steers_it_but_others_may_watch(ke
         assert (await browser.http.get("/api/conversations/guess")).status_code == 404
 
 
-async def test_wrong_keys_are_slowed_and_then_even_the_right_one_is_not_told_apart(key_file: Path) -> None:
+async def test_wrong_keys_are_slowed_and_lock_nobody_out_who_has_a_right_one(key_file: Path) -> None:
     async with dialogue(with_keys(key_file, failures_per_minute=3)) as browser:
         stranger = {"authorization": "Bearer wrong-key-of-some-length"}
-        codes = [(await browser.http.get("/api/session", headers=stranger)).status_code for _ in range(5)]
-        assert codes == [401, 401, 401, 429, 429]
-        right = await browser.http.get("/api/session")
-        assert right.status_code == 429
-        assert int(right.headers["retry-after"]) >= 1
+        answers = [await browser.http.get("/api/session", headers=stranger) for _ in range(5)]
+        assert [each.status_code for each in answers] == [401, 401, 401, 429, 429]
+        seconds = int(answers[-1].headers["retry-after"])
+        assert seconds >= 1
+        words = f"too many wrong keys came from your address: try again in {seconds} s"
+        assert answers[-1].json()["error"]["message"] == words
+        for key in (KEY, OTHER):
+            assert (await browser.http.get("/api/session", headers=bearer(key))).status_code == 200
 
 
-async def test_who_has_been_in_is_not_locked_out_by_others_behind_the_same_gateway(key_file: Path) -> None:
-    async with dialogue(with_keys(key_file, failures_per_minute=2)) as browser:
-        assert (await browser.http.get("/api/session")).status_code == 200
-        for _ in range(4):
-            await browser.http.get("/api/session", headers=bearer("wrong-key-of-some-length"))
-        assert (await browser.http.get("/api/session")).status_code == 200
-        assert (await browser.http.get("/api/session", headers=bearer(OTHER))).status_code == 429
+async def test_wrong_keys_are_counted_for_who_sends_them_behind_as_many_proxies_as_are_trusted(key_file: Path) -> None:
+    chosen = with_keys(key_file, failures_per_minute=1).model_copy(update={"trusted_hops": 3})
+
+    async def code(forwarded: str) -> int:
+        headers = bearer("wrong-key-of-some-length") | {"x-forwarded-for": forwarded}
+        return (await browser.http.get("/api/session", headers=headers)).status_code
+
+    async with dialogue(chosen) as browser:
+        assert await code("198.51.100.7, 10.0.0.1, 10.0.0.2") == 401
+        assert await code("198.51.100.7, 10.0.0.3, 10.0.0.4") == 429, "whichever proxies it came by"
+        assert await code("192.0.2.1, 198.51.100.7, 10.0.0.1, 10.0.0.2") == 429, "whatever it says of itself"
+        assert await code("198.51.100.8, 10.0.0.1, 10.0.0.2") == 401
+        assert await code("198.51.100.9") == 401, "the connection's own address, where a hop is missing"
+        assert await code("198.51.100.10, 10.0.0.1") == 429
 
 
 async def test_each_key_has_its_own_rate(key_file: Path) -> None:
@@ -88,6 +99,31 @@ async def test_each_key_has_its_own_rate(key_file: Path) -> None:
         assert codes == [422, 422, 422, 429, 429]
         other = await browser.http.post("/api/conversations", json={"topic": ""}, headers=bearer(OTHER))
         assert other.status_code == 422
+
+
+async def test_reading_has_a_rate_too_and_tells_it_in_words(key_file: Path) -> None:
+    async with dialogue(with_keys(key_file, reads_per_minute=2)) as browser:
+        answers = [await browser.http.get("/api/session") for _ in range(3)]
+        assert [each.status_code for each in answers] == [200, 200, 429]
+        assert "too many requests came with your key: try again in" in answers[-1].json()["error"]["message"]
+        assert (await browser.http.get("/api/session", headers=bearer(OTHER))).status_code == 200
+
+
+async def test_each_key_has_its_share_of_streams(key_file: Path) -> None:
+    async with (
+        rig.serving(Double(tokens_per_second=20).app) as url,
+        dialogue(with_keys(key_file, url, watchers_per_key=1)) as browser,
+    ):
+        path = f"/api/conversations/{await browser.start()}/events"
+        async with browser.http.stream("GET", path) as first:
+            watching = first.aiter_bytes()
+            await anext(watching)
+            second = await browser.http.get(path)
+            assert (second.status_code, second.headers["retry-after"]) == (429, "10")
+            words = "1 streams of your key are open: close one, or try again in 10 s"
+            assert second.json()["error"]["message"] == words
+            async with browser.http.stream("GET", path, headers=bearer(OTHER)) as other:
+                assert other.status_code == 200
 
 
 async def test_a_replaced_key_works_without_a_restart(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,8 +135,47 @@ async def test_a_replaced_key_works_without_a_restart(key_file: Path, monkeypatc
         fresh.replace(key_file)  # as the kubelet does with a mounted Secret
         assert (await browser.http.get("/api/session")).status_code == 401
         assert (await browser.http.get("/api/session", headers=bearer(NEW))).status_code == 200
-        key_file.write_text("broken")
+
+
+@pytest.mark.parametrize("fault", ["broken", "", "ada:short", None])
+async def test_a_file_of_keys_that_is_wrong_lets_nobody_in_until_it_is_right_again(
+    fault: str | None, key_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(keys, "_RELOAD_SECONDS", 0)
+    async with dialogue(with_keys(key_file)) as browser:
+        assert (await browser.http.get("/api/session")).status_code == 200
+        key_file.unlink() if fault is None else key_file.write_text(fault)
+        for _ in range(3):
+            closed = await browser.http.get("/api/session")
+            assert (closed.status_code, closed.json()["error"]["code"]) == (503, "keys")
+        assert (await browser.http.get("/healthz")).status_code == 200
+        said = [each.getMessage() for each in caplog.records if each.name == "dialogue.keys"]
+        assert len(said) == 1, "once, not with every request"
+        assert said[0].startswith(f"nobody is let in until the file of keys is right: {key_file}: ")
+        key_file.write_text(f"ada:{NEW}")
         assert (await browser.http.get("/api/session", headers=bearer(NEW))).status_code == 200
+        assert (await browser.http.get("/api/session")).status_code == 401
+
+
+async def test_a_key_that_is_taken_away_ends_its_streams_and_no_others(
+    key_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "_RELOAD_SECONDS", 0)
+    monkeypatch.setattr(sse, "_KEY_SECONDS", 0.05)
+    async with rig.serving(Double(tokens_per_second=5).app) as url, dialogue(with_keys(key_file, url)) as browser:
+        path = f"/api/conversations/{await browser.start()}/events"
+        async with (
+            browser.http.stream("GET", path) as ada,
+            browser.http.stream("GET", path, headers=bearer(OTHER)) as bob,
+        ):
+            ours, theirs = ada.aiter_bytes(), bob.aiter_bytes()
+            await anext(ours)
+            await anext(theirs)
+            key_file.write_text(f"ada:{NEW}\nbob:{OTHER}\n")
+            async with asyncio.timeout(5):
+                async for _ in ours:
+                    pass
+            await anext(theirs)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", "dialogue.example.com"])

@@ -132,7 +132,7 @@ async def test_a_watcher_that_does_not_read_holds_nobody_up() -> None:
     def loud(_: str, __: list[dict[str, str]]) -> list[str]:
         return ["x" * 2000] * 2000
 
-    async with talking(Double(answer=loud), turn_tokens=2000, total_tokens=4000) as browser:
+    async with talking(Double(answer=loud), turn_tokens=2000, total_tokens=4000, turn_chars=10**7) as browser:
         identifier = await browser.start(turns=1)
         host, port = browser.http.base_url.host, browser.http.base_url.port
         _, sleeper = await asyncio.open_connection(host, port, limit=1024)

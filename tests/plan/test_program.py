@@ -78,7 +78,8 @@ def test_every_resource_names_its_provider(stack: str) -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_outputs_hand_out_access_slots_and_prices(stack: str, recorded: Callable[[str], Plan]) -> None:
     outputs = recorded(stack).outputs
-    assert set(outputs) == {"kubeconfig", "updateKubeconfigCommand", "pools", "idleFloorUsdPerMonth"}
+    known = {"kubeconfig", "updateKubeconfigCommand", "pools", "idleFloorUsdPerMonth", "modelUrls", "nextSteps"}
+    assert set(outputs) == known, "none of ours has a page, and so no dialogueUrl"
     user = json.loads(outputs["kubeconfig"])["users"][0]["user"]
     assert set(user) == {"exec"}
     assert user["exec"]["command"] == "aws"
@@ -86,6 +87,8 @@ def test_outputs_hand_out_access_slots_and_prices(stack: str, recorded: Callable
     assert outputs["updateKubeconfigCommand"] == (
         f"aws eks update-kubeconfig --region us-east-1 --name {name} --alias {name}"
     )
+    assert outputs["modelUrls"]["llama2"] == "http://llama2.models.svc.cluster.local"
+    assert outputs["nextSteps"][0] == outputs["updateKubeconfigCommand"]
     assert 200 < outputs["idleFloorUsdPerMonth"] < 1500
     assert all(pool["maxSlots"] > 0 and pool["usdPerSlotHour"] > 0 for pool in outputs["pools"])
 

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,48 @@ def test_its_settings_are_ones_that_the_application_takes(tmp_path: Path) -> Non
     assert [s.guest for s in settings.speakers] == [False, False, True]
     assert settings.speakers[0].context_tokens == 8192
     assert settings.speakers[0].wake.node == 52
+
+
+def test_settings_of_the_stack_file_go_first_and_those_of_the_platform_last(tmp_path: Path) -> None:
+    ada = replace(SPEAKERS[0], own={"name": "Ada", "persona": "Dry.", "wake": {"node": 7}})
+    recording = dialogue(
+        speakers=(ada, *SPEAKERS[1:]), settings={"title": "Größe", "limits": {"turns": 3}, "trusted_hops": 0}
+    )
+    path = tmp_path / "dialogue.json"
+    path.write_text(recording.one("kubernetes:core/v1:ConfigMap").inputs["data"]["dialogue.json"])
+    settings = load(path, {})
+    assert (settings.title, settings.limits.turns, settings.trusted_hops) == ("Größe", 3, 3)
+    first = settings.speakers[0]
+    assert (first.name, first.persona, first.model, first.wake.node) == ("Ada", "Dry.", "mistral:7b", 7)
+
+
+def test_its_limits_leave_room_above_what_was_measured() -> None:
+    (container,) = pod(dialogue())["containers"]
+    resources = container["resources"]
+    assert resources["limits"]["memory"] == resources["requests"]["memory"] == "256Mi"
+    assert (resources["requests"]["cpu"], resources["limits"]["cpu"]) == ("150m", "1")
+
+
+def test_other_settings_are_another_revision() -> None:
+    def annotation(**arguments: Any) -> str:
+        template = dialogue(**arguments).one(SERVICE).inputs["spec"]["template"]
+        return str(template["metadata"]["annotations"]["gpu-slices/settings"])
+
+    assert annotation() == annotation()
+    assert annotation() != annotation(settings={"title": "Other"})
+
+
+def test_figures_are_for_namespaces_that_say_so() -> None:
+    recording = dialogue()
+    data = recording.one("kubernetes:core/v1:ConfigMap").inputs["data"]
+    spec = recording.one("kubernetes:networking.k8s.io/v1:NetworkPolicy").inputs["spec"]
+    _, figures = spec["ingress"]
+    assert figures == {
+        "from": [{"namespaceSelector": {"matchLabels": {"gpu-slices/metrics-client": "true"}}}],
+        "ports": [{"port": json.loads(data["dialogue.json"])["metrics_port"], "protocol": "TCP"}],
+    }
+    (container,) = pod(recording)["containers"]
+    assert [port["containerPort"] for port in container["ports"]] == [8080], "no way for people"
 
 
 def test_it_sleeps_has_one_pod_and_runs_on_cpu_nodes() -> None:

@@ -82,6 +82,10 @@ def test_only_one_port_is_open_on_each_side(arguments: dict[str, Any], outer: in
     assert (out["referencedSecurityGroupId"], out["fromPort"], out["toPort"]) == ("sg-nodes", inner, inner)
 
 
+def test_who_sends_is_told_past_the_port_of_the_node() -> None:
+    assert door().one(TARGETS).inputs["proxyProtocolV2"] is True
+
+
 def test_the_system_nodes_are_its_targets_and_outlive_it() -> None:
     recording = door()
     attachment = recording.one("aws:autoscaling/attachment:Attachment")

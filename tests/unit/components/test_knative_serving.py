@@ -91,7 +91,14 @@ def test_the_door_opens_ports_of_the_nodes_and_a_domain() -> None:
     config = spec(recording)["config"]
     assert config["domain"] == {"chat.example.com": ""}
     assert config["network"]["domain-template"] == "{{.Name}}.{{.Domain}}"
-    assert config["kourier"] == {"certs-secret-name": "chat-tls", "certs-secret-namespace": "knative-serving"}
+    assert config["kourier"] == {
+        "certs-secret-name": "chat-tls",
+        "certs-secret-namespace": "knative-serving",
+        "use-remote-address": "true",
+        "enable-proxy-protocol": "true",
+    }
+    # Without a load balancer nobody would send the header that Kourier would wait for.
+    assert spec(knative())["config"]["kourier"] == {"use-remote-address": "true"}
     outside = recording.named("knative-3scale-kourier-gateway").inputs["spec"]["ingress"][2]
     assert outside["from"] == [{"ipBlock": {"cidr": "10.42.0.0/16"}}]
     assert {port["port"] for port in outside["ports"]} == {8080, 8443}

@@ -66,7 +66,7 @@ def test_a_stack_of_ones_own_has_none() -> None:
             {"workloads": [{"name": "b", "pool": "shared", "containers": [CONTAINER | {"image": "r.invalid/app:1"}]}]},
             "workloads.0.containers.0.image",
         ),
-        ({**WITH_DOOR, "serving.door": DOOR | {"domain": "chat.example.net"}}, "serving.door.domain"),
+        ({**WITH_DOOR, "serving.door": DOOR | {"domain": "chat.example.net", "tlsSecret": "t"}}, "serving.door.domain"),
         (
             {**WITH_DOOR, "serving.door": DOOR | {"certificateArn": CERTIFICATE.format("111122223333")}},
             "serving.door.certificateArn",

@@ -112,7 +112,7 @@ def test_nodes_that_never_go_are_counted_once() -> None:
 
 def test_a_door_stands_in_the_floor() -> None:
     image = f"r.example.com/dialogue@sha256:{'0' * 64}"
-    door = parsed(changed({"serving.door": {"domain": "chat.example.com"}, "dialogue.image": image}))
+    door = parsed(changed({"serving.door": {"domain": "chat.example.com", "tlsSecret": "t"}, "dialogue.image": image}))
     names = [item.name for item in floor_items(door)]
     assert "Door" in names
     assert "Door" not in [item.name for item in floor_items(config())]

@@ -1,0 +1,16 @@
+"""Checks of the dialogue's own settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from config.checks.parts import Parts
+from config.dialogue_settings import problems
+from config.errors import Problem
+
+
+def check_dialogue(parts: Parts) -> Iterator[Problem]:
+    """What is wrong with settings of the application."""
+    dialogue = parts.dialogue
+    if dialogue and dialogue.settings:
+        yield from problems(dialogue.settings, [*dialogue.speakers, *dialogue.guests], ("dialogue", "settings"))

@@ -1,0 +1,33 @@
+"""How people get at what a stack serves: addresses, and the commands that come next."""
+
+from __future__ import annotations
+
+from components.serving.dialogue import INTERNAL_HOST, SERVICE
+from config.schema import Dialogue, StackConfig
+
+
+def service_of(config: StackConfig) -> Dialogue | None:
+    """The dialogue, where it is a service of the stack."""
+    return config.dialogue if config.dialogue and config.dialogue.image else None
+
+
+def dialogue_url(config: StackConfig) -> str | None:
+    """The page's address: for people where there is a door, else inside the cluster; None without a service."""
+    if service_of(config) is None:
+        return None
+    door = config.serving.door
+    if door is None:
+        return f"http://{INTERNAL_HOST}"
+    return f"{'http' if door.plain_http is not None else 'https'}://{SERVICE}.{door.domain}"
+
+
+def next_steps(config: StackConfig, update_kubeconfig: str) -> list[str]:
+    """Commands for a shell in the project's folder, in their order, once the stack is built."""
+    steps = [update_kubeconfig, "kubectl get nodepools"]
+    if config.examples:
+        steps.append("kubectl -n examples create job --from=cronjob/cuda-vector-add hello-gpu")
+    if config.models:
+        steps.append("kubectl -n models get ksvc")
+    if service_of(config):
+        steps.append(f".venv/bin/slices open dialogue {config.stack}")
+    return steps
