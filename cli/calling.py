@@ -52,9 +52,9 @@ def plainly(command: Callable[P, int]) -> Callable[P, None]:
             # A traceback's lines are its own.
             click.echo(f"error: the program failed\n{error}", err=True)
             sys.exit(1)
-        except KeyboardInterrupt:
-            say("interrupted")
-            sys.exit(INTERRUPTED)
+        except KeyboardInterrupt as interrupt:
+            say(": ".join(["interrupted", *map(str, interrupt.args)]))
+            sys.exit(128 + signal.SIGTERM if isinstance(interrupt, Terminated) else INTERRUPTED)
         except BrokenPipeError:
             raise  # whoever reads has enough: click ends in silence
         except OSError as error:
@@ -70,18 +70,36 @@ def plainly(command: Callable[P, int]) -> Callable[P, None]:
     return wrapper
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, within `interruptible`."""
+
+
+def _terminated(*_: object) -> NoReturn:
+    raise Terminated
+
+
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Within it Ctrl-C is a KeyboardInterrupt: there is something to put in order. Elsewhere it ends the process."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is not leave:  # called by somebody else's program
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def interruptible(rest: Callable[[], str] = str) -> Iterator[None]:
+    """Within it Ctrl-C is a KeyboardInterrupt, and SIGTERM too: there is something to put in order. Elsewhere they end
+    the process.
+
+    rest: asked after an interruption: what is left, and what to do about it.
+    """
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    ours = before[0] is leave  # or called by somebody else's program
+    if ours:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, _terminated)
     try:
         yield
+    except KeyboardInterrupt as interrupt:
+        if left := rest():
+            interrupt.args = (left,)
+        raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        if ours:
+            signal.signal(signal.SIGINT, before[0])
+            signal.signal(signal.SIGTERM, before[1])
 
 
 def no_output(error: OSError) -> NoReturn:

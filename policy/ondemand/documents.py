@@ -10,6 +10,7 @@ from typing import Any, Final
 import pulumi
 import yaml
 
+from gpu.files import read_text
 from gpu.sharing.yaml_text import documents, untagged
 from policy.reading import plain
 
@@ -57,10 +58,10 @@ def chart_files(path: str) -> Iterator[tuple[str, str]]:
 
 
 def file_content(path: Any) -> str | None:
-    """Text of a local file; None if there is none that can be read."""
+    """Text of a local file; None if there is none that can be read: a pipe or a device would never end."""
     for root in _ROOTS:
         try:
-            return (root / str(path)).read_text(encoding="utf-8")
+            return read_text(root / str(path))
         except (OSError, ValueError):
             continue
     return None

@@ -184,9 +184,9 @@ def test_a_scenario_leaves_a_twin_alone_that_another_command_is_starting(
     assert load_run(state) is not None
 
 
-@pytest.mark.parametrize("end", [KeyboardInterrupt, TwinError])
-def test_a_spoilt_twin_is_brought_back_however_the_scenario_ends(
-    end: type[BaseException], state: TwinState, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("end", "back"), [(KeyboardInterrupt, []), (TwinError, ["local"])])
+def test_a_spoilt_twin_is_brought_back_unless_somebody_interrupts(
+    end: type[BaseException], back: list[str], state: TwinState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brought: list[str] = []
 
@@ -196,9 +196,11 @@ def test_a_spoilt_twin_is_brought_back_however_the_scenario_ends(
     monkeypatch.setattr(scenarios, "supervised", lambda _: True)
     monkeypatch.setattr(scenarios, "run_scenario", interrupted)
     monkeypatch.setattr(scenarios, "bring_up", lambda twin, _: brought.append(twin.stack))
+    write_text(state.finished, "digest")
     with pytest.raises(end):
         scenarios.play("drain-and-destroy", state, state.root, pods=None, keep=False, as_json=True)
-    assert brought == ["local"]
+    assert brought == back
+    assert not state.finished.exists()
 
 
 @pytest.mark.parametrize("withdrawn", [True, False])
@@ -216,8 +218,8 @@ def test_karpenter_hears_that_offerings_are_back(withdrawn: bool, state: TwinSta
         faults=faults,
         kube=None,
         observed=SimpleNamespace(all=lambda _: []),
-        plan=SimpleNamespace(manifests=lambda _: [], gpu_pools=()),
-        view=SimpleNamespace(gpu_nodes=[]),
+        plan=SimpleNamespace(manifests=lambda _: [], gpu_pools=(), models=()),
+        view=SimpleNamespace(gpu_nodes=[], nodes=[], pending=[]),
         wait=lambda *_: 0.0,
         restart_karpenter=restart,
     )

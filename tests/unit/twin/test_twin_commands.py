@@ -64,7 +64,8 @@ def test_up_says_when_down_came_in_between(error: Exception, project: Path, monk
 
     monkeypatch.setattr("twin.machine.build.ensure_built", lambda _: Path("nowhere"))
     monkeypatch.setattr(Up, "run", stopped)
-    assert slices(project, "up") == (1, "error: the twin of local was stopped meanwhile\n")
+    told = "error: the twin of local was stopped meanwhile: `slices up local` starts it again\n"
+    assert slices(project, "up") == (1, told)
     assert not (project / ".twin").exists()
 
 
