@@ -263,10 +263,10 @@ def _why_unreachable(error: urllib3.exceptions.HTTPError) -> str:
             return "its certificate is not valid at this time: is this machine's clock right?"
         case urllib3.exceptions.SSLError():
             return "its certificate is not the one in `pki/ca.crt`"
+        case urllib3.exceptions.NewConnectionError():  # also a kind of timeout, for urllib3
+            return "nobody listens"
         case urllib3.exceptions.TimeoutError():
             return "no answer in time"
-        case urllib3.exceptions.NewConnectionError():
-            return "nobody listens"
         case _:
             return "the connection broke"
 
