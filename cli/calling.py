@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -85,11 +86,14 @@ def interruptible(rest: Callable[[], str] = str) -> Iterator[None]:
 
     rest: asked after an interruption: what is left, and what to do about it.
     """
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    ours = before[0] is leave  # or called by somebody else's program
-    if ours:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, _terminated)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Otherwise called by somebody else's program, or told to ignore it.
+    handlers: dict[signal.Signals, Callable[..., object]] = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers |= {signal.SIGINT: signal.default_int_handler} if before[signal.SIGINT] is leave else {}
+        handlers |= {signal.SIGTERM: _terminated} if before[signal.SIGTERM] is signal.SIG_DFL else {}
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     try:
         yield
     except KeyboardInterrupt as interrupt:
@@ -97,9 +101,8 @@ def interruptible(rest: Callable[[], str] = str) -> Iterator[None]:
             interrupt.args = (left,)
         raise
     finally:
-        if ours:
-            signal.signal(signal.SIGINT, before[0])
-            signal.signal(signal.SIGTERM, before[1])
+        for number in handlers:
+            signal.signal(number, before[number])
 
 
 def no_output(error: OSError) -> NoReturn:

@@ -64,7 +64,7 @@ def up(stack: str, directory: Path, timings: bool) -> int:
 
     from twin.machine.launch import supervised  # noqa: PLC0415
     from twin.machine.progress import Lines, built_for  # noqa: PLC0415
-    from twin.machine.pulse import told  # noqa: PLC0415
+    from twin.machine.pulse import dead, told  # noqa: PLC0415
     from twin.planning import make_plan  # noqa: PLC0415  loads Pulumi
     from twin.up import Up  # noqa: PLC0415
 
@@ -88,8 +88,10 @@ def up(stack: str, directory: Path, timings: bool) -> int:
                 raise TwinError(
                     f"the twin of {stack} was stopped meanwhile: `slices up {stack}` starts it again"
                 ) from error
-            if isinstance(error, FileNotFoundError) or not supervised(state):
+            if isinstance(error, FileNotFoundError) or not state.exists:
                 raise
+            if not supervised(state):
+                raise (TwinError(dead(state)) if run.timing.steps else error) from error
             rest = f"What stands so far is left to look at: `slices status {stack}`. `slices down {stack}` ends it."
             raise TwinError(f"{error}\n{rest}") from error
     console.print(

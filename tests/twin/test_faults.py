@@ -46,7 +46,8 @@ class Command:
         """largest: bytes that a file may have, of this process and those it starts; 0 for any number."""
         self.out = state.root.parent / f"{arguments[0]}.out"
 
-        def limited() -> None:
+        def prepared() -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever started us may ignore it
             if largest:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
@@ -56,7 +57,7 @@ class Command:
                 cwd=ROOT,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                preexec_fn=limited,  # noqa: PLW1509
+                preexec_fn=prepared,  # noqa: PLW1509
             )
 
     @property
@@ -70,13 +71,18 @@ class Command:
         assert text in self.said
         return self
 
+    def stop(self) -> None:
+        """End it, if it runs."""
+        self.process.kill()
+        self.process.wait()
+
     def ends(self, status: int = 1) -> str:
         """Its last line, when it has ended in time with a status."""
         began = time.monotonic()
         try:
             assert self.process.wait(timeout=3 * _LONGEST) == status, self.said
         finally:
-            self.process.kill()
+            self.stop()
         assert time.monotonic() - began < _LONGEST
         assert "Traceback" not in self.said
         assert "://" not in self.said
@@ -115,7 +121,7 @@ def test_what_follows_a_twin_says_how_it_ended(
     fault(own)
     assert ended in request.ends()
     watch.says(watched)
-    watch.process.kill()
+    watch.stop()
     bring_up(own, plan)
     scenario = Command(own, "scenario", "pack").says("pods of one slot each")
     fault(own)

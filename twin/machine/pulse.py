@@ -19,6 +19,8 @@ from twin.machine.state import Run, TwinState, load_run
 _EVERY = 0.5
 #: Seconds for which nothing may listen on the API server's port: the supervisor has a new one up in three or four.
 _SILENCE = 7.0
+#: Seconds that `down` may take from the end of the supervisor to the end of the files.
+_REMOVAL = 1.5
 #: Times that a process may end while the twin starts, until it is said that it does not stay up.
 _ENDS = 3
 #: Processes that all others wait for. Their logs say why they end.
@@ -79,14 +81,17 @@ class Pulse:
 def dead(state: TwinState) -> str:
     """Why a twin that was there is there no more, and what to do; empty where it runs."""
     stack = state.stack
-    if not state.run.exists():
-        return f"the twin of {stack} was stopped meanwhile: `slices up {stack}` starts it again"
-    if not supervised(state):
+    if state.run.exists() and supervised(state):
+        return ""
+    deadline = time.monotonic() + _REMOVAL
+    while state.run.exists() and time.monotonic() < deadline:  # `down` ends the processes first
+        time.sleep(0.05)
+    if state.run.exists():
         return (
             f"the twin of {stack} died, its supervisor does not run any more{full(state)}: "
             f"`slices up {stack}` recovers it, `slices down {stack}` removes what is left"
         )
-    return ""
+    return f"the twin of {stack} was stopped meanwhile: `slices up {stack}` starts it again"
 
 
 def silent(state: TwinState) -> str:

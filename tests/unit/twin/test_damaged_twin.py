@@ -128,8 +128,9 @@ def test_whatever_node_of_a_file_is_replaced_it_is_known_as_damaged(name: str, s
     whole = json.loads(path.read_text())
     read_json(path)
     spoilt = 0
+    others: tuple[Any, ...] = (None, [], 7)
     for place in nodes(whole):
-        for node in (None, [], 7):
+        for node in others:
             if replaced(whole, place, node) == whole:
                 continue
             path.write_text(json.dumps(replaced(whole, place, node)))

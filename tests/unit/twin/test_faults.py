@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import signal
 import socket
@@ -34,6 +35,7 @@ from twin.machine.pulse import Pulse, told
 from twin.machine.state import TwinState, load_run
 from twin.machine.supervisor import Supervisor
 from twin.plan import Model, Planned
+from twin.play.agent.knative import deployment_name
 from twin.prices import played
 from twin.request import _Story
 from twin.scenarios.play import Failed, Play
@@ -385,7 +387,7 @@ def test_a_scenario_puts_models_to_sleep_and_names_who_is_in_the_way(monkeypatch
     node = made.node("mps-a")
     made.pod("mistral-0", node, "mistral")
     made.pod("theirs-0", node, namespace="team")
-    deployment = {"metadata": {"name": playing.deployment_name(MODEL), "namespace": "models"}, "spec": {"replicas": 1}}
+    deployment = {"metadata": {"name": deployment_name(MODEL), "namespace": "models"}, "spec": {"replicas": 1}}
     made.objects["Deployment"] = [deployment]
     slept: list[str] = []
     said: list[str] = []
@@ -395,9 +397,9 @@ def test_a_scenario_puts_models_to_sleep_and_names_who_is_in_the_way(monkeypatch
         made.objects["Pod"] = [pod for pod in made.objects["Pod"] if pod["metadata"]["name"] != "mistral-0"]
 
     monkeypatch.setattr(playing, "put_to_sleep", put_to_sleep)
-    now = [0.0]
-    monkeypatch.setattr(playing.time, "monotonic", lambda: now.__setitem__(0, now[0] + 1) or now[0])
-    monkeypatch.setattr(playing.time, "sleep", lambda _: None)
+    seconds = map(float, itertools.count())
+    clock = SimpleNamespace(monotonic=lambda: next(seconds), sleep=lambda _: None)
+    monkeypatch.setattr(playing, "time", clock)
     play: Any = Play(
         state=cast(Any, SimpleNamespace(stack="local")),
         run=cast(Any, None),
