@@ -156,7 +156,7 @@ def test_an_interruption_tells_what_is_left(
     assert scenario.ends(status) == "interrupted: the twin runs on, and what the scenario made is on its way out"
     kube = launch.connect(own)
     wait(lambda: not kube.list("v1", "Pod", "slices-scenario"))
-    watch = Command(own, "watch").says("mistral")
+    watch = Command(own, "watch").says("since the start")
     watch.process.send_signal(number)
     watch.ends(0 if number == signal.SIGINT else status)
     run = load_run(own)
