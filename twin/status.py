@@ -122,10 +122,10 @@ def show(report: Report, console: Console) -> None:
     for line in _table(report.view, console.width):
         console.print(line, markup=False, soft_wrap=True)
     for pod in report.view.pending:
-        console.print(f"  waits: {pod.key}: {pod.reason or NOBODY_SAID}", markup=False, soft_wrap=True)
+        console.print(f"  waits: {pod.key}: {pod.reason or NOBODY_SAID}", markup=False)
     for pod, number in _refused(report.view):
         more = f" and {number - 1} more of {pod.owner}" if number > 1 else ""
-        console.print(f"  refused: {pod.key}{more}: {pod.reason}", markup=False, soft_wrap=True)
+        console.print(f"  refused: {pod.key}{more}: {pod.reason}", markup=False)
     console.print(f"  USD {report.view.usd_per_hour:.3f} per hour now, USD {report.usd:.4f} since the twin was started")
     if report.prices:
         console.print(f"  {report.prices}")
@@ -133,25 +133,40 @@ def show(report: Report, console: Console) -> None:
 
 def _table(seen: View, width: int) -> list[str]:
     """Lines of a table of the nodes. Who sits on a node stands beside it, or below it where that is too wide."""
-    rows = [_HEAD, *map(_row, seen.nodes)]
+    wide = _columns([(*_HEAD, "ZONE", "USD/H", "WHO"), *((*_row(n), n.zone, _usd(n), _who(n)) for n in seen.nodes)])
+    if max(map(len, wide)) <= width:
+        return wide
+    head, *lines = _columns([_HEAD, *map(_row, seen.nodes)])
+    below = [
+        textwrap.wrap(
+            f"{node.zone}, USD {_usd(node)}/h: {_who(node) or 'nobody'}",
+            max(width, 40),
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 4,
+            break_on_hyphens=False,
+        )
+        for node in seen.nodes
+    ]
+    return [head, *(text for line, rest in zip(lines, below, strict=True) for text in (line, *rest))]
+
+
+_HEAD = ("NODE", "POOL", "TYPE", "STAGE", "SLOTS")
+
+
+def _columns(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-    who = ["WHO", *map(_who, seen.nodes)]
-    beside = [f"{line:{sum(widths) + 2 * len(widths)}}{text}".rstrip() for line, text in zip(lines, who, strict=True)]
-    if max(map(len, beside)) <= width:
-        return beside
-    below = [textwrap.wrap(text, max(width, 40), initial_indent=" " * 4, subsequent_indent=" " * 4) for text in who[1:]]
-    return [lines[0], *(text for line, sitting in zip(lines[1:], below, strict=True) for text in (line, *sitting))]
-
-
-_HEAD = ("NODE", "POOL", "TYPE", "ZONE", "STAGE", "SLOTS", "USD/H")
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _row(node: NodeView) -> tuple[str, ...]:
     slots = f"{node.used_slots} of {node.slots or node.expected_slots}" if node.gpu else ""
     kind = f"{node.instance_type}{' spot' if node.capacity_type == 'spot' else ''}"
     pool = node.pool or ("system" if node.system else "")
-    return (node.called, pool, kind, node.zone, node.stage, slots, f"{node.usd_per_hour:.3f}")
+    return (node.called, pool, kind, node.stage, slots)
+
+
+def _usd(node: NodeView) -> str:
+    return f"{node.usd_per_hour:.3f}"
 
 
 def _who(node: NodeView) -> str:
