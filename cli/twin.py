@@ -25,6 +25,9 @@ P = ParamSpec("P")
 #: Names that Pulumi gives stacks. The name is the twin's folder, which `down` removes: it must not lead elsewhere.
 _STACK = re.compile(r"(?!\.+\Z)[\w.-]{1,100}", re.ASCII)
 
+#: Models that `up` names at its end.
+_NAMED = 12
+
 _stack = click.argument("stack", default="local")
 _on_stack = click.option("--stack", default="local", show_default=True, help="The twin's stack.")
 
@@ -102,7 +105,9 @@ def up(stack: str, directory: Path, timings: bool) -> int:
     if timings:
         for step, seconds in run.timing.steps.items():
             console.print(f"  {seconds:6.2f} s  {step}")
-    models = ", ".join(model.name for model in plan.models)
+    models = ", ".join(model.name for model in plan.models[:_NAMED])
+    if len(plan.models) > _NAMED:
+        models += f" and {len(plan.models) - _NAMED} more"
     console.print(f"  kubectl --kubeconfig {FOLDER}/kubeconfig get nodepools", soft_wrap=True)
     if models:
         request = slices(f"request {plan.models[0].name} --stack {stack}")

@@ -19,7 +19,7 @@ from twin.plan import PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
 from twin.play.device_plugin import installed_plugins
 from twin.play.models import models_of
 
-#: More would work, for minutes: each is some objects for an API server and a scheduler that share two processors.
+#: That many stand after two minutes on two busy processors, and what grows with them is all that a command reads.
 MOST_MODELS = 1000
 HELM = "kubernetes:helm.sh/"
 #: Annotations that speak to Pulumi, not to the cluster.
