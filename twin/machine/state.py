@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpu.files import read_text
 from twin.errors import TwinError
 
 FOLDER = ".twin"
@@ -219,6 +218,8 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """What `write_json` has written. Raises FileNotFoundError, and DamagedError where it is not that any more."""
+    from gpu.files import read_text  # noqa: PLC0415  `--help` lists commands without it
+
     try:
         found = json.loads(read_text(path, _MOST_BYTES))
     except FileNotFoundError:
