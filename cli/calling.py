@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
@@ -98,9 +99,9 @@ def plainly(command: Callable[P, int]) -> Callable[P, None]:
             # A traceback's lines are its own.
             click.echo(f"error: the program failed\n{error}", err=True)
             sys.exit(1)
-        except KeyboardInterrupt:
-            say("interrupted")
-            sys.exit(INTERRUPTED)
+        except KeyboardInterrupt as interrupt:
+            say(": ".join(["interrupted", *map(str, interrupt.args)]))
+            sys.exit(128 + signal.SIGTERM if isinstance(interrupt, Terminated) else INTERRUPTED)
         except BrokenPipeError:
             raise  # whoever reads has enough: click ends in silence
         except OSError as error:
@@ -118,18 +119,38 @@ def plainly(command: Callable[P, int]) -> Callable[P, None]:
     return wrapper
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, within `interruptible`."""
+
+
+def _terminated(*_: object) -> NoReturn:
+    raise Terminated
+
+
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Within it Ctrl-C is a KeyboardInterrupt: there is something to put in order. Elsewhere it ends the process."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is not leave:  # called by somebody else's program
-        yield
-        return
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def interruptible(rest: Callable[[], str] = str) -> Iterator[None]:
+    """Within it Ctrl-C is a KeyboardInterrupt, and SIGTERM too: there is something to put in order. Elsewhere they end
+    the process.
+
+    rest: asked after an interruption: what is left, and what to do about it.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # Otherwise called by somebody else's program, or told to ignore it.
+    handlers: dict[signal.Signals, Callable[..., object]] = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers |= {signal.SIGINT: signal.default_int_handler} if before[signal.SIGINT] is leave else {}
+        handlers |= {signal.SIGTERM: _terminated} if before[signal.SIGTERM] is signal.SIG_DFL else {}
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     try:
         yield
+    except KeyboardInterrupt as interrupt:
+        if left := rest():
+            interrupt.args = (left,)
+        raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number in handlers:
+            signal.signal(number, before[number])
 
 
 def no_output(error: OSError) -> NoReturn:

@@ -21,6 +21,9 @@ from twin.machine.state import FOLDER, TwinState, twins
 
 P = ParamSpec("P")
 
+#: Models that `up` names at its end.
+_NAMED = 12
+
 _stack = stack_argument("local")
 
 
@@ -57,41 +60,72 @@ def up(stack: str, directory: Path, timings: bool) -> int:
 
     from twin.machine.launch import supervised  # noqa: PLC0415
     from twin.machine.progress import Lines, built_for  # noqa: PLC0415
+    from twin.machine.pulse import dead, told  # noqa: PLC0415
     from twin.planning import make_plan  # noqa: PLC0415  loads Pulumi
     from twin.up import Up  # noqa: PLC0415
 
     console = Console(highlight=False)
     state = twin_of(directory, stack)
-    with interruptible():
+    with interruptible(lambda: f"`slices up {stack}` goes on where the build was"):
         programs = built_for(console, directory.resolve(), stack)
     began = time.monotonic()
-    with interruptible(), state.lock(), console.status(f"Starting the twin of {stack}") as line:
-        run = Up(state, programs, line.update if console.is_terminal else Lines(console))
+    with (
+        interruptible(lambda: _left(state)),
+        told(state),
+        state.lock(),
+        console.status(f"Starting the twin of {stack}") as line,
+    ):
+        run = Up(state, programs, _escaped(line.update) if console.is_terminal else Lines(console))
         try:
             plan = run.run(lambda: make_plan(directory.resolve(), stack))
         except (TwinError, FileNotFoundError) as error:
             # A plan that cannot be made removes the twin too, and says why.
             if not state.exists and (run.timing.steps or isinstance(error, FileNotFoundError)):
-                raise TwinError(f"the twin of {stack} was stopped meanwhile") from error
-            if isinstance(error, FileNotFoundError) or not supervised(state):
+                raise TwinError(
+                    f"the twin of {stack} was stopped meanwhile: `slices up {stack}` starts it again"
+                ) from error
+            if isinstance(error, FileNotFoundError) or not state.exists:
                 raise
+            if not supervised(state):
+                raise (TwinError(dead(state)) if run.timing.steps else error) from error
             rest = f"What stands so far is left to look at: `slices status {stack}`. `slices down {stack}` ends it."
             raise TwinError(f"{error}\n{rest}") from error
     console.print(
         f"The twin of [bold]{stack}[/] runs ({time.monotonic() - began:.1f} s): Karpenter and all pools are ready."
     )
     for chart in plan.left_out:
-        console.print(f"Not played: chart {chart}")
+        console.print(f"Not played: chart {chart}", markup=False)
     if timings:
         for step, seconds in run.timing.steps.items():
             console.print(f"  {seconds:6.2f} s  {step}")
-    models = ", ".join(model.name for model in plan.models)
+    models = ", ".join(model.name for model in plan.models[:_NAMED])
+    if len(plan.models) > _NAMED:
+        models += f" and {len(plan.models) - _NAMED} more"
     console.print(f"  kubectl --kubeconfig {FOLDER}/kubeconfig get nodepools", soft_wrap=True)
     if models:
         request = slices(f"request {plan.models[0].name} --stack {stack}")
         console.print(f"  {request}    (models: {models})", soft_wrap=True)
     console.print(f"  {slices(f'down {stack}')}", soft_wrap=True)
     return 0
+
+
+def _escaped(update: Callable[[str], None]) -> Callable[[str], None]:
+    """Names and reasons are texts, not rich's markup."""
+    from rich.markup import escape  # noqa: PLC0415
+
+    return lambda text: update(escape(text))
+
+
+def _left(state: TwinState) -> str:
+    """What an interrupted `slices up` leaves, and what to do about it; what nobody can go on with is removed."""
+    from twin.machine.launch import stop, supervised  # noqa: PLC0415
+
+    if supervised(state):
+        stack = state.stack
+        return f"what stands so far is left. `slices up {stack}` goes on, `slices down {stack}` ends it"
+    if state.exists and not state.plan.exists():
+        stop(state)
+    return "nothing is left" if not state.exists else f"`slices up {state.stack}` goes on"
 
 
 @click.command(short_help="Stop the twin and remove everything that it left.")
@@ -136,8 +170,8 @@ def status(stack: str, directory: Path, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps(found.as_json(), indent=2))
     else:
-        # Without a terminal there is no width to keep to.
-        show(found, Console(highlight=False, width=None if sys.stdout.isatty() else 160))
+        # Without a terminal there is no width to keep to: a line for each node.
+        show(found, Console(highlight=False, width=None if sys.stdout.isatty() else 10_000))
     return 0 if found.running else 1
 
 
@@ -155,12 +189,14 @@ def watch(stack: str, directory: Path, web: bool, port: int | None, svg: str) ->
 
     Until Ctrl-C. Without a terminal it prints a line for each change.
     """
+    from twin.machine.pulse import told  # noqa: PLC0415
     from twin.watch.run import watch as follow  # noqa: PLC0415
 
     if (web and svg) or (port and not web):
         raise click.UsageError("--web and --svg exclude each other, and --port goes with --web")
-    with interruptible():
-        return follow(twin_of(directory, stack), web=web, port=port or 0, svg=svg)
+    state = twin_of(directory, stack)
+    with interruptible(), told(state):
+        return follow(state, web=web, port=port or 0, svg=svg)
 
 
 def seconds(_: Any, __: Any, value: str) -> float:
@@ -185,10 +221,12 @@ def seconds(_: Any, __: Any, value: str) -> float:
 @_plainly
 def request(model: str, stack: str, directory: Path, hold: float, until_gone: bool) -> int:
     """Ask a MODEL of the twin for something: it comes from zero, answers, and goes again when nobody asks."""
+    from twin.machine.pulse import told  # noqa: PLC0415
     from twin.request import follow  # noqa: PLC0415
 
-    with interruptible():
-        return follow(twin_of(directory, stack), model, hold, until_gone=until_gone)
+    state = twin_of(directory, stack)
+    with interruptible(), told(state):
+        return follow(state, model, hold, until_gone=until_gone)
 
 
 @click.command(short_help="Play a scripted run on the twin and check how it ends.")
@@ -205,10 +243,20 @@ def scenario(name: str | None, stack: str, directory: Path, pods: int | None, ke
     Uses the running twin of the stack, or starts one and stops it again. Exit status: 0 if everything was as it must
     be, 4 if not.
     """
+    from twin.machine.pulse import told  # noqa: PLC0415
     from twin.scenarios.run import listing, play  # noqa: PLC0415
 
     if name is None:
         click.echo(listing())
         return 0
-    with interruptible():
-        return play(name, twin_of(directory, stack), directory.resolve(), pods=pods, keep=keep, as_json=as_json)
+    state = twin_of(directory, stack)
+    with interruptible(lambda: _after_scenario(state)), told(state):
+        return play(name, state, directory.resolve(), pods=pods, keep=keep, as_json=as_json)
+
+
+def _after_scenario(state: TwinState) -> str:
+    from twin.machine.launch import supervised, unfinished  # noqa: PLC0415
+
+    if not supervised(state):
+        return "nothing is left"
+    return unfinished(state) or "the twin runs on, and what the scenario made is on its way out"

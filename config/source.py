@@ -10,6 +10,7 @@ from pathlib import Path as FilePath
 import yaml
 
 from config.errors import PROJECT, Path, Problem
+from gpu.files import read_text
 
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -20,7 +21,7 @@ def locate(stack_file: FilePath, problems: Iterable[Problem]) -> Sequence[Proble
     What is missing stands on the line of the section that lacks it. Without a readable file nothing is filled in.
     """
     try:
-        text = stack_file.read_text(encoding="utf-8-sig")
+        text = read_text(stack_file, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         text = ""
     return locate_in(text, stack_file.name, problems)

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from gpu.files import read_bytes
 from gpu.sharing.yaml_text import MOST_LEVELS, MOST_VALUES, refuse_depth
 from plan.errors import InputError
 
@@ -100,7 +101,7 @@ _EXPLICIT = re.compile(r"(?:str|int|float|bool|null|timestamp|merge|map|seq)")
 def load_yaml(path: Path) -> Any:
     """A YAML file as the Pulumi CLI reads it. Raises InputError with file, line and column where it cannot be read."""
     try:
-        text = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        text = read_bytes(path).removeprefix(b"\xef\xbb\xbf")
         refuse_depth(text, _Loader)
         loader = _Loader(text)  # a subclass of the safe loader
         try:

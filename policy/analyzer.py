@@ -37,6 +37,7 @@ from pulumi_policy.deserialize import (
 from pulumi_policy.policy import PolicyResource
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, unknown_checking_proxy
 
+from gpu.files import read_text
 from policy.contents import contents
 from policy.engine import Inputs
 from policy.framework import ResourceRule, Rule, matches, on_day, to_policy
@@ -104,7 +105,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises PolicyConfigError if it is not a JSON object.
     """
     try:
-        content = path.read_text(encoding="utf-8")
+        content = read_text(path)
         found = json.loads(content) if content.strip() else {}
     except FileNotFoundError:
         return {}

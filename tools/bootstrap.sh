@@ -19,6 +19,30 @@ find_python() {
   return 1
 }
 
+# One at a time: two `make` at once would write into the same .venv. Python takes the lock and runs this script again,
+# which holds it until it ends, however it ends.
+if [[ -z ${SETUP_LOCKED:-} ]]; then
+  python=$(find_python)
+  exec "$python" -c '
+import fcntl, os, sys
+
+lock = os.open(".venv.lock", os.O_RDWR | os.O_CREAT, 0o644)
+os.set_inheritable(lock, True)
+os.environ["SETUP_LOCKED"] = "first"
+try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    print("Another `make` sets .venv up, which takes half a minute; this one waits for it.", flush=True)
+    os.environ["SETUP_LOCKED"] = "later"
+    fcntl.flock(lock, fcntl.LOCK_EX)
+os.execv(sys.argv[1], sys.argv[1:])
+' "$BASH" tools/bootstrap.sh
+fi
+if [[ $SETUP_LOCKED == later && $(cat .venv/.stamp 2>/dev/null) == "$PWD" && .venv/.stamp -nt requirements.txt &&
+  .venv/.stamp -nt requirements-uv.txt && .venv/.stamp -nt pyproject.toml && .venv/.stamp -nt tools/bootstrap.sh ]]; then
+  exit 0 # whoever was first has done it
+fi
+
 # An environment holds the path it was made for: in a moved or copied checkout it is made again.
 made_for=$(cat .venv/.stamp 2>/dev/null || true)
 if [[ -n $made_for && $made_for != "$PWD" ]] ||

@@ -18,6 +18,7 @@ from twin.machine.build import KARPENTER_MODULE, module_versions
 from twin.machine.credentials import write_impersonating_kubeconfig
 from twin.machine.launch import answers, status, tail, wake
 from twin.machine.processes import Spec, digest, read_specs, write_spec
+from twin.machine.pulse import Pulse
 from twin.machine.state import Run, TwinState
 from twin.plan import Planned, TwinPlan
 
@@ -40,7 +41,7 @@ def install_chart(kube: Kube, programs: Path, thing: Planned, plan: TwinPlan) ->
 
 
 def start_karpenter(
-    kube: Kube, state: TwinState, run: Run, programs: Path, plan: TwinPlan, objects: list[Object]
+    kube: Kube, state: TwinState, run: Run, programs: Path, plan: TwinPlan, objects: list[Object], pulse: Pulse
 ) -> None:
     """Start the controller with the settings that its chart rendered, and wait until it is ready.
 
@@ -55,15 +56,16 @@ def start_karpenter(
     before = read_specs(state).get(spec.name)
     write_spec(state, spec)
     wake(state)
-    _wait_until_ready(state, run, spec)
+    _wait_until_ready(state, run, spec, pulse)
     if before not in (None, spec):
         _forget_verdicts(kube)
 
 
-def _wait_until_ready(state: TwinState, run: Run, spec: Spec) -> None:
+def _wait_until_ready(state: TwinState, run: Run, spec: Spec, pulse: Pulse) -> None:
     deadline = time.monotonic() + _PATIENCE
     failures: int | None = None
     while True:
+        pulse()
         process = status(state)["processes"].get("karpenter") or {}
         # Until the supervisor has taken the settings over, another Karpenter may answer.
         if process.get("spec") == digest(spec):

@@ -13,7 +13,7 @@ from typing import Any
 
 from gpu.contract import CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, GPU_RESOURCE, NODE_POOL_LABEL
 from twin.errors import TwinError
-from twin.machine.state import TwinState, damaged, write_json
+from twin.machine.state import DamagedError, TwinState, read_json, write_json
 from twin.play.device_plugin import InstalledPlugin
 
 CRD_CHART = "karpenter-crd"
@@ -52,6 +52,8 @@ class Model:
     """Whether the program has a Knative service for it; without, the twin stands in for that too."""
     slot: str = ""
     """Resource that a pod needs for its slot; empty where it needs none."""
+    not_played: Mapping[str, float] = field(default_factory=dict)
+    """Steps of its cold start that the plan reckons with and the twin leaves out, in seconds by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,11 +183,11 @@ def save_plan(state: TwinState, plan: TwinPlan) -> None:
 def load_plan(state: TwinState) -> TwinPlan:
     """The plan that the twin runs. Raises TwinError when it has none, or one that cannot be read."""
     try:
-        return _plan_of(json.loads(state.plan.read_text(encoding="utf-8")))
+        return _plan_of(read_json(state.plan))
     except FileNotFoundError as error:
         raise TwinError(f"there is no twin of {state.stack}: `slices up {state.stack}` starts one") from error
-    except (ValueError, TypeError, KeyError) as error:
-        raise damaged(state.plan) from error
+    except (ValueError, TypeError, KeyError) as error:  # of another version of this program
+        raise DamagedError(state.plan) from error
 
 
 def _plan_of(data: Mapping[str, Any]) -> TwinPlan:

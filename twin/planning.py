@@ -19,6 +19,8 @@ from twin.plan import PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
 from twin.play.device_plugin import installed_plugins
 from twin.play.models import models_of
 
+#: That many stand after two minutes on two busy processors, and what grows with them is all that a command reads.
+MOST_MODELS = 1000
 HELM = "kubernetes:helm.sh/"
 #: Annotations that speak to Pulumi, not to the cluster.
 _FOR_PULUMI = "pulumi.com/"
@@ -31,13 +33,23 @@ def make_plan(directory: Path, stack: str) -> TwinPlan:
     """
     project = find_project(directory)
     config = load_stack(project, stack)
+    prefix = f"{PROJECT}:"
+    ours = {key.removeprefix(prefix): _value(text) for key, text in config.values.items() if key.startswith(prefix)}
+    _refuse_too_many(stack, ours.get("models"))
     recording = record(project, config)
     if config.problems:
         raise InputError("\n".join(config.problems))
-    prefix = f"{PROJECT}:"
-    ours = {key.removeprefix(prefix): _value(text) for key, text in config.values.items() if key.startswith(prefix)}
     parsed = parse(ours, stack=config.stack, region=recording.region) if project.name == PROJECT else None
     return plan_of(recording, models_of(_manifests(recording), parsed))
+
+
+def _refuse_too_many(stack: str, models: Any) -> None:
+    """Said before the minutes that it would take to find out."""
+    if isinstance(models, list) and len(models) > MOST_MODELS:
+        raise InputError(
+            f"stack {stack} has {len(models):,} models, and the twin plays {MOST_MODELS:,} at most: "
+            f"`slices plan {stack}` has the figures of all; try a stack file with some of them here"
+        )
 
 
 def plan_of(recording: Recording, models: Sequence[Model] = ()) -> TwinPlan:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
 import click
 
 from gpu.prices import RegionPrices
+from plan.errors import slices
 from twin.errors import TwinError
+from twin.kube.client import Kube, UnreachableError
 from twin.kube.observe import Observed
 from twin.machine.launch import connect, supervised, unfinished
+from twin.machine.pulse import pulse_of
 from twin.machine.state import TwinState
 from twin.plan import Model, TwinPlan, load_plan
 from twin.play.agent.knative import ask
@@ -36,18 +40,19 @@ def follow(state: TwinState, name: str, hold: float, *, until_gone: bool) -> int
     model = _model(plan, name)
     kube = connect(state)
     with Observed(kube, ("Node", "NodeClaim", "Pod", "Event", "Deployment")) as observed:
-        story = _Story(observed, model, played(plan.region))
+        story = _Story(observed, model, played(plan.region), pulse_of(state))
         story.tell("request")
-        if not story.until(lambda seen: _ready(seen, model), keep=lambda: ask(kube, model, time.time() + _KEEP)):
-            return 1
+        try:
+            if not _answered(story, kube, plan, model, hold):
+                return 1
+        except KeyboardInterrupt as interrupt:
+            with contextlib.suppress(TwinError):
+                ask(kube, model, time.time())
+            interrupt.args = (f"nobody asks {model.name} any more, {_goes(model)}",)
+            raise
         node = story.node()
-        end = time.time() + hold
-        ask(kube, model, end)
-        story.tell(f"{model.name} answers")
-        story.until(lambda _: time.time() >= end, patience=hold + _PATIENCE)
-        story.tell("done; nobody asks any more")
         if not until_gone:
-            click.echo(f"         It goes when nobody has asked for {model.window + model.retention:.0f} s.")
+            click.echo(f"          {_goes(model)}")
             return 0
         gone = story.until(lambda seen: not _pods(seen, model)) and story.until(
             lambda seen: all(n.name != node for n in seen.nodes)
@@ -55,12 +60,40 @@ def follow(state: TwinState, name: str, hold: float, *, until_gone: bool) -> int
         return 0 if gone else 1
 
 
+def _answered(story: _Story, kube: Kube, plan: TwinPlan, model: Model, hold: float) -> bool:
+    """Ask until the model answers, and for as long as that takes. Durations by a clock that nobody sets."""
+    if not story.until(lambda seen: _ready(seen, model), keep=lambda: ask(kube, model, time.time() + _KEEP)):
+        return False
+    story.tell(f"{model.name} answers")
+    if model.not_played:
+        steps = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in model.not_played.items())
+        total = sum(model.not_played.values())
+        stack = slices(f"plan {plan.stack}")
+        click.echo(f"          not played: {steps}; for these `{stack}` adds {total:.0f} s to a first start")
+    end = time.monotonic() + hold
+    keep = min(hold, _KEEP)
+    story.until(
+        lambda _: time.monotonic() >= end, keep=lambda: ask(kube, model, time.time() + keep), patience=hold + _PATIENCE
+    )
+    ask(kube, model, time.time())
+    story.tell("done; nobody asks any more")
+    return True
+
+
+def _goes(model: Model) -> str:
+    return f"it goes when nobody has asked for {model.window + model.retention:.0f} s"
+
+
 class _Story:
     """Prints what changes about a model."""
 
-    def __init__(self, observed: Observed, model: Model, prices: RegionPrices) -> None:
+    def __init__(
+        self, observed: Observed, model: Model, prices: RegionPrices, pulse: Callable[[], None] = lambda: None
+    ) -> None:
+        """pulse: called in every wait; what it raises ends it."""
         self._observed = observed
         self._prices = prices
+        self._pulse = pulse
         self._model = model
         self._began = time.monotonic()
         self._told: list[str] = []
@@ -83,8 +116,12 @@ class _Story:
         deadline = time.monotonic() + patience
         kept = 0.0
         while time.monotonic() < deadline:
+            self._pulse()
             if time.monotonic() - kept > 1.0:
-                keep()
+                with contextlib.suppress(
+                    UnreachableError
+                ):  # asked again in a second, as long as the pulse says nothing
+                    keep()
                 kept = time.monotonic()
             seen = self._look()
             if done(seen):
@@ -103,14 +140,14 @@ class _Story:
                 self.tell(f"pod is there, and waits for a {'slot' if self._model.slot else 'node'}")
                 for node in self._nominated(seen, pod):
                     self.tell(
-                        f"node {node.instance_type} {node.capacity_type} in {node.zone}: {node.stage} "
+                        f"node {node.called}, {node.instance_type} {node.capacity_type} in {node.zone}: {node.stage} "
                         f"(USD {node.usd_per_hour:.3f}/h)"
                     )
             else:
                 self._node = pod.node
                 others = [p.owner for n in seen.nodes if n.name == pod.node for p in n.pods if p.name != pod.name]
                 beside = f", beside {', '.join(sorted(others))}" if others else ""
-                self.tell(f"has its {'slot' if self._model.slot else 'place'} on {pod.node}{beside}")
+                self.tell(f"has its {'slot' if self._model.slot else 'place'} on {_called(seen, pod.node)}{beside}")
                 if pod.ready:
                     self.tell("ready")
         if self._node and not _pods(seen, self._model):
@@ -125,6 +162,10 @@ class _Story:
         name = Coming([pod], of("Pod"), of("Event"), of("NodeClaim"), of("Node")).node_for(pod.key)
         # That a node has room which stands anyway, such as a system node, is no news.
         return [node for node in seen.nodes if node.name == name and not node.system]
+
+
+def _called(seen: View, name: str) -> str:
+    return next((node.called for node in seen.nodes if node.name == name), name)
 
 
 def _pods(seen: View, model: Model) -> list[PodView]:

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import textwrap
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from plan.errors import as_called
 from twin.errors import TwinError
-from twin.kube.client import ApiError
+from twin.kube.client import ApiError, UnreachableError
 from twin.kube.observe import KINDS
 from twin.machine.launch import kube_of, leftovers, status, supervised, unfinished
 from twin.machine.state import Run, TwinState, load_run
 from twin.plan import load_plan
 from twin.play.agent.meter import read_meter
 from twin.prices import of_another_region, played
-from twin.view import NodeView, View, view
-
-#: Characters of a node's name: kwok's are long, and random from the beginning.
-_NAME = 18
+from twin.view import NodeView, PodView, View, view
+from twin.watch.waiting import NOBODY_SAID
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,7 @@ class Report:
             "stray": {name: pid for pid, name in self.stray.items()},
             "nodes": [asdict(node) | {"usedSlots": node.used_slots} for node in self.view.nodes] if self.view else None,
             "pending": [asdict(pod) for pod in self.view.pending] if self.view else None,
+            "refused": [asdict(pod) for pod in self.view.refused] if self.view else None,
             "usdPerHour": round(self.view.usd_per_hour, 4) if self.view else None,
             "usdSinceStart": round(self.usd, 4),
         }
@@ -69,6 +69,8 @@ def report(state: TwinState) -> Report:
     if run is not None and supervised(state):
         kube = kube_of(state, run)
         try:
+            if not kube.ready():  # in seconds, where it hangs
+                raise UnreachableError("not ready")
             found = {kind: kube.list(KINDS[kind], kind) for kind in ("Node", "NodeClaim", "Pod", "Event")}
             seen = view(played(region), found["Node"], found["NodeClaim"], found["Pod"], found["Event"])
         except ApiError:
@@ -114,29 +116,66 @@ def show(report: Report, console: Console) -> None:
     if restarted:
         console.print("  restarted: " + ", ".join(f"{name} ({count}x)" for name, count in restarted.items()))
     if report.view is None:
-        console.print("  The API server does not answer at the moment.")
+        stack = report.stack
+        console.print(as_called(f"  The API server does not answer at the moment. `slices up {stack}` brings it back."))
         return
-    console.print(_table(report.view))
+    for line in _table(report.view, console.width):
+        console.print(line, markup=False, soft_wrap=True)
     for pod in report.view.pending:
-        console.print(f"  waits: {pod.namespace}/{pod.name}: {pod.reason or 'nobody has said why yet'}")
+        console.print(f"  waits: {pod.key}: {pod.reason or NOBODY_SAID}", markup=False)
+    for pod, number in _refused(report.view):
+        more = f" and {number - 1} more of {pod.owner}" if number > 1 else ""
+        console.print(f"  refused: {pod.key}{more}: {pod.reason}", markup=False)
     console.print(f"  USD {report.view.usd_per_hour:.3f} per hour now, USD {report.usd:.4f} since the twin was started")
     if report.prices:
         console.print(f"  {report.prices}")
 
 
-def _table(seen: View) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for column in ("NODE", "POOL", "TYPE", "ZONE", "STAGE", "SLOTS", "USD/H", "WHO"):
-        table.add_column(column, justify="right" if column == "USD/H" else "left", no_wrap=column != "WHO")
-    for node in seen.nodes:
-        table.add_row(*_row(node))
-    return table
+def _table(seen: View, width: int) -> list[str]:
+    """Lines of a table of the nodes. Who sits on a node stands beside it, or below it where that is too wide."""
+    wide = _columns([(*_HEAD, "ZONE", "USD/H", "WHO"), *((*_row(n), n.zone, _usd(n), _who(n)) for n in seen.nodes)])
+    if max(map(len, wide)) <= width:
+        return wide
+    head, *lines = _columns([_HEAD, *map(_row, seen.nodes)])
+    below = [
+        textwrap.wrap(
+            f"{node.zone}, USD {_usd(node)}/h: {_who(node) or 'nobody'}",
+            max(width, 40),
+            initial_indent=" " * 4,
+            subsequent_indent=" " * 4,
+            break_on_hyphens=False,
+        )
+        for node in seen.nodes
+    ]
+    return [head, *(text for line, rest in zip(lines, below, strict=True) for text in (line, *rest))]
+
+
+_HEAD = ("NODE", "POOL", "TYPE", "STAGE", "SLOTS")
+
+
+def _columns(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
 def _row(node: NodeView) -> tuple[str, ...]:
-    who = ", ".join(pod.owner for pod in node.pods)
     slots = f"{node.used_slots} of {node.slots or node.expected_slots}" if node.gpu else ""
     kind = f"{node.instance_type}{' spot' if node.capacity_type == 'spot' else ''}"
     pool = node.pool or ("system" if node.system else "")
-    name = node.name if len(node.name) <= _NAME else f"{node.name[: _NAME - 1]}…"
-    return (name, pool, kind, node.zone, node.stage, slots, f"{node.usd_per_hour:.3f}", who)
+    return (node.called, pool, kind, node.stage, slots)
+
+
+def _usd(node: NodeView) -> str:
+    return f"{node.usd_per_hour:.3f}"
+
+
+def _who(node: NodeView) -> str:
+    owners = Counter(pod.owner for pod in node.pods)
+    return ", ".join(f"{owner} ({number}x)" if number > 1 else owner for owner, number in owners.items())
+
+
+def _refused(seen: View) -> list[tuple[PodView, int]]:
+    """The newest refused pod of each owner, and how many there are."""
+    newest = {(pod.namespace, pod.owner, pod.reason): pod for pod in seen.refused}
+    numbers = Counter((pod.namespace, pod.owner, pod.reason) for pod in seen.refused)
+    return [(pod, numbers[key]) for key, pod in newest.items()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,8 @@ from twin.machine import parts
 from twin.machine.build import knative_definitions
 from twin.machine.launch import answers, kube_of, prepare, start, stop, tail, wake
 from twin.machine.processes import write_spec
-from twin.machine.state import Run, TwinState, damaged, write_text
+from twin.machine.pulse import Pulse
+from twin.machine.state import Run, TwinState, read_json, write_text
 from twin.plan import CONTROLLER_CHART, CRD_CHART, KNATIVE_CHART, Planned, TwinPlan, load_plan, save_plan
 from twin.play.platform import PLUGIN_NAMESPACE, daemon_sets, simulated_ec2_rights, system_nodes
 from twin.play.stages import no_early_gpus, stages_file
@@ -50,6 +50,7 @@ class Ground:
     kube: Kube
     values: Mapping[str, str]
     releases: Releases
+    pulse: Pulse
 
 
 class Up:
@@ -75,6 +76,8 @@ class Up:
             said=self._applied,
             ready_seconds=self._ready_seconds,
             errors=self._errors,
+            pulse=ground.pulse,
+            give_up=ground.pulse.give_up,
         )
         applier.apply(ground.plan.planned)
         self.timing.mark("ready")
@@ -93,6 +96,7 @@ class Up:
         for spec in parts.control_plane(state, run, self.programs):
             write_spec(state, spec)
         start(state)
+        pulse = Pulse(state, run, starting=True)
         try:
             plan = make_plan()
         except BaseException:
@@ -106,18 +110,19 @@ class Up:
         wake(state)
         self._say(f"Program of stack {plan.stack} recorded: {len(plan.planned)} objects in the cluster")
         kube = kube_of(state, run)
-        if not wait_until_ready(kube, _PATIENCE):
+        if not wait_until_ready(kube, _PATIENCE, pulse):
             raise TwinError(f"the API server did not start:\n{tail(state, 'kube-apiserver')}")
         self.timing.mark("control plane")
         self._say("Control plane is up")
         self._base(kube, run, plan)
-        values = self._cloud_values(run, plan)
+        values = self._cloud_values(run, plan, pulse)
         self.timing.mark("AWS")
         self._say("AWS is seeded from the plan")
         write_spec(state, parts.agent(run, plan.digest))
         wake(state)
-        releases = Releases(state, self.programs, kube, run, plan)
-        return Ground(plan=plan, before=before, kube=kube, values=values, releases=releases)
+        pulse.started()
+        releases = Releases(state, self.programs, kube, run, plan, pulse)
+        return Ground(plan=plan, before=before, kube=kube, values=values, releases=releases, pulse=pulse)
 
     def _applied(self, thing: Planned) -> None:
         if thing.chart == CONTROLLER_CHART:
@@ -142,16 +147,14 @@ class Up:
         write_spec(self.state, parts.kwok(self.state, run, self.programs))
         wake(self.state)
 
-    def _cloud_values(self, run: Run, plan: TwinPlan) -> Mapping[str, str]:
+    def _cloud_values(self, run: Run, plan: TwinPlan, look: Pulse) -> Mapping[str, str]:
         """Values of the plan's placeholders, when AWS answers."""
         path = self.state.folder / "cloud.json"
         deadline = time.monotonic() + _PATIENCE
-        while time.monotonic() < deadline and self.state.exists:  # `down` takes it away
+        while time.monotonic() < deadline:
+            look()
             if path.exists() and answers(f"{run.aws}/"):
-                try:
-                    seeded = json.loads(path.read_text(encoding="utf-8"))
-                except ValueError as error:
-                    raise damaged(path) from error
+                seeded = read_json(path)
                 if seeded["plan"] == plan.fingerprint:
                     values: Mapping[str, str] = seeded["values"]
                     return values
@@ -173,35 +176,37 @@ class Up:
 class Releases:
     """What a twin does with the program's Helm releases: it installs them, or plays their part."""
 
-    def __init__(self, state: TwinState, programs: Path, kube: Kube, run: Run, plan: TwinPlan) -> None:
+    def __init__(self, state: TwinState, programs: Path, kube: Kube, run: Run, plan: TwinPlan, pulse: Pulse) -> None:
         self._state = state
         self._programs = programs
         self._kube = kube
         self._run = run
         self._plan = plan
+        self._pulse = pulse
 
     def install(self, thing: Planned) -> None:
         """Install a release; again, with other values, where it is there already."""
         if thing.chart == CRD_CHART:
             objects = install_chart(self._kube, self._programs, thing, self._plan)
-            _established(self._kube, objects)
+            _established(self._kube, objects, self._pulse)
         elif thing.chart == CONTROLLER_CHART:
             objects = install_chart(self._kube, self._programs, thing, self._plan)
-            start_karpenter(self._kube, self._state, self._run, self._programs, self._plan, objects)
+            start_karpenter(self._kube, self._state, self._run, self._programs, self._plan, objects, self._pulse)
         elif thing.chart == KNATIVE_CHART:
             definitions = knative_definitions(self._programs)
             for definition in definitions:
                 apply_one(self._kube, definition)
-            _established(self._kube, definitions)
+            _established(self._kube, definitions, self._pulse)
 
 
-def _established(kube: Kube, definitions: list[Object]) -> None:
+def _established(kube: Kube, definitions: list[Object], pulse: Pulse) -> None:
     """Wait until the server has new kinds. Its discovery follows some moments after the condition Established."""
     deadline = time.monotonic() + _PATIENCE
     for definition in definitions:
         spec = definition["spec"]
         for version in (v["name"] for v in spec["versions"] if v["served"]):
             while not _served(kube, f"{spec['group']}/{version}", spec["names"]["kind"]):
+                pulse()
                 if time.monotonic() > deadline:
                     raise TwinError(f"definition {definition['metadata']['name']} is not established")
                 time.sleep(0.03)

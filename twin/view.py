@@ -5,8 +5,9 @@ Pure: from copies of objects to plain data. `slices status`, `slices watch` and 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gpu.contract import (
@@ -23,6 +24,9 @@ from gpu.contract import (
 )
 from gpu.prices import CapacityType, RegionPrices
 from twin.kube.client import Object
+
+#: Why the kubelet fails a pod whose devices the plugin does not give (kubelet/cm/admission/errors.go).
+REFUSED = "UnexpectedAdmissionError"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +61,8 @@ class NodeView:
 
     name: str
     """Of the Node, or of the NodeClaim as long as there is no Node."""
+    called: str
+    """What people are told: the NodeClaim's name, short and the same from the purchase on; the Node's without one."""
     pool: str
     instance_type: str
     zone: str
@@ -93,6 +99,8 @@ class View:
     pending: tuple[PodView, ...]
     warnings: tuple[str, ...] = field(default=())
     """What controllers complain about, newest last."""
+    refused: tuple[PodView, ...] = field(default=())
+    """Pods that their node's device plugin has refused; nobody tries them again."""
 
     @property
     def usd_per_hour(self) -> float:
@@ -119,8 +127,11 @@ def view(
     """The view of these objects. prices: what nodes cost where the twin is (`twin.prices.played`)."""
     by_node: dict[str, list[Object]] = {}
     waiting: list[Object] = []
+    refused: list[Object] = []
     for pod in pods:
         if _finished(pod):
+            if pod["status"].get("reason") == REFUSED:
+                refused.append(pod)
             continue
         node = pod["spec"].get("nodeName")
         if node:
@@ -138,6 +149,7 @@ def view(
     return View(
         nodes=tuple(_node(prices, node, claim, by_node) for node, claim in seen),
         pending=tuple(_pod(pod, words) for pod in waiting),
+        refused=tuple(replace(_pod(pod, {}), reason=str(pod["status"].get("message", ""))) for pod in refused),
         warnings=tuple(_text(event) for event in sorted(warnings, key=_time)[-20:]),
     )
 
@@ -169,6 +181,7 @@ def _node(
     gpu = labels.get(GPU_NAME_LABEL, "")
     return NodeView(
         name=name,
+        called=(claim or there)["metadata"]["name"],
         pool=labels.get(NODE_POOL_LABEL, ""),
         instance_type=labels.get(INSTANCE_TYPE_LABEL, ""),
         zone=labels.get(ZONE_LABEL, ""),
@@ -230,13 +243,28 @@ def _pod(pod: Object, words: Mapping[str, str]) -> PodView:
 
 
 def requested(pod: Object) -> tuple[str, int]:
-    """Name and number of the slots that a pod requests."""
-    for container in pod["spec"]["containers"]:
-        resources = container.get("resources") or {}
-        for name, quantity in {**(resources.get("requests") or {}), **(resources.get("limits") or {})}.items():
-            if name.startswith(NVIDIA_PREFIX):
-                return name, int(quantity)
-    return "", 0
+    """Name and number of the slots that a pod requests: of all its containers together, as the scheduler counts them.
+
+    Containers that run before the others need no more than the largest of them; one that stays beside counts.
+    """
+    spec = pod["spec"]
+    total, before = Counter[str](), Counter[str]()
+    for container in spec["containers"]:
+        total.update(slots_asked(container))
+    for container in spec.get("initContainers") or []:
+        if container.get("restartPolicy") == "Always":
+            total.update(slots_asked(container))
+        else:
+            before |= slots_asked(container)
+    total |= before
+    return (next(iter(total)), total.total()) if total else ("", 0)
+
+
+def slots_asked(container: Mapping[str, Any]) -> Counter[str]:
+    """Extended resources of NVIDIA's that a container requests."""
+    resources = container.get("resources") or {}
+    asked = {**(resources.get("requests") or {}), **(resources.get("limits") or {})}
+    return Counter({name: int(quantity) for name, quantity in asked.items() if name.startswith(NVIDIA_PREFIX)})
 
 
 def _reason(pod: Object, conditions: Mapping[str, Any], words: Mapping[str, str]) -> str:

@@ -132,6 +132,13 @@ class PluginConfig:
                 found[f"{name}.shared" if self.rename else name] = number
         return found
 
+    @property
+    def single(self) -> frozenset[str]:
+        """Resources of which a container gets one at most: the plugin refuses more. Under MPS, whatever is written."""
+        if self.replication == "none" or not (self.replication == "mps" or self.one_at_most):
+            return frozenset()
+        return frozenset(f"{name}.shared" if self.rename else name for name in self.replicas or {})
+
     def devices(self, gpus: int, instances: Counter[str]) -> dict[str, int]:
         """Resources of a node before any is copied. instances: MIG instances that each GPU was cut into, by profile.
 

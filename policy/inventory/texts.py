@@ -14,6 +14,7 @@ from typing import Any, Final
 import pulumi
 import yaml
 
+from gpu.files import read_text
 from gpu.sharing.yaml_text import documents, untagged
 from policy.reading import Unknown, plain
 
@@ -26,8 +27,6 @@ Loader.add_multi_constructor("!", lambda loader, _suffix, node: untagged(loader,
 
 #: Where relative paths begin: the CLI runs a pack in the program's folder, or in the pack's own.
 ROOTS: Final = (Path(), Path(__file__).resolve().parents[2])
-#: Files above it are no manifests.
-_LARGEST_FILE: Final = 10_000_000
 
 #: A value that is filled in elsewhere. No document has it.
 _FILLED: Final = "gpu-slices-filled-in-elsewhere"
@@ -64,12 +63,10 @@ def content_of(asset: pulumi.Asset) -> str | None:
 
 
 def file_content(path: Any) -> str | None:
-    """Text of a local file; None if there is none that can be read."""
+    """Text of a local file; None if there is none that can be read: a pipe or a device would never end."""
     for root in ROOTS:
         try:
-            file = root / str(path)
-            if file.is_file() and file.stat().st_size <= _LARGEST_FILE:
-                return file.read_text(encoding="utf-8")
+            return read_text(root / str(path))
         except (OSError, ValueError):
             continue
     return None

@@ -9,6 +9,7 @@ from typing import Any
 from twin.destroy import uninstall
 from twin.machine.build import programs_dir
 from twin.machine.launch import kube_of
+from twin.machine.pulse import Pulse
 from twin.machine.state import TwinState, load_run
 from twin.plan import Planned, load_plan
 from twin.up import Releases
@@ -30,6 +31,6 @@ def play(folder: Path, what: str, inputs: Mapping[str, Any]) -> None:
         values=inputs.get("values") or {},
     )
     if what == "install":
-        Releases(state, programs_dir(), kube, run, plan).install(thing)
+        Releases(state, programs_dir(), kube, run, plan, Pulse(state, run)).install(thing)
     else:
         uninstall(thing, state, plan, kube)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from policy.framework import (
     StackRule,
     on_day,
 )
+from policy.ondemand.documents import file_content
 from policy.pack import RULES, policies
 from policy.reading import get
 from tests.day import TODAY
@@ -182,8 +184,20 @@ def test_configuration_is_read_from_a_file(tmp_path: Path) -> None:
         file.write_text(wrong)
         with pytest.raises(PolicyConfigError, match=r"config\.json"):
             read_config(file)
-    with pytest.raises(PolicyConfigError, match="cannot be read: Is a directory"):
+    with pytest.raises(PolicyConfigError, match="cannot be read: it is a directory, not a file"):
         read_config(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(PolicyConfigError, match="cannot be read: it is a named pipe, not a file"):
+        read_config(tmp_path / "pipe")
+
+
+def test_manifests_are_read_from_files_alone(tmp_path: Path) -> None:
+    """A pipe that a program names would hang every preview, a device would fill the memory."""
+    os.mkfifo(tmp_path / "pipe")
+    assert file_content(tmp_path / "pipe") is None
+    assert file_content("/dev/zero") is None
+    (tmp_path / "a.yaml").write_text("a: 1")
+    assert file_content(tmp_path / "a.yaml") == "a: 1"
 
 
 def test_our_own_configuration_is_valid() -> None:

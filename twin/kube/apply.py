@@ -9,8 +9,8 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from twin.aws.resolve import resolve, unresolved
-from twin.errors import TwinError
-from twin.kube.client import ApiError, Kube, NoKindError, Object
+from twin.errors import GivenUpError, TwinError
+from twin.kube.client import ApiError, Kube, NoKindError, Object, UnreachableError
 from twin.plan import Planned
 
 #: Seconds after which an object that is not Ready is given up; Karpenter needs one to five.
@@ -34,9 +34,12 @@ class Applier:
         ready_seconds: float = READY_SECONDS,
         said: Callable[[Planned], None] = lambda _: None,
         errors: Callable[[str, str], list[str]] = lambda *_: [],
+        pulse: Callable[[], None] = lambda: None,
+        give_up: Callable[[], None] = lambda: None,
     ) -> None:
         """values: what stands for the plan's placeholders. said: hears of each thing that is there. errors: what
-        controllers' logs say about an object, by kind and name.
+        controllers' logs say about an object, by kind and name. pulse: called in every wait; what it raises
+        ends it. give_up: called when something went wrong, to end the waits of `release`.
         """
         self._kube = kube
         self._values = values
@@ -44,6 +47,8 @@ class Applier:
         self._ready_seconds = ready_seconds
         self._said = said
         self._errors = errors
+        self._pulse = pulse
+        self._give_up = give_up
         self._failed = threading.Event()
 
     def apply(self, planned: tuple[Planned, ...]) -> None:
@@ -55,17 +60,32 @@ class Applier:
             for thing in planned:
                 after = [done[urn] for urn in thing.after if urn in done]
                 done[thing.urn] = pool.submit(self._one, thing, after)
-            finished, _ = wait(done.values(), return_when=FIRST_EXCEPTION)
-            self._failed.set() if any(future.exception() for future in finished) else None
+            try:
+                finished, _ = wait(done.values(), return_when=FIRST_EXCEPTION)
+            except BaseException:  # interrupted: nobody need wait for what is not there yet
+                self._fail()
+                raise
+            if any(future.exception() for future in finished):
+                self._fail()
         errors = [error for future in done.values() if (error := future.exception())]
         for error in errors:
-            if not isinstance(error, _SkippedError):
+            if not isinstance(error, _SkippedError | GivenUpError):
                 raise error
+
+    def _fail(self) -> None:
+        self._failed.set()
+        self._give_up()
+
+    def _look(self) -> None:
+        if self._failed.is_set():
+            raise GivenUpError
+        self._pulse()
 
     def _one(self, thing: Planned, after: list[Future[None]]) -> None:
         wait(after)
         if self._failed.is_set() or any(future.exception() for future in after):
             raise _SkippedError
+        self._look()
         if thing.manifest is None:
             self._release(thing)
         else:
@@ -82,7 +102,7 @@ class Applier:
             raise TwinError(f"{thing.name}: {error}; no release before it has defined that kind") from error
         apply_one(self._kube, manifest)
         if thing.ready:
-            wait_ready(self._kube, manifest, self._ready_seconds, self._failed, self._errors)
+            wait_ready(self._kube, manifest, self._ready_seconds, self._look, self._errors)
 
 
 def apply_one(kube: Kube, manifest: Object) -> None:
@@ -101,17 +121,27 @@ def wait_ready(
     kube: Kube,
     manifest: Object,
     seconds: float,
-    given_up: threading.Event | None = None,
+    look: Callable[[], None] = lambda: None,
     errors: Callable[[str, str], list[str]] = lambda *_: [],
 ) -> None:
-    """Wait until an object's condition Ready is True. Raises NotReadyError with the controller's own reasons."""
+    """Wait until an object's condition Ready is True. Raises NotReadyError with the controller's own reasons.
+
+    look: called all the while; what it raises ends the wait.
+    """
     deadline = time.monotonic() + seconds
     path = kube.path_of(manifest)
     while True:
-        found: Object = kube.request("GET", path)
+        look()
+        try:
+            found: Object = kube.request("GET", path)
+        except UnreachableError:  # it may be on its way back
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_LOOK)
+            continue
         if is_ready(found):
             return
-        if time.monotonic() > deadline or (given_up and given_up.is_set()):
+        if time.monotonic() > deadline:
             kind, name = found["kind"], found["metadata"]["name"]
             reasons = "; ".join([*errors(kind, name), why_not(kube, found)])
             raise NotReadyError(f"{kind} {name} is not Ready: {reasons}")

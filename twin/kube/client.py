@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -40,8 +40,8 @@ class ApiError(TwinError):
 class UnreachableError(ApiError):
     """The API server does not answer."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(0, "Unreachable", message)
+    def __init__(self, why: str) -> None:
+        super().__init__(0, "Unreachable", f"the API server does not answer ({why})")
 
 
 class NoKindError(ApiError):
@@ -121,7 +121,7 @@ class Kube:
                 preload_content=not stream,
             )
         except urllib3.exceptions.HTTPError as error:
-            raise UnreachableError(f"{method} {url}: {error}") from error
+            raise UnreachableError(_why_unreachable(error)) from error
 
     def ready(self) -> bool:
         """Whether the server answers and is ready."""
@@ -256,6 +256,21 @@ class Kube:
         return path
 
 
+def _why_unreachable(error: urllib3.exceptions.HTTPError) -> str:
+    """In words: urllib3's own are an address and the names of classes."""
+    match error:
+        case urllib3.exceptions.SSLError() if "not yet valid" in str(error) or "expired" in str(error):
+            return "its certificate is not valid at this time: is this machine's clock right?"
+        case urllib3.exceptions.SSLError():
+            return "its certificate is not the one in `pki/ca.crt`"
+        case urllib3.exceptions.NewConnectionError():  # also a kind of timeout, for urllib3
+            return "nobody listens"
+        case urllib3.exceptions.TimeoutError():
+            return "no answer in time"
+        case _:
+            return "the connection broke"
+
+
 def error_of(status: int, data: bytes) -> ApiError:
     """What an answer with such a status and body means."""
     try:
@@ -265,10 +280,11 @@ def error_of(status: int, data: bytes) -> ApiError:
         return ApiError(status, str(status), data.decode(errors="replace").strip() or f"HTTP {status}")
 
 
-def wait_until_ready(kube: Kube, seconds: float) -> bool:
-    """Wait for the server; False when it is not ready in time."""
+def wait_until_ready(kube: Kube, seconds: float, look: Callable[[], None] = lambda: None) -> bool:
+    """Wait for the server; False when it is not ready in time. look: called all the while; what it raises ends it."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
+        look()
         if kube.ready():
             return True
         time.sleep(0.05)

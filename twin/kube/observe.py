@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
+from twin.errors import TwinError
 from twin.kube.client import Kube, Object
 from twin.kube.stream import watch
 
@@ -61,7 +62,7 @@ class Observed:
         self.stop()
 
     def start(self, seconds: float = 20.0) -> None:
-        """Begin to watch, and wait for the first complete copy. Raises TimeoutError.
+        """Begin to watch, and wait for the first complete copy. Raises TwinError where none comes.
 
         A kind that the server does not have yet is an empty copy; it fills as soon as there is such a kind.
         """
@@ -69,7 +70,8 @@ class Observed:
             threading.Thread(target=self._follow, args=(kind,), name=f"watch-{kind}", daemon=True).start()
         for kind, synced in self._synced.items():
             if not synced.wait(seconds):
-                raise TimeoutError(f"no list of {kind} from the API server within {seconds:.0f} s")
+                self.stop()
+                raise TwinError(f"the API server sends no list of {kind} within {seconds:.0f} s: is the machine busy?")
 
     def stop(self) -> None:
         """End the watches; their threads follow when their streams end."""

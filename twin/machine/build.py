@@ -71,6 +71,9 @@ class Progress(Protocol):
     def compiled(self, package: str) -> None:
         """A package is compiled."""
 
+    def linking(self, program: str) -> None:
+        """All that the program consists of is compiled."""
+
 
 def programs_dir() -> Path:
     """Where the programs of the pinned modules lie, or will."""
@@ -105,13 +108,14 @@ def _build(folder: Path, progress: Progress) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     modules = _MODULE.modules()
     missing = [program for program in PROGRAMS if not (folder / program.name).exists()]
-    progress.begin(len(_MODULE.stale([program.package for program in missing])))
+    if missing:
+        progress.begin(len(_MODULE.stale([program.package for program in missing])))
     variables = _variables(modules[KUBERNETES_MODULE]["Version"])
     for program in missing:
         progress.building(program.name)
         with tempfile.TemporaryDirectory(dir=folder) as aside:
             made = Path(aside) / program.name
-            _MODULE.build(program.package, made, variables, progress.compiled)
+            _compile(program, made, variables, progress)
             made.replace(folder / program.name)
     karpenter = Path(modules[KARPENTER_MODULE]["Dir"])
     for chart in _CHARTS:
@@ -121,6 +125,20 @@ def _build(folder: Path, progress: Progress) -> None:
     _fetch_knative(folder / "knative")
     versions = {path: module["Version"].removeprefix("v") for path, module in modules.items()}
     (folder / _DONE).write_text(json.dumps(versions, indent=1), encoding="utf-8")
+
+
+def _compile(program: Program, made: Path, variables: Mapping[str, str], progress: Progress) -> None:
+    waits = set(_MODULE.stale([program.package]))
+
+    def compiled(package: str) -> None:
+        progress.compiled(package)
+        waits.discard(package)
+        if not waits:
+            progress.linking(program.name)
+
+    if not waits:
+        progress.linking(program.name)
+    _MODULE.build(program.package, made, variables, compiled)
 
 
 def knative_definitions(programs: Path) -> list[dict[str, Any]]:

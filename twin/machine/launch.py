@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import re
 import signal
@@ -17,14 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from twin.errors import TwinError
-from twin.kube.client import Kube
+from twin.kube.client import ApiError, Kube, wait_until_ready
 from twin.machine.credentials import write_common_kubeconfig, write_credentials, write_kubeconfig
 from twin.machine.parts import PORTS
 from twin.machine.ports import free_ports, is_free
 from twin.machine.processes import SUPERVISOR, find, kill_all
-from twin.machine.state import Run, TwinState, damaged, load_run, new_token, write_json
+from twin.machine.state import Run, TwinState, load_run, new_token, read_json, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Seconds in which the API server of a running twin must answer; one that died is back after three or four.
+_ANSWER = 6.0
 
 
 def kube_of(state: TwinState, run: Run) -> Kube:
@@ -33,11 +34,20 @@ def kube_of(state: TwinState, run: Run) -> Kube:
 
 
 def connect(state: TwinState) -> Kube:
-    """A client of a twin that runs. Raises TwinError where none does."""
-    run = load_run(state)
+    """A client of a twin that runs and answers. Raises TwinError where none does."""
+    stack, run = state.stack, load_run(state)
     if run is None or not supervised(state):
-        raise TwinError(f"there is no twin of {state.stack}: `slices up {state.stack}` starts one")
-    return kube_of(state, run)
+        raise TwinError(f"there is no twin of {stack}: `slices up {stack}` starts one")
+    kube = kube_of(state, run)
+    if not wait_until_ready(kube, _ANSWER):
+        try:
+            kube.request("GET", "/readyz", timeout=1.0)
+        except ApiError as error:
+            raise TwinError(
+                f"the twin of {stack} runs, but {error}: `slices status {stack}` says more, `slices up {stack}` brings "
+                "it back"
+            ) from error
+    return kube
 
 
 def unfinished(state: TwinState) -> str:
@@ -140,11 +150,9 @@ def status(state: TwinState) -> dict[str, Any]:
     Raises TwinError where that cannot be read.
     """
     try:
-        found: dict[str, Any] = json.loads(state.status.read_text(encoding="utf-8"))
+        found = read_json(state.status)
     except FileNotFoundError:
         found = {"supervisor": None, "processes": {}}
-    except ValueError as error:
-        raise damaged(state.status) from error
     if not supervised(state):
         found["supervisor"] = None
     return found

@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 
 from twin.errors import TwinError
-from twin.machine.state import TwinState, write_json
+from twin.machine.state import DamagedError, TwinState, read_json, write_json
 
 SUPERVISOR = "twin.machine.supervisor"
 _MODULE = "-m"
@@ -62,8 +62,8 @@ def read_specs(state: TwinState) -> dict[str, Spec]:
     specs = {}
     for path in sorted(state.specs.glob("[!.]*.json")):
         try:
-            specs[path.stem] = Spec(**json.loads(path.read_text(encoding="utf-8")))
-        except (FileNotFoundError, ValueError, TypeError):
+            specs[path.stem] = Spec(**read_json(path))
+        except (FileNotFoundError, DamagedError, TypeError):
             continue  # taken away while we looked, or damaged: `up` writes it anew
     return specs
 

@@ -49,7 +49,7 @@ class Lines:
         """A step is done."""
         if time.monotonic() - self._said >= _STEP_EVERY:
             self._said = time.monotonic()
-            self._console.print(f"  {text}", soft_wrap=True)
+            self._console.print(f"  {text}", soft_wrap=True, markup=False)
 
 
 class BuildProgress:
@@ -90,6 +90,8 @@ class BuildProgress:
         """How many packages must be compiled."""
         self._packages = packages
         if not packages:
+            self._console.print(f"Linking {self._what}: all is compiled, each takes up to a minute on two cores.")
+            self._task = self._bar.add_task("linking", total=None)
             return
         self._console.print(
             f"Building {self._what}, {packages} packages to compile: about {self._minutes} minutes on two cores from "
@@ -104,6 +106,13 @@ class BuildProgress:
             self._bar.update(self._task, description=program)
         if not self._console.is_terminal:
             self._console.print(f"  {program}")
+
+    def linking(self, program: str) -> None:
+        """All packages of a program are compiled; Go says nothing until it has put them together."""
+        if self._task is not None:
+            self._bar.update(self._task, description=f"linking {program} (up to a minute)")
+        if not self._console.is_terminal:
+            self._console.print(f"  {program}: linking, up to a minute")
 
     def compiled(self, package: str) -> None:
         """A package is compiled."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -184,17 +185,18 @@ class Run:
 def load_run(state: TwinState) -> Run | None:
     """Addresses of a twin; None when it was never started. Raises TwinError where they cannot be read."""
     try:
-        return Run(**json.loads(state.run.read_text(encoding="utf-8")))
+        return Run(**read_json(state.run))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError) as error:
-        raise damaged(state.run) from error
 
 
-def damaged(path: Path) -> TwinError:
-    """What to say of a twin's file that cannot be read; its folder bears the stack's name."""
-    stack = path.parent.name
-    return TwinError(f"{path} is damaged: `slices down {stack}` removes it, then `slices up {stack}` starts anew")
+class DamagedError(TwinError):
+    """A file of a twin that cannot be read."""
+
+    def __init__(self, path: Path) -> None:
+        """path: its folder bears the stack's name."""
+        stack = path.parent.name
+        super().__init__(f"{path} is damaged: `slices down {stack}` removes it, then `slices up {stack}` starts anew")
 
 
 def new_token() -> str:
@@ -202,9 +204,35 @@ def new_token() -> str:
     return secrets.token_hex(16)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write a file in one step: a reader, or a crash, never sees half of it."""
-    write_text(path, json.dumps(value, indent=1, sort_keys=True) + "\n")
+#: Key of a file's checksum. A damaged file may still be JSON, and have a null or a number where nobody expects one.
+_CHECKSUM = "checksum"
+#: Bytes that a file of the twin may have; the plan of 5,000 models has some ten million.
+_MOST_BYTES = 2**30
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a file in one step, with its checksum: a reader, or a crash, never sees half of it."""
+    text = json.dumps({**value, _CHECKSUM: _checksum(value)}, indent=1, sort_keys=True)
+    write_text(path, f"{text}\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` has written. Raises FileNotFoundError, and DamagedError where it is not that any more."""
+    from gpu.files import read_text  # noqa: PLC0415  `--help` lists commands without it
+
+    try:
+        found = json.loads(read_text(path, _MOST_BYTES))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedError(path) from error
+    if not isinstance(found, dict) or found.pop(_CHECKSUM, None) != _checksum(found):
+        raise DamagedError(path)
+    return found
+
+
+def _checksum(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -68,15 +68,18 @@ class Supervisor:
         self._end(list(self._children.values()))
 
     def _collect(self) -> None:
-        now = time.monotonic()
         for child in self._children.values():
             if child.process is None or child.process.poll() is None:
                 continue
-            child.last_exit = child.process.returncode
-            child.process = None
-            child.restarts += 1
-            child.backoff = _BACKOFF[0] if now - child.started > _STEADY else min(2 * child.backoff, _BACKOFF[1])
-            child.not_before = now + child.backoff
+            self._ended(child, child.process.returncode)
+
+    def _ended(self, child: _Child, status: int | None) -> None:
+        now = time.monotonic()
+        child.last_exit = status
+        child.process = None
+        child.restarts += 1
+        child.backoff = _BACKOFF[0] if now - child.started > _STEADY else min(2 * child.backoff, _BACKOFF[1])
+        child.not_before = now + child.backoff
 
     def _adopt(self, specs: dict[str, Spec]) -> None:
         gone = [c for name, c in self._children.items() if specs.get(name) != c.spec]
@@ -90,7 +93,13 @@ class Supervisor:
         for child in self._children.values():
             if child.process is None and time.monotonic() >= child.not_before and all(map(_answers, child.spec.needs)):
                 child.started = time.monotonic()
-                child.process = _spawn(self._state, child.spec)
+                try:
+                    child.process = _spawn(self._state, child.spec)
+                except OSError as error:  # a full disk, a program that is not there any more: as one that ended at once
+                    with contextlib.suppress(OSError):
+                        sys.stderr.write(f"{child.spec.name} cannot be started: {error}\n")
+                        sys.stderr.flush()
+                    self._ended(child, None)
 
     def _end(self, children: list[_Child]) -> None:
         processes = [child.process for child in children if child.process and child.process.poll() is None]
@@ -115,8 +124,9 @@ class Supervisor:
             for name, child in self._children.items()
         }
         if status != self._published and self._state.folder.is_dir():
-            write_json(self._state.status, {"supervisor": os.getpid(), "processes": status})
-            self._published = status
+            with contextlib.suppress(OSError):  # a full disk: said as soon as there is room
+                write_json(self._state.status, {"supervisor": os.getpid(), "processes": status})
+                self._published = status
 
 
 def _answers(port: int) -> bool:

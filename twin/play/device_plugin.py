@@ -47,6 +47,8 @@ class Offer:
     problem: str = ""
     waits_for_mps: bool = False
     """Whether the plugin must find MPS' control daemon first."""
+    one_at_most: frozenset[str] = frozenset()
+    """Resources of which a container gets one; a pod that asks for more fails."""
 
 
 def installed_plugins(
@@ -111,7 +113,7 @@ def _offer(config: PluginConfig, count: int, instances: Counter[str], labels: Ma
     gpu, replicas = _gpu(labels) if mps else None, config.first_replicas
     if gpu and replicas and replicas > max_mps_clients(gpu):
         raise ValueError(f"one MPS server on {gpu.product} takes {max_mps_clients(gpu)} clients, not {replicas}")
-    return Offer(config.offered(config.devices(count, instances)), waits_for_mps=mps)
+    return Offer(config.offered(config.devices(count, instances)), waits_for_mps=mps, one_at_most=config.single)
 
 
 # --- The chart's plugin on AL2023 -------------------------------------------------------------------------------------

@@ -5,14 +5,13 @@ Kept in one file of the twin, which those who play the parts read each time: it 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from twin.machine.state import write_json
+from twin.machine.state import DamagedError, read_json, write_json
 
 
 @dataclass(frozen=True)
@@ -61,10 +60,9 @@ class Faults:
 
     def _read(self) -> dict[str, Any]:
         try:
-            data: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):  # none, or none that can be read
+            return read_json(self._path)
+        except (FileNotFoundError, DamagedError):
             return {}
-        return data
 
     def withdrawn(self) -> Withdrawn:
         """Offerings that are gone."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from config.schema import StackConfig
+from config.services import services
+from gpu.coldstart import StepName
 from gpu.contract import (
     GPU_RESOURCE,
     MIN_SCALE_ANNOTATION,
@@ -19,6 +22,7 @@ from twin.plan import HARDENED_CONTAINER, HARDENED_POD, WINDOW_SECONDS, Model
 
 KNATIVE_GROUP = "serving.knative.dev/"
 NAMESPACE = "models"
+_NOT_PLAYED: tuple[StepName, ...] = ("image", "weights", "load")
 
 #: What belongs to a revision and not to a pod.
 _REVISION_ONLY = ("containerConcurrency", "timeoutSeconds", "responseStartTimeoutSeconds", "idleTimeoutSeconds")
@@ -32,7 +36,22 @@ def models_of(manifests: Sequence[Mapping[str, Any]], config: StackConfig | None
     sidecar = _queue_proxy(manifests)
     models = [_from_service(service, sidecar) for service in services]
     # Models first: they are what people ask for.
-    return tuple(sorted(models, key=lambda m: not m.slot)) or (_from_config(config) if config else ())
+    found = tuple(sorted(models, key=lambda m: not m.slot)) or (_from_config(config) if config else ())
+    left_out = _not_played(config) if config else {}
+    return tuple(replace(model, not_played=left_out.get(model.name, {})) for model in found)
+
+
+def _not_played(config: StackConfig) -> Mapping[str, Mapping[str, float]]:
+    """Steps of the plan's cold start that have no part here, by service: nothing is pulled or loaded."""
+    pools = {pool.name: pool for pool in config.pools}
+    return {
+        service.name: {
+            step.name: step.seconds
+            for step in service.cold_start(pools[service.first.pool]).steps
+            if step.name in _NOT_PLAYED and step.seconds
+        }
+        for service in services(config, dict.fromkeys(pools, 1))
+    }
 
 
 def slot_of(pod: Mapping[str, Any]) -> str:

@@ -199,7 +199,7 @@ def controller_restart(play: Play) -> None:
     play.wait(lambda: play.running("during") == slots, _PATIENCE, "the pods that waited meanwhile")
     play.tell("the API server is killed")
     play.kill("kube-apiserver")
-    play.wait(play.kube.ready, 60, "the API server")
+    play.wait(play.kube.ready, 60, "the API server", down=True)
     play.stays(lambda: True, 10)
     play.check(play.running("before") == 2 * slots, "every pod that ran still runs")
     play.check(nodes <= {node.name for node in play.view.pool(pool.name)}, "on the same nodes")

@@ -14,9 +14,11 @@ from gpu.prices import RegionPrices
 from twin.errors import TwinError
 from twin.kube.client import ApiError, Kube, Object
 from twin.kube.observe import Observed
-from twin.machine.launch import kube_of, signal_process, status, wake
+from twin.machine.launch import connect, signal_process, status, wake
+from twin.machine.pulse import pulse_of
 from twin.machine.state import Run, TwinState, load_run
 from twin.plan import PlannedPool, TwinPlan, load_plan
+from twin.play.agent.knative import deployment_name, put_to_sleep
 from twin.play.faults import Faults
 from twin.prices import played
 from twin.view import View, view
@@ -53,6 +55,8 @@ class Play:
     checks: list[Check] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
     """What was measured, by name; seconds, counts and USD per hour."""
+    pulse: Callable[[], None] = lambda: None
+    """Called in every wait; what it raises ends it."""
     claims: dict[str, Object] = field(default_factory=dict)
     """Every NodeClaim that there ever was in this run, by name."""
 
@@ -64,10 +68,15 @@ class Play:
         self.tell(f"{'ok    ' if passed else 'FAILED'} {text}" + (f": {detail}" if detail else ""))
         return passed
 
-    def wait(self, condition: Callable[[], bool], seconds: float, what: str) -> float:
-        """Wait for something; seconds that it took. Raises Failed when it does not happen in time."""
+    def wait(self, condition: Callable[[], bool], seconds: float, what: str, *, down: bool = False) -> float:
+        """Wait for something; seconds that it took. Raises Failed when it does not happen in time.
+
+        down: the API server may be down meanwhile, the scenario has ended it.
+        """
         began = time.monotonic()
         while not condition():
+            if not down:
+                self.pulse()
             if time.monotonic() - began > seconds:
                 raise Failed(f"{what}: not within {seconds:.0f} s")
             time.sleep(0.1)
@@ -77,6 +86,7 @@ class Play:
         """Whether something stays true for a while."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
+            self.pulse()
             if not condition():
                 return False
             time.sleep(0.2)
@@ -180,6 +190,7 @@ class Play:
             lambda: status(self.state)["processes"].get(process, {}).get("pid") not in (before, None),
             30,
             f"a new {process}",
+            down=True,
         )
 
     def restart_karpenter(self) -> None:
@@ -209,13 +220,14 @@ class Play:
 def playing(
     state: TwinState, tell: Callable[[str], None], kinds: Sequence[str] = _KINDS, *, own_pods_only: bool = False
 ) -> Iterator[Play]:
-    """A run on a twin that is up: from an empty cluster, and back to one.
+    """A run on a twin that is up: from an empty cluster, and back to one. Where it is interrupted, what it has made is
+    on its way out, and not waited for.
 
     kinds, own_pods_only: what it looks at; less is cheaper where there are thousands.
     """
+    kube, pulse = connect(state), pulse_of(state)
     run = load_run(state)
-    assert run is not None
-    kube = kube_of(state, run)
+    assert run is not None  # as `connect` has found
     faults = Faults(state.folder)
     claims: dict[str, Object] = {}
 
@@ -225,15 +237,22 @@ def playing(
 
     labels = {"Pod": SCENARIO_LABEL} if own_pods_only else {}
     with Observed(kube, kinds, remember, labels) as observed:
-        play = Play(state, run, load_plan(state), kube, observed, faults, tell, claims=claims)
+        play = Play(state, run, load_plan(state), kube, observed, faults, tell, pulse=pulse, claims=claims)
         clean(play)
         claims.clear()
         kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         try:
             yield play
-        finally:
-            with contextlib.suppress(ApiError, Failed):
+        except KeyboardInterrupt:
+            with contextlib.suppress(TwinError):
+                leave(play)
+            raise
+        except BaseException:
+            with contextlib.suppress(TwinError):
                 clean(play)
+            raise
+        with contextlib.suppress(ApiError, Failed):
+            clean(play)
 
 
 def clean(play: Play) -> None:
@@ -242,6 +261,56 @@ def clean(play: Play) -> None:
     play.faults.clear()
     if stale:
         play.restart_karpenter()  # it asks for offerings when it starts, and then every twelve hours
+    _remove_workloads(play)
+    _put_models_to_sleep(play)
+    with contextlib.suppress(Failed):
+        play.wait(
+            lambda: not any(p["metadata"].get("namespace") == NAMESPACE for p in play.observed.all("Pod")), 30, ""
+        )
+    try:
+        play.wait(lambda: not _in_the_way(play), 15, "")
+    except Failed as failed:
+        pods = ", ".join(_in_the_way(play)[:5])
+        raise Failed(
+            f"a scenario begins with an empty cluster, and these pods keep their slots: {pods}. Delete them, or begin "
+            f"anew: `slices down {play.state.stack}`"
+        ) from failed
+    _remove_nodes(play)
+    play.wait(lambda: not play.view.gpu_nodes, 90, "an empty cluster")
+
+
+def _put_models_to_sleep(play: Play) -> None:
+    """Models that somebody has asked for lately; those of which the plan keeps a pod stay."""
+    awake = {
+        (d["metadata"].get("namespace"), d["metadata"]["name"])
+        for d in play.observed.all("Deployment")
+        if d["spec"].get("replicas")
+    }
+    models = [m for m in play.plan.models if not m.minimum and (m.namespace, deployment_name(m)) in awake]
+    if models:
+        play.tell(f"putting to sleep: {', '.join(model.name for model in models)}")
+    for model in models:
+        put_to_sleep(play.kube, model)
+
+
+def _in_the_way(play: Play) -> list[str]:
+    """Pods of others that sit on slots, or wait for some: Karpenter would buy their nodes again."""
+    seen = play.view
+    pods = [*seen.pending, *(pod for node in seen.nodes for pod in node.pods)]
+    return sorted(pod.key for pod in pods if pod.slots and pod.namespace != NAMESPACE)
+
+
+def leave(play: Play) -> None:
+    """The same, in moments: what goes is not waited for."""
+    stale = bool(play.faults.withdrawn())
+    play.faults.clear()
+    if stale:
+        signal_process(play.state, "karpenter")
+    _remove_workloads(play)
+    _remove_nodes(play)
+
+
+def _remove_workloads(play: Play) -> None:
     kube = play.kube
     for deployment in play.observed.all("Deployment"):
         if deployment["metadata"].get("namespace") == NAMESPACE:
@@ -252,13 +321,12 @@ def clean(play: Play) -> None:
             kube.delete("karpenter.sh/v1", "NodePool", pool["metadata"]["name"])
     for manifest in planned.values():
         kube.apply(dict(manifest))
-    with contextlib.suppress(Failed):
-        play.wait(
-            lambda: not any(p["metadata"].get("namespace") == NAMESPACE for p in play.observed.all("Pod")), 30, ""
-        )
+
+
+def _remove_nodes(play: Play) -> None:
+    planned = {pool["metadata"]["name"] for pool in play.plan.manifests("NodePool")}
     gpu_pools = {pool.name for pool in play.plan.gpu_pools} | {""}
     for claim in play.observed.all("NodeClaim"):
         pool = claim["metadata"]["labels"].get(NODE_POOL_LABEL, "")
         if pool in gpu_pools or pool not in planned:
-            kube.delete("karpenter.sh/v1", "NodeClaim", claim["metadata"]["name"])
-    play.wait(lambda: not play.view.gpu_nodes, 90, "an empty cluster")
+            play.kube.delete("karpenter.sh/v1", "NodeClaim", claim["metadata"]["name"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
+import sys
 import textwrap
 import time
 from collections.abc import Callable, Mapping
@@ -19,15 +20,20 @@ from twin.machine.state import TwinState
 from twin.scenarios import failures, lifecycle, packing, serving
 from twin.scenarios.play import Failed, playing
 
+#: Columns of a duration in the list.
+_TAKES = 9
 #: Exit status when a check failed.
 FAILED = 4
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scripted run. `script` takes a Play; `spoils`: the plan is gone afterwards and must be applied again."""
+    """A scripted run. `script` takes a Play; `seconds`: how long it took on a twin of stack local that ran already
+    (two busy cores, November 2026); `spoils`: the plan is gone afterwards and must be applied again.
+    """
 
     script: Callable[..., None]
+    seconds: float
     spoils: bool = False
 
     @property
@@ -42,29 +48,40 @@ class Scenario:
 
 
 SCENARIOS: Mapping[str, Scenario] = {
-    "from-zero": Scenario(serving.from_zero),
-    "pack": Scenario(packing.pack),
-    "no-overlay": Scenario(packing.no_overlay),
-    "burst": Scenario(packing.burst),
-    "spot-interruption": Scenario(failures.spot_interruption),
-    "no-capacity": Scenario(failures.no_capacity),
-    "plugin-late": Scenario(failures.plugin_late),
-    "plugin-never": Scenario(failures.plugin_never),
-    "plugin-unknown": Scenario(failures.plugin_unknown),
-    "controller-restart": Scenario(failures.controller_restart),
-    "consolidation": Scenario(lifecycle.consolidation),
-    "drain-and-destroy": Scenario(lifecycle.drain_and_destroy, spoils=True),
+    "from-zero": Scenario(serving.from_zero, 129),
+    "pack": Scenario(packing.pack, 89),
+    "no-overlay": Scenario(packing.no_overlay, 60),
+    "burst": Scenario(packing.burst, 110),
+    "spot-interruption": Scenario(failures.spot_interruption, 96),
+    "no-capacity": Scenario(failures.no_capacity, 83),
+    "plugin-late": Scenario(failures.plugin_late, 72),
+    "plugin-never": Scenario(failures.plugin_never, 100),
+    "plugin-unknown": Scenario(failures.plugin_unknown, 128),
+    "controller-restart": Scenario(failures.controller_restart, 89),
+    "consolidation": Scenario(lifecycle.consolidation, 137),
+    "drain-and-destroy": Scenario(lifecycle.drain_and_destroy, 105, spoils=True),
 }
 
 
 def listing() -> str:
-    """The scenarios, in 80 columns."""
+    """The scenarios with how long they take, in 80 columns."""
     width = max(map(len, SCENARIOS)) + 2
-    rest = " " * width
-    return "\n".join(
-        textwrap.fill(scenario.summary, 80, initial_indent=f"{name:{width}}", subsequent_indent=rest)
+    rest = " " * (width + _TAKES)
+    lines = [
+        textwrap.fill(
+            scenario.summary,
+            80,
+            initial_indent=f"{name:{width}}{_duration(scenario.seconds):{_TAKES}}",
+            subsequent_indent=rest,
+        )
         for name, scenario in SCENARIOS.items()
-    )
+    ]
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    """In half minutes: machines differ by more."""
+    return f"{max(1, round(seconds / 30)) / 2:g} min"
 
 
 @dataclass(frozen=True)
@@ -131,16 +148,26 @@ def play(name: str, state: TwinState, directory: Path, *, pods: int | None, keep
                 bring_up(state, directory)
             outcome = run_scenario(name, state, tell, pods)
         finally:
-            if ours and not (keep and supervised(state)):
-                stop(state)
-            elif scenario.spoils and supervised(state):
-                tell("bringing the plan back")
-                bring_up(state, directory)
+            _put_in_order(state, directory, scenario, tell, stopped=ours and not (keep and supervised(state)))
     if as_json:
         click.echo(json.dumps(outcome.__dict__, indent=2))
     else:
         _summary(outcome)
     return 0 if outcome.passed else FAILED
+
+
+def _put_in_order(
+    state: TwinState, directory: Path, scenario: Scenario, tell: Callable[[str], None], *, stopped: bool
+) -> None:
+    """After a scenario, also one that was broken off. stopped: whether the twin goes."""
+    if stopped:
+        stop(state)
+    elif scenario.spoils and supervised(state):
+        state.finished.unlink(missing_ok=True)
+        if isinstance(sys.exception(), KeyboardInterrupt):
+            return  # whoever interrupts does not wait for that; that the twin is not whole is told
+        tell("bringing the plan back")
+        bring_up(state, directory)
 
 
 def bring_up(state: TwinState, directory: Path) -> None:

@@ -61,13 +61,7 @@ class Source:
 
     def __enter__(self) -> Source:
         """Take the first complete copy. Raises TwinError when the API server does not answer."""
-        try:
-            self._observed.start()
-        except TimeoutError as error:
-            self._observed.stop()
-            raise TwinError(
-                f"the twin of {self._state.stack} runs but does not answer ({error}): `slices status` says more"
-            ) from error
+        self._observed.start()
         return self
 
     def __exit__(
@@ -119,7 +113,9 @@ class Source:
         if self._kube.ready():
             self._stale = ""
         elif supervised(self._state):
-            self._stale = "The API server does not answer: this is the last that it said."
+            self._stale = (
+                f"The API server does not answer: this is the last that it said. `slices status {stack}` says more."
+            )
         else:
             self._stale = f"The twin of {stack} died: this is how it was last. `slices up {stack}` recovers it."
         with contextlib.suppress(TwinError, OSError):  # on its way out

@@ -67,7 +67,9 @@ def test_what_it_writes_can_be_planned(project: Path, arguments: tuple[str, ...]
 def offered() -> list[Starter]:
     """Each family with each strategy once, and each region once."""
     every = [
-        made for region in sorted(REGIONS, key=lambda region: region != "us-east-1") for made in starters(region, PAIR)
+        made
+        for region in sorted(REGIONS, key=lambda region: (region != "us-east-1", region))
+        for made in starters(region, PAIR)
     ]
     once: dict[object, Starter] = {}
     for made in every:

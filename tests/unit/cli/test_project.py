@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -193,8 +194,20 @@ def test_what_looks_like_a_number_and_is_none_stays_text(tmp_path: Path, number:
 def test_a_directory_in_place_of_a_stack_file(tmp_path: Path) -> None:
     project = find_project(write_project(tmp_path, ""))
     (tmp_path / "Pulumi.odd.yaml").mkdir()
-    with pytest.raises(InputError, match=r"Pulumi\.odd\.yaml cannot be read: Is a directory"):
+    with pytest.raises(InputError, match=r"Pulumi\.odd\.yaml cannot be read: it is a directory, not a file"):
         load_stack(project, "odd")
+
+
+def test_a_pipe_a_device_and_a_huge_file_in_place_of_a_stack_file(tmp_path: Path) -> None:
+    """`slices plan` would wait for ever for somebody who writes into a pipe."""
+    project = find_project(write_project(tmp_path, ""))
+    os.mkfifo(tmp_path / "Pulumi.pipe.yaml")
+    (tmp_path / "Pulumi.device.yaml").symlink_to("/dev/zero")
+    with (tmp_path / "Pulumi.huge.yaml").open("wb") as file:
+        file.truncate(2**34)
+    for stack, why in (("pipe", "it is a named pipe"), ("device", "it is a device"), ("huge", "more than 16 MiB")):
+        with pytest.raises(InputError, match=rf"Pulumi\.{stack}\.yaml cannot be read: .*{why}"):
+            load_stack(project, stack)
 
 
 def test_a_project_whose_configuration_is_a_list(tmp_path: Path) -> None:

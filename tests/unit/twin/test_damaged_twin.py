@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import fcntl
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +19,11 @@ from cli.main import main
 from twin.aws.account import client
 from twin.errors import TwinError
 from twin.machine import launch, parts
-from twin.machine.processes import find, read_specs
-from twin.machine.state import TwinState, load_run, write_text
+from twin.machine.processes import Spec, find, read_specs, write_spec
+from twin.machine.state import DamagedError, TwinState, load_run, read_json, write_json, write_text
+from twin.plan import CloudResource, Model, Planned, TwinPlan, save_plan
 from twin.play.agent.meter import read_meter
+from twin.play.device_plugin import InstalledPlugin
 from twin.play.faults import Faults
 from twin.scenarios import run as scenarios
 from twin.scenarios.play import clean
@@ -66,6 +70,112 @@ def test_a_damaged_file_is_named_with_what_to_do(name: str, command: str, conten
         status, output = slices(state.root.parent, *command.split())
     assert status == 1
     assert f"{name} is damaged: `slices down local` removes it, then `slices up local` starts anew" in output
+
+
+def nodes(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Paths of all nodes of a document."""
+    yield path
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        yield from nodes(item, (*path, key))
+
+
+def replaced(value: Any, path: tuple[Any, ...], node: Any) -> Any:
+    """The same document with another node in that place."""
+    if not path:
+        return node
+    copy = value.copy()
+    copy[path[0]] = replaced(value[path[0]], path[1:], node)
+    return copy
+
+
+#: No process has this id.
+NOBODY = 2**30
+MODEL = Model(name="m", namespace="models", template={"spec": {"containers": []}}, slot="nvidia.com/gpu")
+MANIFEST = {"kind": "NodePool", "metadata": {"name": "a"}, "spec": {"template": {"spec": {"taints": []}}}}
+PLAN = TwinPlan(
+    stack="local",
+    region="us-east-1",
+    cluster="c",
+    kubernetes="1.36",
+    cloud=(CloudResource(urn="u", type="aws:x", name="x", inputs={"a": [1]}),),
+    outputs={"placeholder": ("u", "id")},
+    planned=(Planned(urn="p", name="NodePool a", after=("u",), manifest=MANIFEST, ready=True),),
+    plugins=(InstalledPlugin(configs={"a": "version: v1"}),),
+    models=(MODEL,),
+)
+
+
+def write_all(state: TwinState) -> dict[str, Path]:
+    """Every file of JSON that a twin has, as its own code writes it."""
+    launch.prepare(state)
+    write_text(state.finished, "digest")
+    save_plan(state, PLAN)
+    write_spec(state, Spec(name="etcd", program="/nowhere", arguments=["--x"], environment={"A": "b"}, needs=[1]))
+    write_json(
+        state.status, {"supervisor": NOBODY, "processes": {"etcd": {"pid": NOBODY, "restarts": 0, "lastExit": None}}}
+    )
+    write_json(state.folder / "cloud.json", {"plan": "x", "values": {"a": "b"}})
+    write_json(state.folder / "meter.json", {"usd": 1.5, "gpuUsd": 1.0})
+    faults = Faults(state.folder)
+    faults.withdraw([("g6.*", "*")])
+    faults.set_plugin(seconds=3, never=["a"])
+    return {path.name: path for path in [*state.folder.glob("*.json"), *state.specs.glob("*.json")]}
+
+
+@pytest.mark.parametrize("name", ["run", "plan", "status", "cloud", "meter", "faults", "etcd"])
+def test_whatever_node_of_a_file_is_replaced_it_is_known_as_damaged(name: str, state: TwinState) -> None:
+    path = write_all(state)[f"{name}.json"]
+    whole = json.loads(path.read_text())
+    read_json(path)
+    spoilt = 0
+    others: tuple[Any, ...] = (None, [], 7)
+    for place in nodes(whole):
+        for node in others:
+            if replaced(whole, place, node) == whole:
+                continue
+            path.write_text(json.dumps(replaced(whole, place, node)))
+            with pytest.raises(DamagedError, match=f"{name}.json is damaged: `slices down"):
+                read_json(path)
+            spoilt += 1
+    assert spoilt > 9
+    text = json.dumps(whole)
+    for broken in (b"", text[: len(text) // 2].encode(), b"\x00\xff" * 40, b"[" * 100_000):
+        path.write_bytes(broken)
+        with pytest.raises(DamagedError):
+            read_json(path)
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(DamagedError):
+        read_json(path)
+
+
+COMMANDS = ("status", "status --json", "watch", "watch --svg -", "request m", "scenario pack", "up", "down")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("node", [None, [], 7])
+def test_a_damaged_twin_is_words_for_every_command(
+    command: str, node: object, state: TwinState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each file in turn, with the first value in it replaced, while a supervisor runs."""
+    monkeypatch.setattr("twin.machine.build.ensure_built", lambda _: Path("nowhere"))
+    monkeypatch.setattr("twin.planning.make_plan", lambda *_: (_ for _ in ()).throw(TwinError("no plan here")))
+    monkeypatch.setattr(launch, "_ANSWER", 0.0)
+    for name in ("run", "plan", "status", "cloud", "meter", "faults", "etcd"):
+        launch.stop(state)
+        path = write_all(state)[f"{name}.json"]
+        whole = json.loads(path.read_text())
+        with state.supervisor_lock.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            path.write_text(json.dumps(replaced(whole, (next(iter(whole)),), node)))
+            status, output = slices(state.root.parent, *command.split())
+        assert "Traceback" not in output
+        assert output.strip()
+        if command == "down":
+            assert (status, state.exists) == (0, False)
+        elif name == "run" or (name, command) == ("plan", "up"):
+            assert status == 1
+            assert f"{name}.json is damaged: `slices down local` removes it, then `slices up local`" in output
 
 
 @pytest.mark.parametrize("content", DAMAGED)
@@ -184,9 +294,9 @@ def test_a_scenario_leaves_a_twin_alone_that_another_command_is_starting(
     assert load_run(state) is not None
 
 
-@pytest.mark.parametrize("end", [KeyboardInterrupt, TwinError])
-def test_a_spoilt_twin_is_brought_back_however_the_scenario_ends(
-    end: type[BaseException], state: TwinState, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("end", "back"), [(KeyboardInterrupt, []), (TwinError, ["local"])])
+def test_a_spoilt_twin_is_brought_back_unless_somebody_interrupts(
+    end: type[BaseException], back: list[str], state: TwinState, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     brought: list[str] = []
 
@@ -196,9 +306,11 @@ def test_a_spoilt_twin_is_brought_back_however_the_scenario_ends(
     monkeypatch.setattr(scenarios, "supervised", lambda _: True)
     monkeypatch.setattr(scenarios, "run_scenario", interrupted)
     monkeypatch.setattr(scenarios, "bring_up", lambda twin, _: brought.append(twin.stack))
+    write_text(state.finished, "digest")
     with pytest.raises(end):
         scenarios.play("drain-and-destroy", state, state.root, pods=None, keep=False, as_json=True)
-    assert brought == ["local"]
+    assert brought == back
+    assert not state.finished.exists()
 
 
 @pytest.mark.parametrize("withdrawn", [True, False])
@@ -216,8 +328,8 @@ def test_karpenter_hears_that_offerings_are_back(withdrawn: bool, state: TwinSta
         faults=faults,
         kube=None,
         observed=SimpleNamespace(all=lambda _: []),
-        plan=SimpleNamespace(manifests=lambda _: [], gpu_pools=()),
-        view=SimpleNamespace(gpu_nodes=[]),
+        plan=SimpleNamespace(manifests=lambda _: [], gpu_pools=(), models=()),
+        view=SimpleNamespace(gpu_nodes=[], nodes=[], pending=[]),
         wait=lambda *_: 0.0,
         restart_karpenter=restart,
     )

@@ -212,7 +212,7 @@ def test_mps_goes_before_time_slicing_and_nobodys_rename_counts() -> None:
     one = {"name": "nvidia.com/gpu", "rename": "nvidia.com/slice"}
     sections = {"timeSlicing": {"resources": [{**one, "replicas": 8}]}, "mps": {"resources": [{**one, "replicas": 4}]}}
     offered = offer(labels(), node_class(), chart(pool={"sharing": sections}))
-    assert offered == Offer({"nvidia.com/gpu": 4}, waits_for_mps=True)
+    assert offered == Offer({"nvidia.com/gpu": 4}, waits_for_mps=True, one_at_most=frozenset({"nvidia.com/gpu"}))
 
 
 def test_an_older_gpu_has_fewer_clients() -> None:

@@ -55,6 +55,18 @@ def test_an_unknown_stack_is_told_before_anything_is_built(project: Path, monkey
     assert not (project / ".twin").exists()
 
 
+def test_more_models_than_the_twin_plays_are_told_with_the_limit(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = "".join(f"    - {{name: m{i}, model: 'llama3.2:3b', pool: shared}}\n" for i in range(5000))
+    (project / "Pulumi.local.yaml").write_text(f"config:\n  gpu-slices:models:\n{models}")
+    monkeypatch.setattr("twin.machine.build.ensure_built", lambda _: Path("nowhere"))
+    status, output = slices(project, "up")
+    assert status == 2
+    assert "stack local has 5,000 models, and the twin plays 1,000 at most: `slices plan local` has" in output
+    assert not (project / ".twin").exists()
+
+
 @pytest.mark.parametrize("error", [FileNotFoundError("run.json"), TwinError("AWS did not start")])
 def test_up_says_when_down_came_in_between(error: Exception, project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(up: Up, _: object) -> None:
@@ -64,7 +76,8 @@ def test_up_says_when_down_came_in_between(error: Exception, project: Path, monk
 
     monkeypatch.setattr("twin.machine.build.ensure_built", lambda _: Path("nowhere"))
     monkeypatch.setattr(Up, "run", stopped)
-    assert slices(project, "up") == (1, "error: the twin of local was stopped meanwhile\n")
+    told = "error: the twin of local was stopped meanwhile: `slices up local` starts it again\n"
+    assert slices(project, "up") == (1, told)
     assert not (project / ".twin").exists()
 
 

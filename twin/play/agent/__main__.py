@@ -12,11 +12,11 @@ from twin.kube.observe import Observed
 from twin.machine.launch import kube_of
 from twin.machine.state import TwinState, load_run
 from twin.plan import load_plan
+from twin.play.agent.admission import Admission
 from twin.play.agent.knative import Knative
 from twin.play.agent.meter import Meter
 from twin.play.agent.plugin import DevicePlugin
 from twin.play.faults import Faults
-from twin.play.platform import PLUGIN_NAME
 from twin.prices import played
 
 _TICK = 0.2
@@ -39,14 +39,15 @@ def main(folder: Path) -> int:
     plan, run = load_plan(state), load_run(state)
     assert run is not None
     kube = kube_of(state, run)
-    # Of the pods it needs the plugins' alone.
-    with Observed(kube, _KINDS, labels={"Pod": f"app.kubernetes.io/name={PLUGIN_NAME}"}) as observed:
+    with Observed(kube, _KINDS) as observed:
         plugin = DevicePlugin(kube, observed, plan.plugins, Faults(folder))
         knative = Knative(kube, observed, plan.models)
+        admission = Admission(kube, observed, plugin.offered)
         meter = Meter(folder, observed, played(plan.region))
         while True:
             try:
                 plugin.tick(time.monotonic())
+                admission.tick()
                 knative.tick(time.time())
                 meter.tick(time.monotonic())
             except ApiError as error:

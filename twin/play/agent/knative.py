@@ -21,6 +21,8 @@ from twin.play.platform import PAUSE
 #: How long a model takes from a bound pod to its first answer here. Real ones pull images and weights: the plan's
 #: cold-start budget says how long that takes.
 _START = "3s"
+#: Seconds.
+_LONGEST_REQUEST = 86400.0
 
 
 class Knative:
@@ -53,7 +55,7 @@ class Knative:
             if not model.knative:
                 self._stand_in(model)
             return
-        wanted = max(model.minimum, 1 if now < busy_until(model, found) else 0)
+        wanted = max(model.minimum, 1 if now < busy_until(model, found, now) else 0)
         if found["spec"].get("replicas", 1) != wanted:
             with contextlib.suppress(ApiError):
                 self._kube.patch({**found, **_DEPLOYMENT}, {"spec": {"replicas": wanted}})
@@ -113,11 +115,14 @@ def deployment_name(model: Model) -> str:
     return f"{model.name}-00001-deployment"
 
 
-def busy_until(model: Model, found: Object) -> float:
-    """When the model may go, in seconds since 1970; 0 when nobody has ever asked."""
+def busy_until(model: Model, found: Object, now: float) -> float:
+    """When the model may go, in seconds since 1970; 0 when nobody has ever asked.
+
+    A request that ends days from now was made by a clock that was off, and has been set since.
+    """
     annotations = found["metadata"].get("annotations") or {}
     asked = float(annotations.get(REQUEST_ANNOTATION, "0"))
-    return asked + idle_seconds(model, annotations) if asked else 0.0
+    return asked + idle_seconds(model, annotations) if 0 < asked < now + _LONGEST_REQUEST else 0.0
 
 
 def idle_seconds(model: Model, annotations: Mapping[str, str]) -> float:
@@ -184,6 +189,11 @@ def control_plane(serving: Object) -> list[Object]:
             }
         )
     return found
+
+
+def put_to_sleep(kube: Kube, model: Model) -> None:
+    """Let a model go at once, as if nobody had ever asked. Raises ApiError where it is not installed."""
+    ask(kube, model, 0.0)
 
 
 def ask(kube: Kube, model: Model, until: float, idle: float | None = None) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 from pathlib import Path
 
 from gpu.prices import RegionPrices
 from twin.kube.observe import Observed
-from twin.machine.state import write_json
+from twin.machine.state import DamagedError, read_json, write_json
 from twin.view import view
 
 _SAVE_EVERY = 2.0
@@ -35,14 +35,15 @@ class Meter:
             self._gpu_usd += sum(node.usd_per_hour for node in seen.gpu_nodes) * hours
         self._last = now
         if now - self._saved >= _SAVE_EVERY and self._path.parent.is_dir():
-            write_json(self._path, {"usd": self._usd, "gpuUsd": self._gpu_usd})
+            with contextlib.suppress(OSError):  # a full disk: what is counted is not lost
+                write_json(self._path, {"usd": self._usd, "gpuUsd": self._gpu_usd})
             self._saved = now
 
 
 def read_meter(folder: Path) -> tuple[float, float]:
     """USD so far: of all nodes, and of GPU nodes. Nothing where the count is lost."""
     try:
-        found = json.loads((folder / "meter.json").read_text(encoding="utf-8"))
+        found = read_json(folder / "meter.json")
         return float(found["usd"]), float(found["gpuUsd"])
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (FileNotFoundError, DamagedError):
         return 0.0, 0.0

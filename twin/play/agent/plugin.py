@@ -109,6 +109,10 @@ class DevicePlugin:
             if (pod["metadata"].get("labels") or {}).get(NAME_LABEL) == PLUGIN_NAME
         }
 
+    def offered(self, node: Object) -> Offer:
+        """What a node's plugin offers."""
+        return offer(node["metadata"].get("labels") or {}, self._node_class(node), self._plugins)
+
     def _offer(self, node: Object, plugin_phases: Mapping[str, str]) -> tuple[Offer, str]:
         """What the node would offer, and the phase of what offers it; empty where nothing does."""
         node_class = self._node_class(node)
