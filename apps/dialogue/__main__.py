@@ -50,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON (default: DIALOGUE_CONFIG)")
     parser.add_argument("--host", help="serve: address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="serve: port to listen on (default 8080)")
+    parser.add_argument("--store", type=Path, metavar="FILE", help="serve: keep conversations in this file (SQLite)")
     parser.add_argument("--keys-file", type=Path, metavar="FILE", help="serve: API keys, one name:key a line")
     return parser
 
@@ -75,7 +76,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _settings(given: argparse.Namespace) -> Settings:
     path = given.config or (Path(os.environ["DIALOGUE_CONFIG"]) if os.environ.get("DIALOGUE_CONFIG") else None)
-    values: dict[str, Any] = {"host": given.host, "port": given.port, "keys_file": given.keys_file}
+    values: dict[str, Any] = {"host": given.host, "port": given.port, "store": given.store}
+    values["keys_file"] = given.keys_file
     speakers = [_speaker(text) for text in given.speaker] + [_speaker(text, guest=True) for text in given.guest]
     if speakers:
         values["speakers"] = speakers

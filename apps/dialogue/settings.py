@@ -109,14 +109,16 @@ class Limits(Section):
     longest_retry_seconds: float = Field(default=15, gt=0)
     unwatched_seconds: float = Field(default=60, gt=0)
     """A conversation that nobody has watched for so long is stopped: its GPU time would be spent for nobody."""
-    keep_seconds: float = Field(default=3600, gt=0)
-    """How long a conversation that does not run can still be read."""
+    keep_seconds: float = Field(default=86_400, gt=0)
+    """How long a conversation that does not run can still be read. It is deleted afterwards."""
+    lease_seconds: float = Field(default=15, gt=0)
+    """A process that has not been heard of for so long has ended: another one goes on with its conversations."""
     conversations_per_key: int = Field(default=1, ge=1)
     """Conversations of one key that run at the same time."""
     conversations: int = Field(default=50, ge=1)
     """Conversations that run at the same time."""
     kept: int = Field(default=100, ge=1)
-    """Conversations that are kept, running ones included: at least `conversations`."""
+    """Conversations in memory, running ones included: at least `conversations`."""
     watchers: int = Field(default=500, ge=1)
     """People who watch at the same time."""
     requests_per_minute: int = Field(default=60, ge=1)
@@ -140,6 +142,10 @@ class Settings(Section):
     speakers: tuple[Speaker, ...]
     limits: Limits = Limits()
     title: Line = "Dialogue"
+    notice: str = Field(default="", max_length=300)
+    """Said at the top of the page and of every transcript."""
+    store: Path | None = None
+    """File in which conversations are kept (SQLite). Without one they end with the process."""
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs keys."""
     port: int = Field(default=8080, ge=0, le=65535)
@@ -169,14 +175,16 @@ class Settings(Section):
         return next((speaker for speaker in self.speakers if speaker.name == name), None)
 
 
+_NAMED = ("host", "port", "store", "keys_file", "api_keys", "trusted_proxies")
 #: Settings that the environment may give, by their variables.
-_VARIABLES = {key: f"DIALOGUE_{key.upper()}" for key in ("host", "port", "keys_file", "api_keys", "trusted_proxies")}
+_VARIABLES = {key: f"DIALOGUE_{key.upper()}" for key in _NAMED}
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ, **chosen: Any) -> Settings:
     """Settings from a JSON file, the environment and `chosen`; what comes later wins.
 
-    The environment's are DIALOGUE_HOST, _PORT, _KEYS_FILE, _API_KEYS and _TRUSTED_PROXIES. Raises `SettingsError`.
+    The environment's are DIALOGUE_HOST, _PORT, _STORE, _KEYS_FILE, _API_KEYS and _TRUSTED_PROXIES. Raises
+    `SettingsError`.
     """
     values: dict[str, Any] = {}
     if path is not None:

@@ -51,9 +51,10 @@ class EventStream(EventSourceResponse):
 
 async def _events(conversation: Conversation, position: int) -> AsyncIterator[ServerSentEvent]:
     log = conversation.log
-    position = min(position, len(log))
+    if not conversation.elsewhere:  # where it runs elsewhere, that process has shown what is not kept yet
+        position = min(position, log.last)
     yield ServerSentEvent(comment="hello", retry=2000, sep="\n")
-    while not (position >= len(log) and (log.closed or conversation.state == "finished")):
+    while not (position >= log.last and (log.closed or conversation.state == "finished")):
         await log.wait(position)
         for event in log.read(position):
             position = event.position
