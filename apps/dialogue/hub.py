@@ -303,10 +303,14 @@ class Hub:
                         await self._cancel(conversation, "unwatched")
                 elif idle > limits.keep_seconds:
                     self._forget(conversation)
-            watched = [conversation.id for conversation in self._conversations.values() if conversation.watchers]
-            for identifier in self.keeper.forget_old(watched):
-                if identifier in self._conversations:
-                    self._forget(self._conversations[identifier])
+            self.forget_old()
+
+    def forget_old(self) -> None:
+        """Delete from the store what is older than may be kept, except what somebody watches."""
+        watched = [conversation.id for conversation in self._conversations.values() if conversation.watchers]
+        for identifier in self.keeper.forget_old(watched):
+            if identifier in self._conversations:
+                self._forget(self._conversations[identifier])
 
 
 def _elsewhere() -> RequestError:

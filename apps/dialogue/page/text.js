@@ -31,11 +31,11 @@ export function format(text) {
     const lines = block.split("\n");
     const bullets = lines.map((line) => /^\s*(?:[-*•]|(\d+)[.)])\s+(.*)$/.exec(line));
     if (bullets.every(Boolean)) {
-      const list = element(bullets[0][1] ? "ol" : "ul");
-      list.append(...bullets.map((bullet) => element("li", {}, ...inline(bullet[2]))));
+      const list = element(bullets[0][1] ? "ol" : "ul", { dir: "auto" });
+      list.append(...bullets.map((bullet) => element("li", { dir: "auto" }, ...inline(bullet[2]))));
       return list;
     }
-    const paragraph = element("p");
+    const paragraph = element("p", { dir: "auto" });
     lines.forEach((line, index) => paragraph.append(...(index ? [element("br")] : []), ...inline(line)));
     return paragraph;
   });
