@@ -328,9 +328,9 @@ async def test_conversations_are_listed_by_key_and_deleted_when_their_time_is_ov
         async with Hub(chosen, clock=lambda: now[0]).open() as hub:
             now[0] += 999
             hub.forget_old()
-            assert hub.belonging_to("ada")[0] | {"began": ""} == {
-                **{"id": talk.id, "topic": "the deep blue sea", "began": "", "state": "finished", "turns": 2}
-            }
+            (listed,) = hub.belonging_to("ada")
+            del listed["began"]
+            assert listed == {"id": talk.id, "topic": "the deep blue sea", "state": "finished", "turns": 2}
             assert hub.find(talk.id).snapshot() == talk.snapshot()
             now[0] += 2
             with hub.watching(hub.find(talk.id)):

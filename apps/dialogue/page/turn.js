@@ -134,7 +134,8 @@ export class Turn {
     if (data.tokens_per_second) this.rate.textContent = `${data.tokens_per_second.toFixed(1)} tokens/s · ${data.tokens} tokens`;
     const open = data.reason === "stopped" || data.reason === "failed";
     if (!open && this.content) {
-      this.text.replaceChildren(...format(this.content));
+      this.text.replaceChildren();
+      for (const block of format(this.content)) this.text.append(block);
       this.text.classList.add("formatted");
     }
     this.note?.remove();
