@@ -206,6 +206,9 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "dialogue": (
         "Speakers and guests are names of `models`, each once. Each pool must have a slot for every one of them that "
         "it serves, beside those that Deployments and models that never sleep hold.",
+        "`storageClass` names a class that writes from one node (`ReadWriteOnce`), such as one of the EBS CSI driver, "
+        "encrypted: conversations then outlive the pod, in the class' zone. [The dialogue](dialogue.md) says what "
+        "that means.",
         "`image: build` needs Docker where `pulumi up` runs. With an image the stack needs a CPU pool, where it runs.",
     ),
     "tags": (

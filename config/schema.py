@@ -245,6 +245,9 @@ class Dialogue(Section):
     Default: the models are there for a dialogue, and no service is."""
     keys_secret: Name = "dialogue-keys"
     """Secret in namespace `dialogue` with the API keys: a file `keys`, one `name:key` a line. You make it."""
+    storage_class: Name | None = None
+    """StorageClass of the cluster (its driver is yours to install) for the 1 GiB on which conversations are kept.
+    Default: a disk of the pod's own, with which they end."""
 
 
 class Budget(Section):

@@ -79,6 +79,9 @@ FORMS: Final[Mapping[str, str]] = {
         "must be the ARN of an ACM certificate: arn:aws:acm:REGION:ACCOUNT:certificate/ID, with the account's 12 digits"
     ),
     "tlsSecret": "must be the name of a Secret: lower-case letters, digits and hyphens, beginning with a letter",
+    "storageClass": (
+        "must be the name of a StorageClass: lower-case letters, digits and hyphens, beginning with a letter"
+    ),
     "keysSecret": "must be the name of a Secret: lower-case letters, digits and hyphens, beginning with a letter",
     "snapshotId": "must be the id of an EBS snapshot: snap- and 17 digits and letters a to f, or 8",
     "start": 'must be a time of day in quotes, such as "08:00"',
