@@ -46,6 +46,7 @@ class Hub:
         self._conversations: dict[str, Conversation] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._closing = False
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Self]:
@@ -68,6 +69,7 @@ class Hub:
 
     async def close(self) -> None:
         """Stop all conversations and end their streams, so that the server can shut down."""
+        self._closing = True
         for conversation in list(self._conversations.values()):
             await self._cancel(conversation, "shutdown")
             conversation.log.close()
@@ -126,7 +128,7 @@ class Hub:
     def go_on(self, conversation: Conversation) -> None:
         """Go on with what another process began, and has left in the middle; nothing where that cannot be."""
         with suppress(RequestError):
-            if conversation.id not in self._tasks and conversation.interrupted:
+            if not self._closing and conversation.id not in self._tasks and conversation.interrupted:
                 self.resume(conversation)
 
     async def stop(self, conversation: Conversation, reason: str = "asked") -> None:

@@ -175,9 +175,10 @@ class Keeper:
         return answer
 
     def _failed(self, error: StoreError) -> None:
-        if self.problem != str(error):
-            self.problem = str(error)
+        before, self.problem = self.problem, str(error)
+        if before != self.problem:
             _log.error("conversations cannot be kept: %s; they go on in memory", error)
+        if not before:
             self._tell(self.problem)
 
     def _works(self) -> None:

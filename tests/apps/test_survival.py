@@ -14,7 +14,7 @@ import sqlite3
 import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,14 +47,15 @@ class Service:
         self.config = folder / "dialogue.json"
         self.config.write_text(json.dumps({"speakers": speakers, "limits": chosen}))
 
-    async def start(self, port: int = 0) -> Process:
-        """Start a process, and wait until it answers."""
+    async def start(self, port: int = 0, before: Sequence[str] = ()) -> Process:
+        """Start a process, and wait until it answers. before: the command that runs it."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "apps")}
         port = port or self.port
         arguments = ["serve", "--config", str(self.config), "--store", str(self.store), "--port", str(port)]
         with self.log.open("ab") as log:
+            command = [*before, sys.executable, "-m", "dialogue", *arguments]
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "dialogue", *arguments, stdin=DEVNULL, stdout=log, stderr=log, env=environment
+                *command, stdin=DEVNULL, stdout=log, stderr=log, env=environment
             )
         async with asyncio.timeout(30), httpx.AsyncClient() as client:
             while True:
@@ -299,6 +300,45 @@ async def test_a_store_that_is_gone_stops_nobody(tmp_path: Path, back: bool) -> 
                 again = await shown(url, identifier)
                 assert again["said"] == whole["said"]
         complain(service)
+
+
+#: Takes away what lets root write everywhere.
+LIKE_OTHERS = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
+
+
+@pytest.mark.skipif(os.getuid() == 0 and not shutil.which("setpriv"), reason="root writes everywhere, without setpriv")
+async def test_a_store_that_becomes_read_only_stops_nobody(tmp_path: Path) -> None:
+    async with rig.serving(Double(tokens_per_second=100).app) as model:
+        service = Service(tmp_path, model)
+        folder = tmp_path / "volume"
+        service.store = folder / "talks.sqlite"
+        folder.mkdir()
+        url = f"http://127.0.0.1:{service.port}"
+        async with ended(await service.start(before=LIKE_OTHERS if os.getuid() == 0 else ())) as processes:
+            identifier = await begun(url, turns=8)
+            page = Page(url)
+            following = asyncio.create_task(page.follow(identifier))
+            while not finished(page.events):
+                await asyncio.sleep(0.02)
+            service.store.chmod(0o444)
+            folder.chmod(0o555)
+            while not [event for event in page.events if event.kind == "store"]:
+                await asyncio.sleep(0.02)
+            kept = await asyncio.to_thread(service.store.read_bytes)
+            turns = len(finished(page.events))
+            while len(finished(page.events)) < turns + 2:
+                await asyncio.sleep(0.02)
+            assert service.store.read_bytes() == kept
+            folder.chmod(0o755)
+            service.store.chmod(0o644)
+            await following
+            assert [event.data["ok"] for event in page.events if event.kind == "store"] == [False, True]
+            processes[0].kill()
+            await processes[0].wait()
+            processes.append(await service.start())
+            whole = await shown(url, identifier)
+        complain(service)
+        assert {turn["turn"]: turn["text"] for turn in whole["said"]} == said(page.events)
 
 
 async def test_a_store_that_is_none_is_told_and_left_alone(tmp_path: Path) -> None:
