@@ -18,7 +18,7 @@ from gpu.contract import SERVICE_LABEL
 #: Where it is mounted, and the file in it (DIALOGUE_STORE).
 PATH: Final = "/var/lib/dialogue"
 STORE: Final = f"{PATH}/conversations.sqlite"
-#: The smallest volume of gp3. A conversation takes 100 to 200 KiB.
+#: The smallest volume of gp3. A conversation takes about 125 KiB at its limits.
 GIB: Final = 1
 #: Of the pod's own volume: it counts against the node's disk.
 _OWN_SIZE: Final = "256Mi"

@@ -144,6 +144,7 @@ def complain(service: Service) -> None:
     assert "Traceback" not in log, log
 
 
+@pytest.mark.timeout(300, func_only=True)  # twenty starts of a process, also on a busy machine
 async def test_killed_at_twenty_random_moments_it_loses_nothing_and_says_nothing_twice(tmp_path: Path) -> None:
     chance = random.Random(20261129)
     double = Double(tokens_per_second=60)
