@@ -45,6 +45,10 @@ up: $(STAMP) ## Start the twin: the real Karpenter and scheduler on this machine
 down: $(STAMP) ## Stop the twin and remove everything that it left
 	@$(BIN)/slices down $(TWIN) $(ARGS)
 
+.PHONY: dialogue
+dialogue: $(STAMP) ## Open the page on this machine: models of a local Ollama talk, else a demonstration model
+	@PYTHONPATH=apps exec $(BIN)/python -m dialogue demo $(ARGS)
+
 .PHONY: test
 test: $(STAMP) ## Run the tests: unit, policy, plan
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not go and not parts" tests/unit tests/policy tests/plan $(ARGS)

@@ -255,6 +255,9 @@ class Dialogue(Section):
     makes it, or you do."""
     settings: dict[str, Any] = Field(default={})
     """The application's own: `title`, `limits`, and under `speakers` by model `name`, `persona`, `options`, `wake`."""
+    storage_class: Name | None = None
+    """StorageClass of the cluster (its driver is yours to install) for the 1 GiB on which conversations are kept.
+    Default: a disk of the pod's own, with which they end."""
 
 
 class Budget(Section):

@@ -80,6 +80,9 @@ FORMS: Final[Mapping[str, str]] = {
     ),
     "profile": "must be one MIG profile, such as 1g.10gb: another profile is another pool",
     "tlsSecret": "must be the name of a Secret: lower-case letters, digits and hyphens, beginning with a letter",
+    "storageClass": (
+        "must be the name of a StorageClass: lower-case letters, digits and hyphens, beginning with a letter"
+    ),
     "keysSecret": "must be the name of a Secret: lower-case letters, digits and hyphens, beginning with a letter",
     "snapshotId": "must be the id of an EBS snapshot: snap- and 17 digits and letters a to f, or 8",
     "start": 'must be a time of day in quotes, such as "08:00"',

@@ -77,6 +77,8 @@ CAPACITY_TYPE_LABEL: Final = "karpenter.sh/capacity-type"
 CONTROLLER_LABEL: Final = "karpenter.sh/controller"
 #: Name of the cluster (tag): subnets and the security group -> EC2NodeClasses.
 DISCOVERY_TAG: Final = "karpenter.sh/discovery"
+#: Karpenter leaves the pod's node alone, except where AWS takes it (annotation): the dialogue -> Karpenter.
+DO_NOT_DISRUPT_ANNOTATION: Final = "karpenter.sh/do-not-disrupt"
 #: GPUs of the machine: Karpenter -> overlays, CPU pools, policies, the twin.
 GPU_COUNT_LABEL: Final = "karpenter.k8s.aws/instance-gpu-count"
 #: GPU of the machine, as the catalog names it: Karpenter -> the twin's view.

@@ -128,6 +128,7 @@ class FloorInputs:
     interface_endpoints: int
     zones: int
     load_balancers: int = 0
+    conversations_gib: int = 0
 
 
 def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
@@ -151,4 +152,7 @@ def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     if inputs.load_balancers:
         usd = product(inputs.load_balancers, services.load_balancer_per_hour, month)
         items.append(CostItem("Door", f"{inputs.load_balancers} internal network load balancer", usd))
+    if inputs.conversations_gib:
+        usd = product(inputs.conversations_gib, services.gp3_per_gb_month)
+        items.append(CostItem("Conversations", f"{inputs.conversations_gib} GiB, reckoned as gp3", usd))
     return items

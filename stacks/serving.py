@@ -12,9 +12,11 @@ from components.gpu.gpu_pool import GpuPool
 from components.gpu.gpu_sharing import GpuSharing
 from components.karpenter.cpu_pool import Architecture
 from components.network.network import Network
+from components.serving import conversations
 from components.serving.app_image import AppImage, AppImageArgs
 from components.serving.dialogue import SERVICE, Dialogue, DialogueArgs, Speaker
 from components.serving.door import Door, DoorArgs
+from components.serving.knative_config import Feature
 from components.serving.knative_serving import KnativeServing, KnativeServingArgs
 from components.serving.model_space import ModelSpace, ModelSpaceArgs
 from components.serving.ollama_model import (
@@ -65,7 +67,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
     knative = KnativeServing(
         "knative",
         KnativeServingArgs(
-            features={*FEATURES, *(f for model in config.models for f in _weights(model).features)},
+            features=_features(config),
             replicas=config.serving.replicas,
             domain=door.domain if door else None,
             tls_secret=door.tls_secret if door else None,
@@ -96,6 +98,12 @@ def serve(config: StackConfig, stand: Stand) -> None:
         if door.plain_http is not None:
             pulumi.log.warn(f"the door speaks plain HTTP, keys and all, inside the VPC: {door.plain_http}")
         Door("door", _door_args(config, door, stand), stand.in_aws)
+
+
+def _features(config: StackConfig) -> set[Feature]:
+    kept = config.dialogue and config.dialogue.image and config.dialogue.storage_class
+    of_models = {feature for model in config.models for feature in _weights(model).features}
+    return {*FEATURES, *of_models, *(conversations.FEATURES if kept else ())}
 
 
 def _weights(model: Model) -> Weights:
@@ -166,6 +174,7 @@ def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pul
             settings={key: value for key, value in dialogue.settings.items() if key != "speakers"},
             keys_secret=dialogue.keys_secret,
             public=config.serving.door is not None,
+            storage_class=dialogue.storage_class,
             ready=ready,
         ),
         stand.in_cluster,

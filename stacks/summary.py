@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from components.cluster.system_nodes import SystemNodeCapacity
 from components.network.endpoints import INTERFACE_SERVICES
 from components.network.network import nat_zones
+from components.serving.conversations import GIB as CONVERSATIONS_GIB
 from config.pools import network_zones
 from config.schema import StackConfig
 from config.services import Service, services, warm_hours_per_month
@@ -43,10 +44,16 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
             interface_endpoints=len(INTERFACE_SERVICES) if config.network.interface_endpoints else 0,
             zones=len(zone_ids),
             load_balancers=1 if config.serving.door else 0,
+            conversations_gib=_conversations_gib(config),
         ),
         config.prices,
     )
     return [*items, *standing_items(config)]
+
+
+def _conversations_gib(config: StackConfig) -> int:
+    dialogue = config.dialogue
+    return CONVERSATIONS_GIB if config.models and dialogue and dialogue.image and dialogue.storage_class else 0
 
 
 def standing_items(config: StackConfig) -> list[CostItem]:

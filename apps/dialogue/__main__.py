@@ -1,4 +1,4 @@
-"""Commands: `python -m dialogue serve` and `python -m dialogue --topic …`."""
+"""Commands: `python -m dialogue serve`, `… demo` and `python -m dialogue --topic …`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dialogue import server, settings, terminal, transcript
+from dialogue import demo, server, settings, terminal, transcript
 from dialogue.hub import RequestError
 from dialogue.keys import KeysError
 from dialogue.settings import Settings, SettingsError
@@ -19,6 +19,7 @@ _EXAMPLES = """examples:
       --speaker mistral=http://localhost:11434 --speaker llama2=http://localhost:11434
   python -m dialogue serve --speaker mistral=http://localhost:11434 --speaker llama2=http://localhost:11434
   python -m dialogue serve --config dialogue.json
+  python -m dialogue demo                  the page, with the Ollama of this machine or a demonstration model
 """
 
 
@@ -29,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", nargs="?", choices=["serve"], help="start the web service instead")
+    parser.add_argument("command", nargs="?", choices=["serve", "demo"], help="start the web service instead")
     parser.add_argument("--topic", help="what they talk about")
     parser.add_argument(
         "--speaker", action="append", default=[], metavar="[NAME@]MODEL=URL", help="a model and its server; two to four"
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON (default: DIALOGUE_CONFIG)")
     parser.add_argument("--host", help="serve: address to listen on (default 127.0.0.1)")
     parser.add_argument("--port", type=int, help="serve: port to listen on (default 8080)")
+    parser.add_argument("--store", type=Path, metavar="FILE", help="serve: keep conversations in this file (SQLite)")
     parser.add_argument("--keys-file", type=Path, metavar="FILE", help="serve: API keys, one name:key a line")
     return parser
 
@@ -59,8 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     given = parser.parse_args(arguments)
     if given.command is None and not given.topic:
-        parser.error("name a --topic, or write `serve`")
+        parser.error("name a --topic, or write `serve` or `demo`")
     try:
+        if given.command == "demo":
+            return _demo(given)
         chosen, personas = _settings(given), dict(_pairs(given.persona, "--persona"))
         if given.save and given.save.suffix.lstrip(".") not in transcript.FORMATS:
             raise SettingsError(f"--save {given.save}: name a file that ends in .{', .'.join(transcript.FORMATS)}")
@@ -75,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _settings(given: argparse.Namespace) -> Settings:
     path = given.config or (Path(os.environ["DIALOGUE_CONFIG"]) if os.environ.get("DIALOGUE_CONFIG") else None)
-    values: dict[str, Any] = {"host": given.host, "port": given.port, "keys_file": given.keys_file}
+    values: dict[str, Any] = {"host": given.host, "port": given.port, "store": given.store}
+    values["keys_file"] = given.keys_file
     speakers = [_speaker(text) for text in given.speaker] + [_speaker(text, guest=True) for text in given.guest]
     if speakers:
         values["speakers"] = speakers
@@ -87,6 +92,31 @@ def _settings(given: argparse.Namespace) -> Settings:
     if limits.get("turns", 0) > loaded.limits.most_turns:
         limits["most_turns"] = limits["turns"]
     return settings.load(path, **values, limits=loaded.limits.model_dump() | limits)
+
+
+def _demo(given: argparse.Namespace) -> int:
+    found = demo.local_ollama()
+    url, models = found or ("", [])
+    if models:
+        notice, lines = "", [f"Ollama at {url} has {', '.join(models[:3])}."]
+    else:
+        url, models, notice = demo.start_model(), [demo.MODEL], demo.NOTICE
+        none = "The Ollama of this machine has no models" if found else "No Ollama answers on this machine"
+        lines = [f"{none}: a demonstration model speaks."]
+    port = 8080 if given.port is None else given.port
+    listener = demo.listen(port)
+    chosen = settings.load(
+        given.config, speakers=demo.speakers(url, models), notice=notice, store=given.store, host="127.0.0.1"
+    )
+    address = demo.address(listener)
+    if port and not address.endswith(f":{port}"):
+        lines.append(f"Port {port} is taken.")
+    lines.append(f"Open {address} in a browser. Ctrl-C ends it.")
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+    demo.run(chosen, listener)
+    sys.stdout.write("\nEnded.\n")
+    return 0
 
 
 def _speaker(text: str, *, guest: bool = False) -> dict[str, Any]:

@@ -116,14 +116,16 @@ class Limits(Section):
     """Longest pause."""
     unwatched_seconds: float = Field(default=60, gt=0)
     """A conversation that nobody has watched for so long is stopped: its GPU time would be spent for nobody."""
-    keep_seconds: float = Field(default=3600, gt=0)
-    """How long a conversation that does not run can still be read."""
+    keep_seconds: float = Field(default=86_400, gt=0)
+    """How long a conversation that does not run can still be read. It is deleted afterwards."""
+    lease_seconds: float = Field(default=15, gt=0)
+    """A process that has not been heard of for so long has ended: another one goes on with its conversations."""
     conversations_per_key: int = Field(default=1, ge=1)
     """Conversations of one key that run at the same time."""
     conversations: int = Field(default=50, ge=1)
     """Conversations that run at the same time."""
     kept: int = Field(default=100, ge=1)
-    """Conversations that are kept, running ones included: at least `conversations`."""
+    """Conversations in memory, running ones included: at least `conversations`."""
     watchers: int = Field(default=500, ge=1)
     """People who watch at the same time."""
     watchers_per_key: int = Field(default=100, ge=1)
@@ -155,6 +157,10 @@ class Settings(Section):
     """What may be used."""
     title: Line = "Dialogue"
     """Of the page."""
+    notice: str = Field(default="", max_length=300)
+    """Said at the top of the page and of every transcript."""
+    store: Path | None = None
+    """File in which conversations are kept (SQLite). Without one they end with the process."""
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs keys."""
     port: int = Field(default=8080, ge=0, le=65535)
@@ -195,11 +201,9 @@ class Settings(Section):
         return next((speaker for speaker in self.speakers if speaker.name == name), None)
 
 
+_NAMED = ("host", "port", "store", "keys_file", "api_keys", "metrics_port", "trusted_hops", "trusted_proxies")
 #: Settings that the environment may give, by their variables.
-_VARIABLES = {
-    key: f"DIALOGUE_{key.upper()}"
-    for key in ("host", "port", "keys_file", "api_keys", "metrics_port", "trusted_hops", "trusted_proxies")
-}
+_VARIABLES = {key: f"DIALOGUE_{key.upper()}" for key in _NAMED}
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ, **chosen: Any) -> Settings:

@@ -60,9 +60,10 @@ async def _events(
     conversation: Conversation, position: int, welcome: Callable[[], bool]
 ) -> AsyncIterator[ServerSentEvent]:
     log = conversation.log
-    position = min(position, len(log))
+    if not conversation.elsewhere:  # where it runs elsewhere, that process has shown what is not kept yet
+        position = min(position, log.last)
     yield ServerSentEvent(comment="hello", retry=2000, sep="\n")
-    while welcome() and not (position >= len(log) and (log.closed or conversation.state == "finished")):
+    while welcome() and not (position >= log.last and (log.closed or conversation.state == "finished")):
         with suppress(TimeoutError):
             async with asyncio.timeout(_KEY_SECONDS):
                 await log.wait(position)

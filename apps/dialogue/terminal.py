@@ -87,7 +87,7 @@ def visible(text: str) -> str:
 async def talk(settings: Settings, topic: str, personas: dict[str, str], save: Path | None = None) -> int:
     """Hold one conversation and show it. Returns 0, or 1 if a model failed. Raises `RequestError` and `OSError`."""
     screen = Screen(sys.stdout, sys.stderr)
-    async with Hub(settings).open() as hub:
+    async with Hub(settings.model_copy(update={"store": None})).open() as hub:
         conversation = hub.start("terminal", topic, [each.name for each in settings.speakers], personas)
         try:
             with hub.watching(conversation, conversation.owner):
@@ -105,7 +105,7 @@ async def talk(settings: Settings, topic: str, personas: dict[str, str], save: P
 async def _show(conversation: Conversation, screen: Screen) -> None:
     position = 0
     log = conversation.log
-    while position < len(log) or conversation.state == "running":
+    while position < log.last or conversation.state == "running":
         await log.wait(position)
         for event in log.read(position):
             screen.show(event)

@@ -18,7 +18,7 @@ def file_name(conversation: Conversation, extension: str) -> str:
 def markdown(conversation: Conversation) -> str:
     """For people, with headings."""
     topic = " ".join(conversation.topic.split())
-    lines = [f"# {topic}", ""]
+    lines = [f"# {topic}", "", *([f"> {conversation.notice}", ""] if conversation.notice else [])]
     for speaker in conversation.speakers:
         persona = " ".join(speaker.persona.split())
         lines.append(f"- **{speaker.name}** ({speaker.model}){f': {persona}' if persona else ''}")
@@ -33,7 +33,8 @@ def markdown(conversation: Conversation) -> str:
 def plain(conversation: Conversation) -> str:
     """For people, without any markup."""
     said = [f"{turn.speaker}: {turn.text.strip()}" for turn in conversation.turns if turn.text.strip()]
-    return "\n\n".join([conversation.topic, *said]) + "\n"
+    notice = [conversation.notice] if conversation.notice else []
+    return "\n\n".join([conversation.topic, *notice, *said]) + "\n"
 
 
 def machine(conversation: Conversation) -> str:

@@ -74,6 +74,7 @@ def create_app(settings: Settings, hub: Hub | None = None) -> Starlette:
             Route("/healthz", routes.health),
             Route("/api/session", routes.session),
             Route("/api/conversations", routes.start, methods=["POST"]),
+            Route("/api/conversations", routes.mine),
             Route(one, routes.show),
             Route(f"{one}/events", routes.events),
             Route(f"{one}/transcript", routes.transcript),
@@ -116,10 +117,12 @@ class _Routes:
             {"name": each.name, "model": each.model, "persona": each.persona, "guest": each.guest}
             for each in self._settings.speakers
         ]
-        shown = ("topic_chars", "persona_chars", "turns", "most_turns", "unwatched_seconds")
+        shown = ("topic_chars", "persona_chars", "turns", "most_turns", "unwatched_seconds", "keep_seconds")
         return JSONResponse(
             {
                 "title": self._settings.title,
+                "notice": self._settings.notice,
+                "store": {"kept": bool(self._settings.store), "problem": bool(self._hub.keeper.problem)},
                 "speakers": speakers,
                 "limits": {**{name: getattr(limits, name) for name in shown}, "speakers": MOST_SPEAKERS},
             }
@@ -131,6 +134,10 @@ class _Routes:
         conversation = self._hub.start(owner, body.topic, body.speakers, body.personas, body.turns)
         return JSONResponse(conversation.snapshot(), 201, {"location": f"/api/conversations/{conversation.id}"})
 
+    async def mine(self, request: Request) -> Response:
+        """The conversations of this key, newest first."""
+        return JSONResponse({"conversations": self._hub.belonging_to(request.state.owner)})
+
     async def show(self, request: Request) -> Response:
         conversation = self._find(request)
         return JSONResponse({**conversation.snapshot(), "yours": conversation.owner == request.state.owner})
@@ -138,10 +145,11 @@ class _Routes:
     async def events(self, request: Request) -> Response:
         conversation = self._find(request)
         last = request.headers.get("last-event-id", "")
-        position = int(last) if last.isdecimal() and len(last) < 10 else 0
-        if conversation.state == "finished" and position >= len(conversation.log):
+        position = int(last) if last.isdecimal() and len(last) < 16 else 0
+        if conversation.state == "finished" and position >= conversation.log.last:
             return Response(status_code=204)  # tells an EventSource not to come back
         self._hub.admit_watcher(request.state.owner)
+        self._hub.go_on(conversation)
         heartbeat = self._settings.limits.heartbeat_seconds
         return EventStream(self._hub, conversation, request.state.owner, position, heartbeat)
 

@@ -1,6 +1,8 @@
 """Dialogue: the page on which models talk to each other, as a Knative service. The only service that people reach.
 
-It sleeps too: a page that nobody opens costs nothing. One pod at most, because conversations live in its memory.
+It sleeps too: a page that nobody opens costs nothing. One pod at most: one holds a conversation at a time, and more
+would only show it. While it is there somebody talks, or has until a few minutes ago, so that its node is not taken away
+to save money (`karpenter.sh/do-not-disrupt`, always: nobody needs to be allowed to change pods for it).
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import versions
 from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
 from components.pods import restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
+from components.serving import conversations
 from components.serving.knative_config import INTERNAL_PORT, LONGEST_SECONDS, PROXIES
 from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
 from components.serving.knative_serving import CLIENT_LABEL
@@ -24,6 +27,7 @@ from components.serving.model_space import QUEUE_PORTS
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
 from gpu.contract import (
     ARCH_LABEL,
+    DO_NOT_DISRUPT_ANNOTATION,
     MAX_SCALE_ANNOTATION,
     METRICS_CLIENT_LABEL,
     MIN_SCALE_ANNOTATION,
@@ -92,6 +96,7 @@ class DialogueArgs:
     keys_secret: name of a Secret in this namespace, with the API keys in a file `keys`. Somebody makes it, by hand, by
     an operator or by `slices open dialogue`: no key passes through Pulumi. Without it no pod starts.
     public: whether the load balancer leads to it; otherwise it is reached from inside the cluster only.
+    storage_class: of the volume on which conversations are kept. None: they are kept in the pod, and end with it.
     ready: Knative, the models, and the pools that it may run on.
     """
 
@@ -101,6 +106,7 @@ class DialogueArgs:
     settings: Mapping[str, Any] = field(default_factory=dict)
     keys_secret: str = "dialogue-keys"
     public: bool = False
+    storage_class: str | None = None
     ready: Sequence[pulumi.Resource] = ()
 
 
@@ -123,6 +129,9 @@ class Dialogue(pulumi.ComponentResource):
             data={_SETTINGS_FILE: written},
             opts=inside,
         )
+        before = [namespace, policy, settings, *args.ready]
+        if args.storage_class:
+            before.append(conversations.claim(f"{name}-conversations", NAMESPACE, args.storage_class, inside))
         k8s.apiextensions.CustomResource(
             name,
             api_version=versions.KNATIVE_SERVING_API,
@@ -134,7 +143,7 @@ class Dialogue(pulumi.ComponentResource):
                 "annotations": {"pulumi.com/waitFor": "condition=Ready"},
             },
             spec={"template": _template(args, hashlib.sha256(written.encode()).hexdigest()[:16])},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, policy, settings, *args.ready]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
         )
         self.register_outputs({})
 
@@ -168,17 +177,24 @@ def _template(args: DialogueArgs, settings_digest: str) -> dict[str, Any]:
         "resources": _RESOURCES,
         "image": args.image,
         "args": ["serve"],
-        "env": [{"name": "DIALOGUE_KEYS_FILE", "value": f"/etc/dialogue-keys/{KEYS_FILE}"}],
+        "env": [
+            {"name": "DIALOGUE_KEYS_FILE", "value": f"/etc/dialogue-keys/{KEYS_FILE}"},
+            {"name": "DIALOGUE_STORE", "value": conversations.STORE},
+        ],
         "ports": [{"name": "http1", "containerPort": _PORT}],
         "volumeMounts": [
             {"name": "settings", "mountPath": "/etc/dialogue", "readOnly": True},
             {"name": "keys", "mountPath": "/etc/dialogue-keys", "readOnly": True},
+            conversations.mount(),
         ],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": _PORT}, "successThreshold": 1},
     }
+    pod = restricted_pod(_USER)
+    kept = conversations.pod_parts(SERVICE, _USER, args.storage_class)
     return {
         "metadata": {
             "annotations": {
+                DO_NOT_DISRUPT_ANNOTATION: "true",
                 MIN_SCALE_ANNOTATION: "0",
                 MAX_SCALE_ANNOTATION: "1",
                 RETENTION_ANNOTATION: "5m",
@@ -187,7 +203,9 @@ def _template(args: DialogueArgs, settings_digest: str) -> dict[str, Any]:
             }
         },
         "spec": {
-            **restricted_pod(_USER),
+            **pod,
+            **kept,
+            "securityContext": {**pod["securityContext"], **kept["securityContext"]},
             # Watchers hold a request each, for as long as they watch.
             "containerConcurrency": 0,
             "timeoutSeconds": LONGEST_SECONDS,
@@ -196,6 +214,7 @@ def _template(args: DialogueArgs, settings_digest: str) -> dict[str, Any]:
             "volumes": [
                 {"name": "settings", "configMap": {"name": "dialogue"}},
                 {"name": "keys", "secret": {"secretName": args.keys_secret}},
+                *kept["volumes"],
             ],
         },
     }

@@ -20,7 +20,14 @@ NAMESPACE: Final = "knative-serving"
 OPERATOR_NAMESPACE: Final = "knative-operator"
 
 Feature = Literal[
-    "nodeselector", "tolerations", "securitycontext", "init-containers", "persistent-volume-claim", "volumes-image"
+    "affinity",
+    "init-containers",
+    "nodeselector",
+    "persistent-volume-claim",
+    "persistent-volume-write",
+    "securitycontext",
+    "tolerations",
+    "volumes-image",
 ]
 
 #: Longest that a request may take, in seconds: a cold start (a Spot node may need minutes) and an answer. It is also

@@ -71,6 +71,7 @@ class Double:
                 Route("/", lambda _: PlainTextResponse("Ollama is running")),
                 Route("/api/version", lambda _: JSONResponse({"version": "0.0.0"})),
                 Route("/api/ps", self.ps),
+                Route("/api/tags", lambda _: JSONResponse({"models": [{"name": name} for name in self.models]})),
                 Route("/api/chat", self.chat, methods=["POST"]),
             ]
         )

@@ -119,6 +119,10 @@ def said(events: list[Heard]) -> dict[int, str]:
             texts[event.data["turn"]] = texts.get(event.data["turn"], "") + event.data["text"]
         elif event.kind == "resumed" and event.data["how"] == "restarted":
             texts[event.data["turn"]] = ""
+        elif event.kind == "restored":
+            texts = {turn: text for turn, text in texts.items() if turn <= event.data["turn"]}
+            if "text" in event.data:
+                texts[event.data["turn"]] = event.data["text"]
     return texts
 
 

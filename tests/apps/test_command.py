@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
+import socket
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
@@ -82,6 +84,7 @@ async def test_interrupting_it_frees_the_model_and_keeps_what_was_said(tmp_path:
     ("arguments", "words"),
     [
         ([], "--topic"),
+        (["demo", "--config", "nowhere.json"], "nowhere.json"),
         (["--topic", "x"], "two or more --speaker"),
         (["--topic", "x", "--speaker", "mistral"], "write it as NAME=VALUE"),
         (["--topic", "x", "--speaker", "a=http://a"], "at least two"),
@@ -133,3 +136,52 @@ async def test_the_service_starts_with_a_config_file_and_ends_when_told(models: 
         assert "Traceback" not in err
         assert KEY not in err
         assert identifier not in err
+
+
+async def test_the_demonstration_is_marked_and_ends_with_ctrl_c(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", f"127.0.0.1:{free_port()}")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        async with command("demo", "--port", str(port), "--store", str(tmp_path / "talks")) as process:
+            assert process.stdout
+            lines = [(await process.stdout.readline()).decode() for _ in range(3)]
+            assert lines[:2] == [
+                "No Ollama answers on this machine: a demonstration model speaks.\n",
+                f"Port {port} is taken.\n",
+            ]
+            (url,) = re.findall("http://127.0.0.1:[0-9]+", lines[2])
+            browser = rig.Browser(url)
+            async with asyncio.timeout(30):
+                while True:
+                    with contextlib.suppress(httpx.TransportError):
+                        session = (await browser.http.get("/api/session")).json()
+                        break
+                    await asyncio.sleep(0.05)
+            assert session["notice"].startswith("Demonstration: no model speaks here.")
+            identifier = await browser.start("Is a hot dog a sandwich?", turns=2)
+            await browser.listen(identifier, "turn_end")
+            text = (await browser.http.get(f"/api/conversations/{identifier}/transcript")).text
+            assert "> Demonstration: no model speaks here." in text
+            process.send_signal(signal.SIGINT)
+            code, out, err = await outcome(process)
+            await browser.http.aclose()
+    assert (code, out, err) == (0, "\nEnded.\n", "")
+
+
+async def test_the_demonstration_talks_with_the_ollama_of_this_machine(
+    models: ModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", models.url)
+    async with command("demo", "--port", "0") as process:
+        assert process.stdout
+        assert (await process.stdout.readline()).startswith(f"Ollama at {models.url} has tiny-".encode())
+        opened = await process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        code, _, err = await outcome(process)
+    assert opened.startswith(b"Open http://127.0.0.1:")
+    assert code in (0, -signal.SIGTERM)
+    assert not err

@@ -59,7 +59,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             }
         ],
         "serving": {"door": {"domain": "chat.example.com", "tlsSecret": "chat-tls", "hostedZoneId": "Z0123456789"}},
-        "dialogue": {"speakers": ["a", "c"], "guests": ["d"], "image": "build"},
+        "dialogue": {"speakers": ["a", "c"], "guests": ["d"], "image": "build", "storageClass": "gp3"},
     },
 }
 

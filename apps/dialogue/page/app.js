@@ -77,6 +77,20 @@ function check() {
   $("begin").disabled = names.length < 2 || names.length > session.limits.speakers;
 }
 
+const STATES = { running: "runs", stopped: "stopped", finished: "over" };
+
+async function showMine() {
+  const { conversations } = await get("/api/conversations").catch(() => ({ conversations: [] }));
+  const hours = Math.round(session.limits.keep_seconds / 3600);
+  $("mine").hidden = !conversations.length;
+  $("mine-hint").textContent = `They are deleted ${hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`} after their end.`;
+  $("mine-list").replaceChildren(...conversations.map(({ id, topic, began, state, turns }) => {
+    const when = new Date(began).toLocaleString();
+    const facts = element("small", { dir: "ltr" }, `${when} · ${turns} turns · ${STATES[state] ?? state}`);
+    return element("li", {}, element("a", { href: `#${id}`, dir: "auto" }, topic, facts));
+  }));
+}
+
 async function begin(event) {
   event.preventDefault();
   const names = chosen();
@@ -119,6 +133,7 @@ async function route() {
     document.title = session.title;
     show("start-view");
     $("topic").focus();
+    await showMine();
     return;
   }
   talk = new Talk(id, { speakers: session.speakers, tell, announce });
@@ -130,7 +145,9 @@ async function route() {
     if (!yours) current.mayNotSteer();
     await current.run();
   } catch (error) {
-    if (error instanceof ApiError && error.status === 404) {
+    if (error instanceof ApiError && error.status === 404 && current.turns.size) {
+      tell("The service does not have this conversation any more. What is shown here can still be downloaded.");
+    } else if (error instanceof ApiError && error.status === 404) {
       history.replaceState(null, "", "#");
       await route();
       tell("That conversation is not there any more.");
@@ -148,6 +165,9 @@ async function open() {
     return;
   }
   $("title").textContent = session.title;
+  $("notice").textContent = session.notice;
+  $("notice").hidden = !session.notice;
+  $("store").hidden = !session.store.problem;
   fillStart();
   await route();
 }

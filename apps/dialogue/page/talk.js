@@ -2,6 +2,7 @@
 
 import { ApiError, file, follow, post } from "./api.js";
 import { element, initials } from "./text.js";
+import { write } from "./transcript.js";
 import { Turn } from "./turn.js";
 
 const $ = (id) => document.getElementById(id);
@@ -12,7 +13,8 @@ const ENDS = {
   asked: "Stopped.",
   unwatched: "Stopped, because nobody was watching.",
   failure: "Stopped: a model did not answer.",
-  shutdown: "Stopped: the service is shutting down.",
+  shutdown: "The service starts again; the conversation goes on by itself.",
+  gone: "A model of it is not here any more.",
 };
 
 export class Talk {
@@ -32,10 +34,18 @@ export class Talk {
   }
 
   async run() {
+    // Where the page is looked at once a frame: asking lays it out.
+    let asked = false;
     const onEvent = (kind, data) => {
-      const follows = this.atEnd();
+      if (!asked) {
+        asked = true;
+        const follows = this.atEnd();
+        requestAnimationFrame(() => requestAnimationFrame(() => {
+          asked = false;
+          if (follows) this.scrollToEnd();
+        }));
+      }
       this[`on_${kind}`]?.(data);
-      if (follows) this.scrollToEnd();
     };
     const onConnection = (up) => this.tell(up ? "" : "The connection is lost. Trying again …");
     try {
@@ -72,16 +82,45 @@ export class Talk {
   async download(format) {
     try {
       const { name, content } = await file(`/api/conversations/${this.id}/transcript?format=${format}`);
-      const link = element("a", { href: URL.createObjectURL(content), download: name });
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-      this.announce(`${name} is downloaded.`);
+      this.save(name, content);
     } catch (error) {
-      this.tell(error.message);
+      if (!this.turns.size) return this.tell(error.message);
+      // What was shown can be kept whatever has become of the service.
+      const { name, content } = write(this, format);
+      this.save(name, content);
+      this.tell(`${error.message} The file has what this page has shown.`);
     }
   }
 
+  save(name, content) {
+    const link = element("a", { href: URL.createObjectURL(content), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+    this.announce(`${name} is downloaded.`);
+  }
+
+  on_store({ ok }) {
+    $("store").hidden = ok;
+    if (!ok) this.announce($("store").textContent);
+  }
+
+  // The service goes on with what it has kept: what was shown beyond that is said again.
+  on_restored({ turn, text, tokens }) {
+    for (const [number, each] of this.turns) {
+      if (number <= turn) continue;
+      each.element.remove();
+      this.turns.delete(number);
+    }
+    this.turn = this.turns.get(turn);
+    if (text !== undefined) this.turn?.restore(text, tokens);
+    this.does();
+    this.refresh();
+  }
+
   on_conversation(data) {
+    this.topic = data.topic;
+    this.notice = data.notice ?? "";
+    this.began = data.began;
     $("talk-topic").textContent = data.topic;
     document.title = `${data.topic.slice(0, 60)} · Dialogue`;
     this.mostTurns = data.turns;

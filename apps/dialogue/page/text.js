@@ -25,18 +25,27 @@ function inline(text) {
   return nodes;
 }
 
+// One at a time: as arguments of one call, a hundred thousand pieces would not fit the stack.
+function fill(parent, text) {
+  for (const node of inline(text)) parent.append(node);
+  return parent;
+}
+
 // Paragraphs and lists of a text that is complete.
 export function format(text) {
   return text.trim().split(/\n{2,}/).map((block) => {
     const lines = block.split("\n");
     const bullets = lines.map((line) => /^\s*(?:[-*•]|(\d+)[.)])\s+(.*)$/.exec(line));
     if (bullets.every(Boolean)) {
-      const list = element(bullets[0][1] ? "ol" : "ul");
-      list.append(...bullets.map((bullet) => element("li", {}, ...inline(bullet[2]))));
+      const list = element(bullets[0][1] ? "ol" : "ul", { dir: "auto" });
+      for (const bullet of bullets) list.append(fill(element("li", { dir: "auto" }), bullet[2]));
       return list;
     }
-    const paragraph = element("p");
-    lines.forEach((line, index) => paragraph.append(...(index ? [element("br")] : []), ...inline(line)));
+    const paragraph = element("p", { dir: "auto" });
+    lines.forEach((line, index) => {
+      if (index) paragraph.append(element("br"));
+      fill(paragraph, line);
+    });
     return paragraph;
   });
 }

@@ -29,7 +29,8 @@ export class Turn {
     this.status = null;
     const heading = `turn-${number}`;
     this.rate = element("span", { class: "rate" });
-    this.text = element("div", { class: "text" });
+    this.text = element("div", { class: "text", dir: "auto" });
+    this.unseen = "";
     this.wait = element("div", { class: "wait", hidden: "" });
     this.body = element("div", { class: "body" }, this.text, this.wait);
     const head = element("div", { class: "head" }, element("h2", { id: heading }, speaker.name), this.rate);
@@ -46,12 +47,29 @@ export class Turn {
     if (!this.began) this.began = performance.now();
     this.status = null;
     this.wait.hidden = true;
-    if (!this.text.firstChild) this.text.append("");
-    this.text.lastChild.appendData(text);
+    // One change of the document a frame, however many tokens come: each lays the whole answer out again.
+    if (!this.unseen) requestAnimationFrame(() => this.show());
+    this.unseen += text;
     this.content += text;
     this.tokens += tokens;
     const spent = (performance.now() - this.began) / 1000;
     if (spent > 1) this.rate.textContent = `${(this.tokens / spent).toFixed(1)} tokens/s`;
+  }
+
+  show() {
+    if (!this.unseen) return;
+    if (!this.text.firstChild) this.text.append("");
+    this.text.lastChild.appendData(this.unseen);
+    this.unseen = "";
+  }
+
+  // Says again what the service has kept; what was shown beyond it will be said once more.
+  restore(text, tokens) {
+    this.began = 0;
+    this.tokens = tokens;
+    this.content = text;
+    this.unseen = "";
+    this.text.replaceChildren(...(text ? [text] : []));
   }
 
   resumed(how) {
@@ -59,8 +77,9 @@ export class Turn {
     this.tokens = 0;
     if (how === "restarted" && this.content) {
       const before = element("details", { class: "before" }, element("summary", {}, "Broke off; it starts again"));
-      before.append(element("p", {}, this.content));
+      before.append(element("p", { dir: "auto" }, this.content));
       this.body.prepend(before);
+      this.unseen = "";
       this.text.replaceChildren();
       this.content = "";
     }
@@ -106,13 +125,17 @@ export class Turn {
   }
 
   end(data) {
+    this.show();
+    this.reason = data.reason;
+    this.said = data.tokens;
     this.status = null;
     this.wait.hidden = true;
     this.element.setAttribute("aria-busy", "false");
     if (data.tokens_per_second) this.rate.textContent = `${data.tokens_per_second.toFixed(1)} tokens/s · ${data.tokens} tokens`;
     const open = data.reason === "stopped" || data.reason === "failed";
     if (!open && this.content) {
-      this.text.replaceChildren(...format(this.content));
+      this.text.replaceChildren();
+      for (const block of format(this.content)) this.text.append(block);
       this.text.classList.add("formatted");
     }
     this.note?.remove();

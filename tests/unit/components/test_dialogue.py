@@ -16,6 +16,8 @@ from tests.unit.components.recording import Recording, record
 
 ROOT = Path(__file__).parents[3]
 SERVICE = "kubernetes:serving.knative.dev/v1:Service"
+CLAIM = "kubernetes:core/v1:PersistentVolumeClaim"
+BOTH = [{"name": name, "model": "m", "url": "http://m"} for name in ("a", "b")]
 DIGEST = f"@sha256:{'1' * 64}"
 IMAGE = f"registry.example.com/dialogue@sha256:{'0' * 64}"
 
@@ -119,7 +121,43 @@ def test_keys_come_from_a_secret_that_somebody_else_makes() -> None:
     (volume,) = [v for v in pod(recording)["volumes"] if v["name"] == "keys"]
     assert volume["secret"] == {"secretName": "ours"}
     (container,) = pod(recording)["containers"]
-    assert container["env"] == [{"name": "DIALOGUE_KEYS_FILE", "value": "/etc/dialogue-keys/keys"}]
+    assert container["env"][0] == {"name": "DIALOGUE_KEYS_FILE", "value": "/etc/dialogue-keys/keys"}
+
+
+def test_conversations_are_kept_on_a_volume_that_its_user_may_write() -> None:
+    for storage_class, source in (
+        (None, {"emptyDir": {"sizeLimit": "256Mi"}}),
+        ("gp3", {"persistentVolumeClaim": {"claimName": "conversations"}}),
+    ):
+        recording = dialogue(storage_class=storage_class)
+        (volume,) = [v for v in pod(recording)["volumes"] if v["name"] == "conversations"]
+        assert volume == {"name": "conversations", **source}
+        (container,) = pod(recording)["containers"]
+        (store,) = [variable["value"] for variable in container["env"] if variable["name"] == "DIALOGUE_STORE"]
+        (place,) = [m["mountPath"] for m in container["volumeMounts"] if m["name"] == "conversations"]
+        assert Path(store).parent == Path(place)
+        context = pod(recording)["securityContext"]
+        assert context["fsGroup"] == context["runAsUser"]
+        assert load(None, {"DIALOGUE_STORE": store}, speakers=BOTH).store == Path(store)
+
+
+def test_a_claim_is_made_before_the_pod_and_two_pods_share_its_node() -> None:
+    assert dialogue().of_type(CLAIM) == []
+    assert "affinity" not in pod(dialogue())
+    recording = dialogue(storage_class="gp3")
+    claim = recording.one(CLAIM).inputs
+    assert claim["metadata"]["namespace"] == "dialogue"
+    assert claim["metadata"]["name"] == "conversations"
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+    assert claim["spec"]["storageClassName"] == "gp3"
+    (same,) = pod(recording)["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert same["labelSelector"] == {"matchLabels": {"serving.knative.dev/service": "dialogue"}}
+    assert same["topologyKey"] == "kubernetes.io/hostname"
+
+
+def test_its_node_is_not_taken_away_to_save_money() -> None:
+    annotations = dialogue().one(SERVICE).inputs["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["karpenter.sh/do-not-disrupt"] == "true"
 
 
 def test_it_may_call_models_and_nothing_else() -> None:
