@@ -374,7 +374,7 @@ async def test_conversations_are_listed_by_key_and_deleted_when_their_time_is_ov
             assert listed == {"id": talk.id, "topic": "the deep blue sea", "state": "finished", "turns": 2}
             assert hub.find(talk.id).snapshot() == talk.snapshot()
             now[0] += 2
-            with hub.watching(hub.find(talk.id)):
+            with hub.watching(hub.find(talk.id), "ada"):
                 hub.forget_old()
                 assert hub.belonging_to("ada"), "somebody watches it"
             hub.forget_old()

@@ -26,7 +26,7 @@ from policy.framework import (
     StackRule,
     on_day,
 )
-from policy.ondemand.documents import file_content
+from policy.inventory.texts import file_content
 from policy.pack import RULES, policies
 from policy.reading import get
 from tests.day import TODAY

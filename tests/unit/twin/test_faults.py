@@ -23,8 +23,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli.calling import interruptible, plainly
+from cli.interrupt import leave
 from cli.main import main
-from cli.start import leave
 from tests.unit.twin.cluster import Cluster
 from twin.errors import GivenUpError, TwinError
 from twin.kube.apply import Applier, wait_ready
