@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from components.karpenter.node_class import Volume
 from components.network.subnets import plan_subnets
+from config.bill import bill, zones
 from config.errors import ConfigError
 from config.load import KEYS, parse
 from config.schema import StackConfig
@@ -19,7 +20,6 @@ from config.services import memory_of
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, REGIONS
 from gpu.sharing import NoSharing
 from gpu.sharing.bottlerocket import bottlerocket_settings
-from stacks.summary import floor_items, zones
 from tests.day import TODAY
 from tests.unit.config.support import ADMIN, CONTAINER, GONE, MIG, MPS, ON_DEMAND, WORKLOAD, changed, put
 
@@ -143,7 +143,8 @@ def assert_computable(config: StackConfig) -> None:
         assert memory is not None
         assert memory.total_mib <= config.gpu_pools[model.pool].slot_memory_mib
     assert plan_subnets(config.network.cidr, zones(config))
-    assert all(item.usd_per_month is None or item.usd_per_month >= 0 for item in floor_items(config))
+    for line in bill(config).lines:
+        assert line.usd is None or 0 <= line.usd.low <= line.usd.expected + 1e-6 <= line.usd.high + 2e-6, line
 
 
 def check(raw: dict[str, Any], region: str | None) -> None:
