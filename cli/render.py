@@ -174,7 +174,7 @@ def _other(group: Sequence[Consumer]) -> tuple[str, ...]:
     need, slot = sum(first.needs), first.pool.slot_memory_mib
     known = (_gib(need), _gib(slot), _gib(slot - need)) if need else ("-", _gib(slot), "-")
     who = f"{names(group)} on {first.pool.name}" if first.kind != "warm slots" else names(group)
-    return (f"{who}\n{kind_words(first.kind)}", str(sum(each.slots for each in group)), "-", "-", "-", *known)
+    return (f"{who}\n{kind_words(first)}", str(sum(each.slots for each in group)), "-", "-", "-", *known)
 
 
 def _cold_start(console: Console, services: Sequence[ServiceFigures]) -> None:

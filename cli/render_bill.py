@@ -11,7 +11,7 @@ from rich.table import Table
 from cli.console import count, hanging
 from cli.tables import section, table
 from config.bill import DAYS_PER_MONTH, Bill
-from gpu.bill import Consumer, Kind, Line, Part, Spread, own_type, sum_of
+from gpu.bill import Consumer, Line, Part, Spread, own_type, sum_of
 from gpu.compare import HOURS_PER_DAY, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WRITTEN, Comparison, Way
 from gpu.estimate import BOUGHT
 from gpu.pool import Pool
@@ -93,13 +93,9 @@ def _amounts(usd: Spread | None) -> tuple[str, str, str]:
 def _bill_notes(figures: Figures) -> Iterator[str]:
     usage, bill, budget = figures.config.usage, figures.bill, figures.config.budget
     whole = bill.of()
-    if any(consumer.part == "on demand" and consumer.hours for consumer in figures.consumers):
+    if used := list(_use(figures)):
         stated = "as the stack file says" if usage.model_fields_set else "supposed; write usage: to say better"
-        starts, runs = count(usage.starts_per_day, "time"), count(usage.runs_per_month, "time")
-        yield (
-            f"Use, {stated}: models that may sleep hold their slots {usage.hours_per_day:g} h a day, all at the same "
-            f"hours, and start {starts} a day; Jobs run {runs} a month for {usage.hours_per_run:g} h."
-        )
+        yield f"Use, {stated}: {'; '.join(used)}."
     if whole:
         yield (
             "Low: Spot at the largest discount seen. High: the dearest type that a pool may buy, "
@@ -110,6 +106,17 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
     if budget and whole:
         share = whole.expected / budget.monthly_usd
         yield f"Budget: {budget.monthly_usd:,.2f} USD a month; {share * 100:,.0f} % of it is expected to be spent."
+
+
+def _use(figures: Figures) -> Iterator[str]:
+    usage, kinds = figures.config.usage, {consumer.kind for consumer in figures.consumers}
+    if any(consumer.sleeps for consumer in figures.consumers):
+        yield (
+            f"models that may sleep hold their slots {usage.hours_per_day:g} h a day, all at the same hours, and their "
+            f"nodes start {usage.starts_per_day} x a day"
+        )
+    if "Job" in kinds:
+        yield f"Jobs run {usage.runs_per_month} x a month for {usage.hours_per_run:g} h"
 
 
 # --- The comparison ---------------------------------------------------------------------------------------------------
@@ -163,13 +170,13 @@ def names(group: Sequence[Consumer]) -> str:
     return first if len(group) == 1 else f"{first} … {group[-1].name} (×{len(group)})"
 
 
-def kind_words(kind: Kind) -> str:
+def kind_words(consumer: Consumer) -> str:
     """What a consumer is, in a table of all."""
-    return "asleep until it is started" if kind == "example" else kind
+    return "asleep until it is started" if consumer.kind == "example" and not consumer.hours else consumer.kind
 
 
 def _ways(comparison: Comparison) -> Table:
-    shown = table("way", "GPU nodes at once", "USD", "against the first", texts=1)
+    shown = table("way", "GPU nodes\nat once", "USD", "against\nthe first", texts=1)
     for way, words in _WAYS.items():
         cost = comparison.ways[way]
         saving = "" if way == OWN_ON_DEMAND_ALWAYS else percent(comparison.saving(way))

@@ -20,6 +20,7 @@ from gpu.bill import (
     asked_usd,
     ceiling_usd_per_hour,
     more_hours,
+    most_hours,
     most_nodes,
     node_peak,
     standing_usd,
@@ -159,19 +160,18 @@ class Bill:
         return sum_of([line for line in self.lines if not parts or line.part in parts])
 
 
-def quiet_lines(config: StackConfig) -> list[Line]:
+def quiet_lines(config: StackConfig, holding: Sequence[Consumer]) -> list[Line]:
     """The floor, and what always runs: what the stack costs when nobody uses it."""
     floor = [
         Line("floor", item.name, item.detail, None if item.usd_per_month is None else Spread.even(item.usd_per_month))
         for item in floor_items(config)
     ]
-    return [*floor, *_node_lines(config, consumers(config), "always")]
+    return [*floor, *_node_lines(config, holding, "always")]
 
 
-def bill(config: StackConfig) -> Bill:
-    """The bill of a stack."""
-    holding = consumers(config)
-    lines = [*quiet_lines(config), *_node_lines(config, holding, "on demand")]
+def bill(config: StackConfig, holding: Sequence[Consumer]) -> Bill:
+    """The bill of a stack. holding: its `consumers`."""
+    lines = [*quiet_lines(config, holding), *_node_lines(config, holding, "on demand")]
     lines += [*_traffic(config, holding), _logs(config)]
     steady = sum_of([line for line in lines if line.part in ("floor", "traffic and logs")])
     nodes = total(ceiling_usd_per_hour(pool) for pool in config.gpu_pools.values())
@@ -184,7 +184,7 @@ def _most(pool: Pool) -> int:
     return max(most_nodes(pool, t.name) for t in pool.types)
 
 
-def _node_lines(config: StackConfig, holding: Sequence[Consumer], part: str) -> Iterator[Line]:
+def _node_lines(config: StackConfig, holding: Sequence[Consumer], part: Part) -> Iterator[Line]:
     """Nodes and their volumes, pool by pool. On demand: what comes on top of what always runs."""
     for section in config.pools:
         pool = config.gpu_pools[section.name]
@@ -201,12 +201,12 @@ def _split(holding: Sequence[Consumer], pool: Pool) -> tuple[list[Consumer], lis
 
 
 def _lines(
-    section: GpuPool, config: StackConfig, standing: Sequence[Consumer], asked: Sequence[Consumer], part: str
+    section: GpuPool, config: StackConfig, standing: Sequence[Consumer], asked: Sequence[Consumer], part: Part
 ) -> Iterator[Line]:
     pool = config.gpu_pools[section.name]
     name, held = f"GPU nodes, {pool.name}", sum(consumer.slots for consumer in asked or standing)
     if pool.price is None:
-        yield _line(part, name, "no price known", None)
+        yield Line(part, name, "no price known", None)
         return
     if asked:
         hours, usd = more_hours(pool, pool.price, standing, asked), asked_usd(pool, standing, asked)
@@ -215,14 +215,10 @@ def _lines(
     where = f"{hours:,.0f} h of {pool.price.instance_type}, {BOUGHT[pool.capacity_type]}"
     # Who comes on demand may find room on nodes that are there anyway.
     where = where if hours else "free on nodes that always run"
-    yield _line(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", usd)
-    each, most = _volume(section, config), max(hours, sum(consumer.slot_hours for consumer in asked))
+    yield Line(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", usd)
+    each, most = _volume(section, config), max(hours, most_hours(pool, standing, asked))
     volumes = None if each is None else Spread(hours * each, hours * each, most * each)
-    yield _line(part, f"Volumes, {pool.name}", f"{hours:,.0f} h of {section.volume.size_gib} GiB gp3", volumes)
-
-
-def _line(part: str, name: str, detail: str, usd: Spread | None) -> Line:
-    return Line("on demand" if part == "on demand" else "always", name, detail, usd)
+    yield Line(part, f"Volumes, {pool.name}", f"{hours:,.0f} h of {section.volume.size_gib} GiB gp3", volumes)
 
 
 def _volume(section: GpuPool, config: StackConfig) -> float | None:

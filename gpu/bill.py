@@ -164,6 +164,11 @@ def more_hours(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked:
     return _hours(pool, node, [*standing, *asked]) - _hours(pool, node, standing)
 
 
+def most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> float:
+    """The same where they are there at different hours, of the type for which that is most."""
+    return max((_apart(pool, node, standing, asked) for node in pool.node_prices), default=0.0)
+
+
 def _apart(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> float:
     room = most_nodes(pool, node.instance_type) * HOURS_PER_MONTH - _hours(pool, node, standing)
     alone = sum(consumer.slot_hours for consumer in asked)

@@ -103,6 +103,7 @@ class Figures:
 def figures(config: StackConfig) -> Figures:
     """The figures of a stack."""
     pools, sections = config.gpu_pools, {section.name: section for section in config.pools}
+    holding = tuple(consumers(config))
     dedicated: dict[tuple[int, CapacityType], InstanceType | None] = {}
     return Figures(
         config=config,
@@ -112,8 +113,8 @@ def figures(config: StackConfig) -> Figures:
             _service(service, pools[service.first.pool], sections[service.first.pool])
             for service in stack_services(config)
         ),
-        consumers=tuple(consumers(config)),
-        bill=bill(config),
+        consumers=holding,
+        bill=bill(config, holding),
     )
 
 

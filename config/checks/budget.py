@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from config.bill import quiet_lines
+from config.bill import consumers, quiet_lines
 from config.errors import Problem
 from config.schema import StackConfig
 from gpu.bill import sum_of
@@ -17,7 +17,7 @@ def check_budget(config: StackConfig) -> Iterator[Problem]:
     """
     if config.budget is None:
         return
-    lines = quiet_lines(config)
+    lines = quiet_lines(config, consumers(config))
     quiet, floor = sum_of(lines), sum_of([line for line in lines if line.part == "floor"])
     if quiet is None or floor is None or config.budget.monthly_usd >= quiet.low:
         return

@@ -37,15 +37,17 @@ def check_usage(parts: Parts) -> Iterator[Problem]:
 def _known(parts: Parts) -> dict[str, str]:
     """What may be named, with its kind. Raises BrokenValueError where that is not known."""
     found = {CUDA_EXAMPLE: "a Job"} if parts.examples else {}
-    if parts.models is None or parts.workloads is None or None in (*parts.models, *parts.workloads):
+    if parts.models is None or parts.workloads is None:
         raise BrokenValueError("models")
     for model in parts.models:
-        if model:
-            kind = "a model that never sleeps" if model.min_scale else "a model"
-            found |= {model.name: kind, service_name(model): kind}
+        if model is None:
+            raise BrokenValueError("models")
+        kind = "a model that never sleeps" if model.min_scale else "a model"
+        found |= {model.name: kind, service_name(model): kind}
     for workload in parts.workloads:
-        if workload:
-            found[workload.name] = f"a {workload.kind}"
+        if workload is None:
+            raise BrokenValueError("workloads")
+        found[workload.name] = f"a {workload.kind}"
     return found
 
 

@@ -23,8 +23,12 @@ def config(**changes: Any) -> StackConfig:
     return parsed(changed({"dialogue": GONE, **changes}))
 
 
+def billed(stack: StackConfig) -> Bill:
+    return bill(stack, consumers(stack))
+
+
 def bill_of(**changes: Any) -> Bill:
-    return bill(config(**changes))
+    return billed(config(**changes))
 
 
 def line(found: Bill, part: str, name: str) -> Line:
@@ -157,7 +161,7 @@ def test_the_whole_is_the_sum_of_its_parts() -> None:
 
 def test_a_region_without_data_prices_nothing() -> None:
     changes = {"dialogue": GONE, "budget.monthlyUsd": 1}
-    found = bill(parsed(changed(changes), region="us-west-2"))
+    found = billed(parsed(changed(changes), region="us-west-2"))
     assert {each.usd for each in found.lines} == {None}
     assert (found.of(), found.ceiling) == (None, None)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from components.karpenter.node_class import Volume
 from components.network.subnets import plan_subnets
-from config.bill import bill, zones
+from config.bill import bill, consumers, zones
 from config.errors import ConfigError
 from config.load import KEYS, parse
 from config.schema import StackConfig
@@ -54,6 +54,11 @@ FULL: dict[str, Any] = changed(
         "workloads[0].containers": [
             CONTAINER | {"command": ["run"], "args": ["-v"], "cpu": "1", "memory": "2Gi"},
             {"name": "log", "image": "log:1"},
+        ],
+        "usage": {"hoursPerDay": 6, "startsPerDay": 2, "runsPerMonth": 3, "hoursPerRun": 0.5, "logGbPerMonth": 5},
+        "usage.each": [
+            {"name": "own", "hoursPerDay": 1.5},
+            {"name": "batch", "runsPerMonth": 2, "hoursPerRun": 2},
         ],
         "examples": False,
     }
@@ -143,7 +148,7 @@ def assert_computable(config: StackConfig) -> None:
         assert memory is not None
         assert memory.total_mib <= config.gpu_pools[model.pool].slot_memory_mib
     assert plan_subnets(config.network.cidr, zones(config))
-    for line in bill(config).lines:
+    for line in bill(config, consumers(config)).lines:
         assert line.usd is None or 0 <= line.usd.low <= line.usd.expected + 1e-6 <= line.usd.high + 2e-6, line
 
 
