@@ -57,11 +57,9 @@ def server_lines(services: Sequence[ServiceFigures]) -> Iterator[str]:
         if not service.alone:
             continue
         count = len(service.alone)
-        price = service.usd_per_slot_hour
-        saved = f", {price * (count - 1):.4f} USD/h less while all are awake" if price is not None else ""
         alone = ", ".join(f"{name} {start.seconds:.0f}" for name, start in service.alone)
         yield (
-            f"{service.service.name} serves {' and '.join(service.model_names)} from 1 slot instead of {count}{saved}. "
+            f"{service.service.name} serves {' and '.join(service.model_names)} from 1 slot instead of {count}. "
             f"It wakes with all of them, in {service.start.seconds:.0f} s (alone: {alone} s), sleeps only when nobody "
             "asks any of them, and a crash takes all."
         )

@@ -113,6 +113,7 @@ KEYS: Final[Mapping[str, tuple[str, str, str]]] = {
     "workloads": ("list of sections", "`[]`", "Other GPU workloads, one slot for each pod."),
     "dialogue": ("section", "none", "Models that talk to each other, and so must run together."),
     "budget": ("section", "none", "What the stack may cost in a month."),
+    "usage": ("section", "8 hours a day", "How much is used, for the bill alone."),
     "examples": ("true or false", "`true`", "Whether the example workloads are installed."),
     "tags": ("names with text values", "`{}`", "Tags for cost allocation, on every AWS resource."),
 }
@@ -175,8 +176,8 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "`volume.sizeGib` must hold the weights of all the pool's models that use the node's cache, beside 25 GiB.",
         "`fastImagePull` needs `volume: {throughputMibps: 600}` or `instanceStore`: with less it is slower than "
         "without. `volume.snapshotId` needs Bottlerocket, whose data volume it becomes.",
-        "`warm` has days, start and end, or none of them; then slots are always kept. What that costs stands in the "
-        "idle floor.",
+        "`warm` has days, start and end, or none of them; then slots are always kept. What that costs is what "
+        "always runs in the bill.",
     ),
     "models": (
         "Weights, KV cache (context x parallel requests) and overhead must fit a slot of the pool, on the smallest GPU "

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from config import checks, schema
+from config.checks.budget import check_budget
 from config.checks.region import UNREAD, check_region, is_unread, known_region
 from config.checks.tags import check_tags
 from config.errors import MISSING, PROJECT, ConfigError, Path, Problem, is_ours_misspelt
@@ -27,6 +28,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "serving": schema.Serving,
     "dialogue": schema.Dialogue,
     "budget": schema.Budget,
+    "usage": schema.Usage,
 }
 LISTS: Mapping[str, type[Section]] = {
     "cpuPools": schema.CpuPool,
@@ -47,6 +49,7 @@ KEYS = (
     "workloads",
     "dialogue",
     "budget",
+    "usage",
     "examples",
     "tags",
 )
@@ -80,13 +83,18 @@ def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date
             workloads=values["workloads"],
             dialogue=values["dialogue"],
             budget=values["budget"],
+            usage=values["usage"],
+            examples=values["examples"],
         )
     )
     if problems:
         said = _each_once(problems)
         raise ConfigError(stack, sorted(said, key=lambda problem: _position(raw, problem.path)))
     fields = {_FIELDS.get(key, key): value for key, value in values.items()}
-    return schema.StackConfig.model_construct(stack=stack, region=region, **fields)
+    config = schema.StackConfig.model_construct(stack=stack, region=region, **fields)
+    if short := list(check_budget(config)):
+        raise ConfigError(stack, short)
+    return config
 
 
 def _unknown(key: str, value: Any) -> Problem:

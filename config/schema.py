@@ -59,6 +59,8 @@ __all__ = [
     "Serving",
     "StackConfig",
     "SystemNodes",
+    "Usage",
+    "UsageOf",
     "Weights",
     "Workload",
 ]
@@ -269,6 +271,41 @@ class Budget(Section):
     """Who is told."""
 
 
+Hours = Annotated[float, Field(ge=0, le=24, allow_inf_nan=False)]
+RunHours = Annotated[float, Field(gt=0, le=720, allow_inf_nan=False)]
+Runs = Annotated[Int, Field(ge=0, le=100_000)]
+
+
+class UsageOf(Section):
+    """What is known better of one model, server or Job."""
+
+    name: Name
+    """Name of the model, server or Job, or `cuda-vector-add` of the examples."""
+    hours_per_day: Hours | None = None
+    """Hours a day for which a model that may sleep holds its slot."""
+    runs_per_month: Runs | None = None
+    """Runs of a Job in a month."""
+    hours_per_run: RunHours | None = None
+    """How long a run of it takes."""
+
+
+class Usage(Section):
+    """How much is used, as far as somebody knows: for the bill alone. Nothing is built or limited by it."""
+
+    hours_per_day: Hours = 8
+    """Hours a day for which every model that may sleep holds its slot, all at the same hours."""
+    starts_per_day: Annotated[Int, Field(ge=0, le=1000)] = 1
+    """How often a day the nodes of models that sleep start anew, and fetch image and weights."""
+    runs_per_month: Runs = 1
+    """Runs of every Job in a month."""
+    hours_per_run: RunHours = 1
+    """How long a run takes."""
+    log_gb_per_month: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 10
+    """Control-plane and flow logs that are written in a month, in GB."""
+    each: Annotated[tuple[UsageOf, ...], List] = ()
+    """What is known better of single ones."""
+
+
 class StackConfig(Section):
     """A whole stack: what `build` composes and `slices plan` explains."""
 
@@ -284,6 +321,7 @@ class StackConfig(Section):
     workloads: tuple[Workload, ...] = ()
     dialogue: Dialogue | None = None
     budget: Budget | None = None
+    usage: Usage = Usage()
     examples: bool = True
     tags: Annotated[dict[str, str], Field(default_factory=dict)]
 

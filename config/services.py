@@ -116,6 +116,11 @@ def services(config: StackConfig, slots: dict[str, int]) -> list[Service]:
     return [Service(name, tuple(models), slots[models[0].pool]) for name, models in grouped.items()]
 
 
+def stack_services(config: StackConfig) -> list[Service]:
+    """The Knative services of a stack, with the slots of their pools."""
+    return services(config, {name: pool.max_slots for name, pool in config.gpu_pools.items()})
+
+
 def node_start(pool: GpuPool) -> NodeStart:
     """How the nodes of a pool start; at hours when it keeps none warm, if there are such."""
     return NodeStart(

@@ -50,6 +50,9 @@ UNITS: Final[Mapping[str, str]] = {
     "sizeGib": "GiB",
     "initializationRateMibps": "MiB/s",
     "idleSeconds": "seconds",
+    "hoursPerDay": "hours",
+    "hoursPerRun": "hours",
+    "logGbPerMonth": "GB",
 }
 
 #: How values with a form of their own are written. Keys mean the same in every section.

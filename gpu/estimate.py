@@ -69,22 +69,6 @@ def slot_price(instance_type: InstanceType, profile: SharingProfile, prices: Reg
     )
 
 
-def cheapest_node(
-    types: Iterable[InstanceType], profile: SharingProfile, capacity_type: CapacityType, prices: RegionPrices
-) -> SlotPrice | None:
-    """The type with the cheapest node, which is what the first pending pod buys; None where no price is known."""
-    priced = [p for p in (slot_price(t, profile, prices) for t in types) if p is not None]
-    return min(priced, key=lambda p: (p.usd_per_hour(capacity_type), p.instance_type), default=None)
-
-
-def dearest_node(
-    types: Iterable[InstanceType], profile: SharingProfile, capacity_type: CapacityType, prices: RegionPrices
-) -> SlotPrice | None:
-    """The type with the dearest node, which a pool may buy when the others are short; None where no price is known."""
-    priced = [p for p in (slot_price(t, profile, prices) for t in types) if p is not None]
-    return max(priced, key=lambda p: (p.usd_per_hour(capacity_type), p.instance_type), default=None)
-
-
 def dedicated_gpu(memory: ModelMemory, capacity_type: CapacityType, prices: RegionPrices) -> InstanceType | None:
     """Cheapest x86 type with a single GPU that holds a model alone; None when no single GPU with a known price does.
 

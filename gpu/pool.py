@@ -13,7 +13,7 @@ from typing import Any, assert_never
 
 from gpu.catalog import InstanceType
 from gpu.contract import GPU_RESOURCE
-from gpu.estimate import SlotPrice, cheapest_node, dearest_node
+from gpu.estimate import SlotPrice, slot_price
 from gpu.host_share import HostShare, host_share
 from gpu.prices import CapacityType, RegionPrices
 from gpu.sharing import Ami, SharingProfile, overlay_capacities
@@ -85,14 +85,25 @@ class Pool:
         return {GPU_RESOURCE: self.max_gpus} | {self.resource: self.max_slots}
 
     @cached_property
+    def node_prices(self) -> tuple[SlotPrice, ...]:
+        """What a node of each type costs, of those whose price is known."""
+        found = (slot_price(t, self.profile, self.prices) for t in self.types)
+        return tuple(price for price in found if price is not None)
+
+    def cheapest(self, capacity_type: CapacityType) -> SlotPrice | None:
+        """The type with the cheapest node, bought in one way or the other; None where no price is known."""
+        return min(self.node_prices, key=lambda p: (p.usd_per_hour(capacity_type), p.instance_type), default=None)
+
+    @cached_property
     def price(self) -> SlotPrice | None:
         """The type with the cheapest node, which the first pending pod buys; None where no price is known."""
-        return cheapest_node(self.types, self.profile, self.capacity_type, self.prices)
+        return self.cheapest(self.capacity_type)
 
     @cached_property
     def dearest(self) -> SlotPrice | None:
-        """The dearest type that the pool may buy instead; None where no price is known."""
-        return dearest_node(self.types, self.profile, self.capacity_type, self.prices)
+        """The dearest type, which the pool may buy when others are short; None where no price is known."""
+        by = self.capacity_type
+        return max(self.node_prices, key=lambda p: (p.usd_per_hour(by), p.instance_type), default=None)
 
     @property
     def price_is_estimate(self) -> bool:

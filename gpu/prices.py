@@ -42,14 +42,22 @@ class ServicePrices:
     source: str = ""
     eks_control_plane_per_hour: float | None = None
     nat_gateway_per_hour: float | None = None
+    nat_gateway_per_gb: float | None = None
+    between_zones_per_gb: float | None = None
+    """Each way: who sends pays it, and who receives."""
     public_ipv4_per_hour: float | None = None
     kms_key_per_month: float | None = None
     interface_endpoint_per_hour_and_zone: float | None = None
     gp3_per_gb_month: float | None = None
+    gp3_per_iops_month: float | None = None
+    """Of each beyond the 3000 that come with a volume."""
+    gp3_per_mibps_month: float | None = None
+    """Of each MiB/s beyond the 125 that come with a volume."""
     load_balancer_per_hour: float | None = None
     """A network load balancer, or an application load balancer: they cost the same by the hour."""
     classic_load_balancer_per_hour: float | None = None
     snapshot_per_gb_month: float | None = None
+    log_ingestion_per_gb: float | None = None
     log_storage_per_gb_month: float | None = None
 
 
@@ -57,12 +65,14 @@ class ServicePrices:
 class SpotDiscount:
     """An estimated Spot discount as a fraction of the on-demand price, and where it comes from.
 
-    sampled: whether a Spot price of the family was seen in the region at all.
+    sampled: whether a Spot price of the family was seen in the region at all. largest: the largest discount that was
+    seen of the family, for the lower end of a range; None where there is one figure.
     """
 
     fraction: float
     source: str
     sampled: bool = True
+    largest: float | None = None
 
 
 _UNSAMPLED = SpotDiscount(0.50, "no sample of this family: the lowest discount of any sampled GPU family", False)
@@ -113,13 +123,18 @@ _SERVICES: Mapping[str, ServicePrices] = MappingProxyType(
             source="Infracost's golden files",
             eks_control_plane_per_hour=0.10,
             nat_gateway_per_hour=0.045,
+            nat_gateway_per_gb=0.045,
+            between_zones_per_gb=0.01,
             public_ipv4_per_hour=0.005,  # every one in use, since 2024-02 (aws.amazon.com/vpc/pricing)
             kms_key_per_month=1.0,
             interface_endpoint_per_hour_and_zone=0.01,
             gp3_per_gb_month=0.08,
+            gp3_per_iops_month=0.005,
+            gp3_per_mibps_month=0.04,
             load_balancer_per_hour=0.0225,
             classic_load_balancer_per_hour=0.025,
             snapshot_per_gb_month=0.05,
+            log_ingestion_per_gb=0.50,
             log_storage_per_gb_month=0.03,
         )
     }
@@ -131,10 +146,10 @@ _SPOT: Mapping[str, Mapping[str, SpotDiscount]] = MappingProxyType(
     {
         "us-east-1": MappingProxyType(
             {
-                "g4dn": SpotDiscount(0.59, _CATALOG),
-                "g5": SpotDiscount(0.51, _CATALOG),
-                "g6": SpotDiscount(0.50, _CATALOG),
-                "g6e": SpotDiscount(0.62, _CATALOG),
+                "g4dn": SpotDiscount(0.59, _CATALOG, largest=0.62),
+                "g5": SpotDiscount(0.51, _CATALOG, largest=0.63),
+                "g6": SpotDiscount(0.50, _CATALOG, largest=0.57),
+                "g6e": SpotDiscount(0.62, _CATALOG, largest=0.81),
             }
         )
     }

@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from config.pool_schema import GpuPool
+from gpu.bill import Consumer, Spread
+from gpu.compare import OWN_ALIKE, WRITTEN, Comparison
 from gpu.estimate import SlotPrice
 from gpu.pool import Pool
 from gpu.prices import RegionPrices, of
@@ -15,7 +17,7 @@ from plan.monitor import Resource
 from plan.verdict_json import verdict_json
 from plan.wire import shown
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def plan_json(plan: Plan) -> str:
@@ -144,22 +146,64 @@ def _service(figures: ServiceFigures) -> dict[str, Any]:
 
 
 def _costs(figures: Figures) -> dict[str, Any]:
-    comparison = figures.comparison
+    bill, usage = figures.bill, figures.config.usage
     return {
-        "idleFloor": {
-            "usdPerMonth": _cents(figures.idle_usd_per_month),
-            "items": [
-                {"name": item.name, "detail": item.detail, "usdPerMonth": _cents(item.usd_per_month)}
-                for item in figures.idle_floor
+        "usage": usage.model_dump(mode="json", by_alias=True),
+        "bill": {
+            "parts": [{"part": part, "usdPerMonth": _spread(bill.of(part))} for part in bill.parts],
+            "usdPerMonth": _spread(bill.of()),
+            "idleUsdPerMonth": _cents(figures.idle_usd_per_month),
+            "ceilingUsdPerMonth": _cents(bill.ceiling),
+            "budgetUsdPerMonth": figures.config.budget.monthly_usd if figures.config.budget else None,
+            "lines": [
+                {"part": line.part, "name": line.name, "detail": line.detail, "usdPerMonth": _spread(line.usd)}
+                for line in bill.lines
             ],
         },
-        "allModelsAtOnce": {
-            "nodes": dict(comparison.nodes),
-            "sharedUsdPerHour": _usd(comparison.shared_usd_per_hour),
-            "dedicatedUsdPerHour": _usd(comparison.dedicated_usd_per_hour),
-        }
-        if comparison
-        else None,
+        "consumers": [_consumer(consumer) for consumer in figures.consumers],
+        "comparison": _comparison(figures.comparison) if figures.comparison else None,
+    }
+
+
+def _consumer(consumer: Consumer) -> dict[str, Any]:
+    return {
+        "name": consumer.name,
+        "kind": consumer.kind,
+        "pool": consumer.pool.name,
+        "slots": consumer.slots,
+        "slotMemoryMib": consumer.pool.slot_memory_mib,
+        "needMib": sum(consumer.needs) if consumer.needs else None,
+        "hoursPerMonth": round(consumer.hours, 2),
+        "always": consumer.part == "always",
+        "ownUsdPerHour": _usd(consumer.own_usd_per_hour(consumer.pool.capacity_type)),
+    }
+
+
+def _comparison(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "ways": [
+            {
+                "shared": way.shared,
+                "spot": way.spot,
+                "sleeps": way.sleeps,
+                "gpuNodes": cost.nodes,
+                "usdPerMonth": _cents(cost.usd_per_month),
+            }
+            for way, cost in comparison.ways.items()
+        ],
+        "savingBySharing": round(comparison.saving(WRITTEN, OWN_ALIKE), 4),
+        "dearerHoursPerDay": [[round(start, 2), round(end, 2)] for start, end in comparison.dearer],
+        "paysFrom": [{"pool": name, "slots": slots} for name, slots in comparison.pays_from.items()],
+    }
+
+
+def _spread(usd: Spread | None) -> dict[str, Any] | None:
+    if usd is None:
+        return None
+    return {
+        "lowUsd": _cents(usd.low),
+        "expectedUsd": _cents(usd.expected),
+        "highUsd": _cents(usd.high),
     }
 
 

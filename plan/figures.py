@@ -5,21 +5,21 @@ Prices are USD, those of the stack's region; Spot prices are estimates (`gpu.pri
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from config.bill import Bill, bill, consumers
 from config.pool_schema import GpuPool
 from config.schema import Model, StackConfig
-from config.services import Service, memory_of, service_name
+from config.services import Service, memory_of, stack_services
+from gpu.bill import Consumer
 from gpu.catalog import InstanceType
 from gpu.coldstart import ColdStart
-from gpu.estimate import CostItem, dedicated_gpu, total_usd_per_month
+from gpu.compare import Comparison, compare
+from gpu.estimate import dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
 from gpu.prices import CapacityType, RegionPrices, priced_regions
-from stacks.summary import floor_items, stack_services
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,42 +77,6 @@ class ServiceFigures:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PoolComparison:
-    """The models of one pool at the same time: slots that they take, whole nodes for these, prices in USD per hour."""
-
-    taken: int
-    slots: int
-    nodes: int
-    shared_usd_per_hour: float
-    dedicated_usd_per_hour: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """All models at the same time, in USD per hour: on whole nodes of their pools, against a GPU for each.
-
-    Both are bought alike: Spot where the pool is Spot, on-demand where it is not.
-    """
-
-    pools: Mapping[str, PoolComparison]
-
-    @property
-    def nodes(self) -> Mapping[str, int]:
-        """How many of its cheapest nodes each pool needs."""
-        return {name: pool.nodes for name, pool in self.pools.items()}
-
-    @property
-    def shared_usd_per_hour(self) -> float:
-        """All nodes."""
-        return sum(pool.shared_usd_per_hour for pool in self.pools.values())
-
-    @property
-    def dedicated_usd_per_hour(self) -> float:
-        """A GPU for each model."""
-        return sum(pool.dedicated_usd_per_hour for pool in self.pools.values())
-
-
-@dataclass(frozen=True, kw_only=True)
 class Figures:
     """A stack in figures."""
 
@@ -120,23 +84,26 @@ class Figures:
     pools: tuple[Pool, ...]
     models: tuple[ModelFigures, ...]
     services: tuple[ServiceFigures, ...]
-    idle_floor: tuple[CostItem, ...]
-    """USD per month with no GPU and no CPU pool node."""
+    consumers: tuple[Consumer, ...]
+    """All that hold slots: services, workloads, the example, slots that are kept warm."""
+    bill: Bill
 
     @property
     def idle_usd_per_month(self) -> float | None:
-        """Sum of the idle floor."""
-        return total_usd_per_month(self.idle_floor)
+        """The floor and what always runs: what the stack costs when nobody uses it."""
+        quiet = self.bill.of("floor", "always")
+        return quiet.expected if quiet else None
 
     @cached_property
     def comparison(self) -> Comparison | None:
-        """Sharing against dedicated GPUs; None without models, or where a price is missing and a sum would mislead."""
-        return _comparison(self.pools, self.models)
+        """The same work shared and not, on Spot and not, asleep and not."""
+        return compare(self.consumers)
 
 
 def figures(config: StackConfig) -> Figures:
     """The figures of a stack."""
     pools, sections = config.gpu_pools, {section.name: section for section in config.pools}
+    holding = tuple(consumers(config))
     dedicated: dict[tuple[int, CapacityType], InstanceType | None] = {}
     return Figures(
         config=config,
@@ -146,7 +113,8 @@ def figures(config: StackConfig) -> Figures:
             _service(service, pools[service.first.pool], sections[service.first.pool])
             for service in stack_services(config)
         ),
-        idle_floor=tuple(floor_items(config)),
+        consumers=holding,
+        bill=bill(config, holding),
     )
 
 
@@ -175,29 +143,6 @@ def _service(service: Service, pool: Pool, section: GpuPool) -> ServiceFigures:
     )
 
 
-def _comparison(pools: Sequence[Pool], models: Sequence[ModelFigures]) -> Comparison | None:
-    # Models of one server take one slot together.
-    per_pool = Counter(pool for pool, _ in {(model.config.pool, service_name(model.config)) for model in models})
-    compared: dict[str, PoolComparison] = {}
-    for summary in pools:
-        name, taken = summary.name, per_pool[summary.name]
-        own = [model.dedicated_usd_per_hour for model in models if model.config.pool == name]
-        known = [price for price in own if price is not None]
-        if not taken:
-            continue
-        if summary.price is None or len(known) < len(own):
-            return None
-        nodes = -(-taken // summary.price.slots)
-        compared[name] = PoolComparison(
-            taken=taken,
-            slots=nodes * summary.price.slots,
-            nodes=nodes,
-            shared_usd_per_hour=nodes * summary.price.usd_per_hour(summary.capacity_type),
-            dedicated_usd_per_hour=sum(known),
-        )
-    return Comparison(pools=compared) if compared else None
-
-
 def prices_note(prices: RegionPrices) -> str:
     """Where the prices come from, and what they are not."""
     region, nodes, services = prices.region, prices.on_demand_date, prices.services.date
@@ -207,6 +152,6 @@ def prices_note(prices: RegionPrices) -> str:
     also = f", service prices of {services}" if services else ""
     missing = "" if services else f"; no service prices of {region} are known"
     return (
-        f"GPU and node prices of {nodes}{also}, in USD for {region} and Linux, without traffic and tax{missing}. "
+        f"GPU and node prices of {nodes}{also}, in USD for {region} and Linux, without tax{missing}. "
         "Spot prices are estimates by instance family: real ones move by the hour and the zone."
     )

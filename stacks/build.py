@@ -25,6 +25,7 @@ from components.money.budget import Budget, BudgetArgs
 from components.network.network import Network, NetworkArgs
 from components.pods import GPU_TOLERATION
 from components.serving.ollama_model import model_url
+from config.bill import zones
 from config.schema import Budget as BudgetConfig
 from config.schema import CpuPool as CpuPoolConfig
 from config.schema import GpuPool as PoolConfig
@@ -34,7 +35,7 @@ from gpu.contract import POOL_LABEL, STACK_TAG
 from gpu.pool import Pool
 from gpu.sharing import AMIS
 from stacks.serving import Stand, serve
-from stacks.summary import idle_floor_usd, zones
+from stacks.summary import idle_floor_usd
 from stacks.tags import stack_tags
 from stacks.ways_in import dialogue_url, next_steps
 

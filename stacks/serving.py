@@ -33,10 +33,9 @@ from config.fields import BUILD
 from config.schema import Dialogue as DialogueConfig
 from config.schema import Door as DoorConfig
 from config.schema import Model, StackConfig
-from config.services import Service, ollama_name, service_name, tagged_name
+from config.services import Service, ollama_name, service_name, stack_services, tagged_name
 from gpu.pool import Pool
 from gpu.weights import WEIGHTS
-from stacks.summary import stack_services
 
 DIALOGUE_FOLDER = "apps/dialogue"
 

@@ -10,12 +10,12 @@ from account.commands import HOME_REGION, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
 from components.cluster.cluster import HOME_ZONES
+from config.bill import zones
 from config.schema import StackConfig
 from gpu.pool import Pool
 from gpu.prices import CapacityType
 from plan.figures import Figures
 from plan.make import Plan
-from stacks.summary import zones
 
 REGION = "Region and zones"
 CAPACITY = "Capacity"

@@ -11,6 +11,7 @@ import pulumi
 import versions
 from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 from components.sdk import aws
+from gpu.standing import SYSTEM_VOLUME_GIB
 
 ROOT_DEVICE = "/dev/xvda"
 """Root device of AL2023 images."""
@@ -27,7 +28,7 @@ class SystemNodeCapacity:
     min: int = 1
     desired: int = 2
     max: int = 3
-    volume_gib: int = 50
+    volume_gib: int = SYSTEM_VOLUME_GIB
 
     def __post_init__(self) -> None:
         """Raise ValueError unless 1 <= min <= desired <= max: without a node nothing could add one."""

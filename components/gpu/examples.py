@@ -20,9 +20,9 @@ from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
 from components.pods import GPU_USER, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from gpu.contract import ARCH_LABEL, NAME_LABEL
+from gpu.standing import CUDA_EXAMPLE
 
 NAMESPACE = "examples"
-VECTOR_ADD = "cuda-vector-add"
 
 #: No 31 February ever comes: the schedule of jobs that people start by hand.
 _NEVER = "0 0 31 2 *"
@@ -80,7 +80,7 @@ class ExampleWorkloads(pulumi.ComponentResource):
         for arch in args.architectures:
             _scale_out(f"{name}-{arch}", arch, closed)
         if args.gpu is not None:
-            _vector_add(f"{name}-{VECTOR_ADD}", args.gpu, closed)
+            _vector_add(f"{name}-{CUDA_EXAMPLE}", args.gpu, closed)
         self.register_outputs({"namespace": self.namespace})
 
 
@@ -109,7 +109,7 @@ def _scale_out(name: str, arch: Architecture, opts: pulumi.ResourceOptions) -> N
 
 
 def _vector_add(name: str, gpu: GpuExample, opts: pulumi.ResourceOptions) -> None:
-    labels = {NAME_LABEL: VECTOR_ADD}
+    labels = {NAME_LABEL: CUDA_EXAMPLE}
     container = restricted_container(
         "vector-add", versions.CUDA_VECTOR_ADD_IMAGE, {"cpu": "500m", "memory": "1Gi", gpu.resource_name: "1"}
     )
@@ -137,7 +137,7 @@ def _vector_add(name: str, gpu: GpuExample, opts: pulumi.ResourceOptions) -> Non
         "suspend": True,
         "jobTemplate": {"metadata": {"labels": labels}, "spec": job},
     }
-    k8s.batch.v1.CronJob(name, metadata=_metadata(VECTOR_ADD, labels), spec=spec, opts=opts)
+    k8s.batch.v1.CronJob(name, metadata=_metadata(CUDA_EXAMPLE, labels), spec=spec, opts=opts)
 
 
 def _metadata(object_name: str, labels: Mapping[str, str]) -> Any:

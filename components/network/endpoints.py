@@ -8,24 +8,7 @@ from dataclasses import dataclass, field
 import pulumi
 
 from components.sdk import aws
-
-INTERFACE_SERVICES: Mapping[str, str] = {
-    "ec2": "Karpenter buys nodes; the CNI gives pods addresses; nodeadm asks for the node's own name",
-    "ecr.api": "the kubelet's credentials for images, of the add-ons and of the account's own",
-    "ecr.dkr": "containerd pulls these images; their layers come from S3",
-    "eks": "Karpenter reads the cluster's address and version",
-    "eks-auth": "Pod Identity's agent gets the credentials of pods",
-    "sqs": "Karpenter reads the interruption queue",
-    "ssm": "Karpenter looks AMIs up; the agent of Session Manager signs on",
-    "ssmmessages": "the agent of Session Manager carries shells to nodes",
-}
-"""AWS services that nodes and pods of ours call, with who calls each: an endpoint costs the same when nobody does.
-
-Left out of the list that the EKS user guide has for private clusters ("Deploy private clusters with limited internet
-access"), since nothing here calls them: `autoscaling` (Cluster Autoscaler), `elasticloadbalancing` (a load balancer
-controller), `logs` (EKS and the VPC deliver their logs from AWS' own side) and `sts` (Fargate and IAM roles for service
-accounts; pods here have Pod Identity). `ec2messages`: Systems Manager's agent needs it no more (3.3.40 and later).
-"""
+from gpu.standing import INTERFACE_SERVICES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, assert_never
 
 import pulumi
 
@@ -13,20 +12,9 @@ from components.network.flow_logs import FlowLogs, FlowLogsArgs
 from components.network.subnets import ZoneSubnets, plan_subnets
 from components.sdk import aws
 from gpu.contract import DISCOVERY_TAG
+from gpu.standing import Nat, nat_zones
 
 ANYWHERE = "0.0.0.0/0"
-Nat = Literal["single", "per-zone"]
-
-
-def nat_zones(nat: Nat, zone_ids: Sequence[str]) -> Sequence[str]:
-    """Zones that get a NAT gateway."""
-    match nat:
-        case "single":
-            return zone_ids[:1]
-        case "per-zone":
-            return zone_ids
-        case _:
-            assert_never(nat)
 
 
 @dataclass(frozen=True, kw_only=True)

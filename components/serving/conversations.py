@@ -14,12 +14,11 @@ import pulumi
 from components.sdk import k8s
 from components.serving.knative_config import Feature
 from gpu.contract import SERVICE_LABEL
+from gpu.standing import CONVERSATIONS_GIB
 
 #: Where it is mounted, and the file in it (DIALOGUE_STORE).
 PATH: Final = "/var/lib/dialogue"
 STORE: Final = f"{PATH}/conversations.sqlite"
-#: The smallest volume of gp3. A conversation takes about 125 KiB at its limits.
-GIB: Final = 1
 #: Of the pod's own volume: it counts against the node's disk.
 _OWN_SIZE: Final = "256Mi"
 _NAME: Final = "conversations"
@@ -35,7 +34,7 @@ def claim(
     spec: Any = {
         "accessModes": ["ReadWriteOnce"],
         "storageClassName": storage_class,
-        "resources": {"requests": {"storage": f"{GIB}Gi"}},
+        "resources": {"requests": {"storage": f"{CONVERSATIONS_GIB}Gi"}},
     }
     # Most classes bind a claim to a volume only once a pod is there.
     metadata: Any = {"name": _NAME, "namespace": namespace, "annotations": {"pulumi.com/skipAwait": "true"}}

@@ -18,6 +18,7 @@ from config.checks.parts import Parts, attempt, twice
 from config.checks.pools import check_cpu_pools, check_pools
 from config.checks.serving import check_serving
 from config.checks.together import check_together
+from config.checks.usage import check_usage
 from config.checks.workloads import check_workloads
 from config.errors import Problem
 from config.schema import Budget
@@ -39,6 +40,7 @@ def check(parts: Parts) -> Iterator[Problem]:
     yield from attempt(check_dialogue(parts))
     yield from check_workloads(parts, slots)
     yield from check_together(parts, slots)
+    yield from check_usage(parts)
     if parts.budget:
         yield from attempt(_emails(parts.budget))
 

@@ -8,11 +8,24 @@ from dataclasses import dataclass
 from datetime import date
 
 from config.errors import Problem
-from config.schema import Budget, Cluster, Container, CpuPool, Dialogue, GpuPool, Model, Network, Serving, Workload
+from config.schema import (
+    Budget,
+    Cluster,
+    Container,
+    CpuPool,
+    Dialogue,
+    GpuPool,
+    Model,
+    Network,
+    Serving,
+    Usage,
+    UsageOf,
+    Workload,
+)
 from config.section import BrokenValueError
 from gpu.pool import Pool
 
-Named = CpuPool | GpuPool | Model | Workload | Container
+Named = CpuPool | GpuPool | Model | Workload | Container | UsageOf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +49,8 @@ class Parts:
     workloads: Sequence[Workload | None] | None
     dialogue: Dialogue | None
     budget: Budget | None
+    usage: Usage | None
+    examples: bool
 
 
 #: Pools by name: those in which nothing is wrong that concerns their slots.

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 
-from components.network.endpoints import INTERFACE_SERVICES
+from gpu.standing import INTERFACE_SERVICES
 from plan.project import find_project, load_stack
 from plan.record import Recording as Plan
 from tests.plan.conftest import ROOT, STACKS, owned

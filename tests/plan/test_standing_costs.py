@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from config.bill import floor_items
 from plan.make import make_plan
 from plan.monitor import Resource
-from stacks.summary import floor_items
 from tests.plan.conftest import ROOT, STACKS
 
 #: Types that cost while they merely stand there, to the item that counts them.
@@ -53,7 +53,7 @@ def test_everything_that_costs_while_it_stands_is_an_item(stack: str) -> None:
     assert types - STANDING.keys() - FREE == set()
     items = {item.name: item for item in floor_items(plan.figures.config)}
     wanted = {STANDING[each.type] for each in resources if _costs(each)}
-    # A node group's volumes, and GPU nodes that are kept warm, are none of the plan's resources.
-    assert wanted == items.keys() - {"System volumes", "Warm GPU nodes"}
+    # A node group's volumes are none of the plan's resources.
+    assert wanted == items.keys() - {"System volumes"}
     for name, type_ in {"NAT gateway": "aws:ec2/natGateway:NatGateway", "KMS keys": "aws:kms/key:Key"}.items():
         assert items[name].detail.split()[0] == str(len(plan.recording.of_type(type_)))

@@ -70,7 +70,7 @@ VALUES: dict[str, Any] = {
         {"name": "train", "pool": "p", "kind": "Job", "containers": [{"name": "t", "image": IMAGE, "slots": 1}]}
     ],
     "dialogue": {"speakers": ["a", "b"], "image": "build"},
-    "budget": {"monthlyUsd": 100, "emails": ["platform@acme.dev"]},
+    "budget": {"monthlyUsd": 1000, "emails": ["platform@acme.dev"]},
     "tags": {},
     "examples": True,
 }

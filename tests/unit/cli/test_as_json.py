@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from plan.as_json import plan_json
 from plan.make import Plan
 from plan.wire import Secret
@@ -66,8 +68,11 @@ def test_figures() -> None:
     memory = document["models"][0]["memoryMib"]
     assert memory["weights"] + memory["kvCache"] + memory["overhead"] == memory["need"]
     assert memory["slot"] - memory["need"] == memory["headroom"]
-    floor = document["costs"]["idleFloor"]
-    assert round(sum(item["usdPerMonth"] for item in floor["items"]), 2) == floor["usdPerMonth"]
+    bill = document["costs"]["bill"]
+    for figure in ("lowUsd", "expectedUsd", "highUsd"):
+        whole = bill["usdPerMonth"][figure]
+        assert sum(line["usdPerMonth"][figure] for line in bill["lines"]) == pytest.approx(whole, abs=0.1)
+        assert sum(part["usdPerMonth"][figure] for part in bill["parts"]) == pytest.approx(whole, abs=0.03)
 
 
 def test_services_say_how_they_wake() -> None:

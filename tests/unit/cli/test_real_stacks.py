@@ -56,7 +56,7 @@ def test_the_idle_floor_counts_what_is_registered(stack: str) -> None:
     plan = planned(stack)
     recording, figures = plan.recording, plan.figures
     assert figures
-    detail = {item.name: item.detail for item in figures.idle_floor}
+    detail = {item.name: item.detail for item in figures.bill.lines if item.part == "floor"}
     (nodes,) = recording.of_type("aws:eks/nodeGroup:NodeGroup")
     (template,) = recording.of_type("aws:ec2/launchTemplate:LaunchTemplate")
     (device,) = template.inputs["blockDeviceMappings"]

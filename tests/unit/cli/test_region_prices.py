@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from config import pools
 from gpu import prices
 from plan.as_json import plan_json
 from plan.figures import prices_note
-from tests.unit.cli.plans import plan_of
+from tests.unit.cli.plans import CONFIG, plan_of
 from tests.unit.cli.test_render import printed
 
 HERE, THERE = "us-east-1", "us-west-2"
@@ -55,8 +56,13 @@ def amounts(document: Any, path: str = "") -> Iterator[tuple[str, float]]:
             yield from amounts(value, f"{path}/{index}")
 
 
+#: As many zones in both, since traffic between them costs.
+_ZONES = {HERE: ["use1-az1", "use1-az2"], THERE: ["usw2-az1", "usw2-az2"]}
+
+
 def plan_document(region: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(plan_json(plan_of(region=region)))
+    network = {"network": {"zoneIds": _ZONES[region]}}
+    found: dict[str, Any] = json.loads(plan_json(plan_of({**CONFIG, **network}, region=region)))
     return found
 
 
@@ -78,8 +84,11 @@ def test_a_region_without_data_prices_nothing_in_json() -> None:
     expected = {"currency": "USD", "region": THERE, "onDemandDate": None, "servicesDate": None, "spotIsEstimate": True}
     assert document["prices"] == expected
     assert [pool["cheapest"] for pool in document["pools"]] == [None] * len(document["pools"])
-    assert document["costs"]["allModelsAtOnce"] is None
-    assert document["costs"]["idleFloor"]["usdPerMonth"] is None
+    costs = document["costs"]
+    assert costs["comparison"] is None
+    assert costs["bill"]["lines"]
+    assert {line["usdPerMonth"] for line in costs["bill"]["lines"]} == {None}
+    assert [costs["bill"][key] for key in ("usdPerMonth", "idleUsdPerMonth", "ceilingUsdPerMonth")] == [None] * 3
 
 
 def test_a_region_without_data_says_so_and_shows_no_price(capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,7 +96,9 @@ def test_a_region_without_data_says_so_and_shows_no_price(capsys: pytest.Capture
     assert f"No prices of {THERE} are known, so nothing is priced; those of other regions differ." in text
     assert "Known: us-east-1, us-gov-east-1, us-gov-west-1." in text
     assert "no single GPU holds it" not in text, "it is the price that is not known"
-    assert text.count("no price known") == 1 + len(plan_document(THERE)["pools"]) + len(plan_document(THERE)["models"])
+    money = text[text.index("Bill of a month") :]
+    assert money.count("no price known") > len(plan_document(THERE)["pools"])
+    assert not re.search(r"\d\.\d\d\b", money)
     assert "USD/h" not in text
 
 

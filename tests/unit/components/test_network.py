@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.network.endpoints import INTERFACE_SERVICES
 from components.network.network import Network, NetworkArgs
 from components.network.subnets import plan_subnets
+from gpu.standing import INTERFACE_SERVICES
 from tests.unit.components.recording import Recording, Registration, record
 
 ARGS = NetworkArgs(

@@ -12,7 +12,7 @@ from config.load import parse
 from config.schema import StackConfig
 from tests.day import TODAY
 
-#: What `Pulumi.dev.yaml` holds, without the project's name.
+#: What `Pulumi.dev.yaml` holds, without the project's name, and with a budget above all that tests add.
 DEV: dict[str, Any] = {
     "cluster": {"publicAccessCidrs": ["203.0.113.0/24"]},
     "pools": [
@@ -30,7 +30,7 @@ DEV: dict[str, Any] = {
         {"name": "llama3-2", "model": "llama3.2:3b", "pool": "shared"},
     ],
     "dialogue": {"speakers": ["mistral", "llama2"], "guests": ["llama3-2"]},
-    "budget": {"monthlyUsd": 400, "emails": ["platform@example.com"]},
+    "budget": {"monthlyUsd": 40_000, "emails": ["platform@example.com"]},
     "tags": {"cost-center": "research"},
 }
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from components.karpenter.node_class import Volume
 from components.network.subnets import plan_subnets
+from config.bill import bill, consumers, zones
 from config.errors import ConfigError
 from config.load import KEYS, parse
 from config.schema import StackConfig
@@ -19,7 +20,6 @@ from config.services import memory_of
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, REGIONS
 from gpu.sharing import NoSharing
 from gpu.sharing.bottlerocket import bottlerocket_settings
-from stacks.summary import floor_items, zones
 from tests.day import TODAY
 from tests.unit.config.support import ADMIN, CONTAINER, GONE, MIG, MPS, ON_DEMAND, WORKLOAD, changed, put
 
@@ -54,6 +54,11 @@ FULL: dict[str, Any] = changed(
         "workloads[0].containers": [
             CONTAINER | {"command": ["run"], "args": ["-v"], "cpu": "1", "memory": "2Gi"},
             {"name": "log", "image": "log:1"},
+        ],
+        "usage": {"hoursPerDay": 6, "startsPerDay": 2, "runsPerMonth": 3, "hoursPerRun": 0.5, "logGbPerMonth": 5},
+        "usage.each": [
+            {"name": "own", "hoursPerDay": 1.5},
+            {"name": "batch", "runsPerMonth": 2, "hoursPerRun": 2},
         ],
         "examples": False,
     }
@@ -143,7 +148,8 @@ def assert_computable(config: StackConfig) -> None:
         assert memory is not None
         assert memory.total_mib <= config.gpu_pools[model.pool].slot_memory_mib
     assert plan_subnets(config.network.cidr, zones(config))
-    assert all(item.usd_per_month is None or item.usd_per_month >= 0 for item in floor_items(config))
+    for line in bill(config, consumers(config)).lines:
+        assert line.usd is None or 0 <= line.usd.low <= line.usd.expected + 1e-6 <= line.usd.high + 2e-6, line
 
 
 def check(raw: dict[str, Any], region: str | None) -> None:

@@ -128,7 +128,7 @@ def test_the_schema_s_defaults_are_an_empty_stack_s() -> None:
 
 def test_an_optional_section_with_keys_is_there() -> None:
     config = load(given(changed({})))
-    assert config.budget == Budget.model_validate({"monthlyUsd": 400, "emails": ["platform@example.com"]})
+    assert config.budget == Budget.model_validate({"monthlyUsd": 40_000, "emails": ["platform@example.com"]})
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from config.schema import Model, StackConfig
-from config.services import max_scale, tagged_name, warm_hours_per_month
-from stacks.summary import floor_items, idle_floor_usd, stack_services, standing_items
+from config.services import max_scale, stack_services, tagged_name, warm_hours_per_month
 from tests.unit.config.support import GONE, changed, parsed
 
 PAIR = {
@@ -77,42 +76,3 @@ def test_a_speaker_that_never_sleeps_holds_its_slot_already() -> None:
 def test_warm_hours_of_a_month(warm: dict[str, Any] | None, hours: float) -> None:
     changes = {} if warm is None else {"pools[0].warm": warm}
     assert warm_hours_per_month(config(**changes).pools[0]) == pytest.approx(hours)
-
-
-def test_nothing_stands_that_may_sleep() -> None:
-    assert standing_items(config()) == []
-
-
-def test_a_node_without_a_price_makes_no_sum() -> None:
-    pool = {
-        "pools[0].instanceFamilies": ["p5e"],
-        "pools[0].gpusPerNode": [8],
-        "pools[0].maxGpus": 8,
-        "pools[0].warm": {},
-    }
-    stack = parsed(changed({"dialogue": GONE, "models": [], **pool}), region="us-east-2")
-    (item,) = standing_items(stack)
-    assert (item.usd_per_month, "price not known" in item.detail) == (None, True)
-    assert idle_floor_usd(stack) is None
-    assert idle_floor_usd(config()) == pytest.approx(238.636)
-
-
-def test_nodes_that_never_go_are_counted_once() -> None:
-    """Slots of a node for three: two for models, one kept warm, are one node; a fourth is a second one."""
-    (one,) = standing_items(config(**{"models[0].minScale": 2, "pools[0].warm": {"slots": 1}}))
-    (two,) = standing_items(config(**{"models[0].minScale": 2, "pools[0].warm": {"slots": 2}}))
-    assert one.usd_per_month
-    assert two.usd_per_month == pytest.approx(2 * one.usd_per_month)
-    always, hours = standing_items(config(**{"models[0].minScale": 2, "pools[0].warm": {"slots": 2, **WEEKDAYS}}))
-    assert always.usd_per_month == pytest.approx(one.usd_per_month)
-    assert hours.usd_per_month == pytest.approx(one.usd_per_month * 50 / 168)
-    # The third slot of the first node is there anyway.
-    assert len(standing_items(config(**{"models[0].minScale": 2, "pools[0].warm": {"slots": 1, **WEEKDAYS}}))) == 1
-
-
-def test_a_door_stands_in_the_floor() -> None:
-    image = f"r.example.com/dialogue@sha256:{'0' * 64}"
-    door = parsed(changed({"serving.door": {"domain": "chat.example.com", "tlsSecret": "t"}, "dialogue.image": image}))
-    names = [item.name for item in floor_items(door)]
-    assert "Door" in names
-    assert "Door" not in [item.name for item in floor_items(config())]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -11,15 +12,14 @@ from gpu.catalog import FAMILIES, INSTANCE_TYPES, InstanceType, types_in
 from gpu.estimate import (
     FloorInputs,
     SlotPrice,
-    cheapest_node,
-    dearest_node,
     dedicated_gpu,
     idle_floor,
     slot_price,
     total_usd_per_month,
 )
 from gpu.models import MODELS, ModelMemory, model_memory
-from gpu.prices import CapacityType, of
+from gpu.pool import Pool
+from gpu.prices import CapacityType, RegionPrices, of
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 from tests.unit.gpu.support import shared_types
 
@@ -33,6 +33,12 @@ DEV = FloorInputs(
     interface_endpoints=0,
     zones=3,
 )
+
+
+def pool(
+    types: Iterable[InstanceType], profile: SharingProfile, capacity_type: CapacityType, prices: RegionPrices
+) -> Pool:
+    return Pool(name="p", profile=profile, types=tuple(types), max_gpus=1, prices=prices, capacity_type=capacity_type)
 
 
 def price_of(instance_type: str, profile: SharingProfile) -> SlotPrice:
@@ -84,19 +90,19 @@ def test_types_without_a_price_have_none() -> None:
 
 def test_the_first_pod_buys_the_cheapest_spot_node() -> None:
     """On-demand g6.xlarge is cheaper than g5.xlarge, and on Spot as well: 0.4024 against 0.4929."""
-    price = cheapest_node(types_in(["g5", "g6"]), TimeSlicing(3), "spot", PRICES)
+    price = pool(types_in(["g5", "g6"]), TimeSlicing(3), "spot", PRICES).price
     assert price is not None
     assert price.instance_type == "g6.xlarge"
-    dearer = cheapest_node(types_in(["g6e", "p5"]), NoSharing(), "spot", PRICES)
+    dearer = pool(types_in(["g6e", "p5"]), NoSharing(), "spot", PRICES).price
     assert dearer is not None
     assert dearer.instance_type == "g6e.xlarge"
     assert dearer.spot_usd_per_hour == pytest.approx(1.861 * 0.38)
 
 
 def test_types_without_a_price_are_not_the_cheapest() -> None:
-    assert cheapest_node(types_in(["p5e"]), NoSharing(), "spot", PRICES) is None
-    assert cheapest_node([], NoSharing(), "spot", PRICES) is None
-    both = cheapest_node(types_in(["p5e", "p5en"]), NoSharing(), "spot", PRICES)
+    assert pool(types_in(["p5e"]), NoSharing(), "spot", PRICES).price is None
+    assert pool([], NoSharing(), "spot", PRICES).price is None
+    both = pool(types_in(["p5e", "p5en"]), NoSharing(), "spot", PRICES).price
     assert both is not None
     assert both.instance_type == "p5en.48xlarge"
 
@@ -136,12 +142,12 @@ def test_the_cheapest_gpu_is_that_of_the_purchase_option() -> None:
 
 def test_the_dearest_node_is_the_worst_that_a_pool_may_buy() -> None:
     types = [t for family in ("g6", "g5") for t in FAMILIES[family] if t.gpu_count == 1]
-    dearest, cheapest = dearest_node(types, Mps(3), "spot", PRICES), cheapest_node(types, Mps(3), "spot", PRICES)
+    dearest, cheapest = pool(types, Mps(3), "spot", PRICES).dearest, pool(types, Mps(3), "spot", PRICES).price
     assert dearest is not None
     assert cheapest is not None
     assert (dearest.instance_type, cheapest.instance_type) == ("g5.16xlarge", "g6.xlarge")
     assert dearest.spot_usd_per_hour > 4 * cheapest.spot_usd_per_hour
-    assert dearest_node([], Mps(3), "spot", PRICES) is None
+    assert pool([], Mps(3), "spot", PRICES).dearest is None
 
 
 def test_families_that_nobody_saw_on_spot_are_known_as_such() -> None:
@@ -198,7 +204,7 @@ def test_a_region_without_data_is_priced_at_nothing() -> None:
     assert [(item.name, item.detail) for item in unknown] == [(item.name, item.detail) for item in known]
     assert {item.usd_per_month for item in unknown} == {None}
     assert slot_price(INSTANCE_TYPES["g6.xlarge"], NoSharing(), NONE) is None
-    assert dearest_node(types_in(["g6"]), NoSharing(), "on-demand", NONE) is None
+    assert pool(types_in(["g6"]), NoSharing(), "on-demand", NONE).dearest is None
     assert dedicated_gpu(ModelMemory(1000, 0, 0), "spot", NONE) is None
 
 
@@ -208,7 +214,7 @@ def test_each_region_has_its_own_prices() -> None:
     assert price is not None
     assert (price.on_demand_usd_per_hour, price.on_demand_usd_per_slot_hour) == (1.0144, 0.2536)
     assert (price.spot_usd_per_hour, price.spot_seen) == (0.5072, False)
-    cheapest = cheapest_node(types_in(["g5", "g6"]), NoSharing(), "on-demand", of("us-gov-west-1"))
+    cheapest = pool(types_in(["g5", "g6"]), NoSharing(), "on-demand", of("us-gov-west-1")).price
     assert cheapest is not None
     assert cheapest.instance_type == "g6.xlarge", "g5 is not sold there"
     floor = idle_floor(DEV, of("us-gov-west-1"))
@@ -235,7 +241,7 @@ def test_no_discount_is_promised_that_nobody_saw() -> None:
 
 def test_an_on_demand_pool_buys_the_type_with_the_cheapest_on_demand_price() -> None:
     types = types_in(names=["g5.4xlarge", "g6e.xlarge"])
-    spot, on_demand = (cheapest_node(types, NoSharing(), capacity, PRICES) for capacity in ("spot", "on-demand"))
+    spot, on_demand = (pool(types, NoSharing(), capacity, PRICES).price for capacity in ("spot", "on-demand"))
     assert spot is not None
     assert on_demand is not None
     # 1.624 and 1.861 USD per hour; Spot is 51 and 62 % less.

@@ -11,6 +11,8 @@ import pytest
 from rich.console import Console
 
 from gpu.prices import of
+from plan.make import make_plan
+from tests.plan.conftest import ROOT, STACKS
 from tests.unit.twin.cluster import Cluster
 from twin.machine.state import TwinState
 from twin.prices import of_another_region, played, products, spot_history
@@ -21,6 +23,17 @@ from twin.watch.picture import picture
 from twin.watch.terminal import _head
 
 NOTE = "No prices of eu-central-1 are known: the twin plays those of us-east-1."
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_node_of_the_bill_costs_the_same_in_the_twin(stack: str) -> None:
+    """Both speak of the hour of a pool's node, as it is bought; the twin knows no floor and no traffic."""
+    found = make_plan(ROOT, stack).figures
+    assert found
+    for pool in found.pools:
+        assert pool.price
+        hour = played(found.config.region).node_usd_per_hour(pool.price.instance_type, pool.capacity_type)
+        assert hour == pytest.approx(pool.price.usd_per_hour(pool.capacity_type))
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "us-gov-west-1"])

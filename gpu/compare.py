@@ -1,0 +1,177 @@
+"""What sharing, Spot and sleep each save: the same work in eight ways, in USD per month of GPU nodes alone.
+
+Like is compared with like: all ways do the same work at the same hours, shared ways on whole nodes. A GPU of its own is
+the cheapest single one that holds the work, of any family; where a pool shares nothing, it is the pool's own node, so
+that not sharing saves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
+from typing import assert_never
+
+from gpu.bill import Consumer, node_hours, node_peak
+from gpu.pool import Pool
+from gpu.prices import HOURS_PER_MONTH, CapacityType, total
+
+HOURS_PER_DAY = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to do the work. spot: where the pool is Spot; an on-demand pool stays so."""
+
+    shared: bool
+    spot: bool
+    sleeps: bool
+
+
+WRITTEN = Way(shared=True, spot=True, sleeps=True)
+OWN_ALIKE = Way(shared=False, spot=True, sleeps=True)
+OWN_ON_DEMAND_ALWAYS = Way(shared=False, spot=False, sleeps=False)
+WAYS = tuple(Way(*each) for each in product((False, True), repeat=3))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a way comes to. nodes: at once, at most."""
+
+    nodes: int
+    usd_per_month: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All ways; and the uses at which the stack as written is dearer than a GPU each, bought and asleep alike.
+
+    dearer: ranges of hours a day, for all that sleeps. pays_from: by name of a pool that shares, the slots that must be
+    taken at once so that sharing is not dearer, by these or more; None where it is dearer with all of them.
+    """
+
+    ways: Mapping[Way, Cost]
+    dearer: tuple[tuple[float, float], ...]
+    pays_from: Mapping[str, int | None]
+
+    def saving(self, way: Way, against: Way = OWN_ON_DEMAND_ALWAYS) -> float:
+        """Fraction that a way saves; negative where it is dearer, 0 where there is nothing to save."""
+        base = self.ways[against].usd_per_month
+        return 1 - self.ways[way].usd_per_month / base if base else 0.0
+
+
+def compare(consumers: Sequence[Consumer]) -> Comparison | None:
+    """The comparison; None where nothing holds a slot, or a price is missing and a sum would mislead."""
+    # What nobody starts is no work; what sleeps all day would be up in a way without sleep.
+    work = [consumer for consumer in consumers if consumer.slots > 0 and (consumer.sleeps or consumer.hours > 0)]
+    if not work:
+        return None
+    found = {way: _cost(work, way) for way in WAYS}
+    ways = {way: cost for way, cost in found.items() if cost is not None}
+    if len(ways) < len(found):
+        return None
+    by_pool = _by_pool(work)
+    shares = [pool for pool in by_pool if pool.profile.shares]
+    return Comparison(
+        ways=ways, dearer=_dearer(work), pays_from={pool.name: _pays_from(pool, by_pool[pool]) for pool in shares}
+    )
+
+
+def _by_pool(consumers: Iterable[Consumer]) -> dict[Pool, list[Consumer]]:
+    found: dict[Pool, list[Consumer]] = {}
+    for consumer in consumers:
+        found.setdefault(consumer.pool, []).append(consumer)
+    return found
+
+
+def _bought(pool: Pool, way: Way) -> CapacityType:
+    return pool.capacity_type if way.spot else "on-demand"
+
+
+def _as_done(consumer: Consumer, way: Way) -> Consumer | None:
+    """Hours in this way: without sleep all of them, and nobody needs slots that are kept warm."""
+    if way.sleeps:
+        return consumer
+    match consumer.kind:
+        case "warm slots":
+            return None
+        case "model" | "server" | "Deployment" | "Job" | "example":
+            return replace(consumer, hours=float(HOURS_PER_MONTH)) if consumer.sleeps else consumer
+        case _:
+            assert_never(consumer.kind)
+
+
+def _cost(work: Sequence[Consumer], way: Way) -> Cost | None:
+    done = [found for consumer in work if (found := _as_done(consumer, way)) is not None]
+    costs = [_pool_cost(pool, own, way) for pool, own in _by_pool(done).items()]
+    known = [cost for cost in costs if cost is not None]
+    if len(known) < len(costs):
+        return None
+    return Cost(sum(cost.nodes for cost in known), sum(cost.usd_per_month for cost in known))
+
+
+def _pool_cost(pool: Pool, work: Sequence[Consumer], way: Way) -> Cost | None:
+    bought = _bought(pool, way)
+    if way.shared or not pool.profile.shares:
+        node = pool.cheapest(bought)
+        if node is None:
+            return None
+        # Without the pool's limit: it would count less work on shared nodes than on GPUs of their own.
+        return Cost(node_peak(work, node.slots), node_hours(work, node.slots) * node.usd_per_hour(bought))
+    sums = [_own_usd(consumer, bought) for consumer in work]
+    usd_per_month = total(sums)
+    nodes = sum(consumer.slots * max(1, len(consumer.needs)) for consumer in work if consumer.hours > 0)
+    return None if usd_per_month is None else Cost(nodes, usd_per_month)
+
+
+def _own_usd(consumer: Consumer, bought: CapacityType) -> float | None:
+    usd = consumer.own_usd_per_hour(bought)
+    return None if usd is None else usd * consumer.hours
+
+
+def _dearer(work: Sequence[Consumer]) -> tuple[tuple[float, float], ...]:
+    """Ranges of hours a day. Both costs are straight lines between the hours of what does not sleep."""
+    if not any(consumer.sleeps for consumer in work):
+        return ()
+    per_day = HOURS_PER_MONTH / HOURS_PER_DAY
+    fixed = {consumer.hours / per_day for consumer in work if not consumer.sleeps}
+    edges = sorted({0.0, float(HOURS_PER_DAY), *(hours for hours in fixed if hours < HOURS_PER_DAY)})
+    more = {edge: _more(work, edge * per_day) for edge in edges}
+    ranges: list[tuple[float, float]] = []
+    for start, end in pairwise(edges):
+        here, there = more[start], more[end]
+        if max(here, there) <= _CENT:
+            continue
+        crossing = start + (end - start) * here / (here - there) if here != there else start
+        begin, stop = (start if here > _CENT else crossing), (end if there > _CENT else crossing)
+        if ranges and ranges[-1][1] == begin:
+            ranges[-1] = (ranges[-1][0], stop)
+        else:
+            ranges.append((begin, stop))
+    return tuple(ranges)
+
+
+#: Differences of sums of floats below this are none.
+_CENT = 0.005
+
+
+def _more(work: Sequence[Consumer], hours: float) -> float:
+    """How much dearer the stack as written is than a GPU each, where all that sleeps is awake so many hours a month."""
+    used = [replace(consumer, hours=hours) if consumer.sleeps else consumer for consumer in work]
+    written, own = _cost(used, WRITTEN), _cost(used, OWN_ALIKE)
+    return written.usd_per_month - own.usd_per_month if written and own else 0.0
+
+
+def _pays_from(pool: Pool, work: Sequence[Consumer]) -> int | None:
+    """The worst case: those are awake whose own GPUs are cheapest."""
+    node = pool.price
+    each = [(consumer, consumer.own_usd_per_hour(pool.capacity_type)) for consumer in work]
+    own = sorted(usd / consumer.slots for consumer, usd in each if usd is not None for _ in range(consumer.slots))
+    if node is None:
+        return None
+    found, alone = None, 0.0
+    for slots, usd in enumerate(own, start=1):
+        alone += usd
+        shared = -(-slots // node.slots) * node.usd_per_hour(pool.capacity_type)
+        found = None if shared > alone + 1e-9 else found or slots
+    return found

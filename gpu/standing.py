@@ -1,0 +1,47 @@
+"""What stands in every stack: said once for the components that build it and for the bill that counts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, assert_never
+
+Nat = Literal["single", "per-zone"]
+
+#: Volume of a system node, in GiB.
+SYSTEM_VOLUME_GIB: Final = 50
+#: Volume on which the dialogue keeps its conversations, in GiB: the smallest of gp3. A conversation takes about 125 KiB
+#: at its limits.
+CONVERSATIONS_GIB: Final = 1
+#: One for data at rest that services write, one for the volumes of nodes (`components.cluster.encryption`).
+KMS_KEYS: Final = 2
+#: The CUDA job of the examples, which sleeps until somebody starts it.
+CUDA_EXAMPLE: Final = "cuda-vector-add"
+
+INTERFACE_SERVICES: Mapping[str, str] = {
+    "ec2": "Karpenter buys nodes; the CNI gives pods addresses; nodeadm asks for the node's own name",
+    "ecr.api": "the kubelet's credentials for images, of the add-ons and of the account's own",
+    "ecr.dkr": "containerd pulls these images; their layers come from S3",
+    "eks": "Karpenter reads the cluster's address and version",
+    "eks-auth": "Pod Identity's agent gets the credentials of pods",
+    "sqs": "Karpenter reads the interruption queue",
+    "ssm": "Karpenter looks AMIs up; the agent of Session Manager signs on",
+    "ssmmessages": "the agent of Session Manager carries shells to nodes",
+}
+"""AWS services that nodes and pods of ours call, with who calls each: an endpoint costs the same when nobody does.
+
+Left out of the list that the EKS user guide has for private clusters ("Deploy private clusters with limited internet
+access"), since nothing here calls them: `autoscaling` (Cluster Autoscaler), `elasticloadbalancing` (a load balancer
+controller), `logs` (EKS and the VPC deliver their logs from AWS' own side) and `sts` (Fargate and IAM roles for service
+accounts; pods here have Pod Identity). `ec2messages`: Systems Manager's agent needs it no more (3.3.40 and later).
+"""
+
+
+def nat_zones(nat: Nat, zone_ids: Sequence[str]) -> Sequence[str]:
+    """Zones that get a NAT gateway."""
+    match nat:
+        case "single":
+            return zone_ids[:1]
+        case "per-zone":
+            return zone_ids
+        case _:
+            assert_never(nat)

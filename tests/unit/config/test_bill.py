@@ -1,0 +1,204 @@
+"""Bills of stacks, worked by hand: USD a month at us-east-1. The stack that they change is dev."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from config.bill import Bill, bill, consumers
+from config.schema import StackConfig
+from gpu.bill import Line
+from stacks.summary import idle_floor_usd
+from tests.unit.config.support import GONE, ON_DEMAND, WORKLOAD, changed, parsed, problems_of
+
+FLOOR = 73 + 2 * 0.0816 * 730 + 2 * 50 * 0.08 + (0.045 + 0.005) * 730 + 2  # 238.636
+SPOT_L4 = 0.8048 / 2
+WEEKDAYS = {"days": ["mon", "tue", "wed", "thu", "fri"], "start": "08:00", "end": "18:00"}
+#: A node's volume: 100 GiB, and 125 MiB/s more than are free.
+VOLUME = (100 * 0.08 + 125 * 0.04) / 730
+
+
+def config(**changes: Any) -> StackConfig:
+    return parsed(changed({"dialogue": GONE, **changes}))
+
+
+def billed(stack: StackConfig) -> Bill:
+    return bill(stack, consumers(stack))
+
+
+def bill_of(**changes: Any) -> Bill:
+    return billed(config(**changes))
+
+
+def line(found: Bill, part: str, name: str) -> Line:
+    (wanted,) = [each for each in found.lines if each.part == part and each.name == name]
+    return wanted
+
+
+def expected(found: Bill, part: str, name: str) -> float:
+    usd = line(found, part, name).usd
+    assert usd is not None
+    return usd.expected
+
+
+def of(found: Bill, *parts: Any) -> float:
+    usd = found.of(*parts)
+    assert usd is not None
+    return usd.expected
+
+
+def test_the_floor_is_what_stands_when_nobody_asks() -> None:
+    quiet = bill_of()
+    assert of(quiet, "floor") == pytest.approx(FLOOR)
+    assert quiet.parts == ("floor", "on demand", "traffic and logs")
+    assert idle_floor_usd(config()) == pytest.approx(FLOOR)
+
+
+def test_nine_replicas_of_a_deployment_are_in_the_bill() -> None:
+    """Nine slots of three are 3 nodes: 3 x 0.4024 x 730 = 881.26, and 3 volumes of 13 a month."""
+    nine = {"workloads": [{**WORKLOAD, "replicas": 9}], "pools[0].maxGpus": 4}
+    found = bill_of(**nine)
+    assert expected(found, "always", "GPU nodes, shared") == pytest.approx(3 * SPOT_L4 * 730)
+    assert expected(found, "always", "Volumes, shared") == pytest.approx(39)
+    assert idle_floor_usd(config(**nine)) == pytest.approx(FLOOR + 881.256 + 39)
+
+
+def test_models_on_demand_at_the_use_that_is_supposed() -> None:
+    """Three models, one node, 8 h of each of 30.42 days: 243.33 h x 0.4024 = 97.92."""
+    found = bill_of()
+    assert expected(found, "on demand", "GPU nodes, shared") == pytest.approx(8 * 730 / 24 * SPOT_L4)
+    assert expected(found, "on demand", "Volumes, shared") == pytest.approx(8 * 730 / 24 * VOLUME)
+
+
+def test_use_that_is_said_counts() -> None:
+    """A fourth model for 2 h a day buys a second node for these: (8 + 2) / 24 x 730 x 0.4024 = 122.40."""
+    fourth = {"models[3]": {"name": "extra", "model": "llama3.2:3b", "pool": "shared"}}
+    found = bill_of(**fourth, usage={"each": [{"name": "extra", "hoursPerDay": 2}]})
+    assert expected(found, "on demand", "GPU nodes, shared") == pytest.approx(10 * 730 / 24 * SPOT_L4)
+    assert "on demand" not in bill_of(usage={"hoursPerDay": 0}).parts
+
+
+def test_a_cold_nodes_traffic() -> None:
+    """Weights of 4.10, 3.54 and 1.87 GiB and 2 GB of image, through NAT at 0.045: 0.55 a start, more than the node's
+    first hour."""
+    services = [4199, 3625, 1918]  # MiB
+    gigabytes = (2000 + sum(services) * 2**20 / 1e6) / 1000
+    found = bill_of(usage={"startsPerDay": 1}, **{"network.zoneIds": ["use1-az1", "use1-az2"]})
+    a_start = expected(found, "traffic and logs", "Images and weights") / (730 / 24)
+    assert a_start == pytest.approx(gigabytes * 0.045, rel=0.01)
+    assert 0.54 < a_start < 0.56
+    assert a_start > SPOT_L4
+    # One of two nodes is in the other zone than the NAT gateway: half of it at 0.01 each way.
+    crossing = expected(found, "traffic and logs", "Between zones") / (730 / 24)
+    assert crossing == pytest.approx(a_start / 0.045 * 0.02 / 2)
+
+
+def test_a_nat_gateway_in_each_zone_spares_the_way_between_them() -> None:
+    assert "Between zones" not in [each.name for each in bill_of(**{"network.nat": "per-zone"}).lines]
+
+
+def test_nothing_is_fetched_where_a_node_always_runs_or_a_snapshot_has_it() -> None:
+    """Two models that never sleep leave a slot for the third, whose node has been there all the time."""
+    standing = bill_of(**{"models[0].minScale": 1, "models[1].minScale": 1})
+    assert expected(standing, "traffic and logs", "Images and weights") == 0
+    assert expected(standing, "on demand", "GPU nodes, shared") == 0
+    assert "free on nodes that always run" in line(standing, "on demand", "GPU nodes, shared").detail
+    snapshot = {"pools[0].ami": "bottlerocket", "pools[0].volume": {"snapshotId": "snap-0123456789abcdef0"}}
+    assert "Images and weights" not in [each.name for each in bill_of(**snapshot).lines]
+
+
+def test_logs_are_written_and_kept() -> None:
+    """10 x 0.50, and 12 months of 10 GB at 0.03."""
+    assert expected(bill_of(), "traffic and logs", "Logs") == pytest.approx(5 + 10 * 0.03 * 365 / (730 / 24))
+
+
+def test_slots_that_are_kept_warm_at_certain_hours() -> None:
+    """50 of 168 hours: 217.26 h x 0.4024 = 87.43, whether anybody asks or not."""
+    found = bill_of(models=[], **{"pools[0].warm": WEEKDAYS})
+    assert expected(found, "always", "GPU nodes, shared") == pytest.approx(730 * 50 / 168 * SPOT_L4)
+
+
+def test_nodes_that_never_go_are_counted_once() -> None:
+    """Two slots for models and one kept warm are one node of three; a fourth is a second one."""
+    one = bill_of(**{"models[0].minScale": 2, "pools[0].warm": {"slots": 1}})
+    two = bill_of(**{"models[0].minScale": 2, "pools[0].warm": {"slots": 2}})
+    assert expected(one, "always", "GPU nodes, shared") == pytest.approx(SPOT_L4 * 730)
+    assert expected(two, "always", "GPU nodes, shared") == pytest.approx(2 * SPOT_L4 * 730)
+
+
+def test_jobs_count_by_their_runs() -> None:
+    """Four pods, 20 runs of 3 h: 2 nodes for 60 h, on top of nothing."""
+    job = {**WORKLOAD, "kind": "Job", "replicas": 4}
+    found = bill_of(models=[], workloads=[job], usage={"runsPerMonth": 20, "hoursPerRun": 3})
+    assert expected(found, "on demand", "GPU nodes, shared") == pytest.approx(2 * 60 * SPOT_L4)
+
+
+def test_the_example_costs_nothing_until_somebody_starts_it() -> None:
+    (asleep,) = [each for each in consumers(config()) if each.kind == "example"]
+    assert (asleep.slots, asleep.hours) == (1, 0)
+    started = config(models=[], usage={"each": [{"name": "cuda-vector-add", "runsPerMonth": 5}]})
+    assert [each.hours for each in consumers(started)] == [5]
+    assert not consumers(config(models=[], examples=False))
+
+
+def test_the_ceiling_is_all_gpus_of_the_dearest_type_around_the_clock() -> None:
+    """2 x g5.16xlarge on Spot, 2 x 2.00704 x 730, with volumes, and the rest of the bill at its highest."""
+    found = bill_of()
+    steady = found.of("floor", "traffic and logs")
+    assert steady is not None
+    assert found.ceiling == pytest.approx(2 * (4.096 * 0.49 + VOLUME) * 730 + steady.high)
+
+
+def test_the_whole_is_the_sum_of_its_parts() -> None:
+    found = bill_of(**{"models[0].minScale": 1})
+    assert of(found) == pytest.approx(sum(of(found, part) for part in found.parts))
+    usd = found.of()
+    assert usd is not None
+    assert usd.low < usd.expected < usd.high
+    assert found.ceiling is not None
+
+
+def test_a_region_without_data_prices_nothing() -> None:
+    changes = {"dialogue": GONE, "budget.monthlyUsd": 1}
+    found = billed(parsed(changed(changes), region="us-west-2"))
+    assert {each.usd for each in found.lines} == {None}
+    assert (found.of(), found.ceiling) == (None, None)
+
+
+def test_a_budget_under_the_floor_is_an_error() -> None:
+    """238.64 stand there; the cent more is enough."""
+    (problem,) = problems_of(changed({"budget.monthlyUsd": 238.6}))
+    assert problem.path == ("budget", "monthlyUsd")
+    assert "the stack costs 238.64 USD a month when nobody uses it, 238.64 of its floor;" in problem.message
+    assert not problems_of(changed({"budget.monthlyUsd": 238.65}))
+
+
+def test_a_budget_under_what_always_runs_is_an_error_too() -> None:
+    """On demand: 0.8048 x 730 + 13 = 600.50 on top of the floor. With Spot the least that was seen counts."""
+    bought = {"pools[0].instanceFamilies": ["g6"], "models[0].minScale": 1, "budget.monthlyUsd": 800}
+    on_demand = {"pools[0].capacityType": "on-demand", "pools[0].onDemand": ON_DEMAND}
+    (problem,) = problems_of(changed({**bought, **on_demand}))
+    assert "839.14 USD a month when nobody uses it, 238.64 of its floor, and 600.50 of what always" in problem.message
+    assert not problems_of(changed(bought))
+
+
+@pytest.mark.parametrize(
+    ("entry", "path", "said"),
+    [
+        ({"name": "mistrel"}, "name", "is no model, server or Job of this stack; did you mean mistral?"),
+        ({"name": "mistral", "runsPerMonth": 2}, "runsPerMonth", "which is a model: write hoursPerDay"),
+        ({"name": "cuda-vector-add", "hoursPerDay": 2}, "hoursPerDay", "a Job: write runsPerMonth and hoursPerRun"),
+        ({"name": "batch", "hoursPerDay": 2}, "hoursPerDay", "a Deployment: its pods are there all the time; remove"),
+    ],
+)
+def test_what_is_said_of_use_must_fit(entry: dict[str, Any], path: str, said: str) -> None:
+    raw = changed({"usage": {"each": [entry]}, "workloads": [WORKLOAD]})
+    (problem,) = problems_of(raw)
+    assert problem.path == ("usage", "each", 0, path)
+    assert said in problem.message
+
+
+def test_one_is_named_once() -> None:
+    (problem,) = problems_of(changed({"usage": {"each": [{"name": "mistral"}, {"name": "mistral"}]}}))
+    assert (problem.path, problem.message) == (("usage", "each", 1, "name"), "is listed twice")
