@@ -223,7 +223,7 @@ def test_all_regions_are_of_the_partition_that_arns_must_have() -> None:
 # --- What messages propose --------------------------------------------------------------------------------------------
 
 #: Pages and samples, which say what they are; and where the examples are named to be found.
-SAMPLES = ("config/document_text.py", "config/placeholders.py")
+SAMPLES = ("config/document_text.py", "config/placeholders.py", "config/starter.py")
 _DOMAIN = re.compile(r"(?:[a-z0-9-]+\.)+[a-z]{2,}")
 _RANGE = re.compile(r"(?:192\.0\.2|198\.51\.100|203\.0\.113)\.")
 
