@@ -219,10 +219,10 @@ def _dearer(ranges: Sequence[tuple[float, float]], *, any_sleep: bool) -> str:
     """At which use of what sleeps the stack as written is dearer than a GPU each on equal terms."""
     if not any_sleep:
         return "Nothing sleeps, so that use does not change this."
-    same = "Where all that sleeps is awake at the same hours, the stack as written is dearer than a GPU each"
+    same = "Where all that sleeps is awake at the same hours, the stack as written is"
     if not ranges:
-        return f"{same} at no use."
-    return f"{same} {' and '.join(_range(*each) for each in ranges)}."
+        return f"{same} never dearer than a GPU each."
+    return f"{same} dearer than a GPU each {' and '.join(_range(*each) for each in ranges)}."
 
 
 def _range(start: float, end: float) -> str:

@@ -69,7 +69,7 @@ def flags_of(service: Mapping[str, Any]) -> set[str]:
     webhook knows (pkg/apis/serving/k8s_validation.go, validatePersistentVolumeClaims)."""
     found = set(_flags(service_schema(), service))
     for volume in service["spec"]["template"]["spec"].get("volumes", ()):
-        if not volume.get("persistentVolumeClaim", {}).get("readOnly", True):
+        if not volume.get("persistentVolumeClaim", {}).get("readOnly", "persistentVolumeClaim" not in volume):
             found.add("kubernetes.podspec-persistent-volume-write")
     return found
 

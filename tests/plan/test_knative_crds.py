@@ -78,9 +78,11 @@ def test_all_stacks_together_use_every_flag_that_we_know(recorded: Callable[[str
     plans = [*(recorded(name) for name in STACKS), *(varied(name) for name in VARIANTS)]
     used = set().union(*(knative.flags_of(service) for plan in plans for service in services(plan)))
     assert {flag.removeprefix("kubernetes.podspec-") for flag in used} == {
+        "affinity",
         "init-containers",
         "nodeselector",
         "persistent-volume-claim",
+        "persistent-volume-write",
         "securitycontext",
         "tolerations",
         "volumes-emptydir",
