@@ -37,6 +37,6 @@ def _run(project: Path, command: str) -> None:
     shell = ["/bin/bash", "-ec", f"cd {shlex.quote(str(project))}; exec {typed(command)}"]
     with Terminal(shell, os.environ, columns=120, lines=40) as terminal:
         if until_stopped:
-            terminal.until(lambda output: ("http://" if "--web" in command else "USD") in output)
+            terminal.until(lambda output: ("http://" if "--web" in command else "per hour") in output)
             terminal.press("\x03")
         assert terminal.wait(_SECONDS) in ((0, 130) if until_stopped else (0,)), f"{command}\n{terminal.output[-3000:]}"

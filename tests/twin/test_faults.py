@@ -44,7 +44,8 @@ class Command:
 
     def __init__(self, state: TwinState, *arguments: str, largest: int = 0) -> None:
         """largest: bytes that a file may have, of this process and those it starts; 0 for any number."""
-        self.out = state.root.parent / f"{arguments[0]}.out"
+        self.folder = state.root.parent
+        self.out = self.folder / f"{arguments[0]}.out"
 
         def prepared() -> None:
             signal.signal(signal.SIGINT, signal.SIG_DFL)  # whoever started us may ignore it
@@ -53,7 +54,7 @@ class Command:
 
         with self.out.open("w") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cli", *arguments, "-C", str(state.root.parent)],
+                [sys.executable, "-m", "cli", *arguments, "-C", str(self.folder)],
                 cwd=ROOT,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -62,8 +63,8 @@ class Command:
 
     @property
     def said(self) -> str:
-        """What it has said so far."""
-        return self.out.read_text()
+        """What it has said so far; commands in it as for somebody in the project, without `-C` and its folder."""
+        return self.out.read_text().replace(f" -C {self.folder}", "")
 
     def says(self, text: str) -> Command:
         """Wait until it has said that."""
