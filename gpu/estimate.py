@@ -5,7 +5,7 @@ All figures are USD, at the prices of the region that is asked for (`gpu.prices`
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import assert_never
@@ -93,11 +93,6 @@ class CostItem:
     name: str
     detail: str
     usd_per_month: float | None
-
-
-def total_usd_per_month(items: Iterable[CostItem]) -> float | None:
-    """The sum; None where a price is not known, since a sum would mislead."""
-    return total(item.usd_per_month for item in items)
 
 
 @dataclass(frozen=True, slots=True)

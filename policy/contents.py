@@ -12,7 +12,7 @@ from policy.inventory import Blind, Item, as_wire, carries, unfold
 from policy.reading import Unknown, get, text
 from policy.registered import Resource, shared
 
-UNSEEN: Final = "gpu-slices:policy:Unseen"
+UNSEEN_PART: Final = "gpu-slices:policy:Unseen"
 """Type of what stands for a part that cannot be seen; its one property is `why`."""
 
 _MARK: Final = "\n"
@@ -25,7 +25,7 @@ def contents(resource: Resource) -> Sequence[Resource]:
     try:
         unfolded = shared("contents", resource.props, lambda: list(_unfolded(resource)))
     except RecursionError:
-        return [resource, replace(resource, type=UNSEEN, props={"why": "is nested too deep"})]
+        return [resource, replace(resource, type=UNSEEN_PART, props={"why": "is nested too deep"})]
     return [_made(resource, item, props) for item, props in unfolded]
 
 
@@ -33,7 +33,7 @@ def _unfolded(resource: Resource) -> Iterator[tuple[Item, Mapping[str, Any]]]:
     """Items with their properties as rules read them."""
     whole = resource.plain
     for found in unfold(resource.type, whole):
-        item = Item(UNSEEN, {"why": found.why}, found.place) if isinstance(found, Blind) else found
+        item = Item(UNSEEN_PART, {"why": found.why}, found.place) if isinstance(found, Blind) else found
         yield item, resource.props if item.props is whole else unknown_checking_proxy(as_wire(item.props))
 
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import pulumi
 
-from policy.inventory.item import Blind, Item
+from policy.inventory.item import Blind, Item, without_nothing
 from policy.inventory.kubernetes import objects, operations
-from policy.inventory.texts import GO, ROOTS, content_of, file_content, filled, of_values, parsed, rendered
+from policy.inventory.texts import GO, ROOTS, content_of, file_content, filled, first, of_values, parsed, rendered
 from policy.reading import Unknown, each, get, present, text
 
 Found = Iterator[Item | Blind]
@@ -91,13 +91,13 @@ def _local(chart: Any) -> Path | None:
 def _dependencies(chart: Path | None) -> dict[str, str]:
     """Names under which values of inner charts stand, to the charts' own."""
     content = file_content(chart / "Chart.yaml") if chart else None
-    listed = get(next(iter(parsed(content or "")), None), "dependencies")
+    listed = get(first(content or ""), "dependencies")
     return {text(get(one, "alias")) or text(get(one, "name")): text(get(one, "name")) for one in each(listed)}
 
 
 def _defaults(chart: Path) -> dict[str, Any]:
     """A chart's own values."""
-    return over({}, next(iter(parsed(file_content(chart / "values.yaml") or "")), {}))
+    return over({}, first(file_content(chart / "values.yaml") or ""))
 
 
 def _templates(chart: Path, values: Mapping[str, Any]) -> Found:
@@ -160,7 +160,7 @@ def _argo(item: Item, spec: Any, place: str) -> Found:
 
 def _release(item: Item, chart: Any, values: Mapping[str, Any], namespace: Any, place: str) -> Item:
     props = {"chart": chart, "values": dict(values), "namespace": namespace}
-    known = {key: value for key, value in props.items() if value is not None}
+    known = without_nothing(props)
     return Item(RELEASE, known | _marked(item), item.at(place), item.name)
 
 
@@ -171,7 +171,7 @@ def _marked(item: Item) -> dict[str, Any]:
 
 
 def _text_values(given: Any) -> Mapping[str, Any]:
-    found: Any = next(iter(parsed(given + "\n")), {}) if isinstance(given, str) else {}
+    found = first(given) if isinstance(given, str) else None
     return found if isinstance(found, Mapping) else {}
 
 

@@ -17,9 +17,9 @@ import yaml
 from gpu.sharing.yaml_text import untagged
 from policy.inventory.aws import native_token
 from policy.inventory.charts import RELEASE
-from policy.inventory.item import Blind, Item
+from policy.inventory.item import Blind, Item, without_nothing
 from policy.inventory.kubernetes import objects
-from policy.inventory.texts import Loader, filled, parsed
+from policy.inventory.texts import Loader, filled, first, parsed
 from policy.reading import Unknown, each, get, present, text
 
 Found = Iterator[Item | Blind]
@@ -52,7 +52,7 @@ def stack(item: Item) -> Found:
         yield Blind(item.at("templateBody"), "is unknown in preview")
     elif body is None and url:
         yield Blind(item.at(url), "lies elsewhere")
-    template = next(iter(parsed(body, _Template)), None) if isinstance(body, str) else body
+    template = first(body, _Template) if isinstance(body, str) else body
     if isinstance(template, Mapping) and isinstance(template.get("Resources"), Mapping):
         yield from _resources(template, _given(item.props.get("parameters")), item)
     elif isinstance(template, Mapping | list) or isinstance(body, str):
@@ -160,9 +160,9 @@ def _chart(properties: Mapping[str, Any], place: str, name: str) -> Found:
     if isinstance(values, Unknown):
         yield Blind(f"{place}.Values", "is unknown in preview")
         values = {}
-    found = next(iter(parsed(values + "\n")), {}) if isinstance(values, str) else values
+    found = first(values) if isinstance(values, str) else values
     props = {"chart": properties.get("Chart"), "values": found or {}, "namespace": properties.get("Namespace")}
-    yield Item(RELEASE, {key: value for key, value in props.items() if value is not None}, place, name)
+    yield Item(RELEASE, without_nothing(props), place, name)
 
 
 #: What stands for a part that is not known in the text of a manifest.
@@ -257,7 +257,7 @@ def cloud_control(item: Item) -> Found:
     type_, state = item.props.get("typeName"), item.props.get("desiredState")
     if isinstance(type_, Unknown) or isinstance(state, Unknown):
         yield Blind(item.at("typeName" if isinstance(type_, Unknown) else "desiredState"), "is unknown in preview")
-    properties = next(iter(parsed(state)), None) if isinstance(state, str) else state
+    properties = first(state) if isinstance(state, str) else state
     if isinstance(type_, str) and isinstance(properties, Mapping):
         yield from of_type(type_, properties, item.place, item.name)
     else:

@@ -44,6 +44,11 @@ class Blind:
     why: str
 
 
+def without_nothing(props: Mapping[str, Any]) -> dict[str, Any]:
+    """Properties that say something: what is None is not written."""
+    return {key: value for key, value in props.items() if value is not None}
+
+
 def as_wire(value: Any) -> Any:
     """Plain data as the engine sends it: unknown values as the SDK's sentinel."""
     if isinstance(value, Unknown):

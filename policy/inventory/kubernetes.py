@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from policy.inventory.item import Blind, Item
+from policy.inventory.item import Blind, Item, without_nothing
 from policy.inventory.texts import DOLLAR, GO, ROOTS, file_content, filled, parsed, rendered
 from policy.reading import Unknown, each, get, text
 
@@ -405,7 +405,7 @@ def _is_pod(spec: Any) -> bool:
 
 def _pod(template: Any, item: Item, place: str) -> Item:
     metadata = {"namespace": get(item.props, "metadata", "namespace"), "name": item.name or None}
-    known = {key: value for key, value in metadata.items() if value is not None}
+    known = without_nothing(metadata)
     manifest = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": known, "template": template}
     # A container without an image is laid over one of an operator's, of which the rest is not known.
     over = any("image" not in one for one in each(get(template, "spec", "containers")) if isinstance(one, Mapping))

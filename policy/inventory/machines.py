@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from policy.inventory.item import Blind, Item
+from policy.inventory.item import Blind, Item, without_nothing
 from policy.reading import Unknown, each, get, text, truthy, whole
 
 Found = Iterator[Item | Blind]
@@ -20,10 +20,6 @@ GROUP: Final = "aws:autoscaling/group:Group"
 INSTANCE: Final = "aws:ec2/instance:Instance"
 NODE_GROUP: Final = "aws:eks/nodeGroup:NodeGroup"
 TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
-
-
-def _without_nothing(props: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in props.items() if value is not None}
 
 
 def _map(value: Any) -> Mapping[str, Any]:
@@ -90,7 +86,7 @@ def _template(item: Item, spec: Any, place: str) -> Item:
         "tagSpecifications": [{"resourceType": kind, "tags": _tags(spec)} for kind in ("instance", "volume")],
         "annotations": _annotations(item),
     }
-    return Item(TEMPLATE, _without_nothing(props), item.at(place), item.name)
+    return Item(TEMPLATE, without_nothing(props), item.at(place), item.name)
 
 
 def _market(spec: Any) -> Any:
@@ -116,7 +112,7 @@ def _pool(item: Item, spec: Any) -> Found:
     props = {
         "minSize": get(spec, "minSize"),
         "maxSize": 1 if most is None else most,  # exp/api/v1beta2/awsmachinepool_types.go
-        "mixedInstancesPolicy": _without_nothing(
+        "mixedInstancesPolicy": without_nothing(
             {
                 "instancesDistribution": get(policy, "instancesDistribution"),
                 "launchTemplate": {"overrides": get(policy, "overrides")},
@@ -127,7 +123,7 @@ def _pool(item: Item, spec: Any) -> Found:
         "annotations": _annotations(item),
     }
     yield template
-    yield Item(GROUP, _without_nothing(props), item.at("spec"), item.name, (template.place,))
+    yield Item(GROUP, without_nothing(props), item.at("spec"), item.name, (template.place,))
 
 
 def _managed(item: Item, spec: Any) -> Found:
@@ -145,7 +141,7 @@ def _managed(item: Item, spec: Any) -> Found:
         "tags": _tags(spec),
         "annotations": _annotations(item),
     }
-    yield Item(NODE_GROUP, _without_nothing(props), item.at("spec"), item.name)
+    yield Item(NODE_GROUP, without_nothing(props), item.at("spec"), item.name)
     if isinstance(given, Unknown):
         yield Blind(item.at("spec.awsLaunchTemplate"), "is unknown in preview")
     if isinstance(given, Mapping):  # the group says how its machines are bought
@@ -169,7 +165,7 @@ def _control_plane(item: Item, spec: Any) -> Item:
     version = get(spec, "version")
     policy = get(spec, "upgradePolicy")
     props = {
-        "vpcConfig": _without_nothing(
+        "vpcConfig": without_nothing(
             {
                 "endpointPublicAccess": get(access, "public"),
                 "endpointPrivateAccess": get(access, "private"),
@@ -184,7 +180,7 @@ def _control_plane(item: Item, spec: Any) -> Item:
         "upgradePolicy": {"supportType": policy if isinstance(policy, Unknown) else text(policy).upper()},
         "tags": _tags(spec),
     }
-    return Item(CLUSTER, _without_nothing(props), item.at("spec"), item.name)
+    return Item(CLUSTER, without_nothing(props), item.at("spec"), item.name)
 
 
 # --- eksctl ---
@@ -203,7 +199,7 @@ def eksctl(item: Item) -> Found:
     key = get(props, "secretsEncryption", "keyARN")
     types = [text(one) for one in each(logging)]
     cluster = {
-        "vpcConfig": _without_nothing(
+        "vpcConfig": without_nothing(
             {
                 "endpointPublicAccess": True if public is None else public,
                 "endpointPrivateAccess": False if private is None else private,
@@ -215,11 +211,11 @@ def eksctl(item: Item) -> Found:
         else types,
         "encryptionConfig": {"provider": {"keyArn": key}} if key is not None else None,
         "version": get(props, "metadata", "version"),
-        "upgradePolicy": _without_nothing({"supportType": get(props, "upgradePolicy", "supportType")}),
+        "upgradePolicy": without_nothing({"supportType": get(props, "upgradePolicy", "supportType")}),
         "tags": {"alpha.eksctl.io/cluster-name": "", **_map(get(props, "metadata", "tags"))},
     }
     if any(name in props for name in ("vpc", "cloudWatch", "secretsEncryption", "iam", "accessConfig")):
-        yield Item(CLUSTER, _without_nothing(cluster), item.place, item.name)
+        yield Item(CLUSTER, without_nothing(cluster), item.place, item.name)
     yield from _access(get(props, "accessConfig", "accessEntries"), item.at("accessConfig.accessEntries"))
     for kind in ("managedNodeGroups", "nodeGroups"):
         for index, group in enumerate(each(props.get(kind))):
@@ -251,7 +247,7 @@ def _eksctl_template(group: Mapping[str, Any], made: Item) -> Item:
             {"resourceType": kind, "tags": made.props.get("tags")} for kind in ("instance", "volume")
         ],
     }
-    return Item(TEMPLATE, _without_nothing(props), made.place, made.name)
+    return Item(TEMPLATE, without_nothing(props), made.place, made.name)
 
 
 def _selected(group: Any) -> Any:
@@ -265,7 +261,7 @@ def _ssh(given: Any) -> dict[str, Any] | None:
     if not isinstance(given, Mapping) or not (isinstance(given.get("allow"), Unknown) or truthy(given.get("allow"))):
         return None
     groups = given.get("sourceSecurityGroupIds")
-    return _without_nothing({"ec2SshKey": given.get("publicKeyName") or "id_rsa", "sourceSecurityGroupIds": groups})
+    return without_nothing({"ec2SshKey": given.get("publicKeyName") or "id_rsa", "sourceSecurityGroupIds": groups})
 
 
 def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
@@ -286,7 +282,7 @@ def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
         overrides = [{"instanceType": each_type} for each_type in listed]
         policy = {"instancesDistribution": distribution, "launchTemplate": {"overrides": overrides}}
         found = {"maxSize": size, "mixedInstancesPolicy": policy, "tags": tags}
-        return Item(GROUP, _without_nothing(found), place, text(get(group, "name")))
+        return Item(GROUP, without_nothing(found), place, text(get(group, "name")))
     spot = get(group, "spot")
     market = text(get(group, "instanceMarketOptions", "marketType")).upper().replace("-", "_") or None
     props = {
@@ -298,4 +294,4 @@ def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
         "launchTemplate": {"name": text(get(group, "name"))},
         "tags": tags,
     }
-    return Item(NODE_GROUP, _without_nothing(props), place, text(get(group, "name")))
+    return Item(NODE_GROUP, without_nothing(props), place, text(get(group, "name")))

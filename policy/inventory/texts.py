@@ -44,6 +44,11 @@ def parsed(text: str, loader: Any = Loader) -> list[Any]:
         return []
 
 
+def first(text: str, loader: Any = Loader) -> Any:
+    """The first document of a text; None if it has none."""
+    return next(iter(parsed(text, loader)), None)
+
+
 def filled(value: Any, engine: re.Pattern[str], path: str = "") -> Any:
     """Plain data in which texts with what the engine fills in are `Unknown`."""
     if isinstance(value, str):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.contents import UNSEEN
+from policy.contents import UNSEEN_PART
 from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity
 from policy.reading import text
 
@@ -32,6 +32,6 @@ RULE = ResourceRule(
     ),
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,
-    types=(UNSEEN,),
+    types=(UNSEEN_PART,),
     check=check,
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
-from policy.contents import UNSEEN
+from policy.contents import UNSEEN_PART
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity, matches
 from policy.inventory.charts import lies_here
 from policy.justification import MIN_LENGTH, OPTIONS, problems
@@ -63,7 +63,7 @@ _NEVER_BUY: Final = (
     "kubernetes:templates.gatekeeper.sh/*",
     "pulumi:*",
     "random:*",
-    UNSEEN,
+    UNSEEN_PART,
 )
 #: Types whose commands run in a cluster, and may start machines.
 _RUN: Final = (*POD_TYPES, *PATCH_TYPES, "kubernetes:tekton.dev/*")

@@ -15,11 +15,10 @@ from gpu.estimate import (
     dedicated_gpu,
     idle_floor,
     slot_price,
-    total_usd_per_month,
 )
 from gpu.models import MODELS, ModelMemory, model_memory
 from gpu.pool import Pool
-from gpu.prices import CapacityType, RegionPrices, of
+from gpu.prices import CapacityType, RegionPrices, of, total
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 from tests.unit.gpu.support import shared_types
 
@@ -163,7 +162,7 @@ def test_the_idle_floor_of_a_small_stack() -> None:
         "NAT gateway": 36.50,  # (0.045 + 0.005) x 730
         "KMS keys": 2.00,
     }
-    assert total_usd_per_month(idle_floor(DEV, PRICES)) == pytest.approx(238.636)
+    assert total(item.usd_per_month for item in idle_floor(DEV, PRICES)) == pytest.approx(238.636)
 
 
 def test_the_idle_floor_of_a_large_stack() -> None:
@@ -189,7 +188,7 @@ def test_the_idle_floor_says_what_it_counts() -> None:
 def test_a_system_node_without_a_price_makes_no_sum() -> None:
     floor = idle_floor(dataclasses.replace(DEV, system_node_type="m7g.metal"), PRICES)
     assert [item.name for item in floor if item.usd_per_month is None] == ["System nodes"]
-    assert total_usd_per_month(floor) is None
+    assert total(item.usd_per_month for item in floor) is None
 
 
 def test_a_volume_of_conversations_is_part_of_the_floor() -> None:

@@ -61,11 +61,10 @@ def test_no_type_and_no_module_has_a_price_that_is_no_regions() -> None:
 
 
 def test_every_estimate_is_handed_a_regions_prices() -> None:
-    """All but sums of what was priced already."""
     asking = {
         name: inspect.signature(function).parameters
         for name, function in inspect.getmembers(estimate, inspect.isfunction)
-        if function.__module__ == estimate.__name__ and name != "total_usd_per_month"
+        if function.__module__ == estimate.__name__
     }
     assert set(asking) == {"slot_price", "dedicated_gpu", "idle_floor"}
     for name, parameters in asking.items():
