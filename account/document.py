@@ -20,10 +20,11 @@ from account.teardown.table import KINDS
 
 TARGET: Final = Path(__file__).resolve().parent.parent / "docs" / "permissions.md"
 PREFLIGHT: Final = Path(__file__).resolve().parent / "preflight"
+ASKING: Final = Path(__file__).resolve().parent / "prices" / "ask.py"
 
-_PAGE = """# Permissions of `slices check` and `slices teardown`
+_PAGE = """# Permissions of the commands that ask AWS
 
-Written by `make docs` from the calls that the commands make. Both take the credentials that every AWS tool takes. What
+Written by `make docs` from the calls that the commands make. All take the credentials that every AWS tool takes. What
 they may not look at they say, and the result is then not proven: exit status 5.
 
 ## Looking
@@ -33,6 +34,14 @@ is there and how it is tagged. AWS' own `ReadOnlyAccess` and `SecurityAudit` hol
 
 ```json
 {looking}
+```
+
+## Prices
+
+What `slices prices refresh` asks. It reads public prices, and nothing of the account's.
+
+```json
+{prices}
 ```
 
 ## Deleting
@@ -51,7 +60,10 @@ def page() -> str:
     """The page."""
     looking = {*preflight_calls(), *(call for kind in KINDS for call in kind.reads)}
     deleting = {call for kind in KINDS for call in kind.deletes}
-    return _PAGE.format(looking=_policy("Look", looking), deleting=_policy("Delete", deleting))
+    asking = set(calls_in(ASKING.read_text(encoding="utf-8")))
+    return _PAGE.format(
+        looking=_policy("Look", looking), prices=_policy("Prices", asking), deleting=_policy("Delete", deleting)
+    )
 
 
 def preflight_calls() -> set[Call]:

@@ -157,7 +157,8 @@ _HOME: Mapping[str, str] = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-
 #: A question is answered within seconds or not at all.
 _CONNECT_SECONDS = 5
 _READ_SECONDS = 20
-_ATTEMPTS = 3
+_RETRIES: Mapping[str, Any] = {"mode": "standard", "total_max_attempts": 3}
+_PATIENT: Mapping[str, Any] = {"mode": "adaptive", "total_max_attempts": 10}
 #: Questions are asked from several threads at once, often of one service.
 _CONNECTIONS = 16
 
@@ -185,10 +186,12 @@ class Account:
     """An AWS account, as the caller's credentials see it. Threads may share one.
 
     Credentials come from where every AWS tool takes them: environment, profile, SSO, container or instance role.
+    patient: for many pages of one service; waits as AWS throttles (botocore's adaptive mode) instead of giving up soon.
     """
 
-    def __init__(self, region: str, *, profile: str | None = None) -> None:
+    def __init__(self, region: str, *, profile: str | None = None, patient: bool = False) -> None:
         self.region = region
+        self._retries = _PATIENT if patient else _RETRIES
         self._profile = profile
         self._session: Any = None
         self._clients: dict[tuple[str, str], Any] = {}
@@ -288,7 +291,7 @@ class Account:
                     config=Config(
                         connect_timeout=_CONNECT_SECONDS,
                         read_timeout=_READ_SECONDS,
-                        retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+                        retries=dict(self._retries),
                         max_pool_connections=_CONNECTIONS,
                     ),
                 )

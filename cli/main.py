@@ -116,6 +116,36 @@ def plan(stack: str, directory: Path, **options: Any) -> int:
     return plan_stack(directory, stack, **options)
 
 
+@main.group(short_help="Prices that the plan reckons with.")
+def prices() -> None:
+    """Prices that the plan reckons with."""
+
+
+@prices.command(short_help="Ask AWS for today's prices of a region.")
+@directory_option
+@click.option(
+    "--region",
+    "regions",
+    multiple=True,
+    metavar="REGION",
+    help="May stand several times.  [default: the regions of the project's stacks]",
+)
+@click.option(
+    "--days", type=click.IntRange(1, 90), default=30, show_default=True, help="Days of Spot prices; AWS keeps 90."
+)
+@plainly
+def refresh(directory: Path, regions: tuple[str, ...], days: int) -> int:
+    """Ask AWS for on-demand prices, unit prices of services and Spot prices, and write prices/REGION.json.
+
+    Takes the credentials that every AWS tool takes, and only reads. What does not come, or cannot be believed, stays
+    as it was, and is told. Exit status: 0, 5 if something stayed, 2 if nothing could be asked.
+    """
+    from cli.prices import refresh_prices  # noqa: PLC0415  loads boto3's neighbours
+
+    with interruptible(lambda: "prices that were not written yet stay as they were"):
+        return refresh_prices(directory, regions, days)
+
+
 @main.command("judge", short_help="What the policies say of anybody's Pulumi, Terraform or Kubernetes files.")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True)
 @click.option(

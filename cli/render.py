@@ -21,7 +21,7 @@ from config.schema import MpsLimits
 from gpu.bill import Consumer
 from gpu.estimate import BOUGHT
 from gpu.pool import Pool
-from plan.figures import Figures, ModelFigures, ServiceFigures, prices_note
+from plan.figures import Figures, ModelFigures, ServiceFigures, prices_note, prices_warnings
 from plan.make import Plan
 from policy.analyzer import Verdict
 
@@ -63,8 +63,11 @@ def _figures(console: Console, figures: Figures) -> None:
     section(console, "GPU prices, cheapest type of each pool, USD per hour", _pool_prices(figures.pools))
     for summary in figures.pools:
         _price_notes(console, summary, figures.config.region)
+    _spot_zones(console, figures)
     print_comparison(console, figures)
     console.print(Text(f"\n{prices_note(figures.config.prices)}", style="dim"))
+    for warning in prices_warnings(figures.config.prices, figures.today):
+        hanging(console, "Warning: ", warning, "yellow")
 
 
 # --- Pools ------------------------------------------------------------------------------------------------------------
@@ -117,6 +120,18 @@ def _price_notes(console: Console, summary: Pool, region: str) -> None:
         types: dict[str, Any] = {"instance_types": cheapest.instance_type, "max_items": 1}
         ask = aws("ec2", "describe-spot-price-history", region=region, **types)
         command(console, shell_text(ask, console.width - 2), 2)
+
+
+def _spot_zones(console: Console, figures: Figures) -> None:
+    """What was asked on Spot for the cheapest type of each pool, where somebody looked."""
+    prices = figures.config.prices
+    bought = [pool.price.instance_type for pool in figures.pools if pool.price and pool.capacity_type == "spot"]
+    rows = [(name, zone, seen) for name in dict.fromkeys(bought) for zone, seen in prices.spot_zones(name).items()]
+    if rows and prices.spot_seen:
+        found = table("on Spot", "zone", "least", "mean", "most", texts=2)
+        for name, zone, seen in rows:
+            found.add_row(name, zone, _usd(seen.least), _usd(seen.mean), _usd(seen.most))
+        section(console, f"Spot prices seen in {prices.spot_seen.days} days, USD per hour", found)
 
 
 def _pool_prices(pools: Sequence[Pool]) -> Table:

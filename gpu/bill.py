@@ -122,16 +122,11 @@ def most_nodes(pool: Pool, instance_type: str) -> int:
 
 
 def node_spread(pool: Pool, price: SlotPrice) -> Spread:
-    """A node's price by the hour: Spot between the largest and the least discount seen.
-
-    Where nobody saw one, at most the on-demand price, above which Spot never is.
-    """
-    usd = price.usd_per_hour(pool.capacity_type)
-    if pool.capacity_type == "on-demand":
-        return Spread.even(usd)
-    discount = pool.prices.spot_discount(INSTANCE_TYPES[price.instance_type].family)
-    least = price.on_demand_usd_per_hour * (1 - (discount.largest or discount.fraction))
-    return Spread(least, usd, usd if discount.sampled else price.on_demand_usd_per_hour)
+    """A node's price by the hour: Spot between the least and the most that was seen (`RegionPrices.spot`)."""
+    spot = pool.prices.spot(price.instance_type)
+    if pool.capacity_type == "on-demand" or spot is None:
+        return Spread.even(price.usd_per_hour(pool.capacity_type))
+    return Spread(spot.least, spot.expected, spot.most)
 
 
 def standing_usd(pool: Pool, standing: Sequence[Consumer]) -> Spread | None:

@@ -54,18 +54,16 @@ class SlotPrice:
 
 def slot_price(instance_type: InstanceType, profile: SharingProfile, prices: RegionPrices) -> SlotPrice | None:
     """Price of a type's slots in a region; None when no price of the type is known there."""
-    on_demand = prices.node_usd_per_hour(instance_type.name, "on-demand")
-    spot = prices.node_usd_per_hour(instance_type.name, "spot")
+    on_demand, spot = prices.on_demand.get(instance_type.name), prices.spot(instance_type.name)
     if on_demand is None or spot is None:
         return None
-    discount = prices.spot_discount(instance_type.family)
     return SlotPrice(
         instance_type=instance_type.name,
         slots=instance_type.gpu_count * profile.slots_per_gpu(instance_type.gpu),
         on_demand_usd_per_hour=on_demand,
-        spot_usd_per_hour=spot,
-        spot_source=discount.source,
-        spot_seen=discount.sampled,
+        spot_usd_per_hour=spot.expected,
+        spot_source=spot.source,
+        spot_seen=spot.seen,
     )
 
 

@@ -1,27 +1,38 @@
 """Prices by region: `of(region)` is the only way to one, so that nobody can ask without saying for where.
 
-Instance prices are data beside this module, one file a region (`gpu/price_data/`, by tools/generate_catalog.py). Unit
-prices of services and Spot discounts stand here, by region too. What no source has of a region is None, and never
-another region's figure. All prices are in USD, without traffic and tax.
+Instance prices are data, one file a region: committed beside this module (`gpu/price_data/`, by
+tools/generate_catalog.py), or asked of AWS (`prices/` beside the stack files, by `slices prices refresh`); these may
+have unit prices of services and Spot prices too. Those of some regions stand here. What no source has of a region is
+None, and never another region's figure. All prices are in USD, without traffic and tax.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from math import prod
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, assert_never
+from typing import Any, Literal, TypeVar, assert_never
+
+from gpu import price_file
+from gpu.price_file import PriceFileError, ServiceTable, SpotRange, SpotTable, Table
+from gpu.why import Why, given
 
 __all__ = [
+    "FRESH_DAYS",
     "HOURS_PER_MONTH",
+    "REFRESHED",
+    "UNIT_PRICES",
     "CapacityType",
+    "PriceTable",
     "RegionPrices",
     "ServicePrices",
     "SpotDiscount",
+    "SpotPrice",
+    "UnitPrice",
     "named_types",
     "of",
     "priced_regions",
@@ -32,6 +43,38 @@ __all__ = [
 CapacityType = Literal["spot", "on-demand"]
 #: AWS's own convention for monthly figures.
 HOURS_PER_MONTH = 730
+#: Prices older than these days are told to be old.
+FRESH_DAYS = 90
+
+TableT = TypeVar("TableT", bound=Table)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPrice:
+    """A field of `ServicePrices`: what it is the price of, and its unit."""
+
+    field: str
+    words: str
+    unit: str
+
+
+UNIT_PRICES = (
+    UnitPrice("eks_control_plane_per_hour", "EKS control plane, standard support", "USD/h"),
+    UnitPrice("nat_gateway_per_hour", "NAT gateway", "USD/h"),
+    UnitPrice("nat_gateway_per_gb", "traffic through NAT", "USD/GB"),
+    UnitPrice("between_zones_per_gb", "traffic between zones, each way", "USD/GB"),
+    UnitPrice("public_ipv4_per_hour", "public IPv4 address", "USD/h"),
+    UnitPrice("kms_key_per_month", "KMS key", "USD/month"),
+    UnitPrice("interface_endpoint_per_hour_and_zone", "interface endpoint in a zone", "USD/h"),
+    UnitPrice("gp3_per_gb_month", "gp3 volume", "USD/GB-month"),
+    UnitPrice("gp3_per_iops_month", "IOPS beyond 3000", "USD/IOPS-month"),
+    UnitPrice("gp3_per_mibps_month", "MiB/s beyond 125", "USD/(MiB/s)-month"),
+    UnitPrice("load_balancer_per_hour", "network load balancer", "USD/h"),
+    UnitPrice("classic_load_balancer_per_hour", "classic load balancer", "USD/h"),
+    UnitPrice("snapshot_per_gb_month", "snapshot", "USD/GB-month"),
+    UnitPrice("log_ingestion_per_gb", "logs, written", "USD/GB"),
+    UnitPrice("log_storage_per_gb_month", "logs, kept", "USD/GB-month"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +102,15 @@ class ServicePrices:
     snapshot_per_gb_month: float | None = None
     log_ingestion_per_gb: float | None = None
     log_storage_per_gb_month: float | None = None
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Day of what is older than `date`, by field."""
+
+    def why(self, name: str) -> Why:
+        """A price by its field, with source and day."""
+        (of_it,) = (unit_price for unit_price in UNIT_PRICES if unit_price.field == name)
+        usd: float | None = getattr(self, name)
+        day = self.kept.get(name, self.date) if usd is not None else None
+        return given(of_it.words, usd, of_it.unit, self.source, day)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,43 +130,130 @@ class SpotDiscount:
 _UNSAMPLED = SpotDiscount(0.50, "no sample of this family: the lowest discount of any sampled GPU family", False)
 
 
+@dataclass(frozen=True, slots=True)
+class SpotPrice:
+    """A node on Spot in USD per hour: seen in the region, or estimated. date: of what was seen (ISO 8601), or None.
+
+    seen: whether anybody saw a Spot price of the type, or at least of its family, in the region.
+    """
+
+    least: float
+    expected: float
+    most: float
+    source: str
+    seen: bool
+    date: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """A table of prices that figures are made of. date: the day of its prices (ISO 8601), None where nobody said it."""
+
+    what: Literal["on-demand prices", "service prices", "Spot prices"]
+    source: str
+    date: str | None
+
+    def is_old(self, today: datetime.date) -> bool:
+        """Whether its day is more than `FRESH_DAYS` ago, or not known."""
+        return self.date is None or today - datetime.date.fromisoformat(self.date) > datetime.timedelta(days=FRESH_DAYS)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RegionPrices:
     """What AWS asks in one region. Where nothing is known of it, every price is None.
 
     on_demand: Linux, USD per hour by instance type. on_demand_date: the day of these (ISO 8601), None where there are
-    none. on_demand_source: module and version that they are from.
+    none. on_demand_source: module and version that they are from. kept: types whose price is of another, older day.
+    spot_seen: by type and zone. problem: why a file of prices is not used, empty where none is wrong.
     """
 
     region: str
     on_demand: Mapping[str, float] = field(default_factory=dict)
     on_demand_date: str | None = None
     on_demand_source: str = ""
+    kept: Mapping[str, str] = field(default_factory=dict)
     services: ServicePrices = ServicePrices()
     spot_discounts: Mapping[str, SpotDiscount] = field(default_factory=dict)
+    spot_seen: SpotTable | None = None
+    problem: str = ""
+
+    @property
+    def tables(self) -> tuple[PriceTable, ...]:
+        """What is known of the region, with source and day."""
+        found = []
+        if self.on_demand:
+            found.append(PriceTable("on-demand prices", self.on_demand_source, self.on_demand_date))
+        if self.services.date:
+            found.append(PriceTable("service prices", self.services.source, self.services.date))
+        if self.spot_seen:
+            found.append(PriceTable("Spot prices", self.spot_seen.source, self.spot_seen.date))
+        elif self.spot_discounts:
+            found.append(PriceTable("Spot prices", next(iter(self.spot_discounts.values())).source, None))
+        return tuple(found)
 
     def spot_discount(self, family: str) -> SpotDiscount:
-        """Estimated Spot discount of an instance family, such as `g6`.
+        """Estimated Spot discount of an instance family, such as `g6`, where no price of a type was seen.
 
         Spot prices move hourly and by zone: these are for planning, not for invoices.
         """
         return self.spot_discounts.get(family, _UNSAMPLED)
 
+    def spot_zones(self, instance_type: str) -> Mapping[str, SpotRange]:
+        """What was asked for a type in each zone; empty where nobody looked."""
+        return self.spot_seen.usd_per_hour.get(instance_type, {}) if self.spot_seen else {}
+
+    def spot(self, instance_type: str) -> SpotPrice | None:
+        """What a type costs on Spot; None where no price of it is known.
+
+        Where its zones were looked at: the least and the most of all of them, and the mean of their means, since
+        Karpenter buys where there is room. Else by the family's discounts; where nobody saw one, at most the on-demand
+        price, above which Spot never is.
+        """
+        on_demand, zones = self.on_demand.get(instance_type), self.spot_zones(instance_type).values()
+        if on_demand is None:
+            return None
+        if zones and self.spot_seen:
+            mean = sum(each.mean for each in zones) / len(zones)
+            least, most = min(each.least for each in zones), max(each.most for each in zones)
+            day = self.spot_seen.kept.get(instance_type, self.spot_seen.date)
+            return SpotPrice(least, mean, most, self.spot_seen.source, True, day)
+        discount = self.spot_discount(instance_type.partition(".")[0])
+        least = on_demand * (1 - (discount.largest or discount.fraction))
+        expected = on_demand * (1 - discount.fraction)
+        most = expected if discount.sampled else on_demand
+        return SpotPrice(least, expected, most, discount.source, discount.sampled)
+
     def node_usd_per_hour(self, instance_type: str, capacity_type: CapacityType) -> float | None:
         """Price of a node by the name of its type, an estimate for Spot; None where it is not known."""
-        price = self.on_demand.get(instance_type)
-        if price is None:
-            return None
         match capacity_type:
             case "spot":
-                return price * (1 - self.spot_discount(instance_type.partition(".")[0]).fraction)
+                spot = self.spot(instance_type)
+                return spot.expected if spot else None
             case "on-demand":
-                return price
+                return self.on_demand.get(instance_type)
+            case _:
+                assert_never(capacity_type)
+
+    def why_node(self, instance_type: str, capacity_type: CapacityType) -> Why:
+        """The same, with source and day."""
+        usd = self.node_usd_per_hour(instance_type, capacity_type)
+        name = f"{instance_type}, {'Spot' if capacity_type == 'spot' else capacity_type}"
+        match capacity_type:
+            case "spot":
+                spot = self.spot(instance_type)
+                return given(name, usd, "USD/h", spot.source if spot else "", spot.date if spot else None)
+            case "on-demand":
+                day = self.kept.get(instance_type, self.on_demand_date)
+                return given(name, usd, "USD/h", self.on_demand_source, day)
             case _:
                 assert_never(capacity_type)
 
 
+#: Generated from public sources and committed (tools/generate_catalog.py).
 _FOLDER = Path(__file__).parent / "price_data"
+#: What `slices prices refresh` wrote: beside the stack files, of which `gpu/` is a neighbour in every clone. Not in the
+#: folder above, which `make catalog` writes anew, and which belongs to the project and not to whoever uses it.
+REFRESHED = Path(__file__).parents[1] / "prices"
 
 _SERVICES: Mapping[str, ServicePrices] = MappingProxyType(
     {
@@ -157,31 +296,56 @@ _SPOT: Mapping[str, Mapping[str, SpotDiscount]] = MappingProxyType(
 
 
 @cache
-def _files() -> Mapping[str, Path]:
-    return {path.stem: path for path in sorted(_FOLDER.glob("*.json"))}
+def _files() -> Mapping[str, tuple[Path, ...]]:
+    """Files by region, committed ones first."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for path in (*sorted(_FOLDER.glob("*.json")), *sorted(REFRESHED.glob("*.json"))):
+        found[path.stem] = (*found.get(path.stem, ()), path)
+    return MappingProxyType(found)
 
 
 @cache
 def of(region: str) -> RegionPrices:
-    """The prices of a region; one without data, or that does not exist, has none."""
-    services, spot = _SERVICES.get(region, ServicePrices()), _SPOT.get(region, MappingProxyType({}))
-    path = _files().get(region)
-    if path is None:
-        return RegionPrices(region=region, services=services, spot_discounts=spot)
-    data = json.loads(path.read_text(encoding="utf-8"))
+    """The prices of a region; one without data, or that does not exist, has none.
+
+    Of two tables that know the same the newer one counts: one that was refreshed, or a committed one that came later.
+    """
+    files, problems = [], []
+    for path in _files().get(region, ()):
+        try:
+            files.append(price_file.read(path))
+        except PriceFileError as error:
+            problems.append(str(error))
+    on_demand = _newest([each.on_demand for each in files])
+    services = _newest([each.services for each in files])
     return RegionPrices(
         region=region,
-        on_demand=MappingProxyType(data["linuxUsdPerHour"]),
-        on_demand_date=data["pricesDate"],
-        on_demand_source=f"{data['source']} {data['sourceVersion']}",
-        services=services,
-        spot_discounts=spot,
+        on_demand=MappingProxyType(dict(on_demand.usd_per_hour)) if on_demand else {},
+        on_demand_date=on_demand.date if on_demand else None,
+        on_demand_source=on_demand.source if on_demand else "",
+        kept=on_demand.kept if on_demand else {},
+        services=_service_prices(region, services),
+        spot_discounts=_SPOT.get(region, MappingProxyType({})),
+        spot_seen=_newest([each.spot for each in files]),
+        problem="; ".join(problems),
     )
+
+
+def _newest(tables: Sequence[TableT | None]) -> TableT | None:
+    return max((table for table in tables if table), key=lambda table: table.date, default=None)
+
+
+def _service_prices(region: str, table: ServiceTable | None) -> ServicePrices:
+    known = _SERVICES.get(region, ServicePrices())
+    if table is None or (known.date or "") > table.date:
+        return known
+    usd: Mapping[str, Any] = {each.field: table.usd[each.field] for each in UNIT_PRICES if each.field in table.usd}
+    return ServicePrices(date=table.date, source=table.source, kept=table.kept, **usd)
 
 
 def priced_regions() -> tuple[str, ...]:
     """Regions whose instance prices are known."""
-    return tuple(_files())
+    return tuple(region for region in _files() if of(region).on_demand)
 
 
 @cache

@@ -28,7 +28,7 @@ def plan_json(plan: Plan) -> str:
         "project": recording.project,
         "stack": recording.stack,
         "region": recording.region,
-        "prices": _prices(of(recording.region)),
+        "prices": _prices(of(recording.region), figures),
         "pools": [_pool(*both) for both in zip(figures.pools, figures.config.pools, strict=True)] if figures else [],
         "models": [_model(model) for model in figures.models] if figures else [],
         "services": [_service(service) for service in figures.services] if figures else [],
@@ -41,13 +41,23 @@ def plan_json(plan: Plan) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False)
 
 
-def _prices(prices: RegionPrices) -> dict[str, Any]:
+def _prices(prices: RegionPrices, figures: Figures | None) -> dict[str, Any]:
     return {
         "currency": "USD",
         "region": prices.region,
         "onDemandDate": prices.on_demand_date,
         "servicesDate": prices.services.date,
         "spotIsEstimate": True,
+        "tables": [
+            {
+                "what": table.what,
+                "source": table.source,
+                "date": table.date,
+                "old": table.is_old(figures.today) if figures else None,
+            }
+            for table in prices.tables
+        ],
+        "problem": prices.problem or None,
     }
 
 
@@ -68,7 +78,13 @@ def _pool(pool: Pool, section: GpuPool) -> dict[str, Any]:
         "cheapest": _price(pool.price) if pool.price else None,
         "dearest": _price(pool.dearest) if pool.dearest else None,
         "usdPerSlotHour": _usd(pool.usd_per_slot_hour),
+        "spotZones": _zones(pool),
     }
+
+
+def _zones(pool: Pool) -> dict[str, list[float | None]]:
+    seen = pool.prices.spot_zones(pool.price.instance_type) if pool.price else {}
+    return {zone: [_usd(usd) for usd in (each.least, each.mean, each.most)] for zone, each in seen.items()}
 
 
 def _price(price: SlotPrice) -> dict[str, Any]:

@@ -6,9 +6,11 @@ Prices are USD, those of the stack's region; Spot prices are estimates (`gpu.pri
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 
 from config.bill import Bill, bill, consumers
+from config.errors import listed
 from config.pool_schema import GpuPool
 from config.schema import Model, StackConfig
 from config.services import Service, memory_of, stack_services
@@ -19,7 +21,7 @@ from gpu.compare import Comparison, compare
 from gpu.estimate import dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
-from gpu.prices import CapacityType, RegionPrices, priced_regions
+from gpu.prices import FRESH_DAYS, CapacityType, RegionPrices, priced_regions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,8 @@ class Figures:
     consumers: tuple[Consumer, ...]
     """All that hold slots: services, workloads, the example, slots that are kept warm."""
     bill: Bill
+    today: date
+    """The day against which prices are old."""
 
     @property
     def idle_usd_per_month(self) -> float | None:
@@ -115,6 +119,7 @@ def figures(config: StackConfig) -> Figures:
         ),
         consumers=holding,
         bill=bill(config, holding),
+        today=date.today(),
     )
 
 
@@ -144,14 +149,31 @@ def _service(service: Service, pool: Pool, section: GpuPool) -> ServiceFigures:
 
 
 def prices_note(prices: RegionPrices) -> str:
-    """Where the prices come from, and what they are not."""
-    region, nodes, services = prices.region, prices.on_demand_date, prices.services.date
-    if nodes is None:
+    """Where the prices come from and of which day they are, and what they are not."""
+    region = prices.region
+    if not prices.on_demand:
         known = ", ".join(priced_regions())
-        return f"No prices of {region} are known, so nothing is priced; those of other regions differ. Known: {known}."
-    also = f", service prices of {services}" if services else ""
-    missing = "" if services else f"; no service prices of {region} are known"
-    return (
-        f"GPU and node prices of {nodes}{also}, in USD for {region} and Linux, without tax{missing}. "
-        "Spot prices are estimates by instance family: real ones move by the hour and the zone."
-    )
+        return (
+            f"No prices of {region} are known, so nothing is priced; those of other regions differ. Known: {known}. "
+            f"`slices prices refresh --region {region}` asks AWS for them."
+        )
+    tables = "; ".join(f"{each.what} {_of_day(each.date)} ({each.source})" for each in prices.tables)
+    missing = "" if prices.services.date else f" No service prices of {region} are known."
+    spot = "move by the hour and the zone." if prices.spot_seen else "are estimates by instance family: real ones move."
+    return f"In USD for {region} and Linux, without tax: {tables}.{missing} Spot prices {spot}"
+
+
+def prices_warnings(prices: RegionPrices, today: date) -> list[str]:
+    """What is wrong with the prices: too old, or a file that cannot be read."""
+    found = [f"{prices.problem}: it is not used; `slices prices refresh` writes it anew."] if prices.problem else []
+    old = [f"{each.what} {_of_day(each.date)}" for each in prices.tables if each.is_old(today)]
+    if old:
+        found.append(
+            f"Older than {FRESH_DAYS} days: {listed(old, 'and')}. "
+            f"`slices prices refresh --region {prices.region}` asks AWS for today's."
+        )
+    return found
+
+
+def _of_day(day: str | None) -> str:
+    return f"of {day}" if day else "of a day that their source does not say"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pulumi.runtime
 import pytest
 
+import gpu.prices
 from plan.monitor import Inline
 from tests.day import fixed
 
@@ -48,6 +49,14 @@ def _isolated_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(_LEAKY_PREFIXES)]:
         monkeypatch.delenv(name)
     pulumi.runtime.set_all_config({}, [])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _committed_prices(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Figures are those of the committed tables, whatever whoever runs the tests has asked of AWS."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu.prices, "REFRESHED", tmp_path_factory.mktemp("prices"))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 import config.load
+import plan.figures
 import policy.framework
 import stacks.pulumi_config
 
@@ -33,6 +34,7 @@ def fixed(day: date = TODAY) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(config.load, "date", Date)
+        patch.setattr(plan.figures, "date", Date)
         patch.setattr(stacks.pulumi_config, "date", Date)
         patch.setattr(policy.framework, "datetime", DateTime)
         yield

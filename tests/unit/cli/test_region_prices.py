@@ -19,7 +19,7 @@ from tests.unit.cli.plans import CONFIG, plan_of
 from tests.unit.cli.test_render import printed
 
 HERE, THERE = "us-east-1", "us-west-2"
-_UNIT_PRICES = [name for name in prices.ServicePrices.__dataclass_fields__ if name not in ("date", "source")]
+_UNIT_PRICES = [name for name in prices.ServicePrices.__dataclass_fields__ if name not in ("date", "source", "kept")]
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_region_without_data_prices_nothing_in_json() -> None:
     document = plan_document(THERE)
     assert dict(amounts(document)) == {}
     expected = {"currency": "USD", "region": THERE, "onDemandDate": None, "servicesDate": None, "spotIsEstimate": True}
-    assert document["prices"] == expected
+    assert document["prices"] == {**expected, "tables": [], "problem": None}
     assert [pool["cheapest"] for pool in document["pools"]] == [None] * len(document["pools"])
     costs = document["costs"]
     assert costs["comparison"] is None
@@ -104,5 +104,5 @@ def test_a_region_without_data_says_so_and_shows_no_price(capsys: pytest.Capture
 
 def test_a_region_whose_services_are_not_known_says_so() -> None:
     note = prices_note(prices.of("us-gov-west-1"))
-    assert "GPU and node prices of 2026-06-15, in USD for us-gov-west-1 and Linux" in note
-    assert "no service prices of us-gov-west-1 are known" in note
+    assert "In USD for us-gov-west-1 and Linux, without tax: on-demand prices of 2026-06-15 (github.com" in note
+    assert "No service prices of us-gov-west-1 are known." in note

@@ -155,7 +155,7 @@ def test_without_models_there_is_nothing_to_compare() -> None:
 def test_spot_is_labelled_and_prices_are_dated(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(printed(plan_of(), capsys).split())
     assert "Spot prices are estimates" in text
-    assert re.search(r"GPU and node prices of 20\d\d-\d\d-\d\d, service prices of 20\d\d-\d\d-\d\d", text)
+    assert re.search(r"on-demand prices of 20\d\d-\d\d-\d\d \(.*?\); service prices of 20\d\d-\d\d-\d\d", text)
     assert "those of" not in text
 
 

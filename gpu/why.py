@@ -1,0 +1,62 @@
+"""A figure that knows what it is made of: the arithmetic is done and told by the same code, so both always agree."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Final
+
+#: Multiplication, as it is shown.
+_TIMES: Final = " x "
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """What goes into a figure. unit: such as `USD/h`. source and date (ISO 8601): of what others say, else empty."""
+
+    name: str
+    value: float | None
+    unit: str = ""
+    source: str = ""
+    date: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """A figure; None where one of its inputs is not known. formula: its arithmetic in figures, `2 x 0.0816 x 730`."""
+
+    value: float | None
+    formula: str
+    inputs: tuple[Input, ...] = ()
+    is_sum: bool = False
+
+
+def given(name: str, value: float | None, unit: str = "", source: str = "", date: str | None = None) -> Why:
+    """A figure that is not reckoned here."""
+    return Why(value, figure(value), (Input(name, value, unit, source, date),))
+
+
+def times(*factors: Why) -> Why:
+    """The product, from the left."""
+    known = [factor.value for factor in factors if factor.value is not None]
+    shown = [f"({factor.formula})" if factor.is_sum and len(factors) > 1 else factor.formula for factor in factors]
+    value = prod(known) if len(known) == len(factors) else None
+    return Why(value, _TIMES.join(shown), _inputs(factors))
+
+
+def plus(*terms: Why) -> Why:
+    """The sum; None where a term is not known, since a sum would mislead."""
+    known = [term.value for term in terms if term.value is not None]
+    value = sum(known) if len(known) == len(terms) else None
+    return Why(value, " + ".join(term.formula for term in terms) or "0", _inputs(terms), is_sum=len(terms) > 1)
+
+
+def _inputs(parts: tuple[Why, ...]) -> tuple[Input, ...]:
+    return tuple(dict.fromkeys(each for part in parts for each in part.inputs))
+
+
+def figure(value: float | None) -> str:
+    """A number as arithmetic shows it: nothing is cut that changes the result's cents; `?` where it is not known."""
+    if value is None:
+        return "?"
+    return f"{value:.0f}" if value == int(value) else f"{value:.6g}"
