@@ -103,6 +103,11 @@ def init(stack: str | None, directory: Path, yes: bool, **options: Any) -> int:
     metavar="FILE",
     help="Configuration of the policy pack.  [default: policy/config.json of the project]",
 )
+@click.option(
+    "--explain",
+    metavar="COST",
+    help="Say why one figure is what it is: a line of the bill, floor, total, ceiling, … (docs/costs.md).",
+)
 @click.option("--all", "show_all", is_flag=True, help="Show every resource by name; equal ones are counted otherwise.")
 @plainly
 def plan(stack: str, directory: Path, **options: Any) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, assert_never
 
 from rich.console import Console
 from rich.table import Table
@@ -11,21 +10,13 @@ from rich.table import Table
 from cli.console import count, hanging
 from cli.tables import section, table
 from config.bill import DAYS_PER_MONTH, Bill
-from gpu.bill import Consumer, Line, Part, Spread, own_type, sum_of
-from gpu.compare import HOURS_PER_DAY, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WRITTEN, Comparison, Way
+from gpu.bill import Consumer, Line, Spread, own_type, sum_of
+from gpu.compare import HOURS_PER_DAY, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Way
 from gpu.estimate import BOUGHT
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
+from plan.explain import PART_NAMES
 from plan.figures import Figures
-
-_WAYS: Final[Mapping[Way, str]] = {
-    OWN_ON_DEMAND_ALWAYS: "a GPU each, on-demand, always on",
-    Way(shared=True, spot=False, sleeps=False): "sharing alone",
-    Way(shared=False, spot=True, sleeps=False): "Spot alone, where the pool is Spot",
-    Way(shared=False, spot=False, sleeps=True): "sleeping alone",
-    OWN_ALIKE: "a GPU each, bought and asleep as written",
-    WRITTEN: "the stack as written",
-}
 
 
 def print_bill(console: Console, figures: Figures) -> None:
@@ -59,24 +50,10 @@ def _lines(bill: Bill) -> Table:
         own = [line for line in bill.lines if line.part == part]
         for line in own:
             shown.add_row(line.name, line.detail, *_amounts(line.usd))
-        shown.add_row(_of(part), *_sum(own), style="bold")
+        shown.add_row(f"= {PART_NAMES[part]}", *_sum(own), style="bold")
         shown.add_section()
     shown.add_row("total", *_sum(bill.lines), style="bold")
     return shown
-
-
-def _of(part: Part) -> str:
-    match part:
-        case "floor":
-            return "= floor"
-        case "always":
-            return "= always runs"
-        case "on demand":
-            return "= on demand"
-        case "traffic and logs":
-            return "= traffic, logs"
-        case _:
-            assert_never(part)
 
 
 def _sum(lines: Sequence[Line]) -> tuple[str, ...]:
@@ -103,8 +80,7 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
         )
     if bill.ceiling is not None:
         yield f"Ceiling: all GPUs of maxGpus, the dearest types, around the clock: {bill.ceiling:,.2f} USD a month."
-    if budget and whole:
-        share = whole.expected / budget.monthly_usd
+    if budget and (share := figures.budget_share) is not None:
         yield f"Budget: {budget.monthly_usd:,.2f} USD a month; {share * 100:,.0f} % of it is expected to be spent."
 
 
@@ -177,7 +153,7 @@ def kind_words(consumer: Consumer) -> str:
 
 def _ways(comparison: Comparison) -> Table:
     shown = table("way", "GPU nodes\nat once", "USD", "against\nthe first", texts=1)
-    for way, words in _WAYS.items():
+    for way, words in WORDS.items():
         cost = comparison.ways[way]
         saving = "" if way == OWN_ON_DEMAND_ALWAYS else percent(comparison.saving(way))
         shown.add_row(words, str(cost.nodes), f"{cost.usd_per_month:,.2f}", saving)

@@ -16,25 +16,27 @@ from gpu.bill import (
     Consumer,
     Line,
     Part,
+    Reasons,
     Spread,
-    asked_usd,
-    ceiling_usd_per_hour,
-    more_hours,
-    most_hours,
+    asked_reasons,
     most_nodes,
     node_peak,
-    standing_usd,
+    standing_reasons,
     sum_of,
-    volume_usd_per_hour,
+    why_ceiling,
+    why_more_hours,
+    why_most_hours,
+    why_volume,
 )
 from gpu.coldstart import IMAGE_MB
 from gpu.compare import HOURS_PER_DAY
-from gpu.estimate import BOUGHT, CostItem, FloorInputs, idle_floor
+from gpu.estimate import BOUGHT, MONTH, CostItem, FloorInputs, idle_floor
 from gpu.pool import Pool
-from gpu.prices import HOURS_PER_MONTH, product, total
+from gpu.prices import HOURS_PER_MONTH
 from gpu.sharing import AMIS
 from gpu.standing import CONVERSATIONS_GIB, CUDA_EXAMPLE, INTERFACE_SERVICES, KMS_KEYS, SYSTEM_VOLUME_GIB, nat_zones
 from gpu.weights import WEIGHTS
+from gpu.why import Why, given, most, plus, times
 
 DAYS_PER_MONTH = HOURS_PER_MONTH / HOURS_PER_DAY
 _MB_PER_MIB = 2**20 / 1e6
@@ -154,7 +156,12 @@ class Bill:
     """A month's bill, USD. ceiling: all GPUs that `maxGpus` allows, around the clock, and the rest of the bill."""
 
     lines: tuple[Line, ...]
-    ceiling: float | None
+    why_ceiling: Why
+
+    @property
+    def ceiling(self) -> float | None:
+        """The sum of `why_ceiling`."""
+        return self.why_ceiling.value
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -168,10 +175,7 @@ class Bill:
 
 def quiet_lines(config: StackConfig, holding: Sequence[Consumer]) -> list[Line]:
     """The floor, and what always runs: what the stack costs when nobody uses it."""
-    floor = [
-        Line("floor", item.name, item.detail, None if item.usd_per_month is None else Spread.even(item.usd_per_month))
-        for item in floor_items(config)
-    ]
+    floor = [Line("floor", item.name, item.detail, Reasons.even(item.why)) for item in floor_items(config)]
     return [*floor, *_node_lines(config, holding, "always")]
 
 
@@ -179,15 +183,18 @@ def bill(config: StackConfig, holding: Sequence[Consumer]) -> Bill:
     """The bill of a stack. holding: its `consumers`."""
     lines = [*quiet_lines(config, holding), *_node_lines(config, holding, "on demand")]
     lines += [*_traffic(config, holding), _logs(config)]
-    steady = sum_of([line for line in lines if line.part in ("floor", "traffic and logs")])
-    nodes = total(ceiling_usd_per_hour(pool) for pool in config.gpu_pools.values())
-    volumes = total(product(_most(config.gpu_pools[each.name]), _volume(each, config)) for each in config.pools)
-    top = product(total([nodes, volumes]), HOURS_PER_MONTH)
-    return Bill(lines=tuple(lines), ceiling=total([top, steady.high if steady else None]))
+    nodes = plus(*(why_ceiling(pool) for pool in config.gpu_pools.values()))
+    volumes = plus(*(times(_most(config.gpu_pools[each.name]), _volume(each, config)) for each in config.pools))
+    steady = [given(line.name, line.reasons.high.value, "USD") for line in lines if line.part in _STEADY]
+    return Bill(lines=tuple(lines), why_ceiling=plus(times(plus(nodes, volumes), MONTH), *steady))
 
 
-def _most(pool: Pool) -> int:
-    return max(most_nodes(pool, t.name) for t in pool.types)
+#: Parts that do not depend on how many GPU nodes there are.
+_STEADY: tuple[Part, ...] = ("floor", "traffic and logs")
+
+
+def _most(pool: Pool) -> Why:
+    return given(f"volumes of {pool.name} within maxGpus", max(most_nodes(pool, t.name) for t in pool.types))
 
 
 def _node_lines(config: StackConfig, holding: Sequence[Consumer], part: Part) -> Iterator[Line]:
@@ -212,25 +219,26 @@ def _lines(
     pool = config.gpu_pools[section.name]
     name, held = f"GPU nodes, {pool.name}", sum(consumer.slots for consumer in asked or standing)
     if pool.price is None:
-        yield Line(part, name, "no price known", None)
+        yield Line(part, name, "no price known", standing_reasons(pool, standing))
         return
     if asked:
-        hours, usd = more_hours(pool, pool.price, standing, asked), asked_usd(pool, standing, asked)
+        hours, reasons = why_more_hours(pool, pool.price, standing, asked), asked_reasons(pool, standing, asked)
     else:
-        hours, usd = more_hours(pool, pool.price, (), standing), standing_usd(pool, standing)
-    where = f"{hours:,.0f} h of {pool.price.instance_type}, {BOUGHT[pool.capacity_type]}"
+        hours, reasons = why_more_hours(pool, pool.price, (), standing), standing_reasons(pool, standing)
+    where = f"{hours.value:,.0f} h of {pool.price.instance_type}, {BOUGHT[pool.capacity_type]}"
     # Who comes on demand may find room on nodes that are there anyway.
-    where = where if hours else "free on nodes that always run"
-    yield Line(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", usd)
-    each, most = _volume(section, config), max(hours, most_hours(pool, standing, asked))
-    volumes = None if each is None else Spread(hours * each, hours * each, most * each)
-    yield Line(part, f"Volumes, {pool.name}", f"{hours:,.0f} h of {section.volume.size_gib} GiB gp3", volumes)
+    where = where if hours.value else "free on nodes that always run"
+    yield Line(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", reasons)
+    each, longest = _volume(section, config), most(hours, why_most_hours(pool, standing, asked))
+    usual = times(hours, each)
+    detail = f"{hours.value:,.0f} h of {section.volume.size_gib} GiB gp3"
+    yield Line(part, f"Volumes, {pool.name}", detail, Reasons(usual, usual, times(longest, each)))
 
 
-def _volume(section: GpuPool, config: StackConfig) -> float | None:
+def _volume(section: GpuPool, config: StackConfig) -> Why:
     volume, system = section.volume, _SYSTEM_GIB if AMIS[section.ami].data_volume else 0
     size = volume.size_gib + system
-    return volume_usd_per_hour(size, volume.iops, volume.throughput_mibps, config.prices.services)
+    return why_volume(size, volume.iops, volume.throughput_mibps, config.prices.services)
 
 
 # --- Traffic and logs -------------------------------------------------------------------------------------------------
@@ -238,27 +246,30 @@ def _volume(section: GpuPool, config: StackConfig) -> float | None:
 
 def _traffic(config: StackConfig, holding: Sequence[Consumer]) -> Iterator[Line]:
     """What nodes that start anew fetch: through the NAT gateway, and from another zone where there is only one."""
-    starts, services = config.usage.starts_per_day * DAYS_PER_MONTH, config.prices.services
+    starts, price = config.usage.starts_per_day * DAYS_PER_MONTH, config.prices.services.why
     each = [_fetched_gb(section, config, holding) for section in config.pools]
     together, apart = sum(gb for gb, _ in each), sum(gb for _, gb in each)
     if not apart:
         return
+    start = given("starts of nodes in a month", starts)
+    usual, longest = (
+        given(f"fetched by a start, {words}", gb, "GB")
+        for words, gb in (("all on as few nodes as hold them", together), ("each on a node of its own", apart))
+    )
+    nat = price("nat_gateway_per_gb")
+    low = times(usual, start, nat)
     detail = f"{together:.1f} GB a start, {starts:.0f} starts"
-    yield _by_gb("Images and weights", f"{detail}, through NAT", services.nat_gateway_per_gb, starts, together, apart)
+    by_nat = Reasons(low, low, times(longest, start, nat))
+    yield Line("traffic and logs", "Images and weights", f"{detail}, through NAT", by_nat)
     count = len(zones(config))
     if config.network.nat == "single" and count > 1:
-        both = product(2, services.between_zones_per_gb)
-        crossing = (count - 1) / count * together
-        yield _by_gb("Between zones", f"{crossing:.1f} GB a start, both ways", both, starts, crossing, apart, low=0.0)
-
-
-def _by_gb(
-    name: str, detail: str, usd_per_gb: float | None, starts: float, gb: float, most: float, low: float | None = None
-) -> Line:
-    if usd_per_gb is None:
-        return Line("traffic and logs", name, detail, None)
-    usd = starts * usd_per_gb
-    return Line("traffic and logs", name, detail, Spread((gb if low is None else low) * usd, gb * usd, most * usd))
+        both = times(given("ways", 2), price("between_zones_per_gb"))
+        others = given("part of the zones that has no NAT gateway", (count - 1) / count)
+        crossing = times(others, usual, start, both)
+        none = times(given("nodes in another zone than the NAT gateway, at best", 0), both)
+        between = Reasons(none, crossing, times(longest, start, both))
+        detail = f"{(count - 1) / count * together:.1f} GB a start, both ways"
+        yield Line("traffic and logs", "Between zones", detail, between)
 
 
 def _fetched_gb(section: GpuPool, config: StackConfig, holding: Sequence[Consumer]) -> tuple[float, float]:
@@ -289,8 +300,8 @@ def _image_and_weights_mb(service: Service) -> tuple[float, float]:
 
 
 def _logs(config: StackConfig) -> Line:
-    services, written, days = config.prices.services, config.usage.log_gb_per_month, config.cluster.log_retention_days
-    kept = days / DAYS_PER_MONTH
-    usd = product(written, total([services.log_ingestion_per_gb, product(kept, services.log_storage_per_gb_month)]))
+    price, written, days = config.prices.services.why, config.usage.log_gb_per_month, config.cluster.log_retention_days
+    kept = times(given("months that logs are kept", days / DAYS_PER_MONTH), price("log_storage_per_gb_month"))
+    why = times(given("logs in a month", written, "GB"), plus(price("log_ingestion_per_gb"), kept))
     detail = f"{written:g} GB written, kept {days} days"
-    return Line("traffic and logs", "Logs", detail, None if usd is None else Spread.even(usd))
+    return Line("traffic and logs", "Logs", detail, Reasons.even(why))

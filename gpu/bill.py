@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, assert_never
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
-from gpu.estimate import SlotPrice, dedicated_gpu
+from gpu.estimate import MONTH, SlotPrice, dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
-from gpu.prices import HOURS_PER_MONTH, CapacityType, RegionPrices, ServicePrices, product, total
+from gpu.prices import SPOT_CASES, CapacityType, RegionPrices, ServicePrices
+from gpu.why import Why, given, least, minus, most, over, plus, times
 
 Part = Literal["floor", "always", "on demand", "traffic and logs"]
 Kind = Literal["model", "server", "Deployment", "Job", "example", "warm slots"]
@@ -45,13 +46,38 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True)
+class Reasons:
+    """What a sum is made of: the least that is likely, what is expected, and the most."""
+
+    low: Why
+    expected: Why
+    high: Why
+
+    @classmethod
+    def even(cls, why: Why) -> Reasons:
+        """Of a sum that is known."""
+        return cls(why, why, why)
+
+    @property
+    def usd(self) -> Spread | None:
+        """The sum; None where something is not known."""
+        low, expected, high = self.low.value, self.expected.value, self.high.value
+        return None if low is None or expected is None or high is None else Spread(low, expected, high)
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the bill; its sum is None where a price is not known."""
+    """One line of the bill; its sum is None where a price is not known. reasons: how it comes about."""
 
     part: Part
     name: str
     detail: str
-    usd: Spread | None
+    reasons: Reasons
+
+    @property
+    def usd(self) -> Spread | None:
+        """The sum."""
+        return self.reasons.usd
 
 
 def sum_of(lines: Iterable[Line]) -> Spread | None:
@@ -86,11 +112,17 @@ class Consumer:
 
     def own_usd_per_hour(self, capacity_type: CapacityType) -> float | None:
         """What GPUs of its own cost while it holds its slots; None where no single GPU with a known price holds it."""
-        needs = self.needs or (self.pool.slot_memory_mib,)
-        prices = self.pool.prices
-        found = [own_type(need, capacity_type, prices) for need in needs]
-        each = [prices.node_usd_per_hour(own.name, capacity_type) if own else None for own in found]
-        return product(self.slots, total(each))
+        return self.why_own(capacity_type).value
+
+    def why_own(self, capacity_type: CapacityType) -> Why:
+        """The same, with what it is made of."""
+        needs, prices = self.needs or (self.pool.slot_memory_mib,), self.pool.prices
+        found = [(need, own_type(need, capacity_type, prices)) for need in needs]
+        each = [
+            prices.why_node(own.name, capacity_type) if own else given(f"a single GPU of {need} MiB", None, "USD/h")
+            for need, own in found
+        ]
+        return times(given(f"slots of {self.name}", self.slots), plus(*each))
 
 
 @lru_cache(maxsize=4096)
@@ -101,14 +133,21 @@ def own_type(need_mib: int, capacity_type: CapacityType, prices: RegionPrices) -
 
 def node_hours(consumers: Iterable[Consumer], slots_per_node: int, most_nodes: int | None = None) -> float:
     """Hours of whole nodes in a month. most_nodes: what the pool may have; who finds no slot waits."""
+    return why_node_hours(consumers, slots_per_node, most_nodes).value or 0.0
+
+
+def why_node_hours(consumers: Iterable[Consumer], slots_per_node: int, most_nodes: int | None = None) -> Why:
+    """The same, with what it is made of."""
     holding = [consumer for consumer in consumers if consumer.slot_hours > 0]
-    hours, before = 0.0, 0.0
+    steps, before = [], 0.0
     for edge in sorted({consumer.hours for consumer in holding}):
         held = sum(consumer.slots for consumer in holding if consumer.hours >= edge)
         nodes = -(-held // slots_per_node)
-        hours += (nodes if most_nodes is None else min(nodes, most_nodes)) * (edge - before)
+        few = nodes if most_nodes is None else min(nodes, most_nodes)
+        words = f"nodes for {held} slots, {slots_per_node} to a node" + ("" if few == nodes else ", within maxGpus")
+        steps.append(times(given(words, few), given(f"hours in which {held} slots are held", edge - before, "h")))
         before = edge
-    return hours
+    return plus(*steps)
 
 
 def node_peak(consumers: Iterable[Consumer], slots_per_node: int) -> int:
@@ -121,73 +160,105 @@ def most_nodes(pool: Pool, instance_type: str) -> int:
     return pool.max_gpus // INSTANCE_TYPES[instance_type].gpu_count
 
 
-def node_spread(pool: Pool, price: SlotPrice) -> Spread:
-    """A node's price by the hour: Spot between the least and the most that was seen (`RegionPrices.spot`)."""
-    spot = pool.prices.spot(price.instance_type)
-    if pool.capacity_type == "on-demand" or spot is None:
-        return Spread.even(price.usd_per_hour(pool.capacity_type))
-    return Spread(spot.least, spot.expected, spot.most)
+def node_reasons(pool: Pool, price: SlotPrice) -> Reasons:
+    """A node's price by the hour: Spot between the least and the most that was seen (`RegionPrices.why_spot`)."""
+    match pool.capacity_type:
+        case "on-demand":
+            return Reasons.even(pool.prices.why_node(price.instance_type, "on-demand"))
+        case "spot":
+            return Reasons(*(pool.prices.why_spot(price.instance_type, case) for case in SPOT_CASES))
+        case _:
+            assert_never(pool.capacity_type)
+
+
+_UNPRICED = Reasons.even(given("price of a node", None, "USD/h"))
+
+
+def standing_reasons(pool: Pool, standing: Sequence[Consumer]) -> Reasons:
+    """A month of the nodes that always run; None where no price is known.
+
+    Low: the least seen on Spot. Expected: the cheapest node. High: the dearest type that the pool may buy.
+    """
+    if pool.price is None:
+        return _UNPRICED
+    hours, usd = _hours(pool, pool.price, standing), node_reasons(pool, pool.price)
+    high = [times(_hours(pool, each, standing), node_reasons(pool, each).high) for each in pool.node_prices]
+    return Reasons(times(hours, usd.low), times(hours, usd.expected), most(*high))
 
 
 def standing_usd(pool: Pool, standing: Sequence[Consumer]) -> Spread | None:
-    """A month of the nodes that always run; None where no price is known.
-
-    Low: Spot at the largest discount seen. Expected: the cheapest node. High: the dearest type that the pool may buy.
-    """
-    if pool.price is None:
-        return None
-    hours, usd = _hours(pool, pool.price, standing), node_spread(pool, pool.price)
-    high = max(_hours(pool, each, standing) * node_spread(pool, each).high for each in pool.node_prices)
-    return Spread(hours * usd.low, hours * usd.expected, high)
+    """The sum of `standing_reasons`."""
+    return standing_reasons(pool, standing).usd
 
 
-def asked_usd(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Spread | None:
+def asked_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Reasons:
     """A month of the nodes that come on top of those that always run; None where no price is known.
 
     Low and expected: all are there at the same hours. High: at different hours, each slot on a node of its own,
     the dearest that the pool may buy.
     """
     if pool.price is None:
-        return None
-    hours, usd = more_hours(pool, pool.price, standing, asked), node_spread(pool, pool.price)
-    high = max(_apart(pool, each, standing, asked) * node_spread(pool, each).high for each in pool.node_prices)
-    return Spread(hours * usd.low, hours * usd.expected, high)
+        return _UNPRICED
+    hours, usd = why_more_hours(pool, pool.price, standing, asked), node_reasons(pool, pool.price)
+    high = [times(_apart(pool, each, standing, asked), node_reasons(pool, each).high) for each in pool.node_prices]
+    return Reasons(times(hours, usd.low), times(hours, usd.expected), most(*high))
 
 
-def more_hours(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> float:
+def asked_usd(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Spread | None:
+    """The sum of `asked_reasons`."""
+    return asked_reasons(pool, standing, asked).usd
+
+
+def why_more_hours(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
     """Hours of nodes of a type on top of those that always run, where all are there at the same hours."""
-    return _hours(pool, node, [*standing, *asked]) - _hours(pool, node, standing)
+    return minus(_hours(pool, node, [*standing, *asked]), _hours(pool, node, standing))
 
 
-def most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> float:
+def why_most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
     """The same where they are there at different hours, of the type for which that is most."""
-    return max((_apart(pool, node, standing, asked) for node in pool.node_prices), default=0.0)
+    return most(*(_apart(pool, node, standing, asked) for node in pool.node_prices))
 
 
-def _apart(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> float:
-    room = most_nodes(pool, node.instance_type) * HOURS_PER_MONTH - _hours(pool, node, standing)
-    alone = sum(consumer.slot_hours for consumer in asked)
-    return max(more_hours(pool, node, standing, asked), min(alone, room))
+def _apart(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
+    nodes = given(f"{node.instance_type} within maxGpus", most_nodes(pool, node.instance_type))
+    room = minus(times(nodes, MONTH), _hours(pool, node, standing))
+    each = [times(given(f"slots of {c.name}", c.slots), given(f"hours of {c.name}", c.hours, "h")) for c in asked]
+    return most(why_more_hours(pool, node, standing, asked), least(plus(*each), room))
 
 
-def _hours(pool: Pool, node: SlotPrice, consumers: Sequence[Consumer]) -> float:
-    return node_hours(consumers, node.slots, most_nodes(pool, node.instance_type))
+def _hours(pool: Pool, node: SlotPrice, consumers: Sequence[Consumer]) -> Why:
+    return why_node_hours(consumers, node.slots, most_nodes(pool, node.instance_type))
+
+
+def why_ceiling(pool: Pool) -> Why:
+    """USD for an hour of all GPUs that `maxGpus` allows, of the type that makes it dearest."""
+    every = [
+        times(
+            given(f"{each.instance_type} within maxGpus of {pool.name}", most_nodes(pool, each.instance_type)),
+            node_reasons(pool, each).high,
+        )
+        for each in pool.node_prices
+    ]
+    return most(*every) if every else given(f"price of a node of {pool.name}", None, "USD/h")
 
 
 def ceiling_usd_per_hour(pool: Pool) -> float | None:
-    """An hour of all GPUs that `maxGpus` allows, of the type that makes it dearest."""
-    return max(
-        (most_nodes(pool, each.instance_type) * node_spread(pool, each).high for each in pool.node_prices), default=None
-    )
+    """The sum of `why_ceiling`."""
+    return why_ceiling(pool).value
+
+
+def why_volume(size_gib: int, iops: int, mib_per_s: int, services: ServicePrices) -> Why:
+    """USD for an hour of a gp3 volume while its node is there."""
+    terms = [times(given("volume", size_gib, "GiB"), services.why("gp3_per_gb_month"))]
+    if iops > _FREE_IOPS:
+        more = given(f"IOPS beyond {_FREE_IOPS}", iops - _FREE_IOPS)
+        terms.append(times(more, services.why("gp3_per_iops_month")))
+    if mib_per_s > _FREE_MIBPS:
+        more = given(f"MiB/s beyond {_FREE_MIBPS}", mib_per_s - _FREE_MIBPS)
+        terms.append(times(more, services.why("gp3_per_mibps_month")))
+    return over(plus(*terms), MONTH)
 
 
 def volume_usd_per_hour(size_gib: int, iops: int, mib_per_s: int, services: ServicePrices) -> float | None:
-    """A gp3 volume while its node is there."""
-    month = total(
-        [
-            product(size_gib, services.gp3_per_gb_month),
-            product(max(0, iops - _FREE_IOPS), services.gp3_per_iops_month),
-            product(max(0, mib_per_s - _FREE_MIBPS), services.gp3_per_mibps_month),
-        ]
-    )
-    return product(month, 1 / HOURS_PER_MONTH)
+    """The sum of `why_volume`."""
+    return why_volume(size_gib, iops, mib_per_s, services).value

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
+from types import MappingProxyType
 from typing import assert_never
 
-from gpu.bill import Consumer, node_hours, node_peak
+from gpu.bill import Consumer, node_peak, why_node_hours
 from gpu.pool import Pool
-from gpu.prices import HOURS_PER_MONTH, CapacityType, total
+from gpu.prices import HOURS_PER_MONTH, CapacityType
+from gpu.why import Why, given, plus, times
 
 HOURS_PER_DAY = 24
 
@@ -31,15 +33,27 @@ class Way:
 WRITTEN = Way(shared=True, spot=True, sleeps=True)
 OWN_ALIKE = Way(shared=False, spot=True, sleeps=True)
 OWN_ON_DEMAND_ALWAYS = Way(shared=False, spot=False, sleeps=False)
+WORDS: Mapping[Way, str] = MappingProxyType(
+    {
+        OWN_ON_DEMAND_ALWAYS: "a GPU each, on-demand, always on",
+        Way(shared=True, spot=False, sleeps=False): "sharing alone",
+        Way(shared=False, spot=True, sleeps=False): "Spot alone, where the pool is Spot",
+        Way(shared=False, spot=False, sleeps=True): "sleeping alone",
+        OWN_ALIKE: "a GPU each, bought and asleep as written",
+        WRITTEN: "the stack as written",
+    }
+)
+"""The ways that are shown, and what they are called."""
 WAYS = tuple(Way(*each) for each in product((False, True), repeat=3))
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a way comes to. nodes: at once, at most."""
+    """What a way comes to. nodes: at once, at most. why: how the sum comes about."""
 
     nodes: int
     usd_per_month: float
+    why: Why
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +121,11 @@ def _cost(work: Sequence[Consumer], way: Way) -> Cost | None:
     known = [cost for cost in costs if cost is not None]
     if len(known) < len(costs):
         return None
-    return Cost(sum(cost.nodes for cost in known), sum(cost.usd_per_month for cost in known))
+    return _as_cost(sum(cost.nodes for cost in known), plus(*(cost.why for cost in known)))
+
+
+def _as_cost(nodes: int, why: Why) -> Cost | None:
+    return None if why.value is None else Cost(nodes, why.value, why)
 
 
 def _pool_cost(pool: Pool, work: Sequence[Consumer], way: Way) -> Cost | None:
@@ -117,16 +135,14 @@ def _pool_cost(pool: Pool, work: Sequence[Consumer], way: Way) -> Cost | None:
         if node is None:
             return None
         # Without the pool's limit: it would count less work on shared nodes than on GPUs of their own.
-        return Cost(node_peak(work, node.slots), node_hours(work, node.slots) * node.usd_per_hour(bought))
-    sums = [_own_usd(consumer, bought) for consumer in work]
-    usd_per_month = total(sums)
+        why = times(why_node_hours(work, node.slots), pool.prices.why_node(node.instance_type, bought))
+        return _as_cost(node_peak(work, node.slots), why)
     nodes = sum(consumer.slots * max(1, len(consumer.needs)) for consumer in work if consumer.hours > 0)
-    return None if usd_per_month is None else Cost(nodes, usd_per_month)
+    return _as_cost(nodes, plus(*(times(each.why_own(bought), _hours(each)) for each in work)))
 
 
-def _own_usd(consumer: Consumer, bought: CapacityType) -> float | None:
-    usd = consumer.own_usd_per_hour(bought)
-    return None if usd is None else usd * consumer.hours
+def _hours(consumer: Consumer) -> Why:
+    return given(f"hours of {consumer.name}", consumer.hours, "h")
 
 
 def _dearer(work: Sequence[Consumer]) -> tuple[tuple[float, float], ...]:

@@ -12,9 +12,12 @@ from typing import assert_never
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.models import ModelMemory
-from gpu.prices import HOURS_PER_MONTH, CapacityType, RegionPrices, product, total
+from gpu.prices import HOURS_PER_MONTH, CapacityType, RegionPrices
 from gpu.sharing import SharingProfile
+from gpu.why import Why, given, plus, times
 
+#: A month, as every sum of one has it.
+MONTH = given("hours of a month", HOURS_PER_MONTH, "h", "AWS' own convention")
 #: What a price is called in tables and costs.
 BOUGHT: Mapping[CapacityType, str] = MappingProxyType({"spot": "Spot estimate", "on-demand": "on-demand"})
 
@@ -86,11 +89,16 @@ def dedicated_gpu(memory: ModelMemory, capacity_type: CapacityType, prices: Regi
 
 @dataclass(frozen=True, slots=True)
 class CostItem:
-    """One line of the idle floor, in USD per month of 730 hours; None where a price is not known."""
+    """One line of the idle floor. why: its sum, in USD per month of 730 hours; None where a price is not known."""
 
     name: str
     detail: str
-    usd_per_month: float | None
+    why: Why
+
+    @property
+    def usd_per_month(self) -> float | None:
+        """The sum."""
+        return self.why.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,26 +118,26 @@ class FloorInputs:
 
 def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     """Cost of the platform with no GPU and no CPU pool node, item by item; traffic and log volume come on top."""
-    month, services, count = HOURS_PER_MONTH, prices.services, inputs.system_nodes
-    node = prices.node_usd_per_hour(inputs.system_node_type, "on-demand")
-    volume = product(inputs.system_volume_gib, services.gp3_per_gb_month)
-    nat = total([services.nat_gateway_per_hour, services.public_ipv4_per_hour])
-    gateways, keys = inputs.nat_gateways, inputs.kms_keys
+    count, month, price = inputs.system_nodes, MONTH, prices.services.why
+    node, gp3 = prices.why_node(inputs.system_node_type, "on-demand"), price("gp3_per_gb_month")
+    nodes, volume = given("system nodes", count), given("volume of a system node", inputs.system_volume_gib, "GiB")
+    gateways, keys = given("NAT gateways", inputs.nat_gateways), given("keys", inputs.kms_keys)
+    nat = plus(price("nat_gateway_per_hour"), price("public_ipv4_per_hour"))
     items = [
-        CostItem("EKS control plane", "standard support", product(services.eks_control_plane_per_hour, month)),
-        CostItem("System nodes", f"{count} x {inputs.system_node_type}, on-demand", product(count, node, month)),
-        CostItem("System volumes", f"{count} x {inputs.system_volume_gib} GiB gp3", product(count, volume)),
-        CostItem("NAT gateway", f"{gateways} with a public IPv4 address", product(gateways, nat, month)),
-        CostItem("KMS keys", f"{keys}", product(keys, services.kms_key_per_month)),
+        CostItem("EKS control plane", "standard support", times(price("eks_control_plane_per_hour"), month)),
+        CostItem("System nodes", f"{count} x {inputs.system_node_type}, on-demand", times(nodes, node, month)),
+        CostItem("System volumes", f"{count} x {inputs.system_volume_gib} GiB gp3", times(nodes, volume, gp3)),
+        CostItem("NAT gateway", f"{inputs.nat_gateways} with a public IPv4 address", times(gateways, nat, month)),
+        CostItem("KMS keys", f"{inputs.kms_keys}", times(keys, price("kms_key_per_month"))),
     ]
     if inputs.interface_endpoints:
-        usd = product(inputs.interface_endpoints, inputs.zones, services.interface_endpoint_per_hour_and_zone, month)
-        detail = f"{inputs.interface_endpoints} in {inputs.zones} zones"
-        items.append(CostItem("Interface endpoints", detail, usd))
+        endpoints, zones = given("interface endpoints", inputs.interface_endpoints), given("zones", inputs.zones)
+        why = times(endpoints, zones, price("interface_endpoint_per_hour_and_zone"), month)
+        items.append(CostItem("Interface endpoints", f"{inputs.interface_endpoints} in {inputs.zones} zones", why))
     if inputs.load_balancers:
-        usd = product(inputs.load_balancers, services.load_balancer_per_hour, month)
-        items.append(CostItem("Door", f"{inputs.load_balancers} internal network load balancer", usd))
+        why = times(given("load balancers", inputs.load_balancers), price("load_balancer_per_hour"), month)
+        items.append(CostItem("Door", f"{inputs.load_balancers} internal network load balancer", why))
     if inputs.conversations_gib:
-        usd = product(inputs.conversations_gib, services.gp3_per_gb_month)
-        items.append(CostItem("Conversations", f"{inputs.conversations_gib} GiB, reckoned as gp3", usd))
+        why = times(given("conversations", inputs.conversations_gib, "GiB"), gp3)
+        items.append(CostItem("Conversations", f"{inputs.conversations_gib} GiB, reckoned as gp3", why))
     return items

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar, assert_never
 
 from gpu import price_file
 from gpu.price_file import PriceFileError, ServiceTable, SpotRange, SpotTable, Table
-from gpu.why import Why, given
+from gpu.why import Why, given, times
 
 __all__ = [
     "FRESH_DAYS",
@@ -45,6 +45,9 @@ CapacityType = Literal["spot", "on-demand"]
 HOURS_PER_MONTH = 730
 #: Prices older than these days are told to be old.
 FRESH_DAYS = 90
+
+SpotCase = Literal["least", "expected", "most"]
+SPOT_CASES: tuple[SpotCase, ...] = ("least", "expected", "most")
 
 TableT = TypeVar("TableT", bound=Table)
 
@@ -203,48 +206,52 @@ class RegionPrices:
         return self.spot_seen.usd_per_hour.get(instance_type, {}) if self.spot_seen else {}
 
     def spot(self, instance_type: str) -> SpotPrice | None:
-        """What a type costs on Spot; None where no price of it is known.
+        """What a type costs on Spot; None where no price of it is known. `why_spot` says how it comes about."""
+        least, expected, most = (self.why_spot(instance_type, case).value for case in SPOT_CASES)
+        if least is None or expected is None or most is None:
+            return None
+        if self.spot_zones(instance_type) and self.spot_seen:
+            day = self.spot_seen.kept.get(instance_type, self.spot_seen.date)
+            return SpotPrice(least, expected, most, self.spot_seen.source, True, day)
+        discount = self.spot_discount(instance_type.partition(".")[0])
+        return SpotPrice(least, expected, most, discount.source, discount.sampled)
+
+    def why_spot(self, instance_type: str, case: SpotCase) -> Why:
+        """The least, the expected or the most that a type costs on Spot, in USD per hour.
 
         Where its zones were looked at: the least and the most of all of them, and the mean of their means, since
         Karpenter buys where there is room. Else by the family's discounts; where nobody saw one, at most the on-demand
         price, above which Spot never is.
         """
-        on_demand, zones = self.on_demand.get(instance_type), self.spot_zones(instance_type).values()
-        if on_demand is None:
-            return None
-        if zones and self.spot_seen:
-            mean = sum(each.mean for each in zones) / len(zones)
-            least, most = min(each.least for each in zones), max(each.most for each in zones)
+        on_demand, zones = self.why_node(instance_type, "on-demand"), self.spot_zones(instance_type).values()
+        if zones and self.spot_seen and on_demand.value is not None:
+            usd = {
+                "least": min(each.least for each in zones),
+                "expected": sum(each.mean for each in zones) / len(zones),
+                "most": max(each.most for each in zones),
+            }
+            words = f"{instance_type} on Spot, {case} of {len(zones)} zones in {self.spot_seen.days} days"
             day = self.spot_seen.kept.get(instance_type, self.spot_seen.date)
-            return SpotPrice(least, mean, most, self.spot_seen.source, True, day)
-        discount = self.spot_discount(instance_type.partition(".")[0])
-        least = on_demand * (1 - (discount.largest or discount.fraction))
-        expected = on_demand * (1 - discount.fraction)
-        most = expected if discount.sampled else on_demand
-        return SpotPrice(least, expected, most, discount.source, discount.sampled)
+            return given(words, usd[case], "USD/h", self.spot_seen.source, day)
+        family = instance_type.partition(".")[0]
+        discount = self.spot_discount(family)
+        if case == "most" and not discount.sampled:
+            return on_demand
+        fraction = discount.largest if case == "least" and discount.largest else discount.fraction
+        return times(on_demand, given(f"1 - Spot discount of {family}", 1 - fraction, "", discount.source))
 
     def node_usd_per_hour(self, instance_type: str, capacity_type: CapacityType) -> float | None:
         """Price of a node by the name of its type, an estimate for Spot; None where it is not known."""
-        match capacity_type:
-            case "spot":
-                spot = self.spot(instance_type)
-                return spot.expected if spot else None
-            case "on-demand":
-                return self.on_demand.get(instance_type)
-            case _:
-                assert_never(capacity_type)
+        return self.why_node(instance_type, capacity_type).value
 
     def why_node(self, instance_type: str, capacity_type: CapacityType) -> Why:
         """The same, with source and day."""
-        usd = self.node_usd_per_hour(instance_type, capacity_type)
-        name = f"{instance_type}, {'Spot' if capacity_type == 'spot' else capacity_type}"
         match capacity_type:
             case "spot":
-                spot = self.spot(instance_type)
-                return given(name, usd, "USD/h", spot.source if spot else "", spot.date if spot else None)
+                return self.why_spot(instance_type, "expected")
             case "on-demand":
-                day = self.kept.get(instance_type, self.on_demand_date)
-                return given(name, usd, "USD/h", self.on_demand_source, day)
+                usd, day = self.on_demand.get(instance_type), self.kept.get(instance_type, self.on_demand_date)
+                return given(f"{instance_type}, on-demand", usd, "USD/h", self.on_demand_source, day)
             case _:
                 assert_never(capacity_type)
 

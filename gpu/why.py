@@ -39,9 +39,8 @@ def given(name: str, value: float | None, unit: str = "", source: str = "", date
 def times(*factors: Why) -> Why:
     """The product, from the left."""
     known = [factor.value for factor in factors if factor.value is not None]
-    shown = [f"({factor.formula})" if factor.is_sum and len(factors) > 1 else factor.formula for factor in factors]
     value = prod(known) if len(known) == len(factors) else None
-    return Why(value, _TIMES.join(shown), _inputs(factors))
+    return Why(value, _TIMES.join(_bracketed(factor) for factor in factors), _inputs(factors))
 
 
 def plus(*terms: Why) -> Why:
@@ -49,6 +48,34 @@ def plus(*terms: Why) -> Why:
     known = [term.value for term in terms if term.value is not None]
     value = sum(known) if len(known) == len(terms) else None
     return Why(value, " + ".join(term.formula for term in terms) or "0", _inputs(terms), is_sum=len(terms) > 1)
+
+
+def minus(whole: Why, part: Why) -> Why:
+    """The difference."""
+    if part.value == 0:
+        return whole
+    value = None if whole.value is None or part.value is None else whole.value - part.value
+    return Why(value, f"{whole.formula} - {_bracketed(part)}", _inputs((whole, part)), is_sum=True)
+
+
+def over(amount: Why, parts: Why) -> Why:
+    """The quotient. parts: not 0."""
+    value = None if amount.value is None or parts.value is None else amount.value / parts.value
+    return Why(value, f"{_bracketed(amount)} / {_bracketed(parts)}", _inputs((amount, parts)))
+
+
+def most(*whys: Why) -> Why:
+    """The largest of some, all of them known."""
+    return max(whys, key=lambda why: why.value or 0.0)
+
+
+def least(*whys: Why) -> Why:
+    """The smallest of some, all of them known."""
+    return min(whys, key=lambda why: why.value or 0.0)
+
+
+def _bracketed(why: Why) -> str:
+    return f"({why.formula})" if why.is_sum else why.formula
 
 
 def _inputs(parts: tuple[Why, ...]) -> tuple[Input, ...]:

@@ -98,6 +98,12 @@ class Figures:
         quiet = self.bill.of("floor", "always")
         return quiet.expected if quiet else None
 
+    @property
+    def budget_share(self) -> float | None:
+        """Part of the budget that is expected to be spent; None without one, or where a price is not known."""
+        whole, budget = self.bill.of(), self.config.budget
+        return whole.expected / budget.monthly_usd if whole and budget else None
+
     @cached_property
     def comparison(self) -> Comparison | None:
         """The same work shared and not, on Spot and not, asleep and not."""

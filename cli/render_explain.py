@@ -1,0 +1,42 @@
+"""Prints why a figure is what it is: its arithmetic, then each input with its source and day."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from cli.console import hanging, heading, write
+from cli.tables import table
+from gpu.why import Input
+from plan.explain import Explanation
+
+
+def render_explanation(found: Explanation) -> None:
+    """Print an explanation to standard output."""
+    write(lambda console: _print(console, found))
+
+
+def _print(console: Console, found: Explanation) -> None:
+    heading(console, found.name)
+    hanging(console, "", found.what)
+    console.print()
+    for case, why in found.cases:
+        shown = "not known" if why.value is None else _amount(why.value, found.unit)
+        hanging(console, f"{case}: " if case else "", f"{why.formula} = {shown}")
+    console.print()
+    inputs = table("figure", "value", "unit", "source", "day", texts=5)
+    for each in dict.fromkeys(each for _, why in found.cases for each in why.inputs):
+        inputs.add_row(
+            each.name, _value(each), each.unit, each.source, each.date or ("not said" if each.source else "")
+        )
+    console.print(inputs)
+
+
+def _value(given: Input) -> str:
+    return "not known" if given.value is None else f"{given.value:,.6g}"
+
+
+def _amount(value: float, unit: str) -> str:
+    if not unit:
+        return f"{value * 100:.1f} %"
+    digits = 2 if unit.endswith("month") else 4
+    return f"{value:,.{digits}f} {unit}"

@@ -1,0 +1,178 @@
+"""Why a figure of the bill is what it is: its inputs, its arithmetic, where each price is from and of which day.
+
+Nothing is reckoned here: figures carry their reasons (`gpu.why`), and sums are those of the bill.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from config.errors import nearest
+from gpu.bill import Line, Reasons, Spread, node_reasons
+from gpu.compare import OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN
+from gpu.why import Input, Why, figure
+from plan.errors import InputError
+from plan.figures import Figures
+
+SCHEMA_VERSION = 1
+MONTHLY, HOURLY = "USD per month", "USD per hour"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """A figure by the name that the plan gives it. cases: `low`, `expected`, `high`, or one without a name."""
+
+    name: str
+    what: str
+    unit: str
+    cases: tuple[tuple[str, Why], ...]
+
+
+def explain(figures: Figures, name: str) -> Explanation:
+    """The explanation of a figure. Raises InputError for a name that the plan does not print, with those that it does.
+
+    Capitals and blanks around commas make no difference.
+    """
+    known = {_plain(each.name): each for each in explanations(figures)}
+    found = known.get(_plain(name))
+    if found is None:
+        meant = nearest(_plain(name), known)
+        hint = f"; did you mean `{known[meant].name}`?" if meant else ""
+        names = "\n".join(f"  {each.name}" for each in known.values())
+        raise InputError(f"the plan has no figure called {name!r}{hint}\nFigures of this plan:\n{names}")
+    return found
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.replace(",", " ").lower().split())
+
+
+def explanations(figures: Figures) -> list[Explanation]:
+    """Every figure of money that the plan prints, in the order in which it does."""
+    return [*_bill(figures), *_pools(figures), *_own(figures), *_ways(figures)]
+
+
+def explanation_json(found: Explanation) -> str:
+    """An explanation for machines (docs/plan-json.md)."""
+    cases = [
+        {"case": case or None, "value": why.value, "formula": why.formula, "inputs": [asdict(i) for i in why.inputs]}
+        for case, why in found.cases
+    ]
+    document = {"schemaVersion": SCHEMA_VERSION, "name": found.name, "what": found.what, "unit": found.unit}
+    return json.dumps({**document, "cases": cases}, indent=2, ensure_ascii=False)
+
+
+# --- The bill ---------------------------------------------------------------------------------------------------------
+
+
+def _bill(figures: Figures) -> Iterator[Explanation]:
+    bill, parts = figures.bill, PART_NAMES
+    twice = Counter(line.name for line in bill.lines)
+    for part in bill.parts:
+        own = [line for line in bill.lines if line.part == part]
+        for line in own:
+            name = line.name if twice[line.name] == 1 else f"{line.name}, {parts[part]}"
+            yield Explanation(name=name, what=line.detail, unit=MONTHLY, cases=_cases(line.reasons))
+        yield _sum(parts[part], "the lines of this part", own, bill.of(part))
+    yield _sum("total", "all lines of the bill", bill.lines, bill.of())
+    quiet = [line for line in bill.lines if line.part in ("floor", "always")]
+    yield _sum("idle", "what the stack costs when nobody uses it", quiet, bill.of("floor", "always"))
+    words = "all GPUs of maxGpus, the dearest types, around the clock, and the rest of the bill at its highest"
+    yield Explanation(name="ceiling", what=words, unit=MONTHLY, cases=(("", bill.why_ceiling),))
+    budget, whole = figures.config.budget, bill.of()
+    if budget and whole:
+        inputs = (
+            Input("total, expected", whole.expected, "USD"),
+            Input("budget.monthlyUsd", budget.monthly_usd, "USD"),
+        )
+        share = Why(figures.budget_share, f"{figure(whole.expected)} / {figure(budget.monthly_usd)}", inputs)
+        yield Explanation(name="budget", what="part of it that is expected to be spent", unit="", cases=(("", share),))
+
+
+#: What the parts of the bill are called where it is printed.
+PART_NAMES: Mapping[str, str] = {
+    "floor": "floor",
+    "always": "always runs",
+    "on demand": "on demand",
+    "traffic and logs": "traffic, logs",
+}
+
+
+def _cases(reasons: Reasons) -> tuple[tuple[str, Why], ...]:
+    if reasons.low == reasons.expected == reasons.high:
+        return (("", reasons.expected),)
+    return (("low", reasons.low), ("expected", reasons.expected), ("high", reasons.high))
+
+
+def _sum(name: str, what: str, lines: Sequence[Line], usd: Spread | None) -> Explanation:
+    """A sum of the bill, with the lines that it is made of."""
+    whole = (None, None, None) if usd is None else (usd.low, usd.expected, usd.high)
+    each = [
+        [
+            Input(line.name, None if line.usd is None else amount, "USD")
+            for line, amount in zip(lines, amounts, strict=True)
+        ]
+        for amounts in zip(*(_amounts(line) for line in lines), strict=True)
+    ] or [[], [], []]
+    whys = [
+        Why(value, " + ".join(figure(part.value) for part in inputs) or "0", tuple(inputs), is_sum=True)
+        for value, inputs in zip(whole, each, strict=True)
+    ]
+    return Explanation(name=name, what=what, unit=MONTHLY, cases=_cases(Reasons(*whys)))
+
+
+def _amounts(line: Line) -> tuple[float | None, float | None, float | None]:
+    return (None, None, None) if line.usd is None else (line.usd.low, line.usd.expected, line.usd.high)
+
+
+# --- Prices and savings -----------------------------------------------------------------------------------------------
+
+
+def _pools(figures: Figures) -> Iterator[Explanation]:
+    for pool in figures.pools:
+        cheapest, dearest = pool.price, pool.dearest
+        if cheapest is None or dearest is None:
+            continue
+        prices, name = pool.prices, cheapest.instance_type
+        node = pool.prices.why_node(name, pool.capacity_type)
+        for words, why in (
+            (f"on-demand, {pool.name}", prices.why_node(name, "on-demand")),
+            (f"Spot, {pool.name}", prices.why_node(name, "spot")),
+        ):
+            yield Explanation(name=words, what=f"a node of {name}", unit=HOURLY, cases=(("", why),))
+        slots = Input(f"slots of {name}", cheapest.slots)
+        slot = Why(pool.usd_per_slot_hour, f"{node.formula} / {cheapest.slots}", (*node.inputs, slots))
+        words = f"a slot of {name}, when all of the node are taken"
+        yield Explanation(name=f"slot, {pool.name}", what=words, unit=HOURLY, cases=(("", slot),))
+        if dearest.instance_type != name:
+            why = _cases(node_reasons(pool, dearest))
+            words = f"a node of {dearest.instance_type}, the dearest that the pool may buy"
+            yield Explanation(name=f"dearest, {pool.name}", what=words, unit=HOURLY, cases=why)
+
+
+def _own(figures: Figures) -> Iterator[Explanation]:
+    for consumer in figures.consumers:
+        if consumer.slots and consumer.pool.profile.shares:
+            why, words = consumer.why_own(consumer.pool.capacity_type), "GPUs of its own, bought as its pool buys"
+            yield Explanation(name=f"GPU of its own, {consumer.name}", what=words, unit=HOURLY, cases=(("", why),))
+
+
+def _ways(figures: Figures) -> Iterator[Explanation]:
+    comparison = figures.comparison
+    if comparison is None:
+        return
+    for way, words in WORDS.items():
+        why = comparison.ways[way].why
+        yield Explanation(name=words, what="GPU nodes alone", unit=MONTHLY, cases=(("", why),))
+    for name, way, against in (
+        ("saving by sharing", WRITTEN, OWN_ALIKE),
+        ("saving by all together", WRITTEN, OWN_ON_DEMAND_ALWAYS),
+    ):
+        written, other = comparison.ways[way].usd_per_month, comparison.ways[against].usd_per_month
+        inputs = (Input(WORDS[way], written, "USD"), Input(WORDS[against], other, "USD"))
+        formula = f"1 - {figure(written)} / {figure(other)}" if other else "0"
+        why = Why(comparison.saving(way, against), formula, inputs)
+        yield Explanation(name=name, what="part of GPU nodes' costs", unit="", cases=(("", why),))

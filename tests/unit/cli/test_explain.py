@@ -1,0 +1,160 @@
+"""`slices plan --explain`: every figure of money that the plan prints has its reasons, and they come to the figure."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import date
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import commands
+from cli.main import main
+from cli.render_explain import render_explanation
+from gpu.why import Why, given, minus, over, plus, times
+from plan.errors import InputError
+from plan.explain import explain, explanation_json, explanations
+from plan.figures import Figures
+from tests.unit.cli.plans import CONFIG, plan_of
+from tests.unit.cli.test_render import printed
+
+#: With something in every part of the bill.
+FULL: dict[str, Any] = {
+    **CONFIG,
+    "models": [*CONFIG["models"], {"name": "second", "model": "llama3.2:3b", "pool": "shared", "minScale": 1}],  # type: ignore[misc]
+    "budget": {"monthlyUsd": 20_000, "emails": ["a@example.com"]},
+    "network": {"zoneIds": ["use1-az1", "use1-az2"]},
+}
+
+
+def figures_of(config: Any = FULL) -> Figures:
+    found = plan_of(config).figures
+    assert found is not None
+    return found
+
+
+def reckoned(why: Why) -> float:
+    """The formula as anybody would do it."""
+    return float(eval(why.formula.replace(" x ", " * "), {"__builtins__": {}}))  # digits and signs
+
+
+def test_the_arithmetic_that_is_shown_comes_to_the_figure() -> None:
+    found = explanations(figures_of())
+    assert len(found) > 40
+    for each in found:
+        for case, why in each.cases:
+            assert re.fullmatch(r"[\d.e+\-()x/ ]+", why.formula), each.name
+            assert why.value is not None
+            assert reckoned(why) == pytest.approx(why.value, rel=1e-4, abs=1e-6), (each.name, case)
+
+
+def test_every_line_and_sum_of_the_bill_can_be_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    figures = figures_of()
+    text = printed(plan_of(FULL), capsys)
+    bill = text[text.index("Bill of a month") : text.index("Use, supposed")]
+    amounts = {float(each.replace(",", "")) for each in re.findall(r"\d[\d,]*\.\d\d\b", bill)}
+    told = {round(why.value or 0, 2) for each in explanations(figures) for _, why in each.cases}
+    assert amounts - told == set()
+    money = text[text.index("GPU prices, cheapest") :]
+    hourly = {float(each) for each in re.findall(r"\d+\.\d{4}\b", money)}
+    told = {round(why.value or 0, 4) for each in explanations(figures) for _, why in each.cases}
+    # A slot's price is shown for both ways to buy; explained is the way in which the pool does.
+    slots = {
+        round(usd, 4)
+        for pool in figures.pools
+        if (price := pool.price)
+        for usd in (price.on_demand_usd_per_slot_hour, price.spot_usd_per_slot_hour)
+    }
+    assert hourly - told - slots == set()
+
+
+def test_names_are_unique() -> None:
+    names = [each.name for each in explanations(figures_of())]
+    assert len(names) == len(set(names))
+
+
+def test_system_nodes_by_hand() -> None:
+    """2 x 0.0816 x 730 = 119.14."""
+    found = explain(figures_of(), "system nodes")
+    ((case, why),) = found.cases
+    assert (case, why.formula, why.value) == ("", "2 x 0.0816 x 730", pytest.approx(119.136))
+    price = why.inputs[1]
+    assert (price.name, price.unit, price.date) == ("m7g.large, on-demand", "USD/h", "2026-07-06")
+    assert "karpenter" in price.source
+
+
+def test_nodes_on_demand_by_hand() -> None:
+    """One node for 8 x 30.4167 h, half of 0.8048; low 57 % off."""
+    config = {**CONFIG, "models": CONFIG["models"][:1]}  # type: ignore[index]
+    cases = dict(explain(figures_of(config), "GPU nodes, shared").cases)
+    assert cases["expected"].formula == "1 x 243.333 x 0.8048 x 0.5"
+    assert cases["low"].formula == "1 x 243.333 x 0.8048 x 0.43"
+    assert cases["expected"].value == pytest.approx(97.917, abs=0.001)
+
+
+def test_a_name_that_is_not_there_lists_those_that_are() -> None:
+    with pytest.raises(InputError, match="no figure called 'totl'; did you mean `total`") as caught:
+        explain(figures_of(), "totl")
+    for name in ("floor", "NAT gateway", "GPU nodes, shared, always runs", "ceiling", "saving by sharing", "budget"):
+        assert f"\n  {name}\n" in f"{caught.value}\n"
+
+
+def test_it_is_printed_with_source_and_day(capsys: pytest.CaptureFixture[str]) -> None:
+    render_explanation(explain(figures_of(), "NAT gateway"))
+    text = capsys.readouterr().out
+    assert "1 x (0.045 + 0.005) x 730 = 36.50 USD per month" in text
+    assert "2025-07-07" in text
+    assert "Infracost" in text
+    render_explanation(explain(figures_of(), "saving by sharing"))
+    assert "%" in capsys.readouterr().out
+
+
+def test_a_region_without_prices_says_what_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = plan_of({"pools": CONFIG["pools"][:1]}, region="us-west-2")  # type: ignore[index]
+    figures = plan.figures
+    assert figures is not None
+    render_explanation(explain(figures, "NAT gateway"))
+    assert "1 x (? + ?) x 730 = not known" in capsys.readouterr().out
+
+
+def test_machines_get_the_same() -> None:
+    document = json.loads(explanation_json(explain(figures_of(), "KMS keys")))
+    assert document["schemaVersion"] == 1
+    (case,) = document["cases"]
+    assert (case["case"], case["value"], case["formula"]) == (None, 2.0, "2 x 1")
+    assert case["inputs"][1] == {
+        "name": "KMS key",
+        "value": 1.0,
+        "unit": "USD/month",
+        "source": "Infracost's golden files",
+        "date": "2025-07-07",
+    }
+
+
+def slices(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Result:
+    monkeypatch.setattr(commands, "make_plan", lambda *_: plan_of(FULL))
+    return CliRunner().invoke(main, ["plan", "dev", *arguments], catch_exceptions=False)
+
+
+def test_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert slices(monkeypatch, "--explain", "floor").stdout.startswith("floor\n")
+    assert json.loads(slices(monkeypatch, "--explain", "total", "--json").stdout)["name"] == "total"
+    wrong = slices(monkeypatch, "--explain", "moon")
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+    assert "error: the plan has no figure called 'moon'" in wrong.stderr
+
+
+def test_arithmetic_is_done_and_told_at_once() -> None:
+    two, three, unknown = (
+        given("two", 2),
+        given("three", 3, "h", "somebody", date(2026, 1, 1).isoformat()),
+        given("x", None),
+    )
+    assert (times(plus(two, three), two).formula, times(plus(two, three), two).value) == ("(2 + 3) x 2", 10)
+    assert (minus(three, two).formula, over(plus(two, two), three).formula) == ("3 - 2", "(2 + 2) / 3")
+    assert (times(two, unknown).value, plus(two, unknown).value, minus(two, unknown).value) == (None, None, None)
+    assert times(two, unknown).formula == "2 x ?"
+    assert plus().value == 0
+    assert [each.name for each in times(two, three, two).inputs] == ["two", "three"]
