@@ -12,7 +12,7 @@ from rich.text import Text
 
 from account.commands import aws, shell_text
 from cli.console import command, count, hanging, heading, kind, write
-from cli.render_bill import alike, kind_words, names, print_bill, print_comparison
+from cli.render_bill import alike, kind_words, names, print_bill, print_comparison, print_tokens
 from cli.render_serving import cold_start_rows, server_lines, source_rows
 from cli.render_verdicts import print_verdicts
 from cli.tables import section, table
@@ -65,6 +65,7 @@ def _figures(console: Console, figures: Figures) -> None:
         _price_notes(console, summary, figures.config.region)
     _spot_zones(console, figures)
     print_comparison(console, figures)
+    print_tokens(console, figures)
     console.print(Text(f"\n{prices_note(figures.config.prices)}", style="dim"))
     for warning in prices_warnings(figures.config.prices, figures.today):
         hanging(console, "Warning: ", warning, "yellow")

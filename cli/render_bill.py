@@ -10,6 +10,7 @@ from rich.table import Table
 from cli.console import count, hanging
 from cli.tables import section, table
 from config.bill import DAYS_PER_MONTH, Bill
+from config.tokens import TokenCosts, per_million
 from gpu.bill import Consumer, Line, Spread, own_type, sum_of
 from gpu.compare import HOURS_PER_DAY, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Way
 from gpu.estimate import BOUGHT
@@ -24,6 +25,35 @@ def print_bill(console: Console, figures: Figures) -> None:
     section(console, "Bill of a month, USD", _lines(figures.bill))
     for note in _bill_notes(figures):
         hanging(console, "- ", note)
+
+
+def print_tokens(console: Console, figures: Figures) -> None:
+    """What a million tokens cost, of models whose rate the stack file says; nothing where it says none."""
+    if not figures.token_costs:
+        return
+    shown = table("model", "rate", "million tokens\na month", "GPU nodes\nalone", "whole bill", texts=2)
+    for costs in figures.token_costs:
+        for words, tokens in costs.rates:
+            each = [per_million(usd, tokens).value for _, usd in costs.usd]
+            millions = f"{(tokens.value or 0) / 1e6:,.2f}"
+            shown.add_row(costs.name, words, millions, *("-" if usd is None else f"{usd:,.2f}" for usd in each))
+    section(console, "A million tokens, USD, expected", shown)
+    for note in (note for costs in figures.token_costs for note in _break_even(costs)):
+        hanging(console, "- ", note)
+
+
+def _break_even(costs: TokenCosts) -> Iterator[str]:
+    """From which use on it is cheaper than the API."""
+    for share, usd in costs.usd:
+        tokens = costs.break_even(usd)
+        if tokens is None or tokens.value is None or costs.api is None or costs.api.value is None:
+            continue
+        words = "GPU nodes alone" if share == "GPU nodes" else "with its part of the whole bill"
+        even = f"as dear as an API at {costs.api.value:g} USD at {tokens.value / 1e6:,.2f} million tokens a month"
+        reach = ", more than it answers with in its hours" if costs.is_out_of_reach(tokens) else "; cheaper with more"
+        yield f"{costs.name}, {words}: {even}{reach}."
+    if costs.stated and costs.is_out_of_reach(costs.stated):
+        yield f"{costs.name}: the stated requests ask for more tokens than it answers with in its hours."
 
 
 def print_comparison(console: Console, figures: Figures) -> None:

@@ -38,5 +38,5 @@ def _value(given: Input) -> str:
 def _amount(value: float, unit: str) -> str:
     if not unit:
         return f"{value * 100:.1f} %"
-    digits = 2 if unit.endswith("month") else 4
+    digits = {"USD per hour": 4, "tokens a month": 0}.get(unit, 2)
     return f"{value:,.{digits}f} {unit}"

@@ -219,7 +219,7 @@ def _lines(
     pool = config.gpu_pools[section.name]
     name, held = f"GPU nodes, {pool.name}", sum(consumer.slots for consumer in asked or standing)
     if pool.price is None:
-        yield Line(part, name, "no price known", standing_reasons(pool, standing))
+        yield Line(part, name, "no price known", standing_reasons(pool, standing), pool.name)
         return
     if asked:
         hours, reasons = why_more_hours(pool, pool.price, standing, asked), asked_reasons(pool, standing, asked)
@@ -228,11 +228,11 @@ def _lines(
     where = f"{hours.value:,.0f} h of {pool.price.instance_type}, {BOUGHT[pool.capacity_type]}"
     # Who comes on demand may find room on nodes that are there anyway.
     where = where if hours.value else "free on nodes that always run"
-    yield Line(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", reasons)
+    yield Line(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", reasons, pool.name)
     each, longest = _volume(section, config), most(hours, why_most_hours(pool, standing, asked))
     usual = times(hours, each)
     detail = f"{hours.value:,.0f} h of {section.volume.size_gib} GiB gp3"
-    yield Line(part, f"Volumes, {pool.name}", detail, Reasons(usual, usual, times(longest, each)))
+    yield Line(part, f"Volumes, {pool.name}", detail, Reasons(usual, usual, times(longest, each)), pool.name)
 
 
 def _volume(section: GpuPool, config: StackConfig) -> Why:

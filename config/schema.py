@@ -287,6 +287,14 @@ class UsageOf(Section):
     """Runs of a Job in a month."""
     hours_per_run: RunHours | None = None
     """How long a run of it takes."""
+    requests_per_minute: Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)] | None = None
+    """Requests a minute that a model or server answers while it holds its slots."""
+    tokens_per_request: Annotated[Int, Field(ge=1, le=10_000_000)] | None = None
+    """Tokens of an answer."""
+    tokens_per_second: Annotated[float, Field(gt=0, le=10_000_000, allow_inf_nan=False)] | None = None
+    """Tokens a second that one of its slots answers with while it works, as you measured it."""
+    api_usd_per_million_tokens: Annotated[float, Field(gt=0, le=100_000, allow_inf_nan=False)] | None = None
+    """What an API asks for a million tokens of answer, in USD: to be compared with."""
 
 
 class Usage(Section):

@@ -52,6 +52,9 @@ UNITS: Final[Mapping[str, str]] = {
     "idleSeconds": "seconds",
     "hoursPerDay": "hours",
     "hoursPerRun": "hours",
+    "tokensPerRequest": "tokens",
+    "tokensPerSecond": "tokens",
+    "apiUsdPerMillionTokens": "USD",
     "logGbPerMonth": "GB",
 }
 

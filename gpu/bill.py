@@ -67,12 +67,16 @@ class Reasons:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the bill; its sum is None where a price is not known. reasons: how it comes about."""
+    """One line of the bill; its sum is None where a price is not known. reasons: how it comes about.
+
+    pool: whose nodes it is about; None for what is no pool's.
+    """
 
     part: Part
     name: str
     detail: str
     reasons: Reasons
+    pool: str | None = None
 
     @property
     def usd(self) -> Spread | None:

@@ -61,7 +61,8 @@ def minus(whole: Why, part: Why) -> Why:
 def over(amount: Why, parts: Why) -> Why:
     """The quotient. parts: not 0."""
     value = None if amount.value is None or parts.value is None else amount.value / parts.value
-    return Why(value, f"{_bracketed(amount)} / {_bracketed(parts)}", _inputs((amount, parts)))
+    below = parts.formula if len(parts.formula.split()) == 1 else f"({parts.formula})"
+    return Why(value, f"{_bracketed(amount)} / {below}", _inputs((amount, parts)))
 
 
 def most(*whys: Why) -> Why:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from config.pool_schema import GpuPool
+from config.tokens import TokenCosts, per_million
 from gpu.bill import Consumer, Spread
 from gpu.compare import OWN_ALIKE, WRITTEN, Comparison
 from gpu.estimate import SlotPrice
@@ -178,6 +179,7 @@ def _costs(figures: Figures) -> dict[str, Any]:
         },
         "consumers": [_consumer(consumer) for consumer in figures.consumers],
         "comparison": _comparison(figures.comparison) if figures.comparison else None,
+        "tokens": [_tokens(each) for each in figures.token_costs],
     }
 
 
@@ -210,6 +212,25 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "savingBySharing": round(comparison.saving(WRITTEN, OWN_ALIKE), 4),
         "dearerHoursPerDay": [[round(start, 2), round(end, 2)] for start, end in comparison.dearer],
         "paysFrom": [{"pool": name, "slots": slots} for name, slots in comparison.pays_from.items()],
+    }
+
+
+def _tokens(costs: TokenCosts) -> dict[str, Any]:
+    shares = dict(costs.usd)
+    evens = {share: costs.break_even(usd) for share, usd in costs.usd}
+    return {
+        "name": costs.name,
+        "rates": [
+            {
+                "rate": "stated" if tokens is costs.stated else "most",
+                "tokensPerMonth": tokens.value,
+                "usdPerMillion": _usd(per_million(shares["GPU nodes"], tokens).value),
+                "usdPerMillionOfWholeBill": _usd(per_million(shares["whole bill"], tokens).value),
+            }
+            for _, tokens in costs.rates
+        ],
+        "breakEvenTokensPerMonth": even.value if (even := evens["GPU nodes"]) else None,
+        "breakEvenTokensPerMonthOfWholeBill": even.value if (even := evens["whole bill"]) else None,
     }
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from config.errors import nearest
+from config.tokens import per_million
 from gpu.bill import Line, Reasons, Spread, node_reasons
 from gpu.compare import OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN
 from gpu.why import Input, Why, figure
@@ -52,7 +53,7 @@ def _plain(name: str) -> str:
 
 def explanations(figures: Figures) -> list[Explanation]:
     """Every figure of money that the plan prints, in the order in which it does."""
-    return [*_bill(figures), *_pools(figures), *_own(figures), *_ways(figures)]
+    return [*_bill(figures), *_pools(figures), *_own(figures), *_ways(figures), *_tokens(figures)]
 
 
 def explanation_json(found: Explanation) -> str:
@@ -148,9 +149,9 @@ def _pools(figures: Figures) -> Iterator[Explanation]:
         words = f"a slot of {name}, when all of the node are taken"
         yield Explanation(name=f"slot, {pool.name}", what=words, unit=HOURLY, cases=(("", slot),))
         if dearest.instance_type != name:
-            why = _cases(node_reasons(pool, dearest))
+            cases = _cases(node_reasons(pool, dearest))
             words = f"a node of {dearest.instance_type}, the dearest that the pool may buy"
-            yield Explanation(name=f"dearest, {pool.name}", what=words, unit=HOURLY, cases=why)
+            yield Explanation(name=f"dearest, {pool.name}", what=words, unit=HOURLY, cases=cases)
 
 
 def _own(figures: Figures) -> Iterator[Explanation]:
@@ -176,3 +177,16 @@ def _ways(figures: Figures) -> Iterator[Explanation]:
         formula = f"1 - {figure(written)} / {figure(other)}" if other else "0"
         why = Why(comparison.saving(way, against), formula, inputs)
         yield Explanation(name=name, what="part of GPU nodes' costs", unit="", cases=(("", why),))
+
+
+def _tokens(figures: Figures) -> Iterator[Explanation]:
+    for each in figures.token_costs:
+        for share, usd in each.usd:
+            for rate, tokens in each.rates:
+                name = f"tokens of {each.name} {rate}, {share}"
+                why = per_million(usd, tokens)
+                yield Explanation(name=name, what="a million tokens", unit="USD per million tokens", cases=(("", why),))
+            if even := each.break_even(usd):
+                words = "tokens of a month for which the API costs as much"
+                name = f"break-even of {each.name}, {share}"
+                yield Explanation(name=name, what=words, unit="tokens a month", cases=(("", even),))

@@ -14,6 +14,7 @@ from config.errors import listed
 from config.pool_schema import GpuPool
 from config.schema import Model, StackConfig
 from config.services import Service, memory_of, stack_services
+from config.tokens import TokenCosts, token_costs
 from gpu.bill import Consumer
 from gpu.catalog import InstanceType
 from gpu.coldstart import ColdStart
@@ -97,6 +98,11 @@ class Figures:
         """The floor and what always runs: what the stack costs when nobody uses it."""
         quiet = self.bill.of("floor", "always")
         return quiet.expected if quiet else None
+
+    @cached_property
+    def token_costs(self) -> list[TokenCosts]:
+        """What tokens cost, of models whose rate the stack file says."""
+        return token_costs(self.config, self.consumers, self.bill)
 
     @property
     def budget_share(self) -> float | None:

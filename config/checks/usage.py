@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
+from pydantic.alias_generators import to_camel
+
 from config.checks.parts import Parts, attempt
 from config.errors import Path, Problem, listed, nearest
 from config.schema import UsageOf
@@ -13,11 +15,14 @@ from config.services import service_name
 from gpu.standing import CUDA_EXAMPLE
 
 #: What a name stands for, and which keys say something about it.
+_TOKENS = ("requests_per_minute", "tokens_per_request", "tokens_per_second", "api_usd_per_million_tokens")
 _KEYS: Mapping[str, tuple[str, ...]] = {
-    "a model": ("hours_per_day",),
+    "a model": ("hours_per_day", *_TOKENS),
+    "a model of a server": ("hours_per_day",),
     "a Job": ("runs_per_month", "hours_per_run"),
     "a Deployment": (),
-    "a model that never sleeps": (),
+    "a model that never sleeps": _TOKENS,
+    "a model of a server that never sleeps": (),
 }
 
 
@@ -42,8 +47,9 @@ def _known(parts: Parts) -> dict[str, str]:
     for model in parts.models:
         if model is None:
             raise BrokenValueError("models")
-        kind = "a model that never sleeps" if model.min_scale else "a model"
-        found |= {model.name: kind, service_name(model): kind}
+        sleeps = " that never sleeps" if model.min_scale else ""
+        found[model.name] = f"a model{' of a server' if model.server else ''}{sleeps}"
+        found[service_name(model)] = f"a model{sleeps}"
     for workload in parts.workloads:
         if workload is None:
             raise BrokenValueError("workloads")
@@ -61,13 +67,28 @@ def _entry(entry: UsageOf, path: Path, known: Mapping[str, str], seen: set[str])
         hint = f"; did you mean {meant}?" if meant else f": there are {listed(known, 'and')}"
         yield Problem((*path, "name"), entry.name, f"is no model, server or Job of this stack{hint}")
         return
-    said = {
-        "hours_per_day": ("hoursPerDay", entry.hours_per_day),
-        "runs_per_month": ("runsPerMonth", entry.runs_per_month),
-        "hours_per_run": ("hoursPerRun", entry.hours_per_run),
-    }
-    for field, (key, value) in said.items():
+    for field in _KEYS["a Job"] + _KEYS["a model"]:
+        value = getattr(entry, field)
         if value is not None and field not in _KEYS[kind]:
-            fitting = listed([said[each][0] for each in _KEYS[kind]], "and")
-            other = f"write {fitting}" if _KEYS[kind] else "its pods are there all the time; remove it"
-            yield Problem((*path, key), value, f"says nothing about {entry.name}, which is {kind}: {other}")
+            other = _instead(field, kind)
+            yield Problem((*path, to_camel(field)), value, f"says nothing about {entry.name}, which is {kind}: {other}")
+    yield from _tokens(entry, path)
+
+
+def _instead(field: str, kind: str) -> str:
+    if field in _TOKENS:
+        return "write it of a model that has its slots for itself, or of the server"
+    fitting = [to_camel(each) for each in _KEYS[kind] if each not in _TOKENS]
+    return f"write {listed(fitting, 'and')}" if fitting else "its pods are there all the time; remove it"
+
+
+def _tokens(entry: UsageOf, path: Path) -> Iterator[Problem]:
+    """Requests and their tokens belong together, and an API's price wants a rate."""
+    requests, tokens = entry.requests_per_minute, entry.tokens_per_request
+    if (requests is None) != (tokens is None):
+        has, lacks = ("requestsPerMinute", "tokensPerRequest")[:: 1 if tokens is None else -1]
+        yield Problem((*path, has), requests or tokens, f"says nothing alone: write {lacks} too")
+    price, most = entry.api_usd_per_million_tokens, entry.tokens_per_second
+    if price is not None and tokens is None and requests is None and most is None:
+        said = "has nothing to be compared with: write tokensPerSecond, or requestsPerMinute and tokensPerRequest"
+        yield Problem((*path, "apiUsdPerMillionTokens"), price, said)

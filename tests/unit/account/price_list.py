@@ -7,7 +7,8 @@ are held against botocore's models by `tests.unit.account.world`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from account.prices.ask import SERVICE_QUERIES
@@ -81,7 +82,7 @@ def prices(nodes: Mapping[str, float] = NODES, units: Mapping[str, float] = UNIT
     return answer
 
 
-def spot(rows: list[tuple[str, str, str, float]]) -> Answer:
+def spot(rows: Sequence[tuple[str, str, datetime, float]]) -> Answer:
     """DescribeSpotPriceHistory. rows: type, zone id, time, price."""
 
     def answer(_asked: Parameters) -> dict[str, Any]:

@@ -88,7 +88,8 @@ def test_spot_is_what_was_asked_for_over_time(account: World) -> None:
     }
     seen = known.spot("g6.xlarge")
     assert seen is not None
-    assert (seen.least, seen.expected, seen.most, seen.seen) == (0.40, pytest.approx(0.445), 0.52, True)
+    assert seen.expected == pytest.approx(0.445)
+    assert (seen.least, seen.most, seen.seen) == (0.40, 0.52, True)
     unseen = known.spot("g5.xlarge")
     assert unseen is not None
     assert (unseen.most, unseen.seen) == (NODES["g5.xlarge"], False), "at most the on-demand price"
@@ -209,7 +210,7 @@ def test_motos_own_spot_prices_are_not_believed(account: World) -> None:
     assert prices.of(REGION).spot_seen is None
 
 
-@pytest.mark.parametrize("units", [UNITS | {"NatGateway-Hours": 5.2}, {**UNITS, "NatGateway-Hours": 0.0}])
+@pytest.mark.parametrize("units", [{**UNITS, "NatGateway-Hours": 5.2}, {**UNITS, "NatGateway-Hours": 0.0}])
 def test_a_unit_price_that_is_absurd_keeps_the_former(account: World, units: dict[str, float]) -> None:
     refreshed(account)
     again(account, answered(units=units))
@@ -251,7 +252,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(account: World, monkey
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(price_file.os, "fsync", full)
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         again(account, answered({**NODES, "m7g.large": 0.1}))
     assert [path.name for path in prices.REFRESHED.iterdir()] == [f"{REGION}.json"]

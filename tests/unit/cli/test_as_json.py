@@ -13,7 +13,7 @@ import pytest
 from plan.as_json import plan_json
 from plan.make import Plan
 from plan.wire import Secret
-from tests.unit.cli.plans import POOL, plan_of, resource, verdict
+from tests.unit.cli.plans import CONFIG, POOL, plan_of, resource, verdict
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "plan-json.md"
 #: Words of the stack file or of resources, not of this format.
@@ -22,6 +22,7 @@ FOREIGN = {"sharing", "nodes", "inputs", "outputs"}
 
 def full_plan() -> Plan:
     return plan_of(
+        {**CONFIG, "usage": {"each": [{"name": "small", "tokensPerSecond": 30, "apiUsdPerMillionTokens": 0.6}]}},
         resources=[resource("a", "aws:sqs/queue:Queue", inputs={"password": Secret("hunter2"), "size": 3})],
         verdicts=[verdict(mandatory=True)],
         outputs={"token": Secret("hunter2")},

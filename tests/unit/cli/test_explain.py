@@ -79,7 +79,8 @@ def test_system_nodes_by_hand() -> None:
     """2 x 0.0816 x 730 = 119.14."""
     found = explain(figures_of(), "system nodes")
     ((case, why),) = found.cases
-    assert (case, why.formula, why.value) == ("", "2 x 0.0816 x 730", pytest.approx(119.136))
+    assert (case, why.formula) == ("", "2 x 0.0816 x 730")
+    assert why.value == pytest.approx(119.136)
     price = why.inputs[1]
     assert (price.name, price.unit, price.date) == ("m7g.large, on-demand", "USD/h", "2026-07-06")
     assert "karpenter" in price.source
@@ -158,3 +159,21 @@ def test_arithmetic_is_done_and_told_at_once() -> None:
     assert times(two, unknown).formula == "2 x ?"
     assert plus().value == 0
     assert [each.name for each in times(two, three, two).inputs] == ["two", "three"]
+
+
+def test_dollars_per_million_tokens_are_shown_where_a_rate_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    said = {"name": "mistral", "requestsPerMinute": 60, "tokensPerRequest": 300, "tokensPerSecond": 30}
+    config = {**FULL, "usage": {"each": [{**said, "apiUsdPerMillionTokens": 0.6}]}}
+    text = " ".join(printed(plan_of(config), capsys).split())
+    assert "A million tokens, USD, expected" in text
+    assert "mistral, GPU nodes alone: as dear as an API at 0.6 USD at" in text
+    assert "mistral: the stated requests ask for more tokens than it answers with in its hours." in text
+    assert "A million tokens" not in " ".join(printed(plan_of(FULL), capsys).split())
+    figures = figures_of(config)
+    for each in explanations(figures):
+        for _, why in each.cases:
+            assert why.value is not None
+            assert reckoned(why) == pytest.approx(why.value, rel=1e-4, abs=1e-6), each.name
+    names = [each.name for each in explanations(figures)]
+    assert "tokens of mistral at the stated requests, GPU nodes" in names
+    assert "break-even of mistral, whole bill" in names

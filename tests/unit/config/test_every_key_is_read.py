@@ -20,6 +20,7 @@ READERS = (
     "config/bill.py",
     "config/pools.py",
     "config/services.py",
+    "config/tokens.py",
     "config/schema.py",
     "config/pool_schema.py",
 )

@@ -57,7 +57,8 @@ FULL: dict[str, Any] = changed(
         ],
         "usage": {"hoursPerDay": 6, "startsPerDay": 2, "runsPerMonth": 3, "hoursPerRun": 0.5, "logGbPerMonth": 5},
         "usage.each": [
-            {"name": "own", "hoursPerDay": 1.5},
+            {"name": "own", "hoursPerDay": 1.5, "tokensPerSecond": 30, "apiUsdPerMillionTokens": 0.6}
+            | {"requestsPerMinute": 2, "tokensPerRequest": 300},
             {"name": "batch", "runsPerMonth": 2, "hoursPerRun": 2},
         ],
         "examples": False,
