@@ -22,7 +22,7 @@ from gpu.catalog import REGIONS
 from gpu.models import MODELS, find_model
 from gpu.prices import priced_regions
 from gpu.sharing import Strategy
-from plan.errors import InputError, slices
+from plan.errors import InputError, as_called, slices
 from plan.project import Project, find_project, load_stack
 
 T = TypeVar("T")
@@ -246,7 +246,8 @@ def _gpu_lines(found: Sequence[Starter]) -> Iterator[str]:
     if any(ways[0].pool.price for ways in by_family.values()):
         yield "Spot prices are estimates, for the cheapest node."
     else:
-        yield f"Prices are known of {listed(priced_regions(), 'and')} only."
+        ask = as_called("`slices prices refresh --region REGION`")
+        yield f"Prices are known of {listed(priced_regions(), 'and')} only; {ask} asks AWS for others."
 
 
 def _model_lines() -> str:

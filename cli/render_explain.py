@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from cli.console import hanging, heading, write
+from cli.console import heading, write
 from cli.tables import table
 from gpu.why import Input
 from plan.explain import Explanation
@@ -17,11 +17,10 @@ def render_explanation(found: Explanation) -> None:
 
 def _print(console: Console, found: Explanation) -> None:
     heading(console, found.name)
-    hanging(console, "", found.what)
-    console.print()
+    console.print(f"{found.what}\n", markup=False)
     for case, why in found.cases:
         shown = "not known" if why.value is None else _amount(why.value, found.unit)
-        hanging(console, f"{case}: " if case else "", f"{why.formula} = {shown}")
+        console.print(f"{case}: {why.formula} = {shown}" if case else f"{why.formula} = {shown}", markup=False)
     console.print()
     inputs = table("figure", "value", "unit", "source", "day", texts=5)
     for each in dict.fromkeys(each for _, why in found.cases for each in why.inputs):

@@ -20,6 +20,7 @@ from account.teardown.table import KINDS
 from account.teardown.target import Target
 from cli.console import command, hanging, write
 from gpu import prices
+from plan.errors import as_called
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,8 @@ def _costs(console: Console, left: Sequence[Leftover], region: str) -> None:
     dates = [f"instances {known_here.on_demand_date}, on demand" if known_here.on_demand_date else ""]
     dates.append(f"services {known_here.services.date}" if known_here.services.date else "")
     if not any(dates):
-        _indented(console, f"No prices of {region} are known.", 2, style="dim")
+        ask = as_called(f"`slices prices refresh --region {region}`")
+        _indented(console, f"No prices of {region} are known; {ask} asks AWS for them.", 2, style="dim")
     elif known:
         of = "; ".join(filter(None, dates))
         _indented(console, f"List prices of {region} ({of}), without what is paid by use.", 2, style="dim")

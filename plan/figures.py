@@ -23,6 +23,7 @@ from gpu.estimate import dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
 from gpu.prices import FRESH_DAYS, CapacityType, RegionPrices, priced_regions
+from plan.errors import as_called
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +166,7 @@ def prices_note(prices: RegionPrices) -> str:
     region = prices.region
     if not prices.on_demand:
         known = ", ".join(priced_regions())
-        return (
+        return as_called(
             f"No prices of {region} are known, so nothing is priced; those of other regions differ. Known: {known}. "
             f"`slices prices refresh --region {region}` asks AWS for them."
         )
@@ -177,13 +178,11 @@ def prices_note(prices: RegionPrices) -> str:
 
 def prices_warnings(prices: RegionPrices, today: date) -> list[str]:
     """What is wrong with the prices: too old, or a file that cannot be read."""
-    found = [f"{prices.problem}: it is not used; `slices prices refresh` writes it anew."] if prices.problem else []
+    ask = as_called(f"`slices prices refresh --region {prices.region}`")
+    found = [f"{prices.problem}: it is not used; {ask} writes it anew."] if prices.problem else []
     old = [f"{each.what} {_of_day(each.date)}" for each in prices.tables if each.is_old(today)]
     if old:
-        found.append(
-            f"Older than {FRESH_DAYS} days: {listed(old, 'and')}. "
-            f"`slices prices refresh --region {prices.region}` asks AWS for today's."
-        )
+        found.append(f"Older than {FRESH_DAYS} days: {listed(old, 'and')}. {ask} asks AWS for today's.")
     return found
 
 
