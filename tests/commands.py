@@ -22,7 +22,7 @@ NOT_RUN = {
     "git clone": "the address is the reader's",
     "pulumi ": "needs the Pulumi CLI and an AWS account; tests/engine runs Pulumi's own engine on every stack",
     ".venv/bin/slices check": "asks an AWS account; tests/unit/cli/test_check.py plays one",
-    "slices prices refresh": "asks an AWS account; tests/unit/account/test_prices.py plays one",
+    ".venv/bin/slices prices refresh": "asks an AWS account; tests/unit/account/test_prices.py plays one",
     "slices check": "asks an AWS account; tests/unit/cli/test_check.py plays one",
     "$(pulumi ": "writes into the reader's kubeconfig",
     "kubectl -n ": _CLUSTER,

@@ -1,5 +1,6 @@
 """The README's samples are what people really see. `python -m tests.plan.test_readme` writes them anew."""
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,7 +37,8 @@ def _stack_file() -> str:
 
 
 def _plan() -> str:
-    output = _slices("plan", "dev", "--cwd", str(ROOT))
+    with contextlib.chdir(ROOT):  # commands that it prints name no directory then
+        output = _slices("plan", "dev")
     start, end = output.index(f"\n{_PLAN_FROM}\n") + 1, output.index(f"\n{_PLAN_TO}\n")
     return f"```text\n{_stripped(output[start:end])}\n```\n"
 
