@@ -16,7 +16,7 @@ from typing import assert_never
 from gpu.bill import Consumer, node_peak, why_node_hours
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH, CapacityType
-from gpu.why import Why, given, plus, times
+from gpu.why import Why, given, over, plus, times
 
 HOURS_PER_DAY = 24
 
@@ -56,6 +56,14 @@ class Cost:
     why: Why
 
 
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Two sums that are compared: of shared nodes, and of a GPU each."""
+
+    shared: Why
+    own: Why
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """All ways; and the uses at which the stack as written is dearer than a GPU each, bought and asleep alike.
@@ -67,6 +75,16 @@ class Comparison:
     ways: Mapping[Way, Cost]
     dearer: tuple[tuple[float, float], ...]
     pays_from: Mapping[str, int | None]
+    why_pays_from: Mapping[str, Sides]
+    """By pool, USD per hour at so many slots; with all of them where sharing never pays."""
+
+    work: tuple[Consumer, ...]
+
+    def sides(self, hours_per_day: float) -> Sides | None:
+        """USD per month where all that sleeps is awake so many hours a day; None where a price is not known."""
+        hours = hours_per_day * HOURS_PER_MONTH / HOURS_PER_DAY
+        written, own = _both(self.work, hours)
+        return Sides(written.why, own.why) if written and own else None
 
     def saving(self, way: Way, against: Way = OWN_ON_DEMAND_ALWAYS) -> float:
         """Fraction that a way saves; negative where it is dearer, 0 where there is nothing to save."""
@@ -86,8 +104,13 @@ def compare(consumers: Sequence[Consumer]) -> Comparison | None:
         return None
     by_pool = _by_pool(work)
     shares = [pool for pool in by_pool if pool.profile.shares]
+    found_slots = {pool.name: _pays_from(pool, by_pool[pool]) for pool in shares}
     return Comparison(
-        ways=ways, dearer=_dearer(work), pays_from={pool.name: _pays_from(pool, by_pool[pool]) for pool in shares}
+        ways=ways,
+        dearer=_dearer(work),
+        pays_from={name: slots for name, (slots, _) in found_slots.items()},
+        why_pays_from={name: sides for name, (_, sides) in found_slots.items() if sides},
+        work=tuple(work),
     )
 
 
@@ -173,21 +196,30 @@ _CENT = 0.005
 
 def _more(work: Sequence[Consumer], hours: float) -> float:
     """How much dearer the stack as written is than a GPU each, where all that sleeps is awake so many hours a month."""
-    used = [replace(consumer, hours=hours) if consumer.sleeps else consumer for consumer in work]
-    written, own = _cost(used, WRITTEN), _cost(used, OWN_ALIKE)
+    written, own = _both(work, hours)
     return written.usd_per_month - own.usd_per_month if written and own else 0.0
 
 
-def _pays_from(pool: Pool, work: Sequence[Consumer]) -> int | None:
+def _both(work: Sequence[Consumer], hours: float) -> tuple[Cost | None, Cost | None]:
+    """The stack as written, and a GPU each, where all that sleeps is awake so many hours a month."""
+    used = [replace(consumer, hours=hours) if consumer.sleeps else consumer for consumer in work]
+    return _cost(used, WRITTEN), _cost(used, OWN_ALIKE)
+
+
+def _pays_from(pool: Pool, work: Sequence[Consumer]) -> tuple[int | None, Sides | None]:
     """The worst case: those are awake whose own GPUs are cheapest."""
     node = pool.price
-    each = [(consumer, consumer.own_usd_per_hour(pool.capacity_type)) for consumer in work]
-    own = sorted(usd / consumer.slots for consumer, usd in each if usd is not None for _ in range(consumer.slots))
-    if node is None:
-        return None
+    each = [over(consumer.why_own(pool.capacity_type), given("slots of it", consumer.slots)) for consumer in work]
+    slots_of = [(why, consumer.slots) for why, consumer in zip(each, work, strict=True) if why.value is not None]
+    own = [why for why, slots in sorted(slots_of, key=lambda found: found[0].value or 0.0) for _ in range(slots)]
+    if node is None or not own:
+        return None, None
+    usd = pool.prices.why_node(node.instance_type, pool.capacity_type)
     found, alone = None, 0.0
-    for slots, usd in enumerate(own, start=1):
-        alone += usd
-        shared = -(-slots // node.slots) * node.usd_per_hour(pool.capacity_type)
+    for slots, why in enumerate(own, start=1):
+        alone += why.value or 0.0
+        shared = -(-slots // node.slots) * (usd.value or 0.0)
         found = None if shared > alone + 1e-9 else found or slots
-    return found
+    taken = found or len(own)
+    nodes = given(f"nodes for {taken} slots, {node.slots} to a node", -(-taken // node.slots))
+    return found, Sides(times(nodes, usd), plus(*own[:taken]))

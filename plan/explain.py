@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from config.errors import nearest
 from config.tokens import per_million
 from gpu.bill import Line, Reasons, Spread, node_reasons
-from gpu.compare import OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN
+from gpu.compare import HOURS_PER_DAY, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Sides
 from gpu.why import Input, Why, figure
 from plan.errors import InputError
 from plan.figures import Figures
@@ -52,7 +52,7 @@ def _plain(name: str) -> str:
 
 
 def explanations(figures: Figures) -> list[Explanation]:
-    """Every figure of money that the plan prints, in the order in which it does."""
+    """Every figure of costs that the plan prints, in the order in which it does."""
     return [*_bill(figures), *_pools(figures), *_own(figures), *_ways(figures), *_tokens(figures)]
 
 
@@ -177,6 +177,25 @@ def _ways(figures: Figures) -> Iterator[Explanation]:
         formula = f"1 - {figure(written)} / {figure(other)}" if other else "0"
         why = Why(comparison.saving(way, against), formula, inputs)
         yield Explanation(name=name, what="part of GPU nodes' costs", unit="", cases=(("", why),))
+    yield from _break_evens(comparison)
+
+
+def _break_evens(comparison: Comparison) -> Iterator[Explanation]:
+    """From how many slots and at which hours sharing pays: both sides of the comparison, there."""
+    for name, both in comparison.why_pays_from.items():
+        slots = comparison.pays_from[name]
+        what = f"{slots} slots taken at once" if slots else "all slots taken at once, and still dearer"
+        yield Explanation(name=f"pays from, {name}", what=what, unit=HOURLY, cases=_both(both))
+    inner = [edge for each in comparison.dearer for edge in each if 0 < edge < HOURS_PER_DAY]
+    for hours in dict.fromkeys(inner) or [float(HOURS_PER_DAY)]:
+        if sides := comparison.sides(hours):
+            what = f"what sleeps is awake {hours:.1f} h a day"
+            name = "dearer" if len(inner) < 2 else f"dearer, {hours:.1f} h a day"
+            yield Explanation(name=name, what=what, unit=MONTHLY, cases=_both(sides))
+
+
+def _both(sides: Sides) -> tuple[tuple[str, Why], ...]:
+    return (("shared", sides.shared), ("a GPU each", sides.own))
 
 
 def _tokens(figures: Figures) -> Iterator[Explanation]:

@@ -40,7 +40,7 @@ SERVICE_QUERIES: Final = (
     ServiceQuery("eks_control_plane_per_hour", ("AmazonEKS",), "AmazonEKS-Hours:perCluster"),
     ServiceQuery("nat_gateway_per_hour", ("AmazonEC2", "AmazonVPC"), "NatGateway-Hours"),
     ServiceQuery("nat_gateway_per_gb", ("AmazonEC2", "AmazonVPC"), "NatGateway-Bytes"),
-    ServiceQuery("between_zones_per_gb", ("AmazonEC2", "AWSDataTransfer"), "DataTransfer-Regional-Bytes"),
+    ServiceQuery("between_zones_per_gb", ("AWSDataTransfer", "AmazonEC2"), "DataTransfer-Regional-Bytes"),
     ServiceQuery("public_ipv4_per_hour", ("AmazonVPC",), "PublicIPv4:InUseAddress"),
     ServiceQuery("kms_key_per_month", ("awskms",), "KMS-Keys"),
     ServiceQuery("interface_endpoint_per_hour_and_zone", ("AmazonVPC",), "VpcEndpoint-Hours"),
@@ -101,6 +101,10 @@ def unit_price(account: Account, query: ServiceQuery) -> Answer[float]:
         filters = {region: account.region} | ({"productFamily": query.family} if query.family else {})
         answer = _products(account, service, filters, usage=query.usage)
         if not isinstance(answer, Found):
+            # A service that has no such attribute refuses the question; another may still know the price.
+            refused = isinstance(answer, Unseen) and answer.cause == "refused"
+            if refused and service != query.services[-1]:
+                continue
             return answer
         fitting = [quote for quote in answer.value if whole.fullmatch(quote.attributes.get("usagetype", ""))]
         if usd := {_per_unit(*each) for quote in fitting for each in quote.usd}:

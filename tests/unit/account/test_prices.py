@@ -306,3 +306,41 @@ def test_types_that_no_region_prices_are_held_against_their_sisters() -> None:
     judged = judge_nodes(answered_now, Known())
     assert judged.taken.keys() == answered_now.keys() - {"g6.24xlarge"}
     assert judged.told == ("g6.24xlarge: 81 USD is more than 20 x 4",)
+
+
+def test_a_service_that_refuses_the_question_is_not_the_last_that_is_asked(account: World) -> None:
+    def answer(asked: Any) -> dict[str, Any]:
+        if asked["ServiceCode"] == "AWSDataTransfer":
+            raise ApiError("InvalidParameterException")
+        return dict(answered()(asked))
+
+    plant(account, answer, spot(HISTORY))
+    assert refreshed(account).told == ()
+    assert prices.of(REGION).services.between_zones_per_gb == 0.01
+
+
+@pytest.mark.parametrize(
+    ("usage", "good"),
+    [
+        ("NatGateway-Hours", True),
+        ("EU-NatGateway-Hours", True),
+        ("UGW1-NatGateway-Hours", True),
+        ("eu-central-1-NatGateway-Hours", True),
+        ("us-gov-west-1-NatGateway-Hours", True),
+        ("EUC1-RegionalNatGateway-Hours", False),
+        ("EU-Outposts-NatGateway-Hours", False),
+        ("TS-NatGateway-Hours", False),
+        ("EUC1-NatGateway-Hours-Reserved", False),
+    ],
+)
+def test_usage_types_of_other_products_are_left_out(account: World, usage: str, good: bool) -> None:
+    """Prefixes as bills have them; regional gateways, Outposts and trust stores (TS) are products of their own."""
+
+    def answer(asked: Any) -> dict[str, Any]:
+        if "NatGateway-Hours" in str(asked):
+            return {"PriceList": [product({"usagetype": usage}, 0.05)]}
+        return dict(answered()(asked))
+
+    plant(account, answer, spot(HISTORY))
+    refreshed(account)
+    assert prices.of(REGION).services.nat_gateway_per_hour == (0.05 if good else None)

@@ -177,3 +177,23 @@ def test_dollars_per_million_tokens_are_shown_where_a_rate_is_said(capsys: pytes
     names = [each.name for each in explanations(figures)]
     assert "tokens of mistral at the stated requests, GPU nodes" in names
     assert "break-even of mistral, whole bill" in names
+
+
+def test_from_how_many_slots_sharing_pays() -> None:
+    """Two slots: one L4 at 0.4024 against 2 x 0.526 x 0.41 = 0.43132."""
+    config = {**CONFIG, "models": [{**CONFIG["models"][0], "name": f"m{i}"} for i in range(3)]}  # type: ignore[index]
+    cases = dict(explain(figures_of(config), "pays from, shared").cases)
+    assert cases["shared"].formula == "1 x 0.8048 x 0.5"
+    assert cases["shared"].value == pytest.approx(0.4024)
+    assert cases["a GPU each"].value == pytest.approx(0.43132)
+
+
+def test_where_sharing_begins_to_pay_both_sides_are_equal() -> None:
+    """One never sleeps, two do: 0.4024 x 730 = 0.21566 x (730 + 2 u) at u = 316.06 h a month, 10.4 h a day."""
+    first = CONFIG["models"][0]  # type: ignore[index]
+    models = [{**first, "name": "m0", "minScale": 1}, {**first, "name": "m1"}, {**first, "name": "m2"}]
+    found = explain(figures_of({"pools": CONFIG["pools"][:1], "models": models}), "dearer")  # type: ignore[index]
+    assert found.what == "what sleeps is awake 10.4 h a day"
+    (_, shared), (_, own) = found.cases
+    assert shared.value == pytest.approx(0.4024 * 730)
+    assert own.value == pytest.approx(0.4024 * 730)
