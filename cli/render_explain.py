@@ -24,9 +24,7 @@ def _print(console: Console, found: Explanation) -> None:
     console.print()
     inputs = table("figure", "value", "unit", "source", "day", texts=5)
     for each in dict.fromkeys(each for _, why in found.cases for each in why.inputs):
-        inputs.add_row(
-            each.name, _value(each), each.unit, each.source, each.date or ("not said" if each.source else "")
-        )
+        inputs.add_row(each.name, _value(each), each.unit, each.source, each.date or "")
     console.print(inputs)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pydantic.alias_generators import to_camel
+
 from config.pool_schema import GpuPool
 from config.pools import network_zones
 from config.schema import StackConfig, Usage, UsageOf, Workload
@@ -82,7 +84,13 @@ def _service(service: Service, pool: Pool, usage: Usage, known: dict[str, UsageO
         part="always" if always else "on demand",
         sleeps=not always,
         needs=tuple(memory.total_mib for memory in memories if memory),
+        hours_from="minScale" if always else "usage.each" if any(said) else _said(usage, "hours_per_day"),
     )
+
+
+def _said(usage: Usage, field: str) -> str:
+    """A key of `usage`, and whether the stack file has it."""
+    return f"usage.{to_camel(field)}{'' if field in usage.model_fields_set else ', supposed'}"
 
 
 def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, UsageOf]) -> Consumer:
@@ -94,6 +102,7 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
         slots=workload.replicas,
         hours=_run_hours(usage, known.get(workload.name)) if runs else HOURS_PER_MONTH,
         part="on demand" if runs else "always",
+        hours_from=f"{_said(usage, 'runs_per_month')}, or usage.each" if runs else "a Deployment never sleeps",
         needs=(workload.gpu_memory_mib,) if workload.gpu_memory_mib else (),
     )
 
@@ -117,6 +126,7 @@ def _warm(config: StackConfig) -> Iterator[Consumer]:
                 slots=section.warm.slots,
                 hours=warm_hours_per_month(section),
                 part="always",
+                hours_from="warm",
             )
 
 
@@ -251,7 +261,7 @@ def _traffic(config: StackConfig, holding: Sequence[Consumer]) -> Iterator[Line]
     together, apart = sum(gb for gb, _ in each), sum(gb for _, gb in each)
     if not apart:
         return
-    start = given("starts of nodes in a month", starts)
+    start = given("starts of nodes in a month", starts, "", _said(config.usage, "starts_per_day"))
     usual, longest = (
         given(f"fetched by a start, {words}", gb, "GB")
         for words, gb in (("all on as few nodes as hold them", together), ("each on a node of its own", apart))
@@ -302,6 +312,9 @@ def _image_and_weights_mb(service: Service) -> tuple[float, float]:
 def _logs(config: StackConfig) -> Line:
     price, written, days = config.prices.services.why, config.usage.log_gb_per_month, config.cluster.log_retention_days
     kept = times(given("months that logs are kept", days / DAYS_PER_MONTH), price("log_storage_per_gb_month"))
-    why = times(given("logs in a month", written, "GB"), plus(price("log_ingestion_per_gb"), kept))
+    why = times(
+        given("logs in a month", written, "GB", _said(config.usage, "log_gb_per_month")),
+        plus(price("log_ingestion_per_gb"), kept),
+    )
     detail = f"{written:g} GB written, kept {days} days"
     return Line("traffic and logs", "Logs", detail, Reasons.even(why))

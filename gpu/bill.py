@@ -97,7 +97,7 @@ class Consumer:
 
     part: `always` for what is there whether anybody asks or not. sleeps: whether its hours follow use, so that without
     sleep they would be all. needs: GPU memory in MiB of each thing that would have a GPU of its own if nothing were
-    shared; empty where nobody said it, which counts as a whole slot.
+    shared; empty where nobody said it, which counts as a whole slot. hours_from: who says the hours.
     """
 
     name: str
@@ -108,6 +108,7 @@ class Consumer:
     part: Literal["always", "on demand"]
     sleeps: bool = False
     needs: tuple[int, ...] = ()
+    hours_from: str = ""
 
     @property
     def slot_hours(self) -> float:
@@ -149,7 +150,9 @@ def why_node_hours(consumers: Iterable[Consumer], slots_per_node: int, most_node
         nodes = -(-held // slots_per_node)
         few = nodes if most_nodes is None else min(nodes, most_nodes)
         words = f"nodes for {held} slots, {slots_per_node} to a node" + ("" if few == nodes else ", within maxGpus")
-        steps.append(times(given(words, few), given(f"hours in which {held} slots are held", edge - before, "h")))
+        said = "; ".join(dict.fromkeys(each.hours_from for each in holding if each.hours == edge and each.hours_from))
+        hours = given(f"hours in which {held} slots are held", edge - before, "h", said)
+        steps.append(times(given(words, few), hours))
         before = edge
     return plus(*steps)
 
@@ -226,7 +229,10 @@ def why_most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Con
 def _apart(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
     nodes = given(f"{node.instance_type} within maxGpus", most_nodes(pool, node.instance_type))
     room = minus(times(nodes, MONTH), _hours(pool, node, standing))
-    each = [times(given(f"slots of {c.name}", c.slots), given(f"hours of {c.name}", c.hours, "h")) for c in asked]
+    each = [
+        times(given(f"slots of {c.name}", c.slots), given(f"hours of {c.name}", c.hours, "h", c.hours_from))
+        for c in asked
+    ]
     return most(why_more_hours(pool, node, standing, asked), least(plus(*each), room))
 
 

@@ -133,7 +133,9 @@ def _as_done(consumer: Consumer, way: Way) -> Consumer | None:
         case "warm slots":
             return None
         case "model" | "server" | "Deployment" | "Job" | "example":
-            return replace(consumer, hours=float(HOURS_PER_MONTH)) if consumer.sleeps else consumer
+            return (
+                replace(consumer, hours=float(HOURS_PER_MONTH), hours_from="always on") if consumer.sleeps else consumer
+            )
         case _:
             assert_never(consumer.kind)
 
@@ -165,7 +167,7 @@ def _pool_cost(pool: Pool, work: Sequence[Consumer], way: Way) -> Cost | None:
 
 
 def _hours(consumer: Consumer) -> Why:
-    return given(f"hours of {consumer.name}", consumer.hours, "h")
+    return given(f"hours of {consumer.name}", consumer.hours, "h", consumer.hours_from)
 
 
 def _dearer(work: Sequence[Consumer]) -> tuple[tuple[float, float], ...]:
@@ -202,7 +204,7 @@ def _more(work: Sequence[Consumer], hours: float) -> float:
 
 def _both(work: Sequence[Consumer], hours: float) -> tuple[Cost | None, Cost | None]:
     """The stack as written, and a GPU each, where all that sleeps is awake so many hours a month."""
-    used = [replace(consumer, hours=hours) if consumer.sleeps else consumer for consumer in work]
+    used = [replace(consumer, hours=hours, hours_from="compared") if consumer.sleeps else consumer for consumer in work]
     return _cost(used, WRITTEN), _cost(used, OWN_ALIKE)
 
 
