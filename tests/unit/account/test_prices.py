@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from account.prices import refresh as refreshing
-from account.prices.ask import by_time
+from account.prices.ask import by_time, on_demand
 from account.prices.judge import Known, judge_nodes
 from account.prices.refresh import Refreshed, refresh, write
-from account.session import Account
+from account.session import Account, Found
 from config import pools
 from gpu import price_file, prices
 from gpu.price_file import PriceFileError, SpotRange
@@ -295,9 +297,37 @@ def test_the_newer_of_two_tables_counts(account: World) -> None:
     assert with_day("2026-11-01").services.date == "2025-07-07", "of what it does not have, the committed table holds"
 
 
-def test_a_patient_account_waits_as_aws_throttles() -> None:
-    client = Account("us-east-1", patient=True).client("pricing")
-    assert client.meta.config.retries == {"mode": "adaptive", "total_max_attempts": 10}
+def test_a_patient_account_waits_as_aws_throttles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pricing's own protocol over HTTP: turned away five times, more than others would ask, and then answered."""
+    answers: list[tuple[int, dict[str, Any]]] = [
+        (400, {"__type": "ThrottlingException", "message": "Rate exceeded"})
+    ] * 5
+    answers.append((200, {"FormatVersion": "aws_v1", "PriceList": [product({"instanceType": "g6.xlarge"}, 1.006)]}))
+
+    class Pricing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            status, body = answers.pop(0)
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/x-amz-json-1.1")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nobody reads it."""
+
+    with HTTPServer(("127.0.0.1", 0), Pricing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        monkeypatch.setattr("time.sleep", lambda _: None)
+        account = Account("eu-central-1", patient=True)
+        assert account.client("pricing").meta.config.retries == {"mode": "adaptive", "total_max_attempts": 10}
+        assert on_demand(account, metal=False) == Found({"g6.xlarge": 1.006})
+        server.shutdown()
+    assert answers == []
 
 
 def test_types_that_no_region_prices_are_held_against_their_sisters() -> None:
