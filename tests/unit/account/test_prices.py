@@ -323,6 +323,9 @@ def test_a_patient_account_waits_as_aws_throttles(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
         monkeypatch.setattr("time.sleep", lambda _: None)
+        monkeypatch.setattr(
+            "botocore.retries.bucket.TokenBucket.__init__.__defaults__", (1000,)
+        )  # no test waits for seconds
         account = Account("eu-central-1", patient=True)
         assert account.client("pricing").meta.config.retries == {"mode": "adaptive", "total_max_attempts": 10}
         assert on_demand(account, metal=False) == Found({"g6.xlarge": 1.006})
