@@ -80,4 +80,4 @@ def _print(found: Refreshed) -> None:
     else:
         click.echo(f"{found.region}: nothing came that could be believed; all prices stay as they were")
     for line in found.told:
-        click.echo(f"- kept as it was, if it was known: {line}")
+        click.echo(f"- stays as it was: {line}")

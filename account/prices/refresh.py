@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final, TypeVar
 
 from account.prices.ask import SERVICE_QUERIES, BadAnswerError, on_demand, seen, spot, unit_price
 from account.prices.judge import Judged, Known, judge_nodes, judge_spot, judge_unit
-from account.session import Account, Answer, Found
+from account.session import Account, Answer, Found, Unseen
 from gpu import price_file, prices
 from gpu.catalog import INSTANCE_TYPES
 from gpu.price_file import OnDemandTable, PriceFile, PriceFileError, ServiceTable, SpotTable
@@ -42,11 +43,9 @@ def refresh(account: Account, days: int, now: datetime, advance: Callable[[], No
 
     Only tables of which enough is good are new in the file; the others stay as they were.
     """
-    known, day, told = prices.of(account.region), now.date().isoformat(), list[str]()
-    nodes = _nodes(account, known, day, told, advance)
-    services = _services(account, known, day, told, advance)
-    asked = _spot_table(account, known, nodes, (days, now), told)
-    advance()
+    asking = _Asking(account, now, advance)
+    nodes, services = _nodes(asking), _services(asking)
+    asked = _spot_table(asking, nodes, days)
     own = _own(account.region)
     made = PriceFile(on_demand=nodes or own.on_demand, services=services or own.services, spot=asked or own.spot)
     took = {
@@ -55,7 +54,7 @@ def refresh(account: Account, days: int, now: datetime, advance: Callable[[], No
         "types on Spot": len(asked.usd_per_hour) - len(asked.kept) if asked else 0,
     }
     any_new = nodes or services or asked
-    return Refreshed(region=account.region, file=made if any_new else None, took=took, told=tuple(told))
+    return Refreshed(region=account.region, file=made if any_new else None, took=took, told=tuple(asking.told))
 
 
 def write(found: Refreshed) -> None:
@@ -72,68 +71,80 @@ def _own(region: str) -> PriceFile:
         return PriceFile()
 
 
-def _asked(what: str, told: list[str], ask: Callable[[], Answer[T]]) -> T | None:
-    """An answer; where there is none that can be read, that is told."""
-    try:
-        answer = ask()
-    except BadAnswerError as error:
-        told.append(f"{what}: {error}")
+class _Asking:
+    """Questions about one region: what is known of it before, and what is told of their answers."""
+
+    def __init__(self, account: Account, now: datetime, advance: Callable[[], None]) -> None:
+        self.account, self.now, self.day = account, now, now.date().isoformat()
+        self.known = prices.of(account.region)
+        self.others = [prices.of(region) for region in prices.priced_regions() if region != account.region]
+        self.told: list[str] = []
+        self.closed = False
+        """Whether the last question met a closed door: the next one would, too."""
+        self._advance = advance
+
+    def ask(self, what: str, question: Callable[[], Answer[T]]) -> T | None:
+        """An answer; where there is none that can be read, that is told."""
+        try:
+            answer = question()
+        except BadAnswerError as error:
+            self.told.append(f"{what}: {error}")
+            return None
+        finally:
+            self._advance()
+        if isinstance(answer, Found):
+            return answer.value
+        self.closed = isinstance(answer, Unseen) and answer.cause != "refused"
+        self.told.append(f"{what} {seen(answer)}")
         return None
-    if isinstance(answer, Found):
-        return answer.value
-    told.append(f"{what} {seen(answer)}")
-    return None
 
 
-def _nodes(
-    account: Account, known: RegionPrices, day: str, told: list[str], advance: Callable[[], None]
-) -> OnDemandTable | None:
+def _nodes(asking: _Asking) -> OnDemandTable | None:
     answered: dict[str, float] = {}
     for metal in (False, True):
-        part = _asked("on-demand prices", told, lambda metal=metal: on_demand(account, metal=metal))  # type: ignore[misc]
-        advance()
+        part = asking.ask("on-demand prices", partial(on_demand, asking.account, metal=metal))
         if part is None:
             return None
         answered |= part
+    known, region = asking.known, asking.account.region
     wanted = {name: usd for name, usd in answered.items() if name in INSTANCE_TYPES or name in prices.named_types()}
-    others = [prices.of(region) for region in prices.priced_regions() if region != account.region]
     judged = judge_nodes(
         dict(sorted(wanted.items())),
         Known(
             former=known.on_demand,
-            elsewhere=tuple(each.on_demand for each in others),
-            offered=frozenset(t.name for t in INSTANCE_TYPES.values() if account.region in t.zone_ids),
+            elsewhere=tuple(each.on_demand for each in asking.others),
+            offered=frozenset(t.name for t in INSTANCE_TYPES.values() if region in t.zone_ids),
         ),
     )
-    _tell("on-demand prices", judged, told)
+    _tell("on-demand prices", judged, asking)
     if not judged.whole:
         return None
-    kept = {name: known.kept.get(name, known.on_demand_date or day) for name in judged.kept}
+    kept = {name: known.kept.get(name, known.on_demand_date or asking.day) for name in judged.kept}
     usd = {**judged.taken, **{name: known.on_demand[name] for name in kept}}
-    return OnDemandTable(source=_PRICING, date=day, usd_per_hour=usd, kept=kept)
+    return OnDemandTable(source=_PRICING, date=asking.day, usd_per_hour=usd, kept=kept)
 
 
-def _services(
-    account: Account, known: RegionPrices, day: str, told: list[str], advance: Callable[[], None]
-) -> ServiceTable | None:
-    former = {query.field: _unit(known, query.field) for query in SERVICE_QUERIES}
-    elsewhere = [prices.of(region) for region in prices.priced_regions() if region != account.region]
+def _services(asking: _Asking) -> ServiceTable | None:
+    former = {query.field: _unit(asking.known, query.field) for query in SERVICE_QUERIES}
     taken: dict[str, float] = {}
     for query in SERVICE_QUERIES:
+        if asking.closed:
+            asking.told.append("service prices: the rest is not asked for, since Pricing answers no question now")
+            break
         words = next(each.words for each in prices.UNIT_PRICES if each.field == query.field)
-        usd = _asked(words, told, lambda query=query: unit_price(account, query))  # type: ignore[misc]
-        advance()
+        usd = asking.ask(words, partial(unit_price, asking.account, query))
         if usd is None:
             continue
-        if why := judge_unit(usd, former[query.field], [_unit(each, query.field) for each in elsewhere]):
-            told.append(f"{words}: {why}")
+        if why := judge_unit(usd, former[query.field], [_unit(each, query.field) for each in asking.others]):
+            asking.told.append(f"{words}: {why}")
         else:
             taken[query.field] = usd
     if not taken:
         return None
     stays = {field: usd for field, usd in former.items() if usd is not None and field not in taken}
-    kept = {field: known.services.kept.get(field, known.services.date or day) for field in stays}
-    return ServiceTable(source=_PRICING, date=day, usd={**taken, **stays}, kept=kept)
+    services = asking.known.services
+    kept = {field: services.kept.get(field, services.date or asking.day) for field in stays}
+    return ServiceTable(source=_PRICING, date=asking.day, usd={**taken, **stays}, kept=kept)
 
 
 def _unit(known: RegionPrices, field: str) -> float | None:
@@ -141,29 +152,25 @@ def _unit(known: RegionPrices, field: str) -> float | None:
     return usd
 
 
-def _spot_table(
-    account: Account, known: RegionPrices, nodes: OnDemandTable | None, when: tuple[int, datetime], told: list[str]
-) -> SpotTable | None:
-    on_demand_usd = nodes.usd_per_hour if nodes else known.on_demand
+def _spot_table(asking: _Asking, nodes: OnDemandTable | None, days: int) -> SpotTable | None:
+    on_demand_usd = nodes.usd_per_hour if nodes else asking.known.on_demand
     types = sorted(name for name in on_demand_usd if name in INSTANCE_TYPES)
     if not types:
-        told.append("Spot prices: nobody asked, since no on-demand price is known to hold them against")
+        asking.told.append("Spot prices: not asked for, since no on-demand price is known to hold them against")
         return None
-    days, now = when
-    answered = _asked("Spot prices", told, lambda: spot(account, types, days, now))
+    answered = asking.ask("Spot prices", partial(spot, asking.account, types, days, asking.now))
     if answered is None:
         return None
-    former = known.spot_seen.usd_per_hour if known.spot_seen else {}
+    before = asking.known.spot_seen
+    former = before.usd_per_hour if before else {}
     judged = judge_spot(answered, on_demand_usd, former)
-    _tell("Spot prices", judged, told)
-    if not judged.whole or known.spot_seen is None:
-        table = SpotTable(source=_SPOT, date=now.date().isoformat(), days=days, usd_per_hour=judged.taken)
-        return table if judged.whole else None
-    kept = {name: known.spot_seen.kept.get(name, known.spot_seen.date) for name in judged.kept}
+    _tell("Spot prices", judged, asking)
+    if not judged.whole:
+        return None
+    kept = {name: before.kept.get(name, before.date) for name in judged.kept} if before else {}
     usd = {**judged.taken, **{name: former[name] for name in kept}}
-    table = SpotTable(source=_SPOT, date=now.date().isoformat(), days=days, usd_per_hour=usd)
-    return replace(table, kept=kept)
+    return SpotTable(source=_SPOT, date=asking.day, days=days, usd_per_hour=usd, kept=kept)
 
 
-def _tell(what: str, judged: Judged[T], told: list[str]) -> None:
-    told += [f"{what}: {each}" for each in judged.told]
+def _tell(what: str, judged: Judged[T], asking: _Asking) -> None:
+    asking.told += [f"{what}: {each}" for each in judged.told]
