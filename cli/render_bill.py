@@ -105,7 +105,7 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
         yield f"Use, {stated}: {'; '.join(used)}."
     if whole:
         yield (
-            "Low: Spot at the largest discount seen. High: the dearest type that a pool may buy, "
+            "Low: the least that was seen on Spot. High: the dearest type that a pool may buy, "
             "and nobody's hours overlap, so that each slot has a node of its own."
         )
     if bill.ceiling is not None:
