@@ -57,7 +57,7 @@ def explanations(figures: Figures) -> list[Explanation]:
 
 
 def explanation_json(found: Explanation) -> str:
-    """An explanation for machines (docs/plan-json.md)."""
+    """An explanation for machines (docs/costs.md)."""
     cases = [
         {"case": case or None, "value": why.value, "formula": why.formula, "inputs": [asdict(i) for i in why.inputs]}
         for case, why in found.cases
