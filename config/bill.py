@@ -185,7 +185,7 @@ class Bill:
 
 def quiet_lines(config: StackConfig, holding: Sequence[Consumer]) -> list[Line]:
     """The floor, and what always runs: what the stack costs when nobody uses it."""
-    floor = [Line("floor", item.name, item.detail, Reasons.even(item.why)) for item in floor_items(config)]
+    floor = [Line.reckoned("floor", item.name, item.detail, Reasons.even(item.why)) for item in floor_items(config)]
     return [*floor, *_node_lines(config, holding, "always")]
 
 
@@ -195,7 +195,7 @@ def bill(config: StackConfig, holding: Sequence[Consumer]) -> Bill:
     lines += [*_traffic(config, holding), _logs(config)]
     nodes = plus(*(why_ceiling(pool) for pool in config.gpu_pools.values()))
     volumes = plus(*(times(_most(config.gpu_pools[each.name]), _volume(each, config)) for each in config.pools))
-    steady = [given(line.name, line.reasons.high.value, "USD") for line in lines if line.part in _STEADY]
+    steady = [given(line.name, line.usd.high if line.usd else None, "USD") for line in lines if line.part in _STEADY]
     return Bill(lines=tuple(lines), why_ceiling=plus(times(plus(nodes, volumes), MONTH), *steady))
 
 
@@ -229,7 +229,7 @@ def _lines(
     pool = config.gpu_pools[section.name]
     name, held = f"GPU nodes, {pool.name}", sum(consumer.slots for consumer in asked or standing)
     if pool.price is None:
-        yield Line(part, name, "no price known", standing_reasons(pool, standing), pool.name)
+        yield Line.reckoned(part, name, "no price known", standing_reasons(pool, standing), pool.name)
         return
     if asked:
         hours, reasons = why_more_hours(pool, pool.price, standing, asked), asked_reasons(pool, standing, asked)
@@ -238,11 +238,11 @@ def _lines(
     where = f"{hours.value:,.0f} h of {pool.price.instance_type}, {BOUGHT[pool.capacity_type]}"
     # Who comes on demand may find room on nodes that are there anyway.
     where = where if hours.value else "free on nodes that always run"
-    yield Line(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", reasons, pool.name)
+    yield Line.reckoned(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", reasons, pool.name)
     each, longest = _volume(section, config), most(hours, why_most_hours(pool, standing, asked))
     usual = times(hours, each)
     detail = f"{hours.value:,.0f} h of {section.volume.size_gib} GiB gp3"
-    yield Line(part, f"Volumes, {pool.name}", detail, Reasons(usual, usual, times(longest, each)), pool.name)
+    yield Line.reckoned(part, f"Volumes, {pool.name}", detail, Reasons(usual, usual, times(longest, each)), pool.name)
 
 
 def _volume(section: GpuPool, config: StackConfig) -> Why:
@@ -270,7 +270,7 @@ def _traffic(config: StackConfig, holding: Sequence[Consumer]) -> Iterator[Line]
     low = times(usual, start, nat)
     detail = f"{together:.1f} GB a start, {starts:.0f} starts"
     by_nat = Reasons(low, low, times(longest, start, nat))
-    yield Line("traffic and logs", "Images and weights", f"{detail}, through NAT", by_nat)
+    yield Line.reckoned("traffic and logs", "Images and weights", f"{detail}, through NAT", by_nat)
     count = len(zones(config))
     if config.network.nat == "single" and count > 1:
         both = times(given("ways", 2), price("between_zones_per_gb"))
@@ -279,7 +279,7 @@ def _traffic(config: StackConfig, holding: Sequence[Consumer]) -> Iterator[Line]
         none = times(given("nodes in another zone than the NAT gateway, at best", 0), both)
         between = Reasons(none, crossing, times(longest, start, both))
         detail = f"{(count - 1) / count * together:.1f} GB a start, both ways"
-        yield Line("traffic and logs", "Between zones", detail, between)
+        yield Line.reckoned("traffic and logs", "Between zones", detail, between)
 
 
 def _fetched_gb(section: GpuPool, config: StackConfig, holding: Sequence[Consumer]) -> tuple[float, float]:
@@ -317,4 +317,4 @@ def _logs(config: StackConfig) -> Line:
         plus(price("log_ingestion_per_gb"), kept),
     )
     detail = f"{written:g} GB written, kept {days} days"
-    return Line("traffic and logs", "Logs", detail, Reasons.even(why))
+    return Line.reckoned("traffic and logs", "Logs", detail, Reasons.even(why))

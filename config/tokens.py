@@ -88,7 +88,9 @@ def _costs(consumer: Consumer, entry: UsageOf, holding: Sequence[Consumer], bill
 
 def _shares(consumer: Consumer, holding: Sequence[Consumer], bill: Bill) -> Iterator[tuple[Share, Why]]:
     lines = [line for line in bill.lines if line.pool == consumer.pool.name]
-    nodes = plus(*(given(f"{line.name} ({line.part})", line.reasons.expected.value, "USD") for line in lines))
+    nodes = plus(
+        *(given(f"{line.name} ({line.part})", line.usd.expected if line.usd else None, "USD") for line in lines)
+    )
     yield "GPU nodes", times(nodes, _part(consumer, [each for each in holding if each.pool is consumer.pool]))
     whole = bill.of()
     total = given("total of the bill, expected", whole.expected if whole else None, "USD")

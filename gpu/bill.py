@@ -67,21 +67,23 @@ class Reasons:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the bill; its sum is None where a price is not known. reasons: how it comes about.
+    """One line of the bill; its sum is None where a price is not known.
 
-    pool: whose nodes it is about; None for what is no pool's.
+    reasons: how the sum comes about; None where somebody else reckoned it. pool: whose nodes it is about; None for what
+    is no pool's.
     """
 
     part: Part
     name: str
     detail: str
-    reasons: Reasons
+    usd: Spread | None
+    reasons: Reasons | None = None
     pool: str | None = None
 
-    @property
-    def usd(self) -> Spread | None:
-        """The sum."""
-        return self.reasons.usd
+    @classmethod
+    def reckoned(cls, part: Part, name: str, detail: str, reasons: Reasons, pool: str | None = None) -> Line:
+        """A line with the sum that its reasons come to."""
+        return cls(part, name, detail, reasons.usd, reasons, pool)
 
 
 def sum_of(lines: Iterable[Line]) -> Spread | None:

@@ -76,7 +76,8 @@ def _bill(figures: Figures) -> Iterator[Explanation]:
         own = [line for line in bill.lines if line.part == part]
         for line in own:
             name = line.name if twice[line.name] == 1 else f"{line.name}, {parts[part]}"
-            yield Explanation(name=name, what=line.detail, unit=MONTHLY, cases=_cases(line.reasons))
+            if line.reasons:
+                yield Explanation(name=name, what=line.detail, unit=MONTHLY, cases=_cases(line.reasons))
         yield _sum(parts[part], "the lines of this part", own, bill.of(part))
     yield _sum("total", "all lines of the bill", bill.lines, bill.of())
     quiet = [line for line in bill.lines if line.part in ("floor", "always")]

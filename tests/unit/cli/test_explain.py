@@ -70,6 +70,12 @@ def test_every_line_and_sum_of_the_bill_can_be_asked_for(capsys: pytest.CaptureF
     assert hourly - told - slots == set()
 
 
+def test_no_line_of_the_bill_is_without_reasons() -> None:
+    lines = figures_of().bill.lines
+    assert len(lines) > 10
+    assert [line.name for line in lines if not line.reasons or line.reasons.usd != line.usd] == []
+
+
 def test_names_are_unique() -> None:
     names = [each.name for each in explanations(figures_of())]
     assert len(names) == len(set(names))
