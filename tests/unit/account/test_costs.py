@@ -75,7 +75,7 @@ def test_a_region_without_data_costs_nothing_that_could_be_said() -> None:
             [1.5],
             ["1.50 USD/month", "of us-gov-west-1 (instances 2026-06-15, on demand), "],
         ),
-        ("eu-west-1", [None], ["No prices of eu-west-1 are known."]),
+        ("eu-west-1", [None], ["No prices of eu-west-1 are known; `slices prices refresh --region eu-west-1`"]),
         ("us-east-1", [None], []),
     ],
 )
