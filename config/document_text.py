@@ -83,6 +83,7 @@ FORMS: Final[Mapping[str, str]] = {
     "memory": "text",
     "emails": "e-mail addresses",
     "version": "text",
+    "registryMirror": "registry, with or without a path",
     "cidr": "IPv4 range",
     "expires": "date",
     "consolidateAfter": "duration",
