@@ -455,7 +455,7 @@ def test_a_mirror_in_ecr_needs_a_rule_for_each_registry_it_pulls_through_and_the
     assert not [each.what for each in needed if each.what.startswith("pulls from Docker Hub")]
     assert {what for what in wrong if "rule for" not in what} == pushed
     (rule,) = [what for what in wrong if "rule for" in what]
-    assert wrong[rule].startswith("missing: no node could pull")
+    assert "no node could pull" in wrong[rule]
 
 
 def test_a_low_placement_score_is_told_with_its_reason(ready: World) -> None:
