@@ -57,12 +57,14 @@ EKS_DEFAULT_VERSION: Final = "1.36"
 # vpc-cni 1.22.4 brings network policy agent 1.4.0: older ones let pods of one namespace pass for those of another
 # (CVE-2026-86831). The monitoring agent is 1.7.2 (aws/eks-node-monitoring-agent, 2026-09-18): 1.7.0 and 1.7.1 condemn
 # healthy H100 nodes for old NVLink errors (#261). It and Pod Identity's agent are built once for all minors; 1.7.2 was
-# seen on 1.36 only.
+# seen on 1.36 only. The EBS CSI driver is what repositories with these very versions pin beside them, on each minor
+# (read 2026-11-29).
 _SAME_ON_ALL: Final = {
     "vpc-cni": "v1.22.4-eksbuild.3",
     "eks-pod-identity-agent": "v1.3.10-eksbuild.3",
     "metrics-server": "v0.9.0-eksbuild.11",
     "eks-node-monitoring-agent": "v1.7.2-eksbuild.1",
+    "aws-ebs-csi-driver": "v1.66.0-eksbuild.1",
 }
 #: Versions of EKS add-ons by Kubernetes minor and name.
 EKS_ADDON_VERSIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(

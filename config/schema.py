@@ -262,8 +262,13 @@ class Dialogue(Section):
     settings: dict[str, Any] = Field(default={})
     """The application's own: `title`, `limits`, and under `speakers` by model `name`, `persona`, `options`, `wake`."""
     storage_class: Name | None = None
-    """StorageClass of the cluster (its driver is yours to install) for the 1 GiB on which conversations are kept.
-    Default: a disk of the pod's own, with which they end."""
+    """StorageClass for the 1 GiB on which conversations are kept, where the cluster has one of yours. Default: the
+    stack's own, encrypted gp3 by EKS' EBS CSI driver, which it then installs."""
+
+    @property
+    def needs_driver(self) -> bool:
+        """Whether the stack itself brings what makes the volume of the conversations."""
+        return self.image is not None and self.storage_class is None
 
 
 class Budget(Section):

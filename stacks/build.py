@@ -12,6 +12,7 @@ import pulumi_kubernetes as k8s
 
 from components.cluster.access import AccessGrant
 from components.cluster.cluster import Cluster, ClusterArgs
+from components.cluster.ebs_driver import EbsCsiDriver, EbsCsiDriverArgs
 from components.cluster.encryption import Encryption, EncryptionArgs
 from components.cluster.pull_through import PullThroughPolicy, PullThroughPolicyArgs
 from components.cluster.system_nodes import SystemNodeCapacity
@@ -33,7 +34,7 @@ from config.schema import CpuPool as CpuPoolConfig
 from config.schema import GpuPool as PoolConfig
 from config.schema import StackConfig, Workload
 from config.services import service_name
-from gpu.contract import POOL_LABEL, STACK_TAG
+from gpu.contract import CLUSTER_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
 from gpu.pool import Pool
 from gpu.registries import ecr_registry
 from gpu.sharing import AMIS
@@ -85,7 +86,8 @@ def build(config: StackConfig) -> Platform:
     in_both = pulumi.ResourceOptions(providers=[provider, kubernetes], transformations=transformations)
     in_cluster = pulumi.ResourceOptions(providers=[kubernetes], transformations=transformations)
 
-    running = [*cluster.ready, *network.egress]
+    driver = _driver(config, account_id, keys, cluster.ready, tags, in_both)
+    running = [*cluster.ready, *network.egress, *driver]
     karpenter = Karpenter("karpenter", _karpenter_args(config, account_id, keys, running, node_policies, tags), in_both)
     if config.budget:
         Budget("budget", _budget_args(config, config.budget, karpenter, tags), in_aws)
@@ -198,6 +200,30 @@ def _karpenter_args(
         tags=tags,
         after=after,
     )
+
+
+def _driver(
+    config: StackConfig,
+    account_id: pulumi.Input[str],
+    keys: Encryption,
+    after: Sequence[pulumi.Resource],
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+) -> Sequence[pulumi.Resource]:
+    """What makes the volume of the conversations, where the stack file names no other class."""
+    if not (config.models and config.dialogue and config.dialogue.needs_driver):
+        return ()
+    arguments = EbsCsiDriverArgs(
+        cluster_name=config.cluster_name,
+        kubernetes_version=config.cluster.version,
+        account_id=account_id,
+        volume_key_arn=keys.volume_key_arn,
+        # A class cannot be changed: tags that people change would make it anew.
+        volume_tags={key: tags[key] for key in (STACK_TAG, CLUSTER_TAG, REGION_TAG)},
+        tags=tags,
+        after=after,
+    )
+    return EbsCsiDriver("ebs-csi", arguments, opts).ready
 
 
 def _budget_args(
