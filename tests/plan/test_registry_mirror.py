@@ -218,7 +218,7 @@ def pods(folder: Path, name: str, mirror: str | None) -> set[str]:
     (release,) = [each for each in planned("dev", mirror).of_type(RELEASE) if each.inputs["name"] == name]
     command = [str(tool(*HELM)), "template", name, str(folder), "--kube-version", versions.EKS_DEFAULT_VERSION]
     done = subprocess.run(
-        [*command, "--values", "-"],
+        [*command, "--namespace", release.inputs["namespace"], "--values", "-"],
         input=json.dumps(release.inputs["values"]),
         capture_output=True,
         text=True,
