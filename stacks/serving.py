@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.cluster.cluster import HOME_ZONES, Cluster
+from components.cluster.ebs_driver import STORAGE_CLASS
 from components.gpu.gpu_pool import GpuPool
 from components.gpu.gpu_sharing import GpuSharing
 from components.karpenter.cpu_pool import Architecture
@@ -100,7 +101,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
 
 
 def _features(config: StackConfig) -> set[Feature]:
-    kept = config.dialogue and config.dialogue.image and config.dialogue.storage_class
+    kept = config.dialogue and config.dialogue.image
     of_models = {feature for model in config.models for feature in _weights(model).features}
     return {*FEATURES, *of_models, *(conversations.FEATURES if kept else ())}
 
@@ -173,7 +174,7 @@ def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pul
             settings={key: value for key, value in dialogue.settings.items() if key != "speakers"},
             keys_secret=dialogue.keys_secret,
             public=config.serving.door is not None,
-            storage_class=dialogue.storage_class,
+            storage_class=dialogue.storage_class or STORAGE_CLASS,
             ready=ready,
         ),
         stand.in_cluster,

@@ -12,7 +12,10 @@ from components.sdk import aws
 
 @dataclass(frozen=True, kw_only=True)
 class PodRoleArgs:
-    """Inputs of `PodRole`. `managed_policies` are names of AWS's own policies, such as AmazonEKS_CNI_Policy."""
+    """Inputs of `PodRole`. `managed_policies` are names of AWS's own policies, such as AmazonEKS_CNI_Policy.
+
+    additional_policies: ARNs of others, by a name of one's own.
+    """
 
     cluster_name: str
     account_id: pulumi.Input[str]
@@ -20,6 +23,7 @@ class PodRoleArgs:
     namespace: str
     service_account: str
     managed_policies: tuple[str, ...]
+    additional_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -41,14 +45,13 @@ class PodRole(pulumi.ComponentResource):
             tags=dict(args.tags),
             opts=child,
         )
+        policies: dict[str, pulumi.Input[str]] = {
+            **{policy: f"arn:{args.partition}:iam::aws:policy/{policy}" for policy in args.managed_policies},
+            **args.additional_policies,
+        }
         attachments = [
-            aws.iam.RolePolicyAttachment(
-                f"{name}-{policy}",
-                role=role.name,
-                policy_arn=f"arn:{args.partition}:iam::aws:policy/{policy}",
-                opts=child,
-            )
-            for policy in args.managed_policies
+            aws.iam.RolePolicyAttachment(f"{name}-{policy}", role=role.name, policy_arn=arn, opts=child)
+            for policy, arn in policies.items()
         ]
         ids = [attachment.id for attachment in attachments]
         self.role_arn = pulumi.Output.all(role.arn, *ids).apply(lambda known: str(known[0]))

@@ -131,7 +131,9 @@ class Dialogue(pulumi.ComponentResource):
         )
         before = [namespace, policy, settings, *args.ready]
         if args.storage_class:
-            before.append(conversations.claim(f"{name}-conversations", NAMESPACE, args.storage_class, inside))
+            # What makes and deletes the volume is among those that are ready: it comes first, and goes last.
+            ready = pulumi.ResourceOptions(parent=self, depends_on=[namespace, *args.ready])
+            before.append(conversations.claim(f"{name}-conversations", NAMESPACE, args.storage_class, ready))
         k8s.apiextensions.CustomResource(
             name,
             api_version=versions.KNATIVE_SERVING_API,
