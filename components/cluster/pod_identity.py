@@ -12,14 +12,19 @@ from components.sdk import aws
 
 @dataclass(frozen=True, kw_only=True)
 class PodRoleArgs:
-    """Inputs of `PodRole`. `managed_policies` are names of AWS's own policies, such as AmazonEKS_CNI_Policy."""
+    """Inputs of `PodRole`.
+
+    managed_policies: names of AWS's own policies, such as AmazonEKS_CNI_Policy.
+    policy: JSON document of a policy of the role's own.
+    """
 
     cluster_name: str
     account_id: pulumi.Input[str]
     partition: str = "aws"
     namespace: str
     service_account: str
-    managed_policies: tuple[str, ...]
+    managed_policies: tuple[str, ...] = ()
+    policy: pulumi.Input[str] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -41,7 +46,7 @@ class PodRole(pulumi.ComponentResource):
             tags=dict(args.tags),
             opts=child,
         )
-        attachments = [
+        attachments: list[pulumi.CustomResource] = [
             aws.iam.RolePolicyAttachment(
                 f"{name}-{policy}",
                 role=role.name,
@@ -50,6 +55,8 @@ class PodRole(pulumi.ComponentResource):
             )
             for policy in args.managed_policies
         ]
+        if args.policy is not None:
+            attachments.append(aws.iam.RolePolicy(name, role=role.name, policy=args.policy, opts=child))
         ids = [attachment.id for attachment in attachments]
         self.role_arn = pulumi.Output.all(role.arn, *ids).apply(lambda known: str(known[0]))
         self.register_outputs({"role_arn": self.role_arn})
