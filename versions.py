@@ -9,7 +9,7 @@ Pinned where they are used: the dialogue's base image (apps/dialogue/Dockerfile)
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from types import MappingProxyType
 from typing import Final
@@ -20,11 +20,16 @@ VERSIONS_DATE: Final = date(2026, 11, 21)
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A Helm chart at one version. `repo` is None for OCI charts, whose `chart` is the whole `oci://` address."""
+    """A Helm chart at one version. `repo` is None for OCI charts, whose `chart` is the whole `oci://` address.
+
+    images: values of the chart that name what its pods run: repositories without tag, by the value's path. They are the
+    chart's own defaults, for a registry mirror; a test compares them with the charts.
+    """
 
     chart: str
     version: str
     repo: str | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
 
 
 # --- Kubernetes on EKS ------------------------------------------------------------------------------------------------
@@ -52,12 +57,14 @@ EKS_DEFAULT_VERSION: Final = "1.36"
 # vpc-cni 1.22.4 brings network policy agent 1.4.0: older ones let pods of one namespace pass for those of another
 # (CVE-2026-86831). The monitoring agent is 1.7.2 (aws/eks-node-monitoring-agent, 2026-09-18): 1.7.0 and 1.7.1 condemn
 # healthy H100 nodes for old NVLink errors (#261). It and Pod Identity's agent are built once for all minors; 1.7.2 was
-# seen on 1.36 only.
+# seen on 1.36 only. The EBS CSI driver is what repositories with these very versions pin beside them, on each minor
+# (read 2026-11-29).
 _SAME_ON_ALL: Final = {
     "vpc-cni": "v1.22.4-eksbuild.3",
     "eks-pod-identity-agent": "v1.3.10-eksbuild.3",
     "metrics-server": "v0.9.0-eksbuild.11",
     "eks-node-monitoring-agent": "v1.7.2-eksbuild.1",
+    "aws-ebs-csi-driver": "v1.66.0-eksbuild.1",
 }
 #: Versions of EKS add-ons by Kubernetes minor and name.
 EKS_ADDON_VERSIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
@@ -72,7 +79,11 @@ EKS_ADDON_VERSIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 # Tag v1.14.1 of aws/karpenter-provider-aws (2026-08-20); supports Kubernetes 1.36 since 1.13.
 KARPENTER_VERSION: Final = "1.14.1"
 KARPENTER_CRD_CHART: Final = Chart(chart="oci://public.ecr.aws/karpenter/karpenter-crd", version=KARPENTER_VERSION)
-KARPENTER_CHART: Final = Chart(chart="oci://public.ecr.aws/karpenter/karpenter", version=KARPENTER_VERSION)
+KARPENTER_CHART: Final = Chart(
+    chart="oci://public.ecr.aws/karpenter/karpenter",
+    version=KARPENTER_VERSION,
+    images={"controller.image.repository": "public.ecr.aws/karpenter/controller"},
+)
 
 NODE_POOL_API: Final = "karpenter.sh/v1"
 NODE_OVERLAY_API: Final = "karpenter.sh/v1alpha1"
@@ -103,21 +114,86 @@ AMI_ALIASES: Final[Mapping[str, str]] = MappingProxyType(
 
 # --- NVIDIA -----------------------------------------------------------------------------------------------------------
 NVIDIA_DEVICE_PLUGIN_CHART: Final = Chart(
-    chart="nvidia-device-plugin", version="0.20.0", repo="https://nvidia.github.io/k8s-device-plugin"
+    chart="nvidia-device-plugin",
+    version="0.20.0",
+    repo="https://nvidia.github.io/k8s-device-plugin",
+    images={"image.repository": "nvcr.io/nvidia/k8s-device-plugin"},
 )  # NVIDIA/k8s-device-plugin v0.20.0 (2026-08-19)
 GPU_OPERATOR_CHART: Final = Chart(
-    chart="gpu-operator", version="v26.7.0", repo="https://helm.ngc.nvidia.com/nvidia"
+    chart="gpu-operator",
+    version="v26.7.0",
+    repo="https://helm.ngc.nvidia.com/nvidia",
+    # Of the parts that run with our values (tag v26.7.0, deployments/gpu-operator/values.yaml). NVIDIA's are named by a
+    # repository of several images.
+    images={
+        "operator.repository": "nvcr.io/nvidia",
+        "validator.repository": "nvcr.io/nvidia",
+        "driver.manager.repository": "nvcr.io/nvidia/cloud-native",
+        "devicePlugin.repository": "nvcr.io/nvidia",
+        "gfd.repository": "nvcr.io/nvidia",
+        "node-feature-discovery.image.repository": "registry.k8s.io/nfd/node-feature-discovery",
+    },
 )  # NVIDIA/gpu-operator v26.7.0 (2026-08-20); it bundles device plugin v0.20.0
 
 # --- Serving ----------------------------------------------------------------------------------------------------------
 # Tag knative-v1.23.0 of knative/operator (2026-07-29), whose sources (Go module v0.50.0) bundle Serving and Kourier.
 KNATIVE_OPERATOR_CHART: Final = Chart(
-    chart="knative-operator", version="v1.23.0", repo="https://knative.github.io/operator"
+    chart="knative-operator",
+    version="v1.23.0",
+    repo="https://knative.github.io/operator",
+    images={
+        "knative_operator.knative_operator.image": "gcr.io/knative-releases/knative.dev/operator/cmd/operator",
+        "knative_operator.operator_webhook.image": "gcr.io/knative-releases/knative.dev/operator/cmd/webhook",
+    },
 )
 KNATIVE_SERVING_VERSION: Final = "1.23.0"
 KNATIVE_MODULE_VERSION: Final = "v0.50.0"
 KNATIVE_OPERATOR_API: Final = "operator.knative.dev/v1beta1"
 KNATIVE_SERVING_API: Final = "serving.knative.dev/v1"
+
+#: What Serving and Kourier run, by the operator's names for it: DEPLOYMENT/CONTAINER, and `queue-proxy`, which is in
+#: every pod of a service. As in the operator's own manifests (module v0.50.0, cmd/operator/kodata), which a test reads.
+#: Needed where a registry mirror takes their place; Kourier's gateway has an entry of its own below.
+KNATIVE_IMAGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        name: f"gcr.io/knative-releases/knative.dev/{image}@sha256:{digest}"
+        for name, (image, digest) in {
+            "activator/activator": (
+                "serving/cmd/activator",
+                "e5ab46f3b73fa2e3898fe47f6a3a0c2bd765596f4fb36ceb4c28c35d0a74b2e5",
+            ),
+            "autoscaler/autoscaler": (
+                "serving/cmd/autoscaler",
+                "879da127b23db65d862cafa6b23fb987381d0e44150f0027d44e1f5aee83bde2",
+            ),
+            "autoscaler-hpa/autoscaler-hpa": (
+                "serving/cmd/autoscaler-hpa",
+                "e2494132a71c23587ac8dd25bc5288f70261e592285487e1d19f8dea1f896133",
+            ),
+            "controller/controller": (
+                "serving/cmd/controller",
+                "ca5062ece0329d002a81940cf4268d7898866434d70049bb93f27d3a786d3292",
+            ),
+            "webhook/webhook": (
+                "serving/cmd/webhook",
+                "3846e9a416665c5b9ec2e4de246cfcb5c4ab0d01ba19348aa008caf30144b650",
+            ),
+            "storage-version-migration-serving-/migrate": (
+                "pkg/apiextensions/storageversion/cmd/migrate",
+                "2016f5ede9fb269c7cdf0085ff106844dfa36e42a4d768e0a2f51464928a0c2d",
+            ),
+            "cleanup-serving-/cleanup": (
+                "serving/pkg/cleanup/cmd/cleanup",
+                "78fbd3df14986cd4831a22e7c2703a3b4f58a6e93cacd6ffbf18b3c787af0c71",
+            ),
+            "net-kourier-controller/controller": (
+                "net-kourier/cmd/kourier",
+                "eedfe3938f1efa93230863099f96400a0567909d383a585021f8727fa3a6cf0b",
+            ),
+            "queue-proxy": ("serving/cmd/queue", "a3cc71ce80dbc6df8781f15eac2cf3531a4c9815271799afd8776bef9e6aeaf2"),
+        }.items()
+    }
+)
 
 # --- Images -----------------------------------------------------------------------------------------------------------
 # By the digest of the index of all platforms, which cannot move; the tag is for people. `make digests` asks the

@@ -36,7 +36,12 @@ OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {
 """Outputs that components read, besides `id`, by type token."""
 
 #: API groups whose module in the SDK has another name. Helm's releases are no objects of the API.
-_GROUPS: Final = {"networking": "networking.k8s.io", "scheduling": "scheduling.k8s.io", "helm": "helm.sh"}
+_GROUPS: Final = {
+    "networking": "networking.k8s.io",
+    "scheduling": "scheduling.k8s.io",
+    "storage": "storage.k8s.io",
+    "helm": "helm.sh",
+}
 
 Register = Callable[..., pulumi.Resource]
 

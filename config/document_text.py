@@ -83,6 +83,7 @@ FORMS: Final[Mapping[str, str]] = {
     "memory": "text",
     "emails": "e-mail addresses",
     "version": "text",
+    "registryMirror": "registry, with or without a path",
     "cidr": "IPv4 range",
     "expires": "date",
     "consolidateAfter": "duration",
@@ -215,9 +216,9 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "`settings` are the application's, by its own names and checked by its own models: `title`, "
         "`limits: {turn_tokens: 400}`, `speakers: {mistral: {name: Ada, persona: A dry logician.}}`. "
         "[dialogue.md](dialogue.md#settings) lists them.",
-        "`storageClass` names a class that writes from one node (`ReadWriteOnce`), such as one of the EBS CSI driver, "
-        "encrypted: conversations then outlive the pod, in the class' zone. [The dialogue](dialogue.md) says what "
-        "that means.",
+        "With an image, conversations are kept on an encrypted volume of EBS, and outlive the pod in the volume's "
+        "zone; [the dialogue](dialogue.md) says what that means. `storageClass` names another class that writes from "
+        "one node (`ReadWriteOnce`), whose driver is yours to install.",
         "`image: build` needs Docker where `pulumi up` runs. With an image the stack needs a CPU pool, where it runs.",
     ),
     "tags": (

@@ -132,6 +132,13 @@ _TAG = r":[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
 _AFTER_NAME = rf"({_TAG}|({_TAG})?@sha256:[0-9a-f]{{64}})$"
 _IMAGE = rf"^({_REGISTRY}/)?{_REPOSITORY}(/{_REPOSITORY})*{_AFTER_NAME}"
 MAX_IMAGE_NAME = 255
+#: A registry, and a path in it; what Docker calls a registry must have a dot or a port.
+RegistryMirror = Annotated[
+    str,
+    StringConstraints(
+        pattern=rf"^(({_LABEL}\.)+{_LABEL}(:[0-9]{{1,5}})?|{_LABEL}:[0-9]{{1,5}})(/{_REPOSITORY})*$", max_length=150
+    ),
+]
 Image = Annotated[str, StringConstraints(pattern=_IMAGE, max_length=500), AfterValidator(_nameable)]
 #: An image, or the word for one that is built here.
 BUILD: Final = "build"

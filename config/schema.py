@@ -31,6 +31,7 @@ from config.fields import (
     Memory,
     Name,
     OllamaModel,
+    RegistryMirror,
     Strings,
     Texts,
     Version,
@@ -97,6 +98,9 @@ class Cluster(Section):
     """The nodes that are always there."""
     log_retention_days: Literal[30, 60, 90, 180, 365, 731, 1827, 3653] = 365
     """Days for which control-plane and flow logs are kept."""
+    registry_mirror: RegistryMirror | None = None
+    """Registry, or a path in it, from which every image and chart comes: ECR with its pull through cache, Harbor,
+    Artifactory. See operations.md, "A registry mirror". Default: each from its own."""
     node_repair: bool = False
     """Whether Karpenter ends nodes that EKS' monitoring agent calls unfit or whose kubelet is silent, and their pods
     with them. Alpha, and the agent may be wrong for ever: see operations.md, "Node repair"."""
@@ -257,9 +261,21 @@ class Dialogue(Section):
     makes it, or you do."""
     settings: dict[str, Any] = Field(default={})
     """The application's own: `title`, `limits`, and under `speakers` by model `name`, `persona`, `options`, `wake`."""
+    store: Literal["volume", "dynamodb"] = "volume"
+    """Where conversations are kept: SQLite on a volume of EBS, which is in one zone, or a table of DynamoDB."""
     storage_class: Name | None = None
-    """StorageClass of the cluster (its driver is yours to install) for the 1 GiB on which conversations are kept.
-    Default: a disk of the pod's own, with which they end."""
+    """StorageClass for the 1 GiB on which conversations are kept, where the cluster has one of yours. Default: the
+    stack's own, encrypted gp3 by EKS' EBS CSI driver, which it then installs."""
+
+    @property
+    def needs_driver(self) -> bool:
+        """Whether the stack itself brings what makes the volume of the conversations."""
+        return self.on_volume and self.storage_class is None
+
+    @property
+    def on_volume(self) -> bool:
+        """Whether there are conversations to keep, and on a volume."""
+        return self.image is not None and self.store == "volume"
 
 
 class Budget(Section):

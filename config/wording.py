@@ -70,6 +70,10 @@ FORMS: Final[Mapping[str, str]] = {
     "memory": "must be an amount of memory, such as 512Mi or 2Gi",
     "expires": "must be a date, as YYYY-MM-DD",
     "version": f'must be a version in quotes, such as "{versions.EKS_DEFAULT_VERSION}"',
+    "registryMirror": (
+        "must be a registry and perhaps a path in it, without https:// and / at the end, such as "
+        "mirror.acme.dev/cache or ACCOUNT.dkr.ecr.REGION.amazonaws.com"
+    ),
     "cidr": "must be an IPv4 range such as 10.42.0.0/16",
     "idle": "must be a duration such as 5m or 1h30m",
     "server": (

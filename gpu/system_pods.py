@@ -40,9 +40,14 @@ _ADDONS_CPU_MILLIS: Final = 2 * 100 + 2 * 100
 PER_NODE_CPU_MILLIS: Final = 160 + 70
 
 
-def control_plane_cpu_millis(knative_replicas: int) -> int:
+#: The EBS CSI driver's controller: two pods of seven containers (its chart's values.yaml, `replicaCount`, `resources`).
+EBS_DRIVER_CPU_MILLIS: Final = 2 * 7 * 10
+
+
+def control_plane_cpu_millis(knative_replicas: int, *, ebs_driver: bool = False) -> int:
     """Millicores that all pods on the system nodes request together where there are models."""
-    return KARPENTER_REPLICAS * KARPENTER_CPU_MILLIS + _ADDONS_CPU_MILLIS + knative_cpu_millis(knative_replicas)
+    others = _ADDONS_CPU_MILLIS + (EBS_DRIVER_CPU_MILLIS if ebs_driver else 0)
+    return KARPENTER_REPLICAS * KARPENTER_CPU_MILLIS + others + knative_cpu_millis(knative_replicas)
 
 
 def knative_cpu_millis(replicas: int) -> int:

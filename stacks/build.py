@@ -12,7 +12,9 @@ import pulumi_kubernetes as k8s
 
 from components.cluster.access import AccessGrant
 from components.cluster.cluster import Cluster, ClusterArgs
+from components.cluster.ebs_driver import EbsCsiDriver, EbsCsiDriverArgs
 from components.cluster.encryption import Encryption, EncryptionArgs
+from components.cluster.pull_through import PullThroughPolicy, PullThroughPolicyArgs
 from components.cluster.system_nodes import SystemNodeCapacity
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
@@ -21,6 +23,7 @@ from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
 from components.karpenter.node_class import Volume
+from components.mirror import from_mirror
 from components.money.budget import Budget, BudgetArgs
 from components.network.network import Network, NetworkArgs
 from components.pods import GPU_TOLERATION
@@ -31,8 +34,9 @@ from config.schema import CpuPool as CpuPoolConfig
 from config.schema import GpuPool as PoolConfig
 from config.schema import StackConfig, Workload
 from config.services import service_name
-from gpu.contract import POOL_LABEL, STACK_TAG
+from gpu.contract import CLUSTER_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
 from gpu.pool import Pool
+from gpu.registries import ecr_registry
 from gpu.sharing import AMIS
 from stacks.serving import Stand, serve
 from stacks.summary import idle_floor_usd
@@ -67,7 +71,8 @@ def build(config: StackConfig) -> Platform:
         in_aws,
     )
     network = Network("network", _network_args(config, account_id, keys, tags), in_aws)
-    cluster = Cluster("cluster", _cluster_args(config, account_id, keys, network, tags), in_aws)
+    node_policies = _node_policies(config, tags, in_aws)
+    cluster = Cluster("cluster", _cluster_args(config, account_id, keys, network, node_policies, tags), in_aws)
     kubernetes = k8s.Provider(
         "kubernetes",
         kubeconfig=cluster.kubeconfig,
@@ -76,11 +81,14 @@ def build(config: StackConfig) -> Platform:
         enable_server_side_apply=True,
         opts=pulumi.ResourceOptions(depends_on=[*cluster.ready]),
     )
-    in_both = pulumi.ResourceOptions(providers=[provider, kubernetes])
-    in_cluster = pulumi.ResourceOptions(providers=[kubernetes])
+    mirror = config.cluster.registry_mirror
+    transformations = [from_mirror(mirror)] if mirror else None
+    in_both = pulumi.ResourceOptions(providers=[provider, kubernetes], transformations=transformations)
+    in_cluster = pulumi.ResourceOptions(providers=[kubernetes], transformations=transformations)
 
-    running = [*cluster.ready, *network.egress]
-    karpenter = Karpenter("karpenter", _karpenter_args(config, account_id, keys, running, tags), in_both)
+    driver = _driver(config, account_id, keys, cluster.ready, tags, in_both)
+    running = [*cluster.ready, *network.egress, *driver]
+    karpenter = Karpenter("karpenter", _karpenter_args(config, account_id, keys, running, node_policies, tags), in_both)
     if config.budget:
         Budget("budget", _budget_args(config, config.budget, karpenter, tags), in_aws)
     cpu_pools = [CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, karpenter), in_cluster) for pool in config.cpu_pools]
@@ -94,6 +102,7 @@ def build(config: StackConfig) -> Platform:
     serve(
         config,
         Stand(
+            account_id=account_id,
             cluster=cluster,
             network=network,
             sharing=sharing,
@@ -126,8 +135,24 @@ def _network_args(
     )
 
 
+def _node_policies(
+    config: StackConfig, tags: Mapping[str, str], opts: pulumi.ResourceOptions
+) -> Mapping[str, pulumi.Input[str]]:
+    """Policies of the nodes' roles beside those that all nodes need, by name."""
+    registry = ecr_registry(config.cluster.registry_mirror or "")
+    if registry is None:
+        return {}
+    arguments = PullThroughPolicyArgs(cluster_name=config.cluster_name, registry=registry, tags=tags)
+    return {"pull-through": PullThroughPolicy("pull-through", arguments, opts).arn}
+
+
 def _cluster_args(
-    config: StackConfig, account_id: pulumi.Input[str], keys: Encryption, network: Network, tags: Mapping[str, str]
+    config: StackConfig,
+    account_id: pulumi.Input[str],
+    keys: Encryption,
+    network: Network,
+    node_policies: Mapping[str, pulumi.Input[str]],
+    tags: Mapping[str, str],
 ) -> ClusterArgs:
     cluster = config.cluster
     nodes = cluster.system_nodes
@@ -151,6 +176,7 @@ def _cluster_args(
         volume_key_arn=keys.volume_key_arn,
         log_retention_days=cluster.log_retention_days,
         deletion_protection=cluster.deletion_protection,
+        additional_node_policies=node_policies,
         tags=tags,
     )
 
@@ -160,6 +186,7 @@ def _karpenter_args(
     account_id: pulumi.Input[str],
     keys: Encryption,
     after: Sequence[pulumi.Resource],
+    node_policies: Mapping[str, pulumi.Input[str]],
     tags: Mapping[str, str],
 ) -> KarpenterArgs:
     return KarpenterArgs(
@@ -170,9 +197,34 @@ def _karpenter_args(
         node_repair=config.cluster.node_repair,
         # Alpha: only where a pool keeps slots warm at all hours.
         capacity_buffer=any(pool.warm and pool.warm.start is None for pool in config.pools),
+        additional_node_policies=node_policies,
         tags=tags,
         after=after,
     )
+
+
+def _driver(
+    config: StackConfig,
+    account_id: pulumi.Input[str],
+    keys: Encryption,
+    after: Sequence[pulumi.Resource],
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+) -> Sequence[pulumi.Resource]:
+    """What makes the volume of the conversations, where the stack file names no other class."""
+    if not (config.models and config.dialogue and config.dialogue.needs_driver):
+        return ()
+    arguments = EbsCsiDriverArgs(
+        cluster_name=config.cluster_name,
+        kubernetes_version=config.cluster.version,
+        account_id=account_id,
+        volume_key_arn=keys.volume_key_arn,
+        # A class cannot be changed: tags that people change would make it anew.
+        volume_tags={key: tags[key] for key in (STACK_TAG, CLUSTER_TAG, REGION_TAG)},
+        tags=tags,
+        after=after,
+    )
+    return EbsCsiDriver("ebs-csi", arguments, opts).ready
 
 
 def _budget_args(

@@ -29,6 +29,8 @@ NOT_RUN = {
     "kubectl delete ": _CLUSTER,
     ".venv/bin/slices open ": _CLUSTER,
     "podman ": "needs Podman and a registry",
+    "crane ": "needs crane, and the reader's own registry",
+    "helm p": "needs Helm and the network, and the reader's own registry",
     "aws ": _AWS,
     "account=$(aws ": _AWS,
     "action=$(aws ": _AWS,

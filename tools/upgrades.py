@@ -116,6 +116,7 @@ STEPS: Final[Sequence[Step]] = (
             "KNATIVE_MODULE_VERSION",
             "KNATIVE_OPERATOR_API",
             "KNATIVE_SERVING_API",
+            "KNATIVE_IMAGES",
         ),
         now=f"operator {versions.KNATIVE_OPERATOR_CHART.version}, Serving {versions.KNATIVE_SERVING_VERSION}",
         source="releases of knative/operator",

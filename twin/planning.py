@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +123,34 @@ def _planned(recording: Recording) -> list[Planned]:
                 ready=annotations.get("pulumi.com/waitFor") == "condition=Ready",
             )
         )
+        found += _volume(manifest, resource.urn)
     return found
+
+
+def _volume(manifest: dict[str, Any], urn: str) -> Iterator[Planned]:
+    """The volume that a CSI driver would make for a claim of a class: none runs here, so the twin has it ready.
+
+    A claim that is promised to it by name is bound at once, also of a class that waits for a pod
+    (pkg/controller/volume/persistentvolume, syncUnboundClaim).
+    """
+    spec = manifest.get("spec", {})
+    if manifest["kind"] != "PersistentVolumeClaim" or not spec.get("storageClassName"):
+        return
+    namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+    volume = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolume",
+        "metadata": {"name": f"twin-{namespace}-{name}"},
+        "spec": {
+            "capacity": spec["resources"]["requests"],
+            "accessModes": spec["accessModes"],
+            "storageClassName": spec["storageClassName"],
+            "persistentVolumeReclaimPolicy": "Retain",
+            "claimRef": {"namespace": namespace, "name": name},
+            "hostPath": {"path": f"/var/lib/twin/{namespace}/{name}"},
+        },
+    }
+    yield Planned(urn=f"{urn}::twin", name=f"PersistentVolume twin-{namespace}-{name}", after=(), manifest=volume)
 
 
 def _reachable(recording: Recording, resource: Resource, ours: set[str]) -> set[str]:

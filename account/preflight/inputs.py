@@ -11,7 +11,9 @@ from account.commands import HOME_REGION, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
 from config.schema import Door, GpuPool, StackConfig
+from gpu.registries import UPSTREAMS, EcrRegistry, ecr_registry
 from plan.make import Plan
+from plan.wire import UNKNOWN
 
 TOPIC = "What the stack file names"
 IMAGES = "Images"
@@ -35,8 +37,15 @@ def requirements(plan: Plan, config: StackConfig) -> list[Requirement]:
         found.append(_certificate(door.certificate_arn, config.region))
     if door and door.hosted_zone_id:
         found.append(_hosted_zone(door))
-    images = sorted({image for resource in plan.recording.resources for image in _images(resource.inputs)})
-    found += [_ecr(image, match) for image in images if (match := _ECR.fullmatch(image))]
+    # What is built here is not known yet.
+    images = sorted({i for resource in plan.recording.resources for i in _images(resource.inputs)} - {UNKNOWN})
+    rules = sorted({prefix for image in images if (prefix := _pulled_through(image, config))})
+    found += [_rule(prefix, config.cluster.registry_mirror or "") for prefix in rules]
+    found += [
+        _ecr(image, match)
+        for image in images
+        if (match := _ECR.fullmatch(image)) and not _pulled_through(image, config)
+    ]
     hub = [image for image in images if is_on_docker_hub(image)]
     if hub:
         found.append(_docker_hub(hub, len(plan.recording.of_type("aws:ec2/natGateway:NatGateway"))))
@@ -194,6 +203,53 @@ def _judge_ecr(match: re.Match[str], sight: Sight) -> Verdict:
             return Ok()
         case Absent():
             return Missing("ECR has none: push it first")
+        case Unseen() as unseen:
+            return unseen
+
+
+def _pulled_through(image: str, config: StackConfig) -> str | None:
+    """Prefix of the rule by which ECR gets an image that nobody pushes: it is there after its first pull."""
+    mirror = config.cluster.registry_mirror
+    if not mirror or not ecr_registry(mirror) or not image.startswith(f"{mirror}/"):
+        return None
+    path = image.partition("/")[2]
+    prefixes = [f"{mirror}/{each.prefix}".partition("/")[2] for each in UPSTREAMS.values() if each.ecr]
+    return next((prefix for prefix in prefixes if path.startswith(f"{prefix}/")), None)
+
+
+def _rule(prefix: str, mirror: str) -> Requirement:
+    registry = ecr_registry(mirror)
+    assert registry is not None
+    return Requirement(
+        topic=IMAGES,
+        what=f"ECR of {registry.account} in {registry.region} has a pull through cache rule for {prefix}",
+        look=[
+            aws(
+                "ecr",
+                "describe-pull-through-cache-rules",
+                region=registry.region,
+                registry_id=registry.account,
+                ecr_repository_prefixes=prefix,
+            )
+        ],
+        judge=partial(_judge_rule, prefix, registry),
+    )
+
+
+def _judge_rule(prefix: str, registry: EcrRegistry, sight: Sight) -> Verdict:
+    answer = sight.account.ask(
+        "ecr",
+        "describe_pull_through_cache_rules",
+        absent=["PullThroughCacheRuleNotFoundException"],
+        region=registry.region,
+        registryId=registry.account,
+        ecrRepositoryPrefixes=[prefix],
+    )
+    match answer:
+        case Found(value) if value["pullThroughCacheRules"]:
+            return Ok()
+        case Found() | Absent():
+            return Missing("no node could pull what gpu-slices:cluster.registryMirror promises: make the rule first")
         case Unseen() as unseen:
             return unseen
 

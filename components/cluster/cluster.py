@@ -44,6 +44,7 @@ class ClusterArgs:
     system_nodes: see `SystemNodeCapacity`.
     node_egress: what nodes reach AWS through, `Network.egress`; nodes come after it and go before it.
     data_key_arn, volume_key_arn: see `Encryption`.
+    additional_node_policies: see `SystemNodesArgs.additional_policies`.
     kubeconfig_role_arn: role to take before asking for a token, where the AWS provider takes one too.
     """
 
@@ -63,6 +64,7 @@ class ClusterArgs:
     log_retention_days: int = 365
     deletion_protection: bool = False
     kubeconfig_role_arn: str | None = None
+    additional_node_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -214,6 +216,7 @@ class Cluster(pulumi.ComponentResource):
             subnet_ids=self._home_subnet_ids(),
             volume_key_arn=self._args.volume_key_arn,
             capacity=self._args.system_nodes,
+            additional_policies=self._args.additional_node_policies,
             tags=self._args.tags,
             after=after,
         )

@@ -12,10 +12,9 @@ from components.sdk import aws
 
 @dataclass(frozen=True, kw_only=True)
 class PodRoleArgs:
-    """Inputs of `PodRole`.
+    """Inputs of `PodRole`. `managed_policies` are names of AWS's own policies, such as AmazonEKS_CNI_Policy.
 
-    managed_policies: names of AWS's own policies, such as AmazonEKS_CNI_Policy.
-    policy: JSON document of a policy of the role's own.
+    additional_policies: ARNs of others, by a name of one's own.
     """
 
     cluster_name: str
@@ -23,8 +22,8 @@ class PodRoleArgs:
     partition: str = "aws"
     namespace: str
     service_account: str
-    managed_policies: tuple[str, ...] = ()
-    policy: pulumi.Input[str] | None = None
+    managed_policies: tuple[str, ...]
+    additional_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -46,17 +45,14 @@ class PodRole(pulumi.ComponentResource):
             tags=dict(args.tags),
             opts=child,
         )
-        attachments: list[pulumi.CustomResource] = [
-            aws.iam.RolePolicyAttachment(
-                f"{name}-{policy}",
-                role=role.name,
-                policy_arn=f"arn:{args.partition}:iam::aws:policy/{policy}",
-                opts=child,
-            )
-            for policy in args.managed_policies
+        policies: dict[str, pulumi.Input[str]] = {
+            **{policy: f"arn:{args.partition}:iam::aws:policy/{policy}" for policy in args.managed_policies},
+            **args.additional_policies,
+        }
+        attachments = [
+            aws.iam.RolePolicyAttachment(f"{name}-{policy}", role=role.name, policy_arn=arn, opts=child)
+            for policy, arn in policies.items()
         ]
-        if args.policy is not None:
-            attachments.append(aws.iam.RolePolicy(name, role=role.name, policy=args.policy, opts=child))
         ids = [attachment.id for attachment in attachments]
         self.role_arn = pulumi.Output.all(role.arn, *ids).apply(lambda known: str(known[0]))
         self.register_outputs({"role_arn": self.role_arn})

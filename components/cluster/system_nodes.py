@@ -38,7 +38,11 @@ class SystemNodeCapacity:
 
 @dataclass(frozen=True, kw_only=True)
 class SystemNodesArgs:
-    """Inputs of `SystemNodes`. after: what the nodes reach AWS through, and must outlive them."""
+    """Inputs of `SystemNodes`.
+
+    additional_policies: ARNs of policies of the nodes' role beside those that every node needs, by a name of one's own.
+    after: what the nodes reach AWS through, and must outlive them.
+    """
 
     cluster_name: str
     kubernetes_version: str
@@ -46,6 +50,7 @@ class SystemNodesArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     volume_key_arn: pulumi.Input[str]
     capacity: SystemNodeCapacity = field(default_factory=SystemNodeCapacity)
+    additional_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
 
@@ -110,14 +115,13 @@ class SystemNodes(pulumi.ComponentResource):
             tags=dict(self._args.tags),
             opts=child,
         )
+        policies: dict[str, pulumi.Input[str]] = {
+            **{policy: f"arn:{self._args.partition}:iam::aws:policy/{policy}" for policy in _POLICIES},
+            **self._args.additional_policies,
+        }
         attachments = [
-            aws.iam.RolePolicyAttachment(
-                f"{self._name}-{policy}",
-                role=role.name,
-                policy_arn=f"arn:{self._args.partition}:iam::aws:policy/{policy}",
-                opts=child,
-            )
-            for policy in _POLICIES
+            aws.iam.RolePolicyAttachment(f"{self._name}-{policy}", role=role.name, policy_arn=arn, opts=child)
+            for policy, arn in policies.items()
         ]
         return role, attachments
 

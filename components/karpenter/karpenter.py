@@ -36,6 +36,7 @@ class KarpenterArgs:
     comes from a node's boot and never clears (aws/eks-node-monitoring-agent#266, #275): healthy GPU nodes would end.
     spot_to_spot: alpha feature gate; lets consolidation replace Spot nodes by cheaper Spot nodes.
     capacity_buffer: alpha feature gate; keeps spare capacity warm.
+    additional_node_policies: see `NodeRoleArgs.additional_policies`.
     cpu, memory: requests and limits of one controller replica, as Kubernetes quantities.
     after: the cluster with its add-ons, the system nodes and the network's routes. On destroy the controller must still
     run, and reach AWS, while it ends its nodes.
@@ -55,6 +56,7 @@ class KarpenterArgs:
     cpu: str = f"{KARPENTER_CPU_MILLIS // 1000}"
     memory: str = "1Gi"
     log_level: str = "info"
+    additional_node_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
 
@@ -95,7 +97,13 @@ class Karpenter(pulumi.ComponentResource):
         self.queue_name = queue.queue_name
         node_role = NodeRole(
             f"{name}-node",
-            NodeRoleArgs(cluster_name=args.cluster_name, partition=args.partition, tags=args.tags, after=args.after),
+            NodeRoleArgs(
+                cluster_name=args.cluster_name,
+                partition=args.partition,
+                additional_policies=args.additional_node_policies,
+                tags=args.tags,
+                after=args.after,
+            ),
             opts=child,
         )
         controller_role = ControllerRole(f"{name}-controller", _controller_role_args(args, self.queue_name), opts=child)

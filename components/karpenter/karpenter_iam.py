@@ -102,10 +102,15 @@ class ControllerRole(pulumi.ComponentResource):
 
 @dataclass(frozen=True, kw_only=True)
 class NodeRoleArgs:
-    """Inputs of `NodeRole`. after: the cluster, which must exist before the role can be let into it."""
+    """Inputs of `NodeRole`.
+
+    additional_policies: ARNs of policies beside those that every node needs, by a name of one's own.
+    after: the cluster, which must exist before the role can be let into it.
+    """
 
     cluster_name: str
     partition: str
+    additional_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
 
@@ -125,13 +130,12 @@ class NodeRole(pulumi.ComponentResource):
             tags=dict(args.tags),
             opts=child,
         )
-        for policy in _NODE_POLICIES:
-            aws.iam.RolePolicyAttachment(
-                f"{name}-{policy}",
-                role=self.role.name,
-                policy_arn=f"arn:{args.partition}:iam::aws:policy/{policy}",
-                opts=child,
-            )
+        attached: dict[str, pulumi.Input[str]] = {
+            **{policy: f"arn:{args.partition}:iam::aws:policy/{policy}" for policy in _NODE_POLICIES},
+            **args.additional_policies,
+        }
+        for policy, arn in attached.items():
+            aws.iam.RolePolicyAttachment(f"{name}-{policy}", role=self.role.name, policy_arn=arn, opts=child)
         aws.eks.AccessEntry(
             name,
             cluster_name=args.cluster_name,

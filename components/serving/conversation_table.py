@@ -84,6 +84,7 @@ class ConversationTable(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         table = aws.dynamodb.Table(
             name,
+            name=f"{args.cluster_name}-conversations",
             billing_mode="PAY_PER_REQUEST",
             attributes=[{"name": key, "type": kind} for key, kind in ATTRIBUTES.items()],
             hash_key=KEY[0],
@@ -112,6 +113,14 @@ class ConversationTable(pulumi.ComponentResource):
         self.register_outputs({"table_name": self.table_name})
 
     def _permissions(self, name: str, args: ConversationTableArgs, table_arn: pulumi.Output[str]) -> pulumi.Resource:
+        child = pulumi.ResourceOptions(parent=self)
+        policy = aws.iam.Policy(
+            name,
+            description=f"The dialogue of {args.cluster_name}: its conversations",
+            policy=_policy(table_arn, args),
+            tags=dict(args.tags),
+            opts=child,
+        )
         role = PodRole(
             name,
             PodRoleArgs(
@@ -120,10 +129,10 @@ class ConversationTable(pulumi.ComponentResource):
                 partition=args.partition,
                 namespace=args.namespace,
                 service_account=args.service_account,
-                policy=_policy(table_arn, args),
+                additional_policies={"table": policy.arn},
                 tags=args.tags,
             ),
-            pulumi.ResourceOptions(parent=self),
+            child,
         )
         return aws.eks.PodIdentityAssociation(
             name,

@@ -1,4 +1,4 @@
-"""Where the dialogue keeps its conversations: a volume of a StorageClass that the cluster has, or one of the pod's own.
+"""Where the dialogue keeps its conversations: a volume of a StorageClass of the cluster, or one of the pod's own.
 
 A volume of EBS is in one zone and on one node at a time. So a pod that comes while another one is there, as at a new
 revision, must come to the same node (the affinity): on another one it would wait for the volume, and Knative would keep

@@ -31,6 +31,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "models": [{**MODEL, "weights": {"source": "baked", "image": f"r.example.com/ollama:0.32.15{DIGEST}"}}],
     },
     "a large CPU pool": {"models": [MODEL], "cpuPools": [{"name": "large", "arch": "amd64", "limitCpus": 1000}]},
+    "conversations in a table": {
+        "models": [MODEL, {**MODEL, "name": "b"}],
+        "dialogue": {"speakers": ["a", "b"], "image": "build", "store": "dynamodb"},
+    },
     "everything": {
         "pools": [
             {**POOL, "sharing": {"strategy": "time-slicing", "replicas": 2}, "warm": {"slots": 2}},
@@ -61,7 +65,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         # Above what always runs of it.
         "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
         "serving": {"door": {"domain": "chat.example.com", "tlsSecret": "chat-tls", "hostedZoneId": "Z0123456789"}},
-        "dialogue": {"speakers": ["a", "c"], "guests": ["d"], "image": "build", "storageClass": "gp3"},
+        "dialogue": {"speakers": ["a", "c"], "guests": ["d"], "image": "build"},
     },
 }
 

@@ -77,14 +77,16 @@ VALUES: dict[str, Any] = {
 
 
 @cache
-def ready_plan() -> Plan:
-    """The plan of the stack, without the judgement of the policies."""
+def ready_plan(mirror: str | None = None) -> Plan:
+    """The plan of the stack, without the judgement of the policies. mirror: where its images come from."""
     project = find_project(ROOT)
     dev = load_stack(project, "dev")
-    values = {**dev.values, **{f"gpu-slices:{key}": json.dumps(value) for key, value in VALUES.items()}}
+    cluster = {**VALUES["cluster"], **({"registryMirror": mirror} if mirror else {})}
+    given = {**VALUES, "cluster": cluster}
+    values = {**dev.values, **{f"gpu-slices:{key}": json.dumps(value) for key, value in given.items()}}
     config = StackFile(stack="acme", values=values)
     recording = record(project, config)
-    parsed = parse(VALUES, stack="acme", region=REGION)
+    parsed = parse(given, stack="acme", region=REGION)
     return Plan(recording=recording, figures=figures(parsed), verdicts=(), notes=())
 
 

@@ -432,6 +432,32 @@ def test_an_address_that_may_not_reach_the_api_server_is_told(ready: World) -> N
     assert "add 18.32.7.10/32 to gpu-slices:cluster.publicAccessCidrs" in said
 
 
+def test_a_mirror_in_ecr_needs_a_rule_for_each_registry_it_pulls_through_and_the_rest_is_pushed(ready: World) -> None:
+    mirror = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+    plan = ready_plan(mirror)
+
+    def rules(parameters: dict[str, Any]) -> dict[str, Any]:
+        known = [prefix for prefix in parameters["ecrRepositoryPrefixes"] if prefix != "docker-hub"]
+        if not known:
+            raise ApiError("PullThroughCacheRuleNotFoundException")
+        return {"pullThroughCacheRules": [{"ecrRepositoryPrefix": prefix} for prefix in known]}
+
+    ready.planted["ecr:DescribePullThroughCacheRules"] = rules
+    wrong = odd(check(sight(ready, plan)))
+    assert f"ECR of {ACCOUNT} in {REGION} has a pull through cache rule for docker-hub" in wrong
+    pushed = {what for what in wrong if what.endswith("is in ECR")}
+    assert pushed
+    assert all(what.startswith((f"{mirror}/nvcr/", f"{mirror}/gcr/")) for what in pushed)
+    # Whoever looks by hand gets commands that AWS knows, and nothing comes from Docker Hub itself any more.
+    needed = requirements(plan, plan.figures) if plan.figures else []
+    looks = [command for each in needed for command in each.look if command[0] == "aws"]
+    assert [problem for command in looks for problem in problems(command)] == []
+    assert not [each.what for each in needed if each.what.startswith("pulls from Docker Hub")]
+    assert {what for what in wrong if "rule for" not in what} == pushed
+    (rule,) = [what for what in wrong if "rule for" in what]
+    assert "no node could pull" in wrong[rule]
+
+
 def test_a_low_placement_score_is_told_with_its_reason(ready: World) -> None:
     scores = [{"Region": REGION, "AvailabilityZoneId": "use1-az1", "Score": 3}]
     ready.planted["ec2:GetSpotPlacementScores"] = lambda _: {"SpotPlacementScores": scores}

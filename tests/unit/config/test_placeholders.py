@@ -52,6 +52,8 @@ def test_a_stack_of_ones_own_has_none() -> None:
         ({"cluster.publicAccessCidrs": ["8.8.8.8/32", "198.51.100.7/32"]}, "cluster.publicAccessCidrs.1"),
         ({"cluster.publicAccessCidrs": ["203.0.113.0/25"]}, "cluster.publicAccessCidrs.0"),
         ({"cluster.admins": ["arn:aws:iam::123456789012:role/Admin"]}, "cluster.admins.0"),
+        ({"cluster.registryMirror": "123456789012.dkr.ecr.us-east-1.amazonaws.com"}, "cluster.registryMirror"),
+        ({"cluster.registryMirror": "mirror.example.com/cache"}, "cluster.registryMirror"),
         ({"cluster.viewers": ["arn:aws:iam::444455556666:user/team/reader"]}, "cluster.viewers.0"),
         ({"budget.emails": ["platform@Example.com"]}, "budget.emails.0"),
         ({"budget.emails": ["a@gpu-slices.dev", "a@mail.corp.example"]}, "budget.emails.1"),
