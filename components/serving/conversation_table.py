@@ -86,14 +86,16 @@ class ConversationTable(pulumi.ComponentResource):
             name,
             name=f"{args.cluster_name}-conversations",
             billing_mode="PAY_PER_REQUEST",
-            attributes=[{"name": key, "type": kind} for key, kind in ATTRIBUTES.items()],
+            attributes=[aws.dynamodb.TableAttributeArgs(name=key, type=kind) for key, kind in ATTRIBUTES.items()],
             hash_key=KEY[0],
             range_key=KEY[1],
             global_secondary_indexes=[
-                {"name": OWNER_INDEX, "hash_key": OWNER_KEY[0], "range_key": OWNER_KEY[1], "projection_type": "ALL"}
+                aws.dynamodb.TableGlobalSecondaryIndexArgs(
+                    name=OWNER_INDEX, hash_key=OWNER_KEY[0], range_key=OWNER_KEY[1], projection_type="ALL"
+                )
             ],
-            point_in_time_recovery={"enabled": True},
-            server_side_encryption={"enabled": True, "kms_key_arn": args.key_arn},
+            point_in_time_recovery=aws.dynamodb.TablePointInTimeRecoveryArgs(enabled=True),
+            server_side_encryption=aws.dynamodb.TableServerSideEncryptionArgs(enabled=True, kms_key_arn=args.key_arn),
             tags=dict(args.tags),
             opts=child,
         )

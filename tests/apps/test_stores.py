@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import boto3
 import pytest
+from botocore.client import BaseClient
 
 from components.serving import conversation_table
 from dialogue import dynamodb as dynamodb_store
@@ -14,8 +16,10 @@ from dialogue.dynamodb import DynamoStore
 from dialogue.log import Log, Piece
 from dialogue.sqlite import SqliteStore
 from dialogue.store import HeldError, Row, Store, StoreError
+from tests.plan.variants import varied
 
 ME, OTHER = "me", "other"
+TABLE_VARIANT = "conversations in a table"
 
 
 @pytest.fixture(params=["file", "table"])
@@ -147,3 +151,39 @@ def test_items_of_the_index_are_rows_alone(dynamodb: Callable[[str], str]) -> No
     assert conversation_table.OWNER_INDEX == dynamodb_store.OWNER_INDEX
     found = boto3.client("dynamodb").scan(TableName="talks", IndexName=conversation_table.OWNER_INDEX)
     assert [item["id"]["S"] for item in found["Items"]] == ["a"]
+
+
+def test_the_role_may_do_what_the_application_does_and_no_more(dynamodb: Callable[[str], str]) -> None:
+    """The calls that it really makes; a transaction is allowed by what is in it ("IAM for DynamoDB transactions")."""
+    made: set[str] = set()
+    store = DynamoStore(dynamodb("talks"))
+    with store._table() as table:
+        client: BaseClient = table.meta.client
+        client.meta.events.register("before-call.dynamodb", lambda model, **_: made.add(model.name))
+    store.save(row(), [FIRST], 0, ME, 100)
+    store.claim("a", ME, 110, 100)
+    store.renew(ME, 110)
+    store.rows("ann")
+    store.row("a")
+    store.probe()
+    store.interrupted(90, 120)
+    assert store.delete(200, 300) == ["a"]
+    made = (made - {"TransactWriteItems"}) | {"PutItem"}
+    plan = varied(TABLE_VARIANT)
+    (policy,) = [each for each in plan.of_type("aws:iam/policy:Policy") if each.name == "conversations"]
+    statements = json.loads(policy.inputs["policy"])["Statement"]
+    assert set(statements[0]["Action"]) == {f"dynamodb:{name}" for name in made}
+    assert statements[1]["Condition"]["StringEquals"]["kms:ViaService"] == f"dynamodb.{plan.region}.amazonaws.com"
+
+
+def test_the_table_is_as_the_application_wants_it(dynamodb: Callable[[str], str]) -> None:
+    (table,) = varied(TABLE_VARIANT).of_type("aws:dynamodb/table:Table")
+    made = boto3.client("dynamodb").describe_table(TableName=dynamodb("talks"))["Table"]
+    assert {each["name"]: each["type"] for each in table.inputs["attributes"]} == {
+        each["AttributeName"]: each["AttributeType"] for each in made["AttributeDefinitions"]
+    }
+    assert [table.inputs["hashKey"], table.inputs["rangeKey"]] == [each["AttributeName"] for each in made["KeySchema"]]
+    (index,) = table.inputs["globalSecondaryIndexes"]
+    (of_table,) = made["GlobalSecondaryIndexes"]
+    assert [index["hashKey"], index["rangeKey"]] == [each["AttributeName"] for each in of_table["KeySchema"]]
+    assert (index["name"], index["projectionType"]) == (of_table["IndexName"], "ALL")
