@@ -144,7 +144,7 @@ class Dialogue(pulumi.ComponentResource):
         )
         before = [namespace, policy, settings, *args.ready]
         if args.table:
-            metadata = {"name": SERVICE_ACCOUNT, "namespace": NAMESPACE}
+            metadata: Any = {"name": SERVICE_ACCOUNT, "namespace": NAMESPACE}
             before.append(k8s.core.v1.ServiceAccount(f"{name}-account", metadata=metadata, opts=inside))
         elif args.storage_class:
             # What makes and deletes the volume is among those that are ready: it comes first, and goes last.
