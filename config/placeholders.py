@@ -67,9 +67,9 @@ def _values(config: StackConfig) -> Iterator[tuple[Path, str, Kind]]:
     yield from _each(("cluster", "publicAccessCidrs"), cluster.public_access_cidrs, address_range)
     yield from _each(("cluster", "admins"), cluster.admins, account)
     yield from _each(("cluster", "viewers"), cluster.viewers, account)
-    # What is a registry by itself has no image behind it.
-    mirrors = [f"{cluster.registry_mirror}/"] if cluster.registry_mirror else []
-    yield from ((("cluster", "registryMirror"), mirror, registry) for mirror in mirrors)
+    mirrors = [cluster.registry_mirror] if cluster.registry_mirror else []
+    # As an image is named in it: by itself it may look like one of Docker Hub's.
+    yield from ((("cluster", "registryMirror"), mirror, lambda host: registry(f"{host}/image")) for mirror in mirrors)
     for index, pool in enumerate(config.pools):
         if pool.volume.snapshot_id:
             yield ("pools", index, "volume", "snapshotId"), pool.volume.snapshot_id, snapshot

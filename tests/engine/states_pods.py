@@ -177,6 +177,25 @@ _SERVERS: Final = (
         mended={("viewers", "subjects", 0, "name"): "team-größe"},
     ),
     State(
+        name="page-in-the-clear",
+        fires=frozenset({"k8s-public-tls"}),
+        resources=(
+            Planned(
+                type="kubernetes:networking.k8s.io/v1:Ingress",
+                name="page",
+                inputs={
+                    "metadata": {
+                        "name": "page",
+                        "namespace": "web",
+                        "annotations": {"alb.ingress.kubernetes.io/scheme": "internet-facing"},
+                    },
+                    "spec": {"defaultBackend": {"service": {"name": "page", "port": {"number": 80.0}}}},
+                },
+            ),
+        ),
+        mended={("page", "spec", "tls"): [{"hosts": ["page.example.com"], "secretName": "straße-tls"}]},
+    ),
+    State(
         name="ollama-latest",
         fires=frozenset({"ollama-version-pinned"}),
         resources=(deployment("ollama", pod(None, {**_OLLAMA, "image": "ollama/ollama:latest"})),),

@@ -280,6 +280,12 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a 
     }
     binding = "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding"
     yield "k8s-rbac-not-for-all", "dev", "a binding for everybody", plus(binding, everybody)
+    annotations = {"service.beta.kubernetes.io/aws-load-balancer-scheme": "internet-facing"}
+    page = {
+        "metadata": {"name": "page", "annotations": annotations},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 80}]},
+    }
+    yield "k8s-public-tls", "dev", "a public page without TLS", plus("kubernetes:core/v1:Service", page)
     yield (
         "eks-no-root-access",
         "dev",

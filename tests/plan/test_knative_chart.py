@@ -27,7 +27,12 @@ Objects = dict[tuple[str, str], dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    copied = tmp_path_factory.mktemp("chart") / "knative-operator"
+    return operator_chart(tmp_path_factory.mktemp("chart"))
+
+
+def operator_chart(folder: Path) -> Path:
+    """The operator's chart as its release has it."""
+    copied = folder / "knative-operator"
     shutil.copytree(knative_operator_dir() / "config/charts/knative-operator", copied, copy_function=shutil.copyfile)
     version = versions.KNATIVE_OPERATOR_CHART.version
     for path in (copied / "Chart.yaml", copied / "values.yaml"):

@@ -187,12 +187,12 @@ def _granted(plan: Plan) -> Iterator[dict[str, Any]]:
         for role in plan.of_type("aws:iam/role:Role")
         if re.search(r'"(ec2|pods\.eks)\.amazonaws\.com"', role.inputs["assumeRolePolicy"])
     }
-    policies = {policy.name: policy.inputs["policy"] for policy in plan.of_type("aws:iam/policy:Policy")}
+    policies = {policy.urn: policy.inputs["policy"] for policy in plan.of_type("aws:iam/policy:Policy")}
     managed = json.loads(aws_managed_policies_data)
     for attachment in plan.of_type("aws:iam/rolePolicyAttachment:RolePolicyAttachment"):
         if any(role in attachment.inputs["role"] for role in roles):
-            name = attachment.inputs["policyArn"].rpartition("/")[2]
-            if name in managed:
-                yield from managed[name]["Document"]["Statement"]
+            arn = attachment.inputs["policyArn"]
+            if arn in plan.values:
+                yield from json.loads(policies[plan.values[arn][0]])["Statement"]
             else:
-                yield from json.loads(policies[attachment.name])["Statement"]
+                yield from managed[arn.rpartition("/")[2]]["Document"]["Statement"]

@@ -26,7 +26,7 @@ from tests.day import TODAY
 from tests.gotools import HELM, device_plugin_dir, karpenter_dir, tool
 from tests.plan import knative
 from tests.plan.conftest import ROOT, STACKS, as_judged
-from tests.plan.test_knative_chart import chart as operator_chart
+from tests.plan.test_knative_chart import operator_chart
 from tests.plan.test_pins import images
 from tests.plan.variants import POOL, VARIANTS
 from tests.unit.components.recording import record as record_program
@@ -200,11 +200,11 @@ def test_the_operator_is_told_of_every_image_and_of_the_sidecar() -> None:
 
 @pytest.mark.go
 @pytest.mark.parametrize("name", ["karpenter", "plugin-shared", "knative-operator"])
-def test_rendered_charts_run_nothing_from_anywhere_else(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_rendered_charts_run_nothing_from_anywhere_else(name: str, tmp_path: Path) -> None:
     folders = {
         "karpenter": lambda: karpenter_dir() / "charts/karpenter",
         "plugin-shared": lambda: device_plugin_dir() / "deployments/helm/nvidia-device-plugin",
-        "knative-operator": lambda: operator_chart.__wrapped__(tmp_path_factory),  # type: ignore[attr-defined]
+        "knative-operator": lambda: operator_chart(tmp_path),
     }
     folder = folders[name]()
     before = pods(folder, name, None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -436,7 +436,7 @@ def test_a_mirror_in_ecr_needs_a_rule_for_each_registry_it_pulls_through_and_the
     mirror = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
     plan = ready_plan(mirror)
 
-    def rules(parameters: dict[str, Any]) -> dict[str, Any]:
+    def rules(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         known = [prefix for prefix in parameters["ecrRepositoryPrefixes"] if prefix != "docker-hub"]
         if not known:
             raise ApiError("PullThroughCacheRuleNotFoundException")
