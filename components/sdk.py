@@ -22,6 +22,7 @@ OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:budgets/budget:Budget": ("name",),
     "aws:cloudwatch/eventRule:EventRule": ("name",),
     "aws:cloudwatch/logGroup:LogGroup": ("arn",),
+    "aws:dynamodb/table:Table": ("arn", "name"),
     "aws:ec2/launchTemplate:LaunchTemplate": ("latestVersion",),
     "aws:ecr/repository:Repository": ("name", "repositoryUrl"),
     "aws:eks/nodeGroup:NodeGroup": ("resources",),

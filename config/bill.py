@@ -155,7 +155,7 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
 
 def _conversations_gib(config: StackConfig) -> int:
     dialogue = config.dialogue
-    return CONVERSATIONS_GIB if config.models and dialogue and dialogue.image else 0
+    return CONVERSATIONS_GIB if config.models and dialogue and dialogue.on_volume else 0
 
 
 # --- The bill ---------------------------------------------------------------------------------------------------------

@@ -261,6 +261,8 @@ class Dialogue(Section):
     makes it, or you do."""
     settings: dict[str, Any] = Field(default={})
     """The application's own: `title`, `limits`, and under `speakers` by model `name`, `persona`, `options`, `wake`."""
+    store: Literal["volume", "dynamodb"] = "volume"
+    """Where conversations are kept: SQLite on a volume of EBS, which is in one zone, or a table of DynamoDB."""
     storage_class: Name | None = None
     """StorageClass for the 1 GiB on which conversations are kept, where the cluster has one of yours. Default: the
     stack's own, encrypted gp3 by EKS' EBS CSI driver, which it then installs."""
@@ -268,7 +270,12 @@ class Dialogue(Section):
     @property
     def needs_driver(self) -> bool:
         """Whether the stack itself brings what makes the volume of the conversations."""
-        return self.image is not None and self.storage_class is None
+        return self.on_volume and self.storage_class is None
+
+    @property
+    def on_volume(self) -> bool:
+        """Whether there are conversations to keep, and on a volume."""
+        return self.image is not None and self.store == "volume"
 
 
 class Budget(Section):

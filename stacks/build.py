@@ -102,6 +102,7 @@ def build(config: StackConfig) -> Platform:
     serve(
         config,
         Stand(
+            account_id=account_id,
             cluster=cluster,
             network=network,
             sharing=sharing,

@@ -15,7 +15,8 @@ from components.karpenter.cpu_pool import Architecture
 from components.network.network import Network
 from components.serving import conversations
 from components.serving.app_image import AppImage, AppImageArgs
-from components.serving.dialogue import SERVICE, Dialogue, DialogueArgs, Speaker
+from components.serving.conversation_table import ConversationTable, ConversationTableArgs
+from components.serving.dialogue import NAMESPACE, SERVICE, SERVICE_ACCOUNT, Dialogue, DialogueArgs, Speaker, Table
 from components.serving.door import Door, DoorArgs
 from components.serving.knative_config import Feature
 from components.serving.knative_serving import KnativeServing, KnativeServingArgs
@@ -45,6 +46,7 @@ DIALOGUE_FOLDER = "apps/dialogue"
 class Stand:
     """What serving stands on."""
 
+    account_id: pulumi.Input[str]
     cluster: Cluster
     network: Network
     sharing: GpuSharing
@@ -101,7 +103,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
 
 
 def _features(config: StackConfig) -> set[Feature]:
-    kept = config.dialogue and config.dialogue.image
+    kept = config.dialogue and config.dialogue.on_volume
     of_models = {feature for model in config.models for feature in _weights(model).features}
     return {*FEATURES, *of_models, *(conversations.FEATURES if kept else ())}
 
@@ -165,6 +167,10 @@ def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pul
             tags=stand.tags,
         )
         image = AppImage("dialogue-image", arguments, stand.in_aws).reference
+    table = None
+    if dialogue.store == "dynamodb":
+        kept = ConversationTable("conversations", _table_args(config, stand), stand.in_aws)
+        table, ready = Table(name=kept.table_name, region=config.region), [*ready, *kept.ready]
     Dialogue(
         "dialogue",
         DialogueArgs(
@@ -175,9 +181,25 @@ def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pul
             keys_secret=dialogue.keys_secret,
             public=config.serving.door is not None,
             storage_class=dialogue.storage_class or STORAGE_CLASS,
+            table=table,
             ready=ready,
         ),
         stand.in_cluster,
+    )
+
+
+def _table_args(config: StackConfig, stand: Stand) -> ConversationTableArgs:
+    return ConversationTableArgs(
+        cluster_name=config.cluster_name,
+        account_id=stand.account_id,
+        region=config.region,
+        key_arn=stand.data_key_arn,
+        namespace=NAMESPACE,
+        service_account=SERVICE_ACCOUNT,
+        vpc_id=stand.network.vpc_id,
+        route_table_ids=stand.network.private_route_table_ids,
+        tags=stand.tags,
+        after=stand.cluster.ready,
     )
 
 

@@ -1,4 +1,4 @@
-"""Log groups, queues, event rules, budgets, image repositories and keys."""
+"""Log groups, queues, event rules, budgets, tables, image repositories and keys."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ _BUDGET_TAGS = Call("budgets", "list_tags_for_resource")
 _ACTIONS = Call("budgets", "describe_budget_actions_for_budget")
 _DELETE_ACTION = Call("budgets", "delete_budget_action")
 _DELETE_BUDGET = Call("budgets", "delete_budget")
+_TABLE = Call("dynamodb", "describe_table")
+_TABLE_TAGS = Call("dynamodb", "list_tags_of_resource")
+_DELETE_TABLE = Call("dynamodb", "delete_table")
 _LOG_GROUPS = Call("logs", "describe_log_groups")
 _DELETE_LOG_GROUP = Call("logs", "delete_log_group")
 _REPOSITORIES = Call("ecr", "describe_repositories")
@@ -83,6 +86,19 @@ def _budgets(eyes: Eyes) -> Iterator[Leftover]:
         arn=arn,
         steps=(*delete, Step(_DELETE_BUDGET, who)),
     )
+    if found:
+        yield found
+
+
+def _tables(eyes: Eyes) -> Iterator[Leftover]:
+    name, absent = f"{eyes.cluster}-conversations", ["ResourceNotFoundException"]
+    answer = eyes.ask(_TABLE, absent=absent, TableName=name)
+    if answer is None:
+        return
+    table = answer["Table"]
+    tags = tags_of(eyes.collect(_TABLE_TAGS, "Tags[]", absent=absent, ResourceArn=table["TableArn"]))
+    step = Step(_DELETE_TABLE, {"TableName": name})
+    found = eyes.left(name, tags, name="", state=table["TableStatus"], arn=table["TableArn"], steps=(step,))
     if found:
         yield found
 
@@ -158,6 +174,7 @@ BUDGETS = Kind(
     reads=(_BUDGET, _BUDGET_TAGS, _ACTIONS),
     deletes=(_DELETE_ACTION, _DELETE_BUDGET),
 )
+TABLES = Kind(name="DynamoDB tables", look=_tables, reads=(_TABLE, _TABLE_TAGS), deletes=(_DELETE_TABLE,), data=True)
 LOG_GROUPS = Kind(name="log groups", look=_log_groups, reads=(_LOG_GROUPS,), deletes=(_DELETE_LOG_GROUP,), data=True)
 REPOSITORIES = Kind(
     name="ECR repositories",

@@ -40,6 +40,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     identity.PROFILES,
     identity.POLICIES,
     identity.ROLES,
+    services.TABLES,
     services.LOG_GROUPS,
     services.REPOSITORIES,
     services.ALIASES,

@@ -251,7 +251,7 @@ class Hub:
 
     async def _look_after(self) -> None:
         """Hold what runs here, read what runs elsewhere, and go on with what was left in the middle."""
-        if self.keeper.path is None:
+        if not self.keeper.kept:
             return
         renewed = 0.0
         while True:

@@ -11,11 +11,11 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from dialogue.conversation import Conversation
 from dialogue.settings import Settings, Speaker
+from dialogue.sqlite import SqliteStore
 from dialogue.store import HeldError, Row, Store, StoreError
 
 _log = logging.getLogger(__name__)
@@ -30,17 +30,17 @@ class Keeper:
         """tell: called with what is wrong with the store, and with nothing once it is right again."""
         self._settings = settings
         self._limits = settings.limits
-        self._store = Store(settings.store) if settings.store else None
+        self._store = _store(settings)
         self._me = secrets.token_hex(8)
         self._tell = tell
         self._clock = clock
-        self._file = 0
+        self._identity: object = None
         self.problem = ""
 
     @property
-    def path(self) -> Path | None:
-        """Where conversations are kept."""
-        return self._settings.store
+    def kept(self) -> bool:
+        """Whether conversations are kept outside the process."""
+        return self._store is not None
 
     def close(self) -> None:
         """Close the store."""
@@ -102,11 +102,11 @@ class Keeper:
         self._ask(lambda store: store.renew(self._me, until))
 
     def check(self, conversations: Iterable[Conversation]) -> None:
-        """Save what could not be saved, once it can be; and all of it where the file is another one than before."""
+        """Save what could not be saved, once it can be; and all of it where the store is another one than before."""
         if self._store is None:
             return
-        file, self._file = self._file, self._store.file
-        if not self.problem and self._file == file:
+        before, self._identity = self._identity, self._store.identity
+        if not self.problem and self._identity == before:
             return
         try:
             self._store.probe()
@@ -184,8 +184,16 @@ class Keeper:
     def _works(self) -> None:
         if self.problem:
             self.problem = ""
-            _log.warning("conversations are kept again in %s", self.path)
+            _log.warning("conversations are kept again")
             self._tell("")
+
+
+def _store(settings: Settings) -> Store | None:
+    if settings.store_table:
+        from dialogue.dynamodb import DynamoStore  # noqa: PLC0415  # half a second of AWS' SDK
+
+        return DynamoStore(settings.store_table)
+    return SqliteStore(settings.store) if settings.store else None
 
 
 def speakers(public: Iterable[Mapping[str, Any]], settings: Settings) -> list[Speaker]:

@@ -161,6 +161,8 @@ class Settings(Section):
     """Said at the top of the page and of every transcript."""
     store: Path | None = None
     """File in which conversations are kept (SQLite). Without one they end with the process."""
+    store_table: str | None = Field(default=None, pattern=r"^[A-Za-z0-9_.-]{3,255}$")
+    """Table of DynamoDB in which conversations are kept, instead of a file."""
     host: str = "127.0.0.1"
     """Address to listen on. Anything but loopback needs keys."""
     port: int = Field(default=8080, ge=0, le=65535)
@@ -182,6 +184,12 @@ class Settings(Section):
         return self.keys_file is not None or self.api_keys is not None
 
     @model_validator(mode="after")
+    def _one_store(self) -> Settings:
+        if self.store and self.store_table:
+            raise ValueError("store and store_table exclude each other")
+        return self
+
+    @model_validator(mode="after")
     def _one_way_to_addresses(self) -> Settings:
         if self.trusted_hops and self.trusted_proxies:
             raise ValueError("trusted_hops and trusted_proxies exclude each other")
@@ -201,7 +209,10 @@ class Settings(Section):
         return next((speaker for speaker in self.speakers if speaker.name == name), None)
 
 
-_NAMED = ("host", "port", "store", "keys_file", "api_keys", "metrics_port", "trusted_hops", "trusted_proxies")
+_NAMED = (
+    *("host", "port", "store", "store_table", "keys_file", "api_keys"),
+    *("metrics_port", "trusted_hops", "trusted_proxies"),
+)
 #: Settings that the environment may give, by their variables.
 _VARIABLES = {key: f"DIALOGUE_{key.upper()}" for key in _NAMED}
 

@@ -122,7 +122,7 @@ class _Routes:
             {
                 "title": self._settings.title,
                 "notice": self._settings.notice,
-                "store": {"kept": bool(self._settings.store), "problem": bool(self._hub.keeper.problem)},
+                "store": {"kept": self._hub.keeper.kept, "problem": bool(self._hub.keeper.problem)},
                 "speakers": speakers,
                 "limits": {**{name: getattr(limits, name) for name in shown}, "speakers": MOST_SPEAKERS},
             }

@@ -22,7 +22,7 @@ class PodRoleArgs:
     partition: str = "aws"
     namespace: str
     service_account: str
-    managed_policies: tuple[str, ...]
+    managed_policies: tuple[str, ...] = ()
     additional_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 

@@ -70,6 +70,7 @@ class Network(pulumi.ComponentResource):
         public = {zone.zone_id: self._public_subnet(zone) for zone in zones}
         nats = self._nats(public, self._internet(public))
         tables, routes = self._private_routes(private, nats)
+        self.private_route_table_ids = tuple(table.id for table in tables)
         self.private_subnet_ids = tuple(subnet.id for subnet in private.values())
         self.public_subnet_ids = tuple(subnet.id for subnet in public.values())
         self.egress = (*nats.values(), *routes, self._s3_gateway(tables), *self._endpoints())

@@ -20,6 +20,7 @@ from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
 from components.pods import restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving import conversations
+from components.serving.conversation_table import EGRESS
 from components.serving.knative_config import INTERNAL_PORT, LONGEST_SECONDS, PROXIES
 from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
 from components.serving.knative_serving import CLIENT_LABEL
@@ -38,6 +39,7 @@ from gpu.contract import (
 
 NAMESPACE = "dialogue"
 SERVICE = "dialogue"
+SERVICE_ACCOUNT = "dialogue"
 #: Name inside the cluster.
 INTERNAL_HOST = f"{SERVICE}.{NAMESPACE}.svc.cluster.local"
 #: Name of the file in the Secret: one `name:key` a line.
@@ -87,6 +89,14 @@ class Speaker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table of DynamoDB."""
+
+    name: pulumi.Input[str]
+    region: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class DialogueArgs:
     """Inputs of `Dialogue`.
 
@@ -97,6 +107,8 @@ class DialogueArgs:
     an operator or by `slices open dialogue`: no key passes through Pulumi. Without it no pod starts.
     public: whether the load balancer leads to it; otherwise it is reached from inside the cluster only.
     storage_class: of the volume on which conversations are kept. None: they are kept in the pod, and end with it.
+    table: table of DynamoDB in which they are kept instead, and its region; the pod's service account, which is this
+        component's, needs a role for it (`ConversationTable`).
     ready: Knative, the models, and the pools that it may run on.
     """
 
@@ -107,6 +119,7 @@ class DialogueArgs:
     keys_secret: str = "dialogue-keys"
     public: bool = False
     storage_class: str | None = None
+    table: Table | None = None
     ready: Sequence[pulumi.Resource] = ()
 
 
@@ -121,7 +134,7 @@ class Dialogue(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
-        policy = network_policy(f"{name}-walls", "walls", NAMESPACE, _walls(), inside)
+        policy = network_policy(f"{name}-walls", "walls", NAMESPACE, _walls(args), inside)
         written = json.dumps(_settings(args), indent=2, ensure_ascii=False)
         settings = k8s.core.v1.ConfigMap(
             f"{name}-settings",
@@ -130,7 +143,10 @@ class Dialogue(pulumi.ComponentResource):
             opts=inside,
         )
         before = [namespace, policy, settings, *args.ready]
-        if args.storage_class:
+        if args.table:
+            metadata: Any = {"name": SERVICE_ACCOUNT, "namespace": NAMESPACE}
+            before.append(k8s.core.v1.ServiceAccount(f"{name}-account", metadata=metadata, opts=inside))
+        elif args.storage_class:
             # What makes and deletes the volume is among those that are ready: it comes first, and goes last.
             ready = pulumi.ResourceOptions(parent=self, depends_on=[namespace, *args.ready])
             before.append(conversations.claim(f"{name}-conversations", NAMESPACE, args.storage_class, ready))
@@ -156,7 +172,7 @@ def _settings(args: DialogueArgs) -> dict[str, Any]:
     return {**args.settings, **platform, "speakers": [speaker.settings() for speaker in args.speakers]}
 
 
-def _walls() -> dict[str, Any]:
+def _walls(args: DialogueArgs) -> dict[str, Any]:
     knative = [namespace_peer(KNATIVE_NAMESPACE)]
     return {
         "podSelector": {},
@@ -169,7 +185,7 @@ def _walls() -> dict[str, Any]:
             },
         ],
         # Models are reached through Kourier: port 80 of its Service, INTERNAL_PORT of its pods.
-        "egress": [DNS, {"to": knative, "ports": tcp(80, INTERNAL_PORT)}],
+        "egress": [DNS, {"to": knative, "ports": tcp(80, INTERNAL_PORT)}, *(EGRESS if args.table else ())],
     }
 
 
@@ -181,18 +197,18 @@ def _template(args: DialogueArgs, settings_digest: str) -> dict[str, Any]:
         "args": ["serve"],
         "env": [
             {"name": "DIALOGUE_KEYS_FILE", "value": f"/etc/dialogue-keys/{KEYS_FILE}"},
-            {"name": "DIALOGUE_STORE", "value": conversations.STORE},
+            *_store(args),
         ],
         "ports": [{"name": "http1", "containerPort": _PORT}],
         "volumeMounts": [
             {"name": "settings", "mountPath": "/etc/dialogue", "readOnly": True},
             {"name": "keys", "mountPath": "/etc/dialogue-keys", "readOnly": True},
-            conversations.mount(),
+            *([] if args.table else [conversations.mount()]),
         ],
         "readinessProbe": {"httpGet": {"path": "/healthz", "port": _PORT}, "successThreshold": 1},
     }
     pod = restricted_pod(_USER)
-    kept = conversations.pod_parts(SERVICE, _USER, args.storage_class)
+    kept = _kept(args)
     return {
         "metadata": {
             "annotations": {
@@ -207,7 +223,7 @@ def _template(args: DialogueArgs, settings_digest: str) -> dict[str, Any]:
         "spec": {
             **pod,
             **kept,
-            "securityContext": {**pod["securityContext"], **kept["securityContext"]},
+            "securityContext": {**pod["securityContext"], **kept.get("securityContext", {})},
             # Watchers hold a request each, for as long as they watch.
             "containerConcurrency": 0,
             "timeoutSeconds": LONGEST_SECONDS,
@@ -216,7 +232,24 @@ def _template(args: DialogueArgs, settings_digest: str) -> dict[str, Any]:
             "volumes": [
                 {"name": "settings", "configMap": {"name": "dialogue"}},
                 {"name": "keys", "secret": {"secretName": args.keys_secret}},
-                *kept["volumes"],
+                *kept.get("volumes", ()),
             ],
         },
     }
+
+
+def _store(args: DialogueArgs) -> list[dict[str, Any]]:
+    """Variables of the environment that say where conversations are kept."""
+    if args.table is None:
+        return [{"name": "DIALOGUE_STORE", "value": conversations.STORE}]
+    return [
+        {"name": "DIALOGUE_STORE_TABLE", "value": args.table.name},
+        {"name": "AWS_REGION", "value": args.table.region},
+    ]
+
+
+def _kept(args: DialogueArgs) -> dict[str, Any]:
+    """Fields of the pod's specification that keeping conversations needs."""
+    if args.table is None:
+        return conversations.pod_parts(SERVICE, _USER, args.storage_class)
+    return {"serviceAccountName": SERVICE_ACCOUNT}

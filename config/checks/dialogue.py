@@ -10,7 +10,10 @@ from config.errors import Problem
 
 
 def check_dialogue(parts: Parts) -> Iterator[Problem]:
-    """What is wrong with settings of the application."""
+    """What is wrong with settings of the application, and with where conversations are kept."""
     dialogue = parts.dialogue
+    if dialogue and dialogue.store == "dynamodb" and dialogue.storage_class:
+        message = "is of a volume, and dialogue.store is dynamodb: remove one of the two"
+        yield Problem(("dialogue", "storageClass"), dialogue.storage_class, message)
     if dialogue and dialogue.settings:
         yield from problems(dialogue.settings, [*dialogue.speakers, *dialogue.guests], ("dialogue", "settings"))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import boto3
 import pytest
 
+from components.serving import conversation_table
+from tests.apps import aws_server
 from tests.apps.ollama_server import ModelServer
 
 _ran: dict[str, str] = {}
@@ -38,6 +41,44 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
         yield server
     finally:
         server.kill()
+
+
+@pytest.fixture
+def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
+    """Makes tables as the stack makes them, in moto's server; this process and those that it starts find it."""
+    environment = {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": aws_server.REGION,
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    def make(name: str) -> str:
+        boto3.client("dynamodb").create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": key, "AttributeType": kind} for key, kind in conversation_table.ATTRIBUTES.items()
+            ],
+            KeySchema=_keys(conversation_table.KEY),
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": conversation_table.OWNER_INDEX,
+                    "KeySchema": _keys(conversation_table.OWNER_KEY),
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ],
+        )
+        return name
+
+    with aws_server.serving("dynamodb") as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+        yield make
+
+
+def _keys(names: Sequence[str]) -> list[dict[str, str]]:
+    return [{"AttributeName": name, "KeyType": kind} for name, kind in zip(names, ("HASH", "RANGE"), strict=True)]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

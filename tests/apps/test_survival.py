@@ -14,7 +14,7 @@ import sqlite3
 import sys
 import time
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,22 @@ TURNS = 24
 LEASE = 0.6
 
 
+@pytest.fixture(params=["file", "table"])
+def table(request: pytest.FixtureRequest) -> Mapping[str, str] | None:
+    """Variables that lead a process to a table; none where conversations are kept in a file."""
+    if request.param == "file":
+        return None
+    name: str = request.getfixturevalue("dynamodb")("survival")
+    return {"DIALOGUE_STORE_TABLE": name}
+
+
 class Service:
     """The service as processes, one after the other or two at once, on one store."""
 
-    def __init__(self, folder: Path, url: str, **limits: Any) -> None:
+    def __init__(self, folder: Path, url: str, table: Mapping[str, str] | None = None, **limits: Any) -> None:
+        """table: variables of the environment that lead to a table, instead of a file in the folder."""
         self.store = folder / "talks.sqlite"
+        self.table = table
         self.port = free_port()
         self.log = folder / "service.log"
         names = (("Ada", "tiny-a"), ("Bob", "tiny-b"))
@@ -49,9 +60,11 @@ class Service:
 
     async def start(self, port: int = 0, before: Sequence[str] = ()) -> Process:
         """Start a process, and wait until it answers. before: the command that runs it."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT / "apps")}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "apps"), **(self.table or {})}
         port = port or self.port
-        arguments = ["serve", "--config", str(self.config), "--store", str(self.store), "--port", str(port)]
+        arguments = ["serve", "--config", str(self.config), "--port", str(port)]
+        if self.table is None:
+            arguments += ["--store", str(self.store)]
         with self.log.open("ab") as log:
             command = [*before, sys.executable, "-m", "dialogue", *arguments]
             process = await asyncio.create_subprocess_exec(
@@ -145,11 +158,13 @@ def complain(service: Service) -> None:
 
 
 @pytest.mark.timeout(300, func_only=True)  # twenty starts of a process, also on a busy machine
-async def test_killed_at_twenty_random_moments_it_loses_nothing_and_says_nothing_twice(tmp_path: Path) -> None:
+async def test_killed_at_twenty_random_moments_it_loses_nothing_and_says_nothing_twice(
+    tmp_path: Path, table: Mapping[str, str] | None
+) -> None:
     chance = random.Random(20261129)
     double = Double(tokens_per_second=60)
     async with rig.serving(double.app) as model:
-        service = Service(tmp_path, model)
+        service = Service(tmp_path, model, table)
         url = f"http://127.0.0.1:{service.port}"
         async with ended(await service.start()) as processes:
             identifier = await begun(url, turns=60)
@@ -179,10 +194,12 @@ async def test_killed_at_twenty_random_moments_it_loses_nothing_and_says_nothing
         assert texts == await undisturbed(model, 60), "a restart has changed what they say"
 
 
-async def test_a_new_revision_takes_over_in_the_middle_of_a_turn(tmp_path: Path) -> None:
+async def test_a_new_revision_takes_over_in_the_middle_of_a_turn(
+    tmp_path: Path, table: Mapping[str, str] | None
+) -> None:
     double = Double(tokens_per_second=60)
     async with rig.serving(double.app) as model:
-        service = Service(tmp_path, model)
+        service = Service(tmp_path, model, table)
         other = free_port()
         old, new = (f"http://127.0.0.1:{port}" for port in (service.port, other))
         async with ended(await service.start()) as processes:
@@ -212,10 +229,12 @@ async def test_a_new_revision_takes_over_in_the_middle_of_a_turn(tmp_path: Path)
         assert texts == await undisturbed(model, 30)
 
 
-async def test_of_two_pods_one_holds_a_conversation_and_the_other_shows_it(tmp_path: Path) -> None:
+async def test_of_two_pods_one_holds_a_conversation_and_the_other_shows_it(
+    tmp_path: Path, table: Mapping[str, str] | None
+) -> None:
     double = Double(tokens_per_second=100)
     async with rig.serving(double.app) as model:
-        service = Service(tmp_path, model)
+        service = Service(tmp_path, model, table)
         ports = (service.port, free_port())
         one, other = (f"http://127.0.0.1:{port}" for port in ports)
         async with ended(await service.start(ports[0]), await service.start(ports[1])) as processes:

@@ -28,6 +28,7 @@ class Call:
 
 _SUBSCRIBERS = "NotificationsWithSubscribers.Subscribers"
 _NOTIFICATION = "NotificationsWithSubscribers.Notification"
+_INDEXES = "GlobalSecondaryIndexes"
 _RECORD = "ChangeBatch.Changes.ResourceRecordSet"
 _VPC_CONFIG = "resourcesVpcConfig"
 
@@ -123,6 +124,22 @@ CALLS: Mapping[str, Call] = {
         service="ecr",
         operation="PutLifecyclePolicy",
         members={"policy": "lifecyclePolicyText", "repository": "repositoryName"},
+    ),
+    "aws:dynamodb/table:Table": Call(
+        service="dynamodb",
+        operation="CreateTable",
+        members={
+            "name": "TableName",
+            "hashKey": "KeySchema.AttributeName",
+            "rangeKey": "KeySchema.AttributeName",
+            "attributes.name": "AttributeDefinitions.AttributeName",
+            "attributes.type": "AttributeDefinitions.AttributeType",
+            "globalSecondaryIndexes.name": f"{_INDEXES}.IndexName",
+            "globalSecondaryIndexes.hashKey": f"{_INDEXES}.KeySchema.AttributeName",
+            "globalSecondaryIndexes.rangeKey": f"{_INDEXES}.KeySchema.AttributeName",
+            "globalSecondaryIndexes.projectionType": f"{_INDEXES}.Projection.ProjectionType",
+        },
+        named="TableName",
     ),
     "aws:ecr/repository:Repository": Call(
         service="ecr",

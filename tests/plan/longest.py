@@ -97,7 +97,10 @@ VALUES: Mapping[str, Any] = {
             "containers": [{"name": long_name("app"), "image": _IMAGE, "slots": 1}],
         }
     ],
-    "dialogue": {"speakers": [_A, _C], "guests": [_E], "image": "build", "keysSecret": long_name("keys")},
+    "dialogue": {
+        **{"speakers": [_A, _C], "guests": [_E], "image": "build"},
+        **{"keysSecret": long_name("keys"), "store": "dynamodb"},
+    },
     "budget": {"monthlyUsd": 9_999_999.99, "emails": [_email(number) for number in range(10)]},
     # Letters and digits of any script, and every sign that AWS takes.
     "tags": {

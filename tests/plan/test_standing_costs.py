@@ -25,6 +25,8 @@ FREE = {
     *("aws:autoscaling/attachment:Attachment", "aws:budgets/budget:Budget", "aws:budgets/budgetAction:BudgetAction"),
     *("aws:cloudwatch/eventRule:EventRule", "aws:cloudwatch/eventTarget:EventTarget"),
     *("aws:cloudwatch/logGroup:LogGroup", "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"),
+    # By requests, and after the first 25 GB by size.
+    *("aws:dynamodb/table:Table",),
     *("aws:ec2/flowLog:FlowLog", "aws:ec2/internetGateway:InternetGateway", "aws:ec2/launchTemplate:LaunchTemplate"),
     *("aws:ec2/route:Route", "aws:ec2/routeTable:RouteTable", "aws:ec2/routeTableAssociation:RouteTableAssociation"),
     *("aws:ec2/securityGroup:SecurityGroup", "aws:ec2/subnet:Subnet", "aws:ec2/tag:Tag", "aws:ec2/vpc:Vpc"),

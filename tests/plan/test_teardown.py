@@ -28,6 +28,7 @@ FOUND = {
     "aws:ec2/securityGroup:SecurityGroup": "security groups",
     "aws:ec2/subnet:Subnet": "subnets",
     "aws:ec2/vpc:Vpc": "VPCs",
+    "aws:dynamodb/table:Table": "DynamoDB tables",
     "aws:ec2/vpcEndpoint:VpcEndpoint": "VPC endpoints",
     "aws:ecr/repository:Repository": "ECR repositories",
     "aws:iam/policy:Policy": "IAM policies",

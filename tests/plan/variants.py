@@ -31,6 +31,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "models": [{**MODEL, "weights": {"source": "baked", "image": f"r.example.com/ollama:0.32.15{DIGEST}"}}],
     },
     "a large CPU pool": {"models": [MODEL], "cpuPools": [{"name": "large", "arch": "amd64", "limitCpus": 1000}]},
+    "conversations in a table": {
+        "models": [MODEL, {**MODEL, "name": "b"}],
+        "dialogue": {"speakers": ["a", "b"], "image": "build", "store": "dynamodb"},
+    },
     "everything": {
         "pools": [
             {**POOL, "sharing": {"strategy": "time-slicing", "replicas": 2}, "warm": {"slots": 2}},

@@ -277,6 +277,13 @@ class Planted:
                 "BudgetLimit": {"Amount": "400", "Unit": "USD"},
             },
         )
+        moto("dynamodb").create_table(
+            TableName=self._note("DynamoDB tables", f"{self.name}-conversations"),
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            Tags=pairs(self.ours),
+        )
         logs = moto("logs")
         # What EKS makes again from late deliveries has no tags; neither have Container Insights' groups.
         for group in (f"/aws/eks/{self.name}/cluster", f"/aws/containerinsights/{self.name}/performance"):
