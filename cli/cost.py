@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import click
 
-from cli.calling import stack_name
+from cli.calling import Form, stack_name
 from cli.console import write
 from cli.errors import INPUT_ERROR, LIMIT_ERROR, say
 from cli.render_cost import as_json, as_markdown, print_diffs, sum_of_changes, usd
@@ -17,8 +16,6 @@ from plan.cost.diff import StackDiff, stack_diff
 from plan.cost.revision import Revision, Unplannable, changed_files, revisions
 from plan.errors import InputError
 from plan.project import load_stack
-
-Form = Literal["text", "markdown", "json"]
 
 
 def cost_diff(

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from cli.calling import directory_option, interruptible, no_output, plainly, stack_argument
+from cli.calling import Form, directory_option, interruptible, no_output, plainly, stack_argument
 
 
 class _Process(click.Group):
@@ -132,7 +132,7 @@ def cost() -> None:
 @click.option("--markdown", "form", flag_value="markdown", help="Print it as Markdown, for a pull request.")
 @click.option("--limit", type=click.FloatRange(0), metavar="USD", help="Fail if it is more a month, of all stacks.")
 @plainly
-def cost_diff(before: str, after: str | None, directory: Path, form: str | None, **options: Any) -> int:
+def cost_diff(before: str, after: str | None, directory: Path, form: Form | None, **options: Any) -> int:
     """Show what the stacks cost more than at REV, a revision of git: the working tree, or a second REV.
 
     Plans each side with the files of that revision, its program included, in a temporary folder; so it runs

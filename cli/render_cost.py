@@ -59,8 +59,7 @@ class _Cells:
 
 
 def _cells(row: Row) -> _Cells:
-    amounts = [_side(row.before), _side(row.after)]
-    return _Cells(f"{row.name} ({row.part})", row.detail, *amounts, _change(row.change))
+    return _Cells(f"{row.name} ({row.part})", row.detail, _side(row.before), _side(row.after), _change(row.change))
 
 
 def _side(line: Line | None) -> str:

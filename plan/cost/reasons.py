@@ -56,9 +56,8 @@ def _differences(path: str, before: Any, after: Any) -> Iterator[Reason]:
         for key in dict.fromkeys([*before, *after]):
             yield from _differences(f"{path}.{key}", before.get(key, _NOTHING), after.get(key, _NOTHING))
         return
-    named = _named(before), _named(after)
-    if named[0] is not None and named[1] is not None and (named[0] or named[1]):
-        first, second = named
+    first, second = _named(before), _named(after)
+    if first is not None and second is not None and (first or second):
         for name in dict.fromkeys([*first, *second]):
             yield from _differences(f"{path}[{name}]", first.get(name, _NOTHING), second.get(name, _NOTHING))
         if list(first) != list(second) and first == second:
