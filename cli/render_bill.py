@@ -11,6 +11,7 @@ from rich.table import Table
 from cli.console import count, hanging
 from cli.tables import section, table
 from config.bill import DAYS_PER_MONTH, Bill
+from config.floor import gives_up
 from gpu.bill import Consumer, Line, Part, Spread, own_type, sum_of
 from gpu.compare import HOURS_PER_DAY, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WRITTEN, Comparison, Way
 from gpu.estimate import BOUGHT
@@ -96,6 +97,7 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
     if used := list(_use(figures)):
         stated = "as the stack file says" if usage.model_fields_set else "supposed; write usage: to say better"
         yield f"Use, {stated}: {'; '.join(used)}."
+    yield from (f"The lean floor gives up: {each}" for each in gives_up(figures.config))
     if whole:
         yield (
             "Low: Spot at the largest discount seen. High: the dearest type that a pool may buy, "

@@ -129,6 +129,8 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
         FloorInputs(
             system_node_type=nodes.instance_types[0],
             system_nodes=nodes.desired,
+            system_capacity_type=nodes.capacity_type,
+            public_addresses=nodes.desired if config.network.nat == "none" else 0,
             system_volume_gib=SYSTEM_VOLUME_GIB,
             nat_gateways=len(nat_zones(config.network.nat, zone_ids)),
             kms_keys=KMS_KEYS,
@@ -181,7 +183,10 @@ def bill(config: StackConfig, holding: Sequence[Consumer]) -> Bill:
     lines += [*_traffic(config, holding), _logs(config)]
     steady = sum_of([line for line in lines if line.part in ("floor", "traffic and logs")])
     nodes = total(ceiling_usd_per_hour(pool) for pool in config.gpu_pools.values())
-    volumes = total(product(_most(config.gpu_pools[each.name]), _volume(each, config)) for each in config.pools)
+    address = config.prices.services.public_ipv4_per_hour if config.network.nat == "none" else 0.0
+    volumes = total(
+        product(_most(config.gpu_pools[each.name]), total([_volume(each, config), address])) for each in config.pools
+    )
     top = product(total([nodes, volumes]), HOURS_PER_MONTH)
     return Bill(lines=tuple(lines), ceiling=total([top, steady.high if steady else None]))
 
@@ -223,8 +228,19 @@ def _lines(
     where = where if hours else "free on nodes that always run"
     yield Line(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", usd)
     each, most = _volume(section, config), max(hours, most_hours(pool, standing, asked))
-    volumes = None if each is None else Spread(hours * each, hours * each, most * each)
-    yield Line(part, f"Volumes, {pool.name}", f"{hours:,.0f} h of {section.volume.size_gib} GiB gp3", volumes)
+    yield Line(
+        part,
+        f"Volumes, {pool.name}",
+        f"{hours:,.0f} h of {section.volume.size_gib} GiB gp3",
+        _hourly(each, hours, most),
+    )
+    if config.network.nat == "none":
+        usd = _hourly(config.prices.services.public_ipv4_per_hour, hours, most)
+        yield Line(part, f"Public addresses, {pool.name}", f"{hours:,.0f} h of an IPv4 address", usd)
+
+
+def _hourly(usd: float | None, hours: float, most: float) -> Spread | None:
+    return None if usd is None else Spread(hours * usd, hours * usd, most * usd)
 
 
 def _volume(section: GpuPool, config: StackConfig) -> float | None:
@@ -241,8 +257,8 @@ def _traffic(config: StackConfig, holding: Sequence[Consumer]) -> Iterator[Line]
     starts, services = config.usage.starts_per_day * DAYS_PER_MONTH, config.prices.services
     each = [_fetched_gb(section, config, holding) for section in config.pools]
     together, apart = sum(gb for gb, _ in each), sum(gb for _, gb in each)
-    if not apart:
-        return
+    if not apart or config.network.nat == "none":
+        return  # what comes from the Internet by its gateway costs nothing
     detail = f"{together:.1f} GB a start, {starts:.0f} starts"
     yield _by_gb("Images and weights", f"{detail}, through NAT", services.nat_gateway_per_gb, starts, together, apart)
     count = len(zones(config))

@@ -106,6 +106,9 @@ class FloorInputs:
     kms_keys: int
     interface_endpoints: int
     zones: int
+    system_capacity_type: CapacityType = "on-demand"
+    public_addresses: int = 0
+    """Of system nodes; a NAT gateway's own is counted with it."""
     load_balancers: int = 0
     conversations_gib: int = 0
 
@@ -113,17 +116,22 @@ class FloorInputs:
 def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     """Cost of the platform with no GPU and no CPU pool node, item by item; traffic and log volume come on top."""
     month, services, count = HOURS_PER_MONTH, prices.services, inputs.system_nodes
-    node = prices.node_usd_per_hour(inputs.system_node_type, "on-demand")
+    node = prices.node_usd_per_hour(inputs.system_node_type, inputs.system_capacity_type)
+    bought = BOUGHT[inputs.system_capacity_type]
     volume = product(inputs.system_volume_gib, services.gp3_per_gb_month)
     nat = total([services.nat_gateway_per_hour, services.public_ipv4_per_hour])
     gateways, keys = inputs.nat_gateways, inputs.kms_keys
     items = [
         CostItem("EKS control plane", "standard support", product(services.eks_control_plane_per_hour, month)),
-        CostItem("System nodes", f"{count} x {inputs.system_node_type}, on-demand", product(count, node, month)),
+        CostItem("System nodes", f"{count} x {inputs.system_node_type}, {bought}", product(count, node, month)),
         CostItem("System volumes", f"{count} x {inputs.system_volume_gib} GiB gp3", product(count, volume)),
-        CostItem("NAT gateway", f"{gateways} with a public IPv4 address", product(gateways, nat, month)),
-        CostItem("KMS keys", f"{keys}", product(keys, services.kms_key_per_month)),
     ]
+    if gateways:
+        items.append(CostItem("NAT gateway", f"{gateways} with a public IPv4 address", product(gateways, nat, month)))
+    if addresses := inputs.public_addresses:
+        usd = product(addresses, services.public_ipv4_per_hour, month)
+        items.append(CostItem("Public addresses", f"{addresses} of system nodes", usd))
+    items.append(CostItem("KMS keys", f"{keys}", product(keys, services.kms_key_per_month)))
     if inputs.interface_endpoints:
         usd = product(inputs.interface_endpoints, inputs.zones, services.interface_endpoint_per_hour_and_zone, month)
         detail = f"{inputs.interface_endpoints} in {inputs.zones} zones"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,9 @@ from tests.plan.opencost import Node, gpu_usd, gpus_requested
 L4, H100 = "g6.xlarge", "p5.4xlarge"
 
 
-def node_of(profile: SharingProfile, type_name: str = L4, ami: Ami = "al2023", **labels: str) -> tuple[Node, str]:
+def node_of(
+    profile: SharingProfile, type_name: str = L4, ami: Ami = "al2023", labels: Mapping[str, str] | None = None
+) -> tuple[Node, str]:
     """A node of a pool, as its device plugin and Karpenter make it, and the resource that its pods ask for."""
     shape = INSTANCE_TYPES[type_name]
     pool = Pool(name="a", profile=profile, types=(shape,), max_gpus=1, prices=of("us-east-1"), ami=ami)
@@ -37,7 +39,7 @@ def node_of(profile: SharingProfile, type_name: str = L4, ami: Ami = "al2023", *
         gib=shape.memory_mib / 1024,
         capacity=offered,
         ec2_gpus=shape.gpu_count,
-        labels={**node_labels(pool, "trusted"), **labels},
+        labels={**node_labels(pool, "trusted"), **(labels or {})},
     )
     return node, pool.resource
 
@@ -80,7 +82,7 @@ def test_mig_instances_are_seen_on_bottlerocket_alone() -> None:
 
 def test_gpu_feature_discovery_would_make_each_slot_a_whole_gpu() -> None:
     """Its labels say one GPU; the source that was read scales no request by them. So it stays off."""
-    node, resource = node_of(TimeSlicing(3), **{"nvidia.com/gpu.replicas": "3", "nvidia.com/gpu.count": "1"})
+    node, resource = node_of(TimeSlicing(3), labels={"nvidia.com/gpu.replicas": "3", "nvidia.com/gpu.count": "1"})
     assert gpu_usd(node, {resource: "1"}) == pytest.approx(node.gpu_usd)
     ours, _ = node_of(TimeSlicing(3))
     assert not {"nvidia.com/gpu.replicas", "nvidia.com/gpu.count"} & set(ours.labels)
