@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -23,6 +23,8 @@ from twin.errors import TwinError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+#: How a command prints what it found.
+Form = Literal["text", "markdown", "json"]
 #: Names that Pulumi gives stacks.
 _STACK = re.compile(r"(?!\.+\Z)[\w.-]{1,100}", re.ASCII)
 #: What writing to standard output fails with: a full disk, a device that takes no more.

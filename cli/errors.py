@@ -17,6 +17,8 @@ POLICY_ERROR = 3
 """Exit status when a mandatory policy is violated."""
 MISSING_ERROR = 4
 """Exit status when the AWS account is not as it must be: something is missing, or something is left."""
+LIMIT_ERROR = 4
+"""Exit status when a change costs more than it may."""
 UNSEEN_ERROR = 5
 """Exit status when something in the AWS account could not be looked at, and all that could be is as it must be."""
 

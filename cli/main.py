@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from cli.calling import directory_option, interruptible, no_output, plainly, stack_argument
+from cli.calling import Form, directory_option, interruptible, no_output, plainly, stack_argument
 
 
 class _Process(click.Group):
@@ -149,6 +149,35 @@ def refresh(directory: Path, regions: tuple[str, ...], days: int) -> int:
 
     with interruptible(lambda: "prices that were not written yet stay as they were"):
         return refresh_prices(directory, regions, days)
+
+
+@main.group("cost", short_help="What a change costs.")
+def cost() -> None:
+    """What a change costs."""
+
+
+@cost.command("diff", short_help="What a stack costs more than at another revision, and why.")
+@click.argument("before", metavar="REV")
+@click.argument("after", metavar="[REV]", required=False)
+@click.option(
+    "-s", "--stack", "stacks", multiple=True, metavar="STACK", help="May stand several times.  [default: all]"
+)
+@directory_option
+@click.option("--json", "form", flag_value="json", help="Print it as JSON (docs/costs.md).")
+@click.option("--markdown", "form", flag_value="markdown", help="Print it as Markdown, for a pull request.")
+@click.option("--limit", type=click.FloatRange(0), metavar="USD", help="Fail if it is more a month, of all stacks.")
+@plainly
+def cost_diff(before: str, after: str | None, directory: Path, form: Form | None, **options: Any) -> int:
+    """Show what the stacks cost more than at REV, a revision of git: the working tree, or a second REV.
+
+    Plans each side with the files of that revision, its program included, in a temporary folder; so it runs
+    that program. Exit status: 0, 2 if a revision is not there or a stack cannot be planned after the change, 4 if all
+    stacks together are expected to cost more than --limit, or nobody knows what they cost.
+    """
+    from cli.cost import cost_diff as diff  # noqa: PLC0415  loads the stack's schema
+
+    with interruptible():
+        return diff(directory, before, after, form=form or "text", **options)
 
 
 @main.command("judge", short_help="What the policies say of anybody's Pulumi, Terraform or Kubernetes files.")

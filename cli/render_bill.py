@@ -10,6 +10,7 @@ from rich.table import Table
 from cli.console import count, hanging
 from cli.tables import section, table
 from config.bill import DAYS_PER_MONTH, Bill
+from config.floor import gives_up
 from config.tokens import TokenCosts, per_million
 from gpu.bill import Consumer, Line, Spread, own_type, sum_of
 from gpu.compare import HOURS_PER_DAY, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Way
@@ -103,6 +104,7 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
     if used := list(_use(figures)):
         stated = "as the stack file says" if usage.model_fields_set else "supposed; write usage: to say better"
         yield f"Use, {stated}: {'; '.join(used)}."
+    yield from (f"The lean floor gives up: {each}" for each in gives_up(figures.config))
     if whole:
         yield (
             "Low: the least that was seen on Spot. High: the dearest type that a pool may buy, "

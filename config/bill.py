@@ -141,6 +141,8 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
         FloorInputs(
             system_node_type=nodes.instance_types[0],
             system_nodes=nodes.desired,
+            system_capacity_type=nodes.capacity_type,
+            public_addresses=nodes.desired if config.network.nat == "none" else 0,
             system_volume_gib=SYSTEM_VOLUME_GIB,
             nat_gateways=len(nat_zones(config.network.nat, zone_ids)),
             kms_keys=KMS_KEYS,
@@ -194,7 +196,9 @@ def bill(config: StackConfig, holding: Sequence[Consumer]) -> Bill:
     lines = [*quiet_lines(config, holding), *_node_lines(config, holding, "on demand")]
     lines += [*_traffic(config, holding), _logs(config)]
     nodes = plus(*(why_ceiling(pool) for pool in config.gpu_pools.values()))
-    volumes = plus(*(times(_most(config.gpu_pools[each.name]), _volume(each, config)) for each in config.pools))
+    volumes = plus(
+        *(times(_most(config.gpu_pools[each.name]), plus(*_beside_a_node(each, config))) for each in config.pools)
+    )
     steady = [given(line.name, line.usd.high if line.usd else None, "USD") for line in lines if line.part in _STEADY]
     return Bill(lines=tuple(lines), why_ceiling=plus(times(plus(nodes, volumes), MONTH), *steady))
 
@@ -239,10 +243,25 @@ def _lines(
     # Who comes on demand may find room on nodes that are there anyway.
     where = where if hours.value else "free on nodes that always run"
     yield Line.reckoned(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", reasons, pool.name)
-    each, longest = _volume(section, config), most(hours, why_most_hours(pool, standing, asked))
-    usual = times(hours, each)
+    longest = most(hours, why_most_hours(pool, standing, asked))
+
+    def hourly(each: Why) -> Reasons:
+        usual = times(hours, each)
+        return Reasons(usual, usual, times(longest, each))
+
     detail = f"{hours.value:,.0f} h of {section.volume.size_gib} GiB gp3"
-    yield Line.reckoned(part, f"Volumes, {pool.name}", detail, Reasons(usual, usual, times(longest, each)), pool.name)
+    yield Line.reckoned(part, f"Volumes, {pool.name}", detail, hourly(_volume(section, config)), pool.name)
+    if config.network.nat == "none":
+        detail = f"{hours.value:,.0f} h of an IPv4 address"
+        reasons = hourly(config.prices.services.why("public_ipv4_per_hour"))
+        yield Line.reckoned(part, f"Public addresses, {pool.name}", detail, reasons, pool.name)
+
+
+def _beside_a_node(section: GpuPool, config: StackConfig) -> Iterator[Why]:
+    """What a node costs an hour beside its instance."""
+    yield _volume(section, config)
+    if config.network.nat == "none":
+        yield config.prices.services.why("public_ipv4_per_hour")
 
 
 def _volume(section: GpuPool, config: StackConfig) -> Why:
@@ -259,8 +278,8 @@ def _traffic(config: StackConfig, holding: Sequence[Consumer]) -> Iterator[Line]
     starts, price = config.usage.starts_per_day * DAYS_PER_MONTH, config.prices.services.why
     each = [_fetched_gb(section, config, holding) for section in config.pools]
     together, apart = sum(gb for gb, _ in each), sum(gb for _, gb in each)
-    if not apart:
-        return
+    if not apart or config.network.nat == "none":
+        return  # what comes from the Internet by its gateway costs nothing
     start = given("starts of nodes in a month", starts, "", _said(config.usage, "starts_per_day"))
     usual, longest = (
         given(f"fetched by a start, {words}", gb, "GB")

@@ -16,6 +16,7 @@ from config.checks.region import UNREAD, check_region, is_unread, known_region
 from config.checks.tags import check_tags
 from config.errors import MISSING, PROJECT, ConfigError, Path, Problem, is_ours_misspelt
 from config.explain import keys_hint, nearest_key
+from config.floor import filled
 from config.partial import read
 from config.section import Section
 from config.wording import TOP_ELSEWHERE
@@ -67,7 +68,7 @@ def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date
     Raises ConfigError with every problem, in the order of ``raw``.
     """
     problems = [_unknown(key, raw[key]) for key in raw if key not in KEYS]
-    values = _values(raw, problems)
+    values = _values(filled(raw), problems)
     problems += check_region(region)
     problems += checks.check(
         checks.Parts(

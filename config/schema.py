@@ -36,13 +36,15 @@ from config.fields import (
     Texts,
     Version,
 )
+from config.floor import Floor
 from config.pool_schema import CpuPool, GpuPool, GpuSharing
 from config.pools import resolve
 from config.section import Section
 from gpu import prices
 from gpu.models import KvCacheType
 from gpu.pool import Pool
-from gpu.prices import RegionPrices
+from gpu.prices import CapacityType, RegionPrices
+from gpu.standing import Nat
 from gpu.weights import WeightsSource
 
 __all__ = [
@@ -68,7 +70,7 @@ __all__ = [
 
 
 class SystemNodes(Section):
-    """Managed arm64 nodes that run Karpenter and the add-ons; they are on-demand and never have GPUs."""
+    """Managed arm64 nodes that run Karpenter and the add-ons; they never have GPUs."""
 
     instance_types: Annotated[Strings, Field(min_length=1)] = ("m7g.large",)
     """Graviton instance types, `large` or larger."""
@@ -78,6 +80,8 @@ class SystemNodes(Section):
     """Nodes to begin with."""
     max: Annotated[Int, Field(ge=1, le=100)] = 3
     """Most nodes."""
+    capacity_type: CapacityType = "on-demand"
+    """How they are bought. On Spot they go when AWS wants them back, and nobody replaces nodes until EKS has others."""
 
 
 class Cluster(Section):
@@ -96,6 +100,9 @@ class Cluster(Section):
     """ARNs of IAM roles or users that may look at everything but secrets."""
     system_nodes: SystemNodes = SystemNodes()
     """The nodes that are always there."""
+    floor: Floor = "standard"
+    """`lean` makes what stands when nobody works as cheap as it can be, wherever the stack file says nothing else: one
+    system node on Spot, no NAT gateway, one pod of each part of Knative. See [costs.md](costs.md#a-cheaper-floor)."""
     log_retention_days: Literal[30, 60, 90, 180, 365, 731, 1827, 3653] = 365
     """Days for which control-plane and flow logs are kept."""
     registry_mirror: RegistryMirror | None = None
@@ -115,8 +122,9 @@ class Network(Section):
     """Private IPv4 range of the VPC, /16 to /19."""
     zone_ids: Strings = ()
     """Zone ids such as `use1-az1`, two or more. Default: the zones that offer the pools' instance types."""
-    nat: Literal["single", "per-zone"] = "single"
-    """One NAT gateway, or one in each zone: dearer, but no zone depends on another."""
+    nat: Nat = "single"
+    """One NAT gateway, or one in each zone: dearer, but no zone depends on another. With `none` nodes have public
+    addresses, which no security group opens."""
     interface_endpoints: bool = False
     """Whether AWS services are reached by interface endpoints instead of the NAT gateway."""
 

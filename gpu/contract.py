@@ -73,6 +73,7 @@ TWIN_SYSTEM_LABEL: Final = f"{OURS}system-node"
 NODE_POOL_LABEL: Final = "karpenter.sh/nodepool"
 #: `spot`, `on-demand` or `reserved`: Karpenter -> requirements of pools, policies, the twin.
 CAPACITY_TYPE_LABEL: Final = "karpenter.sh/capacity-type"
+EKS_CAPACITY_TYPE_LABEL: Final = "eks.amazonaws.com/capacityType"
 #: `true` on the nodes that Karpenter itself runs on: the managed node group -> what must not run on Karpenter's nodes.
 CONTROLLER_LABEL: Final = "karpenter.sh/controller"
 #: Name of the cluster (tag): subnets and the security group -> EC2NodeClasses.

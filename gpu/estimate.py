@@ -112,6 +112,9 @@ class FloorInputs:
     kms_keys: int
     interface_endpoints: int
     zones: int
+    system_capacity_type: CapacityType = "on-demand"
+    public_addresses: int = 0
+    """Of system nodes; a NAT gateway's own is counted with it."""
     load_balancers: int = 0
     conversations_gib: int = 0
 
@@ -119,17 +122,22 @@ class FloorInputs:
 def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     """Cost of the platform with no GPU and no CPU pool node, item by item; traffic and log volume come on top."""
     count, month, price = inputs.system_nodes, MONTH, prices.services.why
-    node, gp3 = prices.why_node(inputs.system_node_type, "on-demand"), price("gp3_per_gb_month")
+    node, gp3 = prices.why_node(inputs.system_node_type, inputs.system_capacity_type), price("gp3_per_gb_month")
     nodes, volume = given("system nodes", count), given("volume of a system node", inputs.system_volume_gib, "GiB")
-    gateways, keys = given("NAT gateways", inputs.nat_gateways), given("keys", inputs.kms_keys)
-    nat = plus(price("nat_gateway_per_hour"), price("public_ipv4_per_hour"))
+    bought, address = BOUGHT[inputs.system_capacity_type], price("public_ipv4_per_hour")
     items = [
         CostItem("EKS control plane", "standard support", times(price("eks_control_plane_per_hour"), month)),
-        CostItem("System nodes", f"{count} x {inputs.system_node_type}, on-demand", times(nodes, node, month)),
+        CostItem("System nodes", f"{count} x {inputs.system_node_type}, {bought}", times(nodes, node, month)),
         CostItem("System volumes", f"{count} x {inputs.system_volume_gib} GiB gp3", times(nodes, volume, gp3)),
-        CostItem("NAT gateway", f"{inputs.nat_gateways} with a public IPv4 address", times(gateways, nat, month)),
-        CostItem("KMS keys", f"{inputs.kms_keys}", times(keys, price("kms_key_per_month"))),
     ]
+    if inputs.nat_gateways:
+        nat = times(given("NAT gateways", inputs.nat_gateways), plus(price("nat_gateway_per_hour"), address), month)
+        items.append(CostItem("NAT gateway", f"{inputs.nat_gateways} with a public IPv4 address", nat))
+    if inputs.public_addresses:
+        why = times(given("public addresses", inputs.public_addresses), address, month)
+        items.append(CostItem("Public addresses", f"{inputs.public_addresses} of system nodes", why))
+    keys = times(given("keys", inputs.kms_keys), price("kms_key_per_month"))
+    items.append(CostItem("KMS keys", f"{inputs.kms_keys}", keys))
     if inputs.interface_endpoints:
         endpoints, zones = given("interface endpoints", inputs.interface_endpoints), given("zones", inputs.zones)
         why = times(endpoints, zones, price("interface_endpoint_per_hour_and_zone"), month)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, assert_never
 
-Nat = Literal["single", "per-zone"]
+Nat = Literal["single", "per-zone", "none"]
 
 #: Volume of a system node, in GiB.
 SYSTEM_VOLUME_GIB: Final = 50
@@ -43,5 +43,7 @@ def nat_zones(nat: Nat, zone_ids: Sequence[str]) -> Sequence[str]:
             return zone_ids[:1]
         case "per-zone":
             return zone_ids
+        case "none":
+            return ()
         case _:
             assert_never(nat)

@@ -44,10 +44,21 @@ PER_NODE_CPU_MILLIS: Final = 160 + 70
 EBS_DRIVER_CPU_MILLIS: Final = 2 * 7 * 10
 
 
-def control_plane_cpu_millis(knative_replicas: int, *, ebs_driver: bool = False) -> int:
+def karpenter_replicas(system_nodes: int) -> int:
+    """Pods of Karpenter's controller: no two on one node (the chart's anti-affinity), and the release waits for all."""
+    return min(KARPENTER_REPLICAS, system_nodes)
+
+
+def karpenter_cpu_millis(system_nodes: int) -> int:
+    """Millicores that each of them requests: half where a single node holds everything, whose processors it may use."""
+    return KARPENTER_CPU_MILLIS if system_nodes > 1 else KARPENTER_CPU_MILLIS // 2
+
+
+def control_plane_cpu_millis(knative_replicas: int, system_nodes: int, *, ebs_driver: bool = False) -> int:
     """Millicores that all pods on the system nodes request together where there are models."""
+    karpenter = karpenter_replicas(system_nodes) * karpenter_cpu_millis(system_nodes)
     others = _ADDONS_CPU_MILLIS + (EBS_DRIVER_CPU_MILLIS if ebs_driver else 0)
-    return KARPENTER_REPLICAS * KARPENTER_CPU_MILLIS + others + knative_cpu_millis(knative_replicas)
+    return karpenter + others + knative_cpu_millis(knative_replicas)
 
 
 def knative_cpu_millis(replicas: int) -> int:

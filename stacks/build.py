@@ -170,7 +170,11 @@ def _cluster_args(
             *(AccessGrant(principal_arn=arn, policy="view") for arn in cluster.viewers),
         ),
         system_nodes=SystemNodeCapacity(
-            instance_types=nodes.instance_types, min=nodes.min, desired=nodes.desired, max=nodes.max
+            instance_types=nodes.instance_types,
+            capacity_type=nodes.capacity_type,
+            min=nodes.min,
+            desired=nodes.desired,
+            max=nodes.max,
         ),
         data_key_arn=keys.data_key_arn,
         volume_key_arn=keys.volume_key_arn,
@@ -195,6 +199,8 @@ def _karpenter_args(
         region=config.region,
         volume_key_arn=keys.volume_key_arn,
         node_repair=config.cluster.node_repair,
+        system_nodes=config.cluster.system_nodes.desired,
+        public_addresses=config.network.nat == "none",
         # Alpha: only where a pool keeps slots warm at all hours.
         capacity_buffer=any(pool.warm and pool.warm.start is None for pool in config.pools),
         additional_node_policies=node_policies,

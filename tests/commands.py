@@ -38,6 +38,7 @@ NOT_RUN = {
     "cluster=": "sets what the commands on AWS after it read",
     ".venv/bin/python -m dialogue": "needs an Ollama with models; tests/apps run it with a real one",
     "slices judge ": "reads the reader's own files; tests/unit/cli/test_judge.py has some",
+    "slices cost diff ": "compares revisions of the reader's; tests/unit/cli/test_cost_diff.py makes some",
     "terraform ": "needs Terraform and the reader's own plan; tests/unit/cli/test_judge.py has one",
     "make policy-pack": "writes beside the checkout; tests/policy/test_lone_pack.py copies the pack",
     "(cd ../theirs/gpu-policies": "needs the Pulumi CLI",

@@ -14,6 +14,11 @@ _METAL = {"m5.metal": 4.608}
 #: Whose prices are played where a region's own are not known. Karpenter buys nothing without a price, and starts with
 #: this region's itself until AWS tells it others (pkg/providers/pricing/pricing.go).
 _STAND_IN = "us-east-1"
+#: What the twin's dollars are, and what of the plan's bill they leave out.
+NODES_ALONE = (
+    "Dollars are the plan's, of nodes alone: volumes, the rest of the floor (control plane, NAT gateways, keys, "
+    "endpoints), traffic and logs stand in the bill of slices plan."
+)
 
 
 def played(region: str) -> RegionPrices:

@@ -19,7 +19,7 @@ from twin.machine.launch import kube_of, leftovers, status, supervised, unfinish
 from twin.machine.state import Run, TwinState, load_run
 from twin.plan import load_plan
 from twin.play.agent.meter import read_meter
-from twin.prices import of_another_region, played
+from twin.prices import NODES_ALONE, of_another_region, played
 from twin.view import NodeView, PodView, View, view
 from twin.watch.waiting import NOBODY_SAID
 
@@ -127,6 +127,7 @@ def show(report: Report, console: Console) -> None:
         more = f" and {number - 1} more of {pod.owner}" if number > 1 else ""
         console.print(f"  refused: {pod.key}{more}: {pod.reason}", markup=False)
     console.print(f"  USD {report.view.usd_per_hour:.3f} per hour now, USD {report.usd:.4f} since the twin was started")
+    console.print(f"  {NODES_ALONE}")
     if report.prices:
         console.print(f"  {report.prices}")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from gpu.contract import (
     CAPACITY_TYPE_LABEL,
+    EKS_CAPACITY_TYPE_LABEL,
     GPU_NAME_LABEL,
     INSTANCE_TYPE_LABEL,
     MODEL_LABEL,
@@ -176,7 +177,8 @@ def _node(
     sitting = by_node.get(name, [])
     resource, slots = _slots((node or {}).get("status") or {})
     _, expected = _slots((claim or {}).get("status") or {})
-    capacity_type = labels.get(CAPACITY_TYPE_LABEL, "on-demand" if TWIN_SYSTEM_LABEL in labels else "")
+    of_group = "spot" if labels.get(EKS_CAPACITY_TYPE_LABEL) == "SPOT" else "on-demand"
+    capacity_type = labels.get(CAPACITY_TYPE_LABEL, of_group if TWIN_SYSTEM_LABEL in labels else "")
     bought: CapacityType = "spot" if capacity_type == "spot" else "on-demand"
     gpu = labels.get(GPU_NAME_LABEL, "")
     return NodeView(

@@ -37,9 +37,8 @@ def requirements(config: StackConfig) -> list[Requirement]:
 
 def uses_spot(config: StackConfig) -> bool:
     """Whether any pool may buy Spot instances."""
-    return any(pool.capacity_type == "spot" for pool in config.pools) or any(
-        "spot" in pool.capacity_types for pool in config.cpu_pools
-    )
+    bought = [config.cluster.system_nodes.capacity_type, *(pool.capacity_type for pool in config.pools)]
+    return "spot" in bought or any("spot" in pool.capacity_types for pool in config.cpu_pools)
 
 
 def _credentials() -> Requirement:

@@ -86,7 +86,7 @@ def needs(config: StackConfig, figures: Figures) -> Mapping[Quota, Need]:
             )
     nodes = config.cluster.system_nodes
     sizes = [graviton_vcpus(name) for name in nodes.instance_types]
-    add(ON_DEMAND_STANDARD, Need(nodes.desired * min(sizes), nodes.max * max(sizes), ("system nodes",)))
+    add(STANDARD[nodes.capacity_type], Need(nodes.desired * min(sizes), nodes.max * max(sizes), ("system nodes",)))
     return found
 
 

@@ -11,6 +11,7 @@ import pulumi
 import versions
 from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 from components.sdk import aws
+from gpu.prices import CapacityType
 from gpu.standing import SYSTEM_VOLUME_GIB
 
 ROOT_DEVICE = "/dev/xvda"
@@ -20,11 +21,16 @@ _POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", 
 """Join the cluster, pull images, give shell access by Session Manager. The CNI's come from Pod Identity."""
 
 
+#: What EKS calls the ways to buy (API reference, Nodegroup `capacityType`).
+_EKS_NAMES: Mapping[CapacityType, str] = {"spot": "SPOT", "on-demand": "ON_DEMAND"}
+
+
 @dataclass(frozen=True, kw_only=True)
 class SystemNodeCapacity:
     """Which nodes, and how many. Instance types must be arm64; volumes in GiB."""
 
     instance_types: tuple[str, ...] = ("m7g.large",)
+    capacity_type: CapacityType = "on-demand"
     min: int = 1
     desired: int = 2
     max: int = 3
@@ -56,10 +62,10 @@ class SystemNodesArgs:
 
 
 class SystemNodes(pulumi.ComponentResource):
-    """An on-demand managed node group of arm64 AL2023 nodes, labelled and tainted for Karpenter and the add-ons.
+    """A managed node group of arm64 AL2023 nodes, labelled and tainted for Karpenter and the add-ons.
 
-    On-demand, because these nodes replace the Spot nodes that are lost, and must not be lost with them. EKS makes the
-    access entry of the role by itself.
+    On-demand by default, because these nodes replace the Spot nodes that are lost, and must not be lost with them. EKS
+    makes the access entry of the role by itself.
     """
 
     node_group: aws.eks.NodeGroup
@@ -81,7 +87,7 @@ class SystemNodes(pulumi.ComponentResource):
             node_role_arn=role.arn,
             subnet_ids=[*args.subnet_ids],
             ami_type="AL2023_ARM_64_STANDARD",
-            capacity_type="ON_DEMAND",
+            capacity_type=_EKS_NAMES[args.capacity.capacity_type],
             instance_types=[*args.capacity.instance_types],
             launch_template=aws.eks.NodeGroupLaunchTemplateArgs(
                 id=template.id, version=template.latest_version.apply(str)

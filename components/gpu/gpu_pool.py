@@ -188,6 +188,7 @@ def _node_class_args(args: GpuPoolArgs) -> NodeClassArgs:
         volume_key_arn=args.karpenter.volume_key_arn,
         ami=args.pool.ami,
         volume=args.volume,
+        public_addresses=args.karpenter.public_addresses,
         user_data=_user_data(args),
         instance_store_policy="RAID0" if args.instance_store else None,
         tags={**args.karpenter.tags, **args.tags},

@@ -76,6 +76,7 @@ class CpuPool(pulumi.ComponentResource):
                     volume_key_arn=args.karpenter.volume_key_arn,
                     ami=args.ami,
                     volume=args.volume,
+                    public_addresses=args.karpenter.public_addresses,
                     tags={**args.karpenter.tags, **args.tags},
                 )
             ),

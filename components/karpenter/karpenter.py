@@ -15,7 +15,7 @@ from components.karpenter.interruption import InterruptionQueue, InterruptionQue
 from components.karpenter.karpenter_iam import ControllerRole, ControllerRoleArgs, NodeRole, NodeRoleArgs
 from components.sdk import k8s
 from gpu.contract import OS_LABEL
-from gpu.system_pods import KARPENTER_CPU_MILLIS, KARPENTER_REPLICAS
+from gpu.system_pods import KARPENTER_CPU_MILLIS, KARPENTER_REPLICAS, karpenter_cpu_millis, karpenter_replicas
 
 _MAX_CLUSTER_NAME = policies.ROLE_NAME_LIMIT - len(policies.NODE_ROLE_SUFFIX)
 
@@ -52,7 +52,8 @@ class KarpenterArgs:
     node_repair: bool = False
     spot_to_spot: bool = False
     capacity_buffer: bool = False
-    replicas: int = KARPENTER_REPLICAS
+    system_nodes: int = KARPENTER_REPLICAS
+    public_addresses: bool = False
     cpu: str = f"{KARPENTER_CPU_MILLIS // 1000}"
     memory: str = "1Gi"
     log_level: str = "info"
@@ -81,6 +82,7 @@ class Karpenter(pulumi.ComponentResource):
     """Name of the role that EC2NodeClasses give to nodes; known in preview."""
     queue_name: str
     volume_key_arn: pulumi.Input[str]
+    public_addresses: bool
     tags: Mapping[str, str]
     ready: pulumi.Resource
     """The controller's release: custom resources made after it are reconciled, and destroyed before it."""
@@ -90,6 +92,7 @@ class Karpenter(pulumi.ComponentResource):
         self.cluster_name = args.cluster_name
         self.node_role_name = f"{args.cluster_name}{policies.NODE_ROLE_SUFFIX}"
         self.volume_key_arn = args.volume_key_arn
+        self.public_addresses = args.public_addresses
         self.tags = args.tags
 
         child = pulumi.ResourceOptions(parent=self)
@@ -131,18 +134,19 @@ def chart_values(args: KarpenterArgs, queue_name: str) -> dict[str, Any]:
     The controller runs on system nodes only, never on a node it could remove, and resolves names by the VPC's DNS so
     that it can buy the very nodes CoreDNS waits for.
     """
-    resources = {"cpu": args.cpu, "memory": args.memory}
+    limits = {"cpu": args.cpu, "memory": args.memory}
+    requests = limits if args.system_nodes > 1 else {**limits, "cpu": f"{karpenter_cpu_millis(args.system_nodes)}m"}
     return {
         "serviceAccount": {"create": True, "name": policies.CONTROLLER_SERVICE_ACCOUNT},
         "serviceMonitor": {"enabled": False},
-        "replicas": args.replicas,
+        "replicas": karpenter_replicas(args.system_nodes),
         "podDisruptionBudget": {"name": "karpenter", "maxUnavailable": 1},
         "priorityClassName": "system-cluster-critical",
         "dnsPolicy": "Default",
         "nodeSelector": {OS_LABEL: "linux", **SYSTEM_NODE_LABEL},
         "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
         "logLevel": args.log_level,
-        "controller": {"resources": {"requests": resources, "limits": resources}},
+        "controller": {"resources": {"requests": requests, "limits": limits}},
         "settings": {
             "clusterName": args.cluster_name,
             "interruptionQueue": queue_name,

@@ -1,7 +1,7 @@
 """How the nodes of a pool are made: the EC2NodeClass that CPU and GPU pools share.
 
-Every node has IMDSv2 that pods cannot reach, no public address, volumes encrypted with the cluster's key, and a pinned
-image.
+Every node has IMDSv2 that pods cannot reach, no public address unless the network has no NAT gateway, volumes encrypted
+with the cluster's key, and a pinned image.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class NodeClassArgs:
     pool: name of the node pool; a cost-allocation tag on everything EC2 makes for it.
     user_data: Bottlerocket settings (TOML) or AL2023 user data (MIME or NodeConfig); Karpenter adds its own.
     instance_store_policy: RAID0 joins local NVMe disks into the node's scratch space; None leaves them alone.
+    public_addresses: whether nodes have public addresses; without a NAT gateway they reach nothing without.
     max_pods: pods a node may have; None is EC2's limit for its network interfaces.
     """
 
@@ -72,6 +73,7 @@ class NodeClassArgs:
     user_data: pulumi.Input[str] | None = None
     instance_store_policy: Literal["RAID0"] | None = None
     max_pods: int | None = None
+    public_addresses: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -83,7 +85,7 @@ def node_class_spec(args: NodeClassArgs) -> dict[str, Any]:
         "amiSelectorTerms": [{"alias": versions.AMI_ALIASES[args.ami]}],
         "subnetSelectorTerms": discovered,
         "securityGroupSelectorTerms": discovered,
-        "associatePublicIPAddress": False,
+        "associatePublicIPAddress": args.public_addresses,
         "detailedMonitoring": False,
         # One network hop: the node itself reaches its credentials, its pods do not.
         "metadataOptions": {

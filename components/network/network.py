@@ -1,4 +1,8 @@
-"""The VPC: private subnets for nodes, public ones for load balancers and NAT gateways only."""
+"""The VPC: private subnets for nodes, public ones for load balancers and NAT gateways only.
+
+Without a NAT gateway the nodes' subnets lead to the Internet themselves, and nodes have public addresses. They keep
+their names, so that a change between the ways moves routes and replaces nothing.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +27,8 @@ class NetworkArgs:
 
     cidr: a private network of size /16 to /19; pods have addresses of their own in it.
     zone_ids: IDs of two to seven availability zones, such as use1-az1.
-    nat: one NAT gateway for all zones (cheaper; its zone's failure cuts every node off), or one a zone.
+    nat: one NAT gateway for all zones (cheaper; its zone's failure cuts every node off), one a zone, or none: nodes
+        have public addresses.
     endpoints: interface endpoints for AWS services, at a price per hour, zone and service. S3's gateway is always
         there.
     logs_key_arn: KMS key of the flow logs, see `Encryption`.
@@ -47,7 +52,8 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """A VPC with flow logs and a closed default security group; no host in it gets a public address by itself.
+    """A VPC with flow logs and a closed default security group; no host in it gets a public address by itself, unless
+    there is no NAT gateway.
 
     egress: what nodes reach AWS through (routes, NAT gateways, endpoints). Whatever nodes must still do while a stack
     is destroyed, such as finalizers of controllers, depends on these.
@@ -68,8 +74,9 @@ class Network(pulumi.ComponentResource):
         self.vpc_id = self._vpc.id
         private = {zone.zone_id: self._private_subnet(zone) for zone in zones}
         public = {zone.zone_id: self._public_subnet(zone) for zone in zones}
-        nats = self._nats(public, self._internet(public))
-        tables, routes = self._private_routes(private, nats)
+        gateway, internet = self._internet(public)
+        nats = self._nats(public, internet)
+        tables, routes = self._private_routes(private, gateway, nats)
         self.private_route_table_ids = tuple(table.id for table in tables)
         self.private_subnet_ids = tuple(subnet.id for subnet in private.values())
         self.public_subnet_ids = tuple(subnet.id for subnet in public.values())
@@ -112,7 +119,7 @@ class Network(pulumi.ComponentResource):
             vpc_id=self._vpc.id,
             availability_zone_id=zone.zone_id,
             cidr_block=zone.private,
-            map_public_ip_on_launch=False,
+            map_public_ip_on_launch=self._args.nat == "none",
             tags={
                 **self._tags(f"-private-{zone.zone_id}"),
                 DISCOVERY_TAG: self._args.cluster_name,
@@ -132,7 +139,7 @@ class Network(pulumi.ComponentResource):
             opts=self._child,
         )
 
-    def _internet(self, public: Mapping[str, aws.ec2.Subnet]) -> list[pulumi.Resource]:
+    def _internet(self, public: Mapping[str, aws.ec2.Subnet]) -> tuple[aws.ec2.InternetGateway, list[pulumi.Resource]]:
         name = f"{self._name}-public"
         gateway = aws.ec2.InternetGateway(self._name, vpc_id=self._vpc.id, tags=self._tags(""), opts=self._child)
         table = aws.ec2.RouteTable(name, vpc_id=self._vpc.id, tags=self._tags("-public"), opts=self._child)
@@ -149,7 +156,7 @@ class Network(pulumi.ComponentResource):
             )
             for zone_id, subnet in public.items()
         ]
-        return [route, *associations]
+        return gateway, [route, *associations]
 
     def _nats(
         self, public: Mapping[str, aws.ec2.Subnet], internet: Sequence[pulumi.Resource]
@@ -173,10 +180,13 @@ class Network(pulumi.ComponentResource):
         return nats
 
     def _private_routes(
-        self, private: Mapping[str, aws.ec2.Subnet], nats: Mapping[str, aws.ec2.NatGateway]
+        self,
+        private: Mapping[str, aws.ec2.Subnet],
+        internet: aws.ec2.InternetGateway,
+        nats: Mapping[str, aws.ec2.NatGateway],
     ) -> tuple[list[aws.ec2.RouteTable], list[pulumi.Resource]]:
         # A table for each zone even with a single NAT gateway: a change between the two moves a route, no association.
-        shared = next(iter(nats.values()))
+        shared = next(iter(nats.values()), None)
         tables: list[aws.ec2.RouteTable] = []
         routes: list[pulumi.Resource] = []
         for zone_id, subnet in private.items():
@@ -184,11 +194,13 @@ class Network(pulumi.ComponentResource):
             table = aws.ec2.RouteTable(
                 name, vpc_id=self._vpc.id, tags=self._tags(f"-private-{zone_id}"), opts=self._child
             )
+            nat = nats.get(zone_id, shared)
             route = aws.ec2.Route(
                 name,
                 route_table_id=table.id,
                 destination_cidr_block=ANYWHERE,
-                nat_gateway_id=nats.get(zone_id, shared).id,
+                nat_gateway_id=nat.id if nat else None,
+                gateway_id=None if nat else internet.id,
                 opts=self._child,
             )
             association = aws.ec2.RouteTableAssociation(

@@ -13,7 +13,8 @@ from config.checks.region import partition_problem
 from config.errors import MISSING, Path, Problem, hint, listed, meant_first, nearest
 from config.fields import MAX_NAME, NAME
 from config.schema import Cluster
-from gpu.prices import named_types
+from gpu import prices
+from gpu.prices import HOURS_PER_MONTH, named_types, product
 
 #: Ranges from which no request of the internet comes (IANA special-purpose address registry). Those for documentation,
 #: which samples hold, are in `config.placeholders`.
@@ -46,7 +47,7 @@ def check_cluster(parts: Parts) -> Iterator[Problem]:
     if cluster is None:
         return
     yield from attempt(_name(cluster, parts.stack))
-    yield from attempt(_version(cluster, parts.today))
+    yield from attempt(_version(cluster, parts.today, parts.region))
     yield from attempt(_allowlist(cluster))
     yield from attempt(_access(cluster))
     yield from attempt(_sizes(cluster))
@@ -60,7 +61,7 @@ def _name(cluster: Cluster, stack: str) -> Iterator[Problem]:
         yield Problem(("cluster", "name"), MISSING, message)
 
 
-def _version(cluster: Cluster, today: date) -> Iterator[Problem]:
+def _version(cluster: Cluster, today: date, region: str | None) -> Iterator[Problem]:
     path: Path = ("cluster", "version")
     supported = [v for v, ends in versions.EKS_STANDARD_SUPPORT_ENDS.items() if today <= ends]
     ends = versions.EKS_STANDARD_SUPPORT_ENDS.get(cluster.version)
@@ -73,13 +74,19 @@ def _version(cluster: Cluster, today: date) -> Iterator[Problem]:
         message = f"is no version that this release knows ({known}), and none of them is in standard support any more: "
         message += "update gpu-slices"
     elif ends:
-        message = f"left standard support on {ends}, and extended support costs six times as much; "
+        message = f"left standard support on {ends}, and extended support costs six times as much{_dearer(region)}; "
         message += f"must be {listed(supported)}"
     else:
         meant = nearest(cluster.version, reversed(supported))
         allowed = meant_first(meant, f"must be {listed(supported)}", "It ")
         message = f"is not an EKS version that this release knows; {allowed}"
     yield Problem(path, cluster.version, message)
+
+
+def _dearer(region: str | None) -> str:
+    """What a control plane costs more in extended support; nothing where its price is not known."""
+    usd = product(5, prices.of(region).services.eks_control_plane_per_hour, HOURS_PER_MONTH) if region else None
+    return "" if usd is None else f" ({usd:,.2f} USD a month more)"
 
 
 def outdated(cluster: Cluster, today: date) -> Iterator[Problem]:

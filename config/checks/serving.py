@@ -228,9 +228,8 @@ def _control_plane(parts: Parts) -> Iterator[Problem]:
     if not all(sizes):
         return  # no types that we know: reported already
     room = min(sizes) * 1000 - PER_NODE_CPU_MILLIS
-    needed = control_plane_cpu_millis(
-        parts.serving.replicas, ebs_driver=bool(parts.dialogue and parts.dialogue.needs_driver)
-    )
+    driver = bool(parts.dialogue and parts.dialogue.needs_driver)
+    needed = control_plane_cpu_millis(parts.serving.replicas, nodes.desired, ebs_driver=driver)
     if nodes.desired * room < needed:
         message = (
             f"must be {-(-needed // room)} or more: with models, Knative's control plane runs on these nodes too; all "

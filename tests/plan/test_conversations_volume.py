@@ -135,10 +135,10 @@ def test_the_pack_is_content_and_sees_a_class_without_encryption() -> None:
 
 
 def test_the_controller_needs_room_on_the_system_nodes() -> None:
-    assert control_plane_cpu_millis(2, ebs_driver=True) - control_plane_cpu_millis(2) == 140
+    assert control_plane_cpu_millis(2, 2, ebs_driver=True) - control_plane_cpu_millis(2, 2) == 140
     for changes in ({}, {"dialogue.image": "build"}):
         said = str(problems_of(changed({"cluster.systemNodes": {"desired": 1}, **changes})))
-        needed = control_plane_cpu_millis(2, ebs_driver=bool(changes))
+        needed = control_plane_cpu_millis(2, 1, ebs_driver=bool(changes))
         assert f"all pods on them request {needed}m CPU" in said
 
 

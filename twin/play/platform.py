@@ -12,6 +12,7 @@ import versions
 from gpu.contract import (
     ARCH_LABEL,
     CONFIG_LABEL,
+    EKS_CAPACITY_TYPE_LABEL,
     GPU_COUNT_LABEL,
     INSTANCE_TYPE_LABEL,
     NAME_LABEL,
@@ -152,12 +153,22 @@ def _group(group: CloudResource, first: int, region: str) -> list[Object]:
     inputs = group.inputs
     instance_type = (inputs.get("instanceTypes") or ["m7g.large"])[0]
     desired = int((inputs.get("scalingConfig") or {}).get("desiredSize", 1))
-    labels = {**(inputs.get("labels") or {}), "eks.amazonaws.com/nodegroup": group.name, TWIN_SYSTEM_LABEL: "true"}
+    labels = {
+        **(inputs.get("labels") or {}),
+        "eks.amazonaws.com/nodegroup": group.name,
+        **_bought(inputs),
+        TWIN_SYSTEM_LABEL: "true",
+    }
     taints = [_taint(taint) for taint in inputs.get("taints") or []]
     return [
         _node(f"system-{first + i + 1}", instance_type, labels, taints, f"{region}{'abc'[i % 3]}")
         for i in range(desired)
     ]
+
+
+def _bought(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """EKS' own label (user guide, "Managed node group capacity types")."""
+    return {EKS_CAPACITY_TYPE_LABEL: str(inputs.get("capacityType", "ON_DEMAND"))}
 
 
 _EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}

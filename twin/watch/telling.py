@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+from twin.prices import NODES_ALONE
 from twin.watch.feed import Entry
 from twin.watch.scene import Box, Pool, Scene, Slot, Sum
 from twin.watch.waiting import Waiting
@@ -32,7 +33,7 @@ def figures(scene: Scene) -> list[tuple[str, str, str]]:
 
 def prices(scene: Scene) -> list[str]:
     """What the dollars are, in sentences."""
-    return [_PRICES, *filter(None, [scene.prices])]
+    return [_PRICES, NODES_ALONE, *filter(None, [scene.prices])]
 
 
 def stages(scene: Scene) -> str:

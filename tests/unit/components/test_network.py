@@ -108,6 +108,21 @@ def test_nat_gateways(nat: str, gateways: list[str]) -> None:
         assert route.inputs["routeTableId"] == f"network-private-{zone}-id"
 
 
+def test_without_nat_nodes_have_addresses_and_a_route_of_their_own() -> None:
+    """The same subnets and tables by name: a change between the ways replaces none."""
+    recording = build(nat="none")
+    assert not recording.of_type(NAT)
+    assert not recording.of_type("aws:ec2/eip:Eip")
+    assert {subnet.inputs["mapPublicIpOnLaunch"] for subnet in subnets(recording, "private").values()} == {True}
+    assert {subnet.inputs["mapPublicIpOnLaunch"] for subnet in subnets(recording, "public").values()} == {False}
+    for zone in ARGS.zone_ids:
+        route = recording.one(ROUTE, f"network-private-{zone}")
+        assert route.inputs["gatewayId"] == "network-id"
+        assert "natGatewayId" not in route.inputs
+    kept = {(each.type, each.name) for each in build().resources if each.type not in (NAT, "aws:ec2/eip:Eip")}
+    assert {(each.type, each.name) for each in recording.resources} == kept
+
+
 def test_only_the_public_table_leads_to_the_internet() -> None:
     recording = build()
     assert [route.name for route in recording.of_type(ROUTE) if "gatewayId" in route.inputs] == ["network-public"]

@@ -38,6 +38,11 @@ def test_system_nodes_are_a_few_graviton_nodes_kept_for_karpenter_and_add_ons() 
     assert not {"nodeGroupName", "remoteAccess", "diskSize"} & {*group.inputs}
 
 
+def test_system_nodes_on_spot() -> None:
+    group = build(system_nodes=SystemNodeCapacity(capacity_type="spot")).one(NODE_GROUP)
+    assert group.inputs["capacityType"] == "SPOT"
+
+
 def test_system_nodes_can_be_other_ones() -> None:
     capacity = SystemNodeCapacity(instance_types=("m8g.large", "c8g.large"), min=2, desired=3, max=6, volume_gib=80)
     recording = build(system_nodes=capacity)

@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[3]
 READERS = (
     "stacks/*.py",
     "config/bill.py",
+    "config/floor.py",
     "config/pools.py",
     "config/services.py",
     "config/tokens.py",

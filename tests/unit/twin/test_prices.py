@@ -10,14 +10,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gpu.prices import of
+from gpu.bill import node_peak
+from gpu.prices import HOURS_PER_MONTH, of
 from plan.make import make_plan
 from tests.plan.conftest import ROOT, STACKS
 from tests.unit.twin.cluster import Cluster
 from twin.machine.state import TwinState
-from twin.prices import of_another_region, played, products, spot_history
+from twin.planning import plan_of
+from twin.play.platform import system_nodes
+from twin.prices import NODES_ALONE, of_another_region, played, products, spot_history
 from twin.status import Report, _region, show
-from twin.view import View
+from twin.view import View, view
 from twin.watch.page import page
 from twin.watch.picture import picture
 from twin.watch.terminal import _head
@@ -34,6 +37,32 @@ def test_a_node_of_the_bill_costs_the_same_in_the_twin(stack: str) -> None:
         assert pool.price
         hour = played(found.config.region).node_usd_per_hour(pool.price.instance_type, pool.capacity_type)
         assert hour == pytest.approx(pool.price.usd_per_hour(pool.capacity_type))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_nodes_that_stand_cost_a_month_what_the_bill_says(stack: str) -> None:
+    """The twin's own view of nodes that the bill counts: system nodes of the floor, GPU nodes that always run."""
+    plan = make_plan(ROOT, stack)
+    found = plan.figures
+    assert found
+    lines = {(line.part, line.name): line.usd for line in found.bill.lines}
+    prices = played(found.config.region)
+    floor = view(prices, system_nodes(plan_of(plan.recording)), [], [], [])
+    expected = lines["floor", "System nodes"]
+    assert expected
+    assert floor.usd_per_hour * HOURS_PER_MONTH == pytest.approx(expected.expected)
+    for pool in found.pools:
+        standing = [each for each in found.consumers if each.pool is pool and each.part == "always"]
+        if not standing or any(each.hours < HOURS_PER_MONTH for each in standing):
+            continue
+        assert pool.price
+        cluster = Cluster()
+        for index in range(node_peak(standing, pool.slots_per_node)):
+            cluster.node(f"node-{index}", pool.name, type=pool.price.instance_type, capacity=pool.capacity_type)
+        seen = view(prices, cluster.objects["Node"], cluster.objects["NodeClaim"], [], [])
+        always = lines["always", f"GPU nodes, {pool.name}"]
+        assert always
+        assert seen.usd_per_hour * HOURS_PER_MONTH == pytest.approx(always.expected)
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "us-gov-west-1"])
@@ -79,8 +108,9 @@ def test_the_status_says_whose_prices_they_are() -> None:
         console = Console(file=io.StringIO(), width=120)
         show(Report("dev", True, None, {}, {}, View(nodes=(), pending=()), 0.5, prices=said), console)
         assert isinstance(console.file, io.StringIO)
-        last = console.file.getvalue().splitlines()[-1].strip()
-        assert last == (said or "USD 0.000 per hour now, USD 0.5000 since the twin was started")
+        text = " ".join(console.file.getvalue().split())
+        assert f"USD 0.000 per hour now, USD 0.5000 since the twin was started {NODES_ALONE} {said}".strip() in text
+        assert text.endswith(said or NODES_ALONE)
 
 
 def test_a_twin_whose_plan_is_still_made_has_a_status(tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+"""`cluster.floor: lean`: everything that stands when nobody works, as cheap as this project builds it, by one word.
+
+It fills in what the stack file does not say; whatever the file says itself, holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
+
+if TYPE_CHECKING:
+    from config.schema import StackConfig
+
+Floor = Literal["standard", "lean"]
+
+#: Types alike, so that Spot has a choice; the first is what the bill counts.
+_SYSTEM_NODES: Final[Mapping[str, Any]] = {
+    "instanceTypes": ["t4g.large", "m6g.large", "m7g.large"],
+    "capacityType": "spot",
+}
+_SIZES: Final[Mapping[str, int]] = {"min": 1, "desired": 1, "max": 2}
+
+#: What the choice gives up, where it is taken as it is.
+_GIVES_UP: Final = (
+    "A second system node, on-demand: while AWS takes the one on Spot back, for some minutes, nobody reaches the "
+    "models, no node is bought, and no interruption of a GPU node is heard.",
+    "The NAT gateway: nodes have public IPv4 addresses, which no security group opens to anybody; whoever opens one, "
+    "opens nodes to the Internet. Registries see as many addresses as there are nodes.",
+)
+
+
+def filled(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A configuration by key with what the lean floor says, where it is chosen and nothing else is written."""
+    cluster = raw.get("cluster")
+    if not isinstance(cluster, Mapping) or cluster.get("floor") != "lean":
+        return raw
+    nodes = cluster.get("systemNodes", {})
+    network, serving = raw.get("network", {}), raw.get("serving", {})
+    found = dict(raw)
+    if isinstance(nodes, Mapping):
+        sizes = {} if nodes.keys() & _SIZES.keys() else _SIZES
+        found["cluster"] = {**cluster, "systemNodes": {**_SYSTEM_NODES, **sizes, **nodes}}
+    if isinstance(network, Mapping):
+        found["network"] = {"nat": "none", **network}
+    if isinstance(serving, Mapping):
+        found["serving"] = {"replicas": 1, **serving}
+    return found
+
+
+def gives_up(config: StackConfig) -> Sequence[str]:
+    """What a stack's floor gives up, for people; nothing where it is not lean."""
+    match config.cluster.floor:
+        case "standard":
+            return ()
+        case "lean":
+            return _GIVES_UP
+        case _:
+            assert_never(config.cluster.floor)

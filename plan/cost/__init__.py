@@ -1,0 +1,1 @@
+"""The bills of two revisions, and what is between them."""

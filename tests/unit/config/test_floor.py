@@ -1,0 +1,111 @@
+"""The floor, lever by lever, and the lean one: worked by hand, USD a month at us-east-1."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.bill import bill, consumers, floor_items
+from config.floor import gives_up
+from config.schema import StackConfig
+from gpu.prices import HOURS_PER_MONTH
+from tests.unit.config.support import GONE, changed, parsed, problems_of
+
+LEAN = {"cluster.floor": "lean"}
+DAYS = HOURS_PER_MONTH / 24
+CONTROL_PLANE = "EKS control plane"
+
+
+def config(**changes: Any) -> StackConfig:
+    return parsed(changed({"dialogue": GONE, "network": {"zoneIds": ["use1-az1", "use1-az2"]}, **changes}))
+
+
+def floor(**changes: Any) -> dict[str, float]:
+    return {item.name: item.usd_per_month or 0.0 for item in floor_items(config(**changes))}
+
+
+def above(**changes: Any) -> float:
+    """The floor above the control plane."""
+    return sum(usd for name, usd in floor(**changes).items() if name != CONTROL_PLANE)
+
+
+def test_the_lean_floor_is_at_most_one_and_a_half_dollars_a_day() -> None:
+    """A t4g.large on Spot, half of 0.0672 x 730 = 24.53, its volume 4.00, its address 3.65, two keys: 34.18 a month are
+    1.12 a day. Were it the dearest of its types, m7g.large, 0.0408 x 730 = 29.78: 1.30 a day."""
+    assert floor(**LEAN) == pytest.approx(
+        {
+            CONTROL_PLANE: 73.0,
+            "System nodes": 0.0672 / 2 * 730,
+            "System volumes": 4.0,
+            "Public addresses": 3.65,
+            "KMS keys": 2.0,
+        }
+    )
+    assert above(**LEAN) / DAYS == pytest.approx(1.12, abs=0.005)
+    dearest = above(**LEAN, **{"cluster.systemNodes": {"instanceTypes": ["m7g.large"]}})
+    assert dearest / DAYS == pytest.approx(1.30, abs=0.005)
+    assert above() / DAYS > 5
+
+
+def test_what_is_written_holds() -> None:
+    assert config(**LEAN, **{"network.nat": "single"}).network.nat == "single"
+    found = config(**LEAN, **{"cluster.systemNodes": {"desired": 2}, "serving": {"replicas": 2}})
+    nodes = found.cluster.system_nodes
+    assert (nodes.min, nodes.desired, nodes.max, nodes.capacity_type) == (1, 2, 3, "spot")
+    assert found.serving.replicas == 2
+    assert config(**LEAN).serving.replicas == 1
+
+
+def test_nothing_is_filled_in_otherwise() -> None:
+    assert config().model_dump() == config(**{"cluster.floor": "standard"}).model_dump()
+    assert (gives_up(config()), len(gives_up(config(**LEAN)))) == ((), 2)
+
+
+def test_mistakes_beside_the_choice_are_those_of_the_file() -> None:
+    (problem,) = problems_of(changed({**LEAN, "network": "none"}))
+    assert problem.path == ("network",)
+    (problem,) = problems_of(changed({"cluster.floor": "leen"}))
+    assert "did you mean lean?" in problem.message
+    (problem,) = problems_of(changed({**LEAN, "cluster.systemNodes": 1}))
+    assert problem.path == ("cluster", "systemNodes")
+
+
+def test_without_nat_nodes_pay_for_addresses_and_traffic_is_free() -> None:
+    """A node for 243.33 h a month: 1.22 for its address, where NAT took 16.70 for images and weights."""
+    stack = config(**{"network.nat": "none"})
+    lines = {(line.part, line.name): line.usd for line in bill(stack, consumers(stack)).lines}
+    usd = lines["on demand", "Public addresses, shared"]
+    assert usd
+    assert usd.expected == pytest.approx(8 * DAYS * 0.005)
+    assert usd.high > usd.expected
+    assert not [name for part, name in lines if part == "traffic and logs" and name != "Logs"]
+
+
+#: Each lever of the table: what is written, on top of the stack that has none of them.
+LEVERS: dict[str, dict[str, Any]] = {
+    "network: { nat: none }": {"network.nat": "none"},
+    "network: { nat: per-zone }": {"network.nat": "per-zone"},
+    "network: { interfaceEndpoints: true }": {"network.interfaceEndpoints": True},
+    "systemNodes: { instanceTypes: [t4g.large] }": {"cluster.systemNodes": {"instanceTypes": ["t4g.large"]}},
+    "systemNodes: { capacityType: spot }": {"cluster.systemNodes": {"capacityType": "spot"}},
+    "systemNodes: { desired: 1 }": {"cluster.systemNodes": {"desired": 1}, "serving": {"replicas": 1}},
+    "floor: lean": LEAN,
+}
+
+
+@pytest.mark.parametrize("lever", LEVERS)
+def test_the_table_of_levers_says_what_each_costs(lever: str) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "costs.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| `{re.escape(lever)}`[^|]*\| ([-+][\d.]+) \|", text, re.MULTILINE)
+    assert row, lever
+    assert float(row[1]) == pytest.approx(above(**LEVERS[lever]) - above(), abs=0.006)
+
+
+def test_endpoints_pay_only_above_a_traffic_that_nobody_here_has() -> None:
+    """Eight in two zones are 116.80 a month; a GB costs 0.045 by NAT and 0.01 by them, so above 3,337 GB a month."""
+    endpoints = floor(**{"network.interfaceEndpoints": True})["Interface endpoints"]
+    assert endpoints == pytest.approx(8 * 2 * 0.01 * 730)
+    assert endpoints / (0.045 - 0.01) == pytest.approx(3337, abs=1)
