@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -95,17 +96,21 @@ class ModelServer:
         """Write the models and make them known to a real server."""
         if self.why_double:
             return
+        for seed, name in enumerate(MODELS):
+            self.create(name, seed, {name: TEMPLATE, f"{name}{CLOSED}": CLOSED_TEMPLATE})
+
+    def create(self, name: str, seed: int, templates: Mapping[str, str], *, pooling: bool = False) -> None:
+        """Write a model and make it known to a real server, under each of the names with its template."""
+        path = self.folder / f"{name}.gguf"
+        tiny_model.write(path, seed, pooling=pooling)
+        content = path.read_bytes()
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         with httpx.Client(base_url=self.url, timeout=60) as client:
-            for seed, name in enumerate(MODELS):
-                path = self.folder / f"{name}.gguf"
-                tiny_model.write(path, seed)
-                content = path.read_bytes()
-                digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-                client.post(f"/api/blobs/{digest}", content=content).raise_for_status()
-                files = {path.name: digest}
-                for model, template in ((name, TEMPLATE), (f"{name}{CLOSED}", CLOSED_TEMPLATE)):
-                    model_file = {"model": model, "files": files, "template": template, "parameters": PARAMETERS}
-                    client.post("/api/create", json={**model_file, "stream": False}).raise_for_status()
+            client.post(f"/api/blobs/{digest}", content=content).raise_for_status()
+            for model, template in templates.items():
+                model_file = {"model": model, "files": {path.name: digest}, "parameters": PARAMETERS}
+                body = {**model_file, "template": template, "stream": False}
+                client.post("/api/create", json=body).raise_for_status()
 
 
 def free_port() -> int:

@@ -148,6 +148,9 @@ async def test_what_a_screen_reader_is_told(tmp_path: Path) -> None:
         await page.until(f"{text('#progress')}.includes('All turns')")
         assert await page.names("log") == ["Conversation"]
         assert "Conversation controls" in await page.names("group")
+        assert await page.names("listitem") == ["Ada: tiny-a", "Bob: tiny-b"]
+        assert "Download" in await page.names("DisclosureTriangle")
+        assert "New conversation" in await page.names("button")
         articles = await page.names("article")
         assert articles == ["Ada", "Bob"]
         assert (await page.names("heading"))[0] == "the sea"

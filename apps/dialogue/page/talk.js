@@ -191,7 +191,7 @@ export class Talk {
     const place = this.people.length;
     const does = element("span", { class: "does" });
     const avatar = element("span", { class: "avatar", "aria-hidden": "true" }, initials(speaker.name));
-    const item = element("li", { class: `who${place % 4}`, title: speaker.model }, avatar, speaker.name, does);
+    const item = element("li", { class: `who${place % 4}`, title: `${speaker.name}: ${speaker.model}` }, avatar, speaker.name, does);
     this.people.push({ ...speaker, item, does });
     $("people").append(item);
     this.refresh();

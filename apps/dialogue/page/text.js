@@ -62,7 +62,10 @@ function blocks(text) {
 // Paragraphs, lists, headings and code of a text that is complete. A list has the direction of its first words.
 export function format(text) {
   return blocks(text).map(({ kind, lines }) => {
-    if (kind === "fence") return element("pre", { dir: "ltr", tabindex: "0" }, element("code", {}, lines.join("\n")));
+    if (kind === "fence") {
+      const code = { dir: "ltr", tabindex: "0", role: "group", "aria-label": "Code" }; // wide lines scroll, by keys too
+      return element("pre", code, element("code", {}, lines.join("\n")));
+    }
     if (kind === "heading") return fill(element("p", { class: "heading", dir: "auto" }), lines[0][1]);
     if (kind === "ul" || kind === "ol") {
       const list = element(kind, { dir: "auto", ...(kind === "ol" && { start: lines[0][1] }) });
