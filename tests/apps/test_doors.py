@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,31 @@ async def test_a_replaced_key_works_without_a_restart(key_file: Path, monkeypatc
         fresh.replace(key_file)  # as the kubelet does with a mounted Secret
         assert (await browser.http.get("/api/session")).status_code == 401
         assert (await browser.http.get("/api/session", headers=bearer(NEW))).status_code == 200
+
+
+async def test_keys_change_where_the_kubelet_swaps_a_link_to_the_folder_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mounted Secret: `keys` leads to `..data/keys`, and `..data` to a folder of this version."""
+    monkeypatch.setattr(keys, "_RELOAD_SECONDS", 0)
+
+    def mount(version: str, key: str) -> None:
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "keys").write_text(f"ada:{key}\n")
+        (tmp_path / "..data_tmp").symlink_to(version)
+        (tmp_path / "..data_tmp").replace(tmp_path / "..data")
+
+    mount("..1", KEY)
+    (tmp_path / "keys").symlink_to("..data/keys")
+    async with dialogue(with_keys(tmp_path / "keys")) as browser:
+        assert (await browser.http.get("/api/session")).status_code == 200
+        mount("..2", NEW)
+        shutil.rmtree(tmp_path / "..1")
+        assert (await browser.http.get("/api/session")).status_code == 401
+        assert (await browser.http.get("/api/session", headers=bearer(NEW))).status_code == 200
+        (tmp_path / "..data").unlink()
+        (tmp_path / "..data").symlink_to("keys")  # a circle
+        assert (await browser.http.get("/api/session", headers=bearer(NEW))).status_code == 503
 
 
 @pytest.mark.parametrize("fault", ["broken", "", "ada:short", b"\xff\xfe", b"a" * (1 << 20), "pipe", "folder", None])
