@@ -51,8 +51,8 @@ class ModelServer:
                 raise
             self.why_double = f"no real Ollama: {reason}"
 
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
+    def start(self, more: Mapping[str, str] | None = None) -> None:
+        """Start the server and wait until it answers. more: variables for a real one."""
         if self.why_double:
             command = [sys.executable, "-m", "tests.apps.ollama_double", str(self.port)]
             environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'apps'}"}
@@ -68,6 +68,7 @@ class ModelServer:
                 "OLLAMA_NOPRUNE": "1",
                 "OLLAMA_NUM_PARALLEL": "2",
                 "OLLAMA_KEEP_ALIVE": "-1",
+                **(more or {}),
             }
         with (self.folder / "server.log").open("ab") as log:
             # A session of its own: the runners that the server starts end with it.
