@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.apps import chromium, rig
@@ -17,6 +18,7 @@ from tests.apps.gateway import Cut, Fault, Gateway, Hold, Refuse
 from tests.apps.ollama_double import Double
 from tests.apps.ollama_server import ModelServer
 from tests.apps.rig import KEY, Browser, dialogue, settings
+from tests.apps.test_survival import Service, ended
 
 pytestmark = pytest.mark.anyio
 EVIL = [
@@ -256,7 +258,7 @@ async def test_the_page_comes_back_after_the_connection_is_lost(tmp_path: Path) 
 
 async def test_an_open_page_lets_the_service_sleep_and_goes_on_when_asked(tmp_path: Path) -> None:
     """A stopped conversation's stream is closed; the service ends meanwhile, and a new one goes on with the page."""
-    limits = {"turns": 2, "unwatched_seconds": 0.5, "watchers": 1}
+    limits: dict[str, Any] = {"turns": 2, "unwatched_seconds": 0.5, "watchers": 1}
     async with (
         rig.serving(Double(tokens_per_second=60).app) as url,
         chromium.opened(tmp_path) as page,
@@ -295,6 +297,38 @@ async def test_an_open_page_lets_the_service_sleep_and_goes_on_when_asked(tmp_pa
                 said = [turn["text"].split() for turn in (await second.show(identifier))["said"]]
                 assert await spoken(page) == said
                 assert len(said) == 2
+
+
+async def test_a_service_that_is_killed_takes_nothing_from_the_page_and_says_nothing_twice(tmp_path: Path) -> None:
+    """SIGKILL in the middle of a turn, three times: what was shown stays, and can be written down while it is gone."""
+    async with rig.serving(Double(tokens_per_second=40).app) as url, chromium.opened(tmp_path) as page:
+        service = Service(tmp_path, url)
+        address = f"http://127.0.0.1:{service.port}"
+        async with ended(await service.start()) as processes:
+            await page.size(390, 844)
+            await page.goto(address)
+            await page.until("document.activeElement.id === 'topic'")
+            await page.js("document.querySelector('#turns').value = 5")
+            await begin(page)
+            identifier = await page.js("location.hash.slice(1)")
+            for number in range(1, 4):
+                await page.until(f"document.querySelectorAll('article').length > {number}")
+                await page.until("document.querySelector('article:last-child .text').textContent.length > 10")
+                shown_before = await page.js("document.querySelector('article .text').textContent")
+                processes[-1].kill()
+                await processes[-1].wait()
+                await page.until(f"{text('#banner')}.includes('Trying again')")
+                assert await page.js("document.querySelector('article .text').textContent") == shown_before
+                await page.js("document.querySelector('#formats button').click()")
+                await page.until(f"{text('#live')}.includes('is downloaded')")
+                await page.js("document.querySelector('#live').replaceChildren()")
+                processes.append(await service.start())
+            await page.until(f"{text('#progress')}.includes('All turns')")
+            async with httpx.AsyncClient(base_url=address) as client:
+                said = (await client.get(f"/api/conversations/{identifier}")).json()["said"]
+            assert await spoken(page) == [turn["text"].split() for turn in said]
+            assert len(said) == 5
+            await page.until("document.querySelector('#banner').hidden")
 
 
 async def test_who_may_not_resume_can_look_again(tmp_path: Path) -> None:
