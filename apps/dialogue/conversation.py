@@ -51,6 +51,7 @@ class Conversation:
         self.watchers = 0
         self.left = time.monotonic()
         """When the last watcher left, or the conversation last changed between running and not (monotonic seconds)."""
+        self._stopped_at = float("-inf")
         self._endpoints = endpoints
         self._limits = limits
         self._most_turns = turns
@@ -166,6 +167,12 @@ class Conversation:
         """Whether it would run, had its process not ended."""
         return not self.elsewhere and (self.state == "running" or (self.state, self.reason) == ("stopped", "shutdown"))
 
+    def at_rest(self, seconds: float) -> bool:
+        """Whether nothing more comes by itself: it is over, or was stopped so long ago that nobody waits for more."""
+        if self.state == "stopped" and self.reason != "shutdown":
+            return time.monotonic() - self._stopped_at > seconds
+        return self.state == "finished"
+
     @property
     def ran(self) -> float:
         """Seconds that it has run."""
@@ -250,7 +257,7 @@ class Conversation:
 
     def _set(self, state: State, reason: str = "") -> None:
         self.state, self.reason, self._stop_reason = state, reason, ""
-        self.left = time.monotonic()
+        self.left = self._stopped_at = time.monotonic()
         self.log.add("state", state=state, reason=reason)
         self._keep(self)
 

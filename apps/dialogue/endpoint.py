@@ -9,18 +9,21 @@ import socket
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, NamedTuple
+from enum import Enum
+from typing import Any, NamedTuple, assert_never
 
 import httpx
 import ollama
 
 from dialogue.ndjson import LONGEST_LINE, MalformedError, objects
-from dialogue.settings import Limits, Speaker
+from dialogue.settings import LOOPBACK, Limits, Speaker
 
 Message = dict[str, str]
 #: What a gateway answers for a server that is not there yet; 429 says the same of one that is busy.
 NOT_YET = (429, 502, 503, 504)
 _CONNECT_SECONDS = 10
+#: How Kubernetes ends the names of its Services.
+_CLUSTER_DOMAIN = ".svc.cluster.local"
 #: Ollama gives up on a model that says the same token so many times over, and ends the stream silently (llm/server.go).
 _REPEATS = 30
 #: Characters of what a server says about an error.
@@ -32,6 +35,14 @@ _KEEPALIVE = [
       for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
       if hasattr(socket, name)),
 ]  # fmt: skip
+
+
+class Place(Enum):
+    """Where a model's server is, as its address tells."""
+
+    HERE = "this machine"
+    CLUSTER = "the cluster"
+    ELSEWHERE = "another machine"
 
 
 class AnswerError(Exception):
@@ -72,6 +83,7 @@ class Endpoint:
 
     def __init__(self, speaker: Speaker, limits: Limits) -> None:
         self.speaker = speaker
+        self._place = _place(speaker.url)
         self._continues: bool | None = None
         self._last_heard = float("-inf")
         key = os.environ.get("OLLAMA_API_KEY")
@@ -113,7 +125,7 @@ class Endpoint:
                 raise BrokenError(f"the server answers {error.status_code}") from error
             return None  # a gateway may let nothing but chats through
         except (ConnectionError, httpx.TransportError) as error:
-            raise _not_there(error) from error
+            raise self._not_there(error) from error
         except (ValueError, RecursionError):
             return None
         return any(_tagged(model.model or "") == _tagged(self.speaker.model) for model in answer.models)
@@ -130,7 +142,7 @@ class Endpoint:
                 answer = response.json()
                 prompt = answer["_debug_info"]["rendered_template"]
             except httpx.TransportError as error:
-                raise _not_there(error) from error
+                raise self._not_there(error) from error
             except (ValueError, KeyError, TypeError, RecursionError):
                 prompt = ""
             self._continues = str(prompt).endswith(messages[-1]["content"])
@@ -143,9 +155,9 @@ class Endpoint:
         try:
             response = await self._client.send(request, stream=True)
         except httpx.TransportError as error:
-            raise _not_there(error) from error
+            raise self._not_there(error) from error
         try:
-            await _check(response)
+            await self._check(response)
             last, repeats = "", 0
             async with aclosing(objects(response.aiter_bytes())) as lines:
                 while line := await self._next(lines):
@@ -175,6 +187,29 @@ class Endpoint:
         self._last_heard = time.monotonic()
         return line
 
+    async def _check(self, response: httpx.Response) -> None:
+        if response.status_code == 200:
+            return
+        content = b""
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > LONGEST_LINE:
+                break
+        try:
+            message = str(json.loads(content)["error"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            message = content.decode("utf-8", "replace").strip() or response.reason_phrase
+        message = message[:_MOST_WORDS].encode("utf-8", "replace").decode()
+        seen = f"the server answers {response.status_code}: {message}"
+        if response.status_code == 404 and self._place is Place.HERE:
+            seen += f"; `ollama pull {self.speaker.model}` fetches it"
+        raise (BrokenError if response.status_code >= 500 or response.status_code == 408 else RefusedError)(seen)
+
+    def _not_there(self, error: Exception) -> AsleepError:
+        if isinstance(error, ConnectionError | httpx.ConnectError | httpx.ConnectTimeout):
+            return AsleepError(_refusal(self._place, self.speaker.url, error), connected=False)
+        return AsleepError(f"the request was dropped without an answer: {_words(error)}")
+
     def _body(self, messages: Sequence[Message], options: Mapping[str, Any]) -> dict[str, Any]:
         # A model that can reason would do so unheard, on the turn's tokens, unless it is told not to.
         return {
@@ -183,23 +218,6 @@ class Endpoint:
             "think": False,
             "options": {**self.speaker.options, **options},
         }
-
-
-async def _check(response: httpx.Response) -> None:
-    if response.status_code == 200:
-        return
-    content = b""
-    async for chunk in response.aiter_bytes():
-        content += chunk
-        if len(content) > LONGEST_LINE:
-            break
-    try:
-        message = str(json.loads(content)["error"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        message = content.decode("utf-8", "replace").strip() or response.reason_phrase
-    message = message[:_MOST_WORDS].encode("utf-8", "replace").decode()
-    seen = f"the server answers {response.status_code}: {message}"
-    raise (BrokenError if response.status_code >= 500 or response.status_code == 408 else RefusedError)(seen)
 
 
 async def _somebody_is_there(response: httpx.Response) -> None:
@@ -236,10 +254,36 @@ def _number(line: Mapping[str, Any], key: str) -> int:
     return value if isinstance(value, int) and value > 0 else 0
 
 
-def _not_there(error: Exception) -> AsleepError:
-    if isinstance(error, ConnectionError | httpx.ConnectError | httpx.ConnectTimeout):
-        return AsleepError("no connection", connected=False)
-    return AsleepError(f"the request was dropped without an answer: {_words(error)}")
+def _place(url: str) -> Place:
+    host = httpx.URL(url).host
+    if host in LOOPBACK:
+        return Place.HERE
+    return Place.CLUSTER if host.endswith((".svc", _CLUSTER_DOMAIN)) else Place.ELSEWHERE
+
+
+def _refusal(place: Place, url: str, error: Exception) -> str:
+    """What to do where no connection is made. People who may watch read it: it names no address but this machine's."""
+    match place:
+        case Place.HERE:
+            return f"Ollama does not answer at {url}: is it running? `ollama serve`"
+        case Place.CLUSTER if _nameless(error):
+            return "the cluster has no service of that name; `kubectl get ksvc -A` lists those it has"
+        case Place.CLUSTER:
+            return "the gateway before the models does not answer; `kubectl get pods -n knative-serving` shows it"
+        case Place.ELSEWHERE if _nameless(error):
+            return "there is no host of the name in this speaker's `url`"
+        case Place.ELSEWHERE:
+            return "nothing answers there: is Ollama running, and for others too? `OLLAMA_HOST=0.0.0.0 ollama serve`"
+    assert_never(place)
+
+
+def _nameless(error: BaseException | None) -> bool:
+    """Whether the name was not found, which clients tell only by what caused their error."""
+    while error is not None:
+        if isinstance(error, socket.gaierror):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _words(error: Exception) -> str:

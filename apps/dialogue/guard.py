@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import math
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -81,16 +82,17 @@ class Guard:
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         address = _address(scope, headers, self._hub.settings.trusted_hops)
+        sender = _sender(address)
         action, identifier = audit.told(scope["method"], scope["path"])
         owner = None
         try:
-            owner = self._owner(headers, address)
+            owner = self._owner(headers, sender)
             self._check(owner, scope["method"], headers)
         except RequestError as problem:
             self._hub.metrics.refused(problem.code)
             # Whoever knocks on and on does not fill the log.
-            if not self._told.wait(address):
-                self._told.take(address)
+            if not self._told.wait(sender):
+                self._told.take(sender)
                 audit.write(
                     who=owner,
                     action=action,
@@ -119,7 +121,7 @@ class Guard:
 
         await self._app(scope, receive, told)
 
-    def _owner(self, headers: Headers, address: str) -> str:
+    def _owner(self, headers: Headers, sender: str) -> str:
         keys = self._hub.keys
         if keys is None:
             return NOBODY
@@ -132,9 +134,9 @@ class Guard:
         if owner is None:
             # A right key is let in whatever others send from its address, which many may share. That it can be tried
             # for costs nothing: of twenty random characters nobody finds one by trying.
-            if wait := self._failures.wait(address):
+            if wait := self._failures.wait(sender):
                 raise _too_many("too many wrong keys came from your address", wait)
-            self._failures.take(address)
+            self._failures.take(sender)
             raise RequestError(401, "key", "the API key is not valid")
         return owner
 
@@ -160,6 +162,15 @@ def _address(scope: Scope, headers: Headers, hops: int) -> str:
         return str(client)
     given = [part.strip() for line in headers.getlist("x-forwarded-for") for part in line.split(",")]
     return given[-hops] if len(given) >= hops else str(client)
+
+
+def _sender(address: str) -> str:
+    """Who counts as one: an address, or the /64 of IPv6, of which one machine has all addresses."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else address
 
 
 def _too_many(what: str, wait: float) -> RequestError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import os
+import stat
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,6 +17,8 @@ _log = logging.getLogger(__name__)
 SHORTEST_KEY = 20
 _RELOAD_SECONDS = 5.0
 _MOST_BUCKETS = 10_000
+#: Bytes of a file of keys; a Secret of Kubernetes has at most as many.
+_MOST_BYTES = 1 << 20
 
 
 class KeysError(Exception):
@@ -111,9 +115,18 @@ class Keys(FixedKeys):
 
     def _read(self) -> dict[str, bytes]:
         try:
-            return parse(self._path.read_text(encoding="utf-8"))
+            # Whatever it has been replaced by: opening a pipe would wait for its other end.
+            with os.fdopen(os.open(self._path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise KeysError(f"{self._path}: it is no regular file")
+                content = file.read(_MOST_BYTES + 1)
+            if len(content) > _MOST_BYTES:
+                raise KeysError(f"{self._path}: it has more than {_MOST_BYTES >> 20} MiB")
+            text = content.decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise KeysError(f"{self._path}: {type(error).__name__}") from error
+        try:
+            return parse(text)
         except KeysError as error:
             raise KeysError(f"{self._path}: {error}") from error
 
@@ -122,7 +135,7 @@ class Keys(FixedKeys):
             status = self._path.stat()
         except OSError as error:
             raise KeysError(f"{self._path}: {error.strerror}") from error
-        return status.st_mtime_ns, status.st_ino, status.st_size
+        return status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size
 
 
 class RateLimit:

@@ -68,7 +68,7 @@ def create_app(settings: Settings, hub: Hub | None = None) -> Starlette:
             yield
 
     one = "/api/conversations/{id}"
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", routes.page),
             Route("/healthz", routes.health),
@@ -91,6 +91,8 @@ def create_app(settings: Settings, hub: Hub | None = None) -> Starlette:
         exception_handlers={RequestError: _problem},  # type: ignore[dict-item]  # Starlette's types know `Exception` only
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # it would send people to whatever host the request names
+    return app
 
 
 def _keys(settings: Settings) -> FixedKeys | None:
@@ -146,12 +148,14 @@ class _Routes:
         conversation = self._find(request)
         last = request.headers.get("last-event-id", "")
         position = int(last) if last.isdecimal() and len(last) < 16 else 0
-        if conversation.state == "finished" and position >= conversation.log.last:
+        limits = self._settings.limits
+        if conversation.at_rest(limits.unwatched_seconds) and position >= conversation.log.last:
             return Response(status_code=204)  # tells an EventSource not to come back
+        if request.method == "HEAD":  # nobody watches
+            return Response(media_type="text/event-stream")
         self._hub.admit_watcher(request.state.owner)
         self._hub.go_on(conversation)
-        heartbeat = self._settings.limits.heartbeat_seconds
-        return EventStream(self._hub, conversation, request.state.owner, position, heartbeat)
+        return EventStream(self._hub, conversation, request.state.owner, position, limits)
 
     async def transcript(self, request: Request) -> Response:
         conversation = self._find(request)

@@ -153,7 +153,7 @@ async def opened(folder: Path) -> AsyncIterator[Page]:
     actions: list[Any] = [(os.POSIX_SPAWN_OPEN, stream, *log) for stream in (1, 2)]
     actions += [(os.POSIX_SPAWN_DUP2, given[0], 3), (os.POSIX_SPAWN_DUP2, given[1], 4)]
     arguments = [command(), *_OPTIONS, f"--user-data-dir={folder / 'profile'}"]
-    environment = {**os.environ, "HOME": str(folder), "TZ": "UTC", "LANG": "C.UTF-8"}
+    environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder), "TZ": "UTC", "LANG": "C.UTF-8"}
     process = os.posix_spawn(arguments[0], arguments, environment, file_actions=actions, setpgroup=0)
     for fd in given:
         os.close(fd)

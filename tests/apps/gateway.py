@@ -102,6 +102,10 @@ class Gateway:
         response = await self._answer(request, body, fault)
         await response(scope, receive, send)
 
+    def lead_to(self, target: str) -> None:
+        """Pass on to another server from now on."""
+        self._client.base_url = httpx.URL(target)
+
     async def __aenter__(self) -> Self:
         return self
 

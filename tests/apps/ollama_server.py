@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -50,8 +51,8 @@ class ModelServer:
                 raise
             self.why_double = f"no real Ollama: {reason}"
 
-    def start(self) -> None:
-        """Start the server and wait until it answers."""
+    def start(self, more: Mapping[str, str] | None = None) -> None:
+        """Start the server and wait until it answers. more: variables for a real one."""
         if self.why_double:
             command = [sys.executable, "-m", "tests.apps.ollama_double", str(self.port)]
             environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'apps'}"}
@@ -67,6 +68,7 @@ class ModelServer:
                 "OLLAMA_NOPRUNE": "1",
                 "OLLAMA_NUM_PARALLEL": "2",
                 "OLLAMA_KEEP_ALIVE": "-1",
+                **(more or {}),
             }
         with (self.folder / "server.log").open("ab") as log:
             # A session of its own: the runners that the server starts end with it.
@@ -95,17 +97,21 @@ class ModelServer:
         """Write the models and make them known to a real server."""
         if self.why_double:
             return
+        for seed, name in enumerate(MODELS):
+            self.create(name, seed, {name: TEMPLATE, f"{name}{CLOSED}": CLOSED_TEMPLATE})
+
+    def create(self, name: str, seed: int, templates: Mapping[str, str], *, pooling: bool = False) -> None:
+        """Write a model and make it known to a real server, under each of the names with its template."""
+        path = self.folder / f"{name}.gguf"
+        tiny_model.write(path, seed, pooling=pooling)
+        content = path.read_bytes()
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         with httpx.Client(base_url=self.url, timeout=60) as client:
-            for seed, name in enumerate(MODELS):
-                path = self.folder / f"{name}.gguf"
-                tiny_model.write(path, seed)
-                content = path.read_bytes()
-                digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-                client.post(f"/api/blobs/{digest}", content=content).raise_for_status()
-                files = {path.name: digest}
-                for model, template in ((name, TEMPLATE), (f"{name}{CLOSED}", CLOSED_TEMPLATE)):
-                    model_file = {"model": model, "files": files, "template": template, "parameters": PARAMETERS}
-                    client.post("/api/create", json={**model_file, "stream": False}).raise_for_status()
+            client.post(f"/api/blobs/{digest}", content=content).raise_for_status()
+            for model, template in templates.items():
+                model_file = {"model": model, "files": {path.name: digest}, "parameters": PARAMETERS}
+                body = {**model_file, "template": template, "stream": False}
+                client.post("/api/create", json=body).raise_for_status()
 
 
 def free_port() -> int:

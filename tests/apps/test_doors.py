@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +95,35 @@ async def test_wrong_keys_are_counted_for_who_sends_them_behind_as_many_proxies_
         assert await code("198.51.100.10, 10.0.0.1") == 429
 
 
+async def test_of_ipv6_a_whole_network_of_64_bits_counts_as_one_sender(key_file: Path) -> None:
+    """One machine has all addresses of it, and would never meet the limit."""
+    chosen = with_keys(key_file, failures_per_minute=1).model_copy(update={"trusted_hops": 1})
+
+    async def code(forwarded: str, key: str = "wrong-key-of-some-length") -> int:
+        headers = bearer(key) | {"x-forwarded-for": forwarded}
+        return (await browser.http.get("/api/session", headers=headers)).status_code
+
+    async with dialogue(chosen) as browser:
+        assert [await code(f"2001:db8::{last:x}") for last in range(3)] == [401, 429, 429]
+        assert await code("2001:db8:0:1::1") == 401
+        assert await code("2001:db8::1", KEY) == 200
+        assert [await code(garbage) for garbage in ("x" * 5000, "x" * 5000, '"; drop')] == [401, 429, 401]
+
+
+async def test_wrong_keys_from_many_addresses_lock_nobody_out(key_file: Path) -> None:
+    chosen = with_keys(key_file).model_copy(update={"trusted_hops": 1})
+    async with dialogue(chosen) as browser:
+
+        async def code(address: str, key: str) -> int:
+            headers = bearer(key) | {"x-forwarded-for": address}
+            return (await browser.http.get("/api/session", headers=headers)).status_code
+
+        wrong = [code(f"198.51.{place % 250}.{place % 7}", f"wrong-key-of-some-length-{place}") for place in range(60)]
+        codes = await asyncio.gather(*wrong, *(code("198.51.3.3", each) for each in (KEY, OTHER) * 5))
+        assert set(codes[:60]) == {401}
+        assert codes[60:] == [200] * 10
+
+
 async def test_each_key_has_its_own_rate(key_file: Path) -> None:
     async with dialogue(with_keys(key_file, requests_per_minute=3)) as browser:
         codes = [(await browser.http.post("/api/conversations", json={"topic": ""})).status_code for _ in range(5)]
@@ -126,6 +157,20 @@ async def test_each_key_has_its_share_of_streams(key_file: Path) -> None:
                 assert other.status_code == 200
 
 
+async def test_a_question_for_the_heads_of_a_stream_is_no_watcher(key_file: Path) -> None:
+    limits = {"watchers_per_key": 1, "unwatched_seconds": 0.5}
+    async with (
+        rig.serving(Double(tokens_per_second=20).app) as url,
+        dialogue(with_keys(key_file, url, **limits)) as browser,
+    ):
+        identifier = await browser.start()
+        path = f"/api/conversations/{identifier}/events"
+        heads = await asyncio.gather(*(browser.http.head(path) for _ in range(3)))
+        assert [each.status_code for each in heads] == [200] * 3
+        await asyncio.sleep(1)
+        assert (await browser.show(identifier))["reason"] == "unwatched"
+
+
 async def test_a_replaced_key_works_without_a_restart(key_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keys, "_RELOAD_SECONDS", 0)
     async with dialogue(with_keys(key_file)) as browser:
@@ -137,14 +182,46 @@ async def test_a_replaced_key_works_without_a_restart(key_file: Path, monkeypatc
         assert (await browser.http.get("/api/session", headers=bearer(NEW))).status_code == 200
 
 
-@pytest.mark.parametrize("fault", ["broken", "", "ada:short", None])
+async def test_keys_change_where_the_kubelet_swaps_a_link_to_the_folder_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mounted Secret: `keys` leads to `..data/keys`, and `..data` to a folder of this version."""
+    monkeypatch.setattr(keys, "_RELOAD_SECONDS", 0)
+
+    def mount(version: str, key: str) -> None:
+        (tmp_path / version).mkdir()
+        (tmp_path / version / "keys").write_text(f"ada:{key}\n")
+        (tmp_path / "..data_tmp").symlink_to(version)
+        (tmp_path / "..data_tmp").replace(tmp_path / "..data")
+
+    mount("..1", KEY)
+    (tmp_path / "keys").symlink_to("..data/keys")
+    async with dialogue(with_keys(tmp_path / "keys")) as browser:
+        assert (await browser.http.get("/api/session")).status_code == 200
+        mount("..2", NEW)
+        shutil.rmtree(tmp_path / "..1")
+        assert (await browser.http.get("/api/session")).status_code == 401
+        assert (await browser.http.get("/api/session", headers=bearer(NEW))).status_code == 200
+        (tmp_path / "..data").unlink()
+        (tmp_path / "..data").symlink_to("keys")  # a circle
+        assert (await browser.http.get("/api/session", headers=bearer(NEW))).status_code == 503
+
+
+@pytest.mark.parametrize("fault", ["broken", "", "ada:short", b"\xff\xfe", b"a" * (1 << 20), "pipe", "folder", None])
 async def test_a_file_of_keys_that_is_wrong_lets_nobody_in_until_it_is_right_again(
-    fault: str | None, key_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    fault: str | bytes | None, key_file: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(keys, "_RELOAD_SECONDS", 0)
     async with dialogue(with_keys(key_file)) as browser:
         assert (await browser.http.get("/api/session")).status_code == 200
-        key_file.unlink() if fault is None else key_file.write_text(fault)
+        key_file.unlink()
+        match fault:
+            case "pipe":
+                os.mkfifo(key_file)  # whoever opens it waits for its other end
+            case "folder":
+                key_file.mkdir()
+            case str() | bytes():
+                key_file.write_bytes(fault if isinstance(fault, bytes) else fault.encode())
         for _ in range(3):
             closed = await browser.http.get("/api/session")
             assert (closed.status_code, closed.json()["error"]["code"]) == (503, "keys")
@@ -152,6 +229,7 @@ async def test_a_file_of_keys_that_is_wrong_lets_nobody_in_until_it_is_right_aga
         said = [each.getMessage() for each in caplog.records if each.name == "dialogue.keys"]
         assert len(said) == 1, "once, not with every request"
         assert said[0].startswith(f"nobody is let in until the file of keys is right: {key_file}: ")
+        key_file.rmdir() if fault == "folder" else key_file.unlink(missing_ok=True)
         key_file.write_text(f"ada:{NEW}")
         assert (await browser.http.get("/api/session", headers=bearer(NEW))).status_code == 200
         assert (await browser.http.get("/api/session")).status_code == 401
@@ -161,7 +239,7 @@ async def test_a_key_that_is_taken_away_ends_its_streams_and_no_others(
     key_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keys, "_RELOAD_SECONDS", 0)
-    monkeypatch.setattr(sse, "_KEY_SECONDS", 0.05)
+    monkeypatch.setattr(sse, "_LOOK_SECONDS", 0.05)
     async with rig.serving(Double(tokens_per_second=5).app) as url, dialogue(with_keys(key_file, url)) as browser:
         path = f"/api/conversations/{await browser.start()}/events"
         async with (
@@ -208,6 +286,11 @@ async def test_every_answer_has_the_security_headers() -> None:
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["cache-control"] in ("no-store", "no-cache")
             assert "server" not in headers
+        for path in ("/healthz/", "/api/session/", "/page", "/page/"):
+            lost = await browser.http.get(path)
+            assert (lost.status_code, lost.headers.get("location")) == (404, None), (
+                "nobody is sent to the host it names"
+            )
         assert (await browser.http.get("/page/../settings.py")).status_code == 404
         assert (await browser.http.get("/page/%2e%2e/settings.py")).status_code == 404
 

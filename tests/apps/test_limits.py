@@ -62,7 +62,7 @@ async def test_all_turns_together_have_no_more_tokens_than_they_may(models: Mode
 
 async def test_time_runs_out_in_the_middle_of_a_turn_and_the_model_stops() -> None:
     double = Double(answer=endless, tokens_per_second=50)
-    async with talking(double, turn_tokens=5000, total_tokens=9000, seconds=0.5) as browser:
+    async with talking(double, turn_tokens=5000, total_tokens=9000, seconds=2) as browser:
         identifier = await browser.start()
         events = await browser.listen(identifier)
         assert events[-1].data == {"state": "finished", "reason": "time"}
@@ -118,6 +118,34 @@ async def test_what_nobody_watches_stops_and_frees_the_model() -> None:
         assert (await browser.post(watched, "resume")).status_code == 200
         await browser.listen(watched, "token", after=10**6)
         assert (await browser.show(watched))["said"][-1]["text"].startswith(before)
+
+
+async def test_the_stream_of_a_stopped_conversation_ends_so_that_the_service_can_sleep() -> None:
+    """Knative keeps a pod for as long as a request is open."""
+    async with talking(Double(answer=endless, tokens_per_second=50), unwatched_seconds=0.5) as browser:
+        identifier = await browser.start()
+        path = f"/api/conversations/{identifier}/events"
+        await browser.listen(identifier, "token")
+        pausing = asyncio.create_task(browser.listen(identifier, "state:running", after=10**9))
+        await asyncio.sleep(0.1)
+        await browser.post(identifier, "stop")
+        await asyncio.sleep(0.2)
+        await browser.post(identifier, "resume")
+        assert [event.data["state"] for event in await pausing if event.kind == "state"] == ["stopped", "running"], (
+            "who pauses for a moment is seen to go on by all"
+        )
+
+        await browser.post(identifier, "stop")
+        async with asyncio.timeout(5):
+            events = [event async for event in browser.watch(identifier)]
+        assert events[-1].data == {"state": "stopped", "reason": "asked"}
+        nothing = await browser.http.get(path, headers={"last-event-id": str(events[-1].id)})
+        assert nothing.status_code == 204
+        again = [event.id async for event in browser.watch(identifier)]
+        assert again == [event.id for event in events], "who comes later is told all, and let go"
+
+        await browser.post(identifier, "resume")
+        assert (await browser.listen(identifier, "token", after=events[-1].id))[0].data["state"] == "running"
 
 
 async def test_what_is_old_is_forgotten() -> None:

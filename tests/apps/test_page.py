@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.apps import chromium, rig
@@ -17,6 +18,7 @@ from tests.apps.gateway import Cut, Fault, Gateway, Hold, Refuse
 from tests.apps.ollama_double import Double
 from tests.apps.ollama_server import ModelServer
 from tests.apps.rig import KEY, Browser, dialogue, settings
+from tests.apps.test_survival import Service, ended
 
 pytestmark = pytest.mark.anyio
 EVIL = [
@@ -148,6 +150,9 @@ async def test_what_a_screen_reader_is_told(tmp_path: Path) -> None:
         await page.until(f"{text('#progress')}.includes('All turns')")
         assert await page.names("log") == ["Conversation"]
         assert "Conversation controls" in await page.names("group")
+        assert await page.names("listitem") == ["Ada: tiny-a", "Bob: tiny-b"]
+        assert "Download" in await page.names("DisclosureTriangle")
+        assert "New conversation" in await page.names("button")
         articles = await page.names("article")
         assert articles == ["Ada", "Bob"]
         assert (await page.names("heading"))[0] == "the sea"
@@ -249,6 +254,103 @@ async def test_the_page_comes_back_after_the_connection_is_lost(tmp_path: Path) 
         identifier = await page.js("location.hash.slice(1)")
         assert await spoken(page) == [turn["text"].split() for turn in (await browser.show(identifier))["said"]]
         assert len([path for path, _ in passing.seen if path.endswith("/events")]) >= 2
+
+
+async def test_an_open_page_lets_the_service_sleep_and_goes_on_when_asked(tmp_path: Path) -> None:
+    """A stopped conversation's stream is closed; the service ends meanwhile, and a new one goes on with the page."""
+    limits: dict[str, Any] = {"turns": 2, "unwatched_seconds": 0.5, "watchers": 1}
+    async with (
+        rig.serving(Double(tokens_per_second=60).app) as url,
+        chromium.opened(tmp_path) as page,
+        contextlib.AsyncExitStack() as pod,
+    ):
+        chosen = settings(url, "Ada@tiny-a", "Bob@tiny-b", **limits)
+        chosen = chosen.model_copy(update={"store": tmp_path / "talks.sqlite"})
+        first = await pod.enter_async_context(dialogue(chosen))
+        await page.size(1280, 900)
+        async with Gateway(str(first.http.base_url)) as passing, rig.serving(passing) as outside:
+            await page.goto(outside)
+            await begin(page)
+            await page.until("document.querySelector('article .text')?.textContent.length > 20")
+            await page.js("document.querySelector('#stop').click()")
+            await page.until(f"{text('#stop')} === 'Resume'")
+            identifier = await page.js("location.hash.slice(1)")
+            async with asyncio.timeout(20):
+                # The page's stream is the only one that there may be.
+                while (await first.http.get(f"/api/conversations/{identifier}/events")).status_code == 503:
+                    await asyncio.sleep(0.1)
+            await asyncio.sleep(2)
+            before = await page.js("document.querySelector('#feed').innerText")
+            asked = len(passing.seen)
+            await asyncio.sleep(3)
+            assert len(passing.seen) == asked, "nothing that would keep a pod awake, or wake it"
+
+            await pod.aclose()
+            await page.js("document.querySelector('#formats button').click()")
+            await page.until(f"{text('#banner')}.includes('The file has what this page has shown')")
+            assert await page.js("document.querySelector('#feed').innerText") == before
+            async with dialogue(chosen) as second:
+                passing.lead_to(str(second.http.base_url))
+                await page.js("document.querySelector('#stop').click()")
+                await page.until(f"{text('#progress')}.includes('All turns')")
+                assert await page.js("document.querySelector('#banner').hidden")
+                said = [turn["text"].split() for turn in (await second.show(identifier))["said"]]
+                assert await spoken(page) == said
+                assert len(said) == 2
+
+
+async def test_a_service_that_is_killed_takes_nothing_from_the_page_and_says_nothing_twice(tmp_path: Path) -> None:
+    """SIGKILL in the middle of a turn, three times: what was shown stays, and can be written down while it is gone."""
+    async with rig.serving(Double(tokens_per_second=40).app) as url, chromium.opened(tmp_path) as page:
+        service = Service(tmp_path, url)
+        address = f"http://127.0.0.1:{service.port}"
+        async with ended(await service.start()) as processes:
+            await page.size(390, 844)
+            await page.goto(address)
+            await page.until("document.activeElement.id === 'topic'")
+            await page.js("document.querySelector('#turns').value = 5")
+            await begin(page)
+            identifier = await page.js("location.hash.slice(1)")
+            for number in range(1, 4):
+                await page.until(f"document.querySelectorAll('article').length > {number}")
+                await page.until("document.querySelector('article:last-child .text').textContent.length > 10")
+                shown_before = await page.js("document.querySelector('article .text').textContent")
+                processes[-1].kill()
+                await processes[-1].wait()
+                await page.until(f"{text('#banner')}.includes('Trying again')")
+                assert await page.js("document.querySelector('article .text').textContent") == shown_before
+                await page.js("document.querySelector('#formats button').click()")
+                await page.until(f"{text('#live')}.includes('is downloaded')")
+                await page.js("document.querySelector('#live').replaceChildren()")
+                processes.append(await service.start())
+            await page.until(f"{text('#progress')}.includes('All turns')")
+            async with httpx.AsyncClient(base_url=address) as client:
+                said = (await client.get(f"/api/conversations/{identifier}")).json()["said"]
+            assert await spoken(page) == [turn["text"].split() for turn in said]
+            assert len(said) == 5
+            await page.until("document.querySelector('#banner').hidden")
+
+
+async def test_who_may_not_resume_can_look_again(tmp_path: Path) -> None:
+    key_file = tmp_path / "keys"
+    key_file.write_text(f"ada:{KEY}\nbob:another-key-for-tests-0123456789\n")
+    async with (
+        rig.serving(Double(tokens_per_second=60).app) as url,
+        shown(tmp_path, url, turns=2, unwatched_seconds=0.5, keys_file=key_file) as (page, browser),
+    ):
+        identifier = await browser.start()
+        await browser.post(identifier, "stop")
+        await page.until("document.activeElement.id === 'key'")
+        await page.write("another-key-for-tests-0123456789")
+        await page.press("Enter")
+        await page.until("!document.querySelector('#start-view').hidden")
+        await page.js(f"location.hash = {json.dumps(identifier)}")
+        await page.until(f"{text('#stop')} === 'Look again' && !document.querySelector('#stop').hidden")
+        assert "Look again" in await page.names("button")
+        await browser.post(identifier, "resume")
+        await page.js("document.querySelector('#stop').click()")
+        await page.until(f"{text('#progress')}.includes('All turns')")
+        assert await page.js("document.querySelector('#stop').hidden")
 
 
 async def test_words_stand_out_from_their_background(tmp_path: Path) -> None:

@@ -125,6 +125,43 @@ async def test_a_body_that_does_not_come_is_told_so(browser: Browser, monkeypatc
     assert (status, answer["error"]["code"]) == (408, "slow")
 
 
+@pytest.mark.parametrize("length", [60_000, 10**15])
+async def test_a_body_that_trickles_on_after_its_answer_is_let_go(
+    browser: Browser, length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "_BODY_SECONDS", 0.2)
+    monkeypatch.setattr(wire, "REST_SECONDS", 0.5)
+    _, writer = await connect(browser)
+    writer.write(f"POST /api/conversations HTTP/1.1\r\n{JSON}Content-Length: {length}\r\n\r\n".encode())
+
+    async def trickle() -> None:
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.05)
+
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(trickle(), 10)
+    writer.close()
+    assert (await browser.http.get("/healthz")).status_code == 200
+
+
+async def test_a_body_that_comes_late_but_whole_keeps_its_connection(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "_BODY_SECONDS", 0.2)
+    monkeypatch.setattr(wire, "REST_SECONDS", 0.5)
+    reader, writer = await connect(browser)
+    writer.write(f"POST /api/conversations HTTP/1.1\r\n{JSON}Content-Length: 2\r\n\r\n{{".encode())
+    assert (await reader.readline()).split()[1] == b"408"
+    writer.write(b"}")
+    await asyncio.sleep(1)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    async with asyncio.timeout(5):
+        await reader.readuntil(b"ok\n")
+    writer.close()
+
+
 async def test_a_client_that_reads_nothing_is_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "WRITE_SECONDS", 0.3)
     words = ["x" * 2000 for _ in range(200)]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from dialogue.endpoint import AsleepError, Endpoint
+from dialogue.settings import Limits, Speaker
 from tests.apps import rig
 from tests.apps.gateway import Cut, Fault, Gateway, Hold, Insert, Refuse, Stall, Stop
 from tests.apps.ollama_double import Double
@@ -108,8 +111,47 @@ async def test_no_connection_is_called_that() -> None:
         assert "unreachable" in states(events)
         assert events[-1].data["reason"] == "failure"
         end = next(event for event in events if event.kind == "turn_end")
-        assert "no connection" in end.data["message"]
+        assert f"Ollama does not answer at {url}: is it running? `ollama serve`" in end.data["message"]
         assert (await browser.post(identifier, "resume")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "known", "words"),
+    [
+        ("localhost", True, "Ollama does not answer at http://localhost:9: is it running? `ollama serve`"),
+        ("[::1]", True, "Ollama does not answer at http://[::1]:9: is it running? `ollama serve`"),
+        ("gpu-box.example", True, "is Ollama running, and for others too? `OLLAMA_HOST=0.0.0.0 ollama serve`"),
+        ("gpu-box.example", False, "there is no host of the name in this speaker's `url`"),
+        ("m.models.svc.cluster.local", True, "the gateway before the models does not answer; `kubectl get pods"),
+        ("m.models.svc", False, "the cluster has no service of that name; `kubectl get ksvc -A` lists"),
+    ],
+)
+async def test_a_refused_connection_says_what_to_do_where_it_was_refused(
+    host: str, known: bool, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def look_up(*_: Any, **__: Any) -> Any:
+        if not known:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    speaker = Speaker(name="Ada", model="tiny-a", url=f"http://{host}:9")
+    endpoint = Endpoint(speaker, Limits())
+    for ask in (endpoint.loaded(), anext(endpoint.chat([{"role": "user", "content": "x"}], {}))):
+        with pytest.raises(AsleepError) as seen:
+            await ask
+        assert words in str(seen.value)
+        assert not seen.value.connected
+        assert host in ("localhost", "[::1]") or host not in str(seen.value), "people who watch read it"
+    await endpoint.close()
+
+
+async def test_a_model_that_is_not_there_is_told_how_to_fetch(models: ModelServer) -> None:
+    async with dialogue(settings(models.url, "Ada@no-such-model", "Bob@tiny-b")) as browser:
+        events = await browser.listen(await browser.start(), "state:stopped")
+        end = next(event for event in events if event.kind == "turn_end")
+        assert end.data["message"].startswith("the server answers 404: ")
+        assert end.data["message"].endswith("; `ollama pull no-such-model` fetches it")
 
 
 @pytest.mark.parametrize("fault", [Cut(20), Stop(20), Stall(20)], ids=lambda fault: type(fault).__name__)

@@ -23,11 +23,12 @@ _READ = [*_LETTERS.upper(), *"0123456789,:;!?'\"()[]<>/|*_#-+=&%$@\n"]
 _ALIGNMENT = 32
 
 _UINT32, _FLOAT32, _INT32, _BOOL, _STRING, _ARRAY = 4, 6, 5, 7, 8, 9
+_MEAN = 1
 _NORMAL, _UNKNOWN, _CONTROL, _BYTE = 1, 2, 3, 6
 
 
-def write(path: Path, seed: int = 0) -> None:
-    """Write the model; another seed is another model."""
+def write(path: Path, seed: int = 0, *, pooling: bool = False) -> None:
+    """Write the model; another seed is another model. pooling: one for embeddings, which does not speak."""
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *_SPOKEN, *_READ]
     kinds = [_UNKNOWN, _CONTROL, _CONTROL, *[_BYTE] * 256, *[_NORMAL] * (len(_SPOKEN) + len(_READ))]
     fields = [
@@ -51,6 +52,7 @@ def write(path: Path, seed: int = 0) -> None:
         _field("tokenizer.ggml.eos_token_id", _UINT32, 2),
         _field("tokenizer.ggml.unknown_token_id", _UINT32, 0),
         _field("tokenizer.ggml.add_bos_token", _BOOL, True),
+        *([_field("llama.pooling_type", _UINT32, _MEAN)] if pooling else []),
     ]
     tensors = _tensors(tokens, random.Random(seed))
     infos, data = [], b""

@@ -46,20 +46,19 @@ export async function file(path) {
   return { name: name?.[1] ?? "dialogue.txt", content: await response.blob() };
 }
 
-// Calls onEvent for each event, and goes on where it was when the connection breaks. Ends when the service says that
-// all is said, or when the signal aborts. Throws when the service refuses.
-export async function follow(id, { onEvent, onConnection, signal }) {
-  let last = "";
+// Calls onEvent for each event after place.last, and goes on where it was when the connection breaks. Ends when the
+// service says that nothing more comes by itself, or when the signal aborts. Throws when the service refuses.
+export async function follow(id, place, { onEvent, onConnection, signal }) {
   let pause = 500;
   for (;;) {
     try {
-      const headers = last ? { "last-event-id": last } : {};
+      const headers = place.last ? { "last-event-id": place.last } : {};
       const response = await request(`/api/conversations/${id}/events`, { headers, signal });
-      if (response.status === 204) return;
       onConnection(true);
+      if (response.status === 204) return;
       for await (const event of events(response.body)) {
         pause = 500;
-        last = event.id;
+        place.last = event.id;
         onEvent(event.kind, event.data);
       }
     } catch (error) {

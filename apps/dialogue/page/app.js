@@ -86,8 +86,8 @@ async function showMine() {
   $("mine-hint").textContent = `They are deleted ${hours < 48 ? `${hours} h` : `${Math.round(hours / 24)} days`} after their end.`;
   $("mine-list").replaceChildren(...conversations.map(({ id, topic, began, state, turns }) => {
     const when = new Date(began).toLocaleString();
-    const facts = element("small", { dir: "ltr" }, `${when} · ${turns} turns · ${STATES[state] ?? state}`);
-    return element("li", {}, element("a", { href: `#${id}`, dir: "auto" }, topic, facts));
+    const facts = element("small", {}, `${when} · ${turns} turns · ${STATES[state] ?? state}`);
+    return element("li", {}, element("a", { href: `#${id}` }, element("bdi", {}, topic), facts));
   }));
 }
 
@@ -113,7 +113,7 @@ async function begin(event) {
 
 function refuse(error) {
   const running = error instanceof ApiError && error.code === "busy" ? error.details.running?.[0] : "";
-  if (running) tell(error.message, element("a", { href: `#${running}` }, " Go to the one that runs"));
+  if (running) tell(`${error.message}. `, element("a", { href: `#${running}` }, "Go to the one that runs"));
   else if (error instanceof ApiError && error.status === 401) askForKey(error.message);
   else tell(error.message);
 }
@@ -136,13 +136,19 @@ async function route() {
     await showMine();
     return;
   }
-  talk = new Talk(id, { speakers: session.speakers, tell, announce });
+  const current = new Talk(id, { speakers: session.speakers, tell, announce, again: () => watch(current) });
+  talk = current;
   show("talk-view");
   $("talk-topic").focus();
-  const current = talk;
-  try {
+  await watch(current, async () => {
     const { yours } = await get(`/api/conversations/${id}`);
     if (!yours) current.mayNotSteer();
+  });
+}
+
+async function watch(current, first = async () => {}) {
+  try {
+    await first();
     await current.run();
   } catch (error) {
     if (error instanceof ApiError && error.status === 404 && current.turns.size) {

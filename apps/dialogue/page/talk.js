@@ -18,8 +18,12 @@ const ENDS = {
 };
 
 export class Talk {
-  constructor(id, { speakers, tell, announce }) {
+  // again: called when there is something to follow once more.
+  constructor(id, { speakers, tell, announce, again }) {
     this.id = id;
+    this.again = again;
+    this.place = { last: "" };
+    this.following = false;
     this.known = speakers;
     this.tell = tell;
     this.announce = announce;
@@ -30,10 +34,14 @@ export class Talk {
     this.yours = true;
     this.abort = new AbortController();
     for (const part of ["feed", "people", "progress", "talk-topic"]) $(part).replaceChildren();
-    this.clock = setInterval(() => this.turn?.tick(), 1000);
   }
 
+  // Follows the conversation until nothing more comes by itself: an open page keeps no sleeping service awake.
   async run() {
+    if (this.following || this.abort.signal.aborted) return;
+    this.following = true;
+    this.refresh();
+    const clock = setInterval(() => this.turn?.tick(), 1000);
     // Where the page is looked at once a frame: asking lays it out.
     let asked = false;
     const onEvent = (kind, data) => {
@@ -49,25 +57,28 @@ export class Talk {
     };
     const onConnection = (up) => this.tell(up ? "" : "The connection is lost. Trying again …");
     try {
-      await follow(this.id, { onEvent, onConnection, signal: this.abort.signal });
+      await follow(this.id, this.place, { onEvent, onConnection, signal: this.abort.signal });
     } finally {
-      clearInterval(this.clock);
+      clearInterval(clock);
+      this.following = false;
+      if (!this.abort.signal.aborted) this.refresh();
     }
   }
 
   close() {
     this.abort.abort();
-    clearInterval(this.clock);
   }
 
   async toggle() {
-    await this.steer(this.state === "running" ? "stop" : "resume");
+    if (this.yours) await this.steer(this.state === "running" ? "stop" : "resume");
+    else this.again();
   }
 
   async steer(action, body) {
     try {
       await post(`/api/conversations/${this.id}/${action}`, body);
       this.tell("");
+      this.again();
     } catch (error) {
       this.tell(error.message);
       if (error instanceof ApiError && error.code === "not_yours") this.mayNotSteer();
@@ -122,7 +133,7 @@ export class Talk {
     this.notice = data.notice ?? "";
     this.began = data.began;
     $("talk-topic").textContent = data.topic;
-    document.title = `${data.topic.slice(0, 60)} · Dialogue`;
+    document.title = `${[...data.topic].slice(0, 60).join("")} · Dialogue`;
     this.mostTurns = data.turns;
     data.speakers.forEach((speaker) => this.add(speaker));
   }
@@ -180,7 +191,7 @@ export class Talk {
     const place = this.people.length;
     const does = element("span", { class: "does" });
     const avatar = element("span", { class: "avatar", "aria-hidden": "true" }, initials(speaker.name));
-    const item = element("li", { class: `who${place % 4}`, title: speaker.model }, avatar, speaker.name, does);
+    const item = element("li", { class: `who${place % 4}`, title: `${speaker.name}: ${speaker.model}` }, avatar, speaker.name, does);
     this.people.push({ ...speaker, item, does });
     $("people").append(item);
     this.refresh();
@@ -197,8 +208,9 @@ export class Talk {
 
   refresh() {
     const over = this.state === "finished";
-    $("stop").hidden = over || !this.yours;
-    $("stop").textContent = this.state === "stopped" ? "Resume" : "Stop";
+    // Who may not resume it can look whether somebody else has.
+    $("stop").hidden = over || (!this.yours && (this.following || this.state !== "stopped"));
+    $("stop").textContent = !this.yours ? "Look again" : this.state === "stopped" ? "Resume" : "Stop";
     const present = this.people.map((person) => person.name);
     const guests = this.known.filter((speaker) => !present.includes(speaker.name));
     $("invite-menu").hidden = over || !this.yours || !guests.length || present.length >= 4;
@@ -207,7 +219,7 @@ export class Talk {
       button.addEventListener("click", () => this.steer("guests", { speaker: guest.name }));
       return button;
     }));
-    const count = `Turn ${this.turns.size} of ${this.mostTurns} · ${this.tokens} tokens`;
+    const count = element("span", {}, `Turn ${this.turns.size} of ${this.mostTurns} · ${this.tokens} tokens`);
     const note = this.state && this.state !== "running" ? element("strong", {}, `${ENDS[this.reason] ?? ""} `) : "";
     $("progress").replaceChildren(note, count);
   }

@@ -31,20 +31,51 @@ function fill(parent, text) {
   return parent;
 }
 
-// Paragraphs and lists of a text that is complete.
+const KINDS = [
+  ["fence", /^\s*```[^`]*$/],
+  ["heading", /^\s*#{1,6}\s+(.*)$/],
+  ["ul", /^\s*[-*•]\s+(.*)$/],
+  ["ol", /^\s*(\d+)[.)]\s+(.*)$/],
+  ["", /^\s*$/],
+  ["p", /^(.*)$/],
+];
+
+// Lines that belong together: the kind of each block, and what matched of its lines.
+function blocks(text) {
+  const found = [];
+  for (const line of text.trim().split("\n")) {
+    const last = found.at(-1);
+    if (last?.kind === "fence" && last.open) {
+      if (KINDS[0][1].test(line)) last.open = false;
+      else last.lines.push(line);
+      continue;
+    }
+    const [kind, pattern] = KINDS.find(([, each]) => each.test(line));
+    const match = pattern.exec(line);
+    if (kind === "fence") found.push({ kind, open: true, lines: [] });
+    else if (kind === last?.kind && kind !== "heading") last.lines.push(match);
+    else found.push({ kind, lines: [match] });
+  }
+  return found.filter(({ kind }) => kind);
+}
+
+// Paragraphs, lists, headings and code of a text that is complete. A list has the direction of its first words.
 export function format(text) {
-  return text.trim().split(/\n{2,}/).map((block) => {
-    const lines = block.split("\n");
-    const bullets = lines.map((line) => /^\s*(?:[-*•]|(\d+)[.)])\s+(.*)$/.exec(line));
-    if (bullets.every(Boolean)) {
-      const list = element(bullets[0][1] ? "ol" : "ul", { dir: "auto" });
-      for (const bullet of bullets) list.append(fill(element("li", { dir: "auto" }), bullet[2]));
+  return blocks(text).map(({ kind, lines }) => {
+    if (kind === "fence") {
+      const code = { dir: "ltr", tabindex: "0", role: "group", "aria-label": "Code" }; // wide lines scroll, by keys too
+      return element("pre", code, element("code", {}, lines.join("\n")));
+    }
+    if (kind === "heading") return fill(element("p", { class: "heading", dir: "auto" }), lines[0][1]);
+    if (kind === "ul" || kind === "ol") {
+      const list = element(kind, { dir: "auto", ...(kind === "ol" && { start: lines[0][1] }) });
+      for (const line of lines) list.append(fill(element("li"), line.at(-1)));
       return list;
     }
     const paragraph = element("p", { dir: "auto" });
     lines.forEach((line, index) => {
       if (index) paragraph.append(element("br"));
-      fill(paragraph, line);
+      fill(paragraph, line[1]);
     });
     return paragraph;
   });

@@ -8,6 +8,7 @@ const STEPS = [
   ["weights", "Weights"],
   ["reading", "Reading"],
 ];
+const CHARS_PER_MS = 100;
 const ENDINGS = {
   length: "Cut off: the limit on a turn's length is reached.",
   stopped: "Stopped in the middle.",
@@ -47,8 +48,9 @@ export class Turn {
     if (!this.began) this.began = performance.now();
     this.status = null;
     this.wait.hidden = true;
-    // One change of the document a frame, however many tokens come: each lays the whole answer out again.
-    if (!this.unseen) requestAnimationFrame(() => this.show());
+    // Each change lays the whole answer out again: the longer it is, the fewer there are (milliseconds), so that all of
+    // them together take time in proportion to its length.
+    if (!this.unseen) setTimeout(() => requestAnimationFrame(() => this.show()), this.content.length / CHARS_PER_MS);
     this.unseen += text;
     this.content += text;
     this.tokens += tokens;
