@@ -20,7 +20,7 @@ from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
 from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
-from components.karpenter.node_class import Volume
+from components.karpenter.node_class import ClusterNodes, Volume
 from components.money.budget import Budget, BudgetArgs
 from components.network.network import Network, NetworkArgs
 from components.pods import GPU_TOLERATION
@@ -34,6 +34,7 @@ from config.services import service_name
 from gpu.contract import POOL_LABEL, STACK_TAG
 from gpu.pool import Pool
 from gpu.sharing import AMIS
+from stacks.options import after
 from stacks.serving import Stand, serve
 from stacks.summary import idle_floor_usd
 from stacks.tags import stack_tags
@@ -83,14 +84,21 @@ def build(config: StackConfig) -> Platform:
     karpenter = Karpenter("karpenter", _karpenter_args(config, account_id, keys, running, tags), in_both)
     if config.budget:
         Budget("budget", _budget_args(config, config.budget, karpenter, tags), in_aws)
-    cpu_pools = [CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, karpenter), in_cluster) for pool in config.cpu_pools]
+    under_karpenter = after(in_cluster, karpenter.ready)
+    cpu_pools = [
+        CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, karpenter.nodes), under_karpenter) for pool in config.cpu_pools
+    ]
     sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
     pools = {
-        pool.name: GpuPool(f"gpu-{pool.name}", _gpu_pool_args(pool, config, karpenter, sharing), in_cluster)
+        pool.name: GpuPool(
+            f"gpu-{pool.name}",
+            _gpu_pool_args(pool, config, karpenter.nodes),
+            after(under_karpenter, *_plugin_of(pool.name, sharing)),
+        )
         for pool in config.pools
     }
     node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
-    _workloads(config, node_pools, in_cluster)
+    _workloads(config, after(in_cluster, *node_pools))
     serve(
         config,
         Stand(
@@ -188,9 +196,9 @@ def _budget_args(
     )
 
 
-def _cpu_pool_args(pool: CpuPoolConfig, karpenter: Karpenter) -> CpuPoolArgs:
+def _cpu_pool_args(pool: CpuPoolConfig, nodes: ClusterNodes) -> CpuPoolArgs:
     return CpuPoolArgs(
-        karpenter=karpenter,
+        nodes=nodes,
         pool=pool.name,
         arch=pool.arch,
         cpus=pool.cpus,
@@ -210,10 +218,15 @@ def _sharing_args(config: StackConfig) -> GpuSharingArgs:
     )
 
 
-def _gpu_pool_args(pool: PoolConfig, config: StackConfig, karpenter: Karpenter, sharing: GpuSharing) -> GpuPoolArgs:
+def _plugin_of(pool: str, sharing: GpuSharing) -> Sequence[pulumi.Resource]:
+    """What runs the device plugin on the pool's nodes, where a chart does: it must outlive them."""
+    return [sharing.releases[pool]] if pool in sharing.releases else []
+
+
+def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -> GpuPoolArgs:
     volume = pool.volume
     return GpuPoolArgs(
-        karpenter=karpenter,
+        nodes=nodes,
         pool=config.gpu_pools[pool.name],
         justification=pool.on_demand.justification if pool.on_demand else None,
         expires=pool.on_demand.expires if pool.on_demand else None,
@@ -228,11 +241,10 @@ def _gpu_pool_args(pool: PoolConfig, config: StackConfig, karpenter: Karpenter, 
         fast_image_pull=pool.fast_image_pull,
         instance_store=pool.instance_store,
         consolidate_after=pool.consolidate_after,
-        after=[sharing.releases[pool.name]] if pool.name in sharing.releases else (),
     )
 
 
-def _workloads(config: StackConfig, node_pools: Sequence[pulumi.Resource], opts: pulumi.ResourceOptions) -> None:
+def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
     if config.examples:
         first = config.gpu_pools[config.pools[0].name]
         gpu = GpuExample(
@@ -241,11 +253,11 @@ def _workloads(config: StackConfig, node_pools: Sequence[pulumi.Resource], opts:
             tolerations=[GPU_TOLERATION],
         )
         architectures = sorted({pool.arch for pool in config.cpu_pools})
-        arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu, after=node_pools)
+        arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu)
         ExampleWorkloads("examples", arguments, opts)
     if config.workloads:
         workloads = [_workload(workload, config.gpu_pools[workload.pool]) for workload in config.workloads]
-        GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads, after=node_pools), opts)
+        GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads), opts)
 
 
 def _workload(workload: Workload, pool: Pool) -> GpuWorkload:

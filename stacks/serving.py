@@ -36,6 +36,7 @@ from config.schema import Model, StackConfig
 from config.services import Service, ollama_name, service_name, stack_services, tagged_name
 from gpu.pool import Pool
 from gpu.weights import WEIGHTS
+from stacks.options import after
 
 DIALOGUE_FOLDER = "apps/dialogue"
 
@@ -71,9 +72,8 @@ def serve(config: StackConfig, stand: Stand) -> None:
             domain=door.domain if door else None,
             tls_secret=door.tls_secret if door else None,
             vpc_cidr=config.network.cidr if door else None,
-            after=stand.running,
         ),
-        stand.in_cluster,
+        after(stand.in_cluster, *stand.running),
     )
     cached = dict.fromkeys(model.pool for model in config.models if WEIGHTS[model.weights.source].cached)
     space = ModelSpace(
@@ -81,16 +81,14 @@ def serve(config: StackConfig, stand: Stand) -> None:
         ModelSpaceArgs(
             cached_pools=list(cached),
             registries=config.serving.registry_cidrs,
-            system_namespace=stand.sharing.namespace,
-            after=[stand.pools[name].node_pool for name in cached],
         ),
-        stand.in_cluster,
+        after(stand.in_cluster, stand.sharing.namespace, *(stand.pools[name].node_pool for name in cached)),
     )
     ready = (knative.ready, *space.ready)
     for service in stack_services(config):
         pool = config.gpu_pools[service.first.pool]
-        arguments = _model_args(service, pool, [*ready, stand.pools[pool.name].node_pool])
-        OllamaModel(f"model-{service.name}", arguments, stand.in_cluster)
+        opts = after(stand.in_cluster, *ready, stand.pools[pool.name].node_pool)
+        OllamaModel(f"model-{service.name}", _model_args(service, pool), opts)
     if config.dialogue and config.dialogue.image:
         _dialogue(config, config.dialogue, [knative.ready, *stand.cpu_pools], stand)
     if door:
@@ -109,7 +107,7 @@ def _weights(model: Model) -> Weights:
     return Weights(source=model.weights.source, image=model.weights.image)
 
 
-def _model_args(service: Service, pool: Pool, ready: Sequence[pulumi.Resource]) -> OllamaModelArgs:
+def _model_args(service: Service, pool: Pool) -> OllamaModelArgs:
     first = service.first
     return OllamaModelArgs(
         service=service.name,
@@ -129,7 +127,6 @@ def _model_args(service: Service, pool: Pool, ready: Sequence[pulumi.Resource]) 
         min_scale=first.min_scale,
         max_scale=service.max_scale,
         idle=first.idle,
-        ready=ready,
     )
 
 
@@ -147,9 +144,8 @@ def _warm_slots(config: StackConfig, stand: Stand) -> None:
             start=warm.start,
             end=warm.end,
             time_zone=warm.time_zone,
-            after=[stand.pools[pool.name].node_pool],
         )
-        WarmSlots(f"warm-{pool.name}", arguments, stand.in_cluster)
+        WarmSlots(f"warm-{pool.name}", arguments, after(stand.in_cluster, stand.pools[pool.name].node_pool))
 
 
 def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pulumi.Resource], stand: Stand) -> None:
@@ -174,9 +170,8 @@ def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pul
             keys_secret=dialogue.keys_secret,
             public=config.serving.door is not None,
             storage_class=dialogue.storage_class,
-            ready=ready,
         ),
-        stand.in_cluster,
+        after(stand.in_cluster, *ready),
     )
 
 

@@ -17,6 +17,7 @@ import pulumi
 
 import versions
 from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
+from components.options import child_options
 from components.pods import restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving import conversations
@@ -97,7 +98,7 @@ class DialogueArgs:
     an operator or by `slices open dialogue`: no key passes through Pulumi. Without it no pod starts.
     public: whether the load balancer leads to it; otherwise it is reached from inside the cluster only.
     storage_class: of the volume on which conversations are kept. None: they are kept in the pod, and end with it.
-    ready: Knative, the models, and the pools that it may run on.
+    node_selector: labels of the nodes that it may run on, beside the architecture; those of `CpuPool` by default.
     """
 
     image: pulumi.Input[str]
@@ -107,11 +108,14 @@ class DialogueArgs:
     keys_secret: str = "dialogue-keys"
     public: bool = False
     storage_class: str | None = None
-    ready: Sequence[pulumi.Resource] = ()
+    node_selector: Mapping[str, str] = field(default_factory=lambda: dict(INTENT_LABEL))
 
 
 class Dialogue(pulumi.ComponentResource):
-    """Namespace, settings, walls and the service. Needs a Kubernetes provider."""
+    """Namespace, settings, walls and the service. Needs a Kubernetes provider.
+
+    Let it depend on Knative, the models, and the pools that it may run on.
+    """
 
     def __init__(self, name: str, args: DialogueArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:Dialogue", name, None, opts)
@@ -129,7 +133,7 @@ class Dialogue(pulumi.ComponentResource):
             data={_SETTINGS_FILE: written},
             opts=inside,
         )
-        before = [namespace, policy, settings, *args.ready]
+        before = [namespace, policy, settings]
         if args.storage_class:
             before.append(conversations.claim(f"{name}-conversations", NAMESPACE, args.storage_class, inside))
         k8s.apiextensions.CustomResource(
@@ -143,7 +147,7 @@ class Dialogue(pulumi.ComponentResource):
                 "annotations": {"pulumi.com/waitFor": "condition=Ready"},
             },
             spec={"template": _template(args, hashlib.sha256(written.encode()).hexdigest()[:16])},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+            opts=child_options(self, opts, *before),
         )
         self.register_outputs({})
 
@@ -209,7 +213,7 @@ def _template(args: DialogueArgs, settings_digest: str) -> dict[str, Any]:
             # Watchers hold a request each, for as long as they watch.
             "containerConcurrency": 0,
             "timeoutSeconds": LONGEST_SECONDS,
-            "nodeSelector": {**INTENT_LABEL, ARCH_LABEL: args.arch},
+            "nodeSelector": {**args.node_selector, ARCH_LABEL: args.arch},
             "containers": [container],
             "volumes": [
                 {"name": "settings", "configMap": {"name": "dialogue"}},
