@@ -123,6 +123,12 @@ def _warm(config: StackConfig) -> Iterator[Consumer]:
 
 def floor_items(config: StackConfig) -> Sequence[CostItem]:
     """What the stack costs in a month when no GPU and no CPU pool node runs, item by item."""
+    if config.cluster.existing:
+        # Its control plane, nodes and gateways are there with and without the stack.
+        return [
+            CostItem(f"Cluster {config.cluster.existing}", "existing, and no cost of this stack", 0.0),
+            *_own(config),
+        ]
     zone_ids = zones(config)
     nodes = config.cluster.system_nodes
     return idle_floor(
@@ -139,6 +145,13 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
         ),
         config.prices,
     )
+
+
+def _own(config: StackConfig) -> list[CostItem]:
+    """What the stack itself keeps in a cluster that is there."""
+    kept = _conversations_gib(config)
+    usd = product(kept, config.prices.services.gp3_per_gb_month)
+    return [CostItem("Conversations", f"{kept} GiB, reckoned as gp3", usd)] if kept else []
 
 
 def _conversations_gib(config: StackConfig) -> int:
@@ -178,7 +191,9 @@ def quiet_lines(config: StackConfig, holding: Sequence[Consumer]) -> list[Line]:
 def bill(config: StackConfig, holding: Sequence[Consumer]) -> Bill:
     """The bill of a stack. holding: its `consumers`."""
     lines = [*quiet_lines(config, holding), *_node_lines(config, holding, "on demand")]
-    lines += [*_traffic(config, holding), _logs(config)]
+    lines += _traffic(config, holding)
+    if not config.cluster.existing:
+        lines.append(_logs(config))
     steady = sum_of([line for line in lines if line.part in ("floor", "traffic and logs")])
     nodes = total(ceiling_usd_per_hour(pool) for pool in config.gpu_pools.values())
     volumes = total(product(_most(config.gpu_pools[each.name]), _volume(each, config)) for each in config.pools)

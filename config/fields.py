@@ -118,6 +118,11 @@ MAX_TAG_VALUE = 256
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 MAX_NAME = 40
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=MAX_NAME)]
+#: Of any EKS cluster (EKS API reference, CreateCluster).
+ClusterName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")]
+#: Of an IAM role, without its path (IAM API reference, CreateRole).
+RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")]
+ChartVersion = Annotated[str, BeforeValidator(_version), StringConstraints(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$")]
 #: A principal in IAM: its path has up to 512 characters, its name up to 64 (CreateRole, CreateUser).
 Arn = Annotated[
     str,

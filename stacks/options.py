@@ -1,8 +1,18 @@
-"""Options of components: what they come after."""
+"""What components of a stack have in common: what they come after, and the nodes that stay."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pulumi
+
+from components.cluster.addons import SYSTEM_NODE_LABEL
+from config.schema import StackConfig
+
+
+def system_node_labels(config: StackConfig) -> Mapping[str, str]:
+    """Labels of the nodes that stay."""
+    return config.cluster.system_node_labels or SYSTEM_NODE_LABEL
 
 
 def after(opts: pulumi.ResourceOptions, *resources: pulumi.Resource) -> pulumi.ResourceOptions:

@@ -36,21 +36,28 @@ from config.schema import Model, StackConfig
 from config.services import Service, ollama_name, service_name, stack_services, tagged_name
 from gpu.pool import Pool
 from gpu.weights import WEIGHTS
-from stacks.options import after
+from stacks.options import after, system_node_labels
 
 DIALOGUE_FOLDER = "apps/dialogue"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stand:
-    """What serving stands on."""
+class Made:
+    """Of a cluster that the stack makes: what a door, and an image that is built, need of it."""
 
     cluster: Cluster
     network: Network
+    data_key_arn: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stand:
+    """What serving stands on. made: None in a cluster that is there, where checks let no door and no build pass."""
+
+    made: Made | None
     sharing: GpuSharing
     pools: Mapping[str, GpuPool]
     cpu_pools: Sequence[pulumi.Resource]
-    data_key_arn: pulumi.Input[str]
     running: Sequence[pulumi.Resource]
     """The cluster's nodes, and what they reach the Internet through."""
     tags: Mapping[str, str]
@@ -72,6 +79,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
             domain=door.domain if door else None,
             tls_secret=door.tls_secret if door else None,
             vpc_cidr=config.network.cidr if door else None,
+            node_selector=system_node_labels(config),
         ),
         after(stand.in_cluster, *stand.running),
     )
@@ -94,7 +102,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
     if door:
         if door.plain_http is not None:
             pulumi.log.warn(f"the door speaks plain HTTP, keys and all, inside the VPC: {door.plain_http}")
-        Door("door", _door_args(config, door, stand), stand.in_aws)
+        Door("door", _door_args(config, door, _own(stand), stand.tags), stand.in_aws)
 
 
 def _features(config: StackConfig) -> set[Feature]:
@@ -156,7 +164,7 @@ def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pul
             repository=f"{config.cluster_name}/dialogue",
             context=DIALOGUE_FOLDER,
             platform="linux/amd64" if arch == "amd64" else "linux/arm64",
-            key_arn=stand.data_key_arn,
+            key_arn=_own(stand).data_key_arn,
             tags=stand.tags,
         )
         image = AppImage("dialogue-image", arguments, stand.in_aws).reference
@@ -204,19 +212,24 @@ def _speakers(config: StackConfig, dialogue: DialogueConfig) -> list[Speaker]:
     return found
 
 
-def _door_args(config: StackConfig, door: DoorConfig, stand: Stand) -> DoorArgs:
+def _own(stand: Stand) -> Made:
+    assert stand.made is not None, "the configuration lets it pass only where the stack makes the cluster"
+    return stand.made
+
+
+def _door_args(config: StackConfig, door: DoorConfig, made: Made, tags: Mapping[str, str]) -> DoorArgs:
     return DoorArgs(
         hosts=[f"{SERVICE}.{door.domain}"],
         allowed_cidrs=door.allowed_cidrs or [config.network.cidr],
-        vpc_id=stand.network.vpc_id,
+        vpc_id=made.network.vpc_id,
         # Kourier runs in these zones; an address in every other would cost and lead here.
-        subnet_ids=stand.network.private_subnet_ids[:HOME_ZONES],
-        system_nodes=stand.cluster.system_nodes,
-        node_security_group_id=stand.cluster.cluster_security_group_id,
+        subnet_ids=made.network.private_subnet_ids[:HOME_ZONES],
+        system_nodes=made.cluster.system_nodes,
+        node_security_group_id=made.cluster.cluster_security_group_id,
         certificate_arn=door.certificate_arn,
         tls_in_cluster=door.tls_secret is not None,
         zone_id=door.hosted_zone_id,
         idle_seconds=door.idle_seconds,
         deletion_protection=config.cluster.deletion_protection,
-        tags=stand.tags,
+        tags=tags,
     )

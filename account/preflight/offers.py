@@ -29,15 +29,12 @@ _FAIR_SCORE = 5
 
 def requirements(plan: Plan, config: StackConfig, figures: Figures) -> list[Requirement]:
     """The region, the zones, every pool's types, the system nodes' types, EKS' version and its add-ons."""
-    return [
-        _region(config),
-        _zones(config),
-        *(_pool(pool, config) for pool in figures.pools),
-        _system_nodes(config),
-        *(_score(pool, config) for pool in figures.pools if pool.capacity_type == "spot"),
-        _version(config),
-        *_addons(plan, config),
-    ]
+    found = [_region(config), *(_pool(pool, config) for pool in figures.pools)]
+    found += [_score(pool, config) for pool in figures.pools if pool.capacity_type == "spot"]
+    if not config.cluster.existing:
+        found[1:1] = [_zones(config)]
+        found += [_system_nodes(config), _version(config), *_addons(plan, config)]
+    return found
 
 
 # --- Region and zones -------------------------------------------------------------------------------------------------

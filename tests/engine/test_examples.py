@@ -16,7 +16,7 @@ FOLDER = ROOT / "examples"
 def test_a_preview_registers_what_the_plan_says(name: str, engine_programs: Path, tmp_path: Path) -> None:
     made = Workspace(tmp_path / name, engine_programs, "dev", program=FOLDER / name)
     done = made.preview(expect=0)
-    assert done.violations == []
+    assert done.mandatory == []
     planned = {each.urn for each in make_plan(FOLDER / name, "dev").recording.resources}
     created = {urn for urn in done.steps() if "::pulumi:pulumi:Stack::" not in urn}
     assert created
