@@ -73,11 +73,11 @@ def test_every_object_names_its_provider(name: str) -> None:
 
 
 def test_what_a_program_gives_by_depends_on_outlives_everything_in_a_component() -> None:
-    recording = planned("gpu-sharing").recording
+    recording = planned("gpu_sharing").recording
     plugin, pools = recording.of_type(RELEASE), recording.of_type(NODE_POOL)
     assert len(plugin) == len(pools) == 1
     assert Graph(recording).missing(pools, plugin) == []
-    models = planned("ollama-model").recording
+    models = planned("ollama_model").recording
     service = models.of_type("kubernetes:serving.knative.dev/v1:Service")
     before: list[Resource] = [each for each in models.resources if each.name in ("models-namespace", "models-script")]
     assert len(service) == 1

@@ -12,7 +12,7 @@ settings = pulumi.Config()
 cluster = k8s.Provider("cluster", kubeconfig=settings.get("kubeconfig"), context=settings.get("context"))
 in_cluster = pulumi.ResourceOptions(providers=[cluster])
 
-# The pool `shared` of ../gpu-pool: what one of its slots is called, and what it may take of its node.
+# The pool `shared` of ../gpu_pool: what one of its slots is called, and what it may take of its node.
 profile, types = TimeSlicing(3), types_in(names=["g6.xlarge", "g5.xlarge"])
 
 WarmSlots(
