@@ -72,7 +72,7 @@ FORMS: Final[Mapping[str, str]] = {
     "existing": "must be the name of an EKS cluster: letters, digits, hyphens and underscores, at most 100",
     "nodeRole": "must be the name of an IAM role, without path and ARN",
     "controllerRole": "must be the name of an IAM role, without path and ARN",
-    "chartVersion": 'must be a version in quotes, such as "1.14.1"',
+    "chartVersion": f'must be a version in quotes, such as "{versions.KARPENTER_VERSION}"',
     "version": f'must be a version in quotes, such as "{versions.EKS_DEFAULT_VERSION}"',
     "cidr": "must be an IPv4 range such as 10.42.0.0/16",
     "idle": "must be a duration such as 5m or 1h30m",
