@@ -32,7 +32,7 @@ from gpu.bill import (
 )
 from gpu.coldstart import IMAGE_MB
 from gpu.compare import HOURS_PER_DAY
-from gpu.estimate import BOUGHT, MONTH, CostItem, FloorInputs, idle_floor
+from gpu.estimate import BOUGHT, MONTH, CostItem, FloorInputs, idle_floor, kept_items
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
 from gpu.sharing import AMIS
@@ -135,6 +135,16 @@ def _warm(config: StackConfig) -> Iterator[Consumer]:
 
 def floor_items(config: StackConfig) -> Sequence[CostItem]:
     """What the stack costs in a month when no GPU and no CPU pool node runs, item by item."""
+    if config.cluster.existing:
+        # Its control plane, nodes and gateways are there with and without the stack.
+        return [
+            CostItem(
+                f"Cluster {config.cluster.existing}",
+                "existing, and no cost of this stack",
+                given("what is there without the stack", 0, "USD"),
+            ),
+            *kept_items(_conversations_gib(config), config.prices),
+        ]
     zone_ids = zones(config)
     nodes = config.cluster.system_nodes
     return idle_floor(
@@ -194,7 +204,9 @@ def quiet_lines(config: StackConfig, holding: Sequence[Consumer]) -> list[Line]:
 def bill(config: StackConfig, holding: Sequence[Consumer]) -> Bill:
     """The bill of a stack. holding: its `consumers`."""
     lines = [*quiet_lines(config, holding), *_node_lines(config, holding, "on demand")]
-    lines += [*_traffic(config, holding), _logs(config)]
+    lines += _traffic(config, holding)
+    if not config.cluster.existing:
+        lines.append(_logs(config))
     nodes = plus(*(why_ceiling(pool) for pool in config.gpu_pools.values()))
     volumes = plus(
         *(times(_most(config.gpu_pools[each.name]), plus(*_beside_a_node(each, config))) for each in config.pools)

@@ -106,6 +106,7 @@ FORMS: Final[Mapping[str, str]] = {
 KEYS: Final[Mapping[str, tuple[str, str, str]]] = {
     "cluster": ("section", "`{}`", "The EKS cluster: version, who reaches it, system nodes, logs."),
     "network": ("section", "`{}`", "The VPC: addresses, zones, NAT gateways, endpoints."),
+    "karpenter": ("section", "`{}`", "The Karpenter of a cluster that is there."),
     "cpuPools": ("list of sections", "`x86` and `arm64`, 2 and 4 vCPUs", "Karpenter node pools without GPUs."),
     "pools": ("list of sections", "required", "GPU node pools, and how their GPUs are shared."),
     "gpuSharing": ("section", "`{}`", "What installs NVIDIA's device plugin."),
@@ -157,6 +158,7 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "`zoneIds` are ids, not names: `us-east-1a` means another zone in each account. Each pool's types must be "
         "offered in one of them. Zones in which EKS has no control plane are refused: " + ", ".join(EKS_EXCLUDED_ZONES),
     ),
+    "karpenter": ("section", "`{}`", "The Karpenter of a cluster that is there."),
     "cpuPools": ("`cpus` must be sizes that instances have, and `limitCpus` must hold the smallest.",),
     "pools": (
         "Families and types must have NVIDIA GPUs and be offered in the region. Not supported: `g7` (the EKS AMIs' "

@@ -38,14 +38,16 @@ def _date(value: Any) -> Any:
         raise PydanticCustomError("iso_date", "must be a date, as YYYY-MM-DD") from None
 
 
-def _version(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        raise PydanticCustomError(
-            "unquoted",
-            'must be in quotes, such as "{example}": YAML reads it as a number',
-            {"example": versions.EKS_DEFAULT_VERSION},
-        )
-    return value
+def _quoted(example: str) -> BeforeValidator:
+    """Refuses a version that YAML has read as a number."""
+
+    def read(value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            message = 'must be in quotes, such as "{example}": YAML reads it as a number'
+            raise PydanticCustomError("unquoted", message, {"example": example})
+        return value
+
+    return BeforeValidator(read)
 
 
 def _whole(value: Any) -> Any:
@@ -111,13 +113,21 @@ def available_time_zones() -> Sequence[str]:
 
 Int = Annotated[int, BeforeValidator(_whole)]
 Date = Annotated[date, BeforeValidator(_date)]
-Version = Annotated[str, BeforeValidator(_version)]
+Version = Annotated[str, _quoted(versions.EKS_DEFAULT_VERSION)]
 
 #: Longest value of an AWS tag, in characters.
 MAX_TAG_VALUE = 256
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 MAX_NAME = 40
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=MAX_NAME)]
+#: Of any EKS cluster (EKS API reference, CreateCluster).
+ClusterName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")]
+#: Of an IAM role, without its path (IAM API reference, CreateRole).
+RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")]
+#: Of Karpenter's chart.
+ChartVersion = Annotated[
+    str, _quoted(versions.KARPENTER_VERSION), StringConstraints(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$")
+]
 #: A principal in IAM: its path has up to 512 characters, its name up to 64 (CreateRole, CreateUser).
 Arn = Annotated[
     str,

@@ -25,6 +25,7 @@ from config.wording import TOP_ELSEWHERE
 SECTIONS: Mapping[str, type[Section]] = {
     "cluster": schema.Cluster,
     "network": schema.Network,
+    "karpenter": schema.Karpenter,
     "gpuSharing": schema.GpuSharing,
     "serving": schema.Serving,
     "dialogue": schema.Dialogue,
@@ -42,6 +43,7 @@ LISTS: Mapping[str, type[Section]] = {
 KEYS = (
     "cluster",
     "network",
+    "karpenter",
     "cpuPools",
     "pools",
     "gpuSharing",
@@ -77,6 +79,7 @@ def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date
             today=today or date.today(),
             cluster=values["cluster"],
             network=values["network"],
+            karpenter=values["karpenter"],
             cpu_pools=values["cpuPools"],
             pools=values["pools"],
             models=values["models"],

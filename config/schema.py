@@ -18,6 +18,8 @@ from config.fields import (
     Arn,
     BuiltImage,
     CertificateArn,
+    ChartVersion,
+    ClusterName,
     Cpu,
     Digest,
     Domain,
@@ -32,6 +34,7 @@ from config.fields import (
     Name,
     OllamaModel,
     RegistryMirror,
+    RoleName,
     Strings,
     Texts,
     Version,
@@ -54,8 +57,10 @@ __all__ = [
     "CpuPool",
     "Dialogue",
     "Door",
+    "ExistingKarpenter",
     "GpuPool",
     "GpuSharing",
+    "Karpenter",
     "Model",
     "MpsLimits",
     "Network",
@@ -67,6 +72,10 @@ __all__ = [
     "Weights",
     "Workload",
 ]
+
+
+Labels = dict[str, str]
+FeatureGate = Literal["nodeOverlay", "capacityBuffer"]
 
 
 class SystemNodes(Section):
@@ -89,8 +98,14 @@ class Cluster(Section):
 
     name: Name | None = None
     """Name of the cluster, and the beginning of the names of what belongs to it. Default: `gpu-slices-<stack>`."""
+    existing: ClusterName | None = None
+    """Name of a cluster that is there: it is looked up, never changed, never destroyed. Needs karpenter.existing; its
+    network is what Karpenter finds. Of the other keys only version and systemNodeLabels go with it."""
+    system_node_labels: Labels = Field(default={})
+    """Labels of the nodes of an existing cluster that stay, on which Knative and the GPU Operator run. Default:
+    `karpenter.sh/controller: "true"`, as in Karpenter's own guide."""
     version: Version = versions.EKS_DEFAULT_VERSION
-    """Kubernetes version, in quotes; must be in EKS standard support."""
+    """Kubernetes version, in quotes; must be in EKS standard support. Of an existing cluster: the one that it has."""
     public_access_cidrs: Annotated[Strings, Field(max_length=40)] = ()
     """Public IPv4 ranges that may reach the API server, /8 or smaller. Without any, the endpoint is private, and Pulumi
     must run where it reaches the VPC."""
@@ -127,6 +142,31 @@ class Network(Section):
     addresses, which no security group opens."""
     interface_endpoints: bool = False
     """Whether AWS services are reached by interface endpoints instead of the NAT gateway."""
+
+
+class ExistingKarpenter(Section):
+    """The Karpenter of an existing cluster: what nobody can see before its API server is asked."""
+
+    chart_version: ChartVersion
+    """Version of its chart, in quotes, such as `"1.14.1"`: `helm list -A` says it."""
+    node_role: RoleName
+    """Name of the IAM role of its nodes, which the cluster lets in."""
+    feature_gates: Annotated[tuple[FeatureGate, ...], List] = ()
+    """Of its gates (`settings.featureGates` of its chart) those that are on and that pools need: `nodeOverlay` wherever
+    GPUs are shared, `capacityBuffer` where slots are kept warm at all hours."""
+    controller_role: RoleName | None = None
+    """Name of its controller's role, which the budget's brake denies new GPU instances. Only with a budget."""
+    subnet_tags: Labels = Field(default={})
+    """Tags of the private subnets for nodes. Default: `karpenter.sh/discovery` with the cluster's name."""
+    security_group_tags: Labels = Field(default={})
+    """Tags of the nodes' security groups. Default: `karpenter.sh/discovery` with the cluster's name."""
+
+
+class Karpenter(Section):
+    """Karpenter, which buys the nodes."""
+
+    existing: ExistingKarpenter | None = None
+    """The Karpenter of an existing cluster. Default: the stack installs its own, in the cluster that it makes."""
 
 
 class Weights(Section):
@@ -345,6 +385,7 @@ class StackConfig(Section):
     region: str
     cluster: Cluster = Cluster()
     network: Network = Network()
+    karpenter: Karpenter = Karpenter()
     cpu_pools: tuple[CpuPool, ...] = (CpuPool(name="x86", arch="amd64"), CpuPool(name="arm64", arch="arm64"))
     pools: tuple[GpuPool, ...] = ()
     gpu_sharing: GpuSharing = GpuSharing()
@@ -370,4 +411,9 @@ class StackConfig(Section):
     @property
     def cluster_name(self) -> str:
         """Physical name of the EKS cluster; other systems select by it."""
+        return self.cluster.existing or self.own_name
+
+    @property
+    def own_name(self) -> str:
+        """Name of what the stack itself makes: its cluster, where it makes one, and its budget."""
         return self.cluster.name or f"gpu-slices-{self.stack}"

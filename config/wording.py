@@ -72,6 +72,10 @@ FORMS: Final[Mapping[str, str]] = {
     "cpu": 'must be CPUs, such as 500m or "2", in quotes where it is a number',
     "memory": "must be an amount of memory, such as 512Mi or 2Gi",
     "expires": "must be a date, as YYYY-MM-DD",
+    "existing": "must be the name of an EKS cluster: letters, digits, hyphens and underscores, at most 100",
+    "nodeRole": "must be the name of an IAM role, without path and ARN",
+    "controllerRole": "must be the name of an IAM role, without path and ARN",
+    "chartVersion": f'must be a version in quotes, such as "{versions.KARPENTER_VERSION}"',
     "version": f'must be a version in quotes, such as "{versions.EKS_DEFAULT_VERSION}"',
     "registryMirror": (
         "must be a registry and perhaps a path in it, without https:// and / at the end, such as "
@@ -113,6 +117,8 @@ PURPOSES: Final[Mapping[str, str]] = {
     "expires": "write the last day on which it holds, as YYYY-MM-DD",
     "containers": "write at least one container",
     "image": "write an image with a tag or digest",
+    "chartVersion": "write the version of Karpenter's chart in quotes: helm list -A says it",
+    "nodeRole": "write the name of the IAM role of Karpenter's nodes",
     "speakers": "write the names of the models that talk",
     "monthlyUsd": "write the most that the stack may cost in a month, in USD",
     "emails": "write who is told",
@@ -157,8 +163,13 @@ VALUE_SYNONYMS: Final[Mapping[str, str]] = {
     "whole": "none",
 }
 
-_OWN_VPC = "is not a key here: a stack makes its own VPC and subnets, and cannot use others that are there"
-_OWN_CLUSTER = "is not a key here: a stack makes its own cluster, and cannot use one that is there"
+_OWN_VPC = (
+    "is not a key here: a stack makes its own VPC with its cluster; with cluster: {existing: NAME} nodes go where its "
+    "Karpenter finds subnets"
+)
+_OWN_CLUSTER = (
+    "is not a key here: for a cluster that is there write cluster: {existing: NAME} and karpenter: {existing: ...}"
+)
 _ONE_PURCHASE = (
     "is not a key here: a pool buys Spot or on-demand, never one when the other is out; make a second pool for what "
     "must run"
@@ -177,7 +188,7 @@ _FIXED = "is not a key here: labels and taints of a pool's nodes are the program
 WISHES: Final[Mapping[str, Mapping[str, str]]] = {
     "Cluster": {
         **dict.fromkeys(("vpcId", "vpc", "subnetIds", "subnets"), _OWN_VPC),
-        **dict.fromkeys(("existing", "existingCluster", "arn", "endpoint", "kubeconfig", "import"), _OWN_CLUSTER),
+        **dict.fromkeys(("existingCluster", "arn", "endpoint", "kubeconfig", "import"), _OWN_CLUSTER),
         **dict.fromkeys(("autoMode", "computeConfig"), _NO_AUTO_MODE),
     },
     "Network": dict.fromkeys(

@@ -145,7 +145,12 @@ def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     if inputs.load_balancers:
         why = times(given("load balancers", inputs.load_balancers), price("load_balancer_per_hour"), month)
         items.append(CostItem("Door", f"{inputs.load_balancers} internal network load balancer", why))
-    if inputs.conversations_gib:
-        why = times(given("conversations", inputs.conversations_gib, "GiB"), gp3)
-        items.append(CostItem("Conversations", f"{inputs.conversations_gib} GiB, reckoned as gp3", why))
-    return items
+    return [*items, *kept_items(inputs.conversations_gib, prices)]
+
+
+def kept_items(conversations_gib: int, prices: RegionPrices) -> Sequence[CostItem]:
+    """The volume of the dialogue's conversations, where there is one."""
+    if not conversations_gib:
+        return []
+    why = times(given("conversations", conversations_gib, "GiB"), prices.services.why("gp3_per_gb_month"))
+    return [CostItem("Conversations", f"{conversations_gib} GiB, reckoned as gp3", why)]

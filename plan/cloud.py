@@ -247,6 +247,19 @@ def _partition(cloud: Cloud, arguments: Inputs) -> Outputs:
     return {"id": "aws", "partition": "aws", "dnsSuffix": "amazonaws.com", "reverseDnsPrefix": "com.amazonaws"}
 
 
+def _eks_cluster(cloud: Cloud, arguments: Inputs) -> Outputs:
+    """A cluster that is there (aws:eks/getCluster:getCluster); where it is only its account knows."""
+    name = str(arguments["name"])
+    later = _Later(cloud, "aws:eks/getCluster:Cluster", name)
+    return {
+        "id": name,
+        "name": name,
+        "arn": cloud._arn("eks", f"cluster/{name}"),
+        "endpoint": later["endpoint"],
+        "certificateAuthorities": [{"data": later["certificateAuthority"]}],
+    }
+
+
 def _policy_document(cloud: Cloud, arguments: Inputs) -> Outputs:
     """The JSON that the AWS provider builds from statements (aws:iam/getPolicyDocument:getPolicyDocument)."""
     del cloud
@@ -286,6 +299,7 @@ def _one_or_many(values: list[Any]) -> Any:
 
 _FUNCTIONS: Mapping[str, Callable[[Cloud, Inputs], Outputs]] = {
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": _registry_login,
+    "aws:eks/getCluster:getCluster": _eks_cluster,
     "aws:iam/getPolicyDocument:getPolicyDocument": _policy_document,
     "aws:index/getAvailabilityZones:getAvailabilityZones": _zones,
     "aws:index/getCallerIdentity:getCallerIdentity": _caller,

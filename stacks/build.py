@@ -14,6 +14,7 @@ from components.cluster.access import AccessGrant
 from components.cluster.cluster import Cluster, ClusterArgs
 from components.cluster.ebs_driver import EbsCsiDriver, EbsCsiDriverArgs
 from components.cluster.encryption import Encryption, EncryptionArgs
+from components.cluster.existing import existing_kubeconfig, update_kubeconfig_command
 from components.cluster.pull_through import PullThroughPolicy, PullThroughPolicyArgs
 from components.cluster.system_nodes import SystemNodeCapacity
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
@@ -22,7 +23,7 @@ from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
 from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
-from components.karpenter.node_class import Volume
+from components.karpenter.node_class import ClusterNodes, Volume
 from components.mirror import from_mirror
 from components.money.budget import Budget, BudgetArgs
 from components.network.network import Network, NetworkArgs
@@ -31,27 +32,42 @@ from components.serving.ollama_model import model_url
 from config.bill import zones
 from config.schema import Budget as BudgetConfig
 from config.schema import CpuPool as CpuPoolConfig
+from config.schema import ExistingKarpenter, StackConfig, Workload
 from config.schema import GpuPool as PoolConfig
-from config.schema import StackConfig, Workload
 from config.services import service_name
 from gpu.contract import CLUSTER_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
 from gpu.pool import Pool
 from gpu.registries import ecr_registry
 from gpu.sharing import AMIS
-from stacks.serving import Stand, serve
+from stacks.options import after, system_node_labels
+from stacks.serving import Made, Stand, serve
 from stacks.summary import idle_floor_usd
 from stacks.tags import stack_tags
 from stacks.ways_in import dialogue_url, next_steps
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Platform:
     """What a stack consists of, and what it hands out."""
 
-    cluster: Cluster
-    karpenter: Karpenter
     pools: Mapping[str, GpuPool]
     outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """The cluster with its Karpenter that everything else stands on, made by the stack or found.
+
+    under_karpenter: what NodePools come after and end before.
+    """
+
+    kubeconfig: pulumi.Output[str]
+    kubernetes: k8s.Provider
+    nodes: ClusterNodes
+    buyer_role_name: pulumi.Input[str] | None
+    made: Made | None = None
+    running: Sequence[pulumi.Resource] = ()
+    under_karpenter: Sequence[pulumi.Resource] = ()
 
 
 def build(config: StackConfig) -> Platform:
@@ -62,9 +78,48 @@ def build(config: StackConfig) -> Platform:
     """
     tags = stack_tags(config)
     provider = aws.Provider("aws", region=config.region)
+    in_aws = pulumi.ResourceOptions(providers=[provider])
+    existing = config.karpenter.existing
+    ground = _found(config, existing, provider, tags) if existing else _made(config, provider, tags)
+    in_cluster = _mirrored(config, ground.kubernetes)
+
+    if config.budget:
+        Budget("budget", _budget_args(config, config.budget, ground.buyer_role_name, tags), in_aws)
+    under_karpenter = after(in_cluster, *ground.under_karpenter)
+    cpu_pools = [
+        CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, ground.nodes), under_karpenter) for pool in config.cpu_pools
+    ]
+    sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
+    pools = {
+        pool.name: GpuPool(
+            f"gpu-{pool.name}",
+            _gpu_pool_args(pool, config, ground.nodes),
+            after(under_karpenter, *_plugin_of(pool.name, sharing)),
+        )
+        for pool in config.pools
+    }
+    node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
+    _workloads(config, after(in_cluster, *node_pools))
+    serve(
+        config,
+        Stand(
+            made=ground.made,
+            sharing=sharing,
+            pools=pools,
+            cpu_pools=[pool.node_pool for pool in cpu_pools],
+            running=ground.running,
+            tags=tags,
+            in_aws=in_aws,
+            in_cluster=in_cluster,
+        ),
+    )
+    return Platform(pools=pools, outputs=_outputs(config, ground.kubeconfig))
+
+
+def _made(config: StackConfig, provider: aws.Provider, tags: Mapping[str, str]) -> Ground:
+    """Keys, network, cluster and Karpenter of the stack's own."""
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
     in_aws = pulumi.ResourceOptions(providers=[provider])
-
     keys = Encryption(
         "encryption",
         EncryptionArgs(cluster_name=config.cluster_name, account_id=account_id, region=config.region, tags=tags),
@@ -73,49 +128,55 @@ def build(config: StackConfig) -> Platform:
     network = Network("network", _network_args(config, account_id, keys, tags), in_aws)
     node_policies = _node_policies(config, tags, in_aws)
     cluster = Cluster("cluster", _cluster_args(config, account_id, keys, network, node_policies, tags), in_aws)
-    kubernetes = k8s.Provider(
-        "kubernetes",
-        kubeconfig=cluster.kubeconfig,
-        # Without it a changed kubeconfig text could replace the provider, and everything in the cluster with it.
-        cluster_identifier=config.cluster_name,
-        enable_server_side_apply=True,
-        opts=pulumi.ResourceOptions(depends_on=[*cluster.ready]),
-    )
-    mirror = config.cluster.registry_mirror
-    transformations = [from_mirror(mirror)] if mirror else None
-    in_both = pulumi.ResourceOptions(providers=[provider, kubernetes], transformations=transformations)
-    in_cluster = pulumi.ResourceOptions(providers=[kubernetes], transformations=transformations)
-
+    kubernetes = _kubernetes(config, cluster.kubeconfig, cluster.ready)
+    in_both = _mirrored(config, provider, kubernetes)
     driver = _driver(config, account_id, keys, cluster.ready, tags, in_both)
     running = [*cluster.ready, *network.egress, *driver]
     karpenter = Karpenter("karpenter", _karpenter_args(config, account_id, keys, running, node_policies, tags), in_both)
-    if config.budget:
-        Budget("budget", _budget_args(config, config.budget, karpenter, tags), in_aws)
-    cpu_pools = [CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, karpenter), in_cluster) for pool in config.cpu_pools]
-    sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
-    pools = {
-        pool.name: GpuPool(f"gpu-{pool.name}", _gpu_pool_args(pool, config, karpenter, sharing), in_cluster)
-        for pool in config.pools
-    }
-    node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
-    _workloads(config, node_pools, in_cluster)
-    serve(
-        config,
-        Stand(
-            account_id=account_id,
-            cluster=cluster,
-            network=network,
-            sharing=sharing,
-            pools=pools,
-            cpu_pools=[pool.node_pool for pool in cpu_pools],
-            data_key_arn=keys.data_key_arn,
-            running=running,
-            tags=tags,
-            in_aws=in_aws,
-            in_cluster=in_cluster,
-        ),
+    return Ground(
+        kubeconfig=cluster.kubeconfig,
+        kubernetes=kubernetes,
+        nodes=karpenter.nodes,
+        buyer_role_name=karpenter.controller_role_name,
+        made=Made(account_id=account_id, cluster=cluster, network=network, data_key_arn=keys.data_key_arn),
+        running=running,
+        under_karpenter=[karpenter.ready],
     )
-    return Platform(cluster, karpenter, pools, _outputs(config, cluster))
+
+
+def _found(config: StackConfig, existing: ExistingKarpenter, provider: aws.Provider, tags: Mapping[str, str]) -> Ground:
+    """A cluster and its Karpenter that are there: looked up, and none of it a resource of the stack."""
+    kubeconfig = existing_kubeconfig(config.cluster_name, config.region, provider)
+    return Ground(
+        kubeconfig=kubeconfig,
+        kubernetes=_kubernetes(config, kubeconfig, ()),
+        nodes=ClusterNodes(
+            cluster_name=config.cluster_name,
+            node_role_name=existing.node_role,
+            subnet_tags=existing.subnet_tags or None,
+            security_group_tags=existing.security_group_tags or None,
+            tags=tags,
+        ),
+        buyer_role_name=existing.controller_role,
+    )
+
+
+def _mirrored(config: StackConfig, *providers: pulumi.ProviderResource) -> pulumi.ResourceOptions:
+    """Providers of what runs in the cluster; its images and charts come from the mirror, if there is one."""
+    mirror = config.cluster.registry_mirror
+    transformations = [from_mirror(mirror)] if mirror else None
+    return pulumi.ResourceOptions(providers=[*providers], transformations=transformations)
+
+
+def _kubernetes(config: StackConfig, kubeconfig: pulumi.Input[str], ready: Sequence[pulumi.Resource]) -> k8s.Provider:
+    return k8s.Provider(
+        "kubernetes",
+        kubeconfig=kubeconfig,
+        # Without it a changed kubeconfig text could replace the provider, and everything in the cluster with it.
+        cluster_identifier=config.cluster_name,
+        enable_server_side_apply=True,
+        opts=pulumi.ResourceOptions(depends_on=[*ready]),
+    )
 
 
 def _network_args(
@@ -234,21 +295,22 @@ def _driver(
 
 
 def _budget_args(
-    config: StackConfig, budget: BudgetConfig, karpenter: Karpenter, tags: Mapping[str, str]
+    config: StackConfig, budget: BudgetConfig, buyer_role_name: pulumi.Input[str] | None, tags: Mapping[str, str]
 ) -> BudgetArgs:
+    assert buyer_role_name is not None, "the configuration lets no budget pass without the role"
     return BudgetArgs(
-        name=config.cluster_name,
+        name=config.own_name,
         monthly_usd=budget.monthly_usd,
         emails=budget.emails,
         tag=(STACK_TAG, config.stack),
-        buyer_role_name=karpenter.controller_role_name,
+        buyer_role_name=buyer_role_name,
         tags=tags,
     )
 
 
-def _cpu_pool_args(pool: CpuPoolConfig, karpenter: Karpenter) -> CpuPoolArgs:
+def _cpu_pool_args(pool: CpuPoolConfig, nodes: ClusterNodes) -> CpuPoolArgs:
     return CpuPoolArgs(
-        karpenter=karpenter,
+        nodes=nodes,
         pool=pool.name,
         arch=pool.arch,
         cpus=pool.cpus,
@@ -265,13 +327,19 @@ def _sharing_args(config: StackConfig) -> GpuSharingArgs:
         profiles={pool.name: config.gpu_pools[pool.name].profile for pool in by_chart},
         untrusted=[pool.name for pool in by_chart if pool.tenants == "untrusted"],
         installer=config.gpu_sharing.installer,
+        node_selector=system_node_labels(config),
     )
 
 
-def _gpu_pool_args(pool: PoolConfig, config: StackConfig, karpenter: Karpenter, sharing: GpuSharing) -> GpuPoolArgs:
+def _plugin_of(pool: str, sharing: GpuSharing) -> Sequence[pulumi.Resource]:
+    """What runs the device plugin on the pool's nodes, where a chart does: it must outlive them."""
+    return [sharing.releases[pool]] if pool in sharing.releases else []
+
+
+def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -> GpuPoolArgs:
     volume = pool.volume
     return GpuPoolArgs(
-        karpenter=karpenter,
+        nodes=nodes,
         pool=config.gpu_pools[pool.name],
         justification=pool.on_demand.justification if pool.on_demand else None,
         expires=pool.on_demand.expires if pool.on_demand else None,
@@ -286,11 +354,10 @@ def _gpu_pool_args(pool: PoolConfig, config: StackConfig, karpenter: Karpenter, 
         fast_image_pull=pool.fast_image_pull,
         instance_store=pool.instance_store,
         consolidate_after=pool.consolidate_after,
-        after=[sharing.releases[pool.name]] if pool.name in sharing.releases else (),
     )
 
 
-def _workloads(config: StackConfig, node_pools: Sequence[pulumi.Resource], opts: pulumi.ResourceOptions) -> None:
+def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
     if config.examples:
         first = config.gpu_pools[config.pools[0].name]
         gpu = GpuExample(
@@ -299,11 +366,11 @@ def _workloads(config: StackConfig, node_pools: Sequence[pulumi.Resource], opts:
             tolerations=[GPU_TOLERATION],
         )
         architectures = sorted({pool.arch for pool in config.cpu_pools})
-        arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu, after=node_pools)
+        arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu)
         ExampleWorkloads("examples", arguments, opts)
     if config.workloads:
         workloads = [_workload(workload, config.gpu_pools[workload.pool]) for workload in config.workloads]
-        GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads, after=node_pools), opts)
+        GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads), opts)
 
 
 def _workload(workload: Workload, pool: Pool) -> GpuWorkload:
@@ -329,14 +396,15 @@ def _workload(workload: Workload, pool: Pool) -> GpuWorkload:
     )
 
 
-def _outputs(config: StackConfig, cluster: Cluster) -> Mapping[str, Any]:
+def _outputs(config: StackConfig, kubeconfig: pulumi.Output[str]) -> Mapping[str, Any]:
+    update = update_kubeconfig_command(config.cluster_name, config.region)
     floor = idle_floor_usd(config)
     return {
-        "kubeconfig": cluster.kubeconfig,
-        "updateKubeconfigCommand": cluster.update_kubeconfig_command,
+        "kubeconfig": kubeconfig,
+        "updateKubeconfigCommand": update,
         "pools": [pool.as_output() for pool in config.gpu_pools.values()],
         "idleFloorUsdPerMonth": None if floor is None else round(floor, 2),
         "dialogueUrl": dialogue_url(config),
         "modelUrls": {model.name: model_url(service_name(model)) for model in config.models},
-        "nextSteps": next_steps(config, cluster.update_kubeconfig_command),
+        "nextSteps": next_steps(config, update),
     }

@@ -42,7 +42,7 @@ def load_pulumi_config(today: date | None = None) -> schema.StackConfig:
     except ConfigError as errors:
         raise ConfigError(errors.stack, _located(errors.problems)) from None
     _only_planned(stack, today)
-    if not stack.cluster.public_access_cidrs:
+    if not (stack.cluster.existing or stack.cluster.public_access_cidrs):
         pulumi.log.info(PRIVATE_ENDPOINT)
     return stack
 

@@ -38,21 +38,29 @@ from config.schema import Model, StackConfig
 from config.services import Service, ollama_name, service_name, stack_services, tagged_name
 from gpu.pool import Pool
 from gpu.weights import WEIGHTS
+from stacks.options import after, system_node_labels
 
 DIALOGUE_FOLDER = "apps/dialogue"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stand:
-    """What serving stands on."""
+class Made:
+    """Of a cluster that the stack makes: what a door, and an image that is built, need of it."""
 
     account_id: pulumi.Input[str]
     cluster: Cluster
     network: Network
+    data_key_arn: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stand:
+    """What serving stands on. made: None in a cluster that is there, where checks let no door and no build pass."""
+
+    made: Made | None
     sharing: GpuSharing
     pools: Mapping[str, GpuPool]
     cpu_pools: Sequence[pulumi.Resource]
-    data_key_arn: pulumi.Input[str]
     running: Sequence[pulumi.Resource]
     """The cluster's nodes, and what they reach the Internet through."""
     tags: Mapping[str, str]
@@ -74,9 +82,9 @@ def serve(config: StackConfig, stand: Stand) -> None:
             domain=door.domain if door else None,
             tls_secret=door.tls_secret if door else None,
             vpc_cidr=config.network.cidr if door else None,
-            after=stand.running,
+            node_selector=system_node_labels(config),
         ),
-        stand.in_cluster,
+        after(stand.in_cluster, *stand.running),
     )
     cached = dict.fromkeys(model.pool for model in config.models if WEIGHTS[model.weights.source].cached)
     space = ModelSpace(
@@ -84,22 +92,20 @@ def serve(config: StackConfig, stand: Stand) -> None:
         ModelSpaceArgs(
             cached_pools=list(cached),
             registries=config.serving.registry_cidrs,
-            system_namespace=stand.sharing.namespace,
-            after=[stand.pools[name].node_pool for name in cached],
         ),
-        stand.in_cluster,
+        after(stand.in_cluster, stand.sharing.namespace, *(stand.pools[name].node_pool for name in cached)),
     )
     ready = (knative.ready, *space.ready)
     for service in stack_services(config):
         pool = config.gpu_pools[service.first.pool]
-        arguments = _model_args(service, pool, [*ready, stand.pools[pool.name].node_pool])
-        OllamaModel(f"model-{service.name}", arguments, stand.in_cluster)
+        opts = after(stand.in_cluster, *ready, stand.pools[pool.name].node_pool)
+        OllamaModel(f"model-{service.name}", _model_args(service, pool), opts)
     if config.dialogue and config.dialogue.image:
         _dialogue(config, config.dialogue, [knative.ready, *stand.cpu_pools], stand)
     if door:
         if door.plain_http is not None:
             pulumi.log.warn(f"the door speaks plain HTTP, keys and all, inside the VPC: {door.plain_http}")
-        Door("door", _door_args(config, door, stand), stand.in_aws)
+        Door("door", _door_args(config, door, _own(stand), stand.tags), stand.in_aws)
 
 
 def _features(config: StackConfig) -> set[Feature]:
@@ -112,7 +118,7 @@ def _weights(model: Model) -> Weights:
     return Weights(source=model.weights.source, image=model.weights.image)
 
 
-def _model_args(service: Service, pool: Pool, ready: Sequence[pulumi.Resource]) -> OllamaModelArgs:
+def _model_args(service: Service, pool: Pool) -> OllamaModelArgs:
     first = service.first
     return OllamaModelArgs(
         service=service.name,
@@ -132,7 +138,6 @@ def _model_args(service: Service, pool: Pool, ready: Sequence[pulumi.Resource]) 
         min_scale=first.min_scale,
         max_scale=service.max_scale,
         idle=first.idle,
-        ready=ready,
     )
 
 
@@ -150,9 +155,8 @@ def _warm_slots(config: StackConfig, stand: Stand) -> None:
             start=warm.start,
             end=warm.end,
             time_zone=warm.time_zone,
-            after=[stand.pools[pool.name].node_pool],
         )
-        WarmSlots(f"warm-{pool.name}", arguments, stand.in_cluster)
+        WarmSlots(f"warm-{pool.name}", arguments, after(stand.in_cluster, stand.pools[pool.name].node_pool))
 
 
 def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pulumi.Resource], stand: Stand) -> None:
@@ -163,13 +167,13 @@ def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pul
             repository=f"{config.cluster_name}/dialogue",
             context=DIALOGUE_FOLDER,
             platform="linux/amd64" if arch == "amd64" else "linux/arm64",
-            key_arn=stand.data_key_arn,
+            key_arn=_own(stand).data_key_arn,
             tags=stand.tags,
         )
         image = AppImage("dialogue-image", arguments, stand.in_aws).reference
     table = None
     if dialogue.store == "dynamodb":
-        kept = ConversationTable("conversations", _table_args(config, stand), stand.in_aws)
+        kept = ConversationTable("conversations", _table_args(config, _own(stand), stand.tags), stand.in_aws)
         table, ready = Table(name=kept.table_name, region=config.region), [*ready, *kept.ready]
     Dialogue(
         "dialogue",
@@ -182,24 +186,23 @@ def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pul
             public=config.serving.door is not None,
             storage_class=dialogue.storage_class or STORAGE_CLASS,
             table=table,
-            ready=ready,
         ),
-        stand.in_cluster,
+        after(stand.in_cluster, *ready),
     )
 
 
-def _table_args(config: StackConfig, stand: Stand) -> ConversationTableArgs:
+def _table_args(config: StackConfig, made: Made, tags: Mapping[str, str]) -> ConversationTableArgs:
     return ConversationTableArgs(
         cluster_name=config.cluster_name,
-        account_id=stand.account_id,
+        account_id=made.account_id,
         region=config.region,
-        key_arn=stand.data_key_arn,
+        key_arn=made.data_key_arn,
         namespace=NAMESPACE,
         service_account=SERVICE_ACCOUNT,
-        vpc_id=stand.network.vpc_id,
-        route_table_ids=stand.network.private_route_table_ids,
-        tags=stand.tags,
-        after=stand.cluster.ready,
+        vpc_id=made.network.vpc_id,
+        route_table_ids=made.network.private_route_table_ids,
+        tags=tags,
+        after=made.cluster.ready,
     )
 
 
@@ -232,19 +235,24 @@ def _speakers(config: StackConfig, dialogue: DialogueConfig) -> list[Speaker]:
     return found
 
 
-def _door_args(config: StackConfig, door: DoorConfig, stand: Stand) -> DoorArgs:
+def _own(stand: Stand) -> Made:
+    assert stand.made is not None, "the configuration lets it pass only where the stack makes the cluster"
+    return stand.made
+
+
+def _door_args(config: StackConfig, door: DoorConfig, made: Made, tags: Mapping[str, str]) -> DoorArgs:
     return DoorArgs(
         hosts=[f"{SERVICE}.{door.domain}"],
         allowed_cidrs=door.allowed_cidrs or [config.network.cidr],
-        vpc_id=stand.network.vpc_id,
+        vpc_id=made.network.vpc_id,
         # Kourier runs in these zones; an address in every other would cost and lead here.
-        subnet_ids=stand.network.private_subnet_ids[:HOME_ZONES],
-        system_nodes=stand.cluster.system_nodes,
-        node_security_group_id=stand.cluster.cluster_security_group_id,
+        subnet_ids=made.network.private_subnet_ids[:HOME_ZONES],
+        system_nodes=made.cluster.system_nodes,
+        node_security_group_id=made.cluster.cluster_security_group_id,
         certificate_arn=door.certificate_arn,
         tls_in_cluster=door.tls_secret is not None,
         zone_id=door.hosted_zone_id,
         idle_seconds=door.idle_seconds,
         deletion_protection=config.cluster.deletion_protection,
-        tags=stand.tags,
+        tags=tags,
     )

@@ -15,6 +15,7 @@ from plan.monitor import Resource
 from plan.project import find_project, load_stack
 from plan.record import Recording, record
 from twin.errors import TwinError
+from twin.existing import ground_of, on_ground
 from twin.plan import PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
 from twin.play.device_plugin import installed_plugins
 from twin.play.models import models_of
@@ -40,7 +41,13 @@ def make_plan(directory: Path, stack: str) -> TwinPlan:
     if config.problems:
         raise InputError("\n".join(config.problems))
     parsed = parse(ours, stack=config.stack, region=recording.region) if project.name == PROJECT else None
-    return plan_of(recording, models_of(_manifests(recording), parsed))
+    models = models_of(_manifests(recording), parsed)
+    if parsed is None or parsed.karpenter.existing is None:
+        return plan_of(recording, models)
+    # What is left of the cluster's own is in the ground alone.
+    ground = plan_of(ground_of(project, config, parsed))
+    own = _plan(recording, models, cluster=parsed.cluster_name, kubernetes="")
+    return on_ground(own, ground, parsed.karpenter.existing)
 
 
 def _refuse_too_many(stack: str, models: Any) -> None:
@@ -57,13 +64,17 @@ def plan_of(recording: Recording, models: Sequence[Model] = ()) -> TwinPlan:
     clusters = recording.of_type("eks:index:Cluster")
     if len(clusters) != 1:
         raise TwinError(f"the twin plays one EKS cluster; the program of stack {recording.stack} has {len(clusters)}")
-    cluster = clusters[0]
+    cluster = clusters[0].inputs.get("name") or clusters[0].name
+    return _plan(recording, models, cluster=str(cluster), kubernetes=str(clusters[0].inputs.get("version", "")))
+
+
+def _plan(recording: Recording, models: Sequence[Model], *, cluster: str, kubernetes: str) -> TwinPlan:
     planned = tuple(_planned(recording))
     return TwinPlan(
         stack=recording.stack,
         region=recording.region,
-        cluster=str(cluster.inputs.get("name") or cluster.name),
-        kubernetes=str(cluster.inputs.get("version", "")),
+        cluster=cluster,
+        kubernetes=kubernetes,
         cloud=tuple(
             CloudResource(urn=r.urn, type=r.type, name=r.name, inputs=dict(r.inputs))
             for r in recording.resources

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from account.preflight import access, inputs, machine, names, offers, quotas
+from account.preflight import access, existing, inputs, machine, names, offers, quotas
 from account.preflight.requirement import Requirement
 from plan.figures import Figures
 from plan.make import Plan
@@ -14,6 +14,7 @@ def requirements(plan: Plan, figures: Figures) -> list[Requirement]:
     return [
         *machine.requirements(plan, config),
         *access.requirements(config),
+        *existing.requirements(config),
         *offers.requirements(plan, config, figures),
         *quotas.requirements(plan, config, figures),
         *inputs.requirements(plan, config),

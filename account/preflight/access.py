@@ -25,7 +25,9 @@ SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 
 def requirements(config: StackConfig) -> list[Requirement]:
     """All that is about who calls and who may."""
-    found = [_credentials(), _address(config)]
+    found = [_credentials()]
+    if not config.cluster.existing:
+        found.append(_address(config))
     found += [_principal(arn, f"admins[{i}]") for i, arn in enumerate(config.cluster.admins)]
     found += [_principal(arn, f"viewers[{i}]") for i, arn in enumerate(config.cluster.viewers)]
     if uses_spot(config):

@@ -28,15 +28,18 @@ _FAIR_SCORE = 5
 
 
 def requirements(plan: Plan, config: StackConfig, figures: Figures) -> list[Requirement]:
-    """The region, the zones, every pool's types, the system nodes' types, EKS' version and its add-ons."""
+    """The region, the zones, every pool's types, the system nodes' types, EKS' version and its add-ons.
+
+    Of a cluster that is there: the region and the pools; `account.preflight.existing` has the rest.
+    """
+    makes_cluster = config.cluster.existing is None
     return [
         _region(config),
-        _zones(config),
+        *([_zones(config)] if makes_cluster else []),
         *(_pool(pool, config) for pool in figures.pools),
-        _system_nodes(config),
+        *([_system_nodes(config)] if makes_cluster else []),
         *(_score(pool, config) for pool in figures.pools if pool.capacity_type == "spot"),
-        _version(config),
-        *_addons(plan, config),
+        *([_version(config), *_addons(plan, config)] if makes_cluster else []),
     ]
 
 

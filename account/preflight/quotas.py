@@ -84,6 +84,8 @@ def needs(config: StackConfig, figures: Figures) -> Mapping[Quota, Need]:
                 STANDARD[capacity_type],
                 Need(0 if index else min(cpu_pool.cpus), cpu_pool.limit_cpus, (f"pool {cpu_pool.name}",)),
             )
+    if config.cluster.existing:
+        return found
     nodes = config.cluster.system_nodes
     sizes = [graviton_vcpus(name) for name in nodes.instance_types]
     add(STANDARD[nodes.capacity_type], Need(nodes.desired * min(sizes), nodes.max * max(sizes), ("system nodes",)))

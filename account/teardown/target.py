@@ -13,6 +13,7 @@ from account.teardown.marks import DoorRecord, Marks
 from config.errors import PROJECT
 from config.fields import MAX_NAME, NAME
 from config.schema import Cluster, StackConfig
+from gpu.contract import STACK_TAG
 from plan.errors import InputError
 from plan.project import find_project, load_stack
 
@@ -52,6 +53,8 @@ def read_target(directory: Path, stack: str) -> Target:
             f"Pulumi.{stack}.yaml: aws:region = {json.dumps(region)}\n  is no region: nothing can be found there"
         )
     section = _section("cluster", "since it names the cluster", values)
+    if section.get("existing") is not None:
+        raise InputError(_on_existing(stack, region, section["existing"]))
     name, protected = section.get("name"), section.get("deletionProtection", False)
     if name is not None and not (isinstance(name, str) and re.fullmatch(NAME, name) and len(name) <= MAX_NAME):
         raise InputError(f"{PROJECT}:cluster.name = {json.dumps(name)}\n  is no name of a cluster")
@@ -64,6 +67,16 @@ def read_target(directory: Path, stack: str) -> Target:
         directory=project.directory,
         marks=Marks(stack=stack, cluster=known.cluster_name, region=region, door=_door(values)),
         protected=protected,
+    )
+
+
+def _on_existing(stack: str, region: str, cluster: object) -> str:
+    """What is said in place of looking: by a cluster's marks this command would find what is others'."""
+    tag = f"Key={STACK_TAG},Values={stack}"
+    return (
+        f"stack {stack} is on the existing cluster {cluster}, and slices teardown looks for what a cluster leaves: it "
+        "would find what is others'.\n  pulumi destroy takes away all that is the stack's, its nodes as well. To look: "
+        f"aws resourcegroupstaggingapi get-resources --region {region} --tag-filters {tag}"
     )
 
 

@@ -95,7 +95,6 @@ class Cluster(pulumi.ComponentResource):
 
     name: str
     kubeconfig: pulumi.Output[str]
-    update_kubeconfig_command: str
     cluster_security_group_id: pulumi.Output[str]
     node_role_arn: pulumi.Output[str]
     volume_key_arn: pulumi.Output[str]
@@ -124,9 +123,6 @@ class Cluster(pulumi.ComponentResource):
         self.name = args.cluster_name
         self.ready = (nodes.node_group, discovery, *node_addons.addons, *addons.addons, *access.grants)
         self.kubeconfig = _after(control_plane.kubeconfig_json, self.ready)
-        self.update_kubeconfig_command = (
-            f"aws eks update-kubeconfig --region {args.region} --name {args.cluster_name} --alias {args.cluster_name}"
-        )
         self.cluster_security_group_id = control_plane.cluster_security_group_id
         self.node_role_arn = nodes.role_arn
         self.volume_key_arn = pulumi.Output.from_input(args.volume_key_arn)

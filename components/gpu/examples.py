@@ -17,6 +17,7 @@ import pulumi
 
 import versions
 from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
+from components.options import child_options
 from components.pods import GPU_USER, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from gpu.contract import ARCH_LABEL, NAME_LABEL
@@ -43,18 +44,17 @@ class GpuExample:
 
 @dataclass(frozen=True, kw_only=True)
 class ExampleWorkloadsArgs:
-    """Inputs of `ExampleWorkloads`. `gpu` None leaves the CUDA example out. after: pools that outlive the pods."""
+    """Inputs of `ExampleWorkloads`. `gpu` None leaves the CUDA example out."""
 
     architectures: Sequence[Architecture] = ("amd64", "arm64")
     gpu: GpuExample | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
-    after: Sequence[pulumi.Resource] = ()
 
 
 class ExampleWorkloads(pulumi.ComponentResource):
     """A namespace that admits restricted pods only, without network, and the examples in it.
 
-    Needs a Kubernetes provider.
+    Needs a Kubernetes provider. Let it depend on the pools: they must outlive the pods.
     """
 
     namespace: str
@@ -76,7 +76,7 @@ class ExampleWorkloads(pulumi.ComponentResource):
             ),
             opts=inside,
         )
-        closed = pulumi.ResourceOptions(parent=self, depends_on=[namespace, policy, *args.after])
+        closed = child_options(self, opts, namespace, policy)
         for arch in args.architectures:
             _scale_out(f"{name}-{arch}", arch, closed)
         if args.gpu is not None:

@@ -15,8 +15,8 @@ from typing import Any, Literal, assert_never
 import pulumi
 
 import versions
-from components.karpenter.karpenter import Karpenter
-from components.karpenter.node_class import NodeClassArgs, Volume, karpenter_object, node_class_spec
+from components.karpenter.node_class import ClusterNodes, NodeClassArgs, Volume, karpenter_object, node_class_spec
+from components.options import child_options
 from gpu.contract import (
     ARCH_LABEL,
     CAPACITY_TYPE_LABEL,
@@ -49,7 +49,7 @@ _OVERLAY_WEIGHT = 10
 class GpuPoolArgs:
     """Inputs of `GpuPool`.
 
-    karpenter: the Karpenter whose nodes these are; the pool is destroyed before it.
+    nodes: the cluster, the role and the network of the nodes.
     pool: what Karpenter may buy, how it is shared, and most GPUs; its name is that of the NodePool, the EC2NodeClass
     and the device plugin's configuration. All instance types are known, so that each has its overlay.
     justification, expires: why and until when the pool may buy on-demand; only with that capacity type.
@@ -60,10 +60,9 @@ class GpuPoolArgs:
     consolidate_after: how long a node stays when nothing runs on it any more.
     expire_after: age at which a node is replaced, so that images and kernels stay fresh.
     termination_grace_period: longest that pods can hold up the end of a node; shorter than Pulumi waits on destroy.
-    after: what the pool's nodes need and must therefore outlive them, such as the device plugin's chart.
     """
 
-    karpenter: Karpenter
+    nodes: ClusterNodes
     pool: Pool
     justification: str | None = None
     expires: date | None = None
@@ -75,11 +74,14 @@ class GpuPoolArgs:
     expire_after: str = "336h"
     termination_grace_period: str = "15m"
     tags: Mapping[str, str] = field(default_factory=dict)
-    after: Sequence[pulumi.Resource] = ()
 
 
 class GpuPool(pulumi.ComponentResource):
-    """One NodePool with its EC2NodeClass and a NodeOverlay for each GPU count. Needs a Kubernetes provider."""
+    """One NodePool with its EC2NodeClass and a NodeOverlay for each GPU count.
+
+    Needs a Kubernetes provider, and in the cluster a Karpenter with the feature gate NodeOverlay. Let it depend on what
+    its nodes need and the same program makes: Karpenter's controller, the device plugin's release. Nodes end before it.
+    """
 
     pool: str
     node_pool: pulumi.Resource
@@ -87,7 +89,6 @@ class GpuPool(pulumi.ComponentResource):
     def __init__(self, name: str, args: GpuPoolArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:GpuPool", name, None, opts)
         self.pool = args.pool.name
-        before = [args.karpenter.ready, *args.after]
         # First, because it refuses what the types' GPUs cannot do.
         capacities = args.pool.overlay_capacities
         node_class = karpenter_object(
@@ -96,7 +97,7 @@ class GpuPool(pulumi.ComponentResource):
             kind="EC2NodeClass",
             object_name=args.pool.name,
             spec=node_class_spec(_node_class_args(args)),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+            opts=child_options(self, opts),
         )
         overlays = [
             karpenter_object(
@@ -105,7 +106,7 @@ class GpuPool(pulumi.ComponentResource):
                 kind="NodeOverlay",
                 object_name=f"{args.pool.name}-{count}gpu",
                 spec=overlay_spec(args.pool.name, count, capacity),
-                opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+                opts=child_options(self, opts),
             )
             for count, capacity in capacities.items()
         ]
@@ -117,7 +118,7 @@ class GpuPool(pulumi.ComponentResource):
             annotations=_justification(args),
             spec=gpu_node_pool_spec(args),
             # Without its overlays the pool would buy a GPU for each slot; its nodes must be gone before their class.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*before, node_class, *overlays]),
+            opts=child_options(self, opts, node_class, *overlays),
         )
         self.register_outputs({"pool": self.pool})
 
@@ -182,16 +183,13 @@ def _requirements(args: GpuPoolArgs) -> list[dict[str, Any]]:
 
 def _node_class_args(args: GpuPoolArgs) -> NodeClassArgs:
     return NodeClassArgs(
-        cluster_name=args.karpenter.cluster_name,
+        nodes=args.nodes,
         pool=args.pool.name,
-        node_role_name=args.karpenter.node_role_name,
-        volume_key_arn=args.karpenter.volume_key_arn,
         ami=args.pool.ami,
         volume=args.volume,
-        public_addresses=args.karpenter.public_addresses,
         user_data=_user_data(args),
         instance_store_policy="RAID0" if args.instance_store else None,
-        tags={**args.karpenter.tags, **args.tags},
+        tags=args.tags,
     )
 
 

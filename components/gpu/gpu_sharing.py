@@ -10,7 +10,7 @@ Bottlerocket runs the plugin as a host service and is configured by user data, s
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
 import pulumi
@@ -19,6 +19,7 @@ from pulumi import ResourceOptions
 
 import versions
 from components.cluster.addons import SYSTEM_NODE_LABEL
+from components.options import child_options
 from components.pods import GPU_TOLERATION
 from components.sdk import k8s
 from gpu.contract import POOL_LABEL
@@ -39,11 +40,13 @@ class GpuSharingArgs:
     profiles: sharing profile of each AL2023 pool by pool name.
     untrusted: pools among them whose tenants do not trust each other: see `gpu.sharing.plugin_config`.
     installer: what brings the device plugin.
+    node_selector: labels of the nodes that the GPU Operator's own pods run on; empty for any.
     """
 
     profiles: Mapping[str, SharingProfile]
     untrusted: Collection[str] = ()
     installer: Literal["device-plugin", "gpu-operator"] = "device-plugin"
+    node_selector: Mapping[str, str] = field(default_factory=lambda: dict(SYSTEM_NODE_LABEL))
 
     def config(self, pool: str) -> str:
         """The device plugin's configuration of a pool, as YAML."""
@@ -61,6 +64,7 @@ class GpuSharing(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GpuSharingArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:GpuSharing", name, None, opts)
+        self._opts = opts
         self.namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
             metadata={
@@ -68,7 +72,7 @@ class GpuSharing(pulumi.ComponentResource):
                 # Plugin, MPS daemon and model cache use paths of the host; nothing else runs here.
                 "labels": {"pod-security.kubernetes.io/enforce": "privileged"},
             },
-            opts=ResourceOptions(parent=self),
+            opts=child_options(self, opts),
         )
         match args.installer:
             case "gpu-operator":
@@ -109,7 +113,7 @@ class GpuSharing(pulumi.ComponentResource):
             cleanup_on_fail=True,
             max_history=5,
             timeout=600,
-            opts=ResourceOptions(parent=self, depends_on=[self.namespace]),
+            opts=child_options(self, self._opts, self.namespace),
         )
 
 
@@ -137,7 +141,9 @@ def device_plugin_values(pool: str, args: GpuSharingArgs) -> dict[str, Any]:
 def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
     """Values of the GPU Operator chart: the AMI has driver and toolkit, nodes cut their MIG instances at boot."""
     configs = {pool: args.config(pool) for pool in args.profiles}
-    on_system_nodes = {"nodeSelector": SYSTEM_NODE_LABEL, "tolerations": [_SYSTEM_TOLERATION]}
+    on_system_nodes: dict[str, Any] = {"tolerations": [_SYSTEM_TOLERATION]}
+    if args.node_selector:
+        on_system_nodes["nodeSelector"] = dict(args.node_selector)
     return {
         "driver": {"enabled": False},
         "toolkit": {"enabled": False},

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pulumi
 
+from components.options import child_options
 from components.pods import GPU_USER, NO_GPU, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from gpu.contract import NAME_LABEL
@@ -55,21 +56,23 @@ class GpuWorkload:
 
 @dataclass(frozen=True, kw_only=True)
 class GpuWorkloadsArgs:
-    """Inputs of `GpuWorkloads`. after: pools whose nodes must outlive the pods."""
+    """Inputs of `GpuWorkloads`."""
 
     workloads: Sequence[GpuWorkload]
-    after: Sequence[pulumi.Resource] = ()
 
 
 class GpuWorkloads(pulumi.ComponentResource):
-    """A namespace that admits restricted pods only and lets nobody in, and the workloads in it."""
+    """A namespace that admits restricted pods only and lets nobody in, and the workloads in it.
+
+    Let it depend on the pools: their nodes must outlive the pods.
+    """
 
     def __init__(self, name: str, args: GpuWorkloadsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:GpuWorkloads", name, None, opts)
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
             metadata={"name": NAMESPACE, "labels": restricted_admission()},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
+            opts=child_options(self, opts),
         )
         no_ingress: Any = {"podSelector": {}, "policyTypes": ["Ingress"]}
         policy = k8s.networking.v1.NetworkPolicy(
@@ -78,7 +81,7 @@ class GpuWorkloads(pulumi.ComponentResource):
             spec=no_ingress,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
         )
-        opts_inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace, policy, *args.after])
+        opts_inside = child_options(self, opts, namespace, policy)
         for workload in args.workloads:
             _MAKE[workload.kind](f"{name}-{workload.name}", workload, opts_inside)
         self.register_outputs({})

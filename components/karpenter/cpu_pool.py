@@ -9,8 +9,8 @@ from typing import Any, Literal
 import pulumi
 
 import versions
-from components.karpenter.karpenter import Karpenter
-from components.karpenter.node_class import NodeClassArgs, Volume, karpenter_object, node_class_spec
+from components.karpenter.node_class import ClusterNodes, NodeClassArgs, Volume, karpenter_object, node_class_spec
+from components.options import child_options
 from gpu.contract import ARCH_LABEL, CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, OS_LABEL, POOL_LABEL
 from gpu.prices import CapacityType
 from gpu.sharing import Ami
@@ -25,7 +25,7 @@ INTENT_LABEL = {"intent": "apps"}
 class CpuPoolArgs:
     """Inputs of `CpuPool`.
 
-    karpenter: the Karpenter whose nodes these are; the pool is destroyed before it.
+    nodes: the cluster, the role and the network of the nodes.
     pool: name of the NodePool and of its EC2NodeClass.
     capacity_types: what Karpenter may buy; of several it takes Spot first.
     cpus: vCPUs an instance may have.
@@ -36,7 +36,7 @@ class CpuPoolArgs:
     termination_grace_period: longest that pods can hold up the end of a node; shorter than Pulumi waits on destroy.
     """
 
-    karpenter: Karpenter
+    nodes: ClusterNodes
     pool: str
     arch: Architecture
     ami: Ami = "al2023"
@@ -54,7 +54,10 @@ class CpuPoolArgs:
 
 
 class CpuPool(pulumi.ComponentResource):
-    """One NodePool of one architecture, with its EC2NodeClass. Needs a Kubernetes provider."""
+    """One NodePool of one architecture, with its EC2NodeClass. Needs a Kubernetes provider.
+
+    Let it depend on Karpenter's controller where the same program installs it: nodes must end before it does.
+    """
 
     pool: str
     node_class: pulumi.Resource
@@ -69,18 +72,9 @@ class CpuPool(pulumi.ComponentResource):
             kind="EC2NodeClass",
             object_name=args.pool,
             spec=node_class_spec(
-                NodeClassArgs(
-                    cluster_name=args.karpenter.cluster_name,
-                    pool=args.pool,
-                    node_role_name=args.karpenter.node_role_name,
-                    volume_key_arn=args.karpenter.volume_key_arn,
-                    ami=args.ami,
-                    volume=args.volume,
-                    public_addresses=args.karpenter.public_addresses,
-                    tags={**args.karpenter.tags, **args.tags},
-                )
+                NodeClassArgs(nodes=args.nodes, pool=args.pool, ami=args.ami, volume=args.volume, tags=args.tags)
             ),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.karpenter.ready]),
+            opts=child_options(self, opts),
         )
         self.node_pool = karpenter_object(
             f"{name}-pool",
@@ -89,7 +83,7 @@ class CpuPool(pulumi.ComponentResource):
             object_name=args.pool,
             spec=node_pool_spec(args),
             # An EC2NodeClass cannot go while nodes of its kind exist, so it must be told to go after them.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[args.karpenter.ready, self.node_class]),
+            opts=child_options(self, opts, self.node_class),
         )
         self.register_outputs({"pool": self.pool})
 

@@ -13,6 +13,7 @@ from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 from components.karpenter import karpenter_policies as policies
 from components.karpenter.interruption import InterruptionQueue, InterruptionQueueArgs
 from components.karpenter.karpenter_iam import ControllerRole, ControllerRoleArgs, NodeRole, NodeRoleArgs
+from components.karpenter.node_class import ClusterNodes
 from components.sdk import k8s
 from gpu.contract import OS_LABEL
 from gpu.system_pods import KARPENTER_CPU_MILLIS, KARPENTER_REPLICAS, karpenter_cpu_millis, karpenter_replicas
@@ -76,24 +77,25 @@ class Karpenter(pulumi.ComponentResource):
     Needs both an AWS and a Kubernetes provider. Node pools must depend on `ready`: their nodes end before it.
     """
 
-    cluster_name: str
     controller_role_name: pulumi.Output[str]
     node_role_name: str
     """Name of the role that EC2NodeClasses give to nodes; known in preview."""
     queue_name: str
-    volume_key_arn: pulumi.Input[str]
-    public_addresses: bool
-    tags: Mapping[str, str]
+    nodes: ClusterNodes
+    """What node pools need of it."""
     ready: pulumi.Resource
     """The controller's release: custom resources made after it are reconciled, and destroyed before it."""
 
     def __init__(self, name: str, args: KarpenterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:Karpenter", name, None, opts)
-        self.cluster_name = args.cluster_name
         self.node_role_name = f"{args.cluster_name}{policies.NODE_ROLE_SUFFIX}"
-        self.volume_key_arn = args.volume_key_arn
-        self.public_addresses = args.public_addresses
-        self.tags = args.tags
+        self.nodes = ClusterNodes(
+            cluster_name=args.cluster_name,
+            node_role_name=self.node_role_name,
+            volume_key_arn=args.volume_key_arn,
+            public_addresses=args.public_addresses,
+            tags=args.tags,
+        )
 
         child = pulumi.ResourceOptions(parent=self)
         queue = InterruptionQueue(f"{name}-interruption", _queue_args(args), opts=child)

@@ -54,38 +54,58 @@ class Volume:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClusterNodes:
+    """What all nodes that Karpenter makes for a cluster have in common.
+
+    node_role_name: name, no ARN, of the IAM role of the nodes. The cluster must let it in (an access entry of type
+    `EC2_LINUX`, or `aws-auth`), and Karpenter's controller must be allowed to pass it.
+    volume_key_arn: KMS key of the nodes' volumes; None encrypts them with the account's own key of EBS.
+    subnet_tags, security_group_tags: tags by which Karpenter finds where nodes go and what lets them through; None is
+    `karpenter.sh/discovery` with the cluster's name, as Karpenter's own documents have it.
+    public_addresses: whether nodes have public addresses; without a NAT gateway they reach nothing without.
+    tags: on everything that EC2 makes for the nodes.
+    """
+
+    cluster_name: str
+    node_role_name: str
+    volume_key_arn: pulumi.Input[str] | None = None
+    subnet_tags: Mapping[str, str] | None = None
+    security_group_tags: Mapping[str, str] | None = None
+    public_addresses: bool = False
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
 class NodeClassArgs:
     """What `node_class_spec` needs.
 
     pool: name of the node pool; a cost-allocation tag on everything EC2 makes for it.
+    tags: of this pool, beside those of all nodes.
     user_data: Bottlerocket settings (TOML) or AL2023 user data (MIME or NodeConfig); Karpenter adds its own.
     instance_store_policy: RAID0 joins local NVMe disks into the node's scratch space; None leaves them alone.
-    public_addresses: whether nodes have public addresses; without a NAT gateway they reach nothing without.
     max_pods: pods a node may have; None is EC2's limit for its network interfaces.
     """
 
-    cluster_name: str
+    nodes: ClusterNodes
     pool: str
-    node_role_name: str
-    volume_key_arn: pulumi.Input[str]
     ami: Ami = "al2023"
     volume: Volume = field(default_factory=Volume)
     user_data: pulumi.Input[str] | None = None
     instance_store_policy: Literal["RAID0"] | None = None
     max_pods: int | None = None
-    public_addresses: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def node_class_spec(args: NodeClassArgs) -> dict[str, Any]:
     """The `spec` of a `karpenter.k8s.aws/v1` EC2NodeClass, without the fields that are not set."""
-    discovered = [{"tags": {DISCOVERY_TAG: args.cluster_name}}]
+    nodes = args.nodes
+    discovered = {DISCOVERY_TAG: nodes.cluster_name}
     spec: dict[str, Any] = {
-        "role": args.node_role_name,
+        "role": nodes.node_role_name,
         "amiSelectorTerms": [{"alias": versions.AMI_ALIASES[args.ami]}],
-        "subnetSelectorTerms": discovered,
-        "securityGroupSelectorTerms": discovered,
-        "associatePublicIPAddress": args.public_addresses,
+        "subnetSelectorTerms": [{"tags": dict(nodes.subnet_tags or discovered)}],
+        "securityGroupSelectorTerms": [{"tags": dict(nodes.security_group_tags or discovered)}],
+        "associatePublicIPAddress": nodes.public_addresses,
         "detailedMonitoring": False,
         # One network hop: the node itself reaches its credentials, its pods do not.
         "metadataOptions": {
@@ -95,7 +115,7 @@ def node_class_spec(args: NodeClassArgs) -> dict[str, Any]:
             "httpTokens": "required",
         },
         "blockDeviceMappings": _block_devices(args),
-        "tags": {**args.tags, CLUSTER_TAG: args.cluster_name, POOL_LABEL: args.pool},
+        "tags": {**nodes.tags, **args.tags, CLUSTER_TAG: nodes.cluster_name, POOL_LABEL: args.pool},
     }
     if args.user_data is not None:
         spec["userData"] = args.user_data
@@ -160,10 +180,7 @@ def _block_devices(args: NodeClassArgs) -> list[dict[str, Any]]:
 
 
 def _block_device(device: str, args: NodeClassArgs, ebs: Mapping[str, Any]) -> dict[str, Any]:
-    fixed = {
-        "volumeType": "gp3",
-        "encrypted": True,
-        "kmsKeyID": args.volume_key_arn,
-        "deleteOnTermination": True,
-    }
+    fixed: dict[str, Any] = {"volumeType": "gp3", "encrypted": True, "deleteOnTermination": True}
+    if args.nodes.volume_key_arn is not None:
+        fixed["kmsKeyID"] = args.nodes.volume_key_arn
     return {"deviceName": device, "ebs": {**fixed, **ebs}}

@@ -17,6 +17,7 @@ import pulumi
 
 import versions
 from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
+from components.options import child_options
 from components.pods import restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving import conversations
@@ -109,7 +110,7 @@ class DialogueArgs:
     storage_class: of the volume on which conversations are kept. None: they are kept in the pod, and end with it.
     table: table of DynamoDB in which they are kept instead, and its region; the pod's service account, which is this
         component's, needs a role for it (`ConversationTable`).
-    ready: Knative, the models, and the pools that it may run on.
+    node_selector: labels of the nodes that it may run on, beside the architecture; those of `CpuPool` by default.
     """
 
     image: pulumi.Input[str]
@@ -120,11 +121,14 @@ class DialogueArgs:
     public: bool = False
     storage_class: str | None = None
     table: Table | None = None
-    ready: Sequence[pulumi.Resource] = ()
+    node_selector: Mapping[str, str] = field(default_factory=lambda: dict(INTENT_LABEL))
 
 
 class Dialogue(pulumi.ComponentResource):
-    """Namespace, settings, walls and the service. Needs a Kubernetes provider."""
+    """Namespace, settings, walls and the service. Needs a Kubernetes provider.
+
+    Let it depend on Knative, the models, and the pools that it may run on.
+    """
 
     def __init__(self, name: str, args: DialogueArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:Dialogue", name, None, opts)
@@ -142,14 +146,12 @@ class Dialogue(pulumi.ComponentResource):
             data={_SETTINGS_FILE: written},
             opts=inside,
         )
-        before = [namespace, policy, settings, *args.ready]
+        before = [namespace, policy, settings]
         if args.table:
             metadata: Any = {"name": SERVICE_ACCOUNT, "namespace": NAMESPACE}
             before.append(k8s.core.v1.ServiceAccount(f"{name}-account", metadata=metadata, opts=inside))
         elif args.storage_class:
-            # What makes and deletes the volume is among those that are ready: it comes first, and goes last.
-            ready = pulumi.ResourceOptions(parent=self, depends_on=[namespace, *args.ready])
-            before.append(conversations.claim(f"{name}-conversations", NAMESPACE, args.storage_class, ready))
+            before.append(conversations.claim(f"{name}-conversations", NAMESPACE, args.storage_class, inside))
         k8s.apiextensions.CustomResource(
             name,
             api_version=versions.KNATIVE_SERVING_API,
@@ -161,7 +163,7 @@ class Dialogue(pulumi.ComponentResource):
                 "annotations": {"pulumi.com/waitFor": "condition=Ready"},
             },
             spec={"template": _template(args, hashlib.sha256(written.encode()).hexdigest()[:16])},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+            opts=child_options(self, opts, *before),
         )
         self.register_outputs({})
 
@@ -227,7 +229,7 @@ def _template(args: DialogueArgs, settings_digest: str) -> dict[str, Any]:
             # Watchers hold a request each, for as long as they watch.
             "containerConcurrency": 0,
             "timeoutSeconds": LONGEST_SECONDS,
-            "nodeSelector": {**INTENT_LABEL, ARCH_LABEL: args.arch},
+            "nodeSelector": {**args.node_selector, ARCH_LABEL: args.arch},
             "containers": [container],
             "volumes": [
                 {"name": "settings", "configMap": {"name": "dialogue"}},

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import versions
-from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.cluster.addons import SYSTEM_NODE_TAINT
 from components.serving.network_policy import namespace_peer, tcp
 from gpu.coldstart import FIRST_BYTE_SECONDS
 from gpu.system_pods import KNATIVE_DEPLOYMENTS, KNATIVE_OPERATOR, KNATIVE_OPERATOR_WEBHOOK, SystemPod
@@ -55,23 +55,12 @@ _JOBS: Final = ("storage-version-migration-serving-", "cleanup-serving-")
 _TOLERATIONS: Final = [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}]
 
 
-def operator_values() -> dict[str, Any]:
-    """Values of the operator's chart: both pods on system nodes, as the restricted Pod Security Standard wants them."""
+def operator_values(node_selector: Mapping[str, str]) -> dict[str, Any]:
+    """Values of the operator's chart: both pods on the chosen nodes, as the restricted Pod Security Standard wants."""
+    chosen = [{"key": key, "operator": "In", "values": [value]} for key, value in node_selector.items()]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": chosen}]}}
     on_system_nodes = {
-        "affinity": {
-            "nodeAffinity": {
-                "requiredDuringSchedulingIgnoredDuringExecution": {
-                    "nodeSelectorTerms": [
-                        {
-                            "matchExpressions": [
-                                {"key": key, "operator": "In", "values": [value]}
-                                for key, value in SYSTEM_NODE_LABEL.items()
-                            ]
-                        }
-                    ]
-                }
-            }
-        },
+        **({"affinity": {"nodeAffinity": required}} if chosen else {}),
         "tolerations": _TOLERATIONS,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
     }
@@ -96,6 +85,7 @@ class ServingSpec:
     node_ports: whether Kourier listens on ports of the nodes, for a load balancer that is not Kubernetes' own.
     domain: the domain of services that are not cluster-local; None where all are.
     tls_secret: name of a Secret in `knative-serving` with the certificate of that domain.
+    node_selector: labels of the nodes that Knative's pods run on.
     """
 
     replicas: int
@@ -103,6 +93,7 @@ class ServingSpec:
     node_ports: bool = False
     domain: str | None = None
     tls_secret: str | None = None
+    node_selector: Mapping[str, str]
 
 
 def serving_spec(spec: ServingSpec) -> dict[str, Any]:
@@ -115,25 +106,26 @@ def serving_spec(spec: ServingSpec) -> dict[str, Any]:
         "ingress": {"kourier": kourier},
         "config": config(spec),
         "high-availability": {"replicas": spec.replicas},
-        "workloads": list(_workloads()),
+        "workloads": list(_workloads(spec.node_selector)),
         # Knative wants 80 % of its pods at all times, which of one or two is all: no node could ever be drained.
         "podDisruptionBudgets": [{"name": name, "maxUnavailable": 1} for name in _BUDGETS],
         "registry": {"override": {"kourier-gateway": versions.KOURIER_GATEWAY_IMAGE}},
     }
 
 
-def _workloads() -> Iterator[dict[str, Any]]:
+def _workloads(node_selector: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    chosen = {"nodeSelector": dict(node_selector)} if node_selector else {}
     for workload in KNATIVE_DEPLOYMENTS:
         requests = {"cpu": f"{workload.cpu_millis}m", "memory": f"{workload.memory_mib}Mi"}
         yield {
             "name": workload.name,
-            "nodeSelector": SYSTEM_NODE_LABEL,
+            **chosen,
             "tolerations": _TOLERATIONS,
             "resources": [{"container": workload.container, "requests": requests}],
         }
     for job in _JOBS:
         # Otherwise Karpenter would buy a node for each of them.
-        yield {"name": job, "nodeSelector": SYSTEM_NODE_LABEL, "tolerations": _TOLERATIONS}
+        yield {"name": job, **chosen, "tolerations": _TOLERATIONS}
 
 
 def config(spec: ServingSpec) -> dict[str, dict[str, str]]:

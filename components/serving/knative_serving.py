@@ -6,12 +6,14 @@ Spot node meanwhile. It adds no node and so nothing to the idle floor.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import pulumi
 
 import versions
+from components.cluster.addons import SYSTEM_NODE_LABEL
+from components.options import child_options
 from components.pods import restricted_admission
 from components.sdk import k8s
 from components.serving.knative_config import (
@@ -26,6 +28,7 @@ from components.serving.knative_config import (
 from components.serving.network_policy import network_policy
 from gpu.contract import MODELS_CLIENT_LABEL
 
+_TIMEOUTS = pulumi.CustomTimeouts(create="15m", update="15m", delete="15m")
 #: Namespaces with this label may send requests to models.
 CLIENT_LABEL = {MODELS_CLIENT_LABEL: "true"}
 
@@ -39,7 +42,8 @@ class KnativeServingArgs:
     domain: domain of services that people reach from outside the cluster; None where there are none.
     tls_secret: Secret in `knative-serving` with the domain's certificate; None where the load balancer has it, or none.
     vpc_cidr: range from which the load balancer's requests come; only with a domain.
-    after: the system nodes and what they need.
+    node_selector: labels of the nodes that its own pods run on, which Karpenter must not take away: the activator holds
+    requests while a GPU node starts. Empty: any node without a taint, or with `CriticalAddonsOnly`.
     """
 
     features: Collection[Feature]
@@ -47,7 +51,7 @@ class KnativeServingArgs:
     domain: str | None = None
     tls_secret: str | None = None
     vpc_cidr: str | None = None
-    after: Sequence[pulumi.Resource] = ()
+    node_selector: Mapping[str, str] = field(default_factory=lambda: dict(SYSTEM_NODE_LABEL))
 
 
 class KnativeServing(pulumi.ComponentResource):
@@ -60,7 +64,8 @@ class KnativeServing(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: KnativeServingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:KnativeServing", name, None, opts)
-        operator_namespace = self._namespace(f"{name}-operator-namespace", OPERATOR_NAMESPACE, args)
+        before = child_options(self, opts)
+        operator_namespace = _namespace(f"{name}-operator-namespace", OPERATOR_NAMESPACE, before)
         operator = k8s.helm.v3.Release(
             f"{name}-operator",
             name="knative-operator",
@@ -68,17 +73,15 @@ class KnativeServing(pulumi.ComponentResource):
             chart=versions.KNATIVE_OPERATOR_CHART.chart,
             version=versions.KNATIVE_OPERATOR_CHART.version,
             repository_opts=k8s.helm.v3.RepositoryOptsArgs(repo=versions.KNATIVE_OPERATOR_CHART.repo),
-            values=operator_values(),
+            values=operator_values(args.node_selector),
             atomic=True,
             max_history=5,
             timeout=600,
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=[operator_namespace, *args.after],
-                custom_timeouts=pulumi.CustomTimeouts(create="15m", update="15m", delete="15m"),
+            opts=pulumi.ResourceOptions.merge(
+                child_options(self, opts, operator_namespace), pulumi.ResourceOptions(custom_timeouts=_TIMEOUTS)
             ),
         )
-        namespace = self._namespace(f"{name}-namespace", NAMESPACE, args)
+        namespace = _namespace(f"{name}-namespace", NAMESPACE, before)
         # Requests for models pass Kourier and the activator: who may not reach these may not reach any model.
         policies = [
             network_policy(
@@ -106,19 +109,17 @@ class KnativeServing(pulumi.ComponentResource):
                     node_ports=args.domain is not None,
                     domain=args.domain,
                     tls_secret=args.tls_secret,
+                    node_selector=args.node_selector,
                 )
             ),
             opts=pulumi.ResourceOptions(
                 parent=self,
                 depends_on=[operator, namespace, *policies],
-                custom_timeouts=pulumi.CustomTimeouts(create="15m", update="15m", delete="15m"),
+                custom_timeouts=_TIMEOUTS,
             ),
         )
         self.register_outputs({})
 
-    def _namespace(self, name: str, namespace: str, args: KnativeServingArgs) -> k8s.core.v1.Namespace:
-        return k8s.core.v1.Namespace(
-            name,
-            metadata={"name": namespace, "labels": restricted_admission()},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
-        )
+
+def _namespace(name: str, namespace: str, opts: pulumi.ResourceOptions) -> k8s.core.v1.Namespace:
+    return k8s.core.v1.Namespace(name, metadata={"name": namespace, "labels": restricted_admission()}, opts=opts)

@@ -19,6 +19,7 @@ import pulumi
 
 import versions
 from components.gpu.gpu_sharing import NAMESPACE
+from components.options import child_options
 from components.pods import GPU_TOLERATION, GPU_USER, NO_GPU, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
@@ -39,13 +40,11 @@ class ModelCacheArgs:
     pools: GPU pools on whose nodes it runs.
     clients: namespace whose pods may ask it.
     registries: private IPv4 ranges from which it may pull, beside the Internet.
-    after: the namespace of GPU system pods, and what must outlive the cache.
     """
 
     pools: Sequence[str]
     clients: str
     registries: Sequence[str] = ()
-    after: Sequence[pulumi.Resource] = ()
 
 
 class ModelCache(pulumi.ComponentResource):
@@ -55,7 +54,7 @@ class ModelCache(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ModelCacheArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:ModelCache", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self, depends_on=[*args.after])
+        child = child_options(self, opts)
         policy = network_policy(name, "model-cache", NAMESPACE, _walls(args.clients, args.registries), child)
         service_spec: Any = {
             "selector": POD_LABELS,
@@ -84,7 +83,7 @@ class ModelCache(pulumi.ComponentResource):
             name,
             metadata={"name": "model-cache", "namespace": NAMESPACE, "labels": POD_LABELS},
             spec=daemons,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after, policy]),
+            opts=child_options(self, opts, policy),
         )
         self.parts = (policy, service, daemon_set)
         self.register_outputs({})

@@ -16,6 +16,7 @@ from typing import Any
 import pulumi
 
 from components.gpu.gpu_sharing import NAMESPACE as SYSTEM_NAMESPACE
+from components.options import child_options
 from components.pods import restricted_admission
 from components.sdk import k8s
 from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
@@ -48,18 +49,18 @@ class ModelSpaceArgs:
 
     cached_pools: GPU pools of whose models some have their weights in the node's cache.
     registries: private IPv4 ranges from which the caches may pull.
-    system_namespace: the namespace of GPU system pods, where the cache runs.
-    after: what the cache's pods need, such as pools: their nodes must outlive them.
     """
 
     cached_pools: Sequence[str] = ()
     registries: Sequence[str] = ()
-    system_namespace: pulumi.Resource
-    after: Sequence[pulumi.Resource] = ()
 
 
 class ModelSpace(pulumi.ComponentResource):
-    """The namespace of the models. Needs a Kubernetes provider. Models must depend on `ready`."""
+    """The namespace of the models. Needs a Kubernetes provider. Models must depend on `ready`.
+
+    The cache runs in the namespace of `GpuSharing`; let this component depend on that, and on the pools whose models
+    are cached: their nodes must outlive the cache's pods.
+    """
 
     ready: tuple[pulumi.Resource, ...]
 
@@ -99,21 +100,18 @@ class ModelSpace(pulumi.ComponentResource):
             ),
         ]
         if args.cached_pools:
-            parts += self._cache(name, args, namespace)
+            parts += self._cache(name, args, namespace, opts)
         self.ready = (namespace, *parts)
         self.register_outputs({})
 
-    def _cache(self, name: str, args: ModelSpaceArgs, namespace: pulumi.Resource) -> list[pulumi.Resource]:
+    def _cache(
+        self, name: str, args: ModelSpaceArgs, namespace: pulumi.Resource, opts: pulumi.ResourceOptions | None
+    ) -> list[pulumi.Resource]:
         inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
         cache = ModelCache(
             f"{name}-cache",
-            ModelCacheArgs(
-                pools=args.cached_pools,
-                clients=NAMESPACE,
-                registries=args.registries,
-                after=[args.system_namespace, *args.after],
-            ),
-            pulumi.ResourceOptions(parent=self),
+            ModelCacheArgs(pools=args.cached_pools, clients=NAMESPACE, registries=args.registries),
+            child_options(self, opts),
         )
         # A volume of the path on whatever node the pod is on. Pods may not name such paths themselves, claims they may.
         volume_name = f"{NAMESPACE}-{CACHE_CLAIM}"

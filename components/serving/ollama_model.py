@@ -14,6 +14,7 @@ from typing import Any, assert_never
 import pulumi
 
 import versions
+from components.options import child_options
 from components.pods import GPU_TOLERATION, GPU_USER, NO_GPU, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving.knative_config import (
@@ -126,7 +127,6 @@ class OllamaModelArgs:
     memory_mib: GPU memory that they need; None where policies can find it by the models' names.
     mps: limits of its own on a slot of an MPS pool.
     idle: how long the last pod stays when nobody asks any more, beside Knative's window of a minute.
-    ready: what the service needs: Knative, the namespace, the pool.
     """
 
     service: str
@@ -144,7 +144,6 @@ class OllamaModelArgs:
     min_scale: int = 0
     max_scale: int = 2
     idle: str = "5m"
-    ready: Sequence[pulumi.Resource] = ()
 
     @property
     def url(self) -> str:
@@ -158,7 +157,10 @@ def model_url(service: str) -> str:
 
 
 class OllamaModel(pulumi.ComponentResource):
-    """One Knative service. Needs a Kubernetes provider."""
+    """One Knative service. Needs a Kubernetes provider.
+
+    Let it depend on what it needs and the same program makes: Knative, `ModelSpace.ready`, the pool.
+    """
 
     url: str
 
@@ -171,7 +173,7 @@ class OllamaModel(pulumi.ComponentResource):
             kind="Service",
             metadata=_metadata(args),
             spec={"template": _template(args)},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.ready]),
+            opts=child_options(self, opts),
         )
         self.register_outputs({"url": self.url})
 

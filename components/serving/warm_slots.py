@@ -14,6 +14,7 @@ from typing import Any
 import pulumi
 
 import versions
+from components.options import child_options
 from components.pods import GPU_TOLERATION, GPU_USER, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from gpu.contract import NAME_LABEL, POOL_LABEL, WARM_LABEL
@@ -29,7 +30,6 @@ class WarmSlotsArgs:
 
     pool: whose slots are kept; resource_name: what one of them is called; share: what it may take of its node.
     days, start, end: `("mon",)`, `08:00`, `18:00` in time_zone; without them always.
-    after: the pool, whose nodes must outlive the pods.
     """
 
     pool: str
@@ -40,11 +40,13 @@ class WarmSlotsArgs:
     start: str | None = None
     end: str | None = None
     time_zone: str = "Etc/UTC"
-    after: Sequence[pulumi.Resource] = ()
 
 
 class WarmSlots(pulumi.ComponentResource):
-    """A namespace, and in it the buffer or the job. Needs a Kubernetes provider; the buffer needs Karpenter's gate."""
+    """A namespace, and in it the buffer or the job. Needs a Kubernetes provider; the buffer needs Karpenter's gate.
+
+    Let it depend on the pool: its nodes must outlive the pods.
+    """
 
     def __init__(self, name: str, args: WarmSlotsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:WarmSlots", name, None, opts)
@@ -53,9 +55,9 @@ class WarmSlots(pulumi.ComponentResource):
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
             metadata={"name": self._namespace, "labels": restricted_admission()},
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
+            opts=child_options(self, opts),
         )
-        self._inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace, *args.after])
+        self._inside = child_options(self, opts, namespace)
         if args.start and args.end:
             self._at_hours(args.start, args.end)
         else:

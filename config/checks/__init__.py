@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from config.checks.cluster import check_cluster
 from config.checks.dialogue import check_dialogue
+from config.checks.existing import check_existing
 from config.checks.levers import check_levers
 from config.checks.models import check_models
 from config.checks.names import check_names
@@ -37,6 +38,7 @@ def check(parts: Parts) -> Iterator[Problem]:
     yield from check_models(parts, slots)
     yield from check_serving(parts, slots)
     yield from check_levers(parts, slots)
+    yield from check_existing(parts, slots)
     yield from attempt(check_dialogue(parts))
     yield from check_workloads(parts, slots)
     yield from check_together(parts, slots)

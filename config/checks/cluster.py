@@ -65,7 +65,7 @@ def _version(cluster: Cluster, today: date, region: str | None) -> Iterator[Prob
     path: Path = ("cluster", "version")
     supported = [v for v, ends in versions.EKS_STANDARD_SUPPORT_ENDS.items() if today <= ends]
     ends = versions.EKS_STANDARD_SUPPORT_ENDS.get(cluster.version)
-    if ends and today <= ends:
+    if ends and (today <= ends or cluster.existing):
         return
     known = ", ".join(versions.EKS_STANDARD_SUPPORT_ENDS)
     if not supported and ends:
@@ -96,6 +96,8 @@ def outdated(cluster: Cluster, today: date) -> Iterator[Problem]:
     (`supportType: STANDARD`), and has upgraded those that there were.
     """
     last = max(versions.EKS_STANDARD_SUPPORT_ENDS.values())
+    if cluster.existing:
+        return
     if today > last and cluster.version in versions.EKS_STANDARD_SUPPORT_ENDS:
         message = (
             f"is out of standard support since {versions.EKS_STANDARD_SUPPORT_ENDS[cluster.version]}, as is every "

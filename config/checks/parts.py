@@ -15,6 +15,7 @@ from config.schema import (
     CpuPool,
     Dialogue,
     GpuPool,
+    Karpenter,
     Model,
     Network,
     Serving,
@@ -42,6 +43,7 @@ class Parts:
     today: date
     cluster: Cluster | None
     network: Network | None
+    karpenter: Karpenter | None
     cpu_pools: Sequence[CpuPool | None] | None
     pools: Sequence[GpuPool | None] | None
     models: Sequence[Model | None] | None

@@ -153,6 +153,12 @@ class Workspace:
     def use_twin(self, state: TwinState) -> None:
         """From now on the cluster is a twin's, its releases are played there, and AWS has the twin's ids."""
         self._environment[KUBECONFIG_VARIABLE] = str(state.kubeconfig)
+        user = yaml.safe_load(state.kubeconfig.read_text(encoding="utf-8"))["users"][0]["user"]
+        login = {"token": user["token"]}
+        credential = {"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential", "status": login}
+        # What `aws eks get-token` prints, for kubeconfigs that ask it.
+        (self._home / "token.json").write_text(json.dumps(credential), encoding="utf-8")
+        self._script("bin/aws", f'[ "$1" = --version ] && echo aws-cli/2.31.0 || cat {self._home}/token.json')
         self._environment[TWIN_VARIABLE] = str(state.folder)
         self._environment[VALUES_VARIABLE] = str(state.folder / "cloud.json")
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc  # type: ignore[import-untyped]
+import yaml
 from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
@@ -29,6 +30,8 @@ from tests.engine.journal import note
 from tests.engine.serving import OPTIONS, serve
 
 REGION_VARIABLE = "ENGINE_TEST_REGION"
+#: Kubeconfig of the twin that stands for a cluster that is looked up.
+TWIN_KUBECONFIG_VARIABLE = "ENGINE_TEST_KUBECONFIG"
 #: A `cloud.json` of a twin: what its AWS has in place of placeholders.
 VALUES_VARIABLE = "ENGINE_TEST_CLOUD_VALUES"
 #: The account that calls; the planner's is Amazon's example, which the program refuses to build in.
@@ -99,12 +102,24 @@ class StubProvider(provider_pb2_grpc.ResourceProviderServicer):
     async def Invoke(self, request: Any, context: Any) -> Any:
         answer = struct_pb2.Struct()
         answer.update(_settled(self._cloud.call(request.tok, _mapping(request.args))))
+        if request.tok == "aws:eks/getCluster:getCluster":
+            answer.update(_way_in())
         assert not self._cloud.unanswered, f"{request.tok} has no answer"
         named: Any = {"return": answer}  # a word of Python's own
         return provider_pb2.InvokeResponse(**named)
 
     async def Cancel(self, request: Any, context: Any) -> Any:
         return empty_pb2.Empty()
+
+
+def _way_in() -> dict[str, Any]:
+    """Where a cluster that is there is reached: it is the twin, where there is one."""
+    path = os.environ.get(TWIN_KUBECONFIG_VARIABLE)
+    if not path:
+        return {}
+    cluster = yaml.safe_load(Path(path).read_text(encoding="utf-8"))["clusters"][0]["cluster"]
+    authority = {"data": cluster["certificate-authority-data"]}
+    return {"endpoint": cluster["server"], "certificateAuthorities": [authority]}
 
 
 def _own_type(urn: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 import versions
-from components.karpenter.node_class import NodeClassArgs, Volume, node_class_spec
+from components.karpenter.node_class import ClusterNodes, NodeClassArgs, Volume, node_class_spec
 from plan.record import Recording
 from tests.gotools import karpenter_dir
 from tests.plan.conftest import STACKS
@@ -86,10 +86,12 @@ def test_objects_that_none_of_our_stacks_has_are_valid() -> None:
 def test_a_node_class_with_everything_set_is_valid(ami: Any) -> None:
     spec = node_class_spec(
         NodeClassArgs(
-            cluster_name="test",
+            nodes=ClusterNodes(
+                cluster_name="test",
+                node_role_name="test-karpenter-node",
+                volume_key_arn="arn:aws:kms:us-east-1:123456789012:key/volumes",
+            ),
             pool="full",
-            node_role_name="test-karpenter-node",
-            volume_key_arn="arn:aws:kms:us-east-1:123456789012:key/volumes",
             ami=ami,
             volume=Volume(
                 size_gib=500,

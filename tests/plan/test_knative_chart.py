@@ -45,7 +45,11 @@ def objects(chart: Path) -> Objects:
     command = [str(tool(*HELM)), "template", "knative-operator", str(chart), "--namespace", OPERATOR_NAMESPACE]
     settings = ["--kube-version", versions.EKS_DEFAULT_VERSION, "--values", "-"]
     done = subprocess.run(
-        [*command, *settings], input=json.dumps(operator_values()), capture_output=True, text=True, check=False
+        [*command, *settings],
+        input=json.dumps(operator_values(SYSTEM_NODE_LABEL)),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return {(each["kind"], each["metadata"]["name"]): each for each in yaml.safe_load_all(done.stdout) if each}
@@ -78,7 +82,7 @@ def test_it_brings_the_definition_of_what_we_make(objects: Objects) -> None:
 def test_every_value_is_one_of_the_charts(chart: Path) -> None:
     known = yaml.safe_load((chart / "values.yaml").read_text())["knative_operator"]
     templates = (chart / "templates" / "operator.yaml").read_text()
-    for part, values in operator_values()["knative_operator"].items():
+    for part, values in operator_values(SYSTEM_NODE_LABEL)["knative_operator"].items():
         unknown = [key for key in values if key not in known[part]]
         # The chart reads it, and has no default for it.
         assert unknown == ["securityContext"]

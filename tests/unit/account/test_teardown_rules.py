@@ -261,6 +261,7 @@ def test_the_clusters_own_name_and_protection_are_read(tmp_path: Path) -> None:
         ("config: {aws:region: us-east-1, gpu-slices:cluster: {name: 'a*'}}", "no name of a cluster"),
         ("config: {aws:region: us-east-1, gpu-slices:cluster: {deletionProtection: 'yes'}}", "must be true or false"),
         ("config: {aws:region: us-east-1, gpu-slices:cluster: {secure: v1:abc}}", "can be read"),
+        ("config: {aws:region: us-east-1, gpu-slices:cluster: {existing: prod}}", "would find what is others'"),
         ("config: {aws:region: us-east-1, gpu-slices:serving: {secure: v1:abc}}", "names the door's record"),
         ("config: {aws:region: us-east-1, gpu-slices:serving: {door: []}}", "names the door's record"),
         (

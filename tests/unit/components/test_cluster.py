@@ -126,9 +126,6 @@ def test_karpenter_finds_the_clusters_security_group() -> None:
 def test_outputs() -> None:
     recording = build()
     assert recording.result.name == "gpu-slices-test"
-    assert recording.result.update_kubeconfig_command == (
-        "aws eks update-kubeconfig --region us-east-1 --name gpu-slices-test --alias gpu-slices-test"
-    )
     assert json.loads(recording.outputs["kubeconfig"])["kind"] == "Config"
     assert recording.outputs["volume_key_arn"] == VOLUME_KEY
 

@@ -13,7 +13,7 @@ import pytest
 import versions
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
-from components.karpenter.node_class import NodeClassArgs, Volume, node_class_spec
+from components.karpenter.node_class import ClusterNodes, NodeClassArgs, Volume, node_class_spec
 from gpu.catalog import FAMILIES
 from tests.unit.components.recording import Recording, record
 
@@ -35,8 +35,9 @@ def program(**changes: Any) -> CpuPool:
         ),
         pulumi.ResourceOptions(providers=[cloud, cluster]),
     )
-    arguments: dict[str, Any] = {"karpenter": karpenter, "pool": "x86", "arch": "amd64"}
-    return CpuPool("cpu-x86", CpuPoolArgs(**(arguments | changes)), pulumi.ResourceOptions(providers=[cluster]))
+    arguments: dict[str, Any] = {"nodes": karpenter.nodes, "pool": "x86", "arch": "amd64"}
+    opts = pulumi.ResourceOptions(providers=[cluster], depends_on=[karpenter.ready])
+    return CpuPool("cpu-x86", CpuPoolArgs(**(arguments | changes)), opts)
 
 
 @functools.cache
@@ -50,12 +51,15 @@ def recording() -> Recording[CpuPool]:
 
 
 def node_class(**changes: Any) -> dict[str, Any]:
-    arguments: dict[str, Any] = {
+    nodes: dict[str, Any] = {
         "cluster_name": "gpu-slices-test",
-        "pool": "x86",
         "node_role_name": "gpu-slices-test-karpenter-node",
         "volume_key_arn": KEY,
     }
+    nodes |= {
+        key: changes.pop(key) for key in ("subnet_tags", "security_group_tags", "volume_key_arn") if key in changes
+    }
+    arguments: dict[str, Any] = {"nodes": ClusterNodes(**nodes), "pool": "x86"}
     return node_class_spec(NodeClassArgs(**(arguments | changes)))
 
 
@@ -201,3 +205,12 @@ def test_a_throughput_that_ebs_refuses_is_refused_here() -> None:
     Volume(iops=3000, throughput_mib_per_s=750)
     with pytest.raises(ValueError, match="800 MiB/s needs 3200 IOPS, 3000 give at most 750 MiB/s"):
         Volume(iops=3000, throughput_mib_per_s=800)
+
+
+def test_nodes_of_a_cluster_of_ones_own_are_found_by_its_own_tags() -> None:
+    spec = node_class(subnet_tags={"tier": "private"}, security_group_tags={"Name": "nodes"}, volume_key_arn=None)
+    assert spec["subnetSelectorTerms"] == [{"tags": {"tier": "private"}}]
+    assert spec["securityGroupSelectorTerms"] == [{"tags": {"Name": "nodes"}}]
+    (device,) = spec["blockDeviceMappings"]
+    assert device["ebs"]["encrypted"] is True
+    assert "kmsKeyID" not in device["ebs"]

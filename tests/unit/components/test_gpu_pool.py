@@ -1,7 +1,7 @@
 """GpuPool: everything about a pool's slots from one sharing profile."""
 
 import tomllib
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import date
 from email import message_from_string
 from typing import Any
@@ -12,7 +12,7 @@ import yaml
 
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs, gpu_node_pool_spec, overlay_spec
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
-from components.karpenter.node_class import Volume
+from components.karpenter.node_class import ClusterNodes, Volume
 from gpu.catalog import INSTANCE_TYPES, types_in
 from gpu.pool import Pool
 from gpu.prices import of
@@ -23,6 +23,7 @@ NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"
 NODE_OVERLAY = "kubernetes:karpenter.sh/v1alpha1:NodeOverlay"
 NODE_CLASS = "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"
 
+NODES = ClusterNodes(cluster_name="c", node_role_name="c-node")
 G6 = types_in(["g6"])
 P5 = types_in(["p5"])
 
@@ -31,10 +32,6 @@ def pool(profile: SharingProfile, **changes: Any) -> Recording[GpuPool]:
     """A recorded pool of g6 instances, or as `changes` say."""
 
     def program() -> GpuPool:
-        karpenter = Karpenter(
-            "karpenter",
-            KarpenterArgs(cluster_name="c", account_id="123456789012", region="us-east-1", volume_key_arn="arn:key"),
-        )
         own = {field.name for field in fields(Pool)}
         about = {
             "name": "shared",
@@ -44,7 +41,7 @@ def pool(profile: SharingProfile, **changes: Any) -> Recording[GpuPool]:
             **{k: v for k, v in changes.items() if k in own},
         }
         rest = {key: value for key, value in changes.items() if key not in own}
-        return GpuPool("gpu", GpuPoolArgs(karpenter=karpenter, pool=Pool(profile=profile, **about), **rest))
+        return GpuPool("gpu", GpuPoolArgs(nodes=NODES, pool=Pool(profile=profile, **about), **rest))
 
     return record(program)
 
@@ -228,11 +225,11 @@ def test_what_the_nodes_need_outlives_them() -> None:
             KarpenterArgs(cluster_name="c", account_id="123456789012", region="us-east-1", volume_key_arn="arn:key"),
         )
         arguments = GpuPoolArgs(
-            karpenter=karpenter,
+            nodes=karpenter.nodes,
             pool=Pool(name="shared", profile=TimeSlicing(2), types=G6, max_gpus=8, prices=of("us-east-1")),
         )
         assert gpu_node_pool_spec(arguments)["limits"] == {"nvidia.com/gpu": "16"}
-        return GpuPool("gpu", replace(arguments, after=[plugin]))
+        return GpuPool("gpu", arguments, pulumi.ResourceOptions(depends_on=[plugin, karpenter.ready]))
 
     recording = record(program)
     for longer in ("plugin", "karpenter-controller", "gpu-class", "gpu-overlay-1"):

@@ -15,8 +15,8 @@ DAEMON_SET = "kubernetes:apps/v1:DaemonSet"
 def space(*pools: str, registries: tuple[str, ...] = ()) -> Recording[ModelSpace]:
     def program() -> ModelSpace:
         system = k8s.core.v1.Namespace("system")
-        arguments = ModelSpaceArgs(cached_pools=pools, registries=registries, system_namespace=system)
-        return ModelSpace("models", arguments)
+        arguments = ModelSpaceArgs(cached_pools=pools, registries=registries)
+        return ModelSpace("models", arguments, pulumi.ResourceOptions(depends_on=[system]))
 
     return record(program)
 

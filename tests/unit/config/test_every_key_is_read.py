@@ -26,7 +26,7 @@ READERS = (
     "config/pool_schema.py",
 )
 #: What a file says so that it can be checked, and nothing else.
-CHECKED_ALONE = {("Workload", "gpu_memory_mib")}
+CHECKED_ALONE = {("ExistingKarpenter", "chart_version"), ("ExistingKarpenter", "feature_gates")}
 
 
 def test_every_key_at_the_top_has_its_field_and_its_line_in_the_project() -> None:
@@ -47,4 +47,4 @@ def test_every_key_is_read_by_what_builds_a_stack() -> None:
     }
     models: list[type[Section]] = [StackConfig, *sections()]
     fields = {(model.__name__, name) for model in models for name in model.model_fields}
-    assert {(section, name) for section, name in fields if name not in read} == set()
+    assert {(section, name) for section, name in fields if name not in read} == CHECKED_ALONE

@@ -1,0 +1,32 @@
+"""NVIDIA's device plugin on an AL2023 pool of shared GPUs, in an existing cluster."""
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
+from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
+from components.karpenter.node_class import ClusterNodes
+from gpu.catalog import types_in
+from gpu.pool import Pool
+from gpu.prices import of
+from gpu.sharing import Mps
+
+settings = pulumi.Config()
+cluster = k8s.Provider("cluster", kubeconfig=settings.get("kubeconfig"), context=settings.get("context"))
+in_cluster = pulumi.ResourceOptions(providers=[cluster])
+nodes = ClusterNodes(cluster_name=settings.require("cluster"), node_role_name=settings.require("nodeRole"))
+
+mps = Pool(
+    name="mps",
+    profile=Mps(3),
+    types=types_in(names=["g6.xlarge", "g5.xlarge"]),
+    max_gpus=2,
+    prices=of("us-east-1"),
+)
+sharing = GpuSharing("gpu-sharing", GpuSharingArgs(profiles={mps.name: mps.profile}), in_cluster)
+GpuPool(
+    "mps",
+    GpuPoolArgs(nodes=nodes, pool=mps),
+    # Nodes end before the plugin that hands out their slots.
+    pulumi.ResourceOptions(providers=[cluster], depends_on=[sharing]),
+)

@@ -1,0 +1,39 @@
+"""An Ollama model that sleeps until it is asked, on one slot of a pool that is there."""
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
+from components.serving.model_space import ModelSpace, ModelSpaceArgs
+from components.serving.ollama_model import OllamaModel, OllamaModelArgs, ServedModel
+from gpu.catalog import types_in
+from gpu.host_share import host_share
+from gpu.sharing import TimeSlicing
+
+settings = pulumi.Config()
+cluster = k8s.Provider("cluster", kubeconfig=settings.get("kubeconfig"), context=settings.get("context"))
+in_cluster = pulumi.ResourceOptions(providers=[cluster])
+
+# The pool `shared` of ../gpu_pool: what one of its slots is called, and what it may take of its node.
+profile, types = TimeSlicing(3), types_in(names=["g6.xlarge", "g5.xlarge"])
+
+# The namespace of GPU system pods, where the cache of weights runs; no plugin, since the pool brings its own.
+system = GpuSharing("gpu-sharing", GpuSharingArgs(profiles={}), in_cluster)
+space = ModelSpace(
+    "models",
+    ModelSpaceArgs(cached_pools=["shared"]),
+    pulumi.ResourceOptions(providers=[cluster], depends_on=[system]),
+)
+model = OllamaModel(
+    "mistral",
+    OllamaModelArgs(
+        service="mistral",
+        models=[ServedModel(name="mistral:7b")],
+        pool="shared",
+        resource_name=profile.resource_name("bottlerocket"),
+        share=host_share(types, profile),
+        weights_mib=4170,
+    ),
+    pulumi.ResourceOptions(providers=[cluster], depends_on=[*space.ready]),
+)
+pulumi.export("url", model.url)
