@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from account import spend
 from account.preflight.names import NAMED
 from account.preflight.quotas import COUNTED
 from account.session import Account, iam_action
@@ -21,15 +22,15 @@ from account.teardown.table import KINDS
 TARGET: Final = Path(__file__).resolve().parent.parent / "docs" / "permissions.md"
 PREFLIGHT: Final = Path(__file__).resolve().parent / "preflight"
 
-_PAGE = """# Permissions of `slices check` and `slices teardown`
+_PAGE = """# Permissions of `slices check`, `slices spend` and `slices teardown`
 
-Written by `make docs` from the calls that the commands make. Both take the credentials that every AWS tool takes. What
+Written by `make docs` from the calls that the commands make. All take the credentials that every AWS tool takes. What
 they may not look at they say, and the result is then not proven: exit status 5.
 
 ## Looking
 
-Enough for `slices check` and for `slices teardown` without `--delete`. It changes nothing and reads no data, only what
-is there and how it is tagged. AWS' own `ReadOnlyAccess` and `SecurityAudit` hold more than this.
+Enough for `slices check`, `slices spend` and for `slices teardown` without `--delete`. It changes nothing and reads no
+data, only what is there, how it is tagged and what it cost. AWS' own `ReadOnlyAccess` and `SecurityAudit` hold more than this.
 
 ```json
 {looking}
@@ -49,7 +50,7 @@ occasion.
 
 def page() -> str:
     """The page."""
-    looking = {*preflight_calls(), *(call for kind in KINDS for call in kind.reads)}
+    looking = {*preflight_calls(), *spend.CALLS, *(call for kind in KINDS for call in kind.reads)}
     deleting = {call for kind in KINDS for call in kind.deletes}
     return _PAGE.format(looking=_policy("Look", looking), deleting=_policy("Delete", deleting))
 

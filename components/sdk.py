@@ -22,6 +22,7 @@ OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:budgets/budget:Budget": ("name",),
     "aws:cloudwatch/eventRule:EventRule": ("name",),
     "aws:cloudwatch/logGroup:LogGroup": ("arn",),
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": ("arn",),
     "aws:ec2/launchTemplate:LaunchTemplate": ("latestVersion",),
     "aws:ecr/repository:Repository": ("name", "repositoryUrl"),
     "aws:eks/nodeGroup:NodeGroup": ("resources",),
@@ -30,6 +31,7 @@ OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:kms/key:Key": ("arn", "keyId"),
     "aws:lb/loadBalancer:LoadBalancer": ("arn", "dnsName", "zoneId"),
     "aws:lb/targetGroup:TargetGroup": ("arn",),
+    "aws:sns/topic:Topic": ("arn",),
     "aws:sqs/queue:Queue": ("arn", "url"),
     "eks:index:Cluster": ("clusterSecurityGroupId", "kubeconfigJson"),
 }

@@ -268,7 +268,10 @@ class Budget(Section):
     monthly_usd: Annotated[float, Field(ge=0.01, le=10_000_000, allow_inf_nan=False)]
     """Most that the stack may cost in a month, in USD."""
     emails: Annotated[tuple[Email, ...], List, Field(min_length=1, max_length=10)]
-    """Who is told."""
+    """Who is told by mail; the topic `<cluster>-alerts` hears the same."""
+    anomalies: bool = False
+    """Whether AWS' Cost Anomaly Detection watches the stack. Only a management account, or one of no organisation, may
+    have a monitor by tag."""
 
 
 Hours = Annotated[float, Field(ge=0, le=24, allow_inf_nan=False)]

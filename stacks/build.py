@@ -21,6 +21,7 @@ from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
 from components.karpenter.node_class import Volume
+from components.money.alerts import AlertTopic, AlertTopicArgs, Publisher
 from components.money.budget import Budget, BudgetArgs
 from components.network.network import Network, NetworkArgs
 from components.pods import GPU_TOLERATION
@@ -63,7 +64,13 @@ def build(config: StackConfig) -> Platform:
 
     keys = Encryption(
         "encryption",
-        EncryptionArgs(cluster_name=config.cluster_name, account_id=account_id, region=config.region, tags=tags),
+        EncryptionArgs(
+            cluster_name=config.cluster_name,
+            account_id=account_id,
+            region=config.region,
+            publishers=_publishers(config),
+            tags=tags,
+        ),
         in_aws,
     )
     network = Network("network", _network_args(config, account_id, keys, tags), in_aws)
@@ -81,8 +88,9 @@ def build(config: StackConfig) -> Platform:
 
     running = [*cluster.ready, *network.egress]
     karpenter = Karpenter("karpenter", _karpenter_args(config, account_id, keys, running, tags), in_both)
-    if config.budget:
-        Budget("budget", _budget_args(config, config.budget, karpenter, tags), in_aws)
+    topic = _topic(config, account_id, keys, tags, in_aws)
+    if config.budget and topic:
+        Budget("budget", _budget_args(config, config.budget, account_id, karpenter, topic, tags), in_aws)
     cpu_pools = [CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, karpenter), in_cluster) for pool in config.cpu_pools]
     sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
     pools = {
@@ -175,8 +183,44 @@ def _karpenter_args(
     )
 
 
+def _publishers(config: StackConfig) -> Sequence[Publisher]:
+    """AWS' services that publish to the stack's topic."""
+    found: list[Publisher] = []
+    if config.budget:
+        found.append("budgets")
+        if config.budget.anomalies:
+            found.append("costalerts")
+    return found
+
+
+def _topic(
+    config: StackConfig,
+    account_id: pulumi.Input[str],
+    keys: Encryption,
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+) -> AlertTopic | None:
+    publishers = _publishers(config)
+    if not publishers:
+        return None
+    arguments = AlertTopicArgs(
+        cluster_name=config.cluster_name,
+        account_id=account_id,
+        region=config.region,
+        key_arn=keys.data_key_arn,
+        publishers=publishers,
+        tags=tags,
+    )
+    return AlertTopic("alerts", arguments, opts)
+
+
 def _budget_args(
-    config: StackConfig, budget: BudgetConfig, karpenter: Karpenter, tags: Mapping[str, str]
+    config: StackConfig,
+    budget: BudgetConfig,
+    account_id: pulumi.Input[str],
+    karpenter: Karpenter,
+    topic: AlertTopic,
+    tags: Mapping[str, str],
 ) -> BudgetArgs:
     return BudgetArgs(
         name=config.cluster_name,
@@ -184,6 +228,9 @@ def _budget_args(
         emails=budget.emails,
         tag=(STACK_TAG, config.stack),
         buyer_role_name=karpenter.controller_role_name,
+        account_id=account_id,
+        topic_arn=topic.arn,
+        anomalies=budget.anomalies,
         tags=tags,
     )
 

@@ -23,6 +23,7 @@ NOT_RUN = {
     "pulumi ": "needs the Pulumi CLI and an AWS account; tests/engine runs Pulumi's own engine on every stack",
     ".venv/bin/slices check": "asks an AWS account; tests/unit/cli/test_check.py plays one",
     "slices check": "asks an AWS account; tests/unit/cli/test_check.py plays one",
+    ".venv/bin/slices spend": "asks an AWS account; tests/unit/cli/test_spend.py plays one",
     "$(pulumi ": "writes into the reader's kubeconfig",
     "kubectl -n ": _CLUSTER,
     "kubectl get ": _CLUSTER,

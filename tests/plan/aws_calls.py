@@ -70,9 +70,35 @@ CALLS: Mapping[str, Call] = {
             "notifications.notificationType": f"{_NOTIFICATION}.NotificationType",
             "notifications.thresholdType": f"{_NOTIFICATION}.ThresholdType",
             "notifications.subscriberEmailAddresses": f"{_SUBSCRIBERS}.Address",
+            "notifications.subscriberSnsTopicArns": f"{_SUBSCRIBERS}.Address",
         },
     ),
     "aws:budgets/budgetAction:BudgetAction": Call(service="budgets", operation="CreateBudgetAction"),
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": Call(
+        service="ce",
+        operation="CreateAnomalyMonitor",
+        members={
+            "name": "AnomalyMonitor.MonitorName",
+            "monitorType": "AnomalyMonitor.MonitorType",
+        },
+        elsewhere={"monitorSpecification": "a structure of the call, which the provider reads as JSON"},
+    ),
+    "aws:costexplorer/anomalySubscription:AnomalySubscription": Call(
+        service="ce",
+        operation="CreateAnomalySubscription",
+        members={
+            "name": "AnomalySubscription.SubscriptionName",
+            "frequency": "AnomalySubscription.Frequency",
+            "monitorArnLists": "AnomalySubscription.MonitorArnList",
+            "subscribers": "AnomalySubscription.Subscribers",
+            "thresholdExpression.dimension": "AnomalySubscription.ThresholdExpression.Dimensions",
+        },
+    ),
+    "aws:sns/topic:Topic": Call(
+        service="sns",
+        operation="CreateTopic",
+        members={"kmsMasterKeyId": "Attributes.value", "policy": "Attributes.value"},
+    ),
     "aws:cloudwatch/eventRule:EventRule": Call(service="events", operation="PutRule", named="Name"),
     "aws:cloudwatch/eventTarget:EventTarget": Call(
         service="events", operation="PutTargets", members={"arn": "Targets.Arn"}

@@ -98,7 +98,7 @@ VALUES: Mapping[str, Any] = {
         }
     ],
     "dialogue": {"speakers": [_A, _C], "guests": [_E], "image": "build", "keysSecret": long_name("keys")},
-    "budget": {"monthlyUsd": 9_999_999.99, "emails": [_email(number) for number in range(10)]},
+    "budget": {"monthlyUsd": 9_999_999.99, "emails": [_email(number) for number in range(10)], "anomalies": True},
     # Letters and digits of any script, and every sign that AWS takes.
     "tags": {
         f"{number:02}-Ünïcode ٣ _.:/=+-@".ljust(MAX_TAG_NAME, "名"): "_.:/=+-@ ".ljust(MAX_TAG_VALUE, "値")

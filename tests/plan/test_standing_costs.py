@@ -33,6 +33,8 @@ FREE = {
     *("aws:eks/podIdentityAssociation:PodIdentityAssociation", "aws:iam/policy:Policy", "aws:iam/role:Role"),
     *("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment", "aws:kms/alias:Alias"),
     *("aws:lb/listener:Listener", "aws:lb/targetGroup:TargetGroup", "aws:route53/record:Record"),
+    *("aws:costexplorer/anomalyMonitor:AnomalyMonitor",),
+    *("aws:costexplorer/anomalySubscription:AnomalySubscription", "aws:sns/topic:Topic"),
     *("aws:sqs/queue:Queue", "aws:sqs/queuePolicy:QueuePolicy"),
     *("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",),
     *("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",),

@@ -59,7 +59,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             }
         ],
         # Above what always runs of it.
-        "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
+        "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"], "anomalies": True},
         "serving": {"door": {"domain": "chat.example.com", "tlsSecret": "chat-tls", "hostedZoneId": "Z0123456789"}},
         "dialogue": {"speakers": ["a", "c"], "guests": ["d"], "image": "build", "storageClass": "gp3"},
     },
