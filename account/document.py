@@ -30,7 +30,8 @@ they may not look at they say, and the result is then not proven: exit status 5.
 ## Looking
 
 Enough for `slices check`, `slices spend` and for `slices teardown` without `--delete`. It changes nothing and reads no
-data, only what is there, how it is tagged and what it cost. AWS' own `ReadOnlyAccess` and `SecurityAudit` hold more than this.
+data, only what is there, how it is tagged and what it cost. AWS' own `ReadOnlyAccess` and `SecurityAudit` hold more
+than this.
 
 ```json
 {looking}
