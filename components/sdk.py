@@ -21,7 +21,7 @@ import pulumi
 OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:budgets/budget:Budget": ("name",),
     "aws:cloudwatch/eventRule:EventRule": ("name",),
-    "aws:cloudwatch/logGroup:LogGroup": ("arn",),
+    "aws:cloudwatch/logGroup:LogGroup": ("arn", "name"),
     "aws:costexplorer/anomalyMonitor:AnomalyMonitor": ("arn",),
     "aws:ec2/launchTemplate:LaunchTemplate": ("latestVersion",),
     "aws:ecr/repository:Repository": ("name", "repositoryUrl"),

@@ -54,6 +54,7 @@ __all__ = [
     "GpuPool",
     "GpuSharing",
     "Model",
+    "Monitoring",
     "MpsLimits",
     "Network",
     "Serving",
@@ -274,6 +275,13 @@ class Budget(Section):
     have a monitor by tag."""
 
 
+class Monitoring(Section):
+    """How a running stack is watched."""
+
+    backend: Literal["off", "cloudwatch"] = "off"
+    """`cloudwatch`: Container Insights with GPU metrics, alarms, a dashboard and the pods' logs. See monitoring.md."""
+
+
 Hours = Annotated[float, Field(ge=0, le=24, allow_inf_nan=False)]
 RunHours = Annotated[float, Field(gt=0, le=720, allow_inf_nan=False)]
 Runs = Annotated[Int, Field(ge=0, le=100_000)]
@@ -324,6 +332,7 @@ class StackConfig(Section):
     workloads: tuple[Workload, ...] = ()
     dialogue: Dialogue | None = None
     budget: Budget | None = None
+    monitoring: Monitoring = Monitoring()
     usage: Usage = Usage()
     examples: bool = True
     tags: Annotated[dict[str, str], Field(default_factory=dict)]

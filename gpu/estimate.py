@@ -14,6 +14,13 @@ from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.models import ModelMemory
 from gpu.prices import HOURS_PER_MONTH, CapacityType, RegionPrices, product, total
 from gpu.sharing import SharingProfile
+from gpu.standing import (
+    MONITORING_ALARMS,
+    MONITORING_COUNTERS,
+    OBSERVATIONS_PER_CLUSTER,
+    OBSERVATIONS_PER_POD,
+    PODS_PER_SYSTEM_NODE,
+)
 
 #: What a price is called in tables and costs.
 BOUGHT: Mapping[CapacityType, str] = MappingProxyType({"spot": "Spot estimate", "on-demand": "on-demand"})
@@ -108,6 +115,7 @@ class FloorInputs:
     zones: int
     load_balancers: int = 0
     conversations_gib: int = 0
+    monitored: bool = False
 
 
 def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
@@ -134,4 +142,22 @@ def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     if inputs.conversations_gib:
         usd = product(inputs.conversations_gib, services.gp3_per_gb_month)
         items.append(CostItem("Conversations", f"{inputs.conversations_gib} GiB, reckoned as gp3", usd))
+    if inputs.monitored:
+        items.append(_monitoring(inputs, prices))
     return items
+
+
+def _monitoring(inputs: FloorInputs, prices: RegionPrices) -> CostItem:
+    """Container Insights of the cluster and its system nodes, alarms, counters, one dashboard."""
+    services, pods = prices.services, inputs.system_nodes * PODS_PER_SYSTEM_NODE
+    a_minute = OBSERVATIONS_PER_CLUSTER + pods * OBSERVATIONS_PER_POD
+    millions = a_minute * 60 * HOURS_PER_MONTH / 1e6
+    usd = total(
+        [
+            product(millions, services.insights_per_million_observations),
+            product(MONITORING_ALARMS, services.alarm_per_metric_month),
+            product(MONITORING_COUNTERS, services.custom_metric_per_month),
+            services.dashboard_per_month,
+        ]
+    )
+    return CostItem("Monitoring", f"{millions:.0f} million observations of {pods} pods, alarms, dashboard", usd)

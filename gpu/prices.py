@@ -59,6 +59,11 @@ class ServicePrices:
     snapshot_per_gb_month: float | None = None
     log_ingestion_per_gb: float | None = None
     log_storage_per_gb_month: float | None = None
+    insights_per_million_observations: float | None = None
+    """Container Insights with enhanced observability, of the first billion in a month."""
+    alarm_per_metric_month: float | None = None
+    custom_metric_per_month: float | None = None
+    dashboard_per_month: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +141,12 @@ _SERVICES: Mapping[str, ServicePrices] = MappingProxyType(
             snapshot_per_gb_month=0.05,
             log_ingestion_per_gb=0.50,
             log_storage_per_gb_month=0.03,
+            # aws.amazon.com/cloudwatch/pricing as two public repositories read it, one of them on 2026-10-02.
+            insights_per_million_observations=0.21,
+            # The same page, "Paid tier": without what is free in an account.
+            alarm_per_metric_month=0.10,
+            custom_metric_per_month=0.30,
+            dashboard_per_month=3.0,
         )
     }
 )

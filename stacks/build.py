@@ -11,6 +11,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from components.cluster.access import AccessGrant
+from components.cluster.addons import AddonsArgs
 from components.cluster.cluster import Cluster, ClusterArgs
 from components.cluster.encryption import Encryption, EncryptionArgs
 from components.cluster.system_nodes import SystemNodeCapacity
@@ -19,10 +20,13 @@ from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
 from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
+from components.karpenter.interruption import rule_name
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
 from components.karpenter.node_class import Volume
 from components.money.alerts import AlertTopic, AlertTopicArgs, Publisher
 from components.money.budget import Budget, BudgetArgs
+from components.monitoring.alarms import KARPENTER, KNATIVE, Watched
+from components.monitoring.gpu_monitoring import GpuMonitoring, GpuMonitoringArgs
 from components.network.network import Network, NetworkArgs
 from components.pods import GPU_TOLERATION
 from components.serving.ollama_model import model_url
@@ -32,9 +36,11 @@ from config.schema import CpuPool as CpuPoolConfig
 from config.schema import GpuPool as PoolConfig
 from config.schema import StackConfig, Workload
 from config.services import service_name
+from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import POOL_LABEL, STACK_TAG
 from gpu.pool import Pool
-from gpu.sharing import AMIS
+from gpu.prices import HOURS_PER_MONTH
+from gpu.sharing import AMIS, Mig
 from stacks.serving import Stand, serve
 from stacks.summary import idle_floor_usd
 from stacks.tags import stack_tags
@@ -91,6 +97,9 @@ def build(config: StackConfig) -> Platform:
     topic = _topic(config, account_id, keys, tags, in_aws)
     if config.budget and topic:
         Budget("budget", _budget_args(config, config.budget, account_id, karpenter, topic, tags), in_aws)
+    if topic and config.monitoring.backend == "cloudwatch":
+        arguments = _monitoring_args(config, account_id, keys, topic, running, tags)
+        GpuMonitoring("monitoring", arguments, in_aws)
     cpu_pools = [CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, karpenter), in_cluster) for pool in config.cpu_pools]
     sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
     pools = {
@@ -190,6 +199,8 @@ def _publishers(config: StackConfig) -> Sequence[Publisher]:
         found.append("budgets")
         if config.budget.anomalies:
             found.append("costalerts")
+    if config.monitoring.backend == "cloudwatch":
+        found.append("cloudwatch")
     return found
 
 
@@ -232,6 +243,48 @@ def _budget_args(
         topic_arn=topic.arn,
         anomalies=budget.anomalies,
         tags=tags,
+    )
+
+
+def _monitoring_args(
+    config: StackConfig,
+    account_id: pulumi.Input[str],
+    keys: Encryption,
+    topic: AlertTopic,
+    after: Sequence[pulumi.Resource],
+    tags: Mapping[str, str],
+) -> GpuMonitoringArgs:
+    return GpuMonitoringArgs(
+        addons=AddonsArgs(
+            cluster_name=config.cluster_name,
+            kubernetes_version=config.cluster.version,
+            account_id=account_id,
+            tags=tags,
+        ),
+        watched=watched(config),
+        region=config.region,
+        key_arn=keys.data_key_arn,
+        topic_arn=topic.arn,
+        log_retention_days=config.cluster.log_retention_days,
+        tags=tags,
+        after=after,
+    )
+
+
+def watched(config: StackConfig) -> Watched:
+    """What monitoring watches of a stack. A GPU counts at the price of the dearest pool's."""
+    prices = [
+        pool.price.usd_per_hour(pool.capacity_type) / INSTANCE_TYPES[pool.price.instance_type].gpu_count
+        for pool in config.gpu_pools.values()
+        if pool.price
+    ]
+    return Watched(
+        cluster_name=config.cluster_name,
+        spot_rule=rule_name(config.cluster_name, "spot"),
+        controllers=[KARPENTER, KNATIVE] if config.models else [KARPENTER],
+        utilisation=not any(isinstance(pool.profile, Mig) for pool in config.gpu_pools.values()),
+        usd_per_gpu_hour=max(prices) if len(prices) == len(config.pools) else None,
+        usd_per_hour=config.budget.monthly_usd / HOURS_PER_MONTH if config.budget else None,
     )
 
 

@@ -16,6 +16,7 @@ from config.schema import (
     Dialogue,
     GpuPool,
     Model,
+    Monitoring,
     Network,
     Serving,
     Usage,
@@ -49,6 +50,7 @@ class Parts:
     workloads: Sequence[Workload | None] | None
     dialogue: Dialogue | None
     budget: Budget | None
+    monitoring: Monitoring | None
     usage: Usage | None
     examples: bool
 

@@ -74,6 +74,32 @@ CALLS: Mapping[str, Call] = {
         },
     ),
     "aws:budgets/budgetAction:BudgetAction": Call(service="budgets", operation="CreateBudgetAction"),
+    "aws:cloudwatch/dashboard:Dashboard": Call(service="cloudwatch", operation="PutDashboard"),
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": Call(
+        service="logs",
+        operation="PutMetricFilter",
+        members={
+            "name": "filterName",
+            "pattern": "filterPattern",
+            "metricTransformation.name": "metricTransformations.metricName",
+            "metricTransformation.namespace": "metricTransformations.metricNamespace",
+            "metricTransformation.value": "metricTransformations.metricValue",
+            "metricTransformation.defaultValue": "metricTransformations.defaultValue",
+        },
+    ),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": Call(
+        service="cloudwatch",
+        operation="PutMetricAlarm",
+        members={
+            "name": "AlarmName",
+            "metricQueries": "Metrics",
+            "metricQueries.metric.namespace": "Metrics.MetricStat.Metric.Namespace",
+            "metricQueries.metric.metricName": "Metrics.MetricStat.Metric.MetricName",
+            "metricQueries.metric.stat": "Metrics.MetricStat.Stat",
+            "metricQueries.metric.dimensions.ClusterName": "Metrics.MetricStat.Metric.Dimensions.Value",
+            "metricQueries.metric.dimensions.RuleName": "Metrics.MetricStat.Metric.Dimensions.Value",
+        },
+    ),
     "aws:costexplorer/anomalyMonitor:AnomalyMonitor": Call(
         service="ce",
         operation="CreateAnomalyMonitor",

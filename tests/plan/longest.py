@@ -98,6 +98,7 @@ VALUES: Mapping[str, Any] = {
         }
     ],
     "dialogue": {"speakers": [_A, _C], "guests": [_E], "image": "build", "keysSecret": long_name("keys")},
+    "monitoring": {"backend": "cloudwatch"},
     "budget": {"monthlyUsd": 9_999_999.99, "emails": [_email(number) for number in range(10)], "anomalies": True},
     # Letters and digits of any script, and every sign that AWS takes.
     "tags": {

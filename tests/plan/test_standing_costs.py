@@ -11,6 +11,9 @@ from tests.plan.conftest import ROOT, STACKS
 
 #: Types that cost while they merely stand there, to the item that counts them.
 STANDING = {
+    "aws:cloudwatch/dashboard:Dashboard": "Monitoring",
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": "Monitoring",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "Monitoring",
     "aws:ec2/eip:Eip": "NAT gateway",
     "aws:ec2/natGateway:NatGateway": "NAT gateway",
     "aws:ec2/vpcEndpoint:VpcEndpoint": "Interface endpoints",

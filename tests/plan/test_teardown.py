@@ -46,6 +46,7 @@ FOUND = {
 }
 #: Type to what it is a part of, and ends with.
 PARTS = {
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": "log groups",
     "aws:autoscaling/attachment:Attachment": "Auto Scaling groups",
     "aws:budgets/budgetAction:BudgetAction": "budgets",
     "aws:cloudwatch/eventTarget:EventTarget": "EventBridge rules",

@@ -58,6 +58,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
                 ],
             }
         ],
+        "monitoring": {"backend": "cloudwatch"},
         # Above what always runs of it.
         "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"], "anomalies": True},
         "serving": {"door": {"domain": "chat.example.com", "tlsSecret": "chat-tls", "hostedZoneId": "Z0123456789"}},
