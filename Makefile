@@ -135,6 +135,7 @@ docs: $(STAMP) ## Write again what is generated: documents, README samples, list
 	@$(BIN)/python -m tools.dialogue_document
 	@$(BIN)/python -m tools.upgrades
 	@$(BIN)/python -m tools.mirror_table
+	@$(BIN)/python -m tools.dashboard_picture
 	@$(BIN)/python -m tools.generate_models
 	@$(BIN)/python -m account.document
 	@$(BIN)/python -m tests.plan.test_program

@@ -65,6 +65,8 @@ _SAME_ON_ALL: Final = {
     "metrics-server": "v0.9.0-eksbuild.11",
     "eks-node-monitoring-agent": "v1.7.2-eksbuild.1",
     "aws-ebs-csi-driver": "v1.66.0-eksbuild.1",
+    # Default on 1.36, as `describe-addon-versions` said; built once for all minors. Only with `monitoring.backend`.
+    "amazon-cloudwatch-observability": "v6.6.0-eksbuild.1",
 }
 #: Versions of EKS add-ons by Kubernetes minor and name.
 EKS_ADDON_VERSIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from account import spend
 from account.preflight.names import NAMED
 from account.preflight.quotas import COUNTED
 from account.session import Account, iam_action
@@ -29,8 +30,9 @@ they may not look at they say, and the result is then not proven: exit status 5.
 
 ## Looking
 
-Enough for `slices check` and for `slices teardown` without `--delete`. It changes nothing and reads no data, only what
-is there and how it is tagged. AWS' own `ReadOnlyAccess` and `SecurityAudit` hold more than this.
+Enough for `slices check`, `slices spend` and for `slices teardown` without `--delete`. It changes nothing and reads no
+data, only what is there, how it is tagged and what it cost. AWS' own `ReadOnlyAccess` and `SecurityAudit` hold more
+than this.
 
 ```json
 {looking}
@@ -58,7 +60,7 @@ occasion.
 
 def page() -> str:
     """The page."""
-    looking = {*preflight_calls(), *(call for kind in KINDS for call in kind.reads)}
+    looking = {*preflight_calls(), *spend.CALLS, *(call for kind in KINDS for call in kind.reads)}
     deleting = {call for kind in KINDS for call in kind.deletes}
     asking = set(calls_in(ASKING.read_text(encoding="utf-8")))
     return _PAGE.format(

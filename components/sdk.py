@@ -21,7 +21,8 @@ import pulumi
 OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:budgets/budget:Budget": ("name",),
     "aws:cloudwatch/eventRule:EventRule": ("name",),
-    "aws:cloudwatch/logGroup:LogGroup": ("arn",),
+    "aws:cloudwatch/logGroup:LogGroup": ("arn", "name"),
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": ("arn",),
     "aws:dynamodb/table:Table": ("arn", "name"),
     "aws:ec2/launchTemplate:LaunchTemplate": ("latestVersion",),
     "aws:ecr/repository:Repository": ("name", "repositoryUrl"),
@@ -31,6 +32,7 @@ OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:kms/key:Key": ("arn", "keyId"),
     "aws:lb/loadBalancer:LoadBalancer": ("arn", "dnsName", "zoneId"),
     "aws:lb/targetGroup:TargetGroup": ("arn",),
+    "aws:sns/topic:Topic": ("arn",),
     "aws:sqs/queue:Queue": ("arn", "url"),
     "eks:index:Cluster": ("clusterSecurityGroupId", "kubeconfigJson"),
 }

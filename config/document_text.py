@@ -115,6 +115,7 @@ KEYS: Final[Mapping[str, tuple[str, str, str]]] = {
     "workloads": ("list of sections", "`[]`", "Other GPU workloads, one slot for each pod."),
     "dialogue": ("section", "none", "Models that talk to each other, and so must run together."),
     "budget": ("section", "none", "What the stack may cost in a month."),
+    "monitoring": ("section", "off", "How a running stack is watched."),
     "usage": ("section", "8 hours a day", "How much is used, for the bill alone."),
     "examples": ("true or false", "`true`", "Whether the example workloads are installed."),
     "tags": ("names with text values", "`{}`", "Tags for cost allocation, on every AWS resource."),

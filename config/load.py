@@ -30,6 +30,7 @@ SECTIONS: Mapping[str, type[Section]] = {
     "serving": schema.Serving,
     "dialogue": schema.Dialogue,
     "budget": schema.Budget,
+    "monitoring": schema.Monitoring,
     "usage": schema.Usage,
 }
 LISTS: Mapping[str, type[Section]] = {
@@ -52,6 +53,7 @@ KEYS = (
     "workloads",
     "dialogue",
     "budget",
+    "monitoring",
     "usage",
     "examples",
     "tags",
@@ -87,6 +89,7 @@ def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date
             workloads=values["workloads"],
             dialogue=values["dialogue"],
             budget=values["budget"],
+            monitoring=values["monitoring"],
             usage=values["usage"],
             examples=values["examples"],
         )

@@ -62,6 +62,7 @@ __all__ = [
     "GpuSharing",
     "Karpenter",
     "Model",
+    "Monitoring",
     "MpsLimits",
     "Network",
     "Serving",
@@ -332,7 +333,17 @@ class Budget(Section):
     monthly_usd: Annotated[float, Field(ge=0.01, le=10_000_000, allow_inf_nan=False)]
     """Most that the stack may cost in a month, in USD."""
     emails: Annotated[tuple[Email, ...], List, Field(min_length=1, max_length=10)]
-    """Who is told."""
+    """Who is told by mail; the topic `<cluster>-alerts` hears the same."""
+    anomalies: bool = False
+    """Whether AWS' Cost Anomaly Detection watches the stack. Only a management account, or one of no organisation, may
+    have a monitor by tag."""
+
+
+class Monitoring(Section):
+    """How a running stack is watched."""
+
+    backend: Literal["off", "cloudwatch"] = "off"
+    """`cloudwatch`: Container Insights with GPU metrics, alarms, a dashboard and the pods' logs. See monitoring.md."""
 
 
 Hours = Annotated[float, Field(ge=0, le=24, allow_inf_nan=False)]
@@ -394,6 +405,7 @@ class StackConfig(Section):
     workloads: tuple[Workload, ...] = ()
     dialogue: Dialogue | None = None
     budget: Budget | None = None
+    monitoring: Monitoring = Monitoring()
     usage: Usage = Usage()
     examples: bool = True
     tags: Annotated[dict[str, str], Field(default_factory=dict)]

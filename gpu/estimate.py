@@ -14,6 +14,13 @@ from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.models import ModelMemory
 from gpu.prices import HOURS_PER_MONTH, CapacityType, RegionPrices
 from gpu.sharing import SharingProfile
+from gpu.standing import (
+    MONITORING_ALARMS,
+    MONITORING_COUNTERS,
+    OBSERVATIONS_PER_CLUSTER,
+    OBSERVATIONS_PER_POD,
+    PODS_PER_SYSTEM_NODE,
+)
 from gpu.why import Why, given, plus, times
 
 #: A month, as every sum of one has it.
@@ -117,6 +124,7 @@ class FloorInputs:
     """Of system nodes; a NAT gateway's own is counted with it."""
     load_balancers: int = 0
     conversations_gib: int = 0
+    monitored: bool = False
 
 
 def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
@@ -145,7 +153,10 @@ def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     if inputs.load_balancers:
         why = times(given("load balancers", inputs.load_balancers), price("load_balancer_per_hour"), month)
         items.append(CostItem("Door", f"{inputs.load_balancers} internal network load balancer", why))
-    return [*items, *kept_items(inputs.conversations_gib, prices)]
+    items += kept_items(inputs.conversations_gib, prices)
+    if inputs.monitored:
+        items.append(_monitoring(inputs, prices))
+    return items
 
 
 def kept_items(conversations_gib: int, prices: RegionPrices) -> Sequence[CostItem]:
@@ -154,3 +165,20 @@ def kept_items(conversations_gib: int, prices: RegionPrices) -> Sequence[CostIte
         return []
     why = times(given("conversations", conversations_gib, "GiB"), prices.services.why("gp3_per_gb_month"))
     return [CostItem("Conversations", f"{conversations_gib} GiB, reckoned as gp3", why)]
+
+
+def _monitoring(inputs: FloorInputs, prices: RegionPrices) -> CostItem:
+    """Container Insights of the cluster and its system nodes, alarms, counters, one dashboard."""
+    price, pods = prices.services.why, inputs.system_nodes * PODS_PER_SYSTEM_NODE
+    a_minute = plus(
+        given("observations a minute of a cluster", OBSERVATIONS_PER_CLUSTER),
+        times(given("pods of system nodes", pods), given("observations a minute of a pod", OBSERVATIONS_PER_POD)),
+    )
+    millions = times(a_minute, given("million minutes in an hour", 60 / 1e6), MONTH)
+    why = plus(
+        times(millions, price("insights_per_million_observations")),
+        times(given("alarms", MONITORING_ALARMS), price("alarm_per_metric_month")),
+        times(given("counters of errors", MONITORING_COUNTERS), price("custom_metric_per_month")),
+        price("dashboard_per_month"),
+    )
+    return CostItem("Monitoring", f"{millions.value:.0f} million observations of {pods} pods, alarms, dashboard", why)

@@ -77,6 +77,10 @@ UNIT_PRICES = (
     UnitPrice("snapshot_per_gb_month", "snapshot", "USD/GB-month"),
     UnitPrice("log_ingestion_per_gb", "logs, written", "USD/GB"),
     UnitPrice("log_storage_per_gb_month", "logs, kept", "USD/GB-month"),
+    UnitPrice("insights_per_million_observations", "Container Insights", "USD/million observations"),
+    UnitPrice("alarm_per_metric_month", "alarm", "USD/metric-month"),
+    UnitPrice("custom_metric_per_month", "metric of one's own", "USD/month"),
+    UnitPrice("dashboard_per_month", "dashboard", "USD/month"),
 )
 
 
@@ -105,6 +109,11 @@ class ServicePrices:
     snapshot_per_gb_month: float | None = None
     log_ingestion_per_gb: float | None = None
     log_storage_per_gb_month: float | None = None
+    insights_per_million_observations: float | None = None
+    """Container Insights with enhanced observability, of the first billion in a month."""
+    alarm_per_metric_month: float | None = None
+    custom_metric_per_month: float | None = None
+    dashboard_per_month: float | None = None
     kept: Mapping[str, str] = field(default_factory=dict)
     """Day of what is older than `date`, by field."""
 
@@ -282,6 +291,12 @@ _SERVICES: Mapping[str, ServicePrices] = MappingProxyType(
             snapshot_per_gb_month=0.05,
             log_ingestion_per_gb=0.50,
             log_storage_per_gb_month=0.03,
+            # aws.amazon.com/cloudwatch/pricing as two public repositories read it, one of them on 2026-10-02.
+            insights_per_million_observations=0.21,
+            # The same page, "Paid tier": without what is free in an account.
+            alarm_per_metric_month=0.10,
+            custom_metric_per_month=0.30,
+            dashboard_per_month=3.0,
         )
     }
 )

@@ -17,6 +17,16 @@ KMS_KEYS: Final = 2
 #: The CUDA job of the examples, which sleeps until somebody starts it.
 CUDA_EXAMPLE: Final = "cuda-vector-add"
 
+#: Alarms of `components.monitoring` without the one on money, which needs a budget, and counters of errors.
+MONITORING_ALARMS: Final = 6
+MONITORING_COUNTERS: Final = 2
+#: Observations a minute that Container Insights with enhanced observability bills (CloudWatch's pricing page, as read
+#: in public repositories): of a cluster, and of each pod.
+OBSERVATIONS_PER_CLUSTER: Final = 1720
+OBSERVATIONS_PER_POD: Final = 138
+#: Pods of a system node: Karpenter, add-ons, Knative and DaemonSets on two nodes. An estimate.
+PODS_PER_SYSTEM_NODE: Final = 15
+
 INTERFACE_SERVICES: Mapping[str, str] = {
     "ec2": "Karpenter buys nodes; the CNI gives pods addresses; nodeadm asks for the node's own name",
     "ecr.api": "the kubelet's credentials for images, of the add-ons and of the account's own",

@@ -31,6 +31,16 @@ KNATIVE_DEPLOYMENTS: Final = (
 KNATIVE_OPERATOR: Final = SystemPod("knative-operator", "knative-operator", 50, 100)
 KNATIVE_OPERATOR_WEBHOOK: Final = SystemPod("operator-webhook", "operator-webhook", 50, 64)
 
+#: Container Insights' DaemonSets: the agent and the log router on every node, the DCGM exporter on GPU nodes. Requests
+#: are below the add-on's own (250, 50 and 250 millicores): `gpu.host_share` leaves no more of a GPU node.
+MONITORING_PODS: Final = (
+    SystemPod("cloudwatch-agent", "otc-container", 50, 128),
+    SystemPod("fluent-bit", "fluent-bit", 25, 25),
+    SystemPod("dcgm-exporter", "dcgm-exporter", 50, 128),
+)
+MONITORING_CPU_MILLIS: Final = sum(pod.cpu_millis for pod in MONITORING_PODS[:2])
+"""What monitoring takes of each system node."""
+
 #: Pods of Karpenter's controller, and what each requests and is limited to.
 KARPENTER_REPLICAS: Final = 2
 KARPENTER_CPU_MILLIS: Final = 1000

@@ -11,6 +11,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from components.cluster.access import AccessGrant
+from components.cluster.addons import AddonsArgs
 from components.cluster.cluster import Cluster, ClusterArgs
 from components.cluster.ebs_driver import EbsCsiDriver, EbsCsiDriverArgs
 from components.cluster.encryption import Encryption, EncryptionArgs
@@ -22,10 +23,14 @@ from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
 from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
+from components.karpenter.interruption import rule_name
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
 from components.karpenter.node_class import ClusterNodes, Volume
 from components.mirror import from_mirror
+from components.money.alerts import AlertTopic, AlertTopicArgs, Publisher
 from components.money.budget import Budget, BudgetArgs
+from components.monitoring.alarms import KARPENTER, KNATIVE, Watched
+from components.monitoring.gpu_monitoring import GpuMonitoring, GpuMonitoringArgs
 from components.network.network import Network, NetworkArgs
 from components.pods import GPU_TOLERATION
 from components.serving.ollama_model import model_url
@@ -35,10 +40,12 @@ from config.schema import CpuPool as CpuPoolConfig
 from config.schema import ExistingKarpenter, StackConfig, Workload
 from config.schema import GpuPool as PoolConfig
 from config.services import service_name
+from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import CLUSTER_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
 from gpu.pool import Pool
+from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry
-from gpu.sharing import AMIS
+from gpu.sharing import AMIS, Mig
 from stacks.options import after, system_node_labels
 from stacks.serving import Made, Stand, serve
 from stacks.summary import idle_floor_usd
@@ -80,11 +87,16 @@ def build(config: StackConfig) -> Platform:
     provider = aws.Provider("aws", region=config.region)
     in_aws = pulumi.ResourceOptions(providers=[provider])
     existing = config.karpenter.existing
-    ground = _found(config, existing, provider, tags) if existing else _made(config, provider, tags)
+    account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
+    ground = _found(config, existing, provider, tags) if existing else _made(config, account_id, provider, tags)
     in_cluster = _mirrored(config, ground.kubernetes)
 
+    topic = _topic(config, ground.made, tags, in_aws)
     if config.budget:
-        Budget("budget", _budget_args(config, config.budget, ground.buyer_role_name, tags), in_aws)
+        arguments = _budget_args(config, config.budget, account_id, ground.buyer_role_name, topic, tags)
+        Budget("budget", arguments, in_aws)
+    if ground.made and topic and config.monitoring.backend == "cloudwatch":
+        GpuMonitoring("monitoring", _monitoring_args(config, ground.made, topic, ground.running, tags), in_aws)
     under_karpenter = after(in_cluster, *ground.under_karpenter)
     cpu_pools = [
         CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, ground.nodes), under_karpenter) for pool in config.cpu_pools
@@ -116,13 +128,20 @@ def build(config: StackConfig) -> Platform:
     return Platform(pools=pools, outputs=_outputs(config, ground.kubeconfig))
 
 
-def _made(config: StackConfig, provider: aws.Provider, tags: Mapping[str, str]) -> Ground:
+def _made(
+    config: StackConfig, account_id: pulumi.Input[str], provider: aws.Provider, tags: Mapping[str, str]
+) -> Ground:
     """Keys, network, cluster and Karpenter of the stack's own."""
-    account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
     in_aws = pulumi.ResourceOptions(providers=[provider])
     keys = Encryption(
         "encryption",
-        EncryptionArgs(cluster_name=config.cluster_name, account_id=account_id, region=config.region, tags=tags),
+        EncryptionArgs(
+            cluster_name=config.cluster_name,
+            account_id=account_id,
+            region=config.region,
+            publishers=_publishers(config),
+            tags=tags,
+        ),
         in_aws,
     )
     network = Network("network", _network_args(config, account_id, keys, tags), in_aws)
@@ -294,8 +313,43 @@ def _driver(
     return EbsCsiDriver("ebs-csi", arguments, opts).ready
 
 
+def _publishers(config: StackConfig) -> Sequence[Publisher]:
+    """AWS' services that publish to the stack's topic."""
+    found: list[Publisher] = []
+    if config.budget:
+        found.append("budgets")
+        if config.budget.anomalies:
+            found.append("costalerts")
+    if config.monitoring.backend == "cloudwatch":
+        found.append("cloudwatch")
+    return found
+
+
+def _topic(
+    config: StackConfig, made: Made | None, tags: Mapping[str, str], opts: pulumi.ResourceOptions
+) -> AlertTopic | None:
+    """The topic that hears of money and alarms: where the stack has a key for it."""
+    publishers = _publishers(config)
+    if not publishers or made is None:
+        return None
+    arguments = AlertTopicArgs(
+        cluster_name=config.cluster_name,
+        account_id=made.account_id,
+        region=config.region,
+        key_arn=made.data_key_arn,
+        publishers=publishers,
+        tags=tags,
+    )
+    return AlertTopic("alerts", arguments, opts)
+
+
 def _budget_args(
-    config: StackConfig, budget: BudgetConfig, buyer_role_name: pulumi.Input[str] | None, tags: Mapping[str, str]
+    config: StackConfig,
+    budget: BudgetConfig,
+    account_id: pulumi.Input[str],
+    buyer_role_name: pulumi.Input[str] | None,
+    topic: AlertTopic | None,
+    tags: Mapping[str, str],
 ) -> BudgetArgs:
     assert buyer_role_name is not None, "the configuration lets no budget pass without the role"
     return BudgetArgs(
@@ -304,7 +358,47 @@ def _budget_args(
         emails=budget.emails,
         tag=(STACK_TAG, config.stack),
         buyer_role_name=buyer_role_name,
+        account_id=account_id,
+        topic_arn=topic.arn if topic else None,
+        anomalies=budget.anomalies,
         tags=tags,
+    )
+
+
+def _monitoring_args(
+    config: StackConfig, made: Made, topic: AlertTopic, after: Sequence[pulumi.Resource], tags: Mapping[str, str]
+) -> GpuMonitoringArgs:
+    return GpuMonitoringArgs(
+        addons=AddonsArgs(
+            cluster_name=config.cluster_name,
+            kubernetes_version=config.cluster.version,
+            account_id=made.account_id,
+            tags=tags,
+        ),
+        watched=watched(config),
+        region=config.region,
+        key_arn=made.data_key_arn,
+        topic_arn=topic.arn,
+        log_retention_days=config.cluster.log_retention_days,
+        tags=tags,
+        after=after,
+    )
+
+
+def watched(config: StackConfig) -> Watched:
+    """What monitoring watches of a stack. A GPU counts at the price of the dearest pool's."""
+    prices = [
+        pool.price.usd_per_hour(pool.capacity_type) / INSTANCE_TYPES[pool.price.instance_type].gpu_count
+        for pool in config.gpu_pools.values()
+        if pool.price
+    ]
+    return Watched(
+        cluster_name=config.cluster_name,
+        spot_rule=rule_name(config.cluster_name, "spot"),
+        controllers=[KARPENTER, KNATIVE] if config.models else [KARPENTER],
+        utilisation=not any(isinstance(pool.profile, Mig) for pool in config.gpu_pools.values()),
+        usd_per_gpu_hour=max(prices) if len(prices) == len(config.pools) else None,
+        usd_per_hour=config.budget.monthly_usd / HOURS_PER_MONTH if config.budget else None,
     )
 
 

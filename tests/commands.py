@@ -24,6 +24,7 @@ NOT_RUN = {
     ".venv/bin/slices check": "asks an AWS account; tests/unit/cli/test_check.py plays one",
     ".venv/bin/slices prices refresh": "asks an AWS account; tests/unit/account/test_prices.py plays one",
     "slices check": "asks an AWS account; tests/unit/cli/test_check.py plays one",
+    ".venv/bin/slices spend": "asks an AWS account; tests/unit/cli/test_spend.py plays one",
     "$(pulumi ": "writes into the reader's kubeconfig",
     "kubectl -n ": _CLUSTER,
     "kubectl get ": _CLUSTER,

@@ -22,6 +22,10 @@ from plan.wire import shown
 from policy.inventory.terraform_names import FREE_FORM, local_name, snake_case, terraform_key, terraform_type
 
 EKS_CLUSTER = "eks:index:Cluster"
+#: Arguments whose name in Terraform is another one.
+_RENAMED: Mapping[str, Mapping[str, str]] = {
+    "aws:cloudwatch/metricAlarm:MetricAlarm": {"name": "alarm_name"},
+}
 MAIN_FILE = "main.tf.json"
 OBJECTS = "kubernetes"
 
@@ -77,7 +81,8 @@ def _arguments(resource: Resource) -> dict[str, Any]:
     inputs = shown(resource.inputs)
     if resource.type == EKS_CLUSTER:
         return _eks_cluster(inputs)
-    arguments = {terraform_key(key): _value(key, value) for key, value in inputs.items()}
+    renamed = _RENAMED.get(resource.type, {})
+    arguments = {renamed.get(key) or terraform_key(key): _value(key, value) for key, value in inputs.items()}
     lifecycle = {"prevent_destroy": True} if resource.protect else {}
     return arguments | ({"lifecycle": lifecycle} if lifecycle else {})
 

@@ -52,6 +52,9 @@ SERVICE_QUERIES: Final = (
     ServiceQuery("snapshot_per_gb_month", ("AmazonEC2",), "EBS:SnapshotUsage"),
     ServiceQuery("log_ingestion_per_gb", ("AmazonCloudWatch",), "DataProcessing-Bytes"),
     ServiceQuery("log_storage_per_gb_month", ("AmazonCloudWatch",), "TimedStorage-ByteHrs"),
+    ServiceQuery("alarm_per_metric_month", ("AmazonCloudWatch",), "CW:AlarmMonitorUsage"),
+    ServiceQuery("custom_metric_per_month", ("AmazonCloudWatch",), "CW:MetricMonitorUsage"),
+    ServiceQuery("dashboard_per_month", ("AmazonCloudWatch",), "DashboardsUsageHour"),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from account.teardown import balancers, compute, identity, network, records, services
+from account.teardown import alerts, balancers, compute, identity, network, records, services
 from account.teardown.cluster import CLUSTER
 from account.teardown.kinds import Kind
 
@@ -37,6 +37,12 @@ KINDS: Final[tuple[Kind, ...]] = (
     services.QUEUES,
     # Budgets uses a role; roles go when nothing holds them, and they hold no policy of the stack's.
     services.BUDGETS,
+    # A subscription names its monitor and a topic.
+    alerts.SUBSCRIPTIONS,
+    alerts.MONITORS,
+    alerts.ALARMS,
+    alerts.DASHBOARDS,
+    alerts.TOPICS,
     identity.PROFILES,
     identity.POLICIES,
     identity.ROLES,

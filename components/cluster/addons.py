@@ -62,7 +62,7 @@ class NodeAddons(pulumi.ComponentResource):
     def __init__(self, name: str, args: AddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:NodeAddons", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        agent = _addon(name, args, "eks-pod-identity-agent", child)
+        agent = addon(name, args, "eks-pod-identity-agent", child)
         role = PodRole(
             f"{name}-cni",
             PodRoleArgs(
@@ -76,7 +76,7 @@ class NodeAddons(pulumi.ComponentResource):
             ),
             child,
         )
-        cni = _addon(
+        cni = addon(
             name,
             args,
             "vpc-cni",
@@ -85,7 +85,7 @@ class NodeAddons(pulumi.ComponentResource):
             configuration={"enableNetworkPolicy": "true"},
             pod_roles={"aws-node": role.role_arn},
         )
-        self.addons = (agent, cni, _addon(name, args, "kube-proxy", child))
+        self.addons = (agent, cni, addon(name, args, "kube-proxy", child))
         self.register_outputs({})
 
 
@@ -99,16 +99,16 @@ class ClusterAddons(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.addons = (
             # Pinned to nodes that Karpenter never consolidates: names must resolve while Spot nodes come and go.
-            _addon(
+            addon(
                 name,
                 args,
                 "coredns",
                 child,
                 configuration={"nodeSelector": SYSTEM_NODE_LABEL, "tolerations": _ON_SYSTEM_NODES},
             ),
-            _addon(name, args, "metrics-server", child, configuration={"tolerations": _ON_SYSTEM_NODES}),
+            addon(name, args, "metrics-server", child, configuration={"tolerations": _ON_SYSTEM_NODES}),
             # Its own DaemonSet tolerates everything, its DCGM part nothing: it would miss every tainted GPU node.
-            _addon(
+            addon(
                 name,
                 args,
                 "eks-node-monitoring-agent",
@@ -119,10 +119,10 @@ class ClusterAddons(pulumi.ComponentResource):
         self.register_outputs({})
 
 
-def _addon(
+def addon(
     name: str,
     args: AddonsArgs,
-    addon: str,
+    addon_name: str,
     opts: pulumi.ResourceOptions,
     *,
     configuration: Mapping[str, Any] | None = None,
@@ -130,10 +130,10 @@ def _addon(
 ) -> aws.eks.Addon:
     """An add-on of EKS; `pod_roles` maps its service accounts to role ARNs."""
     return aws.eks.Addon(
-        f"{name}-{addon}",
+        f"{name}-{addon_name}",
         cluster_name=args.cluster_name,
-        addon_name=addon,
-        addon_version=versions.EKS_ADDON_VERSIONS[args.kubernetes_version][addon],
+        addon_name=addon_name,
+        addon_version=versions.EKS_ADDON_VERSIONS[args.kubernetes_version][addon_name],
         configuration_values=json.dumps(configuration, sort_keys=True) if configuration else None,
         pod_identity_associations=[
             aws.eks.AddonPodIdentityAssociationArgs(service_account=account, role_arn=role_arn)

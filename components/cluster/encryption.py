@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 
+from components.money.alerts import Publisher, publishing_conditions
 from components.sdk import aws
 
 DELETION_WINDOW_DAYS = 30
@@ -27,12 +28,13 @@ _LAUNCHING_ROLES = (
 
 @dataclass(frozen=True, kw_only=True)
 class EncryptionArgs:
-    """Inputs of `Encryption`."""
+    """Inputs of `Encryption`. publishers: services that publish to a topic that the data key encrypts."""
 
     cluster_name: str
     account_id: pulumi.Input[str]
     region: str
     partition: str = "aws"
+    publishers: Sequence[Publisher] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -40,7 +42,7 @@ class Encryption(pulumi.ComponentResource):
     """Two KMS keys that rotate every year, with the aliases `alias/<cluster>/data` and `alias/<cluster>/volumes`.
 
     The data key encrypts Kubernetes secrets and the cluster's log groups (`/aws/eks/<cluster>/`, `/aws/vpc/<cluster>/`
-    and `/aws/containerinsights/<cluster>/`); the volume key encrypts the disks of nodes.
+    and `/aws/containerinsights/<cluster>/`), and topics; the volume key encrypts the disks of nodes.
     """
 
     data_key_arn: pulumi.Output[str]
@@ -48,7 +50,7 @@ class Encryption(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: EncryptionArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:Encryption", name, None, opts)
-        data = self._key(name, args, "data", [_administration(args), _logs(args)])
+        data = self._key(name, args, "data", [_administration(args), _logs(args), *_publishers(args)])
         volumes = self._key(name, args, "volumes", [_administration(args), *_volumes(args)])
         self.data_key_arn = data.arn
         self.volume_key_arn = volumes.arn
@@ -99,6 +101,24 @@ def _logs(args: EncryptionArgs) -> dict[str, Any]:
             }
         },
     }
+
+
+def _publishers(args: EncryptionArgs) -> list[dict[str, Any]]:
+    # SNS developer guide, "Managing Amazon SNS encryption keys": what AWS' services publish they encrypt themselves.
+    def statement(publisher: Publisher) -> dict[str, Any]:
+        conditions = pulumi.Output.from_input(args.account_id).apply(
+            lambda account: publishing_conditions(publisher, account, args.region, args.partition)
+        )
+        return {
+            "Sid": f"Allow-{publisher}",
+            "Effect": "Allow",
+            "Principal": {"Service": f"{publisher}.amazonaws.com"},
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+            "Resource": "*",
+            "Condition": conditions,
+        }
+
+    return [statement(publisher) for publisher in args.publishers]
 
 
 def _volumes(args: EncryptionArgs) -> list[dict[str, Any]]:

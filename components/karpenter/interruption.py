@@ -80,7 +80,7 @@ class InterruptionQueue(pulumi.ComponentResource):
             rule = aws.cloudwatch.EventRule(
                 f"{name}-{suffix}",
                 # The queue's policy names it.
-                name=_rule_name(args, suffix),
+                name=rule_name(args.cluster_name, suffix),
                 description=f"Tells Karpenter in {args.cluster_name}: {detail_type}",
                 event_pattern=json.dumps({"source": [source], "detail-type": [detail_type]}),
                 tags=dict(args.tags),
@@ -101,8 +101,9 @@ def _encryption(key_arn: pulumi.Input[str] | None) -> dict[str, Any]:
     return {"kms_master_key_id": key_arn}
 
 
-def _rule_name(args: InterruptionQueueArgs, suffix: str) -> str:
-    return f"{args.cluster_name}-{suffix}"
+def rule_name(cluster_name: str, suffix: str) -> str:
+    """Name of the rule for one kind of event, a key of `EVENTS`."""
+    return f"{cluster_name}-{suffix}"
 
 
 def _queue_policy(args: InterruptionQueueArgs, account_id: str) -> str:
@@ -110,7 +111,10 @@ def _queue_policy(args: InterruptionQueueArgs, account_id: str) -> str:
         cluster_name=args.cluster_name, account_id=account_id, region=args.region, partition=args.partition
     )
     queue_arn = scope.queue_arn(f"{args.cluster_name}-interruption")
-    rules = [f"arn:{args.partition}:events:{args.region}:{account_id}:rule/{_rule_name(args, each)}" for each in EVENTS]
+    rules = [
+        f"arn:{args.partition}:events:{args.region}:{account_id}:rule/{rule_name(args.cluster_name, each)}"
+        for each in EVENTS
+    ]
     return json.dumps(
         policies.document(
             [

@@ -15,6 +15,9 @@ ACTUAL_ALERTS = (50, 80, 100)
 #: Percent of the budget at which the brake is put on.
 BRAKE_AT = 100
 
+#: An anomaly is told from this fraction of the monthly budget on, and never below a dollar.
+ANOMALY_FRACTION = 0.05
+
 #: EC2 categories g and p are NVIDIA GPUs (and AMD's g4ad): nothing else that this platform buys begins with them.
 _GPU_TYPES = ["g*.*", "p*.*"]
 
@@ -28,6 +31,11 @@ class BudgetArgs:
     tag: name and value of the tag that the stack's resources carry. Billing must know it as a cost allocation tag
     (AWS Billing, "Cost allocation tags"), or the budget sees nothing.
     buyer_role_name: role that buys GPU instances; the brake denies it new ones. Running ones stay.
+    topic_arn: SNS topic that hears what the mails say (`AlertTopic`, publisher `budgets`, with `anomalies` also
+    `costalerts`); None: mails alone.
+    anomalies: whether Cost Anomaly Detection watches what carries the tag. Only a management account, or one of no
+    organisation, may have a monitor by tag (AWS Cost Management user guide, "Getting started with AWS Cost Anomaly
+    Detection").
     """
 
     name: str
@@ -35,12 +43,16 @@ class BudgetArgs:
     emails: Sequence[str]
     tag: tuple[str, str]
     buyer_role_name: pulumi.Input[str]
+    account_id: pulumi.Input[str]
+    topic_arn: pulumi.Input[str] | None = None
+    anomalies: bool = False
     partition: str = "aws"
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Budget(pulumi.ComponentResource):
-    """A monthly cost budget with alerts by mail, and an action that denies new GPU instances when it is spent.
+    """A monthly cost budget with alerts by mail and to a topic, and an action that denies new GPU instances when it is
+    spent; on request anomaly detection.
 
     The denial ends with the month, when AWS Budgets takes the action back. While it lasts Karpenter also calls the
     EC2NodeClasses of GPU pools NotReady, since it tries with a dry run whether it may buy for them: what changes them
@@ -62,8 +74,8 @@ class Budget(pulumi.ComponentResource):
                 aws.budgets.BudgetCostFilterArgs(name="TagKeyValue", values=[f"user:{args.tag[0]}${args.tag[1]}"])
             ],
             notifications=[
-                *(_alert("ACTUAL", percent, args.emails) for percent in ACTUAL_ALERTS),
-                _alert("FORECASTED", 100, args.emails),
+                *(_alert("ACTUAL", percent, args) for percent in ACTUAL_ALERTS),
+                _alert("FORECASTED", 100, args),
             ],
             tags=dict(args.tags),
             opts=child,
@@ -91,22 +103,70 @@ class Budget(pulumi.ComponentResource):
                 )
             ),
             subscribers=[
-                aws.budgets.BudgetActionSubscriberArgs(address=email, subscription_type="EMAIL")
-                for email in args.emails
+                *(
+                    aws.budgets.BudgetActionSubscriberArgs(address=email, subscription_type="EMAIL")
+                    for email in args.emails
+                ),
+                *(
+                    [aws.budgets.BudgetActionSubscriberArgs(address=args.topic_arn, subscription_type="SNS")]
+                    if args.topic_arn is not None
+                    else []
+                ),
             ],
             tags=dict(args.tags),
             opts=child,
         )
+        if args.anomalies:
+            self._anomalies(name, args)
         self.register_outputs({"budget_name": budget.name})
+
+    def _anomalies(self, name: str, args: BudgetArgs) -> None:
+        """A monitor of what carries the tag. Mail comes by the day, to the topic at once: AWS allows no other mix."""
+        child = pulumi.ResourceOptions(parent=self)
+        key, value = args.tag
+        # With the empty members that AWS gives back: without them every preview shows a change.
+        specification = {
+            **dict.fromkeys(("And", "CostCategories", "Dimensions", "Not", "Or")),
+            "Tags": {"Key": key, "MatchOptions": None, "Values": [value]},
+        }
+        monitor = aws.costexplorer.AnomalyMonitor(
+            f"{name}-anomalies",
+            name=args.name,
+            monitor_type="CUSTOM",
+            monitor_specification=json.dumps(specification, sort_keys=True),
+            tags=dict(args.tags),
+            opts=child,
+        )
+        mails = [{"type": "EMAIL", "address": email} for email in args.emails]
+        ways: list[tuple[str, str, Sequence[Mapping[str, pulumi.Input[str]]]]] = [("mail", "DAILY", mails)]
+        if args.topic_arn is not None:
+            topic: Mapping[str, pulumi.Input[str]] = {"type": "SNS", "address": args.topic_arn}
+            ways.append(("topic", "IMMEDIATE", [topic]))
+        for way, frequency, subscribers in ways:
+            aws.costexplorer.AnomalySubscription(
+                f"{name}-anomalies-{way}",
+                name=f"{args.name}-{way}",
+                frequency=frequency,
+                monitor_arn_lists=[monitor.arn],
+                subscribers=[aws.costexplorer.AnomalySubscriptionSubscriberArgs(**each) for each in subscribers],
+                threshold_expression=aws.costexplorer.AnomalySubscriptionThresholdExpressionArgs(
+                    dimension=aws.costexplorer.AnomalySubscriptionThresholdExpressionDimensionArgs(
+                        key="ANOMALY_TOTAL_IMPACT_ABSOLUTE",
+                        match_options=["GREATER_THAN_OR_EQUAL"],
+                        values=[f"{max(1.0, ANOMALY_FRACTION * args.monthly_usd):.0f}"],
+                    )
+                ),
+                tags=dict(args.tags),
+                opts=child,
+            )
 
     def _executor(self, name: str, args: BudgetArgs, brake: aws.iam.Policy) -> aws.iam.Role:
         """Role under which AWS Budgets attaches and detaches the brake, and nothing else."""
         child = pulumi.ResourceOptions(parent=self)
-        trust = {"Effect": "Allow", "Principal": {"Service": "budgets.amazonaws.com"}, "Action": "sts:AssumeRole"}
         role = aws.iam.Role(
             name,
             description=f"{args.name}: puts the brake on",
-            assume_role_policy=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+            assume_role_policy=pulumi.Output.from_input(args.account_id).apply(lambda account: _trust(args, account)),
             tags=dict(args.tags),
             opts=child,
         )
@@ -133,23 +193,40 @@ class Budget(pulumi.ComponentResource):
         return role
 
 
-def _alert(kind: str, percent: int, emails: Sequence[str]) -> aws.budgets.BudgetNotificationArgs:
+def _trust(args: BudgetArgs, account_id: str) -> str:
+    # AWS Cost Management user guide, "Configuring budget actions": conditions against a confused deputy.
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "budgets.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": account_id},
+            "ArnLike": {"aws:SourceArn": f"arn:{args.partition}:budgets::{account_id}:budget/{args.name}*"},
+        },
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def _alert(kind: str, percent: int, args: BudgetArgs) -> aws.budgets.BudgetNotificationArgs:
     return aws.budgets.BudgetNotificationArgs(
         comparison_operator="GREATER_THAN",
         notification_type=kind,
         threshold=percent,
         threshold_type="PERCENTAGE",
-        subscriber_email_addresses=[*emails],
+        subscriber_email_addresses=[*args.emails],
+        subscriber_sns_topic_arns=None if args.topic_arn is None else [args.topic_arn],
     )
 
 
 def _no_new_gpus(partition: str) -> dict[str, object]:
+    """Both calls that buy: of the fleet EC2 judges the types that it names itself, of its launch templates those that
+    it starts (service authorization reference of EC2, CreateFleet)."""
     return {
         "Version": "2012-10-17",
         "Statement": [
             {
                 "Effect": "Deny",
-                "Action": "ec2:RunInstances",
+                "Action": ["ec2:RunInstances", "ec2:CreateFleet"],
                 "Resource": f"arn:{partition}:ec2:*:*:instance/*",
                 "Condition": {"StringLike": {"ec2:InstanceType": _GPU_TYPES}},
             }

@@ -82,6 +82,12 @@ def _not_yet(parts: Parts) -> Iterator[Problem]:
             "needs the stack's own key: with cluster.existing build it yourself and write the image with its digest"
         )
         yield Problem(("dialogue", "image"), BUILD, message)
+    if parts.budget and parts.budget.anomalies:
+        message = "tells a topic that needs the stack's own key: with cluster.existing leave it out"
+        yield Problem(("budget", "anomalies"), True, message)
+    if parts.monitoring and parts.monitoring.backend != "off":
+        message = "watches a cluster that the stack makes: with cluster.existing leave it out"
+        yield Problem(("monitoring", "backend"), parts.monitoring.backend, message)
     if parts.dialogue and parts.dialogue.store == "dynamodb":
         message = "needs the stack's own network and key: with cluster.existing write volume, and its storageClass"
         yield Problem(("dialogue", "store"), parts.dialogue.store, message)

@@ -17,6 +17,7 @@ from config.schema import (
     GpuPool,
     Karpenter,
     Model,
+    Monitoring,
     Network,
     Serving,
     Usage,
@@ -51,6 +52,7 @@ class Parts:
     workloads: Sequence[Workload | None] | None
     dialogue: Dialogue | None
     budget: Budget | None
+    monitoring: Monitoring | None
     usage: Usage | None
     examples: bool
 

@@ -13,7 +13,7 @@ from config.section import BrokenValueError
 from config.services import memory_of, ollama_name, service_name
 from gpu.pool import Pool
 from gpu.sharing import STRATEGIES, Mps
-from gpu.system_pods import PER_NODE_CPU_MILLIS, control_plane_cpu_millis
+from gpu.system_pods import MONITORING_CPU_MILLIS, PER_NODE_CPU_MILLIS, control_plane_cpu_millis
 from gpu.weights import WEIGHTS
 
 #: Knative 1.22 and 1.23 want 1.34; image volumes are on by default from 1.35 (KEP-4639).
@@ -227,7 +227,8 @@ def _control_plane(parts: Parts) -> Iterator[Problem]:
     sizes = [_vcpus(name) for name in nodes.instance_types]
     if not all(sizes):
         return  # no types that we know: reported already
-    room = min(sizes) * 1000 - PER_NODE_CPU_MILLIS
+    watched = parts.monitoring is not None and parts.monitoring.backend != "off"
+    room = min(sizes) * 1000 - PER_NODE_CPU_MILLIS - (MONITORING_CPU_MILLIS if watched else 0)
     driver = bool(parts.dialogue and parts.dialogue.needs_driver)
     needed = control_plane_cpu_millis(parts.serving.replicas, nodes.desired, ebs_driver=driver)
     if nodes.desired * room < needed:

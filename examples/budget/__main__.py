@@ -7,6 +7,7 @@ from components.money.budget import Budget, BudgetArgs
 
 settings = pulumi.Config()
 account = aws.Provider("aws", region=settings.require("region"))
+caller = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=account))
 
 Budget(
     "budget",
@@ -15,6 +16,7 @@ Budget(
         monthly_usd=400,
         emails=[settings.require("email")],
         tag=("team", settings.require("stackTag")),
+        account_id=caller.account_id,
         buyer_role_name=settings.require("buyerRole"),
     ),
     pulumi.ResourceOptions(providers=[account]),

@@ -15,6 +15,8 @@ _WITHOUT_MODULE = frozenset({"ec2", "vpc", "lb", "alb", "ebs", "autoscaling"})
 _EXCEPTIONS: Mapping[str, str] = {
     "aws:autoscaling/attachment:Attachment": "aws_autoscaling_attachment",
     "aws:autoscaling/group:Group": "aws_autoscaling_group",
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": "aws_ce_anomaly_monitor",
+    "aws:costexplorer/anomalySubscription:AnomalySubscription": "aws_ce_anomaly_subscription",
     "aws:ebs/encryptionByDefault:EncryptionByDefault": "aws_ebs_encryption_by_default",
     "aws:ebs/volume:Volume": "aws_ebs_volume",
     "aws:ec2/capacityBlockReservation:CapacityBlockReservation": "aws_ec2_capacity_block_reservation",
@@ -42,6 +44,8 @@ _SINGULAR: Mapping[str, str] = {
     "defaultActions": "default_action",
     "encryptionConfigurations": "encryption_configuration",
     "filters": "filter",
+    "metricQueries": "metric_query",
+    "monitorArnLists": "monitor_arn_list",
     "notifications": "notification",
     "podIdentityAssociations": "pod_identity_association",
     "routes": "route",

@@ -71,9 +71,61 @@ CALLS: Mapping[str, Call] = {
             "notifications.notificationType": f"{_NOTIFICATION}.NotificationType",
             "notifications.thresholdType": f"{_NOTIFICATION}.ThresholdType",
             "notifications.subscriberEmailAddresses": f"{_SUBSCRIBERS}.Address",
+            "notifications.subscriberSnsTopicArns": f"{_SUBSCRIBERS}.Address",
         },
     ),
     "aws:budgets/budgetAction:BudgetAction": Call(service="budgets", operation="CreateBudgetAction"),
+    "aws:cloudwatch/dashboard:Dashboard": Call(service="cloudwatch", operation="PutDashboard"),
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": Call(
+        service="logs",
+        operation="PutMetricFilter",
+        members={
+            "name": "filterName",
+            "pattern": "filterPattern",
+            "metricTransformation.name": "metricTransformations.metricName",
+            "metricTransformation.namespace": "metricTransformations.metricNamespace",
+            "metricTransformation.value": "metricTransformations.metricValue",
+            "metricTransformation.defaultValue": "metricTransformations.defaultValue",
+        },
+    ),
+    "aws:cloudwatch/metricAlarm:MetricAlarm": Call(
+        service="cloudwatch",
+        operation="PutMetricAlarm",
+        members={
+            "name": "AlarmName",
+            "metricQueries": "Metrics",
+            "metricQueries.metric.namespace": "Metrics.MetricStat.Metric.Namespace",
+            "metricQueries.metric.metricName": "Metrics.MetricStat.Metric.MetricName",
+            "metricQueries.metric.stat": "Metrics.MetricStat.Stat",
+            "metricQueries.metric.dimensions.ClusterName": "Metrics.MetricStat.Metric.Dimensions.Value",
+            "metricQueries.metric.dimensions.RuleName": "Metrics.MetricStat.Metric.Dimensions.Value",
+        },
+    ),
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": Call(
+        service="ce",
+        operation="CreateAnomalyMonitor",
+        members={
+            "name": "AnomalyMonitor.MonitorName",
+            "monitorType": "AnomalyMonitor.MonitorType",
+        },
+        elsewhere={"monitorSpecification": "a structure of the call, which the provider reads as JSON"},
+    ),
+    "aws:costexplorer/anomalySubscription:AnomalySubscription": Call(
+        service="ce",
+        operation="CreateAnomalySubscription",
+        members={
+            "name": "AnomalySubscription.SubscriptionName",
+            "frequency": "AnomalySubscription.Frequency",
+            "monitorArnLists": "AnomalySubscription.MonitorArnList",
+            "subscribers": "AnomalySubscription.Subscribers",
+            "thresholdExpression.dimension": "AnomalySubscription.ThresholdExpression.Dimensions",
+        },
+    ),
+    "aws:sns/topic:Topic": Call(
+        service="sns",
+        operation="CreateTopic",
+        members={"kmsMasterKeyId": "Attributes.value", "policy": "Attributes.value"},
+    ),
     "aws:cloudwatch/eventRule:EventRule": Call(service="events", operation="PutRule", named="Name"),
     "aws:cloudwatch/eventTarget:EventTarget": Call(
         service="events", operation="PutTargets", members={"arn": "Targets.Arn"}

@@ -104,7 +104,8 @@ VALUES: Mapping[str, Any] = {
         "keysSecret": long_name("keys"),
         "store": "dynamodb",
     },
-    "budget": {"monthlyUsd": 9_999_999.99, "emails": [_email(number) for number in range(10)]},
+    "monitoring": {"backend": "cloudwatch"},
+    "budget": {"monthlyUsd": 9_999_999.99, "emails": [_email(number) for number in range(10)], "anomalies": True},
     # Letters and digits of any script, and every sign that AWS takes.
     "tags": {
         f"{number:02}-Ünïcode ٣ _.:/=+-@".ljust(MAX_TAG_NAME, "名"): "_.:/=+-@ ".ljust(MAX_TAG_VALUE, "値")

@@ -21,10 +21,16 @@ FIXED_NAMES = {
     "aws:budgets/budget:Budget": "at once",
     "aws:cloudwatch/eventRule:EventRule": "at once",
     "aws:cloudwatch/logGroup:LogGroup": "unless late logs make the group again (docs/operations.md)",
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": "at once, with its log group",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "at once",
+    # Names of both need not be unique.
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": "at once",
+    "aws:costexplorer/anomalySubscription:AnomalySubscription": "at once",
     "aws:ecr/repository:Repository": "at once, with forceDelete",
     "aws:iam/role:Role": "at once",
     "aws:kms/alias:Alias": "at once; the keys stay for 30 days under names of their own",
     "aws:route53/record:Record": "at once",
+    "aws:sns/topic:Topic": "at once",
     "aws:sqs/queue:Queue": "after 60 seconds",
     "eks:index:Cluster": "at once",
 }

@@ -11,6 +11,9 @@ from tests.plan.conftest import ROOT, STACKS
 
 #: Types that cost while they merely stand there, to the item that counts them.
 STANDING = {
+    "aws:cloudwatch/dashboard:Dashboard": "Monitoring",
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": "Monitoring",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "Monitoring",
     "aws:ec2/eip:Eip": "NAT gateway",
     "aws:ec2/natGateway:NatGateway": "NAT gateway",
     "aws:ec2/vpcEndpoint:VpcEndpoint": "Interface endpoints",
@@ -35,6 +38,8 @@ FREE = {
     *("aws:eks/podIdentityAssociation:PodIdentityAssociation", "aws:iam/policy:Policy", "aws:iam/role:Role"),
     *("aws:iam/rolePolicy:RolePolicy", "aws:iam/rolePolicyAttachment:RolePolicyAttachment", "aws:kms/alias:Alias"),
     *("aws:lb/listener:Listener", "aws:lb/targetGroup:TargetGroup", "aws:route53/record:Record"),
+    *("aws:costexplorer/anomalyMonitor:AnomalyMonitor",),
+    *("aws:costexplorer/anomalySubscription:AnomalySubscription", "aws:sns/topic:Topic"),
     *("aws:sqs/queue:Queue", "aws:sqs/queuePolicy:QueuePolicy"),
     *("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",),
     *("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",),

@@ -38,10 +38,16 @@ FOUND = {
     "aws:lb/loadBalancer:LoadBalancer": "load balancers",
     "aws:lb/targetGroup:TargetGroup": "target groups",
     "aws:route53/record:Record": "DNS records of the door",
+    "aws:cloudwatch/metricAlarm:MetricAlarm": "CloudWatch alarms",
+    "aws:cloudwatch/dashboard:Dashboard": "CloudWatch dashboards",
+    "aws:costexplorer/anomalyMonitor:AnomalyMonitor": "cost anomaly monitors",
+    "aws:costexplorer/anomalySubscription:AnomalySubscription": "cost anomaly subscriptions",
+    "aws:sns/topic:Topic": "SNS topics",
     "aws:sqs/queue:Queue": "SQS queues",
 }
 #: Type to what it is a part of, and ends with.
 PARTS = {
+    "aws:cloudwatch/logMetricFilter:LogMetricFilter": "log groups",
     "aws:autoscaling/attachment:Attachment": "Auto Scaling groups",
     "aws:budgets/budgetAction:BudgetAction": "budgets",
     "aws:cloudwatch/eventTarget:EventTarget": "EventBridge rules",
@@ -63,7 +69,7 @@ PARTS = {
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "security groups",
 }
 #: Those found by name alone, or by name and tags.
-NAMED = {"aws:kms/alias:Alias", "aws:route53/record:Record"}
+NAMED = {"aws:cloudwatch/dashboard:Dashboard", "aws:kms/alias:Alias", "aws:route53/record:Record"}
 
 
 @pytest.mark.parametrize("stack", STACKS)

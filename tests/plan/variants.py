@@ -62,9 +62,13 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
                 ],
             }
         ],
+        "monitoring": {"backend": "cloudwatch"},
         # Above what always runs of it.
-        "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
-        "serving": {"door": {"domain": "chat.example.com", "tlsSecret": "chat-tls", "hostedZoneId": "Z0123456789"}},
+        "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"], "anomalies": True},
+        "serving": {
+            "replicas": 1,
+            "door": {"domain": "chat.example.com", "tlsSecret": "chat-tls", "hostedZoneId": "Z0123456789"},
+        },
         "dialogue": {"speakers": ["a", "c"], "guests": ["d"], "image": "build"},
     },
 }

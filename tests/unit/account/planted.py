@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +11,7 @@ from tests.unit.account.world import ACCOUNT, REGION, ZONE, Answer, Parameters, 
 
 Tags = Mapping[str, str]
 
+_ANOMALIES = ("cost anomaly monitors", "cost anomaly subscriptions")
 _POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "ec2:RunInstances", "Resource": "*"}]}'
 
 
@@ -299,6 +300,25 @@ class Planted:
             **specification("vpc-flow-log", self.ours),
         )["FlowLogIds"][0]
         self._note("VPC flow logs", log)
+        topic = moto("sns").create_topic(Name=f"{self.name}-alerts", Tags=pairs(self.ours))["TopicArn"]
+        self._note("SNS topics", topic)
+        cloudwatch = moto("cloudwatch")
+        cloudwatch.put_metric_alarm(
+            AlarmName=self._note("CloudWatch alarms", f"{self.name}-gpu-idle"),
+            Namespace="ContainerInsights",
+            MetricName="node_gpu_utilization",
+            Statistic="Maximum",
+            Period=300,
+            EvaluationPeriods=1,
+            Threshold=1.0,
+            ComparisonOperator="LessThanThreshold",
+            Tags=pairs(self.ours),
+        )
+        board = self._note("CloudWatch dashboards", f"{self.name}-gpus")
+        cloudwatch.put_dashboard(DashboardName=board, DashboardBody='{"widgets": []}')
+        for kind in ("monitor", "subscription"):
+            arn = f"arn:aws:ce::{ACCOUNT}:anomaly{kind}/{self.stack}-{self.name}"
+            self._note(f"cost anomaly {kind}s", arn)
         moto("ecr").create_repository(
             repositoryName=self._note("ECR repositories", f"{self.name}/dialogue"), tags=pairs(self.ours)
         )
@@ -312,8 +332,9 @@ class Planted:
         kms.schedule_key_deletion(KeyId=self.pending_key, PendingWindowInDays=30)
 
 
-def play_budgets(world: World, *planted: Planted, status: str = "STANDBY") -> None:
-    """What moto lacks of AWS Budgets: tags, and actions. The budgets themselves are moto's."""
+def play_billing(world: World, *planted: Planted, status: str = "STANDBY") -> None:
+    """What moto lacks: tags and actions of AWS Budgets, whose budgets are moto's, and Cost Anomaly Detection."""
+    _play_anomalies(world, planted)
     actions = {each.name: ["a0000000-0000-0000-0000-000000000001"] for each in planted}
 
     def tags(parameters: Parameters) -> Mapping[str, Any]:
@@ -332,6 +353,32 @@ def play_budgets(world: World, *planted: Planted, status: str = "STANDBY") -> No
     world.planted["budgets:ListTagsForResource"] = tags
     world.planted["budgets:DescribeBudgetActionsForBudget"] = listed
     world.planted["budgets:DeleteBudgetAction"] = deleted
+
+
+def _play_anomalies(world: World, planted: Sequence[Planted]) -> None:
+    owners = {arn: each for each in planted for kind in _ANOMALIES for arn in each.ids[kind]}
+    left = set(owners)
+
+    def of(kind: str) -> list[str]:
+        return sorted(arn for arn in left if f":{kind}/" in arn)
+
+    def monitors(_: Parameters) -> Mapping[str, Any]:
+        made = [{"MonitorArn": arn, "MonitorName": "it", "MonitorType": "CUSTOM"} for arn in of("anomalymonitor")]
+        return {"AnomalyMonitors": made}
+
+    def subscriptions(_: Parameters) -> Mapping[str, Any]:
+        fixed = {"SubscriptionName": "it", "MonitorArnList": [], "Subscribers": [], "Frequency": "DAILY"}
+        return {"AnomalySubscriptions": [{**fixed, "SubscriptionArn": arn} for arn in of("anomalysubscription")]}
+
+    def deleted(parameters: Parameters) -> Mapping[str, Any]:
+        left.remove(parameters.get("MonitorArn", parameters.get("SubscriptionArn")))
+        return {}
+
+    world.planted["ce:GetAnomalyMonitors"] = monitors
+    world.planted["ce:GetAnomalySubscriptions"] = subscriptions
+    world.planted["ce:ListTagsForResource"] = lambda asked: {"ResourceTags": pairs(owners[asked["ResourceArn"]].ours)}
+    world.planted["ce:DeleteAnomalyMonitor"] = deleted
+    world.planted["ce:DeleteAnomalySubscription"] = deleted
 
 
 def _action(budget: str, id_: str, status: str) -> Mapping[str, Any]:

@@ -34,6 +34,9 @@ UNITS: Mapping[str, float] = {
     "EBS:SnapshotUsage": 0.054,
     "DataProcessing-Bytes": 0.63,
     "TimedStorage-ByteHrs": 0.0324,
+    "CW:AlarmMonitorUsage": 0.10,
+    "CW:MetricMonitorUsage": 0.30,
+    "DashboardsUsageHour": 3.0,
 }
 
 

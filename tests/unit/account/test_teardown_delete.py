@@ -14,7 +14,7 @@ from account.teardown.delete import ROUND_SECONDS, Deletion
 from account.teardown.marks import Marks
 from account.teardown.survey import Survey
 from account.teardown.table import KINDS
-from tests.unit.account.planted import Planted, door_of, pairs, play_budgets, play_cluster, program_tags
+from tests.unit.account.planted import Planted, door_of, pairs, play_billing, play_cluster, program_tags
 from tests.unit.account.test_teardown_survey import DEV, NOT_PLANTED, account, keys, place, survey
 from tests.unit.account.world import ApiError, Parameters, World, fail, moto
 
@@ -45,7 +45,7 @@ def deletion(world: World, **options: Any) -> tuple[Deletion, list[str], list[fl
 
 def test_everything_found_is_deleted_and_nothing_else(account: World) -> None:
     ours, other = Planted("dev", "gpu-slices-dev"), Planted("dev-thomas", "gpu-slices-dev-thomas")
-    play_budgets(account, ours, other)
+    play_billing(account, ours, other)
     first = survey(account)
     run, told, _ = deletion(account)
     run.run(first)
@@ -62,7 +62,7 @@ def test_everything_found_is_deleted_and_nothing_else(account: World) -> None:
 
 def test_an_interrupted_deletion_is_taken_up_by_the_next(account: World) -> None:
     ours = Planted("dev", "gpu-slices-dev")
-    play_budgets(account, ours)
+    play_billing(account, ours)
     first = survey(account)
     told: list[str] = []
 

@@ -20,7 +20,7 @@ from tests.unit.account.planted import (
     door_of,
     pairs,
     plant_record,
-    play_budgets,
+    play_billing,
     play_cluster,
     program_tags,
 )
@@ -70,7 +70,7 @@ def test_everything_of_the_stack_is_found_and_nothing_else(account: World) -> No
         Planted("dev", "ml-dev"),
         Planted("untagged", "gpu-slices-dev", tagged=False, named=False),
     ]
-    play_budgets(account, ours, *others)
+    play_billing(account, ours, *others)
     found = survey(account)
     assert found.unseen == {}
     assert keys(found.left) == set(ours.all())
@@ -102,7 +102,7 @@ def test_a_key_that_pulumi_deleted_is_named_with_its_date(account: World) -> Non
 
 def test_what_has_ended_is_not_left_and_what_is_ending_is(account: World) -> None:
     ours = Planted("dev", "gpu-slices-dev")
-    play_budgets(account, ours)
+    play_billing(account, ours)
     (instance,) = ours.ids["EC2 instances"]
     (nat,) = ours.ids["NAT gateways"]
     moto("ec2").terminate_instances(InstanceIds=[instance])
@@ -128,7 +128,7 @@ FAULTS: list[tuple[Exception, str]] = [
 
 def test_every_call_that_fails_is_told_and_never_taken_for_nothing_there(account: World) -> None:
     ours = Planted("dev", "gpu-slices-dev")
-    play_budgets(account, ours)
+    play_billing(account, ours)
     play_cluster(account, "gpu-slices-dev")
     faults = cycle(FAULTS)
     there = place(account)
@@ -272,7 +272,7 @@ def test_without_a_zone_in_the_file_no_record_is_looked_for(account: World) -> N
 
 def test_only_named_calls_are_made(account: World) -> None:
     planted = Planted("dev", "gpu-slices-dev")
-    play_budgets(account, planted)
+    play_billing(account, planted)
     survey(account)
     named = {
         f"{call.service}:{account.client(call.service).meta.method_to_api_mapping[call.operation]}"

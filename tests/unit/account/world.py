@@ -57,7 +57,11 @@ class World(Account):
 
     def __init__(self) -> None:
         super().__init__(REGION)
-        self.planted: dict[str, Answer] = {}
+        # moto knows nothing of anomaly detection, and says so with a fault of its own.
+        self.planted: dict[str, Answer] = {
+            "ce:GetAnomalyMonitors": lambda _: {"AnomalyMonitors": []},
+            "ce:GetAnomalySubscriptions": lambda _: {"AnomalySubscriptions": []},
+        }
         self.asked: list[tuple[str, Parameters]] = []
         World.current = self
 

@@ -24,7 +24,7 @@ from cli.main import main
 from components.gpu.gpu_pool import GpuPoolArgs
 from components.karpenter.node_class import DELETE_TIMEOUT
 from plan.errors import InputError, called_in, slices
-from tests.unit.account.planted import play_budgets, play_cluster
+from tests.unit.account.planted import play_billing, play_cluster
 from tests.unit.account.test_teardown_delete import FEW, plant_key, plant_queue, plant_volume
 from tests.unit.account.world import ACCOUNT, REGION, ApiError, World, fail, moto, world
 
@@ -40,7 +40,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         few = tuple(kind for kind in KINDS if kind.name in (*FEW, "budgets"))
         real = Place.survey
         monkeypatch.setattr(Place, "survey", lambda self, kinds=few, **more: real(self, kinds, **more))
-        play_budgets(made)
+        play_billing(made)
         yield made
 
 
@@ -65,7 +65,7 @@ NAMED = ("--account", ACCOUNT)
 def test_an_ended_stack_is_proven(run: Run, account: World) -> None:
     result = run(*NAMED)
     assert result.exit_code == 0, result.output
-    assert "Ended: of 33 kinds of things nothing is left." in result.output
+    assert "Ended: of 38 kinds of things nothing is left." in result.output
 
 
 def test_what_is_left_is_shown_with_its_cost_and_commands_and_stays(run: Run, account: World, tmp_path: Path) -> None:

@@ -51,6 +51,23 @@ def test_nobody_is_in_a_policy_who_need_not_be() -> None:
     ]
 
 
+def test_publishers_of_the_topic_may_use_the_data_key_for_this_account() -> None:
+    args = EncryptionArgs(cluster_name="c", account_id=ACCOUNT, region="us-east-1", publishers=["budgets"])
+    recording = record(lambda: Encryption("keys", args))
+    assert statements(recording, "data")["Allow-budgets"] == {
+        "Sid": "Allow-budgets",
+        "Effect": "Allow",
+        "Principal": {"Service": "budgets.amazonaws.com"},
+        "Action": ["kms:Decrypt", "kms:GenerateDataKey*"],
+        "Resource": "*",
+        "Condition": {
+            "StringEquals": {"aws:SourceAccount": ACCOUNT},
+            "ArnLike": {"aws:SourceArn": f"arn:aws:budgets::{ACCOUNT}:*"},
+        },
+    }
+    assert "Allow-budgets" not in statements(recording, "volumes")
+
+
 def test_the_account_keeps_control_of_both_keys() -> None:
     recording = build()
     for purpose in ("data", "volumes"):

@@ -8,6 +8,7 @@ import versions
 from components.cluster.addons import AddonsArgs
 from components.cluster.ebs_driver import ADDON as ADDON_OF_VOLUMES
 from components.cluster.system_nodes import SystemNodeCapacity
+from components.monitoring.gpu_monitoring import ADDON as ADDON_OF_MONITORING
 from tests.unit.components.clusters import (
     ACCOUNT,
     ADDON,
@@ -159,10 +160,10 @@ def test_add_ons_tolerate_the_taints_of_the_nodes_they_belong_on() -> None:
 def test_add_ons_and_system_nodes_have_the_versions_of_their_kubernetes(minor: str) -> None:
     recording = build(kubernetes_version=minor)
     made = {each.inputs["addonName"]: each.inputs["addonVersion"] for each in recording.of_type(ADDON)}
-    # The driver for volumes is a component of its own.
-    assert {**made, ADDON_OF_VOLUMES: versions.EKS_ADDON_VERSIONS[minor][ADDON_OF_VOLUMES]} == (
-        versions.EKS_ADDON_VERSIONS[minor]
-    )
+    # The driver for volumes and the agent that monitors are components of their own.
+    table = versions.EKS_ADDON_VERSIONS[minor]
+    assert made.items() <= table.items()
+    assert table.keys() - made.keys() == {ADDON_OF_VOLUMES, ADDON_OF_MONITORING}
     assert made["kube-proxy"].startswith(f"v{minor}.")
     group = recording.one(NODE_GROUP).inputs
     assert group["version"] == minor

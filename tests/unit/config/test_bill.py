@@ -55,6 +55,14 @@ def test_the_floor_is_what_stands_when_nobody_asks() -> None:
     assert idle_floor_usd(config()) == pytest.approx(FLOOR)
 
 
+def test_monitoring_is_in_the_floor() -> None:
+    """The cluster's 1,720 observations a minute and 30 pods' 138 each are 5,860; in 43,800 minutes 256.668 million, at
+    0.21 USD. Six alarms and two counters, at 0.10 and 0.30; a dashboard, at 3."""
+    watched = bill_of(monitoring={"backend": "cloudwatch"})
+    assert expected(watched, "floor", "Monitoring") == pytest.approx(256.668 * 0.21 + 0.6 + 0.6 + 3)
+    assert of(watched, "floor") == pytest.approx(FLOOR + 58.10028)
+
+
 def test_nine_replicas_of_a_deployment_are_in_the_bill() -> None:
     """Nine slots of three are 3 nodes: 3 x 0.4024 x 730 = 881.26, and 3 volumes of 13 a month."""
     nine = {"workloads": [{**WORKLOAD, "replicas": 9}], "pools[0].maxGpus": 4}

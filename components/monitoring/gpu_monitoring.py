@@ -1,0 +1,167 @@
+"""GpuMonitoring: Container Insights with GPU metrics, its logs, and on them alarms and a dashboard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+
+from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT, AddonsArgs, addon
+from components.cluster.pod_identity import PodRole, PodRoleArgs
+from components.monitoring.alarms import Alarm, Query, Watched, alarms
+from components.monitoring.dashboard import dashboard, dashboard_name
+from components.sdk import aws
+from gpu.system_pods import MONITORING_PODS, SystemPod
+
+ADDON = "amazon-cloudwatch-observability"
+#: The last names of the log groups that Container Insights writes (CloudWatch user guide, "Container Insights").
+_LOGS = ("application", "dataplane", "host", "performance")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuMonitoringArgs:
+    """Inputs of `GpuMonitoring`.
+
+    addons: the cluster's; needs an entry for the add-on in `versions.EKS_ADDON_VERSIONS`.
+    key_arn: KMS key of the log groups; its policy must admit `/aws/containerinsights/<cluster>/` (`Encryption`).
+    topic_arn: topic that hears the alarms (`AlertTopic`, publisher `cloudwatch`).
+    after: the system nodes and Pod Identity's agent.
+    """
+
+    addons: AddonsArgs
+    watched: Watched
+    region: str
+    key_arn: pulumi.Input[str]
+    topic_arn: pulumi.Input[str]
+    log_retention_days: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+    after: Sequence[pulumi.Resource] = ()
+
+
+class GpuMonitoring(pulumi.ComponentResource):
+    """The add-on with its role, four encrypted log groups that end, counters of errors, alarms, a dashboard."""
+
+    def __init__(self, name: str, args: GpuMonitoringArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gpu-slices:index:GpuMonitoring", name, None, opts)
+        self._args = args
+        cluster, child = args.watched.cluster_name, pulumi.ResourceOptions(parent=self)
+        # Before the agent, which would make them without a key and for ever.
+        groups = {
+            log: aws.cloudwatch.LogGroup(
+                f"{name}-{log}",
+                name=f"/aws/containerinsights/{cluster}/{log}",
+                kms_key_id=args.key_arn,
+                retention_in_days=args.log_retention_days,
+                tags=dict(args.tags),
+                opts=child,
+            )
+            for log in _LOGS
+        }
+        role = PodRole(
+            f"{name}-agent",
+            PodRoleArgs(
+                cluster_name=cluster,
+                account_id=args.addons.account_id,
+                partition=args.addons.partition,
+                namespace="amazon-cloudwatch",
+                service_account="cloudwatch-agent",
+                managed_policies=("CloudWatchAgentServerPolicy",),
+                tags=args.tags,
+            ),
+            child,
+        )
+        addon(
+            name,
+            args.addons,
+            ADDON,
+            pulumi.ResourceOptions(parent=self, depends_on=[*groups.values(), *args.after]),
+            configuration=addon_configuration(),
+            pod_roles={"cloudwatch-agent": role.role_arn},
+        )
+        for controller in args.watched.controllers:
+            aws.cloudwatch.LogMetricFilter(
+                f"{name}-{controller.name}-errors",
+                name=f"{cluster}-{controller.name}-errors",
+                log_group_name=groups["application"].name,
+                pattern=controller.pattern,
+                metric_transformation=aws.cloudwatch.LogMetricFilterMetricTransformationArgs(
+                    namespace=args.watched.errors_namespace,
+                    name=f"{controller.name}-errors",
+                    value="1",
+                    default_value="0",
+                ),
+                opts=child,
+            )
+        for each in alarms(args.watched):
+            self._alarm(name, each)
+        aws.cloudwatch.Dashboard(
+            name,
+            dashboard_name=dashboard_name(cluster),
+            dashboard_body=json.dumps(dashboard(args.watched, args.region)),
+            opts=child,
+        )
+        self.register_outputs({})
+
+    def _alarm(self, name: str, alarm: Alarm) -> None:
+        aws.cloudwatch.MetricAlarm(
+            f"{name}-{alarm.name}",
+            name=f"{self._args.watched.cluster_name}-{alarm.name}",
+            alarm_description=alarm.says,
+            comparison_operator=alarm.comparison,
+            threshold=alarm.threshold,
+            evaluation_periods=alarm.datapoints,
+            datapoints_to_alarm=alarm.datapoints,
+            # No node, no metric: that is how a stack sleeps.
+            treat_missing_data="notBreaching",
+            metric_queries=[_query(query) for query in alarm.queries],
+            alarm_actions=[self._args.topic_arn],
+            ok_actions=[self._args.topic_arn],
+            tags=dict(self._args.tags),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+def _query(query: Query) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
+    metric = query.get("metric")
+    return aws.cloudwatch.MetricAlarmMetricQueryArgs(
+        id=query["id"],
+        expression=query.get("expression"),
+        label=query.get("label"),
+        period=query.get("period"),
+        return_data=query["return_data"],
+        metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(**metric) if metric else None,
+    )
+
+
+def addon_configuration() -> dict[str, Any]:
+    """What differs from the add-on's defaults, by the values of its chart (aws-observability/helm-charts,
+    charts/amazon-cloudwatch-observability, of 2026-08-07, which the add-on is built from).
+
+    Application Signals and the pipelines of OpenTelemetry cost by themselves, and nothing here reads them. The chart
+    names the instance types that get the DCGM exporter, and lacks some; Karpenter's label knows every NVIDIA node.
+    """
+    agent, logs, dcgm = (_requests(pod) for pod in MONITORING_PODS)
+    nvidia = {"key": "karpenter.k8s.aws/instance-gpu-manufacturer", "operator": "In", "values": ["nvidia"]}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [nvidia]}]}
+    return {
+        "agent": {"resources": agent},
+        "applicationSignals": {"enabled": False},
+        "containerLogs": {"fluentBit": {"resources": logs}},
+        "dcgmExporter": {
+            "resources": dcgm,
+            "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}},
+        },
+        "manager": {
+            "nodeSelector": SYSTEM_NODE_LABEL,
+            "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
+        },
+        "otelContainerInsights": {"enabled": False},
+    }
+
+
+def _requests(pod: SystemPod) -> dict[str, Any]:
+    """What a slot's share of its node leaves; limits are the chart's."""
+    return {"requests": {"cpu": f"{pod.cpu_millis}m", "memory": f"{pod.memory_mib}Mi"}}
