@@ -18,6 +18,7 @@ from typing import Any, Final
 from policy.inventory import aws, charts, cloudformation, kubernetes, machines
 from policy.inventory.gaps import gaps
 from policy.inventory.item import Blind, Item, as_wire
+from policy.placeholders import without_placeholders
 
 __all__ = ["Blind", "Item", "as_wire", "carries", "unfold"]
 
@@ -89,6 +90,8 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("kubernetes:policies.kyverno.io/*", None),
     ("kubernetes:*.gatekeeper.sh/*", None),
     ("kubernetes:monitoring.coreos.com/*", None),
+    ("kubernetes:external-secrets.io/*", None),  # these make Secrets
+    ("kubernetes:bitnami.com/*:SealedSecret", None),
     *((f"kubernetes:{group}.k8s.io/*", None) for group in _BUILT_IN),
     ("kubernetes:*", kubernetes.custom),
     ("*", kubernetes.anything),
@@ -128,7 +131,7 @@ def unfold(type_: str, props: Mapping[str, Any]) -> list[Item | Blind]:
     props: inputs as plain data (`policy.reading.plain`). The resource's own item has no place.
     """
     found: list[Item | Blind] = []
-    whole = Item(type_, props)
+    whole = Item(type_, without_placeholders(props))
     _unfold(whole, found, 0)
     if _reader(type_) in _OPAQUE:
         said = {one.place for one in found if isinstance(one, Blind)}
@@ -139,6 +142,8 @@ def unfold(type_: str, props: Mapping[str, Any]) -> list[Item | Blind]:
 def _unfold(item: Item, found: list[Item | Blind], depth: int) -> None:
     if item.type.startswith("kubernetes:") and item.type.endswith("Patch") and _special(item.type[: -len("Patch")]):
         item = replace(item, type=item.type[: -len("Patch")])
+    if item.place:  # the whole is read already
+        item = replace(item, props=without_placeholders(item.props))
     reader = None if item.looked_through else _reader(item.type)
     if reader is None:
         found.append(item)

@@ -10,7 +10,8 @@ import pulumi
 
 from policy.inventory.item import Blind, Item, without_nothing
 from policy.inventory.kubernetes import objects, operations
-from policy.inventory.texts import GO, ROOTS, content_of, file_content, filled, first, of_values, parsed, rendered
+from policy.inventory.texts import ROOTS, content_of, file_content, first, of_values, parsed, rendered
+from policy.placeholders import GO, filled
 from policy.reading import Unknown, each, get, present, text
 
 Found = Iterator[Item | Blind]

@@ -26,6 +26,8 @@ _OTHER: Final = re.compile(
     r"|.*(hosted|db|rds|cache|database).*|(secret|storage|volume|service|resource)types?"
 )
 
+#: Keys below which tools only ask, compare and choose, as policies that refuse do.
+_ASKS: Final = re.compile(r"validate|verifyimages|preconditions|conditions|celpreconditions|match|exclude|context|when")
 
 #: Maps whose entries are pools, groups and the like, by names of their own.
 _ENTRIES: Final = re.compile(r".*(pools|groups|environments|instances|workers|definitions|components|templates)")
@@ -44,7 +46,7 @@ def gaps(item: Item) -> Iterator[Blind]:
                 yield Blind(f"{place}.kind".lstrip("."), "is unknown in preview")
             named = _ENTRIES.fullmatch(key) is not None and _may_hold(key)
             for inner, element in value.items():
-                if inner != "metadata":
+                if inner != "metadata" and not _ASKS.fullmatch(_plain(str(inner))):
                     parts.append((f"{place}.{inner}".lstrip("."), _plain(str(inner)), element, named))
         elif isinstance(value, list):
             parts += ((f"{place}.{index}", key, element, entry) for index, element in enumerate(value))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from policy.inventory.item import Blind, Item, without_nothing
-from policy.inventory.texts import DOLLAR, GO, ROOTS, file_content, filled, parsed, rendered
+from policy.inventory.texts import ROOTS, file_content, parsed, rendered
+from policy.placeholders import DOLLAR, GO, SHELL, filled
 from policy.reading import Unknown, each, get, text
 
 Found = Iterator[Item | Blind]
@@ -334,7 +336,7 @@ def without_objects(value: str) -> str:
 
 def filled_by_shell(value: str) -> Any:
     """Documents in which the shell fills in variables."""
-    return [filled(document, re.compile(r"\$\{?\w+|\$\(")) for document in _documents(value)]
+    return [filled(document, SHELL) for document in _documents(value)]
 
 
 def custom(item: Item) -> Found:
@@ -358,26 +360,62 @@ def anything(item: Item) -> Found:
     yield from objects(item.props, item.place)
 
 
-def _pods(value: Any, item: Item, place: str) -> Iterator[Item]:
-    """Pod specifications: what has containers with images. The object's namespace is theirs."""
+def _pods(value: Any, item: Item, place: str, shared: Mapping[str, Any] | None = None) -> Iterator[Item]:
+    """Pod specifications: what has containers with images. The object's namespace is theirs.
+
+    shared: what a workflow says of the pods of all its steps.
+    """
     if isinstance(value, list):
         for index, element in enumerate(value):
-            yield from _pods(element, item, f"{place}.{index}")
+            yield from _pods(element, item, f"{place}.{index}", shared)
         return
     if not isinstance(value, Mapping) or is_manifest(value):
         return
+    if isinstance(value.get("templates"), list):
+        shared = {**_of_pods(value), **_of_pods(value.get("templateDefaults"))}
+    steps = shared is not None
+    beside = {**(shared or {}), **_of_pods(value)}
     for key, element in value.items():
         inner = element.get("spec") if isinstance(element, Mapping) else None
         here = f"{place}.{key}".lstrip(".")
         if _is_pod(inner):
             yield _pod(element, item, here)
         elif key in _CONTAINERS and isinstance(element, Mapping) and _says_of_container(element):
-            beside = {name: value[name] for name in _OF_PODS if name in value}
-            yield _pod({"spec": {**beside, "containers": [{"name": key, **element}]}}, item, here)
+            yield _pod({"spec": _with_sidecars({**beside, "containers": [{"name": key, **element}]})}, item, here)
         elif _is_pod(element):
-            yield _pod({"spec": element}, item, here)
+            yield _pod({"spec": _with_sidecars({**beside, **element}) if steps else element}, item, here)
+        elif key == "podSpecPatch" and isinstance(element, str):
+            yield from (_changed_pod({"spec": one}, item, here) for one in parsed(element + "\n"))
+        elif key == "steps" and item.type.startswith("kubernetes:tekton.dev/"):
+            yield from _tasks_pod(value, item, here)
         else:
-            yield from _pods(element, item, here)
+            yield from _pods(element, item, here, shared)
+
+
+def _of_pods(value: Any) -> dict[str, Any]:
+    return {name: value[name] for name in _OF_PODS if name in value} if isinstance(value, Mapping) else {}
+
+
+def _with_sidecars(spec: dict[str, Any]) -> dict[str, Any]:
+    """Containers that a step of a workflow runs beside its own are containers of its pod."""
+    sidecars = [one for one in each(spec.pop("sidecars", None)) if isinstance(one, Mapping)]
+    return {**spec, "containers": [*each(spec.get("containers")), *sidecars]} if sidecars else spec
+
+
+def _tasks_pod(task: Mapping[str, Any], item: Item, place: str) -> Iterator[Item]:
+    """The steps of a task of Tekton, which run in one pod; the run and Tekton's settings say more of it."""
+    template = _map(task.get("stepTemplate"))
+    found = [one for name in ("steps", "sidecars") for one in each(task.get(name)) if isinstance(one, Mapping)]
+    containers = [{**template, **one} for one in found if "image" in one]
+    if containers:
+        volumes = {"volumes": task["volumes"]} if "volumes" in task else {}
+        yield _changed_pod({"spec": {**volumes, "containers": containers}}, item, place)
+
+
+def _changed_pod(template: Any, item: Item, place: str) -> Item:
+    """A part of a pod: what is missing says nothing."""
+    found = _pod(template, item, place)
+    return found if found.type.endswith("Patch") else replace(found, type=f"{found.type}Patch")
 
 
 #: A container of its own in steps of Argo Workflows, and in applications of Spark.
@@ -388,10 +426,10 @@ def _says_of_container(value: Mapping[str, Any]) -> bool:
     return "template" not in value and ("image" in value or "securityContext" in value)
 
 
-#: What a step of a workflow says of its pod beside its container (Argo Workflows, Template).
+#: What a workflow, or a step of one, says of its pods beside containers (Argo Workflows, WorkflowSpec and Template).
 _OF_PODS: Final = (
     *("initContainers", "sidecars", "volumes", "nodeSelector", "tolerations", "affinity", "securityContext"),
-    *("serviceAccountName", "automountServiceAccountToken", "hostAliases"),
+    *("serviceAccountName", "automountServiceAccountToken", "hostAliases", "hostNetwork"),
 )
 
 

@@ -65,6 +65,8 @@ _NEVER_BUY: Final = (
     "random:*",
     UNSEEN_PART,
 )
+#: Functions, whose variables name GPU types as much for watching them as for starting them: their code says which.
+_CODE_ALONE: Final = ("aws:lambda/*", "aws-native:lambda:*")
 #: Types whose commands run in a cluster, and may start machines.
 _RUN: Final = (*POD_TYPES, *PATCH_TYPES, "kubernetes:tekton.dev/*")
 #: Clouds whose machine types have other names: Alibaba's ecs.g6 has no GPU.
@@ -115,13 +117,15 @@ def _purchases(resource: Resource, settings: Settings) -> Iterator[Purchase]:
         return  # gpu-launch-template-is-spot judges it together with what uses it
     if matches(_RUN, resource.type):
         yield from started_in_pods(resource.plain, tuple(settings["alsoCategories"]))
-    if matches(_NEVER_BUY, resource.type) or matches(_OTHER_CLOUDS, resource.type):
-        return
     also = tuple(settings["alsoCategories"])
     props = resource.plain
-    handler = HANDLERS.get(resource.type)
+    if matches(_NEVER_BUY, resource.type) or matches(_OTHER_CLOUDS, resource.type):
+        return
     if resource.type.startswith("aws"):
         yield from started_by_code(props, also)
+    if matches(_CODE_ALONE, resource.type):
+        return
+    handler = HANDLERS.get(resource.type)
     if handler is not None:
         yield from handler(props, also)
     elif matches(_POOLS, resource.type):

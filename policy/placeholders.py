@@ -1,0 +1,97 @@
+"""What stands in a text where another tool fills in a value later: `{{ .Values.x }}`, `${var.x}`, `$(params.x)`.
+
+Whatever is filled in may be anything, so a value that is a placeholder, or a name with one in it (`${family}.xlarge`),
+is not known. A sentence, a command or a document with one in it stays a text: whoever reads it looks for them.
+
+Forms by their sources: Go templates, Jinja and Argo's `{{ }}`, CloudFormation's `{{resolve:...}}`; Terraform, Flux, kro
+and shells' `${ }`; Kubernetes, Tekton and Azure Pipelines' `$( )`; Harness' `<+ >`; Terraform's `%{ }`; CodePipeline
+and Octopus' `#{ }`; CircleCI's `<< >>`; ERB's `<% %>`; Concourse's `(( ))`; Nomad's `[[ ]]`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from policy.reading import Unknown
+
+#: An action ends before another begins: what is never closed is not read to the end of the text again and again.
+GO: Final = re.compile(r"\{\{(?:(?!\{\{).)*?\}\}", re.DOTALL)
+#: IAM's policy variables are texts of AWS' own (IAM User Guide, Policy variables), not places to fill.
+DOLLAR: Final = re.compile(
+    r"\$\{(?!(?:aws|cognito-identity\.amazonaws\.com|ec2|iam|iot|redshift|s3|saml|sns|sts|transfer|www\.amazon\.com):\w"
+    r"|[*?$]\})[^{}]{0,300}\}"
+)
+SHELL: Final = re.compile(r"\$\{?\w+|\$\(")
+_FORMS: Final = (
+    GO.pattern,
+    DOLLAR.pattern,
+    r"\$\((?!\()[^()\n]{0,300}\)",
+    r"<\+[^<>\n]{1,300}>",
+    r"%\{[^{}\n]{1,300}\}",
+    r"#\{[^{}\n]{1,300}\}",
+    r"<<\s*[\w.]{1,100}\s*>>",
+    r"<%[^%\n]{1,300}%>",
+    r"\(\([\w./:-]{1,100}\)\)",
+    r"\[\[\s*[\w.$ ]{1,100}\]\]",
+)
+PLACEHOLDER: Final = re.compile("|".join(_FORMS), re.DOTALL)
+#: A value of which a part is filled in: no quotes, spaces or braces around it, as in commands, prose and documents.
+_AROUND: Final = r"[\w./:@*+,=~-]*"
+_VALUE: Final = re.compile(rf"\s*{_AROUND}(?:(?:{PLACEHOLDER.pattern}){_AROUND})+\s*", re.DOTALL)
+#: A variable alone, as envsubst and shells read it.
+_VARIABLE: Final = re.compile(r"\s*\$[A-Za-z_]\w*\s*")
+#: What every form has: most values are plain, and this is the quickest to ask.
+_MARK: Final = re.compile(r"[{$<%(\[][{(+<%\[\w]")
+#: Longer values are documents or programs.
+_LONGEST: Final = 2_000
+
+#: Words of a command line, each of which is a text of its own; whoever reads commands joins them.
+_WORDS: Final = frozenset({"command", "args"})
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether a value is filled in elsewhere, as a whole or in part."""
+    if _MARK.search(value) is None or len(value) > _LONGEST:
+        return False
+    return _VALUE.fullmatch(value) is not None or _VARIABLE.fullmatch(value) is not None
+
+
+def without_placeholders(value: Any, path: str = "") -> Any:
+    """Plain data in which values that are filled in elsewhere are `Unknown`; the same object where there are none."""
+    if isinstance(value, str):
+        return Unknown(path or "it") if is_placeholder(value) else value
+    if isinstance(value, Mapping):
+        return _of_mapping(value, path)
+    if isinstance(value, list):
+        elements = [without_placeholders(one, f"{path}.{index}".lstrip(".")) for index, one in enumerate(value)]
+        return value if all(map(_same, elements, value)) else elements
+    return value
+
+
+def _of_mapping(value: Mapping[str, Any], path: str) -> Any:
+    found = {}
+    for key, element in value.items():
+        if key in _WORDS and isinstance(element, list):
+            found[key] = element
+        elif key == "value" and isinstance(element, str) and isinstance(value.get("name"), str) and ".env." in path:
+            found[key] = element  # Kubernetes puts other variables in, which stand beside it
+        else:
+            found[key] = without_placeholders(element, f"{path}.{key}".lstrip("."))
+    return value if all(map(_same, found.values(), value.values())) else found
+
+
+def _same(one: Any, other: Any) -> bool:
+    return one is other
+
+
+def filled(value: Any, engine: re.Pattern[str], path: str = "") -> Any:
+    """Plain data in which every text with what an engine fills in is `Unknown`, also sentences and documents."""
+    if isinstance(value, str):
+        return Unknown(path or "it") if engine.search(value) else value
+    if isinstance(value, Mapping):
+        return {key: filled(element, engine, f"{path}.{key}".lstrip(".")) for key, element in value.items()}
+    if isinstance(value, list):
+        return [filled(element, engine, f"{path}.{index}".lstrip(".")) for index, element in enumerate(value)]
+    return value
