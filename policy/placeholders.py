@@ -86,6 +86,25 @@ def _same(one: Any, other: Any) -> bool:
     return one is other
 
 
+#: An option, a variable or a field that names what kind of machine is started, and what is filled in for it.
+_MACHINE: Final = re.compile(
+    rf"(?:instance|node|machine)[-_]?types?[\"']?\s*[=: ,]\s*[\"'\[]*(?P<given>{PLACEHOLDER.pattern}|\$\w+)",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def machine_filled_in(command: str) -> str | None:
+    """What is filled in as the type of the machines that a command starts; None if none is, or the text itself says it.
+
+    A shell's variable that the same text sets is as visible as the text.
+    """
+    for found in _MACHINE.finditer(command):
+        variable = re.fullmatch(r"\$\{?(\w+)\}?", found["given"])
+        if variable is None or not re.search(rf"\b{variable[1]}=", command):
+            return found["given"]
+    return None
+
+
 def filled(value: Any, engine: re.Pattern[str], path: str = "") -> Any:
     """Plain data in which every text with what an engine fills in is `Unknown`, also sentences and documents."""
     if isinstance(value, str):

@@ -20,7 +20,7 @@ from policy.inventory.charts import RELEASE
 from policy.inventory.item import Blind, Item, without_nothing
 from policy.inventory.kubernetes import objects
 from policy.inventory.texts import Loader, first, parsed
-from policy.placeholders import filled
+from policy.placeholders import filled, without_placeholders
 from policy.reading import Unknown, each, get, present, text
 
 Found = Iterator[Item | Blind]
@@ -97,7 +97,7 @@ def _resources(template: Mapping[str, Any], given: Mapping[str, Any] | Unknown, 
     for name, resource in listed.items():
         scope = _Scope(parameters, template.get("Mappings"), frozenset(listed))
         place = item.at("Resources", name)
-        if not isinstance(resource, Mapping) or isinstance(resource.get("Type"), Unknown):
+        if not isinstance(resource, Mapping) or isinstance(without_placeholders(resource.get("Type")), Unknown):
             yield Blind(place, "is unknown in preview")
             continue
         given_properties = _joined(resource.get("Properties") or {}, scope, f"Resources.{name}")

@@ -11,6 +11,7 @@ from policy.instances import gpu_types_in_text
 from policy.justification import marks
 from policy.nodes import makes_default_group
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required, of_gpus, state
+from policy.placeholders import machine_filled_in
 from policy.reading import Unknown, each, get, strings, text, truthy, whole
 
 Props = Mapping[str, Any]
@@ -373,7 +374,9 @@ def started_in_pods(props: Props, also: Also) -> Iterator[Purchase]:
 
 
 def _started(code: str, path: str, props: Props, also: Also) -> Iterator[Purchase]:
-    found = dict.fromkeys(gpu_types_in_text(code, also)) if _STARTS.search(code) else ()
+    found = list(dict.fromkeys(gpu_types_in_text(code, also))) if _STARTS.search(code) else []
+    unknown = machine_filled_in(code) if not found and _STARTS.search(code) else None
+    found = [f"whatever {unknown} turns out to be"] if unknown else found
     if found and not re.search(r"spot", code, re.IGNORECASE):
         yield Purchase(
             what=f"{', '.join(found)} ({path})",

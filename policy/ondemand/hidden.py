@@ -20,11 +20,13 @@ from policy.inventory.texts import content_of, parsed
 from policy.ondemand.place import Place, plain_key
 from policy.ondemand.pools import SPOT, is_pool, of_pool
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required
+from policy.placeholders import machine_filled_in
 from policy.reading import Unknown, each, strings, text, whole
 
 #: Text that is worth parsing; the rest of a chart's values is prose and numbers.
 _RELEVANT: Final = re.compile(
-    r"karpenter|node_?-?pool|instance|capacity|\b[gp][a-z]{0,2}\d[a-z0-9-]*\.|accelerators|\bsky\b", re.IGNORECASE
+    r"karpenter|(node|machine)[_-]?(pool|type)|instance|capacity|\b[gp][a-z]{0,2}\d[a-z0-9-]*\.|accelerators|\bsky\b",
+    re.IGNORECASE,
 )
 
 #: Keys below which nodes are chosen or described, not bought.
@@ -175,7 +177,9 @@ def _text(value: str, also: Also, place: Place) -> Iterator[Purchase]:
             yield from _walk(document, also, place)
     elif place.free_text:
         value = "\n".join(part for part in _SEPARATOR.split(value) if not _buys_nothing(part))
+        unknown = machine_filled_in(value)
         yield from _sighted(_mentioned(value, also, place), place)
+        yield from _sighted(f"whatever {unknown} turns out to be ({place.path})" if unknown else None, place)
         yield from _sky(value, place)
 
 
