@@ -1,7 +1,8 @@
 """What stands in a text where another tool fills in a value later: `{{ .Values.x }}`, `${var.x}`, `$(params.x)`.
 
-Whatever is filled in may be anything, so a value that is a placeholder, or a name with one in it (`${family}.xlarge`),
-is not known. A sentence, a command or a document with one in it stays a text: whoever reads it looks for them.
+Whatever is filled in may be anything, so a value that is a placeholder, or a word with one in it (`${family}.xlarge`),
+is not known. A sentence, a command, a document or a reference (`ollama/ollama:${tag}`) with one in it stays a text:
+whoever reads it judges what is there.
 
 Forms by their sources: Go templates, Jinja and Argo's `{{ }}`, CloudFormation's `{{resolve:...}}`; Terraform, Flux, kro
 and shells' `${ }`; Kubernetes, Tekton and Azure Pipelines' `$( )`; Harness' `<+ >`; Terraform's `%{ }`; CodePipeline
@@ -37,9 +38,13 @@ _FORMS: Final = (
     r"\[\[\s*[\w.$ ]{1,100}\]\]",
 )
 PLACEHOLDER: Final = re.compile("|".join(_FORMS), re.DOTALL)
-#: A value of which a part is filled in: no quotes, spaces or braces around it, as in commands, prose and documents.
-_AROUND: Final = r"[\w./:@*+,=~-]*"
-_VALUE: Final = re.compile(rf"\s*{_AROUND}(?:(?:{PLACEHOLDER.pattern}){_AROUND})+\s*", re.DOTALL)
+#: A word of which a part is filled in: no quotes, spaces or braces around it, as in commands, prose and documents.
+#: What is known of a reference (an image, an ARN, a path) or of a type by its family (`g5.${size}`) still tells.
+_WORD: Final = re.compile(
+    rf"\s*[\w+,-]*(?:(?:{PLACEHOLDER.pattern})[\w.+,*-]*)+\s*"
+    rf"|[\d.:a-f]*(?:{PLACEHOLDER.pattern})[\d.:a-f]*/\d+|[\d.:a-f]+/(?:{PLACEHOLDER.pattern})",
+    re.DOTALL,
+)
 #: A variable alone, as envsubst and shells read it.
 _VARIABLE: Final = re.compile(r"\s*\$[A-Za-z_]\w*\s*")
 #: What every form has: most values are plain, and this is the quickest to ask.
@@ -55,7 +60,7 @@ def is_placeholder(value: str) -> bool:
     """Whether a value is filled in elsewhere, as a whole or in part."""
     if _MARK.search(value) is None or len(value) > _LONGEST:
         return False
-    return _VALUE.fullmatch(value) is not None or _VARIABLE.fullmatch(value) is not None
+    return _WORD.fullmatch(value) is not None or _VARIABLE.fullmatch(value) is not None
 
 
 def without_placeholders(value: Any, path: str = "") -> Any:
@@ -71,7 +76,7 @@ def without_placeholders(value: Any, path: str = "") -> Any:
 
 
 def _of_mapping(value: Mapping[str, Any], path: str) -> Any:
-    found = {}
+    found: dict[str, Any] = {}
     for key, element in value.items():
         if key in _WORDS and isinstance(element, list):
             found[key] = element

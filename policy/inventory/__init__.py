@@ -63,6 +63,7 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("kubernetes:helm.toolkit.fluxcd.io/*:HelmRelease", charts.flux),
     ("kubernetes:kustomize.toolkit.fluxcd.io/*:Kustomization", kubernetes.patched),
     ("kubernetes:helm.cattle.io/*:HelmChart", charts.k3s),
+    ("kubernetes:helm.cattle.io/*:HelmChartConfig", charts.k3s_config),
     ("kubernetes:helm*.crossplane.io/*:Release", charts.crossplane),
     ("kubernetes:kro.run/*:ResourceGraphDefinition", kubernetes.kro),
     ("kubernetes:apiextensions.crossplane.io/*:Composition", kubernetes.composition),
@@ -76,6 +77,7 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("kubernetes:infrastructure.cluster.x-k8s.io/*", machines.capi),
     ("kubernetes:controlplane.cluster.x-k8s.io/*", machines.capi),
     ("kubernetes:eksctl.io/*:ClusterConfig", machines.eksctl),
+    (machines.GROUPS_ALONE, machines.eksctl_groups),
     ("kubernetes:core/*", None),
     ("kubernetes:apps/*", None),
     ("kubernetes:batch/*", kubernetes.jobs),
@@ -102,7 +104,8 @@ _PATTERNS: Final = tuple((re.compile(translate(pattern)), reader) for pattern, r
 #: Readers of what no rule understands as it is: what is unknown in it is said here, or by nobody.
 _OPAQUE: Final = frozenset(
     {
-        *(charts.release, charts.argo, charts.argo_set, charts.flux, charts.k3s, charts.crossplane),
+        *(charts.release, charts.argo, charts.argo_set, charts.flux, charts.k3s, charts.k3s_config),
+        charts.crossplane,
         *(kubernetes.commands, kubernetes.patched, kubernetes.kro, kubernetes.composition, kubernetes.kyverno),
         *(kubernetes.custom, kubernetes.anything, kubernetes.workspace, kubernetes.texts),
     }

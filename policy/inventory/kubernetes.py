@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from policy.inventory import machines
 from policy.inventory.item import Blind, Item, without_nothing
 from policy.inventory.texts import ROOTS, file_content, parsed, rendered
 from policy.placeholders import DOLLAR, GO, SHELL, filled
@@ -183,17 +184,29 @@ def operations(given: Any, target: Any, place: str) -> Found:
     }
     documents = parsed(given + "\n") if isinstance(given, str) else []
     changes = [one for document in documents if isinstance(document, list) for one in document if get(one, "op")]
-    for change in changes:
+    for number, change in enumerate(changes):
         path = [part.replace("~1", "/").replace("~0", "~") for part in text(get(change, "path")).split("/")[1:]]
-        if any(part.isdigit() or part == "-" for part in path):
-            if kind in _NODES:
-                yield Blind(f"{place}.{'/'.join(path)}", "changes an element of a list that lies elsewhere")
+        inside = any(part.isdigit() or part == "-" for part in path)
+        if inside and kind in _NODES:
+            yield Blind(f"{place}.{'/'.join(path)}", "changes an element of a list that lies elsewhere")
+        elif inside and get(change, "op") in {"remove", "test"}:
+            continue
         elif path and path[0] not in {"kind", "apiVersion"}:
             value = get(change, "value")
+            path = [f"-{number}" if part == "-" else part for part in path]  # each adds an element of its own
             manifest = _set_at(manifest, path, Unknown(".".join(path)) if value is None else value)
     if changes and kind and manifest["apiVersion"]:
-        found = of_manifest(manifest, place)
+        found = of_manifest(_with_lists(manifest), place)
         yield Item(f"{found.type}Patch", found.props, found.place, found.name)
+
+
+def _with_lists(value: Any) -> Any:
+    """Changes of elements as lists of what is known of them: rules about patches ask no more."""
+    if not isinstance(value, Mapping):
+        return value
+    elements = [_with_lists(one) for one in value.values()]
+    positions = bool(value) and all(key.removeprefix("-").isdigit() for key in value)
+    return elements if positions else dict(zip(value, elements, strict=True))
 
 
 #: Kinds of which a part of a list says how nodes are bought.
@@ -283,14 +296,22 @@ def _here_documents(value: str) -> list[tuple[str, str]]:
 
 
 def commands(item: Item) -> Found:
-    """Objects that a command hands to kubectl as a here-document or on its standard input."""
+    """Objects that a command hands to kubectl or eksctl as a here-document or on its standard input."""
     yield item.alone()
+    written = " ".join(value for value in item.props.values() if isinstance(value, str))
     for name, value in item.props.items():
         if isinstance(value, str):
             whole = list(objects(value, item.at(name)))
-            yield from whole
+            yield from (_made_by(written, one) for one in whole)
             for _, document in _here_documents(value) if not whole else ():
-                yield from objects(filled_by_shell(document), item.at(name))
+                yield from (_made_by(written, one) for one in objects(filled_by_shell(document), item.at(name)))
+
+
+def _made_by(command: str, found: Item) -> Item:
+    """An object as a command uses it: of a ClusterConfig, eksctl may make the node groups alone."""
+    if "eksctl.io/" in found.type and re.search(r"\beksctl\s+\w+\s+(node-?group|ng)s?\b", command):
+        return replace(found, type=machines.GROUPS_ALONE)
+    return found
 
 
 def jobs(item: Item) -> Found:
@@ -303,9 +324,9 @@ def _handed(value: Any, place: str) -> Iterator[Item]:
     if isinstance(value, Mapping | list):
         for key, element in value.items() if isinstance(value, Mapping) else enumerate(value):
             yield from _handed(element, f"{place}.{key}")
-    elif isinstance(value, str) and "kubectl" in value:
+    elif isinstance(value, str) and ("kubectl" in value or "eksctl" in value):
         for _, document in _here_documents(value):
-            yield from objects(filled_by_shell(document), place)
+            yield from (_made_by(value, one) for one in objects(filled_by_shell(document), place))
 
 
 def kyverno(item: Item) -> Found:

@@ -284,6 +284,23 @@ def _build(props: Props, _also: Also) -> Iterator[Purchase]:
         )
 
 
+def _build_fleet(props: Props, also: Also) -> Iterator[Purchase]:
+    """CodeBuild's reserved capacity: machines that are always there, by the kind of container or by their type."""
+    kind = props.get("environmentType")
+    flag = "unknown" if isinstance(kind, Unknown) else text(kind)
+    named = gpus_named(
+        get(props.get("computeConfiguration"), "instanceType"), "computeConfiguration.instanceType", also
+    )
+    for what in of_gpus(f"GPUs, for environmentType is {flag}" if flag == "unknown" or "GPU" in flag else None, named):
+        yield Purchase(
+            what=what,
+            why="CodeBuild has no Spot, and a fleet is paid while it waits",
+            spot="build without a GPU, or in a Job on Spot nodes",
+            literal=not isinstance(kind, Unknown),
+            marks=marks(props),
+        )
+
+
 def _desktop(props: Props, _also: Also) -> Iterator[Purchase]:
     """WorkSpaces' graphics bundles."""
     kind = get(props.get("workspaceProperties"), "computeTypeName")
@@ -430,6 +447,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "aws:batch/computeEnvironment:ComputeEnvironment": _batch,
     "aws:codebuild/project:Project": _build,
     "aws-native:codebuild:Project": _build,
+    "aws:codebuild/fleet:Fleet": _build_fleet,
+    "aws-native:codebuild:Fleet": _build_fleet,
     "aws:workspaces/workspace:Workspace": _desktop,
     "aws-native:workspaces:Workspace": _desktop,
     "aws-native:deadline:Fleet": _render_fleet,

@@ -31,6 +31,7 @@ SILENT: Final[Mapping[tuple[str, str], str]] = {
     ("gpu-pool-has-limit", "kubernetes:karpenter.sh/"): "the pool has a limit, which is one on most GPUs",
     ("node-no-ssh", "kubernetes:eksctl.io/"): "most groups have no key",
     ("gpu-refuses", "kubernetes:core/"): "a ConfigMap that may be of anything",
+    ("gpu-sharing-config-valid", "kubernetes:core/"): "a ConfigMap that may be of anything",
 }
 #: Ends of places at which something else says what the value is: a name or a version of what stands around it.
 NAMES: Final = ("name", "key", "path", "apiVersion", "TYPE", "gpu", "metadata", "nodeClassRef")
