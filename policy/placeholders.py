@@ -78,13 +78,30 @@ def without_placeholders(value: Any, path: str = "") -> Any:
 def _of_mapping(value: Mapping[str, Any], path: str) -> Any:
     found: dict[str, Any] = {}
     for key, element in value.items():
-        if key in _WORDS and isinstance(element, list):
+        if (key in _WORDS and isinstance(element, list)) or (
+            key == "value" and isinstance(element, str) and _handed_on(value.get("name"), element, path)
+        ):
             found[key] = element
-        elif key == "value" and isinstance(element, str) and isinstance(value.get("name"), str) and ".env." in path:
-            found[key] = element  # Kubernetes puts other variables in, which stand beside it
         else:
             found[key] = without_placeholders(element, f"{path}.{key}".lstrip("."))
     return value if all(map(_same, found.values(), value.values())) else found
+
+
+#: What a pipeline of Argo or Tekton takes from elsewhere in itself.
+_INSIDE: Final = re.compile(
+    r"\{\{\s*(inputs|outputs|workflow|steps|tasks|item)\b[^{}]*\}\}|\$\((params|tasks|context|workspaces)\b[^()]*\)"
+)
+_OF_MACHINES: Final = re.compile(r"type|famil|instance|capacity|spot|node|machine", re.IGNORECASE)
+
+
+def _handed_on(name: Any, element: str, path: str) -> bool:
+    """Whether a named value is of the same object: other variables of a container, parameters between steps.
+
+    What says of machines is not known all the same, for it may come from outside in the end.
+    """
+    if not isinstance(name, str) or _OF_MACHINES.search(name):
+        return False
+    return ".env." in path or _INSIDE.fullmatch(element) is not None
 
 
 def _same(one: Any, other: Any) -> bool:

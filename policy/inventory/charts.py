@@ -231,7 +231,7 @@ def k3s_config(item: Item) -> Found:
         yield Blind(item.at("spec.valuesContent"), "is unknown in preview")
     if present(spec, "valuesSecrets"):
         yield Blind(item.at("spec.valuesSecrets"), "lie elsewhere")
-    values = _text_values(content)
+    values = over(_text_values(content), get(spec, "values"))
     part = _release(item, text(get(item.props, "metadata", "name")), values, None, "spec")
     yield replace(part, type=f"{RELEASE}Patch").alone()
     yield from objects(dict(values), item.at("spec.valuesContent"))

@@ -6,6 +6,7 @@ Their fields by their sources: kubernetes-sigs/cluster-api-provider-aws v2 (`api
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -199,11 +200,17 @@ def _control_plane(item: Item, spec: Any) -> Item:
         if isinstance(logging, Unknown)
         else ["api" if name == "apiServer" else name for name in _LOGS if truthy(get(logging, name))],
         "encryptionConfig": {"provider": {"keyArn": get(encryption, "provider")}} if encryption is not None else None,
-        "version": version if isinstance(version, Unknown) else text(version).removeprefix("v") or None,
+        "version": version if isinstance(version, Unknown) else _release(text(version)),
         "upgradePolicy": {"supportType": policy if isinstance(policy, Unknown) else text(policy).upper()},
         "tags": _tags(spec),
     }
     return Item(CLUSTER, without_nothing(props), item.at("spec"), item.name)
+
+
+def _release(version: str) -> str | None:
+    """CAPA asks EKS for the first two figures of a version (`pkg/cloud/services/eks/cluster.go`, versionToEKS)."""
+    found = re.match(r"v?(\d+\.\d+)(?=\.|$)", version)
+    return found[1] if found else version or None
 
 
 # --- eksctl ---

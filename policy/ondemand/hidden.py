@@ -48,7 +48,8 @@ _SELECTORS: Final = frozenset(
 _EXCLUDED: Final = re.compile(
     r"exclu|black|deny|denied|forbid|disallow|block(?!dev)"
     # Words about a type, and what selects measurements by it.
-    r"|labels?(value|config)?$|displayname$|description$|^(title|expr|query|regex|replacement|summary|message|note|help)$"
+    r"|labels?(value|config)?$|displayname$|(description|message|banner|motd|comment|notes?|readme|tooltip|subject)$"
+    r"|^(title|expr|query|regex|replacement|summary|help)$"
 )
 #: Keys of inputs; labels and policy conditions (`node.kubernetes.io/instance-type`, `ec2:InstanceType`) are none.
 _TYPE_KEY: Final = re.compile(
@@ -58,6 +59,8 @@ _TYPE_KEY: Final = re.compile(
 _EXACT_KEY: Final = re.compile(
     r"[a-z0-9.:]*(type|flavou?r|size|machine|instance|shape|sku|hardware)s?|(node|drivernode)typeids?|whitelists?"
 )
+#: Variables of what runs, which name types for many ends; those that are called so are read (`_option`).
+_VARIABLES: Final = frozenset({"env", "extraenv", "extraenvs", "extraenvvars", "envvars", "environment"})
 #: Keys of families, which count where something beside them says on demand: `g5` says much.
 _FAMILY_KEYS: Final = frozenset({"family", "families", "instanceclass", "instanceclasses", "class"})
 #: GPUs as SkyPilot and its like ask for them: `A100:8`.
@@ -103,6 +106,8 @@ def _mapping(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Pur
 def _keys(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purchase]:
     for key, element in (*value.items(), *_option(value)):
         name, here = plain_key(key), place.at(key)
+        if name in _VARIABLES:
+            here = replace(here, free_text=False)
         if name in _SELECTORS or _EXCLUDED.search(name):
             continue
         if _TYPE_KEY.fullmatch(name):

@@ -30,6 +30,7 @@ SILENT: Final[Mapping[tuple[str, str], str]] = {
     ("gpu-on-demand", "kubernetes:batch/"): "a command with an output in it; few of them buy nodes",
     ("gpu-pool-has-limit", "kubernetes:karpenter.sh/"): "the pool has a limit, which is one on most GPUs",
     ("node-no-ssh", "kubernetes:eksctl.io/"): "most groups have no key",
+    ("gpu-sharing-consistent", "kubernetes:karpenter.sh/"): "which configuration its nodes take is not told",
     ("gpu-refuses", "kubernetes:core/"): "a ConfigMap that may be of anything",
     ("gpu-sharing-config-valid", "kubernetes:core/"): "a ConfigMap that may be of anything",
 }
