@@ -22,7 +22,8 @@ _MARK: Final = "\n"
 def contents(resource: Resource) -> Sequence[Resource]:
     """What rules judge of a resource. What it carries has a URN of its own: take it apart with `origin`."""
     if not carries(resource.type):
-        return [replace(resource, props=shared("known", resource.props, lambda: _known(resource)))]
+        known = shared("known", resource.props, lambda: _known(resource))
+        return [resource if known is resource.props else replace(resource, props=known)]
     try:
         unfolded = shared("contents", resource.props, lambda: list(_unfolded(resource)))
     except RecursionError:

@@ -11,6 +11,7 @@ and Octopus' `#{ }`; CircleCI's `<< >>`; ERB's `<% %>`; Concourse's `(( ))`; Nom
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
@@ -24,7 +25,8 @@ DOLLAR: Final = re.compile(
     r"\$\{(?!(?:aws|cognito-identity\.amazonaws\.com|ec2|iam|iot|redshift|s3|saml|sns|sts|transfer|www\.amazon\.com):\w"
     r"|[*?$]\})[^{}]{0,300}\}"
 )
-SHELL: Final = re.compile(r"\$\{?\w+|\$\(")
+#: A variable of a shell without braces.
+SHELL: Final = re.compile(r"\$([A-Za-z_]\w*)")
 _FORMS: Final = (
     GO.pattern,
     DOLLAR.pattern,
@@ -63,14 +65,34 @@ def is_placeholder(value: str) -> bool:
     return _WORD.fullmatch(value) is not None or _VARIABLE.fullmatch(value) is not None
 
 
-def without_placeholders(value: Any, path: str = "") -> Any:
+def without_placeholders(value: Any) -> Any:
     """Plain data in which values that are filled in elsewhere are `Unknown`; the same object where there are none."""
+    return value if all_known(value) else _replaced(value, "")
+
+
+def all_known(value: Any) -> bool:
+    """Whether plain data have no value that is not known and no placeholder: of most the answer is quickly yes."""
+    try:
+        return _IN_JSON.search(json.dumps(value, default=_other)) is None
+    except ValueError:  # of a number that Python refuses to write
+        return False
+
+
+def _other(value: object) -> str:
+    return "${}" if isinstance(value, Unknown) else ""
+
+
+#: The beginning of any form, also in JSON, which has few of these itself.
+_IN_JSON: Final = re.compile(r"\{\{|\$[\w({]|<\+|[%#]\{|<<|<%|\(\(|\[\[")
+
+
+def _replaced(value: Any, path: str) -> Any:
     if isinstance(value, str):
         return Unknown(path or "it") if is_placeholder(value) else value
     if isinstance(value, Mapping):
         return _of_mapping(value, path)
     if isinstance(value, list):
-        elements = [without_placeholders(one, f"{path}.{index}".lstrip(".")) for index, one in enumerate(value)]
+        elements = [_replaced(one, f"{path}.{index}".lstrip(".")) for index, one in enumerate(value)]
         return value if all(map(_same, elements, value)) else elements
     return value
 
@@ -83,7 +105,7 @@ def _of_mapping(value: Mapping[str, Any], path: str) -> Any:
         ):
             found[key] = element
         else:
-            found[key] = without_placeholders(element, f"{path}.{key}".lstrip("."))
+            found[key] = _replaced(element, f"{path}.{key}".lstrip("."))
     return value if all(map(_same, found.values(), value.values())) else found
 
 

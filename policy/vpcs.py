@@ -17,5 +17,5 @@ def belongs(part: Resource, vpc: Resource) -> bool:
     named = get(part.plain, "vpcIdRef", "name")
     if named is not None:
         return isinstance(named, Unknown) or named == vpc.name
-    filled_in = isinstance(get(part.plain, "resourceId"), Unknown) and not part.dependencies
-    return present(part.plain, "vpcIdSelector") or filled_in
+    of_ack = part.type.startswith("aws:") and not part.dependencies
+    return present(part.plain, "vpcIdSelector") or (of_ack and isinstance(get(part.plain, "resourceId"), Unknown))

@@ -18,7 +18,7 @@ from typing import Any, Final
 from policy.inventory import aws, charts, cloudformation, kubernetes, machines
 from policy.inventory.gaps import gaps
 from policy.inventory.item import Blind, Item, as_wire
-from policy.placeholders import without_placeholders
+from policy.placeholders import all_known, without_placeholders
 
 __all__ = ["Blind", "Item", "as_wire", "carries", "unfold"]
 
@@ -134,9 +134,10 @@ def unfold(type_: str, props: Mapping[str, Any]) -> list[Item | Blind]:
     props: inputs as plain data (`policy.reading.plain`). The resource's own item has no place.
     """
     found: list[Item | Blind] = []
-    whole = Item(type_, without_placeholders(props))
+    known = all_known(props)
+    whole = Item(type_, props if known else without_placeholders(props))
     _unfold(whole, found, 0)
-    if _reader(type_) in _OPAQUE:
+    if not known and _reader(type_) in _OPAQUE:
         said = {one.place for one in found if isinstance(one, Blind)}
         found += (gap for gap in gaps(whole) if gap.place not in said)
     return found

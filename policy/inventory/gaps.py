@@ -20,7 +20,7 @@ _HOLDS: Final = re.compile(
     r"|(launch|inline)?parameters?|env|workload|provider|postbuild|forprovider|definitions?|tofieldpath|patchset(s|name)"
     r"|groups?|eksconfig\w*|base|dynamic|terraform|overrides?|input|experimental|capacity|target|properties|ingress|ollama|mixedinstancespolicy"
     r"|kustomize|plugin|program|inputs|constraints|predictor|platform|topology|variables|vars|substitute|config"
-    r"|accelerators?|amazonec2config|\w*helmconfigs?|(job|new)clusters?|stdin|create|update|delete|environment|generate|foreach|rules|pipeline|(custom)?deploy|args|jsonpatches",
+    r"|driver|executor|controller|jcasc|configscripts|postrenderers?|inline|accelerators?|amazonec2config|\w*helmconfigs?|(job|new)clusters?|stdin|create|update|delete|environment|generate|foreach|rules|pipeline|(custom)?deploy|args|jsonpatches",
 )
 #: Keys that say the same words of other things.
 _OTHER: Final = re.compile(
@@ -33,7 +33,7 @@ _ASKS: Final = re.compile(r"validate|verifyimages|preconditions|conditions|celpr
 
 #: Maps whose entries are pools, groups and the like, by names of their own.
 _ENTRIES: Final = re.compile(
-    r".*(pools|groups|environments|instances|workers|definitions|components|templates|runnerconfig|helmconfigs?)"
+    r".*(pools|groups|environments|instances|workers|definitions|components|templates|runnerconfig|helmconfigs?|configscripts)"
 )
 
 

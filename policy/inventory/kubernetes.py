@@ -13,7 +13,7 @@ from typing import Any, Final
 from policy.inventory import machines
 from policy.inventory.item import Blind, Item, without_nothing
 from policy.inventory.texts import ROOTS, file_content, parsed, rendered
-from policy.placeholders import DOLLAR, GO, SHELL, filled
+from policy.placeholders import GO, SHELL, filled
 from policy.reading import Unknown, each, get, text
 
 Found = Iterator[Item | Blind]
@@ -223,7 +223,7 @@ def _set_at(value: Any, path: list[str], element: Any) -> Any:
 def kro(item: Item) -> Found:
     """kro fills in `${...}` when somebody makes one."""
     for index, resource in enumerate(each(get(item.props, "spec", "resources"))):
-        yield from objects(filled(get(resource, "template"), DOLLAR), item.at("spec.resources", index, "template"))
+        yield from objects(get(resource, "template"), item.at("spec.resources", index, "template"))
 
 
 def composition(item: Item) -> Found:
@@ -356,8 +356,16 @@ def without_objects(value: str) -> str:
 
 
 def filled_by_shell(value: str) -> Any:
-    """Documents in which the shell fills in variables."""
-    return [filled(document, SHELL) for document in _documents(value)]
+    """Documents in which the shell fills in variables, written in braces as other tools' are."""
+    return [_in_braces(document) for document in _documents(value)]
+
+
+def _in_braces(value: Any) -> Any:
+    if isinstance(value, str):
+        return SHELL.sub(r"${\1}", value)
+    if isinstance(value, Mapping):
+        return {key: _in_braces(element) for key, element in value.items()}
+    return [_in_braces(element) for element in value] if isinstance(value, list) else value
 
 
 def custom(item: Item) -> Found:

@@ -16,7 +16,7 @@ import yaml
 
 from gpu.files import read_text
 from gpu.sharing.yaml_text import documents, untagged
-from policy.placeholders import GO, PLACEHOLDER, filled
+from policy.placeholders import GO, PLACEHOLDER, without_placeholders
 from policy.reading import Unknown, plain
 
 
@@ -31,7 +31,7 @@ ROOTS: Final = (Path(), Path(__file__).resolve().parents[2])
 
 #: A value that is filled in elsewhere. No document has it.
 _FILLED: Final = "gpu-slices-filled-in-elsewhere"
-_MARKED: Final = re.compile(_FILLED)
+_SOMETHING: Final = "{{ filled.in }}"
 
 
 def parsed(text: str, loader: Any = Loader) -> list[Any]:
@@ -45,7 +45,7 @@ def parsed(text: str, loader: Any = Loader) -> list[Any]:
         pass
     try:
         marked = PLACEHOLDER.sub(_FILLED, text)
-        return filled(_plain(documents(marked, loader)), _MARKED) if marked != text else []
+        return _unmarked(_plain(documents(marked, loader))) if marked != text else []
     except (ValueError, RecursionError):
         return []
 
@@ -116,7 +116,16 @@ def rendered(text: str, resolve: Resolve) -> list[Any]:
 
     flat = GO.sub(inline, _LINE.sub(on_a_line, text))
     flat = re.sub(rf":[ \t]*\n[ \t]*{_INLINE}", ": ", flat).replace(_INLINE, "")
-    return [filled(document, _MARKED) for document in parsed(flat + "\n")]
+    return [_unmarked(document) for document in parsed(flat + "\n")]
+
+
+def _unmarked(value: Any) -> Any:
+    """Plain data in which what was filled in is `Unknown`, and in texts of many words a placeholder as before."""
+    if isinstance(value, str) and _FILLED in value:
+        return without_placeholders(value.replace(_FILLED, _SOMETHING))
+    if isinstance(value, Mapping):
+        return {key: _unmarked(element) for key, element in value.items()}
+    return [_unmarked(element) for element in value] if isinstance(value, list) else value
 
 
 _INLINE: Final = "gpu-slices-inline "

@@ -126,7 +126,7 @@ def _falls_back(key: str, value: Any) -> bool:
 def _said(key: str, value: Any) -> Capacity | None:
     if _falls_back(key, value):
         return "other"
-    if _ON_DEMAND_SHARE.fullmatch(key) and whole(value) == 0:
+    if key.startswith("ondemand") and _ON_DEMAND_SHARE.fullmatch(key) and whole(value) == 0:
         return "spot"
     return "spot" if _SPOT_PART.fullmatch(key) else _said_of_capacity(key, value)
 

@@ -38,7 +38,7 @@ _EVERY: Final = 4
 #: Rule, and type, as beginnings, to why nothing is said.
 SILENT: Final[Mapping[tuple[str, str], str]] = {}
 #: Words of commands, of whatever type, without which they say something else.
-VERBS: Final = ("create", "launch", "--gpus")
+VERBS: Final = ("create", "launch", "run-instances", "--gpus", "--instance-type", "--node-type")
 
 
 def _scalars(value: Any, place: Place = ()) -> Iterator[tuple[Place, Any]]:

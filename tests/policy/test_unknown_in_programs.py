@@ -31,6 +31,8 @@ SILENT: Final[Mapping[tuple[str, str], str]] = {
     ("gpu-pool-has-limit", "kubernetes:karpenter.sh/"): "the pool has a limit, which is one on most GPUs",
     ("node-no-ssh", "kubernetes:eksctl.io/"): "most groups have no key",
     ("gpu-sharing-consistent", "kubernetes:karpenter.sh/"): "which configuration its nodes take is not told",
+    ("gpu-launch-template", "aws:ec2/instance:"): "what it depends on tells which template it takes",
+    ("gpu-refuses", "kubernetes:karpenter.k8s.aws/"): "user data that may be of anything",
     ("gpu-refuses", "kubernetes:core/"): "a ConfigMap that may be of anything",
     ("gpu-sharing-config-valid", "kubernetes:core/"): "a ConfigMap that may be of anything",
 }
