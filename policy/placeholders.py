@@ -100,15 +100,19 @@ def _replaced(value: Any, path: str) -> Any:
 def _of_mapping(value: Mapping[str, Any], path: str) -> Any:
     found: dict[str, Any] = {}
     for key, element in value.items():
-        if (key in _WORDS and isinstance(element, list)) or (
-            key == "value" and isinstance(element, str) and _handed_on(value.get("name"), element, path)
-        ):
-            found[key] = element
-        else:
-            found[key] = _replaced(element, f"{path}.{key}".lstrip("."))
+        words = key in _WORDS and isinstance(element, list)
+        text = isinstance(element, str)
+        own = text and ((key == "value" and _handed_on(value.get("name"), element, path)) or _is_template(key, element))
+        found[key] = element if words or own else _replaced(element, f"{path}.{key}".lstrip("."))
     return value if all(map(_same, found.values(), value.values())) else found
 
 
+def _is_template(key: str, element: str) -> bool:
+    """Whether a setting is a template by its name, of names that its owner makes: `domain-template` of Knative."""
+    return _TEMPLATES.search(key) is not None and PLACEHOLDER.fullmatch(element.strip()) is None
+
+
+_TEMPLATES: Final = re.compile(r"(template|format|pattern)$", re.IGNORECASE)
 #: What a pipeline of Argo or Tekton takes from elsewhere in itself.
 _INSIDE: Final = re.compile(
     r"\{\{\s*(inputs|outputs|workflow|steps|tasks|item)\b[^{}]*\}\}|\$\((params|tasks|context|workspaces)\b[^()]*\)"
