@@ -13,7 +13,7 @@ from typing import Any, Final
 from policy.inventory import machines
 from policy.inventory.item import Blind, Item, without_nothing
 from policy.inventory.texts import ROOTS, file_content, parsed, rendered
-from policy.placeholders import GO, SHELL, filled
+from policy.placeholders import GO, SHELL, filled, without_placeholders
 from policy.reading import Unknown, each, get, text
 
 Found = Iterator[Item | Blind]
@@ -39,7 +39,7 @@ def is_manifest(value: Any) -> bool:
 def of_manifest(manifest: Mapping[str, Any], place: str) -> Item:
     """An object as Pulumi would register it."""
     kind = text(manifest.get("kind"))
-    given = manifest.get("apiVersion")
+    given = without_placeholders(manifest.get("apiVersion"))
     version = _GROUPS.get(kind, "unknown") if isinstance(given, Unknown) else text(given)
     name = get(manifest, "metadata", "name")
     group = version if "/" in version else f"core/{version}"
