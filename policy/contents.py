@@ -9,6 +9,7 @@ from typing import Any, Final
 from pulumi_policy.proxy import unknown_checking_proxy
 
 from policy.inventory import Blind, Item, as_wire, carries, unfold
+from policy.placeholders import without_placeholders
 from policy.reading import Unknown, get, text
 from policy.registered import Resource, shared
 
@@ -21,12 +22,21 @@ _MARK: Final = "\n"
 def contents(resource: Resource) -> Sequence[Resource]:
     """What rules judge of a resource. What it carries has a URN of its own: take it apart with `origin`."""
     if not carries(resource.type):
-        return [resource]
+        known = shared("known", resource.props, lambda: _known(resource))
+        return [resource if known is resource.props else replace(resource, props=known)]
     try:
         unfolded = shared("contents", resource.props, lambda: list(_unfolded(resource)))
     except RecursionError:
         return [resource, replace(resource, type=UNSEEN_PART, props={"why": "is nested too deep"})]
     return [_made(resource, item, props) for item, props in unfolded]
+
+
+def _known(resource: Resource) -> Mapping[str, Any]:
+    """Its properties, in which values that another tool fills in are not known."""
+    whole = resource.plain
+    found = without_placeholders(whole)
+    props: Mapping[str, Any] = resource.props if found is whole else unknown_checking_proxy(as_wire(found))
+    return props
 
 
 def _unfolded(resource: Resource) -> Iterator[tuple[Item, Mapping[str, Any]]]:

@@ -93,6 +93,12 @@ A value that a rule needs and that is not known in preview counts as a violation
 pass the preview, and stop the update half way. Numbers are read as Kubernetes reads quantities, and AWS integers: what
 is neither (`inf`, `nan`, `1_6`) is said like an unknown value. A key with an empty or false value is not there.
 
+A placeholder is such a value: what Helm, Argo, Jinja, Terraform, Flux, kro, Kubernetes, Tekton, Harness, CodePipeline,
+CircleCI, ERB, Concourse, Nomad or a shell fill in later (`{{{{ }}}}`, `${{ }}`, `$( )`, `<+ >`, `%{{ }}`, `#{{ }}`,
+`<< >>`, `<% %>`, `(( ))`, `[[ ]]`, `$NAME`). As a value or a part of a word it may be anything, with or without a
+default beside it. Of a reference, as in `ollama/ollama:${{TAG}}`, the rest is judged; of a command, what is filled in
+as the type of a machine.
+
 What a resource carries is judged like a resource of its own, and findings name its place inside: objects in lists,
 texts, commands, patches, values of charts and charts that lie here; in releases of Argo CD, Flux, k3s and Crossplane,
 in compositions of kro and Crossplane; and resources of AWS in CloudFormation, Cloud Control, AWS Native, ACK,
@@ -116,6 +122,10 @@ group, launch template or launch configuration. `slices plan` has their inputs a
   is not judged where it is used;
 * programs in languages that it does not read (KCL, CUE and HCL inside an object), ConfigMaps that something applies,
   and a text that names a GPU type among other words (`gpu=g5.xlarge:0-10`): the first is told, the others are not;
+* what a function does with a list of GPU types in its variables, unless its code lies here and starts machines; nor
+  what a chart's containers do with GPU types in a variable that is not called an instance type;
+* what a HelmChartConfig of k3s or RKE2 changes of a chart elsewhere: purchases and objects in its values are judged,
+  settings of known charts are not;
 * what a component or a module of somebody's does with inputs that are about a cluster, not machines
   (`endpoint_public_access` of a Terraform module, `exposeType` of a KubeVela component), and limits of pools that a
   chart from elsewhere makes of its values;

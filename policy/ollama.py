@@ -152,15 +152,52 @@ def _words(container: Mapping[str, Any]) -> str:
 
 def _of_chart(resource: Resource) -> Iterator[Server]:
     props = resource.plain
-    if not text(props.get("chart")).rstrip("/").endswith("ollama"):
-        return
     values = props.get("values")
+    if not text(props.get("chart")).rstrip("/").endswith("ollama"):
+        inner = {key: one for key, one in values.items() if key != "ollama"} if isinstance(values, Mapping) else None
+        yield from _in_values(inner, "values", resource, {})
+        return
     tag = get(values, "image", "tag")
     repository = text(get(values, "image", "repository")) or "ollama/ollama"
     image = tag if isinstance(tag, Unknown) else f"{repository}:{text(tag)}".removesuffix(":")
     env = _env(get(values, "extraEnv"))
     models = tuple(dict.fromkeys((*_chart_models(get(values, "ollama", "models")), *_in_variables(env))))
     yield Server("chart", image, env, _chart_pod(resource, values, image), models)
+
+
+def _in_values(value: Any, place: str, resource: Resource, pod: Mapping[str, Any]) -> Iterator[Server]:
+    """Ollama's image among the values of another chart, with what stands beside it; objects are read by themselves."""
+    if isinstance(value, list):
+        for index, element in enumerate(value):
+            yield from _in_values(element, f"{place}.{index}", resource, pod)
+    if not isinstance(value, Mapping) or ("kind" in value and "apiVersion" in value):
+        return
+    pod = {**pod, **{name: value[name] for name in _OF_PODS if name in value}}
+    repository, image = _image_of(value.get("image"))
+    if Image.of(repository).is_ollama:
+        container = {name: value[name] for name in ("command", "args", "resources") if name in value}
+        given = value.get("env")
+        listed = [{"name": name, "value": one} for name, one in given.items()] if isinstance(given, Mapping) else given
+        env = _env(listed)
+        models = tuple(dict.fromkeys((*_pulled(container), *_in_variables(env))))
+        template = _pod_of(resource, {"containers": [{"name": place, "image": image, **container}], **pod}, {})
+        yield Server(place, image, env, template, models)
+        return
+    for key, element in value.items():
+        yield from _in_values(element, f"{place}.{key}", resource, pod)
+
+
+#: What values of a chart say of where a pod lands, under the names of its specification.
+_OF_PODS: Final = ("nodeSelector", "tolerations")
+
+
+def _image_of(given: Any) -> tuple[str, Any]:
+    """Repository and reference of an image in values, which may be a map of repository, tag and digest."""
+    if not isinstance(given, Mapping):
+        return (given, given) if isinstance(given, str) else ("", given)
+    repository, tag, digest = text(get(given, "repository")), given.get("tag"), text(get(given, "digest"))
+    whole = f"{repository}:{text(tag)}".removesuffix(":") + (f"@{digest}" if digest else "")
+    return repository, tag if isinstance(tag, Unknown) else whole
 
 
 def _chart_models(given: Any) -> Iterator[str]:
@@ -186,14 +223,18 @@ def _chart_pod(resource: Resource, values: Any, image: Any) -> PodTemplate:
             # What `resources.limits` says goes first, and no number is 1.
             asked.setdefault(text(get(gpu, "nvidiaResource")) or GPU_RESOURCE, number or 1)
     container = {"name": "ollama", "image": image, "resources": {"limits": asked}}
-    spec = {name: found for name in ("nodeSelector", "tolerations") if (found := get(values, name)) is not None}
-    annotations = get(values, "podAnnotations")
+    spec = {name: found for name in _OF_PODS if (found := get(values, name)) is not None}
+    return _pod_of(resource, {"containers": [container], **spec}, get(values, "podAnnotations") or {})
+
+
+def _pod_of(resource: Resource, spec: Mapping[str, Any], annotations: Any) -> PodTemplate:
+    """A pod that a chart makes of its values."""
     return PodTemplate(
         name=resource.name,
         urn=resource.urn,
         namespace=text(resource.plain.get("namespace")) or "default",
-        metadata={"labels": {NAME_LABEL: "ollama"}, "annotations": annotations or {}},
-        spec={"containers": [container], **spec},
+        metadata={"labels": {NAME_LABEL: "ollama"}, "annotations": annotations},
+        spec=spec,
         owner={},
     )
 

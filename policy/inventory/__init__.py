@@ -18,6 +18,7 @@ from typing import Any, Final
 from policy.inventory import aws, charts, cloudformation, kubernetes, machines
 from policy.inventory.gaps import gaps
 from policy.inventory.item import Blind, Item, as_wire
+from policy.placeholders import all_known, without_placeholders
 
 __all__ = ["Blind", "Item", "as_wire", "carries", "unfold"]
 
@@ -62,6 +63,7 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("kubernetes:helm.toolkit.fluxcd.io/*:HelmRelease", charts.flux),
     ("kubernetes:kustomize.toolkit.fluxcd.io/*:Kustomization", kubernetes.patched),
     ("kubernetes:helm.cattle.io/*:HelmChart", charts.k3s),
+    ("kubernetes:helm.cattle.io/*:HelmChartConfig", charts.k3s_config),
     ("kubernetes:helm*.crossplane.io/*:Release", charts.crossplane),
     ("kubernetes:kro.run/*:ResourceGraphDefinition", kubernetes.kro),
     ("kubernetes:apiextensions.crossplane.io/*:Composition", kubernetes.composition),
@@ -75,6 +77,7 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("kubernetes:infrastructure.cluster.x-k8s.io/*", machines.capi),
     ("kubernetes:controlplane.cluster.x-k8s.io/*", machines.capi),
     ("kubernetes:eksctl.io/*:ClusterConfig", machines.eksctl),
+    (machines.GROUPS_ALONE, machines.eksctl_groups),
     ("kubernetes:core/*", None),
     ("kubernetes:apps/*", None),
     ("kubernetes:batch/*", kubernetes.jobs),
@@ -89,6 +92,8 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("kubernetes:policies.kyverno.io/*", None),
     ("kubernetes:*.gatekeeper.sh/*", None),
     ("kubernetes:monitoring.coreos.com/*", None),
+    ("kubernetes:external-secrets.io/*", None),  # these make Secrets
+    ("kubernetes:bitnami.com/*:SealedSecret", None),
     *((f"kubernetes:{group}.k8s.io/*", None) for group in _BUILT_IN),
     ("kubernetes:*", kubernetes.custom),
     ("*", kubernetes.anything),
@@ -99,7 +104,8 @@ _PATTERNS: Final = tuple((re.compile(translate(pattern)), reader) for pattern, r
 #: Readers of what no rule understands as it is: what is unknown in it is said here, or by nobody.
 _OPAQUE: Final = frozenset(
     {
-        *(charts.release, charts.argo, charts.argo_set, charts.flux, charts.k3s, charts.crossplane),
+        *(charts.release, charts.argo, charts.argo_set, charts.flux, charts.k3s, charts.k3s_config),
+        charts.crossplane,
         *(kubernetes.commands, kubernetes.patched, kubernetes.kro, kubernetes.composition, kubernetes.kyverno),
         *(kubernetes.custom, kubernetes.anything, kubernetes.workspace, kubernetes.texts),
     }
@@ -128,9 +134,10 @@ def unfold(type_: str, props: Mapping[str, Any]) -> list[Item | Blind]:
     props: inputs as plain data (`policy.reading.plain`). The resource's own item has no place.
     """
     found: list[Item | Blind] = []
-    whole = Item(type_, props)
+    known = all_known(props)
+    whole = Item(type_, props if known else without_placeholders(props))
     _unfold(whole, found, 0)
-    if _reader(type_) in _OPAQUE:
+    if not known and _reader(type_) in _OPAQUE:
         said = {one.place for one in found if isinstance(one, Blind)}
         found += (gap for gap in gaps(whole) if gap.place not in said)
     return found
@@ -139,6 +146,8 @@ def unfold(type_: str, props: Mapping[str, Any]) -> list[Item | Blind]:
 def _unfold(item: Item, found: list[Item | Blind], depth: int) -> None:
     if item.type.startswith("kubernetes:") and item.type.endswith("Patch") and _special(item.type[: -len("Patch")]):
         item = replace(item, type=item.type[: -len("Patch")])
+    if item.place:  # the whole is read already
+        item = replace(item, props=without_placeholders(item.props))
     reader = None if item.looked_through else _reader(item.type)
     if reader is None:
         found.append(item)

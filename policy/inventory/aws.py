@@ -313,8 +313,27 @@ def of_native(item: Item) -> Found:
 
 def of_ack(item: Item) -> Found:
     """An object of AWS' controllers for Kubernetes: its specification is what the API takes."""
-    group, _, kind = item.type.removeprefix("kubernetes:").partition("/")[0], "", item.type.rpartition(":")[2]
-    yield from _of_api(group.partition(".")[0], kind, _specified(item), item)
+    service = item.type.removeprefix("kubernetes:").partition(".")[0]
+    kind = item.type.rpartition(":")[2]
+    own = _OF_ACK.get(f"{service}:{kind}")
+    specified = _specified(item)
+    if own and isinstance(specified, Mapping):
+        yield Item(own, _renamed(specified), item.place, _named(item), item.needs)
+    else:
+        yield from _of_api(service, kind, specified, item)
+
+
+#: Kinds of ACK of which rules ask what those of CloudFormation cannot say, or know by AWS Native's type.
+_OF_ACK: Final[Mapping[str, str]] = {
+    "ec2:VPC": "aws:ec2/vpc:Vpc",
+    "ec2:FlowLog": "aws:ec2/flowLog:FlowLog",
+}
+
+
+def _named(item: Item) -> str:
+    """Name of an object in its cluster, by which others refer to it."""
+    given = get(item.props, "metadata", "name")
+    return item.name or (given if isinstance(given, str) else "")
 
 
 def _of_api(service: str, kind: str, props: Any, item: Item) -> Found:
@@ -424,4 +443,4 @@ def of_crossplane(item: Item) -> Found:
         yield item.alone()
     else:
         marked = {"annotations": annotations} if annotations is not None else {}
-        yield replace(found, props={**found.props, **marked})
+        yield replace(found, props={**found.props, **marked}, name=_named(item))

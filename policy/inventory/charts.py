@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +11,8 @@ import pulumi
 
 from policy.inventory.item import Blind, Item, without_nothing
 from policy.inventory.kubernetes import objects, operations
-from policy.inventory.texts import GO, ROOTS, content_of, file_content, filled, first, of_values, parsed, rendered
+from policy.inventory.texts import ROOTS, content_of, file_content, first, of_values, parsed, rendered
+from policy.placeholders import GO, filled
 from policy.reading import Unknown, each, get, present, text
 
 Found = Iterator[Item | Blind]
@@ -219,6 +221,20 @@ def k3s(item: Item) -> Found:
     for path, value in given.items() if isinstance(given, Mapping) else ():
         values = _set(values, str(path), value)
     yield _release(item, get(spec, "chart"), values, get(spec, "targetNamespace"), "spec")
+
+
+def k3s_config(item: Item) -> Found:
+    """The HelmChartConfig of k3s and RKE2: values over those of a chart of its name, of which the rest is elsewhere."""
+    spec = item.props.get("spec")
+    content = get(spec, "valuesContent")
+    if isinstance(content, Unknown):
+        yield Blind(item.at("spec.valuesContent"), "is unknown in preview")
+    if present(spec, "valuesSecrets"):
+        yield Blind(item.at("spec.valuesSecrets"), "lie elsewhere")
+    values = over(_text_values(content), get(spec, "values"))
+    part = _release(item, text(get(item.props, "metadata", "name")), values, None, "spec")
+    yield replace(part, type=f"{RELEASE}Patch").alone()
+    yield from objects(dict(values), item.at("spec.valuesContent"))
 
 
 def crossplane(item: Item) -> Found:

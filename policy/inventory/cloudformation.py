@@ -19,7 +19,8 @@ from policy.inventory.aws import native_token
 from policy.inventory.charts import RELEASE
 from policy.inventory.item import Blind, Item, without_nothing
 from policy.inventory.kubernetes import objects
-from policy.inventory.texts import Loader, filled, first, parsed
+from policy.inventory.texts import Loader, first, parsed
+from policy.placeholders import filled, without_placeholders
 from policy.reading import Unknown, each, get, present, text
 
 Found = Iterator[Item | Blind]
@@ -52,6 +53,7 @@ def stack(item: Item) -> Found:
         yield Blind(item.at("templateBody"), "is unknown in preview")
     elif body is None and url:
         yield Blind(item.at(url), "lies elsewhere")
+        yield item.alone()  # its parameters may name what is bought
     template = first(body, _Template) if isinstance(body, str) else body
     if isinstance(template, Mapping) and isinstance(template.get("Resources"), Mapping):
         yield from _resources(template, _given(item.props.get("parameters")), item)
@@ -95,7 +97,7 @@ def _resources(template: Mapping[str, Any], given: Mapping[str, Any] | Unknown, 
     for name, resource in listed.items():
         scope = _Scope(parameters, template.get("Mappings"), frozenset(listed))
         place = item.at("Resources", name)
-        if not isinstance(resource, Mapping) or isinstance(resource.get("Type"), Unknown):
+        if not isinstance(resource, Mapping) or isinstance(without_placeholders(resource.get("Type")), Unknown):
             yield Blind(place, "is unknown in preview")
             continue
         given_properties = _joined(resource.get("Properties") or {}, scope, f"Resources.{name}")
@@ -135,6 +137,7 @@ def of_type(type_: str, properties: Any, place: str, name: str, needs: tuple[str
         yield Blind(place, "is unknown in preview")
     elif type_ == "AWS::CloudFormation::Stack":
         yield Blind(place, "is a template that lies elsewhere")
+        yield Item(native_token(type_), properties, place, name, needs, looked_through=True)
     elif type_ == "Custom::AWSCDK-EKS-Cluster":  # `Config` is what eks:CreateCluster takes
         yield from of_type("AWS::EKS::Cluster", properties.get("Config"), f"{place}.Config", name, needs)
     elif type_ == "AWSQS::Kubernetes::Resource" or type_.endswith("KubernetesResource"):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from policy.inventory import machines
 from policy.inventory.item import Blind, Item, without_nothing
-from policy.inventory.texts import DOLLAR, GO, ROOTS, file_content, filled, parsed, rendered
+from policy.inventory.texts import ROOTS, file_content, parsed, rendered
+from policy.placeholders import GO, SHELL, filled, without_placeholders
 from policy.reading import Unknown, each, get, text
 
 Found = Iterator[Item | Blind]
@@ -36,7 +39,7 @@ def is_manifest(value: Any) -> bool:
 def of_manifest(manifest: Mapping[str, Any], place: str) -> Item:
     """An object as Pulumi would register it."""
     kind = text(manifest.get("kind"))
-    given = manifest.get("apiVersion")
+    given = without_placeholders(manifest.get("apiVersion"))
     version = _GROUPS.get(kind, "unknown") if isinstance(given, Unknown) else text(given)
     name = get(manifest, "metadata", "name")
     group = version if "/" in version else f"core/{version}"
@@ -181,17 +184,29 @@ def operations(given: Any, target: Any, place: str) -> Found:
     }
     documents = parsed(given + "\n") if isinstance(given, str) else []
     changes = [one for document in documents if isinstance(document, list) for one in document if get(one, "op")]
-    for change in changes:
+    for number, change in enumerate(changes):
         path = [part.replace("~1", "/").replace("~0", "~") for part in text(get(change, "path")).split("/")[1:]]
-        if any(part.isdigit() or part == "-" for part in path):
-            if kind in _NODES:
-                yield Blind(f"{place}.{'/'.join(path)}", "changes an element of a list that lies elsewhere")
+        inside = any(part.isdigit() or part == "-" for part in path)
+        if inside and kind in _NODES:
+            yield Blind(f"{place}.{'/'.join(path)}", "changes an element of a list that lies elsewhere")
+        elif inside and get(change, "op") in {"remove", "test"}:
+            continue
         elif path and path[0] not in {"kind", "apiVersion"}:
             value = get(change, "value")
+            path = [f"-{number}" if part == "-" else part for part in path]  # each adds an element of its own
             manifest = _set_at(manifest, path, Unknown(".".join(path)) if value is None else value)
     if changes and kind and manifest["apiVersion"]:
-        found = of_manifest(manifest, place)
+        found = of_manifest(_with_lists(manifest), place)
         yield Item(f"{found.type}Patch", found.props, found.place, found.name)
+
+
+def _with_lists(value: Any) -> Any:
+    """Changes of elements as lists of what is known of them: rules about patches ask no more."""
+    if not isinstance(value, Mapping):
+        return value
+    elements = [_with_lists(one) for one in value.values()]
+    positions = bool(value) and all(key.removeprefix("-").isdigit() for key in value)
+    return elements if positions else dict(zip(value, elements, strict=True))
 
 
 #: Kinds of which a part of a list says how nodes are bought.
@@ -208,7 +223,7 @@ def _set_at(value: Any, path: list[str], element: Any) -> Any:
 def kro(item: Item) -> Found:
     """kro fills in `${...}` when somebody makes one."""
     for index, resource in enumerate(each(get(item.props, "spec", "resources"))):
-        yield from objects(filled(get(resource, "template"), DOLLAR), item.at("spec.resources", index, "template"))
+        yield from objects(get(resource, "template"), item.at("spec.resources", index, "template"))
 
 
 def composition(item: Item) -> Found:
@@ -281,14 +296,22 @@ def _here_documents(value: str) -> list[tuple[str, str]]:
 
 
 def commands(item: Item) -> Found:
-    """Objects that a command hands to kubectl as a here-document or on its standard input."""
+    """Objects that a command hands to kubectl or eksctl as a here-document or on its standard input."""
     yield item.alone()
+    written = " ".join(value for value in item.props.values() if isinstance(value, str))
     for name, value in item.props.items():
         if isinstance(value, str):
             whole = list(objects(value, item.at(name)))
-            yield from whole
+            yield from (_made_by(written, one) for one in whole)
             for _, document in _here_documents(value) if not whole else ():
-                yield from objects(filled_by_shell(document), item.at(name))
+                yield from (_made_by(written, one) for one in objects(filled_by_shell(document), item.at(name)))
+
+
+def _made_by(command: str, found: Item) -> Item:
+    """An object as a command uses it: of a ClusterConfig, eksctl may make the node groups alone."""
+    if "eksctl.io/" in found.type and re.search(r"\beksctl\s+\w+\s+(node-?group|ng)s?\b", command):
+        return replace(found, type=machines.GROUPS_ALONE)
+    return found
 
 
 def jobs(item: Item) -> Found:
@@ -301,9 +324,9 @@ def _handed(value: Any, place: str) -> Iterator[Item]:
     if isinstance(value, Mapping | list):
         for key, element in value.items() if isinstance(value, Mapping) else enumerate(value):
             yield from _handed(element, f"{place}.{key}")
-    elif isinstance(value, str) and "kubectl" in value:
+    elif isinstance(value, str) and ("kubectl" in value or "eksctl" in value):
         for _, document in _here_documents(value):
-            yield from objects(filled_by_shell(document), place)
+            yield from (_made_by(value, one) for one in objects(filled_by_shell(document), place))
 
 
 def kyverno(item: Item) -> Found:
@@ -333,8 +356,16 @@ def without_objects(value: str) -> str:
 
 
 def filled_by_shell(value: str) -> Any:
-    """Documents in which the shell fills in variables."""
-    return [filled(document, re.compile(r"\$\{?\w+|\$\(")) for document in _documents(value)]
+    """Documents in which the shell fills in variables, written in braces as other tools' are."""
+    return [_in_braces(document) for document in _documents(value)]
+
+
+def _in_braces(value: Any) -> Any:
+    if isinstance(value, str):
+        return SHELL.sub(r"${\1}", value)
+    if isinstance(value, Mapping):
+        return {key: _in_braces(element) for key, element in value.items()}
+    return [_in_braces(element) for element in value] if isinstance(value, list) else value
 
 
 def custom(item: Item) -> Found:
@@ -358,26 +389,62 @@ def anything(item: Item) -> Found:
     yield from objects(item.props, item.place)
 
 
-def _pods(value: Any, item: Item, place: str) -> Iterator[Item]:
-    """Pod specifications: what has containers with images. The object's namespace is theirs."""
+def _pods(value: Any, item: Item, place: str, shared: Mapping[str, Any] | None = None) -> Iterator[Item]:
+    """Pod specifications: what has containers with images. The object's namespace is theirs.
+
+    shared: what a workflow says of the pods of all its steps.
+    """
     if isinstance(value, list):
         for index, element in enumerate(value):
-            yield from _pods(element, item, f"{place}.{index}")
+            yield from _pods(element, item, f"{place}.{index}", shared)
         return
     if not isinstance(value, Mapping) or is_manifest(value):
         return
+    if isinstance(value.get("templates"), list):
+        shared = {**_of_pods(value), **_of_pods(value.get("templateDefaults"))}
+    steps = shared is not None
+    beside = {**(shared or {}), **_of_pods(value)}
     for key, element in value.items():
         inner = element.get("spec") if isinstance(element, Mapping) else None
         here = f"{place}.{key}".lstrip(".")
         if _is_pod(inner):
             yield _pod(element, item, here)
         elif key in _CONTAINERS and isinstance(element, Mapping) and _says_of_container(element):
-            beside = {name: value[name] for name in _OF_PODS if name in value}
-            yield _pod({"spec": {**beside, "containers": [{"name": key, **element}]}}, item, here)
+            yield _pod({"spec": _with_sidecars({**beside, "containers": [{"name": key, **element}]})}, item, here)
         elif _is_pod(element):
-            yield _pod({"spec": element}, item, here)
+            yield _pod({"spec": _with_sidecars({**beside, **element}) if steps else element}, item, here)
+        elif key == "podSpecPatch" and isinstance(element, str):
+            yield from (_changed_pod({"spec": one}, item, here) for one in parsed(element + "\n"))
+        elif key == "steps" and item.type.startswith("kubernetes:tekton.dev/"):
+            yield from _tasks_pod(value, item, here)
         else:
-            yield from _pods(element, item, here)
+            yield from _pods(element, item, here, shared)
+
+
+def _of_pods(value: Any) -> dict[str, Any]:
+    return {name: value[name] for name in _OF_PODS if name in value} if isinstance(value, Mapping) else {}
+
+
+def _with_sidecars(spec: dict[str, Any]) -> dict[str, Any]:
+    """Containers that a step of a workflow runs beside its own are containers of its pod."""
+    sidecars = [one for one in each(spec.pop("sidecars", None)) if isinstance(one, Mapping)]
+    return {**spec, "containers": [*each(spec.get("containers")), *sidecars]} if sidecars else spec
+
+
+def _tasks_pod(task: Mapping[str, Any], item: Item, place: str) -> Iterator[Item]:
+    """The steps of a task of Tekton, which run in one pod; the run and Tekton's settings say more of it."""
+    template = _map(task.get("stepTemplate"))
+    found = [one for name in ("steps", "sidecars") for one in each(task.get(name)) if isinstance(one, Mapping)]
+    containers = [{**template, **one} for one in found if "image" in one]
+    if containers:
+        volumes = {"volumes": task["volumes"]} if "volumes" in task else {}
+        yield _changed_pod({"spec": {**volumes, "containers": containers}}, item, place)
+
+
+def _changed_pod(template: Any, item: Item, place: str) -> Item:
+    """A part of a pod: what is missing says nothing."""
+    found = _pod(template, item, place)
+    return found if found.type.endswith("Patch") else replace(found, type=f"{found.type}Patch")
 
 
 #: A container of its own in steps of Argo Workflows, and in applications of Spark.
@@ -388,10 +455,10 @@ def _says_of_container(value: Mapping[str, Any]) -> bool:
     return "template" not in value and ("image" in value or "securityContext" in value)
 
 
-#: What a step of a workflow says of its pod beside its container (Argo Workflows, Template).
+#: What a workflow, or a step of one, says of its pods beside containers (Argo Workflows, WorkflowSpec and Template).
 _OF_PODS: Final = (
     *("initContainers", "sidecars", "volumes", "nodeSelector", "tolerations", "affinity", "securityContext"),
-    *("serviceAccountName", "automountServiceAccountToken", "hostAliases"),
+    *("serviceAccountName", "automountServiceAccountToken", "hostAliases", "hostNetwork"),
 )
 
 

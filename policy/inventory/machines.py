@@ -6,11 +6,12 @@ Their fields by their sources: kubernetes-sigs/cluster-api-provider-aws v2 (`api
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from policy.inventory.item import Blind, Item, without_nothing
-from policy.reading import Unknown, each, get, text, truthy, whole
+from policy.reading import Unknown, each, get, present, text, truthy, whole
 
 Found = Iterator[Item | Blind]
 
@@ -19,6 +20,7 @@ CLUSTER: Final = "aws:eks/cluster:Cluster"
 GROUP: Final = "aws:autoscaling/group:Group"
 INSTANCE: Final = "aws:ec2/instance:Instance"
 NODE_GROUP: Final = "aws:eks/nodeGroup:NodeGroup"
+SECURITY_GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
 TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
 
 
@@ -58,12 +60,34 @@ def capi(item: Item) -> Found:
             yield from _pool(item, spec)
         case "AWSManagedMachinePool":
             yield from _managed(item, spec)
+        case "AWSCluster" | "AWSClusterTemplate":
+            yield from _bastion(item, get(spec, "template", "spec") or spec)
         case "AWSManagedControlPlane" | "AWSManagedControlPlaneTemplate":
             plane = get(spec, "template", "spec") or spec
             yield _control_plane(item, plane)
+            yield from _bastion(item, plane)
             yield from _access(get(plane, "accessEntries"), item.at("spec.accessEntries"))
         case _:
             yield item.alone()
+
+
+def _bastion(item: Item, spec: Any) -> Found:
+    """A machine to log in on, open to all where no ranges are named (`api/v1beta2/defaults.go` SetDefaults_Bastion)."""
+    bastion = get(spec, "bastion")
+    if isinstance(bastion, Unknown):
+        yield Blind(item.at("spec.bastion"), "is unknown in preview")
+    enabled = get(bastion, "enabled")
+    if not isinstance(enabled, Unknown) and not truthy(enabled):
+        return
+    ranges = get(bastion, "allowedCIDRBlocks")
+    if not truthy(get(bastion, "disableIngressRules")):
+        cidrs = ranges if isinstance(ranges, Unknown) or ranges else ["0.0.0.0/0"]
+        rule = {"protocol": "tcp", "fromPort": 22, "toPort": 22, "cidrBlocks": cidrs}
+        yield Item(SECURITY_GROUP, {"ingress": [rule], "tags": _tags(spec)}, item.at("spec.bastion"), item.name)
+    given = get(bastion, "instanceType")
+    if given is not None:
+        props = {"instanceType": given, "launchTemplate": {"name": item.name}, "tags": _tags(spec)}
+        yield Item(INSTANCE, props, item.at("spec.bastion"), item.name)
 
 
 def _template(item: Item, spec: Any, place: str) -> Item:
@@ -176,11 +200,17 @@ def _control_plane(item: Item, spec: Any) -> Item:
         if isinstance(logging, Unknown)
         else ["api" if name == "apiServer" else name for name in _LOGS if truthy(get(logging, name))],
         "encryptionConfig": {"provider": {"keyArn": get(encryption, "provider")}} if encryption is not None else None,
-        "version": version if isinstance(version, Unknown) else text(version).removeprefix("v") or None,
+        "version": version if isinstance(version, Unknown) else _release(text(version)),
         "upgradePolicy": {"supportType": policy if isinstance(policy, Unknown) else text(policy).upper()},
         "tags": _tags(spec),
     }
     return Item(CLUSTER, without_nothing(props), item.at("spec"), item.name)
+
+
+def _release(version: str) -> str | None:
+    """CAPA asks EKS for the first two figures of a version (`pkg/cloud/services/eks/cluster.go`, versionToEKS)."""
+    found = re.match(r"v?(\d+\.\d+)(?=\.|$)", version)
+    return found[1] if found else version or None
 
 
 # --- eksctl ---
@@ -214,9 +244,20 @@ def eksctl(item: Item) -> Found:
         "upgradePolicy": without_nothing({"supportType": get(props, "upgradePolicy", "supportType")}),
         "tags": {"alpha.eksctl.io/cluster-name": "", **_map(get(props, "metadata", "tags"))},
     }
-    if any(name in props for name in ("vpc", "cloudWatch", "secretsEncryption", "iam", "accessConfig")):
+    # eksctl adds groups to a cluster that it has not made only where it is told the group of its control plane.
+    if endpoints is not None or not present(props, "vpc", "securityGroup"):
         yield Item(CLUSTER, without_nothing(cluster), item.place, item.name)
     yield from _access(get(props, "accessConfig", "accessEntries"), item.at("accessConfig.accessEntries"))
+    yield from eksctl_groups(item)
+
+
+GROUPS_ALONE: Final = "kubernetes:eksctl.io/v1alpha5:NodeGroupsOfClusterConfig"
+"""Type of a ClusterConfig of which a command makes the node groups alone."""
+
+
+def eksctl_groups(item: Item) -> Found:
+    """Both kinds of node groups of a ClusterConfig."""
+    props = item.props
     for kind in ("managedNodeGroups", "nodeGroups"):
         for index, group in enumerate(each(props.get(kind))):
             found = _eksctl_group(group, item, kind, index)

@@ -16,6 +16,7 @@ import yaml
 
 from gpu.files import read_text
 from gpu.sharing.yaml_text import documents, untagged
+from policy.placeholders import GO, PLACEHOLDER, without_placeholders
 from policy.reading import Unknown, plain
 
 
@@ -30,34 +31,32 @@ ROOTS: Final = (Path(), Path(__file__).resolve().parents[2])
 
 #: A value that is filled in elsewhere. No document has it.
 _FILLED: Final = "gpu-slices-filled-in-elsewhere"
-#: An action ends before another begins: what is never closed is not read to the end of the text again and again.
-GO: Final = re.compile(r"\{\{(?:(?!\{\{).)*?\}\}", re.DOTALL)
-DOLLAR: Final = re.compile(r"\$\{[^}]*\}")
+_SOMETHING: Final = "{{ filled.in }}"
 
 
 def parsed(text: str, loader: Any = Loader) -> list[Any]:
-    """YAML or JSON documents in a text, as plain data; none if it is neither (a shell script, a Go template)."""
+    """YAML or JSON documents in a text, as plain data; none if it is neither (a shell script).
+
+    A text that is YAML only after something was filled in is read with `Unknown` in those places.
+    """
     try:
-        found = documents(text, loader)
-        return [plain(document) for document in found if isinstance(document, Mapping | list)]
+        return _plain(documents(text, loader))
     except (ValueError, RecursionError):  # the last for an alias inside what it names
+        pass
+    try:
+        marked = PLACEHOLDER.sub(_FILLED, text)
+        return _unmarked(_plain(documents(marked, loader))) if marked != text else []
+    except (ValueError, RecursionError):
         return []
+
+
+def _plain(found: list[Any]) -> list[Any]:
+    return [plain(document) for document in found if isinstance(document, Mapping | list)]
 
 
 def first(text: str, loader: Any = Loader) -> Any:
     """The first document of a text; None if it has none."""
     return next(iter(parsed(text, loader)), None)
-
-
-def filled(value: Any, engine: re.Pattern[str], path: str = "") -> Any:
-    """Plain data in which texts with what the engine fills in are `Unknown`."""
-    if isinstance(value, str):
-        return Unknown(path or "it") if engine.search(value) else value
-    if isinstance(value, Mapping):
-        return {key: filled(element, engine, f"{path}.{key}".lstrip(".")) for key, element in value.items()}
-    if isinstance(value, list):
-        return [filled(element, engine, f"{path}.{index}".lstrip(".")) for index, element in enumerate(value)]
-    return value
 
 
 def content_of(asset: pulumi.Asset) -> str | None:
@@ -117,8 +116,16 @@ def rendered(text: str, resolve: Resolve) -> list[Any]:
 
     flat = GO.sub(inline, _LINE.sub(on_a_line, text))
     flat = re.sub(rf":[ \t]*\n[ \t]*{_INLINE}", ": ", flat).replace(_INLINE, "")
-    pattern = re.compile(_FILLED)
-    return [filled(document, pattern) for document in parsed(flat + "\n")]
+    return [_unmarked(document) for document in parsed(flat + "\n")]
+
+
+def _unmarked(value: Any) -> Any:
+    """Plain data in which what was filled in is `Unknown`, and in texts of many words a placeholder as before."""
+    if isinstance(value, str) and _FILLED in value:
+        return without_placeholders(value.replace(_FILLED, _SOMETHING))
+    if isinstance(value, Mapping):
+        return {key: _unmarked(element) for key, element in value.items()}
+    return [_unmarked(element) for element in value] if isinstance(value, list) else value
 
 
 _INLINE: Final = "gpu-slices-inline "

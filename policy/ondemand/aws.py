@@ -11,6 +11,7 @@ from policy.instances import gpu_types_in_text
 from policy.justification import marks
 from policy.nodes import makes_default_group
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required, of_gpus, state
+from policy.placeholders import machine_filled_in
 from policy.reading import Unknown, each, get, strings, text, truthy, whole
 
 Props = Mapping[str, Any]
@@ -283,6 +284,23 @@ def _build(props: Props, _also: Also) -> Iterator[Purchase]:
         )
 
 
+def _build_fleet(props: Props, also: Also) -> Iterator[Purchase]:
+    """CodeBuild's reserved capacity: machines that are always there, by the kind of container or by their type."""
+    kind = props.get("environmentType")
+    flag = "unknown" if isinstance(kind, Unknown) else text(kind)
+    named = gpus_named(
+        get(props.get("computeConfiguration"), "instanceType"), "computeConfiguration.instanceType", also
+    )
+    for what in of_gpus(f"GPUs, for environmentType is {flag}" if flag == "unknown" or "GPU" in flag else None, named):
+        yield Purchase(
+            what=what,
+            why="CodeBuild has no Spot, and a fleet is paid while it waits",
+            spot="build without a GPU, or in a Job on Spot nodes",
+            literal=not isinstance(kind, Unknown),
+            marks=marks(props),
+        )
+
+
 def _desktop(props: Props, _also: Also) -> Iterator[Purchase]:
     """WorkSpaces' graphics bundles."""
     kind = get(props.get("workspaceProperties"), "computeTypeName")
@@ -373,7 +391,9 @@ def started_in_pods(props: Props, also: Also) -> Iterator[Purchase]:
 
 
 def _started(code: str, path: str, props: Props, also: Also) -> Iterator[Purchase]:
-    found = dict.fromkeys(gpu_types_in_text(code, also)) if _STARTS.search(code) else ()
+    found = list(dict.fromkeys(gpu_types_in_text(code, also))) if _STARTS.search(code) else []
+    unknown = machine_filled_in(code) if not found and _STARTS.search(code) else None
+    found = [f"whatever {unknown} turns out to be"] if unknown else found
     if found and not re.search(r"spot", code, re.IGNORECASE):
         yield Purchase(
             what=f"{', '.join(found)} ({path})",
@@ -427,6 +447,8 @@ HANDLERS: Final[Mapping[str, Handler]] = {
     "aws:batch/computeEnvironment:ComputeEnvironment": _batch,
     "aws:codebuild/project:Project": _build,
     "aws-native:codebuild:Project": _build,
+    "aws:codebuild/fleet:Fleet": _build_fleet,
+    "aws-native:codebuild:Fleet": _build_fleet,
     "aws:workspaces/workspace:Workspace": _desktop,
     "aws-native:workspaces:Workspace": _desktop,
     "aws-native:deadline:Fleet": _render_fleet,

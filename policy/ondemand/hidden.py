@@ -20,11 +20,13 @@ from policy.inventory.texts import content_of, parsed
 from policy.ondemand.place import Place, plain_key
 from policy.ondemand.pools import SPOT, is_pool, of_pool
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required
+from policy.placeholders import machine_filled_in
 from policy.reading import Unknown, each, strings, text, whole
 
 #: Text that is worth parsing; the rest of a chart's values is prose and numbers.
 _RELEVANT: Final = re.compile(
-    r"karpenter|node_?-?pool|instance|capacity|\b[gp][a-z]{0,2}\d[a-z0-9-]*\.|accelerators|\bsky\b", re.IGNORECASE
+    r"karpenter|(node|machine)[_-]?(pool|type)|instance|capacity|\b[gp][a-z]{0,2}\d[a-z0-9-]*\.|accelerators|\bsky\b",
+    re.IGNORECASE,
 )
 
 #: Keys below which nodes are chosen or described, not bought.
@@ -46,7 +48,8 @@ _SELECTORS: Final = frozenset(
 _EXCLUDED: Final = re.compile(
     r"exclu|black|deny|denied|forbid|disallow|block(?!dev)"
     # Words about a type, and what selects measurements by it.
-    r"|labels?(value|config)?$|displayname$|description$|^(title|expr|query|regex|replacement|summary|message|note|help)$"
+    r"|labels?(value|config)?$|displayname$|(description|message|banner|motd|comment|notes?|readme|tooltip|subject)$"
+    r"|^(title|expr|query|regex|replacement|summary|help)$"
 )
 #: Keys of inputs; labels and policy conditions (`node.kubernetes.io/instance-type`, `ec2:InstanceType`) are none.
 _TYPE_KEY: Final = re.compile(
@@ -56,6 +59,8 @@ _TYPE_KEY: Final = re.compile(
 _EXACT_KEY: Final = re.compile(
     r"[a-z0-9.:]*(type|flavou?r|size|machine|instance|shape|sku|hardware)s?|(node|drivernode)typeids?|whitelists?"
 )
+#: Variables of what runs, which name types for many ends; those that are called so are read (`_option`).
+_VARIABLES: Final = frozenset({"env", "extraenv", "extraenvs", "extraenvvars", "envvars", "environment"})
 #: Keys of families, which count where something beside them says on demand: `g5` says much.
 _FAMILY_KEYS: Final = frozenset({"family", "families", "instanceclass", "instanceclasses", "class"})
 #: GPUs as SkyPilot and its like ask for them: `A100:8`.
@@ -101,6 +106,8 @@ def _mapping(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Pur
 def _keys(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purchase]:
     for key, element in (*value.items(), *_option(value)):
         name, here = plain_key(key), place.at(key)
+        if name in _VARIABLES:
+            here = replace(here, free_text=False)
         if name in _SELECTORS or _EXCLUDED.search(name):
             continue
         if _TYPE_KEY.fullmatch(name):
@@ -175,7 +182,9 @@ def _text(value: str, also: Also, place: Place) -> Iterator[Purchase]:
             yield from _walk(document, also, place)
     elif place.free_text:
         value = "\n".join(part for part in _SEPARATOR.split(value) if not _buys_nothing(part))
+        unknown = machine_filled_in(value)
         yield from _sighted(_mentioned(value, also, place), place)
+        yield from _sighted(f"whatever {unknown} turns out to be ({place.path})" if unknown else None, place)
         yield from _sky(value, place)
 
 

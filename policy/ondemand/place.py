@@ -89,6 +89,7 @@ _FALLBACK: Final = re.compile(
 _ON_DEMAND_PART: Final = re.compile(
     r"(min)?ondemand(base|min|count|nodes|instances|replicas|size|capacity|percent|ratio|weight|target)\w*"
 )
+_ON_DEMAND_SHARE: Final = re.compile(r"ondemand(percent(age)?(abovebase(capacity)?)?|ratio|share|weight)")
 _SPOT_PART: Final = re.compile(r"spot(percent(age)?|ratio|share|weight)")
 _PATIENCE: Final = re.compile(r"(max)?spot(max)?(wait|timeout)\w*|maxspotwait\w*")
 _SWITCH: Final = re.compile(r"(switch|fall[\W_]*back)[\W_]*(to)?[\W_]*on[\W_]*demand", re.IGNORECASE)
@@ -125,6 +126,8 @@ def _falls_back(key: str, value: Any) -> bool:
 def _said(key: str, value: Any) -> Capacity | None:
     if _falls_back(key, value):
         return "other"
+    if key.startswith("ondemand") and _ON_DEMAND_SHARE.fullmatch(key) and whole(value) == 0:
+        return "spot"
     return "spot" if _SPOT_PART.fullmatch(key) else _said_of_capacity(key, value)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, cast
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
 
 from gpu.catalog import INSTANCE_TYPES, Gpu
 from gpu.contract import MEMORY_ANNOTATION, MODEL_ANNOTATION
@@ -11,10 +11,11 @@ from gpu.models import KV_CACHE_RATIO, KvCacheType, find_model, largest_context,
 from gpu.sharing import SharingError
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.ollama import OLLAMA_TYPES, Server, models, servers, stated
-from policy.reading import Unknown, text, whole
+from policy.reading import Unknown, get, quantity, text, whole
 from policy.rules.mps_client_limits import client_memory_mib
 from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
 
+_MIB: Final = 2**20
 #: Tokens that Ollama gives a model where nobody says how many, on the smallest GPUs (envconfig, OLLAMA_CONTEXT_LENGTH).
 _LEAST_CONTEXT: Final = 4096
 
@@ -39,7 +40,7 @@ def _problems(server: Server, pools: list[JudgedPool]) -> Iterator[str]:
     if isinstance(need, str) or not need:
         return
     for pool in pools:
-        slot = _slot_mib(pool)
+        slot = _slot_mib(pool, server)
         own = client_memory_mib(server.env)
         if slot is not None and own is not None and pool.sharing and pool.sharing.strategy == "mps":
             slot = min(slot, own)
@@ -100,13 +101,19 @@ def _hint(server: Server, slot: int) -> str:
     return f" (longest context of {spec.name} there: {longest} tokens)" if longest else f" ({spec.name} never fits)"
 
 
-def _slot_mib(pool: JudgedPool) -> int | None:
-    """Memory of the smallest slot that the pool may give; None if the stack does not tell."""
-    profile = pool.sharing.profile if pool.sharing else None
+def _slot_mib(pool: JudgedPool, server: Server) -> int | None:
+    """Memory of the smallest slot that the pool may give to the server; None if nothing tells.
+
+    Where the stack says nothing of sharing, it is all of the GPUs that the server asks for, and no more.
+    """
+    if pool.sharing is None:
+        asked = max((whole(one.quantity) or 1 for one in server.pod.gpu_containers()), default=1)
+        return min((asked * gpu.usable_mib for gpu in _gpus(pool, server, asked)), default=None)
+    profile = pool.sharing.profile
     if profile is None:
         return None
     slots = []
-    for gpu in _gpus(pool):
+    for gpu in _gpus(pool, server):
         try:
             slots.append(profile.slot_memory_mib(gpu))
         except SharingError:
@@ -114,9 +121,18 @@ def _slot_mib(pool: JudgedPool) -> int | None:
     return min(slots, default=None)
 
 
-def _gpus(pool: JudgedPool) -> set[Gpu]:
-    wanted = {(name, memory) for _, name, memory in pool.gpus}
-    return {kind.gpu for kind in INSTANCE_TYPES.values() if (kind.gpu.name, str(kind.gpu.memory_mib)) in wanted}
+def _gpus(pool: JudgedPool, server: Server, count: int = 1) -> set[Gpu]:
+    """GPUs of the pool's types with that many of them, and with enough memory of the machine for the server's pod."""
+    containers = server.pod.containers()
+    needed = sum(map(_memory, containers))
+    types = (INSTANCE_TYPES[candidate.name] for _, candidate in pool.types if candidate.name in INSTANCE_TYPES)
+    return {one.gpu for one in types if one.gpu_count >= count and one.memory_mib * _MIB >= needed}
+
+
+def _memory(container: Mapping[str, Any]) -> float:
+    """Memory (bytes) that the scheduler keeps for a container: what it requests, else its limit."""
+    asked = (quantity(get(container, "resources", kind, "memory")) for kind in ("requests", "limits"))
+    return next((one for one in asked if one is not None), 0)
 
 
 RULE = StackRule(

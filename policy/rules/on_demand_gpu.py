@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
@@ -15,6 +16,7 @@ from policy.ondemand.hidden import search
 from policy.ondemand.pools import of_patch, of_pool
 from policy.ondemand.purchase import Purchase
 from policy.pods import PATCH_TYPES, POD_TYPES
+from policy.reading import get
 
 _POOLS: Final = tuple(f"*:karpenter.sh/*:{kind}" for kind in ("NodePool", "NodeClaim", "Provisioner"))
 _PATCHES: Final = tuple(f"{pattern}Patch" for pattern in _POOLS)
@@ -65,6 +67,8 @@ _NEVER_BUY: Final = (
     "random:*",
     UNSEEN_PART,
 )
+#: Functions, of whose variables those with one GPU type may say what they start; lists of types are watched.
+_FUNCTIONS: Final = ("aws:lambda/*", "aws-native:lambda:*")
 #: Types whose commands run in a cluster, and may start machines.
 _RUN: Final = (*POD_TYPES, *PATCH_TYPES, "kubernetes:tekton.dev/*")
 #: Clouds whose machine types have other names: Alibaba's ecs.g6 has no GPU.
@@ -109,19 +113,28 @@ def spoken(purchase: Purchase, settings: Settings) -> str | None:
     return None if purchase.literal and not missing else _message(purchase, missing)
 
 
+def _one_each(variables: Any) -> Iterator[tuple[str, Any]]:
+    """Variables with one value each."""
+    for name, value in variables.items() if isinstance(variables, Mapping) else ():
+        if not isinstance(value, str) or not re.search(r"[,;\s]", value.strip()):
+            yield name, value
+
+
 def _purchases(resource: Resource, settings: Settings) -> Iterator[Purchase]:
     if resource.type == TEMPLATE:
         yield from started_by_code(resource.plain, tuple(settings["alsoCategories"]))
         return  # gpu-launch-template-is-spot judges it together with what uses it
     if matches(_RUN, resource.type):
         yield from started_in_pods(resource.plain, tuple(settings["alsoCategories"]))
-    if matches(_NEVER_BUY, resource.type) or matches(_OTHER_CLOUDS, resource.type):
-        return
     also = tuple(settings["alsoCategories"])
     props = resource.plain
-    handler = HANDLERS.get(resource.type)
+    if matches(_NEVER_BUY, resource.type) or matches(_OTHER_CLOUDS, resource.type):
+        return
     if resource.type.startswith("aws"):
         yield from started_by_code(props, also)
+    if matches(_FUNCTIONS, resource.type):
+        props = {**props, "environment": {"variables": dict(_one_each(get(props, "environment", "variables")))}}
+    handler = HANDLERS.get(resource.type)
     if handler is not None:
         yield from handler(props, also)
     elif matches(_POOLS, resource.type):

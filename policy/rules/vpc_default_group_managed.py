@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from policy.framework import EnforcementLevel, Finding, Scanners, Settings, Severity, Stack, StackRule
-from policy.reading import present
+from policy.reading import get, present, truthy
+from policy.vpcs import belongs
 
 _VPC: Final = "aws:ec2/vpc:Vpc"
 _GROUP: Final = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
@@ -15,9 +16,9 @@ _GROUP: Final = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield VPCs whose default group nobody declares."""
     groups = [group for group in stack.of(_GROUP) if present(group.props, "vpcId")]
-    taken = {urn for group in groups for urn in group.dependencies}
     for vpc in stack.of(_VPC):
-        if vpc.urn not in taken:
+        closed = truthy(get(vpc.plain, "disallowSecurityGroupDefaultRules"))  # ACK's way to have none of its rules
+        if not closed and not any(belongs(group, vpc) for group in groups):
             yield Finding("has the default security group that AWS makes, which admits its own members.", vpc.urn)
 
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from policy.framework import EnforcementLevel, Finding, Scanners, Settings, Severity, Stack, StackRule
 from policy.reading import present
+from policy.vpcs import belongs
 
 _VPC: Final = ("aws:ec2/vpc:Vpc", "aws-native:ec2:Vpc")
 _LOG: Final = ("aws:ec2/flowLog:FlowLog", "aws-native:ec2:FlowLog")
@@ -15,9 +16,8 @@ _LOG: Final = ("aws:ec2/flowLog:FlowLog", "aws-native:ec2:FlowLog")
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield VPCs that no flow log depends on. A log of a subnet or an interface does not count."""
     logs = [log for log in stack.of(*_LOG) if present(log.props, "vpcId") or present(log.props, "resourceId")]
-    covered = {urn for log in logs for urn in log.dependencies}
     for vpc in stack.of(*_VPC):
-        if vpc.urn not in covered:
+        if not any(belongs(log, vpc) for log in logs):
             yield Finding("has no flow log: add an aws.ec2.FlowLog with this VPC's id as vpcId.", vpc.urn)
 
 

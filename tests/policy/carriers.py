@@ -136,7 +136,8 @@ def _patches(program: Sequence[Recorded], folder: Path) -> list[Recorded] | None
     """Patches of server-side apply with the same content."""
     objects, others = held(program, text=False)
     patches = [recorded(f"{type_of(found)}Patch", found, f"patch-{index}") for index, found in enumerate(objects)]
-    return [*others, *patches] if patches else None
+    lists = any(patch.type.endswith("ListPatch") for patch in patches)  # of which no server has one
+    return [*others, *patches] if patches and not lists else None
 
 
 def _config_file(type_: str) -> Carrier:
@@ -263,6 +264,10 @@ def _no_quantity(value: Any) -> bool:
     return value is not None and quantity(value) is None
 
 
+#: What the baseline of pods forbids; what the restricted standard asks for may be left out of a patch.
+_OUT_OF_THE_BOX: Final = ("'privileged': True", "'hostNetwork'", "'hostPath'", "'hostPID'", "'hostIPC'", "'hostPort'")
+
+
 def left_to_others(program: Sequence[Recorded]) -> frozenset[str]:
     """Rules about what patches leave out: that stays as others have it, so nothing is missing."""
     patches = [resource for resource in program if resource.type.endswith("Patch")]
@@ -276,6 +281,7 @@ def left_to_others(program: Sequence[Recorded]) -> frozenset[str]:
         "k8s-namespace-pod-security": any(
             get(given, "metadata", "labels", "pod-security.kubernetes.io/enforce") for given in inputs
         ),
+        "k8s-pod-security": any(word in str(inputs) for word in _OUT_OF_THE_BOX),
         "ollama-not-public": any(get(given, "spec", "type") == "LoadBalancer" for given in inputs),
         "node-no-ssh": "ssh" in str(inputs),
         "node-encrypted-volumes": "encrypted" in str(inputs),

@@ -34,7 +34,8 @@ def _said(**values: Any) -> dict[str, Any]:
 def _machine(inputs: Mapping[str, Any]) -> dict[str, Any] | None:
     """A machine with a type; its user data are Cluster API's own."""
     market = get(inputs, "instanceMarketOptions", "marketType")
-    if "instanceType" not in inputs or "instanceRequirements" in inputs or "userData" in inputs:
+    other = "instanceRequirements" in inputs or "userData" in inputs or "ebsBlockDevices" in inputs
+    if "instanceType" not in inputs or other:
         return None
     root = get(inputs, "rootBlockDevice") or get(inputs, "blockDeviceMappings", 0, "ebs")
     encrypted = str(get(root, "encrypted")).lower() == "true"

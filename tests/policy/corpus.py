@@ -1,8 +1,9 @@
 """Small programs as files: what people write and may write (`programs/legitimate`), and ways past the pack
 (`programs/bypass`).
 
-A file has YAML documents: a Kubernetes object is one that the program registers, `pulumi: {type, name, inputs}` is a
-resource of another type, and `!unknown` a value that is not known in preview. The comment before them says what it is
+A file has YAML documents: a Kubernetes object is one that the program registers, `pulumi: {type, name, inputs, needs}`
+is a resource of another type, with the names of those before it whose outputs it takes, and `!unknown` a value that is
+not known in preview. The comment before them says what it is
 and whose idea; `# rules: a, b|c` names the rules that must fire at least (`|`: one of them), `# advisory: a` those that
 a legitimate program may hear from.
 """
@@ -78,12 +79,16 @@ def _settings(content: str) -> Iterator[tuple[str, list[str]]]:
 
 def registered(*documents: Any) -> Iterator[Recorded]:
     """The resources that documents are."""
+    urns: dict[str, str] = {}
     for index, document in enumerate(documents):
         about = document.get("pulumi")
         type_ = about["type"] if about else type_of(document)
         inputs = about["inputs"] if about else document
-        name = about["name"] if about else document["metadata"]["name"]
-        yield recorded(type_, inputs, f"{name}-{index}")
+        name = about["name"] if about else document.get("metadata", {}).get("name", document["kind"].lower())
+        needs = tuple(urns[other] for other in about.get("needs", ())) if about else ()
+        resource = recorded(type_, inputs, f"{name}-{index}", dependencies=needs)
+        urns[name] = resource.urn
+        yield resource
 
 
 def type_of(manifest: Mapping[str, Any]) -> str:

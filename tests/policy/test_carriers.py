@@ -26,7 +26,12 @@ CARRIERS: Final[Mapping[str, Carrier]] = {**KUBERNETES, **AWS, **CLUSTER_API}
 
 #: `carrier: program` that is judged otherwise, and why that stays.
 KNOWN: Final[Mapping[str, str]] = dict.fromkeys(
-    ("patches: sharing-other-figure", "patches: state llama-in-a-quarter", "patches: sharing-by-type"),
+    (
+        *("patches: sharing-other-figure", "patches: state llama-in-a-quarter", "patches: sharing-by-type"),
+        *("patches: two-gpu-containers", "patches: pods-for-two-slots", "patches: mps-two-users"),
+        *("patches: model-too-large", "patches: model-in-an-eighth", "patches: strangers-share"),
+        *("patches: overlay-too-many", "patches: bottlerocket-double-slots"),
+    ),
     "rules that compare pools, overlays and pods with each other take no patch for a pool or an overlay",
 )
 

@@ -26,6 +26,7 @@ _INSIDE: Final = "in AWS' API it is part of another resource, in whose form it i
 WITHOUT_FORM: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
+            "aws:codebuild/fleet:Fleet",
             "aws:codebuild/project:Project",
             "aws:ec2/flowLog:FlowLog",
             "aws:ec2/vpc:Vpc",
@@ -76,7 +77,9 @@ _OF_PURCHASES: Final = "how much it may buy is not said in it"
 UNCOUNTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         (
+            "aws-native:codebuild:Fleet",
             "aws-native:codebuild:Project",
+            "aws:codebuild/fleet:Fleet",
             "aws:codebuild/project:Project",
             "aws-native:workspaces:Workspace",
             "aws:workspaces/workspace:Workspace",

@@ -119,7 +119,7 @@ Resources:
   Group:
     Type: AWS::EKS::Nodegroup
     Properties:
-      InstanceTypes: [!Ref Type, !Sub "${Given}", !Ref Stored, !Join [".", [g6, xlarge]], !Sub "${!literal}"]
+      InstanceTypes: [!Ref Type, !Sub "${Given}", !Ref Stored, !Join [".", [g6, xlarge]], !Sub "a-${!literal}/b"]
       CapacityType: !If [Cheap, SPOT, ON_DEMAND]
       AmiType: !Ref AWS::NoValue
       ScalingConfig: {MaxSize: !FindInMap [Sizes, gpu, max], MinSize: !Select [0, [1, 2]]}
@@ -130,7 +130,7 @@ Resources:
     group = found["Resources.Group"]
     assert group.type == "aws:eks/nodeGroup:NodeGroup"
     types = group.props["instanceTypes"]
-    assert [types[0], types[1], types[3], types[4]] == ["g5.xlarge", "p5.48xlarge", "g6.xlarge", "${literal}"]
+    assert [types[0], types[1], types[3], types[4]] == ["g5.xlarge", "p5.48xlarge", "g6.xlarge", "a-${literal}/b"]
     assert isinstance(types[2], Unknown)
     assert isinstance(group.props["capacityType"], Unknown)
     assert "amiType" not in group.props
