@@ -59,6 +59,11 @@ test-later: $(STAMP) ## Run the tests of what has dates as if a year had passed:
 	  -m "not go and not parts" -W ignore::pytest.PytestAssertRewriteWarning \
 	  tests/unit/cli/test_a_year_on.py tests/unit/cli/test_real_stacks.py tests/unit/config tests/policy tests/plan $(ARGS)
 
+.PHONY: test-sweep
+test-sweep: $(STAMP) ## Run whole what `make test` tries a part of: every program through every carrier, every value not known
+	@SWEEP=everything $(BIN)/python -m pytest -n 2 tests/policy/test_carriers.py tests/policy/test_unknown_in_programs.py \
+	  tests/policy/test_placeholders_in_programs.py tests/plan/test_platform_mutants.py $(ARGS)
+
 .PHONY: test-parts
 test-parts: $(STAMP) ## Run the tests on other people's parts: Karpenter's own files, moto, systemd, a real Ollama (builds with Go)
 	@$(BIN)/python -m pytest -n 2 -m "go or parts" tests/unit tests/policy tests/plan $(ARGS)

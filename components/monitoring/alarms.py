@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gpu.contract import OURS
+
 INSIGHTS: Final = "ContainerInsights"
 PERIOD: Final = 300
 """Seconds of a datapoint."""
@@ -72,7 +74,7 @@ class Watched:
     @property
     def errors_namespace(self) -> str:
         """Namespace of the metrics that log filters write."""
-        return f"gpu-slices/{self.cluster_name}"
+        return f"{OURS}{self.cluster_name}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,7 +92,8 @@ RULE = ResourceRule(
         "reach says `internal`."
     ),
     severity=Severity.HIGH,
-    level=EnforcementLevel.MANDATORY,
+    # TLS may end at something in front, such as CloudFront, which nobody sees here.
+    level=EnforcementLevel.ADVISORY,
     types=tuple(f"{kind}{end}" for kind in (_SERVICE, _INGRESS, _GATEWAY) for end in ("", "Patch")),
     check=check,
 )

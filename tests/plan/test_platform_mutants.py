@@ -18,6 +18,7 @@ from tests.day import TODAY
 from tests.plan.conftest import ROOT, STACKS, as_judged
 from tests.plan.mutants_platform import MUTANTS
 from tests.plan.mutation import Mutant, Stack
+from tests.sweep import tried
 
 CONFIG = read_config(ROOT / "policy" / "config.json")
 PLATFORM = tuple(rule for rule in RULES if rule.name.partition("-")[0] not in ("gpu", "ollama"))
@@ -58,10 +59,10 @@ def test_no_shape_breaks_a_platform_rule(planned: Callable[[str], Stack]) -> Non
         found.type: found for found in planned("prod") if any(matches(rule.types, found.type) for rule in PLATFORM)
     }
     assert len(samples) >= 20
-    tried = 0
+    count = 0
     for sample in samples.values():
-        for inputs in bent(dict(sample.inputs)):
-            if isinstance(inputs, dict):
+        for number, inputs in enumerate(bent(dict(sample.inputs))):
+            if isinstance(inputs, dict) and tried(f"{sample.type} {number}", 4):
                 judge([replace(sample, inputs=inputs)], today=TODAY, rules=PLATFORM)
-                tried += 1
-    assert tried > 2000
+                count += 1
+    assert count > 500

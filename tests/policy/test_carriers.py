@@ -21,6 +21,7 @@ from tests.policy.carriers_aws import AWS
 from tests.policy.carriers_capa import CLUSTER_API
 from tests.policy.on_demand_cases import BYPASSES, LEGITIMATE
 from tests.policy.support import recorded
+from tests.sweep import EVERYTHING, tried
 
 CARRIERS: Final[Mapping[str, Carrier]] = {**KUBERNETES, **AWS, **CLUSTER_API}
 
@@ -102,7 +103,8 @@ def _alone(state: State) -> tuple[Recorded, ...]:
 
 
 def _carried(carrier: str, subjects: tuple[Subject, ...], folder: Path) -> Iterator[tuple[Subject, list[Recorded]]]:
-    for index, subject in enumerate(subjects):
+    some = [subject for subject in subjects if tried(f"{carrier} {subject.name}", 6)]
+    for index, subject in enumerate(some):
         own = folder / str(index)
         own.mkdir()
         found = CARRIERS[carrier](subject.resources, own)
@@ -150,7 +152,7 @@ def test_what_is_known_is_still_so(known: str, tmp_path: Path) -> None:
 
 def _compare(carrier: str, found: Mapping[str, frozenset[str]]) -> None:
     """Fail where rules differ. found: those of every program that the carrier can hold."""
-    assert len(found) >= 5, f"{carrier} holds {len(found)} programs alone"
+    assert len(found) >= 5 or not EVERYTHING, f"{carrier} holds {len(found)} programs alone"
     wrong = {name: sorted(rules) for name, rules in found.items() if rules and f"{carrier}: {name}" not in KNOWN}
     listed = "".join(f"\n  {name}: {', '.join(rules)}" for name, rules in sorted(wrong.items()))
     assert not wrong, f"{carrier}: {len(wrong)} of {len(found)}{listed}"

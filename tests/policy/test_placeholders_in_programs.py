@@ -23,6 +23,7 @@ from policy.reading import Unknown
 from tests.day import TODAY
 from tests.policy import corpus
 from tests.policy.test_unknown_in_programs import listed
+from tests.sweep import tried
 
 Place = tuple[str | int, ...]
 
@@ -33,8 +34,6 @@ FORMS: Final = (
     *("<+pipeline.variables.type>", "%{ if gpu }g5%{ endif }", "#{Variables.Type}", "<< parameters.type >>"),
     *("((type))", "{{resolve:ssm:/gpu/type}}", "$INSTANCE_TYPE"),
 )
-#: One scalar in so many is tried; of texts every one.
-_EVERY: Final = 4
 #: Rule, and type, as beginnings, to why nothing is said.
 SILENT: Final[Mapping[tuple[str, str], str]] = {}
 #: Words of commands, of whatever type, without which they say something else.
@@ -66,10 +65,11 @@ def _changes(program: corpus.Program, inputs: dict[str, Any]) -> Iterator[tuple[
     for place, value in _scalars(inputs):
         path = ".".join(map(str, place))
         about = f"{program.name} {path}"
-        if value != UNKNOWN and crc32(about.encode()) % _EVERY == 0:
+        if value != UNKNOWN and tried(about, 12):
             yield path, _with(inputs, place, _form(about))
         for inner, text in _in_text(value, about) if isinstance(value, str) else ():
-            yield f"{path}:{inner}", _with(inputs, place, text)
+            if tried(f"{about} {inner}", 3):
+                yield f"{path}:{inner}", _with(inputs, place, text)
 
 
 def _in_text(text: str, about: str) -> Iterator[tuple[str, str]]:
