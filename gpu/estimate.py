@@ -14,7 +14,7 @@ from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.models import ModelMemory
 from gpu.prices import HOURS_PER_MONTH, CapacityType, RegionPrices
 from gpu.sharing import SharingProfile
-from gpu.why import Why, given, plus, times
+from gpu.why import Why, given, least, most, plus, times
 
 #: A month, as every sum of one has it.
 MONTH = given("hours of a month", HOURS_PER_MONTH, "h", "AWS' own convention")
@@ -89,11 +89,15 @@ def dedicated_gpu(memory: ModelMemory, capacity_type: CapacityType, prices: Regi
 
 @dataclass(frozen=True, slots=True)
 class CostItem:
-    """One line of the idle floor. why: its sum, in USD per month of 730 hours; None where a price is not known."""
+    """One line of the idle floor. why: its sum, in USD per month of 730 hours; None where a price is not known.
+
+    range: the least and the most that it may come to; None where that is known.
+    """
 
     name: str
     detail: str
     why: Why
+    range: tuple[Why, Why] | None = None
 
     @property
     def usd_per_month(self) -> float | None:
@@ -105,7 +109,8 @@ class CostItem:
 class FloorInputs:
     """What stands there when no workload runs. Sizes in GiB."""
 
-    system_node_type: str
+    system_node_types: tuple[str, ...]
+    """At least one. The first is what is expected; EKS takes them in their order on-demand, and on Spot any of them."""
     system_nodes: int
     system_volume_gib: int
     nat_gateways: int
@@ -122,12 +127,11 @@ class FloorInputs:
 def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     """Cost of the platform with no GPU and no CPU pool node, item by item; traffic and log volume come on top."""
     count, month, price = inputs.system_nodes, MONTH, prices.services.why
-    node, gp3 = prices.why_node(inputs.system_node_type, inputs.system_capacity_type), price("gp3_per_gb_month")
-    nodes, volume = given("system nodes", count), given("volume of a system node", inputs.system_volume_gib, "GiB")
-    bought, address = BOUGHT[inputs.system_capacity_type], price("public_ipv4_per_hour")
+    gp3, address = price("gp3_per_gb_month"), price("public_ipv4_per_hour")
+    nodes, volume = _count(inputs), given("volume of a system node", inputs.system_volume_gib, "GiB")
     items = [
         CostItem("EKS control plane", "standard support", times(price("eks_control_plane_per_hour"), month)),
-        CostItem("System nodes", f"{count} x {inputs.system_node_type}, {bought}", times(nodes, node, month)),
+        _system_nodes(inputs, prices),
         CostItem("System volumes", f"{count} x {inputs.system_volume_gib} GiB gp3", times(nodes, volume, gp3)),
     ]
     if inputs.nat_gateways:
@@ -149,3 +153,25 @@ def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
         why = times(given("conversations", inputs.conversations_gib, "GiB"), gp3)
         items.append(CostItem("Conversations", f"{inputs.conversations_gib} GiB, reckoned as gp3", why))
     return items
+
+
+def _count(inputs: FloorInputs) -> Why:
+    return given("system nodes", inputs.system_nodes)
+
+
+def _system_nodes(inputs: FloorInputs, prices: RegionPrices) -> CostItem:
+    """On Spot EKS chooses among all types by room and price (EKS user guide, "Managed node groups", capacity types)."""
+    bought, first = inputs.system_capacity_type, inputs.system_node_types[0]
+    why = times(_count(inputs), prices.why_node(first, bought), MONTH)
+    detail = f"{inputs.system_nodes} x {first}, {BOUGHT[bought]}"
+    match bought:
+        case "on-demand":
+            return CostItem("System nodes", detail, why)
+        case "spot":
+            low, high = (
+                [times(_count(inputs), usd, MONTH) for usd in prices.known_on_spot(inputs.system_node_types, case)]
+                for case in ("least", "most")
+            )
+            return CostItem("System nodes", detail, why, None if why.value is None else (least(*low), most(*high)))
+        case _:
+            assert_never(bought)

@@ -240,6 +240,10 @@ class RegionPrices:
         fraction = discount.largest if case == "least" and discount.largest else discount.fraction
         return times(on_demand, given(f"1 - Spot discount of {family}", 1 - fraction, "", discount.source))
 
+    def known_on_spot(self, instance_types: Iterable[str], case: SpotCase) -> list[Why]:
+        """What `why_spot` says of those types whose price is known."""
+        return [why for name in instance_types if (why := self.why_spot(name, case)).value is not None]
+
     def node_usd_per_hour(self, instance_type: str, capacity_type: CapacityType) -> float | None:
         """Price of a node by the name of its type, an estimate for Spot; None where it is not known."""
         return self.why_node(instance_type, capacity_type).value
