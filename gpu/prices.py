@@ -160,6 +160,10 @@ class PriceTable:
         """Whether its day is more than `FRESH_DAYS` ago, or not known."""
         return self.date is None or today - datetime.date.fromisoformat(self.date) > datetime.timedelta(days=FRESH_DAYS)
 
+    def is_of_the_future(self, today: datetime.date) -> bool:
+        """Whether its day is still to come. A day of grace: days begin earlier in the east."""
+        return self.date is not None and datetime.date.fromisoformat(self.date) > today + datetime.timedelta(days=1)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RegionPrices:

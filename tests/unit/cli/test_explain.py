@@ -97,7 +97,7 @@ def test_nodes_on_demand_by_hand() -> None:
     config = {**CONFIG, "models": CONFIG["models"][:1]}  # type: ignore[index]
     cases = dict(explain(figures_of(config), "GPU nodes, shared").cases)
     assert cases["expected"].formula == "1 x 243.333333 x 0.8048 x 0.5"
-    assert cases["low"].formula == "1 x 243.333 x 0.8048 x 0.43"
+    assert cases["low"].formula == "1 x 243.333333 x 0.8048 x 0.43"
     assert cases["expected"].value == pytest.approx(97.917, abs=0.001)
 
 
