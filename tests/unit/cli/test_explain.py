@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from cli import commands
 from cli.main import main
 from cli.render_explain import render_explanation
-from gpu.why import Why, given, minus, over, plus, times
+from gpu.why import Why, figure, given, minus, over, plus, times
 from plan.errors import InputError
 from plan.explain import explain, explanation_json, explanations
 from plan.figures import Figures
@@ -74,6 +74,21 @@ def test_no_line_of_the_bill_is_without_reasons() -> None:
     lines = figures_of().bill.lines
     assert len(lines) > 10
     assert [line.name for line in lines if not line.reasons or line.reasons.usd != line.usd] == []
+
+
+def test_nothing_of_a_cent_is_cut() -> None:
+    """Sums of tens of thousands, as one of H100s, and a sum of one term that is a sum itself."""
+    assert [figure(usd) for usd in (24024.64, 9_876_543.21, 0.0816, 730.0, 0.1 + 0.2)] == [
+        "24024.64",
+        "9876543.21",
+        "0.0816",
+        "730",
+        "0.3",
+    ]
+    nested = times(plus(plus(given("a", 1), given("b", 2))), given("c", 10))
+    assert (nested.formula, nested.value) == ("(1 + 2) x 10", 30)
+    both = plus(given("a", 0.1), given("b", 0.2))
+    assert minus(both, given("c", 0.3)).value == 0, "what floats leave is nothing"
 
 
 def test_names_are_unique() -> None:
