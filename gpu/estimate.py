@@ -128,7 +128,7 @@ def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     """Cost of the platform with no GPU and no CPU pool node, item by item; traffic and log volume come on top."""
     count, month, price = inputs.system_nodes, MONTH, prices.services.why
     gp3, address = price("gp3_per_gb_month"), price("public_ipv4_per_hour")
-    nodes, volume = _count(inputs), given("volume of a system node", inputs.system_volume_gib, "GiB")
+    nodes, volume = given("system nodes", count), given("volume of a system node", inputs.system_volume_gib, "GiB")
     items = [
         CostItem("EKS control plane", "standard support", times(price("eks_control_plane_per_hour"), month)),
         _system_nodes(inputs, prices),
@@ -155,21 +155,18 @@ def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     return items
 
 
-def _count(inputs: FloorInputs) -> Why:
-    return given("system nodes", inputs.system_nodes)
-
-
 def _system_nodes(inputs: FloorInputs, prices: RegionPrices) -> CostItem:
     """On Spot EKS chooses among all types by room and price (EKS user guide, "Managed node groups", capacity types)."""
     bought, first = inputs.system_capacity_type, inputs.system_node_types[0]
-    why = times(_count(inputs), prices.why_node(first, bought), MONTH)
+    nodes = given("system nodes", inputs.system_nodes)
+    why = times(nodes, prices.why_node(first, bought), MONTH)
     detail = f"{inputs.system_nodes} x {first}, {BOUGHT[bought]}"
     match bought:
         case "on-demand":
             return CostItem("System nodes", detail, why)
         case "spot":
             low, high = (
-                [times(_count(inputs), usd, MONTH) for usd in prices.known_on_spot(inputs.system_node_types, case)]
+                [times(nodes, usd, MONTH) for usd in prices.known_on_spot(inputs.system_node_types, case)]
                 for case in ("least", "most")
             )
             return CostItem("System nodes", detail, why, None if why.value is None else (least(*low), most(*high)))

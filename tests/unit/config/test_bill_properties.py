@@ -109,23 +109,27 @@ def test_every_formula_comes_to_its_figure_to_the_cent(raw: dict[str, Any]) -> N
             assert reckoned == pytest.approx(why.value, rel=1e-9, abs=0.005), (each.name, case)
 
 
-MORE = {
-    "hoursPerDay": lambda raw: raw["usage"].update(hoursPerDay=24),
-    "startsPerDay": lambda raw: raw["usage"].update(startsPerDay=1000),
-    "runsPerMonth": lambda raw: raw["usage"].update(runsPerMonth=100_000),
-    "warm": lambda raw: raw["pools"][0].update(warm={"slots": raw["pools"][0].get("warm", {"slots": 0})["slots"] + 1}),
-    "replicas": lambda raw: [each.update(replicas=each["replicas"] + 1) for each in raw.get("workloads", ())],
-}
+def more_of(what: str, raw: dict[str, Any]) -> dict[str, Any]:
+    """The stack with more of something."""
+    more = copy.deepcopy(raw)
+    match what:
+        case "warm":
+            (pool,) = more["pools"]
+            pool["warm"] = {"slots": pool.get("warm", {"slots": 0})["slots"] + 1}
+        case "replicas":
+            for each in more.get("workloads", ()):
+                each["replicas"] += 1
+        case _:
+            more["usage"][what] = {"hoursPerDay": 24, "startsPerDay": 1000, "runsPerMonth": 100_000}[what]
+    return more
 
 
-@pytest.mark.parametrize("what", MORE)
+@pytest.mark.parametrize("what", ["hoursPerDay", "startsPerDay", "runsPerMonth", "warm", "replicas"])
 @settings(max_examples=25, deadline=None)
 @given(raw_stacks())
 def test_more_of_anything_costs_no_less(what: str, raw: dict[str, Any]) -> None:
     """Of GPU nodes, by every case; of traffic, where it is about starts: who always runs spares others a start."""
-    more = copy.deepcopy(raw)
-    MORE[what](more)
-    before, after = known(raw).bill, known(more).bill
+    before, after = known(raw).bill, known(more_of(what, raw)).bill
     parts: tuple[Any, ...] = ("traffic and logs",) if what == "startsPerDay" else ("always", "on demand")
     for less, usd in zip(cases(before.of(*parts)), cases(after.of(*parts)), strict=True):
         assert usd >= less - 1e-6
