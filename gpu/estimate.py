@@ -14,7 +14,7 @@ from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.models import ModelMemory
 from gpu.prices import HOURS_PER_MONTH, CapacityType, RegionPrices
 from gpu.sharing import SharingProfile
-from gpu.why import Why, given, least, most, plus, times
+from gpu.why import Why, given, plus, times
 
 #: A month, as every sum of one has it.
 MONTH = given("hours of a month", HOURS_PER_MONTH, "h", "AWS' own convention")
@@ -110,7 +110,8 @@ class FloorInputs:
     """What stands there when no workload runs. Sizes in GiB."""
 
     system_node_types: tuple[str, ...]
-    """At least one. The first is what is expected; EKS takes them in their order on-demand, and on Spot any of them."""
+    """At least one. The first is what is expected: on-demand EKS takes them in their order, on Spot any of them by room
+    and price (EKS user guide, "Managed node groups", capacity types)."""
     system_nodes: int
     system_volume_gib: int
     nat_gateways: int
@@ -127,11 +128,17 @@ class FloorInputs:
 def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     """Cost of the platform with no GPU and no CPU pool node, item by item; traffic and log volume come on top."""
     count, month, price = inputs.system_nodes, MONTH, prices.services.why
+    first, capacity_type = inputs.system_node_types[0], inputs.system_capacity_type
+    node, spot = prices.why_node(first, capacity_type), prices.spot_range(inputs.system_node_types)
     gp3, address = price("gp3_per_gb_month"), price("public_ipv4_per_hour")
     nodes, volume = given("system nodes", count), given("volume of a system node", inputs.system_volume_gib, "GiB")
+    ends = None
+    if spot and capacity_type == "spot":
+        ends = times(nodes, spot[0], month), times(nodes, spot[1], month)
+    detail = f"{count} x {first}, {BOUGHT[capacity_type]}"
     items = [
         CostItem("EKS control plane", "standard support", times(price("eks_control_plane_per_hour"), month)),
-        _system_nodes(inputs, prices),
+        CostItem("System nodes", detail, times(nodes, node, month), ends),
         CostItem("System volumes", f"{count} x {inputs.system_volume_gib} GiB gp3", times(nodes, volume, gp3)),
     ]
     if inputs.nat_gateways:
@@ -153,22 +160,3 @@ def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
         why = times(given("conversations", inputs.conversations_gib, "GiB"), gp3)
         items.append(CostItem("Conversations", f"{inputs.conversations_gib} GiB, reckoned as gp3", why))
     return items
-
-
-def _system_nodes(inputs: FloorInputs, prices: RegionPrices) -> CostItem:
-    """On Spot EKS chooses among all types by room and price (EKS user guide, "Managed node groups", capacity types)."""
-    bought, first = inputs.system_capacity_type, inputs.system_node_types[0]
-    nodes = given("system nodes", inputs.system_nodes)
-    why = times(nodes, prices.why_node(first, bought), MONTH)
-    detail = f"{inputs.system_nodes} x {first}, {BOUGHT[bought]}"
-    match bought:
-        case "on-demand":
-            return CostItem("System nodes", detail, why)
-        case "spot":
-            low, high = (
-                [times(nodes, usd, MONTH) for usd in prices.known_on_spot(inputs.system_node_types, case)]
-                for case in ("least", "most")
-            )
-            return CostItem("System nodes", detail, why, None if why.value is None else (least(*low), most(*high)))
-        case _:
-            assert_never(bought)
