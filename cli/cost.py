@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,8 +24,10 @@ def cost_diff(
 ) -> int:
     """Print what is between the bills of two revisions; gives the exit status. after: None for the working tree.
 
-    Raises InputError where a revision, a stack or a stack file is none.
+    Raises InputError where a revision, a stack, a stack file or a limit is none.
     """
+    if limit is not None and not math.isfinite(limit):
+        raise InputError(f"--limit {limit:g} is no limit: write an amount of USD")
     with revisions(directory.resolve(), before, after) as (first, second):
         if second.project.name != PROJECT:
             raise InputError(f"this project is {second.project.name}: bills are known of {PROJECT} alone")

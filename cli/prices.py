@@ -81,3 +81,5 @@ def _print(found: Refreshed) -> None:
         click.echo(f"{found.region}: nothing came that could be believed; all prices stay as they were")
     for line in found.told:
         click.echo(f"- stays as it was: {line}")
+    if found.told and (prices.REFRESHED / f"{found.region}.json").is_file():
+        click.echo(f"If a price that stays is the wrong one, remove {prices.REFRESHED.name}/{found.region}.json first.")

@@ -110,10 +110,25 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
             "Low: the least that was seen on Spot. High: the dearest type that a pool may buy, "
             "and nobody's hours overlap, so that each slot has a node of its own."
         )
+    yield from (
+        f"{pool.name}: high and ceiling leave out {_some(types)}: no price known." for pool, types in _unpriced(figures)
+    )
     if bill.ceiling is not None:
         yield f"Ceiling: all GPUs of maxGpus, the dearest types, around the clock: {bill.ceiling:,.2f} USD a month."
     if budget and (share := figures.budget_share) is not None:
         yield f"Budget: {budget.monthly_usd:,.2f} USD a month; {share * 100:,.0f} % of it is expected to be spent."
+
+
+def _unpriced(figures: Figures) -> Iterator[tuple[Pool, list[str]]]:
+    """Types that a pool may buy and that have no price, of pools of which others have one."""
+    for pool in figures.pools:
+        priced = {price.instance_type for price in pool.node_prices}
+        if priced and (without := [each.name for each in pool.types if each.name not in priced]):
+            yield pool, without
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _use(figures: Figures) -> Iterator[str]:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from pydantic.alias_generators import to_camel
 
+import versions
 from config.pool_schema import GpuPool
 from config.pools import network_zones
 from config.schema import StackConfig, Usage, UsageOf, Workload
@@ -28,6 +30,7 @@ from gpu.bill import (
     why_ceiling,
     why_more_hours,
     why_most_hours,
+    why_most_standing_hours,
     why_volume,
 )
 from gpu.coldstart import IMAGE_MB
@@ -35,17 +38,18 @@ from gpu.compare import HOURS_PER_DAY
 from gpu.estimate import BOUGHT, MONTH, CostItem, FloorInputs, idle_floor, kept_items
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
+from gpu.registries import ecr_registry, in_mirror
 from gpu.sharing import AMIS
 from gpu.standing import CONVERSATIONS_GIB, CUDA_EXAMPLE, INTERFACE_SERVICES, KMS_KEYS, SYSTEM_VOLUME_GIB, nat_zones
 from gpu.weights import WEIGHTS
 from gpu.why import Why, given, most, plus, times
 
+NodePart = Literal["always", "on demand"]
+
 DAYS_PER_MONTH = HOURS_PER_MONTH / HOURS_PER_DAY
 _MB_PER_MIB = 2**20 / 1e6
 #: Bottlerocket's own volume, beside that for images (`components.karpenter.node_class`), in GiB.
 _SYSTEM_GIB = 4
-#: Images of ECR come over S3's gateway, which costs nothing.
-_ECR = ".dkr.ecr."
 
 
 def zones(config: StackConfig) -> tuple[str, ...]:
@@ -71,8 +75,8 @@ def consumers(config: StackConfig) -> list[Consumer]:
 
 def _service(service: Service, pool: Pool, usage: Usage, known: dict[str, UsageOf]) -> Consumer:
     names = {service.name, *(model.name for model in service.models)}
-    said = [known[name].hours_per_day for name in names if name in known]
-    hours = max((each for each in said if each is not None), default=usage.hours_per_day)
+    said = [hours for name in names if name in known and (hours := known[name].hours_per_day) is not None]
+    hours = max(said, default=usage.hours_per_day)
     memories = [memory_of(model) for model in service.models]
     always = service.first.min_scale
     return Consumer(
@@ -84,7 +88,7 @@ def _service(service: Service, pool: Pool, usage: Usage, known: dict[str, UsageO
         part="always" if always else "on demand",
         sleeps=not always,
         needs=tuple(memory.total_mib for memory in memories if memory),
-        hours_from="minScale" if always else "usage.each" if any(said) else _said(usage, "hours_per_day"),
+        hours_from="minScale" if always else "usage.each" if said else _said(usage, "hours_per_day"),
     )
 
 
@@ -149,7 +153,7 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
     nodes = config.cluster.system_nodes
     return idle_floor(
         FloorInputs(
-            system_node_type=nodes.instance_types[0],
+            system_node_types=tuple(nodes.instance_types),
             system_nodes=nodes.desired,
             system_capacity_type=nodes.capacity_type,
             public_addresses=nodes.desired if config.network.nat == "none" else 0,
@@ -169,6 +173,11 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
 def _conversations_gib(config: StackConfig) -> int:
     dialogue = config.dialogue
     return CONVERSATIONS_GIB if config.models and dialogue and dialogue.on_volume else 0
+
+
+def _floor_reasons(item: CostItem) -> Reasons:
+    low, high = item.range or (item.why, item.why)
+    return Reasons(low, item.why, high)
 
 
 # --- The bill ---------------------------------------------------------------------------------------------------------
@@ -198,7 +207,7 @@ class Bill:
 
 def quiet_lines(config: StackConfig, holding: Sequence[Consumer]) -> list[Line]:
     """The floor, and what always runs: what the stack costs when nobody uses it."""
-    floor = [Line.reckoned("floor", item.name, item.detail, Reasons.even(item.why)) for item in floor_items(config)]
+    floor = [Line.reckoned("floor", item.name, item.detail, _floor_reasons(item)) for item in floor_items(config)]
     return [*floor, *_node_lines(config, holding, "always")]
 
 
@@ -224,15 +233,12 @@ def _most(pool: Pool) -> Why:
     return given(f"volumes of {pool.name} within maxGpus", max(most_nodes(pool, t.name) for t in pool.types))
 
 
-def _node_lines(config: StackConfig, holding: Sequence[Consumer], part: Part) -> Iterator[Line]:
+def _node_lines(config: StackConfig, holding: Sequence[Consumer], part: NodePart) -> Iterator[Line]:
     """Nodes and their volumes, pool by pool. On demand: what comes on top of what always runs."""
     for section in config.pools:
-        pool = config.gpu_pools[section.name]
-        standing, asked = _split(holding, pool)
-        if part == "always" and standing:
-            yield from _lines(section, config, standing, (), "always")
-        if part == "on demand" and asked:
-            yield from _lines(section, config, standing, asked, "on demand")
+        standing, asked = _split(holding, config.gpu_pools[section.name])
+        if standing if part == "always" else asked:
+            yield from _lines(section, config, standing, asked, part)
 
 
 def _split(holding: Sequence[Consumer], pool: Pool) -> tuple[list[Consumer], list[Consumer]]:
@@ -241,22 +247,25 @@ def _split(holding: Sequence[Consumer], pool: Pool) -> tuple[list[Consumer], lis
 
 
 def _lines(
-    section: GpuPool, config: StackConfig, standing: Sequence[Consumer], asked: Sequence[Consumer], part: Part
+    section: GpuPool, config: StackConfig, standing: Sequence[Consumer], asked: Sequence[Consumer], part: NodePart
 ) -> Iterator[Line]:
     pool = config.gpu_pools[section.name]
-    name, held = f"GPU nodes, {pool.name}", sum(consumer.slots for consumer in asked or standing)
+    always = part == "always"
+    name, held = f"GPU nodes, {pool.name}", sum(consumer.slots for consumer in (standing if always else asked))
+    reasons = standing_reasons(pool, standing, asked) if always else asked_reasons(pool, standing, asked)
     if pool.price is None:
-        yield Line.reckoned(part, name, "no price known", standing_reasons(pool, standing), pool.name)
+        yield Line.reckoned(part, name, "no price known", reasons, pool.name)
         return
-    if asked:
-        hours, reasons = why_more_hours(pool, pool.price, standing, asked), asked_reasons(pool, standing, asked)
+    if always:
+        hours = why_more_hours(pool, pool.price, (), standing)
+        longest = most(hours, why_most_standing_hours(pool, standing))
     else:
-        hours, reasons = why_more_hours(pool, pool.price, (), standing), standing_reasons(pool, standing)
+        hours = why_more_hours(pool, pool.price, standing, asked)
+        longest = most(hours, why_most_hours(pool, standing, asked))
     where = f"{hours.value:,.0f} h of {pool.price.instance_type}, {BOUGHT[pool.capacity_type]}"
     # Who comes on demand may find room on nodes that are there anyway.
     where = where if hours.value else "free on nodes that always run"
     yield Line.reckoned(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", reasons, pool.name)
-    longest = most(hours, why_most_hours(pool, standing, asked))
 
     def hourly(each: Why) -> Reasons:
         usual = times(hours, each)
@@ -325,20 +334,28 @@ def _fetched_gb(section: GpuPool, config: StackConfig, holding: Sequence[Consume
     if section.volume.snapshot_id or not waking:
         return 0.0, 0.0
     by_name = {service.name: service for service in stack_services(config)}
-    parts = [_image_and_weights_mb(by_name[consumer.name]) for consumer in waking]
+    parts = [_image_and_weights_mb(by_name[consumer.name], config) for consumer in waking]
     images, weights = [image for image, _ in parts], sum(own for _, own in parts)
     new = node_peak([*standing, *waking], pool.slots_per_node) - node_peak(standing, pool.slots_per_node)
-    together = new * max(images) + weights if new else 0.0
+    # Images may differ, since some hold weights or lie in ECR: the new nodes fetch the larger ones.
+    together = sum(sorted(images, reverse=True)[:new]) + weights if new else 0.0
     return together / 1000, (sum(images) + weights) / 1000
 
 
-def _image_and_weights_mb(service: Service) -> tuple[float, float]:
+def _image_and_weights_mb(service: Service, config: StackConfig) -> tuple[float, float]:
     """MB of the server's image and of the weights that come through the NAT gateway."""
-    source, image = service.first.weights.source, service.first.weights.image
-    by_gateway = image is not None and _ECR in image
-    traits = WEIGHTS[source]
-    weights = 0.0 if by_gateway else service.weights_mib * _MB_PER_MIB
-    return (0.0 if by_gateway and not traits.mounted else float(IMAGE_MB)), weights
+    source, named = service.first.weights.source, service.first.weights.image
+    server = named if named and not WEIGHTS[source].mounted else versions.OLLAMA_IMAGE
+    image = 0.0 if _by_gateway(server, config) else float(IMAGE_MB)
+    weights = 0.0 if named and _by_gateway(named, config) else service.weights_mib * _MB_PER_MIB
+    return image, weights
+
+
+def _by_gateway(image: str, config: StackConfig) -> bool:
+    """Whether an image's layers come over S3's gateway, which costs nothing: those of ECR in the stack's region."""
+    mirror = config.cluster.registry_mirror
+    registry = ecr_registry(in_mirror(image, mirror) if mirror else image)
+    return registry is not None and registry.region == config.region
 
 
 def _logs(config: StackConfig) -> Line:

@@ -6,7 +6,7 @@ of its slots does. Prices are USD of the pool's region; Spot figures are estimat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, assert_never
@@ -183,34 +183,42 @@ def node_reasons(pool: Pool, price: SlotPrice) -> Reasons:
 _UNPRICED = Reasons.even(given("price of a node", None, "USD/h"))
 
 
-def standing_reasons(pool: Pool, standing: Sequence[Consumer]) -> Reasons:
-    """A month of the nodes that always run; None where no price is known.
+def standing_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer] = ()) -> Reasons:
+    """A month of the nodes that always run; None where no price is known. asked: who comes on top.
 
-    Low: the least seen on Spot. Expected: the cheapest node. High: the dearest type that the pool may buy.
+    Low: the least seen on Spot. Expected: the cheapest node. High: the dearest type that the pool may buy, as far as
+    `maxGpus` leaves room for what is expected of who comes on top.
     """
     if pool.price is None:
         return _UNPRICED
     hours, usd = _hours(pool, pool.price, standing), node_reasons(pool, pool.price)
-    high = [times(_hours(pool, each, standing), node_reasons(pool, each).high) for each in pool.node_prices]
-    return Reasons(times(hours, usd.low), times(hours, usd.expected), most(*high))
+    high = most(*(times(_hours(pool, each, standing), node_reasons(pool, each).high) for each in pool.node_prices))
+    room = minus(_most_usd(pool), times(why_more_hours(pool, pool.price, standing, asked), usd.expected))
+    return Reasons(times(hours, usd.low), times(hours, usd.expected), least(high, room))
 
 
-def standing_usd(pool: Pool, standing: Sequence[Consumer]) -> Spread | None:
+def standing_usd(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer] = ()) -> Spread | None:
     """The sum of `standing_reasons`."""
-    return standing_reasons(pool, standing).usd
+    return standing_reasons(pool, standing, asked).usd
 
 
 def asked_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Reasons:
     """A month of the nodes that come on top of those that always run; None where no price is known.
 
     Low and expected: all are there at the same hours. High: at different hours, each slot on a node of its own,
-    the dearest that the pool may buy.
+    the dearest that the pool may buy, as far as those that always run leave room within `maxGpus`.
     """
     if pool.price is None:
         return _UNPRICED
     hours, usd = why_more_hours(pool, pool.price, standing, asked), node_reasons(pool, pool.price)
-    high = [times(_apart(pool, each, standing, asked), node_reasons(pool, each).high) for each in pool.node_prices]
-    return Reasons(times(hours, usd.low), times(hours, usd.expected), most(*high))
+    apart = [times(_apart(pool, each, standing, asked), node_reasons(pool, each).high) for each in pool.node_prices]
+    room = minus(_most_usd(pool), standing_reasons(pool, standing, asked).high)
+    return Reasons(times(hours, usd.low), times(hours, usd.expected), least(most(*apart), room))
+
+
+def _most_usd(pool: Pool) -> Why:
+    """A month of all GPUs: nothing that the pool does costs more."""
+    return times(why_ceiling(pool), MONTH)
 
 
 def asked_usd(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Spread | None:
@@ -223,8 +231,13 @@ def why_more_hours(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], as
     return minus(_hours(pool, node, [*standing, *asked]), _hours(pool, node, standing))
 
 
+def why_most_standing_hours(pool: Pool, standing: Sequence[Consumer]) -> Why:
+    """Hours of the nodes that always run, of the type for which that is most."""
+    return most(*(_hours(pool, node, standing) for node in pool.node_prices))
+
+
 def why_most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
-    """The same where they are there at different hours, of the type for which that is most."""
+    """What `why_more_hours` is where they are there at different hours, of the type for which that is most."""
     return most(*(_apart(pool, node, standing, asked) for node in pool.node_prices))
 
 
@@ -243,15 +256,37 @@ def _hours(pool: Pool, node: SlotPrice, consumers: Sequence[Consumer]) -> Why:
 
 
 def why_ceiling(pool: Pool) -> Why:
-    """USD for an hour of all GPUs that `maxGpus` allows, of the type that makes it dearest."""
-    every = [
-        times(
-            given(f"{each.instance_type} within maxGpus of {pool.name}", most_nodes(pool, each.instance_type)),
-            node_reasons(pool, each).high,
+    """USD for an hour of all GPUs that `maxGpus` allows, of the types that make them dearest.
+
+    These may be several: nodes are whole, and smaller ones fill what the dearest leave free.
+    """
+    dearest: dict[int, tuple[Why, SlotPrice]] = {}
+    for each in pool.node_prices:
+        why, gpus = node_reasons(pool, each).high, INSTANCE_TYPES[each.instance_type].gpu_count
+        if gpus not in dearest or (why.value or 0.0) > (dearest[gpus][0].value or 0.0):
+            dearest[gpus] = why, each
+    if not dearest:
+        return given(f"price of a node of {pool.name}", None, "USD/h")
+    counts = _dearest_fleet(pool.max_gpus, {gpus: why.value or 0.0 for gpus, (why, _) in dearest.items()})
+    return plus(
+        *(
+            times(given(f"{dearest[gpus][1].instance_type} within maxGpus of {pool.name}", nodes), dearest[gpus][0])
+            for gpus, nodes in counts.items()
         )
-        for each in pool.node_prices
-    ]
-    return most(*every) if every else given(f"price of a node of {pool.name}", None, "USD/h")
+    )
+
+
+def _dearest_fleet(gpus: int, usd_per_node: Mapping[int, float]) -> Mapping[int, int]:
+    """How many whole nodes of which size come to the most within so many GPUs. usd_per_node: by GPUs of a node."""
+    best: list[tuple[float, Mapping[int, int]]] = [(0.0, {})]
+    for room in range(1, gpus + 1):
+        found = best[room - 1]
+        for size, usd in usd_per_node.items():
+            if size <= room and best[room - size][0] + usd > found[0]:
+                before = best[room - size][1]
+                found = best[room - size][0] + usd, {**before, size: before.get(size, 0) + 1}
+        best.append(found)
+    return best[gpus][1]
 
 
 def ceiling_usd_per_hour(pool: Pool) -> float | None:

@@ -96,11 +96,15 @@ def dedicated_gpu(memory: ModelMemory, capacity_type: CapacityType, prices: Regi
 
 @dataclass(frozen=True, slots=True)
 class CostItem:
-    """One line of the idle floor. why: its sum, in USD per month of 730 hours; None where a price is not known."""
+    """One line of the idle floor. why: its sum, in USD per month of 730 hours; None where a price is not known.
+
+    range: the least and the most that it may come to; None where that is known.
+    """
 
     name: str
     detail: str
     why: Why
+    range: tuple[Why, Why] | None = None
 
     @property
     def usd_per_month(self) -> float | None:
@@ -112,7 +116,9 @@ class CostItem:
 class FloorInputs:
     """What stands there when no workload runs. Sizes in GiB."""
 
-    system_node_type: str
+    system_node_types: tuple[str, ...]
+    """At least one. The first is what is expected: on-demand EKS takes them in their order, on Spot any of them by room
+    and price (EKS user guide, "Managed node groups", capacity types)."""
     system_nodes: int
     system_volume_gib: int
     nat_gateways: int
@@ -130,12 +136,17 @@ class FloorInputs:
 def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     """Cost of the platform with no GPU and no CPU pool node, item by item; traffic and log volume come on top."""
     count, month, price = inputs.system_nodes, MONTH, prices.services.why
-    node, gp3 = prices.why_node(inputs.system_node_type, inputs.system_capacity_type), price("gp3_per_gb_month")
+    first, capacity_type = inputs.system_node_types[0], inputs.system_capacity_type
+    node, spot = prices.why_node(first, capacity_type), prices.spot_range(inputs.system_node_types)
+    gp3, address = price("gp3_per_gb_month"), price("public_ipv4_per_hour")
     nodes, volume = given("system nodes", count), given("volume of a system node", inputs.system_volume_gib, "GiB")
-    bought, address = BOUGHT[inputs.system_capacity_type], price("public_ipv4_per_hour")
+    ends = None
+    if spot and capacity_type == "spot":
+        ends = times(nodes, spot[0], month), times(nodes, spot[1], month)
+    detail = f"{count} x {first}, {BOUGHT[capacity_type]}"
     items = [
         CostItem("EKS control plane", "standard support", times(price("eks_control_plane_per_hour"), month)),
-        CostItem("System nodes", f"{count} x {inputs.system_node_type}, {bought}", times(nodes, node, month)),
+        CostItem("System nodes", detail, times(nodes, node, month), ends),
         CostItem("System volumes", f"{count} x {inputs.system_volume_gib} GiB gp3", times(nodes, volume, gp3)),
     ]
     if inputs.nat_gateways:

@@ -16,9 +16,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+
+#: Nothing that is priced here costs nearly as much, by its hour, month or GB.
+_MOST_USD: Final = 100_000
 
 
 class PriceFileError(ValueError):
@@ -87,7 +90,7 @@ def read(path: Path) -> PriceFile:
         )
     except KeyError as error:
         raise PriceFileError(f"{path.name} has no {error}") from error
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise PriceFileError(f"{path.name} cannot be read as prices: {error}") from error
 
 
@@ -133,6 +136,8 @@ def _by_name(value: Any, read_one: Callable[[Any], T]) -> Mapping[str, T]:
 def _usd(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         raise ValueError(f"{value!r} is no price above 0")
+    if value > _MOST_USD:
+        raise ValueError(f"{value:g} USD is no price of anything here")
     return float(value)
 
 
@@ -143,6 +148,8 @@ def _day(value: Any) -> str:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
+    if not value.isprintable():
+        raise ValueError(f"{value!r} has characters that cannot be printed")
     return value
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeVar, assert_never
 
 from gpu import price_file
 from gpu.price_file import PriceFileError, ServiceTable, SpotRange, SpotTable, Table
-from gpu.why import Why, given, times
+from gpu.why import Why, given, least, most, times
 
 __all__ = [
     "FRESH_DAYS",
@@ -169,6 +169,10 @@ class PriceTable:
         """Whether its day is more than `FRESH_DAYS` ago, or not known."""
         return self.date is None or today - datetime.date.fromisoformat(self.date) > datetime.timedelta(days=FRESH_DAYS)
 
+    def is_of_the_future(self, today: datetime.date) -> bool:
+        """Whether its day is still to come. A day of grace: days begin earlier in the east."""
+        return self.date is not None and datetime.date.fromisoformat(self.date) > today + datetime.timedelta(days=1)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RegionPrices:
@@ -248,6 +252,15 @@ class RegionPrices:
             return on_demand
         fraction = discount.largest if case == "least" and discount.largest else discount.fraction
         return times(on_demand, given(f"1 - Spot discount of {family}", 1 - fraction, "", discount.source))
+
+    def spot_range(self, instance_types: Iterable[str]) -> tuple[Why, Why] | None:
+        """The least and the most of all of some types by `why_spot`; None where no price of them is known."""
+        known = [name for name in instance_types if name in self.on_demand]
+        if not known:
+            return None
+        return least(*(self.why_spot(name, "least") for name in known)), most(
+            *(self.why_spot(name, "most") for name in known)
+        )
 
     def node_usd_per_hour(self, instance_type: str, capacity_type: CapacityType) -> float | None:
         """Price of a node by the name of its type, an estimate for Spot; None where it is not known."""

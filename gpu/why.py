@@ -8,6 +8,8 @@ from typing import Final
 
 #: Multiplication, as it is shown.
 _TIMES: Final = " x "
+#: A difference that is so small a part of what it is taken from is none.
+_NOTHING: Final = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ def plus(*terms: Why) -> Why:
     """The sum; None where a term is not known, since a sum would mislead."""
     known = [term.value for term in terms if term.value is not None]
     value = sum(known) if len(known) == len(terms) else None
-    return Why(value, " + ".join(term.formula for term in terms) or "0", _inputs(terms), is_sum=len(terms) > 1)
+    is_sum = len(terms) > 1 or any(term.is_sum for term in terms)
+    return Why(value, " + ".join(term.formula for term in terms) or "0", _inputs(terms), is_sum=is_sum)
 
 
 def minus(whole: Why, part: Why) -> Why:
@@ -55,6 +58,8 @@ def minus(whole: Why, part: Why) -> Why:
     if part.value == 0:
         return whole
     value = None if whole.value is None or part.value is None else whole.value - part.value
+    if value and whole.value and abs(value) < _NOTHING * abs(whole.value):
+        value = 0.0  # what is left of equal sums of floats
     return Why(value, f"{whole.formula} - {_bracketed(part)}", _inputs((whole, part)), is_sum=True)
 
 
@@ -87,4 +92,6 @@ def figure(value: float | None) -> str:
     """A number as arithmetic shows it: nothing is cut that changes the result's cents; `?` where it is not known."""
     if value is None:
         return "?"
-    return f"{value:.0f}" if value == int(value) else f"{value:.6g}"
+    if abs(value) < 1:
+        return f"{value:.8g}"
+    return f"{value:.6f}".rstrip("0").rstrip(".")

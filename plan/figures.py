@@ -177,10 +177,16 @@ def prices_note(prices: RegionPrices) -> str:
 
 
 def prices_warnings(prices: RegionPrices, today: date) -> list[str]:
-    """What is wrong with the prices: too old, or a file that cannot be read."""
+    """What is wrong with the prices: too old, of a day to come, or a file that cannot be read."""
     ask = as_called(f"`slices prices refresh --region {prices.region}`")
     found = [f"{prices.problem}: it is not used; {ask} writes it anew."] if prices.problem else []
     old = [f"{each.what} {_of_day(each.date)}" for each in prices.tables if each.is_old(today)]
+    coming = [f"{each.what} {_of_day(each.date)}" for each in prices.tables if each.is_of_the_future(today)]
+    if coming:
+        found.append(
+            f"Of a day that is still to come: {listed(coming, 'and')}. This machine's clock is wrong, or that of who "
+            f"asked; {ask} writes today's."
+        )
     if old:
         found.append(f"Older than {FRESH_DAYS} days: {listed(old, 'and')}. {ask} asks AWS for today's.")
     return found

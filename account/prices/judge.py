@@ -13,7 +13,12 @@ from gpu.price_file import SpotRange
 
 T = TypeVar("T")
 
-#: A price that is so many times another one of its kind, or so small a part of it, is a mistake and no price.
+#: A price that is so many times another one, or so small a part of it, is a mistake and no price. Of the same thing
+#: before: AWS' largest cuts were by half (P5 in June 2025, by 44 %). Of the same thing in another region: regions are
+#: less than twice as dear as each other.
+_TIMES_FORMER: Final = 3
+_TIMES_ELSEWHERE: Final = 5
+#: Of others of its kind: sizes of a family differ fivefold by the GPU, and Spot was never 1/20 of on-demand.
 _TIMES: Final = 20
 #: Spot is never above on-demand; a little more is forgiven to prices of different days.
 _ABOVE_ON_DEMAND: Final = 1.2
@@ -50,7 +55,7 @@ def judge_nodes(answered: Mapping[str, float], known: Known) -> Judged[float]:
     if expected and len(missing) > _MISSING * len(expected):
         return _refused(f"half an answer: {len(missing)} of {len(expected)} types are missing, {_some(missing)}")
     sisters = _per_gpu(answered)
-    absurd = {name: why for name, usd in answered.items() if (why := _absurd(usd, _likes(name, known, sisters)))}
+    absurd = {name: why for name, usd in answered.items() if (why := _absurd(usd, *_likes(name, known, sisters)))}
     if len(absurd) > _MISSING * len(answered) or not answered:
         return _refused(f"absurd prices: {_some([f'{name}: {why}' for name, why in absurd.items()]) or 'none came'}")
     taken = {name: usd for name, usd in answered.items() if name not in absurd}
@@ -61,7 +66,7 @@ def judge_nodes(answered: Mapping[str, float], known: Known) -> Judged[float]:
 
 def judge_unit(usd: float, former: float | None, elsewhere: Iterable[float | None]) -> str:
     """Why a unit price is absurd; empty where it is not."""
-    return _absurd(usd, [each for each in (former, *elsewhere) if each is not None])
+    return _absurd(usd, *_like((former,), _TIMES_FORMER), *_like(elsewhere, _TIMES_ELSEWHERE))
 
 
 def judge_spot(
@@ -89,8 +94,8 @@ def judge_spot(
 def _absurd_spot(seen: SpotRange, on_demand: float | None) -> str:
     if on_demand is None:
         return "its on-demand price is not known"
-    if not _is_price(seen.least):
-        return f"{seen.least:g} USD is no price"
+    if unlike := [usd for usd in (seen.least, seen.mean, seen.most) if not _is_price(usd)]:
+        return f"{unlike[0]:g} USD is no price"
     if seen.most > _ABOVE_ON_DEMAND * on_demand:
         return f"{seen.most:g} USD is above the on-demand price of {on_demand:g}"
     if seen.least < on_demand / _TIMES:
@@ -98,14 +103,26 @@ def _absurd_spot(seen: SpotRange, on_demand: float | None) -> str:
     return ""
 
 
-def _absurd(usd: float, likes: Iterable[float]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Like:
+    """Another price. times: how much dearer or cheaper than that one a price may be."""
+
+    usd: float
+    times: float
+
+
+def _like(prices: Iterable[float | None], times: float) -> list[_Like]:
+    return [_Like(usd, times) for usd in prices if usd is not None]
+
+
+def _absurd(usd: float, *likes: _Like) -> str:
     if not _is_price(usd):
         return f"{usd:g} USD is no price"
     for like in likes:
-        if usd > like * _TIMES:
-            return f"{usd:g} USD is more than {_TIMES} x {like:g}"
-        if usd < like / _TIMES:
-            return f"{usd:g} USD is less than 1/{_TIMES} of {like:g}"
+        if usd > like.usd * like.times:
+            return f"{usd:g} USD is more than {like.times:g} x {like.usd:g}"
+        if usd < like.usd / like.times:
+            return f"{usd:g} USD is less than 1/{like.times:g} of {like.usd:g}"
     return ""
 
 
@@ -113,11 +130,14 @@ def _is_price(usd: float) -> bool:
     return math.isfinite(usd) and usd > 0
 
 
-def _likes(name: str, known: Known, sisters: Mapping[str, float]) -> list[float]:
+def _likes(name: str, known: Known, sisters: Mapping[str, float]) -> list[_Like]:
     """Prices that a type's must be like: its former one, that of other regions, and its family's by the GPU."""
-    found = [prices[name] for prices in (known.former, *known.elsewhere) if name in prices]
+    found = _like([known.former.get(name)], _TIMES_FORMER)
+    found += _like((prices.get(name) for prices in known.elsewhere), _TIMES_ELSEWHERE)
     type_ = INSTANCE_TYPES.get(name)
-    return [*found, sisters[type_.family] * type_.gpu_count] if type_ and type_.family in sisters else found
+    if type_ and type_.family in sisters:
+        found += _like([sisters[type_.family] * type_.gpu_count], _TIMES)
+    return found
 
 
 def _per_gpu(answered: Mapping[str, float]) -> Mapping[str, float]:

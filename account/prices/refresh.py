@@ -46,6 +46,7 @@ def refresh(account: Account, days: int, now: datetime, advance: Callable[[], No
     asking = _Asking(account, now, advance)
     nodes, services = _nodes(asking), _services(asking)
     asked = _spot_table(asking, nodes, days)
+    _tell_of_later_ones(asking)
     own = _own(account.region)
     made = PriceFile(on_demand=nodes or own.on_demand, services=services or own.services, spot=asked or own.spot)
     took = {
@@ -55,6 +56,16 @@ def refresh(account: Account, days: int, now: datetime, advance: Callable[[], No
     }
     any_new = nodes or services or asked
     return Refreshed(region=account.region, file=made if any_new else None, took=took, told=tuple(asking.told))
+
+
+def _tell_of_later_ones(asking: _Asking) -> None:
+    """The newer of two tables counts in the plan, so that what is asked for by a clock that is behind may not."""
+    for table in asking.known.tables:
+        if table.date and table.date > asking.day:
+            asking.told.append(
+                f"{table.what} of {table.date} are known, and this machine's clock says {asking.day}: where they are "
+                "not in the file that is written here, the plan takes them; set the clock, and ask again"
+            )
 
 
 def write(found: Refreshed) -> None:

@@ -29,7 +29,7 @@ _SCHEMA = 2
 #: Statuses of `slices plan` with which it prints a plan: as it should be, and with a policy violated.
 _PLANNED = (0, 3)
 #: What a bill can depend on, below a project's directory, beside its stack files.
-PROGRAM = ("Pulumi.yaml", "config", "gpu", "plan/figures.py", "versions.py")
+PROGRAM = ("Pulumi.yaml", "config", "gpu", "plan/figures.py", "prices", "versions.py")
 #: The program that runs.
 _HERE = Path(__file__).parents[2]
 

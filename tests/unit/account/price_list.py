@@ -13,12 +13,18 @@ from typing import Any
 
 from account.prices.ask import SERVICE_QUERIES
 from gpu.catalog import INSTANCE_TYPES
+from gpu.prices import of as prices_of
 from tests.unit.account.world import Answer, Parameters, World
 
 REGION = "eu-central-1"
 OFFERED = [t for t in INSTANCE_TYPES.values() if REGION in t.zone_ids]
-#: Of Frankfurt, on demand, USD per hour: some as they are, the others by the GPU.
-NODES = {t.name: 3.0 * t.gpu_count for t in OFFERED} | {"g6.xlarge": 1.006, "g5.xlarge": 1.258, "m7g.large": 0.0978}
+_VIRGINIA = prices_of("us-east-1").on_demand
+#: Of Frankfurt, on demand, USD per hour: some as they are, the others a quarter above us-east-1.
+NODES = {t.name: round(1.25 * _VIRGINIA.get(t.name, 3.0 * t.gpu_count), 4) for t in OFFERED} | {
+    "g6.xlarge": 1.006,
+    "g5.xlarge": 1.258,
+    "m7g.large": 0.0978,
+}
 UNITS: Mapping[str, float] = {
     "AmazonEKS-Hours:perCluster": 0.10,
     "NatGateway-Hours": 0.052,

@@ -14,12 +14,13 @@ import pytest
 
 from account.prices import refresh as refreshing
 from account.prices.ask import by_time, on_demand
-from account.prices.judge import Known, judge_nodes
+from account.prices.judge import Known, judge_nodes, judge_spot
 from account.prices.refresh import Refreshed, refresh, write
 from account.session import Account, Found
 from config import pools
 from gpu import price_file, prices
 from gpu.price_file import PriceFileError, SpotRange
+from plan.figures import prices_warnings
 from tests.unit.account.price_list import NODES, QUESTIONS, REGION, UNITS, plant, product, spot
 from tests.unit.account.price_list import prices as answered
 from tests.unit.account.world import Answer, ApiError, NoConnectionError, World, fail, world
@@ -167,28 +168,28 @@ def test_a_page_that_does_not_come_is_no_answer(account: World) -> None:
 def test_a_type_that_is_missing_or_absurd_keeps_its_price_and_its_day(account: World) -> None:
     refreshed(account)
     fewer = {name: usd for name, usd in NODES.items() if name != "g5.4xlarge"} | {
-        "g6.xlarge": 1.006 * 21,
+        "g6.xlarge": 1.006 * 3.1,
         "m7g.large": 0.1,
     }
     found = again(account, answered(fewer))
     known = prices.of(REGION)
     assert (known.on_demand["g6.xlarge"], known.on_demand["g5.4xlarge"], known.on_demand["m7g.large"]) == (
         1.006,
-        3.0,
+        NODES["g5.4xlarge"],
         0.1,
     )
     assert (known.kept, known.on_demand_date) == ({"g6.xlarge": "2026-11-29", "g5.4xlarge": "2026-11-29"}, "2026-11-30")
     assert known.why_node("g6.xlarge", "on-demand").inputs[0].date == "2026-11-29"
-    assert "on-demand prices: g6.xlarge: 21.126 USD is more than 20 x 1.006" in found.told
+    assert "on-demand prices: g6.xlarge: 3.1186 USD is more than 3 x 1.006" in found.told
     assert "on-demand prices: no price of g5.4xlarge" in found.told
 
 
 def test_a_new_region_is_held_against_other_regions_and_sisters(account: World) -> None:
-    """In us-east-1 a g6.xlarge costs 0.8048, so 20 USD are too much."""
-    plant(account, answered({**NODES, "g6.xlarge": 20.0}), spot([]))
+    """In us-east-1 a g6.xlarge costs 0.8048, so 4.1 USD are more than five times too much."""
+    plant(account, answered({**NODES, "g6.xlarge": 4.1}), spot([]))
     found = refreshed(account)
     assert "g6.xlarge" not in prices.of(REGION).on_demand
-    assert "on-demand prices: g6.xlarge: 20 USD is more than 20 x 0.8048" in found.told
+    assert "on-demand prices: g6.xlarge: 4.1 USD is more than 5 x 0.8048" in found.told
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_motos_own_spot_prices_are_not_believed(account: World) -> None:
     assert prices.of(REGION).spot_seen is None
 
 
-@pytest.mark.parametrize("units", [{**UNITS, "NatGateway-Hours": 5.2}, {**UNITS, "NatGateway-Hours": 0.0}])
+@pytest.mark.parametrize("units", [{**UNITS, "NatGateway-Hours": 0.16}, {**UNITS, "NatGateway-Hours": 0.0}])
 def test_a_unit_price_that_is_absurd_keeps_the_former(account: World, units: dict[str, float]) -> None:
     refreshed(account)
     again(account, answered(units=units))
@@ -272,6 +273,11 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(account: World, monkey
         '{"source": "x", "pricesDate": "2026-01-01", "linuxUsdPerHour": {"g6.xlarge": NaN}}',
         '{"services": {}}',
         '{"spot": 3}',
+        # One price that is none, in a table that reads well: sums of it are no money any more.
+        '{"source": "x", "pricesDate": "2026-11-01", "linuxUsdPerHour": {"g6.xlarge": 1e308}}',
+        '{"spot": {"source": "x", "date": "2026-11-01", "days": Infinity, "usdPerHour": {}}}',
+        '{"source": "\\u001b[31m", "pricesDate": "2026-11-01", "linuxUsdPerHour": {"g6.xlarge": 1}}',
+        "[" * 100_000,
     ],
 )
 def test_a_damaged_file_is_not_used_and_is_told(account: World, text: str) -> None:
@@ -295,6 +301,34 @@ def test_the_newer_of_two_tables_counts(account: World) -> None:
     assert with_day("2026-11-01").on_demand == {"g6.xlarge": 0.9}
     assert with_day("2026-01-01").on_demand["g6.xlarge"] == 0.8048
     assert with_day("2026-11-01").services.date == "2025-07-07", "of what it does not have, the committed table holds"
+
+
+def test_a_price_that_is_no_number_is_none_wherever_it_stands() -> None:
+    """Least and most are numbers, the mean is not: as one change of a history that says NaN gives it."""
+    start, end = datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 5, tzinfo=UTC)
+    spoilt = by_time([(start, 0.3), (start.replace(day=4), float("nan"))], end)
+    assert (spoilt.least, spoilt.most) == (0.3, 0.3)
+    judged = judge_spot({"g6.xlarge": {"a": spoilt}}, {"g6.xlarge": 0.8}, {})
+    assert (judged.taken, judged.whole) == ({}, False)
+    assert "nan USD is no price" in judged.told[0]
+
+
+def test_a_clock_that_is_behind_is_told(account: World) -> None:
+    """The table of the day before stays the newer one where it is another file's; the answer itself is written."""
+    refreshed(account)
+    found = refreshed(account, NOW.replace(year=2020))
+    assert sum("of 2026-11-29 are known, and this machine's clock says 2020-11-29" in line for line in found.told) == 3
+    assert prices.of(REGION).on_demand_date == "2020-11-29"
+
+
+def test_a_table_of_a_day_to_come_is_told(account: World) -> None:
+    refreshed(account, NOW.replace(year=2031))
+    known, today = prices.of(REGION), NOW.date()
+    assert not any(table.is_old(today) for table in known.tables)
+    (warning,) = prices_warnings(known, today)
+    assert warning.startswith("Of a day that is still to come: on-demand prices of 2031-11-29, service prices")
+    refreshed(account)
+    assert prices_warnings(prices.of(REGION), today) == [], "the answer of a right clock takes its place"
 
 
 def test_a_patient_account_waits_as_aws_throttles(monkeypatch: pytest.MonkeyPatch) -> None:

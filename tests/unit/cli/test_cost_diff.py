@@ -332,6 +332,27 @@ def test_versions_and_programs_of_a_revision_count(project: Path) -> None:
     assert "  - `config/bill.py`" in result.stdout
 
 
+def test_prices_that_were_asked_for_count(project: Path) -> None:
+    """`slices prices refresh` writes beside the stack files, and nothing else of the program differs."""
+    program = PROGRAM.replace("SCHEMA", "2").replace(
+        "usd = float(", "usd = (3 if Path('prices/r.json').exists() else 1) * float("
+    )
+    (project / "cli" / "__main__.py").write_text(program)
+    git(project, "commit", "-q", "-a", "-m", "reads prices")
+    (project / "prices").mkdir()
+    (project / "prices" / "r.json").write_text("{}")
+    found = json.loads(slices("cost", "diff", "main", "--json", "-C", project).stdout)
+    (only,) = found["stacks"]
+    assert (only["changeUsdPerMonth"]["expectedUsd"], only["why"]["files"]) == (200, ["prices/r.json"])
+
+
+@pytest.mark.parametrize("limit", ["nan", "inf"])
+def test_a_limit_that_is_none(project: Path, limit: str) -> None:
+    """Nothing is above NaN, so that every change would pass."""
+    result = slices("cost", "diff", "main", "--limit", limit, "-C", project)
+    assert (result.exit_code, "is no limit" in result.stderr) == (2, True)
+
+
 def test_what_cannot_be_planned(project: Path) -> None:
     """After the change it is an error; before it, the change is not known, which no limit lets pass."""
     write(project, -5)

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from cli import commands
 from cli.main import main
 from cli.render_explain import render_explanation
-from gpu.why import Why, given, minus, over, plus, times
+from gpu.why import Why, figure, given, minus, over, plus, times
 from plan.errors import InputError
 from plan.explain import explain, explanation_json, explanations
 from plan.figures import Figures
@@ -76,6 +76,21 @@ def test_no_line_of_the_bill_is_without_reasons() -> None:
     assert [line.name for line in lines if not line.reasons or line.reasons.usd != line.usd] == []
 
 
+def test_nothing_of_a_cent_is_cut() -> None:
+    """Sums of tens of thousands, as one of H100s, and a sum of one term that is a sum itself."""
+    assert [figure(usd) for usd in (24024.64, 9_876_543.21, 0.0816, 730.0, 0.1 + 0.2)] == [
+        "24024.64",
+        "9876543.21",
+        "0.0816",
+        "730",
+        "0.3",
+    ]
+    nested = times(plus(plus(given("a", 1), given("b", 2))), given("c", 10))
+    assert (nested.formula, nested.value) == ("(1 + 2) x 10", 30)
+    both = plus(given("a", 0.1), given("b", 0.2))
+    assert minus(both, given("c", 0.3)).value == 0, "what floats leave is nothing"
+
+
 def test_names_are_unique() -> None:
     names = [each.name for each in explanations(figures_of())]
     assert len(names) == len(set(names))
@@ -96,8 +111,8 @@ def test_nodes_on_demand_by_hand() -> None:
     """One node for 8 x 30.4167 h, half of 0.8048; low 57 % off."""
     config = {**CONFIG, "models": CONFIG["models"][:1]}  # type: ignore[index]
     cases = dict(explain(figures_of(config), "GPU nodes, shared").cases)
-    assert cases["expected"].formula == "1 x 243.333 x 0.8048 x 0.5"
-    assert cases["low"].formula == "1 x 243.333 x 0.8048 x 0.43"
+    assert cases["expected"].formula == "1 x 243.333333 x 0.8048 x 0.5"
+    assert cases["low"].formula == "1 x 243.333333 x 0.8048 x 0.43"
     assert cases["expected"].value == pytest.approx(97.917, abs=0.001)
 
 

@@ -15,6 +15,7 @@ from tests.unit.config.support import GONE, ON_DEMAND, WORKLOAD, changed, parsed
 FLOOR = 73 + 2 * 0.0816 * 730 + 2 * 50 * 0.08 + (0.045 + 0.005) * 730 + 2  # 238.636
 SPOT_L4 = 0.8048 / 2
 WEEKDAYS = {"days": ["mon", "tue", "wed", "thu", "fri"], "start": "08:00", "end": "18:00"}
+USED = 8 * 730 / 24
 #: A node's volume: 100 GiB, and 125 MiB/s more than are free.
 VOLUME = (100 * 0.08 + 125 * 0.04) / 730
 
@@ -100,6 +101,42 @@ def test_a_cold_nodes_traffic() -> None:
     # One of two nodes is in the other zone than the NAT gateway: half of it at 0.01 each way.
     crossing = expected(found, "traffic and logs", "Between zones") / (730 / 24)
     assert crossing == pytest.approx(a_start / 0.045 * 0.02 / 2)
+
+
+def test_new_nodes_fetch_the_images_of_who_wakes_on_them() -> None:
+    """A GPU each: one image lies in ECR with its weights, two are 2 GB each through NAT, with 3,625 and 1,918 MiB."""
+    image = f"111122223333.dkr.ecr.us-east-1.amazonaws.com/own@sha256:{'a' * 64}"
+    alone = {"pools[0].sharing": {"strategy": "none"}, "pools[0].maxGpus": 4}
+    found = bill_of(**alone, **{"models[0].weights": {"source": "baked", "image": image}})
+    usd = line(found, "traffic and logs", "Images and weights").usd
+    assert usd is not None
+    gigabytes = (2 * 2000 + (3625 + 1918) * 2**20 / 1e6) / 1000
+    assert (usd.low, usd.high) == pytest.approx([gigabytes * 0.045 * 730 / 24] * 2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("mirror", "image_gb"),
+    [
+        ("111122223333.dkr.ecr.us-east-1.amazonaws.com", 0),  # layers come over S3's gateway
+        ("111122223333.dkr.ecr.us-east-1.amazonaws.com/cache", 0),
+        ("111122223333.dkr.ecr.eu-west-1.amazonaws.com", 2),  # which is the region's own
+        ("mirror.acme.dev/cache", 2),
+    ],
+)
+def test_images_of_a_mirror_in_ecr_pass_no_nat_gateway(mirror: str, image_gb: float) -> None:
+    """Weights come from Ollama's registry all the same: 4199 + 3625 + 1918 MiB, 10.2 GB."""
+    found = bill_of(**{"cluster.registryMirror": mirror})
+    gigabytes = image_gb + (4199 + 3625 + 1918) * 2**20 / 1e9
+    a_month = gigabytes * 0.045 * 730 / 24
+    assert expected(found, "traffic and logs", "Images and weights") == pytest.approx(a_month, rel=0.01)
+
+
+def test_no_hours_are_hours_that_somebody_said() -> None:
+    silent = config(usage={"each": [{"name": "mistral", "hoursPerDay": 0}]})
+    (first, second, *_) = consumers(silent)
+    assert (first.hours, first.hours_from) == (0, "usage.each")
+    assert second.hours == pytest.approx(USED)
+    assert second.hours_from == "usage.hoursPerDay, supposed"
 
 
 def test_a_nat_gateway_in_each_zone_spares_the_way_between_them() -> None:

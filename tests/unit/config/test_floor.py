@@ -50,6 +50,21 @@ def test_the_lean_floor_is_at_most_one_and_a_half_dollars_a_day() -> None:
     assert above() / DAYS > 5
 
 
+def test_system_nodes_on_spot_have_a_range() -> None:
+    """EKS may take any of t4g.large (0.0672), m6g.large (0.077) and m7g.large (0.0816), and nobody saw their prices on
+    Spot: half of the first, 24.53, is expected, and the list price of the last, 59.57, the most."""
+    stack = config(**LEAN)
+    (nodes,) = [each for each in bill(stack, consumers(stack)).lines if each.name == "System nodes"]
+    assert nodes.usd is not None
+    assert (nodes.usd.low, nodes.usd.expected, nodes.usd.high) == pytest.approx(
+        (0.0672 / 2 * 730, 0.0672 / 2 * 730, 0.0816 * 730)
+    )
+    on_demand = config(**{"cluster.systemNodes": {"instanceTypes": ["t4g.large", "m7g.large"]}})
+    (nodes,) = [each for each in bill(on_demand, consumers(on_demand)).lines if each.name == "System nodes"]
+    assert nodes.usd is not None
+    assert nodes.usd.low == nodes.usd.high == pytest.approx(2 * 0.0672 * 730), "on-demand the first is taken first"
+
+
 def test_what_is_written_holds() -> None:
     assert config(**LEAN, **{"network.nat": "single"}).network.nat == "single"
     found = config(**LEAN, **{"cluster.systemNodes": {"desired": 2}, "serving": {"replicas": 2}})

@@ -180,6 +180,40 @@ def test_a_pool_that_may_buy_g5_16xlarge() -> None:
     assert ceiling_usd_per_hour(wide) == pytest.approx(2 * 2.00704)
 
 
+def test_a_ceiling_fills_what_whole_nodes_leave_free() -> None:
+    """Nine GPUs: one p5.48xlarge of eight at 55.04 and one g6.xlarge at 0.8048, not nine of these or one of those."""
+    mixed = pool("p5.48xlarge", "g6.xlarge", max_gpus=9, capacity_type="on-demand")
+    assert ceiling_usd_per_hour(mixed) == pytest.approx(55.04 + 0.8048)
+    assert ceiling_usd_per_hour(pool("p5.48xlarge", "g6.xlarge", max_gpus=7, capacity_type="on-demand")) == (
+        pytest.approx(7 * 0.8048)
+    )
+
+
+def test_high_leaves_what_always_runs_its_gpus() -> None:
+    """Sixteen H100, seven slots each; Spot that nobody saw is 6.88 or 55.04 an hour at most, 110.08 for all of them.
+
+    Four slots always: on a p5.48xlarge 55.04 x 730 = 40,179.20. Eleven Jobs of 720 h, apart on a p5.4xlarge each, would
+    be 7,920 h x 6.88 = 54,489.60; but of the month's 80,358.40 only 40,179.20 are left.
+    """
+    h100 = pool("p5.4xlarge", "p5.48xlarge", profile=Mig("1g.10gb"), max_gpus=16)
+    four, eleven = [always(h100, 4)], [model(h100, hours=720, slots=11)]
+    standing, asked = standing_usd(h100, four, eleven), asked_usd(h100, four, eleven)
+    assert standing is not None
+    assert asked is not None
+    assert (standing.high, asked.high) == pytest.approx((40_179.20, 40_179.20))
+    assert asked.expected == pytest.approx(2 * 720 * 3.44), "15 slots are three p5.4xlarge, of which one always runs"
+
+
+def test_high_leaves_room_for_what_is_expected_on_demand() -> None:
+    """Eight H100: the p5.48xlarge would take all. Of its 40,179.20 the 4,953.60 of two more p5.4xlarge are kept."""
+    h100 = pool("p5.4xlarge", "p5.48xlarge", profile=Mig("1g.10gb"), max_gpus=8)
+    four, eleven = [always(h100, 4)], [model(h100, hours=720, slots=11)]
+    standing, asked = standing_usd(h100, four, eleven), asked_usd(h100, four, eleven)
+    assert standing is not None
+    assert asked is not None
+    assert (standing.high, asked.high) == pytest.approx((35_225.60, 4_953.60))
+
+
 def test_three_that_never_meet_have_a_node_each_at_worst() -> None:
     """High: 3 x 243.33 h instead of 243.33; two nodes have room for that, since a month has 730."""
     spread = asked_usd(L4, [], [model(L4)] * 3)

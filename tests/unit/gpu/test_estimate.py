@@ -24,7 +24,7 @@ from tests.unit.gpu.support import shared_types
 
 PRICES, NONE = of("us-east-1"), of("eu-west-1")
 DEV = FloorInputs(
-    system_node_type="m7g.large",
+    system_node_types=("m7g.large",),
     system_nodes=2,
     system_volume_gib=50,
     nat_gateways=1,
@@ -166,7 +166,7 @@ def test_the_idle_floor_of_a_small_stack() -> None:
 
 
 def test_the_idle_floor_of_a_large_stack() -> None:
-    inputs = dataclasses.replace(DEV, system_node_type="m7g.xlarge", nat_gateways=3, interface_endpoints=8)
+    inputs = dataclasses.replace(DEV, system_node_types=("m7g.xlarge",), nat_gateways=3, interface_endpoints=8)
     floor = {item.name: round(item.usd_per_month or 0, 2) for item in idle_floor(inputs, PRICES)}
     assert floor["System nodes"] == 238.27  # 2 x 0.1632 x 730
     assert floor["NAT gateway"] == 109.50
@@ -186,7 +186,7 @@ def test_the_idle_floor_says_what_it_counts() -> None:
 
 
 def test_a_system_node_without_a_price_makes_no_sum() -> None:
-    floor = idle_floor(dataclasses.replace(DEV, system_node_type="m7g.metal"), PRICES)
+    floor = idle_floor(dataclasses.replace(DEV, system_node_types=("m7g.metal",)), PRICES)
     assert [item.name for item in floor if item.usd_per_month is None] == ["System nodes"]
     assert total(item.usd_per_month for item in floor) is None
 
