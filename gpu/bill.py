@@ -18,7 +18,7 @@ from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH, CapacityType, RegionPrices, ServicePrices, product, total
 
 Part = Literal["floor", "always", "on demand", "traffic and logs"]
-Kind = Literal["model", "server", "Deployment", "Job", "example", "warm slots"]
+Kind = Literal["model", "server", "Deployment", "Job", "CronJob", "example", "warm slots"]
 
 #: What a gp3 volume has at no extra charge (EBS user guide, "General Purpose SSD volumes").
 _FREE_IOPS, _FREE_MIBPS = 3000, 125

@@ -95,7 +95,7 @@ def _as_done(consumer: Consumer, way: Way) -> Consumer | None:
     match consumer.kind:
         case "warm slots":
             return None
-        case "model" | "server" | "Deployment" | "Job" | "example":
+        case "model" | "server" | "Deployment" | "Job" | "CronJob" | "example":
             return replace(consumer, hours=float(HOURS_PER_MONTH)) if consumer.sleeps else consumer
         case _:
             assert_never(consumer.kind)

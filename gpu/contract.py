@@ -44,6 +44,9 @@ SETTINGS_ANNOTATION: Final = f"{OURS}settings"
 #: `true` on namespaces whose pods may ask the dialogue for its figures: whoever runs Prometheus -> its network policy.
 METRICS_CLIENT_LABEL: Final = f"{OURS}metrics-client"
 
+#: Why pods may be root, write to their root file system or hold a token (annotation): workloads -> policies.
+SECURITY_ANNOTATION: Final = f"{OURS}security-reason"
+
 # On AWS resources (tags)
 #: Pulumi stack: all AWS resources, down to the disks of nodes -> the budget, preflight, teardown, policies.
 STACK_TAG: Final = f"{OURS}stack"

@@ -121,6 +121,15 @@ class Pool:
         """Slots of the node that the first pending pod buys."""
         return self.price.slots if self.price else self.slots_per_gpu
 
+    def held_slots(self, slots: int) -> int:
+        """Slots that a pod of several whole GPUs holds, with what it leaves of its node and its like cannot use.
+
+        3 GPUs of a node of 4 hold all 4. Raises ValueError where no node has so many.
+        """
+        if slots > self.slots_per_node:
+            raise ValueError(f"no node of pool {self.name} has {slots} slots")
+        return self.slots_per_node // (self.slots_per_node // slots)
+
     @property
     def usd_per_slot_hour(self) -> float | None:
         """Price of a slot as the pool buys it; an estimate for Spot, None where no price is known."""

@@ -7,7 +7,7 @@ import pytest
 from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
 from tests.unit.components.recording import Recording, record
 
-MAIN = WorkloadContainer(name="main", image="app:1", uses_gpu=True, cpu="2", memory="4Gi", args=["--serve"])
+MAIN = WorkloadContainer(name="main", image="app:1", slots=1, cpu="2", memory="4Gi", args=["--serve"])
 SIDECAR = WorkloadContainer(name="sidecar", image="log:1", cpu="100m", memory="64Mi")
 
 
