@@ -75,6 +75,8 @@ class ObjectRef(Section):
 class EnvFrom(Section):
     """All keys of a Secret or a ConfigMap as variables: one of the two."""
 
+    prefix: VariableName | None = None
+    """What the variables' names begin with, before the key. Needed in the container with the slots."""
     secret_ref: ObjectRef | None = None
     """A Secret."""
     config_map_ref: ObjectRef | None = None

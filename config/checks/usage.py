@@ -16,6 +16,7 @@ from gpu.standing import CUDA_EXAMPLE
 _KEYS: Mapping[str, tuple[str, ...]] = {
     "a model": ("hours_per_day",),
     "a Job": ("runs_per_month", "hours_per_run"),
+    "a CronJob": ("hours_per_run",),
     "a Deployment": (),
     "a model that never sleeps": (),
 }

@@ -175,11 +175,24 @@ def _sources(container: Container, path: Path) -> Iterator[Problem]:
     sources: Sequence[EnvFrom | None] = container.env_from
     for index, source in enumerate(sources):
         if source is not None:
-            yield from attempt(_source(source, (*path, "envFrom", index)))
+            place = (*path, "envFrom", index)
+            yield from attempt(_source(source, place))
+            yield from attempt(_prefix(source, container, place))
 
 
 def _source(source: EnvFrom, path: Path) -> Iterator[Problem]:
     yield from _exactly_one({"secretRef": source.secret_ref, "configMapRef": source.config_map_ref}, path)
+
+
+def _prefix(source: EnvFrom, container: Container, path: Path) -> Iterator[Problem]:
+    """Nobody sees the keys: one could be the name by which a container chooses GPUs."""
+    prefix = source.prefix
+    if container.slots and (prefix is None or _DEVICES.startswith(prefix)):
+        message = (
+            f"must be there, and another than the beginning of {_DEVICES}: a key of that name would choose GPUs past the "
+            "device plugin; write a prefix such as APP_, or the variables one by one under env"
+        )
+        yield Problem((*path, "prefix"), MISSING if prefix is None else prefix, message)
 
 
 def _probes(container: Container) -> Mapping[str, Probe | None]:
