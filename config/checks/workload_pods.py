@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Final
 
 from config.checks.levers import MIN_REASON
-from config.checks.parts import attempt, twice
+from config.checks.parts import all_of, attempt, twice
 from config.errors import MISSING, Path, Problem, listed
 from config.schedule import ScheduleError, parse_schedule
 from config.workload_schema import Container, EnvFrom, EnvVar, Probe, Workload
@@ -97,7 +97,7 @@ def _rights(workload: Workload, path: Path) -> Iterator[Problem]:
     asked = []
     if workload.security_context.run_as_user == 0:
         asked.append("securityContext: {runAsUser: 0}")
-    if not all(container.security_context.read_only_root_filesystem for container in workload.containers):
+    if not all(each.security_context.read_only_root_filesystem for each in all_of(workload.containers)):
         asked.append("readOnlyRootFilesystem: false")
     if workload.automount_service_account_token:
         asked.append("automountServiceAccountToken: true")
@@ -123,8 +123,8 @@ def _user(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Problem
 def _ports(workload: Workload, path: Path) -> Iterator[Problem]:
     found = [
         (port, (*path, "containers", index, "ports", position))
-        for index, container in enumerate(workload.containers)
-        for position, port in enumerate(container.ports)
+        for index, container in enumerate(all_of(workload.containers))
+        for position, port in enumerate(all_of(container.ports))
     ]
     if workload.kind != "Deployment" and found:
         yield Problem(
@@ -189,8 +189,8 @@ def _prefix(source: EnvFrom, container: Container, path: Path) -> Iterator[Probl
     prefix = source.prefix
     if container.slots and (prefix is None or _DEVICES.startswith(prefix)):
         message = (
-            f"must be there, and another than the beginning of {_DEVICES}: a key of that name would choose GPUs past the "
-            "device plugin; write a prefix such as APP_, or the variables one by one under env"
+            f"must be there, and another than the beginning of {_DEVICES}: a key of that name would choose GPUs past "
+            "the device plugin; write a prefix such as APP_, or the variables one by one under env"
         )
         yield Problem((*path, "prefix"), MISSING if prefix is None else prefix, message)
 

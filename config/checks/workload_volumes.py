@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator, Mapping, Set
 from typing import Final
 
-from config.checks.parts import attempt
+from config.checks.parts import all_of, attempt
 from config.checks.workload_pods import exactly_one
 from config.errors import MISSING, Path, Problem, one_of
 from config.quantities import memory_mib
@@ -36,7 +36,7 @@ def _there(workload: Workload) -> tuple[WorkloadVolume | None, ...]:
 
 def _names(workload: Workload, path: Path) -> Iterator[Problem]:
     seen: set[str] = set()
-    for index, volume in enumerate(workload.volumes):
+    for index, volume in enumerate(all_of(workload.volumes)):
         place = (*path, "volumes", index, "name")
         if volume.name == _SCRATCH:
             yield Problem(place, volume.name, "is taken by the pod's own disk at /tmp: choose another name")
@@ -58,7 +58,7 @@ def _source(volume: WorkloadVolume, path: Path) -> Iterator[Problem]:
 def _twice(workload: Workload, path: Path) -> Iterator[Problem]:
     """The kubelet mounts one of two volumes of a file system in a pod, and waits for the other for ever."""
     seen: set[str] = set()
-    for index, volume in enumerate(workload.volumes):
+    for index, volume in enumerate(all_of(workload.volumes)):
         if volume.efs and volume.efs.file_system_id in seen:
             place = (*path, "volumes", index, "efs", "fileSystemId")
             message = "is another volume of this workload already: mount that one twice, with subPath"
@@ -68,8 +68,8 @@ def _twice(workload: Workload, path: Path) -> Iterator[Problem]:
 
 def _in_memory(workload: Workload, path: Path) -> Iterator[Problem]:
     """What is written to a folder in memory counts against the limits of the containers."""
-    room = sum(memory_mib(container.memory) for container in workload.containers)
-    for index, volume in enumerate(workload.volumes):
+    room = sum(memory_mib(container.memory) for container in all_of(workload.containers))
+    for index, volume in enumerate(all_of(workload.volumes)):
         folder = volume.empty_dir
         if folder is None or folder.medium != "Memory":
             continue
@@ -83,10 +83,10 @@ def _in_memory(workload: Workload, path: Path) -> Iterator[Problem]:
 
 
 def _mounts(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Problem]:
-    known = [volume.name for volume in workload.volumes]
+    known = [volume.name for volume in all_of(workload.volumes)]
     mounted: set[str] = set()
-    for index, container in enumerate(workload.containers):
-        mounted |= {mount.name for mount in container.volume_mounts}
+    for index, container in enumerate(all_of(workload.containers)):
+        mounted |= {mount.name for mount in all_of(container.volume_mounts)}
         yield from _mounts_of(container, (*path, "containers", index), known, pool)
     for index, name in enumerate(known):
         if name not in mounted:
