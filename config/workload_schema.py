@@ -30,6 +30,7 @@ from config.fields import (
     VariableName,
 )
 from config.section import Section
+from gpu.contract import GPU_USER
 
 Port = Annotated[Int, Field(ge=1, le=65535)]
 #: Kubernetes' users and groups are 32 bits wide, and not negative.
@@ -245,7 +246,7 @@ class WorkloadVolume(Section):
 class PodSecurity(Section):
     """As whom the pods run."""
 
-    run_as_user: Id = 10001
+    run_as_user: Id = GPU_USER
     """User of all containers. 0 is root: it needs `securityReason`, and the namespace is `workloads-baseline`."""
     run_as_group: Id | None = None
     """Group of all containers. Default: the user's number."""

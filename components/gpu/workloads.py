@@ -9,14 +9,12 @@ from typing import Any, Literal, assert_never
 import pulumi
 
 from components.gpu.workload_volumes import VolumeSource, mounted_volumes, pod_volume
-from components.pods import GPU_USER, NO_GPU, restricted_admission, restricted_container, restricted_pod
+from components.pods import NO_GPU, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving.network_policy import namespace_peer, network_policy, tcp
-from gpu.contract import NAME_LABEL, SECURITY_ANNOTATION
+from gpu.contract import GPU_USER, NAME_LABEL, SCRATCH_VOLUME, SECURITY_ANNOTATION
 
 NAMESPACE = "workloads"
-#: The pod's own disk at `TEMP`, and so no name for other volumes.
-SCRATCH = "scratch"
 TEMP = "/tmp"
 #: Of pods that run as root, which the restricted standard refuses and the baseline standard admits.
 ROOT_NAMESPACE = "workloads-baseline"
@@ -277,7 +275,7 @@ def _template(workload: GpuWorkload) -> Any:
             "nodeSelector": dict(workload.node_selector),
             "tolerations": [dict(toleration) for toleration in workload.tolerations],
             "containers": [_container(container, workload.resource_name) for container in workload.containers],
-            "volumes": [{"name": SCRATCH, "emptyDir": {}}, *volumes],
+            "volumes": [{"name": SCRATCH_VOLUME, "emptyDir": {}}, *volumes],
         },
     }
 
@@ -315,7 +313,7 @@ def _container(container: WorkloadContainer, resource_name: str) -> dict[str, An
     mounts = [dict(mount) for mount in container.volume_mounts]
     # The root file system is read-only; the CUDA driver keeps compiled kernels below HOME.
     if not any(mount["mountPath"] == TEMP for mount in mounts):
-        mounts.insert(0, {"name": SCRATCH, "mountPath": TEMP})
+        mounts.insert(0, {"name": SCRATCH_VOLUME, "mountPath": TEMP})
     spec = restricted_container(container.name, container.image, resources)
     spec |= {"imagePullPolicy": container.image_pull_policy, "volumeMounts": mounts, "env": environment}
     spec["securityContext"]["readOnlyRootFilesystem"] = container.read_only_root

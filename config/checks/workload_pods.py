@@ -6,16 +6,13 @@ import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Final
 
-from config.checks.levers import MIN_REASON
 from config.checks.parts import all_of, attempt, twice
 from config.errors import MISSING, Path, Problem, listed
 from config.schedule import ScheduleError, parse_schedule
 from config.workload_schema import Container, EnvFrom, EnvVar, Probe, Workload
-from gpu.contract import NAME_LABEL, OURS
+from gpu.contract import GPU_USER, MIN_SECURITY_REASON, NAME_LABEL, OURS
 from gpu.pool import Pool
 
-#: User of every other pod that takes a slot (`components.pods.GPU_USER`, which the default of the schema repeats).
-_GPU_USER: Final = 10001
 #: NVIDIA's runtime reads it: who writes it chooses GPUs by himself.
 _DEVICES: Final = "NVIDIA_VISIBLE_DEVICES"
 #: Kubernetes' label names and values, and prefixes that are not for stack files.
@@ -109,14 +106,14 @@ def _rights(workload: Workload, path: Path) -> Iterator[Problem]:
     elif reason is not None and not asked:
         message = "is the reason for nothing: the workload may no more than others; remove it"
         yield Problem(place, reason, message)
-    elif reason is not None and len(reason.strip()) < MIN_REASON:
-        yield Problem(place, reason, f"must give the reason, in {MIN_REASON} characters or more")
+    elif reason is not None and len(reason.strip()) < MIN_SECURITY_REASON:
+        yield Problem(place, reason, f"must give the reason, in {MIN_SECURITY_REASON} characters or more")
 
 
 def _user(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Problem]:
     user = workload.security_context.run_as_user
-    if pool and pool.profile.strategy == "mps" and user != _GPU_USER:
-        message = f"must be {_GPU_USER} on an MPS pool: an MPS server serves one user, that of all pods with slots"
+    if pool and pool.profile.strategy == "mps" and user != GPU_USER:
+        message = f"must be {GPU_USER} on an MPS pool: an MPS server serves one user, that of all pods with slots"
         yield Problem((*path, "securityContext", "runAsUser"), user, message)
 
 

@@ -11,10 +11,9 @@ from config.checks.workload_pods import exactly_one
 from config.errors import MISSING, Path, Problem, one_of
 from config.quantities import memory_mib
 from config.workload_schema import Container, Workload, WorkloadVolume
+from gpu.contract import SCRATCH_VOLUME
 from gpu.pool import Pool
 
-#: The pod's own disk at /tmp (`components.gpu.workloads`).
-_SCRATCH: Final = "scratch"
 _SHM: Final = "/dev/shm"
 
 
@@ -38,7 +37,7 @@ def _names(workload: Workload, path: Path) -> Iterator[Problem]:
     seen: set[str] = set()
     for index, volume in enumerate(all_of(workload.volumes)):
         place = (*path, "volumes", index, "name")
-        if volume.name == _SCRATCH:
+        if volume.name == SCRATCH_VOLUME:
             yield Problem(place, volume.name, "is taken by the pod's own disk at /tmp: choose another name")
         elif volume.name in seen:
             yield Problem(place, volume.name, "is the name of another volume of this workload already")

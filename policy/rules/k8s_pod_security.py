@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
-from gpu.contract import SECURITY_ANNOTATION
+from gpu.contract import MIN_SECURITY_REASON, SECURITY_ANNOTATION
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity, matches
 from policy.pod_security import LEVELS, namespace
 from policy.pods import PATCH_TYPES, POD_TYPES, templates
 from policy.reading import get, known, text
-
-#: Fewest characters of a reason.
-MIN_REASON: Final = 15
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -30,7 +27,7 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
 def _has_reason(template: Any) -> bool:
     """Whether the pods say why they need more than the restricted level allows. What is unknown is no reason."""
     reason = text(known(template, "metadata", "annotations", SECURITY_ANNOTATION))
-    return len(reason.strip()) >= MIN_REASON
+    return len(reason.strip()) >= MIN_SECURITY_REASON
 
 
 RULE = ResourceRule(
@@ -39,7 +36,7 @@ RULE = ResourceRule(
     description=(
         "Workloads must keep to the restricted Pod Security Standard: no root, no privileges, no capabilities, no host "
         "namespaces, paths or ports, a seccomp profile. The GPU system namespace `gpu-system` is the one exemption. "
-        f"Pods with an annotation `{SECURITY_ANNOTATION}` of {MIN_REASON} characters or more keep to baseline."
+        f"Pods with an annotation `{SECURITY_ANNOTATION}` of {MIN_SECURITY_REASON} characters or more keep to baseline."
     ),
     why=(
         "Pods that share a GPU share a node, and a pod that gets out of its container has the whole node: the other "
