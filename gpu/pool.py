@@ -124,11 +124,13 @@ class Pool:
     def held_slots(self, slots: int) -> int:
         """Slots that a pod of several whole GPUs holds, with what it leaves of its node and its like cannot use.
 
-        3 GPUs of a node of 4 hold all 4. Raises ValueError where no node has so many.
+        3 GPUs of a node of 4 hold all 4. The node is that which the first pending pod buys, or where no price is known
+        the smallest. Raises ValueError where that has not so many.
         """
-        if slots > self.slots_per_node:
-            raise ValueError(f"no node of pool {self.name} has {slots} slots")
-        return self.slots_per_node // (self.slots_per_node // slots)
+        node = self.price.slots if self.price else min(t.gpu_count * self.slots[t.name] for t in self.types)
+        if slots > node:
+            raise ValueError(f"a node of pool {self.name} has {node} slots, not {slots}")
+        return node // (node // slots)
 
     @property
     def usd_per_slot_hour(self) -> float | None:
