@@ -35,7 +35,7 @@ def test_workloads_come_rest_change_and_go(
     variant = VARIANTS["workloads that serve"]
     workloads = _workloads()
     budget = {"monthlyUsd": 4000, "emails": ["platform@gpu-slices.dev"]}
-    made.configure({"dialogue": {}, **variant, "budget": budget, "workloads": workloads})
+    made.configure({"dialogue": {}, **variant, "models": [], "budget": budget, "workloads": workloads})
     kube = connect(ground(made))
 
     made.up(expect=0)

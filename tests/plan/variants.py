@@ -45,7 +45,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         # Above what always runs of it.
         "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
         "pools": [POOL, {**POOL, "name": "whole", "gpusPerNode": [4], "sharing": {"strategy": "none"}}],
-        "models": [],
+        "models": [MODEL],
         "workloads": [
             *snippet("docs/serving.md", "gpu-slices:workloads"),
             {
