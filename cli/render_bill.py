@@ -140,6 +140,8 @@ def _use(figures: Figures) -> Iterator[str]:
         )
     if "Job" in kinds:
         yield f"Jobs run {usage.runs_per_month} x a month for {usage.hours_per_run:g} h"
+    if "CronJob" in kinds:
+        yield f"CronJobs run as they are scheduled, for {usage.hours_per_run:g} h"
 
 
 # --- The comparison ---------------------------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from gpu import contract
 from gpu.contract import GPU_RESOURCE
 
-#: User of every pod that takes a slot. One MPS server serves one user at a time (nvidia-cuda-mps-control manual), so
-#: all that may share a GPU run as the same one; above 10000 it is no user of the node (Checkov CKV_K8S_40).
-GPU_USER = 10001
+#: User of every pod that takes a slot.
+GPU_USER = contract.GPU_USER
 
 #: Of every pod that may run on a GPU node: its taint keeps the others away.
 GPU_TOLERATION = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 from pydantic.alias_generators import to_camel
 
 import versions
 from config.pool_schema import GpuPool
 from config.pools import network_zones
+from config.schedule import parse_schedule
 from config.schema import StackConfig, Usage, UsageOf, Workload
-from config.services import Service, memory_of, stack_services, warm_hours_per_month
+from config.services import Service, memory_of, slots_of, stack_services, warm_hours_per_month
 from gpu.bill import (
     Consumer,
     Line,
@@ -98,21 +99,34 @@ def _said(usage: Usage, field: str) -> str:
 
 
 def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, UsageOf]) -> Consumer:
-    runs = workload.kind == "Job"
+    entry, slots = known.get(workload.name), slots_of(workload)
+    match workload.kind:
+        case "Deployment":
+            hours, hours_from = float(HOURS_PER_MONTH), "a Deployment never sleeps"
+        case "Job":
+            hours, hours_from = _run_hours(usage, entry), f"{_said(usage, 'runs_per_month')}, or usage.each"
+        case "CronJob":
+            runs = parse_schedule(workload.schedule or "").runs_per_year / 12
+            hours, hours_from = _run_hours(usage, entry, runs), f"its schedule and {_said(usage, 'hours_per_run')}"
+        case _:
+            assert_never(workload.kind)
+    held = pool.held_slots(slots)
     return Consumer(
         name=workload.name,
         kind=workload.kind,
         pool=pool,
-        slots=workload.replicas,
-        hours=_run_hours(usage, known.get(workload.name)) if runs else HOURS_PER_MONTH,
-        part="on demand" if runs else "always",
-        hours_from=f"{_said(usage, 'runs_per_month')}, or usage.each" if runs else "a Deployment never sleeps",
-        needs=(workload.gpu_memory_mib,) if workload.gpu_memory_mib else (),
+        slots=workload.replicas * held,
+        hours=hours,
+        part="always" if workload.kind == "Deployment" else "on demand",
+        hours_from=hours_from,
+        # A GPU of its own for each slot: of several whole GPUs each holds its part.
+        needs=(-(-workload.gpu_memory_mib // slots),) if workload.gpu_memory_mib else (),
     )
 
 
-def _run_hours(usage: Usage, entry: UsageOf | None) -> float:
-    runs, hours = usage.runs_per_month, usage.hours_per_run
+def _run_hours(usage: Usage, entry: UsageOf | None, scheduled: float | None = None) -> float:
+    """Hours of a Job's runs in a month. scheduled: runs a month by its schedule, where it has one."""
+    runs, hours = usage.runs_per_month if scheduled is None else scheduled, usage.hours_per_run
     if entry and entry.runs_per_month is not None:
         runs = entry.runs_per_month
     if entry and entry.hours_per_run is not None:

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from config import document_text as text
 from config.errors import ConfigError, listed
 from config.explain import sections_in, tag_of
+from config.fields import Form
 from config.load import LISTS, SECTIONS, parse
 from config.section import Section
 from config.source import locate_in
@@ -38,7 +39,7 @@ def document() -> str:
         if model is None:
             parts.append(text.SCALARS[key])
         else:
-            parts += _section(model, key + ("[]" if key in LISTS else ""))
+            parts += _section(model, key + ("[]" if key in LISTS else ""), set())
         if key in text.RULES:
             parts.append("Rules:\n\n" + "\n".join(f"- {rule}" for rule in text.RULES[key]) + "\n")
     return "\n".join(parts)
@@ -52,8 +53,8 @@ def _overview() -> Iterator[str]:
     yield ""
 
 
-def _section(model: type[Section], path: str) -> Iterator[str]:
-    """A section's table, then those of the sections within it."""
+def _section(model: type[Section], path: str, described: set[type[Section]]) -> Iterator[str]:
+    """A section's table, then those of the sections within it, each once. described: those that were."""
     yield f"{inspect.cleandoc(model.__doc__ or '')}\n"
     descriptions = field_texts(model)
     lines = ["| key | type | default | |", "|---|---|---|---|"]
@@ -63,12 +64,15 @@ def _section(model: type[Section], path: str) -> Iterator[str]:
     ]
     yield "\n".join(lines) + "\n"
     for field in model.model_fields.values():
-        for nested in sections_in(field.annotation):
+        for nested in typing.cast("list[type[Section]]", sections_in(field.annotation)):
+            if nested in described:
+                continue
+            described.add(nested)
             several = "[]" if typing.get_origin(field.annotation) is tuple else ""
             inner = f"{path}.{field.alias}{several}"
             strategy = tag_of(nested)
             yield f"### {inner}{f', strategy {strategy}' if strategy else ''}\n"
-            yield from _section(typing.cast("type[Section]", nested), inner)
+            yield from _section(nested, inner, described)
 
 
 def field_texts(model: type[Section]) -> Mapping[str, str]:
@@ -101,13 +105,14 @@ def _kind(annotation: Any, metadata: Iterable[Any], key: str) -> str:
         count = _bounds(metadata).removeprefix(", ")
         return f"list{f' ({count})' if count else ''} of {_kind(arguments[0], (), key)}"
     if origin is dict:
-        return "section"
+        return "names with text values" if arguments[1] is str else "section"
     if origin is Literal:
         return listed(f"`{option}`" for option in arguments)
     if sections_in(annotation):
         return "section"
     if annotation is str or annotation is date:
-        return text.FORMS.get(key) or FORMS.get(key, "text").removeprefix("must be ")
+        own = next((each.words for each in metadata if isinstance(each, Form)), None)
+        return own or text.FORMS.get(key) or FORMS.get(key, "text").removeprefix("must be ")
     if annotation is bool:
         return "true or false"
     noun = f"{'whole number' if annotation is int else 'number'}{f' ({UNITS[key]})' if key in UNITS else ''}"

@@ -21,6 +21,7 @@ from config.placeholders import (
 )
 from config.pools import EKS_EXCLUDED_ZONES
 from gpu.gpus import GPUS
+from gpu.vllm import UTILIZATION
 
 _CUT_BY_BOTTLEROCKET: Final = tuple(
     dict.fromkeys(row.product.removeprefix("NVIDIA ") for row in GPUS.values() if row.bottlerocket_key)
@@ -100,6 +101,10 @@ FORMS: Final[Mapping[str, str]] = {
     "start": "time of day",
     "end": "time of day",
     "timeZone": "time zone",
+    "schedule": "schedule",
+    "sizeLimit": "text",
+    "bucketName": "name of a bucket",
+    "fileSystemId": "id of a file system",
 }
 
 #: Every key: type, default, meaning.
@@ -112,7 +117,7 @@ KEYS: Final[Mapping[str, tuple[str, str, str]]] = {
     "gpuSharing": ("section", "`{}`", "What installs NVIDIA's device plugin."),
     "models": ("list of sections", "`[]`", "Ollama models, one slot each."),
     "serving": ("section", "`{}`", "Knative, which serves the models, and the door to the dialogue."),
-    "workloads": ("list of sections", "`[]`", "Other GPU workloads, one slot for each pod."),
+    "workloads": ("list of sections", "`[]`", "Other GPU workloads: jobs and servers of any image."),
     "dialogue": ("section", "none", "Models that talk to each other, and so must run together."),
     "budget": ("section", "none", "What the stack may cost in a month."),
     "monitoring": ("section", "off", "How a running stack is watched."),
@@ -211,7 +216,22 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
     "workloads": (
         "Exactly one container has `slots: 1`. Two GPU containers in a pod would take two slots, for which Karpenter "
         "may buy a second GPU; two slots for one container are not twice the GPU.",
-        "All Deployments of a pool together must have no more replicas than the pool has slots.",
+        "Several slots for one container are whole GPUs: the pool shares none (`strategy: none`), and all its nodes "
+        "have so many. A shared slot is one, whatever is asked: NVIDIA's plugin refuses more "
+        "(`failRequestsGreaterThanOne`).",
+        "All Deployments of a pool together must hold no more than the pool's slots. A pod of 3 GPUs on nodes of 4 "
+        "holds the node.",
+        "Pods run as user 10001, write to their volumes alone, hold no token of the API, and nobody reaches them. "
+        "`clientNamespaces` lets in; what weakens the rest needs `securityReason`, which the plan repeats as a "
+        "warning.",
+        "Root (`runAsUser: 0`) runs in namespace `workloads-baseline`; everything else in `workloads`. Secrets, "
+        "ConfigMaps, claims and service accounts are looked for there.",
+        f"A container that runs vLLM must keep within its slot: `{UTILIZATION}` is a share of the whole GPU, and the "
+        "message has the right figure ([serving.md](serving.md#vllm-in-a-slot)).",
+        "Each volume has one source and is mounted. A folder in memory needs `sizeLimit`, less than the containers' "
+        "memory. On MPS pools `/dev/shm` is the device plugin's.",
+        "A variable has `value` or `valueFrom`, a probe one of `httpGet`, `tcpSocket` and `exec`.",
+        "`labels` and `annotations` must not begin with names of this project, Pulumi or Kubernetes.",
     ),
     "dialogue": (
         "Speakers and guests are names of `models`, each once. Each pool must have a slot for every one of them that "

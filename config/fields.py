@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import zoneinfo
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
 from typing import Annotated, Any, Final
@@ -14,6 +15,14 @@ from pydantic_core import PydanticCustomError
 
 import versions
 from config.errors import hint
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a value is written, in a few words, where its key alone does not tell (docs/configuration.md)."""
+
+    words: str
+
 
 #: A date, as people write it and as it arrives when it stands without quotes: the Pulumi CLI prints YAML's time stamp
 #: the way Go does (pulumi/pulumi sdk/go/common/resource/config/object.go), other parsers as ISO 8601.
@@ -105,6 +114,42 @@ def _known_time_zone(value: str) -> str:
     return value
 
 
+def _fitting(value: str, pattern: str, what: str) -> str:
+    if not re.fullmatch(pattern, value):
+        raise PydanticCustomError("form", "must be {what}", {"what": what})
+    return value
+
+
+def _variable(value: str) -> str:
+    return _fitting(value, r"[A-Za-z_][A-Za-z0-9_.-]{0,252}", "the name of a variable, such as LOG_LEVEL")
+
+
+def _object_name(value: str) -> str:
+    what = "the name of an object in the cluster: lower-case letters, digits, hyphens and dots"
+    return _fitting(value, r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", what)
+
+
+def _data_key(value: str) -> str:
+    return _fitting(
+        value, r"[-._A-Za-z0-9]{1,253}", "a key of its data: letters, digits, hyphens, underscores and dots"
+    )
+
+
+def _port_name(value: str) -> str:
+    """IANA's service name, RFC 6335 5.1."""
+    what = "a port's name: at most 15 lower-case letters, digits and single hyphens, with a letter"
+    return _fitting(value, r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?", what)
+
+
+def _path(value: str) -> str:
+    return _fitting(value, r"/[!-9;-~]{0,500}", "a path from the root, such as /models, without a colon")
+
+
+def _sub_path(value: str) -> str:
+    what = "a path within the volume, without .. and not from the root"
+    return _fitting(value, r"(?!/)(?!(.*/)?\.\.(/|$))[!-~]{1,500}", what)
+
+
 @cache
 def available_time_zones() -> Sequence[str]:
     """Names of all time zones, sorted."""
@@ -192,6 +237,16 @@ TimeZone = Annotated[
     StringConstraints(pattern=r"^[A-Z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$", max_length=64),
     AfterValidator(_known_time_zone),
 ]
+#: Names and paths of Kubernetes', by its own validation (apimachinery pkg/util/validation).
+VariableName = Annotated[str, AfterValidator(_variable), Form("name of a variable")]
+ObjectName = Annotated[str, AfterValidator(_object_name), Form("name of an object in the cluster")]
+DataKey = Annotated[str, AfterValidator(_data_key), Form("key of the object's data")]
+PortName = Annotated[str, AfterValidator(_port_name), Form("name, at most 15 characters")]
+AbsolutePath = Annotated[str, AfterValidator(_path), Form("path from the root")]
+SubPath = Annotated[str, AfterValidator(_sub_path), Form("path within the volume")]
+#: S3 user guide, "General purpose bucket naming rules".
+Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+FileSystem = Annotated[str, StringConstraints(pattern=r"^fs-([0-9a-f]{8}|[0-9a-f]{17})$")]
 Line = Annotated[str, StringConstraints(max_length=MAX_TAG_VALUE), AfterValidator(_one_line)]
 Text = Annotated[str, AfterValidator(_encodable)]
 

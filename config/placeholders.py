@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Final
 
 from config.errors import Path, Problem
-from config.schema import StackConfig
+from config.schema import StackConfig, Workload
 
 #: RFC 5737. Those of IPv6 (RFC 3849, RFC 9637) need no place here: EKS takes no IPv6 range for an IPv4 cluster.
 DOCUMENTATION_RANGES: Final = tuple(map(IPv4Network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")))
@@ -47,6 +47,8 @@ EXAMPLE_ACCOUNTS: Final = (
 GUIDE_ACCOUNTS: Final = ("098765432109", "210987654321", "777788889999")
 #: Ids in the documentation of EC2's API.
 EXAMPLE_IDS: Final = ("0123456789abcdef0", "1234567890abcdef0", "066877671789bd71b")
+#: How buckets begin in the documentation of AWS: of today, and of before 2024.
+EXAMPLE_BUCKETS: Final = ("amzn-s3-demo-", "doc-example-bucket")
 
 Kind = Callable[[str], str | None]
 """Says what kind of example a value is; None where it is none."""
@@ -79,8 +81,7 @@ def _values(config: StackConfig) -> Iterator[tuple[Path, str, Kind]]:
         if model.weights.image:
             yield ("models", index, "weights", "image"), model.weights.image, registry
     for index, workload in enumerate(config.workloads):
-        for place, container in enumerate(workload.containers):
-            yield ("workloads", index, "containers", place, "image"), container.image, registry
+        yield from _of_workload(workload, ("workloads", index))
     if dialogue and dialogue.image:
         yield ("dialogue", "image"), dialogue.image, registry
     if door:
@@ -89,6 +90,17 @@ def _values(config: StackConfig) -> Iterator[tuple[Path, str, Kind]]:
             yield ("serving", "door", "certificateArn"), door.certificate_arn, account
     if budget:
         yield from _each(("budget", "emails"), budget.emails, email)
+
+
+def _of_workload(workload: Workload, path: Path) -> Iterator[tuple[Path, str, Kind]]:
+    for place, container in enumerate(workload.containers):
+        yield (*path, "containers", place, "image"), container.image, registry
+    for place, volume in enumerate(workload.volumes):
+        where = (*path, "volumes", place)
+        if volume.s3:
+            yield (*where, "s3", "bucketName"), volume.s3.bucket_name, bucket
+        if volume.efs:
+            yield (*where, "efs", "fileSystemId"), volume.efs.file_system_id, file_system
 
 
 def _each(path: Path, values: Sequence[str], kind: Kind) -> Iterator[tuple[Path, str, Kind]]:
@@ -166,8 +178,22 @@ def account_id(number: str) -> str | None:
     return None
 
 
+def bucket(name: str) -> str | None:
+    """A bucket by one of the names that AWS keeps for its documentation."""
+    return "a bucket of AWS' documentation" if name.startswith(EXAMPLE_BUCKETS) else None
+
+
 def snapshot(identity: str) -> str | None:
-    """A snapshot with one of `EXAMPLE_IDS`, of which the old and short ids are the beginnings, or of one digit only."""
-    digits = identity.removeprefix("snap-")
+    """A snapshot with an id of `_example_id`."""
+    return _example_id(identity.removeprefix("snap-"))
+
+
+def file_system(identity: str) -> str | None:
+    """A file system of EFS with an id of `_example_id`."""
+    return _example_id(identity.removeprefix("fs-"))
+
+
+def _example_id(digits: str) -> str | None:
+    """One of `EXAMPLE_IDS`, of which the old and short ids are the beginnings, or one digit only."""
     known = any(example.startswith(digits) for example in EXAMPLE_IDS)
     return "an id of AWS' documentation" if known or len(set(digits)) == 1 else None

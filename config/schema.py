@@ -20,7 +20,6 @@ from config.fields import (
     CertificateArn,
     ChartVersion,
     ClusterName,
-    Cpu,
     Digest,
     Domain,
     Duration,
@@ -30,19 +29,18 @@ from config.fields import (
     Int,
     Line,
     List,
-    Memory,
     Name,
     OllamaModel,
     RegistryMirror,
     RoleName,
     Strings,
-    Texts,
     Version,
 )
 from config.floor import Floor
 from config.pool_schema import CpuPool, GpuPool, GpuSharing
 from config.pools import resolve
 from config.section import Section
+from config.workload_schema import Container, Workload
 from gpu import prices
 from gpu.models import KvCacheType
 from gpu.pool import Pool
@@ -257,42 +255,6 @@ class Serving(Section):
     name then begins with the registry's host: `models.example.com/acme/own:7b`."""
     door: Door | None = None
     """Default: the dialogue is reached from inside the cluster only."""
-
-
-class Container(Section):
-    """A container of a workload."""
-
-    name: Name
-    """Name of the container."""
-    image: Image
-    """Image with a tag or digest."""
-    command: Texts = ()
-    """Replaces the image's entry point."""
-    args: Texts = ()
-    """Arguments."""
-    slots: Int = 0
-    """1 for the one container that uses the GPU."""
-    cpu: Cpu = "500m"
-    """CPU request and limit, such as `500m`, or `"2"` in quotes."""
-    memory: Memory = "1Gi"
-    """Memory request and limit, such as `512Mi` or `2Gi`."""
-
-
-class Workload(Section):
-    """A workload that is no Ollama model: a Job that runs once, or a Deployment."""
-
-    name: Name
-    """Name of the Job or Deployment; models and workloads share one name space."""
-    pool: str
-    """Name of the GPU pool."""
-    kind: Literal["Job", "Deployment"] = "Deployment"
-    """Whether it ends."""
-    replicas: Annotated[Int, Field(ge=0, le=10_000)] = 1
-    """Pods; each takes one slot. For a Deployment at most the pool's slots."""
-    gpu_memory_mib: Annotated[Int, Field(ge=1)] | None = None
-    """GPU memory that it needs, in MiB; must fit a slot."""
-    containers: Annotated[tuple[Container, ...], List, Field(min_length=1)]
-    """Containers; exactly one has `slots: 1`."""
 
 
 class Dialogue(Section):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from config.pool_schema import GpuPool
-from config.schema import Model, StackConfig
+from config.schema import Model, StackConfig, Workload
 from gpu.coldstart import ColdStart, NodeStart, cold_start
 from gpu.models import ModelMemory, ModelSpec, find_model, model_memory
 from gpu.prices import HOURS_PER_MONTH
@@ -101,6 +101,11 @@ class Service:
     def cold_start(self, pool: GpuPool) -> ColdStart:
         """How long it takes to answer when it sleeps."""
         return cold_start(node_start(pool), self.first.weights.source, self.weights_mib)
+
+
+def slots_of(workload: Workload) -> int:
+    """Slots of one pod of a workload: those of its one container that uses the GPU."""
+    return max(container.slots for container in workload.containers)
 
 
 def max_scale(model: Model, slots: int) -> int:

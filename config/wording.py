@@ -56,6 +56,9 @@ UNITS: Final[Mapping[str, str]] = {
     "tokensPerSecond": "tokens",
     "apiUsdPerMillionTokens": "USD",
     "logGbPerMonth": "GB",
+    "initialDelaySeconds": "seconds",
+    "periodSeconds": "seconds",
+    "timeoutSeconds": "seconds",
 }
 
 #: How values with a form of their own are written. Keys mean the same in every section.
@@ -102,6 +105,10 @@ FORMS: Final[Mapping[str, str]] = {
     "start": 'must be a time of day in quotes, such as "08:00"',
     "end": 'must be a time of day in quotes, such as "18:00"',
     "timeZone": "must be a time zone such as Europe/Berlin",
+    "schedule": 'must be a schedule in quotes, such as "30 3 * * 1-5"',
+    "sizeLimit": "must be an amount of memory, such as 512Mi or 2Gi",
+    "bucketName": "must be the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens",
+    "fileSystemId": "must be the id of an EFS file system: fs- and 17 digits and letters a to f, or 8",
 }
 
 #: What to write for a key that is missing.
@@ -123,6 +130,14 @@ PURPOSES: Final[Mapping[str, str]] = {
     "monthlyUsd": "write the most that the stack may cost in a month, in USD",
     "emails": "write who is told",
     "domain": "write the domain of the services behind the door",
+    "key": "write which key of it",
+    "containerPort": "write the number of the port",
+    "port": "write the number of the port",
+    "mountPath": "write where the container sees it",
+    "claimName": "write the name of the claim",
+    "bucketName": "write the name of the bucket",
+    "fileSystemId": "write the id of the file system",
+    "command": "write the command and its arguments",
 }
 
 #: What other tools call our keys, so that a message can name ours. Keys of any section.
@@ -184,6 +199,18 @@ _EQUAL_SLOTS = (
 _OLLAMA = "is not a key here: models are served by Ollama; another engine runs as an entry of workloads"
 _FIXED = "is not a key here: labels and taints of a pool's nodes are the program's, and so are the pods' that fit them"
 
+_HOST = (
+    "is not a key here: pods of workloads never share the host's namespaces; processes of one pod share memory by a "
+    "volume with emptyDir: {medium: Memory} at /dev/shm"
+)
+_NO_PRIVILEGES = (
+    "is not a key here: GPUs come from the device plugin, and no workload needs privileges or the host's paths"
+)
+_CLUSTER_IP = (
+    "is not a key here: a Deployment whose containers have ports gets a Service of its name, inside the cluster; "
+    "clientNamespaces says who reaches it"
+)
+
 #: What people wish for and there is not: section to key to what to say.
 WISHES: Final[Mapping[str, Mapping[str, str]]] = {
     "Cluster": {
@@ -215,6 +242,20 @@ WISHES: Final[Mapping[str, Mapping[str, str]]] = {
         ),
         "quantization": 'is not a key here: Ollama\'s tag says it, such as model: "mistral:7b-instruct-q8_0"',
     },
+    "Workload": {
+        **dict.fromkeys(("hostIPC", "hostPID", "hostNetwork"), _HOST),
+        **dict.fromkeys(("service", "serviceType", "ingress", "loadBalancer", "knative"), _CLUSTER_IP),
+        **dict.fromkeys(("minScale", "maxScale", "idle"), "is not a key here: workloads do not sleep; models do"),
+        **dict.fromkeys(
+            ("nodeSelector", "affinity", "tolerations"),
+            "is not a key here: pods go to the nodes of their pool",
+        ),
+    },
+    "Container": dict.fromkeys(("privileged", "devices", "hostPath"), _NO_PRIVILEGES),
+    "ContainerSecurity": dict.fromkeys(
+        ("privileged", "capabilities", "allowPrivilegeEscalation", "seccompProfile", "procMount"), _NO_PRIVILEGES
+    ),
+    "WorkloadVolume": dict.fromkeys(("hostPath", "nfs"), _NO_PRIVILEGES),
     "Mig": dict.fromkeys(
         ("profiles", "partitions", "layout", "geometry"),
         "is not a key here: a pool cuts all its GPUs by one profile; another profile is another pool",
@@ -224,6 +265,14 @@ WISHES: Final[Mapping[str, Mapping[str, str]]] = {
 #: Keys that are written elsewhere: (section, key) to where, and to the key of the same section that is meant.
 ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str | None]]] = {
     ("Container", "resources"): ("is not a key here: write cpu and memory, and slots: 1 for the GPU", "slots"),
+    ("Container", "volumes"): ("belongs to the workload, beside containers; write volumeMounts here", "volumeMounts"),
+    ("Container", "shmSize"): (
+        "is not a key here: write a volume with emptyDir: {medium: Memory, sizeLimit: 2Gi}, mounted at /dev/shm",
+        None,
+    ),
+    ("Workload", "runAsUser"): ("belongs under securityContext", "securityContext"),
+    ("Workload", "env"): ("belongs to a container", None),
+    ("Workload", "ports"): ("belongs to a container", None),
     ("Cluster", "region"): ("is not a key here: write aws:region beside the gpu-slices: keys", None),
     ("GpuPool", "justification"): ("belongs under onDemand", "onDemand"),
     ("GpuPool", "expires"): ("belongs under onDemand", "onDemand"),

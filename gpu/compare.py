@@ -132,7 +132,7 @@ def _as_done(consumer: Consumer, way: Way) -> Consumer | None:
     match consumer.kind:
         case "warm slots":
             return None
-        case "model" | "server" | "Deployment" | "Job" | "example":
+        case "model" | "server" | "Deployment" | "Job" | "CronJob" | "example":
             return (
                 replace(consumer, hours=float(HOURS_PER_MONTH), hours_from="always on") if consumer.sleeps else consumer
             )

@@ -44,6 +44,18 @@ SETTINGS_ANNOTATION: Final = f"{OURS}settings"
 #: `true` on namespaces whose pods may ask the dialogue for its figures: whoever runs Prometheus -> its network policy.
 METRICS_CLIENT_LABEL: Final = f"{OURS}metrics-client"
 
+#: Why pods may be root, write to their root file system or hold a token (annotation): workloads -> policies.
+SECURITY_ANNOTATION: Final = f"{OURS}security-reason"
+#: Fewest characters of that reason: the stack file's checks, policies.
+MIN_SECURITY_REASON: Final = 15
+
+# In pods
+#: User of every pod that takes a slot. One MPS server serves one user at a time (nvidia-cuda-mps-control manual), so
+#: all that may share a GPU run as the same one; above 10000 it is no user of the node (Checkov CKV_K8S_40).
+GPU_USER: Final = 10001
+#: The disk of a workload's own at /tmp: workloads -> the stack file's checks, which keep the name free.
+SCRATCH_VOLUME: Final = "scratch"
+
 # On AWS resources (tags)
 #: Pulumi stack: all AWS resources, down to the disks of nodes -> the budget, preflight, teardown, policies.
 STACK_TAG: Final = f"{OURS}stack"

@@ -121,6 +121,17 @@ class Pool:
         """Slots of the node that the first pending pod buys."""
         return self.price.slots if self.price else self.slots_per_gpu
 
+    def held_slots(self, slots: int) -> int:
+        """Slots that a pod of several whole GPUs holds, with what it leaves of its node and its like cannot use.
+
+        3 GPUs of a node of 4 hold all 4. The node is that which the first pending pod buys, or where no price is known
+        the smallest. Raises ValueError where that has not so many.
+        """
+        node = self.price.slots if self.price else min(t.gpu_count * self.slots[t.name] for t in self.types)
+        if slots > node:
+            raise ValueError(f"a node of pool {self.name} has {node} slots, not {slots}")
+        return node // (node // slots)
+
     @property
     def usd_per_slot_hour(self) -> float | None:
         """Price of a slot as the pool buys it; an estimate for Spot, None where no price is known."""

@@ -21,7 +21,7 @@ from components.cluster.system_nodes import SystemNodeCapacity
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
-from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
+from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
@@ -37,12 +37,11 @@ from components.serving.ollama_model import model_url
 from config.bill import zones
 from config.schema import Budget as BudgetConfig
 from config.schema import CpuPool as CpuPoolConfig
-from config.schema import ExistingKarpenter, StackConfig, Workload
+from config.schema import ExistingKarpenter, StackConfig
 from config.schema import GpuPool as PoolConfig
 from config.services import service_name
 from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import CLUSTER_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
-from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry
 from gpu.sharing import AMIS, Mig
@@ -51,6 +50,7 @@ from stacks.serving import Made, Stand, serve
 from stacks.summary import idle_floor_usd
 from stacks.tags import stack_tags
 from stacks.ways_in import dialogue_url, next_steps
+from stacks.workloads import gpu_workload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -463,31 +463,8 @@ def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
         arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu)
         ExampleWorkloads("examples", arguments, opts)
     if config.workloads:
-        workloads = [_workload(workload, config.gpu_pools[workload.pool]) for workload in config.workloads]
+        workloads = [gpu_workload(workload, config.gpu_pools[workload.pool]) for workload in config.workloads]
         GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads), opts)
-
-
-def _workload(workload: Workload, pool: Pool) -> GpuWorkload:
-    return GpuWorkload(
-        name=workload.name,
-        kind=workload.kind,
-        replicas=workload.replicas,
-        resource_name=pool.resource,
-        node_selector={POOL_LABEL: pool.name},
-        tolerations=[GPU_TOLERATION],
-        containers=[
-            WorkloadContainer(
-                name=container.name,
-                image=container.image,
-                command=container.command,
-                args=container.args,
-                uses_gpu=container.slots == 1,
-                cpu=container.cpu,
-                memory=container.memory,
-            )
-            for container in workload.containers
-        ],
-    )
 
 
 def _outputs(config: StackConfig, kubeconfig: pulumi.Output[str]) -> Mapping[str, Any]:

@@ -1,43 +1,81 @@
-"""GpuWorkloads: a stack's own GPU workloads, each of which takes one slot."""
+"""GpuWorkloads: a stack's own GPU workloads, each of which takes a slot, or several whole GPUs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, assert_never
 
 import pulumi
 
+from components.gpu.workload_volumes import VolumeSource, mounted_volumes, pod_volume
 from components.options import child_options
-from components.pods import GPU_USER, NO_GPU, restricted_admission, restricted_container, restricted_pod
+from components.pods import NO_GPU, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
-from gpu.contract import NAME_LABEL
+from components.serving.network_policy import namespace_peer, network_policy, tcp
+from gpu.contract import GPU_USER, NAME_LABEL, SCRATCH_VOLUME, SECURITY_ANNOTATION
 
 NAMESPACE = "workloads"
+TEMP = "/tmp"
+#: Of pods that run as root, which the restricted standard refuses and the baseline standard admits.
+ROOT_NAMESPACE = "workloads-baseline"
 
-WorkloadKind = Literal["Job", "Deployment"]
+WorkloadKind = Literal["Job", "CronJob", "Deployment"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class WorkloadContainer:
-    """A container; `cpu` and `memory` are Kubernetes quantities. The one with `uses_gpu` takes the slot."""
+    """A container; `cpu` and `memory` are Kubernetes quantities. The one with `slots` uses the GPU.
+
+    env, env_from, ports, volume_mounts: as in a pod (v1.Container). probes: by name, such as `readinessProbe`.
+    """
 
     name: str
     image: str
+    image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
     command: Sequence[str] = ()
     args: Sequence[str] = ()
-    uses_gpu: bool = False
+    slots: int = 0
     cpu: str
     memory: str
+    env: Sequence[Mapping[str, Any]] = ()
+    env_from: Sequence[Mapping[str, Any]] = ()
+    ports: Sequence[Mapping[str, Any]] = ()
+    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    volume_mounts: Sequence[Mapping[str, Any]] = ()
+    read_only_root: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class CronSchedule:
+    """When a CronJob runs. schedule: five fields. time_zone: of the IANA database; None is the cluster's."""
+
+    schedule: str
+    time_zone: str | None = None
+    concurrency_policy: Literal["Forbid", "Allow", "Replace"] = "Forbid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Security:
+    """As whom pods run. reason: why they may do what the default does not allow; a mark of theirs, for the policies."""
+
+    user: int = GPU_USER
+    group: int | None = None
+    fs_group: int | None = None
+    service_account: str | None = None
+    token: bool = False
+    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class GpuWorkload:
-    """A Job that runs once, or a Deployment, on one slot of a pool.
+    """A Job that runs once, a CronJob, or a Deployment, on slots of a pool.
 
     resource_name: what one slot is called, such as `nvidia.com/gpu`.
     node_selector, tolerations: those of the pool's workloads.
-    Raises ValueError unless exactly one container uses the GPU: Karpenter would count a GPU for each.
+    schedule: of a CronJob. client_namespaces: whose pods may reach the ports of a Deployment.
+    Raises ValueError unless exactly one container uses the GPU (Karpenter would count a GPU for each), and a CronJob,
+    and nothing else, has a schedule.
     """
 
     name: str
@@ -47,11 +85,31 @@ class GpuWorkload:
     node_selector: Mapping[str, str]
     tolerations: Sequence[Mapping[str, str]]
     containers: Sequence[WorkloadContainer]
+    schedule: CronSchedule | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    priority_class: str | None = None
+    pull_secrets: Sequence[str] = ()
+    client_namespaces: Sequence[str] = ()
+    volumes: Mapping[str, VolumeSource] = field(default_factory=dict)
+    security: Security = Security()
 
     def __post_init__(self) -> None:
-        using = sum(container.uses_gpu for container in self.containers)
+        using = sum(container.slots > 0 for container in self.containers)
         if using != 1:
             raise ValueError(f"workload {self.name}: exactly one container must use the GPU, not {using}")
+        if (self.kind == "CronJob") != (self.schedule is not None):
+            raise ValueError(f"workload {self.name}: a CronJob, and nothing else, has a schedule")
+
+    @property
+    def namespace(self) -> str:
+        """Where it runs."""
+        return NAMESPACE if self.security.user else ROOT_NAMESPACE
+
+    @property
+    def ports(self) -> Sequence[Mapping[str, Any]]:
+        """Ports of all containers."""
+        return [port for container in self.containers for port in container.ports]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,25 +127,85 @@ class GpuWorkloads(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GpuWorkloadsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:GpuWorkloads", name, None, opts)
+        prefixes = {NAMESPACE: name, ROOT_NAMESPACE: f"{name}-baseline"}
+        used = dict.fromkeys(workload.namespace for workload in args.workloads)
+        walls = {namespace: self._namespace(prefixes[namespace], namespace, opts) for namespace in used}
+        for workload in args.workloads:
+            _make(f"{name}-{workload.name}", workload, child_options(self, opts, *walls[workload.namespace]))
+        self.register_outputs({})
+
+    def _namespace(
+        self, name: str, namespace_name: str, opts: pulumi.ResourceOptions | None
+    ) -> Sequence[pulumi.Resource]:
+        """A namespace and its wall."""
+        labels = restricted_admission()
+        if namespace_name == ROOT_NAMESPACE:
+            labels["pod-security.kubernetes.io/enforce"] = "baseline"
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
-            metadata={"name": NAMESPACE, "labels": restricted_admission()},
+            metadata={"name": namespace_name, "labels": labels},
             opts=child_options(self, opts),
         )
         no_ingress: Any = {"podSelector": {}, "policyTypes": ["Ingress"]}
         policy = k8s.networking.v1.NetworkPolicy(
             f"{name}-no-ingress",
-            metadata={"name": "no-ingress", "namespace": NAMESPACE},
+            metadata={"name": "no-ingress", "namespace": namespace_name},
             spec=no_ingress,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
         )
-        opts_inside = child_options(self, opts, namespace, policy)
-        for workload in args.workloads:
-            _MAKE[workload.kind](f"{name}-{workload.name}", workload, opts_inside)
-        self.register_outputs({})
+        return namespace, policy
 
 
-def _job(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
+def _make(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
+    """A workload, after its volumes and the way in to it."""
+    user, group = workload.security.user, _group(workload.security)
+    parts = mounted_volumes(name, workload.name, workload.namespace, workload.volumes, (user, group), opts)
+    if workload.ports and workload.kind == "Deployment":
+        _service(name, workload, opts)
+        if workload.client_namespaces:
+            _way_in(name, workload, opts)
+    after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=parts))
+    metadata = _metadata(workload)
+    match workload.kind:
+        case "Job":
+            k8s.batch.v1.Job(name, metadata=metadata, spec=_job(workload), opts=after)
+        case "CronJob":
+            k8s.batch.v1.CronJob(name, metadata=metadata, spec=_cron_job(workload), opts=after)
+        case "Deployment":
+            k8s.apps.v1.Deployment(name, metadata=metadata, spec=_deployment(workload), opts=after)
+        case _:
+            assert_never(workload.kind)
+
+
+def _service(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
+    """A ClusterIP with the Deployment's name and ports."""
+    ports = [
+        {
+            "name": port.get("name", f"tcp-{port['containerPort']}"),
+            "port": port["containerPort"],
+            "targetPort": port["containerPort"],
+            "protocol": "TCP",
+        }
+        for port in workload.ports
+    ]
+    spec: Any = {"type": "ClusterIP", "selector": _selector(workload), "ports": ports}
+    # It has endpoints only when a GPU came: nothing waits for that.
+    k8s.core.v1.Service(name, metadata=_metadata(workload), spec=spec, opts=opts)
+
+
+def _way_in(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
+    numbers = [port["containerPort"] for port in workload.ports]
+    spec = {
+        "podSelector": {"matchLabels": _selector(workload)},
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            {"from": [namespace_peer(client) for client in workload.client_namespaces], "ports": tcp(*numbers)}
+        ],
+    }
+    network_policy(f"{name}-clients", f"{workload.name}-clients", workload.namespace, spec, opts)
+
+
+def _job(workload: GpuWorkload) -> Any:
     spec: Any = {
         "completions": workload.replicas,
         "parallelism": workload.replicas,
@@ -100,65 +218,113 @@ def _job(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None
         "template": _template(workload),
     }
     spec["template"]["spec"]["restartPolicy"] = "Never"
-    k8s.batch.v1.Job(name, metadata=_metadata(workload), spec=spec, opts=opts)
+    return spec
 
 
-def _deployment(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
+def _cron_job(workload: GpuWorkload) -> Any:
+    times = workload.schedule
+    assert times is not None
     spec: Any = {
+        "schedule": times.schedule,
+        "concurrencyPolicy": times.concurrency_policy,
+        "jobTemplate": {"metadata": {"labels": _labels(workload)}, "spec": _job(workload)},
+    }
+    return spec | ({"timeZone": times.time_zone} if times.time_zone else {})
+
+
+def _deployment(workload: GpuWorkload) -> Any:
+    return {
         "replicas": workload.replicas,
-        "selector": {"matchLabels": _labels(workload)},
+        "selector": {"matchLabels": _selector(workload)},
         # A surge would need a spare slot, for which Karpenter might buy a GPU.
         "strategy": {"type": "Recreate"},
         "template": _template(workload),
     }
-    k8s.apps.v1.Deployment(name, metadata=_metadata(workload), spec=spec, opts=opts)
-
-
-_MAKE: Mapping[WorkloadKind, Callable[[str, GpuWorkload, pulumi.ResourceOptions], None]] = {
-    "Job": _job,
-    "Deployment": _deployment,
-}
 
 
 def _metadata(workload: GpuWorkload) -> Any:
     return {
         "name": workload.name,
-        "namespace": NAMESPACE,
+        "namespace": workload.namespace,
         "labels": _labels(workload),
         # A Spot GPU may take long to come: `pulumi up` does not wait for it, Kubernetes does.
-        "annotations": {"pulumi.com/skipAwait": "true"},
+        "annotations": {**workload.annotations, "pulumi.com/skipAwait": "true"},
     }
 
 
-def _labels(workload: GpuWorkload) -> dict[str, str]:
+def _selector(workload: GpuWorkload) -> dict[str, str]:
     return {NAME_LABEL: workload.name}
 
 
+def _labels(workload: GpuWorkload) -> dict[str, str]:
+    return {**workload.labels, **_selector(workload)}
+
+
+def _group(security: Security) -> int:
+    return security.user if security.group is None else security.group
+
+
 def _template(workload: GpuWorkload) -> Any:
+    reason = workload.security.reason
+    annotations = {**workload.annotations, **({SECURITY_ANNOTATION: reason} if reason else {})}
+    metadata: dict[str, Any] = {"labels": _labels(workload)}
+    if annotations:
+        metadata["annotations"] = annotations
+    volumes = [pod_volume(workload.name, name, source) for name, source in workload.volumes.items()]
     return {
-        "metadata": {"labels": _labels(workload)},
+        "metadata": metadata,
         "spec": {
-            **restricted_pod(GPU_USER),
+            **_pod(workload),
             "nodeSelector": dict(workload.node_selector),
             "tolerations": [dict(toleration) for toleration in workload.tolerations],
             "containers": [_container(container, workload.resource_name) for container in workload.containers],
-            "volumes": [{"name": "scratch", "emptyDir": {}}],
+            "volumes": [{"name": SCRATCH_VOLUME, "emptyDir": {}}, *volumes],
         },
     }
 
 
+def _pod(workload: GpuWorkload) -> dict[str, Any]:
+    """Pod-level fields: restricted, and what was asked for."""
+    security = workload.security
+    spec = restricted_pod(security.user)
+    context = spec["securityContext"]
+    context["runAsGroup"] = _group(security)
+    if security.user == 0:
+        del context["runAsNonRoot"]
+    if security.fs_group is not None:
+        context["fsGroup"] = security.fs_group
+    if security.token:
+        spec["automountServiceAccountToken"] = True
+    if security.service_account:
+        spec["serviceAccountName"] = security.service_account
+    if workload.priority_class:
+        spec["priorityClassName"] = workload.priority_class
+    if workload.pull_secrets:
+        spec["imagePullSecrets"] = [{"name": secret} for secret in workload.pull_secrets]
+    return spec
+
+
 def _container(container: WorkloadContainer, resource_name: str) -> dict[str, Any]:
     resources = {"cpu": container.cpu, "memory": container.memory}
-    environment = [{"name": "HOME", "value": "/tmp"}]
-    if container.uses_gpu:
-        resources[resource_name] = "1"
+    environment = [dict(variable) for variable in container.env]
+    if not any(variable["name"] == "HOME" for variable in environment):
+        environment.insert(0, {"name": "HOME", "value": TEMP})
+    if container.slots:
+        resources[resource_name] = str(container.slots)
     else:
         environment.append(dict(NO_GPU))
-    spec = restricted_container(container.name, container.image, resources)
+    mounts = [dict(mount) for mount in container.volume_mounts]
     # The root file system is read-only; the CUDA driver keeps compiled kernels below HOME.
-    spec |= {"volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}], "env": environment}
-    if container.command:
-        spec["command"] = list(container.command)
-    if container.args:
-        spec["args"] = list(container.args)
-    return spec
+    if not any(mount["mountPath"] == TEMP for mount in mounts):
+        mounts.insert(0, {"name": SCRATCH_VOLUME, "mountPath": TEMP})
+    spec = restricted_container(container.name, container.image, resources)
+    spec |= {"imagePullPolicy": container.image_pull_policy, "volumeMounts": mounts, "env": environment}
+    spec["securityContext"]["readOnlyRootFilesystem"] = container.read_only_root
+    lists = {
+        "command": list(container.command),
+        "args": list(container.args),
+        "envFrom": [dict(source) for source in container.env_from],
+        "ports": [{**port, "protocol": "TCP"} for port in container.ports],
+    }
+    probes = {name: dict(probe) for name, probe in container.probes.items()}
+    return spec | {key: value for key, value in lists.items() if value} | probes

@@ -19,7 +19,7 @@ from gpu.sharing import Mps
 #: Contexts shorter than this are no remedy.
 _LEAST_CONTEXT = 1024
 _HOW = "which `slices model NAME --gguf FILE` prints (docs/models.md)"
-_ONE_SLOT = "two slots of a shared GPU are not twice the GPU, and both may lie on the same one"
+ONE_SLOT = "two slots of a shared GPU are not twice the GPU, and both may lie on the same one"
 
 
 def check_models(parts: Parts, slots: Slots) -> Iterator[Problem]:
@@ -34,14 +34,10 @@ def check_models(parts: Parts, slots: Slots) -> Iterator[Problem]:
             yield from attempt(_mps(model, path, slots))
 
 
-def slots_problem(slots: int, pool: Pool | None) -> str:
-    """What to say about a number of slots that is not 1. pool: the one of the slots, where it is known."""
+def _slots_problem(slots: int, pool: Pool | None) -> str:
     if slots > 1 and pool and pool.profile.strategy == "none":
-        return (
-            "must be 1: what a stack file describes uses one GPU; a pod of your own may ask for several of this "
-            f"pool's, with {pool.resource}: {slots}, where gpusPerNode has such nodes"
-        )
-    return f"must be 1: {_ONE_SLOT}" if slots > 1 else "must be 1: each model takes one slot"
+        return "must be 1: a model uses one GPU; a workload may have several of this pool's"
+    return f"must be 1: {ONE_SLOT}" if slots > 1 else "must be 1: each model takes one slot"
 
 
 def pool_of(section: Model | Workload, slots: Slots) -> Pool | None:
@@ -53,7 +49,7 @@ def pool_of(section: Model | Workload, slots: Slots) -> Pool | None:
 
 def _one_slot(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
     if model.slots != 1:
-        yield Problem((*path, "slots"), model.slots, slots_problem(model.slots, pool_of(model, slots)))
+        yield Problem((*path, "slots"), model.slots, _slots_problem(model.slots, pool_of(model, slots)))
 
 
 def _known(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:

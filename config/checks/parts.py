@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from typing import TypeVar
 
 from config.errors import Problem
 from config.schema import (
@@ -24,9 +25,10 @@ from config.schema import (
     UsageOf,
     Workload,
 )
-from config.section import BrokenValueError
+from config.section import BrokenValueError, Section
 from gpu.pool import Pool
 
+S = TypeVar("S", bound=Section)
 Named = CpuPool | GpuPool | Model | Workload | Container | UsageOf
 
 
@@ -65,6 +67,14 @@ def attempt(check: Iterator[Problem]) -> Iterator[Problem]:
     """What a check finds until it needs a value that is itself wrong."""
     with suppress(BrokenValueError):
         yield from check
+
+
+def all_of(entries: Sequence[S | None]) -> Sequence[S]:
+    """The entries. Raises BrokenValueError where one of them is none."""
+    found = [entry for entry in entries if entry is not None]
+    if len(found) < len(entries):
+        raise BrokenValueError("entries")
+    return found
 
 
 def names_of(entries: Sequence[Named | None] | None) -> tuple[list[str], bool]:

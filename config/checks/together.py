@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from config.checks.parts import Parts, Slots, attempt
+from config.checks.workloads import whole_gpus
 from config.errors import MISSING, Problem, listed
 from config.schema import Dialogue, Model, Workload
 from config.services import service_name
@@ -27,7 +28,7 @@ def check_together(parts: Parts, slots: Slots) -> Iterator[Problem]:
 
 def _deployment(index: int, workload: Workload, slots: Slots, standing: dict[str, int]) -> Iterator[Problem]:
     match workload.kind:
-        case "Job":
+        case "Job" | "CronJob":
             return
         case "Deployment":
             pass
@@ -36,12 +37,16 @@ def _deployment(index: int, workload: Workload, slots: Slots, standing: dict[str
     pool, replicas = slots.get(workload.pool), workload.replicas
     before = standing.get(workload.pool, 0)
     most = pool.max_slots if pool else None
-    if most is not None and before + replicas > most:
+    each = pool.held_slots(whole_gpus(workload, pool)) if pool else 1
+    if most is not None and before + replicas * each > most:
         left = f"{most - before} left of its {_slots(most)}" if before else _slots(most)
-        message = f"must be {most - before} or less: pool {workload.pool} has {left}, and each pod holds one"
+        holds = "one" if each == 1 else str(each)
+        message = (
+            f"must be {(most - before) // each} or less: pool {workload.pool} has {left}, and each pod holds {holds}"
+        )
         yield Problem(("workloads", index, "replicas"), replicas, message)
     else:
-        standing[workload.pool] = before + replicas
+        standing[workload.pool] = before + replicas * each
 
 
 def _awake(

@@ -20,6 +20,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "a model": ("hours_per_day", *_TOKENS),
     "a model of a server": ("hours_per_day",),
     "a Job": ("runs_per_month", "hours_per_run"),
+    "a CronJob": ("hours_per_run",),
     "a Deployment": (),
     "a model that never sleeps": _TOKENS,
     "a model of a server that never sleeps": (),

@@ -1,20 +1,24 @@
-"""Checks of workloads: one container with one slot, and enough memory in it."""
+"""Checks of workloads: one container with the slots, enough memory in them, and a node that holds the pod."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
-from config.checks.models import pool_of, slots_problem
+from config.checks.models import ONE_SLOT, pool_of
 from config.checks.parts import Parts, Slots, attempt, name_of
+from config.checks.vllm import check_vllm
+from config.checks.workload_pods import check_pod
+from config.checks.workload_volumes import check_volumes
 from config.errors import MISSING, Path, Problem
+from config.quantities import cpu_millis, memory_mib
 from config.schema import Container, Workload
 from config.section import BrokenValueError
 from gpu.host_share import node_room
+from gpu.pool import Pool
 
 
 def check_workloads(parts: Parts, slots: Slots) -> Iterator[Problem]:
-    """One GPU container with one slot each, and whether the stated memory fits."""
+    """Everything that is wrong with workloads, one by one."""
     for index, workload in enumerate(parts.workloads or ()):
         if workload:
             path: Path = ("workloads", index)
@@ -22,6 +26,33 @@ def check_workloads(parts: Parts, slots: Slots) -> Iterator[Problem]:
             yield from attempt(_container_names(workload, path))
             yield from attempt(_fit(workload, path, slots))
             yield from attempt(_node(workload, path, slots))
+            yield from check_pod(workload, path, pool_of(workload, slots))
+            yield from check_volumes(workload, path, pool_of(workload, slots))
+            yield from check_vllm(workload, path, pool_of(workload, slots))
+
+
+def whole_gpus(workload: Workload, pool: Pool) -> int:
+    """Slots that each pod asks for, where the pool can give so many; 1 where that is wrong, and said already."""
+    slots = max((count for _, _, count in _slots_of(workload.containers)), default=1)
+    return slots if _slots_problem(slots, pool) is None else 1
+
+
+def _slots_problem(slots: int, pool: Pool | None) -> str | None:
+    """What is wrong with the slots of a container that uses the GPU. pool: its own, where it is known."""
+    if slots < 0:
+        return "must be 0 or 1"
+    if slots < 2 or pool is None:
+        return None
+    if pool.profile.shares:
+        whole = "; several whole GPUs are slots of a pool with sharing: {strategy: none}"
+        return f"must be 1: {ONE_SLOT}{whole}"
+    few = sorted({t.gpu_count for t in pool.types if t.gpu_count < slots})
+    if few:
+        return (
+            f"must be {few[0]} or less: pool {pool.name} may buy nodes with {few[0]} GPU{'s' if few[0] > 1 else ''}; "
+            "write gpusPerNode with larger ones only, or make a pool of its own"
+        )
+    return None
 
 
 def _slots_of(containers: Sequence[Container | None]) -> Iterator[tuple[int, str, int]]:
@@ -38,16 +69,15 @@ def _gpu_containers(workload: Workload, path: Path, pools: Slots) -> Iterator[Pr
     pool = pool_of(workload, pools)
     for index, name, slots in _slots_of(workload.containers):
         place: Path = (*path, "containers", index, "slots")
-        if slots < 0:
-            yield Problem(place, slots, "must be 0 or 1")
-        elif first is not None:
+        problem = _slots_problem(slots, pool)
+        if slots > 0 and first is not None:
             message = (
                 f"must be 0: container {first} uses the GPU already, and each container would take a slot of its own, "
                 "for which Karpenter may buy a second GPU; make two workloads"
             )
             yield Problem(place, slots, message)
-        elif slots > 1:
-            yield Problem(place, slots, slots_problem(slots, pool))
+        elif problem:
+            yield Problem(place, slots, problem)
         first = name if first is None else first
     if first is None:
         message = "holds no container with slots: 1; write it on the one that uses the GPU"
@@ -67,9 +97,13 @@ def _container_names(workload: Workload, path: Path) -> Iterator[Problem]:
 
 def _fit(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
     pool, needed = slots.get(workload.pool), workload.gpu_memory_mib
-    if pool and needed and needed > pool.slot_memory_mib:
+    if pool is None or needed is None:
+        return
+    count = whole_gpus(workload, pool)
+    if needed > count * pool.slot_memory_mib:
+        what, has = ("a slot", "has") if count == 1 else (f"{count} GPUs", "have")
         message = (
-            f"does not fit: a slot of pool {workload.pool} has {pool.slot_memory_mib} MiB on "
+            f"does not fit: {what} of pool {workload.pool} {has} {count * pool.slot_memory_mib} MiB on "
             f"{pool.smallest.gpu.product} ({pool.smallest.family})"
         )
         yield Problem((*path, "gpuMemoryMib"), needed, message)
@@ -80,8 +114,8 @@ def _node(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
     pool, containers = slots.get(workload.pool), list(_sections(workload.containers))
     if pool is None:
         return
-    cpu = sum(_millis(container.cpu) for container in containers)
-    memory = sum(_mib(container.memory) for container in containers)
+    cpu = sum(cpu_millis(container.cpu) for container in containers)
+    memory = sum(memory_mib(container.memory) for container in containers)
     nodes = [node_room(instance_type) for instance_type in pool.types]
     if not any(cpu <= node.cpu_millis and memory <= node.memory_mib for node in nodes):
         most = max(nodes, key=lambda node: (node.memory_mib, node.cpu_millis))
@@ -94,12 +128,3 @@ def _node(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
 
 def _sections(containers: Sequence[Container | None]) -> Iterator[Container]:
     yield from (container for container in containers if container is not None)
-
-
-def _millis(cpu: str) -> int:
-    return int(cpu[:-1]) if cpu.endswith("m") else round(float(cpu) * 1000)
-
-
-def _mib(memory: str) -> int:
-    number, unit = float(memory.rstrip("MGi")), memory.lstrip("0123456789.")
-    return math.ceil(number * {"Mi": 2**20, "Gi": 2**30, "M": 10**6, "G": 10**9}[unit] / 2**20)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+from gpu.contract import MIN_SECURITY_REASON, SECURITY_ANNOTATION
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity, matches
 from policy.pod_security import LEVELS, namespace
 from policy.pods import PATCH_TYPES, POD_TYPES, templates
-from policy.reading import get
+from policy.reading import get, known, text
 
 
 def check(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -17,8 +19,15 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
     wanted = "baseline" if matches(PATCH_TYPES, resource.type) else settings["level"]
     for template in templates(resource.type, resource.props):
         if get(template, "spec") is not None:
-            for level in LEVELS.get(wanted, LEVELS["restricted"]):
-                yield from level(template)
+            level = "baseline" if _has_reason(template) else wanted
+            for judged in LEVELS.get(level, LEVELS["restricted"]):
+                yield from judged(template)
+
+
+def _has_reason(template: Any) -> bool:
+    """Whether the pods say why they need more than the restricted level allows. What is unknown is no reason."""
+    reason = text(known(template, "metadata", "annotations", SECURITY_ANNOTATION))
+    return len(reason.strip()) >= MIN_SECURITY_REASON
 
 
 RULE = ResourceRule(
@@ -26,7 +35,8 @@ RULE = ResourceRule(
     title="Pods are restricted",
     description=(
         "Workloads must keep to the restricted Pod Security Standard: no root, no privileges, no capabilities, no host "
-        "namespaces, paths or ports, a seccomp profile. The GPU system namespace `gpu-system` is the one exemption."
+        "namespaces, paths or ports, a seccomp profile. The GPU system namespace `gpu-system` is the one exemption. "
+        f"Pods with an annotation `{SECURITY_ANNOTATION}` of {MIN_SECURITY_REASON} characters or more keep to baseline."
     ),
     why=(
         "Pods that share a GPU share a node, and a pod that gets out of its container has the whole node: the other "
@@ -36,8 +46,9 @@ RULE = ResourceRule(
     ),
     fix=(
         "In the pod: `runAsNonRoot: true` and `seccompProfile: {type: RuntimeDefault}`; in every container: "
-        "`allowPrivilegeEscalation: false` and `capabilities: {drop: [ALL]}`. Name your own GPU system namespace in "
-        "`exemptNamespaces`. All of it must be literal values."
+        "`allowPrivilegeEscalation: false` and `capabilities: {drop: [ALL]}`. A pod that must be root says why in the "
+        f"annotation `{SECURITY_ANNOTATION}` of its template, and a namespace that enforces baseline admits it. Name "
+        "your own GPU system namespace in `exemptNamespaces`. All of it must be literal values."
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,

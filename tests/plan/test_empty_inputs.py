@@ -21,6 +21,8 @@ from tests.plan.variants import VARIANTS, varied
 MEANT: Final = {
     ("kubernetes:networking.k8s.io/v1:NetworkPolicy", "spec.podSelector"): "all pods of the namespace",
     ("kubernetes:apps/v1:Deployment", "spec.template.spec.volumes.emptyDir"): "a folder without a limit of its own",
+    ("kubernetes:batch/v1:Job", "spec.template.spec.volumes.emptyDir"): "the same",
+    ("kubernetes:batch/v1:CronJob", "spec.jobTemplate.spec.template.spec.volumes.emptyDir"): "the same",
     ("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "ingress"): (
         "no rules, also not those that somebody adds: left out, the provider takes over what it finds"
     ),

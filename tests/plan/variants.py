@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
+
+import yaml
 
 from plan.project import StackFile, find_project, load_stack
 from plan.record import Recording, record
@@ -22,6 +25,13 @@ POOL = {
 MODEL = {"name": "a", "model": "mistral:7b", "pool": "p", "contextLength": 2048}
 HOURS = {"slots": 2, "days": ["mon", "tue"], "start": "08:00", "end": "18:00", "timeZone": "Europe/Berlin"}
 
+
+def snippet(page: str, key: str) -> Any:
+    """The value of a key in the first sample of a page that has it."""
+    samples = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    return next(yaml.safe_load(sample)[key] for sample in samples if f"{key}:" in sample)
+
+
 #: By what is special about them: keys that replace those of `dev`.
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "weights as an image volume": {
@@ -34,6 +44,64 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "conversations in a table": {
         "models": [MODEL, {**MODEL, "name": "b"}],
         "dialogue": {"speakers": ["a", "b"], "image": "build", "store": "dynamodb"},
+    },
+    "workloads that serve": {
+        # Above what always runs of it.
+        "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
+        "pools": [POOL, {**POOL, "name": "whole", "gpusPerNode": [4], "sharing": {"strategy": "none"}}],
+        "models": [MODEL],
+        "workloads": [
+            *snippet("docs/serving.md", "gpu-slices:workloads"),
+            {
+                "name": "train",
+                "pool": "whole",
+                "kind": "Job",
+                "priorityClassName": "batch",
+                "volumes": [
+                    {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "16Gi"}},
+                    {"name": "home", "efs": {"fileSystemId": "fs-0123456789abcdef0"}},
+                    {"name": "own", "persistentVolumeClaim": {"claimName": "made-by-hand"}},
+                ],
+                "containers": [
+                    {
+                        "name": "app",
+                        "image": "r.example.com/train:1",
+                        "slots": 4,
+                        "cpu": "16",
+                        "memory": "64Gi",
+                        "imagePullPolicy": "Always",
+                        "envFrom": [
+                            {"prefix": "KEY_", "secretRef": {"name": "train"}},
+                            {"prefix": "SET_", "configMapRef": {"name": "train"}},
+                        ],
+                        "volumeMounts": [
+                            {"name": "shm", "mountPath": "/dev/shm"},
+                            {"name": "home", "mountPath": "/home/app", "subPath": "ann"},
+                            {"name": "own", "mountPath": "/data", "readOnly": True},
+                        ],
+                    }
+                ],
+                "imagePullSecrets": [{"name": "registry"}],
+            },
+            {
+                "name": "nightly",
+                "pool": "p",
+                "kind": "CronJob",
+                "schedule": "30 3 * * 1-5",
+                "timeZone": "Europe/Berlin",
+                "securityContext": {"runAsUser": 0},
+                "automountServiceAccountToken": True,
+                "securityReason": "GPU-142: the image writes below /opt, and asks the API for its peers",
+                "containers": [
+                    {
+                        "name": "app",
+                        "image": "r.example.com/app:1",
+                        "slots": 1,
+                        "securityContext": {"readOnlyRootFilesystem": False},
+                    }
+                ],
+            },
+        ],
     },
     "everything": {
         "pools": [

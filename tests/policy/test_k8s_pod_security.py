@@ -239,3 +239,35 @@ def test_patches_are_judged_by_what_they_say(type_: str) -> None:
     assert violations(RULE, type_, inside(kind, {"containers": [{"name": "main", "image": "model:2"}]})) == []
     assert violations(RULE, type_, inside(kind, {"hostPID": True}))
     assert violations(RULE, type_, {"metadata": {"labels": {"a": "b"}}}) == []
+
+
+ROOT = {"pod_context": {"runAsNonRoot": None, "runAsUser": 0}}
+
+
+def explained(type_: str, spec: Any, reason: Any) -> Json:
+    """The pods with an annotation that says why they are as they are."""
+    found = inside(type_, spec)
+    found["spec"]["template"]["metadata"] = {"annotations": {"gpu-slices/security-reason": reason}}
+    return found
+
+
+def test_root_with_a_reason_keeps_to_baseline() -> None:
+    type_ = "kubernetes:apps/v1:Deployment"
+    reason = "GPU-142: the image writes below /opt"
+    assert violations(RULE, type_, explained(type_, pod(**ROOT), reason)) == []
+    (message,) = violations(RULE, type_, explained(type_, pod(**ROOT, hostIPC=True), reason))
+    assert message == "hostIPC is true: remove it."
+
+
+@pytest.mark.parametrize("reason", ["", "because", " " * 20, UNKNOWN])
+def test_root_without_a_reason_is_refused(reason: Any) -> None:
+    type_ = "kubernetes:apps/v1:Deployment"
+    assert violations(RULE, type_, explained(type_, pod(**ROOT), reason)) == [
+        "the pod: runAsUser is 0: write another.",
+        "container main: runAsNonRoot is not true: write true.",
+    ]
+
+
+def test_a_reason_that_is_not_known_is_none_and_breaks_no_restricted_pod() -> None:
+    type_ = "kubernetes:apps/v1:Deployment"
+    assert violations(RULE, type_, explained(type_, pod(), UNKNOWN)) == []

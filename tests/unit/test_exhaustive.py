@@ -14,7 +14,6 @@ from account import preflight, teardown
 from account.preflight import offers, quotas
 from account.teardown.kinds import Kind
 from account.teardown.table import KINDS
-from components.gpu import workloads
 from config import pool_schema, wording
 from gpu import coldstart, estimate, prices
 from gpu.catalog import INSTANCE_TYPES
@@ -44,7 +43,6 @@ from tests.unit.gpu.support import profiles
         (quotas.STANDARD, prices.CapacityType),
         (offers._AS, prices.CapacityType),
         (WEIGHTS, WeightsSource),
-        (workloads._MAKE, workloads.WorkloadKind),
     ],
 )
 def test_a_table_has_a_row_for_each_member(table: Collection[str], members: Any) -> None:

@@ -1,13 +1,22 @@
-"""GpuWorkloads: one slot, one GPU container, restricted pods."""
+"""GpuWorkloads: one GPU container, restricted pods, the ways in, and volumes."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
+from components.gpu.workload_volumes import BucketSource, ClaimSource, EmptyDirSource, FileSystemSource
+from components.gpu.workloads import (
+    CronSchedule,
+    GpuWorkload,
+    GpuWorkloads,
+    GpuWorkloadsArgs,
+    Security,
+    WorkloadContainer,
+)
 from tests.unit.components.recording import Recording, record
 
-MAIN = WorkloadContainer(name="main", image="app:1", uses_gpu=True, cpu="2", memory="4Gi", args=["--serve"])
+MAIN = WorkloadContainer(name="main", image="app:1", slots=1, cpu="2", memory="4Gi", args=["--serve"])
 SIDECAR = WorkloadContainer(name="sidecar", image="log:1", cpu="100m", memory="64Mi")
 
 
@@ -88,3 +97,171 @@ def test_a_container_without_the_slot_sees_no_gpu_whatever_its_image_says() -> N
     assert {"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"} in sidecar["env"]
     # The device plugin's value would lose against one of the pod's own.
     assert "NVIDIA_VISIBLE_DEVICES" not in {each["name"] for each in main["env"]}
+
+
+SERVER = replace(
+    MAIN,
+    image_pull_policy="Always",
+    env=[{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}}}],
+    env_from=[{"secretRef": {"name": "all"}}],
+    ports=[{"name": "http", "containerPort": 8000}, {"name": "figures", "containerPort": 9000}],
+    probes={"readinessProbe": {"httpGet": {"path": "/health", "port": 8000}}},
+    volume_mounts=[{"name": "shm", "mountPath": "/dev/shm"}],
+)
+
+
+def template(recording: Recording[GpuWorkloads]) -> Any:
+    return recording.one("kubernetes:apps/v1:Deployment").inputs["spec"]["template"]
+
+
+def test_a_server_has_what_kubernetes_calls_by_the_same_names() -> None:
+    pod = template(recorded(workload(containers=[SERVER], volumes={"shm": EmptyDirSource(in_memory=True)})))["spec"]
+    (main,) = pod["containers"]
+    assert main["imagePullPolicy"] == "Always"
+    assert main["env"] == [{"name": "HOME", "value": "/tmp"}, *SERVER.env]
+    assert main["envFrom"] == [{"secretRef": {"name": "all"}}]
+    assert main["readinessProbe"] == {"httpGet": {"path": "/health", "port": 8000}}
+    assert main["ports"][0] == {"name": "http", "containerPort": 8000, "protocol": "TCP"}
+    assert {"name": "shm", "mountPath": "/dev/shm"} in main["volumeMounts"]
+    assert pod["volumes"] == [{"name": "scratch", "emptyDir": {}}, {"name": "shm", "emptyDir": {"medium": "Memory"}}]
+
+
+def test_ones_own_home_and_temporary_folder_replace_ours() -> None:
+    own = replace(
+        MAIN,
+        env=[{"name": "HOME", "value": "/home/app"}],
+        volume_mounts=[{"name": "data", "mountPath": "/tmp"}],
+    )
+    pod = template(recorded(workload(containers=[own], volumes={"data": EmptyDirSource(size_limit="1Gi")})))["spec"]
+    assert pod["containers"][0]["env"] == own.env
+    assert pod["containers"][0]["volumeMounts"] == own.volume_mounts
+    assert pod["volumes"][1] == {"name": "data", "emptyDir": {"sizeLimit": "1Gi"}}
+
+
+def test_a_service_of_its_name_is_reached_from_named_namespaces_alone() -> None:
+    recording = recorded(workload(containers=[SERVER], client_namespaces=["my-team", "other"]))
+    service = recording.one("kubernetes:core/v1:Service").inputs
+    assert (service["metadata"]["name"], service["metadata"]["namespace"]) == ("transcribe", "workloads")
+    assert service["spec"]["type"] == "ClusterIP"
+    assert service["spec"]["selector"] == {"app.kubernetes.io/name": "transcribe"}
+    assert [(port["name"], port["port"]) for port in service["spec"]["ports"]] == [("http", 8000), ("figures", 9000)]
+    (way_in,) = [
+        policy.inputs["spec"]
+        for policy in recording.of_type("kubernetes:networking.k8s.io/v1:NetworkPolicy")
+        if policy.inputs["spec"]["podSelector"]
+    ]
+    assert way_in["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "transcribe"}}
+    (rule,) = way_in["ingress"]
+    assert [peer["namespaceSelector"]["matchLabels"] for peer in rule["from"]] == [
+        {"kubernetes.io/metadata.name": "my-team"},
+        {"kubernetes.io/metadata.name": "other"},
+    ]
+    assert [port["port"] for port in rule["ports"]] == [8000, 9000]
+
+
+def test_ports_open_nothing_by_themselves() -> None:
+    recording = recorded(workload(containers=[SERVER]))
+    policy = recording.one("kubernetes:networking.k8s.io/v1:NetworkPolicy")
+    assert policy.inputs["spec"] == {"podSelector": {}, "policyTypes": ["Ingress"]}
+
+
+def test_a_cron_job_makes_jobs_like_those_that_run_once() -> None:
+    times = CronSchedule(schedule="30 3 * * 1-5", time_zone="Europe/Berlin")
+    spec = recorded(workload(kind="CronJob", schedule=times)).one("kubernetes:batch/v1:CronJob").inputs["spec"]
+    job = recorded(workload(kind="Job")).one("kubernetes:batch/v1:Job").inputs["spec"]
+    assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == (
+        "30 3 * * 1-5",
+        "Europe/Berlin",
+        "Forbid",
+    )
+    assert spec["jobTemplate"]["spec"] == job
+
+
+@pytest.mark.parametrize(("kind", "schedule"), [("CronJob", None), ("Job", CronSchedule(schedule="@daily"))])
+def test_cron_jobs_and_nothing_else_have_schedules(kind: Any, schedule: CronSchedule | None) -> None:
+    with pytest.raises(ValueError, match="a CronJob, and nothing else, has a schedule"):
+        workload(kind=kind, schedule=schedule)
+
+
+def test_several_whole_gpus_are_one_request() -> None:
+    deployment = recorded(workload(containers=[replace(MAIN, slots=4)], resource_name="nvidia.com/gpu"))
+    (main,) = template(deployment)["spec"]["containers"]
+    assert main["resources"]["limits"]["nvidia.com/gpu"] == "4"
+
+
+def test_buckets_and_file_systems_are_bound_to_claims_that_the_pods_wait_for() -> None:
+    volumes = {
+        "weights": BucketSource(bucket_name="acme-models"),
+        "out": BucketSource(bucket_name="acme-out", read_only=False),
+        "home": FileSystemSource(file_system_id="fs-0123456789abcdef0"),
+        "own": ClaimSource(claim_name="made-by-hand", read_only=True),
+    }
+    recording = recorded(workload(volumes=volumes, security=Security(group=2000)))
+    made = {each.inputs["metadata"]["name"]: each for each in recording.of_type("kubernetes:core/v1:PersistentVolume")}
+    assert made.keys() == {f"workloads.transcribe.{name}" for name in ("weights", "out", "home")}
+    weights, out, home = (made[f"workloads.transcribe.{name}"].inputs["spec"] for name in ("weights", "out", "home"))
+    assert weights["csi"] == {
+        "driver": "s3.csi.aws.com",
+        "volumeHandle": "workloads.transcribe.weights",
+        "volumeAttributes": {"bucketName": "acme-models"},
+    }
+    assert weights["mountOptions"] == ["allow-other", "uid=10001", "gid=2000", "read-only"]
+    assert (weights["accessModes"], out["accessModes"]) == (["ReadOnlyMany"], ["ReadWriteMany"])
+    assert "read-only" not in out["mountOptions"]
+    assert home["csi"] == {"driver": "efs.csi.aws.com", "volumeHandle": "fs-0123456789abcdef0"}
+    assert "mountOptions" not in home
+    assert weights["claimRef"] == {"namespace": "workloads", "name": "transcribe.weights"}
+    deployment = recording.one("kubernetes:apps/v1:Deployment")
+    claims = recording.of_type("kubernetes:core/v1:PersistentVolumeClaim")
+    assert {claim.inputs["spec"]["volumeName"] for claim in claims} == made.keys()
+    for claim in claims:
+        assert recording.outlives(made[claim.inputs["spec"]["volumeName"]], claim)
+        assert recording.outlives(claim, deployment)
+    assert template(recording)["spec"]["volumes"][1:] == [
+        {"name": "weights", "persistentVolumeClaim": {"claimName": "transcribe.weights", "readOnly": True}},
+        {"name": "out", "persistentVolumeClaim": {"claimName": "transcribe.out"}},
+        {"name": "home", "persistentVolumeClaim": {"claimName": "transcribe.home"}},
+        {"name": "own", "persistentVolumeClaim": {"claimName": "made-by-hand", "readOnly": True}},
+    ]
+
+
+def test_marks_priority_and_registries() -> None:
+    each = workload(
+        labels={"team": "speech", "app.kubernetes.io/name": "taken"},
+        annotations={"example.com/owner": "ann"},
+        priority_class="batch",
+        pull_secrets=["registry"],
+    )
+    deployment = recorded(each).one("kubernetes:apps/v1:Deployment").inputs
+    for metadata in (deployment["metadata"], deployment["spec"]["template"]["metadata"]):
+        assert metadata["labels"] == {"team": "speech", "app.kubernetes.io/name": "transcribe"}
+        assert metadata["annotations"]["example.com/owner"] == "ann"
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["priorityClassName"] == "batch"
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert deployment["spec"]["selector"] == {"matchLabels": {"app.kubernetes.io/name": "transcribe"}}
+
+
+def test_what_weakens_a_pod_is_there_only_where_it_was_asked_for() -> None:
+    weak = Security(user=0, fs_group=3000, service_account="app", token=True, reason="GPU-142: writes below /opt")
+    recording = recorded(workload(containers=[replace(MAIN, read_only_root=False)], security=weak))
+    namespace = recording.one("kubernetes:core/v1:Namespace").inputs["metadata"]
+    assert namespace["name"] == "workloads-baseline"
+    assert namespace["labels"]["pod-security.kubernetes.io/enforce"] == "baseline"
+    found = template(recording)
+    assert found["metadata"]["annotations"] == {"gpu-slices/security-reason": "GPU-142: writes below /opt"}
+    assert found["spec"]["securityContext"] == {
+        "runAsUser": 0,
+        "runAsGroup": 0,
+        "fsGroup": 3000,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert found["spec"]["automountServiceAccountToken"] is True
+    assert found["spec"]["serviceAccountName"] == "app"
+    assert found["spec"]["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": False,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    policy = recording.one("kubernetes:networking.k8s.io/v1:NetworkPolicy")
+    assert policy.inputs["metadata"]["namespace"] == "workloads-baseline"

@@ -10,7 +10,7 @@ from config.bill import Bill, bill, consumers
 from config.schema import StackConfig
 from gpu.bill import Line
 from stacks.summary import idle_floor_usd
-from tests.unit.config.support import GONE, ON_DEMAND, WORKLOAD, changed, parsed, problems_of
+from tests.unit.config.support import CONTAINER, GONE, ON_DEMAND, WORKLOAD, changed, parsed, problems_of
 
 FLOOR = 73 + 2 * 0.0816 * 730 + 2 * 50 * 0.08 + (0.045 + 0.005) * 730 + 2  # 238.636
 SPOT_L4 = 0.8048 / 2
@@ -177,6 +177,40 @@ def test_jobs_count_by_their_runs() -> None:
     job = {**WORKLOAD, "kind": "Job", "replicas": 4}
     found = bill_of(models=[], workloads=[job], usage={"runsPerMonth": 20, "hoursPerRun": 3})
     assert expected(found, "on demand", "GPU nodes, shared") == pytest.approx(2 * 60 * SPOT_L4)
+
+
+def test_cron_jobs_count_by_their_schedule() -> None:
+    """Weekdays at 3:30 are 1043 or 1044 of four years' days: 21.7 runs a month of 2 h, on one node."""
+    job = {**WORKLOAD, "kind": "CronJob", "schedule": "30 3 * * 1-5"}
+    found = config(models=[], examples=False, workloads=[job], usage={"hoursPerRun": 2, "runsPerMonth": 100})
+    (consumer,) = consumers(found)
+    assert (consumer.kind, consumer.part) == ("CronJob", "on demand")
+    assert consumer.hours == pytest.approx(365.25 * 5 / 7 / 12 * 2, rel=0.002)
+    better = {"each": [{"name": "batch", "hoursPerRun": 3}]}
+    assert consumers(config(models=[], examples=False, workloads=[job], usage=better))[0].hours == pytest.approx(
+        365.25 * 5 / 7 / 12 * 3, rel=0.002
+    )
+
+
+def test_pods_of_three_gpus_hold_nodes_of_four() -> None:
+    """g6.12xlarge has 4 L4: two pods of 3 are two nodes, two pods of 2 are one."""
+    whole = {
+        "name": "whole",
+        "instanceFamilies": ["g6"],
+        "gpusPerNode": [4],
+        "maxGpus": 8,
+        "sharing": {"strategy": "none"},
+    }
+
+    def hours(slots: int) -> float:
+        one = {**WORKLOAD, "pool": "whole", "replicas": 2, "containers": [{**CONTAINER, "slots": slots}]}
+        stack = config(models=[], examples=False, pools=[whole], workloads=[one])
+        (node,) = stack.gpu_pools.values()
+        assert node.price is not None
+        return expected(billed(stack), "always", "GPU nodes, whole") / node.price.usd_per_hour("spot")
+
+    assert hours(3) == pytest.approx(2 * 730)
+    assert hours(2) == pytest.approx(730)
 
 
 def test_the_example_costs_nothing_until_somebody_starts_it() -> None:

@@ -15,12 +15,18 @@ from config.section import Section
 
 def sections() -> Iterator[type[Section]]:
     """Every section of a stack file, also those within others."""
-    waiting = [*SECTIONS.values(), *LISTS.values()]
-    while waiting:
-        section = waiting.pop()
+    for section in [*SECTIONS.values(), *LISTS.values()]:
         yield section
-        for field in section.model_fields.values():
-            waiting += [inner for inner in sections_in(field.annotation) if issubclass(inner, Section)]
+        yield from within(section)
+
+
+def within(section: type[Section]) -> Iterator[type[Section]]:
+    """The sections within one, at any depth."""
+    for field in section.model_fields.values():
+        for inner in sections_in(field.annotation):
+            if issubclass(inner, Section):
+                yield inner
+                yield from within(inner)
 
 
 def test_the_page_is_fresh() -> None:

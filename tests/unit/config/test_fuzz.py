@@ -55,6 +55,52 @@ FULL: dict[str, Any] = changed(
             CONTAINER | {"command": ["run"], "args": ["-v"], "cpu": "1", "memory": "2Gi"},
             {"name": "log", "image": "log:1"},
         ],
+        "workloads[1]": {
+            "name": "server",
+            "pool": "shared",
+            "labels": {"team": "speech"},
+            "annotations": {"example.com/owner": "ann"},
+            "priorityClassName": "batch",
+            "imagePullSecrets": [{"name": "registry"}],
+            "clientNamespaces": ["my-team"],
+            "serviceAccountName": "app",
+            "automountServiceAccountToken": True,
+            "securityContext": {"runAsUser": 0, "runAsGroup": 0, "fsGroup": 2000},
+            "securityReason": "GPU-142: the image writes below /opt",
+            "volumes": [
+                {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "512Mi"}},
+                {"name": "own", "persistentVolumeClaim": {"claimName": "by-hand", "readOnly": True}},
+                {"name": "weights", "s3": {"bucketName": "acme-models", "readOnly": True}},
+                {"name": "home", "efs": {"fileSystemId": "fs-0123456789abcdef0"}},
+            ],
+        },
+        "workloads[1].containers": [
+            {
+                "name": "vllm",
+                "image": "docker.io/vllm/vllm-openai:v0.11.0",
+                "imagePullPolicy": "Always",
+                "args": ["--gpu-memory-utilization=0.2"],
+                "slots": 1,
+                "env": [
+                    {"name": "A", "value": "x"},
+                    {"name": "B", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+                ],
+                "envFrom": [{"prefix": "APP_", "secretRef": {"name": "s"}}],
+                "ports": [{"name": "http", "containerPort": 8000}],
+                "startupProbe": {"httpGet": {"path": "/health", "port": 8000}, "failureThreshold": 60},
+                "readinessProbe": {"tcpSocket": {"port": 8000}, "periodSeconds": 5},
+                "livenessProbe": {"exec": {"command": ["true"]}, "timeoutSeconds": 2},
+                "volumeMounts": [
+                    {"name": "shm", "mountPath": "/dev/shm"},
+                    {"name": "own", "mountPath": "/own", "readOnly": True},
+                    {"name": "weights", "mountPath": "/models"},
+                    {"name": "home", "mountPath": "/home/app", "subPath": "ann"},
+                ],
+                "securityContext": {"readOnlyRootFilesystem": False},
+            }
+        ],
+        "workloads[2]": WORKLOAD | {"name": "nightly", "kind": "CronJob", "schedule": "30 3 * * 1-5"},
+        "workloads[2].timeZone": "Europe/Berlin",
         "usage": {"hoursPerDay": 6, "startsPerDay": 2, "runsPerMonth": 3, "hoursPerRun": 0.5, "logGbPerMonth": 5},
         "usage.each": [
             {"name": "own", "hoursPerDay": 1.5, "tokensPerSecond": 30, "apiUsdPerMillionTokens": 0.6}
@@ -99,7 +145,8 @@ VALUES = st.recursive(
     lambda children: (
         st.lists(children, max_size=4)
         | st.dictionaries(ANY_TEXT | st.integers() | st.none(), children, max_size=4)
-        | st.sampled_from([copy.deepcopy(FULL[key]) for key in FULL])
+        # Copies: a later change of the same stack spoils what it finds, which another stack would find spoilt.
+        | st.sampled_from(list(FULL.values())).map(copy.deepcopy)
     ),
     max_leaves=8,
 )

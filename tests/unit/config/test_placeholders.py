@@ -45,6 +45,18 @@ def test_a_stack_of_ones_own_has_none() -> None:
     assert found({}) == []
 
 
+def mounted(source: dict[str, Any]) -> dict[str, Any]:
+    """A workload with a volume."""
+    container = CONTAINER | {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
+    workload = {"name": "b", "pool": "shared", "containers": [container], "volumes": [{"name": "data", **source}]}
+    return {"workloads": [workload]}
+
+
+def test_buckets_and_file_systems_of_ones_own_are_let_pass() -> None:
+    assert found(mounted({"s3": {"bucketName": "acme-models"}})) == []
+    assert found(mounted({"efs": {"fileSystemId": "fs-0c1d2e3f405162738"}})) == []
+
+
 @pytest.mark.parametrize(
     ("changes", "path"),
     [
@@ -67,6 +79,11 @@ def test_a_stack_of_ones_own_has_none() -> None:
         (
             {"workloads": [{"name": "b", "pool": "shared", "containers": [CONTAINER | {"image": "r.invalid/app:1"}]}]},
             "workloads.0.containers.0.image",
+        ),
+        (mounted({"s3": {"bucketName": "amzn-s3-demo-bucket"}}), "workloads.0.volumes.0.s3.bucketName"),
+        (
+            mounted({"efs": {"fileSystemId": "fs-0123456789abcdef0"}}),
+            "workloads.0.volumes.0.efs.fileSystemId",
         ),
         ({**WITH_DOOR, "serving.door": DOOR | {"domain": "chat.example.net", "tlsSecret": "t"}}, "serving.door.domain"),
         (

@@ -1,0 +1,111 @@
+"""The stack file's workloads, as `GpuWorkloads` takes them; and warnings of what weakens them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pulumi
+
+from components.gpu.workload_volumes import BucketSource, ClaimSource, EmptyDirSource, FileSystemSource, VolumeSource
+from components.gpu.workloads import CronSchedule, GpuWorkload, Security, WorkloadContainer
+from components.pods import GPU_TOLERATION
+from config.schema import Container, Workload
+from config.section import Section
+from config.workload_schema import WorkloadVolume
+from gpu.contract import POOL_LABEL
+from gpu.pool import Pool
+
+
+def gpu_workload(workload: Workload, pool: Pool) -> GpuWorkload:
+    """A workload on its pool. Warns of what its reason is for."""
+    weak = list(weaknesses(workload))
+    if weak:
+        pulumi.log.warn(f"workload {workload.name} {', '.join(weak)}: {workload.security_reason}")
+    context = workload.security_context
+    return GpuWorkload(
+        name=workload.name,
+        kind=workload.kind,
+        replicas=workload.replicas,
+        resource_name=pool.resource,
+        node_selector={POOL_LABEL: pool.name},
+        tolerations=[GPU_TOLERATION],
+        schedule=_schedule(workload),
+        labels=workload.labels,
+        annotations=workload.annotations,
+        priority_class=workload.priority_class_name,
+        pull_secrets=[secret.name for secret in workload.image_pull_secrets],
+        client_namespaces=workload.client_namespaces,
+        volumes={volume.name: _source(volume) for volume in workload.volumes},
+        security=Security(
+            user=context.run_as_user,
+            group=context.run_as_group,
+            fs_group=context.fs_group,
+            service_account=workload.service_account_name,
+            token=workload.automount_service_account_token,
+            reason=workload.security_reason,
+        ),
+        containers=[_container(container) for container in workload.containers],
+    )
+
+
+def weaknesses(workload: Workload) -> Iterator[str]:
+    """What a workload may that others may not."""
+    if workload.security_context.run_as_user == 0:
+        yield "runs as root"
+    writable = [each.name for each in workload.containers if not each.security_context.read_only_root_filesystem]
+    if writable:
+        yield f"writes to the root file system of {', '.join(writable)}"
+    if workload.automount_service_account_token:
+        yield "holds the token of its service account"
+
+
+def _schedule(workload: Workload) -> CronSchedule | None:
+    if workload.schedule is None:
+        return None
+    return CronSchedule(
+        schedule=workload.schedule, time_zone=workload.time_zone, concurrency_policy=workload.concurrency_policy
+    )
+
+
+def _source(volume: WorkloadVolume) -> VolumeSource:
+    if claim := volume.persistent_volume_claim:
+        return ClaimSource(claim_name=claim.claim_name, read_only=claim.read_only)
+    if bucket := volume.s3:
+        return BucketSource(bucket_name=bucket.bucket_name, read_only=bucket.read_only)
+    if file_system := volume.efs:
+        return FileSystemSource(file_system_id=file_system.file_system_id)
+    folder = volume.empty_dir
+    return EmptyDirSource(
+        in_memory=bool(folder and folder.medium == "Memory"), size_limit=folder.size_limit if folder else None
+    )
+
+
+def _container(container: Container) -> WorkloadContainer:
+    probes = {
+        "startupProbe": container.startup_probe,
+        "readinessProbe": container.readiness_probe,
+        "livenessProbe": container.liveness_probe,
+    }
+    return WorkloadContainer(
+        name=container.name,
+        image=container.image,
+        image_pull_policy=container.image_pull_policy,
+        command=container.command,
+        args=container.args,
+        slots=container.slots,
+        cpu=container.cpu,
+        memory=container.memory,
+        env=[_whole(variable) for variable in container.env],
+        env_from=[_whole(source) for source in container.env_from],
+        ports=[_whole(port) for port in container.ports],
+        probes={name: _whole(probe) for name, probe in probes.items() if probe},
+        volume_mounts=[_whole(mount) for mount in container.volume_mounts],
+        read_only_root=container.security_context.read_only_root_filesystem,
+    )
+
+
+def _whole(section: Section) -> dict[str, Any]:
+    """A section whose keys and values are Kubernetes' own; what only says the API's default is left out."""
+    found = section.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return {key: value for key, value in found.items() if value is not False and value != 0}

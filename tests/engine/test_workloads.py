@@ -1,0 +1,58 @@
+"""Workloads that serve, on the real engine: `pulumi up`, nothing to do after it, a change of one, and `destroy`."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from tests.engine.engine import Workspace
+from tests.plan.variants import VARIANTS
+from twin.kube.client import Kube
+from twin.machine.launch import connect
+from twin.machine.state import TwinState
+
+#: Nobody in the twin makes these by hand, and the images are nobody's.
+_BY_HAND = ("priorityClassName", "imagePullSecrets")
+
+
+def _workloads() -> list[dict[str, Any]]:
+    text = VARIANTS["workloads that serve"]["workloads"]
+    found = [{key: value for key, value in each.items() if key not in _BY_HAND} for each in copy.deepcopy(text)]
+    for each in found:
+        for container in each["containers"]:
+            container["image"] = "docker.io/vllm/vllm-openai:v0.11.0" if each["name"] == "qwen" else "docker.io/a/b:1"
+        for volume in each.get("volumes", ()):
+            if "efs" in volume:
+                volume["efs"] = {"fileSystemId": "fs-0c1d2e3f405162738"}
+    return found
+
+
+def test_workloads_come_rest_change_and_go(
+    workspace: Callable[[str], Workspace], ground: Callable[[Workspace], TwinState]
+) -> None:
+    made = workspace("dev")
+    variant = VARIANTS["workloads that serve"]
+    workloads = _workloads()
+    budget = {"monthlyUsd": 4000, "emails": ["platform@gpu-slices.dev"]}
+    made.configure({"dialogue": {}, **variant, "models": [], "budget": budget, "workloads": workloads})
+    kube = connect(ground(made))
+
+    made.up(expect=0)
+    assert made.preview("--expect-no-changes").steps() == {}
+    assert _names(kube, "v1", "PersistentVolumeClaim") == {"qwen.weights": "Bound", "train.home": "Bound"}
+
+    made.configure({"workloads": [{**workloads[0], "clientNamespaces": ["my-team", "other"]}, *workloads[1:]]})
+    steps = {
+        urn.rpartition("::")[2]: operation
+        for urn, operation in made.preview(expect=0).steps().items()
+        if "::pulumi:pulumi:Stack::" not in urn
+    }
+    assert steps == {"workloads-qwen-clients": "update"}
+
+    made.destroy(expect=0)
+    assert made.state() == []
+
+
+def _names(kube: Kube, version: str, kind: str) -> dict[str, str]:
+    return {each["metadata"]["name"]: each["status"]["phase"] for each in kube.list(version, kind)}
