@@ -115,7 +115,22 @@ def test_it_is_printed_with_source_and_day(capsys: pytest.CaptureFixture[str]) -
     assert "2025-07-07" in text
     assert "Infracost" in text
     render_explanation(explain(figures_of(), "saving by sharing"))
-    assert "%" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "%" in text
+    assert re.search(r"^figure +value +unit$", text, re.MULTILINE), "no column stands there empty"
+
+
+def test_an_input_says_of_which_case_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    found = explain(figures_of(), "total")
+    render_explanation(found)
+    table = capsys.readouterr().out.partition("\nfigure")[2]
+    assert table.startswith(" ")
+    rows = re.findall(r"^Images and weights +(low|expected|high|low, expected|) +([\d.,]+) +USD$", table, re.MULTILINE)
+    given = {case: each.value for case, why in found.cases for each in why.inputs if each.name == "Images and weights"}
+    assert {
+        case: float(value.replace(",", "")) for cases, value in rows for case in (cases.split(", ") if cases else given)
+    } == {case: pytest.approx(value, rel=1e-5) for case, value in given.items()}
+    assert re.search(r"^NAT gateway +36.5 +USD$", table, re.MULTILINE), "of all cases: none is named"
 
 
 def test_a_region_without_prices_says_what_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
