@@ -104,6 +104,10 @@ def test_nodes_on_demand_by_hand() -> None:
 def test_a_name_that_is_not_there_lists_those_that_are() -> None:
     with pytest.raises(InputError, match="no figure called 'totl'; did you mean `total`") as caught:
         explain(figures_of(), "totl")
+    with pytest.raises(InputError, match="did you mean `NAT gateway`"):
+        explain(figures_of(), "nat")
+    with pytest.raises(InputError, match=r"no figure called ''\n"):
+        explain(figures_of(), "")
     for name in ("floor", "NAT gateway", "GPU nodes, shared, always runs", "ceiling", "saving by sharing", "budget"):
         assert f"\n  {name}\n" in f"{caught.value}\n"
 

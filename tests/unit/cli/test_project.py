@@ -132,6 +132,14 @@ def test_an_unknown_stack_names_the_nearest_and_all(tmp_path: Path) -> None:
         load_stack(project, "x")
 
 
+def test_of_this_project_an_unknown_stack_can_be_written() -> None:
+    project = find_project(Path(__file__).parents[3])
+    with pytest.raises(InputError, match=r"\n`slices init acme-7` writes one of that name$"):
+        load_stack(project, "acme-7")
+    with pytest.raises(InputError, match=r"^no stack 'ACME'\nstacks [^\n]*$"):
+        load_stack(project, "ACME")  # init would refuse the name
+
+
 @pytest.mark.parametrize("stack", ["../dev", "a/b", ""])
 def test_a_stack_is_no_path(tmp_path: Path, stack: str) -> None:
     with pytest.raises(InputError, match="no stack"):
