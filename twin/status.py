@@ -23,6 +23,8 @@ from twin.prices import NODES_ALONE, of_another_region, played
 from twin.view import NodeView, PodView, View, view
 from twin.watch.waiting import NOBODY_SAID
 
+_NOTE_COLUMNS = 80
+
 
 @dataclass(frozen=True)
 class Report:
@@ -127,9 +129,16 @@ def show(report: Report, console: Console) -> None:
         more = f" and {number - 1} more of {pod.owner}" if number > 1 else ""
         console.print(f"  refused: {pod.key}{more}: {pod.reason}", markup=False)
     console.print(f"  USD {report.view.usd_per_hour:.3f} per hour now, USD {report.usd:.4f} since the twin was started")
-    console.print(f"  {NODES_ALONE}")
-    if report.prices:
-        console.print(f"  {report.prices}")
+    for note in (NODES_ALONE, report.prices):
+        if note:
+            _print_note(console, note)
+
+
+def _print_note(console: Console, text: str) -> None:
+    """A sentence, of a readable width also where a table has no width to keep to."""
+    width = max(40, min(console.width, _NOTE_COLUMNS))
+    shown = textwrap.fill(text, width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+    console.print(shown, markup=False, soft_wrap=True)
 
 
 def _table(seen: View, width: int) -> list[str]:
