@@ -20,7 +20,6 @@ from plan.cost.revision import Revision, Unplannable, changed_files, revisions
 from plan.errors import InputError
 from plan.project import load_stack
 
-
 _COLUMNS = (TextColumn("planning both sides"), BarColumn(), MofNCompleteColumn())
 
 

@@ -255,7 +255,9 @@ def _gpu_lines(found: Sequence[Starter]) -> Iterator[str]:
         yield "Spot prices are estimates, for the cheapest node."
     else:
         ask = as_called("`slices prices refresh --region REGION`")
-        yield fitted(f"Prices are known of {listed(priced_regions(), 'and')} only; {ask} asks AWS for others.", _COLUMNS)
+        yield fitted(
+            f"Prices are known of {listed(priced_regions(), 'and')} only; {ask} asks AWS for others.", _COLUMNS
+        )
 
 
 def _meaning(strategy: Strategy) -> str:

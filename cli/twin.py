@@ -143,9 +143,8 @@ def _left(state: TwinState) -> str:
 @_plainly
 def down(stack: str, directory: Path, everything: bool) -> int:
     """Stop the twin of STACK and remove all that it left: processes, ports, files. Works after any crash."""
-    from twin.machine.launch import stop  # noqa: PLC0415
-
     from plan.project import find_project  # noqa: PLC0415  loads YAML
+    from twin.machine.launch import stop  # noqa: PLC0415
 
     if not everything:
         chosen = [twin_of(directory, stack)]

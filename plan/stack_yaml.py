@@ -140,7 +140,9 @@ def _remedy(error: yaml.MarkedYAMLError, text: bytes) -> str:
         return ""
     problem, sign = str(error.problem), lines[mark.line][mark.column : mark.column + 1]
     if "cannot start any token" in problem:
-        return "; it is a tab: indent with spaces" if sign == "\t" else f"; put a text that begins with {sign} in quotes"
+        return (
+            "; it is a tab: indent with spaces" if sign == "\t" else f"; put a text that begins with {sign} in quotes"
+        )
     if "mapping values are not allowed" in problem:
         return "; is a colon missing in the line above, or is this one indented too far?"
     return ""

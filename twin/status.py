@@ -121,14 +121,19 @@ def show(report: Report, console: Console) -> None:
         stack = report.stack
         console.print(as_called(f"  The API server does not answer at the moment. `slices up {stack}` brings it back."))
         return
-    for line in _table(report.view, console.width):
+    _show_view(console, report, report.view)
+
+
+def _show_view(console: Console, report: Report, seen: View) -> None:
+    """Nodes, who waits, and dollars."""
+    for line in _table(seen, console.width):
         console.print(line, markup=False, soft_wrap=True)
-    for pod in report.view.pending:
+    for pod in seen.pending:
         console.print(f"  waits: {pod.key}: {pod.reason or NOBODY_SAID}", markup=False)
-    for pod, number in _refused(report.view):
+    for pod, number in _refused(seen):
         more = f" and {number - 1} more of {pod.owner}" if number > 1 else ""
         console.print(f"  refused: {pod.key}{more}: {pod.reason}", markup=False)
-    console.print(f"  USD {report.view.usd_per_hour:.3f} per hour now, USD {report.usd:.4f} since the twin was started")
+    console.print(f"  USD {seen.usd_per_hour:.3f} per hour now, USD {report.usd:.4f} since the twin was started")
     for note in (NODES_ALONE, report.prices):
         if note:
             _print_note(console, note)

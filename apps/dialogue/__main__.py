@@ -45,7 +45,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar=_SPEAKER_SHAPE,
         help="serve: a model that can be asked to join",
     )
-    parser.add_argument("--persona", action="append", default=[], metavar=_PERSONA_SHAPE, help="how a speaker is to speak")
+    parser.add_argument(
+        "--persona", action="append", default=[], metavar=_PERSONA_SHAPE, help="how a speaker is to speak"
+    )
     parser.add_argument("--turns", type=int, help="turns of a conversation (default 12)")
     parser.add_argument("--turn-tokens", type=int, help="most tokens of a turn (default 300)")
     parser.add_argument("--total-tokens", type=int, help="most tokens of a conversation (default 8000)")

@@ -168,7 +168,8 @@ def test_a_stack_is_no_path(tmp_path: Path, stack: str) -> None:
         ),
         (
             'config:\n  a:\n  - {b: "c, d: e}\n  - {b: "c", d: e}\n',
-            "Pulumi.dev.yaml:4:10: did not find expected ',' or '}' (while parsing a flow mapping that begins in line 3)",
+            "Pulumi.dev.yaml:4:10: did not find expected ',' or '}' (while parsing a flow mapping that begins in "
+            "line 3)",
         ),
         ("config: [1, 2]", "Pulumi.dev.yaml: `config:` must hold keys and values"),
         ("just text", "Pulumi.dev.yaml: `config:` must hold keys and values"),
