@@ -147,8 +147,8 @@ def _refuse_keys_beside(path: Path, document: Mapping[Any, Any]) -> None:
             raise InputError(f"{path.name}: `{key}` is no key of a stack file: {remedy}")
 
 
-#: A stack that `slices init` may write.
-_NAME = re.compile(r"[a-z0-9][a-z0-9-]*")
+#: A stack that `slices init` takes: its cluster, gpu-slices-STACK, has 40 characters at most.
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,28}")
 
 
 def _unknown_stack(project: Project, stack: str) -> str:
