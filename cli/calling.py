@@ -72,7 +72,7 @@ def stack_argument(
                 raise click.UsageError(f"two stacks are named: {stack} and {also}")
             named = stack if stack is not None else also if also is not None else default
             if named is None and needed:
-                raise click.UsageError("Missing argument 'STACK'.")
+                raise click.UsageError(f"Missing argument 'STACK'.{_known_stacks(kwargs.get('directory'))}")
             return command(*args, stack=named, **kwargs)
 
         # Of a command that must have it, the usage does not say that it may be left out.
@@ -81,6 +81,19 @@ def stack_argument(
         return click.argument("stack", required=False, metavar=shown)(option(wrapper))
 
     return decorate
+
+
+def _known_stacks(directory: object) -> str:
+    """Which stacks there are to name; nothing where that cannot be seen."""
+    from plan.project import find_project  # noqa: PLC0415  loads YAML
+
+    if not isinstance(directory, Path):
+        return ""
+    try:
+        stacks = find_project(directory.resolve()).stacks
+    except (InputError, OSError):
+        return ""
+    return f" Stacks of this project: {', '.join(stacks)}" if stacks else ""
 
 
 def plainly(command: Callable[P, int]) -> Callable[P, None]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from cli.calling import Form, stack_name
 from cli.console import write
@@ -17,6 +20,8 @@ from plan.cost.diff import StackDiff, stack_diff
 from plan.cost.revision import Revision, Unplannable, changed_files, revisions
 from plan.errors import InputError
 from plan.project import load_stack
+
+_COLUMNS = (TextColumn("planning both sides"), BarColumn(), MofNCompleteColumn())
 
 
 def cost_diff(
@@ -32,7 +37,11 @@ def cost_diff(
         if second.project.name != PROJECT:
             raise InputError(f"this project is {second.project.name}: bills are known of {PROJECT} alone")
         files = changed_files(first, second)
-        diffs = [stack_diff(stack, first, second, files) for stack in _stacks(stacks, first, second)]
+        chosen = _stacks(stacks, first, second)
+        quiet = not sys.stderr.isatty()
+        with Progress(*_COLUMNS, console=Console(stderr=True), transient=True, disable=quiet) as progress:
+            # Two plans each, of seconds: of a larger stack more.
+            diffs = [stack_diff(stack, first, second, files) for stack in progress.track(chosen)]
         names = first.name, second.name
     match form:
         case "json":

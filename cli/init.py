@@ -14,8 +14,8 @@ from typing import TypeVar
 import click
 
 from cli.calling import interruptible, stack_name
-from cli.errors import say
-from config.errors import PROJECT, ConfigError, listed, one_of
+from cli.errors import fitted, say
+from config.errors import PROJECT, ConfigError, listed, nearest, one_of
 from config.load import parse
 from config.starter import MEANINGS, Choices, Starter, service_names, starter, starters, suggested, text
 from gpu.catalog import REGIONS
@@ -31,6 +31,8 @@ NAME = "mine"
 REGION = "us-east-1"
 #: Two small ones of different makers: they fit every GPU together, and can talk to each other.
 SUGGESTED = ("mistral:7b", "llama3.2:3b")
+#: Of what is offered, which is indented by two.
+_COLUMNS = 78
 #: Choices of which nothing is in doubt but the name.
 _ANY = Choices(region=REGION, models=SUGGESTED, families=("g6",), strategy="time-slicing")
 
@@ -81,7 +83,8 @@ def _refuse_gaps(name: str | None, answers: Answers) -> None:
 
 def _choices(ask: _Questions, answers: Answers) -> Choices:
     """What is wanted: each question offers what goes together with the answers before it."""
-    region = ask(answers.region, "AWS region", REGION, _region, ", ".join(sorted(REGIONS)))
+    regions = textwrap.fill(", ".join(sorted(REGIONS)), _COLUMNS, break_on_hyphens=False)
+    region = ask(answers.region, "AWS region", REGION, _region, regions)
     models = ask(",".join(answers.models), "Models, with commas", ",".join(SUGGESTED), _models, _model_lines())
     found = _possible(region, models)
     wanted = [made for made in found if answers.sharing in (None, made.choices.strategy)] or found
@@ -98,7 +101,7 @@ def _choices(ask: _Questions, answers: Answers) -> Choices:
         "How the GPUs are shared",
         ways[0].choices.strategy,
         lambda said: _strategy(ways, said),
-        "\n".join(f"{way.choices.strategy:<13} {MEANINGS[way.choices.strategy]}" for way in ways),
+        "\n".join(_meaning(way.choices.strategy) for way in ways),
     )
     choices = Choices(region=region, models=models, families=families, strategy=strategy)
     question = "E-mail that hears of the month's cost; empty: no budget"
@@ -156,9 +159,11 @@ def _models(said: str) -> tuple[str, ...]:
     names = _entries(said, "a model")
     for name in names:
         if find_model(name) is None:
+            meant = nearest(name, MODELS)
             raise InputError(
-                f"{name!r} is no model whose size is known: {one_of(name, list(MODELS))}. Others can be added to the "
-                "stack file, with weightsMib, kvKibPerToken and maxContext (docs/configuration.md)"
+                f"{name!r} is no model whose size is known{f': did you mean {meant}?' if meant else ';'} "
+                "docs/models.md lists them. Others can be added to the stack file, with weightsMib, kvKibPerToken and "
+                "maxContext (docs/configuration.md)"
             )
     if len(set(service_names(names))) < len(names):
         raise InputError("a model is named twice")
@@ -209,9 +214,12 @@ def _with_email(choices: Choices, said: str) -> Choices:
 
 def _with_budget(choices: Choices, said: str) -> Choices:
     try:
-        return _right(replace(choices, monthly_usd=float(said)))
+        with_budget = replace(choices, monthly_usd=float(said))
     except ValueError as error:
         raise InputError(f"{said!r} is no amount of USD") from error
+    if why_not := _why_not(with_budget):
+        raise InputError(f"a budget of {why_not}")
+    return with_budget
 
 
 def _right(choices: Choices) -> Choices:
@@ -235,27 +243,34 @@ def _gpu_lines(found: Sequence[Starter]) -> Iterator[str]:
     by_family: dict[str, list[Starter]] = {}
     for made in sorted(found, key=lambda made: made.pool.smallest.gpu.usable_mib):
         by_family.setdefault(made.choices.families[0], []).append(made)
-    yield "family    GPU                   GiB  a node  Spot USD/h  can be shared by"
+    yield "family  GPU             GiB  a node  Spot USD/h  can be shared by"
     for family, ways in by_family.items():
         kind, price = ways[0].pool.smallest, ways[0].pool.price
         usd = f"{price.usd_per_hour('spot'):.2f}" if price else "?"
         shared = ", ".join(way.choices.strategy for way in ways)
         gib = kind.gpu.usable_mib / 1024
         product = kind.gpu.product.removeprefix("NVIDIA ")
-        yield f"{family:<9} {product:<18} {gib:6.1f}  {kind.gpu_count:>6}  {usd:>10}  {shared}"
+        yield f"{family:<7} {product:<12} {gib:6.1f}  {kind.gpu_count:>6}  {usd:>10}  {shared}"
     if any(ways[0].pool.price for ways in by_family.values()):
         yield "Spot prices are estimates, for the cheapest node."
     else:
         ask = as_called("`slices prices refresh --region REGION`")
-        yield f"Prices are known of {listed(priced_regions(), 'and')} only; {ask} asks AWS for others."
+        yield fitted(
+            f"Prices are known of {listed(priced_regions(), 'and')} only; {ask} asks AWS for others.", _COLUMNS
+        )
+
+
+def _meaning(strategy: Strategy) -> str:
+    name = f"{strategy:<13} "
+    return textwrap.fill(MEANINGS[strategy], _COLUMNS, initial_indent=name, subsequent_indent=" " * len(name))
 
 
 def _model_lines() -> str:
     """The models that are known, smallest first."""
     specs = sorted(MODELS.values(), key=lambda spec: spec.weights_mib)
-    return "\n".join(
-        ["model                weights, GiB", *(f"{s.name:<20} {s.weights_mib / 1024:12.1f}" for s in specs)]
-    )
+    width = max(len(spec.name) for spec in specs)
+    rows = (f"{spec.name:<{width}}  {spec.weights_mib / 1024:12.1f}" for spec in specs)
+    return "\n".join([f"{'model':<{width}}  weights, GiB", *rows])
 
 
 def _write(project: Project, name: str, content: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.table import Table
 
 from cli.console import heading, write
 from cli.tables import table
@@ -22,10 +23,29 @@ def _print(console: Console, found: Explanation) -> None:
         shown = "not known" if why.value is None else _amount(why.value, found.unit)
         console.print(f"{case}: {why.formula} = {shown}" if case else f"{why.formula} = {shown}", markup=False)
     console.print()
-    inputs = table("figure", "value", "unit", "source", "day", texts=5)
-    for each in dict.fromkeys(each for _, why in found.cases for each in why.inputs):
-        inputs.add_row(each.name, _value(each), each.unit, each.source, each.date or "")
-    console.print(inputs)
+    console.print(_inputs(found))
+
+
+def _inputs(found: Explanation) -> Table:
+    """Every input once, with the cases that it is of where it is not of all; columns of which nothing is known go."""
+    cases: dict[Input, list[str]] = {}
+    for case, why in found.cases:
+        for each in dict.fromkeys(why.inputs):
+            cases.setdefault(each, []).append(case)
+    of = {each: "" if len(named) == len(found.cases) else ", ".join(named) for each, named in cases.items()}
+    columns = {
+        "figure": [each.name for each in of],
+        "of": list(of.values()),
+        "value": [_value(each) for each in of],
+        "unit": [each.unit for each in of],
+        "source": [each.source for each in of],
+        "day": [each.date or "" for each in of],
+    }
+    shown = {name: cells for name, cells in columns.items() if any(cells)}
+    made = table(*shown, texts=len(shown))
+    for row in zip(*shown.values(), strict=True):
+        made.add_row(*row)
+    return made
 
 
 def _value(given: Input) -> str:

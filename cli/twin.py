@@ -39,10 +39,18 @@ def _plainly(command: Callable[P, int]) -> Callable[P, None]:
 
 
 def twin_of(directory: Path, stack: str) -> TwinState:
-    """The state of a stack's twin. Raises InputError where there is no project, and for what is no name of a stack."""
+    """The state of a stack's twin.
+
+    Raises InputError where there is no project, for what is no name of a stack, and where there is neither such a stack
+    nor something left of its twin.
+    """
     from plan.project import find_project  # noqa: PLC0415  loads YAML
 
-    return TwinState(find_project(directory.resolve()).directory / FOLDER, stack_name(stack))
+    project = find_project(directory.resolve())
+    state = TwinState(project.directory / FOLDER, stack_name(stack))
+    if not state.exists:
+        project.refuse_unknown(stack)
+    return state
 
 
 @click.command(short_help="Start the twin: the stack on this machine, judged by the real Karpenter.")
@@ -135,13 +143,13 @@ def _left(state: TwinState) -> str:
 @_plainly
 def down(stack: str, directory: Path, everything: bool) -> int:
     """Stop the twin of STACK and remove all that it left: processes, ports, files. Works after any crash."""
+    from plan.project import find_project  # noqa: PLC0415  loads YAML
     from twin.machine.launch import stop  # noqa: PLC0415
 
-    chosen = [twin_of(directory, stack)]
-    if everything:
-        chosen = twins(chosen[0].root)
-        if not chosen:
-            click.echo("There is no twin.")
+    if not everything:
+        chosen = [twin_of(directory, stack)]
+    elif not (chosen := twins(find_project(directory.resolve()).directory / FOLDER)):
+        click.echo("There is no twin.")
     for state in chosen:
         if not state.exists and not everything:
             click.echo(f"There is no twin of {state.stack}.")

@@ -20,12 +20,13 @@ _SYSTEM_NODES: Final[Mapping[str, Any]] = {
 }
 _SIZES: Final[Mapping[str, int]] = {"min": 1, "desired": 1, "max": 2}
 
-#: What the choice gives up, where it is taken as it is.
-_GIVES_UP: Final = (
-    "A second system node, on-demand: while AWS takes the one on Spot back, for some minutes, nobody reaches the "
-    "models, no node is bought, and no interruption of a GPU node is heard.",
-    "The NAT gateway: nodes have public IPv4 addresses, which no security group opens to anybody; whoever opens one, "
-    "opens nodes to the Internet. Registries see as many addresses as there are nodes.",
+_ONE_ON_SPOT: Final = (
+    "a second system node, on-demand: while AWS takes the one on Spot back, for some minutes, nobody reaches the "
+    "models, no node is bought, and no interruption of a GPU node is heard."
+)
+_NO_NAT: Final = (
+    "the NAT gateway: nodes have public IPv4 addresses, which no security group opens to anybody; whoever opens one, "
+    "opens nodes to the Internet. Registries see as many addresses as there are nodes."
 )
 
 
@@ -48,11 +49,14 @@ def filled(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def gives_up(config: StackConfig) -> Sequence[str]:
-    """What a stack's floor gives up, for people; nothing where it is not lean."""
+    """What a stack's floor gives up, for people; nothing where it is not lean, or where the file says otherwise."""
     match config.cluster.floor:
         case "standard":
             return ()
         case "lean":
-            return _GIVES_UP
+            nodes = config.cluster.system_nodes
+            alone = nodes.desired == 1 and nodes.capacity_type == "spot"
+            given_up = {_ONE_ON_SPOT: alone, _NO_NAT: config.network.nat == "none"}
+            return tuple(each for each, so in given_up.items() if so)
         case _:
             assert_never(config.cluster.floor)

@@ -273,10 +273,11 @@ class Dialogue(Section):
     settings: dict[str, Any] = Field(default={})
     """The application's own: `title`, `limits`, and under `speakers` by model `name`, `persona`, `options`, `wake`."""
     store: Literal["volume", "dynamodb"] = "volume"
-    """Where conversations are kept: SQLite on a volume of EBS, which is in one zone, or a table of DynamoDB."""
+    """Where conversations are kept: SQLite on a volume of EBS, which is in one zone, or a table of DynamoDB. The latter
+    needs `image`."""
     storage_class: Name | None = None
-    """StorageClass for the 1 GiB on which conversations are kept, where the cluster has one of yours. Default: the
-    stack's own, encrypted gp3 by EKS' EBS CSI driver, which it then installs."""
+    """StorageClass for the 1 GiB on which conversations are kept, where the cluster has one of yours; needs `image`.
+    Default: the stack's own, encrypted gp3 by EKS' EBS CSI driver, which it then installs."""
 
     @property
     def needs_driver(self) -> bool:

@@ -40,7 +40,8 @@ def explain(figures: Figures, name: str) -> Explanation:
     known = {_plain(each.name): each for each in explanations(figures)}
     found = known.get(_plain(name))
     if found is None:
-        meant = nearest(_plain(name), known)
+        parts = [each for each in known if _plain(name) and _plain(name) in each]
+        meant = nearest(_plain(name), known) or next(iter(parts), None)
         hint = f"; did you mean `{known[meant].name}`?" if meant else ""
         names = "\n".join(f"  {each.name}" for each in known.values())
         raise InputError(f"the plan has no figure called {name!r}{hint}\nFigures of this plan:\n{names}")

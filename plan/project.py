@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from config.errors import meant_first
+from config.errors import PROJECT, meant_first
 from plan.errors import InputError
 from plan.stack_yaml import as_text, load_yaml
 
@@ -37,6 +37,11 @@ class Project:
     def stacks(self) -> list[str]:
         """Names of the stacks that have a file, sorted."""
         return sorted(path.name[len("Pulumi.") : -len(".yaml")] for path in self.stack_files.glob("Pulumi.*.yaml"))
+
+    def refuse_unknown(self, stack: str) -> None:
+        """Raises InputError for a stack that has no file, with those that have one."""
+        if stack not in self.stacks:
+            raise InputError(_unknown_stack(self, stack))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,8 +103,7 @@ def load_stack(project: Project, stack: str) -> StackFile:
     Raises InputError for an unknown stack and for YAML that cannot be read.
     """
     path = project.stack_files / f"Pulumi.{stack}.yaml"
-    if stack not in project.stacks:
-        raise InputError(_unknown_stack(project, stack))
+    project.refuse_unknown(stack)
     document = load_yaml(path) or {}
     config = document.get("config") or {} if isinstance(document, dict) else None
     if not isinstance(config, dict):
@@ -143,12 +147,19 @@ def _refuse_keys_beside(path: Path, document: Mapping[Any, Any]) -> None:
             raise InputError(f"{path.name}: `{key}` is no key of a stack file: {remedy}")
 
 
+#: A stack that `slices init` takes: its cluster, gpu-slices-STACK, has 40 characters at most.
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,28}")
+
+
 def _unknown_stack(project: Project, stack: str) -> str:
     stacks = project.stacks
     near = difflib.get_close_matches(stack, stacks, n=1) or [name for name in stacks if name.lower() == stack.lower()]
     known = f"stacks of this project: {', '.join(stacks)}" if stacks else "this project has no Pulumi.<stack>.yaml"
     meant = f"; did you mean {near[0]}?" if near else ""
-    return f"no stack {stack!r}{meant}\n{known}"
+    found = f"no stack {stack!r}{meant}\n{known}"
+    if not near and project.name == PROJECT and _NAME.fullmatch(stack):
+        found += f"\n`slices init {stack}` writes one of that name"
+    return found
 
 
 def _full_key(project: str, key: str) -> str:

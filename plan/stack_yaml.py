@@ -119,10 +119,33 @@ def load_yaml(path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{path.name}:{mark.line + 1}:{mark.column + 1}" if mark else path.name
-        context = f" ({error.context})" if error.context else ""
-        raise InputError(f"{where}: {error.problem}{context}") from error
-    except yaml.YAMLError as error:  # bytes that are not text
-        raise InputError(f"{path.name}: {' '.join(str(error).split())}") from error
+        raise InputError(f"{where}: {error.problem}{_context(error)}{_remedy(error, text)}") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path.name} holds what is no text: {' '.join(str(error).split())}") from error
+
+
+def _context(error: yaml.MarkedYAMLError) -> str:
+    """What was being read, with the line in which it begins where that is another one: the mistake is mostly there."""
+    if not error.context:
+        return ""
+    began, seen = error.context_mark, error.problem_mark
+    line = f" that begins in line {began.line + 1}" if began and seen and began.line < seen.line else ""
+    return f" ({error.context}{line})"
+
+
+def _remedy(error: yaml.MarkedYAMLError, text: bytes) -> str:
+    """What people did where the scanner stops, which speaks of its own grammar; nothing where that is open."""
+    lines, mark = text.decode(errors="replace").splitlines(), error.problem_mark
+    if mark is None or mark.line >= len(lines):
+        return ""
+    problem, sign = str(error.problem), lines[mark.line][mark.column : mark.column + 1]
+    if "cannot start any token" in problem:
+        return (
+            "; it is a tab: indent with spaces" if sign == "\t" else f"; put a text that begins with {sign} in quotes"
+        )
+    if "mapping values are not allowed" in problem:
+        return "; is a colon missing in the line above, or is this one indented too far?"
+    return ""
 
 
 def _unfolded(node: yaml.Node, known: dict[yaml.Node, tuple[int, int] | None]) -> tuple[int, int]:

@@ -23,6 +23,8 @@ from twin.prices import NODES_ALONE, of_another_region, played
 from twin.view import NodeView, PodView, View, view
 from twin.watch.waiting import NOBODY_SAID
 
+_NOTE_COLUMNS = 80
+
 
 @dataclass(frozen=True)
 class Report:
@@ -119,17 +121,29 @@ def show(report: Report, console: Console) -> None:
         stack = report.stack
         console.print(as_called(f"  The API server does not answer at the moment. `slices up {stack}` brings it back."))
         return
-    for line in _table(report.view, console.width):
+    _show_view(console, report, report.view)
+
+
+def _show_view(console: Console, report: Report, seen: View) -> None:
+    """Nodes, who waits, and dollars."""
+    for line in _table(seen, console.width):
         console.print(line, markup=False, soft_wrap=True)
-    for pod in report.view.pending:
+    for pod in seen.pending:
         console.print(f"  waits: {pod.key}: {pod.reason or NOBODY_SAID}", markup=False)
-    for pod, number in _refused(report.view):
+    for pod, number in _refused(seen):
         more = f" and {number - 1} more of {pod.owner}" if number > 1 else ""
         console.print(f"  refused: {pod.key}{more}: {pod.reason}", markup=False)
-    console.print(f"  USD {report.view.usd_per_hour:.3f} per hour now, USD {report.usd:.4f} since the twin was started")
-    console.print(f"  {NODES_ALONE}")
-    if report.prices:
-        console.print(f"  {report.prices}")
+    console.print(f"  USD {seen.usd_per_hour:.3f} per hour now, USD {report.usd:.4f} since the twin was started")
+    for note in (NODES_ALONE, report.prices):
+        if note:
+            _print_note(console, note)
+
+
+def _print_note(console: Console, text: str) -> None:
+    """A sentence, of a readable width also where a table has no width to keep to."""
+    width = max(40, min(console.width, _NOTE_COLUMNS))
+    shown = textwrap.fill(text, width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)
+    console.print(shown, markup=False, soft_wrap=True)
 
 
 def _table(seen: View, width: int) -> list[str]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dialogue import demo, server, settings, terminal, transcript
 from dialogue.hub import RequestError
 from dialogue.keys import KeysError
 from dialogue.settings import Settings, SettingsError
 
+_LAST_PORT = 65535
+_SPEAKER_SHAPE = "[NAME@]MODEL=URL"
+_PERSONA_SHAPE = "NAME=TEXT"
 _EXAMPLES = """examples:
   python -m dialogue --topic 'Is a hot dog a sandwich?' \\
       --speaker mistral=http://localhost:11434 --speaker llama2=http://localhost:11434
@@ -33,16 +36,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("command", nargs="?", choices=["serve", "demo"], help="start the web service instead")
     parser.add_argument("--topic", help="what they talk about")
     parser.add_argument(
-        "--speaker", action="append", default=[], metavar="[NAME@]MODEL=URL", help="a model and its server; two to four"
+        "--speaker", action="append", default=[], metavar=_SPEAKER_SHAPE, help="a model and its server; two to four"
     )
     parser.add_argument(
         "--guest",
         action="append",
         default=[],
-        metavar="[NAME@]MODEL=URL",
+        metavar=_SPEAKER_SHAPE,
         help="serve: a model that can be asked to join",
     )
-    parser.add_argument("--persona", action="append", default=[], metavar="NAME=TEXT", help="how a speaker is to speak")
+    parser.add_argument(
+        "--persona", action="append", default=[], metavar=_PERSONA_SHAPE, help="how a speaker is to speak"
+    )
     parser.add_argument("--turns", type=int, help="turns of a conversation (default 12)")
     parser.add_argument("--turn-tokens", type=int, help="most tokens of a turn (default 300)")
     parser.add_argument("--total-tokens", type=int, help="most tokens of a conversation (default 8000)")
@@ -50,10 +55,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--save", type=Path, metavar="FILE", help="write the transcript to a .md, .txt or .json file")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON (default: DIALOGUE_CONFIG)")
     parser.add_argument("--host", help="serve: address to listen on (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="serve: port to listen on (default 8080)")
+    parser.add_argument("--port", type=_port, help="port to listen on, 0 for one that is free (default 8080)")
     parser.add_argument("--store", type=Path, metavar="FILE", help="serve: keep conversations in this file (SQLite)")
     parser.add_argument("--keys-file", type=Path, metavar="FILE", help="serve: API keys, one name:key a line")
     return parser
+
+
+def _port(text: str) -> int:
+    """A port of TCP. Raises what argparse turns into its message."""
+    if not (text.isascii() and text.isdecimal() and int(text) <= _LAST_PORT):
+        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to {_LAST_PORT}")
+    return int(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if given.command == "demo":
             return _demo(given)
-        chosen, personas = _settings(given), dict(_pairs(given.persona, "--persona"))
+        chosen, personas = _settings(given), dict(_pairs(given.persona, "--persona", _PERSONA_SHAPE))
         if given.save and given.save.suffix.lstrip(".") not in transcript.FORMATS:
             raise SettingsError(f"--save {given.save}: name a file that ends in .{', .'.join(transcript.FORMATS)}")
         if given.command is None:
@@ -81,7 +93,8 @@ def _settings(given: argparse.Namespace) -> Settings:
     path = given.config or (Path(os.environ["DIALOGUE_CONFIG"]) if os.environ.get("DIALOGUE_CONFIG") else None)
     values: dict[str, Any] = {"host": given.host, "port": given.port, "store": given.store}
     values["keys_file"] = given.keys_file
-    speakers = [_speaker(text) for text in given.speaker] + [_speaker(text, guest=True) for text in given.guest]
+    speakers = [_speaker(text, "--speaker") for text in given.speaker]
+    speakers += [_speaker(text, "--guest") for text in given.guest]
     if speakers:
         values["speakers"] = speakers
     if not path and not speakers:
@@ -119,22 +132,22 @@ def _demo(given: argparse.Namespace) -> int:
     return 0
 
 
-def _speaker(text: str, *, guest: bool = False) -> dict[str, Any]:
-    model, url = next(_pairs([text], "--speaker"))
+def _speaker(text: str, option: Literal["--speaker", "--guest"]) -> dict[str, Any]:
+    model, url = next(_pairs([text], option, _SPEAKER_SHAPE))
     name, at, rest = model.partition("@")
     return {
         "name": name,
         "model": rest if at else model,
         "url": url if "://" in url else f"http://{url}",
-        "guest": guest,
+        "guest": option == "--guest",
     }
 
 
-def _pairs(texts: Sequence[str], option: str) -> Any:
+def _pairs(texts: Sequence[str], option: str, shape: str) -> Iterator[tuple[str, str]]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name or not value:
-            raise SettingsError(f"{option} {text}: write it as NAME=VALUE")
+            raise SettingsError(f"{option} {text}: write it as {shape}")
         yield name, value
 
 

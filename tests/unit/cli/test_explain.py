@@ -119,6 +119,10 @@ def test_nodes_on_demand_by_hand() -> None:
 def test_a_name_that_is_not_there_lists_those_that_are() -> None:
     with pytest.raises(InputError, match="no figure called 'totl'; did you mean `total`") as caught:
         explain(figures_of(), "totl")
+    with pytest.raises(InputError, match="did you mean `NAT gateway`"):
+        explain(figures_of(), "nat")
+    with pytest.raises(InputError, match=r"no figure called ''\n"):
+        explain(figures_of(), "")
     for name in ("floor", "NAT gateway", "GPU nodes, shared, always runs", "ceiling", "saving by sharing", "budget"):
         assert f"\n  {name}\n" in f"{caught.value}\n"
 
@@ -130,7 +134,22 @@ def test_it_is_printed_with_source_and_day(capsys: pytest.CaptureFixture[str]) -
     assert "2025-07-07" in text
     assert "Infracost" in text
     render_explanation(explain(figures_of(), "saving by sharing"))
-    assert "%" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "%" in text
+    assert re.search(r"^figure +value +unit$", text, re.MULTILINE), "no column stands there empty"
+
+
+def test_an_input_says_of_which_case_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    found = explain(figures_of(), "total")
+    render_explanation(found)
+    table = capsys.readouterr().out.partition("\nfigure")[2]
+    assert table.startswith(" ")
+    rows = re.findall(r"^Images and weights +(low|expected|high|low, expected|) +([\d.,]+) +USD$", table, re.MULTILINE)
+    given = {case: each.value for case, why in found.cases for each in why.inputs if each.name == "Images and weights"}
+    assert {
+        case: float(value.replace(",", "")) for cases, value in rows for case in (cases.split(", ") if cases else given)
+    } == {case: pytest.approx(value, rel=1e-5) for case, value in given.items()}
+    assert re.search(r"^NAT gateway +36.5 +USD$", table, re.MULTILINE), "of all cases: none is named"
 
 
 def test_a_region_without_prices_says_what_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:

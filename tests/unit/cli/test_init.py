@@ -111,6 +111,7 @@ def test_the_budget_is_written_with_its_address(project: Path) -> None:
         ),
         (("x", "--email", "nobody"), "must be an e-mail address"),
         (("x", "--monthly-usd", "5"), "--monthly-usd goes with --email"),
+        (("x", "--email", "me@acme.io", "--monthly-usd", "5"), "a budget of 5.0 cannot hold: the stack costs"),
     ],
 )
 def test_what_does_not_go_together_is_said_and_nothing_is_written(
@@ -120,6 +121,35 @@ def test_what_does_not_go_together_is_said_and_nothing_is_written(
     assert result.exit_code == 2
     assert message in result.stderr
     assert stacks(project) == []
+
+
+def test_an_unknown_model_leads_to_the_page_of_all(project: Path) -> None:
+    told = init(project, "x", "--model", "qwen9", "--yes").stderr
+    assert "did you mean qwen" in told
+    assert "docs/models.md lists them" in told
+    assert "llama2:13b" not in told, "seventy names in a line help nobody"
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1"])
+def test_what_it_offers_has_80_columns_at_most(project: Path, region: str) -> None:
+    with asked(project) as terminal:
+        shown = ""
+        for question, answer in (
+            ("Name of the stack", "talk"),
+            ("AWS region [", region),
+            ("Models, with commas", ""),
+            ("GPU families, with", ""),
+            ("How the GPUs are shared [", ""),
+            ("E-mail", "\x03"),
+        ):
+            shown = terminal.until(says(question))
+            terminal.press(f"{answer}\n")
+    lines = [line.rstrip() for line in shown.splitlines() if line.startswith("  ")]
+    assert len(lines) > 80
+    assert [line for line in lines if len(line) > 80 and "`slices" not in line] == [], "a command stays whole"
+    models = [line for line in lines if ":" in line and line[-2:-1] == "."]
+    assert len(models) > 60
+    assert len({len(line) for line in models}) == 1, "figures stand below each other"
 
 
 def test_it_overwrites_nothing(project: Path) -> None:

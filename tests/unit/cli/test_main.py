@@ -45,6 +45,14 @@ def test_every_command_is_in_a_document() -> None:
     assert [name for name in names if not re.search(rf"\bslices {name}\b", pages)] == []
 
 
+def test_a_command_without_its_stack_names_those_that_there_are(tmp_path: Path) -> None:
+    result = slices("plan", "-C", write_project(tmp_path))
+    assert (result.exit_code, "Missing argument 'STACK'. Stacks of this project: dev\n" in result.stderr) == (2, True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "Missing argument 'STACK'" in slices("check", "-C", empty).stderr
+
+
 def without_policies(directory: Path) -> Path:
     """The same project with the pack switched off by its configuration: its resources are not what is tested."""
     (directory / "policy").mkdir()

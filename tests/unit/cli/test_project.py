@@ -132,6 +132,15 @@ def test_an_unknown_stack_names_the_nearest_and_all(tmp_path: Path) -> None:
         load_stack(project, "x")
 
 
+def test_of_this_project_an_unknown_stack_can_be_written() -> None:
+    project = find_project(Path(__file__).parents[3])
+    with pytest.raises(InputError, match=r"\n`slices init acme-7` writes one of that name$"):
+        load_stack(project, "acme-7")
+    for refused in ("ACME", "a" * 30):
+        with pytest.raises(InputError, match=rf"^no stack '{refused}'\nstacks [^\n]*$"):
+            load_stack(project, refused)
+
+
 @pytest.mark.parametrize("stack", ["../dev", "a/b", ""])
 def test_a_stack_is_no_path(tmp_path: Path, stack: str) -> None:
     with pytest.raises(InputError, match="no stack"):
@@ -144,7 +153,25 @@ def test_a_stack_is_no_path(tmp_path: Path, stack: str) -> None:
         ("config:\n  a: [1\n", "Pulumi.dev.yaml:3:1: "),
         ("config:\n  a: 1\n   b: 2\n", "Pulumi.dev.yaml:3:5: mapping values are not allowed"),
         ("config:\n  a: 1\n  a: 2\n", "Pulumi.dev.yaml:3:3: key 'a' stands twice"),
-        ("config:\n\ta: 1\n", "Pulumi.dev.yaml:2:1: found character that cannot start any token"),
+        (
+            "config:\n\ta: 1\n",
+            "Pulumi.dev.yaml:2:1: found character that cannot start any token (while scanning for the next token); "
+            "it is a tab: indent with spaces",
+        ),
+        (
+            "config:\n  a: @b\n",
+            "Pulumi.dev.yaml:2:6: found character that cannot start any token (while scanning for the next token); "
+            "put a text that begins with @ in quotes",
+        ),
+        (
+            "config:\n  a 1\n  b: 2\n",
+            "Pulumi.dev.yaml:3:4: mapping values are not allowed in this context; is a colon missing in the line above",
+        ),
+        (
+            'config:\n  a:\n  - {b: "c, d: e}\n  - {b: "c", d: e}\n',
+            "Pulumi.dev.yaml:4:10: did not find expected ',' or '}' (while parsing a flow mapping that begins in "
+            "line 3)",
+        ),
         ("config: [1, 2]", "Pulumi.dev.yaml: `config:` must hold keys and values"),
         ("just text", "Pulumi.dev.yaml: `config:` must hold keys and values"),
         ("config:\n  [a, b]: 1", "Pulumi.dev.yaml:2:3: a key must be a text"),

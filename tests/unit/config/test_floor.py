@@ -79,6 +79,14 @@ def test_nothing_is_filled_in_otherwise() -> None:
     assert (gives_up(config()), len(gives_up(config(**LEAN)))) == ((), 2)
 
 
+def test_what_the_file_keeps_is_not_given_up() -> None:
+    (kept_nat,) = gives_up(config(**LEAN, **{"network.nat": "single"}))
+    assert kept_nat.startswith("a second system node")
+    for nodes in ({"desired": 2}, {"capacityType": "on-demand"}):
+        (kept_nodes,) = gives_up(config(**LEAN, **{"cluster.systemNodes": nodes}))
+        assert kept_nodes.startswith("the NAT gateway")
+
+
 def test_mistakes_beside_the_choice_are_those_of_the_file() -> None:
     (problem,) = problems_of(changed({**LEAN, "network": "none"}))
     assert problem.path == ("network",)

@@ -113,6 +113,16 @@ def test_the_status_says_whose_prices_they_are() -> None:
         assert text.endswith(said or NODES_ALONE)
 
 
+def test_the_status_says_it_in_lines_of_a_readable_width() -> None:
+    """In a pipe the table keeps to no width, and sentences still do."""
+    console = Console(file=io.StringIO(), width=10_000)
+    show(Report("dev", True, None, {}, {}, View(nodes=(), pending=()), 0.5, prices=NOTE), console)
+    assert isinstance(console.file, io.StringIO)
+    notes = console.file.getvalue().partition("since the twin was started\n")[2].splitlines()
+    assert len(notes) > 2
+    assert [line for line in notes if len(line) > 80 or not line.startswith("  ")] == []
+
+
 def test_a_twin_whose_plan_is_still_made_has_a_status(tmp_path: Path) -> None:
     """The control plane runs before the plan is written, and somebody may look then."""
     state = TwinState(tmp_path, "dev")

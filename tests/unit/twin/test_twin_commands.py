@@ -55,6 +55,22 @@ def test_an_unknown_stack_is_told_before_anything_is_built(project: Path, monkey
     assert not (project / ".twin").exists()
 
 
+@pytest.mark.parametrize(
+    "command", [["status"], ["watch"], ["down"], ["request", "m", "--stack"], ["open", "dialogue"]], ids=" ".join
+)
+def test_no_twin_is_offered_of_a_stack_that_there_is_not(project: Path, command: list[str]) -> None:
+    told = "error: no stack 'locl'; did you mean local?\nstacks of this project: local\n"
+    assert slices(project, *command, "locl") == (2, told)
+    assert not (project / ".twin").exists()
+
+
+def test_what_is_left_of_a_twin_goes_without_its_stack_file(project: Path) -> None:
+    (project / ".twin" / "gone").mkdir(parents=True)
+    assert slices(project, "down", "gone") == (0, "The twin of gone is gone (0 processes ended).\n")
+    (project / "Pulumi.local.yaml").unlink()
+    assert slices(project, "down", "--all") == (0, "There is no twin.\n")
+
+
 def test_more_models_than_the_twin_plays_are_told_with_the_limit(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -177,7 +177,7 @@ def slices(*arguments: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("options", [[], ["--web"], ["--svg", "-"]])
 def test_without_a_twin_it_says_what_to_do_and_leaves_nothing(tmp_path: Path, options: list[str]) -> None:
-    for name in ("Pulumi.yaml", "__main__.py"):
+    for name in ("Pulumi.yaml", "Pulumi.dev.yaml", "__main__.py"):
         (tmp_path / name).write_text((ROOT / name).read_text())
     status, output = slices("watch", "dev", "--cwd", str(tmp_path), *options)
     assert (status, output) == (1, "error: there is no twin of dev: `slices up dev` starts one\n")
