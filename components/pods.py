@@ -6,11 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from gpu import contract
 from gpu.contract import GPU_RESOURCE
-
-#: User of every pod that takes a slot.
-GPU_USER = contract.GPU_USER
 
 #: Of every pod that may run on a GPU node: its taint keeps the others away.
 GPU_TOLERATION = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}

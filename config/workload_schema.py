@@ -30,7 +30,7 @@ from config.fields import (
     VariableName,
 )
 from config.section import Section
-from gpu.contract import GPU_USER
+from gpu.pods import GPU_USER
 
 Port = Annotated[Int, Field(ge=1, le=65535)]
 #: Kubernetes' users and groups are 32 bits wide, and not negative.

@@ -50,11 +50,6 @@ SECURITY_ANNOTATION: Final = f"{OURS}security-reason"
 MIN_SECURITY_REASON: Final = 15
 
 # In pods
-#: User of every pod that takes a slot. One MPS server serves one user at a time (nvidia-cuda-mps-control manual), so
-#: all that may share a GPU run as the same one; above 10000 it is no user of the node (Checkov CKV_K8S_40).
-GPU_USER: Final = 10001
-#: The disk of a workload's own at /tmp: workloads -> the stack file's checks, which keep the name free.
-SCRATCH_VOLUME: Final = "scratch"
 
 # On AWS resources (tags)
 #: Pulumi stack: all AWS resources, down to the disks of nodes -> the budget, preflight, teardown, policies.

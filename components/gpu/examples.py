@@ -18,9 +18,10 @@ import pulumi
 import versions
 from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
 from components.options import child_options
-from components.pods import GPU_USER, restricted_admission, restricted_container, restricted_pod
+from components.pods import restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from gpu.contract import ARCH_LABEL, NAME_LABEL
+from gpu.pods import GPU_USER
 from gpu.standing import CUDA_EXAMPLE
 
 NAMESPACE = "examples"

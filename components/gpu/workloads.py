@@ -13,7 +13,8 @@ from components.options import child_options
 from components.pods import NO_GPU, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving.network_policy import namespace_peer, network_policy, tcp
-from gpu.contract import GPU_USER, NAME_LABEL, SCRATCH_VOLUME, SECURITY_ANNOTATION
+from gpu.contract import NAME_LABEL, SECURITY_ANNOTATION
+from gpu.pods import GPU_USER, SCRATCH_VOLUME
 
 NAMESPACE = "workloads"
 TEMP = "/tmp"

@@ -20,10 +20,11 @@ import pulumi
 import versions
 from components.gpu.gpu_sharing import NAMESPACE
 from components.options import child_options
-from components.pods import GPU_TOLERATION, GPU_USER, NO_GPU, restricted_container, restricted_pod
+from components.pods import GPU_TOLERATION, NO_GPU, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
 from gpu.contract import NAME_LABEL, POOL_LABEL
+from gpu.pods import GPU_USER
 
 #: Below the kubelet's root, which is on the node's own disks where it has some (`instanceStorePolicy: RAID0`).
 CACHE_PATH = "/var/lib/kubelet/model-cache"

@@ -15,7 +15,7 @@ import pulumi
 
 import versions
 from components.options import child_options
-from components.pods import GPU_TOLERATION, GPU_USER, NO_GPU, restricted_container, restricted_pod
+from components.pods import GPU_TOLERATION, NO_GPU, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving.knative_config import (
     QUEUE_PROXY_CPU_MILLIS,
@@ -39,6 +39,7 @@ from gpu.contract import (
 )
 from gpu.host_share import HostShare
 from gpu.models import KvCacheType
+from gpu.pods import GPU_USER
 from gpu.sharing import MPS_MEMORY, MPS_THREADS
 from gpu.weights import WEIGHTS, WeightsSource
 

@@ -15,10 +15,11 @@ import pulumi
 
 import versions
 from components.options import child_options
-from components.pods import GPU_TOLERATION, GPU_USER, restricted_admission, restricted_container, restricted_pod
+from components.pods import GPU_TOLERATION, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from gpu.contract import NAME_LABEL, POOL_LABEL, WARM_LABEL
 from gpu.host_share import HostShare
+from gpu.pods import GPU_USER
 
 #: Below every other pod's, so that models take the place of what only keeps it.
 _PRIORITY = -10

@@ -10,7 +10,8 @@ from config.checks.parts import all_of, attempt, twice
 from config.errors import MISSING, Path, Problem, listed
 from config.schedule import ScheduleError, parse_schedule
 from config.workload_schema import Container, EnvFrom, EnvVar, Probe, Workload
-from gpu.contract import GPU_USER, MIN_SECURITY_REASON, NAME_LABEL, OURS
+from gpu.contract import MIN_SECURITY_REASON, NAME_LABEL, OURS
+from gpu.pods import GPU_USER
 from gpu.pool import Pool
 
 #: NVIDIA's runtime reads it: who writes it chooses GPUs by himself.

@@ -11,7 +11,7 @@ from config.checks.workload_pods import exactly_one
 from config.errors import MISSING, Path, Problem, one_of
 from config.quantities import memory_mib
 from config.workload_schema import Container, Workload, WorkloadVolume
-from gpu.contract import SCRATCH_VOLUME
+from gpu.pods import SCRATCH_VOLUME
 from gpu.pool import Pool
 
 _SHM: Final = "/dev/shm"

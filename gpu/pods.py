@@ -1,0 +1,11 @@
+"""What pods with GPU slots have in common: components write it, and the configuration is checked against it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: User of every pod that takes a slot. One MPS server serves one user at a time (nvidia-cuda-mps-control manual), so
+#: all that may share a GPU run as the same one; above 10000 it is no user of the node (Checkov CKV_K8S_40).
+GPU_USER: Final = 10001
+#: The disk of a workload's own at /tmp: workloads -> the stack file's checks, which keep the name free.
+SCRATCH_VOLUME: Final = "scratch"
