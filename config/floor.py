@@ -20,19 +20,24 @@ _SYSTEM_NODES: Final[Mapping[str, Any]] = {
 }
 _SIZES: Final[Mapping[str, int]] = {"min": 1, "desired": 1, "max": 2}
 
-#: What the choice gives up, where it is taken as it is.
-_GIVES_UP: Final = (
-    "A second system node, on-demand: while AWS takes the one on Spot back, for some minutes, nobody reaches the "
-    "models, no node is bought, and no interruption of a GPU node is heard.",
+_ON_SPOT: Final = "System nodes on-demand: AWS takes those on Spot back when it wants them."
+_ALONE: Final = (
+    "A second system node: while the only one is away, for some minutes, nobody reaches the models, no node is bought, "
+    "and no interruption of a GPU node is heard."
+)
+_PUBLIC: Final = (
     "The NAT gateway: nodes have public IPv4 addresses, which no security group opens to anybody; whoever opens one, "
-    "opens nodes to the Internet. Registries see as many addresses as there are nodes.",
+    "opens nodes to the Internet. Registries see as many addresses as there are nodes."
 )
 
 
 def filled(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A configuration by key with what the lean floor says, where it is chosen and nothing else is written."""
+    """A configuration by key with what the lean floor says, where it is chosen and nothing else is written.
+
+    A cluster that is there has its own floor: the checks refuse the choice, and nothing that nobody wrote.
+    """
     cluster = raw.get("cluster")
-    if not isinstance(cluster, Mapping) or cluster.get("floor") != "lean":
+    if not isinstance(cluster, Mapping) or cluster.get("floor") != "lean" or cluster.get("existing") is not None:
         return raw
     nodes = cluster.get("systemNodes", {})
     network, serving = raw.get("network", {}), raw.get("serving", {})
@@ -48,11 +53,16 @@ def filled(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def gives_up(config: StackConfig) -> Sequence[str]:
-    """What a stack's floor gives up, for people; nothing where it is not lean."""
+    """What a stack's floor gives up, for people: what it takes of the lean one; nothing where it is not lean."""
     match config.cluster.floor:
         case "standard":
             return ()
         case "lean":
-            return _GIVES_UP
+            nodes = config.cluster.system_nodes
+            return [
+                *([_ON_SPOT] if nodes.capacity_type == "spot" else []),
+                *([_ALONE] if nodes.desired == 1 else []),
+                *([_PUBLIC] if config.network.nat == "none" else []),
+            ]
         case _:
             assert_never(config.cluster.floor)
