@@ -83,6 +83,13 @@ def test_on_a_cluster_that_is_there_only_the_choice_itself_is_refused() -> None:
     assert [problem.path for problem in found] == [("cluster", "floor")]
 
 
+def test_nodes_of_a_cluster_that_is_there_are_not_reckoned() -> None:
+    """Knative's pods may be more than two of our own nodes would hold: nobody could write more of them."""
+    existing = {"existing": {"chartVersion": "1.14.1", "nodeRole": "nodes", "featureGates": ["nodeOverlay"]}}
+    changes = {"cluster": {"existing": "prod"}, "karpenter": existing, "budget": GONE, "serving": {"replicas": 5}}
+    assert config(**changes, network={}).serving.replicas == 5
+
+
 def test_mistakes_beside_the_choice_are_those_of_the_file() -> None:
     (problem,) = problems_of(changed({**LEAN, "network": "none"}))
     assert problem.path == ("network",)
