@@ -235,8 +235,8 @@ def _control_plane(parts: Parts) -> Iterator[Problem]:
         more = ", as does the EBS CSI driver" if driver else ""
         left = " beside monitoring" if watched else ""
         message = (
-            f"must be {-(-needed // room)} or more: with models, Knative's control plane runs on these nodes too{more}; "
-            f"all pods on them request {needed}m CPU, and one {nodes.instance_types[0]} has {room}m{left}"
+            f"must be {-(-needed // room)} or more: with models, Knative's control plane runs on these nodes too{more}"
+            f"; all pods on them request {needed}m CPU, and one {nodes.instance_types[0]} has {room}m{left}"
         )
         yield Problem(("cluster", "systemNodes", "desired"), nodes.desired, message)
 
