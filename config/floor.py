@@ -20,14 +20,12 @@ _SYSTEM_NODES: Final[Mapping[str, Any]] = {
 }
 _SIZES: Final[Mapping[str, int]] = {"min": 1, "desired": 1, "max": 2}
 
-_ON_SPOT: Final = "System nodes on-demand: AWS takes those on Spot back when it wants them."
-_ALONE: Final = (
-    "A second system node: while the only one is away, for some minutes, nobody reaches the models, no node is bought, "
-    "and no interruption of a GPU node is heard."
-)
-_PUBLIC: Final = (
+#: What the choice gives up, where it is taken as it is.
+_GIVES_UP: Final = (
+    "A second system node, on-demand: while AWS takes the one on Spot back, for some minutes, nobody reaches the "
+    "models, no node is bought, and no interruption of a GPU node is heard.",
     "The NAT gateway: nodes have public IPv4 addresses, which no security group opens to anybody; whoever opens one, "
-    "opens nodes to the Internet. Registries see as many addresses as there are nodes."
+    "opens nodes to the Internet. Registries see as many addresses as there are nodes.",
 )
 
 
@@ -53,16 +51,11 @@ def filled(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def gives_up(config: StackConfig) -> Sequence[str]:
-    """What a stack's floor gives up, for people: what it takes of the lean one; nothing where it is not lean."""
+    """What a stack's floor gives up, for people; nothing where it is not lean."""
     match config.cluster.floor:
         case "standard":
             return ()
         case "lean":
-            nodes = config.cluster.system_nodes
-            return [
-                *([_ON_SPOT] if nodes.capacity_type == "spot" else []),
-                *([_ALONE] if nodes.desired == 1 else []),
-                *([_PUBLIC] if config.network.nat == "none" else []),
-            ]
+            return _GIVES_UP
         case _:
             assert_never(config.cluster.floor)
