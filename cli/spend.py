@@ -12,7 +12,7 @@ from rich.text import Text
 from account.commands import aws, shell_text
 from account.session import Account, Unseen
 from account.spend import Spend, spend
-from account.teardown.target import read_target
+from account.teardown.target import read_region
 from cli.console import command, hanging, write
 from cli.errors import UNSEEN_ERROR
 from cli.tables import section, table
@@ -25,8 +25,8 @@ _LATE = "Cost Explorer is a day behind, and still changes the days marked *."
 
 def show_spend(directory: Path, stack: str, days: int) -> int:
     """Print what a stack cost; gives the exit status. Raises InputError for a stack file that cannot be read."""
-    target = read_target(directory.resolve(), stack)
-    found = spend(Account(target.marks.region), stack, days, datetime.now(UTC).date())
+    region = read_region(directory.resolve(), stack)
+    found = spend(Account(region), stack, days, datetime.now(UTC).date())
     if isinstance(found, Unseen):
         write(lambda console: _unseen(console, stack, found))
         return UNSEEN_ERROR

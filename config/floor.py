@@ -31,9 +31,12 @@ _NO_NAT: Final = (
 
 
 def filled(raw: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A configuration by key with what the lean floor says, where it is chosen and nothing else is written."""
+    """A configuration by key with what the lean floor says, where it is chosen and nothing else is written.
+
+    A cluster that is there has its own floor: the checks refuse the choice, and nothing that nobody wrote.
+    """
     cluster = raw.get("cluster")
-    if not isinstance(cluster, Mapping) or cluster.get("floor") != "lean":
+    if not isinstance(cluster, Mapping) or cluster.get("floor") != "lean" or cluster.get("existing") is not None:
         return raw
     nodes = cluster.get("systemNodes", {})
     network, serving = raw.get("network", {}), raw.get("serving", {})

@@ -99,7 +99,7 @@ class Cluster(Section):
     """Name of the cluster, and the beginning of the names of what belongs to it. Default: `gpu-slices-<stack>`."""
     existing: ClusterName | None = None
     """Name of a cluster that is there: it is looked up, never changed, never destroyed. Needs karpenter.existing; its
-    network is what Karpenter finds. Of the other keys only version and systemNodeLabels go with it."""
+    network is what Karpenter finds. Of the other keys version, systemNodeLabels and registryMirror go with it."""
     system_node_labels: Labels = Field(default={})
     """Labels of the nodes of an existing cluster that stay, on which Knative and the GPU Operator run. Default:
     `karpenter.sh/controller: "true"`, as in Karpenter's own guide."""

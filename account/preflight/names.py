@@ -65,6 +65,9 @@ NAMED: Mapping[str, Named] = {
         "EventBridge rule", "events", "describe_rule", "Name", "ResourceNotFoundException"
     ),
     "aws:iam/role:Role": _plain("IAM role", "iam", "get_role", "RoleName", "NoSuchEntity"),
+    "aws:dynamodb/table:Table": _plain(
+        "DynamoDB table", "dynamodb", "describe_table", "TableName", "ResourceNotFoundException"
+    ),
     "aws:ecr/repository:Repository": Named(
         noun="ECR repository",
         service="ecr",
@@ -84,6 +87,17 @@ NAMED: Mapping[str, Named] = {
 
 #: Log groups are listed by the beginning of their name, so the answer must be read.
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
+#: So are topics, which are asked for by an ARN alone.
+ALERT_TOPIC = "aws:sns/topic:Topic"
+#: What AWS makes anew over one of the same name, or of which it allows several.
+WRITTEN_OVER = frozenset(
+    {
+        "aws:cloudwatch/logMetricFilter:LogMetricFilter",
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        "aws:costexplorer/anomalyMonitor:AnomalyMonitor",
+        "aws:costexplorer/anomalySubscription:AnomalySubscription",
+    }
+)
 
 
 def requirements(plan: Plan, config: StackConfig) -> list[Requirement]:
@@ -95,6 +109,8 @@ def requirements(plan: Plan, config: StackConfig) -> list[Requirement]:
             continue
         if resource.type == LOG_GROUP:
             found.append(_log_group(name, config.region))
+        elif resource.type == ALERT_TOPIC:
+            found.append(_topic(name, config.region))
         elif resource.type in NAMED:
             found.append(_named(NAMED[resource.type], name, config.region))
     return [*found, _keys(config)]
@@ -200,6 +216,34 @@ def _judge_log_group(name: str, sight: Sight) -> Verdict:
         return own
     detail = "it is there, and the stack is not: EKS makes its group again for logs that come after the destroy"
     return Missing(detail, [aws("logs", "delete-log-group", region=sight.config.region, log_group_name=name)])
+
+
+# --- Topics -----------------------------------------------------------------------------------------------------------
+
+
+def _topic(name: str, region: str) -> Requirement:
+    return Requirement(
+        topic=TOPIC,
+        what=f"the SNS topic {name} is not there yet",
+        look=[aws("sns", "list-topics", region=region, query=f"Topics[?ends_with(TopicArn, ':{name}')].TopicArn")],
+        good="Good is an empty answer.",
+        judge=partial(_judge_topic, name),
+    )
+
+
+def _judge_topic(name: str, sight: Sight) -> Verdict:
+    answer = sight.account.collect("sns", "list_topics", "Topics[].TopicArn")
+    if not isinstance(answer, Found):
+        assert isinstance(answer, Unseen)
+        return answer
+    left = [arn for arn in answer.value if arn.rpartition(":")[2] == name]
+    if not left:
+        return Ok()
+    own = _own(sight)
+    if own:
+        return own
+    detail = f"it is there, and the stack is not: remove it, or write another gpu-slices:cluster.name than {_of(sight)}"
+    return Missing(detail, [aws("sns", "delete-topic", region=sight.config.region, topic_arn=left[0])])
 
 
 # --- Keys -------------------------------------------------------------------------------------------------------------

@@ -21,30 +21,40 @@ from account.teardown.table import KINDS
 ROUND_SECONDS = 10.0
 PATIENCE_SECONDS = 600.0
 
-_GONE = re.compile(r"NotFound|NoSuchEntity|NoSuchHostedZone|NonExistentQueue|QueueDoesNotExist|Gateway\.NotAttached")
+_GONE = re.compile(
+    r"NotFound|NoSuchEntity|NoSuchHostedZone|NonExistentQueue|QueueDoesNotExist|Gateway\.NotAttached"
+    r"|^Unknown(Monitor|Subscription)Exception$"
+)
 #: Something else must go first, or is about to, or the service failed. EC2 API reference "Error codes"; of the other
 #: services every error that their models give for the calls that delete (botocore; a test looks at each of them).
 _HELD = frozenset(
     {
+        "ConcurrentAccess",
         "ConcurrentModification",
         "ConcurrentModificationException",
         "ConcurrentTagAccess",
+        "ConflictException",
         "DeleteConflict",
         "DependencyTimeoutException",
         "DependencyViolation",
         "IncorrectInstanceState",
         "IncorrectState",
+        "InternalError",
         "InternalErrorException",
         "InternalException",
+        "InternalServerError",
+        "InternalServiceError",
         "InvalidGroup.InUse",
         "InvalidIPAddress.InUse",
         "InvalidNetworkInterface.InUse",
         "InvalidSnapshot.InUse",
+        "InvalidState",
         "KMSInternalException",
         "KMSInvalidStateException",
         "OperationAbortedException",
         "OperationInProgress",
         "RepositoryNotEmptyException",
+        "ResourceConflict",
         "ResourceContention",
         "ResourceInUse",
         "ResourceInUseException",
@@ -53,6 +63,7 @@ _HELD = frozenset(
         "ServerException",
         "ServiceFailure",
         "ServiceUnavailableException",
+        "StaleTag",
         "VolumeInUse",
     }
 )

@@ -15,7 +15,7 @@ from config.fields import MAX_NAME, NAME
 from config.schema import Cluster, StackConfig
 from gpu.contract import STACK_TAG
 from plan.errors import InputError
-from plan.project import find_project, load_stack
+from plan.project import Project, find_project, load_stack
 
 #: Beginning of the name that people call the door by (components.serving.dialogue.SERVICE, which loads Pulumi).
 DIALOGUE_HOST: Final = "dialogue"
@@ -41,17 +41,7 @@ def read_target(directory: Path, stack: str) -> Target:
     Only what names the stack in AWS is read: a file of which something else has become wrong since, such as a date that
     has passed, must not keep a stack from ending. Raises InputError.
     """
-    project = find_project(directory)
-    if project.name != PROJECT:
-        raise InputError(f"project {project.name} is not {PROJECT}: nothing is known about what its stacks leave")
-    values = load_stack(project, stack).values
-    region = values.get("aws:region")
-    if not region:
-        raise InputError(f"Pulumi.{stack}.yaml: aws:region is missing: nobody knows where to look")
-    if not re.fullmatch(_REGION, region):
-        raise InputError(
-            f"Pulumi.{stack}.yaml: aws:region = {json.dumps(region)}\n  is no region: nothing can be found there"
-        )
+    project, values, region = _read(directory, stack)
     section = _section("cluster", "since it names the cluster", values)
     if section.get("existing") is not None:
         raise InputError(_on_existing(stack, region, section["existing"]))
@@ -68,6 +58,27 @@ def read_target(directory: Path, stack: str) -> Target:
         marks=Marks(stack=stack, cluster=known.cluster_name, region=region, door=_door(values)),
         protected=protected,
     )
+
+
+def read_region(directory: Path, stack: str) -> str:
+    """The stack's region, also of one on a cluster that is there. Raises InputError."""
+    return _read(directory, stack)[2]
+
+
+def _read(directory: Path, stack: str) -> tuple[Project, Mapping[str, str], str]:
+    """Project, the file's values by key, and the region."""
+    project = find_project(directory)
+    if project.name != PROJECT:
+        raise InputError(f"project {project.name} is not {PROJECT}: nothing is known about what its stacks leave")
+    values = load_stack(project, stack).values
+    region = values.get("aws:region")
+    if not region:
+        raise InputError(f"Pulumi.{stack}.yaml: aws:region is missing: nobody knows where to look")
+    if not re.fullmatch(_REGION, region):
+        raise InputError(
+            f"Pulumi.{stack}.yaml: aws:region = {json.dumps(region)}\n  is no region: nothing can be found there"
+        )
+    return project, values, region
 
 
 def _on_existing(stack: str, region: str, cluster: object) -> str:

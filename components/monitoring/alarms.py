@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from gpu.contract import OURS
 
@@ -31,6 +31,8 @@ ERRORS: Final = 10
 """Lines of level ERROR within five minutes: controllers try again, and single ones mean nothing."""
 
 Query = Mapping[str, Any]
+Order = Literal["ASC", "DESC"]
+"""Of series: the lowest first, or the highest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,16 +100,20 @@ class Alarm:
         return self.minutes * 60 // self.period
 
 
-def worst_by_instance(metric: str, watched: Watched) -> str:
-    """Metrics Insights: a series for each instance, of which each rings alone."""
+def worst_by_instance(metric: str, watched: Watched, order: Order = "DESC") -> str:
+    """Metrics Insights: a series for each instance, of which each rings alone.
+
+    order: which come first. An alarm on several series needs one (CloudWatch user guide, "Create an alarm based on a
+    Multi Time Series Metrics Insights query"), and looks at the first where there are too many.
+    """
     return (
         f'SELECT MAX({metric}) FROM SCHEMA("{INSIGHTS}", ClusterName, InstanceId, NodeName) '
-        f"WHERE ClusterName = '{watched.cluster_name}' GROUP BY InstanceId"
+        f"WHERE ClusterName = '{watched.cluster_name}' GROUP BY InstanceId ORDER BY MAX() {order}"
     )
 
 
-def _insights(id_: str, metric: str, watched: Watched) -> Query:
-    return {"id": id_, "expression": worst_by_instance(metric, watched), "period": PERIOD, "return_data": True}
+def _insights(id_: str, metric: str, watched: Watched, order: Order) -> Query:
+    return {"id": id_, "expression": worst_by_instance(metric, watched, order), "period": PERIOD, "return_data": True}
 
 
 def single(
@@ -146,7 +152,7 @@ def alarms(watched: Watched) -> list[Alarm]:
                 f"A GPU computed nothing for {IDLE_MINUTES} minutes and is paid for. Nodes without pods leave by "
                 "themselves: look which pods hold its slots, and lower minScale, replicas or warm slots."
             ),
-            queries=[_insights("idle", "node_gpu_utilization", watched)],
+            queries=[_insights("idle", "node_gpu_utilization", watched, "ASC")],
             comparison="LessThanThreshold",
             threshold=IDLE_PERCENT,
             minutes=IDLE_MINUTES,
@@ -160,7 +166,7 @@ def alarms(watched: Watched) -> list[Alarm]:
                 f"A GPU's memory is {FULL_PERCENT:.0f} % full: the next allocation of a slot fails. Time-slicing "
                 "limits nobody; take fewer replicas, shorter contexts or smaller models."
             ),
-            queries=[_insights("memory", "node_gpu_memory_utilization", watched)],
+            queries=[_insights("memory", "node_gpu_memory_utilization", watched, "DESC")],
             comparison="GreaterThanOrEqualToThreshold",
             threshold=FULL_PERCENT,
             minutes=10,

@@ -130,8 +130,8 @@ def _hours(warm: Warm, path: Path) -> Iterator[Problem]:
 
 def _door_of(parts: Parts) -> Iterator[Problem]:
     door = parts.serving.door if parts.serving else None
-    if door is None:
-        return
+    if door is None or (parts.cluster and parts.cluster.existing):
+        return  # with a cluster that is there, `existing` says that there is none
     path: Path = ("serving", "door")
     if parts.dialogue is None:
         yield Problem(

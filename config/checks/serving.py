@@ -221,8 +221,8 @@ def _tenants(pool: GpuPool, models: Sequence[Model | None]) -> Iterator[Problem]
 
 def _control_plane(parts: Parts) -> Iterator[Problem]:
     """Knative's own pods share the system nodes with Karpenter; pods that find no room would wait for ever."""
-    if parts.cluster is None or parts.serving is None:
-        return
+    if parts.cluster is None or parts.serving is None or parts.cluster.existing:
+        return  # nobody knows the nodes of a cluster that is there
     nodes = parts.cluster.system_nodes
     sizes = [_vcpus(name) for name in nodes.instance_types]
     if not all(sizes):
@@ -232,9 +232,11 @@ def _control_plane(parts: Parts) -> Iterator[Problem]:
     driver = bool(parts.dialogue and parts.dialogue.needs_driver)
     needed = control_plane_cpu_millis(parts.serving.replicas, nodes.desired, ebs_driver=driver)
     if nodes.desired * room < needed:
+        more = ", as does the EBS CSI driver" if driver else ""
+        left = " beside monitoring" if watched else ""
         message = (
-            f"must be {-(-needed // room)} or more: with models, Knative's control plane runs on these nodes too; all "
-            f"pods on them request {needed}m CPU, and one {nodes.instance_types[0]} has {room}m"
+            f"must be {-(-needed // room)} or more: with models, Knative's control plane runs on these nodes too{more}"
+            f"; all pods on them request {needed}m CPU, and one {nodes.instance_types[0]} has {room}m{left}"
         )
         yield Problem(("cluster", "systemNodes", "desired"), nodes.desired, message)
 

@@ -98,3 +98,28 @@ def test_wrong_configuration_registers_nothing(workspace: Callable[[str], Worksp
     assert "Traceback" not in done.text
     assert set(done.steps()) <= {"urn:pulumi:dev::gpu-slices::pulumi:pulumi:Stack::gpu-slices-dev"}
     assert ROOT.joinpath("Pulumi.dev.yaml").read_text().count("encryptionsalt") == 0
+
+
+def test_what_is_off_by_default_previews_together(workspace: Callable[[str], Workspace]) -> None:
+    """A lean floor, a mirror, a table, monitoring and anomalies: policies of AWS' made of what is unknown yet."""
+    made = workspace("dev")
+    image = f"ghcr.io/acme/dialogue@sha256:{'b' * 64}"
+    made.configure(
+        {
+            "cluster": {**made.config("cluster"), "floor": "lean", "registryMirror": "mirror.acme.dev/cache"},
+            "dialogue": {**made.config("dialogue"), "image": image, "store": "dynamodb"},
+            "monitoring": {"backend": "cloudwatch"},
+            "budget": {**made.config("budget"), "anomalies": True},
+        }
+    )
+    done = made.preview(expect=0)
+    assert done.mandatory == []
+    assert _engine_verdicts(done) == _offline_verdicts(made)
+    types = {urn.split("::")[2].rpartition("$")[2] for urn in done.steps()}
+    assert {
+        "aws:costexplorer/anomalyMonitor:AnomalyMonitor",
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        "aws:dynamodb/table:Table",
+        "aws:sns/topic:Topic",
+    } <= types
+    assert "aws:ec2/natGateway:NatGateway" not in types

@@ -12,6 +12,8 @@ from botocore import xform_name
 from account.commands import Command
 
 GLOBAL_OPTIONS = {"region", "query", "output"}
+#: Options to which the command gives another name than the models do (aws-cli, awscli/customizations/argrename.py).
+RENAMED = {("sns", "subscribe", "endpoint"): "notification-endpoint"}
 
 
 @cache
@@ -27,8 +29,8 @@ def problems(command: Command) -> list[str]:
     if operation not in names:
         return [f"{service} has no operation {operation}"]
     shape = model.operation_model(names[operation]).input_shape
-    members = {xform_name(name, "-") for name in shape.members} if shape else set()
-    required = {xform_name(name, "-") for name in shape.required_members} if shape else set()
+    members = {_option(service, operation, name) for name in shape.members} if shape else set()
+    required = {_option(service, operation, name) for name in shape.required_members} if shape else set()
     given = {word.removeprefix("--") for word in words if word.startswith("--")}
     found = [f"{service} {operation} knows no --{name}" for name in sorted(given - GLOBAL_OPTIONS - members)]
     found += [f"{service} {operation} needs --{name}" for name in sorted(required - given)]
@@ -39,3 +41,8 @@ def problems(command: Command) -> list[str]:
         if first not in model.operation_model(names[operation]).output_shape.members:
             found.append(f"{service} {operation} answers no {first}")
     return found
+
+
+def _option(service: str, operation: str, member: str) -> str:
+    name: str = xform_name(member, "-")
+    return RENAMED.get((service, operation, name), name)

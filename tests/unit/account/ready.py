@@ -77,12 +77,16 @@ VALUES: dict[str, Any] = {
 
 
 @cache
-def ready_plan(mirror: str | None = None) -> Plan:
-    """The plan of the stack, without the judgement of the policies. mirror: where its images come from."""
+def ready_plan(mirror: str | None = None, *, more: bool = False) -> Plan:
+    """The plan of the stack, without the judgement of the policies. mirror: where its images come from. more: with what
+    has names of its own and is off by default."""
     project = find_project(ROOT)
     dev = load_stack(project, "dev")
     cluster = {**VALUES["cluster"], **({"registryMirror": mirror} if mirror else {})}
     given = {**VALUES, "cluster": cluster}
+    if more:
+        given |= {"monitoring": {"backend": "cloudwatch"}, "budget": {**VALUES["budget"], "anomalies": True}}
+        given |= {"dialogue": {**VALUES["dialogue"], "store": "dynamodb"}}
     values = {**dev.values, **{f"gpu-slices:{key}": json.dumps(value) for key, value in given.items()}}
     config = StackFile(stack="acme", values=values)
     recording = record(project, config)

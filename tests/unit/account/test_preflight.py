@@ -398,6 +398,13 @@ FAULTS: list[tuple[str, Plant, str, str, str]] = [
         "missing",
         f"aws budgets delete-budget --region us-east-1 --account-id {ACCOUNT} --budget-name gpu-slices-acme",
     ),
+    (
+        "a topic is left",
+        lambda _: moto("sns").create_topic(Name="gpu-slices-acme-alerts"),
+        "the SNS topic gpu-slices-acme-alerts",
+        "missing",
+        f"aws sns delete-topic --region us-east-1 --topic-arn arn:aws:sns:us-east-1:{ACCOUNT}:gpu-slices-acme-alerts",
+    ),
     ("a cluster of another stack", foreign_cluster, "the EKS cluster gpu-slices-acme", "missing", ""),
     ("a key waits for its deletion", key_waits, "no KMS key", "note", ""),
 ]
@@ -586,11 +593,12 @@ def test_an_unknown_address_is_told(ready: World) -> None:
 # --- Derived from the plan --------------------------------------------------------------------------------------------
 
 
-def test_every_name_in_the_plan_is_looked_at(ready: World) -> None:
+@pytest.mark.parametrize("more", [False, True], ids=["stack", "with a table, monitoring and anomalies"])
+def test_every_name_in_the_plan_is_looked_at(ready: World, more: bool) -> None:
     """Names of resources in AWS are unique in an account and region, so each can be in the way."""
-    plan = ready_plan()
+    plan = ready_plan(more=more)
     # Children of something that is new itself, whose names are free: the hosted zone's record, which Pulumi may adopt.
-    inside = {"aws:route53/record:Record"}
+    inside = {"aws:route53/record:Record", *names.WRITTEN_OVER}
     named = {
         resource.inputs["name"]
         for resource in plan.recording.resources
@@ -599,6 +607,17 @@ def test_every_name_in_the_plan_is_looked_at(ready: World) -> None:
     assert len(named) > 12
     looked = " ".join(each.what for each in requirements(plan, plan.figures) if each.topic == names.TOPIC)  # type: ignore[arg-type]
     assert {name for name in named if name not in looked} == set()
+
+
+def test_a_table_of_the_name_is_in_the_way(ready: World) -> None:
+    moto("dynamodb").create_table(
+        TableName="gpu-slices-acme-conversations",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    what = "the DynamoDB table gpu-slices-acme-conversations is not there yet"
+    assert "it is there, and the stack is not" in odd(check(sight(ready, ready_plan(more=True))))[what]
 
 
 def test_a_stack_without_spot_needs_no_spot(ready: World) -> None:

@@ -166,6 +166,7 @@ def test_a_gateway_that_is_detached_already_is_deleted(account: World) -> None:
 FINAL = re.compile(
     r"NotFound|NoSuch|DoesNotExist|AccessDenied|Invalid(Parameter|Input|Address|Security|Arn|ChangeBatch)|Validation"
     r"|LimitExceeded$|Unmodifiable|ManagedRule|NotPermitted|Unsupported|^KmsException$"
+    r"|^Unknown(Monitor|Subscription)Exception$|^AuthorizationError$|^TagPolicy$"
 )
 
 

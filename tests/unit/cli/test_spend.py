@@ -74,6 +74,15 @@ def test_days_and_services_are_summed(account: World, project: Path) -> None:
     assert "still changes the days marked *" in result.output
 
 
+def test_a_stack_on_a_cluster_that_is_there_has_its_spend_by_the_same_tag(account: World, project: Path) -> None:
+    stack = "config: {aws:region: us-east-1, gpu-slices:cluster: {existing: prod}}"
+    (project / "Pulumi.dev.yaml").write_text(stack)
+    account.planted[COSTS] = lambda _: {"ResultsByTime": [day(1, EC2="1.25")]}
+    result = slices(project, "--days", "1")
+    assert result.exit_code == 0, result.output
+    assert "Together 1.25 USD" in result.output
+
+
 def test_only_the_stack_and_whole_days_before_today_are_asked_for(account: World, project: Path) -> None:
     def answer(asked: Parameters) -> Mapping[str, Any]:
         return {"ResultsByTime": [day(1, EC2="1")]}

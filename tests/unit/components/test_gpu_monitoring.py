@@ -60,7 +60,10 @@ OF_A_RULE = {"TriggeredRules"}
 
 _SELECT = re.compile(
     r'SELECT MAX\((\w+)\) FROM SCHEMA\("ContainerInsights", ([\w, ]+)\) WHERE ClusterName = \'c\' GROUP BY InstanceId'
+    r" ORDER BY MAX\(\) (ASC|DESC)"
 )
+#: Which series an alarm must see first: those nearest to its ringing.
+_FIRST = {"LessThanThreshold": "ASC", "GreaterThanOrEqualToThreshold": "DESC"}
 
 
 def monitored() -> Recording[GpuMonitoring]:
@@ -85,6 +88,7 @@ def names(alarm: Alarm) -> Iterator[tuple[str, str]]:
         elif found := _SELECT.fullmatch(query["expression"]):
             assert found[2] == NODE_DIMENSIONS
             assert found[1] in OF_A_NODE
+            assert found[3] == _FIRST[alarm.comparison]
             yield "ContainerInsights", found[1]
 
 
