@@ -225,7 +225,7 @@ def _topic(name: str, region: str) -> Requirement:
     return Requirement(
         topic=TOPIC,
         what=f"the SNS topic {name} is not there yet",
-        look=[aws("sns", "list-topics", region=region, query=f"Topics[?ends_with(TopicArn, ':{name}')].TopicArn")],
+        look=[aws("sns", "list-topics", region=region, query=f"Topics[?ends_with(TopicArn,':{name}')].TopicArn")],
         good="Good is an empty answer.",
         judge=partial(_judge_topic, name),
     )
