@@ -106,7 +106,8 @@ RULE = StackRule(
         "reach says `internal`."
     ),
     severity=Severity.HIGH,
-    level=EnforcementLevel.MANDATORY,
+    # TLS may end at something in front, such as CloudFront, which nobody sees here.
+    level=EnforcementLevel.ADVISORY,
     types=(*_TYPES, *SCHEME_TYPES),
     check=check,
 )

@@ -17,8 +17,8 @@ _KNATIVE: Final = "kubernetes:serving.knative.dev/v1:Service"
 
 #: What hangs pods behind a load balancer that somebody else makes (AWS Load Balancer Controller).
 _BINDING: Final = "kubernetes:elbv2.k8s.aws/*:TargetGroupBinding"
-_LOAD_BALANCERS: Final = ("aws:lb/loadBalancer:LoadBalancer", "aws:alb/loadBalancer:LoadBalancer")
-_LISTENERS: Final = tuple(f"aws:{room}/{kind}" for room in ("lb", "alb") for kind in ("listener:*", "listenerRule:*"))
+_LOAD_BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
+_LISTENERS: Final = ("aws:lb/listener:*", "aws:lb/listenerRule:*")
 #: Routes by which a gateway, a mesh or another ingress controller leads to services.
 _ROUTES: Final = (
     *(f"kubernetes:gateway.networking.k8s.io/*:{kind}Route" for kind in ("HTTP", "GRPC", "TCP", "TLS")),
@@ -101,7 +101,7 @@ def _balancers_before(binding: Resource, stack: Stack) -> list[Resource]:
     listeners = list(stack.of(*_LISTENERS))
     for _ in range(2):  # a rule takes the group and its listener, the listener its load balancer
         joined |= {urn for one in listeners if joined & {one.urn, *one.dependencies} for urn in one.dependencies}
-    balancers = list(stack.of(*_LOAD_BALANCERS))
+    balancers = list(stack.of(_LOAD_BALANCER))
     return [one for one in balancers if one.urn in joined] or balancers
 
 
@@ -227,7 +227,7 @@ RULE = StackRule(
                 GATEWAY,
                 *SCHEME_TYPES,
                 _BINDING,
-                *_LOAD_BALANCERS,
+                _LOAD_BALANCER,
                 *_LISTENERS,
             )
         )
