@@ -135,6 +135,8 @@ group, launch template or launch configuration. `slices plan` has their inputs a
   unpacks by other means than base64;
 * ways to a server that no object of the cluster names: a tunnel's own configuration, or what stands before ports of
   nodes (`NodePort`);
+* an unknown principal in `aws-auth` or an identity mapping, and an unknown scheme of an IngressClassParams or a
+  LoadBalancerConfiguration: nobody is accused for it;
 * GPUs of other clouds than AWS.
 
 And `slices judge`, which runs nothing:
