@@ -1,4 +1,4 @@
-"""Programs whose point hangs on how objects name each other, or on a text: judged as they are, with all values known."""
+"""Programs whose point hangs on how objects name each other, or on a text: judged with all values known."""
 
 from __future__ import annotations
 
