@@ -17,7 +17,7 @@ from cli.errors import POLICY_ERROR, UNSEEN_ERROR
 from cli.render_verdicts import print_verdicts
 from plan.errors import InputError
 from plan.verdict_json import verdict_json
-from policy.analyzer import PolicyConfigError, Verdict, judge, read_config
+from policy.analyzer import PolicyConfigError, Verdict, disabled_rules, judge, read_config
 from policy.sources.program import Place, Program, SourceError, Unseen
 from policy.sources.read import read
 
@@ -30,13 +30,14 @@ def judge_files(paths: Sequence[str], *, config: Path | None, as_json: bool) -> 
     """Judge what the paths hold and print it; gives the exit status. Raises InputError where one cannot be read."""
     try:
         program = read(paths)
-        verdicts = judge(program.resources, read_config(config) if config else None)
+        settings = read_config(config) if config else {}
+        verdicts = judge(program.resources, settings)
     except (SourceError, PolicyConfigError) as error:
         raise InputError(str(error)) from error
     if as_json:
         click.echo(json.dumps(_document(program, verdicts), indent=2, ensure_ascii=False))
     else:
-        write(lambda console: _print(console, program, verdicts))
+        write(lambda console: _print(console, program, verdicts, disabled_rules(settings)))
     return status_of(program, verdicts)
 
 
@@ -48,7 +49,7 @@ def status_of(program: Program, verdicts: Sequence[Verdict]) -> int:
     return UNSEEN_ERROR if unread or not program.resources else 0
 
 
-def _print(console: Console, program: Program, verdicts: Sequence[Verdict]) -> None:
+def _print(console: Console, program: Program, verdicts: Sequence[Verdict], disabled: int) -> None:
     resources = program.resources
     files = [count(number, name) for name, number in Counter(program.kinds).items()]
     heading(console, f"{count(len(resources), 'resource')} in {', '.join(files) or 'what could be read'}")
@@ -63,7 +64,7 @@ def _print(console: Console, program: Program, verdicts: Sequence[Verdict]) -> N
         return f"{place}, {kind(verdict.type)} {verdict.resource}".strip()
 
     if resources:
-        print_verdicts(console, verdicts, where)
+        print_verdicts(console, verdicts, where, disabled)
     else:
         console.print("Nothing was judged.")
     if program.unseen:

@@ -39,7 +39,7 @@ def _print(console: Console, plan: Plan, show_all: bool) -> None:
     console.print(resource_tree(recording, show_all=show_all))
     if plan.figures:
         _figures(console, plan.figures)
-    print_verdicts(console, plan.verdicts, _where)
+    print_verdicts(console, plan.verdicts, _where, plan.disabled)
     if plan.notes:
         heading(console, "Notes")
         for note in plan.notes:

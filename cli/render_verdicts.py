@@ -13,20 +13,21 @@ from policy.analyzer import Verdict
 from policy.pack import RULES
 
 
-def print_verdicts(console: Console, verdicts: Sequence[Verdict], where: Callable[[Verdict], str]) -> None:
-    """Print all verdicts, mandatory ones first. where: the place of one, for people."""
+def print_verdicts(
+    console: Console, verdicts: Sequence[Verdict], where: Callable[[Verdict], str], disabled: int = 0
+) -> None:
+    """Print all verdicts, mandatory ones first. where: the place of one, for people. disabled: rules that were off."""
+    judged = f"{count(len(RULES) - disabled, 'rule')} judged{f' ({disabled} disabled)' if disabled else ''}"
     mandatory = [verdict for verdict in verdicts if verdict.mandatory]
     advisory = [verdict for verdict in verdicts if not verdict.mandatory]
     heading(console, "Policies")
     if not verdicts:
-        console.print(f"{count(len(RULES), 'rule')} judged, none violated.")
+        console.print(f"{judged}, none violated.")
         return
     for title, style, level in (("mandatory", "bold red", mandatory), ("advisory", "yellow", advisory)):
         for rule in dict.fromkeys(verdict.rule for verdict in level):
             _print_rule(console, Text(title, style), [verdict for verdict in level if verdict.rule == rule], where)
-    console.print(
-        f"{count(len(RULES), 'rule')} judged: {len(mandatory)} mandatory, {len(advisory)} advisory violations."
-    )
+    console.print(f"{judged}: {len(mandatory)} mandatory, {len(advisory)} advisory violations.")
 
 
 def _print_rule(console: Console, title: Text, verdicts: Sequence[Verdict], where: Callable[[Verdict], str]) -> None:

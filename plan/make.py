@@ -12,7 +12,7 @@ from plan.errors import InputError
 from plan.figures import Figures, figures
 from plan.project import Project, StackFile, find_project, load_stack
 from plan.record import Recording, record
-from policy.analyzer import PolicyConfigError, Recorded, Verdict, judge, read_config
+from policy.analyzer import PolicyConfigError, Recorded, Verdict, disabled_rules, judge, read_config
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,8 @@ class Plan:
     verdicts: tuple[Verdict, ...]
     notes: tuple[str, ...]
     """What an offline plan cannot know, and what the program said."""
+    disabled: int = 0
+    """Rules of the policy pack that its configuration turns off."""
 
 
 POLICY_CONFIG = Path("policy", "config.json")
@@ -46,10 +48,12 @@ def make_plan(directory: Path, stack: str, policy_config: Path | None = None) ->
     if config.problems:
         # The Pulumi CLI says only the first of these; the program's own validation, which ran before, says more.
         raise InputError("\n".join(config.problems))
+    settings = policy_config or project.directory / POLICY_CONFIG
     return Plan(
         recording=recording,
         figures=_figures(project, config, recording),
-        verdicts=_verdicts(recording, policy_config or project.directory / POLICY_CONFIG),
+        verdicts=_verdicts(recording, settings),
+        disabled=disabled_rules(read_config(settings)),
         notes=_notes(config, recording),
     )
 

@@ -118,6 +118,11 @@ def read_config(path: Path) -> dict[str, Any]:
     return found
 
 
+def disabled_rules(config: Mapping[str, Any]) -> int:
+    """How many rules of the pack a configuration turns off. Raises PolicyConfigError as `judge`."""
+    return sum(setup.level is EnforcementLevel.DISABLED for setup in _setups(RULES, config).values())
+
+
 def judge(
     resources: Sequence[Recorded],
     config: Mapping[str, Any] | None = None,

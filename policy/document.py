@@ -131,6 +131,12 @@ group, launch template or launch configuration. `slices plan` has their inputs a
   chart from elsewhere makes of its values;
 * an unknown value below a key that somebody made up, or in the settings of an AWS service that may be about GPUs:
   unknown values are told below keys that by their names hold objects, pods, machines or commands;
+* what a command fetches before it applies or runs it (`kubectl apply -f https://...`, `curl ... | sh`), and what it
+  unpacks by other means than base64;
+* ways to a server that no object of the cluster names: a tunnel's own configuration, or what stands before ports of
+  nodes (`NodePort`);
+* an unknown principal in `aws-auth` or an identity mapping, and an unknown scheme of an IngressClassParams or a
+  LoadBalancerConfiguration: nobody is accused for it;
 * GPUs of other clouds than AWS.
 
 And `slices judge`, which runs nothing:

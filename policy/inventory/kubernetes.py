@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from policy.inventory import machines
 from policy.inventory.item import Blind, Item, without_nothing
-from policy.inventory.texts import ROOTS, file_content, parsed, rendered
+from policy.inventory.texts import ROOTS, decoded, file_content, parsed, rendered
 from policy.placeholders import GO, SHELL, filled, without_placeholders
 from policy.reading import Unknown, each, get, text
 
@@ -300,10 +300,10 @@ def commands(item: Item) -> Found:
     yield item.alone()
     written = " ".join(value for value in item.props.values() if isinstance(value, str))
     for name, value in item.props.items():
-        if isinstance(value, str):
-            whole = list(objects(value, item.at(name)))
+        for content in (value, *decoded(value)) if isinstance(value, str) else ():
+            whole = list(objects(content, item.at(name)))
             yield from (_made_by(written, one) for one in whole)
-            for _, document in _here_documents(value) if not whole else ():
+            for _, document in _here_documents(content) if not whole else ():
                 yield from (_made_by(written, one) for one in objects(filled_by_shell(document), item.at(name)))
 
 
@@ -325,7 +325,7 @@ def _handed(value: Any, place: str) -> Iterator[Item]:
         for key, element in value.items() if isinstance(value, Mapping) else enumerate(value):
             yield from _handed(element, f"{place}.{key}")
     elif isinstance(value, str) and ("kubectl" in value or "eksctl" in value):
-        for _, document in _here_documents(value):
+        for document in (*(document for _, document in _here_documents(value)), *decoded(value)):
             yield from (_made_by(value, one) for one in objects(filled_by_shell(document), place))
 
 

@@ -32,10 +32,11 @@ def _annotations(item: Item) -> Any:
     return get(item.props, "metadata", "annotations")
 
 
-def _access(entries: Any, place: str) -> Found:
-    """Access entries inside a cluster; both tools name the principal alike."""
+def _access(entries: Any, place: str, *keys: str) -> Found:
+    """Access inside a cluster by the first of keys that an entry has; both tools name an access entry's alike."""
     for index, entry in enumerate(each(entries)):
-        principal = get(entry, "principalARN")
+        found = (get(entry, key) for key in keys or ("principalARN",))
+        principal = next((one for one in found if one is not None), None)
         if principal is not None:
             yield Item(ACCESS, {"principalArn": principal}, f"{place}.{index}")
 
@@ -67,6 +68,8 @@ def capi(item: Item) -> Found:
             yield _control_plane(item, plane)
             yield from _bastion(item, plane)
             yield from _access(get(plane, "accessEntries"), item.at("spec.accessEntries"))
+            users = get(plane, "iamAuthenticatorConfig", "mapUsers")
+            yield from _access(users, item.at("spec.iamAuthenticatorConfig.mapUsers"), "userarn")
         case _:
             yield item.alone()
 
@@ -248,6 +251,7 @@ def eksctl(item: Item) -> Found:
     if endpoints is not None or not present(props, "vpc", "securityGroup"):
         yield Item(CLUSTER, without_nothing(cluster), item.place, item.name)
     yield from _access(get(props, "accessConfig", "accessEntries"), item.at("accessConfig.accessEntries"))
+    yield from _access(get(props, "iamIdentityMappings"), item.at("iamIdentityMappings"), "arn", "account")
     yield from eksctl_groups(item)
 
 

@@ -5,6 +5,7 @@ What an engine fills in may be anything: it becomes `Unknown`, unless the values
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -74,6 +75,26 @@ def file_content(path: Any) -> str | None:
         except (OSError, ValueError):
             continue
     return None
+
+
+_ENCODED: Final = re.compile(r"(?<![\w+/=])[A-Za-z0-9+/]{24,}={0,2}(?![\w+/=])")
+_DECODES: Final = re.compile(
+    r"base64['\"]?\s+(--?\w+\s+)*(-d|-D|--decode)\b|b64decode|FromBase64String|openssl\s+\S*64\s+-d"
+)
+
+
+def decoded(command: str) -> list[str]:
+    """Texts that a command takes out of base64: they run, or are applied, as if they stood there."""
+    if "64" not in command or not _DECODES.search(command):
+        return []
+    return list(filter(None, map(_from_base64, _ENCODED.findall(command))))
+
+
+def _from_base64(written: str) -> str:
+    try:
+        return base64.b64decode(written, validate=True).decode()
+    except ValueError:
+        return ""
 
 
 Resolve = Callable[[str], Any]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from policy.instances import gpu_types_in_text
 from policy.justification import marks
 from policy.nodes import makes_default_group
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required, of_gpus, state
-from policy.placeholders import machine_filled_in
-from policy.reading import Unknown, each, get, strings, text, truthy, whole
+from policy.reading import Unknown, each, get, text, truthy, whole
 
 Props = Mapping[str, Any]
 Also = tuple[str, ...]
@@ -353,62 +349,6 @@ def _render_fleet(props: Props, _also: Also) -> Iterator[Purchase]:
             literal=not _unknown(market),
             marks=marks(props),
         )
-
-
-#: Calls that start machines, in scripts and programs of any language.
-_STARTS: Final = re.compile(
-    r"run[-_]?instances|create[-_]?fleet|request[-_]?spot|create[-_]?node-?group|eksctl\s+(create|scale)|start[-_]?instances",
-    re.IGNORECASE,
-)
-#: Where a resource holds a script or a program.
-_CODE: Final = (("userData",), ("userDataBase64",), ("code", "zipFile"), ("code", "ZipFile"), ("content",))
-
-
-def started_by_code(props: Props, also: Also) -> Iterator[Purchase]:
-    """GPU types that a machine's first script, or a function's code, names where it starts others."""
-    for path in _CODE:
-        written = get(props, *path)
-        code = _decoded(written) if isinstance(written, str) else ""
-        yield from _started(code, ".".join(path), props, also)
-
-
-#: Where a pod, or a step of a pipeline, says what runs in it.
-_RUNS: Final = frozenset({"command", "args", "script", "source"})
-
-
-def started_in_pods(props: Props, also: Also) -> Iterator[Purchase]:
-    """The same of what runs in a cluster."""
-    parts: list[tuple[str, Any]] = [("", props)]
-    while parts:
-        place, value = parts.pop()
-        pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-        for key, element in pairs:
-            here = f"{place}.{key}".lstrip(".")
-            if key in _RUNS and isinstance(element, list | str):
-                yield from _started(" ".join(strings(element)), here, props, also)
-            elif isinstance(element, Mapping | list):
-                parts.append((here, element))
-
-
-def _started(code: str, path: str, props: Props, also: Also) -> Iterator[Purchase]:
-    found = list(dict.fromkeys(gpu_types_in_text(code, also))) if _STARTS.search(code) else []
-    unknown = machine_filled_in(code) if not found and _STARTS.search(code) else None
-    found = [f"whatever {unknown} turns out to be"] if unknown else found
-    if found and not re.search(r"spot", code, re.IGNORECASE):
-        yield Purchase(
-            what=f"{', '.join(found)} ({path})",
-            why="code that starts machines names it, and no Spot",
-            spot="ask for Spot there, or leave buying to Karpenter",
-            marks=marks(props),
-        )
-
-
-def _decoded(written: str) -> str:
-    """A script as it is, or out of base64, as launch templates take it."""
-    try:
-        return base64.b64decode(written, validate=True).decode()
-    except ValueError:
-        return written
 
 
 TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"

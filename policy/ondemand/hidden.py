@@ -19,6 +19,7 @@ from policy.inventory.kubernetes import is_manifest, without_objects
 from policy.inventory.texts import content_of, parsed
 from policy.ondemand.place import Place, plain_key
 from policy.ondemand.pools import SPOT, is_pool, of_pool
+from policy.ondemand.programs import STARTS
 from policy.ondemand.purchase import Purchase, gpus_named, gpus_required
 from policy.placeholders import machine_filled_in
 from policy.reading import Unknown, each, strings, text, whole
@@ -181,7 +182,8 @@ def _text(value: str, also: Also, place: Place) -> Iterator[Purchase]:
         for document in documents:
             yield from _walk(document, also, place)
     elif place.free_text:
-        value = "\n".join(part for part in _SEPARATOR.split(value) if not _buys_nothing(part))
+        starts = STARTS.search(value) is not None
+        value = "\n".join(part for part in _SEPARATOR.split(value) if not _buys_nothing(part, starts=starts))
         unknown = machine_filled_in(value)
         yield from _sighted(_mentioned(value, also, place), place)
         yield from _sighted(f"whatever {unknown} turns out to be ({place.path})" if unknown else None, place)
@@ -190,8 +192,17 @@ def _text(value: str, also: Also, place: Place) -> Iterator[Purchase]:
 
 #: Between one command and the next; a line that ends in a backslash goes on.
 _SEPARATOR: Final = re.compile(r"(?<!\\)\n|;|&&|\|\|?")
-_ASKS: Final = re.compile(
-    r"^\s*(\$\()?\s*(aws\s+[\w-]+\s+(describe|get|list|wait|search)-|(kubectl|eksctl)\s+(get|describe|label)\b)"
+_ASK: Final = (
+    r"(\$\(|`)?\s*(?:[A-Za-z_]\w*=\S*\s+)*(?:sudo\s+)?"
+    r"(?:aws\s+(?:--[\w-]+(?:[= ](?!-)[\w./:-]+)?\s+)*[\w-]+\s+(?:describe|get|list|wait|search|stop|terminate|reboot)-"
+    r"|(?:kubectl|eksctl)\s+(?:get|describe|label|delete|drain|cordon)\b)"
+)
+#: A command that asks or stops, and a remark. aws has options before the name of a service.
+_ASKS: Final = re.compile(rf"^\s*(?:#(?!!)|{_ASK})")
+#: What asks for a variable, or calls an SDK: where the same program starts machines, it may start what it found.
+_FINDS: Final = re.compile(
+    rf"^\s*(?:[A-Za-z_]\w*=|if\s+|while\s+)[\"']?{_ASK}"
+    r"|[.\s](?:describe|get|list|stop|terminate)_\w+\(|\bnew (?:Describe|Get|List|Stop|Terminate)\w+Command\("
 )
 _SPOT_FLAG: Final = re.compile(
     r"--capacity-type[= ]['\"]?spot\b|markettype['\"]?\s*[=:]\s*['\"]?spot\b|--(use-)?spot(-price[= ]\S+)?(?![\w-])",
@@ -203,9 +214,10 @@ _SPOT_FLAG: Final = re.compile(
 _SPOT_TEXT: Final = re.compile(r"request-spot-instances?['\"]?\s*[=:]\s*['\"]?true", re.IGNORECASE)
 
 
-def _buys_nothing(command: str) -> bool:
-    """Whether a command only asks, or asks for Spot."""
-    return _ASKS.match(command) is not None or _SPOT_FLAG.search(command) is not None
+def _buys_nothing(command: str, *, starts: bool) -> bool:
+    """Whether a command only asks, or asks for Spot. starts: whether the whole program starts machines."""
+    finds = not starts and _FINDS.search(command) is not None
+    return finds or _ASKS.match(command) is not None or _SPOT_FLAG.search(command) is not None
 
 
 _SKY: Final = re.compile(r"\bsky\s+(?:jobs\s+|serve\s+)?(?:launch|up)\b[^\n;|&]*?--gpus[= ](\S+)[^\n;|&]*")

@@ -5,42 +5,58 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from policy.framework import EnforcementLevel, Resource, ResourceRule, Settings, Severity, matches
+from policy.framework import (
+    EnforcementLevel,
+    Finding,
+    Resource,
+    Settings,
+    Severity,
+    Stack,
+    StackRule,
+    by_resource,
+    matches,
+)
+from policy.load_balancers import ALB, GATEWAY, INGRESS, NLB, PUBLIC, SCHEME_TYPES, Schemes, has_certificates, schemes
 from policy.reading import each, get, present, text
 
 _SERVICE: Final = "kubernetes:core/v1:Service"
-_INGRESS: Final = "kubernetes:networking.k8s.io/v1:Ingress"
-_GATEWAY: Final = "kubernetes:gateway.networking.k8s.io/*:Gateway"
+_TYPES: Final = tuple(f"{kind}{end}" for kind in (_SERVICE, INGRESS, GATEWAY) for end in ("", "Patch"))
 
-#: Annotations of the AWS Load Balancer Controller (docs/guide/service/annotations.md, its counterpart for ingress).
-_NLB: Final = "service.beta.kubernetes.io/aws-load-balancer-"
-_ALB: Final = "alb.ingress.kubernetes.io/"
-_PUBLIC: Final = "internet-facing"
 #: Ports on which nothing but plain HTTP is expected, and those of TLS.
 _HTTP_PORTS: Final = frozenset({"80", "8000", "8080"})
 _TLS_PORTS: Final = frozenset({"443", "8443"})
 
 
-def check(resource: Resource, _settings: Settings) -> Iterator[str]:
-    """Yield a public way in that speaks HTTP and nowhere TLS."""
+def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
+    """Yield every public way in that speaks HTTP and nowhere TLS."""
+    said = schemes(stack)
+
+    def problems(resource: Resource) -> Iterator[Finding]:
+        for message in _problems(resource, said):
+            yield Finding(message, resource.urn)
+
+    yield from by_resource(stack.of(*_TYPES), problems)
+
+
+def _problems(resource: Resource, said: Schemes) -> Iterator[str]:
     props = resource.props
     if matches((_SERVICE, f"{_SERVICE}Patch"), resource.type):
         yield from _service(props)
-    elif matches((_INGRESS, f"{_INGRESS}Patch"), resource.type):
-        yield from _ingress(props)
+    elif matches((INGRESS, f"{INGRESS}Patch"), resource.type):
+        yield from _ingress(props, said)
     else:
-        yield from _gateway(props)
+        yield from _gateway(props, said)
 
 
 def _service(props: Mapping[str, Any]) -> Iterator[str]:
     annotations = get(props, "metadata", "annotations")
-    if text(get(annotations, f"{_NLB}scheme")) != _PUBLIC or text(get(props, "spec", "type")) != "LoadBalancer":
+    if text(get(annotations, f"{NLB}scheme")) != PUBLIC or text(get(props, "spec", "type")) != "LoadBalancer":
         return
     ports = list(each(get(props, "spec", "ports")))
-    if not present(annotations, f"{_NLB}ssl-cert") and any(map(_is_http, ports)) and not any(map(_is_tls, ports)):
+    if not present(annotations, f"{NLB}ssl-cert") and any(map(_is_http, ports)) and not any(map(_is_tls, ports)):
         yield (
-            f"its load balancer is {_PUBLIC} and speaks plain HTTP: annotate {_NLB}ssl-cert with a certificate, or "
-            f"{_NLB}scheme: internal."
+            f"its load balancer is {PUBLIC} and speaks plain HTTP: annotate {NLB}ssl-cert with a certificate, or "
+            f"{NLB}scheme: internal."
         )
 
 
@@ -55,33 +71,31 @@ def _is_tls(port: Any) -> bool:
     return any(word.startswith(("https", "tls")) for word in words) or text(get(port, "port")) in _TLS_PORTS
 
 
-def _ingress(props: Mapping[str, Any]) -> Iterator[str]:
+def _ingress(props: Mapping[str, Any], said: Schemes) -> Iterator[str]:
     annotations = get(props, "metadata", "annotations")
-    if text(get(annotations, f"{_ALB}scheme")) != _PUBLIC or present(props, "spec", "tls"):
+    if said.of_ingress(props) != PUBLIC or present(props, "spec", "tls") or has_certificates(said.params(props)):
         return
     # With a listener for HTTPS the controller finds the certificate by the hosts.
-    listens = text(get(annotations, f"{_ALB}listen-ports"))
-    if not present(annotations, f"{_ALB}certificate-arn") and "HTTPS" not in listens:
+    listens = text(get(annotations, f"{ALB}listen-ports"))
+    if not present(annotations, f"{ALB}certificate-arn") and "HTTPS" not in listens:
         yield (
-            f"it is {_PUBLIC} and speaks plain HTTP: annotate {_ALB}certificate-arn, write spec.tls, or "
-            f"{_ALB}scheme: internal."
+            f"it is {PUBLIC} and speaks plain HTTP: annotate {ALB}certificate-arn, write spec.tls, or "
+            f"{ALB}scheme: internal."
         )
 
 
-def _gateway(props: Mapping[str, Any]) -> Iterator[str]:
-    given = (get(props, "spec", "infrastructure", "annotations"), get(props, "metadata", "annotations"))
-    schemes = {text(get(annotations, f"{which}scheme")) for annotations in given for which in (_NLB, _ALB)}
+def _gateway(props: Mapping[str, Any], said: Schemes) -> Iterator[str]:
     protocols = [text(get(listener, "protocol")) for listener in each(get(props, "spec", "listeners"))]
-    if _PUBLIC in schemes and "HTTP" in protocols and not {"HTTPS", "TLS"} & {*protocols}:
-        yield f"it is {_PUBLIC} and listens for plain HTTP alone: add a listener of protocol HTTPS, with a certificate."
+    if said.of_gateway(props) == PUBLIC and "HTTP" in protocols and not {"HTTPS", "TLS"} & {*protocols}:
+        yield f"it is {PUBLIC} and listens for plain HTTP alone: add a listener of protocol HTTPS, with a certificate."
 
 
-RULE = ResourceRule(
+RULE = StackRule(
     name="k8s-public-tls",
     title="What the Internet reaches speaks TLS",
     description=(
-        "A Service, Ingress or Gateway that says `internet-facing` must not speak plain HTTP alone. HTTP beside HTTPS "
-        "may be there to redirect."
+        "A Service, Ingress or Gateway that is `internet-facing`, by its own word or its class', must not speak plain "
+        "HTTP alone. HTTP beside HTTPS may be there to redirect."
     ),
     why=(
         "Whoever is on the way reads what passes: prompts and answers, and the API key or password with which the next "
@@ -94,6 +108,6 @@ RULE = ResourceRule(
     severity=Severity.HIGH,
     # TLS may end at something in front, such as CloudFront, which nobody sees here.
     level=EnforcementLevel.ADVISORY,
-    types=tuple(f"{kind}{end}" for kind in (_SERVICE, _INGRESS, _GATEWAY) for end in ("", "Patch")),
+    types=(*_TYPES, *SCHEME_TYPES),
     check=check,
 )

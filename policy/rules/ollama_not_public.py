@@ -7,16 +7,18 @@ from typing import Any, Final
 
 from gpu.contract import VISIBILITY_LABEL
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule
+from policy.load_balancers import ALB, GATEWAY, INGRESS, INTERNAL, NLB, SCHEME_TYPES, Schemes, schemes
 from policy.ollama import CHART_TYPES, OLLAMA_TYPES, PORT, servers
 from policy.pods import PodTemplate
 from policy.reading import Unknown, each, get, text, truthy
 
 _SERVICE: Final = "kubernetes:core/v1:Service"
-_INGRESS: Final = "kubernetes:networking.k8s.io/v1:Ingress"
 _KNATIVE: Final = "kubernetes:serving.knative.dev/v1:Service"
 
-_GATEWAY: Final = "kubernetes:gateway.networking.k8s.io/*:Gateway"
-_LB_CONFIGURATION: Final = "kubernetes:gateway.k8s.aws/*:LoadBalancerConfiguration"
+#: What hangs pods behind a load balancer that somebody else makes (AWS Load Balancer Controller).
+_BINDING: Final = "kubernetes:elbv2.k8s.aws/*:TargetGroupBinding"
+_LOAD_BALANCER: Final = "aws:lb/loadBalancer:LoadBalancer"
+_LISTENERS: Final = ("aws:lb/listener:*", "aws:lb/listenerRule:*")
 #: Routes by which a gateway, a mesh or another ingress controller leads to services.
 _ROUTES: Final = (
     *(f"kubernetes:gateway.networking.k8s.io/*:{kind}Route" for kind in ("HTTP", "GRPC", "TCP", "TLS")),
@@ -25,9 +27,9 @@ _ROUTES: Final = (
     "kubernetes:traefik.io/*:IngressRoute",
 )
 _BACKENDS: Final = ("backendRefs", "destination", "services")
-_NLB_SCHEME: Final = "service.beta.kubernetes.io/aws-load-balancer-scheme"
-_NLB_INTERNAL: Final = "service.beta.kubernetes.io/aws-load-balancer-internal"
-_ALB_SCHEME: Final = "alb.ingress.kubernetes.io/scheme"
+_NLB_SCHEME: Final = f"{NLB}scheme"
+_NLB_INTERNAL: Final = f"{NLB}internal"
+_ALB_SCHEME: Final = f"{ALB}scheme"
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -41,12 +43,13 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
             spec = props.get("spec")
             kind = spec if isinstance(spec, Unknown) else get(spec, "type")
             yield from _found(resource, _service_problem(props, "spec.type", kind))
-    for resource in stack.of(_INGRESS, f"{_INGRESS}Patch"):
+    said = schemes(stack)
+    for resource in stack.of(INGRESS, f"{INGRESS}Patch"):
         props = resource.plain
         if _routes_to(props, leading):
-            yield from _found(resource, _ingress_problem(props))
-    schemes = {_name(one): get(one.plain, "spec", "scheme") for one in stack.of(_LB_CONFIGURATION)}
-    gateways = [(_name(gateway), _internal(gateway.plain, schemes)) for gateway in stack.of(_GATEWAY)]
+            yield from _found(resource, _ingress_problem(props, said))
+    yield from _bindings(stack, leading)
+    gateways = [(_name(gateway), said.of_gateway(gateway.plain) == INTERNAL) for gateway in stack.of(GATEWAY)]
     # Of two with one name in two namespaces, both must be for the inside.
     inside = {name for name, internal in gateways if internal} - {name for name, internal in gateways if not internal}
     for resource in stack.of(*_ROUTES):
@@ -57,7 +60,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
         if any(True for _ in servers(resource)):
             knative = resource.type == _KNATIVE
             props = resource.plain
-            yield from _found(resource, _knative_problem(props) if knative else _chart_problem(props, inside))
+            yield from _found(resource, _knative_problem(props) if knative else _chart_problem(props, inside, said))
 
 
 def _stays_inside(parents: Any, inside: Collection[str]) -> bool:
@@ -82,14 +85,24 @@ def _backends_of(one: Any) -> set[str]:
     return {text(get(one, "name")), text(get(one, "host")).partition(".")[0]} - {""}
 
 
-def _internal(gateway: Mapping[str, Any], schemes: Mapping[str, Any]) -> bool:
-    """Whether a Gateway says that it is for the inside (AWS Load Balancer Controller, Envoy Gateway, Istio)."""
-    spec = gateway.get("spec")
-    reference = text(get(spec, "infrastructure", "parametersRef", "name"))
-    if reference in schemes:
-        return text(schemes[reference]) == "internal"
-    annotations = (get(spec, "infrastructure", "annotations"), get(gateway, "metadata", "annotations"))
-    return any(text(get(given, name)) == "internal" for given in annotations for name in (_NLB_SCHEME, _ALB_SCHEME))
+def _bindings(stack: Stack, leading: Collection[str]) -> Iterator[Finding]:
+    """Pods behind a target group, unless every load balancer that may stand before it is internal."""
+    for resource in stack.of(_BINDING):
+        reference = get(resource.plain, "spec", "serviceRef")
+        if text(get(reference, "name")) in leading or text(get(reference, "port")) == PORT:
+            before = _balancers_before(resource, stack)
+            if not before or not all(truthy(get(one.plain, "internal")) for one in before):
+                yield Finding(_BINDING_PROBLEM, resource.urn)
+
+
+def _balancers_before(binding: Resource, stack: Stack) -> list[Resource]:
+    """Load balancers whose listeners, or these listeners' rules, take the target group; all where none is found."""
+    joined = set(binding.dependencies)
+    listeners = list(stack.of(*_LISTENERS))
+    for _ in range(2):  # a rule takes the group and its listener, the listener its load balancer
+        joined |= {urn for one in listeners if joined & {one.urn, *one.dependencies} for urn in one.dependencies}
+    balancers = list(stack.of(_LOAD_BALANCER))
+    return [one for one in balancers if one.urn in joined] or balancers
 
 
 def _found(resource: Resource, problem: str | None) -> Iterator[Finding]:
@@ -137,8 +150,8 @@ def _service_problem(manifest: Mapping[str, Any], path: str, kind: Any) -> str |
     return None
 
 
-def _ingress_problem(manifest: Mapping[str, Any]) -> str | None:
-    if text(get(manifest, "metadata", "annotations", _ALB_SCHEME)) == "internal":
+def _ingress_problem(manifest: Mapping[str, Any], said: Schemes) -> str | None:
+    if said.of_ingress(manifest) == INTERNAL:
         return None
     return f"an Ingress leads to Ollama: remove it, or annotate {_ALB_SCHEME}: internal."
 
@@ -161,21 +174,29 @@ def _knative_problem(props: Mapping[str, Any]) -> str | None:
     )
 
 
+_BINDING_PROBLEM: Final = (
+    "a target group leads to Ollama, and a load balancer before it may be public: remove it, or make the load "
+    "balancers of this program internal."
+)
 _ROUTE_PROBLEM: Final = f"a route leads to Ollama: remove it, or let its Gateway say {_NLB_SCHEME}: internal."
 
 
-def _chart_problem(props: Mapping[str, Any], inside: Collection[str]) -> str | None:
+def _chart_problem(props: Mapping[str, Any], inside: Collection[str], said: Schemes) -> str | None:
     """What otwld/ollama-helm 1.77 lets in. Its Knative service has no labels but the chart's own."""
     values = props.get("values")
     if truthy(get(values, "knative", "enabled")):
         return "values.knative.enabled gives Ollama a public route, and the chart has no label against it: remove it."
     if truthy(get(values, "httpRoute", "enabled")):
         own = {"metadata": {"annotations": get(values, "gateway", "annotations")}}
+        parents = get(values, "httpRoute", "parentRefs")
         has_own = truthy(get(values, "gateway", "enabled"))
-        if not (_internal(own, {}) if has_own else _stays_inside(get(values, "httpRoute", "parentRefs"), inside)):
+        stays = said.of_gateway(own) == INTERNAL if has_own else _stays_inside(parents, inside)
+        if not stays:
             return _ROUTE_PROBLEM
     if truthy(get(values, "ingress", "enabled")):
-        problem = _ingress_problem({"metadata": {"annotations": get(values, "ingress", "annotations")}})
+        given = {"ingressClassName": get(values, "ingress", "className")}
+        own = {"metadata": {"annotations": get(values, "ingress", "annotations")}, "spec": given}
+        problem = _ingress_problem(own, said)
         if problem:
             return problem
     service = {"metadata": {"annotations": get(values, "service", "annotations")}}
@@ -201,10 +222,13 @@ RULE = StackRule(
         dict.fromkeys(
             (
                 *OLLAMA_TYPES,
-                *(f"{kind}{end}" for kind in (_SERVICE, _INGRESS) for end in ("", "Patch")),
+                *(f"{kind}{end}" for kind in (_SERVICE, INGRESS) for end in ("", "Patch")),
                 *_ROUTES,
-                _GATEWAY,
-                _LB_CONFIGURATION,
+                GATEWAY,
+                *SCHEME_TYPES,
+                _BINDING,
+                _LOAD_BALANCER,
+                *_LISTENERS,
             )
         )
     ),

@@ -11,9 +11,10 @@ from policy.contents import UNSEEN_PART
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity, matches
 from policy.inventory.charts import lies_here
 from policy.justification import MIN_LENGTH, OPTIONS, problems
-from policy.ondemand.aws import HANDLERS, TEMPLATE, started_by_code, started_in_pods
+from policy.ondemand.aws import HANDLERS, TEMPLATE
 from policy.ondemand.hidden import search
 from policy.ondemand.pools import of_patch, of_pool
+from policy.ondemand.programs import started_by_code, started_in_pods
 from policy.ondemand.purchase import Purchase
 from policy.pods import PATCH_TYPES, POD_TYPES
 from policy.reading import get
@@ -31,7 +32,7 @@ _NEVER_BUY: Final = (
     "aws:computeoptimizer/*",
     "aws:dynamodb/*",
     "aws:ec2/spotInstanceRequest:SpotInstanceRequest",
-    "aws:ec2/tag:Tag",
+    "aws:*/tag:Tag",
     "aws:iam/*",
     "aws:organizations/*",
     "aws:resourcegroups/*",

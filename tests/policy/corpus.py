@@ -53,6 +53,12 @@ def bypasses() -> tuple[Program, ...]:
     return _programs("bypass")
 
 
+@cache
+def whole(kind: str) -> tuple[Program, ...]:
+    """Programs (`bypass`, `legitimate`) judged as they are alone: an unknown value hides their point."""
+    return _programs(f"whole-{kind}")
+
+
 def _programs(folder: str) -> tuple[Program, ...]:
     return tuple(_program(file) for file in sorted((FOLDER / folder).glob("*.yaml")))
 

@@ -86,6 +86,8 @@ def test_a_configuration_of_the_pack_counts(objects: Path, tmp_path: Path) -> No
     result = slices("--config", config, objects)
     assert result.exit_code == 0
     assert "mandatory gpu" not in result.stdout
+    config.write_text('{"all": "disabled"}')
+    assert slices("--config", config, objects).stdout.splitlines()[-1].startswith("0 rules judged (")
     config.write_text('{"no-such-rule": "disabled"}')
     wrong = slices("--config", config, objects)
     assert wrong.exit_code == 2
