@@ -35,7 +35,9 @@ FORMS: Final = (
     *("((type))", "{{resolve:ssm:/gpu/type}}", "$INSTANCE_TYPE"),
 )
 #: Rule, and type, as beginnings, to why nothing is said.
-SILENT: Final[Mapping[tuple[str, str], str]] = {}
+SILENT: Final[Mapping[tuple[str, str], str]] = {
+    ("gpu-on-demand", "kubernetes:argoproj.io/"): "a command that is filled in as a whole; few of them buy nodes",
+}
 #: Words of commands, of whatever type, without which they say something else.
 VERBS: Final = ("create", "launch", "run-instances", "--gpus", "--instance-type", "--node-type")
 
@@ -66,7 +68,8 @@ def _changes(program: corpus.Program, inputs: dict[str, Any]) -> Iterator[tuple[
         path = ".".join(map(str, place))
         about = f"{program.name} {path}"
         if value != UNKNOWN and tried(about, 12):
-            yield path, _with(inputs, place, _form(about))
+            # Whole documents are filled in by templates, not by a shell.
+            yield path, _with(inputs, place, FORMS[0] if "\n" in str(value) else _form(about))
         for inner, text in _in_text(value, about) if isinstance(value, str) else ():
             if tried(f"{about} {inner}", 3):
                 yield f"{path}:{inner}", _with(inputs, place, text)
