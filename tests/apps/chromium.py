@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,9 @@ async def opened(folder: Path) -> AsyncIterator[Page]:
     actions: list[Any] = [(os.POSIX_SPAWN_OPEN, stream, *log) for stream in (1, 2)]
     actions += [(os.POSIX_SPAWN_DUP2, given[0], 3), (os.POSIX_SPAWN_DUP2, given[1], 4)]
     arguments = [command(), *_OPTIONS, f"--user-data-dir={folder / 'profile'}"]
-    environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder), "TZ": "UTC", "LANG": "C.UTF-8"}
+    # Not in the folder: a socket goes there, whose path has 107 characters at most.
+    scratch = tempfile.mkdtemp(prefix="chromium-")
+    environment = {**os.environ, "HOME": str(folder), "TMPDIR": scratch, "TZ": "UTC", "LANG": "C.UTF-8"}
     process = os.posix_spawn(arguments[0], arguments, environment, file_actions=actions, setpgroup=0)
     for fd in given:
         os.close(fd)
@@ -179,4 +182,5 @@ async def opened(folder: Path) -> AsyncIterator[Page]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process, signal.SIGKILL)
         await asyncio.to_thread(os.waitpid, process, 0)
+        shutil.rmtree(scratch, ignore_errors=True)
         await asyncio.sleep(0)

@@ -170,11 +170,11 @@ def test_commands_say_what_is_wrong(tmp_path: Path) -> None:
         return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60, check=False)
 
     unknown = slices("status", "nobody-has-this")
-    assert unknown.returncode == 1
-    assert "slices up nobody-has-this" in unknown.stdout
+    assert unknown.returncode == 2
+    assert "slices init nobody-has-this" in unknown.stderr
     request = slices("request", "mistral", "--stack", "nobody-has-this")
-    assert request.returncode == 1
-    assert "slices up nobody-has-this" in request.stderr
+    assert request.returncode == 2
+    assert "slices init nobody-has-this" in request.stderr
     assert not (ROOT / ".twin" / "nobody-has-this").exists()
 
 
