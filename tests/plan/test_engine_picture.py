@@ -27,6 +27,8 @@ from tests.plan.test_policies import CONFIG
 from tests.policy.eks_components import silent, spoken
 from tests.policy.sdk import Analyzer, Said
 
+pytestmark = pytest.mark.parts
+
 STACK_RULES = tuple(rule for rule in RULES if isinstance(rule, StackRule))
 #: A rule that looks at little, so that the engine has whom to show inputs to at little cost.
 IDLE = next(rule for rule in RULES if rule.name == "ecr-immutable-scanned")

@@ -32,6 +32,8 @@ from tests.plan.variants import POOL, VARIANTS
 from tests.unit.components.recording import record as record_program
 from tools import mirror_table
 
+pytestmark = pytest.mark.parts
+
 HARBOR = "harbor.gpu-slices.dev/cache"
 ECR = "600000000001.dkr.ecr.us-east-1.amazonaws.com"
 RELEASE = "kubernetes:helm.sh/v3:Release"

@@ -20,6 +20,8 @@ from gpu.catalog import REGIONS
 from plan.make import make_plan
 from tests.twin.pseudoterminal import Terminal
 
+pytestmark = pytest.mark.parts
+
 ROOT = Path(__file__).parents[3]
 PAIR = ("mistral:7b", "llama3.2:3b")
 ALL = ("--region", "eu-central-1", "--model", "mistral", "--gpu", "g6", "--sharing", "mps")

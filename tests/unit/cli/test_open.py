@@ -22,6 +22,8 @@ import pytest
 from cli import open as opening
 from components.serving.dialogue import INTERNAL_HOST
 
+pytestmark = pytest.mark.parts
+
 ROOT = Path(__file__).parents[3]
 SLICES = (sys.executable, "-m", "cli")
 

@@ -20,6 +20,8 @@ import pytest
 
 import components.serving
 
+pytestmark = pytest.mark.parts
+
 SCRIPT = Path(components.serving.__path__[0]) / "model.sh"
 
 #: Plays `ollama serve`: what it answers stands in $PLAY; every request is written to $SEEN.

@@ -40,6 +40,8 @@ from twin.prices import played
 from twin.request import _Story
 from twin.scenarios.play import Failed, Play
 
+pytestmark = pytest.mark.parts
+
 GONE = "the twin of local was stopped meanwhile: `slices up local` starts it again"
 DIED = "the twin of local died, its supervisor does not run any more: `slices up local` recovers it"
 SILENT = "the API server of the twin of local does not answer: `slices status local` says more"

@@ -20,6 +20,8 @@ from twin.machine import launch, processes, supervisor
 from twin.machine.processes import Spec, alive, find, write_spec
 from twin.machine.state import TwinState, load_run, twins
 
+pytestmark = pytest.mark.parts
+
 SLEEP = shutil.which("sleep") or "/bin/sleep"
 
 
