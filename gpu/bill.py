@@ -138,13 +138,8 @@ def own_type(need_mib: int, capacity_type: CapacityType, prices: RegionPrices) -
     return dedicated_gpu(ModelMemory(need_mib, 0, 0), capacity_type, prices)
 
 
-def node_hours(consumers: Iterable[Consumer], slots_per_node: int, most_nodes: int | None = None) -> float:
-    """Hours of whole nodes in a month. most_nodes: what the pool may have; who finds no slot waits."""
-    return why_node_hours(consumers, slots_per_node, most_nodes).value or 0.0
-
-
 def why_node_hours(consumers: Iterable[Consumer], slots_per_node: int, most_nodes: int | None = None) -> Why:
-    """The same, with what it is made of."""
+    """Hours of whole nodes in a month. most_nodes: what the pool may have; who finds no slot waits."""
     holding = [consumer for consumer in consumers if consumer.slot_hours > 0]
     steps, before = [], 0.0
     for edge in sorted({consumer.hours for consumer in holding}):
@@ -197,11 +192,6 @@ def standing_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[C
     return Reasons(times(hours, usd.low), times(hours, usd.expected), least(high, room))
 
 
-def standing_usd(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer] = ()) -> Spread | None:
-    """The sum of `standing_reasons`."""
-    return standing_reasons(pool, standing, asked).usd
-
-
 def asked_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Reasons:
     """A month of the nodes that come on top of those that always run; None where no price is known.
 
@@ -219,11 +209,6 @@ def asked_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Cons
 def _most_usd(pool: Pool) -> Why:
     """A month of all GPUs: nothing that the pool does costs more."""
     return times(why_ceiling(pool), MONTH)
-
-
-def asked_usd(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Spread | None:
-    """The sum of `asked_reasons`."""
-    return asked_reasons(pool, standing, asked).usd
 
 
 def why_more_hours(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
@@ -289,11 +274,6 @@ def _dearest_fleet(gpus: int, usd_per_node: Mapping[int, float]) -> Mapping[int,
     return best[gpus][1]
 
 
-def ceiling_usd_per_hour(pool: Pool) -> float | None:
-    """The sum of `why_ceiling`."""
-    return why_ceiling(pool).value
-
-
 def why_volume(size_gib: int, iops: int, mib_per_s: int, services: ServicePrices) -> Why:
     """USD for an hour of a gp3 volume while its node is there."""
     terms = [times(given("volume", size_gib, "GiB"), services.why("gp3_per_gb_month"))]
@@ -304,8 +284,3 @@ def why_volume(size_gib: int, iops: int, mib_per_s: int, services: ServicePrices
         more = given(f"MiB/s beyond {_FREE_MIBPS}", mib_per_s - _FREE_MIBPS)
         terms.append(times(more, services.why("gp3_per_mibps_month")))
     return over(plus(*terms), MONTH)
-
-
-def volume_usd_per_hour(size_gib: int, iops: int, mib_per_s: int, services: ServicePrices) -> float | None:
-    """The sum of `why_volume`."""
-    return why_volume(size_gib, iops, mib_per_s, services).value

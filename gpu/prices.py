@@ -37,7 +37,6 @@ __all__ = [
     "of",
     "priced_regions",
     "product",
-    "total",
 ]
 
 CapacityType = Literal["spot", "on-demand"]
@@ -393,10 +392,3 @@ def product(*factors: float | None) -> float | None:
     """Factors multiplied from the left; None where one of them is not known."""
     known = [factor for factor in factors if factor is not None]
     return prod(known) if len(known) == len(factors) else None
-
-
-def total(amounts: Iterable[float | None]) -> float | None:
-    """The sum; None where an amount is not known, since a sum would mislead."""
-    every = list(amounts)
-    known = [amount for amount in every if amount is not None]
-    return sum(known) if len(known) == len(every) else None

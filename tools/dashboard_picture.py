@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
 from components.monitoring.alarms import KARPENTER, KNATIVE, Watched
 from components.monitoring.dashboard import dashboard
+from tools import fresh
 
 TARGET: Final = Path(__file__).resolve().parents[1] / "docs" / "images" / "monitoring.svg"
 WATCHED: Final = Watched(
@@ -90,14 +91,10 @@ def _widget(widget: Mapping[str, Any]) -> Iterator[str]:
         yield f'<path d="M{x0} {y0}{corners}" fill="none" stroke="{colour}" stroke-width="2"/>'
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Write the picture, or compare it; the exit status."""
-    text = picture()
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(text, encoding="utf-8")
-        return 0
-    return int(not TARGET.exists() or TARGET.read_text(encoding="utf-8") != text)
+    return fresh.write(TARGET, picture(), arguments, "the dashboard shows: run make docs")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

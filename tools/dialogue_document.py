@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from dialogue import settings
+from tools import fresh
 
 TARGET = Path(__file__).parents[1] / "docs" / "dialogue.md"
 _BETWEEN = re.compile(r"(?<=<!-- begin settings -->\n).*?(?=<!-- end settings -->)", re.DOTALL)
@@ -72,14 +73,8 @@ def _texts(model: type[BaseModel]) -> dict[str, str]:
 
 def main(arguments: list[str]) -> int:
     """Write the tables, or compare them."""
-    before = TARGET.read_text(encoding="utf-8")
-    fresh = _BETWEEN.sub(lambda _: tables(), before)
-    if "--check" in arguments:
-        if fresh != before:
-            sys.stderr.write(f"{TARGET.name} is not what the settings say: run make docs\n")
-        return int(fresh != before)
-    TARGET.write_text(fresh, encoding="utf-8")
-    return 0
+    text = _BETWEEN.sub(lambda _: tables(), TARGET.read_text(encoding="utf-8"))
+    return fresh.write(TARGET, text, arguments, "the settings say: run make docs")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Final
 import versions
 from components.mirror import CHARTS
 from gpu.registries import UPSTREAMS, chart_in_mirror, host_of, in_mirror
+from tools import fresh
 
 TARGET: Final = Path(__file__).resolve().parents[1] / "docs" / "operations.md"
 _REGION: Final = re.compile(r"(<!-- begin mirror[^>]*-->\n).*?(<!-- end mirror -->)", re.DOTALL)
@@ -56,14 +57,8 @@ def document(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Write the tables, or with `--check` say whether they are fresh (exit status 1 if not)."""
-    text = TARGET.read_text(encoding="utf-8")
-    fresh = document(text)
-    if "--check" not in arguments:
-        TARGET.write_text(fresh, encoding="utf-8")
-    elif fresh != text:
-        sys.stderr.write(f"{TARGET.name} is not what versions.py says: run python -m tools.mirror_table\n")
-        return 1
-    return 0
+    text = document(TARGET.read_text(encoding="utf-8"))
+    return fresh.write(TARGET, text, arguments, "versions.py says: run python -m tools.mirror_table")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import versions
+from tools import fresh
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 TARGET: Final = ROOT / "docs" / "operations.md"
@@ -195,13 +196,8 @@ def unlisted() -> set[str]:
 def main(arguments: Sequence[str]) -> int:
     """Write the tables, or with `--check` say whether they are fresh (exit status 1 if not)."""
     page = TARGET.read_text(encoding="utf-8")
-    fresh = _REGION.sub(lambda found: f"{found[1]}\n{tables()}\n{found[2]}", page)
-    if "--check" not in arguments:
-        TARGET.write_text(fresh, encoding="utf-8")
-    elif fresh != page:
-        sys.stderr.write(f"{TARGET.name} is not what versions.py says: run python -m tools.upgrades\n")
-        return 1
-    return 0
+    text = _REGION.sub(lambda found: f"{found[1]}\n{tables()}\n{found[2]}", page)
+    return fresh.write(TARGET, text, arguments, "versions.py says: run python -m tools.upgrades")
 
 
 if __name__ == "__main__":

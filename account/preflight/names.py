@@ -89,15 +89,6 @@ NAMED: Mapping[str, Named] = {
 LOG_GROUP = "aws:cloudwatch/logGroup:LogGroup"
 #: So are topics, which are asked for by an ARN alone.
 ALERT_TOPIC = "aws:sns/topic:Topic"
-#: What AWS makes anew over one of the same name, or of which it allows several.
-WRITTEN_OVER = frozenset(
-    {
-        "aws:cloudwatch/logMetricFilter:LogMetricFilter",
-        "aws:cloudwatch/metricAlarm:MetricAlarm",
-        "aws:costexplorer/anomalyMonitor:AnomalyMonitor",
-        "aws:costexplorer/anomalySubscription:AnomalySubscription",
-    }
-)
 
 
 def requirements(plan: Plan, config: StackConfig) -> list[Requirement]:

@@ -153,8 +153,6 @@ def _usd(amounts: Mapping[str, str]) -> float:
 
 # --- Spot -------------------------------------------------------------------------------------------------------------
 
-History = Mapping[str, Mapping[str, SpotRange]]
-
 
 def spot(account: Account, types: Sequence[str], days: int, now: datetime) -> Answer[dict[str, dict[str, SpotRange]]]:
     """What was asked on Spot in the account's region in so many days, by type and zone id. Raises BadAnswerError."""

@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Final
 from zlib import crc32
 
 import pytest
 import yaml
 
-from policy.analyzer import UNKNOWN, judge
+from policy.analyzer import UNKNOWN
 from policy.inventory.texts import parsed
 from policy.placeholders import is_placeholder
 from policy.reading import Unknown
-from tests.day import TODAY
 from tests.policy import corpus
-from tests.policy.test_unknown_in_programs import listed
+from tests.policy.test_unknown_in_programs import listed, silenced
 from tests.sweep import tried
 
 Place = tuple[str | int, ...]
@@ -88,18 +86,6 @@ def _in_text(text: str, about: str) -> Iterator[tuple[str, str]]:
         yield inner, yaml.safe_dump_all(_with(documents, place, _form(about + inner)), width=10**6)
 
 
-def _silenced(program: corpus.Program) -> Iterator[tuple[str, str, str]]:
-    """Types, places and rules that fall silent."""
-    resources = list(program.resources)
-    before = {(verdict.rule, verdict.message) for verdict in judge(resources, today=TODAY)}
-    for index, resource in enumerate(resources):
-        for path, inputs in _changes(program, dict(resource.inputs)):
-            said = judge([*resources[:index], replace(resource, inputs=inputs), *resources[index + 1 :]], today=TODAY)
-            if {(verdict.rule, verdict.message) for verdict in said} <= before:
-                rules = {verdict.rule for verdict in said}
-                yield from ((resource.type, path, min(choice)) for choice in program.rules if not choice & rules)
-
-
 def _excused(path: str, type_: str, rule: str) -> bool:
     return (
         path.endswith(tuple(f":{verb}" for verb in VERBS))
@@ -112,7 +98,7 @@ def test_a_placeholder_silences_no_violation() -> None:
     wrong = [
         f"{program.name}: {type_} {path}: {rule}"
         for program in corpus.bypasses()
-        for type_, path, rule in _silenced(program)
+        for type_, path, rule in silenced(program, _changes)
         if not _excused(path, type_, rule)
     ]
     assert not wrong, "\n".join(["", *wrong])

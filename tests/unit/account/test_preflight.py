@@ -20,6 +20,16 @@ from tests.unit.account.aws_command import problems
 from tests.unit.account.ready import ADDRESS, make_ready, ready_config, ready_plan, sight, tag_with, used
 from tests.unit.account.world import ACCOUNT, REGION, ApiError, NoConnectionError, World, fail, moto, world
 
+#: What AWS makes anew over one of the same name, or of which it allows several.
+WRITTEN_OVER = frozenset(
+    {
+        "aws:cloudwatch/logMetricFilter:LogMetricFilter",
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        "aws:costexplorer/anomalyMonitor:AnomalyMonitor",
+        "aws:costexplorer/anomalySubscription:AnomalySubscription",
+    }
+)
+
 
 @pytest.fixture
 def ready(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
@@ -598,7 +608,7 @@ def test_every_name_in_the_plan_is_looked_at(ready: World, more: bool) -> None:
     """Names of resources in AWS are unique in an account and region, so each can be in the way."""
     plan = ready_plan(more=more)
     # Children of something that is new itself, whose names are free: the hosted zone's record, which Pulumi may adopt.
-    inside = {"aws:route53/record:Record", *names.WRITTEN_OVER}
+    inside = {"aws:route53/record:Record", *WRITTEN_OVER}
     named = {
         resource.inputs["name"]
         for resource in plan.recording.resources

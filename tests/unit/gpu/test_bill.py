@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gpu.bill import Consumer, asked_usd, ceiling_usd_per_hour, node_hours, standing_usd, volume_usd_per_hour
+from gpu.bill import Consumer, asked_reasons, standing_reasons, why_ceiling, why_node_hours, why_volume
 from gpu.catalog import INSTANCE_TYPES
 from gpu.compare import OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WRITTEN, Comparison, Way, compare
 from gpu.pool import Pool
@@ -159,13 +159,13 @@ def test_two_models_of_one_server_would_have_a_gpu_each() -> None:
 
 def test_nodes_leave_when_the_last_of_their_slots_does() -> None:
     """Slots of four: five for 100 h and one for 40 more are 2 nodes for 100 h and 1 for 40."""
-    assert node_hours([model(T4, hours=100, slots=5), model(T4, hours=140)], 4) == 240
-    assert node_hours([model(T4, hours=100, slots=9)], 4, most_nodes=2) == 200, "the ninth waits"
+    assert why_node_hours([model(T4, hours=100, slots=5), model(T4, hours=140)], 4).value == 240
+    assert why_node_hours([model(T4, hours=100, slots=9)], 4, most_nodes=2).value == 200, "the ninth waits"
 
 
 def test_what_comes_on_demand_takes_free_slots_first() -> None:
     """Two of three slots always run: the third costs nothing more, a fourth a node for its hours."""
-    one, two = (asked_usd(L4, [always(L4, 2)], [model(L4)] * count) for count in (1, 2))
+    one, two = (asked_reasons(L4, [always(L4, 2)], [model(L4)] * count).usd for count in (1, 2))
     assert one is not None
     assert two is not None
     assert (one.expected, two.expected) == pytest.approx((0, 0.4024 * EIGHT))
@@ -174,17 +174,17 @@ def test_what_comes_on_demand_takes_free_slots_first() -> None:
 def test_a_pool_that_may_buy_g5_16xlarge() -> None:
     """Low: a g6 57 % off, 0.8048 x 0.43 x 730 = 252.63. High: a g5.16xlarge, 4.096 x 0.49 x 730 = 1465.14."""
     wide = pool("g6.xlarge", "g5.xlarge", "g5.16xlarge", profile=TimeSlicing(3), max_gpus=2)
-    spread = standing_usd(wide, [always(wide, 3)])
+    spread = standing_reasons(wide, [always(wide, 3)]).usd
     assert spread is not None
     assert (spread.low, spread.expected, spread.high) == pytest.approx((252.627, 293.752, 1465.139), abs=0.001)
-    assert ceiling_usd_per_hour(wide) == pytest.approx(2 * 2.00704)
+    assert why_ceiling(wide).value == pytest.approx(2 * 2.00704)
 
 
 def test_a_ceiling_fills_what_whole_nodes_leave_free() -> None:
     """Nine GPUs: one p5.48xlarge of eight at 55.04 and one g6.xlarge at 0.8048, not nine of these or one of those."""
     mixed = pool("p5.48xlarge", "g6.xlarge", max_gpus=9, capacity_type="on-demand")
-    assert ceiling_usd_per_hour(mixed) == pytest.approx(55.04 + 0.8048)
-    assert ceiling_usd_per_hour(pool("p5.48xlarge", "g6.xlarge", max_gpus=7, capacity_type="on-demand")) == (
+    assert why_ceiling(mixed).value == pytest.approx(55.04 + 0.8048)
+    assert why_ceiling(pool("p5.48xlarge", "g6.xlarge", max_gpus=7, capacity_type="on-demand")).value == (
         pytest.approx(7 * 0.8048)
     )
 
@@ -197,7 +197,7 @@ def test_high_leaves_what_always_runs_its_gpus() -> None:
     """
     h100 = pool("p5.4xlarge", "p5.48xlarge", profile=Mig("1g.10gb"), max_gpus=16)
     four, eleven = [always(h100, 4)], [model(h100, hours=720, slots=11)]
-    standing, asked = standing_usd(h100, four, eleven), asked_usd(h100, four, eleven)
+    standing, asked = standing_reasons(h100, four, eleven).usd, asked_reasons(h100, four, eleven).usd
     assert standing is not None
     assert asked is not None
     assert (standing.high, asked.high) == pytest.approx((40_179.20, 40_179.20))
@@ -208,7 +208,7 @@ def test_high_leaves_room_for_what_is_expected_on_demand() -> None:
     """Eight H100: the p5.48xlarge would take all. Of its 40,179.20 the 4,953.60 of two more p5.4xlarge are kept."""
     h100 = pool("p5.4xlarge", "p5.48xlarge", profile=Mig("1g.10gb"), max_gpus=8)
     four, eleven = [always(h100, 4)], [model(h100, hours=720, slots=11)]
-    standing, asked = standing_usd(h100, four, eleven), asked_usd(h100, four, eleven)
+    standing, asked = standing_reasons(h100, four, eleven).usd, asked_reasons(h100, four, eleven).usd
     assert standing is not None
     assert asked is not None
     assert (standing.high, asked.high) == pytest.approx((35_225.60, 4_953.60))
@@ -216,7 +216,7 @@ def test_high_leaves_room_for_what_is_expected_on_demand() -> None:
 
 def test_three_that_never_meet_have_a_node_each_at_worst() -> None:
     """High: 3 x 243.33 h instead of 243.33; two nodes have room for that, since a month has 730."""
-    spread = asked_usd(L4, [], [model(L4)] * 3)
+    spread = asked_reasons(L4, [], [model(L4)] * 3).usd
     assert spread is not None
     assert spread.high == pytest.approx(3 * spread.expected)
 
@@ -224,27 +224,27 @@ def test_three_that_never_meet_have_a_node_each_at_worst() -> None:
 def test_spot_that_nobody_saw_costs_the_on_demand_price_at_worst() -> None:
     """p5.4xlarge: 3.44 expected, 6.88 at most."""
     h100 = pool("p5.4xlarge", profile=Mig("1g.10gb"))
-    spread = standing_usd(h100, [always(h100)])
+    spread = standing_reasons(h100, [always(h100)]).usd
     assert spread is not None
     assert (spread.low, spread.expected, spread.high) == pytest.approx((2511.2, 2511.2, 5022.4))
 
 
 def test_on_demand_has_no_range_but_its_types() -> None:
     fixed = pool("g6.xlarge", capacity_type="on-demand")
-    spread = standing_usd(fixed, [always(fixed)])
+    spread = standing_reasons(fixed, [always(fixed)]).usd
     assert spread is not None
     assert {round(each, 3) for each in (spread.low, spread.expected, spread.high)} == {587.504}
 
 
 def test_a_volume_by_the_hour() -> None:
     """100 x 0.08 + (250 - 125) x 0.04 = 13 a month; 4000 iops are 5 more."""
-    assert volume_usd_per_hour(100, 3000, 250, PRICES.services) == pytest.approx(13 / 730)
-    assert volume_usd_per_hour(100, 4000, 250, PRICES.services) == pytest.approx(18 / 730)
-    assert volume_usd_per_hour(100, 3000, 125, of("eu-west-1").services) is None
+    assert why_volume(100, 3000, 250, PRICES.services).value == pytest.approx(13 / 730)
+    assert why_volume(100, 4000, 250, PRICES.services).value == pytest.approx(18 / 730)
+    assert why_volume(100, 3000, 125, of("eu-west-1").services).value is None
 
 
 def test_a_region_without_prices_has_no_bill_and_no_comparison() -> None:
     nowhere = pool("g6.xlarge", prices=of("eu-west-1"))
-    assert standing_usd(nowhere, [always(nowhere)]) is None
-    assert asked_usd(nowhere, [], [model(nowhere)]) is None
-    assert (ceiling_usd_per_hour(nowhere), compare([model(nowhere)]), compare([])) == (None, None, None)
+    assert standing_reasons(nowhere, [always(nowhere)]).usd is None
+    assert asked_reasons(nowhere, [], [model(nowhere)]).usd is None
+    assert (why_ceiling(nowhere).value, compare([model(nowhere)]), compare([])) == (None, None, None)

@@ -18,8 +18,9 @@ from gpu.estimate import (
 )
 from gpu.models import MODELS, ModelMemory, model_memory
 from gpu.pool import Pool
-from gpu.prices import CapacityType, RegionPrices, of, total
+from gpu.prices import CapacityType, RegionPrices, of
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+from gpu.why import plus
 from tests.unit.gpu.support import shared_types
 
 PRICES, NONE = of("us-east-1"), of("eu-west-1")
@@ -162,7 +163,7 @@ def test_the_idle_floor_of_a_small_stack() -> None:
         "NAT gateway": 36.50,  # (0.045 + 0.005) x 730
         "KMS keys": 2.00,
     }
-    assert total(item.usd_per_month for item in idle_floor(DEV, PRICES)) == pytest.approx(238.636)
+    assert plus(*(item.why for item in idle_floor(DEV, PRICES))).value == pytest.approx(238.636)
 
 
 def test_the_idle_floor_of_a_large_stack() -> None:
@@ -188,7 +189,7 @@ def test_the_idle_floor_says_what_it_counts() -> None:
 def test_a_system_node_without_a_price_makes_no_sum() -> None:
     floor = idle_floor(dataclasses.replace(DEV, system_node_types=("m7g.metal",)), PRICES)
     assert [item.name for item in floor if item.usd_per_month is None] == ["System nodes"]
-    assert total(item.usd_per_month for item in floor) is None
+    assert plus(*(item.why for item in floor)).value is None
 
 
 def test_a_volume_of_conversations_is_part_of_the_floor() -> None:

@@ -14,7 +14,8 @@ import pytest
 
 from gpu import estimate, prices
 from gpu.catalog import REGIONS, InstanceType
-from gpu.prices import RegionPrices, ServicePrices, of, priced_regions, product, total
+from gpu.prices import RegionPrices, ServicePrices, of, priced_regions, product
+from gpu.why import given, plus
 
 ROOT = Path(__file__).parents[3]
 #: Rooms of the program; `tools/` writes the data.
@@ -50,7 +51,8 @@ def test_prices_cannot_be_changed() -> None:
 
 def test_what_is_not_known_stays_unknown() -> None:
     assert (product(2, 0.5, 730), product(2, None), product()) == (730.0, None, 1)
-    assert (total([1.0, 2.0]), total([1.0, None]), total([])) == (3.0, None, 0)
+    sums = [plus(*(given("x", amount) for amount in amounts)).value for amounts in ([1.0, 2.0], [1.0, None], [])]
+    assert sums == [3.0, None, 0]
 
 
 def test_no_type_and_no_module_has_a_price_that_is_no_regions() -> None:
