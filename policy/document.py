@@ -137,8 +137,8 @@ group, launch template or launch configuration. `slices plan` has their inputs a
   nodes (`NodePort`);
 * an unknown principal in `aws-auth` or an identity mapping, and an unknown scheme of an IngressClassParams or a
   LoadBalancerConfiguration: it may be what the rule forbids, and nothing is said;
-* a text in base64, or the type of a machine in a command that also asks (`describe-...`), where another tool fills it in
-  later: nothing is said of these either;
+* a text in base64, or the type of a machine in a command that also asks (`describe-...`), where another tool fills it
+  in later: nothing is said of these either;
 * which load balancer a target group of a TargetGroupBinding is behind, where it is written inside a list, a chart or
   another carrier: a binding that leads to Ollama counts as public there, also where the balancer is internal;
 * GPUs of other clouds than AWS.
