@@ -165,14 +165,15 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
         ]
     zone_ids = zones(config)
     nodes = config.cluster.system_nodes
-    return idle_floor(
+    there = config.network.existing is not None
+    made = idle_floor(
         FloorInputs(
             system_node_types=tuple(nodes.instance_types),
             system_nodes=nodes.desired,
             system_capacity_type=nodes.capacity_type,
             public_addresses=nodes.desired if config.network.nat == "none" else 0,
             system_volume_gib=SYSTEM_VOLUME_GIB,
-            nat_gateways=len(nat_zones(config.network.nat, zone_ids)),
+            nat_gateways=0 if there else len(nat_zones(config.network.nat, zone_ids)),
             kms_keys=KMS_KEYS,
             interface_endpoints=len(INTERFACE_SERVICES) if config.network.interface_endpoints else 0,
             zones=len(zone_ids),
@@ -182,6 +183,15 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
         ),
         config.prices,
     )
+    return [*made, _NETWORK_THERE] if there else made
+
+
+#: In the floor, so that nobody takes the bill for all of it.
+_NETWORK_THERE = CostItem(
+    "Network",
+    "existing: its gateways and endpoints, and what passes them, are no cost of this stack",
+    given("what is there without the stack", 0, "USD"),
+)
 
 
 def _conversations_gib(config: StackConfig) -> int:
@@ -314,8 +324,8 @@ def _traffic(config: StackConfig, holding: Sequence[Consumer]) -> Iterator[Line]
     starts, price = config.usage.starts_per_day * DAYS_PER_MONTH, config.prices.services.why
     each = [_fetched_gb(section, config, holding) for section in config.pools]
     together, apart = sum(gb for gb, _ in each), sum(gb for _, gb in each)
-    if not apart or config.network.nat == "none":
-        return  # what comes from the Internet by its gateway costs nothing
+    if not apart or config.network.nat == "none" or config.network.existing:
+        return  # what comes from the Internet by its gateway costs nothing; of a network that is there the floor speaks
     start = given("starts of nodes in a month", starts, "", _said(config.usage, "starts_per_day"))
     usual, longest = (
         given(f"fetched by a start, {words}", gb, "GB")

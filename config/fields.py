@@ -169,6 +169,14 @@ Name = Annotated[str, StringConstraints(pattern=NAME, max_length=MAX_NAME)]
 ClusterName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")]
 #: Of an IAM role, without its path (IAM API reference, CreateRole).
 RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")]
+#: 8 digits, or since 2018 17 (EC2 user guide, "Resource IDs").
+VpcId = Annotated[str, StringConstraints(pattern=r"^vpc-([0-9a-f]{8}|[0-9a-f]{17})$")]
+SubnetId = Annotated[str, StringConstraints(pattern=r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$")]
+SecurityGroupId = Annotated[str, StringConstraints(pattern=r"^sg-([0-9a-f]{8}|[0-9a-f]{17})$")]
+AmiId = Annotated[str, StringConstraints(pattern=r"^ami-([0-9a-f]{8}|[0-9a-f]{17})$")]
+#: As EC2NodeClass has it (karpenter.k8s.aws/v1, capacityReservationSelectorTerms).
+ReservationId = Annotated[str, StringConstraints(pattern=r"^cr-[0-9a-z]{1,40}$")]
+AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 #: Of Karpenter's chart.
 ChartVersion = Annotated[
     str, _quoted(versions.KARPENTER_VERSION), StringConstraints(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pulumi
@@ -12,10 +12,16 @@ import pulumi_kubernetes as k8s
 
 from components.cluster.access import AccessGrant
 from components.cluster.addons import AddonsArgs
-from components.cluster.cluster import Cluster, ClusterArgs
+from components.cluster.cluster import HOME_ZONES, Cluster, ClusterArgs
 from components.cluster.ebs_driver import EbsCsiDriver, EbsCsiDriverArgs
 from components.cluster.encryption import Encryption, EncryptionArgs
-from components.cluster.existing import existing_kubeconfig, update_kubeconfig_command
+from components.cluster.existing import (
+    ExistingCluster,
+    Supposed,
+    look_up_cluster,
+    look_up_oidc_provider,
+    update_kubeconfig_command,
+)
 from components.cluster.pull_through import PullThroughPolicy, PullThroughPolicyArgs
 from components.cluster.system_nodes import SystemNodeCapacity
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
@@ -31,17 +37,18 @@ from components.money.alerts import AlertTopic, AlertTopicArgs, Publisher
 from components.money.budget import Budget, BudgetArgs
 from components.monitoring.alarms import KARPENTER, KNATIVE, Watched
 from components.monitoring.gpu_monitoring import GpuMonitoring, GpuMonitoringArgs
+from components.network.existing import ExistingSubnetsArgs, look_up_subnets
 from components.network.network import Network, NetworkArgs
 from components.pods import GPU_TOLERATION
 from components.serving.ollama_model import model_url
 from config.bill import zones
 from config.schema import Budget as BudgetConfig
 from config.schema import CpuPool as CpuPoolConfig
-from config.schema import ExistingKarpenter, StackConfig
+from config.schema import ExistingKarpenter, ExistingNetwork, StackConfig
 from config.schema import GpuPool as PoolConfig
 from config.services import service_name
 from gpu.catalog import INSTANCE_TYPES
-from gpu.contract import CLUSTER_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
+from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry
 from gpu.sharing import AMIS, Mig
@@ -49,7 +56,7 @@ from stacks.options import after, system_node_labels
 from stacks.serving import Made, Stand, serve
 from stacks.summary import idle_floor_usd
 from stacks.tags import stack_tags
-from stacks.ways_in import dialogue_url, next_steps
+from stacks.ways_in import aws_auth, dialogue_url, next_steps
 from stacks.workloads import gpu_workload
 
 
@@ -85,10 +92,9 @@ def build(config: StackConfig) -> Platform:
     """
     tags = stack_tags(config)
     provider = aws.Provider("aws", region=config.region)
-    in_aws = pulumi.ResourceOptions(providers=[provider])
-    existing = config.karpenter.existing
+    in_aws = _in(provider)
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
-    ground = _found(config, existing, provider, tags) if existing else _made(config, account_id, provider, tags)
+    ground = _ground(config, account_id, provider, tags)
     in_cluster = _mirrored(config, ground.kubernetes)
 
     topic = _topic(config, ground.made, tags, in_aws)
@@ -128,11 +134,21 @@ def build(config: StackConfig) -> Platform:
     return Platform(pools=pools, outputs=_outputs(config, ground.kubeconfig))
 
 
+def _ground(
+    config: StackConfig, account_id: pulumi.Input[str], provider: aws.Provider, tags: Mapping[str, str]
+) -> Ground:
+    if config.cluster.existing is None:
+        return _made(config, account_id, provider, tags)
+    if config.karpenter.existing is None:
+        return _added(config, account_id, provider, tags)
+    return _found(config, config.karpenter.existing, provider, tags)
+
+
 def _made(
     config: StackConfig, account_id: pulumi.Input[str], provider: aws.Provider, tags: Mapping[str, str]
 ) -> Ground:
-    """Keys, network, cluster and Karpenter of the stack's own."""
-    in_aws = pulumi.ResourceOptions(providers=[provider])
+    """Keys, cluster and Karpenter of the stack's own, and its network, where none is there."""
+    in_aws = _in(provider)
     keys = Encryption(
         "encryption",
         EncryptionArgs(
@@ -144,40 +160,151 @@ def _made(
         ),
         in_aws,
     )
-    network = Network("network", _network_args(config, account_id, keys, tags), in_aws)
+    net = _network(config, account_id, keys, provider, tags)
     node_policies = _node_policies(config, tags, in_aws)
-    cluster = Cluster("cluster", _cluster_args(config, account_id, keys, network, node_policies, tags), in_aws)
+    cluster = Cluster("cluster", _cluster_args(config, account_id, keys, net, node_policies, tags), in_aws)
     kubernetes = _kubernetes(config, cluster.kubeconfig, cluster.ready)
     in_both = _mirrored(config, provider, kubernetes)
     driver = _driver(config, account_id, keys, cluster.ready, tags, in_both)
-    running = [*cluster.ready, *network.egress, *driver]
-    karpenter = Karpenter("karpenter", _karpenter_args(config, account_id, keys, running, node_policies, tags), in_both)
+    running = [*cluster.ready, *net.egress, *driver]
+    arguments = _karpenter_args(config, account_id, node_policies, tags)
+    arguments = replace(arguments, volume_key_arn=keys.volume_key_arn, after=running)
+    karpenter = Karpenter("karpenter", arguments, in_both)
     return Ground(
         kubeconfig=cluster.kubeconfig,
         kubernetes=kubernetes,
-        nodes=karpenter.nodes,
+        nodes=_placed(karpenter.nodes, config.network.existing),
         buyer_role_name=karpenter.controller_role_name,
-        made=Made(account_id=account_id, cluster=cluster, network=network, data_key_arn=keys.data_key_arn),
+        made=Made(
+            account_id=account_id,
+            cluster=cluster,
+            vpc_id=net.vpc_id,
+            home_subnet_ids=net.subnet_ids[:HOME_ZONES],
+            route_table_ids=net.route_table_ids,
+            data_key_arn=keys.data_key_arn,
+        ),
         running=running,
         under_karpenter=[karpenter.ready],
     )
 
 
+def _added(
+    config: StackConfig, account_id: pulumi.Input[str], provider: aws.Provider, tags: Mapping[str, str]
+) -> Ground:
+    """A cluster that is there, and a Karpenter of the stack's own in it."""
+    mode = config.cluster.authentication_mode
+    supposed = Supposed(version=config.cluster.version, authentication_mode=mode)
+    cluster = look_up_cluster(config.cluster_name, config.region, provider, supposed)
+    kubernetes = _kubernetes(config, _where_nodes_go(config, cluster, provider), ())
+    arguments = replace(
+        _karpenter_args(config, account_id, _node_policies(config, tags, _in(provider)), tags),
+        access_entry=mode != "CONFIG_MAP",
+        oidc_issuer=look_up_oidc_provider(cluster, provider) if config.karpenter.identity == "irsa" else None,
+        node_selector=system_node_labels(config),
+    )
+    karpenter = Karpenter("karpenter", arguments, _mirrored(config, provider, kubernetes))
+    if to_let_in := aws_auth(config):
+        pulumi.log.warn(to_let_in)
+    return Ground(
+        kubeconfig=cluster.kubeconfig,
+        kubernetes=kubernetes,
+        nodes=_placed(karpenter.nodes, config.network.existing),
+        buyer_role_name=karpenter.controller_role_name,
+        under_karpenter=[karpenter.ready],
+    )
+
+
+def _where_nodes_go(config: StackConfig, cluster: ExistingCluster, provider: aws.Provider) -> pulumi.Output[str]:
+    """The kubeconfig of a cluster that is there, known once the subnets for nodes are found and do."""
+    existing = config.network.existing or ExistingNetwork()
+    found = look_up_subnets(
+        ExistingSubnetsArgs(
+            ids=existing.subnet_ids,
+            tags={} if existing.subnet_ids else existing.subnet_tags or {DISCOVERY_TAG: config.cluster_name},
+            vpc_id=cluster.vpc_id,
+            zones=_zones_of_pools(config),
+            # Karpenter needs one; `slices check` says what a single zone means for Spot.
+            fewest_zones=1,
+        ),
+        provider,
+    )
+    return pulumi.Output.all(cluster.kubeconfig, found.subnet_ids).apply(lambda known: str(known[0]))
+
+
 def _found(config: StackConfig, existing: ExistingKarpenter, provider: aws.Provider, tags: Mapping[str, str]) -> Ground:
     """A cluster and its Karpenter that are there: looked up, and none of it a resource of the stack."""
-    kubeconfig = existing_kubeconfig(config.cluster_name, config.region, provider)
+    supposed = Supposed(version=config.cluster.version)
+    kubeconfig = look_up_cluster(config.cluster_name, config.region, provider, supposed).kubeconfig
+    nodes = ClusterNodes(cluster_name=config.cluster_name, node_role_name=existing.node_role, tags=tags)
     return Ground(
         kubeconfig=kubeconfig,
         kubernetes=_kubernetes(config, kubeconfig, ()),
-        nodes=ClusterNodes(
-            cluster_name=config.cluster_name,
-            node_role_name=existing.node_role,
-            subnet_tags=existing.subnet_tags or None,
-            security_group_tags=existing.security_group_tags or None,
-            tags=tags,
-        ),
+        nodes=_placed(nodes, existing),
         buyer_role_name=existing.controller_role,
     )
+
+
+def _placed(nodes: ClusterNodes, where: ExistingNetwork | ExistingKarpenter | None) -> ClusterNodes:
+    """Nodes in the subnets and security groups that the stack file names."""
+    if where is None:
+        return nodes
+    return replace(
+        nodes,
+        subnet_tags=where.subnet_tags or None,
+        subnet_ids=where.subnet_ids,
+        security_group_tags=where.security_group_tags or None,
+        security_group_ids=where.security_group_ids,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Net:
+    """The network that a cluster of the stack's own is in, made or found. subnet_ids: private ones."""
+
+    vpc_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    route_table_ids: Sequence[pulumi.Input[str]] = ()
+    egress: Sequence[pulumi.Resource] = ()
+
+
+def _network(
+    config: StackConfig,
+    account_id: pulumi.Input[str],
+    keys: Encryption,
+    provider: aws.Provider,
+    tags: Mapping[str, str],
+) -> _Net:
+    existing = config.network.existing
+    if existing is None:
+        made = Network("network", _network_args(config, account_id, keys, tags), _in(provider))
+        return _Net(
+            vpc_id=made.vpc_id,
+            subnet_ids=made.private_subnet_ids,
+            route_table_ids=made.private_route_table_ids,
+            egress=made.egress,
+        )
+    found = look_up_subnets(
+        ExistingSubnetsArgs(
+            ids=existing.subnet_ids,
+            tags=existing.subnet_tags,
+            vpc_id=existing.vpc_id,
+            zones=_zones_of_pools(config),
+        ),
+        provider,
+    )
+    return _Net(vpc_id=found.vpc_id, subnet_ids=found.home_subnet_ids)
+
+
+def _zones_of_pools(config: StackConfig) -> Mapping[str, Sequence[str]]:
+    """Zone ids that offer a type of each GPU pool."""
+    return {
+        pool.name: sorted({zone for each in pool.types for zone in each.zone_ids.get(config.region, ())})
+        for pool in config.gpu_pools.values()
+    }
+
+
+def _in(provider: aws.Provider) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions(providers=[provider])
 
 
 def _mirrored(config: StackConfig, *providers: pulumi.ProviderResource) -> pulumi.ResourceOptions:
@@ -230,7 +357,7 @@ def _cluster_args(
     config: StackConfig,
     account_id: pulumi.Input[str],
     keys: Encryption,
-    network: Network,
+    net: _Net,
     node_policies: Mapping[str, pulumi.Input[str]],
     tags: Mapping[str, str],
 ) -> ClusterArgs:
@@ -241,9 +368,9 @@ def _cluster_args(
         kubernetes_version=cluster.version,
         region=config.region,
         account_id=account_id,
-        vpc_id=network.vpc_id,
-        private_subnet_ids=network.private_subnet_ids,
-        node_egress=network.egress,
+        vpc_id=net.vpc_id,
+        private_subnet_ids=net.subnet_ids,
+        node_egress=net.egress,
         public_access_cidrs=cluster.public_access_cidrs,
         access=(
             *(AccessGrant(principal_arn=arn, policy="cluster-admin") for arn in cluster.admins),
@@ -268,16 +395,15 @@ def _cluster_args(
 def _karpenter_args(
     config: StackConfig,
     account_id: pulumi.Input[str],
-    keys: Encryption,
-    after: Sequence[pulumi.Resource],
     node_policies: Mapping[str, pulumi.Input[str]],
     tags: Mapping[str, str],
 ) -> KarpenterArgs:
+    """Of a Karpenter of the stack's own, wherever it runs."""
     return KarpenterArgs(
         cluster_name=config.cluster_name,
         account_id=account_id,
         region=config.region,
-        volume_key_arn=keys.volume_key_arn,
+        volume_key_arn=None,
         node_repair=config.cluster.node_repair,
         system_nodes=config.cluster.system_nodes.desired,
         public_addresses=config.network.nat == "none",
@@ -285,7 +411,6 @@ def _karpenter_args(
         capacity_buffer=any(pool.warm and pool.warm.start is None for pool in config.pools),
         additional_node_policies=node_policies,
         tags=tags,
-        after=after,
     )
 
 

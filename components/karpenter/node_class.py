@@ -6,7 +6,7 @@ with the cluster's key, and a pinned image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
@@ -62,6 +62,7 @@ class ClusterNodes:
     volume_key_arn: KMS key of the nodes' volumes; None encrypts them with the account's own key of EBS.
     subnet_tags, security_group_tags: tags by which Karpenter finds where nodes go and what lets them through; None is
     `karpenter.sh/discovery` with the cluster's name, as Karpenter's own documents have it.
+    subnet_ids, security_group_ids: the same by name, in place of tags.
     public_addresses: whether nodes have public addresses; without a NAT gateway they reach nothing without.
     tags: on everything that EC2 makes for the nodes.
     """
@@ -71,6 +72,8 @@ class ClusterNodes:
     volume_key_arn: pulumi.Input[str] | None = None
     subnet_tags: Mapping[str, str] | None = None
     security_group_tags: Mapping[str, str] | None = None
+    subnet_ids: Sequence[str] = ()
+    security_group_ids: Sequence[str] = ()
     public_addresses: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
@@ -99,12 +102,11 @@ class NodeClassArgs:
 def node_class_spec(args: NodeClassArgs) -> dict[str, Any]:
     """The `spec` of a `karpenter.k8s.aws/v1` EC2NodeClass, without the fields that are not set."""
     nodes = args.nodes
-    discovered = {DISCOVERY_TAG: nodes.cluster_name}
     spec: dict[str, Any] = {
         "role": nodes.node_role_name,
         "amiSelectorTerms": [{"alias": versions.AMI_ALIASES[args.ami]}],
-        "subnetSelectorTerms": [{"tags": dict(nodes.subnet_tags or discovered)}],
-        "securityGroupSelectorTerms": [{"tags": dict(nodes.security_group_tags or discovered)}],
+        "subnetSelectorTerms": _terms(nodes, nodes.subnet_ids, nodes.subnet_tags),
+        "securityGroupSelectorTerms": _terms(nodes, nodes.security_group_ids, nodes.security_group_tags),
         "associatePublicIPAddress": nodes.public_addresses,
         "detailedMonitoring": False,
         # One network hop: the node itself reaches its credentials, its pods do not.
@@ -124,6 +126,13 @@ def node_class_spec(args: NodeClassArgs) -> dict[str, Any]:
     if args.max_pods is not None:
         spec["kubelet"] = {"maxPods": args.max_pods}
     return spec
+
+
+def _terms(nodes: ClusterNodes, ids: Sequence[str], tags: Mapping[str, str] | None) -> list[dict[str, Any]]:
+    """Selector terms: Karpenter takes what any of them selects."""
+    if ids:
+        return [{"id": each} for each in ids]
+    return [{"tags": dict(tags or {DISCOVERY_TAG: nodes.cluster_name})}]
 
 
 def karpenter_object(
