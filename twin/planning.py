@@ -15,7 +15,7 @@ from plan.monitor import Resource
 from plan.project import find_project, load_stack
 from plan.record import Recording, record
 from twin.errors import TwinError
-from twin.existing import ground_of, on_ground
+from twin.existing import ground_of, on_ground, own_network
 from twin.plan import PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
 from twin.play.device_plugin import installed_plugins
 from twin.play.models import models_of
@@ -42,12 +42,13 @@ def make_plan(directory: Path, stack: str) -> TwinPlan:
         raise InputError("\n".join(config.problems))
     parsed = parse(ours, stack=config.stack, region=recording.region) if project.name == PROJECT else None
     models = models_of(_manifests(recording), parsed)
-    if parsed is None or parsed.karpenter.existing is None:
-        return plan_of(recording, models)
+    if parsed is None or parsed.cluster.existing is None:
+        elsewhere = parsed is not None and parsed.network.existing is not None
+        return plan_of(own_network(project, config) if elsewhere else recording, models)
     # What is left of the cluster's own is in the ground alone.
     ground = plan_of(ground_of(project, config, parsed))
     own = _plan(recording, models, cluster=parsed.cluster_name, kubernetes="")
-    return on_ground(own, ground, parsed.karpenter.existing)
+    return on_ground(own, ground, parsed)
 
 
 def _refuse_too_many(stack: str, models: Any) -> None:

@@ -171,3 +171,26 @@ def test_the_twin_says_which_names_it_cannot_play(project: Any) -> None:
     folder = project(cluster={**CLUSTER, "existing": "Prod_1"})
     with pytest.raises(TwinError, match="Prod_1 is none"):
         make_plan(folder, "here")
+
+
+def test_the_twin_plays_a_cluster_under_a_karpenter_of_the_stacks_own(project: Any) -> None:
+    ids = {"subnetIds": ["subnet-0123456789abcdef0"], "securityGroupTags": {"role": "nodes"}}
+    plan = make_plan(project(karpenter={}, network={"existing": ids}), "here")
+    charts = [thing.chart for thing in plan.planned if thing.chart in (CRD_CHART, CONTROLLER_CHART)]
+    assert sorted(charts) == sorted([CRD_CHART, CONTROLLER_CHART]), "each once: the stack's own"
+    roles = [each.inputs.get("name") for each in plan.cloud if each.type == "aws:iam/role:Role"]
+    assert roles.count("prod-karpenter-node") == 1
+    (node_class, *_) = plan.manifests("EC2NodeClass")
+    spec = node_class["spec"]
+    assert spec["subnetSelectorTerms"] == [{"tags": {"karpenter.sh/discovery": "prod"}}], "ids are AWS' to give"
+    assert spec["securityGroupSelectorTerms"] == [{"tags": {"role": "nodes"}}]
+    tags = [each.inputs for each in plan.cloud if each.type == "aws:ec2/tag:Tag"]
+    assert ("role", "nodes") in {(each["key"], each["value"]) for each in tags}
+
+
+def test_the_twin_plays_a_network_in_the_place_of_one_that_is_there(project: Any) -> None:
+    network = {"existing": {"subnetTags": {"tier": "private"}}}
+    plan = make_plan(project(cluster={}, karpenter={}, network=network), "here")
+    assert [each for each in plan.cloud if each.type == "aws:ec2/subnet:Subnet"]
+    (node_class, *_) = plan.manifests("EC2NodeClass")
+    assert node_class["spec"]["subnetSelectorTerms"] == [{"tags": {"karpenter.sh/discovery": "gpu-slices-here"}}]
