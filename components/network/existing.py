@@ -43,14 +43,20 @@ class Subnet:
 
 @dataclass(frozen=True, kw_only=True)
 class ExistingSubnets:
-    """Subnets that were looked up; all is unknown until AWS has answered, also in previews.
-
-    home_subnet_ids: one in each of two zones, for a control plane.
-    """
+    """Subnets that were looked up."""
 
     vpc_id: pulumi.Output[str]
-    subnet_ids: pulumi.Output[list[str]]
-    home_subnet_ids: tuple[pulumi.Output[str], ...]
+    found: pulumi.Output[Sequence[Subnet]]
+
+    @property
+    def subnet_ids(self) -> pulumi.Output[list[str]]:
+        """Ids of all of them."""
+        return self.found.apply(lambda found: [each.id for each in found])
+
+    @property
+    def home_subnet_ids(self) -> tuple[pulumi.Output[str], ...]:
+        """One in each of two zones, for a control plane; only where as many zones are asked for."""
+        return tuple(self.found.apply(lambda found, place=place: homes(found)[place]) for place in range(ZONES))
 
 
 def look_up_subnets(args: ExistingSubnetsArgs, provider: aws.Provider) -> ExistingSubnets:
@@ -63,8 +69,7 @@ def look_up_subnets(args: ExistingSubnetsArgs, provider: aws.Provider) -> Existi
     judged = pulumi.Output.all(seen, wanted).apply(lambda both: _judged(both[0], both[1], args))
     return ExistingSubnets(
         vpc_id=pulumi.Output.all(wanted, judged).apply(lambda known: str(known[0] or known[1][0].vpc_id)),
-        subnet_ids=judged.apply(lambda found: [each.id for each in found]),
-        home_subnet_ids=tuple(judged.apply(lambda found, place=place: homes(found)[place]) for place in range(ZONES)),
+        found=judged,
     )
 
 
