@@ -114,7 +114,7 @@ KEYS: Final[Mapping[str, tuple[str, str, str]]] = {
     "karpenter": ("section", "`{}`", "The Karpenter of a cluster that is there."),
     "cpuPools": ("list of sections", "`x86` and `arm64`, 2 and 4 vCPUs", "Karpenter node pools without GPUs."),
     "pools": ("list of sections", "required", "GPU node pools, and how their GPUs are shared."),
-    "gpuSharing": ("section", "`{}`", "What installs NVIDIA's device plugin."),
+    "gpuSharing": ("section", "`{}`", "What runs NVIDIA's device plugin."),
     "models": ("list of sections", "`[]`", "Ollama models, one slot each."),
     "serving": ("section", "`{}`", "Knative, which serves the models, and the door to the dialogue."),
     "workloads": ("list of sections", "`[]`", "Other GPU workloads: jobs and servers of any image."),

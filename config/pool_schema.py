@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from config.fields import Date, Duration, Int, Line, List, Name, Snapshot, Strings, TimeOfDay, TimeZone
+from config.fields import Date, Duration, Int, Line, List, Name, ObjectName, Snapshot, Strings, TimeOfDay, TimeZone
 from config.section import Section
 from gpu import sharing
 from gpu.prices import CapacityType
@@ -166,8 +166,21 @@ class GpuPool(Section):
     """Slots that are kept free, so that models wake without waiting for a node."""
 
 
+class ExistingPlugin(Section):
+    """A device plugin that is there: the stack adds its pools' configurations to the ConfigMap that it reads."""
+
+    config_map: ObjectName
+    """Name of that ConfigMap: `config.name` of the device plugin's chart, `devicePlugin.config.name` of the GPU
+    Operator's. Without one it reads no labels: set it first."""
+    namespace: ObjectName
+    """Namespace of the ConfigMap: that of the release."""
+
+
 class GpuSharing(Section):
-    """What installs NVIDIA's device plugin on AL2023 nodes."""
+    """What runs NVIDIA's device plugin on AL2023 nodes."""
 
     installer: Literal["device-plugin", "gpu-operator"] = "device-plugin"
     """The device plugin's own chart, or the GPU Operator with driver and toolkit off."""
+    existing: ExistingPlugin | None = None
+    """The plugin, or the operator, is there already, as installer says which: the stack installs none. Default: the
+    stack installs it."""

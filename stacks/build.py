@@ -26,7 +26,7 @@ from components.cluster.pull_through import PullThroughPolicy, PullThroughPolicy
 from components.cluster.system_nodes import SystemNodeCapacity
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
-from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
+from components.gpu.gpu_sharing import ExistingPlugin, GpuSharing, GpuSharingArgs
 from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
@@ -542,17 +542,19 @@ def _cpu_pool_args(pool: CpuPoolConfig, nodes: ClusterNodes) -> CpuPoolArgs:
 
 def _sharing_args(config: StackConfig) -> GpuSharingArgs:
     by_chart = [pool for pool in config.pools if AMIS[pool.ami].plugin_by_chart]
+    existing = config.gpu_sharing.existing
     return GpuSharingArgs(
         profiles={pool.name: config.gpu_pools[pool.name].profile for pool in by_chart},
         untrusted=[pool.name for pool in by_chart if pool.tenants == "untrusted"],
         installer=config.gpu_sharing.installer,
+        existing=ExistingPlugin(config_map=existing.config_map, namespace=existing.namespace) if existing else None,
         node_selector=system_node_labels(config),
     )
 
 
 def _plugin_of(pool: str, sharing: GpuSharing) -> Sequence[pulumi.Resource]:
-    """What runs the device plugin on the pool's nodes, where a chart does: it must outlive them."""
-    return [sharing.releases[pool]] if pool in sharing.releases else []
+    """What configures the device plugin on the pool's nodes, where the host does not: it must outlive them."""
+    return [sharing.plugins[pool]] if pool in sharing.plugins else []
 
 
 def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -> GpuPoolArgs:
@@ -572,6 +574,7 @@ def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -
         ),
         fast_image_pull=pool.fast_image_pull,
         instance_store=pool.instance_store,
+        gpu_operator=config.gpu_sharing.existing is not None and config.gpu_sharing.installer == "gpu-operator",
         consolidate_after=pool.consolidate_after,
     )
 

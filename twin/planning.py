@@ -9,6 +9,7 @@ from typing import Any
 
 from config.errors import PROJECT
 from config.load import parse
+from gpu.contract import CONFIG_LABEL
 from plan.errors import InputError
 from plan.manifests import kubernetes_object
 from plan.monitor import Resource
@@ -25,6 +26,7 @@ MOST_MODELS = 1000
 HELM = "kubernetes:helm.sh/"
 #: Annotations that speak to Pulumi, not to the cluster.
 _FOR_PULUMI = "pulumi.com/"
+_PATCH = "kubernetes:core/v1:ConfigMapPatch"
 
 
 def make_plan(directory: Path, stack: str) -> TwinPlan:
@@ -84,10 +86,25 @@ def _plan(recording: Recording, models: Sequence[Model], *, cluster: str, kubern
         outputs=dict(recording.values),
         planned=planned,
         plugins=installed_plugins(
-            [p.values for p in planned if p.chart in PLUGIN_CHARTS], [p.manifest for p in planned if p.manifest]
+            [*(p.values for p in planned if p.chart in PLUGIN_CHARTS), *_theirs(recording)],
+            [p.manifest for p in planned if p.manifest],
         ),
         models=tuple(models),
     )
+
+
+def _theirs(recording: Recording) -> Iterator[dict[str, Any]]:
+    """Values of device plugins that are there: the program adds configurations to the ConfigMaps that they read."""
+    for patch in recording.of_type(_PATCH):
+        if any(key in kubernetes_object(patch).get("data", {}) for key in _named_configurations(recording)):
+            yield {"config": {"name": kubernetes_object(patch)["metadata"]["name"]}}
+
+
+def _named_configurations(recording: Recording) -> set[str]:
+    """Configurations that nodes of the program's pools ask for."""
+    templates = (each["spec"]["template"] for each in _manifests(recording) if each["kind"] == "NodePool")
+    labels = (template.get("metadata", {}).get("labels", {}) for template in templates)
+    return {found[CONFIG_LABEL] for found in labels if CONFIG_LABEL in found}
 
 
 def _value(text: str) -> Any:
@@ -125,6 +142,9 @@ def _planned(recording: Recording) -> list[Planned]:
             )
             continue
         manifest = kubernetes_object(resource)
+        if resource.type == _PATCH:
+            found.append(_their_namespace(manifest, resource.urn))
+            after = (*after, found[-1].urn)
         annotations = manifest["metadata"].get("annotations") or {}
         found.append(
             Planned(
@@ -137,6 +157,13 @@ def _planned(recording: Recording) -> list[Planned]:
         )
         found += _volume(manifest, resource.urn)
     return found
+
+
+def _their_namespace(manifest: dict[str, Any], urn: str) -> Planned:
+    """The namespace of an object that is there and that the program adds to: the twin begins empty."""
+    name = manifest["metadata"]["namespace"]
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    return Planned(urn=f"{urn}::twin", name=f"Namespace {name}", after=(), manifest=namespace)
 
 
 def _volume(manifest: dict[str, Any], urn: str) -> Iterator[Planned]:

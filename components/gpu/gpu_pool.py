@@ -57,6 +57,8 @@ class GpuPoolArgs:
     out by the device plugin alone.
     fast_image_pull: whether nodes pull images in parallel, which needs a fast volume.
     instance_store: whether the node's own disks, where it has some, hold images and pods' scratch space.
+    gpu_operator: whether a GPU Operator of somebody's finds the nodes. The image has driver and toolkit, and the node
+    cuts its own MIG instances: it must bring neither.
     consolidate_after: how long a node stays when nothing runs on it any more.
     expire_after: age at which a node is replaced, so that images and kernels stay fresh.
     termination_grace_period: longest that pods can hold up the end of a node; shorter than Pulumi waits on destroy.
@@ -70,6 +72,7 @@ class GpuPoolArgs:
     volume: Volume = field(default_factory=lambda: Volume(size_gib=100))
     fast_image_pull: bool = False
     instance_store: bool = False
+    gpu_operator: bool = False
     consolidate_after: str = "5m"
     expire_after: str = "336h"
     termination_grace_period: str = "15m"
@@ -127,7 +130,7 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
     """The `spec` of the `karpenter.sh/v1` NodePool."""
     return {
         "template": {
-            "metadata": {"labels": node_labels(args.pool, args.tenants)},
+            "metadata": {"labels": node_labels(args.pool, args.tenants, gpu_operator=args.gpu_operator)},
             "spec": {
                 "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": args.pool.name},
                 "requirements": _requirements(args),
@@ -147,13 +150,25 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
     }
 
 
-def node_labels(pool: Pool, tenants: str) -> dict[str, str]:
-    """Labels of the pool's nodes. Karpenter must know them before a node exists, so none is left to discovery."""
+def node_labels(pool: Pool, tenants: str, *, gpu_operator: bool = False) -> dict[str, str]:
+    """Labels of the pool's nodes. Karpenter must know them before a node exists, so none is left to discovery.
+
+    gpu_operator: whether one of somebody's finds the nodes.
+    """
     labels = {POOL_LABEL: pool.name, SHARING_LABEL: pool.profile.strategy, TENANTS_LABEL: tenants}
     if not AMIS[pool.ami].plugin_by_chart:
         # The host runs the plugin; the GPU Operator must keep its pods away.
         return labels | {"nvidia.com/gpu.deploy.operands": "false"}
-    return labels | {CONFIG_LABEL: pool.name, "nvidia.com/gpu.present": "true"} | dict(pool.profile.node_labels)
+    labels |= {CONFIG_LABEL: pool.name, **pool.profile.node_labels}
+    # The operator takes `gpu.present` back, with all of the others, from a node that its feature discovery has not yet
+    # seen; of labels that are there it changes none (gpu-operator controllers/state_manager.go).
+    return labels | (_NOT_THE_OPERATORS if gpu_operator else {"nvidia.com/gpu.present": "true"})
+
+
+#: Parts of a GPU Operator that stay away: the image has driver and toolkit, and a script of ours cuts MIG instances.
+_NOT_THE_OPERATORS = {
+    f"nvidia.com/gpu.deploy.{part}": "false" for part in ("driver", "container-toolkit", "mig-manager")
+}
 
 
 def overlay_spec(pool: str, gpu_count: int, capacity: Mapping[str, int]) -> dict[str, Any]:

@@ -56,7 +56,8 @@ class ExistingSubnets:
     @property
     def home_subnet_ids(self) -> tuple[pulumi.Output[str], ...]:
         """One in each of two zones, for a control plane; only where as many zones are asked for."""
-        return tuple(self.found.apply(lambda found, place=place: homes(found)[place]) for place in range(ZONES))
+        ids = self.found.apply(homes)
+        return tuple(ids[place] for place in range(ZONES))
 
 
 def look_up_subnets(args: ExistingSubnetsArgs, provider: aws.Provider) -> ExistingSubnets:
@@ -64,9 +65,12 @@ def look_up_subnets(args: ExistingSubnetsArgs, provider: aws.Provider) -> Existi
     if bool(args.ids) == bool(args.tags):
         raise ValueError("subnets are found by their ids or by tags: give one of both")
     options = pulumi.InvokeOutputOptions(provider=provider)
-    wanted = pulumi.Output.from_input(args.vpc_id)
-    seen = _ids(args, options).apply(lambda each: pulumi.Output.all(*(_subnet(one, options) for one in each)))
-    judged = pulumi.Output.all(seen, wanted).apply(lambda both: _judged(both[0], both[1], args))
+    wanted: pulumi.Output[str | None] = pulumi.Output.from_input(args.vpc_id)
+    ids: pulumi.Output[list[str]] = wanted.apply(lambda vpc_id: _ids(args, vpc_id, options))
+    seen: pulumi.Output[list[Subnet]] = ids.apply(lambda each: _subnets(each, options))
+    judged: pulumi.Output[Sequence[Subnet]] = pulumi.Output.all(seen, wanted).apply(
+        lambda both: _judged(both[0], both[1], args)
+    )
     return ExistingSubnets(
         vpc_id=pulumi.Output.all(wanted, judged).apply(lambda known: str(known[0] or known[1][0].vpc_id)),
         found=judged,
@@ -115,15 +119,21 @@ def _listed(zones: set[str]) -> str:
     return ", ".join(sorted(zones)) or "one"
 
 
-def _ids(args: ExistingSubnetsArgs, options: pulumi.InvokeOutputOptions) -> pulumi.Output[list[str]]:
+def _ids(
+    args: ExistingSubnetsArgs, vpc_id: str | None, options: pulumi.InvokeOutputOptions
+) -> pulumi.Output[list[str]]:
     """Ids of the subnets that are there, those of `args.ids` in their order."""
     named = {"subnet-id": [*args.ids]} if args.ids else {f"tag:{key}": [value] for key, value in args.tags.items()}
+    if vpc_id:
+        named["vpc-id"] = [vpc_id]
     filters = [aws.ec2.GetSubnetsFilterArgs(name=name, values=values) for name, values in named.items()]
-    if args.vpc_id is not None:
-        filters.append(aws.ec2.GetSubnetsFilterArgs(name="vpc-id", values=[args.vpc_id]))
     found = aws.ec2.get_subnets_output(filters=filters, opts=options)
     # Else sorted, so that a control plane keeps its subnets whatever order AWS answers in.
     return found.apply(lambda answer: [each for each in args.ids or sorted(answer.ids) if each in answer.ids])
+
+
+def _subnets(ids: Sequence[str], options: pulumi.InvokeOutputOptions) -> pulumi.Output[list[Subnet]]:
+    return pulumi.Output.all(*(_subnet(each, options) for each in ids))
 
 
 def _subnet(identity: str, options: pulumi.InvokeOutputOptions) -> pulumi.Output[Subnet]:
@@ -149,14 +159,15 @@ def _leads_out(identity: str, vpc_id: str, options: pulumi.InvokeOutputOptions) 
         found = aws.ec2.get_route_table_output(route_table_id=table, opts=options)
         return found.apply(
             lambda answer: any(
-                route.cidr_block == ANYWHERE and (route.gateway_id or "").startswith("igw-")
-                for route in answer.routes or ()
+                route.cidr_block == ANYWHERE and (route.gateway_id or "").startswith("igw-") for route in answer.routes
             )
         )
 
     own = tables("association.subnet-id", identity)
-    used = own.apply(lambda ids: ids or tables("association.main", "true"))
-    return used.apply(lambda ids: leads(ids[0]) if ids else False)
+    used: pulumi.Output[list[str]] = own.apply(
+        lambda ids: pulumi.Output.from_input(ids) if ids else tables("association.main", "true")
+    )
+    return used.apply(lambda ids: leads(ids[0]) if ids else pulumi.Output.from_input(False))
 
 
 def _judged(found: Sequence[Subnet], vpc_id: str | None, args: ExistingSubnetsArgs) -> Sequence[Subnet]:

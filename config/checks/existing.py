@@ -8,8 +8,9 @@ from typing import Final
 from config.checks.parts import Parts, Slots, attempt, twice
 from config.errors import MISSING, Path, Problem, listed
 from config.fields import BUILD
-from config.schema import Cluster, ExistingKarpenter, ExistingNetwork, GpuPool, Karpenter, Network
+from config.schema import Cluster, ExistingKarpenter, ExistingNetwork, GpuPool, GpuSharing, Karpenter, Network
 from config.section import Section
+from gpu.sharing import AMIS
 from gpu.standing import NODE_ROLE_SUFFIX, ROLE_NAME_LIMIT
 
 #: NodeOverlay's first release (kubernetes-sigs/karpenter v1.7.0).
@@ -25,6 +26,8 @@ def check_existing(parts: Parts, slots: Slots) -> Iterator[Problem]:
         yield from attempt(_check(parts, parts.cluster, parts.karpenter, slots))
     if parts.network and parts.cluster:
         yield from attempt(_network(parts, parts.network, parts.cluster))
+    if parts.gpu_sharing and parts.cluster:
+        yield from attempt(_plugin(parts.gpu_sharing, parts, parts.cluster))
 
 
 def _check(parts: Parts, cluster: Cluster, karpenter: Karpenter, slots: Slots) -> Iterator[Problem]:
@@ -106,6 +109,19 @@ def _network(parts: Parts, network: Network, cluster: Cluster) -> Iterator[Probl
     yield from _by_one_way((*path, "existing"), existing)
     if cluster.existing is None:
         yield from attempt(_for_a_cluster(existing, network, parts))
+
+
+def _plugin(sharing: GpuSharing, parts: Parts, cluster: Cluster) -> Iterator[Problem]:
+    """Somebody's device plugin: in somebody's cluster, and for nodes that do not bring their own."""
+    if sharing.existing is None:
+        return
+    path = ("gpuSharing", "existing")
+    if cluster.existing is None:
+        message = "belongs to a cluster that is there: in one that the stack makes it installs the plugin"
+        yield Problem(path, MISSING, message)
+    elif parts.pools is not None and not any(pool is None or AMIS[pool.ami].plugin_by_chart for pool in parts.pools):
+        message = "configures nothing: nodes of all pools run their own plugin, by their ami; leave it out"
+        yield Problem(path, MISSING, message)
 
 
 def _for_a_cluster(existing: ExistingNetwork, network: Network, parts: Parts) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+import yaml
 
 from components.cluster.existing import Supposed, cluster_problem
 from components.network.existing import ExistingSubnetsArgs, Subnet, homes, subnets_problem
@@ -18,6 +19,8 @@ from plan.record import Recording, record
 from policy.analyzer import judge
 from tests.plan.conftest import ROOT, as_judged
 from tests.plan.test_destroy_order import NODE_CLASS, NODE_POOL, Graph
+from twin.planning import _plan
+from twin.play.device_plugin import offer
 
 SUBNETS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
 GROUPS = ["sg-0123456789abcdef0"]
@@ -54,6 +57,12 @@ def types_of(plan: Recording, *packages: str) -> set[str]:
     return {each.type for each in plan.resources if each.custom and each.type.startswith(packages)}
 
 
+#: Somebody's device plugin, with a ConfigMap that its chart's values name.
+PLUGIN: Mapping[str, Any] = {
+    **KARPENTER,
+    "gpuSharing": {"existing": {"configMap": "plugin-configs", "namespace": "nvidia"}},
+}
+PATCH = "kubernetes:core/v1:ConfigMapPatch"
 WAYS = pytest.mark.parametrize(
     "changes", [KARPENTER, OLD, NETWORK, TAGGED], ids=["pod-identity", "irsa", "ids", "tags"]
 )
@@ -176,6 +185,45 @@ def test_the_bill_leaves_out_what_is_there_and_says_so() -> None:
     assert network.usd is not None
     assert network.usd.expected == 0
     assert "no cost of this stack" in network.detail
+
+
+def test_a_plugin_that_is_there_gets_the_configurations_of_our_pools_and_nothing_else() -> None:
+    plan = recorded(PLUGIN)
+    (patch,) = plan.of_type(PATCH)
+    assert patch.inputs["metadata"] == {"name": "plugin-configs", "namespace": "nvidia"}
+    ((pool, text),) = patch.inputs["data"].items()
+    assert (pool, yaml.safe_load(text)["sharing"]["timeSlicing"]["resources"][0]["replicas"]) == ("shared", 3)
+    releases = {each.inputs["name"] for each in plan.of_type("kubernetes:helm.sh/v3:Release")}
+    assert "plugin-shared" not in releases
+    assert Graph(plan).missing(plan.of_type(NODE_POOL)[-1:], [patch]) == [], "nodes end before their configuration"
+
+
+def labels(changes: Mapping[str, Any]) -> Mapping[str, str]:
+    (pool,) = [each for each in recorded(changes).of_type(NODE_POOL) if each.inputs["metadata"]["name"] == "shared"]
+    return dict(pool.inputs["spec"]["template"]["metadata"]["labels"])
+
+
+def test_nodes_ask_a_plugin_that_is_there_for_their_configuration() -> None:
+    found = labels(PLUGIN)
+    assert (found["nvidia.com/device-plugin.config"], found["nvidia.com/gpu.present"]) == ("shared", "true")
+    operator = {**PLUGIN, "gpuSharing": {**PLUGIN["gpuSharing"], "installer": "gpu-operator"}}
+    found = labels(operator)
+    assert found["nvidia.com/device-plugin.config"] == "shared"
+    assert "nvidia.com/gpu.present" not in found, "the operator's to say"
+    deploy = "nvidia.com/gpu.deploy."
+    off = {key.removeprefix(deploy) for key, value in found.items() if key.startswith(deploy) and value == "false"}
+    assert off == {"driver", "container-toolkit", "mig-manager"}, "the image has them"
+
+
+def test_the_twin_plays_the_plugin_that_is_there() -> None:
+    plan = _plan(recorded(PLUGIN), (), cluster="prod", kubernetes="1.36")
+    (plugin,) = plan.plugins
+    assert (plugin.config_map, set(plugin.configs)) == ("plugin-configs", {"shared"})
+    offered = offer({**labels(PLUGIN), "karpenter.k8s.aws/instance-gpu-count": "1"}, None, plan.plugins)
+    assert (offered.resources, offered.problem) == ({"nvidia.com/gpu": 3}, "")
+    patch = next(thing for thing in plan.planned if thing.manifest and thing.manifest["kind"] == "ConfigMap")
+    names = {thing.urn: thing.name for thing in plan.planned}
+    assert "Namespace nvidia" in {names[urn] for urn in patch.after}
 
 
 ASKED = ExistingSubnetsArgs(ids=["a", "b"], zones={"shared": ["use1-az1", "use1-az2"]})
