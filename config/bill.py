@@ -24,8 +24,10 @@ from gpu.bill import (
     Reasons,
     Spread,
     asked_reasons,
+    bought_words,
     most_nodes,
     node_peak,
+    reserved_reasons,
     standing_reasons,
     sum_of,
     why_ceiling,
@@ -36,7 +38,7 @@ from gpu.bill import (
 )
 from gpu.coldstart import IMAGE_MB
 from gpu.compare import HOURS_PER_DAY
-from gpu.estimate import BOUGHT, MONTH, CostItem, FloorInputs, idle_floor, kept_items
+from gpu.estimate import MONTH, CostItem, FloorInputs, idle_floor, kept_items
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry, in_mirror
@@ -260,7 +262,11 @@ def _most(pool: Pool) -> Why:
 def _node_lines(config: StackConfig, holding: Sequence[Consumer], part: NodePart) -> Iterator[Line]:
     """Nodes and their volumes, pool by pool. On demand: what comes on top of what always runs."""
     for section in config.pools:
-        standing, asked = _split(holding, config.gpu_pools[section.name])
+        pool = config.gpu_pools[section.name]
+        if pool.purchase == "reserved" and part == "always":
+            detail = f"{pool.max_gpus} GPUs, paid whether nodes run or not"
+            yield Line.reckoned(part, f"Reserved capacity, {pool.name}", detail, reserved_reasons(pool), pool.name)
+        standing, asked = _split(holding, pool)
         if standing if part == "always" else asked:
             yield from _lines(section, config, standing, asked, part)
 
@@ -286,16 +292,18 @@ def _lines(
     else:
         hours = why_more_hours(pool, pool.price, standing, asked)
         longest = most(hours, why_most_hours(pool, standing, asked))
-    where = f"{hours.value:,.0f} h of {pool.price.instance_type}, {BOUGHT[pool.capacity_type]}"
+    where = f"{hours.value:,.0f} h of {pool.price.instance_type}, {bought_words(pool)}"
     # Who comes on demand may find room on nodes that are there anyway.
     where = where if hours.value else "free on nodes that always run"
-    yield Line.reckoned(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", reasons, pool.name)
+    if pool.purchase != "reserved":
+        yield Line.reckoned(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", reasons, pool.name)
 
     def hourly(each: Why) -> Reasons:
         usual = times(hours, each)
         return Reasons(usual, usual, times(longest, each))
 
-    detail = f"{hours.value:,.0f} h of {section.volume.size_gib} GiB gp3"
+    size = section.volume.size_gib + sum(volume.size_gib for volume in section.node_class.volumes)
+    detail = f"{hours.value:,.0f} h of {size} GiB gp3"
     yield Line.reckoned(part, f"Volumes, {pool.name}", detail, hourly(_volume(section, config)), pool.name)
     if config.network.nat == "none":
         detail = f"{hours.value:,.0f} h of an IPv4 address"
@@ -311,9 +319,12 @@ def _beside_a_node(section: GpuPool, config: StackConfig) -> Iterator[Why]:
 
 
 def _volume(section: GpuPool, config: StackConfig) -> Why:
+    """Of all volumes of a node."""
     volume, system = section.volume, _SYSTEM_GIB if AMIS[section.ami].data_volume else 0
-    size = volume.size_gib + system
-    return why_volume(size, volume.iops, volume.throughput_mibps, config.prices.services)
+    services = config.prices.services
+    first = why_volume(volume.size_gib + system, volume.iops, volume.throughput_mibps, services)
+    more = [why_volume(v.size_gib, v.iops, v.throughput_mibps, services) for v in section.node_class.volumes]
+    return plus(first, *more) if more else first
 
 
 # --- Traffic and logs -------------------------------------------------------------------------------------------------

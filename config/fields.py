@@ -141,6 +141,19 @@ def _port_name(value: str) -> str:
     return _fitting(value, r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?", what)
 
 
+def _label_key(value: str) -> str:
+    """A qualified name: apimachinery pkg/util/validation, IsQualifiedName."""
+    what = "a label's key: letters, digits, - _ and ., perhaps with a domain and / before it"
+    return _fitting(
+        value, r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", what
+    )
+
+
+def _label_value(value: str) -> str:
+    what = "a label's value: at most 63 letters, digits, - _ and ."
+    return _fitting(value, r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", what)
+
+
 def _path(value: str) -> str:
     return _fitting(value, r"/[!-9;-~]{0,500}", "a path from the root, such as /models, without a colon")
 
@@ -210,6 +223,11 @@ BuiltImage = Annotated[
 ]
 #: What Karpenter takes for consolidateAfter, but `Never`; longer figures overflow Go's durations.
 Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}(s|m|h)){1,3}$")]
+#: The same of a node's life, which may have no end.
+Lifetime = Annotated[str, StringConstraints(pattern=r"^(([0-9]{1,5}(s|m|h)){1,3}|Never)$")]
+#: As EC2NodeClass has it: `family@version`.
+AmiAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,20}@[A-Za-z0-9._-]{1,40}$")]
+DeviceName = Annotated[str, StringConstraints(pattern=r"^/dev/[a-z0-9]{1,20}$")]
 #: AWS Budgets' API says nothing of the form, and mail to an address that does not exist is lost without a word. So: the
 #: dot-atoms of RFC 5322 and host names of two labels or more, without quotes, comments and letters beyond ASCII.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -248,6 +266,8 @@ TimeZone = Annotated[
 #: Names and paths of Kubernetes', by its own validation (apimachinery pkg/util/validation).
 VariableName = Annotated[str, AfterValidator(_variable), Form("name of a variable")]
 ObjectName = Annotated[str, AfterValidator(_object_name), Form("name of an object in the cluster")]
+LabelKey = Annotated[str, AfterValidator(_label_key), Form("key of a label")]
+LabelValue = Annotated[str, AfterValidator(_label_value), Form("value of a label")]
 DataKey = Annotated[str, AfterValidator(_data_key), Form("key of the object's data")]
 PortName = Annotated[str, AfterValidator(_port_name), Form("name, at most 15 characters")]
 AbsolutePath = Annotated[str, AfterValidator(_path), Form("path from the root")]

@@ -196,17 +196,17 @@ VALUE_SYNONYMS: Final[Mapping[str, str]] = {
 }
 
 _OWN_VPC = (
-    "is not a key here: a stack makes its own VPC with its cluster; with cluster: {existing: NAME} nodes go where its "
-    "Karpenter finds subnets"
+    "is not a key here: for subnets that are there write network: {existing: {vpcId: ..., subnetIds: [...]}}, or with "
+    "somebody's Karpenter its subnetTags"
 )
 _OWN_CLUSTER = (
-    "is not a key here: for a cluster that is there write cluster: {existing: NAME} and karpenter: {existing: ...}"
+    "is not a key here: for a cluster that is there write cluster: {existing: NAME}, and where it has a Karpenter "
+    "karpenter: {existing: ...}"
 )
 _ONE_PURCHASE = (
-    "is not a key here: a pool buys Spot or on-demand, never one when the other is out; make a second pool for what "
-    "must run"
+    "is not a key here: write capacityType, and fallback: on-demand where the pool may buy that when Spot is out"
 )
-_NO_RESERVATION = "is not a key here: capacity that is reserved or paid ahead (Capacity Blocks, ODCRs) is not supported"
+_RESERVATION = "is not a key here: write capacityType: reserved and capacityReservationSelectorTerms: [{id: cr-...}]"
 _NO_AUTO_MODE = "is not a key here: EKS Auto Mode knows no NodeOverlay, so it cannot count slots of shared GPUs"
 _OWN_WAY = "is not a key here: Karpenter buys nodes when pods wait, and takes idle ones away; warm keeps slots free"
 _EQUAL_SLOTS = (
@@ -214,7 +214,8 @@ _EQUAL_SLOTS = (
     "size is another pool"
 )
 _OLLAMA = "is not a key here: models are served by Ollama; another engine runs as an entry of workloads"
-_FIXED = "is not a key here: labels and taints of a pool's nodes are the program's, and so are the pods' that fit them"
+_TOLERATED = "is not a key here: pods of this stack that go to the pool tolerate its taints"
+_NODE_CLASS = "belongs under nodeClass"
 
 _HOST = (
     "is not a key here: pods of workloads never share the host's namespaces; processes of one pod share memory by a "
@@ -239,16 +240,17 @@ WISHES: Final[Mapping[str, Mapping[str, str]]] = {
         ("vpcId", "vpc", "existingVpc", "subnetIds", "subnets", "privateSubnets", "publicSubnets"), _OWN_VPC
     ),
     "GpuPool": {
-        **dict.fromkeys(("capacityTypes", "fallback", "onDemandFallback", "spotFallback"), _ONE_PURCHASE),
+        **dict.fromkeys(("capacityTypes", "onDemandFallback", "spotFallback"), _ONE_PURCHASE),
         **dict.fromkeys(
             ("capacityBlock", "capacityBlocks", "capacityReservation", "capacityReservationId", "reserved"),
-            _NO_RESERVATION,
+            _RESERVATION,
         ),
         **dict.fromkeys(
             ("min", "minSize", "minGpus", "minNodes", "desired", "desiredSize", "desiredCapacity"), _OWN_WAY
         ),
         **dict.fromkeys(("memory", "memoryGib", "memoryMib", "gpuMemory", "gpuMemoryMib", "vram"), _EQUAL_SLOTS),
-        **dict.fromkeys(("labels", "taints", "tolerations"), _FIXED),
+        "tolerations": _TOLERATED,
+        **dict.fromkeys(("userData", "amiAlias", "amiIds", "role", "instanceProfile"), _NODE_CLASS),
         **dict.fromkeys(("vpcId", "subnetIds", "subnets"), _OWN_VPC),
     },
     "Model": {

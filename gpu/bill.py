@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Literal, assert_never
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
-from gpu.estimate import MONTH, SlotPrice, dedicated_gpu
+from gpu.estimate import BOUGHT, MONTH, SlotPrice, dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
 from gpu.prices import SPOT_CASES, CapacityType, RegionPrices, ServicePrices
@@ -165,14 +165,40 @@ def most_nodes(pool: Pool, instance_type: str) -> int:
 
 
 def node_reasons(pool: Pool, price: SlotPrice) -> Reasons:
-    """A node's price by the hour: Spot between the least and the most that was seen (`RegionPrices.why_spot`)."""
+    """A node's price by the hour: Spot between the least and the most that was seen (`RegionPrices.why_spot`).
+
+    What is reserved costs the same whether it runs or not (`reserved_reasons`): here its hours are worth that much.
+    """
     match pool.capacity_type:
         case "on-demand":
             return Reasons.even(pool.prices.why_node(price.instance_type, "on-demand"))
         case "spot":
-            return Reasons(*(pool.prices.why_spot(price.instance_type, case) for case in SPOT_CASES))
+            low, usual, high = (pool.prices.why_spot(price.instance_type, case) for case in SPOT_CASES)
+            # Where there is no Spot capacity it buys on-demand, which Spot never costs more than.
+            return Reasons(
+                low, usual, pool.prices.why_node(price.instance_type, "on-demand") if pool.fallback else high
+            )
         case _:
             assert_never(pool.capacity_type)
+
+
+def bought_words(pool: Pool) -> str:
+    """How a pool gets its nodes, as tables and the bill say it."""
+    if pool.purchase == "reserved":
+        return "reserved"
+    return f"{BOUGHT[pool.capacity_type]}, else on-demand" if pool.fallback else BOUGHT[pool.capacity_type]
+
+
+def reserved_reasons(pool: Pool) -> Reasons:
+    """A month of a reservation for all GPUs of the pool: paid whether nodes run or not.
+
+    Expected: of the cheapest type. High: of the types that make it dearest, where the pool names several.
+    """
+    if pool.price is None:
+        return _UNPRICED
+    nodes = given(f"{pool.price.instance_type} within maxGpus", most_nodes(pool, pool.price.instance_type))
+    usual = times(nodes, node_reasons(pool, pool.price).expected, MONTH)
+    return Reasons(usual, usual, _most_usd(pool))
 
 
 _UNPRICED = Reasons.even(given("price of a node", None, "USD/h"))

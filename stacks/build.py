@@ -31,7 +31,7 @@ from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
-from components.karpenter.node_class import ClusterNodes, Volume
+from components.karpenter.node_class import ClusterNodes, OwnNodeClass, Volume
 from components.mirror import from_mirror
 from components.money.alerts import AlertTopic, AlertTopicArgs, Publisher
 from components.money.budget import Budget, BudgetArgs
@@ -39,9 +39,10 @@ from components.monitoring.alarms import KARPENTER, KNATIVE, Watched
 from components.monitoring.gpu_monitoring import GpuMonitoring, GpuMonitoringArgs
 from components.network.existing import ExistingSubnetsArgs, look_up_subnets
 from components.network.network import Network, NetworkArgs
-from components.pods import GPU_TOLERATION
+from components.pods import tolerations
 from components.serving.ollama_model import model_url
 from config.bill import zones
+from config.pool_schema import ReservationTerm
 from config.schema import Budget as BudgetConfig
 from config.schema import CpuPool as CpuPoolConfig
 from config.schema import ExistingKarpenter, ExistingNetwork, StackConfig
@@ -545,6 +546,7 @@ def _sharing_args(config: StackConfig) -> GpuSharingArgs:
     existing = config.gpu_sharing.existing
     return GpuSharingArgs(
         profiles={pool.name: config.gpu_pools[pool.name].profile for pool in by_chart},
+        taints={pool.name: config.gpu_pools[pool.name].taints for pool in by_chart},
         untrusted=[pool.name for pool in by_chart if pool.tenants == "untrusted"],
         installer=config.gpu_sharing.installer,
         existing=ExistingPlugin(config_map=existing.config_map, namespace=existing.namespace) if existing else None,
@@ -576,7 +578,39 @@ def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -
         instance_store=pool.instance_store,
         gpu_operator=config.gpu_sharing.existing is not None and config.gpu_sharing.installer == "gpu-operator",
         consolidate_after=pool.consolidate_after,
+        expire_after=pool.expire_after,
+        termination_grace_period=pool.termination_grace_period,
+        labels=pool.labels,
+        own=_own_node_class(pool),
+        user_data=pool.node_class.user_data,
     )
+
+
+def _own_node_class(pool: PoolConfig) -> OwnNodeClass:
+    own = pool.node_class
+    return OwnNodeClass(
+        ami_alias=own.ami_alias,
+        ami_ids=own.ami_ids,
+        role=own.role,
+        instance_profile=own.instance_profile,
+        volumes={
+            each.device_name: Volume(
+                size_gib=each.size_gib,
+                iops=each.iops,
+                throughput_mib_per_s=each.throughput_mibps,
+                snapshot_id=each.snapshot_id,
+            )
+            for each in own.volumes
+        },
+        reservations=[_term(each) for each in pool.capacity_reservation_selector_terms],
+    )
+
+
+def _term(term: ReservationTerm) -> Mapping[str, Any]:
+    """As an EC2NodeClass has it: an id stands alone."""
+    if term.id:
+        return {"id": term.id}
+    return {"tags": dict(term.tags), **({"ownerID": term.owner_id} if term.owner_id else {})}
 
 
 def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
@@ -585,7 +619,7 @@ def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
         gpu = GpuExample(
             resource_name=first.resource,
             node_selector={POOL_LABEL: first.name},
-            tolerations=[GPU_TOLERATION],
+            tolerations=tolerations(first.taints),
         )
         architectures = sorted({pool.arch for pool in config.cpu_pools})
         arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu)

@@ -96,6 +96,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
         "models",
         ModelSpaceArgs(
             cached_pools=list(cached),
+            taints=[*dict.fromkeys(each for name in cached for each in config.gpu_pools[name].taints)],
             registries=config.serving.registry_cidrs,
         ),
         after(stand.in_cluster, stand.sharing.namespace, *(stand.pools[name].node_pool for name in cached)),
@@ -131,6 +132,7 @@ def _model_args(service: Service, pool: Pool) -> OllamaModelArgs:
         pool=pool.name,
         resource_name=pool.resource,
         share=pool.host_share,
+        taints=pool.taints,
         weights_mib=service.weights_mib,
         memory_mib=None if service.is_known else service.memory_mib,
         context_length=first.context_length,
@@ -155,6 +157,7 @@ def _warm_slots(config: StackConfig, stand: Stand) -> None:
             pool=pool.name,
             resource_name=pool.resource,
             share=pool.host_share,
+            taints=pool.taints,
             slots=warm.slots,
             days=warm.days,
             start=warm.start,

@@ -12,7 +12,7 @@ Of a plugin that somebody installed one reads only the ConfigMap that its values
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
@@ -23,9 +23,10 @@ from pulumi import ResourceOptions
 import versions
 from components.cluster.addons import SYSTEM_NODE_LABEL
 from components.options import child_options
-from components.pods import GPU_TOLERATION
+from components.pods import tolerations
 from components.sdk import k8s
 from gpu.contract import POOL_LABEL
+from gpu.pool import Taint
 from gpu.sharing import NoSharing, SharingProfile
 from gpu.sharing.plugin_config import MPS_ROOT, device_plugin_config
 
@@ -48,7 +49,8 @@ class ExistingPlugin:
 class GpuSharingArgs:
     """Inputs of `GpuSharing`.
 
-    profiles: sharing profile of each AL2023 pool by pool name.
+    profiles: sharing profile of each AL2023 pool by pool name; taints: those that its nodes have beside that of GPU
+    nodes, by pool name.
     untrusted: pools among them whose tenants do not trust each other: see `gpu.sharing.plugin_config`.
     installer: what brings the device plugin.
     existing: the plugin that is there; the pools' configurations are then added to its ConfigMap, and nothing is
@@ -57,6 +59,7 @@ class GpuSharingArgs:
     """
 
     profiles: Mapping[str, SharingProfile]
+    taints: Mapping[str, Sequence[Taint]] = field(default_factory=dict)
     untrusted: Collection[str] = ()
     installer: Literal["device-plugin", "gpu-operator"] = "device-plugin"
     existing: ExistingPlugin | None = None
@@ -164,13 +167,14 @@ def device_plugin_values(pool: str, args: GpuSharingArgs) -> dict[str, Any]:
         "gfd": {"enabled": False},
         "nfd": {"enabled": False},
         "nodeSelector": {POOL_LABEL: pool},
-        "tolerations": [GPU_TOLERATION, _SYSTEM_TOLERATION],
+        "tolerations": [*tolerations(args.taints.get(pool, ())), _SYSTEM_TOLERATION],
     }
 
 
 def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
     """Values of the GPU Operator chart: the AMI has driver and toolkit, nodes cut their MIG instances at boot."""
     configs = {pool: args.config(pool) for pool in args.profiles}
+    on_gpu_nodes = tolerations(dict.fromkeys(each for taints in args.taints.values() for each in taints))
     on_system_nodes: dict[str, Any] = {"tolerations": [_SYSTEM_TOLERATION]}
     if args.node_selector:
         on_system_nodes["nodeSelector"] = dict(args.node_selector)
@@ -193,13 +197,13 @@ def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
             },
             "mps": {"root": MPS_ROOT},
         },
-        "daemonsets": {"tolerations": [GPU_TOLERATION]},
+        "daemonsets": {"tolerations": on_gpu_nodes},
         # Nothing of the operator may keep a CPU node alive that would otherwise be gone.
         "operator": on_system_nodes,
         "node-feature-discovery": {
             "master": on_system_nodes,
             "gc": on_system_nodes,
-            "worker": {"tolerations": [GPU_TOLERATION, _SYSTEM_TOLERATION]},
+            "worker": {"tolerations": [*on_gpu_nodes, _SYSTEM_TOLERATION]},
         },
     }
 

@@ -67,21 +67,24 @@ def _times(workload: Workload, path: Path) -> Iterator[Problem]:
 
 
 def _labels(workload: Workload, path: Path) -> Iterator[Problem]:
-    yield from _marks(workload.labels, (*path, "labels"), values=True)
+    yield from marks(workload.labels, (*path, "labels"), values=True)
 
 
 def _annotations(workload: Workload, path: Path) -> Iterator[Problem]:
-    yield from _marks(workload.annotations, (*path, "annotations"), values=False)
+    yield from marks(workload.annotations, (*path, "annotations"), values=False)
 
 
-def _marks(given: Mapping[str, str], path: Path, *, values: bool) -> Iterator[Problem]:
-    """Labels or annotations. values: whether they are labels, whose values are as short as names."""
+def marks(given: Mapping[str, str], path: Path, *, values: bool, taken: Sequence[str] = _TAKEN) -> Iterator[Problem]:
+    """Labels or annotations. values: whether they are labels, whose values are as short as names.
+
+    taken: what the names of others' begin with.
+    """
     for name, value in given.items():
         place = (*path, name)
-        taken = next((prefix for prefix in _TAKEN if name.startswith(prefix)), None)
-        if taken or name == NAME_LABEL:
+        prefix = next((each for each in taken if name.startswith(each)), None)
+        if prefix or name == NAME_LABEL:
             yield Problem(
-                place, value, f"has a name that is taken: {taken or name} is written by this program or Kubernetes"
+                place, value, f"has a name that is taken: {prefix or name} is written by this program or Kubernetes"
             )
         elif not _LABEL_NAME.fullmatch(name):
             message = "has a name that Kubernetes refuses: at most 63 letters, digits, - _ and ., after a domain and /"

@@ -103,7 +103,7 @@ def test_a_fourth_slot_on_a_second_l4_just_pays() -> None:
 
 def test_on_demand_pools_are_compared_with_on_demand_gpus() -> None:
     """Spot saves nothing where the pool is on-demand: 0.8048 against 3 x 0.526 = 1.578 either way, 49 % less."""
-    three = compared(*[model(pool("g6.xlarge", profile=TimeSlicing(3), capacity_type="on-demand"))] * 3)
+    three = compared(*[model(pool("g6.xlarge", profile=TimeSlicing(3), purchase="on-demand"))] * 3)
     assert three.saving(SPOT) == 0
     assert three.saving(WRITTEN, OWN_ALIKE) == pytest.approx(1 - 0.8048 / 1.578)
 
@@ -182,9 +182,9 @@ def test_a_pool_that_may_buy_g5_16xlarge() -> None:
 
 def test_a_ceiling_fills_what_whole_nodes_leave_free() -> None:
     """Nine GPUs: one p5.48xlarge of eight at 55.04 and one g6.xlarge at 0.8048, not nine of these or one of those."""
-    mixed = pool("p5.48xlarge", "g6.xlarge", max_gpus=9, capacity_type="on-demand")
+    mixed = pool("p5.48xlarge", "g6.xlarge", max_gpus=9, purchase="on-demand")
     assert why_ceiling(mixed).value == pytest.approx(55.04 + 0.8048)
-    assert why_ceiling(pool("p5.48xlarge", "g6.xlarge", max_gpus=7, capacity_type="on-demand")).value == (
+    assert why_ceiling(pool("p5.48xlarge", "g6.xlarge", max_gpus=7, purchase="on-demand")).value == (
         pytest.approx(7 * 0.8048)
     )
 
@@ -230,7 +230,7 @@ def test_spot_that_nobody_saw_costs_the_on_demand_price_at_worst() -> None:
 
 
 def test_on_demand_has_no_range_but_its_types() -> None:
-    fixed = pool("g6.xlarge", capacity_type="on-demand")
+    fixed = pool("g6.xlarge", purchase="on-demand")
     spread = standing_reasons(fixed, [always(fixed)]).usd
     assert spread is not None
     assert {round(each, 3) for each in (spread.low, spread.expected, spread.high)} == {587.504}
