@@ -15,6 +15,10 @@ from gpu.standing import NODE_ROLE_SUFFIX, ROLE_NAME_LIMIT
 
 #: NodeOverlay's first release (kubernetes-sigs/karpenter v1.7.0).
 OVERLAYS_SINCE: Final = (1, 7)
+#: CapacityBuffer's first release among the charts (aws/karpenter-provider-aws: its definition is in 1.14, in 1.13 not),
+#: and the first with ReservedCapacity on (sigs.k8s.io/karpenter v1.6.4 pkg/operator/options).
+BUFFERS_SINCE: Final = (1, 14)
+RESERVATIONS_SINCE: Final = (1, 6)
 #: Keys of `cluster` that say something of one that is there, and one that is Karpenter's.
 _OF_EXISTING: Final = ("existing", "system_node_labels", "version", "registry_mirror")
 _OF_OWN_KARPENTER: Final = ("authentication_mode", "node_repair")
@@ -213,8 +217,7 @@ def _gates(parts: Parts, existing: ExistingKarpenter, slots: Slots) -> Iterator[
     path = ("karpenter", "existing")
     pools = [pool for pool in parts.pools or () if pool]
     shared = [name for name, pool in slots.items() if pool.overlay_capacities]
-    version = tuple(int(part) for part in existing.chart_version.split(".")[:2])
-    if shared and version < OVERLAYS_SINCE:
+    if shared and _version(existing) < OVERLAYS_SINCE:
         message = "knows no NodeOverlay, and would buy a GPU for each slot: raise Karpenter to 1.7 or later, or write "
         yield Problem((*path, "chartVersion"), existing.chart_version, f"{message}strategy: none in every pool")
     elif shared and "nodeOverlay" not in existing.feature_gates:
@@ -224,11 +227,30 @@ def _gates(parts: Parts, existing: ExistingKarpenter, slots: Slots) -> Iterator[
         message += "set settings.featureGates.nodeOverlay: true in its chart, and write [nodeOverlay] here"
         yield Problem((*path, "featureGates"), list(existing.feature_gates), message)
     yield from attempt(_buffer(pools, existing))
+    yield from attempt(_reservations(pools, existing))
 
 
 def _buffer(pools: list[GpuPool], existing: ExistingKarpenter) -> Iterator[Problem]:
     always = [pool.name for pool in pools if pool.warm and pool.warm.start is None]
-    if always and "capacityBuffer" not in existing.feature_gates:
+    if always and _version(existing) < BUFFERS_SINCE:
+        message = (
+            f"knows no CapacityBuffer, which keeps slots of pool {listed(always, 'and')} warm at all hours: raise "
+        )
+        message += "Karpenter to 1.14 or later, or give warm its hours"
+        yield Problem(("karpenter", "existing", "chartVersion"), existing.chart_version, message)
+    elif always and "capacityBuffer" not in existing.feature_gates:
         message = f"has no capacityBuffer, which keeps slots of pool {listed(always, 'and')} warm at all hours: set "
         message += "settings.featureGates.capacityBuffer: true in its chart and write it here, or give warm its hours"
         yield Problem(("karpenter", "existing", "featureGates"), list(existing.feature_gates), message)
+
+
+def _reservations(pools: list[GpuPool], existing: ExistingKarpenter) -> Iterator[Problem]:
+    reserved = [pool.name for pool in pools if pool.capacity_type == "reserved"]
+    if reserved and _version(existing) < RESERVATIONS_SINCE:
+        message = f"uses no capacity reservations unless a gate is on, and pool {listed(reserved, 'and')} has nothing "
+        message += "else: raise Karpenter to 1.6 or later, or buy Spot or on-demand"
+        yield Problem(("karpenter", "existing", "chartVersion"), existing.chart_version, message)
+
+
+def _version(existing: ExistingKarpenter) -> tuple[int, ...]:
+    return tuple(int(part) for part in existing.chart_version.split(".")[:2])

@@ -103,7 +103,7 @@ def _requirements(recording: Recording[GpuPool]) -> list[dict[str, Any]]:
 
 
 def test_on_demand_carries_its_justification_and_date() -> None:
-    changes = {"capacity_type": "on-demand", "justification": "GPU-1: because of this", "expires": date(2027, 1, 2)}
+    changes = {"purchase": "on-demand", "justification": "GPU-1: because of this", "expires": date(2027, 1, 2)}
     recording = pool(Mps(2), **changes)
     annotations = recording.one(NODE_POOL).inputs["metadata"]["annotations"]
     assert annotations["gpu-slices/on-demand-justification"] == "GPU-1: because of this"
