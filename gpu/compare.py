@@ -94,8 +94,13 @@ class Comparison:
 
 def compare(consumers: Sequence[Consumer]) -> Comparison | None:
     """The comparison; None where nothing holds a slot, or a price is missing and a sum would mislead."""
-    # What nobody starts is no work; what sleeps all day would be up in a way without sleep.
-    work = [consumer for consumer in consumers if consumer.slots > 0 and (consumer.sleeps or consumer.hours > 0)]
+    # What nobody starts is no work; what sleeps all day would be up in a way without sleep. What is reserved is paid in
+    # every way alike.
+    work = [
+        consumer
+        for consumer in consumers
+        if consumer.slots > 0 and (consumer.sleeps or consumer.hours > 0) and consumer.pool.purchase != "reserved"
+    ]
     if not work:
         return None
     found = {way: _cost(work, way) for way in WAYS}

@@ -58,7 +58,7 @@ def on_ground(plan: TwinPlan, ground: TwinPlan, stack: StackConfig) -> TwinPlan:
     charts = [thing for thing in ground.planned if theirs and thing.chart in (CRD_CHART, CONTROLLER_CHART)]
     first = tuple(replace(thing, after=_among(thing, charts)) for thing in charts)
     before = tuple(thing.urn for thing in first)
-    own = tuple(_played(replace(thing, after=(*before, *thing.after)), plan.cluster) for thing in plan.planned)
+    own = tuple(replace(thing, after=(*before, *thing.after)) for thing in plan.planned)
     there = [found for found in ground.cloud if theirs or _OF_KARPENTER not in found.urn]
     return replace(
         plan,
@@ -67,23 +67,6 @@ def on_ground(plan: TwinPlan, ground: TwinPlan, stack: StackConfig) -> TwinPlan:
         outputs={**ground.outputs, **plan.outputs},
         planned=(*first, *own),
     )
-
-
-def _played(thing: Planned, cluster: str) -> Planned:
-    """A node class whose subnets and groups are named by id, with those that the twin has: AWS alone gives ids."""
-    manifest = thing.manifest
-    if manifest is None or manifest["kind"] != "EC2NodeClass":
-        return thing
-    tags = [{"tags": {DISCOVERY_TAG: cluster}}]
-    spec = {
-        key: tags if key in _TERMS and any("id" in term for term in value) else value
-        for key, value in manifest["spec"].items()
-    }
-    return replace(thing, manifest={**manifest, "spec": spec})
-
-
-#: Of an EC2NodeClass: where nodes go, and what lets them through.
-_TERMS: Final = ("subnetSelectorTerms", "securityGroupSelectorTerms")
 
 
 def _among(thing: Planned, things: list[Planned]) -> tuple[str, ...]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from config.errors import PROJECT
 from config.load import parse
+from config.schema import StackConfig
 from gpu.contract import CONFIG_LABEL
+from gpu.standing import NODE_ROLE_SUFFIX
 from plan.errors import InputError
 from plan.manifests import kubernetes_object
 from plan.monitor import Resource
@@ -20,6 +23,7 @@ from twin.existing import ground_of, on_ground, own_network
 from twin.plan import PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
 from twin.play.device_plugin import installed_plugins
 from twin.play.models import models_of
+from twin.playable import playable
 
 #: That many stand after two minutes on two busy processors, and what grows with them is all that a command reads.
 MOST_MODELS = 1000
@@ -44,13 +48,26 @@ def make_plan(directory: Path, stack: str) -> TwinPlan:
         raise InputError("\n".join(config.problems))
     parsed = parse(ours, stack=config.stack, region=recording.region) if project.name == PROJECT else None
     models = models_of(_manifests(recording), parsed)
-    if parsed is None or parsed.cluster.existing is None:
-        elsewhere = parsed is not None and parsed.network.existing is not None
-        return plan_of(own_network(project, config) if elsewhere else recording, models)
+    if parsed is None:
+        return plan_of(recording, models)
+    if parsed.cluster.existing is None:
+        elsewhere = parsed.network.existing is not None
+        return _playable(plan_of(own_network(project, config) if elsewhere else recording, models), parsed)
     # What is left of the cluster's own is in the ground alone.
     ground = plan_of(ground_of(project, config, parsed))
     own = _plan(recording, models, cluster=parsed.cluster_name, kubernetes="")
-    return on_ground(own, ground, parsed)
+    return _playable(on_ground(own, ground, parsed), parsed)
+
+
+def _playable(plan: TwinPlan, stack: StackConfig) -> TwinPlan:
+    """The plan without what AWS alone has."""
+    theirs = stack.karpenter.existing
+    role = theirs.node_role if theirs else f"{plan.cluster}{NODE_ROLE_SUFFIX}"
+    planned = [
+        replace(thing, manifest=playable(thing.manifest, plan.cluster, role)) if thing.manifest else thing
+        for thing in plan.planned
+    ]
+    return replace(plan, planned=tuple(planned))
 
 
 def _refuse_too_many(stack: str, models: Any) -> None:

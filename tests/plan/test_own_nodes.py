@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+import versions
+from cli.render import _purchase
 from plan.figures import Figures, figures
 from plan.make import stack_config
 from plan.project import StackFile, find_project, load_stack
@@ -18,6 +20,7 @@ from policy.analyzer import judge
 from tests.day import TODAY
 from tests.plan.conftest import ROOT, as_judged
 from tests.plan.test_destroy_order import NODE_CLASS, NODE_POOL
+from twin.playable import playable
 
 WHY = {"justification": "GPU-142: must answer during Spot shortages", "expires": "2027-03-31"}
 SHARING = {"strategy": "time-slicing", "replicas": 3}
@@ -214,3 +217,29 @@ def test_a_fallback_may_cost_as_much_as_on_demand() -> None:
 
 def test_the_day_of_these_tests_is_before_the_reason_expires() -> None:
     assert TODAY.isoformat() < str(WHY["expires"])
+
+
+def test_the_twin_plays_what_aws_alone_has_by_what_it_has() -> None:
+    images = {"spec": spec(NODE_CLASS, "shared"), "kind": "EC2NodeClass"}
+    played = playable(images, "prod", "nodes")["spec"]
+    assert played["amiSelectorTerms"] == [{"alias": versions.AMI_ALIASES["al2023"]}]
+    assert (played["role"], "instanceProfile" in played, "amiFamily" in played) == ("nodes", False, False)
+    assert played["userData"] == images["spec"]["userData"]
+    assert (
+        "capacityReservationSelectorTerms"
+        not in playable({"spec": spec(NODE_CLASS, "held"), "kind": "EC2NodeClass"}, "prod", "nodes")["spec"]
+    )
+    pool = playable({"spec": spec(NODE_POOL, "held"), "kind": "NodePool"}, "prod", "nodes")["spec"]
+    requirements = {each["key"]: each["values"] for each in pool["template"]["spec"]["requirements"]}
+    assert requirements["karpenter.sh/capacity-type"] == ["on-demand"]
+    wrong = {"kind": "EC2NodeClass", "spec": {**images["spec"], "amiSelectorTerms": [{"alias": "al2023@never"}]}}
+    assert playable(wrong, "prod", "nodes")["spec"]["amiSelectorTerms"] == [{"alias": "al2023@never"}]
+
+
+def test_the_plan_says_how_each_pool_gets_its_nodes() -> None:
+    shared, held = (reckoned().config.gpu_pools[name] for name in ("shared", "held"))
+    assert [_purchase(pool) for pool in (shared, held)] == ["spot, else on-demand", "reserved"]
+    assert held.as_output()["capacityType"] == "reserved"
+    compared = reckoned().comparison
+    assert compared is not None
+    assert {consumer.pool.name for consumer in compared.work} == {"shared"}
