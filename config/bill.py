@@ -264,7 +264,8 @@ def _node_lines(config: StackConfig, holding: Sequence[Consumer], part: NodePart
     for section in config.pools:
         pool = config.gpu_pools[section.name]
         if pool.purchase == "reserved" and part == "always":
-            detail = f"{pool.max_gpus} GPUs, paid whether nodes run or not"
+            gpus = "1 GPU" if pool.max_gpus == 1 else f"{pool.max_gpus} GPUs"
+            detail = f"{gpus}, paid whether nodes run or not"
             yield Line.reckoned(part, f"Reserved capacity, {pool.name}", detail, reserved_reasons(pool), pool.name)
         standing, asked = _split(holding, pool)
         if standing if part == "always" else asked:

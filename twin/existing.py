@@ -28,6 +28,7 @@ _ON_TOP: Final = ("models", "workloads", "dialogue", "serving", "budget", "usage
 _SUBNET: Final = "aws:ec2/subnet:Subnet"
 _TAG: Final = "aws:ec2/tag:Tag"
 _ROLE: Final = "aws:iam/role:Role"
+_NODES: Final = "aws:eks/nodeGroup:NodeGroup"
 #: In the URNs of all that belongs to a Karpenter.
 _OF_KARPENTER: Final = "gpu-slices:index:Karpenter$"
 
@@ -83,6 +84,8 @@ def _as_existing(found: CloudResource, plan: TwinPlan, stack: StackConfig) -> It
         inputs["name"] = karpenter.node_role
     if where and found.type == _SUBNET and DISCOVERY_TAG in (inputs.get("tags") or {}):
         inputs["tags"] = {**inputs["tags"], **where.subnet_tags}
+    if found.type == _NODES:
+        inputs["labels"] = {**(inputs.get("labels") or {}), **stack.cluster.system_node_labels}
     yield replace(found, inputs=inputs)
     if where and found.type == _TAG and inputs.get("key") == DISCOVERY_TAG:
         for key, value in where.security_group_tags.items():

@@ -114,7 +114,9 @@ def _theirs(recording: Recording) -> Iterator[dict[str, Any]]:
     """Values of device plugins that are there: the program adds configurations to the ConfigMaps that they read."""
     for patch in recording.of_type(_PATCH):
         if any(key in kubernetes_object(patch).get("data", {}) for key in _named_configurations(recording)):
-            yield {"config": {"name": kubernetes_object(patch)["metadata"]["name"]}}
+            # It goes to every node, whatever its taints: docs/existing.md has people see to that.
+            name = kubernetes_object(patch)["metadata"]["name"]
+            yield {"config": {"name": name}, "tolerations": [{"operator": "Exists"}]}
 
 
 def _named_configurations(recording: Recording) -> set[str]:

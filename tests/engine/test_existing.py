@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+import pytest
 
 from tests.engine.engine import Workspace
 from twin.kube.client import Kube
@@ -25,6 +27,54 @@ def test_a_preview_adds_pools_and_models_and_no_cluster(workspace: Callable[[str
     assert "kubernetes:karpenter.sh/v1:NodePool" in types
     assert not {kind for kind in types if kind.startswith(("eks:", "aws:eks/", "aws:ec2/", "aws:sqs/", "aws:kms/"))}
     assert set(done.steps().values()) == {"create"}, "nothing is imported, read into the state or changed"
+
+
+SUBNETS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+
+
+def _types(steps: Mapping[str, str]) -> set[str]:
+    return {urn.split("::")[2].rpartition("$")[2] for urn in steps}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"cluster": {"existing": "prod"}},
+        {
+            "cluster": {"existing": "prod", "authenticationMode": "CONFIG_MAP"},
+            "karpenter": {"identity": "irsa"},
+            "network": {"existing": {"subnetIds": SUBNETS, "securityGroupTags": {"role": "nodes"}}},
+            "gpuSharing": {"existing": {"configMap": "plugin-configs", "namespace": "nvidia"}},
+        },
+    ],
+    ids=["by tags", "by ids"],
+)
+def test_a_preview_adds_karpenter_to_a_cluster_that_is_there(
+    own: dict[str, object], workspace: Callable[[str], Workspace]
+) -> None:
+    made = workspace("dev")
+    made.configure({"network": None, **own})
+    done = made.preview(expect=0)
+    assert done.mandatory == []
+    types = _types(done.steps())
+    assert {"kubernetes:karpenter.sh/v1:NodePool", "aws:sqs/queue:Queue"} < types
+    assert not {kind for kind in types if kind.startswith(("eks:", "aws:eks/cluster", "aws:ec2/", "aws:kms/"))}
+    by_entry = "aws:eks/accessEntry:AccessEntry" in types
+    assert by_entry == ("karpenter" not in own), "none where the cluster knows aws-auth alone"
+    assert set(done.steps().values()) == {"create"}
+
+
+def test_a_preview_puts_a_cluster_into_a_network_that_is_there(workspace: Callable[[str], Workspace]) -> None:
+    made = workspace("dev")
+    made.configure({"network": {"existing": {"subnetIds": SUBNETS}}})
+    done = made.preview(expect=0)
+    assert done.mandatory == []
+    types = _types(done.steps())
+    assert "eks:index:Cluster" in types
+    assert {kind for kind in types if kind.startswith("aws:ec2/")} == {
+        "aws:ec2/launchTemplate:LaunchTemplate",
+        "aws:ec2/tag:Tag",
+    }
 
 
 def test_up_and_destroy_leave_what_was_there(

@@ -178,6 +178,8 @@ def test_the_twin_plays_a_cluster_under_a_karpenter_of_the_stacks_own(project: A
     plan = make_plan(project(karpenter={}, network={"existing": ids}), "here")
     charts = [thing.chart for thing in plan.planned if thing.chart in (CRD_CHART, CONTROLLER_CHART)]
     assert sorted(charts) == sorted([CRD_CHART, CONTROLLER_CHART]), "each once: the stack's own"
+    (nodes,) = [each for each in plan.cloud if each.type == "aws:eks/nodeGroup:NodeGroup"]
+    assert nodes.inputs["labels"]["role"] == "system", "the controller runs on them"
     roles = [each.inputs.get("name") for each in plan.cloud if each.type == "aws:iam/role:Role"]
     assert roles.count("prod-karpenter-node") == 1
     (node_class, *_) = plan.manifests("EC2NodeClass")
