@@ -43,6 +43,7 @@ from components.pods import tolerations
 from components.serving.ollama_model import model_url
 from config.bill import zones
 from config.pool_schema import ReservationTerm
+from config.pools import EKS_EXCLUDED_ZONES
 from config.schema import Budget as BudgetConfig
 from config.schema import CpuPool as CpuPoolConfig
 from config.schema import ExistingKarpenter, ExistingNetwork, StackConfig
@@ -290,6 +291,7 @@ def _network(
             tags=existing.subnet_tags,
             vpc_id=existing.vpc_id,
             zones=_zones_of_pools(config),
+            no_homes=[*EKS_EXCLUDED_ZONES],
         ),
         provider,
     )

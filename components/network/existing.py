@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pulumi
@@ -20,7 +20,7 @@ class ExistingSubnetsArgs:
 
     ids or tags: one of both. vpc_id: where subnets are found by tags alone, the VPC in which they are looked for; else
     the one in which they must lie. key: what the messages name. zones: by pool the zone ids of which its nodes need one
-    at least.
+    at least. no_homes: zone ids in which EKS places no control plane.
     """
 
     ids: Sequence[str] = ()
@@ -29,6 +29,7 @@ class ExistingSubnetsArgs:
     key: str = "gpu-slices:network.existing"
     zones: Mapping[str, Sequence[str]] = field(default_factory=dict)
     fewest_zones: int = ZONES
+    no_homes: Collection[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ class ExistingSubnets:
 
     vpc_id: pulumi.Output[str]
     found: pulumi.Output[Sequence[Subnet]]
+    no_homes: Collection[str] = ()
 
     @property
     def subnet_ids(self) -> pulumi.Output[list[str]]:
@@ -56,7 +58,7 @@ class ExistingSubnets:
     @property
     def home_subnet_ids(self) -> tuple[pulumi.Output[str], ...]:
         """One in each of two zones, for a control plane; only where as many zones are asked for."""
-        ids = self.found.apply(homes)
+        ids = self.found.apply(lambda found: homes(found, self.no_homes))
         return tuple(ids[place] for place in range(ZONES))
 
 
@@ -74,6 +76,7 @@ def look_up_subnets(args: ExistingSubnetsArgs, provider: aws.Provider) -> Existi
     return ExistingSubnets(
         vpc_id=pulumi.Output.all(wanted, judged).apply(lambda known: str(known[0] or known[1][0].vpc_id)),
         found=judged,
+        no_homes=args.no_homes,
     )
 
 
@@ -96,6 +99,11 @@ def subnets_problem(found: Sequence[Subnet], vpc_id: str | None, args: ExistingS
             "name private subnets, which lead to a NAT or transit gateway"
         )
     zones = {each.zone_id for each in found if each.zone_id}
+    if len(homes(found, args.no_homes)) < args.fewest_zones <= len(zones):
+        return (
+            f"{args.key}: EKS places no control plane in {_listed(zones & set(args.no_homes))}: name subnets in "
+            f"{args.fewest_zones} other zones"
+        )
     if len(found) < args.fewest_zones or (zones and len(zones) < args.fewest_zones):
         return f"{args.key}: the subnets must lie in {args.fewest_zones} zones or more, and are in {_listed(zones)}"
     for pool, offering in args.zones.items():
@@ -107,11 +115,12 @@ def subnets_problem(found: Sequence[Subnet], vpc_id: str | None, args: ExistingS
     return None
 
 
-def homes(found: Sequence[Subnet]) -> list[str]:
+def homes(found: Sequence[Subnet], no_homes: Collection[str] = ()) -> list[str]:
     """Ids of subnets in as many zones as a control plane needs, the first of each; zones not known count as several."""
     by_zone: dict[str, str] = {}
     for each in found:
-        by_zone.setdefault(each.zone_id or each.id, each.id)
+        if each.zone_id not in no_homes:
+            by_zone.setdefault(each.zone_id or each.id, each.id)
     return [*by_zone.values()][:ZONES]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -258,6 +259,15 @@ def test_subnets_that_do_not(found: list[Subnet], vpc: str | None, words: str) -
     assert problem is not None
     assert problem.startswith("gpu-slices:network.existing: ")
     assert words in problem
+
+
+def test_a_control_plane_is_in_no_zone_that_eks_does_not_take() -> None:
+    found = [subnet("a", "use1-az3"), subnet("b"), subnet("c", "use1-az2")]
+    assert homes(found, ["use1-az3"]) == ["b", "c"]
+    args = replace(ASKED, ids=["a", "b"], no_homes=["use1-az3"])
+    said = subnets_problem(found[:2], None, args)
+    assert said is not None
+    assert "EKS places no control plane in use1-az3: name subnets in 2 other zones" in said
 
 
 def test_subnets_that_are_not_there() -> None:
