@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Sequence
 from email import message_from_string
+from email.message import Message
 from typing import Final, assert_never
 
 from gpu.mig import MigProfile
@@ -104,6 +105,7 @@ def _mime_parts(text: str) -> Sequence[Part]:
         raise ValueError("is a MIME document without parts: Content-Type must be multipart/mixed with a boundary")
     parts = []
     for part in found:
+        assert isinstance(part, Message), "a part of a multipart message is a message"
         encoding = part.get("Content-Transfer-Encoding", "7bit").lower()
         if encoding not in ("7bit", "8bit", "binary"):
             raise ValueError(f"has a part in {encoding}, which Karpenter does not decode: write it as it is")

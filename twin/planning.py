@@ -64,7 +64,7 @@ def _playable(plan: TwinPlan, stack: StackConfig) -> TwinPlan:
     theirs = stack.karpenter.existing
     role = theirs.node_role if theirs else f"{plan.cluster}{NODE_ROLE_SUFFIX}"
     planned = [
-        replace(thing, manifest=playable(thing.manifest, plan.cluster, role)) if thing.manifest else thing
+        replace(thing, manifest=playable(dict(thing.manifest), plan.cluster, role)) if thing.manifest else thing
         for thing in plan.planned
     ]
     return replace(plan, planned=tuple(planned))

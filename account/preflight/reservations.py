@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from account.commands import aws
+from account.commands import Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
 from config.pool_schema import GpuPool, ReservationTerm
@@ -38,12 +38,10 @@ def _filters(term: ReservationTerm) -> Mapping[str, str]:
     return {**{f"tag:{key}": value for key, value in term.tags.items()}, **owner}
 
 
-def _look(term: ReservationTerm, region: str) -> tuple[str, ...]:
+def _look(term: ReservationTerm, region: str) -> Command:
     query = "CapacityReservations[].[CapacityReservationId,State,InstanceType,TotalInstanceCount]"
-    if term.id:
-        named = {"capacity_reservation_ids": term.id}
-    else:
-        named = {"filters": [f"Name={name},Values={value}" for name, value in _filters(term).items()]}
+    filters = [f"Name={name},Values={value}" for name, value in _filters(term).items()]
+    named: dict[str, Any] = {"capacity_reservation_ids": term.id} if term.id else {"filters": filters}
     return aws("ec2", "describe-capacity-reservations", region=region, query=query, **named)
 
 

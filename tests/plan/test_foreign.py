@@ -13,6 +13,8 @@ import yaml
 
 from components.cluster.existing import Supposed, cluster_problem
 from components.network.existing import ExistingSubnetsArgs, Subnet, homes, subnets_problem
+from plan import cloud
+from plan.errors import InputError
 from plan.figures import figures
 from plan.make import stack_config
 from plan.project import StackFile, find_project, load_stack
@@ -63,6 +65,9 @@ PLUGIN: Mapping[str, Any] = {
     **KARPENTER,
     "gpuSharing": {"existing": {"configMap": "plugin-configs", "namespace": "nvidia"}},
 }
+EC2 = "aws:ec2/"
+CLUSTER_CALL = "aws:eks/getCluster:getCluster"
+SUBNET_CALL, SUBNETS_CALL = f"{EC2}getSubnet:getSubnet", f"{EC2}getSubnets:getSubnets"
 PATCH = "kubernetes:core/v1:ConfigMapPatch"
 WAYS = pytest.mark.parametrize(
     "changes", [KARPENTER, OLD, NETWORK, TAGGED], ids=["pod-identity", "irsa", "ids", "tags"]
@@ -285,3 +290,46 @@ def test_a_cluster_that_is_not_as_the_file_says() -> None:
     said = cluster_problem("prod", {"version": "1.35", "authentication_mode": "CONFIG_MAP"}, supposed)
     assert said is not None
     assert 'gpu-slices:cluster.authenticationMode says "API"' in said
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, function: str, **more: Any) -> None:
+    """AWS answers a data call with more, or otherwise, than a plan supposes."""
+    usual = cloud._FUNCTIONS[function]
+    monkeypatch.setitem(cloud._FUNCTIONS, function, lambda here, asked: {**usual(here, asked), **more})  # type: ignore[attr-defined, arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "function", "answer", "words"),
+    [
+        (KARPENTER, CLUSTER_CALL, {"version": "1.34"}, 'cluster.version says "1.35", and cluster prod has "1.34"'),
+        (
+            KARPENTER,
+            CLUSTER_CALL,
+            {"accessConfigs": [{"authenticationMode": "CONFIG_MAP"}]},
+            'cluster.authenticationMode says "API_AND_CONFIG_MAP", and cluster prod has "CONFIG_MAP"',
+        ),
+        (KARPENTER, SUBNETS_CALL, {"ids": []}, "carries karpenter.sh/discovery=prod"),
+        (NETWORK, SUBNETS_CALL, {"ids": SUBNETS[:1]}, f"there is no {SUBNETS[1]} in vpc-0123456789abcdef0"),
+        (NETWORK, SUBNET_CALL, {"availabilityZoneId": "use1-az1"}, "must lie in 2 zones or more"),
+        (NETWORK, SUBNET_CALL, {"availabilityZoneId": "use1-az3"}, "must lie in 2 zones or more"),
+    ],
+)
+def test_what_a_data_call_finds_ends_the_program_with_words(
+    changes: Mapping[str, Any], function: str, answer: Mapping[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, function, **answer)
+    with pytest.raises(InputError) as raised:
+        record(find_project(ROOT), stack_file(changes))
+    assert f"gpu-slices:{'' if 'cluster.' in words else 'network.existing: '}" in str(raised.value)
+    assert words in str(raised.value)
+
+
+def test_a_subnet_that_leads_to_the_internet_is_found_by_its_vpcs_main_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    def tables(_: cloud.Cloud, asked: Mapping[str, Any]) -> dict[str, Any]:
+        return {"ids": ["rtb-main"] if asked["filters"][0]["name"] == "association.main" else []}
+
+    routes = [{"cidrBlock": "0.0.0.0/0", "gatewayId": "igw-1"}]
+    monkeypatch.setitem(cloud._FUNCTIONS, f"{EC2}getRouteTables:getRouteTables", tables)  # type: ignore[attr-defined, arg-type]
+    monkeypatch.setitem(cloud._FUNCTIONS, f"{EC2}getRouteTable:getRouteTable", lambda *_: {"routes": routes})  # type: ignore[attr-defined, arg-type]
+    with pytest.raises(InputError, match="lead to an Internet gateway"):
+        record(find_project(ROOT), stack_file(NETWORK))

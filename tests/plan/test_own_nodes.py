@@ -220,7 +220,7 @@ def test_the_day_of_these_tests_is_before_the_reason_expires() -> None:
 
 
 def test_the_twin_plays_what_aws_alone_has_by_what_it_has() -> None:
-    images = {"spec": spec(NODE_CLASS, "shared"), "kind": "EC2NodeClass"}
+    images: dict[str, Any] = {"spec": spec(NODE_CLASS, "shared"), "kind": "EC2NodeClass"}
     played = playable(images, "prod", "nodes")["spec"]
     assert played["amiSelectorTerms"] == [{"alias": versions.AMI_ALIASES["al2023"]}]
     assert (played["role"], "instanceProfile" in played, "amiFamily" in played) == ("nodes", False, False)

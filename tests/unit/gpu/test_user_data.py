@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from email import message_from_string
+from email.message import Message
 
 import pytest
 
@@ -34,7 +35,8 @@ def parts(text: str | None) -> list[tuple[str, str]]:
     assert message.is_multipart()
     found = message.get_payload()
     assert isinstance(found, list)
-    return [(part.get_content_type(), part.get_payload().strip()) for part in found]
+    messages = [part for part in found if isinstance(part, Message)]
+    return [(part.get_content_type(), str(part.get_payload()).strip()) for part in messages]
 
 
 def test_nothing_is_said_of_a_pool_that_needs_nothing() -> None:
