@@ -295,7 +295,7 @@ def test_a_cluster_that_is_not_as_the_file_says() -> None:
 def answering(monkeypatch: pytest.MonkeyPatch, function: str, **more: Any) -> None:
     """AWS answers a data call with more, or otherwise, than a plan supposes."""
     usual = cloud._FUNCTIONS[function]
-    monkeypatch.setitem(cloud._FUNCTIONS, function, lambda here, asked: {**usual(here, asked), **more})  # type: ignore[attr-defined, arg-type]
+    monkeypatch.setitem(cloud._FUNCTIONS, function, lambda here, asked: {**usual(here, asked), **more})
 
 
 @pytest.mark.parametrize(
@@ -329,7 +329,7 @@ def test_a_subnet_that_leads_to_the_internet_is_found_by_its_vpcs_main_table(mon
         return {"ids": ["rtb-main"] if asked["filters"][0]["name"] == "association.main" else []}
 
     routes = [{"cidrBlock": "0.0.0.0/0", "gatewayId": "igw-1"}]
-    monkeypatch.setitem(cloud._FUNCTIONS, f"{EC2}getRouteTables:getRouteTables", tables)  # type: ignore[attr-defined, arg-type]
-    monkeypatch.setitem(cloud._FUNCTIONS, f"{EC2}getRouteTable:getRouteTable", lambda *_: {"routes": routes})  # type: ignore[attr-defined, arg-type]
+    monkeypatch.setitem(cloud._FUNCTIONS, f"{EC2}getRouteTables:getRouteTables", tables)
+    monkeypatch.setitem(cloud._FUNCTIONS, f"{EC2}getRouteTable:getRouteTable", lambda *_: {"routes": routes})
     with pytest.raises(InputError, match="lead to an Internet gateway"):
         record(find_project(ROOT), stack_file(NETWORK))

@@ -9,10 +9,10 @@ from components.gpu.gpu_sharing import ExistingPlugin, GpuSharing, GpuSharingArg
 from gpu import prices
 from gpu.catalog import INSTANCE_TYPES
 from gpu.pool import Pool, Taint
-from gpu.sharing import Mps, TimeSlicing
+from gpu.sharing import Mps, SharingProfile, TimeSlicing
 from tests.unit.components.recording import record
 
-PROFILES = {"dev": TimeSlicing(4), "chat": Mps(2)}
+PROFILES: dict[str, SharingProfile] = {"dev": TimeSlicing(4), "chat": Mps(2)}
 THERE = ExistingPlugin(config_map="plugin-configs", namespace="nvidia")
 TAINT = Taint("team", "ml", "NoSchedule")
 
