@@ -32,8 +32,8 @@ they may not look at they say, and the result is then not proven: exit status 5.
 ## Looking
 
 Enough for `slices check`, `slices adopt`, `slices spend` and for `slices teardown` without `--delete`. It changes
-nothing and reads no data, only what is there, how it is tagged and what it cost. AWS' own `ReadOnlyAccess` and `SecurityAudit` hold
-more than this.
+nothing and reads no data, only what is there, how it is tagged and what it cost. AWS' own `ReadOnlyAccess` and
+`SecurityAudit` hold more than this.
 
 ```json
 {looking}

@@ -100,9 +100,8 @@ def _with_names(there: Inventory) -> Inventory:
     if not there.region:
         raise InputError("nothing tells the cluster's region: add --region REGION (nodes have it as a label)")
     if there.region not in REGIONS:
-        raise InputError(
-            f"{there.region!r} is no region in which GPUs are known: {one_of(there.region, sorted(REGIONS))}"
-        )
+        known = one_of(there.region, sorted(REGIONS))
+        raise InputError(f"{there.region!r} is no region in which GPUs are known: {known}")
     if not there.cluster:
         raise InputError("nothing tells the cluster's name: add --cluster NAME, as EKS calls it")
     return there

@@ -63,7 +63,7 @@ def _there(there: Inventory) -> list[tuple[str, str]]:
         ("Kubernetes", there.kubernetes or "not seen"),
         (
             "Karpenter",
-            f"{karpenter.version or 'version not seen'}; gates that are on: {gates}" if karpenter else "none",
+            f"{karpenter.version or 'version not seen'}; gates on: {gates}" if karpenter else "none",
         ),
         *((f"{plugin.kind}", f"{plugin.name} {plugin.version}".strip()) for plugin in there.plugins),
         *((f"NodePool {pool.name}", _pool(pool)) for pool in there.pools if not pool.open),
@@ -73,6 +73,8 @@ def _there(there: Inventory) -> list[tuple[str, str]]:
         ("policy engines", ", ".join(there.engines) or "none"),
         ("Knative", "there" if there.knative else "none"),
     ]
+    if not any(not pool.open for pool in there.pools):
+        rows.insert(2, ("GPU NodePools", "none"))
     opened = [pool.name for pool in there.pools if pool.open]
     if opened:
         rows.insert(-5, ("open NodePools", f"{', '.join(opened)}: nothing in them forbids GPUs"))
