@@ -174,8 +174,14 @@ def _kubectl(access: Access, *words: str) -> str:
     lines = [line.strip() for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
     # klog's lines begin with a letter and a date; kubectl's own word is the last.
     told = [line for line in lines if not re.match(r"[EIW]\d{4} ", line)] or lines or ["kubectl said nothing"]
-    why = told[-1].removeprefix("error: ").removeprefix("Error from server ")
-    raise _RefusedError(why, absent="(NotFound)" in told[-1])
+    # Hints follow on further lines, addresses of documents among them.
+    first = next((line for line in told if line.startswith(_OWN_WORDS)), told[-1])
+    why = first.removeprefix("error: ").removeprefix("Error from server ")
+    raise _RefusedError(why, absent="(NotFound)" in first)
+
+
+#: How kubectl begins what it has to say.
+_OWN_WORDS: Final = ("error: ", "Error ", "Unable to connect")
 
 
 #: Names that EKS gives API servers, and what `aws eks update-kubeconfig` calls clusters.

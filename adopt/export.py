@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from adopt.objects import WANTED, Object, Objects, at, listed, wanted
+from adopt.objects import WANTED, Object, Objects, at, listed, name_of, wanted
 from gpu.files import read_text
 from gpu.sharing.yaml_text import documents, too_deep
 from policy.placeholders import without_placeholders
@@ -22,6 +22,7 @@ MOST_FILES: Final = 20_000
 _MOST_BYTES: Final = 512 * 2**20
 _DOCUMENT: Final = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
 _ITEM: Final = re.compile(r"^- ", re.MULTILINE)
+_FIRST: Final = "- apiVersion:"
 _KIND: Final = re.compile(r"^(?:  |- )?kind: *[\"']?(\w+)", re.MULTILINE)
 #: What may lie beside an export, and is not expected to be one.
 _PROSE: Final = (".html", ".md", ".py", ".rst", ".sh", ".tf", ".txt")
@@ -117,6 +118,9 @@ def _chunks(text: str) -> Iterator[str]:
         end = re.search(r"^(?![- \n#])", rest, re.MULTILINE)
         body = rest[: end.start()] if end else rest
         starts = [match.start() for match in _ITEM.finditer(body)]
+        if not all(body.startswith(_FIRST, start) for start in starts):
+            yield document  # nobody knows what an element that is written otherwise leans on
+            continue
         yield from (body[start:stop] for start, stop in zip(starts, [*starts[1:], len(body)], strict=True))
 
 
@@ -147,10 +151,16 @@ def _object(found: Object, objects: Objects) -> None:
     objects.counts[kind] += 1
     if kind not in WANTED:
         return
-    if too_deep(found):
-        objects.unseen.append(f"{kind}: is nested too deep")
-    elif not WANTED[kind] or wanted(kind, json.dumps(found, default=str)):
-        objects.add(without_placeholders(found))
+    try:
+        # Most objects of a cluster end here: what is asked of each of them must be quick.
+        matters = not WANTED[kind] or wanted(kind, json.dumps(found, default=str))
+        if matters and not too_deep(found):
+            objects.add(without_placeholders(found))
+            return
+    except (RecursionError, ValueError):
+        matters = True
+    if matters:
+        objects.unseen.append(f"{kind} {name_of(found)}: is nested too deep")
 
 
 def minor_version(git_version: str) -> str:

@@ -110,7 +110,7 @@ def _no_karpenter(there: Inventory) -> Iterator[Finding]:
             "its own pools share no GPU; a Karpenter beside it can"
         )
         yield _note("EKS Auto Mode", text)
-    yield _note("Karpenter", "there is none of the cluster's own")
+    yield _note("Karpenter", "none was seen")
 
 
 # --- Nodes that join --------------------------------------------------------------------------------------------------

@@ -130,7 +130,9 @@ def _of_pod(pod: Object) -> Work | None:
     name = str(owner.get("name") or name_of(pod))
     if owner.get("kind") == "ReplicaSet":
         name = re.sub(r"-[a-z0-9]{1,10}$", "", name)
-    return _work(template, name, "runs" if isinstance(node, str) and node else "waits", str(node or ""), 1)
+    # A manifest that nobody has applied has no status.
+    state: State = "declared" if phase is None and not node else "runs" if isinstance(node, str) and node else "waits"
+    return _work(template, name, state, str(node or ""), 1)
 
 
 def _of_template(manifest: Object) -> list[Work]:

@@ -39,7 +39,7 @@ def _print(console: Console, found: Report, path: Path | None) -> None:
     console.print(Text(printable(f"Cluster {there.cluster}, region {there.region}"), "bold"))
     heading(console, "What is there")
     for name, text in _there(there):
-        hanging(console, f"{name:<16} ", printable(text))
+        hanging(console, f"{printable(name):<16} ", printable(text))
     if there.work:
         section(console, "Pods that hold or want GPUs", _work(there))
     heading(console, "What would be bought for them")

@@ -33,9 +33,13 @@ class InstalledPlugin(PluginRelease):
 
     name: str = _CHART
     """Name of its DaemonSet."""
+    leaves_out: str = ""
+    """Label of nodes that it leaves alone."""
 
     def runs_on(self, labels: Mapping[str, str]) -> bool:
         """Whether its pod goes to a GPU node with these labels."""
+        if self.leaves_out and self.leaves_out in labels:
+            return False
         return self.runs and all(labels.get(key) == value for key, value in self.node_selector.items())
 
 
