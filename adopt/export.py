@@ -38,14 +38,15 @@ def read_export(folder: Path) -> Objects:
     """All that lies in a folder, or in one file. Raises ExportError where nothing in it can be read."""
     objects = Objects()
     for path in _files(folder):
+        name = str(path.relative_to(folder) if path != folder else path)
         try:
-            _read(read_text(path, _MOST_BYTES, "utf-8-sig"), objects, str(path))
+            _read(read_text(path, _MOST_BYTES, "utf-8-sig"), objects, name)
         except UnicodeDecodeError:
-            objects.unseen.append(f"{path}: is not UTF-8")
+            objects.unseen.append(f"{name}: is not UTF-8")
         except OSError as error:
-            objects.unseen.append(f"{path}: {error.strerror}")
+            objects.unseen.append(f"{name}: {error.strerror}")
         except ExportError as error:
-            objects.unseen.append(f"{path}: {error}")
+            objects.unseen.append(f"{name}: {error}")
     if not objects.counts and not objects.kubernetes:
         what = "; ".join(objects.unseen[:3]) or "no objects of Kubernetes"
         raise ExportError(

@@ -54,6 +54,8 @@ def _print(console: Console, found: Report, path: Path | None) -> None:
         _finding(console, each)
     console.print()
     console.print(Text(_end(found, path)))
+    if path is not None:
+        command(console, slices(f"plan {found.stack}"), 2)
 
 
 def _there(there: Inventory) -> list[tuple[str, str]]:
@@ -148,4 +150,4 @@ def _end(found: Report, path: Path | None) -> str:
     if path is None:
         again = slices("adopt NAME")
         return f"Nothing is written without a name: {again} writes Pulumi.NAME.yaml."
-    return f"Wrote {path.name}. What it would build and cost:\n  {slices(f'plan {found.stack}')}"
+    return f"Wrote {path.name}. What it would build and cost:"
