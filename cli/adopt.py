@@ -72,8 +72,7 @@ def adopt_cluster(directory: Path, stack: str | None, asked: Asked, *, overwrite
 def _status(found: Report) -> int:
     if not found.fits:
         return MISSING_ERROR
-    refused = bool(found.there.unseen)
-    return UNSEEN_ERROR if refused else 0
+    return UNSEEN_ERROR if any(each.status == "unseen" for each in found.findings) else 0
 
 
 def _refuse_known(project: Project, stack: str, *, overwrite: bool) -> None:
