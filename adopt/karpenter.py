@@ -91,8 +91,8 @@ def _karpenter(deployment: Object, container: Mapping[str, Any], objects: Object
     for word in arguments:
         if word.startswith("--feature-gates="):
             gates = word.partition("=")[2]
-    found = _gates_of_overlays(objects) if gates is None else _gates(gates)
-    return Karpenter(version=version, gates=found, cluster=variables.get("CLUSTER_NAME", ""))
+    on = _gates_of_overlays(objects) if gates is None else _gates(gates)
+    return Karpenter(version=version, gates=on, cluster=variables.get("CLUSTER_NAME", ""))
 
 
 def _gates(text: str) -> frozenset[str]:

@@ -123,7 +123,7 @@ def _of_pod(pod: Object) -> Work | None:
     phase, node = at(pod, "status").get("phase"), at(pod, "spec").get("nodeName")
     if phase in ("Succeeded", "Failed"):
         return None
-    (template,) = _templates(pod) or [None]
+    template = next(iter(_templates(pod)), None)
     owner = next(iter(listed(at(pod, "metadata").get("ownerReferences"))), {})
     if template is None or owner.get("kind") == "DaemonSet":
         return None

@@ -68,10 +68,16 @@ class Rehearsal:
         self._outcome = play.move(side, uids)
         return plans[1]
 
+    @property
+    def outcome(self) -> Outcome:
+        """What it showed. Raises ValueError before it has run."""
+        if self._outcome is None:
+            raise ValueError("it has not run")
+        return self._outcome
+
     def show(self, console: Console) -> None:
         """Print nodes, slots and dollars, before and after."""
-        outcome = self._outcome
-        assert outcome is not None, "it has run"
+        outcome = self.outcome
         rows = table("GPU nodes in the twin", "what", "nodes", "slots", "pods", "USD/h", "USD/month", texts=2)
         _row(rows.add_row, "before", outcome.before)
         _row(rows.add_row, "the stack's, beside them", outcome.shared)

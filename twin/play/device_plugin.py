@@ -72,11 +72,17 @@ def installed_plugins(
 
 
 def _plugin(chart: Mapping[str, Any], manifests: Sequence[Mapping[str, Any] | None]) -> InstalledPlugin:
-    release = read_plugin_release(chart) or PluginRelease()
+    release = read_plugin_release(chart) or _plain(chart)
     found = {**vars(release), "name": str(chart.get("fullnameOverride") or _CHART)}
     if release.config_map:
         found["configs"] = _config_map(release.config_map, manifests)
     return InstalledPlugin(**found)
+
+
+def _plain(chart: Mapping[str, Any]) -> PluginRelease:
+    """A plugin without configurations: it gives whole GPUs, whatever label a node has."""
+    selector, tolerations = chart.get("nodeSelector") or {}, chart.get("tolerations") or ()
+    return PluginRelease(fallbacks=("empty",), node_selector=selector, tolerations=tuple(tolerations))
 
 
 def _config_map(name: str, manifests: Sequence[Mapping[str, Any] | None]) -> Mapping[str, str]:

@@ -35,7 +35,7 @@ def test_names_versions_and_what_stays_are_seen(tmp_path: Path) -> None:
     assert (there.cluster, there.region, there.kubernetes) == ("prod", "us-east-1", "1.35")
     assert there.karpenter is not None
     assert there.karpenter.version == "1.9.0"
-    assert there.karpenter.gates == {"nodeOverlay"}
+    assert there.karpenter.gates == frozenset({"nodeOverlay"})
     assert there.standing == {"eks.amazonaws.com/nodegroup": "system"}
     assert [(n.kind.name, n.bought, n.pool) for n in there.nodes] == [("g6.xlarge", "on-demand", "gpus")] * 3
 
@@ -52,7 +52,7 @@ def test_names_versions_and_what_stays_are_seen(tmp_path: Path) -> None:
 def test_gates_are_those_of_the_controller(tmp_path: Path, gates: str, expected: set[str]) -> None:
     found = read(tmp_path, karpenter(gates=gates)).karpenter
     assert found is not None
-    assert found.gates == expected
+    assert found.gates == frozenset(expected)
 
 
 def test_gates_as_an_option(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_gates_as_an_option(tmp_path: Path) -> None:
     container["env"], container["args"] = [], ["--feature-gates=NodeOverlay=true"]
     found = read(tmp_path, deployment).karpenter
     assert found is not None
-    assert found.gates == {"nodeOverlay"}
+    assert found.gates == frozenset({"nodeOverlay"})
 
 
 def test_an_overlay_that_was_judged_tells_of_the_gate(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_an_overlay_that_was_judged_tells_of_the_gate(tmp_path: Path) -> None:
     assert unknown is not None
     assert unknown.gates is None
     assert judged is not None
-    assert judged.gates == {"nodeOverlay"}
+    assert judged.gates == frozenset({"nodeOverlay"})
 
 
 def test_an_old_api_and_auto_mode_are_no_karpenter_of_today(tmp_path: Path) -> None:
@@ -213,8 +213,8 @@ def test_memory_that_a_pod_says_and_devices_that_it_claims(tmp_path: Path) -> No
 
 def test_without_pods_what_would_run_counts(tmp_path: Path) -> None:
     template = {"spec": pod("x")["spec"]}
-    deployment = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "llm"}}
-    deployment["spec"] = {"replicas": 4, "template": template}  # type: ignore[assignment]
+    deployment: Object = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "llm"}}
+    deployment["spec"] = {"replicas": 4, "template": template}
     (work,) = read(tmp_path, deployment).work
     assert (work.name, work.state, work.count) == ("llm", "declared", 4)
     assert read(tmp_path, deployment, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}}).work == []
