@@ -54,6 +54,7 @@ def stack_text(there: Inventory, proposal: Proposal, stack: str) -> StackText:
     values: dict[str, Any] = {
         "cluster": {"existing": there.cluster, **known["cluster"]},
         **({"karpenter": {"existing": known["karpenter"]}} if known["karpenter"] else {}),
+        "cpuPools": [],
         "pools": [shared],
         "examples": False,
     }
@@ -151,6 +152,8 @@ def _lines(
         yield "  gpu-slices:karpenter:"
         yield "    existing:"
         yield from _section(values["karpenter"]["existing"], "      ", guessed, "karpenter.existing")
+    yield "  # None: without taints they would buy nodes for pods of others."
+    yield "  gpu-slices:cpuPools: []"
     yield "  gpu-slices:pools:"
     for number, (key, value) in enumerate(pool.items()):
         if key == "sharing":

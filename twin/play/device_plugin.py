@@ -80,7 +80,7 @@ def _plugin(chart: Mapping[str, Any], manifests: Sequence[Mapping[str, Any] | No
 
 
 def _plain(chart: Mapping[str, Any]) -> PluginRelease:
-    """A plugin without configurations: it gives whole GPUs, whatever label a node has."""
+    """A plugin without configurations: it gives whole GPUs."""
     selector, tolerations = chart.get("nodeSelector") or {}, chart.get("tolerations") or ()
     return PluginRelease(fallbacks=("empty",), node_selector=selector, tolerations=tuple(tolerations))
 
