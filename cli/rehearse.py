@@ -52,21 +52,25 @@ class Rehearsal:
         )
         self._outcome: Outcome | None = None
 
+    def plans(self, plan: TwinPlan) -> tuple[TwinPlan, TwinPlan]:
+        """Of the stack's plan: theirs alone, and the stack beside it."""
+        return with_theirs(plan, self._theirs, self._existing)
+
     def run(self, state: TwinState, up: Up, make_plan: Callable[[], TwinPlan], say: Callable[[str], None]) -> TwinPlan:
         """Bring up what is theirs, then the stack beside it, and give their pods slots. The caller holds the lock."""
-        plans: list[TwinPlan] = []
+        made: list[TwinPlan] = []
 
         def before() -> TwinPlan:
-            plans.extend(with_theirs(make_plan(), self._theirs, self._existing))
-            return plans[0]
+            made.extend(self.plans(make_plan()))
+            return made[0]
 
         up.run(before)
-        play = Play(state, plans[1], self._theirs, say)
+        play = Play(state, made[1], self._theirs, say)
         side, uids = play.settle()
         say("The stack comes beside it")
-        up.run(lambda: plans[1])
+        up.run(lambda: made[1])
         self._outcome = play.move(side, uids)
-        return plans[1]
+        return made[1]
 
     @property
     def outcome(self) -> Outcome:

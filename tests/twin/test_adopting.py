@@ -88,14 +88,32 @@ def test_the_running_cluster_is_adopted_by_its_kubeconfig(
     assert _uids(kube) == before
 
 
-def test_the_stack_comes_and_goes_and_theirs_stays(project: Path, state: TwinState, rehearsal: Rehearsal) -> None:
-    """A second rehearsal on the same twin buys nothing and touches nobody."""
+def test_the_stack_goes_and_comes_again_and_theirs_stays(
+    project: Path, state: TwinState, rehearsal: Rehearsal, programs: Path
+) -> None:
+    """What is no longer in the plan is deleted as `pulumi destroy` does it: ours alone."""
     kube = launch.connect(state)
-    before = _uids(kube)
-    nodes = {node["metadata"]["uid"] for node in kube.list("v1", "Node")}
-    again = Rehearsal(project, "theirs", EXPORT)
+    before, theirs = _uids(kube), _uids_of(kube)
+    assert {"gpus", "shared"} == {name for kind, name in theirs if kind == "NodePool"}
+    alone, _ = rehearsal.plans(make_plan(project, "theirs"))
     with state.lock():
-        again.run(state, Up(state, state.bin, print), partial(make_plan, project, "theirs"), print)
+        Up(state, programs, print).run(lambda: alone)
+    left = {key: uid for key, uid in theirs.items() if key[1] in ("gpus", "theirs")}
+    assert _uids_of(kube) == left
     assert _uids(kube) == before
-    assert again.outcome.untouched == rehearsal.outcome.ran
-    assert {node["metadata"]["uid"] for node in kube.list("v1", "Node")} >= nodes - {""}
+    with state.lock():
+        Rehearsal(project, "theirs", EXPORT).run(
+            state, Up(state, programs, print), partial(make_plan, project, "theirs"), print
+        )
+    assert _uids(kube) == before
+
+
+def _uids_of(kube: Kube) -> dict[tuple[str, str], str]:
+    """Pools, classes and overlays that are not about to go."""
+    kinds = {
+        "NodePool": "karpenter.sh/v1",
+        "EC2NodeClass": "karpenter.k8s.aws/v1",
+        "NodeOverlay": "karpenter.sh/v1alpha1",
+    }
+    found = [(kind, each["metadata"]) for kind, version in kinds.items() for each in kube.list(version, kind)]
+    return {(kind, each["name"]): each["uid"] for kind, each in found if "deletionTimestamp" not in each}
