@@ -85,9 +85,11 @@ def with_theirs(plan: TwinPlan, theirs: Theirs, existing: ExistingKarpenter) -> 
     """The plan of theirs alone, and the stack's with theirs in it. AWS is the same in both."""
     charts = [thing for thing in plan.planned if thing.chart in (CRD_CHART, CONTROLLER_CHART)]
     first = tuple(thing.urn for thing in charts)
-    objects = [*_namespaces(theirs), *(_as_played(each, plan, existing) for each in theirs.manifests)]
+    namespaces = [_planned(each, first) for each in _namespaces(theirs)]
+    objects = [_as_played(each, plan, existing) for each in theirs.manifests]
     objects += [_deployment(work, index) for index, work in enumerate(theirs.work)]
-    things = tuple(_planned(each, first) for each in objects)
+    before_each = (*first, *(thing.urn for thing in namespaces))
+    things = (*namespaces, *(_planned(each, before_each) for each in objects))
     before = replace(plan, planned=(*charts, *things), plugins=_plugins(theirs), models=())
     rest = tuple(thing for thing in plan.planned if thing not in charts)
     after = replace(plan, planned=(*charts, *things, *rest), plugins=(*_plugins(theirs), *plan.plugins))
@@ -133,7 +135,12 @@ def _plugins(theirs: Theirs) -> tuple[InstalledPlugin, ...]:
     charts = list(theirs.charts) or [({}, True)]
     installed = installed_plugins([{**values, "fullnameOverride": "theirs"} for values, _ in charts], theirs.manifests)
     return tuple(
-        replace(plugin, leaves_out=POOL_LABEL if spares else "", tolerations=plugin.tolerations or _EVERYWHERE)
+        replace(
+            plugin,
+            namespace="kube-system",
+            leaves_out=POOL_LABEL if spares else "",
+            tolerations=plugin.tolerations or _EVERYWHERE,
+        )
         for plugin, (_, spares) in zip(installed, charts, strict=True)
     )
 

@@ -33,6 +33,8 @@ class InstalledPlugin(PluginRelease):
 
     name: str = _CHART
     """Name of its DaemonSet."""
+    namespace: str = ""
+    """Namespace of its DaemonSet, where it is not the stack's."""
     leaves_out: str = ""
     """Label of nodes that it leaves alone."""
 

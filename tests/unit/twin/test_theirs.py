@@ -71,7 +71,9 @@ def test_theirs_comes_before_the_stack_and_aws_is_the_same(tmp_path: Path) -> No
     assert {"EC2NodeClass theirs", "NodePool gpus"} < set(names)
     assert OWN not in before.planned
     assert [thing.name for thing in after.planned] == [*names, "NodePool shared"]
-    assert all(set(thing.after) == {"crd", "controller"} for thing in before.planned[2:])
+    namespace, *rest = before.planned[2:]
+    assert set(namespace.after) == {"crd", "controller"}
+    assert all(set(thing.after) == {"crd", "controller", namespace.urn} for thing in rest)
 
 
 def test_a_node_class_gets_the_twins_images_role_and_network(tmp_path: Path) -> None:
