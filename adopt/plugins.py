@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from adopt.objects import Object, Objects, at, containers_of, environment, listed, name_of, words
 from gpu.contract import NODE_POOL_LABEL, POOL_LABEL
@@ -78,13 +78,14 @@ def _device_plugin(daemon_set: Object, images: list[str]) -> Plugin:
     maps = [at(volume, "configMap").get("name") for volume in listed(pod.get("volumes"))]
     config_map = next((name for name in maps if isinstance(name, str)), "")
     # Mounted by hand, the file is the key of its ConfigMap; the chart names configurations.
-    default = variables.get("DEFAULT_CONFIG") or variables.get("CONFIG_FILE", "").rpartition("/")[2]
+    file = variables.get("CONFIG_FILE") or _argument(daemon_set, "--config-file")
+    default = variables.get("DEFAULT_CONFIG") or file.rpartition("/")[2]
     config: dict[str, Any] = {"name": config_map, "default": default} if config_map else {}
     if fallbacks := variables.get("FALLBACK_STRATEGIES"):
         config["fallbackStrategies"] = fallbacks.split(",")
     values = {"config": config, "nodeSelector": words(pod.get("nodeSelector")), "tolerations": pod.get("tolerations")}
-    if variables.get("MIG_STRATEGY"):
-        values["migStrategy"] = variables["MIG_STRATEGY"]
+    if strategy := variables.get("MIG_STRATEGY") or _argument(daemon_set, "--mig-strategy"):
+        values["migStrategy"] = strategy
     return Plugin(
         kind="device plugin",
         name=name_of(daemon_set),
@@ -96,19 +97,44 @@ def _device_plugin(daemon_set: Object, images: list[str]) -> Plugin:
     )
 
 
+def _argument(daemon_set: Object, option: str) -> str:
+    """The value of an option of its containers, written `--option=value` or as two words; empty without it."""
+    for container in containers_of(daemon_set):
+        given = [each for name in ("command", "args") for each in _texts(container.get(name))]
+        for index, word in enumerate(given):
+            if word.startswith(f"{option}="):
+                return word.partition("=")[2]
+            if word == option and index + 1 < len(given):
+                return given[index + 1]
+    return ""
+
+
+def _texts(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
 def _reaches(pod: Mapping[str, Any]) -> bool:
-    """Whether it may run on nodes with our label: unless it says no, or names other nodes."""
-    others = (NODE_POOL_LABEL, "eks.amazonaws.com/nodegroup", "alpha.eksctl.io/nodegroup-name")
-    if any(key in words(pod.get("nodeSelector")) for key in others):
+    """Whether it may run on nodes of ours: unless it says no, or asks for a label that these do not have."""
+    if any(map(_is_theirs, words(pod.get("nodeSelector")))):
         return False
     required = at(pod, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
     terms = [listed(term.get("matchExpressions")) for term in listed(required.get("nodeSelectorTerms"))]
-    return not terms or any(not any(_keeps_out(each, others) for each in term) for term in terms)
+    return not terms or any(not any(map(_keeps_out, term)) for term in terms)
 
 
-def _keeps_out(expression: Mapping[str, Any], others: tuple[str, ...]) -> bool:
-    key, operator = expression.get("key"), expression.get("operator")
-    return (key == POOL_LABEL and operator == "DoesNotExist") or (key in others and operator in ("In", "Exists"))
+def _keeps_out(expression: Mapping[str, Any]) -> bool:
+    key, operator = str(expression.get("key")), expression.get("operator")
+    return (key == POOL_LABEL and operator == "DoesNotExist") or (_is_theirs(key) and operator in ("In", "Exists"))
+
+
+#: Domains of labels that nodes get whoever buys them, and of those labels the ones that name a pool or a group.
+_ON_ANY_NODE: Final = ("kubernetes.io", "nvidia.com", "k8s.aws", "karpenter.sh", "eks.amazonaws.com")
+_OF_ONE: Final = (NODE_POOL_LABEL, "eks.amazonaws.com/nodegroup")
+
+
+def _is_theirs(key: str) -> bool:
+    domain, slash, _ = key.partition("/")
+    return key in _OF_ONE or not slash or not (domain.endswith(_ON_ANY_NODE) or key == POOL_LABEL)
 
 
 def _operator(policy: Object) -> Plugin:

@@ -124,6 +124,16 @@ def test_the_default_and_the_nodes_own_configuration(tmp_path: Path) -> None:
     assert sharing(there) == "time-slicing, 8 replicas by device-plugin configuration many"
 
 
+@pytest.mark.parametrize("words", [["--config-file=/etc/nvidia/mine.yaml"], ["--config-file", "/etc/nvidia/mine.yaml"]])
+def test_a_configuration_that_is_mounted_by_hand(tmp_path: Path, words: list[str]) -> None:
+    by_file = plugin()
+    spec = by_file["spec"]["template"]["spec"]
+    spec["containers"][0]["args"] = words
+    spec["volumes"] = [{"name": "config", "configMap": {"name": "configs"}}]
+    there = read(tmp_path, node_pool(), by_file, config_map("configs", **{"mine.yaml": time_slicing(6)}))
+    assert sharing(there) == "time-slicing, 6 replicas by device-plugin configuration mine.yaml"
+
+
 def test_the_operators_configuration(tmp_path: Path) -> None:
     policy: Object = {
         "apiVersion": "nvidia.com/v1",
@@ -144,6 +154,11 @@ def test_the_operators_configuration(tmp_path: Path) -> None:
         ({}, True),
         ({"nodeSelector": {"nvidia.com/gpu.present": "true"}}, True),
         ({"nodeSelector": {"karpenter.sh/nodepool": "gpus"}}, False),
+        ({"nodeSelector": {"node-type": "gpu"}}, False),
+        ({"nodeSelector": {"k8s.amazonaws.com/accelerator": "nvidia"}}, False),
+        ({"nodeSelector": {"feature.node.kubernetes.io/pci-10de.present": "true"}}, True),
+        ({"affinity": ("node-type", "In")}, False),
+        ({"affinity": ("node-type", "NotIn")}, True),
         ({"affinity": ("gpu-slices/pool", "DoesNotExist")}, False),
         ({"affinity": ("karpenter.sh/nodepool", "In")}, False),
         ({"affinity": ("nvidia.com/gpu.present", "Exists")}, True),
@@ -209,6 +224,11 @@ def test_memory_that_a_pod_says_and_devices_that_it_claims(tmp_path: Path) -> No
     del claims["spec"]["containers"][0]["resources"]["limits"]
     there = read(tmp_path, node("gpu-0"), says, claims)
     assert [(w.name, w.mib, w.claims) for w in there.work] == [("says", 6000, False), ("claims", None, True)]
+
+
+def test_a_manifest_of_a_pod_runs_nowhere_yet(tmp_path: Path) -> None:
+    manifest = {key: value for key, value in pod("llm").items() if key != "status"}
+    assert [work.state for work in read(tmp_path, manifest).work] == ["declared"]
 
 
 def test_without_pods_what_would_run_counts(tmp_path: Path) -> None:
