@@ -13,7 +13,7 @@ from adopt.proposal import Proposal
 from adopt.stack_file import StackText, gate_is_on, model_class, needs_own_plugin
 from config.checks.existing import OVERLAYS_SINCE
 from config.errors import key_of, listed
-from gpu.contract import MEMORY_ANNOTATION
+from gpu.contract import DISCOVERY_TAG, MEMORY_ANNOTATION, POOL_LABEL
 
 Status = Literal["fits", "missing", "note", "unseen"]
 
@@ -139,7 +139,7 @@ def _joining(there: Inventory) -> Iterator[Finding]:
             yield _missing(
                 noun,
                 f"EC2NodeClass {chosen.name} finds them without tags that have a value: tag them with "
-                f"karpenter.sh/discovery={there.cluster}, or write the tags that they have",
+                f"{DISCOVERY_TAG}={there.cluster}, or write the tags that they have",
             )
 
 
@@ -181,7 +181,7 @@ def _plugins(there: Inventory) -> Iterator[Finding]:
     if needs_own_plugin(there):
         text = (
             "would run on the new nodes too, and two quarrel over the kubelet's socket: the file says ami: "
-            "bottlerocket, whose nodes are left out; or keep yours away from nodes with the label gpu-slices/pool"
+            f"bottlerocket, whose nodes are left out; or keep yours away from nodes with the label {POOL_LABEL}"
         )
         reach = [each.name for each in there.plugins if each.reaches and each.kind != "DRA driver"]
         yield _note(listed(reach, "and"), text)
