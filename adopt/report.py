@@ -49,7 +49,7 @@ def report(there: Inventory, stack: str, *, pod_mib: int | None = None) -> Repor
 
 
 def as_json(found: Report) -> dict[str, Any]:
-    """Plain data: docs/adopting.md has the keys."""
+    """Plain data, as `--json` prints it."""
     there, proposal = found.there, found.proposal
     return {
         "schemaVersion": SCHEMA_VERSION,

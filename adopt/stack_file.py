@@ -14,7 +14,6 @@ from adopt.karpenter import NodeClass
 from adopt.proposal import Proposal
 from config.checks.existing import OVERLAYS_SINCE
 from config.errors import ConfigError, Problem
-from config.fields import MAX_NAME, NAME
 from config.load import parse
 from config.starter import MEANINGS
 from gpu.contract import CONTROLLER_LABEL, DISCOVERY_TAG
@@ -202,8 +201,3 @@ def flow(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in ("true", "false", "null"):
         return value
     return json.dumps(value, ensure_ascii=False)
-
-
-def playable(cluster: str) -> bool:
-    """Whether the twin plays a cluster of that name."""
-    return re.fullmatch(NAME, cluster) is not None and len(cluster) <= MAX_NAME
