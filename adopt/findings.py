@@ -219,6 +219,10 @@ def _pods(there: Inventory, proposal: Proposal) -> Iterator[Finding]:
     waiting = sum(work.count for work, _ in proposal.moves if work.state == "waits")
     if waiting:
         yield _note("waiting pods", f"{waiting} have a slot in the proposal, and cost nothing today")
+    groups = [node for node in proposal.leaving if not node.pool]
+    if groups:
+        text = f"{len(groups)} of no NodePool leave the sum when their group is scaled down, which nobody does for you"
+        yield _note("GPU nodes", text)
     why = Counter[str]()
     for each in proposal.stays:
         why[each.why] += each.work.count

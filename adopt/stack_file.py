@@ -37,7 +37,9 @@ class StackText:
 def gate_is_on(there: Inventory) -> bool:
     """Whether Karpenter heeds overlays, without which it buys a GPU for each slot."""
     found = there.karpenter
-    if found is None or found.gates is None or "nodeOverlay" not in found.gates:
+    if found is None:
+        return True  # none is there, and the stack's own heeds them
+    if found.gates is None or "nodeOverlay" not in found.gates:
         return False
     version = tuple(int(part) for part in found.version.split(".")[:2]) if found.version else OVERLAYS_SINCE
     return version >= OVERLAYS_SINCE

@@ -189,6 +189,17 @@ def test_without_the_gate_nothing_is_shared_and_the_line_is_told(tmp_path: Path,
     assert ("knows no NodeOverlay" in missing) is (version == "1.6.3")
 
 
+def test_without_a_karpenter_the_stacks_own_shares_and_groups_stay_until_somebody_scales_them(tmp_path: Path) -> None:
+    nodes = [node(f"gpu-{number}") for number in range(2)]
+    for each in nodes:
+        del each["metadata"]["labels"]["karpenter.sh/nodepool"]
+    pods = [pod(f"llm-{number}", f"gpu-{number}") for number in range(2)]
+    found = reported(tmp_path, *nodes, *pods, pod_mib=5000)
+    assert "karpenter" not in found.written.values
+    assert found.written.values["pools"][0]["sharing"] == {"strategy": "time-slicing", "replicas": 4}
+    assert "2 of no NodePool leave the sum when their group is scaled down" in said(found, "note")
+
+
 def test_what_nobody_saw_stands_in_the_file_with_the_way_to_look(tmp_path: Path) -> None:
     found = reported(tmp_path, node_class(role=None, instanceProfile="their-profile"), node_pool())
     assert found.fits
