@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.engine.engine import Workspace
+from adopt.export import read_export
+from adopt.inventory import inventory
+from adopt.report import report
+from cli.rehearse import Rehearsal
+from tests.engine.engine import ROOT, Workspace
 from twin.kube.client import Kube
-from twin.machine.launch import connect
+from twin.machine.launch import connect, stop
 from twin.machine.pulse import Pulse
 from twin.machine.state import TwinState, load_run
 from twin.plan import CONTROLLER_CHART, CRD_CHART, load_plan
-from twin.up import Releases
+from twin.planning import make_plan
+from twin.up import Releases, Up
+from versions import PAUSE_IMAGE
 
 KARPENTER = {"chartVersion": "1.14.1", "nodeRole": "nodes", "controllerRole": "buyer", "featureGates": ["nodeOverlay"]}
 
@@ -108,3 +116,69 @@ def _there(kube: Kube) -> dict[tuple[str, str], str]:
     kinds = {"NodePool": "karpenter.sh/v1", "Deployment": "apps/v1"}
     found = [(kind, each["metadata"]) for kind, version in kinds.items() for each in kube.list(version, kind)]
     return {(kind, m["name"]): m["uid"] for kind, m in found if kind == "NodePool" or m["name"] == "karpenter"}
+
+
+def test_a_cluster_built_by_hand_is_adopted_and_its_pods_run_on(
+    workspace: Callable[[str], Workspace], programs: Path, tmp_path: Path
+) -> None:
+    """Adopt, up, slots, destroy: their pods, pools and classes are the same objects all the while."""
+    export = ROOT / "docs" / "export"
+    made = workspace("dev")
+    values = report(inventory(read_export(export)), "dev", pod_mib=5000).written.values
+    left = ("network", "models", "serving", "dialogue", "budget", "monitoring", "usage", "workloads", "gpuSharing")
+    made.configure({**dict.fromkeys(left), **values, "aws:region": "us-east-1"})
+    state = TwinState(tmp_path / ".twin", "dev")
+    try:
+        with state.lock():
+            alone, _ = Rehearsal(made.folder, "dev", export).plans(make_plan(made.folder, "dev"))
+            Up(state, programs, lambda _: None).run(lambda: alone)
+        made.use_twin(state)
+        kube = connect(state)
+        before = _pods(kube, 3)
+        there = _there(kube)
+        made.up(expect=0)
+        pools = {each["metadata"]["name"] for each in kube.list("karpenter.sh/v1", "NodePool")}
+        assert pools == {"gpus", "shared"}
+        kube.apply(_on_a_slot("shared"))
+        nodes = {pod["spec"]["nodeName"] for pod in _running(kube, "default", 4)}
+        assert len(nodes) == 1, "four pods share one GPU"
+        assert _pods(kube, 3) == before
+        kube.delete("apps/v1", "Deployment", "copies", "default")
+        made.destroy(expect=0)
+        assert _pods(kube, 3) == before
+        assert _there(kube) == there
+    finally:
+        stop(state)
+
+
+def _on_a_slot(pool: str) -> dict[str, Any]:
+    """Four pods as their owner would write them for the stack's pool."""
+    labels = {"app": "copies"}
+    resources = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"nvidia.com/gpu": "1"}}
+    spec = {
+        "nodeSelector": {"gpu-slices/pool": pool},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "containers": [{"name": "work", "image": PAUSE_IMAGE, "resources": resources}],
+    }
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "copies", "namespace": "default"},
+        "spec": {"replicas": 4, "selector": {"matchLabels": labels}, "template": template},
+    }
+
+
+def _running(kube: Kube, namespace: str, wanted: int) -> list[dict[str, Any]]:
+    """Pods that run, as soon as there are so many."""
+    deadline = time.monotonic() + 240
+    found: list[dict[str, Any]] = []
+    while len(found) < wanted and time.monotonic() < deadline:
+        time.sleep(0.5)
+        found = [pod for pod in kube.list("v1", "Pod", namespace) if pod["status"].get("phase") == "Running"]
+    assert len(found) == wanted
+    return found
+
+
+def _pods(kube: Kube, wanted: int) -> dict[str, str]:
+    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in _running(kube, "models", wanted)}
