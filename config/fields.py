@@ -126,12 +126,24 @@ def _variable(value: str) -> str:
 
 def _object_name(value: str) -> str:
     what = "the name of an object in the cluster: lower-case letters, digits, hyphens and dots"
-    return _fitting(value, r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", what)
+    return _fitting(value, rf"(?=.{{1,253}}$){SUBDOMAIN}", what)
+
+
+def _namespace(value: str) -> str:
+    what = "the name of a namespace: at most 63 lower-case letters, digits and hyphens"
+    return _fitting(value, r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?", what)
+
+
+def _bucket(value: str) -> str:
+    """S3 user guide, "General purpose bucket naming rules": what the pattern cannot say."""
+    if ".." in value or re.fullmatch(r"[0-9]+(\.[0-9]+){3}", value):
+        raise PydanticCustomError("bucket", "must hold no two dots side by side, and be no IP address")
+    return value
 
 
 def _data_key(value: str) -> str:
     return _fitting(
-        value, r"[-._A-Za-z0-9]{1,253}", "a key of its data: letters, digits, hyphens, underscores and dots"
+        value, r"(?!\.$|\.\.)[-._A-Za-z0-9]{1,253}", "a key of its data: letters, digits, hyphens, underscores and dots"
     )
 
 
@@ -145,6 +157,10 @@ def _path(value: str) -> str:
     return _fitting(value, r"/[!-9;-~]{0,500}", "a path from the root, such as /models, without a colon")
 
 
+def _http_path(value: str) -> str:
+    return _fitting(value, r"/[!-~]{0,500}", "a path from the root, such as /health")
+
+
 def _sub_path(value: str) -> str:
     what = "a path within the volume, without .. and not from the root"
     return _fitting(value, r"(?!/)(?!(.*/)?\.\.(/|$))[!-~]{1,500}", what)
@@ -152,14 +168,16 @@ def _sub_path(value: str) -> str:
 
 @cache
 def available_time_zones() -> Sequence[str]:
-    """Names of all time zones, sorted."""
-    return sorted(zoneinfo.available_timezones())
+    """Names of all time zones, sorted; without what some machines keep beside them, such as localtime."""
+    return sorted(name for name in zoneinfo.available_timezones() if name[0].isupper())
 
 
 Int = Annotated[int, BeforeValidator(_whole)]
 Date = Annotated[date, BeforeValidator(_date)]
 Version = Annotated[str, _quoted(versions.EKS_DEFAULT_VERSION)]
 
+#: DNS-1123 subdomains, of at most 253 characters, as Kubernetes has them (apimachinery pkg/util/validation).
+SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
 #: Longest value of an AWS tag, in characters.
 MAX_TAG_VALUE = 256
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -240,12 +258,13 @@ TimeZone = Annotated[
 #: Names and paths of Kubernetes', by its own validation (apimachinery pkg/util/validation).
 VariableName = Annotated[str, AfterValidator(_variable), Form("name of a variable")]
 ObjectName = Annotated[str, AfterValidator(_object_name), Form("name of an object in the cluster")]
+Namespace = Annotated[str, AfterValidator(_namespace), Form("name of a namespace")]
 DataKey = Annotated[str, AfterValidator(_data_key), Form("key of the object's data")]
 PortName = Annotated[str, AfterValidator(_port_name), Form("name, at most 15 characters")]
 AbsolutePath = Annotated[str, AfterValidator(_path), Form("path from the root")]
+HttpPath = Annotated[str, AfterValidator(_http_path), Form("path from the root")]
 SubPath = Annotated[str, AfterValidator(_sub_path), Form("path within the volume")]
-#: S3 user guide, "General purpose bucket naming rules".
-Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"), AfterValidator(_bucket)]
 FileSystem = Annotated[str, StringConstraints(pattern=r"^fs-([0-9a-f]{8}|[0-9a-f]{17})$")]
 Line = Annotated[str, StringConstraints(max_length=MAX_TAG_VALUE), AfterValidator(_one_line)]
 Text = Annotated[str, AfterValidator(_encodable)]

@@ -111,6 +111,17 @@ FORMS: Final[Mapping[str, str]] = {
     "fileSystemId": "must be the id of an EFS file system: fs- and 17 digits and letters a to f, or 8",
 }
 
+#: How sections are written which people write in a shorter form, as other tools take it.
+SAMPLES: Final[Mapping[str, str]] = {
+    "env": "{name: LOG_LEVEL, value: debug}",
+    "envFrom": "{prefix: APP_, secretRef: {name: app}}",
+    "ports": "{name: http, containerPort: 8000}",
+    "imagePullSecrets": "{name: registry}",
+    "volumes": "{name: models, s3: {bucketName: acme-models}}",
+    "volumeMounts": "{name: models, mountPath: /models}",
+    **dict.fromkeys(("startupProbe", "readinessProbe", "livenessProbe"), "{httpGet: {path: /health, port: 8000}}"),
+}
+
 #: What to write for a key that is missing.
 PURPOSES: Final[Mapping[str, str]] = {
     "name": "every entry needs a name of its own",

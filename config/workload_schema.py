@@ -15,12 +15,14 @@ from config.fields import (
     Cpu,
     DataKey,
     FileSystem,
+    HttpPath,
     Image,
     Int,
     Line,
     List,
     Memory,
     Name,
+    Namespace,
     ObjectName,
     PortName,
     SubPath,
@@ -96,7 +98,7 @@ class ContainerPort(Section):
 class HttpGet(Section):
     """A request that is answered with 200 to 399."""
 
-    path: AbsolutePath = "/"
+    path: HttpPath = "/"
     """Path of the request."""
     port: Port
     """Number of the port."""
@@ -281,7 +283,7 @@ class Workload(Section):
     """A PriorityClass that is there."""
     image_pull_secrets: Annotated[tuple[ObjectRef, ...], List] = ()
     """Secrets with the registries' passwords."""
-    client_namespaces: Annotated[tuple[ObjectName, ...], List, Field(max_length=50)] = ()
+    client_namespaces: Annotated[tuple[Namespace, ...], List, Field(max_length=50)] = ()
     """Namespaces whose pods may reach its ports. Default: nobody may."""
     volumes: Annotated[tuple[WorkloadVolume, ...], List] = ()
     """Volumes that its containers mount."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
@@ -316,7 +317,7 @@ def _container(container: WorkloadContainer, resource_name: str) -> dict[str, An
         environment.append(dict(NO_GPU))
     mounts = [dict(mount) for mount in container.volume_mounts]
     # The root file system is read-only; the CUDA driver keeps compiled kernels below HOME.
-    if not any(mount["mountPath"] == TEMP for mount in mounts):
+    if not any(posixpath.normpath(f"/{mount['mountPath'].lstrip('/')}") == TEMP for mount in mounts):
         mounts.insert(0, {"name": SCRATCH_VOLUME, "mountPath": TEMP})
     spec = restricted_container(container.name, container.image, resources)
     spec |= {"imagePullPolicy": container.image_pull_policy, "volumeMounts": mounts, "env": environment}

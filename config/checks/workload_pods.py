@@ -8,6 +8,7 @@ from typing import Final
 
 from config.checks.parts import all_of, attempt, twice
 from config.errors import MISSING, Path, Problem, listed
+from config.fields import SUBDOMAIN
 from config.schedule import ScheduleError, parse_schedule
 from config.workload_schema import Container, EnvFrom, EnvVar, Probe, Workload
 from gpu.contract import MIN_SECURITY_REASON, NAME_LABEL, OURS
@@ -17,11 +18,16 @@ from gpu.pool import Pool
 #: NVIDIA's runtime reads it: who writes it chooses GPUs by himself.
 _DEVICES: Final = "NVIDIA_VISIBLE_DEVICES"
 #: Kubernetes' label names and values, and prefixes that are not for stack files.
-_LABEL_NAME: Final = re.compile(
-    r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-)
+_LABEL_NAME: Final = re.compile(rf"((?=[^/]{{1,253}}/){SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?")
 _LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_TAKEN: Final = (OURS, "pulumi.com/", "kubernetes.io/", "pod-security.kubernetes.io/")
+_TAKEN: Final = (
+    *(OURS, "pulumi.com/", "kubernetes.io/", "pod-security.kubernetes.io/", "batch.kubernetes.io/"),
+    # What would weaken a container past its securityContext, and namespaces refuse then.
+    *("container.apparmor.security.beta.kubernetes.io/", "container.seccomp.security.alpha.kubernetes.io/"),
+    "seccomp.security.alpha.kubernetes.io/",
+)
+#: Labels by which Services, Deployments and Jobs know their pods.
+_TAKEN_NAMES: Final = frozenset({NAME_LABEL, "controller-uid", "job-name", "pod-template-hash"})
 
 
 def check_pod(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Problem]:
@@ -79,7 +85,7 @@ def _marks(given: Mapping[str, str], path: Path, *, values: bool) -> Iterator[Pr
     for name, value in given.items():
         place = (*path, name)
         taken = next((prefix for prefix in _TAKEN if name.startswith(prefix)), None)
-        if taken or name == NAME_LABEL:
+        if taken or name in _TAKEN_NAMES:
             yield Problem(
                 place, value, f"has a name that is taken: {taken or name} is written by this program or Kubernetes"
             )

@@ -96,7 +96,7 @@ def _mounts_of(container: Container, path: Path, known: list[str], pool: Pool | 
     seen: set[str] = set()
     for index, mount in enumerate(container.volume_mounts):
         place = (*path, "volumeMounts", index)
-        where = posixpath.normpath(mount.mount_path)
+        where = posixpath.normpath(f"/{mount.mount_path.lstrip('/')}")
         if mount.name not in known:
             allowed = one_of(mount.name, known) if known else "write it under the workload's volumes"
             yield Problem((*place, "name"), mount.name, f"is no volume of this workload: {allowed}")
