@@ -104,6 +104,7 @@ FORMS: Final[Mapping[str, str]] = {
     "schedule": "schedule",
     "sizeLimit": "text",
     "bucketName": "name of a bucket",
+    "accessPointId": "id of an access point",
     "fileSystemId": "id of a file system",
 }
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from config.fields import (
     AbsolutePath,
+    AccessPoint,
     Bucket,
     Cpu,
     DataKey,
@@ -179,7 +180,7 @@ class Container(Section):
     memory: Memory = "1Gi"
     """Memory request and limit, such as `512Mi` or `2Gi`."""
     env: Annotated[tuple[EnvVar, ...], List] = ()
-    """Variables. `HOME` is `/tmp` unless it is among them."""
+    """Variables. `HOME` is `/tmp`, and `USER` of pods that are not root is `workload`, unless they are among them."""
     env_from: Annotated[tuple[EnvFrom, ...], List] = ()
     """Secrets and ConfigMaps whose keys become variables."""
     ports: Annotated[tuple[ContainerPort, ...], List] = ()
@@ -228,6 +229,9 @@ class Efs(Section):
 
     file_system_id: FileSystem
     """Id of the file system, with a mount target in each zone of the nodes."""
+    access_point_id: AccessPoint | None = None
+    """Id of an access point of it, which says as whom pods read and write. Default: the root folder, which belongs to
+    root until somebody changes that."""
 
 
 class WorkloadVolume(Section):

@@ -46,9 +46,15 @@ class BucketSource:
 
 @dataclass(frozen=True, kw_only=True)
 class FileSystemSource:
-    """A file system of EFS."""
+    """A file system of EFS. access_point_id: the one by which pods enter; None is the root, which belongs to root."""
 
     file_system_id: str
+    access_point_id: str | None = None
+
+    @property
+    def handle(self) -> str:
+        """What the driver calls it (aws-efs-csi-driver, pkg/driver/node.go, `parseVolumeId`)."""
+        return f"{self.file_system_id}::{self.access_point_id}" if self.access_point_id else self.file_system_id
 
 
 #: Closed.
@@ -141,6 +147,6 @@ def _csi(source: VolumeSource, handle: str, owner: tuple[int, int]) -> dict[str,
             }
             return {"mountOptions": [*options, *(["read-only"] if source.read_only else [])], "csi": driver}
         case FileSystemSource():
-            return {"csi": {"driver": EFS_DRIVER, "volumeHandle": source.file_system_id}}
+            return {"csi": {"driver": EFS_DRIVER, "volumeHandle": source.handle}}
         case _:
             assert_never(source)

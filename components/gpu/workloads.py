@@ -19,6 +19,7 @@ from gpu.pods import GPU_USER, SCRATCH_VOLUME
 
 NAMESPACE = "workloads"
 TEMP = "/tmp"
+USER_NAME = "workload"
 #: Of pods that run as root, which the restricted standard refuses and the baseline standard admits.
 ROOT_NAMESPACE = "workloads-baseline"
 
@@ -279,7 +280,7 @@ def _template(workload: GpuWorkload) -> Any:
             **_pod(workload),
             "nodeSelector": dict(workload.node_selector),
             "tolerations": [dict(toleration) for toleration in workload.tolerations],
-            "containers": [_container(container, workload.resource_name) for container in workload.containers],
+            "containers": [_container(container, workload) for container in workload.containers],
             "volumes": [{"name": SCRATCH_VOLUME, "emptyDir": {}}, *volumes],
         },
     }
@@ -306,13 +307,19 @@ def _pod(workload: GpuWorkload) -> dict[str, Any]:
     return spec
 
 
-def _container(container: WorkloadContainer, resource_name: str) -> dict[str, Any]:
+def _person(security: Security) -> Mapping[str, str]:
+    """Variables by which programs know who they are. Images know no user of our number, and PyTorch, with it vLLM, ends
+    at the start where neither they nor `USER` have a name (pytorch/pytorch#140765)."""
+    return {"HOME": TEMP, **({"USER": USER_NAME} if security.user else {})}
+
+
+def _container(container: WorkloadContainer, workload: GpuWorkload) -> dict[str, Any]:
     resources = {"cpu": container.cpu, "memory": container.memory}
-    environment = [dict(variable) for variable in container.env]
-    if not any(variable["name"] == "HOME" for variable in environment):
-        environment.insert(0, {"name": "HOME", "value": TEMP})
+    own = {variable["name"] for variable in container.env}
+    ours = [{"name": name, "value": value} for name, value in _person(workload.security).items() if name not in own]
+    environment = [*ours, *(dict(variable) for variable in container.env)]
     if container.slots:
-        resources[resource_name] = str(container.slots)
+        resources[workload.resource_name] = str(container.slots)
     else:
         environment.append(dict(NO_GPU))
     mounts = [dict(mount) for mount in container.volume_mounts]

@@ -118,7 +118,7 @@ def test_a_server_has_what_kubernetes_calls_by_the_same_names() -> None:
     pod = template(recorded(workload(containers=[SERVER], volumes={"shm": EmptyDirSource(in_memory=True)})))["spec"]
     (main,) = pod["containers"]
     assert main["imagePullPolicy"] == "Always"
-    assert main["env"] == [{"name": "HOME", "value": "/tmp"}, *SERVER.env]
+    assert main["env"] == [{"name": "HOME", "value": "/tmp"}, {"name": "USER", "value": "workload"}, *SERVER.env]
     assert main["envFrom"] == [{"secretRef": {"name": "all"}}]
     assert main["readinessProbe"] == {"httpGet": {"path": "/health", "port": 8000}}
     assert main["ports"][0] == {"name": "http", "containerPort": 8000, "protocol": "TCP"}
@@ -129,8 +129,8 @@ def test_a_server_has_what_kubernetes_calls_by_the_same_names() -> None:
 def test_ones_own_home_and_temporary_folder_replace_ours() -> None:
     own = replace(
         MAIN,
-        env=[{"name": "HOME", "value": "/home/app"}],
-        volume_mounts=[{"name": "data", "mountPath": "/tmp"}],
+        env=[{"name": "HOME", "value": "/home/app"}, {"name": "USER", "value": "app"}],
+        volume_mounts=[{"name": "data", "mountPath": "/tmp/"}],
     )
     pod = template(recorded(workload(containers=[own], volumes={"data": EmptyDirSource(size_limit="1Gi")})))["spec"]
     assert pod["containers"][0]["env"] == own.env
@@ -194,11 +194,12 @@ def test_buckets_and_file_systems_are_bound_to_claims_that_the_pods_wait_for() -
         "weights": BucketSource(bucket_name="acme-models"),
         "out": BucketSource(bucket_name="acme-out", read_only=False),
         "home": FileSystemSource(file_system_id="fs-0123456789abcdef0"),
+        "team": FileSystemSource(file_system_id="fs-0123456789abcdef0", access_point_id="fsap-0123456789abcdef0"),
         "own": ClaimSource(claim_name="made-by-hand", read_only=True),
     }
     recording = recorded(workload(volumes=volumes, security=Security(group=2000)))
     made = {each.inputs["metadata"]["name"]: each for each in recording.of_type("kubernetes:core/v1:PersistentVolume")}
-    assert made.keys() == {f"workloads.transcribe.{name}" for name in ("weights", "out", "home")}
+    assert made.keys() == {f"workloads.transcribe.{name}" for name in ("weights", "out", "home", "team")}
     weights, out, home = (made[f"workloads.transcribe.{name}"].inputs["spec"] for name in ("weights", "out", "home"))
     assert weights["csi"] == {
         "driver": "s3.csi.aws.com",
@@ -210,6 +211,8 @@ def test_buckets_and_file_systems_are_bound_to_claims_that_the_pods_wait_for() -
     assert "read-only" not in out["mountOptions"]
     assert home["csi"] == {"driver": "efs.csi.aws.com", "volumeHandle": "fs-0123456789abcdef0"}
     assert "mountOptions" not in home
+    team = made["workloads.transcribe.team"].inputs["spec"]["csi"]
+    assert team == {"driver": "efs.csi.aws.com", "volumeHandle": "fs-0123456789abcdef0::fsap-0123456789abcdef0"}
     assert weights["claimRef"] == {"namespace": "workloads", "name": "transcribe.weights"}
     deployment = recording.one("kubernetes:apps/v1:Deployment")
     claims = recording.of_type("kubernetes:core/v1:PersistentVolumeClaim")
@@ -221,6 +224,7 @@ def test_buckets_and_file_systems_are_bound_to_claims_that_the_pods_wait_for() -
         {"name": "weights", "persistentVolumeClaim": {"claimName": "transcribe.weights", "readOnly": True}},
         {"name": "out", "persistentVolumeClaim": {"claimName": "transcribe.out"}},
         {"name": "home", "persistentVolumeClaim": {"claimName": "transcribe.home"}},
+        {"name": "team", "persistentVolumeClaim": {"claimName": "transcribe.team"}},
         {"name": "own", "persistentVolumeClaim": {"claimName": "made-by-hand", "readOnly": True}},
     ]
 
@@ -256,6 +260,8 @@ def test_what_weakens_a_pod_is_there_only_where_it_was_asked_for() -> None:
         "fsGroup": 3000,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
+    # Images know root by name.
+    assert found["spec"]["containers"][0]["env"] == [{"name": "HOME", "value": "/tmp"}]
     assert found["spec"]["automountServiceAccountToken"] is True
     assert found["spec"]["serviceAccountName"] == "app"
     assert found["spec"]["containers"][0]["securityContext"] == {
