@@ -9,7 +9,7 @@ from typing import Any, Literal, assert_never
 
 import pulumi
 
-from components.gpu.workload_volumes import VolumeSource, mounted_volumes, pod_volume
+from components.gpu.workload_volumes import Mounts, VolumeSource
 from components.options import child_options
 from components.pods import NO_GPU, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
@@ -161,8 +161,7 @@ class GpuWorkloads(pulumi.ComponentResource):
 
 def _make(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
     """A workload, after its volumes and the way in to it."""
-    user, group = workload.security.user, _group(workload.security)
-    parts = mounted_volumes(name, workload.name, workload.namespace, workload.volumes, (user, group), opts)
+    parts = _mounts(workload).make(name, opts)
     if workload.ports and workload.kind == "Deployment":
         _service(name, workload, opts)
         if workload.client_namespaces:
@@ -267,13 +266,22 @@ def _group(security: Security) -> int:
     return security.user if security.group is None else security.group
 
 
+def _mounts(workload: GpuWorkload) -> Mounts:
+    return Mounts(
+        workload=workload.name,
+        namespace=workload.namespace,
+        sources=workload.volumes,
+        user=workload.security.user,
+        group=_group(workload.security),
+    )
+
+
 def _template(workload: GpuWorkload) -> Any:
     reason = workload.security.reason
     annotations = {**workload.annotations, **({SECURITY_ANNOTATION: reason} if reason else {})}
     metadata: dict[str, Any] = {"labels": _labels(workload)}
     if annotations:
         metadata["annotations"] = annotations
-    volumes = [pod_volume(workload.name, name, source) for name, source in workload.volumes.items()]
     return {
         "metadata": metadata,
         "spec": {
@@ -281,7 +289,7 @@ def _template(workload: GpuWorkload) -> Any:
             "nodeSelector": dict(workload.node_selector),
             "tolerations": [dict(toleration) for toleration in workload.tolerations],
             "containers": [_container(container, workload) for container in workload.containers],
-            "volumes": [{"name": SCRATCH_VOLUME, "emptyDir": {}}, *volumes],
+            "volumes": [{"name": SCRATCH_VOLUME, "emptyDir": {}}, *_mounts(workload).of_pod()],
         },
     }
 
