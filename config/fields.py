@@ -157,6 +157,32 @@ def _path(value: str) -> str:
     return _fitting(value, r"/[!-9;-~]{0,500}", "a path from the root, such as /models, without a colon")
 
 
+def _serves_v1(value: str) -> str:
+    """NodePools and classes of ours are of karpenter.sh/v1."""
+    if value.startswith("0."):
+        raise PydanticCustomError("karpenter", "is before 1.0, which serves no karpenter.sh/v1: raise Karpenter")
+    return value
+
+
+def _node_labels(value: dict[str, str]) -> dict[str, str]:
+    for name, text in value.items():
+        if not LABEL_NAME.fullmatch(name) or not LABEL_VALUE.fullmatch(text):
+            message = "holds {label}, which is no label: at most 63 letters, digits, - _ and ., before / a domain"
+            raise PydanticCustomError("label", message, {"label": f"{name}: {text!r}"})
+    return value
+
+
+def _selecting_tags(value: dict[str, str]) -> dict[str, str]:
+    """What an EC2NodeClass takes (karpenter-provider-aws, v1 `SubnetSelectorTerm.Tags`), and EC2 as a tag."""
+    if len(value) > MAX_SELECTING_TAGS:
+        raise PydanticCustomError("tags", "must be {most} tags or fewer", {"most": MAX_SELECTING_TAGS})
+    for name, text in value.items():
+        if not name or not text or len(text) > MAX_TAG_VALUE:
+            message = "holds {tag}, but Karpenter wants a name and a value, * for any"
+            raise PydanticCustomError("tags", message, {"tag": f"{name!r}: {text!r}"})
+    return value
+
+
 def _http_path(value: str) -> str:
     return _fitting(value, r"/[!-~]{0,500}", "a path from the root, such as /health")
 
@@ -178,6 +204,12 @@ Version = Annotated[str, _quoted(versions.EKS_DEFAULT_VERSION)]
 
 #: DNS-1123 subdomains, of at most 253 characters, as Kubernetes has them (apimachinery pkg/util/validation).
 SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+#: Kubernetes' label names and values.
+LABEL_NAME: Final = re.compile(rf"((?=[^/]{{1,253}}/){SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?")
+LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+NodeLabels = Annotated[dict[str, str], AfterValidator(_node_labels)]
+MAX_SELECTING_TAGS = 20
+SelectingTags = Annotated[dict[str, str], AfterValidator(_selecting_tags)]
 #: Longest value of an AWS tag, in characters.
 MAX_TAG_VALUE = 256
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -189,7 +221,10 @@ ClusterName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9_
 RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")]
 #: Of Karpenter's chart.
 ChartVersion = Annotated[
-    str, _quoted(versions.KARPENTER_VERSION), StringConstraints(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$")
+    str,
+    _quoted(versions.KARPENTER_VERSION),
+    StringConstraints(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$"),
+    AfterValidator(_serves_v1),
 ]
 #: A principal in IAM: its path has up to 512 characters, its name up to 64 (CreateRole, CreateUser).
 Arn = Annotated[

@@ -30,9 +30,11 @@ from config.fields import (
     Line,
     List,
     Name,
+    NodeLabels,
     OllamaModel,
     RegistryMirror,
     RoleName,
+    SelectingTags,
     Strings,
     Version,
 )
@@ -100,7 +102,7 @@ class Cluster(Section):
     existing: ClusterName | None = None
     """Name of a cluster that is there: it is looked up, never changed, never destroyed. Needs karpenter.existing; its
     network is what Karpenter finds. Of the other keys version, systemNodeLabels and registryMirror go with it."""
-    system_node_labels: Labels = Field(default={})
+    system_node_labels: NodeLabels = Field(default={})
     """Labels of the nodes of an existing cluster that stay, on which Knative and the GPU Operator run. Default:
     `karpenter.sh/controller: "true"`, as in Karpenter's own guide."""
     version: Version = versions.EKS_DEFAULT_VERSION
@@ -155,9 +157,9 @@ class ExistingKarpenter(Section):
     GPUs are shared, `capacityBuffer` where slots are kept warm at all hours."""
     controller_role: RoleName | None = None
     """Name of its controller's role, which the budget's brake denies new GPU instances. Only with a budget."""
-    subnet_tags: Labels = Field(default={})
+    subnet_tags: SelectingTags = Field(default={})
     """Tags of the private subnets for nodes. Default: `karpenter.sh/discovery` with the cluster's name."""
-    security_group_tags: Labels = Field(default={})
+    security_group_tags: SelectingTags = Field(default={})
     """Tags of the nodes' security groups. Default: `karpenter.sh/discovery` with the cluster's name."""
 
 

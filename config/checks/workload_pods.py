@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Final
 
 from config.checks.parts import all_of, attempt, twice
 from config.errors import MISSING, Path, Problem, listed
-from config.fields import SUBDOMAIN
+from config.fields import LABEL_NAME, LABEL_VALUE
 from config.schedule import ScheduleError, parse_schedule
 from config.workload_schema import Container, EnvFrom, EnvVar, Probe, Workload
 from gpu.contract import MIN_SECURITY_REASON, NAME_LABEL, OURS
@@ -17,9 +16,7 @@ from gpu.pool import Pool
 
 #: NVIDIA's runtime reads it: who writes it chooses GPUs by himself.
 _DEVICES: Final = "NVIDIA_VISIBLE_DEVICES"
-#: Kubernetes' label names and values, and prefixes that are not for stack files.
-_LABEL_NAME: Final = re.compile(rf"((?=[^/]{{1,253}}/){SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?")
-_LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+#: Beginnings of names that are not for stack files.
 _TAKEN: Final = (
     *(OURS, "pulumi.com/", "kubernetes.io/", "pod-security.kubernetes.io/", "batch.kubernetes.io/"),
     # What would weaken a container past its securityContext, and namespaces refuse then.
@@ -89,10 +86,10 @@ def _marks(given: Mapping[str, str], path: Path, *, values: bool) -> Iterator[Pr
             yield Problem(
                 place, value, f"has a name that is taken: {taken or name} is written by this program or Kubernetes"
             )
-        elif not _LABEL_NAME.fullmatch(name):
+        elif not LABEL_NAME.fullmatch(name):
             message = "has a name that Kubernetes refuses: at most 63 letters, digits, - _ and ., after a domain and /"
             yield Problem(place, value, message)
-        elif values and not _LABEL_VALUE.fullmatch(value):
+        elif values and not LABEL_VALUE.fullmatch(value):
             yield Problem(place, value, "must be at most 63 letters, digits, - _ and ., as values of labels are")
 
 
