@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.engine.engine import Workspace
-from twin.kube.client import Kube
+from twin.destroy import delete_and_wait
+from twin.kube.client import ApiError, Kube, Object
 from twin.machine.launch import connect
 from twin.machine.pulse import Pulse
 from twin.machine.state import TwinState, load_run
 from twin.plan import CONTROLLER_CHART, CRD_CHART, load_plan
+from twin.play.platform import PLUGIN_NAMESPACE
 from twin.up import Releases
 
 KARPENTER = {"chartVersion": "1.14.1", "nodeRole": "nodes", "controllerRole": "buyer", "featureGates": ["nodeOverlay"]}
@@ -23,7 +25,11 @@ EXISTING: Mapping[str, Any] = {
     "karpenter": {"existing": KARPENTER},
 }
 #: What controllers write anew as they like, or make of the kinds that are there.
-_VOLATILE = frozenset({"APIService", "ControllerRevision", "EndpointSlice", "Endpoints", "Event", "Lease"})
+_VOLATILE = frozenset(
+    {"APIService", "ComponentStatus", "ControllerRevision", "EndpointSlice", "Endpoints", "Event", "Lease"}
+)
+#: The status with which the API server asks for patience with a definition.
+_INITIALIZING = 429
 #: Seconds for what controllers do by themselves: the pods of a Deployment come, those of one that is gone go.
 _PATIENCE = 30.0
 
@@ -39,6 +45,8 @@ def somebodys(ground: Callable[[Workspace], TwinState], made: Workspace, program
         release = plan.release(chart)
         assert release is not None
         releases.install(release)
+    # Of the twin's own: what it plays for the plugin of the stack, which would be the stack's.
+    delete_and_wait(kube, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PLUGIN_NAMESPACE}})
     for their in _theirs(plan.manifests("NodePool")[0]):
         kube.apply(their)
     deadline = time.monotonic() + _PATIENCE
@@ -77,10 +85,22 @@ def everything(kube: Kube) -> dict[tuple[str, str, str], str]:
     """Uids of all objects that the API server has, by kind, namespace and name."""
     found: dict[tuple[str, str, str], str] = {}
     for api_version, kind in _kinds(kube):
-        for each in kube.list(api_version, kind):
+        for each in _list(kube, api_version, kind):
             metadata = each["metadata"]
             found[kind, metadata.get("namespace", ""), metadata["name"]] = metadata["uid"]
     return found
+
+
+def _list(kube: Kube, api_version: str, kind: str) -> list[Object]:
+    """Objects of a kind; of one that was just defined, when the server has made room for it."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return kube.list(api_version, kind)
+        except ApiError as error:
+            if error.status != _INITIALIZING or time.monotonic() > deadline:
+                raise
+        time.sleep(0.5)
 
 
 def settled(kube: Kube, wanted: Mapping[tuple[str, str, str], str]) -> dict[tuple[str, str, str], str]:
