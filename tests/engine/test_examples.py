@@ -28,6 +28,7 @@ CHANGES: Mapping[str, tuple[str, str, str]] = {
     "gpu_monitoring": ("log_retention_days=365", "log_retention_days=400", "monitoring-application"),
     "gpu_pool": ("max_gpus=2", "max_gpus=3", "shared-pool"),
     "gpu_sharing": ("max_gpus=2", "max_gpus=3", "mps-pool"),
+    "gpu_workload": ("replicas=1", "replicas=2", "workloads-qwen"),
     "knative_serving": ("node_selector={}", 'node_selector={"role": "system"}', "knative-serving"),
     "ollama_model": ("weights_mib=4170", "weights_mib=4200", "mistral"),
     "pull_through": ("cluster_name=settings", 'tags={"team": "ml"}, cluster_name=settings', "pull-through"),

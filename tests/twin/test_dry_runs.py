@@ -31,7 +31,7 @@ from twin.machine.state import TwinState
 def kube(twin: TwinState) -> Iterator[Kube]:
     """A cluster with the namespaces of workloads, and a priority."""
     found = connect(twin)
-    made = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in _NAMESPACES]
+    made: list[Object] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in _NAMESPACES]
     made.append({"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "b"}, "value": 1})
     for each in made:
         found.apply(each)
