@@ -41,6 +41,7 @@ CONTEXT_MIB = 550
 _REFERENCE: Final = re.compile(r"\$(?:(?P<escaped>\$)|\((?P<name>[^()]+)\))")
 #: A shell's.
 _SHELL_REFERENCE: Final = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<name>\w+))")
+_COMMENT: Final = re.compile(r"(?:(?<=\s)|^)#.*$", re.MULTILINE)
 _SHELLS: Final = frozenset({"ash", "bash", "dash", "sh", "zsh"})
 _LAUNCHERS: Final = "vllm.entrypoints"
 
@@ -89,10 +90,10 @@ def _told(words: Sequence[str], env: Mapping[str, str]) -> Iterator[str]:
 
 
 def _script(text: str, env: Mapping[str, str]) -> Sequence[str]:
-    joined = text.replace("\\\n", " ").replace("\n", " ; ")
+    joined = _COMMENT.sub("", text).replace("\\\n", " ").replace("\n", " ; ")
     known = _SHELL_REFERENCE.sub(lambda found: env.get(found["braced"] or found["name"], found[0]), joined)
     reader = shlex.shlex(known, posix=True, punctuation_chars=True)
-    reader.whitespace_split = True
+    reader.whitespace_split, reader.commenters = True, ""
     try:
         return list(reader)
     except ValueError:  # a quote that is never closed: the shell refuses it too

@@ -63,6 +63,7 @@ OPENAI = "docker.io/vllm/vllm-openai:v0.11.0"
         # A shell's script, with lines that go on, other commands before and after, and variables.
         (OPENAI, SHELL, ["ulimit -n 9;\nexec vllm serve m \\\n  --a='b c' && echo bye"], ["m", "--a=b c"]),
         (OPENAI, ["/bin/sh", "-c", "vllm serve $MODEL --x=${X};true"], [], ["m", "--x=7"]),
+        (OPENAI, SHELL, ["# first\nvllm serve a#b  # not --this\n"], ["a#b"]),
         (OPENAI, SHELL, ["vllm serve 'm"], ["'m"]),
         # What replaces the image's own command is no server.
         (OPENAI, ["python3", "offline.py"], [], None),
