@@ -30,10 +30,12 @@ from config.fields import (
     Line,
     List,
     Name,
+    NodeLabels,
     OllamaModel,
     RegistryMirror,
     RoleName,
     SecurityGroupId,
+    SelectingTags,
     Strings,
     SubnetId,
     Version,
@@ -77,7 +79,6 @@ __all__ = [
 ]
 
 
-Labels = dict[str, str]
 FeatureGate = Literal["nodeOverlay", "capacityBuffer"]
 AuthenticationMode = Literal["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"]
 
@@ -110,7 +111,7 @@ class Cluster(Section):
     """How an existing cluster lets nodes in, where the stack installs Karpenter: `aws eks describe-cluster --query
     cluster.accessConfig.authenticationMode`. With CONFIG_MAP the stack makes no access entry and says what aws-auth
     needs."""
-    system_node_labels: Labels = Field(default={})
+    system_node_labels: NodeLabels = Field(default={})
     """Labels of the nodes of an existing cluster that stay, on which Knative and the GPU Operator run. Default:
     `karpenter.sh/controller: "true"`, as in Karpenter's own guide."""
     version: Version = versions.EKS_DEFAULT_VERSION
@@ -146,12 +147,12 @@ class ExistingNetwork(Section):
     """The VPC. Default: that of subnetIds, or of the existing cluster."""
     subnet_ids: Annotated[tuple[SubnetId, ...], List] = ()
     """Private subnets, in two zones or more. Either this or subnetTags."""
-    subnet_tags: Labels = Field(default={})
+    subnet_tags: SelectingTags = Field(default={})
     """Tags that all of them carry, and no public one. Default with cluster.existing: `karpenter.sh/discovery` with the
     cluster's name."""
     security_group_ids: Annotated[tuple[SecurityGroupId, ...], List] = ()
     """Security groups of the nodes. Only with cluster.existing; either this or securityGroupTags."""
-    security_group_tags: Labels = Field(default={})
+    security_group_tags: SelectingTags = Field(default={})
     """Tags of the nodes' security groups. Only with cluster.existing. Default: `karpenter.sh/discovery` with the
     cluster's name."""
 
@@ -184,11 +185,11 @@ class ExistingKarpenter(Section):
     GPUs are shared, `capacityBuffer` where slots are kept warm at all hours."""
     controller_role: RoleName | None = None
     """Name of its controller's role, which the budget's brake denies new GPU instances. Only with a budget."""
-    subnet_tags: Labels = Field(default={})
+    subnet_tags: SelectingTags = Field(default={})
     """Tags of the private subnets for nodes. Default: `karpenter.sh/discovery` with the cluster's name."""
     subnet_ids: Annotated[tuple[SubnetId, ...], List] = ()
     """The private subnets for nodes, where no tags tell them."""
-    security_group_tags: Labels = Field(default={})
+    security_group_tags: SelectingTags = Field(default={})
     """Tags of the nodes' security groups. Default: `karpenter.sh/discovery` with the cluster's name."""
     security_group_ids: Annotated[tuple[SecurityGroupId, ...], List] = ()
     """The nodes' security groups, where no tags tell them."""

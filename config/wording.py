@@ -121,7 +121,19 @@ FORMS: Final[Mapping[str, str]] = {
     "schedule": 'must be a schedule in quotes, such as "30 3 * * 1-5"',
     "sizeLimit": "must be an amount of memory, such as 512Mi or 2Gi",
     "bucketName": "must be the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens",
+    "accessPointId": "must be the id of an access point of EFS: fsap- and 17 digits and letters a to f, or 8",
     "fileSystemId": "must be the id of an EFS file system: fs- and 17 digits and letters a to f, or 8",
+}
+
+#: How sections are written which people write in a shorter form, as other tools take it.
+SAMPLES: Final[Mapping[str, str]] = {
+    "env": "{name: LOG_LEVEL, value: debug}",
+    "envFrom": "{prefix: APP_, secretRef: {name: app}}",
+    "ports": "{name: http, containerPort: 8000}",
+    "imagePullSecrets": "{name: registry}",
+    "volumes": "{name: models, s3: {bucketName: acme-models}}",
+    "volumeMounts": "{name: models, mountPath: /models}",
+    **dict.fromkeys(("startupProbe", "readinessProbe", "livenessProbe"), "{httpGet: {path: /health, port: 8000}}"),
 }
 
 #: What to write for a key that is missing.

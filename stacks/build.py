@@ -28,7 +28,7 @@ from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuE
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import ExistingPlugin, GpuSharing, GpuSharingArgs
 from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
-from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
+from components.karpenter.cpu_pool import INTENT_TAINT, CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
 from components.karpenter.node_class import ClusterNodes, OwnNodeClass, Volume
@@ -107,7 +107,7 @@ def build(config: StackConfig) -> Platform:
         GpuMonitoring("monitoring", _monitoring_args(config, ground.made, topic, ground.running, tags), in_aws)
     under_karpenter = after(in_cluster, *ground.under_karpenter)
     cpu_pools = [
-        CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, ground.nodes), under_karpenter) for pool in config.cpu_pools
+        CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, ground), under_karpenter) for pool in config.cpu_pools
     ]
     sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
     pools = {
@@ -530,13 +530,15 @@ def watched(config: StackConfig) -> Watched:
     )
 
 
-def _cpu_pool_args(pool: CpuPoolConfig, nodes: ClusterNodes) -> CpuPoolArgs:
+def _cpu_pool_args(pool: CpuPoolConfig, ground: Ground) -> CpuPoolArgs:
     return CpuPoolArgs(
-        nodes=nodes,
+        nodes=ground.nodes,
         pool=pool.name,
         arch=pool.arch,
         cpus=pool.cpus,
         capacity_types=pool.capacity_types,
+        # A cluster that is there has pods of others, which stay where they are.
+        taints=() if ground.made else [INTENT_TAINT],
         cpu_limit=pool.limit_cpus,
         # What an m instance has: a fixed figure would stop a larger pool long before its vCPUs do.
         memory_limit_gib=max(256, 4 * pool.limit_cpus),

@@ -74,7 +74,7 @@ def _source(volume: WorkloadVolume) -> VolumeSource:
     if bucket := volume.s3:
         return BucketSource(bucket_name=bucket.bucket_name, read_only=bucket.read_only)
     if file_system := volume.efs:
-        return FileSystemSource(file_system_id=file_system.file_system_id)
+        return FileSystemSource(file_system_id=file_system.file_system_id, access_point_id=file_system.access_point_id)
     folder = volume.empty_dir
     return EmptyDirSource(
         in_memory=bool(folder and folder.medium == "Memory"), size_limit=folder.size_limit if folder else None

@@ -14,21 +14,18 @@ from adopt.inventory import inventory
 from adopt.report import report
 from cli.rehearse import Rehearsal
 from tests.engine.engine import ROOT, Workspace
+from tests.engine.somebody import EXISTING, everything, settled, somebodys
 from twin.kube.client import Kube
 from twin.machine.launch import connect, stop
-from twin.machine.pulse import Pulse
-from twin.machine.state import TwinState, load_run
-from twin.plan import CONTROLLER_CHART, CRD_CHART, load_plan
+from twin.machine.state import TwinState
 from twin.planning import make_plan
-from twin.up import Releases, Up
+from twin.up import Up
 from versions import PAUSE_IMAGE
-
-KARPENTER = {"chartVersion": "1.14.1", "nodeRole": "nodes", "controllerRole": "buyer", "featureGates": ["nodeOverlay"]}
 
 
 def test_a_preview_adds_pools_and_models_and_no_cluster(workspace: Callable[[str], Workspace]) -> None:
     made = workspace("dev")
-    made.configure({"cluster": {"existing": "prod"}, "network": None, "karpenter": {"existing": KARPENTER}})
+    made.configure(EXISTING)
     done = made.preview(expect=0)
     assert done.mandatory == []
     types = {urn.split("::")[2].rpartition("$")[2] for urn in done.steps()}
@@ -90,25 +87,15 @@ def test_up_and_destroy_leave_what_was_there(
 ) -> None:
     """A cluster with a Karpenter and a NodePool of somebody's: both are the same objects afterwards."""
     made = workspace("dev")
-    made.configure({"cluster": {"existing": "prod"}, "network": None, "karpenter": {"existing": KARPENTER}})
-    state = ground(made)
-    kube, plan, run = connect(state), load_plan(state), load_run(state)
-    assert run is not None
-    releases = Releases(state, programs, kube, run, plan, Pulse(state, run))
-    for chart in (CRD_CHART, CONTROLLER_CHART):
-        release = plan.release(chart)
-        assert release is not None
-        releases.install(release)
-    theirs = dict(plan.manifests("NodePool")[0])
-    kube.apply({**theirs, "metadata": {"name": "theirs"}})
-    before = _there(kube)
-    assert {name for _, name in before} == {"karpenter", "theirs"}
+    kube = somebodys(ground, made, programs)
+    before = everything(kube)
+    assert {("NodePool", "", "theirs"), ("Deployment", "kube-system", "karpenter")} <= before.keys()
 
     made.up(expect=0)
     assert len(kube.list("karpenter.sh/v1", "NodePool")) == 4
     assert made.preview("--expect-no-changes").steps() == {}
     made.destroy(expect=0)
-    assert _there(kube) == before
+    assert settled(kube, before) == before
 
 
 def _there(kube: Kube) -> dict[tuple[str, str], str]:

@@ -49,6 +49,27 @@ def reckoned() -> Figures:
     return figures(stack_config(stack_file()))
 
 
+def test_pods_that_were_there_come_to_no_node_of_ours() -> None:
+    """Those that ask for no nodes go to any without a taint."""
+    pools = {
+        each.inputs["metadata"]["name"]: each.inputs["spec"]["template"]["spec"]["taints"]
+        for each in recorded().of_type(NODE_POOL)
+    }
+    apps = {"key": "intent", "value": "apps", "effect": "NoSchedule"}
+    assert {name: taints[0]["key"] for name, taints in pools.items()} == {
+        "shared": "nvidia.com/gpu",
+        "x86": "intent",
+        "arm64": "intent",
+    }
+    assert pools["x86"] == [apps]
+    selected = [
+        each.inputs["spec"]["template"]["spec"]
+        for each in recorded().of_type("kubernetes:apps/v1:Deployment")
+        if each.name.startswith("examples-")
+    ]
+    assert [pod["tolerations"] for pod in selected] == [[{**apps, "operator": "Equal"}]] * 2
+
+
 def test_it_makes_nothing_of_a_cluster_a_network_or_a_karpenter() -> None:
     made = {each.type for each in recorded().resources if each.custom and each.type.startswith(("aws:", "eks:"))}
     assert made == {
