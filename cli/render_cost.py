@@ -44,6 +44,10 @@ def _change(spread: Spread | None) -> str:
     return "not known" if spread is None else usd(spread.expected)
 
 
+def _a_month(spread: Spread | None) -> str:
+    return "not known" if spread is None else f"{_change(spread)} USD a month"
+
+
 # --- What is said of a stack, in any form -----------------------------------------------------------------------------
 
 
@@ -82,7 +86,7 @@ def _totals(diff: StackDiff) -> Iterator[_Cells]:
 def _title(diff: StackDiff) -> str:
     if diff.before is None and diff.after is None:
         return "nothing changes"
-    said = "cannot be told" if diff.failures else f"{_change(diff.change)} USD a month"
+    said = "cannot be told" if diff.failures else _a_month(diff.change)
     if not diff.existed:
         return f"{said}, a new stack"
     return said if diff.exists else f"{said}, no such stack any more"
@@ -116,7 +120,7 @@ def print_diffs(console: Console, before: str, after: str, diffs: Sequence[Stack
         heading(console, f"{diff.stack}: {_title(diff)}")
         _print_diff(console, diff, before, after)
     if len(diffs) > 1:
-        heading(console, f"All stacks: {_change(sum_of_changes(diffs))} USD a month")
+        heading(console, f"All stacks: {_a_month(sum_of_changes(diffs))}")
 
 
 def _print_diff(console: Console, diff: StackDiff, before: str, after: str) -> None:
@@ -167,7 +171,7 @@ def as_markdown(before: str, after: str, diffs: Sequence[StackDiff]) -> str:
         lines += [f"- {_text(note)}" for note in diff.notes]
         lines.append("")
     if len(diffs) > 1:
-        lines.append(f"**All stacks: {_change(sum_of_changes(diffs))} USD a month**")
+        lines.append(f"**All stacks: {_a_month(sum_of_changes(diffs))}**")
     return "\n".join(lines).rstrip()
 
 

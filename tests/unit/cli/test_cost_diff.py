@@ -157,7 +157,7 @@ def test_a_region_whose_prices_nobody_has_is_not_known() -> None:
     assert diff.change is None
     assert diff.configuration == (Reason("aws:region", "us-east-1", "eu-north-1"),)
     shown = as_markdown("main", "HEAD", [diff])
-    assert "not known USD a month" in shown
+    assert "### Cost of `dev`: not known\n" in shown
     assert json.loads(as_json("main", "HEAD", [diff], None))["changeUsdPerMonth"] is None
 
 

@@ -248,3 +248,14 @@ def test_a_region_without_prices_has_no_bill_and_no_comparison() -> None:
     assert standing_reasons(nowhere, [always(nowhere)]).usd is None
     assert asked_reasons(nowhere, [], [model(nowhere)]).usd is None
     assert (why_ceiling(nowhere).value, compare([model(nowhere)]), compare([])) == (None, None, None)
+
+
+@pytest.mark.parametrize(("standing", "usd_per_hour"), [(8, 24.03744), (9, 26.04448)])
+def test_one_slot_more_that_always_runs_is_dearer_at_most(standing: int, usd_per_hour: float) -> None:
+    """Whole GPUs: eight on nodes of one (2.00704), and two models on two nodes of four (3.99056): 8 x 2.00704 + 2 x
+    3.99056. A ninth leaves whole nodes of four for one model only, and the sum grows by its own node all the same."""
+    mixed = pool("g5.16xlarge", "g5.24xlarge", profile=NoSharing(), max_gpus=16)
+    asked = [model(mixed, hours=730), model(mixed, hours=730)]
+    run = always(mixed, standing)
+    highs = [(f(mixed, [run], asked).high.value or 0.0) / 730 for f in (standing_reasons, asked_reasons)]
+    assert sum(highs) == pytest.approx(usd_per_hour)
