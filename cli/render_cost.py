@@ -14,7 +14,7 @@ from rich.table import Table
 from cli.console import count, hanging, heading, printable
 from cli.tables import table
 from gpu.bill import Line, Spread
-from plan.cost.diff import Row, StackDiff, total_of, usd_of
+from plan.cost.diff import Row, StackDiff, ceiling_of, total_of, usd_of
 from plan.cost.reasons import Reason
 from plan.cost.revision import Bill, Unplannable
 
@@ -77,10 +77,14 @@ def _totals(diff: StackDiff) -> Iterator[_Cells]:
     before, after = total_of(diff.before), total_of(diff.after)
     for figure in _FIGURES:
         both = [None if spread is None else float(getattr(spread, figure)) for spread in (before, after)]
-        first, second = ("not known" if amount is None else _plain(amount) for amount in both)
-        was, becomes = both
-        change = "not known" if was is None or becomes is None else usd(becomes - was)
-        yield _Cells(f"total, {figure}", "", first, second, change)
+        yield _sum(f"total, {figure}", *both)
+    yield _sum("ceiling", ceiling_of(diff.before), ceiling_of(diff.after))
+
+
+def _sum(name: str, was: float | None, becomes: float | None) -> _Cells:
+    first, second = ("not known" if amount is None else _plain(amount) for amount in (was, becomes))
+    change = "not known" if was is None or becomes is None else usd(becomes - was)
+    return _Cells(name, "", first, second, change)
 
 
 def _title(diff: StackDiff) -> str:
@@ -248,7 +252,13 @@ def _json_stack(diff: StackDiff) -> dict[str, Any]:
 
 def _json_side(side: Bill | Unplannable | None, *, there: bool) -> dict[str, Any]:
     error = side.message if isinstance(side, Unplannable) else None
-    return {"exists": there, "usdPerMonth": _json_spread(total_of(side)), "error": error}
+    ceiling = ceiling_of(side)
+    return {
+        "exists": there,
+        "usdPerMonth": _json_spread(total_of(side)),
+        "ceilingUsdPerMonth": None if ceiling is None else round(ceiling, 2),
+        "error": error,
+    }
 
 
 def _json_reason(reason: Reason) -> dict[str, Any]:
