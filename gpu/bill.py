@@ -146,9 +146,10 @@ def why_node_hours(consumers: Iterable[Consumer], slots_per_node: int, most_node
         held = sum(consumer.slots for consumer in holding if consumer.hours >= edge)
         nodes = -(-held // slots_per_node)
         few = nodes if most_nodes is None else min(nodes, most_nodes)
-        words = f"nodes for {held} slots, {slots_per_node} to a node" + ("" if few == nodes else ", within maxGpus")
+        slots = f"{held} slot{'' if held == 1 else 's'}"
+        words = f"nodes for {slots}, {slots_per_node} to a node" + ("" if few == nodes else ", within maxGpus")
         said = "; ".join(dict.fromkeys(each.hours_from for each in holding if each.hours == edge and each.hours_from))
-        hours = given(f"hours in which {held} slots are held", edge - before, "h", said)
+        hours = given(f"hours in which {slots} {'is' if held == 1 else 'are'} held", edge - before, "h", said)
         steps.append(times(given(words, few), hours))
         before = edge
     return plus(*steps)
