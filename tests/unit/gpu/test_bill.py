@@ -6,6 +6,7 @@ less for g4dn (0.21566), half for g6 (0.4024), 51 % less for g5 (2.00704); p5 wa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -139,6 +140,15 @@ def test_the_use_at_which_a_second_node_no_longer_pays() -> None:
     Equal at u = (472.295 - 293.752) / (0.4024 - 0.21566) = 956 h: more than a month has, so never dearer.
     """
     assert compared(always(L4, 3), model(L4)).dearer == ()
+
+
+def test_uses_that_differ_by_less_than_is_shown_are_one() -> None:
+    """Three slots kept warm for 6.518 h a month, and a model, on nodes of two slots: sharing just pays only between
+    0.206 and 0.218 h a day, which are both shown as 0.2."""
+    l40s = pool("g6e.xlarge", profile=TimeSlicing(2))
+    warm = model(l40s, hours=6.518, slots=3, kind="warm slots", part="always", sleeps=False)
+    asked = model(l40s, need=6585)
+    assert compared(asked, replace(warm, needs=())).dearer == ((0.0, 24.0),)
 
 
 def test_a_gpu_of_its_own_must_hold_the_model() -> None:
