@@ -117,11 +117,8 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
     )
     if bill.ceiling is not None:
         yield f"Ceiling: all GPUs of maxGpus, the dearest types, around the clock: {bill.ceiling:,.2f} USD a month."
-    if budget:
-        share = figures.budget_share
-        spent = "how much of it" if share is None else f"{share * 100:,.0f} % of it"
-        known = "will be spent is not known" if share is None else "is expected to be spent"
-        yield f"Budget: {budget.monthly_usd:,.2f} USD a month; {spent} {known}."
+    if budget and (share := figures.budget_share) is not None:
+        yield f"Budget: {budget.monthly_usd:,.2f} USD a month; {share * 100:,.0f} % of it is expected to be spent."
 
 
 def _unpriced(figures: Figures) -> Iterator[tuple[Pool, list[str]]]:

@@ -17,17 +17,14 @@ def check_budget(config: StackConfig) -> Iterator[Problem]:
     """
     if config.budget is None:
         return
-    # What has no price costs something too, so that what is known is the least.
     lines = quiet_lines(config, consumers(config))
-    known = [line for line in lines if line.usd is not None]
-    quiet, floor = sum_of(known), sum_of([line for line in known if line.part == "floor"])
+    quiet, floor = sum_of(lines), sum_of([line for line in lines if line.part == "floor"])
     if quiet is None or floor is None or config.budget.monthly_usd >= quiet.low:
         return
     always = quiet.low - floor.low
     more = f", and {always:,.2f} of what always runs" if always else ""
-    at_least = "" if len(known) == len(lines) else "at least "
     message = (
-        f"cannot hold: the stack costs {at_least}{quiet.low:,.2f} USD a month when nobody uses it, {floor.low:,.2f} of "
-        f"its floor{more}; write more, or take away what stands there (slices plan lists it)"
+        f"cannot hold: the stack costs {quiet.low:,.2f} USD a month when nobody uses it, {floor.low:,.2f} of its "
+        f"floor{more}; write more, or take away what stands there (slices plan lists it)"
     )
     yield Problem(("budget", "monthlyUsd"), config.budget.monthly_usd, message)

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from config import pools
-from config.errors import ConfigError
 from gpu import prices
 from plan.as_json import plan_json
 from plan.figures import prices_note
@@ -107,27 +106,3 @@ def test_a_region_whose_services_are_not_known_says_so() -> None:
     note = prices_note(prices.of("us-gov-west-1"))
     assert "In USD for us-gov-west-1 and Linux, without tax: on-demand prices of 2026-06-15 (github.com" in note
     assert "No service prices of us-gov-west-1 are known." in note
-
-
-@pytest.fixture
-def half_known(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No source has the price of NAT gateways and volumes."""
-    services = replace(prices.of(HERE).services, nat_gateway_per_hour=None, gp3_per_gb_month=None)
-    monkeypatch.setattr(prices, "_SERVICES", {HERE: services})
-    _forget()
-    yield
-    monkeypatch.undo()
-    _forget()
-
-
-@pytest.mark.usefixtures("half_known")
-def test_a_budget_below_what_is_known_of_the_floor_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """Control plane 73.00, two m7g.large 119.14 and keys 2.00; what is not known costs something on top."""
-
-    def with_budget(usd: float) -> dict[str, Any]:
-        return {**CONFIG, "budget": {"monthlyUsd": usd, "emails": ["a@acme.dev"]}}
-
-    with pytest.raises(ConfigError, match=r"the stack costs at least 194\.14 USD a month when nobody uses it"):
-        plan_of(with_budget(194))
-    text = printed(plan_of(with_budget(195)), capsys)
-    assert "Budget: 195.00 USD a month; how much of it will be spent is not known." in text
