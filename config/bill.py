@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Literal, assert_never
 
 from pydantic.alias_generators import to_camel
@@ -50,6 +51,8 @@ from gpu.why import Why, given, most, plus, times
 NodePart = Literal["always", "on demand"]
 
 DAYS_PER_MONTH = HOURS_PER_MONTH / HOURS_PER_DAY
+#: Hours of a month in which schedules count their runs: leap days are in it.
+_HOURS_OF_SCHEDULES = 365.25 / 12 * HOURS_PER_DAY
 _MB_PER_MIB = 2**20 / 1e6
 #: Bottlerocket's own volume, beside that for images (`components.karpenter.node_class`), in GiB.
 _SYSTEM_GIB = 4
@@ -71,7 +74,7 @@ def consumers(config: StackConfig) -> list[Consumer]:
     found += [_workload(workload, pools[workload.pool], config.usage, known) for workload in config.workloads]
     if config.examples:
         entry, pool = known.get(CUDA_EXAMPLE), pools[config.pools[0].name]
-        hours = _run_hours(config.usage, entry) if entry else 0.0
+        hours = min(_run_hours(config.usage, entry), HOURS_PER_MONTH) if entry else 0.0
         found.append(Consumer(name=CUDA_EXAMPLE, kind="example", pool=pool, slots=1, hours=hours, part="on demand"))
     return [*found, *_warm(config)]
 
@@ -101,7 +104,7 @@ def _said(usage: Usage, field: str) -> str:
 
 
 def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, UsageOf]) -> Consumer:
-    entry, slots = known.get(workload.name), slots_of(workload)
+    entry, slots, at_once = known.get(workload.name), slots_of(workload), 1
     match workload.kind:
         case "Deployment":
             hours, hours_from = float(HOURS_PER_MONTH), "a Deployment never sleeps"
@@ -110,6 +113,10 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
         case "CronJob":
             runs = parse_schedule(workload.schedule or "").runs_per_year / 12
             hours, hours_from = _run_hours(usage, entry, runs), f"its schedule and {_said(usage, 'hours_per_run')}"
+            if workload.concurrency_policy == "Allow" and hours > HOURS_PER_MONTH:
+                # More hours than a month has: runs stand beside each other, each with slots of its own.
+                at_once = ceil(round(hours / _HOURS_OF_SCHEDULES, 6))
+                hours, hours_from = hours / at_once, f"{hours_from}, {at_once} runs at once"
         case _:
             assert_never(workload.kind)
     held = pool.held_slots(slots)
@@ -117,8 +124,8 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
         name=workload.name,
         kind=workload.kind,
         pool=pool,
-        slots=workload.replicas * held,
-        hours=hours,
+        slots=at_once * workload.replicas * held,
+        hours=min(hours, HOURS_PER_MONTH),
         part="always" if workload.kind == "Deployment" else "on demand",
         hours_from=hours_from,
         # A GPU of its own for each slot: of several whole GPUs each holds its part.
@@ -127,13 +134,13 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
 
 
 def _run_hours(usage: Usage, entry: UsageOf | None, scheduled: float | None = None) -> float:
-    """Hours of a Job's runs in a month. scheduled: runs a month by its schedule, where it has one."""
+    """Hours of all runs of a Job in a month, which may be more than it has. scheduled: runs by its schedule."""
     runs, hours = usage.runs_per_month if scheduled is None else scheduled, usage.hours_per_run
     if entry and entry.runs_per_month is not None:
         runs = entry.runs_per_month
     if entry and entry.hours_per_run is not None:
         hours = entry.hours_per_run
-    return min(runs * hours, HOURS_PER_MONTH)
+    return runs * hours
 
 
 def _warm(config: StackConfig) -> Iterator[Consumer]:

@@ -184,7 +184,8 @@ class ExistingKarpenter(Section):
     """Of its gates (`settings.featureGates` of its chart) those that are on and that pools need: `nodeOverlay` wherever
     GPUs are shared, `capacityBuffer` where slots are kept warm at all hours."""
     controller_role: RoleName | None = None
-    """Name of its controller's role, which the budget's brake denies new GPU instances. Only with a budget."""
+    """Name of its controller's role, which the budget's brake denies new GPU instances, for every NodePool there is.
+    Only with a budget."""
     subnet_tags: SelectingTags = Field(default={})
     """Tags of the private subnets for nodes. Default: `karpenter.sh/discovery` with the cluster's name."""
     subnet_ids: Annotated[tuple[SubnetId, ...], List] = ()

@@ -146,9 +146,10 @@ def why_node_hours(consumers: Iterable[Consumer], slots_per_node: int, most_node
         held = sum(consumer.slots for consumer in holding if consumer.hours >= edge)
         nodes = -(-held // slots_per_node)
         few = nodes if most_nodes is None else min(nodes, most_nodes)
-        words = f"nodes for {held} slots, {slots_per_node} to a node" + ("" if few == nodes else ", within maxGpus")
+        slots = f"{held} slot{'' if held == 1 else 's'}"
+        words = f"nodes for {slots}, {slots_per_node} to a node" + ("" if few == nodes else ", within maxGpus")
         said = "; ".join(dict.fromkeys(each.hours_from for each in holding if each.hours == edge and each.hours_from))
-        hours = given(f"hours in which {held} slots are held", edge - before, "h", said)
+        hours = given(f"hours in which {slots} {'is' if held == 1 else 'are'} held", edge - before, "h", said)
         steps.append(times(given(words, few), hours))
         before = edge
     return plus(*steps)
@@ -222,12 +223,16 @@ def asked_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Cons
     """A month of the nodes that come on top of those that always run; None where no price is known.
 
     Low and expected: all are there at the same hours. High: at different hours, each slot on a node of its own,
-    the dearest that the pool may buy, as far as those that always run leave room within `maxGpus`.
+    the dearest that the pool may buy, as far as those that always run leave money within `maxGpus`. Not as far as they
+    leave nodes: they may be of another type, and one slot more that always runs would make the sum smaller.
     """
     if pool.price is None:
         return _UNPRICED
     hours, usd = why_more_hours(pool, pool.price, standing, asked), node_reasons(pool, pool.price)
-    apart = [times(_apart(pool, each, standing, asked), node_reasons(pool, each).high) for each in pool.node_prices]
+    apart = [
+        times(_apart(pool, each, standing, asked, _node_hours(pool, each)), node_reasons(pool, each).high)
+        for each in pool.node_prices
+    ]
     room = minus(_most_usd(pool), standing_reasons(pool, standing, asked).high)
     return Reasons(times(hours, usd.low), times(hours, usd.expected), least(most(*apart), room))
 
@@ -249,12 +254,21 @@ def why_most_standing_hours(pool: Pool, standing: Sequence[Consumer]) -> Why:
 
 def why_most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
     """What `why_more_hours` is where they are there at different hours, of the type for which that is most."""
-    return most(*(_apart(pool, node, standing, asked) for node in pool.node_prices))
+    return most(
+        *(
+            _apart(pool, node, standing, asked, minus(_node_hours(pool, node), _hours(pool, node, standing)))
+            for node in pool.node_prices
+        )
+    )
 
 
-def _apart(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
-    nodes = given(f"{node.instance_type} within maxGpus", most_nodes(pool, node.instance_type))
-    room = minus(times(nodes, MONTH), _hours(pool, node, standing))
+def _node_hours(pool: Pool, node: SlotPrice) -> Why:
+    """Hours of a month of all nodes of a type that `maxGpus` allows."""
+    return times(given(f"{node.instance_type} within maxGpus", most_nodes(pool, node.instance_type)), MONTH)
+
+
+def _apart(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer], room: Why) -> Why:
+    """Hours of nodes of a type where nobody's overlap, at most `room`."""
     each = [
         times(given(f"slots of {c.name}", c.slots), given(f"hours of {c.name}", c.hours, "h", c.hours_from))
         for c in asked
