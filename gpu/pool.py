@@ -116,6 +116,14 @@ class Pool:
             case _:
                 assert_never(self.capacity_type)
 
+    @cached_property
+    def interruption_bands(self) -> Mapping[str, str]:
+        """Which part of Spot nodes AWS took back in a month, by type, where that is known; nothing on-demand."""
+        if self.capacity_type == "on-demand":
+            return MappingProxyType({})
+        bands = {t.name: self.prices.interruption_band(t.name) for t in self.types}
+        return MappingProxyType({name: band for name, band in bands.items() if band})
+
     @property
     def slots_per_node(self) -> int:
         """Slots of the node that the first pending pod buys."""

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar, assert_never
 
 from gpu import price_file
-from gpu.price_file import PriceFileError, ServiceTable, SpotRange, SpotTable, Table
+from gpu.price_file import InterruptionTable, PriceFileError, ServiceTable, SpotRange, SpotTable, Table
 from gpu.why import Why, given, least, most, times
 
 __all__ = [
@@ -33,10 +33,12 @@ __all__ = [
     "SpotDiscount",
     "SpotPrice",
     "UnitPrice",
+    "is_named_type",
     "named_types",
     "of",
     "priced_regions",
     "product",
+    "sampled_families",
 ]
 
 CapacityType = Literal["spot", "on-demand"]
@@ -47,6 +49,7 @@ FRESH_DAYS = 90
 
 SpotCase = Literal["least", "expected", "most"]
 SPOT_CASES: tuple[SpotCase, ...] = ("least", "expected", "most")
+_CASES: Mapping[SpotCase, str] = MappingProxyType({"least": "least", "expected": "mean", "most": "most"})
 
 TableT = TypeVar("TableT", bound=Table)
 
@@ -160,7 +163,7 @@ class SpotPrice:
 class PriceTable:
     """A table of prices that figures are made of. date: the day of its prices (ISO 8601), None where nobody said it."""
 
-    what: Literal["on-demand prices", "service prices", "Spot prices"]
+    what: Literal["on-demand prices", "service prices", "Spot prices", "Spot discounts", "Spot interruptions"]
     source: str
     date: str | None
 
@@ -179,7 +182,8 @@ class RegionPrices:
 
     on_demand: Linux, USD per hour by instance type. on_demand_date: the day of these (ISO 8601), None where there are
     none. on_demand_source: module and version that they are from. kept: types whose price is of another, older day.
-    spot_seen: by type and zone. problem: why a file of prices is not used, empty where none is wrong.
+    spot_seen: by type and zone. interruptions: of Spot nodes, by type. problem: why a file of prices is not used, empty
+    where none is wrong.
     """
 
     region: str
@@ -190,6 +194,7 @@ class RegionPrices:
     services: ServicePrices = ServicePrices()
     spot_discounts: Mapping[str, SpotDiscount] = field(default_factory=dict)
     spot_seen: SpotTable | None = None
+    interruptions: InterruptionTable | None = None
     problem: str = ""
 
     @property
@@ -202,8 +207,10 @@ class RegionPrices:
             found.append(PriceTable("service prices", self.services.source, self.services.date))
         if self.spot_seen:
             found.append(PriceTable("Spot prices", self.spot_seen.source, self.spot_seen.date))
-        elif self.spot_discounts:
-            found.append(PriceTable("Spot prices", next(iter(self.spot_discounts.values())).source, None))
+        if self.spot_discounts:
+            found.append(PriceTable("Spot discounts", next(iter(self.spot_discounts.values())).source, None))
+        if self.interruptions:
+            found.append(PriceTable("Spot interruptions", self.interruptions.source, self.interruptions.date))
         return tuple(found)
 
     def spot_discount(self, family: str) -> SpotDiscount:
@@ -216,6 +223,13 @@ class RegionPrices:
     def spot_zones(self, instance_type: str) -> Mapping[str, SpotRange]:
         """What was asked for a type in each zone; empty where nobody looked."""
         return self.spot_seen.usd_per_hour.get(instance_type, {}) if self.spot_seen else {}
+
+    def interruption_band(self, instance_type: str) -> str | None:
+        """Which part of a type's Spot nodes AWS took back in a month, one of `gpu.price_file.BANDS`, where it is known.
+
+        Of all nodes in the region, whoever's; AWS' Spot Instance Advisor tells it, and no API.
+        """
+        return self.interruptions.band.get(instance_type) if self.interruptions else None
 
     def spot(self, instance_type: str) -> SpotPrice | None:
         """What a type costs on Spot; None where no price of it is known. `why_spot` says how it comes about."""
@@ -242,7 +256,9 @@ class RegionPrices:
                 "expected": sum(each.mean for each in zones) / len(zones),
                 "most": max(each.most for each in zones),
             }
-            words = f"{instance_type} on Spot, {case} of {len(zones)} zones in {self.spot_seen.days} days"
+            of_zones = f"{len(zones)} zone{'' if len(zones) == 1 else 's'}"
+            days = f" in {self.spot_seen.days} days" if self.spot_seen.days else ""
+            words = f"{instance_type} on Spot, {_CASES[case]} of {of_zones}{days}"
             day = self.spot_seen.kept.get(instance_type, self.spot_seen.date)
             return given(words, usd[case], "USD/h", self.spot_seen.source, day)
         family = instance_type.partition(".")[0]
@@ -361,6 +377,7 @@ def of(region: str) -> RegionPrices:
         services=_service_prices(region, services),
         spot_discounts=_SPOT.get(region, MappingProxyType({})),
         spot_seen=_newest([each.spot for each in files]),
+        interruptions=_newest([each.interruptions for each in files]),
         problem="; ".join(problems),
     )
 
@@ -377,9 +394,20 @@ def _service_prices(region: str, table: ServiceTable | None) -> ServicePrices:
     return ServicePrices(date=table.date, source=table.source, kept=table.kept, **usd)
 
 
+def sampled_families(region: str) -> frozenset[str]:
+    """Families whose Spot discount was seen in a region, later than any committed table of Spot prices."""
+    return frozenset(_SPOT.get(region, ()))
+
+
 def priced_regions() -> tuple[str, ...]:
     """Regions whose instance prices are known."""
     return tuple(region for region in _files() if of(region).on_demand)
+
+
+def is_named_type(name: str) -> bool:
+    """Whether a type is one of `named_types`. Of the tables only those are read that it takes to find it."""
+    largest_first = sorted(_files().items(), key=lambda item: -max(path.stat().st_size for path in item[1]))
+    return any(name in of(region).on_demand for region, _ in largest_first)
 
 
 @cache

@@ -22,7 +22,7 @@ from gpu.compare import Comparison, compare
 from gpu.estimate import dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
-from gpu.prices import FRESH_DAYS, CapacityType, RegionPrices, priced_regions
+from gpu.prices import FRESH_DAYS, CapacityType, RegionPrices
 from plan.errors import as_called
 
 
@@ -165,14 +165,18 @@ def prices_note(prices: RegionPrices) -> str:
     """Where the prices come from and of which day they are, and what they are not."""
     region = prices.region
     if not prices.on_demand:
-        known = ", ".join(priced_regions())
         return as_called(
-            f"No prices of {region} are known, so nothing is priced; those of other regions differ. Known: {known}. "
+            f"No prices of {region} are known, so nothing is priced; those of other regions differ. "
             f"`slices prices refresh --region {region}` asks AWS for them."
         )
-    tables = "; ".join(f"{each.what} {_of_day(each.date)} ({each.source})" for each in prices.tables)
+    alike: dict[tuple[str | None, str], list[str]] = {}
+    for each in prices.tables:
+        alike.setdefault((each.date, each.source), []).append(each.what)
+    tables = "; ".join(f"{listed(what, 'and')} {_of_day(day)} ({source})" for (day, source), what in alike.items())
     missing = "" if prices.services.date else f" No service prices of {region} are known."
     spot = "move by the hour and the zone." if prices.spot_seen else "are estimates by instance family: real ones move."
+    if prices.spot_seen and prices.spot_discounts:
+        spot = "move by the hour and the zone; of families with a discount they are estimates."
     return f"In USD for {region} and Linux, without tax: {tables}.{missing} Spot prices {spot}"
 
 

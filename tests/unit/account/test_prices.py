@@ -34,7 +34,7 @@ HISTORY = [
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
+def account(few_prices: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
     monkeypatch.setattr(prices, "REFRESHED", tmp_path)
     monkeypatch.setattr(refreshing, "QUESTIONS", QUESTIONS)
     forget()

@@ -152,6 +152,7 @@ def test_an_input_says_of_which_case_it_is(capsys: pytest.CaptureFixture[str]) -
     assert re.search(r"^NAT gateway +36.5 +USD$", table, re.MULTILINE), "of all cases: none is named"
 
 
+@pytest.mark.usefixtures("few_prices")
 def test_a_region_without_prices_says_what_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
     plan = plan_of({"pools": CONFIG["pools"][:1]}, region="us-west-2")  # type: ignore[index]
     figures = plan.figures

@@ -38,7 +38,7 @@ class Noon(datetime):
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
+def account(few_prices: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
     monkeypatch.setattr(prices, "REFRESHED", tmp_path / "prices")
     forget()
     with world(monkeypatch) as made:

@@ -238,6 +238,7 @@ def test_the_whole_is_the_sum_of_its_parts() -> None:
     assert found.ceiling is not None
 
 
+@pytest.mark.usefixtures("few_prices")
 def test_a_region_without_data_prices_nothing() -> None:
     changes = {"dialogue": GONE, "budget.monthlyUsd": 1}
     found = billed(parsed(changed(changes), region="us-west-2"))

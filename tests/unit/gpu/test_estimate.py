@@ -23,7 +23,7 @@ from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 from gpu.why import plus
 from tests.unit.gpu.support import shared_types
 
-PRICES, NONE = of("us-east-1"), of("eu-west-1")
+PRICES, NONE = of("us-east-1"), of("ap-south-2")
 DEV = FloorInputs(
     system_node_types=("m7g.large",),
     system_nodes=2,
