@@ -45,7 +45,11 @@ def test_stack_outputs_tell_the_same_as_the_plan(stack: str) -> None:
     plan = planned(stack)
     assert plan.figures
     outputs = plan.recording.outputs
-    assert outputs["idleFloorUsdPerMonth"] == pytest.approx(plan.figures.idle_usd_per_month, abs=0.005)
+    bill = json.loads(plan_json(plan))["costs"]["bill"]
+    whole = bill["usdPerMonth"]
+    assert outputs["idleFloorUsdPerMonth"] == bill["idleUsdPerMonth"]
+    assert outputs["ceilingUsdPerMonth"] == bill["ceilingUsdPerMonth"]
+    assert [outputs[f"{case}UsdPerMonth"] for case in ("low", "expected", "high")] == list(whole.values())
     assert outputs["pools"] == [
         {key: value for key, value in pool.as_output().items() if value is not None} for pool in plan.figures.pools
     ]

@@ -9,7 +9,7 @@ import pytest
 from config.bill import Bill, bill, consumers
 from config.schema import StackConfig
 from gpu.bill import Line
-from stacks.summary import idle_floor_usd
+from stacks.summary import costs
 from tests.unit.config.support import CONTAINER, GONE, ON_DEMAND, WORKLOAD, changed, parsed, problems_of
 
 FLOOR = 73 + 2 * 0.0816 * 730 + 2 * 50 * 0.08 + (0.045 + 0.005) * 730 + 2  # 238.636
@@ -51,9 +51,9 @@ def of(found: Bill, *parts: Any) -> float:
 
 def test_the_floor_is_what_stands_when_nobody_asks() -> None:
     quiet = bill_of()
-    assert of(quiet, "floor") == pytest.approx(FLOOR)
+    assert of(quiet, "floor") == pytest.approx(FLOOR, abs=0.005)
     assert quiet.parts == ("floor", "on demand", "traffic and logs")
-    assert idle_floor_usd(config()) == pytest.approx(FLOOR)
+    assert costs(config())["idleFloorUsdPerMonth"] == pytest.approx(FLOOR, abs=0.005)
 
 
 def test_monitoring_is_in_the_floor() -> None:
@@ -70,7 +70,7 @@ def test_nine_replicas_of_a_deployment_are_in_the_bill() -> None:
     found = bill_of(**nine)
     assert expected(found, "always", "GPU nodes, shared") == pytest.approx(3 * SPOT_L4 * 730)
     assert expected(found, "always", "Volumes, shared") == pytest.approx(39)
-    assert idle_floor_usd(config(**nine)) == pytest.approx(FLOOR + 881.256 + 39)
+    assert costs(config(**nine))["idleFloorUsdPerMonth"] == pytest.approx(FLOOR + 881.256 + 39, abs=0.005)
 
 
 def test_models_on_demand_at_the_use_that_is_supposed() -> None:
