@@ -77,6 +77,8 @@ UNIT_PRICES = (
     UnitPrice("load_balancer_per_hour", "network load balancer", "USD/h"),
     UnitPrice("classic_load_balancer_per_hour", "classic load balancer", "USD/h"),
     UnitPrice("snapshot_per_gb_month", "snapshot", "USD/GB-month"),
+    UnitPrice("ecr_per_gb_month", "images in ECR", "USD/GB-month"),
+    UnitPrice("dynamodb_recovery_per_gb_month", "point-in-time recovery of a table", "USD/GB-month"),
     UnitPrice("log_ingestion_per_gb", "logs, written", "USD/GB"),
     UnitPrice("log_storage_per_gb_month", "logs, kept", "USD/GB-month"),
     UnitPrice("insights_per_million_observations", "Container Insights", "USD/million observations"),
@@ -109,6 +111,8 @@ class ServicePrices:
     """A network load balancer, or an application load balancer: they cost the same by the hour."""
     classic_load_balancer_per_hour: float | None = None
     snapshot_per_gb_month: float | None = None
+    ecr_per_gb_month: float | None = None
+    dynamodb_recovery_per_gb_month: float | None = None
     log_ingestion_per_gb: float | None = None
     log_storage_per_gb_month: float | None = None
     insights_per_million_observations: float | None = None
@@ -317,6 +321,8 @@ _SERVICES: Mapping[str, ServicePrices] = MappingProxyType(
             load_balancer_per_hour=0.0225,
             classic_load_balancer_per_hour=0.025,
             snapshot_per_gb_month=0.05,
+            ecr_per_gb_month=0.10,
+            dynamodb_recovery_per_gb_month=0.20,
             log_ingestion_per_gb=0.50,
             log_storage_per_gb_month=0.03,
             # aws.amazon.com/cloudwatch/pricing as two public repositories read it, one of them on 2026-10-02.
@@ -390,8 +396,13 @@ def _service_prices(region: str, table: ServiceTable | None) -> ServicePrices:
     known = _SERVICES.get(region, ServicePrices())
     if table is None or (known.date or "") > table.date:
         return known
-    usd: Mapping[str, Any] = {each.field: table.usd[each.field] for each in UNIT_PRICES if each.field in table.usd}
-    return ServicePrices(date=table.date, source=table.source, kept=table.kept, **usd)
+    usd: dict[str, Any] = {each.field: table.usd[each.field] for each in UNIT_PRICES if each.field in table.usd}
+    kept = dict(table.kept)
+    # What AWS is not asked for, or a table of before a unit price was counted lacks, stays as it was known.
+    for each in UNIT_PRICES:
+        if each.field not in usd and (older := getattr(known, each.field)) is not None:
+            usd[each.field], kept[each.field] = older, known.date or table.date
+    return ServicePrices(date=table.date, source=table.source, kept=kept, **usd)
 
 
 def sampled_families(region: str) -> frozenset[str]:

@@ -68,7 +68,7 @@ def test_a_region_that_nobody_knew_is_priced(account: World) -> None:
     assert prices.of(REGION).node_usd_per_hour("g6.xlarge", "on-demand") is None
     steps: list[None] = []
     found = refresh(account, 30, NOW, lambda: steps.append(None))
-    assert found.took == {"on-demand prices": len(NODES), "service prices": 18, "types on Spot": 1}
+    assert found.took == {"on-demand prices": len(NODES), "service prices": 20, "types on Spot": 1}
     assert found.told == ()
     assert len(steps) == refreshing.QUESTIONS
     write(found)
@@ -289,6 +289,17 @@ def test_a_damaged_file_is_not_used_and_is_told(account: World, text: str) -> No
     known = prices.of("us-east-1")
     assert known.problem.startswith("us-east-1.json")
     assert known.on_demand["g6.xlarge"] == 0.8048, "the committed table holds"
+
+
+def test_what_aws_is_not_asked_for_stays_as_it_was(account: World) -> None:
+    """Container Insights' price by observations is asked of no price list: a bill would have a gap."""
+    content = {"services": {"source": "x", "date": "2026-11-01", "usd": {"kms_key_per_month": 2.0}}}
+    (prices.REFRESHED / "us-east-1.json").write_text(json.dumps(content))
+    forget()
+    services = prices.of("us-east-1").services
+    assert (services.kms_key_per_month, services.date) == (2.0, "2026-11-01")
+    assert services.insights_per_million_observations == 0.21
+    assert services.why("insights_per_million_observations").inputs[0].date == "2025-07-07"
 
 
 def test_the_newer_of_two_tables_counts(account: World) -> None:

@@ -14,6 +14,7 @@ from tests.unit.config.support import CONTAINER, GONE, ON_DEMAND, WORKLOAD, chan
 
 FLOOR = 73 + 2 * 0.0816 * 730 + 2 * 50 * 0.08 + (0.045 + 0.005) * 730 + 2  # 238.636
 SPOT_L4 = 0.8048 / 2
+MIRROR = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
 WEEKDAYS = {"days": ["mon", "tue", "wed", "thu", "fri"], "start": "08:00", "end": "18:00"}
 USED = 8 * 730 / 24
 #: A node's volume: 100 GiB, and 125 MiB/s more than are free.
@@ -62,6 +63,25 @@ def test_monitoring_is_in_the_floor() -> None:
     watched = bill_of(monitoring={"backend": "cloudwatch"})
     assert expected(watched, "floor", "Monitoring") == pytest.approx(256.668 * 0.21 + 0.6 + 0.6 + 3)
     assert of(watched, "floor") == pytest.approx(FLOOR + 58.10028)
+
+
+KEPT = {"dialogue.image": "ghcr.io/acme/dialogue@sha256:" + "0" * 64}
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({}, {}),
+        (KEPT, {"Conversations": 1 * 0.08}),
+        ({**KEPT, "dialogue.store": "dynamodb"}, {"Conversations": 1 * 0.20}),
+        ({"cluster.registryMirror": MIRROR}, {"Images in ECR": 2 * 0.10}),
+        ({"cluster.registryMirror": "registry.acme.io/cache"}, {}),
+    ],
+)
+def test_what_is_kept_costs_while_nobody_works(changes: dict[str, Any], names: dict[str, float]) -> None:
+    """A GiB of gp3 at 0.08, its recovery in a table at 0.20; the server's 2 GB in ECR at 0.10."""
+    found = {each.name: each.usd.expected for each in billed(parsed(changed(changes))).lines if each.usd}
+    assert {name: found[name] for name in ("Conversations", "Images in ECR") if name in found} == pytest.approx(names)
 
 
 def test_nine_replicas_of_a_deployment_are_in_the_bill() -> None:
