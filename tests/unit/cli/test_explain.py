@@ -139,6 +139,17 @@ def test_it_is_printed_with_source_and_day(capsys: pytest.CaptureFixture[str]) -
     assert re.search(r"^figure +value +unit$", text, re.MULTILINE), "no column stands there empty"
 
 
+def test_no_word_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not in a narrow terminal either: a module's path is longer than any column."""
+    figures = figures_of()
+    for found in explanations(figures):
+        render_explanation(found)
+        shown = {word.rstrip(",") for word in capsys.readouterr().out.split()}
+        inputs = [each for _, why in found.cases for each in why.inputs]
+        words = " ".join(f"{each.name} {each.source} {each.date or ''}" for each in inputs).split()
+        assert {word.rstrip(",") for word in words} - shown == set(), found.name
+
+
 def test_an_input_says_of_which_case_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     found = explain(figures_of(), "total")
     render_explanation(found)
