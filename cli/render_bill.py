@@ -151,11 +151,9 @@ def _own(consumers: Sequence[Consumer]) -> Table:
     shown = table("who", "holds slots", "GPU of its own", "bought", "USD per hour", texts=4)
     for group in alike(consumers):
         first = group[0]
-        if first.pool.profile.shares:
-            own, usd = _own_type(first), first.own_usd_per_hour(first.pool.capacity_type)
-            each = None if usd is None else usd / first.slots / max(1, len(first.needs))
-        else:
-            own, each = "its pool's, not shared", first.pool.usd_per_slot_hour
+        shares, usd = first.pool.profile.shares, first.own_usd_per_hour(first.pool.capacity_type)
+        own = _own_type(first) if shares else "its pool's, not shared"
+        each = None if usd is None else usd / first.slots / (max(1, len(first.needs)) if shares else 1)
         amount = "-" if each is None else f"{each:.4f}"
         shown.add_row(names(group), _when(first), own, BOUGHT[first.pool.capacity_type], amount)
     return shown

@@ -122,7 +122,9 @@ class Consumer:
         return self.why_own(capacity_type).value
 
     def why_own(self, capacity_type: CapacityType) -> Why:
-        """The same, with what it is made of."""
+        """The same, with what it is made of. Where nothing is shared it is the pool's own node."""
+        if not self.pool.profile.shares:
+            return times(given(f"slots of {self.name}", self.slots), self.pool.why_slot(capacity_type))
         needs, prices = self.needs or (self.pool.slot_memory_mib,), self.pool.prices
         found = [(need, own_type(need, capacity_type, prices)) for need in needs]
         each = [

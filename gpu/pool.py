@@ -17,6 +17,7 @@ from gpu.estimate import SlotPrice, slot_price
 from gpu.host_share import HostShare, host_share
 from gpu.prices import CapacityType, RegionPrices
 from gpu.sharing import Ami, SharingProfile, overlay_capacities
+from gpu.why import Why, given, over
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,6 +145,14 @@ class Pool:
     def usd_per_slot_hour(self) -> float | None:
         """Price of a slot as the pool buys it; an estimate for Spot, None where no price is known."""
         return self.price.usd_per_hour(self.capacity_type) / self.price.slots if self.price else None
+
+    def why_slot(self, capacity_type: CapacityType, of: SlotPrice | None = None) -> Why:
+        """Price of a slot when all of the node are taken, USD per hour. of: a node; else the cheapest as bought."""
+        node = of or self.price
+        if node is None:
+            return given("price of a node", None, "USD/h")
+        whole = self.prices.why_node(node.instance_type, capacity_type)
+        return over(whole, given(f"slots of {node.instance_type}", node.slots))
 
     def as_output(self) -> dict[str, Any]:
         """The pool as a stack output, in plain values."""

@@ -15,6 +15,7 @@ from config import pools
 from gpu import prices
 from plan.as_json import plan_json
 from plan.figures import prices_note
+from tests.unit.cli.money import amounts
 from tests.unit.cli.plans import CONFIG, plan_of
 from tests.unit.cli.test_render import printed
 
@@ -42,18 +43,6 @@ def twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def _forget() -> None:
     for cached in (prices._files, prices.of, prices.named_types, pools._resolved):
         cached.cache_clear()
-
-
-def amounts(document: Any, path: str = "") -> Iterator[tuple[str, float]]:
-    """Every amount of money in a document, with where it stands."""
-    if isinstance(document, dict):
-        for key, value in document.items():
-            if isinstance(value, int | float) and "usd" in key.lower():
-                yield f"{path}/{key}", value
-            yield from amounts(value, f"{path}/{key}")
-    elif isinstance(document, list):
-        for index, value in enumerate(document):
-            yield from amounts(value, f"{path}/{index}")
 
 
 #: As many zones in both, since traffic between them costs.
