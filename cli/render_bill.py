@@ -12,7 +12,7 @@ from cli.tables import section, table
 from config.bill import DAYS_PER_MONTH, Bill
 from config.floor import gives_up
 from config.tokens import TokenCosts, per_million
-from gpu.bill import Consumer, Line, Spread, own_type, sum_of
+from gpu.bill import Consumer, Line, Spread, known_of, own_type, sum_of
 from gpu.compare import HOURS_PER_DAY, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Way
 from gpu.estimate import BOUGHT
 from gpu.pool import Pool
@@ -89,7 +89,7 @@ def _lines(bill: Bill) -> Table:
 
 def _sum(lines: Sequence[Line]) -> tuple[str, ...]:
     """What is known of the sum, and whether that is all."""
-    known = [line for line in lines if line.usd is not None]
+    known = known_of(lines)
     what = "" if len(known) == len(lines) else "of what is known" if known else "no price known"
     return what, *_amounts(sum_of(known) if known else None)
 
@@ -116,7 +116,8 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
     if bill.ceiling is not None:
         yield f"Ceiling: all GPUs of maxGpus, the dearest types, around the clock: {bill.ceiling:,.2f} USD a month."
     if budget and (share := figures.budget_share) is not None:
-        yield f"Budget: {budget.monthly_usd:,.2f} USD a month; {share * 100:,.0f} % of it is expected to be spent."
+        part = f"{'' if whole else 'at least '}{share * 100:,.0f} %"
+        yield f"Budget: {budget.monthly_usd:,.2f} USD a month; {part} of it is expected to be spent."
 
 
 def _unpriced(figures: Figures) -> Iterator[tuple[Pool, list[str]]]:

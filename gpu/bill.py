@@ -93,6 +93,11 @@ def sum_of(lines: Iterable[Line]) -> Spread | None:
     return sum(known, Spread.even(0.0)) if len(known) == len(every) else None
 
 
+def known_of(lines: Iterable[Line]) -> list[Line]:
+    """The lines whose price is known: their sum is the least that all cost."""
+    return [line for line in lines if line.usd is not None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Consumer:
     """Who holds slots of a pool, and for how many hours of a month.

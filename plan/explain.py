@@ -13,7 +13,7 @@ from typing import Final
 
 from config.errors import nearest
 from config.tokens import per_million
-from gpu.bill import Line, Reasons, node_reasons, sum_of
+from gpu.bill import Line, Reasons, known_of, node_reasons, sum_of
 from gpu.compare import HOURS_PER_DAY, MORE_WORDS, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Sides
 from gpu.estimate import SlotPrice
 from gpu.pool import Pool
@@ -90,14 +90,15 @@ def _bill(figures: Figures) -> Iterator[Explanation]:
     yield from _sums("idle", "what the stack costs when nobody uses it", quiet)
     words = "all GPUs of maxGpus, the dearest types, around the clock, and the rest of the bill at its highest"
     yield Explanation(name="ceiling", what=words, unit=MONTHLY, cases=(("", bill.why_ceiling),))
-    budget, whole = figures.config.budget, bill.of()
-    if budget and whole:
+    budget, share = figures.config.budget, figures.budget_share
+    known = sum_of(known_of(bill.lines))
+    if budget and share is not None and known:
         inputs = (
-            Input("total, expected", whole.expected, "USD"),
+            Input("total, expected", known.expected, "USD"),
             Input("budget.monthlyUsd", budget.monthly_usd, "USD"),
         )
-        share = Why(figures.budget_share, f"{figure(whole.expected)} / {figure(budget.monthly_usd)}", inputs)
-        yield Explanation(name="budget", what="part of it that is expected to be spent", unit="", cases=(("", share),))
+        why = Why(share, f"{figure(known.expected)} / {figure(budget.monthly_usd)}", inputs)
+        yield Explanation(name="budget", what="part of it that is expected to be spent", unit="", cases=(("", why),))
 
 
 #: What the parts of the bill are called where it is printed.
@@ -118,7 +119,7 @@ def _cases(reasons: Reasons) -> tuple[tuple[str, Why], ...]:
 def _sums(name: str, what: str, lines: Sequence[Line]) -> Iterator[Explanation]:
     """A sum of the bill, and where a line's price is not known that of the others, which is what is printed."""
     yield _sum(name, what, lines)
-    known = [line for line in lines if line.usd is not None]
+    known = known_of(lines)
     if known and len(known) < len(lines):
         yield _sum(f"{name}, of what is known", f"{what} whose price is known", known)
 

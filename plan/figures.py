@@ -15,7 +15,7 @@ from config.pool_schema import GpuPool
 from config.schema import Model, StackConfig
 from config.services import Service, memory_of, stack_services
 from config.tokens import TokenCosts, token_costs
-from gpu.bill import Consumer
+from gpu.bill import Consumer, known_of, sum_of
 from gpu.catalog import InstanceType
 from gpu.coldstart import ColdStart
 from gpu.compare import Comparison, compare
@@ -107,9 +107,9 @@ class Figures:
 
     @property
     def budget_share(self) -> float | None:
-        """Part of the budget that is expected to be spent; None without one, or where a price is not known."""
-        whole, budget = self.bill.of(), self.config.budget
-        return whole.expected / budget.monthly_usd if whole and budget else None
+        """Part of the budget that is expected to be spent, by what is known; None without one, or where nothing is."""
+        known, budget = sum_of(known_of(self.bill.lines)), self.config.budget
+        return known.expected / budget.monthly_usd if known and known.expected and budget else None
 
     @cached_property
     def comparison(self) -> Comparison | None:

@@ -76,7 +76,10 @@ def test_every_line_and_sum_of_the_bill_can_be_asked_for(capsys: pytest.CaptureF
 #: Plans of other kinds: without service prices, with Spot by zone, with tokens, whole GPUs, and nothing but the floor.
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "full": (FULL, "us-east-1"),
-    "no service prices": ({"pools": CONFIG["pools"][:2], "models": CONFIG["models"][:1]}, "eu-central-1"),  # type: ignore[index]
+    "no service prices": (
+        {"pools": CONFIG["pools"][:2], "models": CONFIG["models"][:1], "budget": FULL["budget"]},
+        "eu-central-1",
+    ),  # type: ignore[index]
     "tokens": (
         {
             **FULL,

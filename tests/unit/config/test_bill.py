@@ -68,6 +68,43 @@ def test_monitoring_is_in_the_floor() -> None:
 KEPT = {"dialogue.image": "ghcr.io/acme/dialogue@sha256:" + "0" * 64}
 
 
+FRANKFURT = {
+    "dialogue": GONE,
+    "network.zoneIds": ["euc1-az1", "euc1-az2"],
+    "pools[0].instanceFamilies": ["g6"],
+    "pools[0].capacityType": "on-demand",
+    "pools[0].onDemand": ON_DEMAND,
+}
+
+
+def test_another_region_by_its_own_prices() -> None:
+    """Frankfurt, 2025-05-28: three replicas around the clock on a g6.xlarge at 1.0064, 730 x 1.0064 = 734.67; two
+    m7g.large at 0.0978, 2 x 730 x 0.0978 = 142.79. Of other services no price is known there, and none is taken."""
+    three = {"models": GONE, "workloads": [WORKLOAD | {"kind": "Deployment", "replicas": 3}]}
+    found = billed(parsed(changed({**FRANKFURT, **three}), region="eu-central-1"))
+    assert expected(found, "always", "GPU nodes, shared") == pytest.approx(730 * 1.0064)
+    assert expected(found, "floor", "System nodes") == pytest.approx(2 * 730 * 0.0978)
+    assert line(found, "floor", "NAT gateway").usd is None
+    assert found.of() is None
+
+
+def test_spot_by_the_zones_of_another_region() -> None:
+    """Three models on one node 8 h a day. The cheapest L4 of Frankfurt on Spot is a g6.2xlarge: zones ask 0.3376 and
+    0.3465, in the mean 0.34205, so that 243.33 h are 82.15 to 84.32, 83.23 expected."""
+    spot = {key: value for key, value in FRANKFURT.items() if "apacityType" not in key and "onDemand" not in key}
+    found = billed(parsed(changed(spot), region="eu-central-1"))
+    usd = line(found, "on demand", "GPU nodes, shared").usd
+    assert usd
+    assert (usd.low, usd.expected) == pytest.approx((USED * 0.3376, USED * (0.3376 + 0.3465) / 2))
+
+
+def test_a_budget_is_held_against_what_is_known() -> None:
+    """In Frankfurt system nodes alone, 142.79, are above a budget of 100; the rest of the floor has no price."""
+    (problem,) = problems_of(changed({**FRANKFURT, "budget.monthlyUsd": 100}), region="eu-central-1")
+    assert "cannot hold: the stack costs at least 142.79 USD a month" in problem.message
+    assert problems_of(changed({**FRANKFURT, "budget.monthlyUsd": 143}), region="eu-central-1") == []
+
+
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
