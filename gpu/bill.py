@@ -208,7 +208,10 @@ def asked_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Cons
     if pool.price is None:
         return _UNPRICED
     hours, usd = why_more_hours(pool, pool.price, standing, asked), node_reasons(pool, pool.price)
-    apart = [times(_apart(pool, each, standing, asked), node_reasons(pool, each).high) for each in pool.node_prices]
+    alone = _each_alone(asked)
+    apart = [
+        times(_apart(pool, each, standing, asked, alone), node_reasons(pool, each).high) for each in pool.node_prices
+    ]
     room = minus(_most_usd(pool), standing_reasons(pool, standing, asked).high)
     return Reasons(times(hours, usd.low), times(hours, usd.expected), least(most(*apart), room))
 
@@ -230,17 +233,24 @@ def why_most_standing_hours(pool: Pool, standing: Sequence[Consumer]) -> Why:
 
 def why_most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
     """What `why_more_hours` is where they are there at different hours, of the type for which that is most."""
-    return most(*(_apart(pool, node, standing, asked) for node in pool.node_prices))
+    alone = _each_alone(asked)
+    return most(*(_apart(pool, node, standing, asked, alone) for node in pool.node_prices))
 
 
-def _apart(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
+def _each_alone(asked: Sequence[Consumer]) -> Why:
+    """Hours of nodes of which each holds one slot: the same for every type, and long where many hold slots."""
+    return plus(
+        *(
+            times(given(f"slots of {c.name}", c.slots), given(f"hours of {c.name}", c.hours, "h", c.hours_from))
+            for c in asked
+        )
+    )
+
+
+def _apart(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer], alone: Why) -> Why:
     nodes = given(f"{node.instance_type} within maxGpus", most_nodes(pool, node.instance_type))
     room = minus(times(nodes, MONTH), _hours(pool, node, standing))
-    each = [
-        times(given(f"slots of {c.name}", c.slots), given(f"hours of {c.name}", c.hours, "h", c.hours_from))
-        for c in asked
-    ]
-    return most(why_more_hours(pool, node, standing, asked), least(plus(*each), room))
+    return most(why_more_hours(pool, node, standing, asked), least(alone, room))
 
 
 def _hours(pool: Pool, node: SlotPrice, consumers: Sequence[Consumer]) -> Why:
