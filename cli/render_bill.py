@@ -105,7 +105,7 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
         stated = "as the stack file says" if usage.model_fields_set else "supposed; write usage: to say better"
         yield f"Use, {stated}: {'; '.join(used)}."
     yield from (f"The lean floor gives up: {each}" for each in gives_up(figures.config))
-    if whole:
+    if known_of(bill.lines):
         yield (
             "Low: the least that was seen on Spot. High: the dearest type that a pool may buy, "
             "and nobody's hours overlap, so that each slot has a node of its own."

@@ -211,11 +211,17 @@ class RegionPrices:
             found.append(PriceTable("service prices", self.services.source, self.services.date))
         if self.spot_seen:
             found.append(PriceTable("Spot prices", self.spot_seen.source, self.spot_seen.date))
-        if self.spot_discounts:
-            found.append(PriceTable("Spot discounts", next(iter(self.spot_discounts.values())).source, None))
+        if estimated := self.estimated_families:
+            found.append(PriceTable("Spot discounts", self.spot_discounts[estimated[0]].source, None))
         if self.interruptions:
             found.append(PriceTable("Spot interruptions", self.interruptions.source, self.interruptions.date))
         return tuple(found)
+
+    @property
+    def estimated_families(self) -> tuple[str, ...]:
+        """Families of which no type has a Spot price that was seen, but a discount of the family was."""
+        seen = {name.partition(".")[0] for name in self.spot_seen.usd_per_hour} if self.spot_seen else set()
+        return tuple(family for family in self.spot_discounts if family not in seen)
 
     def spot_discount(self, family: str) -> SpotDiscount:
         """Estimated Spot discount of an instance family, such as `g6`, where no price of a type was seen.

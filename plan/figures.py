@@ -5,6 +5,7 @@ Prices are USD, those of the stack's region; Spot prices are estimates (`gpu.pri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -22,7 +23,7 @@ from gpu.compare import Comparison, compare
 from gpu.estimate import dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
-from gpu.prices import FRESH_DAYS, CapacityType, RegionPrices
+from gpu.prices import FRESH_DAYS, CapacityType, PriceTable, RegionPrices
 from plan.errors import as_called
 
 
@@ -169,13 +170,13 @@ def prices_note(prices: RegionPrices) -> str:
             f"No prices of {region} are known, so nothing is priced; those of other regions differ. "
             f"`slices prices refresh --region {region}` asks AWS for them."
         )
-    alike: dict[tuple[str | None, str], list[str]] = {}
+    sources: dict[tuple[str | None, str], list[str]] = {}
     for each in prices.tables:
-        alike.setdefault((each.date, each.source), []).append(each.what)
-    tables = "; ".join(f"{listed(what, 'and')} {_of_day(day)} ({source})" for (day, source), what in alike.items())
+        sources.setdefault((each.date, each.source), []).append(each.what)
+    tables = "; ".join(f"{listed(what, 'and')} {_of_day(day)} ({source})" for (day, source), what in sources.items())
     missing = "" if prices.services.date else f" No service prices of {region} are known."
     spot = "move by the hour and the zone." if prices.spot_seen else "are estimates by instance family: real ones move."
-    if prices.spot_seen and prices.spot_discounts:
+    if prices.spot_seen and prices.estimated_families:
         spot = "move by the hour and the zone; of families with a discount they are estimates."
     return f"In USD for {region} and Linux, without tax: {tables}.{missing} Spot prices {spot}"
 
@@ -184,16 +185,25 @@ def prices_warnings(prices: RegionPrices, today: date) -> list[str]:
     """What is wrong with the prices: too old, of a day to come, or a file that cannot be read."""
     ask = as_called(f"`slices prices refresh --region {prices.region}`")
     found = [f"{prices.problem}: it is not used; {ask} writes it anew."] if prices.problem else []
-    old = [f"{each.what} {_of_day(each.date)}" for each in prices.tables if each.is_old(today)]
-    coming = [f"{each.what} {_of_day(each.date)}" for each in prices.tables if each.is_of_the_future(today)]
+    coming = [each for each in prices.tables if each.is_of_the_future(today)]
     if coming:
         found.append(
-            f"Of a day that is still to come: {listed(coming, 'and')}. This machine's clock is wrong, or that of who "
+            f"Of a day that is still to come: {_by_day(coming)}. This machine's clock is wrong, or that of who "
             f"asked; {ask} writes today's."
         )
-    if old:
-        found.append(f"Older than {FRESH_DAYS} days: {listed(old, 'and')}. {ask} asks AWS for today's.")
+    old = [each for each in prices.tables if each.is_old(today)]
+    if asked := [each for each in old if each.what != "Spot interruptions"]:
+        found.append(f"Older than {FRESH_DAYS} days: {_by_day(asked)}. {ask} asks AWS for today's.")
+    if told := [each for each in old if each.what == "Spot interruptions"]:
+        found.append(f"Older than {FRESH_DAYS} days: {_by_day(told)}; no API of AWS' tells newer ones.")
     return found
+
+
+def _by_day(tables: Sequence[PriceTable]) -> str:
+    days: dict[str | None, list[str]] = {}
+    for each in tables:
+        days.setdefault(each.date, []).append(each.what)
+    return "; ".join(f"{listed(what, 'and')} {_of_day(day)}" for day, what in days.items())
 
 
 def _of_day(day: str | None) -> str:

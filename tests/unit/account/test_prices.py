@@ -291,6 +291,30 @@ def test_a_damaged_file_is_not_used_and_is_told(account: World, text: str) -> No
     assert known.on_demand["g6.xlarge"] == 0.8048, "the committed table holds"
 
 
+def test_older_committed_prices_are_replaced_where_aws_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All that the committed table of Frankfurt has is asked for, types of system nodes too: else it would be half an
+    answer, and the old prices would stay for ever. Of interruptions nobody answers, and they stay."""
+    monkeypatch.setattr(prices, "REFRESHED", tmp_path)
+    forget()
+    before = prices.of(REGION)
+    assert before.spot_seen
+    assert before.spot_seen.date == "2025-05-28"
+    history = [(name, "euc1-az2", NOW, before.on_demand[name] / 2) for name in before.spot_seen.usd_per_hour]
+    nodes = {name: usd * 1.01 for name, usd in before.on_demand.items()}
+    with world(monkeypatch) as made:
+        plant(made, answered(nodes), spot(history))
+        found = refreshed(made)
+    assert found.told == ()
+    after = prices.of(REGION)
+    forget()
+    assert after.spot_seen
+    assert (after.on_demand_date, after.spot_seen.date, after.spot_seen.kept) == ("2026-11-29", "2026-11-29", {})
+    assert after.spot_zones("m7g.large").keys() == {"euc1-az2"}
+    assert after.interruption_band("g6.xlarge") == before.interruption_band("g6.xlarge") == ">20%"
+    (warning,) = prices_warnings(after, NOW.date())
+    assert warning == "Older than 90 days: Spot interruptions of 2025-05-28; no API of AWS' tells newer ones."
+
+
 def test_what_aws_is_not_asked_for_stays_as_it_was(account: World) -> None:
     """Container Insights' price by observations is asked of no price list: a bill would have a gap."""
     content = {"services": {"source": "x", "date": "2026-11-01", "usd": {"kms_key_per_month": 2.0}}}
@@ -337,7 +361,9 @@ def test_a_table_of_a_day_to_come_is_told(account: World) -> None:
     known, today = prices.of(REGION), NOW.date()
     assert not any(table.is_old(today) for table in known.tables)
     (warning,) = prices_warnings(known, today)
-    assert warning.startswith("Of a day that is still to come: on-demand prices of 2031-11-29, service prices")
+    assert warning.startswith(
+        "Of a day that is still to come: on-demand prices, service prices and Spot prices of 2031"
+    )
     refreshed(account)
     assert prices_warnings(prices.of(REGION), today) == [], "the answer of a right clock takes its place"
 

@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ import pytest
 
 from gpu import estimate, prices
 from gpu.catalog import REGIONS, InstanceType
+from gpu.price_file import SpotRange, SpotTable
 from gpu.prices import RegionPrices, ServicePrices, of, priced_regions, product
 from gpu.why import given, plus
 
@@ -76,6 +77,14 @@ def test_us_east_1_keeps_what_is_newer() -> None:
 def test_prices_that_were_cut_later_are_no_regions(region: str) -> None:
     """AWS cut P4 and P5 by up to 44 % a week after that day, everywhere."""
     assert not [name for name in of(region).on_demand if name.startswith(("p4", "p5"))]
+
+
+def test_discounts_are_told_only_of_families_that_nobody_saw_by_zone() -> None:
+    known = of("us-east-1")
+    assert known.estimated_families == ("g4dn", "g5", "g6", "g6e")
+    asked = {f"{family}.xlarge": {"use1-az1": SpotRange(0.1, 0.2, 0.3)} for family in known.estimated_families}
+    seen = replace(known, spot_seen=SpotTable(source="x", date="2026-11-29", days=30, usd_per_hour=asked))
+    assert (seen.estimated_families, [table.what for table in seen.tables if "discount" in table.what]) == ((), [])
 
 
 def test_a_type_is_named_without_reading_all_tables() -> None:
