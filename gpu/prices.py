@@ -1,10 +1,10 @@
 """Prices by region: `of(region)` is the only way to one, so that nobody can ask without saying for where.
 
-Prices of instances, on-demand and on Spot, are data, one file a region: committed beside this module (`gpu/price_data/`,
-by tools/generate_catalog.py), or asked of AWS (`prices/` beside the stack files, by `slices prices refresh`); these have
-unit prices of services too. Those of some regions stand here, with Spot discounts that are newer than any committed Spot
-price. What no source has of a region is None, and never another region's figure. All prices are in USD, without traffic
-and tax.
+Prices of instances, on-demand and on Spot, are data, one file a region: committed beside this module
+(`gpu/price_data/`, by tools/generate_catalog.py), or asked of AWS (`prices/` beside the stack files, by `slices prices
+refresh`); these have unit prices of services too. Those of some regions stand here, with Spot discounts that are newer
+than any committed Spot price. What no source has of a region is None, and never another region's figure. All prices are
+in USD, without traffic and tax.
 """
 
 from __future__ import annotations
