@@ -69,7 +69,8 @@ def read_instances(folder: Path, types: Iterable[GpuType], newer: Mapping[str, P
 
 def _raw(path: Path, regions: Iterable[str]) -> dict[str, dict[str, Mapping[str, Any]]]:
     """What is said of each type on Linux, by region."""
-    wanted, found = set(regions), {}
+    wanted = set(regions)
+    found: dict[str, dict[str, Mapping[str, Any]]] = {}
     try:
         for entry in json.loads(path.read_text(encoding="utf-8")):
             for region in entry["pricing"].keys() & wanted:
@@ -84,7 +85,8 @@ def _raw(path: Path, regions: Iterable[str]) -> dict[str, dict[str, Mapping[str,
 
 def _unmoved(raw: Mapping[str, Mapping[str, Mapping[str, Any]]], newer: Mapping[str, Prices]) -> set[str]:
     """Types whose price is the same in a later table. Of one in no later table nobody knows."""
-    same, moved = set(), set()
+    same: set[str] = set()
+    moved: set[str] = set()
     for region, prices in newer.items():
         for name, linux in raw.get(region, {}).items():
             if usd := prices.usd_per_hour.get(name):
