@@ -146,7 +146,7 @@ def piped(scenes: int, **environment: str) -> subprocess.Popen[bytes]:
 def test_a_pipe_gets_lines_and_the_end() -> None:
     out, error = piped(3).communicate(timeout=60)
     lines = out.decode().splitlines()
-    assert "$2.225 per hour, $0.9700 since the start" in lines[0]
+    assert "$2.216 per hour, $0.9700 since the start" in lines[0]
     assert [line.partition("  ")[2] for line in lines[-2:]] == ["Old…", ""]
     assert lines[-1] == "The twin of local was stopped."
     assert error == b""
