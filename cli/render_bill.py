@@ -12,7 +12,7 @@ from cli.tables import section, table
 from config.bill import DAYS_PER_MONTH, Bill
 from config.floor import gives_up
 from config.tokens import TokenCosts, per_million
-from gpu.bill import Consumer, Line, Spread, own_type, sum_of
+from gpu.bill import Consumer, Line, Spread, known_of, own_type, sum_of
 from gpu.compare import HOURS_PER_DAY, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Way
 from gpu.estimate import BOUGHT
 from gpu.pool import Pool
@@ -91,7 +91,7 @@ def _lines(bill: Bill) -> Table:
 
 def _sum(lines: Sequence[Line]) -> tuple[str, ...]:
     """What is known of the sum, and whether that is all."""
-    known = [line for line in lines if line.usd is not None]
+    known = known_of(lines)
     what = "" if len(known) == len(lines) else "of what is known" if known else "no price known"
     return what, *_amounts(sum_of(known) if known else None)
 
@@ -107,7 +107,7 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
         if used := [use for is_said, use in _use(figures) if is_said == said]:
             yield f"Use, {words}: {'; '.join(used)}."
     yield from (f"The lean floor gives up: {each}" for each in gives_up(figures.config))
-    if whole:
+    if known_of(bill.lines):
         yield (
             "Low: the least that was seen on Spot. High: the dearest type that a pool may buy, "
             "and nobody's hours overlap, so that each slot has a node of its own."
@@ -118,7 +118,8 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
     if bill.ceiling is not None:
         yield f"Ceiling: all GPUs of maxGpus, the dearest types, around the clock: {bill.ceiling:,.2f} USD a month."
     if budget and (share := figures.budget_share) is not None:
-        yield f"Budget: {budget.monthly_usd:,.2f} USD a month; {share * 100:,.0f} % of it is expected to be spent."
+        part = f"{'' if whole else 'at least '}{share * 100:,.0f} %"
+        yield f"Budget: {budget.monthly_usd:,.2f} USD a month; {part} of it is expected to be spent."
 
 
 def _unpriced(figures: Figures) -> Iterator[tuple[Pool, list[str]]]:
@@ -161,11 +162,9 @@ def _own(consumers: Sequence[Consumer]) -> Table:
     shown = table("who", "holds slots", "GPU of its own", "bought", "USD per hour", texts=4)
     for group in alike(consumers):
         first = group[0]
-        if first.pool.profile.shares:
-            own, usd = _own_type(first), first.own_usd_per_hour(first.pool.capacity_type)
-            each = None if usd is None else usd / first.slots / max(1, len(first.needs))
-        else:
-            own, each = "its pool's, not shared", first.pool.usd_per_slot_hour
+        shares, usd = first.pool.profile.shares, first.own_usd_per_hour(first.pool.capacity_type)
+        own = _own_type(first) if shares else "its pool's, not shared"
+        each = None if usd is None else usd / first.slots / (max(1, len(first.needs)) if shares else 1)
         amount = "-" if each is None else f"{each:.4f}"
         shown.add_row(names(group), _when(first), own, BOUGHT[first.pool.capacity_type], amount)
     return shown

@@ -39,7 +39,7 @@ from gpu.bill import (
 )
 from gpu.coldstart import IMAGE_MB
 from gpu.compare import HOURS_PER_DAY
-from gpu.estimate import MONTH, CostItem, FloorInputs, idle_floor, kept_items
+from gpu.estimate import MONTH, CostItem, FloorInputs, Kept, idle_floor, kept_items
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry, in_mirror
@@ -170,7 +170,7 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
                 "existing, and no cost of this stack",
                 given("what is there without the stack", 0, "USD"),
             ),
-            *kept_items(_conversations_gib(config), config.prices),
+            *kept_items(_kept(config), config.prices),
         ]
     zone_ids = zones(config)
     nodes = config.cluster.system_nodes
@@ -187,7 +187,7 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
             interface_endpoints=len(INTERFACE_SERVICES) if config.network.interface_endpoints else 0,
             zones=len(zone_ids),
             load_balancers=1 if config.serving.door else 0,
-            conversations_gib=_conversations_gib(config),
+            kept=_kept(config),
             monitored=config.monitoring.backend != "off",
         ),
         config.prices,
@@ -203,9 +203,15 @@ _NETWORK_THERE = CostItem(
 )
 
 
-def _conversations_gib(config: StackConfig) -> int:
-    dialogue = config.dialogue
-    return CONVERSATIONS_GIB if config.models and dialogue and dialogue.on_volume else 0
+def _kept(config: StackConfig) -> Kept:
+    dialogue = config.dialogue if config.models else None
+    mirror = config.cluster.registry_mirror
+    return Kept(
+        volume_gib=CONVERSATIONS_GIB if dialogue and dialogue.on_volume else 0,
+        table_gib=CONVERSATIONS_GIB if dialogue and dialogue.image and dialogue.store == "dynamodb" else 0,
+        # The server's image is nearly all that a stack pulls; whatever else the mirror holds, others may share.
+        images_gb=IMAGE_MB / 1000 if config.models and mirror and ecr_registry(mirror) else 0.0,
+    )
 
 
 def _floor_reasons(item: CostItem) -> Reasons:

@@ -93,6 +93,11 @@ def sum_of(lines: Iterable[Line]) -> Spread | None:
     return sum(known, Spread.even(0.0)) if len(known) == len(every) else None
 
 
+def known_of(lines: Iterable[Line]) -> list[Line]:
+    """The lines whose price is known: their sum is the least that all cost."""
+    return [line for line in lines if line.usd is not None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Consumer:
     """Who holds slots of a pool, and for how many hours of a month.
@@ -122,7 +127,9 @@ class Consumer:
         return self.why_own(capacity_type).value
 
     def why_own(self, capacity_type: CapacityType) -> Why:
-        """The same, with what it is made of."""
+        """The same, with what it is made of. Where nothing is shared it is the pool's own node."""
+        if not self.pool.profile.shares:
+            return times(given(f"slots of {self.name}", self.slots), self.pool.why_slot(capacity_type))
         needs, prices = self.needs or (self.pool.slot_memory_mib,), self.pool.prices
         found = [(need, own_type(need, capacity_type, prices)) for need in needs]
         each = [
@@ -229,8 +236,9 @@ def asked_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Cons
     if pool.price is None:
         return _UNPRICED
     hours, usd = why_more_hours(pool, pool.price, standing, asked), node_reasons(pool, pool.price)
+    alone = _each_alone(asked)
     apart = [
-        times(_apart(pool, each, standing, asked, _node_hours(pool, each)), node_reasons(pool, each).high)
+        times(_apart(pool, each, standing, asked, alone, _node_hours(pool, each)), node_reasons(pool, each).high)
         for each in pool.node_prices
     ]
     room = minus(_most_usd(pool), standing_reasons(pool, standing, asked).high)
@@ -254,10 +262,21 @@ def why_most_standing_hours(pool: Pool, standing: Sequence[Consumer]) -> Why:
 
 def why_most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
     """What `why_more_hours` is where they are there at different hours, of the type for which that is most."""
+    alone = _each_alone(asked)
     return most(
         *(
-            _apart(pool, node, standing, asked, minus(_node_hours(pool, node), _hours(pool, node, standing)))
+            _apart(pool, node, standing, asked, alone, minus(_node_hours(pool, node), _hours(pool, node, standing)))
             for node in pool.node_prices
+        )
+    )
+
+
+def _each_alone(asked: Sequence[Consumer]) -> Why:
+    """Hours of nodes of which each holds one slot: the same for every type, and long where many hold slots."""
+    return plus(
+        *(
+            times(given(f"slots of {c.name}", c.slots), given(f"hours of {c.name}", c.hours, "h", c.hours_from))
+            for c in asked
         )
     )
 
@@ -267,13 +286,11 @@ def _node_hours(pool: Pool, node: SlotPrice) -> Why:
     return times(given(f"{node.instance_type} within maxGpus", most_nodes(pool, node.instance_type)), MONTH)
 
 
-def _apart(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer], room: Why) -> Why:
+def _apart(
+    pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer], alone: Why, room: Why
+) -> Why:
     """Hours of nodes of a type where nobody's overlap, at most `room`."""
-    each = [
-        times(given(f"slots of {c.name}", c.slots), given(f"hours of {c.name}", c.hours, "h", c.hours_from))
-        for c in asked
-    ]
-    return most(why_more_hours(pool, node, standing, asked), least(plus(*each), room))
+    return most(why_more_hours(pool, node, standing, asked), least(alone, room))
 
 
 def _hours(pool: Pool, node: SlotPrice, consumers: Sequence[Consumer]) -> Why:

@@ -44,6 +44,13 @@ WORDS: Mapping[Way, str] = MappingProxyType(
     }
 )
 """The ways that are shown, and what they are called."""
+MORE_WORDS: Mapping[Way, str] = MappingProxyType(
+    {
+        Way(shared=True, spot=True, sleeps=False): "sharing and Spot, always on",
+        Way(shared=True, spot=False, sleeps=True): "sharing and sleep, on-demand",
+    }
+)
+"""The other ways, which machines get too."""
 WAYS = tuple(Way(*each) for each in product((False, True), repeat=3))
 
 

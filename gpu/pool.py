@@ -17,6 +17,7 @@ from gpu.estimate import SlotPrice, slot_price
 from gpu.host_share import HostShare, host_share
 from gpu.prices import CapacityType, RegionPrices
 from gpu.sharing import Ami, SharingProfile, overlay_capacities
+from gpu.why import Why, given, over
 
 #: How a pool gets its nodes: what AWS sells, or capacity that is reserved already.
 Purchase = Literal["spot", "on-demand", "reserved"]
@@ -141,6 +142,14 @@ class Pool:
             case _:
                 assert_never(self.capacity_type)
 
+    @cached_property
+    def interruption_bands(self) -> Mapping[str, str]:
+        """Which part of Spot nodes AWS took back in a month, by type, where that is known; nothing on-demand."""
+        if self.capacity_type == "on-demand":
+            return MappingProxyType({})
+        bands = {t.name: self.prices.interruption_band(t.name) for t in self.types}
+        return MappingProxyType({name: band for name, band in bands.items() if band})
+
     @property
     def slots_per_node(self) -> int:
         """Slots of the node that the first pending pod buys."""
@@ -161,6 +170,14 @@ class Pool:
     def usd_per_slot_hour(self) -> float | None:
         """Price of a slot as the pool buys it; an estimate for Spot, None where no price is known."""
         return self.price.usd_per_hour(self.capacity_type) / self.price.slots if self.price else None
+
+    def why_slot(self, capacity_type: CapacityType, of: SlotPrice | None = None) -> Why:
+        """Price of a slot when all of the node are taken, USD per hour. of: a node; else the cheapest as bought."""
+        node = of or self.price
+        if node is None:
+            return given("price of a node", None, "USD/h")
+        whole = self.prices.why_node(node.instance_type, capacity_type)
+        return over(whole, given(f"slots of {node.instance_type}", node.slots))
 
     def as_output(self) -> dict[str, Any]:
         """The pool as a stack output, in plain values."""

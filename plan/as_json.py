@@ -81,6 +81,7 @@ def _pool(pool: Pool, section: GpuPool) -> dict[str, Any]:
         "dearest": _price(pool.dearest) if pool.dearest else None,
         "usdPerSlotHour": _usd(pool.usd_per_slot_hour),
         "spotZones": _zones(pool),
+        "spotInterruptions": [{"instanceType": name, "band": band} for name, band in pool.interruption_bands.items()],
     }
 
 

@@ -56,7 +56,7 @@ from gpu.registries import ecr_registry
 from gpu.sharing import AMIS, Mig
 from stacks.options import after, system_node_labels
 from stacks.serving import Made, Stand, serve
-from stacks.summary import idle_floor_usd
+from stacks.summary import costs
 from stacks.tags import stack_tags
 from stacks.ways_in import aws_auth, dialogue_url, next_steps
 from stacks.workloads import gpu_workload
@@ -635,12 +635,11 @@ def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
 
 def _outputs(config: StackConfig, kubeconfig: pulumi.Output[str]) -> Mapping[str, Any]:
     update = update_kubeconfig_command(config.cluster_name, config.region)
-    floor = idle_floor_usd(config)
     return {
         "kubeconfig": kubeconfig,
         "updateKubeconfigCommand": update,
         "pools": [pool.as_output() for pool in config.gpu_pools.values()],
-        "idleFloorUsdPerMonth": None if floor is None else round(floor, 2),
+        **costs(config),
         "dialogueUrl": dialogue_url(config),
         "modelUrls": {model.name: model_url(service_name(model)) for model in config.models},
         "nextSteps": next_steps(config, update),

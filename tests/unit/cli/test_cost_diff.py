@@ -150,14 +150,17 @@ def test_eks_into_extended_support_is_refused_with_its_price() -> None:
 
 
 def test_another_region() -> None:
-    """An L4 node around the clock: 0.8048 in Virginia, 1.006 in Frankfurt (730 x 0.2012 = 146.88)."""
-    virginia, frankfurt = (
-        Bill(lines=(Line("always", "GPU nodes, a", "730 h", Spread.even(730 * usd)),), total=Spread.even(730 * usd))
-        for usd in (0.8048, 1.006)
-    )
-    (row,) = compared(virginia, frankfurt)
-    assert row.change is not None
-    assert round(row.change.expected, 2) == 146.88
+    """The L4 node for 243.33 h, on demand 0.8048 in Virginia and 1.0064 in Frankfurt: 49.06 more; two system nodes,
+    0.0816 and 0.0978, are 23.65 more. Of other services no price is known there, so that the whole is not known."""
+    bought = {"pools[0].capacityType": "on-demand", "pools[0].onDemand": ON_DEMAND, "network": {}}
+    virginia, frankfurt = (bill_of(stack(**bought), region) for region in ("us-east-1", "eu-central-1"))
+    rows = {row.name: row.change for row in compared(virginia, frankfurt)}
+    nodes, system = rows["GPU nodes, shared"], rows["System nodes"]
+    assert nodes
+    assert system
+    assert (nodes.expected, system.expected) == pytest.approx((USED * 0.2016, 2 * 730 * 0.0162), abs=CENT)
+    assert rows["NAT gateway"] is None
+    assert frankfurt.total is None
 
 
 def test_a_region_whose_prices_nobody_has_is_not_known() -> None:

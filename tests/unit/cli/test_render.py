@@ -168,9 +168,23 @@ def test_without_models_there_is_nothing_to_compare() -> None:
 
 def test_spot_is_labelled_and_prices_are_dated(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(printed(plan_of(), capsys).split())
-    assert "Spot prices are estimates" in text
+    assert "of families with a discount they are estimates" in text
     assert re.search(r"on-demand prices of 20\d\d-\d\d-\d\d \(.*?\); service prices of 20\d\d-\d\d-\d\d", text)
     assert "those of" not in text
+
+
+def test_how_often_spot_is_taken_back_is_said_with_its_day(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(printed(plan_of(), capsys).split())
+    said = "5-10% of g6.xlarge and 10-15% to 15-20% of the others in a month (Spot Instance Advisor, 2025-05-28)"
+    assert f"shared: AWS takes Spot nodes back: {said}." in text
+    assert "always-on: AWS takes" not in text, "on-demand nodes stay"
+    assert "isolated: AWS takes" not in text, "of p5.4xlarge nobody knows"
+
+
+def test_prices_by_zone_of_one_day(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(plan_of({"pools": CONFIG["pools"][:1]}, region="eu-central-1"), capsys)  # type: ignore[index]
+    table = text[text.index("Spot prices of 2025-05-28, zones without names, USD per hour") :]
+    assert re.search(r"g6.2xlarge +zone 1 +0.3376\ng6.2xlarge +zone 2 +0.3465\n", table)
 
 
 LONG = "a-very-long-name-that-a-team-may-well-use"[:40]
