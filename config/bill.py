@@ -178,7 +178,8 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
             zones=len(zone_ids),
             load_balancers=1 if config.serving.door else 0,
             conversations_gib=_conversations_gib(config),
-            monitored=config.monitoring.backend != "off",
+            monitoring=config.monitoring.backend,
+            figures_gib=config.monitoring.volume_gib,
         ),
         config.prices,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, assert_never
 
 Nat = Literal["single", "per-zone", "none"]
+MonitoringBackend = Literal["off", "cloudwatch", "prometheus"]
 
 #: Volume of a system node, in GiB.
 SYSTEM_VOLUME_GIB: Final = 50
