@@ -1,9 +1,9 @@
 """What Prometheus watches of a stack: recorded figures and alarms, as data for a PrometheusRule.
 
 The alarms have the meaning, and the thresholds, of those in CloudWatch (`components.monitoring.alarms`), and see more:
-which GPU, which pod, which node. Names of metrics: DCGM exporter, etc/default-counters.csv; kube-state-metrics, docs/metrics;
-Karpenter, "Metrics" in its reference; Knative, OpenTelemetry's names as Prometheus writes them
-(UnderscoreEscapingWithSuffixes). `tests/plan/prometheus` holds them against these sources.
+which GPU, which pod, which node. Names of metrics: DCGM exporter, etc/default-counters.csv; kube-state-metrics,
+docs/metrics; Karpenter, "Metrics" in its reference; Knative, OpenTelemetry's names as Prometheus writes them
+(UnderscoreEscapingWithSuffixes). `tests/plan/prometheus_metrics.py` holds them against these sources.
 """
 
 from __future__ import annotations
