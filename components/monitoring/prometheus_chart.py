@@ -1,8 +1,8 @@
 """Values of the charts that bring Prometheus: kube-prometheus-stack on the system nodes, DCGM exporter on GPU nodes.
 
 Of kube-prometheus-stack what the alarms and the dashboard read, and nothing that costs room or rights beside it: no
-node exporter (it wants the host's network and processes), no figures of kubelets and of a control plane that EKS runs and
-shows to nobody, no rules and dashboards of its own for these, no sidecars that may read every Secret, no admission
+node exporter (it wants the host's network and processes), no figures of kubelets and of a control plane that EKS runs
+and shows to nobody, no rules and dashboards of its own for these, no sidecars that may read every Secret, no admission
 webhook: what it would refuse, Prometheus' own parser refuses in the tests.
 """
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from config.checks.parts import Parts, Slots, attempt
 from config.errors import MISSING, Path, Problem, listed
-from config.schema import GpuPool, Model
+from config.schema import GpuPool, Model, Monitoring
 from config.section import BrokenValueError
 from config.services import memory_of, ollama_name, service_name
 from gpu.pool import Pool
@@ -60,6 +60,8 @@ def check_serving(parts: Parts, slots: Slots) -> Iterator[Problem]:
                     servers.setdefault(model.server, []).append((index, model))
     if parts.models or (parts.monitoring and parts.monitoring.backend == "prometheus"):
         yield from attempt(_control_plane(parts))
+    if parts.monitoring:
+        yield from attempt(_figures(parts.monitoring))
     for name, members in servers.items():
         yield from attempt(_server(name, members, parts, slots))
     for index, pool in enumerate(parts.pools or ()):
@@ -222,6 +224,14 @@ def _tenants(pool: GpuPool, models: Sequence[Model | None]) -> Iterator[Problem]
             )
             yield Problem(("models", index, "weights", "source"), model.weights.source, message)
         first = first or model
+
+
+def _figures(monitoring: Monitoring) -> Iterator[Problem]:
+    """A volume that would be nowhere."""
+    if monitoring.backend != "prometheus" and "volume_gib" in monitoring.model_fields_set:
+        keeps = "CloudWatch keeps its own" if monitoring.backend == "cloudwatch" else "there are none"
+        message = f"is for backend: prometheus, which keeps its figures itself; {keeps}"
+        yield Problem(("monitoring", "volumeGib"), monitoring.volume_gib, message)
 
 
 def _control_plane(parts: Parts) -> Iterator[Problem]:

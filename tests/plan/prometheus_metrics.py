@@ -121,7 +121,7 @@ METRICS: Final[Mapping[str, Source]] = {
         for what in ("active", "queued")
     },
     "http_server_request_duration_seconds_count": Source(
-        "knative.dev/pkg, webhook/admission_integration_test.go, and OpenTelemetry's handler, which the activator has too",
+        "knative.dev/pkg, webhook/admission_integration_test.go, and OpenTelemetry's handler, which the activator has",
         _http_handler,
         ('"http.server.request.duration"', "httpconv.NewServerRequestDuration", "HTTPResponseStatusCode"),
     ),

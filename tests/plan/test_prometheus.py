@@ -1,4 +1,4 @@
-"""`monitoring.backend: prometheus`: rules, monitors, dashboard and charts, judged by the tools of those who read them."""
+"""`monitoring.backend: prometheus`: rules, monitors, dashboard and charts, judged by what those have who read them."""
 
 from __future__ import annotations
 

@@ -45,6 +45,7 @@ ELSEWHERE = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, [*UPSTREAMS, '
 CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     **{stack: (stack, {}) for stack in STACKS},
     "everything": ("dev", {"pools": [POOL], **VARIANTS["everything"]}),
+    "prometheus": ("dev", {"pools": [POOL], **VARIANTS["prometheus"]}),
     "the operator": ("dev", {"gpuSharing": {"installer": "gpu-operator"}}),
 }
 
