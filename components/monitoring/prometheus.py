@@ -26,7 +26,7 @@ from components.monitoring.scrapes import DCGM_EXPORTER, monitors
 from components.options import child_options
 from components.pods import restricted_admission
 from components.sdk import aws, k8s
-from components.serving.network_policy import network_policy
+from components.serving.network_policy import namespace_peer, network_policy
 from gpu.contract import METRICS_CLIENT_LABEL
 
 #: Definitions have no namespace; Helm wants one for the release itself.
@@ -179,7 +179,7 @@ def _object(name: str, kind: str, object_name: str, spec: Mapping[str, Any], opt
 
 def _walls() -> dict[str, Any]:
     """Nobody comes in from other namespaces. `slices open monitoring` comes by the kubelet, which no policy stops."""
-    return {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]}
+    return {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [namespace_peer(NAMESPACE)]}]}
 
 
 def _statements(args: PrometheusMonitoringArgs) -> list[dict[str, object]]:

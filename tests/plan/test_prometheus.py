@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import subprocess
@@ -46,6 +47,15 @@ def promtool(*arguments: str, cwd: Path) -> str:
     """What Prometheus' own tool says; fails where it finds a fault."""
     command = built(PROMTOOL, "promtool", "github.com/prometheus/prometheus/cmd/promtool", "remove_all_sd")
     done = subprocess.run([str(command), *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def amtool(*arguments: str, cwd: Path) -> str:
+    """What Alertmanager's own tool says, of the release whose image is pinned; fails where it finds a fault."""
+    _, _, tag = versions.PROMETHEUS_IMAGES["alertmanager.alertmanagerSpec.image"].partition("@")[0].rpartition(":")
+    command = [str(tool(AMTOOL, tag)), *arguments]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -267,11 +277,7 @@ def test_the_operator_takes_monitors_and_rules(watched: WatchedStack) -> None:
 
 def test_alertmanager_takes_its_configuration(tmp_path: Path) -> None:
     (tmp_path / "alertmanager.yaml").write_text(yaml.safe_dump(alertmanager_config("c", TOPIC)))
-    _, _, tag = versions.PROMETHEUS_IMAGES["alertmanager.alertmanagerSpec.image"].partition("@")[0].rpartition(":")
-    command = [str(tool(AMTOOL, tag)), "check-config", "alertmanager.yaml"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "1 receivers" in done.stdout
+    assert "2 receivers" in amtool("check-config", "alertmanager.yaml", cwd=tmp_path)
 
 
 # --- The dashboard ----------------------------------------------------------------------------------------------------
@@ -363,6 +369,14 @@ def test_everything_runs_on_system_nodes_as_restricted_pods(stack: Objects) -> N
         for container in spec.get("containers", ()):
             assert container["securityContext"]["allowPrivilegeEscalation"] is False
             assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_alertmanager_takes_what_the_chart_makes_of_its_configuration(stack: Objects, tmp_path: Path) -> None:
+    text = base64.b64decode(stack["Secret", "alertmanager-monitoring-alertmanager"]["data"]["alertmanager.yaml"])
+    (tmp_path / "alertmanager.yaml").write_bytes(text)
+    assert "2 receivers" in amtool("check-config", "alertmanager.yaml", cwd=tmp_path)
+    route = amtool("config", "routes", "test", "--config.file=alertmanager.yaml", "alertname=GpuIdle", cwd=tmp_path)
+    assert route.strip() == "topic"
 
 
 def test_nothing_is_reached_from_outside_and_nothing_asks_what_it_needs_not(stack: Objects) -> None:

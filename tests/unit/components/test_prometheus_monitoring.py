@@ -59,7 +59,7 @@ def test_alertmanager_may_publish_to_the_topic_and_nothing_else() -> None:
     assert (association["namespace"], association["serviceAccount"]) == ("monitoring", account)
     trusted = recording.one("aws:iam/role:Role").inputs["assumeRolePolicy"]
     assert f'"aws:RequestTag/kubernetes-service-account": "{account}"' in trusted
-    (receiver,) = release("monitoring")["values"]["alertmanager"]["config"]["receivers"]
+    receiver, _ = release("monitoring")["values"]["alertmanager"]["config"]["receivers"]
     (sns,) = receiver["sns_configs"]
     assert sns["topic_arn"].endswith(":c-alerts")
     assert sns["sigv4"] == {"region": "us-east-1"}
@@ -86,7 +86,9 @@ def test_the_namespace_is_restricted_and_nobody_comes_in() -> None:
     assert labels["gpu-slices/metrics-client"] == "true"
     spec = recording.one("kubernetes:networking.k8s.io/v1:NetworkPolicy").inputs["spec"]
     assert spec["podSelector"] == {}
-    assert spec["ingress"] == [{"from": [{"podSelector": {}}]}]
+    (rule,) = spec["ingress"]
+    own = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    assert rule == {"from": [own]}
 
 
 @pytest.mark.parametrize("storage_class", ["gp3-encrypted", None])
