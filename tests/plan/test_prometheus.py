@@ -229,7 +229,8 @@ def test_without_models_and_budget_nothing_is_asked_of_them() -> None:
 
 
 def test_every_metric_that_is_read_has_a_source() -> None:
-    expressions = [each.expression for each in (*recorded(WATCHED), *alarms(WATCHED))] + panel_expressions()
+    expressions = [*(e.expression for e in recorded(WATCHED)), *(e.expression for e in alarms(WATCHED))]
+    expressions += panel_expressions()
     own = {each.name for each in recorded(WATCHED)}
     assert set().union(*map(names_in, expressions)) - own == METRICS.keys()
 

@@ -23,7 +23,7 @@ RELEASE = "kubernetes:helm.sh/v3:Release"
 
 
 @functools.cache
-def monitored(storage_class: str | None = "gp3-encrypted") -> Recording:
+def monitored(storage_class: str | None = "gp3-encrypted") -> Recording[None]:
     def program() -> None:
         before = pulumi.ComponentResource("test:index:Before", "before")
         arguments = PrometheusMonitoringArgs(
