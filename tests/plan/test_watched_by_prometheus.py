@@ -109,6 +109,12 @@ def test_the_lean_floor_keeps_no_history_and_says_so() -> None:
     assert not any("history of Prometheus" in each for each in gives_up(kept))
 
 
+def test_two_system_nodes_are_enough_without_a_volume() -> None:
+    kept = parsed(changed({"monitoring": {"backend": "prometheus", "volumeGib": 0}}))
+    assert kept.cluster.system_nodes.desired == 2
+    assert kept.models
+
+
 def test_the_twin_plays_none_of_it() -> None:
     plan = varied("prometheus")
     kinds = {each.manifest["apiVersion"] for each in plan_of(plan).planned if each.manifest}
