@@ -21,6 +21,7 @@ from account.teardown.table import KINDS
 
 TARGET: Final = Path(__file__).resolve().parent.parent / "docs" / "permissions.md"
 PREFLIGHT: Final = Path(__file__).resolve().parent / "preflight"
+ADOPTING: Final = Path(__file__).resolve().parent / "adopting.py"
 ASKING: Final = Path(__file__).resolve().parent / "prices" / "ask.py"
 
 _PAGE = """# Permissions of the commands that ask AWS
@@ -30,9 +31,9 @@ they may not look at they say, and the result is then not proven: exit status 5.
 
 ## Looking
 
-Enough for `slices check`, `slices spend` and for `slices teardown` without `--delete`. It changes nothing and reads no
-data, only what is there, how it is tagged and what it cost. AWS' own `ReadOnlyAccess` and `SecurityAudit` hold more
-than this.
+Enough for `slices check`, `slices adopt`, `slices spend` and for `slices teardown` without `--delete`. It changes
+nothing and reads no data, only what is there, how it is tagged and what it cost. AWS' own `ReadOnlyAccess` and
+`SecurityAudit` hold more than this.
 
 ```json
 {looking}
@@ -60,7 +61,8 @@ occasion.
 
 def page() -> str:
     """The page."""
-    looking = {*preflight_calls(), *spend.CALLS, *(call for kind in KINDS for call in kind.reads)}
+    adopting = calls_in(ADOPTING.read_text(encoding="utf-8"))
+    looking = {*preflight_calls(), *adopting, *spend.CALLS, *(call for kind in KINDS for call in kind.reads)}
     deleting = {call for kind in KINDS for call in kind.deletes}
     asking = set(calls_in(ASKING.read_text(encoding="utf-8")))
     return _PAGE.format(

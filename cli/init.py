@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,17 +12,17 @@ from typing import TypeVar
 
 import click
 
-from cli.calling import interruptible, stack_name
+from cli.calling import stack_name
 from cli.errors import fitted, say
+from cli.stack_files import write_stack
 from config.errors import PROJECT, ConfigError, listed, nearest, one_of
-from config.load import parse
 from config.starter import MEANINGS, Choices, Starter, service_names, starter, starters, suggested, text
 from gpu.catalog import REGIONS
 from gpu.models import MODELS, find_model
 from gpu.prices import priced_regions
 from gpu.sharing import Strategy
 from plan.errors import InputError, as_called, slices
-from plan.project import Project, find_project, load_stack
+from plan.project import Project, find_project
 
 T = TypeVar("T")
 
@@ -64,7 +63,7 @@ def init_stack(directory: Path, name: str | None, answers: Answers, *, yes: bool
     if not yes and not ask.asked:
         _refuse_gaps(name, answers)
     name = ask(name, "Name of the stack", NAME, lambda said: _free(project, said))
-    path = _write(project, name, text(starter(_choices(ask, answers), name)))
+    path = write_stack(project, name, text(starter(_choices(ask, answers), name)))
     click.echo(f"Wrote {path.name}. What it would build and cost, without an account:\n  {slices(f'plan {name}')}")
     return 0
 
@@ -271,23 +270,3 @@ def _model_lines() -> str:
     width = max(len(spec.name) for spec in specs)
     rows = (f"{spec.name:<{width}}  {spec.weights_mib / 1024:12.1f}" for spec in specs)
     return "\n".join([f"{'model':<{width}}  weights, GiB", *rows])
-
-
-def _write(project: Project, name: str, content: str) -> Path:
-    """Write the stack file, after it was read as the program will read it. Raises InputError where there is one."""
-    file = f"Pulumi.{name}.yaml"
-    with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / file).write_text(content, encoding="utf-8")
-        read = load_stack(replace(project, stack_files=Path(scratch)), name)
-    parse(read.values_of(PROJECT), stack=name, region=read.values["aws:region"])
-    path = project.stack_files / file
-    with interruptible():
-        try:
-            with path.open("x", encoding="utf-8") as stream:
-                stream.write(content)
-        except FileExistsError as error:
-            raise InputError(f"{file} is there already, and is not overwritten") from error
-        except BaseException:  # a full disk, Ctrl-C: half a file is none
-            path.unlink(missing_ok=True)
-            raise
-    return path

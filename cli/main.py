@@ -87,6 +87,38 @@ def init(stack: str | None, directory: Path, yes: bool, **options: Any) -> int:
     return init_stack(directory, stack, Answers(**options), yes=yes)
 
 
+@main.command(short_help="Write a stack file for a cluster that is there, and say what sharing changes.")
+@stack_argument(needed=False)
+@directory_option
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="DIR",
+    help="Read an export of `kubectl get -o yaml` instead of a cluster.",
+)
+@click.option(
+    "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="As kubectl's own option."
+)
+@click.option("--context", metavar="NAME", help="As kubectl's own option.")
+@click.option("--cluster", metavar="NAME", help="Name of the cluster in EKS, where nothing tells it.")
+@click.option("--region", metavar="REGION", help="Its region, where nothing tells it.")
+@click.option("--pod-mib", type=click.IntRange(1), metavar="MIB", help="GPU memory that a pod needs.  [default: half]")
+@click.option("--overwrite", is_flag=True, help="Replace the stack file that is there.")
+@click.option("--json", "as_data", is_flag=True, help="Print the report as JSON.")
+@plainly
+def adopt(stack: str | None, directory: Path, overwrite: bool, as_data: bool, **options: Any) -> int:
+    """Look at a cluster that is there, by GET alone, and report on its GPUs; with STACK write Pulumi.STACK.yaml for it.
+
+    Says what there is, what fits and what is missing to share its GPUs, and what its GPU pods cost today and would
+    cost on slots. With AWS credentials it asks the account too. Exit status: 0, 5 if something could not be looked at,
+    4 if no stack file would be right, 2 if nothing can be read.
+    """
+    from cli.adopt import Asked, adopt_cluster  # noqa: PLC0415  loads the policy pack
+
+    return adopt_cluster(directory, stack, Asked(**options), overwrite=overwrite, as_data=as_data)
+
+
 @main.command(short_help="What a stack builds, how its GPUs are shared, what it costs.")
 @stack_argument()
 @directory_option

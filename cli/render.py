@@ -80,7 +80,7 @@ def _pools(pools: Sequence[Pool]) -> Table:
         families = ", ".join(dict.fromkeys(t.family for t in summary.types))
         gpus = " or ".join(dict.fromkeys(t.gpu.product.removeprefix("NVIDIA ") for t in summary.types))
         found.add_row(
-            f"{summary.name}\n{summary.capacity_type}",
+            f"{summary.name}\n{_purchase(summary)}",
             f"{summary.profile.words}\n{summary.resource}",
             f"{families}\n{gpus}",
             _slots(summary),
@@ -94,6 +94,11 @@ def _slots(summary: Pool) -> str:
     counts = summary.slots.values()
     least, most = min(counts), max(counts)
     return str(least) if least == most else f"{least} to {most}"
+
+
+def _purchase(summary: Pool) -> str:
+    """What the pool gets, the first first."""
+    return ", else ".join(summary.capacity_types)
 
 
 def _bought(summary: Pool) -> str:
@@ -142,10 +147,10 @@ def _pool_prices(pools: Sequence[Pool]) -> Table:
     for summary in pools:
         price = summary.price
         if price is None:
-            found.add_row(f"{summary.name}\n{summary.capacity_type}", "no price known", *["-"] * 5)
+            found.add_row(f"{summary.name}\n{_purchase(summary)}", "no price known", *["-"] * 5)
             continue
         found.add_row(
-            f"{summary.name}\n{summary.capacity_type}",
+            f"{summary.name}\n{_purchase(summary)}",
             price.instance_type,
             str(price.slots),
             _usd(price.on_demand_usd_per_hour),

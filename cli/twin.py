@@ -8,7 +8,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, ParamSpec
 
@@ -56,9 +56,15 @@ def twin_of(directory: Path, stack: str) -> TwinState:
 @click.command(short_help="Start the twin: the stack on this machine, judged by the real Karpenter.")
 @_stack
 @directory_option
+@click.option(
+    "--export",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="DIR",
+    help="Of a stack on a cluster that is there: play that cluster's own pools and GPU pods too, before and after.",
+)
 @click.option("--timings", is_flag=True, help="Print when each step was done.")
 @_plainly
-def up(stack: str, directory: Path, timings: bool) -> int:
+def up(stack: str, directory: Path, export: Path | None, timings: bool) -> int:
     """Start the twin of STACK, or bring it up to date: the real Karpenter and scheduler, without a cloud.
 
     Records the stack's program, starts a control plane on free loopback ports, and applies the plan to it. The first
@@ -74,6 +80,11 @@ def up(stack: str, directory: Path, timings: bool) -> int:
 
     console = Console(highlight=False)
     state = twin_of(directory, stack)
+    rehearsal = None
+    if export is not None:
+        from cli.rehearse import Rehearsal  # noqa: PLC0415  loads the policy pack
+
+        rehearsal = Rehearsal(directory.resolve(), stack, export)
     with interruptible(lambda: f"`slices up {stack}` goes on where the build was"):
         programs = built_for(console, directory.resolve(), stack)
     began = time.monotonic()
@@ -83,9 +94,11 @@ def up(stack: str, directory: Path, timings: bool) -> int:
         state.lock(),
         console.status(f"Starting the twin of {stack}") as line,
     ):
-        run = Up(state, programs, _escaped(line.update) if console.is_terminal else Lines(console))
+        say = _escaped(line.update) if console.is_terminal else Lines(console)
+        run = Up(state, programs, say)
         try:
-            plan = run.run(lambda: make_plan(directory.resolve(), stack))
+            make = partial(make_plan, directory.resolve(), stack)
+            plan = run.run(make) if rehearsal is None else rehearsal.run(state, run, make, say)
         except (TwinError, FileNotFoundError) as error:
             # A plan that cannot be made removes the twin too, and says why.
             if not state.exists and (run.timing.steps or isinstance(error, FileNotFoundError)):
@@ -101,6 +114,8 @@ def up(stack: str, directory: Path, timings: bool) -> int:
     console.print(
         f"The twin of [bold]{stack}[/] runs ({time.monotonic() - began:.1f} s): Karpenter and all pools are ready."
     )
+    if rehearsal is not None:
+        rehearsal.show(console)
     for chart in plan.left_out:
         console.print(f"Not played: chart {chart}", markup=False)
     if timings:

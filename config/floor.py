@@ -34,7 +34,8 @@ _NO_NAT: Final = (
 def filled(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     """A configuration by key with what the lean floor says, where it is chosen and nothing else is written.
 
-    A cluster that is there has its own floor: the checks refuse the choice, and nothing that nobody wrote.
+    A cluster that is there has its own floor: the checks refuse the choice, and nothing that nobody wrote. A network
+    that is there has its own gateways.
     """
     cluster = raw.get("cluster")
     if not isinstance(cluster, Mapping) or cluster.get("floor") != "lean" or cluster.get("existing") is not None:
@@ -45,7 +46,7 @@ def filled(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     if isinstance(nodes, Mapping):
         sizes = {} if nodes.keys() & _SIZES.keys() else _SIZES
         found["cluster"] = {**cluster, "systemNodes": {**_SYSTEM_NODES, **sizes, **nodes}}
-    if isinstance(network, Mapping):
+    if isinstance(network, Mapping) and network.get("existing") is None:
         found["network"] = {"nat": "none", **network}
     if isinstance(serving, Mapping):
         found["serving"] = {"replicas": 1, **serving}

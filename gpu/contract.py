@@ -73,6 +73,9 @@ REQUEST_ANNOTATION: Final = f"{OURS}last-request"
 IDLE_ANNOTATION: Final = f"{OURS}twin-idle"
 #: Name of a scenario's workload (label): scenarios -> scenarios.
 SCENARIO_LABEL: Final = f"{OURS}scenario"
+#: `theirs` or `slots` on pods of a rehearsal, and by the second what they belong to: the rehearsal -> itself.
+REHEARSAL_LABEL: Final = f"{OURS}rehearsal"
+REHEARSAL_OF_LABEL: Final = f"{OURS}rehearsal-of"
 #: `true` on nodes that stand for those of the managed node group: the twin's platform -> its view.
 TWIN_SYSTEM_LABEL: Final = f"{OURS}system-node"
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from gpu.catalog import InstanceType
 from gpu.contract import GPU_RESOURCE
@@ -18,13 +18,26 @@ from gpu.host_share import HostShare, host_share
 from gpu.prices import CapacityType, RegionPrices
 from gpu.sharing import Ami, SharingProfile, overlay_capacities
 
+#: How a pool gets its nodes: what AWS sells, or capacity that is reserved already.
+Purchase = Literal["spot", "on-demand", "reserved"]
+
+
+@dataclass(frozen=True)
+class Taint:
+    """A taint of the pool's nodes beside that of GPU nodes."""
+
+    key: str
+    value: str
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pool:
     """GPU nodes that are bought and shared alike. Memory in MiB, prices in USD per hour.
 
     types: at least one, and all that the pool may buy. max_gpus: physical GPUs at a time. prices: those of its region.
-    Whatever asks a GPU for what it cannot do raises SharingError.
+    purchase: how it gets its nodes. fallback: whether it buys on-demand where there is no Spot capacity. taints: see
+    `Taint`; pods of ours tolerate them. Whatever asks a GPU for what it cannot do raises SharingError.
     """
 
     name: str
@@ -33,7 +46,19 @@ class Pool:
     max_gpus: int
     prices: RegionPrices
     ami: Ami = "al2023"
-    capacity_type: CapacityType = "spot"
+    purchase: Purchase = "spot"
+    fallback: bool = False
+    taints: tuple[Taint, ...] = ()
+
+    @property
+    def capacity_type(self) -> CapacityType:
+        """What its nodes cost: reserved ones as much as on-demand (EC2 user guide, "Capacity Reservation pricing")."""
+        return "spot" if self.purchase == "spot" else "on-demand"
+
+    @property
+    def capacity_types(self) -> tuple[Purchase, ...]:
+        """What Karpenter may launch; of both it takes Spot first, as long as there is some."""
+        return ("spot", "on-demand") if self.fallback else (self.purchase,)
 
     @property
     def resource(self) -> str:
@@ -143,7 +168,7 @@ class Pool:
         return {
             "name": self.name,
             "sharing": self.profile.strategy,
-            "capacityType": self.capacity_type,
+            "capacityType": self.purchase,
             "resource": self.resource,
             "slotsPerGpu": self.slots_per_gpu,
             "maxSlots": self.max_slots,

@@ -65,7 +65,8 @@ def _prices(prices: RegionPrices, figures: Figures | None) -> dict[str, Any]:
 def _pool(pool: Pool, section: GpuPool) -> dict[str, Any]:
     return {
         "name": pool.name,
-        "capacityType": pool.capacity_type,
+        "capacityType": pool.purchase,
+        "fallback": section.fallback,
         "onDemand": section.on_demand.model_dump(mode="json", by_alias=True) if section.on_demand else None,
         "sharing": section.sharing.model_dump(mode="json", by_alias=True),
         "ami": pool.ami,

@@ -28,6 +28,8 @@ NOT_RUN = {
     "$(pulumi ": "writes into the reader's kubeconfig",
     "kubectl -n ": _CLUSTER,
     "kubectl get ": _CLUSTER,
+    "kubectl version ": _CLUSTER,
+    ".venv/bin/slices adopt mine --context": "asks the reader's cluster; tests/twin/test_adopting.py asks a twin's",
     "kubectl delete ": _CLUSTER,
     ".venv/bin/slices open ": _CLUSTER,
     "podman ": "needs Podman and a registry",
@@ -52,12 +54,16 @@ NOT_RUN = {
 TWIN = (
     "make up",
     "make down",
+    ".venv/bin/slices up theirs",
+    ".venv/bin/slices down theirs",
     ".venv/bin/slices status",
     ".venv/bin/slices watch",
     ".venv/bin/slices request",
     ".venv/bin/slices scenario",
     "kubectl --kubeconfig .twin/kubeconfig",
 )
+#: What writes a stack file that a command of the twin reads: it is run there too.
+BEFORE = ".venv/bin/slices adopt theirs"
 
 
 def commands(document: Path) -> Sequence[str]:

@@ -25,6 +25,8 @@ import versions
 from tests.built import unavailable
 
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
+#: What is Karpenter's own, whatever cloud; its definitions of NodePools and NodeOverlays.
+KARPENTER_CORE_MODULE = "sigs.k8s.io/karpenter"
 DEVICE_PLUGIN_MODULE = "github.com/NVIDIA/k8s-device-plugin"
 #: The newest that the module proxy serves everywhere. Its chart's templates are those of the pinned 0.20.0 but for
 #: comments, an option for the host's network and the version of node-feature-discovery (compared on 2026-11-29).

@@ -104,9 +104,12 @@ class Finding:
 
 
 class Sight:
-    """The account seen with a stack in mind: answers that several requirements need are asked for once."""
+    """The account seen with a stack in mind: answers that several requirements need are asked for once.
 
-    def __init__(self, plan: Plan, config: StackConfig, account: Account) -> None:
+    plan: None where the cluster is there, and nothing is asked of what the stack would build.
+    """
+
+    def __init__(self, plan: Plan | None, config: StackConfig, account: Account) -> None:
         self.plan = plan
         self.config = config
         self.account = account
@@ -176,7 +179,7 @@ class Sight:
 
     @property
     def _type_filter(self) -> list[dict[str, Any]]:
-        figures = self.plan.figures
+        figures = self.plan.figures if self.plan else None
         assert figures is not None, "only stacks of this project are looked at"
         gpus = {t.name for pool in figures.pools for t in pool.types}
         return [{"Name": "instance-type", "Values": sorted(gpus | {*self.config.cluster.system_nodes.instance_types})}]

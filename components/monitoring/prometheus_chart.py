@@ -20,7 +20,6 @@ from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 from components.monitoring.grafana import DATASOURCE, dashboard
 from components.monitoring.rules import INTERVAL, WatchedStack
 from components.monitoring.scrapes import DCGM_EXPORTER
-from components.pods import GPU_TOLERATION
 from gpu.contract import POOL_LABEL
 from gpu.system_pods import MONITORING_PODS, PROMETHEUS_PODS
 
@@ -231,7 +230,8 @@ def dcgm_values() -> dict[str, Any]:
             "limits": {"memory": "512Mi"},
         },
         "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}},
-        "tolerations": [GPU_TOLERATION],
+        # Pools may have taints of their own beside that of GPU nodes.
+        "tolerations": [{"operator": "Exists"}],
         # The chart's has a fixed pace, and no node's name.
         "serviceMonitor": {"enabled": False},
         # Nodes that hand GPUs out by mounts alone (Bottlerocket, tenants who do not trust each other) listen to this;

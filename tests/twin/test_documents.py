@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import DOCUMENTS, checkout, commands, of_the_twin, typed
+from tests.commands import BEFORE, DOCUMENTS, checkout, commands, of_the_twin, typed
 from tests.twin.pseudoterminal import Terminal
 
 #: Most that a command may take on a busy machine.
 _SECONDS = 300.0
-SHOWN = {document: [command for command in commands(document) if of_the_twin(command)] for document in DOCUMENTS}
+SHOWN = {
+    document: [command for command in commands(document) if of_the_twin(command) or command.startswith(BEFORE)]
+    for document in DOCUMENTS
+}
 
 
 @pytest.mark.parametrize("document", [each for each, shown in SHOWN.items() if shown], ids=lambda each: each.name)

@@ -10,7 +10,10 @@ import pytest
 from gpu import contract
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("account", "apps", "bench", "cli", "components", "config", "gpu", "plan", "policy", "stacks", "tools", "twin")
+ROOMS = (
+    *("account", "adopt", "apps", "bench", "cli", "components", "config", "gpu", "plan", "policy", "stacks", "tools"),
+    "twin",
+)
 NAMES = {name: value for name, value in vars(contract).items() if name.isupper() and isinstance(value, str)}
 OURS = {value.removeprefix(contract.OURS) for value in NAMES.values() if value.startswith(contract.OURS)} - {""}
 #: A key of ours, and no path such as /etc/gpu-slices/x.

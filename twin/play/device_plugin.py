@@ -33,9 +33,15 @@ class InstalledPlugin(PluginRelease):
 
     name: str = _CHART
     """Name of its DaemonSet."""
+    namespace: str = ""
+    """Namespace of its DaemonSet, where it is not the stack's."""
+    leaves_out: str = ""
+    """Label of nodes that it leaves alone."""
 
     def runs_on(self, labels: Mapping[str, str]) -> bool:
         """Whether its pod goes to a GPU node with these labels."""
+        if self.leaves_out and self.leaves_out in labels:
+            return False
         return self.runs and all(labels.get(key) == value for key, value in self.node_selector.items())
 
 
@@ -68,11 +74,17 @@ def installed_plugins(
 
 
 def _plugin(chart: Mapping[str, Any], manifests: Sequence[Mapping[str, Any] | None]) -> InstalledPlugin:
-    release = read_plugin_release(chart) or PluginRelease()
+    release = read_plugin_release(chart) or _plain(chart)
     found = {**vars(release), "name": str(chart.get("fullnameOverride") or _CHART)}
     if release.config_map:
         found["configs"] = _config_map(release.config_map, manifests)
     return InstalledPlugin(**found)
+
+
+def _plain(chart: Mapping[str, Any]) -> PluginRelease:
+    """A plugin without configurations: it gives whole GPUs."""
+    selector, tolerations = chart.get("nodeSelector") or {}, chart.get("tolerations") or ()
+    return PluginRelease(fallbacks=("empty",), node_selector=selector, tolerations=tuple(tolerations))
 
 
 def _config_map(name: str, manifests: Sequence[Mapping[str, Any] | None]) -> Mapping[str, str]:

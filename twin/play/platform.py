@@ -59,7 +59,7 @@ def daemon_sets(plan: TwinPlan) -> list[Object]:
 
 def _plugin(plugin: InstalledPlugin) -> Object:
     """NVIDIA's chart runs its pod with the node selector and tolerations of its values; GPUs are what it waits for."""
-    made = _daemon_set(plugin.name, PLUGIN_NAMESPACE, {}, plugin.node_selector, plugin.tolerations)
+    made = _daemon_set(plugin.name, plugin.namespace or PLUGIN_NAMESPACE, {}, plugin.node_selector, plugin.tolerations)
     # As the chart's: its name on all of them, the instance tells them apart.
     labels = {NAME_LABEL: PLUGIN_NAME, "app.kubernetes.io/instance": plugin.name}
     made["metadata"]["labels"] = labels

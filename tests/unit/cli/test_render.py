@@ -65,10 +65,24 @@ def test_the_bill_is_the_sum_of_its_lines(capsys: pytest.CaptureFixture[str]) ->
     assert "Use, supposed; write usage: to say better" in text
 
 
+def test_the_comparison_says_where_the_bill_has_less(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nine Jobs of 100 h find two nodes of three slots: 2 x 100 x 0.4024 = 80.48 of 3 x 100 x 0.4024 = 120.72."""
+    job = {"kind": "Job", "pool": "shared", "containers": [{"name": "app", "image": "ghcr.io/acme/app:1", "slots": 1}]}
+    jobs = [{**job, "name": f"job-{number}"} for number in range(9)]
+    config = {"pools": [POOL], "models": [], "examples": False, "workloads": jobs, "usage": {"hoursPerRun": 100}}
+    text = " ".join(printed(plan_of(config), capsys).split())
+    assert "the stack as written 3 120.72" in text
+    assert "The bill has 80.48 for these nodes: there, what finds no slot within maxGpus waits" in text
+    assert "The bill has" not in " ".join(printed(plan_of({**config, "workloads": jobs[:6]}), capsys).split())
+
+
 def test_what_is_said_of_use_and_budget_stands_below_the_bill(capsys: pytest.CaptureFixture[str]) -> None:
     config = {**CONFIG, "usage": {"hoursPerDay": 4}, "budget": {"monthlyUsd": 10_000, "emails": ["a@acme.dev"]}}
     text = " ".join(printed(plan_of(config), capsys).split())
-    assert "Use, as the stack file says: models that may sleep hold their slots 4 h a day" in text
+    assert (
+        "Use, as the stack file says: models that may sleep hold their slots 4 h a day, all at the same hours." in text
+    )
+    assert "say better: nodes of models that may sleep start 1 x a day; logs of 10 GB are written." in text
     assert re.search(r"Budget: 10,000.00 USD a month; \d\d? % of it is expected to be spent.", text)
     assert "Ceiling: all GPUs of maxGpus" in text
 

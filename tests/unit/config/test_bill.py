@@ -97,6 +97,26 @@ def test_use_that_is_said_counts() -> None:
     assert "on demand" not in bill_of(usage={"hoursPerDay": 0}).parts
 
 
+@pytest.mark.parametrize(
+    ("policy", "hours_per_run", "slots", "node_hours"),
+    [
+        ("Allow", 2, 12, 4 * 730),  # 12 runs stand beside each other: 4 nodes of three slots
+        ("Allow", 0.1, 1, 52_596 / 12 * 0.1),  # six minutes of every ten: never two at once
+        ("Forbid", 2, 1, 730),  # the next one is left out
+        ("Replace", 2, 1, 730),  # the next one takes its place
+    ],
+)
+def test_runs_of_a_cronjob_that_stand_beside_each_other_hold_slots_each(
+    policy: str, hours_per_run: float, slots: int, node_hours: float
+) -> None:
+    """Every ten minutes, 52,596 runs a year."""
+    often = {**WORKLOAD, "kind": "CronJob", "schedule": "*/10 * * * *", "concurrencyPolicy": policy}
+    stack = config(workloads=[often], models=GONE, **{"pools[0].maxGpus": 4}, usage={"hoursPerRun": hours_per_run})
+    (found,) = [each for each in consumers(stack) if each.kind == "CronJob"]
+    assert found.slots == slots
+    assert expected(billed(stack), "on demand", "GPU nodes, shared") == pytest.approx(node_hours * SPOT_L4)
+
+
 def test_a_cold_nodes_traffic() -> None:
     """Weights of 4.10, 3.54 and 1.87 GiB and 2 GB of image, through NAT at 0.045: 0.55 a start, more than the node's
     first hour."""
@@ -269,6 +289,12 @@ def test_a_budget_under_what_always_runs_is_an_error_too() -> None:
     (problem,) = problems_of(changed({**bought, **on_demand}))
     assert "839.14 USD a month when nobody uses it, 238.64 of its floor, and 600.50 of what always" in problem.message
     assert not problems_of(changed(bought))
+
+
+def test_use_of_nobody_in_a_stack_of_nobody() -> None:
+    raw = changed({"models": GONE, "dialogue": GONE, "examples": False, "usage": {"each": [{"name": "mistral"}]}})
+    (problem,) = problems_of(raw)
+    assert problem.message == "is no model, server or Job of this stack: there are none"
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ DEV = FloorInputs(
 def pool(
     types: Iterable[InstanceType], profile: SharingProfile, capacity_type: CapacityType, prices: RegionPrices
 ) -> Pool:
-    return Pool(name="p", profile=profile, types=tuple(types), max_gpus=1, prices=prices, capacity_type=capacity_type)
+    return Pool(name="p", profile=profile, types=tuple(types), max_gpus=1, prices=prices, purchase=capacity_type)
 
 
 def price_of(instance_type: str, profile: SharingProfile) -> SlotPrice:

@@ -1,0 +1,233 @@
+"""What fits, what is missing and what to know before a stack shares the GPUs of a cluster that is there."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import versions
+from adopt.inventory import FoundPool, Inventory
+from adopt.proposal import Proposal
+from adopt.stack_file import StackText, gate_is_on, model_class, needs_own_plugin
+from config.checks.existing import OVERLAYS_SINCE
+from config.errors import key_of, listed
+from gpu.contract import DISCOVERY_TAG, MEMORY_ANNOTATION, POOL_LABEL
+
+Status = Literal["fits", "missing", "note", "unseen"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing about the cluster. line: what to set or run, where something is to be done."""
+
+    status: Status
+    about: str
+    text: str
+    line: str = ""
+
+
+def findings(there: Inventory, proposal: Proposal, written: StackText) -> list[Finding]:
+    """All that is to be said, in the order in which somebody would ask."""
+    return [
+        *_versions(there),
+        *_karpenter(there, proposal),
+        *_joining(there),
+        *_pools(there),
+        *_plugins(there),
+        *_others(there),
+        *_pods(there, proposal),
+        *(_unseen(each) for each in there.unseen),
+        *(Finding(status="missing", about=key_of(each.path), text=each.message) for each in written.problems),
+    ]
+
+
+def _fits(about: str, text: str) -> Finding:
+    return Finding(status="fits", about=about, text=text)
+
+
+def _note(about: str, text: str, line: str = "") -> Finding:
+    return Finding(status="note", about=about, text=text, line=line)
+
+
+def _missing(about: str, text: str, line: str = "") -> Finding:
+    return Finding(status="missing", about=about, text=text, line=line)
+
+
+def _unseen(text: str, about: str = "not seen", line: str = "") -> Finding:
+    return Finding(status="unseen", about=about, text=text, line=line)
+
+
+def _versions(there: Inventory) -> Iterator[Finding]:
+    if there.kubernetes:
+        yield _fits("Kubernetes", there.kubernetes)
+    else:
+        text = f"nothing tells the version: {versions.EKS_DEFAULT_VERSION} stands in the file"
+        yield _unseen(text, "Kubernetes", "kubectl version")
+
+
+# --- Karpenter --------------------------------------------------------------------------------------------------------
+
+_GATE: Final = "settings.featureGates.nodeOverlay"
+
+
+def _karpenter(there: Inventory, proposal: Proposal) -> Iterator[Finding]:
+    found = there.karpenter
+    if found is None:
+        yield from _no_karpenter(there)
+        return
+    if found.old_api:
+        oldest = ".".join(map(str, OVERLAYS_SINCE))
+        text = f"pools are {found.old_api}, of before 1.0: shared GPUs need Karpenter {oldest} or later"
+        yield _missing("Karpenter", text)
+    elif not found.version:
+        text = f"nothing tells its version: {versions.KARPENTER_VERSION} stands in the file"
+        yield _unseen(text, "Karpenter", "helm list -A")
+    elif tuple(int(part) for part in found.version.split(".")[:2]) < OVERLAYS_SINCE:
+        oldest = ".".join(map(str, OVERLAYS_SINCE))
+        yield _missing("Karpenter", f"{found.version} knows no NodeOverlay: shared GPUs need {oldest} or later")
+    else:
+        yield _fits("Karpenter", found.version)
+    if gate_is_on(there):
+        yield _fits("gate NodeOverlay", "is on")
+        return
+    why = "without it Karpenter buys a GPU for each slot; the file shares nothing before it is on"
+    command = "helm upgrade karpenter oci://public.ecr.aws/karpenter/karpenter --namespace kube-system --reuse-values"
+    version = f" --version {found.version}" if found.version else ""
+    line = f"{command}{version} --set {_GATE}=true"
+    if found.gates is None:
+        look = "helm get values karpenter -n kube-system"
+        yield _unseen(f"nobody saw whether it is on: {why}", "gate NodeOverlay", look)
+    elif proposal.replicas:
+        yield _missing("gate NodeOverlay", f"is off: {why}", line)
+
+
+def _no_karpenter(there: Inventory) -> Iterator[Finding]:
+    if there.auto_mode:
+        text = (
+            "buys this cluster's nodes: its device plugin cannot be configured and its Karpenter has no overlays, so "
+            "its own pools share no GPU; a Karpenter beside it can"
+        )
+        yield _note("EKS Auto Mode", text)
+    yield _note("Karpenter", "none was seen")
+
+
+# --- Nodes that join --------------------------------------------------------------------------------------------------
+
+
+def _joining(there: Inventory) -> Iterator[Finding]:
+    if there.karpenter is None:
+        return
+    chosen = model_class(there)
+    if chosen is None:
+        yield _unseen("no EC2NodeClass: write role and tags of yours", "nodes", "kubectl get ec2nodeclasses -o yaml")
+        return
+    if chosen.filled_in:
+        yield _note("EC2NodeClass", f"{chosen.name} is a template: parts of it are filled in elsewhere")
+    if chosen.role:
+        yield _fits("role of nodes", f"{chosen.role}, as in EC2NodeClass {chosen.name}")
+    elif chosen.profile:
+        look = f"aws iam get-instance-profile --instance-profile-name {chosen.profile}"
+        yield _unseen(f"EC2NodeClass {chosen.name} names a profile alone: write its role", "role of nodes", look)
+    elif not chosen.filled_in:
+        yield _unseen(f"EC2NodeClass {chosen.name} names none", "role of nodes")
+    for noun, tags in (("subnets", chosen.subnet_tags), ("security groups", chosen.group_tags)):
+        if tags:
+            yield _fits(noun, ", ".join(f"{key}={value}" for key, value in tags.items()))
+        elif not chosen.filled_in:
+            yield _missing(
+                noun,
+                f"EC2NodeClass {chosen.name} finds them without tags that have a value: tag them with "
+                f"{DISCOVERY_TAG}={there.cluster}, or write the tags that they have",
+            )
+
+
+def _pools(there: Inventory) -> Iterator[Finding]:
+    for pool in there.pools:
+        if pool.open:
+            continue
+        about = f"NodePool {pool.name}"
+        if pool.auto_mode:
+            yield _note(about, "of EKS Auto Mode, whose device plugin gives whole GPUs alone")
+        elif pool.filled_in:
+            yield _note(about, "is a template: what it may buy is filled in elsewhere")
+        elif pool.sharing and pool.sharing.shares and not there.overlays:
+            yield _missing(about, f"{shared_words(pool)} without a NodeOverlay: Karpenter buys a GPU for each slot")
+    if any(node.reserved for node in there.nodes):
+        yield _note("reserved capacity", "is counted at its on-demand price")
+    if there.strange_nodes:
+        yield _note("nodes", f"of types with GPUs that are not in the catalogue: {', '.join(there.strange_nodes)}")
+
+
+def shared_words(pool: FoundPool) -> str:
+    """How a pool's GPUs are shared, in a few words."""
+    if pool.sharing is None:
+        return "nothing tells how its GPUs are shared"
+    if not pool.sharing.shares:
+        return "whole GPUs"
+    slots = f", {pool.sharing.replicas} replicas" if pool.sharing.replicas else ""
+    profile = f", {pool.sharing.mig_profile}" if pool.sharing.mig_profile else ""
+    return f"{pool.sharing.strategy}{slots}{profile} by {pool.sharing.source}"
+
+
+def _plugins(there: Inventory) -> Iterator[Finding]:
+    for plugin in there.plugins:
+        about = f"{plugin.kind} {plugin.name}"
+        if plugin.kind == "DRA driver":
+            yield _note(about, "gives out the same GPUs by claims: nodes of the new pool must not be its own too")
+        elif not plugin.reaches:
+            yield _fits(about, "stays on nodes of its own")
+    if needs_own_plugin(there):
+        text = (
+            "would run on the new nodes too, and two quarrel over the kubelet's socket: the file says ami: "
+            f"bottlerocket, whose nodes are left out; or keep yours away from nodes with the label {POOL_LABEL}"
+        )
+        reach = [each.name for each in there.plugins if each.reaches and each.kind != "DRA driver"]
+        yield _note(listed(reach, "and"), text)
+
+
+def _others(there: Inventory) -> Iterator[Finding]:
+    if there.engines:
+        names = listed(there.engines, "and")
+        text = "may refuse pods of the stack: look at their rules before `pulumi up`, which ends at what they refuse"
+        yield _note(names, text)
+    if there.knative:
+        yield _note("Knative", "is there: a stack with models installs its own operator, and two quarrel")
+    if not there.standing and there.counts.get("Node"):
+        text = "have no label in common: write cluster.systemNodeLabels before models are served"
+        yield _note("nodes that stay", text)
+
+
+# --- Pods -------------------------------------------------------------------------------------------------------------
+
+
+def _pods(there: Inventory, proposal: Proposal) -> Iterator[Finding]:
+    if not there.work:
+        if there.counts.get("Pod") or there.counts.get("Deployment"):
+            yield _note("GPU pods", "none: nothing in this cluster asks for a GPU now")
+        else:
+            yield _unseen("no pods were read", "GPU pods", "kubectl get pods -A -o yaml")
+        return
+    assumed = sum(work.count for work, need in proposal.moves if need.said.startswith("assumed"))
+    if assumed:
+        text = (
+            f"of {assumed} nobody knows how much GPU memory they need: half of a GPU is assumed for each. Say it with "
+            f"--pod-mib MIB for all, or on a pod with the annotation {MEMORY_ANNOTATION}; nvidia-smi on a node shows it"
+        )
+        yield _note("memory of pods", text)
+    waiting = sum(work.count for work, _ in proposal.moves if work.state == "waits")
+    if waiting:
+        yield _note("waiting pods", f"{waiting} have a slot in the proposal, and cost nothing today")
+    groups = [node for node in proposal.leaving if not node.pool]
+    if groups:
+        text = f"{len(groups)} of no NodePool leave the sum when their group is scaled down, which nobody does for you"
+        yield _note("GPU nodes", text)
+    why = Counter[str]()
+    for each in proposal.stays:
+        why[each.why] += each.work.count
+    if why:
+        yield _note("pods that stay", "; ".join(f"{count}: {words}" for words, count in why.items()))
+    if proposal.moves and proposal.replicas:
+        text = "isolates no memory: a pod that takes more than its share takes it from the others"
+        yield _note("time-slicing", text)

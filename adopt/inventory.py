@@ -1,0 +1,185 @@
+"""What a cluster has for GPUs, in one value: everything that the report and the stack file are made of."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adopt.export import minor_version
+from adopt.karpenter import Karpenter, NodeClass, discovered, karpenter_of, node_classes_of
+from adopt.objects import Object, Objects, at, labels_of, listed, name_of, words
+from adopt.plugins import Plugin, plugins_of, releases
+from adopt.work import GpuNode, Work, gpu_nodes, standing_labels, work_of
+from gpu.catalog import INSTANCE_TYPES
+from gpu.contract import INSTANCE_TYPE_LABEL, REGION_LABEL
+from policy.device_plugin import Sharing
+from policy.framework import Stack
+from policy.karpenter import NodePool, Requirement
+from policy.sharing import SharingView
+
+#: Engines that may refuse pods: API group, and what people call it.
+ENGINES: Final[Mapping[str, str]] = {
+    "kyverno.io": "Kyverno",
+    "policies.kyverno.io": "Kyverno",
+    "templates.gatekeeper.sh": "Gatekeeper",
+    "policies.kubewarden.io": "Kubewarden",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundPool:
+    """A NodePool that may buy GPUs. types: of the catalogue. sharing: None where nothing tells."""
+
+    node_pool: NodePool
+    name: str
+    types: tuple[str, ...]
+    capacity_types: tuple[str, ...]
+    auto_mode: bool
+    node_class: str
+    limits: Mapping[str, str]
+    sharing: Sharing | None
+    filled_in: bool
+    """Whether what it may buy is filled in elsewhere: a template, not a pool."""
+    open: bool
+    """Whether it may buy GPUs only because nothing forbids it."""
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Families of its types, in the catalogue's order."""
+        return tuple(dict.fromkeys(INSTANCE_TYPES[name].family for name in self.types))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inventory:
+    """What is there. Names are empty where nothing tells them."""
+
+    cluster: str
+    region: str
+    kubernetes: str
+    karpenter: Karpenter | None
+    auto_mode: bool
+    node_classes: Sequence[NodeClass]
+    pools: Sequence[FoundPool]
+    pool_names: frozenset[str]
+    overlays: tuple[str, ...]
+    plugins: Sequence[Plugin]
+    engines: tuple[str, ...]
+    knative: bool
+    nodes: Sequence[GpuNode]
+    strange_nodes: tuple[str, ...]
+    standing: Mapping[str, str]
+    work: Sequence[Work]
+    counts: Mapping[str, int]
+    unseen: tuple[str, ...]
+
+
+def inventory(objects: Objects, *, cluster: str = "", region: str = "") -> Inventory:
+    """What is there. cluster, region: what somebody says of it, which counts before what is seen."""
+    plugins, classes, karpenter = plugins_of(objects), node_classes_of(objects), karpenter_of(objects)
+    nodes, strange = gpu_nodes(objects)
+    pools = _pools(objects, plugins)
+    seen_name = (karpenter.cluster if karpenter else "") or discovered(classes) or _eksctl(objects)
+    return Inventory(
+        cluster=cluster or objects.names.get("cluster", "") or seen_name,
+        region=region or _region(objects) or objects.names.get("region", ""),
+        kubernetes=objects.kubernetes or _kubelet(objects),
+        karpenter=karpenter,
+        auto_mode=any(pool.auto_mode for pool in pools) or any(True for _ in objects.of("NodeClass")),
+        node_classes=classes,
+        pools=pools,
+        pool_names=frozenset(name_of(each) for each in objects.of("NodePool")),
+        overlays=tuple(sorted(name_of(each) for each in objects.of("NodeOverlay"))),
+        plugins=plugins,
+        engines=_engines(objects),
+        knative=_has_group(objects, "serving.knative.dev") or any(True for _ in objects.of("KnativeServing")),
+        nodes=nodes,
+        strange_nodes=tuple(sorted(set(strange))),
+        standing=standing_labels(objects),
+        work=work_of(objects),
+        counts=Counter(objects.counts),
+        unseen=tuple(objects.unseen),
+    )
+
+
+def _pools(objects: Objects, plugins: list[Plugin]) -> list[FoundPool]:
+    view = SharingView(Stack(resources=[*objects.resources, *releases(plugins)]))
+    plain = any(plugin.kind == "device plugin" and not plugin.config_map for plugin in plugins)
+    found = []
+    for judged in view.pools:
+        pool = judged.pool
+        spec = at(pool.manifest, "spec", "template", "spec")
+        sharing = judged.sharing
+        if sharing is None and plain and not pool.auto_mode:
+            sharing = Sharing("none", "its device plugin, which has no configuration")
+        found.append(
+            FoundPool(
+                node_pool=pool,
+                name=judged.name,
+                types=tuple(name for each in pool.gpu_types() if (name := each.name) in INSTANCE_TYPES),
+                capacity_types=tuple(sorted(pool.capacity_types, key=("spot", "on-demand", "reserved").index)),
+                auto_mode=pool.auto_mode,
+                node_class=str(at(spec, "nodeClassRef").get("name") or ""),
+                limits=words(pool.limits),
+                sharing=sharing,
+                filled_in=any(item.values is None for item in pool.requirements),
+                open=not any(_narrows(item) for item in pool.requirements),
+            )
+        )
+    return found
+
+
+def _narrows(item: Requirement) -> bool:
+    """Whether a requirement says which machines are meant."""
+    keys = (INSTANCE_TYPE_LABEL, "instance-category", "instance-family")
+    chooses = item.operator == "In" and item.key in keys
+    return chooses or (item.key.startswith("instance-gpu-") and item.operator not in ("NotIn", "DoesNotExist"))
+
+
+def _region(objects: Objects) -> str:
+    found = Counter(labels_of(node).get(REGION_LABEL, "") for node in objects.of("Node"))
+    found.pop("", None)
+    return found.most_common(1)[0][0] if found else ""
+
+
+def _kubelet(objects: Objects) -> str:
+    """The newest kubelet's version: kubelets are never newer than the API server."""
+    said = [minor_version(str(at(node, "status", "nodeInfo").get("kubeletVersion", ""))) for node in objects.of("Node")]
+    return max((text for text in said if text), key=lambda text: [int(part) for part in text.split(".")], default="")
+
+
+def _eksctl(objects: Objects) -> str:
+    names = {labels_of(node).get("alpha.eksctl.io/cluster-name", "") for node in objects.of("Node")} - {""}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _has_group(objects: Objects, group: str) -> bool:
+    definitions = (at(each, "spec").get("group") for each in objects.of("CustomResourceDefinition"))
+    return group in objects.groups or group in definitions
+
+
+def _engines(objects: Objects) -> tuple[str, ...]:
+    found = [engine for group, engine in ENGINES.items() if _has_group(objects, group)]
+    hooks = " ".join(name_of(each) for each in objects.of("ValidatingWebhookConfiguration"))
+    found += [engine for engine in ENGINES.values() if re.search(engine.lower(), hooks)]
+    if any(_refuses(each) for each in objects.of("ValidatingAdmissionPolicy")):
+        found.append("ValidatingAdmissionPolicy")
+    return tuple(dict.fromkeys(found))
+
+
+#: Whose policies say nothing of other people's pods: EKS' own, and those of charts that guard their own kinds.
+_OWN: Final = ("eks-", "eks.", "system:", "resourceslices-", "gpu.nvidia.com", "karpenter", "argo", "cert-manager")
+
+
+def _refuses(policy: Object) -> bool:
+    """Whether a policy of Kubernetes' own looks at pods or at what makes them."""
+    rules = listed(at(policy, "spec", "matchConstraints").get("resourceRules"))
+    resources = {str(name) for rule in rules for name in _texts(rule.get("resources"))}
+    mine = name_of(policy).startswith(_OWN)
+    return bool(resources & {"pods", "deployments", "jobs", "*", "*/*"}) and not mine
+
+
+def _texts(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []

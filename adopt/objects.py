@@ -1,0 +1,127 @@
+"""Objects of a cluster, as far as they say something of GPUs; of the rest it is only known how many there are."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gpu.contract import NVIDIA_PREFIX
+from policy.pods import POD_TYPES
+from policy.reading import Unknown
+from policy.registered import Resource
+
+Object = Mapping[str, Any]
+
+#: What the text of an object must hold so that it is read; nothing: every one is. A kind that is not here says nothing.
+#: Deployments and their likes matter by what they install, or by the GPUs that their pods ask for.
+_PARTS: Final = rf"{re.escape(NVIDIA_PREFIX)}|karpenter|nvidia|knative|kyverno|gatekeeper|kubewarden|resourceClaims"
+WANTED: Final[Mapping[str, str]] = {
+    **dict.fromkeys(("NodePool", "Provisioner", "NodeOverlay", "EC2NodeClass", "NodeClass", "ClusterPolicy"), ""),
+    **dict.fromkeys(("DeviceClass", "ResourceClaimTemplate", "KnativeServing", "CustomResourceDefinition"), ""),
+    **dict.fromkeys(("ValidatingAdmissionPolicy", "ConstraintTemplate", "ValidatingWebhookConfiguration"), ""),
+    "Node": "",
+    "Pod": rf"{re.escape(NVIDIA_PREFIX)}|resourceClaims",
+    "ConfigMap": "sharing|migStrategy|flags",
+    **dict.fromkeys((pattern.rpartition(":")[2] for pattern in POD_TYPES if not pattern.endswith(":Pod")), _PARTS),
+    "DaemonSet": _PARTS,
+}
+_PATTERNS: Final = {kind: re.compile(words) for kind, words in WANTED.items() if words}
+
+
+def wanted(kind: str, text: str) -> bool:
+    """Whether an object of that kind may say something here. text: as it is written, in YAML or JSON."""
+    return kind in WANTED and (kind not in _PATTERNS or _PATTERNS[kind].search(text) is not None)
+
+
+@dataclass(kw_only=True)
+class Objects:
+    """What was read. counts: all objects by kind, also those that were passed over. groups: the API's.
+
+    unseen: what could not be read, in words. kubernetes: the server's version such as `1.36`, where it was told.
+    names: what the kubeconfig says of the cluster's name and region.
+    """
+
+    found: list[Object] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    groups: set[str] = field(default_factory=set)
+    unseen: list[str] = field(default_factory=list)
+    kubernetes: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def add(self, manifest: Object) -> None:
+        """Take an object in."""
+        self.found.append(manifest)
+        self.groups.add(group_of(manifest))
+
+    def of(self, kind: str, group: str | None = None) -> Iterator[Object]:
+        """Objects of a kind, of one API group alone where it is named."""
+        for manifest in self.found:
+            if manifest.get("kind") == kind and group in (None, group_of(manifest)):
+                yield manifest
+
+    @property
+    def resources(self) -> list[Resource]:
+        """All of them as the rules of the pack read them."""
+        return [as_resource(manifest) for manifest in self.found]
+
+
+def group_of(manifest: Object) -> str:
+    """API group of an object; empty for the core's."""
+    return str(manifest.get("apiVersion", "")).rpartition("/")[0]
+
+
+def as_resource(manifest: Object) -> Resource:
+    """An object as the rules of the pack read it."""
+    version, kind = str(manifest.get("apiVersion", "")), str(manifest.get("kind", ""))
+    token = f"kubernetes:{version if '/' in version else f'core/{version}'}:{kind}"
+    name = name_of(manifest)
+    return Resource(type=token, name=name, urn=f"{kind} {name}", props=manifest)
+
+
+def at(value: Any, *path: str) -> Mapping[str, Any]:
+    """The object at a path; an empty one where there is none, whatever stands there."""
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value if isinstance(value, Mapping) else {}
+
+
+def listed(value: Any) -> list[Mapping[str, Any]]:
+    """The objects in a list; none where it is no list."""
+    return [element for element in value if isinstance(element, Mapping)] if isinstance(value, list) else []
+
+
+def words(value: Any) -> dict[str, str]:
+    """Labels, tags and the like: what is a text under a text."""
+    return {str(key): str(text) for key, text in at(value).items() if isinstance(text, str | int | float)}
+
+
+def name_of(manifest: Object) -> str:
+    """Name of an object; empty where it has none."""
+    name = at(manifest, "metadata").get("name")
+    return name if isinstance(name, str) else ""
+
+
+def labels_of(manifest: Object) -> dict[str, str]:
+    """Labels of an object."""
+    return words(at(manifest, "metadata").get("labels"))
+
+
+def containers_of(manifest: Object) -> list[Mapping[str, Any]]:
+    """Containers of a Deployment or a DaemonSet, also those that run before."""
+    spec = at(manifest, "spec", "template", "spec")
+    return [*listed(spec.get("initContainers")), *listed(spec.get("containers"))]
+
+
+def environment(container: Mapping[str, Any]) -> dict[str, str]:
+    """Variables of a container that are written down."""
+    return {str(each.get("name")): str(each.get("value", "")) for each in listed(container.get("env"))}
+
+
+def has_unknown(value: Any) -> bool:
+    """Whether a part of a value is filled in elsewhere."""
+    if isinstance(value, Mapping):
+        return any(has_unknown(each) for each in value.values())
+    return any(has_unknown(each) for each in value) if isinstance(value, list) else isinstance(value, Unknown)

@@ -1,0 +1,135 @@
+"""What of a cluster the twin plays: its pools, classes, overlays, plugin configurations, and pods that hold GPUs.
+
+Plain data. What only its owner's account has, ids of images, subnets and keys, is left out: the twin has its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from adopt.inventory import FoundPool, Inventory
+from adopt.objects import Object, Objects, at, has_unknown, labels_of, listed, name_of, words
+from adopt.proposal import Proposal
+from adopt.work import Work
+from gpu.contract import NVIDIA_PREFIX
+
+_HOST: Final = ("cpu", "memory")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlayedWork:
+    """Pods that are alike. spec: of one, as far as it decides where it may run. moves: whether it would take a slot."""
+
+    name: str
+    namespace: str
+    pods: int
+    spec: Mapping[str, Any]
+    moves: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """What is played. charts: values of plugins, with the word whether each leaves nodes of ours alone.
+
+    left_out: what is not played, and why.
+    """
+
+    manifests: tuple[Object, ...]
+    charts: tuple[tuple[Mapping[str, Any], bool], ...]
+    work: tuple[PlayedWork, ...]
+    left_out: tuple[str, ...]
+
+
+def played(objects: Objects, there: Inventory, proposal: Proposal) -> Played:
+    """What the twin plays of a cluster."""
+    left_out: list[str] = []
+    manifests = [*_manifests(objects, left_out), *_config_maps(objects, there)]
+    pools = [pool for pool in there.pools if any(name_of(each) == pool.name for each in manifests)]
+    work = list(_work(there, proposal, pools, left_out))
+    return Played(
+        manifests=tuple(manifests),
+        charts=tuple((p.values, not p.reaches) for p in there.plugins if p.kind != "DRA driver"),
+        work=tuple(work),
+        left_out=tuple(left_out),
+    )
+
+
+def _manifests(objects: Objects, left_out: list[str]) -> Iterator[Object]:
+    """Node classes first, then what names them."""
+    for kind, version in (
+        ("EC2NodeClass", "karpenter.k8s.aws/v1"),
+        ("NodePool", "karpenter.sh/v1"),
+        ("NodeOverlay", "karpenter.sh/v1alpha1"),
+    ):
+        for manifest in objects.of(kind):
+            if why := _unplayable(manifest, version):
+                left_out.append(f"{kind} {name_of(manifest)}: {why}")
+            else:
+                yield _plain(manifest)
+
+
+def _unplayable(manifest: Object, version: str) -> str:
+    if manifest.get("apiVersion") != version:
+        return f"is {manifest.get('apiVersion')}, and the twin's Karpenter serves {version}"
+    if at(manifest, "spec", "template", "spec", "nodeClassRef").get("kind") not in (None, "EC2NodeClass"):
+        return "is of EKS Auto Mode"
+    return "is a template" if has_unknown(manifest) else ""
+
+
+def _plain(manifest: Object) -> Object:
+    """An object without what its server has added."""
+    metadata = {"name": name_of(manifest)}
+    if labels := labels_of(manifest):
+        metadata |= {"labels": labels}  # type: ignore[dict-item]
+    if namespace := at(manifest, "metadata").get("namespace"):
+        metadata["namespace"] = str(namespace)
+    rest = {key: manifest[key] for key in ("spec", "data") if key in manifest}
+    return {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], "metadata": metadata, **rest}
+
+
+def _config_maps(objects: Objects, there: Inventory) -> Iterator[Object]:
+    names = {plugin.config_map for plugin in there.plugins} - {""}
+    yield from (_plain(each) for each in objects.of("ConfigMap") if name_of(each) in names)
+
+
+def _work(there: Inventory, proposal: Proposal, pools: list[FoundPool], left_out: list[str]) -> Iterator[PlayedWork]:
+    moving = {id(work) for work, _ in proposal.moves}
+    for work in there.work:
+        if work.claims:
+            left_out.append(f"pods of {work.namespace}/{work.name}: their GPUs are claimed (DRA)")
+        elif not any(work.template.may_land_on(pool.node_pool) for pool in pools):
+            left_out.append(f"pods of {work.namespace}/{work.name}: no NodePool that is played takes them")
+        else:
+            yield PlayedWork(
+                name=work.name,
+                namespace=work.namespace,
+                pods=work.count,
+                spec=_spec(work),
+                moves=id(work) in moving,
+            )
+
+
+def _spec(work: Work) -> dict[str, Any]:
+    """What decides where a pod may run, and what it takes there."""
+    spec = work.template.spec
+    node = at(spec, "affinity").get("nodeAffinity")
+    found = {
+        "nodeSelector": words(spec.get("nodeSelector")),
+        "tolerations": [dict(each) for each in listed(spec.get("tolerations"))],
+        "affinity": {"nodeAffinity": node} if node else {},
+        "containers": [_container(index, each) for index, each in enumerate(listed(spec.get("containers")))],
+    }
+    return {key: value for key, value in found.items() if value and not has_unknown(value)}
+
+
+def _container(index: int, container: Mapping[str, Any]) -> dict[str, Any]:
+    resources = {
+        kind: asked for kind in ("requests", "limits") if (asked := _asked(at(container, "resources").get(kind)))
+    }
+    return {"name": f"work-{index}", "resources": resources}
+
+
+def _asked(given: Any) -> dict[str, str]:
+    return {key: text for key, text in words(given).items() if key in _HOST or key.startswith(NVIDIA_PREFIX)}

@@ -1,0 +1,170 @@
+"""What gives out GPUs in a cluster: NVIDIA's device plugin, the GPU Operator, the DRA driver, and how each shares them.
+
+The plugin's DaemonSet is what its chart made of values; these are put together again, so that one reader
+(`policy.sharing`) judges a cluster as it judges a program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from adopt.objects import Object, Objects, at, containers_of, environment, listed, name_of, words
+from gpu.contract import NODE_POOL_LABEL, POOL_LABEL
+from policy.registered import Resource
+
+Kind = Literal["device plugin", "GPU Operator", "DRA driver"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """Something that gives out GPUs.
+
+    config_map: from which it takes its configurations. reaches: whether it would run on nodes of pools of ours too.
+    values: of its chart, as far as they say how GPUs are shared.
+    """
+
+    kind: Kind
+    name: str
+    version: str = ""
+    config_map: str = ""
+    default: str = ""
+    reaches: bool = True
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+def plugins_of(objects: Objects) -> list[Plugin]:
+    """All of them, operators first: what these install is theirs."""
+    operators = [_operator(each) for each in objects.of("ClusterPolicy", "nvidia.com")]
+    found = [*operators]
+    for daemon_set in objects.of("DaemonSet"):
+        images = [str(each.get("image", "")) for each in containers_of(daemon_set)]
+        if any("dra-driver" in image for image in images):
+            found.append(_plain("DRA driver", daemon_set, images))
+        elif _offers(daemon_set, images) and not (operators and _owned(daemon_set)):
+            found.append(_device_plugin(daemon_set, images))
+    classes = [name_of(each) for each in objects.of("DeviceClass") if name_of(each).endswith("gpu.nvidia.com")]
+    if classes and not any(each.kind == "DRA driver" for each in found):
+        found.append(Plugin(kind="DRA driver", name=classes[0]))
+    return found
+
+
+def _offers(daemon_set: Object, images: list[str]) -> bool:
+    """Whether it is a plugin: MPS' control daemon and GPU Feature Discovery have the same image, and offer nothing."""
+    others = name_of(daemon_set).endswith(("mps-control-daemon", "gpu-feature-discovery"))
+    return any("k8s-device-plugin" in image for image in images) and not others
+
+
+def _owned(daemon_set: Object) -> bool:
+    owners = listed(at(daemon_set, "metadata").get("ownerReferences"))
+    return any(owner.get("kind") == "ClusterPolicy" for owner in owners) or name_of(daemon_set).endswith("-daemonset")
+
+
+def _version(images: list[str], word: str) -> str:
+    tags = [image.partition("@")[0].rpartition(":")[2] for image in images if word in image and ":" in image]
+    return tags[0].removeprefix("v") if tags else ""
+
+
+def _plain(kind: Kind, daemon_set: Object, images: list[str]) -> Plugin:
+    return Plugin(kind=kind, name=name_of(daemon_set), version=_version(images, "dra-driver"))
+
+
+def _device_plugin(daemon_set: Object, images: list[str]) -> Plugin:
+    pod = at(daemon_set, "spec", "template", "spec")
+    variables: dict[str, str] = {}
+    for container in containers_of(daemon_set):
+        variables |= environment(container)
+    maps = [at(volume, "configMap").get("name") for volume in listed(pod.get("volumes"))]
+    config_map = next((name for name in maps if isinstance(name, str)), "")
+    # Mounted by hand, the file is the key of its ConfigMap; the chart names configurations.
+    file = variables.get("CONFIG_FILE") or _argument(daemon_set, "--config-file")
+    default = variables.get("DEFAULT_CONFIG") or file.rpartition("/")[2]
+    config: dict[str, Any] = {"name": config_map, "default": default} if config_map else {}
+    if fallbacks := variables.get("FALLBACK_STRATEGIES"):
+        config["fallbackStrategies"] = fallbacks.split(",")
+    values = {"config": config, "nodeSelector": words(pod.get("nodeSelector")), "tolerations": pod.get("tolerations")}
+    if strategy := variables.get("MIG_STRATEGY") or _argument(daemon_set, "--mig-strategy"):
+        values["migStrategy"] = strategy
+    return Plugin(
+        kind="device plugin",
+        name=name_of(daemon_set),
+        version=_version(images, "k8s-device-plugin"),
+        config_map=config_map,
+        default=default,
+        reaches=_reaches(pod),
+        values=values,
+    )
+
+
+def _argument(daemon_set: Object, option: str) -> str:
+    """The value of an option of its containers, written `--option=value` or as two words; empty without it."""
+    for container in containers_of(daemon_set):
+        given = [each for name in ("command", "args") for each in _texts(container.get(name))]
+        for index, word in enumerate(given):
+            if word.startswith(f"{option}="):
+                return word.partition("=")[2]
+            if word == option and index + 1 < len(given):
+                return given[index + 1]
+    return ""
+
+
+def _texts(value: Any) -> list[str]:
+    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
+
+
+def _reaches(pod: Mapping[str, Any]) -> bool:
+    """Whether it may run on nodes of ours: unless it says no, or asks for a label that these do not have."""
+    if any(map(_is_theirs, words(pod.get("nodeSelector")))):
+        return False
+    required = at(pod, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+    terms = [listed(term.get("matchExpressions")) for term in listed(required.get("nodeSelectorTerms"))]
+    return not terms or any(not any(map(_keeps_out, term)) for term in terms)
+
+
+def _keeps_out(expression: Mapping[str, Any]) -> bool:
+    key, operator = str(expression.get("key")), expression.get("operator")
+    return (key == POOL_LABEL and operator == "DoesNotExist") or (_is_theirs(key) and operator in ("In", "Exists"))
+
+
+#: Domains of labels that nodes get whoever buys them, and of those labels the ones that name a pool or a group.
+_ON_ANY_NODE: Final = ("kubernetes.io", "nvidia.com", "k8s.aws", "karpenter.sh", "eks.amazonaws.com")
+_OF_ONE: Final = (NODE_POOL_LABEL, "eks.amazonaws.com/nodegroup")
+
+
+def _is_theirs(key: str) -> bool:
+    domain, slash, _ = key.partition("/")
+    return key in _OF_ONE or not slash or not (domain.endswith(_ON_ANY_NODE) or key == POOL_LABEL)
+
+
+def _operator(policy: Object) -> Plugin:
+    spec = at(policy, "spec")
+    config = words(at(spec, "devicePlugin").get("config"))
+    values = {
+        "devicePlugin": {"config": dict(config), "enabled": at(spec, "devicePlugin").get("enabled", True)},
+        "mig": dict(words(spec.get("mig"))),
+        "migManager": {"enabled": at(spec, "migManager").get("enabled", True)},
+    }
+    return Plugin(
+        kind="GPU Operator",
+        name=name_of(policy),
+        version=str(at(spec, "devicePlugin").get("version") or "").removeprefix("v"),
+        config_map=config.get("name", ""),
+        default=config.get("default", ""),
+        values=values,
+    )
+
+
+def releases(plugins: list[Plugin]) -> list[Resource]:
+    """The plugins as releases of their charts, which `policy.sharing` reads."""
+    charts = {"device plugin": "nvidia-device-plugin", "GPU Operator": "gpu-operator"}
+    return [
+        Resource(
+            type="kubernetes:helm.sh/v3:Release",
+            name=plugin.name,
+            urn=f"{plugin.kind} {plugin.name}",
+            props={"chart": charts[plugin.kind], "values": dict(plugin.values)},
+        )
+        for plugin in plugins
+        if plugin.kind in charts
+    ]

@@ -1,0 +1,269 @@
+"""What to buy for the GPU pods of a cluster: the pool, who moves there, and what both ways cost in a month.
+
+How much memory a pod's model needs nobody can see from outside: it is said (an annotation, an option), or half of a GPU
+is assumed. Prices, whole nodes and the comparison are those of any plan (`gpu.compare`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, Literal
+
+from adopt.inventory import Inventory
+from adopt.objects import at, listed
+from adopt.work import GpuNode, Work
+from gpu import prices
+from gpu.bill import Consumer
+from gpu.catalog import FAMILIES, UNSUPPORTED_FAMILIES, InstanceType
+from gpu.compare import Comparison, compare
+from gpu.contract import GPU_RESOURCE
+from gpu.host_share import node_room
+from gpu.pool import Pool
+from gpu.prices import HOURS_PER_MONTH
+from gpu.sharing import MAX_TIME_SLICING_REPLICAS, MIN_REPLICAS, NoSharing, TimeSlicing
+from policy.reading import quantity
+
+#: Where nothing tells which GPUs somebody has.
+_USUAL: Final = ("g6", "g5")
+#: How much dearer a slot of a further family may be: more families are easier to get as Spot.
+_DEARER: Final = 1.5
+
+Why = Literal["several GPUs", "a slot already", "too large for a slot", "on a node that stays", "claimed by DRA"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What a pod needs of a slot: GPU memory in MiB, and of the node millicores and MiB. said: by whom the first is."""
+
+    mib: int
+    said: Literal["the pod", "--pod-mib", "assumed: half of its GPU"]
+    cpu_millis: int
+    memory_mib: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stays:
+    """Pods that keep what they have, and why."""
+
+    work: Work
+    why: Why
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """A pool for the pods that fit slots. replicas: 0 where no GPU is shared."""
+
+    families: tuple[str, ...]
+    types: tuple[str, ...]
+    counts: tuple[int, ...]
+    replicas: int
+    max_gpus: int
+    moves: Sequence[tuple[Work, Need]]
+    stays: Sequence[Stays]
+    leaving: Sequence[GpuNode]
+    """Nodes whose pods all move."""
+    staying: Sequence[GpuNode]
+    pool: Pool
+
+    @property
+    def pods(self) -> int:
+        """How many move."""
+        return sum(work.count for work, _ in self.moves)
+
+    @cached_property
+    def comparison(self) -> Comparison | None:
+        """The same work in other ways; None where nothing moves, or a price is not known."""
+        return compare([_consumer(work, need, self.pool) for work, need in self.moves])
+
+
+def _consumer(work: Work, need: Need, pool: Pool) -> Consumer:
+    return Consumer(
+        name=work.name,
+        kind="Deployment",
+        pool=pool,
+        slots=work.count,
+        hours=float(HOURS_PER_MONTH),
+        part="always",
+        needs=(need.mib,),
+        hours_from="as long as they are there now",
+    )
+
+
+def propose(there: Inventory, *, pod_mib: int | None = None) -> Proposal:
+    """The pool with which the pods' slots are cheapest. The region must be known."""
+    families = _families(there)
+    candidates = [(work, _need(work, there, families, pod_mib)) for work in there.work if _why_not(work, there) is None]
+    choice = _choice(there.region, families, [need for _, need in candidates])
+    fits = [pair for pair in candidates if choice.holds(pair[1])]
+    kept = [Stays(work=work, why=why) for work in there.work if (why := _why_not(work, there))]
+    kept += [Stays(work=pair[0], why="too large for a slot") for pair in candidates if pair not in fits]
+    busy = {each.work.node for each in kept} - {""}
+    moves = [pair for pair in fits if pair[0].node not in busy]
+    kept += [Stays(work=pair[0], why="on a node that stays") for pair in fits if pair[0].node in busy]
+    used = {work.node for work in there.work if work.node}
+    return Proposal(
+        families=choice.families,
+        types=choice.types,
+        counts=choice.counts,
+        replicas=choice.replicas,
+        max_gpus=_max_gpus(moves, choice),
+        moves=moves,
+        stays=kept,
+        leaving=[node for node in there.nodes if node.name not in busy and node.name in used],
+        staying=[node for node in there.nodes if node.name in busy or node.name not in used],
+        pool=_pool(choice, there.region, _max_gpus(moves, choice)),
+    )
+
+
+def _why_not(work: Work, there: Inventory) -> Why | None:
+    """Why pods do not take a slot, as far as it can be told from them alone."""
+    if work.claims:
+        return "claimed by DRA"
+    node = next((each for each in there.nodes if each.name == work.node), None)
+    if set(work.asks) != {GPU_RESOURCE} or (node and node.shared) or (node is None and _only_shared(work, there)):
+        return "a slot already"
+    return "several GPUs" if work.gpus > 1 else None
+
+
+def _only_shared(work: Work, there: Inventory) -> bool:
+    """Whether every pool on which pods may land shares its GPUs."""
+    pools = [pool for pool in there.pools if not pool.open and work.template.may_land_on(pool.node_pool)]
+    return bool(pools) and all(pool.sharing is not None and pool.sharing.shares for pool in pools)
+
+
+# --- What a pod needs -------------------------------------------------------------------------------------------------
+
+
+def _need(work: Work, there: Inventory, families: Sequence[str], pod_mib: int | None) -> Need:
+    cpu, memory = _host_requests(work.template.spec)
+    if work.mib:
+        return Need(mib=work.mib, said="the pod", cpu_millis=cpu, memory_mib=memory)
+    if pod_mib:
+        return Need(mib=pod_mib, said="--pod-mib", cpu_millis=cpu, memory_mib=memory)
+    has = [node.kind.gpu.usable_mib for node in there.nodes if node.name == work.node]
+    has = has or [_smallest(family, there.region)[0].gpu.usable_mib for family in families]
+    return Need(mib=min(has) // 2, said="assumed: half of its GPU", cpu_millis=cpu, memory_mib=memory)
+
+
+def _host_requests(spec: Mapping[str, Any]) -> tuple[int, int]:
+    """Millicores and MiB that a pod asks of its node: its containers together, or the largest that runs before."""
+    found = []
+    for name in ("cpu", "memory"):
+        together = sum(_request(each, name) for each in listed(spec.get("containers")))
+        before = max((_request(each, name) for each in listed(spec.get("initContainers"))), default=0.0)
+        found.append(max(together, before))
+    return math.ceil(found[0] * 1000), math.ceil(found[1] / 2**20)
+
+
+def _request(container: Mapping[str, Any], name: str) -> float:
+    """What Kubernetes takes for the request: the limit where nothing else is said."""
+    resources = at(container, "resources")
+    given = at(resources, "requests").get(name, at(resources, "limits").get(name))
+    return quantity(given) or 0.0
+
+
+# --- Which GPUs -------------------------------------------------------------------------------------------------------
+
+
+def _families(there: Inventory) -> list[str]:
+    """Families that somebody has or may buy and that the region offers; those of nodes that run first."""
+    running = [node.kind.family for node in there.nodes]
+    allowed = [family for pool in there.pools if not pool.open for family in pool.families]
+    for wanted in (running, allowed, _USUAL, tuple(FAMILIES)):
+        known = [f for f in dict.fromkeys(wanted) if f not in UNSUPPORTED_FAMILIES and _smallest(f, there.region)]
+        x86 = [family for family in known if FAMILIES[family][0].arch == "amd64"]
+        if x86 or known:
+            return x86 or known
+    raise ValueError(f"no GPU that is known is offered in {there.region}")
+
+
+def _smallest(family: str, region: str) -> list[InstanceType]:
+    """Types of a family in a region with the fewest GPUs that it has there."""
+    offered = [kind for kind in FAMILIES[family] if region in kind.zone_ids]
+    fewest = min((kind.gpu_count for kind in offered), default=0)
+    return [kind for kind in offered if kind.gpu_count == fewest]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    families: tuple[str, ...]
+    types: tuple[str, ...]
+    kinds: tuple[InstanceType, ...]
+    replicas: int
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        return tuple(sorted({kind.gpu_count for kind in self.kinds}))
+
+    def holds(self, need: Need) -> bool:
+        """Whether a slot on every type has what a pod needs."""
+        return self.replicas > 0 and all(_holds(kind, self.replicas, need) for kind in self.kinds)
+
+
+def _holds(kind: InstanceType, replicas: int, need: Need) -> bool:
+    room, slots = node_room(kind), replicas * kind.gpu_count
+    enough = room.cpu_millis // slots >= need.cpu_millis and room.memory_mib // slots >= need.memory_mib
+    return enough and kind.gpu.usable_mib // replicas >= need.mib
+
+
+def _choice(region: str, families: Sequence[str], needs: Sequence[Need]) -> _Choice:
+    """The cheapest slots that hold as many pods as can be: needs that no half of a GPU holds are left out."""
+    table = {family: _smallest(family, region) for family in families}
+    shareable = [need for need in needs if any(_slots(kinds, [need]) for kinds in table.values())]
+    found = {family: _slots(kinds, shareable) for family, kinds in table.items()} if shareable else {}
+    found = {family: slots for family, slots in found.items() if slots}
+    shared = bool(found) or not needs
+    if not found:
+        # Where nobody's pods were seen, two slots are a beginning; where none fits half of a GPU, none is shared.
+        found, shareable = dict.fromkeys(families, MIN_REPLICAS if shared else 1), []
+    usd = {family: _usd_per_slot(table[family], slots, shareable, region) for family, slots in found.items()}
+    best = min(usd, key=lambda family: usd[family])
+    kinds = {
+        family: [kind for kind in table[family] if all(_holds(kind, found[best], need) for need in shareable)]
+        for family in found
+        if found[family] >= found[best]
+        and _usd_per_slot(table[family], found[best], shareable, region) <= usd[best] * _DEARER
+    }
+    every = all(kinds[family] == table[family] for family in kinds)
+    chosen = tuple(kind for each in kinds.values() for kind in each)
+    return _Choice(
+        families=tuple(kinds) if every else (),
+        types=() if every else tuple(kind.name for kind in chosen),
+        kinds=chosen,
+        replicas=found[best] if shared else 0,
+    )
+
+
+def _slots(kinds: Iterable[InstanceType], needs: Sequence[Need]) -> int:
+    """Most slots of a GPU that hold all needs on some type; 0 where none holds two."""
+    most = 0
+    for kind in kinds:
+        bound = min(kind.gpu.usable_mib // max(need.mib for need in needs), MAX_TIME_SLICING_REPLICAS)
+        fitting = (n for n in range(bound, MIN_REPLICAS - 1, -1) if all(_holds(kind, n, need) for need in needs))
+        most = max(most, next(fitting, 0))
+    return most
+
+
+def _usd_per_slot(kinds: Iterable[InstanceType], replicas: int, needs: Sequence[Need], region: str) -> float:
+    asked = prices.of(region)
+    known = [
+        (asked.node_usd_per_hour(kind.name, "spot") or math.inf) / (replicas * kind.gpu_count)
+        for kind in kinds
+        if all(_holds(kind, replicas, need) for need in needs)
+    ]
+    return min(known, default=math.inf)
+
+
+def _max_gpus(moves: Sequence[tuple[Work, Need]], choice: _Choice) -> int:
+    """GPUs for all that move, in whole nodes of every size that the pool may buy."""
+    pods = sum(work.count for work, _ in moves)
+    gpus, step = -(-pods // (choice.replicas or 1)), max(choice.counts)
+    return max(1, -(-gpus // step)) * step
+
+
+def _pool(choice: _Choice, region: str, max_gpus: int) -> Pool:
+    profile = TimeSlicing(choice.replicas) if choice.replicas else NoSharing()
+    return Pool(name="shared", profile=profile, types=choice.kinds, max_gpus=max_gpus, prices=prices.of(region))

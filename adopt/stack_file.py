@@ -1,0 +1,205 @@
+"""The stack file for a cluster that is there: what was seen, what nobody could see, and the pool that is proposed."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import versions
+from adopt.inventory import Inventory
+from adopt.karpenter import NodeClass
+from adopt.proposal import Proposal
+from config.checks.existing import OVERLAYS_SINCE
+from config.errors import ConfigError, Problem
+from config.load import parse
+from config.starter import MEANINGS
+from gpu.contract import CONTROLLER_LABEL, DISCOVERY_TAG
+
+_POOL: Final = "shared"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackText:
+    """A stack file. values: by key without the project's name. problems: why it does not load; empty where it does.
+
+    guessed: keys whose value nobody could see.
+    """
+
+    text: str
+    values: Mapping[str, Any]
+    problems: Sequence[Problem]
+    guessed: tuple[str, ...]
+
+
+def gate_is_on(there: Inventory) -> bool:
+    """Whether Karpenter heeds overlays, without which it buys a GPU for each slot."""
+    found = there.karpenter
+    if found is None:
+        return True  # none is there, and the stack's own heeds them
+    if found.gates is None or "nodeOverlay" not in found.gates:
+        return False
+    version = tuple(int(part) for part in found.version.split(".")[:2]) if found.version else OVERLAYS_SINCE
+    return version >= OVERLAYS_SINCE
+
+
+def stack_text(there: Inventory, proposal: Proposal, stack: str) -> StackText:
+    """The stack file, and whether it is right: `config.load` says so, as it does for any other."""
+    known, guessed = _existing(there)
+    shared = _pool(there, proposal)
+    if not gate_is_on(there):
+        # What must not be bought yet stands beside it as a comment.
+        shared = {**shared, "sharing": {"strategy": "none"}}
+    values: dict[str, Any] = {
+        "cluster": {"existing": there.cluster, **known["cluster"]},
+        **({"karpenter": {"existing": known["karpenter"]}} if known["karpenter"] else {}),
+        "cpuPools": [],
+        "pools": [shared],
+        "examples": False,
+    }
+    problems: Sequence[Problem] = ()
+    try:
+        parse(values, stack=stack, region=there.region)
+    except ConfigError as error:
+        problems = error.problems
+    return StackText(
+        text="\n".join(_lines(there, proposal, values, guessed)) + "\n",
+        values=values,
+        problems=problems,
+        guessed=tuple(guessed),
+    )
+
+
+# --- What is there ----------------------------------------------------------------------------------------------------
+
+
+def _existing(there: Inventory) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Sections `cluster` and `karpenter.existing`; and of values that nobody saw, how to look."""
+    guessed: dict[str, str] = {}
+    if not there.kubernetes:
+        guessed["cluster.version"] = "kubectl version"
+    cluster: dict[str, Any] = {"version": there.kubernetes or versions.EKS_DEFAULT_VERSION}
+    if there.standing and there.standing != {CONTROLLER_LABEL: "true"}:
+        cluster["systemNodeLabels"] = dict(there.standing)
+    if there.karpenter is None:
+        return {"cluster": cluster, "karpenter": {}}, guessed
+    found = there.karpenter
+    if not found.version:
+        guessed["karpenter.existing.chartVersion"] = "helm list -A"
+    chosen = model_class(there)
+    role = chosen.role if chosen else ""
+    if not role:
+        guessed["karpenter.existing.nodeRole"] = "kubectl get ec2nodeclasses -o yaml"
+    karpenter: dict[str, Any] = {
+        "chartVersion": found.version or versions.KARPENTER_VERSION,
+        "nodeRole": role or f"KarpenterNodeRole-{there.cluster}"[:64],
+        "featureGates": sorted(found.gates or ()),
+    }
+    standard = {DISCOVERY_TAG: there.cluster}
+    if chosen and chosen.subnet_tags not in ({}, standard):
+        karpenter["subnetTags"] = dict(chosen.subnet_tags)
+    if chosen and chosen.group_tags not in ({}, standard):
+        karpenter["securityGroupTags"] = dict(chosen.group_tags)
+    return {"cluster": cluster, "karpenter": karpenter}, guessed
+
+
+def model_class(there: Inventory) -> NodeClass | None:
+    """The node class after whose like the new nodes join: of a pool with GPUs, that tells most."""
+    used = {pool.node_class for pool in there.pools if not pool.open}
+    return max(
+        there.node_classes,
+        key=lambda each: (bool(each.role), bool(each.subnet_tags), bool(each.group_tags), each.name in used),
+        default=None,
+    )
+
+
+def needs_own_plugin(there: Inventory) -> bool:
+    """Whether nodes of ours must bring their own plugin, since one that is there would run on them too."""
+    return any(plugin.reaches and plugin.kind != "DRA driver" for plugin in there.plugins)
+
+
+def _pool(there: Inventory, proposal: Proposal) -> dict[str, Any]:
+    names = (_POOL, *(f"{_POOL}-{number}" for number in range(2, 1000)))
+    found: dict[str, Any] = {"name": next(name for name in names if name not in there.pool_names)}
+    if proposal.families:
+        found["instanceFamilies"] = list(proposal.families)
+    else:
+        found["instanceTypes"] = list(proposal.types)
+    if proposal.counts != (1,) and proposal.families:
+        found["gpusPerNode"] = list(proposal.counts)
+    found["maxGpus"] = proposal.max_gpus
+    if needs_own_plugin(there):
+        found["ami"] = "bottlerocket"
+    sharing = {"strategy": "time-slicing", "replicas": proposal.replicas} if proposal.replicas else {"strategy": "none"}
+    return {**found, "sharing": sharing}
+
+
+# --- Its text ---------------------------------------------------------------------------------------------------------
+
+
+def _lines(
+    there: Inventory, proposal: Proposal, values: Mapping[str, Any], guessed: Mapping[str, str]
+) -> Iterator[str]:
+    pool = values["pools"][0]
+    yield "# yaml-language-server: $schema=docs/stack.schema.json"
+    yield f"# Written by `slices adopt` for the cluster {there.cluster}, of which nothing is changed: docs/adopting.md."
+    yield "config:"
+    yield f"  aws:region: {there.region}"
+    yield "  gpu-slices:cluster:"
+    yield from _section(values["cluster"], "    ", guessed, "cluster")
+    if "karpenter" in values:
+        yield "  gpu-slices:karpenter:"
+        yield "    existing:"
+        yield from _section(values["karpenter"]["existing"], "      ", guessed, "karpenter.existing")
+    yield "  # None: without taints they would buy nodes for pods of others."
+    yield "  gpu-slices:cpuPools: []"
+    yield "  gpu-slices:pools:"
+    for number, (key, value) in enumerate(pool.items()):
+        if key == "sharing":
+            yield from _sharing(proposal, value)
+        elif key == "ami":
+            yield "      # A plugin of the cluster would run on these nodes too; Bottlerocket's are left out of it."
+        if key == "maxGpus":
+            yield "      # Most GPUs at a time: none is bought before a pod asks for a slot."
+        yield f"    {'- ' if number == 0 else '  '}{key}: {flow(value)}"
+    yield "  # Nobody needs the example workloads in a cluster with work of its own."
+    yield "  gpu-slices:examples: false"
+
+
+def _sharing(proposal: Proposal, written: Mapping[str, Any]) -> Iterator[str]:
+    if not proposal.replicas:
+        yield "      # No pod that was seen fits half of a GPU: each has a whole one."
+        return
+    meant = {"strategy": "time-slicing", "replicas": proposal.replicas}
+    mib = proposal.pool.slot_memory_mib
+    if written != meant:
+        yield "      # Karpenter's gate NodeOverlay is off, or nobody saw it: it would buy a GPU for each slot. Set"
+        yield "      # settings.featureGates.nodeOverlay: true in its chart, write [nodeOverlay] above, and here:"
+        yield f"      # sharing: {flow(meant)}"
+        return
+    begin = "" if proposal.moves else "No pod that wants a GPU was seen: a beginning. "
+    yield f"      # {begin}{proposal.replicas} slots per GPU, each with {mib:,} MiB: {MEANINGS['time-slicing']}."
+
+
+def _section(values: Mapping[str, Any], indent: str, guessed: Mapping[str, str], path: str) -> Iterator[str]:
+    for key, value in values.items():
+        if look := guessed.get(f"{path}.{key}"):
+            yield f"{indent}# Nobody saw it: `{look}` says it."
+        yield f"{indent}{key}: {flow(value)}"
+
+
+#: Texts that YAML reads as themselves, and nothing else.
+_PLAIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*[-/][A-Za-z0-9_/-]*|[a-z]+\d+[a-z]*(\.\w+)?|[A-Za-z]{4,}")
+
+
+def flow(value: Any) -> str:
+    """A value in one line."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{flow(key)}: {flow(each)}" for key, each in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(flow(each) for each in value) + "]"
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in ("true", "false", "null"):
+        return value
+    return json.dumps(value, ensure_ascii=False)

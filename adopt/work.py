@@ -1,0 +1,194 @@
+"""GPU nodes and the pods that hold or want GPUs: what runs now, and what its nodes cost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from pulumi_policy.proxy import UnknownValueError
+
+from adopt.objects import Object, Objects, as_resource, at, labels_of, listed, name_of, words
+from gpu.catalog import INSTANCE_TYPES, InstanceType
+from gpu.contract import (
+    CAPACITY_TYPE_LABEL,
+    CONTROLLER_LABEL,
+    EKS_CAPACITY_TYPE_LABEL,
+    GPU_RESOURCE,
+    INSTANCE_TYPE_LABEL,
+    MEMORY_ANNOTATION,
+    NODE_POOL_LABEL,
+    NVIDIA_PREFIX,
+)
+from gpu.prices import CapacityType
+from policy.pods import PodTemplate, pod_templates
+from policy.reading import quantity, whole
+
+State = Literal["runs", "waits", "declared"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GpuNode:
+    """A node with GPUs that the catalogue knows. resources: what it offers of NVIDIA's, by name."""
+
+    name: str
+    kind: InstanceType
+    bought: CapacityType
+    reserved: bool
+    pool: str
+    resources: Mapping[str, int]
+
+    @property
+    def shared(self) -> bool:
+        """Whether it offers more, or other, than its GPUs."""
+        return bool(self.resources) and self.resources != {GPU_RESOURCE: self.kind.gpu_count}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Pods that are alike: of one owner, on one node, or waiting.
+
+    asks: of one pod, by resource. mib: GPU memory that a pod says it needs, None where it does not. count: pods.
+    template: of the first of them.
+    """
+
+    name: str
+    namespace: str
+    state: State
+    asks: Mapping[str, int]
+    node: str = ""
+    mib: int | None = None
+    count: int = 1
+    claims: bool = False
+    """Whether its devices are claimed (DRA) instead of asked for."""
+    template: PodTemplate
+
+    @property
+    def gpus(self) -> int:
+        """Whole GPUs that one pod asks for."""
+        return self.asks.get(GPU_RESOURCE, 0)
+
+
+def gpu_nodes(objects: Objects) -> tuple[list[GpuNode], list[str]]:
+    """Nodes with GPUs; and types of nodes that look like GPUs and are not in the catalogue."""
+    found, strange = [], []
+    for node in objects.of("Node"):
+        labels = labels_of(node)
+        kind = INSTANCE_TYPES.get(labels.get(INSTANCE_TYPE_LABEL, ""))
+        offered = _nvidia(at(node, "status").get("allocatable"))
+        if kind is not None:
+            found.append(_gpu_node(node, kind, labels, offered))
+        elif offered:
+            strange.append(labels.get(INSTANCE_TYPE_LABEL) or name_of(node))
+    return found, strange
+
+
+def _gpu_node(node: Object, kind: InstanceType, labels: Mapping[str, str], offered: Mapping[str, int]) -> GpuNode:
+    said = labels.get(CAPACITY_TYPE_LABEL) or labels.get(EKS_CAPACITY_TYPE_LABEL, "")
+    return GpuNode(
+        name=name_of(node),
+        kind=kind,
+        bought="spot" if said.lower() == "spot" else "on-demand",
+        reserved=said in ("reserved", "CAPACITY_BLOCK"),
+        pool=labels.get(NODE_POOL_LABEL, ""),
+        resources=offered,
+    )
+
+
+def _nvidia(given: Any) -> dict[str, int]:
+    found = {key: whole(text) for key, text in words(given).items() if key.startswith(NVIDIA_PREFIX)}
+    return {key: number for key, number in found.items() if number}
+
+
+def standing_labels(objects: Objects) -> dict[str, str]:
+    """A label that nodes which stay have in common: those that no Karpenter buys; empty where there is none."""
+    stays = [labels_of(node) for node in objects.of("Node") if NODE_POOL_LABEL not in labels_of(node)]
+    stays = [labels for labels in stays if labels.get(INSTANCE_TYPE_LABEL, "") not in INSTANCE_TYPES]
+    for key in (CONTROLLER_LABEL, "eks.amazonaws.com/nodegroup", "alpha.eksctl.io/nodegroup-name"):
+        values = {labels.get(key, "") for labels in stays}
+        if "" not in values and len(values) == 1:
+            return {key: values.pop()}
+    return {}
+
+
+def work_of(objects: Objects) -> list[Work]:
+    """Pods that hold or want GPUs. Where an export has no pods, what its Deployments and their likes would run."""
+    pods = [work for pod in objects.of("Pod") if (work := _of_pod(pod))]
+    if objects.counts["Pod"]:
+        return _together(pods)
+    declared = [work for each in objects.found if each.get("kind") != "DaemonSet" for work in _of_template(each)]
+    return _together(declared)
+
+
+def _of_pod(pod: Object) -> Work | None:
+    phase, node = at(pod, "status").get("phase"), at(pod, "spec").get("nodeName")
+    if phase in ("Succeeded", "Failed"):
+        return None
+    template = next(iter(_templates(pod)), None)
+    owner = next(iter(listed(at(pod, "metadata").get("ownerReferences"))), {})
+    if template is None or owner.get("kind") == "DaemonSet":
+        return None
+    name = str(owner.get("name") or name_of(pod))
+    if owner.get("kind") == "ReplicaSet":
+        name = re.sub(r"-[a-z0-9]{1,10}$", "", name)
+    # A manifest that nobody has applied has no status.
+    state: State = "declared" if phase is None and not node else "runs" if isinstance(node, str) and node else "waits"
+    return _work(template, name, state, str(node or ""), 1)
+
+
+def _of_template(manifest: Object) -> list[Work]:
+    found = []
+    for template in _templates(manifest):
+        replicas = whole(at(manifest, "spec").get("replicas", at(manifest, "spec").get("parallelism", 1)))
+        if work := _work(template, name_of(manifest), "declared", "", 1 if replicas is None else replicas):
+            found.append(work)
+    return [work for work in found if work.count]
+
+
+def _templates(manifest: Object) -> list[PodTemplate]:
+    try:
+        return list(pod_templates(as_resource(manifest)))
+    except UnknownValueError:  # a template of somebody's, whose pods are filled in elsewhere
+        return []
+
+
+def _work(template: PodTemplate, name: str, state: State, node: str, count: int) -> Work | None:
+    asks: dict[str, int] = {}
+    try:
+        for container in template.gpu_containers():
+            asks[container.resource] = asks.get(container.resource, 0) + int(quantity(container.quantity) or 0)
+    except UnknownValueError:
+        return None
+    claims = bool(listed(template.spec.get("resourceClaims")))
+    if not asks and not claims:
+        return None
+    said = {**words(template.labels), **words(template.metadata.get("annotations"))}.get(MEMORY_ANNOTATION)
+    return Work(
+        name=name,
+        namespace=template.namespace,
+        state=state,
+        asks=asks,
+        node=node,
+        mib=whole(said),
+        count=count,
+        claims=claims and not asks,
+        template=template,
+    )
+
+
+#: What tells pods apart.
+_SAME: Final = ("namespace", "name", "state", "node", "mib", "claims")
+
+
+def _together(work: Iterable[Work]) -> list[Work]:
+    found: dict[tuple[Any, ...], list[Work]] = {}
+    for each in work:
+        key = (*(getattr(each, name) for name in _SAME), *sorted(each.asks.items()))
+        found.setdefault(key, []).append(each)
+    return [_counted(same) for same in found.values()]
+
+
+def _counted(same: list[Work]) -> Work:
+    first = same[0]
+    return Work(**{**vars(first), "count": sum(each.count for each in same)})

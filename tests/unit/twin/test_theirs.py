@@ -1,0 +1,178 @@
+"""What the twin plays of somebody's cluster: their objects on the stack's ground, and the stack beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adopt.export import read_export
+from adopt.inventory import inventory
+from adopt.played import Played, played
+from adopt.proposal import propose
+from config.schema import ExistingKarpenter
+from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL, POOL_LABEL
+from tests.unit.adopt.cluster import (
+    Object,
+    by_hand,
+    config_map,
+    node,
+    node_class,
+    node_pool,
+    plugin,
+    pod,
+    time_slicing,
+    write,
+)
+from twin.plan import CONTROLLER_CHART, CRD_CHART, CloudResource, Planned, PlannedPool, TwinPlan
+from twin.play.device_plugin import offer
+from twin.theirs import Theirs, TheirWork, _on_slots, with_theirs
+
+EXISTING = ExistingKarpenter.model_validate(
+    {"chartVersion": "1.9.0", "nodeRole": "TheirNodes", "subnetTags": {"tier": "private"}}
+)
+OWN = Planned(
+    urn="own", name="NodePool shared", after=("crd",), manifest={"kind": "NodePool", "metadata": {"name": "s"}}
+)
+PLAN = TwinPlan(
+    stack="mine",
+    region="us-east-1",
+    cluster="prod",
+    kubernetes="1.36",
+    cloud=(CloudResource(urn="vpc", type="aws:ec2/vpc:Vpc", name="vpc", inputs={}),),
+    outputs={},
+    planned=(
+        Planned(urn="crd", name="Release karpenter-crd", after=(), chart=CRD_CHART),
+        Planned(urn="controller", name="Release karpenter", after=("crd",), chart=CONTROLLER_CHART),
+        OWN,
+    ),
+    plugins=(),
+    models=(),
+)
+
+
+def read(folder: Path, *objects: Object) -> Played:
+    found = read_export(write(folder, list(objects)))
+    there = inventory(found, cluster="prod", region="us-east-1")
+    return played(found, there, propose(there))
+
+
+def theirs(found: Played) -> Theirs:
+    work = [TheirWork(**vars(each)) for each in found.work]
+    return Theirs(manifests=[dict(each) for each in found.manifests], charts=found.charts, work=work)
+
+
+def test_theirs_comes_before_the_stack_and_aws_is_the_same(tmp_path: Path) -> None:
+    before, after = with_theirs(PLAN, theirs(read(tmp_path, *by_hand())), EXISTING)
+    assert before.fingerprint == after.fingerprint == PLAN.fingerprint, "or AWS would forget their instances"
+    names = [thing.name for thing in before.planned]
+    assert names[:3] == ["Release karpenter-crd", "Release karpenter", "Namespace models"]
+    assert {"EC2NodeClass theirs", "NodePool gpus"} < set(names)
+    assert OWN not in before.planned
+    assert [thing.name for thing in after.planned] == [*names, "NodePool shared"]
+    namespace, *rest = before.planned[2:]
+    assert set(namespace.after) == {"crd", "controller"}
+    assert all(set(thing.after) == {"crd", "controller", namespace.urn} for thing in rest)
+
+
+def test_a_node_class_gets_the_twins_images_role_and_network(tmp_path: Path) -> None:
+    own = node_class(
+        amiSelectorTerms=[{"id": "ami-0"}],
+        subnetSelectorTerms=[{"id": "subnet-0"}],
+        blockDeviceMappings=[{"deviceName": "/dev/xvda", "ebs": {"kmsKeyID": "key"}}],
+        userData="#!/bin/sh\n",
+    )
+    objects = [each for each in by_hand() if each["kind"] != "EC2NodeClass"]
+    before, _ = with_theirs(PLAN, theirs(read(tmp_path, *objects, own)), EXISTING)
+    (found,) = before.manifests("EC2NodeClass")
+    assert found["spec"] == {
+        "userData": "#!/bin/sh\n",
+        "role": "TheirNodes",
+        "amiSelectorTerms": [{"alias": "al2023@latest"}],
+        "subnetSelectorTerms": [{"tags": {"tier": "private"}}],
+        "securityGroupSelectorTerms": [{"tags": {"karpenter.sh/discovery": "prod"}}],
+    }
+
+
+def test_pods_are_played_by_what_decides_where_they_run(tmp_path: Path) -> None:
+    secret = pod("llm-1", "gpu-0", owner="llm", serviceAccountName="robot", volumes=[{"name": "v", "secret": {}}])
+    (work,) = read(tmp_path, node("gpu-0"), node_pool(), secret).work
+    assert set(work.spec) == {"nodeSelector", "tolerations", "containers"}
+    assert work.spec["containers"] == [
+        {
+            "name": "work-0",
+            "resources": {"requests": {"cpu": "500m", "memory": "2Gi"}, "limits": {"nvidia.com/gpu": "1"}},
+        }
+    ]
+    assert work.moves
+
+
+def test_what_cannot_be_played_is_told(tmp_path: Path) -> None:
+    template = node_pool("template", ("${family}",))
+    beta = {**node_pool("beta"), "apiVersion": "karpenter.sh/v1beta1"}
+    elsewhere = pod("elsewhere", "gpu-1", nodeSelector={"team": "other"})
+    found = read(tmp_path, *by_hand(), template, beta, elsewhere)
+    assert [each["metadata"]["name"] for each in found.manifests if each["kind"] == "NodePool"] == ["gpus"]
+    assert found.left_out == (
+        "NodePool template: is a template",
+        "NodePool beta: is karpenter.sh/v1beta1, and the twin's Karpenter serves karpenter.sh/v1",
+        "pods of models/elsewhere: no NodePool that is played takes them",
+    )
+
+
+GPU_NODE = {GPU_COUNT_LABEL: "1", "team": "ml"}
+
+
+@pytest.mark.parametrize(
+    ("objects", "labels", "offered"),
+    [
+        ([plugin()], {}, {"nvidia.com/gpu": 1}),
+        ([], {}, {"nvidia.com/gpu": 1}),
+        ([plugin("c", "four"), config_map("c", four=time_slicing(4))], {}, {"nvidia.com/gpu": 4}),
+        (
+            [plugin("c", "four"), config_map("c", four=time_slicing(4), two=time_slicing(2))],
+            {CONFIG_LABEL: "two"},
+            {"nvidia.com/gpu": 2},
+        ),
+    ],
+)
+def test_their_plugin_offers_what_it_is_told(
+    tmp_path: Path, objects: list[Object], labels: dict[str, str], offered: dict[str, int]
+) -> None:
+    rest = [each for each in by_hand() if each["kind"] != "DaemonSet"]
+    before, _ = with_theirs(PLAN, theirs(read(tmp_path, *rest, *objects)), EXISTING)
+    assert offer({**GPU_NODE, **labels}, None, before.plugins).resources == offered
+
+
+def test_a_plugin_that_is_supposed_or_leaves_our_nodes_out_does_not_come_there(tmp_path: Path) -> None:
+    rest = [each for each in by_hand() if each["kind"] != "DaemonSet"]
+    apart = plugin(
+        affinity={
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [{"matchExpressions": [{"key": POOL_LABEL, "operator": "DoesNotExist"}]}]
+                }
+            }
+        }
+    )
+    for objects, comes in (([], False), ([apart], False), ([plugin()], True)):
+        before, _ = with_theirs(PLAN, theirs(read(tmp_path, *rest, *objects)), EXISTING)
+        assert bool(offer({**GPU_NODE, POOL_LABEL: "shared"}, None, before.plugins).resources) is comes
+
+
+def test_a_copy_asks_for_one_slot_and_the_rest_as_it_was() -> None:
+    pool = PlannedPool(name="shared", resource="nvidia.com/gpu.shared", slots={1: 4}, capacity_type="spot")
+    asked: Any = {"requests": {"cpu": "1", "nvidia.com/gpu": "1"}, "limits": {"memory": "2Gi", "nvidia.com/gpu": "1"}}
+    spec = {"nodeSelector": {"team": "ml"}, "containers": [{"name": "a", "resources": asked}, {"name": "b"}]}
+    assert _on_slots(spec, pool) == {
+        "nodeSelector": {POOL_LABEL: "shared"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "containers": [
+            {
+                "name": "a",
+                "resources": {"requests": {"cpu": "1"}, "limits": {"memory": "2Gi", "nvidia.com/gpu.shared": "1"}},
+            },
+            {"name": "b", "resources": {}},
+        ],
+    }

@@ -1,0 +1,291 @@
+"""A rehearsal: somebody's own pools, classes, overlays, plugins and GPU pods on a stack's ground, before and after.
+
+Before: what is theirs alone, until its pods run. After: the stack beside it, and a copy of each pod that would take a
+slot on the stack's pool. What ran before is not touched. The twin's Karpenter buys nodes, at the plan's prices.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import versions
+from config.schema import ExistingKarpenter
+from gpu.contract import DISCOVERY_TAG, GPU_RESOURCE, POOL_LABEL, REHEARSAL_LABEL, REHEARSAL_OF_LABEL
+from gpu.sharing.bottlerocket import is_bottlerocket
+from twin.errors import TwinError
+from twin.kube.client import Kube, Object
+from twin.machine.launch import connect
+from twin.machine.pulse import pulse_of
+from twin.machine.state import TwinState
+from twin.plan import CONTROLLER_CHART, CRD_CHART, Planned, PlannedPool, TwinPlan
+from twin.play.device_plugin import InstalledPlugin, installed_plugins
+from twin.prices import played
+from twin.view import NodeView, view
+
+#: Where the copies run.
+NAMESPACE: Final = "slices-rehearsal"
+#: Seconds until pods of so many nodes run: a node takes half a minute in the twin.
+_PATIENCE: Final = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TheirWork:
+    """Pods that are alike. spec: of one, without images. moves: whether it takes a slot of the stack."""
+
+    name: str
+    namespace: str
+    pods: int
+    spec: Mapping[str, Any]
+    moves: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Theirs:
+    """What is somebody's own. charts: values of device plugins, and whether each leaves nodes of the stack alone."""
+
+    manifests: Sequence[Object]
+    charts: Sequence[tuple[Mapping[str, Any], bool]]
+    work: Sequence[TheirWork]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """GPU nodes at one moment. slots: what they offer. pods: that hold some."""
+
+    nodes: int
+    gpus: Mapping[str, int]
+    """Nodes by instance type and how they are bought."""
+    slots: int
+    pods: int
+    usd_per_hour: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What the rehearsal showed. shared: nodes of the stack alone; after: with those of theirs that still have work.
+
+    untouched: pods that ran before and still run, by the same uid. ran: those that ran before.
+    """
+
+    before: Side
+    shared: Side
+    after: Side
+    ran: int
+    untouched: int
+    waiting: int
+
+
+# --- Plans ------------------------------------------------------------------------------------------------------------
+
+
+def with_theirs(plan: TwinPlan, theirs: Theirs, existing: ExistingKarpenter) -> tuple[TwinPlan, TwinPlan]:
+    """The plan of theirs alone, and the stack's with theirs in it. AWS is the same in both."""
+    charts = [thing for thing in plan.planned if thing.chart in (CRD_CHART, CONTROLLER_CHART)]
+    first = tuple(thing.urn for thing in charts)
+    namespaces = [_planned(each, first) for each in _namespaces(theirs)]
+    objects = [_as_played(each, plan, existing) for each in theirs.manifests]
+    objects += [_deployment(work, index) for index, work in enumerate(theirs.work)]
+    before_each = (*first, *(thing.urn for thing in namespaces))
+    things = (*namespaces, *(_planned(each, before_each) for each in objects))
+    before = replace(plan, planned=(*charts, *things), plugins=_plugins(theirs), models=())
+    rest = tuple(thing for thing in plan.planned if thing not in charts)
+    after = replace(plan, planned=(*charts, *things, *rest), plugins=(*_plugins(theirs), *plan.plugins))
+    return before, after
+
+
+def _planned(manifest: Object, after: tuple[str, ...]) -> Planned:
+    metadata = manifest["metadata"]
+    name = f"{manifest['kind']} {metadata['name']}"
+    urn = f"theirs::{manifest['kind']}::{metadata.get('namespace', '')}/{metadata['name']}"
+    return Planned(urn=urn, name=name, after=after, manifest=manifest)
+
+
+def _namespaces(theirs: Theirs) -> list[Object]:
+    names = {work.namespace for work in theirs.work}
+    names |= {str(each["metadata"]["namespace"]) for each in theirs.manifests if "namespace" in each["metadata"]}
+    there = ("default", "kube-system", "kube-public", "kube-node-lease")
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        for name in sorted(names.difference(there))
+    ]
+
+
+def _as_played(manifest: Object, plan: TwinPlan, existing: ExistingKarpenter) -> Object:
+    """A node class with the twin's images, role and network in the place of its owner's."""
+    if manifest["kind"] != "EC2NodeClass":
+        return manifest
+    spec = manifest["spec"]
+    tags = {DISCOVERY_TAG: plan.cluster}
+    system = "bottlerocket" if is_bottlerocket(spec) else "al2023"
+    kept = {key: spec[key] for key in ("userData", "instanceStorePolicy", "kubelet") if key in spec}
+    played = {
+        "role": existing.node_role,
+        "amiSelectorTerms": [{"alias": f"{system}@latest"}],
+        "subnetSelectorTerms": [{"tags": dict(existing.subnet_tags or tags)}],
+        "securityGroupSelectorTerms": [{"tags": dict(existing.security_group_tags or tags)}],
+    }
+    return {**manifest, "spec": {**kept, **played}}
+
+
+def _plugins(theirs: Theirs) -> tuple[InstalledPlugin, ...]:
+    """Their plugins; where none was seen, the one that gives whole GPUs, which any cluster with GPU pods has."""
+    charts = list(theirs.charts) or [({}, True)]
+    installed = installed_plugins([{**values, "fullnameOverride": "theirs"} for values, _ in charts], theirs.manifests)
+    return tuple(
+        replace(
+            plugin,
+            namespace="kube-system",
+            leaves_out=POOL_LABEL if spares else "",
+            tolerations=plugin.tolerations or _EVERYWHERE,
+        )
+        for plugin, (_, spares) in zip(installed, charts, strict=True)
+    )
+
+
+_EVERYWHERE: Final[tuple[Mapping[str, Any], ...]] = ({"operator": "Exists"},)
+
+
+def _deployment(work: TheirWork, index: int) -> Object:
+    return _pods_of(f"{work.name[:50]}-{index}", work.namespace, work.pods, work.spec, "theirs")
+
+
+def _pods_of(name: str, namespace: str, pods: int, spec: Mapping[str, Any], side: str) -> Object:
+    labels = {REHEARSAL_LABEL: side, REHEARSAL_OF_LABEL: f"{side}-{name}"[:63].rstrip("-")}
+    containers = [{**each, "image": versions.PAUSE_IMAGE} for each in spec["containers"]]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "spec": {
+            "replicas": pods,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {**spec, "containers": containers}},
+        },
+    }
+
+
+# --- The play ---------------------------------------------------------------------------------------------------------
+
+
+class Play:
+    """Watches one rehearsal on a twin that runs."""
+
+    def __init__(self, state: TwinState, plan: TwinPlan, theirs: Theirs, say: Callable[[str], None]) -> None:
+        """plan: the stack's, with theirs."""
+        self._state = state
+        self._kube: Kube = connect(state)
+        self._plan = plan
+        self._theirs = theirs
+        self._say = say
+        self._pulse = pulse_of(state)
+
+    def settle(self) -> tuple[Side, dict[str, str]]:
+        """Wait until their pods run, or no more of them do; the GPU nodes, and uids of the pods that run."""
+        wanted = sum(work.pods for work in self._theirs.work)
+        self._wait("theirs", wanted)
+        return _side(self._nodes()), self._running("theirs")
+
+    def move(self, before: Side, uids: Mapping[str, str]) -> Outcome:
+        """Give each pod that would move a copy on the stack's slots, and look. Raises TwinError without such a pool."""
+        moving = [work for work in self._theirs.work if work.moves]
+        if moving:
+            pool = self._pool()
+            self._kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+            for index, work in enumerate(moving):
+                copy = _pods_of(f"{work.name[:50]}-{index}", NAMESPACE, work.pods, _on_slots(work.spec, pool), "slots")
+                self._kube.apply(copy)
+            self._wait("slots", sum(work.pods for work in moving))
+        nodes = self._nodes()
+        own = {each.name for each in self._plan.gpu_pools if self._is_ours(each)}
+        shared = [node for node in nodes if node.pool in own]
+        staying = self._names_of_staying()
+        now = self._running("theirs")
+        return Outcome(
+            before=before,
+            shared=_side(shared),
+            after=_side([*shared, *(node for node in nodes if node.name in staying)]),
+            ran=len(uids),
+            untouched=sum(now.get(name) == uid for name, uid in uids.items()),
+            waiting=len(self._pods("slots")) - len(self._running("slots")),
+        )
+
+    def _is_ours(self, pool: PlannedPool) -> bool:
+        theirs = {each["metadata"]["name"] for each in self._theirs.manifests if each["kind"] == "NodePool"}
+        return pool.name not in theirs
+
+    def _pool(self) -> PlannedPool:
+        """The stack's pool that shares its GPUs."""
+        found = next((each for each in self._plan.gpu_pools if self._is_ours(each) and each.slots), None)
+        if found is None:
+            raise TwinError(
+                f"stack {self._plan.stack} has no pool that shares GPUs: write its sharing, and [nodeOverlay] in "
+                "karpenter.existing.featureGates, and rehearse again"
+            )
+        return found
+
+    def _names_of_staying(self) -> set[str]:
+        """Nodes of pods that keep what they have."""
+        stay = {f"{work.name[:50]}-{index}" for index, work in enumerate(self._theirs.work) if not work.moves}
+        names = {f"theirs-{name}"[:63].rstrip("-") for name in stay}
+        return {
+            str(pod["spec"]["nodeName"])
+            for pod in self._pods("theirs")
+            if pod["metadata"]["labels"].get(REHEARSAL_OF_LABEL) in names and pod["spec"].get("nodeName")
+        }
+
+    def _nodes(self) -> list[NodeView]:
+        kinds = {"Node": "v1", "NodeClaim": "karpenter.sh/v1", "Pod": "v1"}
+        found = {kind: self._kube.list(version, kind) for kind, version in kinds.items()}
+        seen = view(played(self._plan.region), found["Node"], found["NodeClaim"], found["Pod"])
+        return list(seen.gpu_nodes)
+
+    def _pods(self, side: str) -> list[Object]:
+        return self._kube.list("v1", "Pod", labels=f"{REHEARSAL_LABEL}={side}")
+
+    def _running(self, side: str) -> dict[str, str]:
+        """Uids of pods that run, by namespace and name."""
+        return {
+            f"{pod['metadata']['namespace']}/{pod['metadata']['name']}": pod["metadata"]["uid"]
+            for pod in self._pods(side)
+            if (pod.get("status") or {}).get("phase") == "Running"
+        }
+
+    def _wait(self, side: str, wanted: int) -> None:
+        """Until so many pods run. Who has waited long enough is told; a pool may have no room for all."""
+        deadline, said = time.monotonic() + _PATIENCE, -1
+        while (now := len(self._running(side))) < wanted and time.monotonic() < deadline:
+            if now != said:
+                self._say(f"{now} of {wanted} pods run ({'as they are' if side == 'theirs' else 'on slots'})")
+                said = now
+            self._pulse()
+            time.sleep(0.5)
+
+
+def _on_slots(spec: Mapping[str, Any], pool: PlannedPool) -> dict[str, Any]:
+    """A pod as its owner would write it for the stack's pool: one slot, and the rest as it was."""
+    containers = []
+    for container in spec["containers"]:
+        asked = container.get("resources") or {}
+        host = {kind: {k: v for k, v in asked.get(kind, {}).items() if "/" not in k} for kind in ("requests", "limits")}
+        if any("/" in key for kind in ("requests", "limits") for key in asked.get(kind, {})):
+            host["limits"] = {**host["limits"], pool.resource: "1"}
+        containers.append({"name": container["name"], "resources": {key: each for key, each in host.items() if each}})
+    tolerations = [{"key": GPU_RESOURCE, "operator": "Exists"}]
+    return {"nodeSelector": {POOL_LABEL: pool.name}, "tolerations": tolerations, "containers": containers}
+
+
+def _side(nodes: Sequence[NodeView]) -> Side:
+    gpus: dict[str, int] = {}
+    for node in nodes:
+        name = f"{node.instance_type} {node.capacity_type}"
+        gpus[name] = gpus.get(name, 0) + 1
+    return Side(
+        nodes=len(nodes),
+        gpus=dict(sorted(gpus.items())),
+        slots=sum(node.slots for node in nodes),
+        pods=sum(bool(pod.slots) for node in nodes for pod in node.pods),
+        usd_per_hour=sum(node.usd_per_hour for node in nodes),
+    )
