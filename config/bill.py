@@ -188,7 +188,8 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
             zones=len(zone_ids),
             load_balancers=1 if config.serving.door else 0,
             kept=_kept(config),
-            monitored=config.monitoring.backend != "off",
+            monitoring=config.monitoring.backend,
+            figures_gib=config.monitoring.volume_gib,
         ),
         config.prices,
     )

@@ -50,7 +50,7 @@ from gpu import prices
 from gpu.models import KvCacheType
 from gpu.pool import Pool
 from gpu.prices import CapacityType, RegionPrices
-from gpu.standing import Identity, Nat
+from gpu.standing import Identity, MonitoringBackend, Nat
 from gpu.weights import WeightsSource
 
 __all__ = [
@@ -343,8 +343,16 @@ class Budget(Section):
 class Monitoring(Section):
     """How a running stack is watched."""
 
-    backend: Literal["off", "cloudwatch"] = "off"
-    """`cloudwatch`: Container Insights with GPU metrics, alarms, a dashboard and the pods' logs. See monitoring.md."""
+    backend: MonitoringBackend = "off"
+    """`cloudwatch`: Container Insights with GPU metrics, alarms, a dashboard and the pods' logs. `prometheus`:
+    Prometheus, Alertmanager and Grafana in the cluster, on the system nodes. See monitoring.md."""
+    volume_gib: Annotated[Int, Field(ge=0, le=16_384)] = 20
+    """Size in GiB of Prometheus' volume, encrypted gp3. 0: figures are on the node's disk and end with it."""
+
+    @property
+    def needs_driver(self) -> bool:
+        """Whether the stack itself brings what makes the volume of the figures."""
+        return self.backend == "prometheus" and self.volume_gib > 0
 
 
 Hours = Annotated[float, Field(ge=0, le=24, allow_inf_nan=False)]

@@ -20,6 +20,7 @@ from gpu.standing import (
     OBSERVATIONS_PER_CLUSTER,
     OBSERVATIONS_PER_POD,
     PODS_PER_SYSTEM_NODE,
+    MonitoringBackend,
 )
 from gpu.why import Why, given, plus, times
 
@@ -139,7 +140,9 @@ class FloorInputs:
     """Of system nodes; a NAT gateway's own is counted with it."""
     load_balancers: int = 0
     kept: Kept = Kept()
-    monitored: bool = False
+    monitoring: MonitoringBackend = "off"
+    figures_gib: int = 0
+    """Of Prometheus' volume."""
 
 
 def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
@@ -174,8 +177,15 @@ def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
         why = times(given("load balancers", inputs.load_balancers), price("load_balancer_per_hour"), month)
         items.append(CostItem("Door", f"{inputs.load_balancers} internal network load balancer", why))
     items += kept_items(inputs.kept, prices)
-    if inputs.monitored:
-        items.append(_monitoring(inputs, prices))
+    match inputs.monitoring:
+        case "off":
+            pass
+        case "cloudwatch":
+            items.append(_monitoring(inputs, prices))
+        case "prometheus":
+            items.append(_prometheus(inputs.figures_gib, prices))
+        case _:
+            assert_never(inputs.monitoring)
     return items
 
 
@@ -213,3 +223,10 @@ def _monitoring(inputs: FloorInputs, prices: RegionPrices) -> CostItem:
         price("dashboard_per_month"),
     )
     return CostItem("Monitoring", f"{millions.value:.0f} million observations of {pods} pods, alarms, dashboard", why)
+
+
+def _prometheus(figures_gib: int, prices: RegionPrices) -> CostItem:
+    """Prometheus runs on the system nodes, which are there anyway; its volume is not."""
+    volume = times(given("Prometheus' volume", figures_gib, "GiB"), prices.services.why("gp3_per_gb_month"))
+    kept = f"{figures_gib} GiB gp3" if figures_gib else "figures on their disks"
+    return CostItem("Monitoring", f"Prometheus and Grafana on the system nodes, {kept}", volume)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, assert_never
 
 Nat = Literal["single", "per-zone", "none"]
+MonitoringBackend = Literal["off", "cloudwatch", "prometheus"]
 #: How a controller's pods get their role: by EKS Pod Identity's agent, or by the cluster's OIDC provider in IAM.
 Identity = Literal["pod-identity", "irsa"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, assert_never
 
 import pulumi
 import pulumi_aws as aws
@@ -13,7 +13,7 @@ import pulumi_kubernetes as k8s
 from components.cluster.access import AccessGrant
 from components.cluster.addons import AddonsArgs
 from components.cluster.cluster import HOME_ZONES, Cluster, ClusterArgs
-from components.cluster.ebs_driver import EbsCsiDriver, EbsCsiDriverArgs
+from components.cluster.ebs_driver import STORAGE_CLASS, EbsCsiDriver, EbsCsiDriverArgs
 from components.cluster.encryption import Encryption, EncryptionArgs
 from components.cluster.existing import (
     ExistingCluster,
@@ -37,6 +37,8 @@ from components.money.alerts import AlertTopic, AlertTopicArgs, Publisher
 from components.money.budget import Budget, BudgetArgs
 from components.monitoring.alarms import KARPENTER, KNATIVE, Watched
 from components.monitoring.gpu_monitoring import GpuMonitoring, GpuMonitoringArgs
+from components.monitoring.prometheus import PrometheusMonitoring, PrometheusMonitoringArgs
+from components.monitoring.rules import WatchedStack
 from components.network.existing import ExistingSubnetsArgs, look_up_subnets
 from components.network.network import Network, NetworkArgs
 from components.pods import tolerations
@@ -103,13 +105,14 @@ def build(config: StackConfig) -> Platform:
     if config.budget:
         arguments = _budget_args(config, config.budget, account_id, ground.buyer_role_name, topic, tags)
         Budget("budget", arguments, in_aws)
-    if ground.made and topic and config.monitoring.backend == "cloudwatch":
-        GpuMonitoring("monitoring", _monitoring_args(config, ground.made, topic, ground.running, tags), in_aws)
     under_karpenter = after(in_cluster, *ground.under_karpenter)
     cpu_pools = [
         CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, ground), under_karpenter) for pool in config.cpu_pools
     ]
     sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
+    if ground.made and topic:
+        stand = after(_mirrored(config, provider, ground.kubernetes), *ground.running, sharing.namespace)
+        _monitoring(config, ground.made, topic, ground.running, tags, in_aws, stand)
     pools = {
         pool.name: GpuPool(
             f"gpu-{pool.name}",
@@ -425,14 +428,16 @@ def _driver(
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
 ) -> Sequence[pulumi.Resource]:
-    """What makes the volume of the conversations, where the stack file names no other class."""
-    if not (config.models and config.dialogue and config.dialogue.needs_driver):
+    """What makes the volumes of conversations, where the stack file names no other class, and of Prometheus."""
+    conversations = config.models and config.dialogue and config.dialogue.needs_driver
+    if not (conversations or config.monitoring.needs_driver):
         return ()
     arguments = EbsCsiDriverArgs(
         cluster_name=config.cluster_name,
         kubernetes_version=config.cluster.version,
         account_id=account_id,
         volume_key_arn=keys.volume_key_arn,
+        system_volumes=config.monitoring.needs_driver,
         # A class cannot be changed: tags that people change would make it anew.
         volume_tags={key: tags[key] for key in (STACK_TAG, CLUSTER_TAG, REGION_TAG)},
         tags=tags,
@@ -458,7 +463,8 @@ def _topic(
 ) -> AlertTopic | None:
     """The topic that hears of money and alarms: where the stack has a key for it."""
     publishers = _publishers(config)
-    if not publishers or made is None:
+    # Alertmanager publishes as a role of the account, which a topic admits by itself.
+    if made is None or not (publishers or config.monitoring.backend == "prometheus"):
         return None
     arguments = AlertTopicArgs(
         cluster_name=config.cluster_name,
@@ -491,6 +497,58 @@ def _budget_args(
         anomalies=budget.anomalies,
         tags=tags,
     )
+
+
+def _monitoring(
+    config: StackConfig,
+    made: Made,
+    topic: AlertTopic,
+    running: Sequence[pulumi.Resource],
+    tags: Mapping[str, str],
+    in_aws: pulumi.ResourceOptions,
+    in_both: pulumi.ResourceOptions,
+) -> None:
+    """What watches the stack. in_both: for what is in the cluster as well, after what it stands on."""
+    match config.monitoring.backend:
+        case "off":
+            pass
+        case "cloudwatch":
+            GpuMonitoring("monitoring", _monitoring_args(config, made, topic, running, tags), in_aws)
+        case "prometheus":
+            PrometheusMonitoring("monitoring", _prometheus_args(config, made, topic, tags), in_both)
+        case _:
+            assert_never(config.monitoring.backend)
+
+
+def _prometheus_args(
+    config: StackConfig, made: Made, topic: AlertTopic, tags: Mapping[str, str]
+) -> PrometheusMonitoringArgs:
+    return PrometheusMonitoringArgs(
+        cluster_name=config.cluster_name,
+        account_id=made.account_id,
+        region=config.region,
+        watched=watched_stack(config),
+        topic_arn=topic.arn,
+        key_arn=made.data_key_arn,
+        storage_class=STORAGE_CLASS if config.monitoring.needs_driver else None,
+        volume_gib=config.monitoring.volume_gib,
+        tags=tags,
+    )
+
+
+def watched_stack(config: StackConfig) -> WatchedStack:
+    """What Prometheus watches of a stack."""
+    return WatchedStack(
+        gpu_pools=list(config.gpu_pools),
+        serving=bool(config.models),
+        dialogue=bool(config.models and config.dialogue and config.dialogue.image),
+        usd_per_hour=_usd_per_hour(config),
+    )
+
+
+def _usd_per_hour(config: StackConfig) -> float | None:
+    """Mean of an hour that the budget bears."""
+    return config.budget.monthly_usd / HOURS_PER_MONTH if config.budget else None
 
 
 def _monitoring_args(
@@ -526,7 +584,7 @@ def watched(config: StackConfig) -> Watched:
         controllers=[KARPENTER, KNATIVE] if config.models else [KARPENTER],
         utilisation=not any(isinstance(pool.profile, Mig) for pool in config.gpu_pools.values()),
         usd_per_gpu_hour=max(prices) if len(prices) == len(config.pools) else None,
-        usd_per_hour=config.budget.monthly_usd / HOURS_PER_MONTH if config.budget else None,
+        usd_per_hour=_usd_per_hour(config),
     )
 
 

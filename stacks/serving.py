@@ -86,6 +86,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
             replicas=config.serving.replicas,
             domain=door.domain if door else None,
             tls_secret=door.tls_secret if door else None,
+            metrics=config.monitoring.backend == "prometheus",
             vpc_cidr=config.network.cidr if door else None,
             node_selector=system_node_labels(config),
         ),

@@ -51,4 +51,6 @@ def next_steps(config: StackConfig, update_kubeconfig: str) -> list[str]:
         steps.append("kubectl -n models get ksvc")
     if service_of(config):
         steps.append(f".venv/bin/slices open dialogue {config.stack}")
+    if config.monitoring.backend == "prometheus":
+        steps.append(f".venv/bin/slices open monitoring {config.stack}")
     return steps

@@ -28,6 +28,8 @@ from twin.playable import playable
 #: That many stand after two minutes on two busy processors, and what grows with them is all that a command reads.
 MOST_MODELS = 1000
 HELM = "kubernetes:helm.sh/"
+#: Objects of the Prometheus operator, which does not run here: nobody would read them, and no server knows them.
+_UNPLAYED = "kubernetes:monitoring.coreos.com/"
 #: Annotations that speak to Pulumi, not to the cluster.
 _FOR_PULUMI = "pulumi.com/"
 _PATCH = "kubernetes:core/v1:ConfigMapPatch"
@@ -142,7 +144,7 @@ def _manifests(recording: Recording) -> list[dict[str, Any]]:
 
 
 def _planned(recording: Recording) -> list[Planned]:
-    objects = _objects(recording)
+    objects = [resource for resource in _objects(recording) if not resource.type.startswith(_UNPLAYED)]
     ours = {resource.urn for resource in objects}
     found = []
     for resource in objects:

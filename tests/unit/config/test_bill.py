@@ -65,6 +65,15 @@ def test_monitoring_is_in_the_floor() -> None:
     assert of(watched, "floor") == pytest.approx(FLOOR + 58.10028)
 
 
+def test_prometheus_costs_its_volume_and_the_system_node_that_it_takes() -> None:
+    """20 GiB of gp3 at 0.08 are 1.60; the third m7g.large at 0.0816 is 59.57 and its 50 GiB 4."""
+    three = {"cluster.systemNodes.desired": 3}
+    kept, scratch = ({"backend": "prometheus", **more} for more in ({}, {"volumeGib": 0}))
+    assert expected(bill_of(monitoring=kept, **three), "floor", "Monitoring") == pytest.approx(1.6)
+    assert expected(bill_of(monitoring=scratch, **three), "floor", "Monitoring") == 0
+    assert of(bill_of(monitoring=kept, **three), "floor") == pytest.approx(FLOOR + 0.0816 * 730 + 4 + 1.6)
+
+
 KEPT = {"dialogue.image": "ghcr.io/acme/dialogue@sha256:" + "0" * 64}
 
 
