@@ -74,6 +74,8 @@ UNIT_PRICES = (
     UnitPrice("load_balancer_per_hour", "network load balancer", "USD/h"),
     UnitPrice("classic_load_balancer_per_hour", "classic load balancer", "USD/h"),
     UnitPrice("snapshot_per_gb_month", "snapshot", "USD/GB-month"),
+    UnitPrice("s3_storage_per_gb_month", "S3, kept", "USD/GB-month"),
+    UnitPrice("s3_write_per_request", "S3, a write or a listing", "USD/request"),
     UnitPrice("log_ingestion_per_gb", "logs, written", "USD/GB"),
     UnitPrice("log_storage_per_gb_month", "logs, kept", "USD/GB-month"),
     UnitPrice("insights_per_million_observations", "Container Insights", "USD/million observations"),
@@ -106,6 +108,10 @@ class ServicePrices:
     """A network load balancer, or an application load balancer: they cost the same by the hour."""
     classic_load_balancer_per_hour: float | None = None
     snapshot_per_gb_month: float | None = None
+    s3_storage_per_gb_month: float | None = None
+    """Standard, of the first 50 TB."""
+    s3_write_per_request: float | None = None
+    """PUT, COPY, POST and LIST."""
     log_ingestion_per_gb: float | None = None
     log_storage_per_gb_month: float | None = None
     insights_per_million_observations: float | None = None
@@ -301,6 +307,9 @@ _SERVICES: Mapping[str, ServicePrices] = MappingProxyType(
             load_balancer_per_hour=0.0225,
             classic_load_balancer_per_hour=0.025,
             snapshot_per_gb_month=0.05,
+            # aws.amazon.com/s3/pricing as public repositories read it, one of them by AWS' Price List on 2025-10-28.
+            s3_storage_per_gb_month=0.023,
+            s3_write_per_request=0.005 / 1000,
             log_ingestion_per_gb=0.50,
             log_storage_per_gb_month=0.03,
             # aws.amazon.com/cloudwatch/pricing as two public repositories read it, one of them on 2026-10-02.

@@ -21,7 +21,7 @@ from components.cluster.system_nodes import SystemNodeCapacity
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
-from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
+from components.gpu.workloads import Checkpointing, GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
@@ -45,6 +45,7 @@ from gpu.contract import CLUSTER_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry
 from gpu.sharing import AMIS, Mig
+from stacks.checkpoints import checkpointing
 from stacks.options import after, system_node_labels
 from stacks.serving import Made, Stand, serve
 from stacks.summary import idle_floor_usd
@@ -111,7 +112,8 @@ def build(config: StackConfig) -> Platform:
         for pool in config.pools
     }
     node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
-    _workloads(config, after(in_cluster, *node_pools))
+    keeping = checkpointing(config, ground.made, tags, in_aws)
+    _workloads(config, keeping, after(in_cluster, *node_pools))
     serve(
         config,
         Stand(
@@ -451,7 +453,7 @@ def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -
     )
 
 
-def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
+def _workloads(config: StackConfig, keeping: Mapping[str, Checkpointing], opts: pulumi.ResourceOptions) -> None:
     if config.examples:
         first = config.gpu_pools[config.pools[0].name]
         gpu = GpuExample(
@@ -463,7 +465,10 @@ def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
         arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu)
         ExampleWorkloads("examples", arguments, opts)
     if config.workloads:
-        workloads = [gpu_workload(workload, config.gpu_pools[workload.pool]) for workload in config.workloads]
+        workloads = [
+            gpu_workload(workload, config.gpu_pools[workload.pool], keeping.get(workload.name))
+            for workload in config.workloads
+        ]
         GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads), opts)
 
 

@@ -89,8 +89,9 @@ class Checkpoints:
         self._attempt = self._number = 0
         self._deadline: float | None = None
         self._before: Any = None
-        # Clock readings: when the work that is kept was reached, when the last step ended, when a save may be tried.
-        self._safe_at = self._step_at = self._try_at = 0.0
+        # Clock readings: when the work that is kept was reached, when that save was done, when the last step ended,
+        # when a save may be tried again.
+        self._safe_at = self._saved_at = self._step_at = self._try_at = 0.0
         self._step_seconds = self._save_seconds = 0.0
         self._saved_step: int | None = None
         self._proven = False
@@ -175,13 +176,15 @@ class Checkpoints:
             # work hang on it.
             return True
         needed = self._step_seconds + self._save_seconds
-        if needed > self._interval and not self._told_slow:
+        if needed <= self._interval:
+            return now - self._safe_at + needed >= self._interval
+        if not self._told_slow:
             self._told_slow = True
             self._say(
-                f"a step takes {self._step_seconds:.1f} s and a save {self._save_seconds:.1f} s: more than the "
-                f"{self._interval:g} s that may be lost, so that every step is kept"
+                f"a step takes {self._step_seconds:.1f} s and a save {self._save_seconds:.1f} s, more than the "
+                f"{self._interval:g} s that may be lost: steps are kept as often as half of the time allows"
             )
-        return now - self._safe_at + needed >= self._interval
+        return now - self._saved_at >= self._save_seconds
 
     def _told_to_end(self, _signal: int, _frame: FrameType | None) -> None:
         if self._deadline is None:
@@ -210,7 +213,8 @@ class Checkpoints:
             self._say(f"step {step} could not be kept, {at_stake:.0f} s of work are at stake: {error}")
             return False
         self._safe_at, self._saved_step, self._try_at, self._proven = now, step, 0.0, True
-        self._save_seconds = max(time.monotonic() - now, self._save_seconds * 0.9)
+        self._saved_at = time.monotonic()
+        self._save_seconds = max(self._saved_at - now, self._save_seconds * 0.9)
         try:
             self._sweep()
         except StoreError as error:

@@ -111,15 +111,33 @@ def test_what_a_save_takes_is_reckoned_in(run: Run, clock: Clock) -> None:
         assert len(saves) > 3
 
 
-def test_steps_longer_than_the_bound_are_all_kept_and_that_is_told_once(run: Run, clock: Clock) -> None:
+def test_steps_longer_than_the_bound_are_kept_and_that_is_told_once(run: Run, clock: Clock) -> None:
     with run.process(keep=10) as checkpoints:
         for step in range(1, 5):
             clock.now += 150
             checkpoints.reached(step, text(str(step)))
     assert len(run.checkpoints) == 4
-    assert [line for line in run.said if "every step is kept" in line] == [
-        "a step takes 150.0 s and a save 0.0 s: more than the 100 s that may be lost, so that every step is kept"
+    assert [line for line in run.said if "half of the time" in line] == [
+        "a step takes 150.0 s and a save 0.0 s, more than the 100 s that may be lost: steps are kept as often as half "
+        "of the time allows"
     ]
+
+
+def test_saves_longer_than_the_bound_take_no_more_than_half_of_the_time(run: Run, clock: Clock) -> None:
+    spent = 0.0
+
+    def slow(folder: Path) -> None:
+        nonlocal spent
+        clock.now += 300
+        spent += 300
+        text("x")(folder)
+
+    began = clock.now
+    with run.process() as checkpoints:
+        for step in range(1, 201):
+            clock.now += 10
+            checkpoints.reached(step, slow)
+    assert 0.4 < spent / (clock.now - began) <= 0.5 + 300 / (clock.now - began)
 
 
 def test_only_the_newest_stay(run: Run) -> None:
