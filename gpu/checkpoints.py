@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-#: Most seconds from SIGTERM to the end of a pod: EC2 gives two minutes' notice, of which Karpenter needs some to hear of
-#: it through its queue and to evict the pods.
+#: Most seconds from SIGTERM to the end of a pod: EC2 gives two minutes' notice, of which Karpenter needs some to hear
+#: of it through its queue and to evict the pods.
 MAX_GRACE_SECONDS: Final = 100
 #: Whole checkpoints that a run keeps, and the one that is being written (`apps/checkpoint`, `Checkpoints.keep`).
 KEPT: Final = 3

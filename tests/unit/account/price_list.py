@@ -40,6 +40,7 @@ UNITS: Mapping[str, float] = {
     "EBS:SnapshotUsage": 0.054,
     "DataProcessing-Bytes": 0.63,
     "TimedStorage-ByteHrs": 0.0324,
+    "Requests-Tier1": 0.0000054,
     "CW:AlarmMonitorUsage": 0.10,
     "CW:MetricMonitorUsage": 0.30,
     "DashboardsUsageHour": 3.0,
