@@ -15,7 +15,7 @@ from components.sdk import k8s
 from components.serving.network_policy import namespace_peer, network_policy, tcp
 from gpu.checkpoints import GRACE_VARIABLE, INTERVAL_VARIABLE, RUN_VARIABLES, URL_VARIABLE, run_url
 from gpu.contract import NAME_LABEL, SECURITY_ANNOTATION
-from gpu.pods import GPU_USER, SCRATCH_VOLUME
+from gpu.pods import GPU_USER, OUTLASTS_DISRUPTION, SCRATCH_VOLUME
 
 NAMESPACE = "workloads"
 TEMP = "/tmp"
@@ -250,12 +250,7 @@ def _job(workload: GpuWorkload) -> Any:
     spec: Any = {
         "completions": workload.replicas,
         "parallelism": workload.replicas,
-        "backoffLimit": 6,
-        # A Spot interruption is not the job's fault: it does not count against the limit.
-        "podFailurePolicy": {
-            "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
-        },
-        "podReplacementPolicy": "Failed",
+        **OUTLASTS_DISRUPTION,
         "template": _template(workload),
     }
     spec["template"]["spec"]["restartPolicy"] = "Never"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from config.checks.parts import all_of
 from config.errors import Path, Problem
@@ -10,7 +11,8 @@ from config.workload_schema import Workload
 from gpu.checkpoints import GRACE_VARIABLE, INTERVAL_VARIABLE, RUN_VARIABLES, URL_VARIABLE
 from gpu.contract import DO_NOT_DISRUPT_ANNOTATION
 
-_OURS = {URL_VARIABLE, INTERVAL_VARIABLE, GRACE_VARIABLE, *RUN_VARIABLES}
+#: Variables that the section sets.
+_OURS: Final = {URL_VARIABLE, INTERVAL_VARIABLE, GRACE_VARIABLE, *RUN_VARIABLES}
 
 
 def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
@@ -20,6 +22,9 @@ def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
     if workload.kind == "Deployment":
         message = "is for what ends: write kind: Job or kind: CronJob, or remove it"
         yield Problem((*path, "checkpoint"), {}, message)
+    if workload.name == "default":
+        message = "is the name of a service account that every namespace has: with checkpoint choose another name"
+        yield Problem((*path, "name"), workload.name, message)
     if workload.concurrency_policy == "Replace":
         message = "ends the run that checkpoints keep going: write Forbid"
         yield Problem((*path, "concurrencyPolicy"), "Replace", message)
