@@ -11,8 +11,8 @@ from typing import Any, Final
 GPU_USER: Final = 10001
 #: The disk of a workload's own at /tmp: workloads -> the stack file's checks, which keep the name free.
 SCRATCH_VOLUME: Final = "scratch"
-#: Of a Job's specification: a pod that was disrupted is replaced once it has ended for sure, and counts for nothing; one
-#: that failed by itself counts against the limit (Kubernetes' "Pod failure policy" and "Pod replacement policy"):
+#: Of a Job's specification: a pod that was disrupted is replaced once it has ended for sure, and counts for nothing;
+#: one that failed by itself counts against the limit (Kubernetes' "Pod failure policy" and "Pod replacement policy"):
 #: workloads, the twin's scenarios.
 OUTLASTS_DISRUPTION: Final[Mapping[str, Any]] = MappingProxyType(
     {
