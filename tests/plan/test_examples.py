@@ -20,7 +20,7 @@ INDEX = (FOLDER / "README.md").read_text(encoding="utf-8")
 #: Components of which the index gives each an example; other components are parts of the stacks.
 COMPONENTS = {
     *("Budget", "CpuPool", "Dialogue", "GpuPool", "GpuSharing", "KnativeServing", "ModelSpace", "OllamaModel"),
-    "WarmSlots",
+    *("WarmSlots", "CheckpointAccess", "CheckpointBucket", "GpuWorkloads"),
 }
 
 
