@@ -80,7 +80,7 @@ class Leftover:
     def command(self, region: str) -> str:
         """One line for a shell that deletes it; empty where there is none."""
         if self.by_hand:
-            return shell_text([*self.by_hand, "--region", region])
+            return shell_text((*self.by_hand, "--region", region))
         return " && ".join(step.command(region) for step in self.steps)
 
 

@@ -61,7 +61,7 @@ class CheckpointBucket(pulumi.ComponentResource):
         )
         encryption = aws.s3.BucketServerSideEncryptionConfiguration(
             name,
-            bucket=bucket.bucket,
+            bucket=bucket.id,
             rules=[
                 aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
                     apply_server_side_encryption_by_default=by_default,
@@ -73,7 +73,7 @@ class CheckpointBucket(pulumi.ComponentResource):
         )
         public = aws.s3.BucketPublicAccessBlock(
             name,
-            bucket=bucket.bucket,
+            bucket=bucket.id,
             block_public_acls=True,
             block_public_policy=True,
             ignore_public_acls=True,
@@ -82,12 +82,12 @@ class CheckpointBucket(pulumi.ComponentResource):
         )
         policy = aws.s3.BucketPolicy(
             name,
-            bucket=bucket.bucket,
+            bucket=bucket.id,
             policy=_tls_only(bucket.arn),
             # S3 takes one change of a bucket's access at a time (409 OperationAborted).
             opts=pulumi.ResourceOptions(parent=self, depends_on=[public]),
         )
-        expiry = aws.s3.BucketLifecycleConfiguration(name, bucket=bucket.bucket, rules=_expiry(), opts=child)
+        expiry = aws.s3.BucketLifecycleConfiguration(name, bucket=bucket.id, rules=_expiry(), opts=child)
         self.bucket_name = bucket.bucket
         self.ready = (bucket, encryption, public, policy, expiry)
         self.register_outputs({"bucket_name": self.bucket_name})

@@ -194,8 +194,14 @@ def _job(pool: PlannedPool) -> Object:
 
 
 def _interrupt(play: Play, kubelet: _Kubelet, pool: PlannedPool) -> list[float]:
-    """Interrupt the job at random moments of its work; seconds of work that each has cost."""
+    """Interrupt the job at random moments of its work; seconds of work that each has cost.
+
+    The Job's controller waits longer before each new pod, 10 s and then twice as long each time up to 10 min, also where
+    it counts no failure (kubernetes, pkg/controller/job/backoff_utils.go). It remembers that in its process alone: here
+    it begins anew, so that twenty interruptions take minutes.
+    """
     chance, lost = random.Random(16), []
+    play.tell("Kubernetes would wait up to ten minutes between pods: its controllers are restarted after each")
     for number in range(_INTERRUPTIONS):
         worker = _at_work(play, kubelet, f"a pod at work after {number} interruptions", None)
         until = time.monotonic() + chance.uniform(0, 2 * _BOUND)
@@ -209,6 +215,8 @@ def _interrupt(play: Play, kubelet: _Kubelet, pool: PlannedPool) -> list[float]:
         play.tell(f"interruption {number + 1}, {'by Spot' if by_spot else 'an eviction'}: its process is {how}")
         _take_away(play, pool, by_spot)
         _wait_for_its_end(play, kubelet, worker, _PATIENCE)
+        play.wait(lambda: not play.pods(_NAME), _PATIENCE, "the end of its pod")
+        play.kill("kube-controller-manager")
         lost.append(_lost(worker, _at_work(play, kubelet, "another pod that goes on", worker).began_after))
     return lost
 

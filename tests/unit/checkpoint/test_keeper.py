@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -67,7 +67,7 @@ def run(tmp_path: Path, said: list[str]) -> Iterator[Run]:
     assert signal.getsignal(signal.SIGTERM) is before, "whoever handled SIGTERM before does so again"
 
 
-def text(content: str) -> keeper.Callable[[Path], None]:
+def text(content: str) -> Callable[[Path], None]:
     def put(folder: Path) -> None:
         (folder / "state.txt").write_text(content, encoding="utf-8")
 
@@ -81,7 +81,7 @@ def state(folder: Path) -> str:
 def test_the_first_step_is_kept_and_then_what_the_bound_asks_for(run: Run, clock: Clock) -> None:
     with run.process() as checkpoints:
         assert checkpoints.resume(state) is None
-        kept = []
+        kept: list[tuple[int, str]] = []
         for step in range(1, 31):
             clock.now += 10
             before = len(list(run.folder.glob("checkpoints/*")))
@@ -170,7 +170,7 @@ def test_only_the_newest_stay(run: Run) -> None:
     ],
 )
 def test_what_is_damaged_is_told_and_the_one_before_taken(
-    run: Run, damage: keeper.Callable[[Path], object], word: str
+    run: Run, damage: Callable[[Path], object], word: str
 ) -> None:
     with run.process() as checkpoints:
         for step in (1, 2, 3):
@@ -321,7 +321,7 @@ def test_without_an_answer_at_the_start_nothing_begins(run: Run, clock: Clock) -
         raise StoreError("ServiceUnavailable")
 
     checkpoints._store = store = FolderStore(run.folder)
-    store.keys = refuse  # type: ignore[method-assign]
+    store.keys = refuse  # type: ignore[method-assign, assignment]
     began = clock.now
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended, checkpoints:
@@ -377,5 +377,8 @@ def test_an_address_that_leads_nowhere_is_told(url: str, word: str) -> None:
 
 
 def test_a_file_that_would_hide_the_list_is_refused(run: Run) -> None:
+    def hiding(folder: Path) -> None:
+        (folder / "manifest.json").write_text("{}")
+
     with run.process() as checkpoints, pytest.raises(ValueError, match=r"manifest\.json is the name of"):
-        checkpoints.save(1, lambda folder: (folder / "manifest.json").write_text("{}") and None)
+        checkpoints.save(1, hiding)
