@@ -196,9 +196,9 @@ def _job(pool: PlannedPool) -> Object:
 def _interrupt(play: Play, kubelet: _Kubelet, pool: PlannedPool) -> list[float]:
     """Interrupt the job at random moments of its work; seconds of work that each has cost.
 
-    The controller of Jobs waits longer before each new pod, 10 s and then twice as long each time up to 10 min, though it
-    counts no failure (kubernetes, pkg/controller/job/backoff_utils.go). It remembers that in its process alone: here
-    it begins anew, so that twenty interruptions take minutes.
+    The controller of Jobs waits longer before each new pod, 10 s and then twice as long each time up to 10 min, and
+    counts no failure all the same (kubernetes, pkg/controller/job/backoff_utils.go). It remembers that in its process
+    alone: here it begins anew, so that twenty interruptions take minutes.
     """
     chance, lost = random.Random(16), []
     play.tell("Kubernetes would wait up to ten minutes between pods: its controllers are restarted after each")
