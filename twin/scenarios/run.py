@@ -53,7 +53,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "no-overlay": Scenario(packing.no_overlay, 60),
     "burst": Scenario(packing.burst, 110),
     "spot-interruption": Scenario(failures.spot_interruption, 96),
-    "interrupted-job": Scenario(jobs.interrupted_job, 240),
+    "interrupted-job": Scenario(jobs.interrupted_job, 450),
     "no-capacity": Scenario(failures.no_capacity, 83),
     "plugin-late": Scenario(failures.plugin_late, 72),
     "plugin-never": Scenario(failures.plugin_never, 100),
