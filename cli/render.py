@@ -13,6 +13,7 @@ from rich.text import Text
 from account.commands import aws, shell_text
 from cli.console import command, count, hanging, heading, kind, write
 from cli.render_bill import alike, kind_words, names, print_bill, print_comparison, print_tokens
+from cli.render_jobs import print_jobs
 from cli.render_serving import cold_start_rows, server_lines, source_rows
 from cli.render_verdicts import print_verdicts
 from cli.tables import section, table
@@ -60,6 +61,7 @@ def _figures(console: Console, figures: Figures) -> None:
         section(console, "Slots, and the memory in one, GiB", _memory(figures))
     if figures.services:
         _cold_start(console, figures.services)
+    print_jobs(console, figures)
     print_bill(console, figures)
     section(console, "GPU prices, cheapest type of each pool, USD per hour", _pool_prices(figures.pools))
     for summary in figures.pools:

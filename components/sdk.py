@@ -32,6 +32,7 @@ OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "aws:kms/key:Key": ("arn", "keyId"),
     "aws:lb/loadBalancer:LoadBalancer": ("arn", "dnsName", "zoneId"),
     "aws:lb/targetGroup:TargetGroup": ("arn",),
+    "aws:s3/bucket:Bucket": ("arn", "bucket"),
     "aws:sns/topic:Topic": ("arn",),
     "aws:sqs/queue:Queue": ("arn", "url"),
     "eks:index:Cluster": ("clusterSecurityGroupId", "kubeconfigJson"),

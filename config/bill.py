@@ -37,6 +37,7 @@ from gpu.bill import (
     why_most_standing_hours,
     why_volume,
 )
+from gpu.checkpoints import KEPT, PART_MB, REQUESTS_BESIDE
 from gpu.coldstart import IMAGE_MB
 from gpu.compare import HOURS_PER_DAY
 from gpu.estimate import MONTH, CostItem, FloorInputs, Kept, idle_floor, kept_items
@@ -111,8 +112,8 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
         case "Job":
             hours, hours_from = _run_hours(usage, entry), f"{_said(usage, 'runs_per_month')}, or usage.each"
         case "CronJob":
-            runs = parse_schedule(workload.schedule or "").runs_per_year / 12
-            hours, hours_from = _run_hours(usage, entry, runs), f"its schedule and {_said(usage, 'hours_per_run')}"
+            hours = _run_hours(usage, entry, _scheduled_runs(workload))
+            hours_from = f"its schedule and {_said(usage, 'hours_per_run')}"
             if workload.concurrency_policy == "Allow" and hours > HOURS_PER_MONTH:
                 # More hours than a month has: runs stand beside each other, each with slots of its own.
                 at_once = ceil(round(hours / _HOURS_OF_SCHEDULES, 6))
@@ -134,13 +135,21 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
 
 
 def _run_hours(usage: Usage, entry: UsageOf | None, scheduled: float | None = None) -> float:
-    """Hours of all runs of a Job in a month, which may be more than it has. scheduled: runs by its schedule."""
-    runs, hours = usage.runs_per_month if scheduled is None else scheduled, usage.hours_per_run
-    if entry and entry.runs_per_month is not None:
-        runs = entry.runs_per_month
+    """Hours of all runs of a Job in a month, which may be more than it has. scheduled: runs a month by its schedule."""
+    hours = usage.hours_per_run
     if entry and entry.hours_per_run is not None:
         hours = entry.hours_per_run
-    return runs * hours
+    return _runs(usage, entry, scheduled) * hours
+
+
+def _runs(usage: Usage, entry: UsageOf | None, scheduled: float | None) -> float:
+    runs = usage.runs_per_month if scheduled is None else scheduled
+    return entry.runs_per_month if entry and entry.runs_per_month is not None else runs
+
+
+def _scheduled_runs(workload: Workload) -> float | None:
+    """Runs of a CronJob in a month; None of what has no schedule."""
+    return parse_schedule(workload.schedule).runs_per_year / 12 if workload.schedule else None
 
 
 def _warm(config: StackConfig) -> Iterator[Consumer]:
@@ -255,6 +264,7 @@ def bill(config: StackConfig, holding: Sequence[Consumer]) -> Bill:
     """The bill of a stack. holding: its `consumers`."""
     lines = [*quiet_lines(config, holding), *_node_lines(config, holding, "on demand")]
     lines += _traffic(config, holding)
+    lines += _checkpoints(config, holding)
     if not config.cluster.existing:
         lines.append(_logs(config))
     nodes = plus(*(why_ceiling(pool) for pool in config.gpu_pools.values()))
@@ -406,6 +416,27 @@ def _by_gateway(image: str, config: StackConfig) -> bool:
     mirror = config.cluster.registry_mirror
     registry = ecr_registry(in_mirror(image, mirror) if mirror else image)
     return registry is not None and registry.region == config.region
+
+
+def _checkpoints(config: StackConfig, holding: Sequence[Consumer]) -> Iterator[Line]:
+    """What S3 asks for the checkpoints of Jobs: writes while they run, and what every run leaves for a month."""
+    price, hours = config.prices.services.why, {consumer.name: consumer.hours for consumer in holding}
+    known = {entry.name: entry for entry in config.usage.each}
+    for workload in config.workloads:
+        checkpoint = workload.checkpoint
+        if checkpoint is None:
+            continue
+        runs = _runs(config.usage, known.get(workload.name), _scheduled_runs(workload))
+        size = given("size of a checkpoint", checkpoint.size_gb, "GB", "checkpoint.sizeGb")
+        pods = given("pods", workload.replicas)
+        kept = times(given("runs in a month", runs), pods, given("kept", KEPT), size, price("s3_storage_per_gb_month"))
+        saves = given("saves in a month", hours[workload.name] * 60 / checkpoint.interval_minutes)
+        requests = given("requests of a save", ceil(checkpoint.size_gb * 1000 / PART_MB) + REQUESTS_BESIDE)
+        writes = times(saves, pods, requests, price("s3_write_per_request"))
+        detail = f"{KEPT} of {checkpoint.size_gb:g} GB, one each {checkpoint.interval_minutes} min"
+        yield Line.reckoned(
+            "traffic and logs", f"Checkpoints, {workload.name}", detail, Reasons.even(plus(kept, writes))
+        )
 
 
 def _logs(config: StackConfig) -> Line:

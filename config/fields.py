@@ -327,7 +327,12 @@ PortName = Annotated[str, AfterValidator(_port_name), Form("name, at most 15 cha
 AbsolutePath = Annotated[str, AfterValidator(_path), Form("path from the root")]
 HttpPath = Annotated[str, AfterValidator(_http_path), Form("path from the root")]
 SubPath = Annotated[str, AfterValidator(_sub_path), Form("path within the volume")]
+#: S3 user guide, "General purpose bucket naming rules".
 Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"), AfterValidator(_bucket)]
+#: Of keys: what needs no care in any tool (S3 user guide, "Safe characters"), and no sign of patterns in policies.
+Prefix = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=200)
+]
 FileSystem = Annotated[str, StringConstraints(pattern=r"^fs-([0-9a-f]{8}|[0-9a-f]{17})$")]
 AccessPoint = Annotated[str, StringConstraints(pattern=r"^fsap-([0-9a-f]{8}|[0-9a-f]{17})$")]
 Line = Annotated[str, StringConstraints(max_length=MAX_TAG_VALUE), AfterValidator(_one_line)]

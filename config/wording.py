@@ -57,6 +57,9 @@ UNITS: Final[Mapping[str, str]] = {
     "apiUsdPerMillionTokens": "USD",
     "logGbPerMonth": "GB",
     "initialDelaySeconds": "seconds",
+    "intervalMinutes": "minutes",
+    "graceSeconds": "seconds",
+    "sizeGb": "GB",
     "periodSeconds": "seconds",
     "timeoutSeconds": "seconds",
 }
@@ -122,6 +125,11 @@ FORMS: Final[Mapping[str, str]] = {
     "sizeLimit": "must be an amount of memory, such as 512Mi or 2Gi",
     "bucketName": "must be the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens",
     "accessPointId": "must be the id of an access point of EFS: fsap- and 17 digits and letters a to f, or 8",
+    "bucket": "must be the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens",
+    "prefix": (
+        "must be the beginning of keys, such as team/train: letters, digits, dots, underscores and hyphens between "
+        "slashes, none at the ends, at most 200 characters"
+    ),
     "fileSystemId": "must be the id of an EFS file system: fs- and 17 digits and letters a to f, or 8",
 }
 

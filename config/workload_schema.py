@@ -26,6 +26,7 @@ from config.fields import (
     Namespace,
     ObjectName,
     PortName,
+    Prefix,
     SubPath,
     Text,
     Texts,
@@ -33,6 +34,7 @@ from config.fields import (
     VariableName,
 )
 from config.section import Section
+from gpu.checkpoints import MAX_GRACE_SECONDS
 from gpu.pods import GPU_USER
 
 Port = Annotated[Int, Field(ge=1, le=65535)]
@@ -249,6 +251,23 @@ class WorkloadVolume(Section):
     """A file system."""
 
 
+class Checkpoint(Section):
+    """How a Job goes on after an interruption: where it keeps checkpoints, and how many minutes of work it may lose."""
+
+    bucket: Bucket | None = None
+    """A bucket of yours in the stack's region, which S3 encrypts by a key of its own, or by one whose policy admits the
+    Job's role. Default: one that the stack makes, with its own key."""
+    prefix: Prefix | None = None
+    """Where in the bucket, and the only place that the Job's role may see. Default: the workload's name."""
+    interval_minutes: Annotated[Int, Field(ge=1, le=1440)] = 10
+    """Most minutes of work that an interruption may cost."""
+    grace_seconds: Annotated[Int, Field(ge=10, le=MAX_GRACE_SECONDS)] = MAX_GRACE_SECONDS
+    """Seconds in which a pod that is told to end keeps its state. Spot gives 120 from its notice to the end of the
+    node, of which hearing of it takes some."""
+    size_gb: Annotated[float, Field(gt=0, le=10_000, allow_inf_nan=False)] = 1
+    """Size of a checkpoint, in GB: for the bill alone."""
+
+
 class PodSecurity(Section):
     """As whom the pods run."""
 
@@ -299,5 +318,7 @@ class Workload(Section):
     """Whether pods get the token of their service account. `true` needs `securityReason`."""
     security_reason: Line | None = None
     """Why its pods may be root, write to their root file system or hold a token. The plan repeats it as a warning."""
+    checkpoint: Checkpoint | None = None
+    """Makes a Job or CronJob go on after an interruption; `{}` is enough. Its program must use it: docs/jobs.md."""
     containers: Annotated[tuple[Container, ...], List, Field(min_length=1)]
     """Containers; exactly one has slots."""

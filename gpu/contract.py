@@ -89,7 +89,8 @@ EKS_CAPACITY_TYPE_LABEL: Final = "eks.amazonaws.com/capacityType"
 CONTROLLER_LABEL: Final = "karpenter.sh/controller"
 #: Name of the cluster (tag): subnets and the security group -> EC2NodeClasses.
 DISCOVERY_TAG: Final = "karpenter.sh/discovery"
-#: Karpenter leaves the pod's node alone, except where AWS takes it (annotation): the dialogue -> Karpenter.
+#: Karpenter leaves the pod's node alone, except where AWS takes it (annotation): the dialogue -> Karpenter,
+#: policies.
 DO_NOT_DISRUPT_ANNOTATION: Final = "karpenter.sh/do-not-disrupt"
 #: GPUs of the machine: Karpenter -> overlays, CPU pools, policies, the twin.
 GPU_COUNT_LABEL: Final = "karpenter.k8s.aws/instance-gpu-count"

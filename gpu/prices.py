@@ -80,6 +80,8 @@ UNIT_PRICES = (
     UnitPrice("snapshot_per_gb_month", "snapshot", "USD/GB-month"),
     UnitPrice("ecr_per_gb_month", "images in ECR", "USD/GB-month"),
     UnitPrice("dynamodb_recovery_per_gb_month", "point-in-time recovery of a table", "USD/GB-month"),
+    UnitPrice("s3_storage_per_gb_month", "S3, kept", "USD/GB-month"),
+    UnitPrice("s3_write_per_request", "S3, a write or a listing", "USD/request"),
     UnitPrice("log_ingestion_per_gb", "logs, written", "USD/GB"),
     UnitPrice("log_storage_per_gb_month", "logs, kept", "USD/GB-month"),
     UnitPrice("insights_per_million_observations", "Container Insights", "USD/million observations"),
@@ -114,6 +116,10 @@ class ServicePrices:
     snapshot_per_gb_month: float | None = None
     ecr_per_gb_month: float | None = None
     dynamodb_recovery_per_gb_month: float | None = None
+    s3_storage_per_gb_month: float | None = None
+    """Standard, of the first 50 TB."""
+    s3_write_per_request: float | None = None
+    """PUT, COPY, POST and LIST."""
     log_ingestion_per_gb: float | None = None
     log_storage_per_gb_month: float | None = None
     insights_per_million_observations: float | None = None
@@ -330,6 +336,9 @@ _SERVICES: Mapping[str, ServicePrices] = MappingProxyType(
             snapshot_per_gb_month=0.05,
             ecr_per_gb_month=0.10,
             dynamodb_recovery_per_gb_month=0.20,
+            # aws.amazon.com/s3/pricing as public repositories read it, one of them by AWS' Price List on 2025-10-28.
+            s3_storage_per_gb_month=0.023,
+            s3_write_per_request=0.005 / 1000,
             log_ingestion_per_gb=0.50,
             log_storage_per_gb_month=0.03,
             # aws.amazon.com/cloudwatch/pricing as two public repositories read it, one of them on 2026-10-02.

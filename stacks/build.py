@@ -27,7 +27,7 @@ from components.cluster.system_nodes import SystemNodeCapacity
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import ExistingPlugin, GpuSharing, GpuSharingArgs
-from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
+from components.gpu.workloads import Checkpointing, GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import INTENT_TAINT, CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
@@ -56,6 +56,7 @@ from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, POOL_LABEL, REGION_TAG, STA
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry
 from gpu.sharing import AMIS, Mig
+from stacks.checkpoints import checkpointing
 from stacks.options import after, system_node_labels
 from stacks.serving import Made, Stand, serve
 from stacks.summary import costs
@@ -122,7 +123,8 @@ def build(config: StackConfig) -> Platform:
         for pool in config.pools
     }
     node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
-    _workloads(config, after(in_cluster, *node_pools))
+    keeping = checkpointing(config, ground.made, tags, in_aws)
+    _workloads(config, keeping, after(in_cluster, *node_pools))
     serve(
         config,
         Stand(
@@ -675,7 +677,7 @@ def _term(term: ReservationTerm) -> Mapping[str, Any]:
     return {"tags": dict(term.tags), **({"ownerID": term.owner_id} if term.owner_id else {})}
 
 
-def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
+def _workloads(config: StackConfig, keeping: Mapping[str, Checkpointing], opts: pulumi.ResourceOptions) -> None:
     if config.examples:
         first = config.gpu_pools[config.pools[0].name]
         gpu = GpuExample(
@@ -687,7 +689,10 @@ def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
         arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu)
         ExampleWorkloads("examples", arguments, opts)
     if config.workloads:
-        workloads = [gpu_workload(workload, config.gpu_pools[workload.pool]) for workload in config.workloads]
+        workloads = [
+            gpu_workload(workload, config.gpu_pools[workload.pool], keeping.get(workload.name))
+            for workload in config.workloads
+        ]
         GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads), opts)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 
 from components.gpu.workload_volumes import BucketSource, ClaimSource, EmptyDirSource, FileSystemSource, VolumeSource
-from components.gpu.workloads import CronSchedule, GpuWorkload, Security, WorkloadContainer
+from components.gpu.workloads import Checkpointing, CronSchedule, GpuWorkload, Security, WorkloadContainer
 from components.pods import tolerations
 from config.schema import Container, Workload
 from config.section import Section
@@ -17,8 +17,8 @@ from gpu.contract import POOL_LABEL
 from gpu.pool import Pool
 
 
-def gpu_workload(workload: Workload, pool: Pool) -> GpuWorkload:
-    """A workload on its pool. Warns of what its reason is for."""
+def gpu_workload(workload: Workload, pool: Pool, checkpoint: Checkpointing | None = None) -> GpuWorkload:
+    """A workload on its pool. Warns of what its reason is for. checkpoint: where its pods keep checkpoints."""
     weak = list(weaknesses(workload))
     if weak:
         pulumi.log.warn(f"workload {workload.name} {', '.join(weak)}: {workload.security_reason}")
@@ -46,6 +46,7 @@ def gpu_workload(workload: Workload, pool: Pool) -> GpuWorkload:
             reason=workload.security_reason,
         ),
         containers=[_container(container) for container in workload.containers],
+        checkpoint=checkpoint,
     )
 
 

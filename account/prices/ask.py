@@ -52,6 +52,8 @@ SERVICE_QUERIES: Final = (
     ServiceQuery("snapshot_per_gb_month", ("AmazonEC2",), "EBS:SnapshotUsage"),
     ServiceQuery("ecr_per_gb_month", ("AmazonECR",), "TimedStorage-ByteHrs"),
     ServiceQuery("dynamodb_recovery_per_gb_month", ("AmazonDynamoDB",), "TimedPITRStorage-ByteHrs"),
+    ServiceQuery("s3_storage_per_gb_month", ("AmazonS3",), "TimedStorage-ByteHrs"),
+    ServiceQuery("s3_write_per_request", ("AmazonS3",), "Requests-Tier1"),
     ServiceQuery("log_ingestion_per_gb", ("AmazonCloudWatch",), "DataProcessing-Bytes"),
     ServiceQuery("log_storage_per_gb_month", ("AmazonCloudWatch",), "TimedStorage-ByteHrs"),
     ServiceQuery("alarm_per_metric_month", ("AmazonCloudWatch",), "CW:AlarmMonitorUsage"),

@@ -63,6 +63,10 @@ class Costs:
         """Logs that are stored."""
         return product(bytes_ / 2**30, self.prices.services.log_storage_per_gb_month)
 
+    def objects(self, bytes_: int) -> float | None:
+        """Objects of S3, by the month."""
+        return product(bytes_ / 1e9, self.prices.services.s3_storage_per_gb_month)
+
 
 def _month(per_hour: float | None) -> float | None:
     return product(per_hour, HOURS_PER_MONTH)

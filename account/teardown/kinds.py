@@ -56,6 +56,7 @@ class Leftover:
     usd_per_month: what it costs while it stands there, None where nothing is known or it costs by use.
     owner: what in the cluster it belongs to, such as `Service default/web`.
     steps: calls that delete it, in order; none where that is not for this command to do.
+    by_hand: words of a command that does the same, where the steps are too long for a line.
     arn: empty where it has none.
     """
 
@@ -68,6 +69,7 @@ class Leftover:
     usd_per_month: float | None = None
     owner: str = ""
     steps: tuple[Step, ...] = field(default=(), hash=False)
+    by_hand: tuple[str, ...] = ()
     arn: str = ""
 
     @property
@@ -77,6 +79,8 @@ class Leftover:
 
     def command(self, region: str) -> str:
         """One line for a shell that deletes it; empty where there is none."""
+        if self.by_hand:
+            return shell_text((*self.by_hand, "--region", region))
         return " && ".join(step.command(region) for step in self.steps)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from account.teardown import alerts, balancers, compute, identity, network, records, services
+from account.teardown import alerts, balancers, buckets, compute, identity, network, records, services
 from account.teardown.cluster import CLUSTER
 from account.teardown.kinds import Kind
 
@@ -47,6 +47,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     identity.POLICIES,
     identity.ROLES,
     services.TABLES,
+    buckets.BUCKETS,
     services.LOG_GROUPS,
     services.REPOSITORIES,
     services.ALIASES,

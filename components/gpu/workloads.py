@@ -14,8 +14,9 @@ from components.options import child_options
 from components.pods import NO_GPU, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving.network_policy import namespace_peer, network_policy, tcp
+from gpu.checkpoints import GRACE_VARIABLE, INTERVAL_VARIABLE, RUN_VARIABLES, URL_VARIABLE, run_url
 from gpu.contract import NAME_LABEL, SECURITY_ANNOTATION
-from gpu.pods import GPU_USER, SCRATCH_VOLUME
+from gpu.pods import GPU_USER, OUTLASTS_DISRUPTION, SCRATCH_VOLUME
 
 NAMESPACE = "workloads"
 TEMP = "/tmp"
@@ -71,14 +72,32 @@ class Security:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Checkpointing:
+    """Where and how often the pods of a Job keep checkpoints; `components.gpu.checkpoints` makes the bucket and a role.
+
+    bucket_name, prefix: below which every run has a folder of its own. region: the bucket's.
+    interval_seconds: most work that may be lost. grace_seconds: from SIGTERM to the pod's end.
+    after: what lets the pods at the bucket: they come after it.
+    """
+
+    bucket_name: pulumi.Input[str]
+    prefix: str
+    region: str
+    interval_seconds: int
+    grace_seconds: int
+    after: Sequence[pulumi.Resource] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class GpuWorkload:
     """A Job that runs once, a CronJob, or a Deployment, on slots of a pool.
 
     resource_name: what one slot is called, such as `nvidia.com/gpu`.
     node_selector, tolerations: those of the pool's workloads.
     schedule: of a CronJob. client_namespaces: whose pods may reach the ports of a Deployment.
-    Raises ValueError unless exactly one container uses the GPU (Karpenter would count a GPU for each), and a CronJob,
-    and nothing else, has a schedule.
+    checkpoint: of a Job or CronJob, whose pods then have a service account of the workload's name.
+    Raises ValueError unless exactly one container uses the GPU (Karpenter would count a GPU for each), a CronJob, and
+    nothing else, has a schedule, and what ends and no other account's keeps checkpoints.
     """
 
     name: str
@@ -96,6 +115,7 @@ class GpuWorkload:
     client_namespaces: Sequence[str] = ()
     volumes: Mapping[str, VolumeSource] = field(default_factory=dict)
     security: Security = Security()
+    checkpoint: Checkpointing | None = None
 
     def __post_init__(self) -> None:
         using = sum(container.slots > 0 for container in self.containers)
@@ -103,16 +123,28 @@ class GpuWorkload:
             raise ValueError(f"workload {self.name}: exactly one container must use the GPU, not {using}")
         if (self.kind == "CronJob") != (self.schedule is not None):
             raise ValueError(f"workload {self.name}: a CronJob, and nothing else, has a schedule")
+        if self.checkpoint and (self.kind == "Deployment" or self.security.service_account):
+            raise ValueError(f"workload {self.name}: a Job with a service account of its own keeps checkpoints")
 
     @property
     def namespace(self) -> str:
         """Where it runs."""
-        return NAMESPACE if self.security.user else ROOT_NAMESPACE
+        return namespace_of(self.security.user)
+
+    @property
+    def service_account(self) -> str | None:
+        """The pods'; None is the namespace's."""
+        return self.name if self.checkpoint else self.security.service_account
 
     @property
     def ports(self) -> Sequence[Mapping[str, Any]]:
         """Ports of all containers."""
         return [port for container in self.containers for port in container.ports]
+
+
+def namespace_of(user: int) -> str:
+    """Where pods of a user run."""
+    return NAMESPACE if user else ROOT_NAMESPACE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +198,14 @@ def _make(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> Non
         _service(name, workload, opts)
         if workload.client_namespaces:
             _way_in(name, workload, opts)
+    if workload.checkpoint:
+        account = k8s.core.v1.ServiceAccount(
+            name,
+            metadata={"name": workload.service_account, "namespace": workload.namespace, "labels": _labels(workload)},
+            automount_service_account_token=False,
+            opts=opts,
+        )
+        parts = [*parts, account, *workload.checkpoint.after]
     after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=parts))
     metadata = _metadata(workload)
     match workload.kind:
@@ -211,15 +251,13 @@ def _job(workload: GpuWorkload) -> Any:
     spec: Any = {
         "completions": workload.replicas,
         "parallelism": workload.replicas,
-        "backoffLimit": 6,
-        # A Spot interruption is not the job's fault: it does not count against the limit.
-        "podFailurePolicy": {
-            "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
-        },
-        "podReplacementPolicy": "Failed",
+        **OUTLASTS_DISRUPTION,
         "template": _template(workload),
     }
     spec["template"]["spec"]["restartPolicy"] = "Never"
+    if workload.checkpoint:
+        # Each pod of several goes on with its own checkpoints.
+        spec["completionMode"] = "Indexed"
     return spec
 
 
@@ -306,8 +344,10 @@ def _pod(workload: GpuWorkload) -> dict[str, Any]:
         context["fsGroup"] = security.fs_group
     if security.token:
         spec["automountServiceAccountToken"] = True
-    if security.service_account:
-        spec["serviceAccountName"] = security.service_account
+    if workload.service_account:
+        spec["serviceAccountName"] = workload.service_account
+    if workload.checkpoint:
+        spec["terminationGracePeriodSeconds"] = workload.checkpoint.grace_seconds
     if workload.priority_class:
         spec["priorityClassName"] = workload.priority_class
     if workload.pull_secrets:
@@ -328,6 +368,8 @@ def _container(container: WorkloadContainer, workload: GpuWorkload) -> dict[str,
     environment = [*ours, *(dict(variable) for variable in container.env)]
     if container.slots:
         resources[workload.resource_name] = str(container.slots)
+        if workload.checkpoint:
+            environment += _checkpoint_variables(workload.checkpoint, environment)
     else:
         environment.append(dict(NO_GPU))
     mounts = [dict(mount) for mount in container.volume_mounts]
@@ -345,3 +387,24 @@ def _container(container: WorkloadContainer, workload: GpuWorkload) -> dict[str,
     }
     probes = {name: dict(probe) for name, probe in container.probes.items()}
     return spec | {key: value for key, value in lists.items() if value} | probes
+
+
+def _checkpoint_variables(checkpoint: Checkpointing, given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What a job knows of its checkpoints. Kubernetes fills in `$(NAME)` of variables that stand before.
+
+    given: what the container has already, which stays.
+    """
+    labels = [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
+        for name, label in RUN_VARIABLES.items()
+    ]
+    values = {
+        URL_VARIABLE: pulumi.Output.from_input(checkpoint.bucket_name).apply(
+            lambda bucket: run_url(bucket, checkpoint.prefix)
+        ),
+        INTERVAL_VARIABLE: str(checkpoint.interval_seconds),
+        GRACE_VARIABLE: str(checkpoint.grace_seconds),
+        "AWS_DEFAULT_REGION": checkpoint.region,
+    }
+    there = {variable["name"] for variable in given}
+    return [*labels, *({"name": name, "value": value} for name, value in values.items() if name not in there)]

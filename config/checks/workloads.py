@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from config.checks.checkpoints import check_checkpoints
 from config.checks.models import ONE_SLOT, pool_of
 from config.checks.parts import Parts, Slots, attempt, name_of
 from config.checks.vllm import check_vllm
@@ -28,6 +29,7 @@ def check_workloads(parts: Parts, slots: Slots) -> Iterator[Problem]:
             yield from attempt(_node(workload, path, slots))
             yield from check_pod(workload, path, pool_of(workload, slots))
             yield from check_volumes(workload, path, pool_of(workload, slots))
+            yield from attempt(check_checkpoints(workload, path))
             yield from check_vllm(workload, path, pool_of(workload, slots))
 
 

@@ -50,6 +50,7 @@ _SINGULAR: Mapping[str, str] = {
     "notifications": "notification",
     "podIdentityAssociations": "pod_identity_association",
     "routes": "route",
+    "rules": "rule",
     "subscribers": "subscriber",
     "taints": "taint",
 }

@@ -1,10 +1,15 @@
-"""Moto behind a port, for processes that ask AWS: `moto[server]` needs a web framework for the same."""
+"""Moto behind a port, for processes that ask AWS: `moto[server]` needs a web framework for the same.
+
+What a test wants of AWS beside that: `Trouble`, of some requests.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -16,38 +21,70 @@ from moto.core.botocore_stubber import BotocoreStubber
 REGION = "us-east-1"
 
 
+@dataclass(frozen=True)
+class Trouble:
+    """What happens to a request: an answer in AWS' place, or one that comes late."""
+
+    status: int | None = None
+    code: str = ""
+    seconds: float = 0.0
+
+
+#: From method and path to what happens; None where nothing does.
+Troubles = Callable[[str, str], Trouble | None]
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     service = ""
+    troubles: Troubles
     #: Moto's tables are not made for several threads.
     lock = threading.Lock()
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        trouble = type(self).troubles(self.command, self.path)
+        if trouble:
+            time.sleep(trouble.seconds)
+            if trouble.status is not None:
+                text = f"<Error><Code>{trouble.code}</Code><Message>as the test has it</Message></Error>"
+                self._send(trouble.status, {"Content-Type": "application/xml"}, text.encode())
+                return
         sent = HTTPHeaders()
         for name, text in self.headers.items():
             if name.lower() != "host":
                 sent[name] = text
         url = f"https://{self.service}.{REGION}.amazonaws.com{self.path}"
         with self.lock:
-            answered: Any = BotocoreStubber().process_request(AWSPreparedRequest("POST", url, sent, body, False))
-        status, headers, text = answered
-        content = text.encode() if isinstance(text, str) else text
-        self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(content))}.items():
-            if name.lower() not in ("connection", "content-length") or name == "Content-Length":
+            request = AWSPreparedRequest(self.command, url, sent, body, False)
+            answered: Any = BotocoreStubber().process_request(request)
+        status, headers, answer = answered
+        self._send(status, headers, answer.encode() if isinstance(answer, str) else answer)
+
+    def _send(self, status: int, headers: Any, content: bytes) -> None:
+        try:
+            self.send_response(status)
+            given = {name.lower(): value for name, value in headers.items() if name.lower() != "connection"}
+            if self.command != "HEAD" or "content-length" not in given:
+                given["content-length"] = str(len(content))
+            for name, value in given.items():
                 self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(content)
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(content)
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True  # who asked was killed
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = _answer  # noqa: N815  the names that http.server looks for
 
     def log_message(self, format: str, *args: object) -> None:
         """Write no access log."""
 
 
 @contextmanager
-def serving(service: str) -> Iterator[str]:
+def serving(service: str, troubles: Troubles = lambda _method, _path: None) -> Iterator[str]:
     """The address of a service, empty at the start."""
-    handler = type("Handler", (_Handler,), {"service": service})
+    handler = type("Handler", (_Handler,), {"service": service, "troubles": staticmethod(troubles)})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     with mock_aws():

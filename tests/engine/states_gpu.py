@@ -361,6 +361,27 @@ _SHARING: Final = (
         mended={("slots", "spec", "template", "spec", "containers", 0, "resources", "limits", GPU): 1.0},
     ),
     State(
+        name="job-that-hears-nothing",
+        fires=frozenset({"gpu-spot-jobs-can-end"}),
+        resources=(
+            *_shared("jobs"),
+            Planned(
+                type="kubernetes:batch/v1:Job",
+                name="jobs",
+                inputs={
+                    "metadata": {"name": "jobs", "namespace": "ml"},
+                    "spec": {
+                        "template": {
+                            "metadata": {"annotations": {"karpenter.sh/do-not-disrupt": "true"}},
+                            "spec": pod("jobs", restartPolicy="Never"),
+                        }
+                    },
+                },
+            ),
+        ),
+        mended={("jobs", "spec", "template", "metadata", "annotations"): {}},
+    ),
+    State(
         name="two-users",
         fires=frozenset({"gpu-mps-one-user"}),
         resources=(

@@ -262,6 +262,19 @@ CALLS: Mapping[str, Call] = {
             "aliases.zoneId": f"{_RECORD}.AliasTarget.HostedZoneId",
         },
     ),
+    "aws:s3/bucket:Bucket": Call(service="s3", operation="CreateBucket"),
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": Call(
+        service="s3",
+        operation="PutBucketLifecycleConfiguration",
+        members={"rules": "LifecycleConfiguration.Rules"},
+    ),
+    "aws:s3/bucketPolicy:BucketPolicy": Call(service="s3", operation="PutBucketPolicy"),
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": Call(service="s3", operation="PutPublicAccessBlock"),
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": Call(
+        service="s3",
+        operation="PutBucketEncryption",
+        members={"rules": "ServerSideEncryptionConfiguration.Rules"},
+    ),
     "aws:sqs/queue:Queue": Call(
         service="sqs", operation="CreateQueue", members={"name": "QueueName"}, named="QueueName"
     ),
@@ -295,5 +308,7 @@ DOCUMENTS: Mapping[tuple[str, str], int] = {
     ("aws:iam/role:Role", "assumeRolePolicy"): 2_048,
     ("aws:iam/rolePolicy:RolePolicy", "policy"): 10_240,
     ("aws:kms/key:Key", "policy"): 32_768,
+    # S3 user guide, "Policies and permissions": 20 KB.
+    ("aws:s3/bucketPolicy:BucketPolicy", "policy"): 20_480,
     ("aws:sqs/queuePolicy:QueuePolicy", "policy"): 8_192,
 }

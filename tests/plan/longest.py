@@ -94,6 +94,7 @@ VALUES: Mapping[str, Any] = {
             "name": long_name("batch"),
             "pool": _M,
             "kind": "Job",
+            "checkpoint": {"prefix": "p" * 200},
             "containers": [{"name": long_name("app"), "image": _IMAGE, "slots": 1}],
         }
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from components.pods import restricted_container, restricted_pod
-from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
+from gpu.contract import DO_NOT_DISRUPT_ANNOTATION, EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
 from policy.analyzer import UNKNOWN
 from tests.plan.conftest import STACKS
 from tests.plan.mutation import Inputs, Mutant, Mutation, Stack, at, change, plus, without
@@ -49,6 +49,11 @@ def in_configs(old: str, new: str) -> Callable[[Inputs], object]:
 def pod(inputs: Inputs) -> Inputs:
     found: Inputs = at(inputs, "spec", "jobTemplate", "spec", "template", "spec")
     return found
+
+
+def keep_from_eviction(inputs: Inputs) -> None:
+    metadata = at(inputs, "spec", "jobTemplate", "spec", "template")["metadata"]
+    metadata["annotations"] = {**metadata.get("annotations", {}), DO_NOT_DISRUPT_ANNOTATION: "true"}
 
 
 def slots(quantity: str) -> Callable[[Inputs], object]:
@@ -252,6 +257,12 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a 
     for stack in ("dev", "staging"):
         yield "gpu-one-slot-per-pod", stack, "two slots", change(CRON_JOB, slots("2"))
         yield "gpu-one-slot-per-pod", stack, "two containers", change(CRON_JOB, second_container)
+    yield (
+        "gpu-spot-jobs-can-end",
+        "dev",
+        "a job that hears nothing",
+        change(CRON_JOB, keep_from_eviction),
+    )
     yield (
         "gpu-mps-one-user",
         "staging",

@@ -30,6 +30,11 @@ FREE = {
     *("aws:cloudwatch/logGroup:LogGroup", "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"),
     # By requests, and after the first 25 GB by size.
     *("aws:dynamodb/table:Table",),
+    # By requests and size, for which the bill has lines of their own.
+    *("aws:s3/bucket:Bucket", "aws:s3/bucketPolicy:BucketPolicy"),
+    *("aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration",),
+    *("aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",),
+    *("aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration",),
     *("aws:ec2/flowLog:FlowLog", "aws:ec2/internetGateway:InternetGateway", "aws:ec2/launchTemplate:LaunchTemplate"),
     *("aws:ec2/route:Route", "aws:ec2/routeTable:RouteTable", "aws:ec2/routeTableAssociation:RouteTableAssociation"),
     *("aws:ec2/securityGroup:SecurityGroup", "aws:ec2/subnet:Subnet", "aws:ec2/tag:Tag", "aws:ec2/vpc:Vpc"),

@@ -42,6 +42,7 @@ FOUND = {
     "aws:cloudwatch/dashboard:Dashboard": "CloudWatch dashboards",
     "aws:costexplorer/anomalyMonitor:AnomalyMonitor": "cost anomaly monitors",
     "aws:costexplorer/anomalySubscription:AnomalySubscription": "cost anomaly subscriptions",
+    "aws:s3/bucket:Bucket": "S3 buckets",
     "aws:sns/topic:Topic": "SNS topics",
     "aws:sqs/queue:Queue": "SQS queues",
 }
@@ -64,6 +65,10 @@ PARTS = {
     "aws:iam/rolePolicy:RolePolicy": "IAM roles",
     "aws:iam/rolePolicyAttachment:RolePolicyAttachment": "IAM roles",
     "aws:lb/listener:Listener": "load balancers",
+    "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration": "S3 buckets",
+    "aws:s3/bucketPolicy:BucketPolicy": "S3 buckets",
+    "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock": "S3 buckets",
+    "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration": "S3 buckets",
     "aws:sqs/queuePolicy:QueuePolicy": "SQS queues",
     "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": "security groups",
     "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": "security groups",

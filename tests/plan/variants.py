@@ -103,6 +103,21 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             },
         ],
     },
+    "jobs with checkpoints": {
+        "models": [],
+        "dialogue": {},
+        "workloads": [
+            *snippet("docs/jobs.md", "gpu-slices:workloads"),
+            {
+                "name": "elsewhere",
+                "pool": "p",
+                "kind": "Job",
+                "replicas": 2,
+                "checkpoint": {"bucket": "acme-research", "prefix": "team/train", "intervalMinutes": 5},
+                "containers": [{"name": "app", "image": "r.example.com/train:1", "slots": 1}],
+            },
+        ],
+    },
     "everything": {
         "pools": [
             {**POOL, "sharing": {"strategy": "time-slicing", "replicas": 2}, "warm": {"slots": 2}},

@@ -144,6 +144,7 @@ WITHOUT_PATCHES: Final[Mapping[str, str]] = {
     "gpu-refuses-more-than-one-slot": _BY_VALUES,
     "gpu-sharing-config-valid": _BY_VALUES,
     "gpu-sharing-consistent": _TOGETHER,
+    "gpu-spot-jobs-can-end": _TOGETHER,
     "k8s-public-tls": _TOGETHER,
     "k8s-resource-limits": _ABSENCE,
     "ollama-context-and-keep-alive": _ABSENCE,

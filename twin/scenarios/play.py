@@ -312,6 +312,8 @@ def leave(play: Play) -> None:
 
 def _remove_workloads(play: Play) -> None:
     kube = play.kube
+    for job in kube.list("batch/v1", "Job", NAMESPACE):
+        kube.delete("batch/v1", "Job", job["metadata"]["name"], NAMESPACE)
     for deployment in play.observed.all("Deployment"):
         if deployment["metadata"].get("namespace") == NAMESPACE:
             kube.delete("apps/v1", "Deployment", deployment["metadata"]["name"], NAMESPACE)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from account.teardown.marks import DoorRecord
+from gpu.checkpoints import bucket_stem
 from tests.unit.account.world import ACCOUNT, REGION, ZONE, Answer, Parameters, World, moto
 
 Tags = Mapping[str, str]
@@ -285,6 +286,11 @@ class Planted:
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
             Tags=pairs(self.ours),
         )
+        bucket = self._note("S3 buckets", f"{bucket_stem(self.name, REGION)}{ACCOUNT}")
+        moto("s3").create_bucket(Bucket=bucket)
+        moto("s3").put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": pairs(self.ours)})
+        for key in ("train/run/0/attempts/000001", "train/run/0/checkpoints/000001-000001/manifest.json"):
+            moto("s3").put_object(Bucket=bucket, Key=key, Body=b"{}")
         logs = moto("logs")
         # What EKS makes again from late deliveries has no tags; neither have Container Insights' groups.
         for group in (f"/aws/eks/{self.name}/cluster", f"/aws/containerinsights/{self.name}/performance"):

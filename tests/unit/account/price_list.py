@@ -41,6 +41,7 @@ UNITS: Mapping[str, float] = {
     "TimedPITRStorage-ByteHrs": 0.2448,
     "DataProcessing-Bytes": 0.63,
     "TimedStorage-ByteHrs": 0.0324,
+    "Requests-Tier1": 0.0000054,
     "CW:AlarmMonitorUsage": 0.10,
     "CW:MetricMonitorUsage": 0.30,
     "DashboardsUsageHour": 3.0,

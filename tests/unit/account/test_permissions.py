@@ -28,6 +28,8 @@ def test_actions_have_the_names_of_iam() -> None:
             Call("budgets", "describe_budget"),
             Call("budgets", "delete_budget"),
             Call("budgets", "describe_budget_actions_for_budget"),
+            Call("s3", "list_objects_v2"),
+            Call("s3", "delete_objects"),
         )
     }
     # Service authorization reference, "Elastic Load Balancing V2" and "AWS Budget Service".
@@ -36,6 +38,8 @@ def test_actions_have_the_names_of_iam() -> None:
         "budgets:ViewBudget",
         "budgets:ModifyBudget",
         "budgets:DescribeBudgetActionsForBudget",
+        "s3:ListBucket",
+        "s3:DeleteObject",
     ]
 
 

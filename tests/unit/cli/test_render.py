@@ -392,3 +392,20 @@ def test_a_model_s_own_mps_limits_stand_in_the_plan(capsys: pytest.CaptureFixtur
     assert "mps estimate: the device plugin looks for MPS' warm daemon, misses it, and looks again" in text
     # What is left is of its own limit: 6000 MiB less the 5631 that it needs.
     assert " 0.4 " in text
+
+
+def test_what_an_interruption_costs_a_job_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    container = {"name": "app", "image": "r.example.com/app:1", "slots": 1}
+    job = {"pool": "shared", "kind": "Job", "containers": [container]}
+    jobs = [
+        {**job, "name": "train", "checkpoint": {"intervalMinutes": 5}},
+        {**job, "name": "fetch", "pool": "always-on"},
+        {**job, "name": "server", "kind": "Deployment", "pool": "isolated"},
+    ]
+    text = printed(plan_of({**CONFIG, "models": [], "workloads": jobs}), capsys)
+    said = " ".join(text.partition("Jobs, when they are interrupted")[2].split())
+    assert (
+        "- train, on Spot: goes on, at most 5 min of work lost; nothing where it is told, with 100 s to keep its "
+        "state. Kept in the stack's bucket, train/. - fetch, on demand: begins anew."
+    ) in said
+    assert "server" not in said.partition("Bill of a month")[0]

@@ -65,7 +65,7 @@ NAMED = ("--account", ACCOUNT)
 def test_an_ended_stack_is_proven(run: Run, account: World) -> None:
     result = run(*NAMED)
     assert result.exit_code == 0, result.output
-    assert "Ended: of 38 kinds of things nothing is left." in result.output
+    assert "Ended: of 39 kinds of things nothing is left." in result.output
 
 
 def test_what_is_left_is_shown_with_its_cost_and_commands_and_stays(run: Run, account: World, tmp_path: Path) -> None:

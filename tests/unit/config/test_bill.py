@@ -374,3 +374,24 @@ def test_what_is_said_of_use_must_fit(entry: dict[str, Any], path: str, said: st
 def test_one_is_named_once() -> None:
     (problem,) = problems_of(changed({"usage": {"each": [{"name": "mistral"}, {"name": "mistral"}]}}))
     assert (problem.path, problem.message) == (("usage", "each", 1, "name"), "is listed twice")
+
+
+def test_checkpoints_are_paid_for_by_what_is_kept_and_by_what_is_written() -> None:
+    job = {
+        **WORKLOAD,
+        "name": "train",
+        "kind": "Job",
+        "replicas": 2,
+        "checkpoint": {"sizeGb": 10, "intervalMinutes": 5},
+    }
+    usage = {"runsPerMonth": 4, "hoursPerRun": 20}
+    kept = 4 * 2 * 3 * 10 * 0.023
+    # Every five minutes of 80 hours, two pods, 150 parts of 64 MiB and four requests beside.
+    written = 80 * 12 * 2 * (150 + 4) * 0.005 / 1000
+    found = bill_of(workloads=[job], usage=usage)
+    assert expected(found, "traffic and logs", "Checkpoints, train") == pytest.approx(kept + written)
+
+
+def test_jobs_without_checkpoints_have_no_line_of_them() -> None:
+    job = {**WORKLOAD, "kind": "Job"}
+    assert not [each for each in bill_of(workloads=[job]).lines if "Checkpoints" in each.name]

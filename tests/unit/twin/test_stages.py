@@ -73,7 +73,7 @@ def test_the_kwok_that_is_asked_is_the_one_that_the_twin_runs() -> None:
 def test_every_file_is_given_to_kwok_or_to_the_api_server() -> None:
     assert {path.stem for path in FOLDER.glob("*.yaml")} == {*KWOK, "no-early-gpus"}
     kinds = [document["kind"] for document in yaml.safe_load_all(stages_file())]
-    assert kinds == ["KwokConfiguration", "Stage", "Stage", "Stage", "Stage"]
+    assert kinds == ["KwokConfiguration", *["Stage"] * len(STAGES)]
     assert [document["kind"] for document in no_early_gpus()] == [
         "MutatingAdmissionPolicy",
         "MutatingAdmissionPolicyBinding",
@@ -87,7 +87,12 @@ def test_a_file_is_named_after_its_stage(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "annotation"),
-    [("pod-running", START_ANNOTATION), ("pod-succeeded", RUN_ANNOTATION), ("pod-gone", STOP_ANNOTATION)],
+    [
+        ("pod-running", START_ANNOTATION),
+        ("pod-succeeded", RUN_ANNOTATION),
+        ("pod-ended", STOP_ANNOTATION),
+        ("pod-gone", STOP_ANNOTATION),
+    ],
 )
 def test_a_stage_reads_the_annotation_of_the_contract(name: str, annotation: str) -> None:
     delay = read(FOLDER / f"{name}.yaml")["spec"]["delay"]

@@ -14,7 +14,7 @@ from twin.kube.client import Object
 
 FOLDER = Path(__file__).parent
 #: What kwok gets, in this order: its own settings and the stages of nodes and pods.
-KWOK = ("kwok", "node-ready", "pod-running", "pod-succeeded", "pod-gone")
+KWOK = ("kwok", "node-ready", "pod-running", "pod-succeeded", "pod-ended", "pod-gone", "job-pod-gone")
 
 
 def stages_file() -> str:

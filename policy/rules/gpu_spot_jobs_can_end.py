@@ -1,0 +1,69 @@
+"""A Job on Spot GPUs must hear that its node goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from gpu.contract import CAPACITY_TYPE_LABEL, DO_NOT_DISRUPT_ANNOTATION
+from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
+from policy.karpenter import NODE_POOL_TYPES, NodePool
+from policy.pods import POD_TYPES, PodTemplate, pod_templates
+from policy.reading import Unknown, get, text
+
+_SPOT: Final = "spot"
+#: Kinds whose pods end by themselves.
+_JOBS: Final = (":Job", ":CronJob", ":JobSet")
+
+
+def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
+    """Yield Jobs whose pods take GPUs, may land on Spot and must not be evicted."""
+    pools = [NodePool(resource.plain, resource.name) for resource in stack.of(*NODE_POOL_TYPES)]
+    spot = [pool for pool in pools if pool.capacity_unknown or _SPOT in pool.capacity_types]
+    jobs = [resource for resource in stack.resources if resource.type.endswith(_JOBS)]
+    yield from by_resource(jobs, lambda resource: _of(resource, spot))
+
+
+def _of(resource: Resource, spot: list[NodePool]) -> Iterator[Finding]:
+    for pod in pod_templates(resource):
+        problem = _problem(pod)
+        if problem and pod.gpu_containers() and (_asks_for_spot(pod) or any(pod.may_land_on(pool) for pool in spot)):
+            yield Finding(problem, pod.urn)
+
+
+def _asks_for_spot(pod: PodTemplate) -> bool:
+    return text(get(pod.spec, "nodeSelector", CAPACITY_TYPE_LABEL)) == _SPOT
+
+
+def _problem(pod: PodTemplate) -> str | None:
+    annotations = pod.metadata.get("annotations")
+    value = annotations.get(DO_NOT_DISRUPT_ANNOTATION) if isinstance(annotations, Mapping) else annotations
+    if isinstance(value, Unknown):
+        return f"whether its pods have {DO_NOT_DISRUPT_ANNOTATION} is not known in preview: write it as a literal."
+    if value is None or text(value) == "false":
+        return None
+    return (
+        f"its pods have {DO_NOT_DISRUPT_ANNOTATION}, so that Karpenter evicts them from no node that Spot takes: they "
+        "end without SIGTERM when the instance does. Remove it, and keep checkpoints."
+    )
+
+
+RULE = StackRule(
+    name="gpu-spot-jobs-can-end",
+    title="Jobs on Spot hear of their end",
+    description=f"A Job with GPUs that may run on Spot should not have `{DO_NOT_DISRUPT_ANNOTATION}` on its pods.",
+    why=(
+        "The annotation keeps Karpenter from evicting a pod for any reason, Spot's notice among them: the node is "
+        "drained of everything else, and two minutes later the instance ends under the pod, which was never told. "
+        "What it could have kept in that time is lost, and the node is never consolidated while it runs."
+    ),
+    fix=(
+        f"Remove `{DO_NOT_DISRUPT_ANNOTATION}`, and let the job keep checkpoints: `checkpoint` of an entry of "
+        "`workloads`, or a program that saves on SIGTERM within its grace period. What must not be interrupted belongs "
+        "on capacity that is not Spot."
+    ),
+    severity=Severity.LOW,
+    level=EnforcementLevel.ADVISORY,
+    types=(*NODE_POOL_TYPES, *POD_TYPES),
+    check=check,
+)

@@ -1,0 +1,72 @@
+"""Where the stack's Jobs keep checkpoints: the stack's bucket, or theirs, and a role for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pulumi
+
+from components.gpu.checkpoints import CheckpointAccess, CheckpointAccessArgs, CheckpointBucket, CheckpointBucketArgs
+from components.gpu.workloads import Checkpointing, namespace_of
+from config.schema import StackConfig, Workload
+from config.workload_schema import Checkpoint
+from stacks.serving import Made
+
+
+def checkpointing(
+    config: StackConfig, made: Made | None, tags: Mapping[str, str], opts: pulumi.ResourceOptions
+) -> Mapping[str, Checkpointing]:
+    """Of each workload with checkpoints, by its name. opts: of what is made in AWS."""
+    sections = [(workload, section) for workload in config.workloads if (section := workload.checkpoint)]
+    if not sections:
+        return {}
+    assert made is not None, "the configuration lets no checkpoints pass without a cluster of the stack's own"
+    bucket = None
+    if any(section.bucket is None for _, section in sections):
+        arguments = CheckpointBucketArgs(
+            cluster_name=config.cluster_name,
+            account_id=made.account_id,
+            region=config.region,
+            key_arn=made.data_key_arn,
+            tags=tags,
+        )
+        bucket = CheckpointBucket("checkpoints", arguments, opts)
+    return {workload.name: _of(config, workload, section, made, bucket, tags, opts) for workload, section in sections}
+
+
+def _of(
+    config: StackConfig,
+    workload: Workload,
+    section: Checkpoint,
+    made: Made,
+    bucket: CheckpointBucket | None,
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+) -> Checkpointing:
+    ours = bucket if section.bucket is None else None
+    name: pulumi.Input[str] = ours.bucket_name if ours else section.bucket or ""
+    prefix = section.prefix or workload.name
+    access = CheckpointAccess(
+        f"checkpoints-{workload.name}",
+        CheckpointAccessArgs(
+            cluster_name=config.cluster_name,
+            account_id=made.account_id,
+            region=config.region,
+            bucket_name=name,
+            prefix=prefix,
+            key_arn=made.data_key_arn if ours else None,
+            namespace=namespace_of(workload.security_context.run_as_user),
+            service_account=workload.name,
+            tags=tags,
+            after=made.cluster.ready,
+        ),
+        opts,
+    )
+    return Checkpointing(
+        bucket_name=name,
+        prefix=prefix,
+        region=config.region,
+        interval_seconds=60 * section.interval_minutes,
+        grace_seconds=section.grace_seconds,
+        after=[*access.ready, *(ours.ready if ours else ())],
+    )

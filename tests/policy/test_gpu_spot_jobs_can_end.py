@@ -1,0 +1,69 @@
+"""Jobs on Spot hear of their end: no annotation that keeps Karpenter from evicting them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from policy.analyzer import Recorded
+from policy.rules.gpu_spot_jobs_can_end import RULE
+from tests.policy.platform import DEPLOYMENT, container, deployment, pool
+from tests.policy.support import UNKNOWN, judged, recorded
+
+JOB, CRON_JOB = "kubernetes:batch/v1:Job", "kubernetes:batch/v1:CronJob"
+KEEP: dict[str, Any] = {"annotations": {"karpenter.sh/do-not-disrupt": "true"}}
+
+
+def said(*resources: Recorded) -> list[str]:
+    return [verdict.message for verdict in judged(RULE, *resources)]
+
+
+def on_demand() -> Recorded:
+    found = pool()
+    found.inputs["spec"]["template"]["spec"]["requirements"][0]["values"] = ["on-demand"]
+    return found
+
+
+def job(metadata: dict[str, Any] | None = None, type_: str = JOB, **spec: Any) -> Recorded:
+    return deployment(container(), type_=type_, metadata=KEEP if metadata is None else metadata, spec=spec)
+
+
+def test_a_job_that_may_not_be_evicted_is_told() -> None:
+    (message,) = said(pool(), job())
+    assert "end without SIGTERM when the instance does" in message
+
+
+def test_so_is_one_that_runs_by_a_schedule() -> None:
+    made = deployment(container(), metadata=KEEP)
+    template = made.inputs["spec"]
+    spec = {"schedule": "0 3 * * *", "jobTemplate": {"spec": template}}
+    nightly = recorded(CRON_JOB, {"metadata": {"name": "nightly"}, "spec": spec}, "nightly")
+    assert len(said(pool(), nightly)) == 1
+
+
+def test_where_the_pools_are_elsewhere_the_job_says_that_it_is_for_spot() -> None:
+    assert said(job()) == []
+    assert len(said(job(nodeSelector={"karpenter.sh/capacity-type": "spot"}))) == 1
+
+
+@pytest.mark.parametrize("metadata", [{}, {"annotations": {"karpenter.sh/do-not-disrupt": "false"}}])
+def test_one_that_may_be_evicted_passes(metadata: dict[str, Any]) -> None:
+    assert said(pool(), job(metadata)) == []
+
+
+def test_on_demand_it_may_stay_and_what_never_ends_may_too() -> None:
+    assert said(on_demand(), job()) == []
+    assert said(pool(), job(type_=DEPLOYMENT)) == []
+
+
+def test_without_a_gpu_it_is_not_about_it() -> None:
+    assert said(pool(), deployment(container(None), type_=JOB, metadata=KEEP)) == []
+
+
+@pytest.mark.parametrize(
+    "metadata", [UNKNOWN, {"annotations": UNKNOWN}, {"annotations": {"karpenter.sh/do-not-disrupt": UNKNOWN}}]
+)
+def test_what_is_not_known_is_told(metadata: Any) -> None:
+    (message,) = said(pool(), job(metadata))
+    assert "not known" in message or "literal" in message
