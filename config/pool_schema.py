@@ -166,8 +166,15 @@ class GpuPool(Section):
     """Slots that are kept free, so that models wake without waiting for a node."""
 
 
+#: As `NodeResourcesFitArgs` has it (kubescheduler.config.k8s.io/v1).
+ScoringStrategy = Literal["LeastAllocated", "MostAllocated"]
+
+
 class GpuSharing(Section):
-    """What installs NVIDIA's device plugin on AL2023 nodes."""
+    """What installs NVIDIA's device plugin on AL2023 nodes, and how pods are laid on the nodes."""
 
     installer: Literal["device-plugin", "gpu-operator"] = "device-plugin"
     """The device plugin's own chart, or the GPU Operator with driver and toolkit off."""
+    scoring_strategy: ScoringStrategy = "LeastAllocated"
+    """Which node with room a pod on GPUs takes: the emptiest, as EKS' scheduler does, or by a second scheduler, on the
+    system nodes, the fullest (`MostAllocated`), so that the others empty and go. See sharing.md, "Packing"."""

@@ -41,6 +41,11 @@ MONITORING_PODS: Final = (
 MONITORING_CPU_MILLIS: Final = sum(pod.cpu_millis for pod in MONITORING_PODS[:2])
 """What monitoring takes of each system node."""
 
+#: What fills GPU nodes: with `gpuSharing.scoringStrategy: MostAllocated`. Measured in the twin with 300 pods: see
+#: bench/packing.md.
+PACKING_SCHEDULER_POD: Final = SystemPod("gpu-slices-scheduler", "kube-scheduler", 50, 128)
+PACKING_SCHEDULER_REPLICAS: Final = 2
+
 #: Pods of Karpenter's controller, and what each requests and is limited to.
 KARPENTER_REPLICAS: Final = 2
 KARPENTER_CPU_MILLIS: Final = 1000
@@ -64,10 +69,13 @@ def karpenter_cpu_millis(system_nodes: int) -> int:
     return KARPENTER_CPU_MILLIS if system_nodes > 1 else KARPENTER_CPU_MILLIS // 2
 
 
-def control_plane_cpu_millis(knative_replicas: int, system_nodes: int, *, ebs_driver: bool = False) -> int:
+def control_plane_cpu_millis(
+    knative_replicas: int, system_nodes: int, *, ebs_driver: bool = False, packing: bool = False
+) -> int:
     """Millicores that all pods on the system nodes request together where there are models."""
     karpenter = karpenter_replicas(system_nodes) * karpenter_cpu_millis(system_nodes)
     others = _ADDONS_CPU_MILLIS + (EBS_DRIVER_CPU_MILLIS if ebs_driver else 0)
+    others += PACKING_SCHEDULER_REPLICAS * PACKING_SCHEDULER_POD.cpu_millis if packing else 0
     return karpenter + others + knative_cpu_millis(knative_replicas)
 
 

@@ -21,6 +21,7 @@ from components.cluster.system_nodes import SystemNodeCapacity
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
+from components.gpu.packing_scheduler import PackingScheduler, PackingSchedulerArgs
 from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
@@ -111,7 +112,8 @@ def build(config: StackConfig) -> Platform:
         for pool in config.pools
     }
     node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
-    _workloads(config, after(in_cluster, *node_pools))
+    scheduler = _scheduler(config, after(in_cluster, *ground.running))
+    _workloads(config, after(in_cluster, *node_pools, *scheduler))
     serve(
         config,
         Stand(
@@ -119,7 +121,7 @@ def build(config: StackConfig) -> Platform:
             sharing=sharing,
             pools=pools,
             cpu_pools=[pool.node_pool for pool in cpu_pools],
-            running=ground.running,
+            running=[*ground.running, *scheduler],
             tags=tags,
             in_aws=in_aws,
             in_cluster=in_cluster,
@@ -425,6 +427,16 @@ def _sharing_args(config: StackConfig) -> GpuSharingArgs:
     )
 
 
+def _scheduler(config: StackConfig, opts: pulumi.ResourceOptions) -> Sequence[pulumi.Resource]:
+    """The scheduler that pods on GPUs name, where they name one: they wait without it."""
+    if config.packing_scheduler is None:
+        return ()
+    arguments = PackingSchedulerArgs(
+        kubernetes_version=config.cluster.version, node_selector=system_node_labels(config)
+    )
+    return [PackingScheduler("packing-scheduler", arguments, opts)]
+
+
 def _plugin_of(pool: str, sharing: GpuSharing) -> Sequence[pulumi.Resource]:
     """What runs the device plugin on the pool's nodes, where a chart does: it must outlive them."""
     return [sharing.releases[pool]] if pool in sharing.releases else []
@@ -463,7 +475,10 @@ def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
         arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu)
         ExampleWorkloads("examples", arguments, opts)
     if config.workloads:
-        workloads = [gpu_workload(workload, config.gpu_pools[workload.pool]) for workload in config.workloads]
+        workloads = [
+            gpu_workload(workload, config.gpu_pools[workload.pool], config.packing_scheduler)
+            for workload in config.workloads
+        ]
         GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads), opts)
 
 

@@ -16,6 +16,7 @@ from config.schema import (
     CpuPool,
     Dialogue,
     GpuPool,
+    GpuSharing,
     Karpenter,
     Model,
     Monitoring,
@@ -47,6 +48,7 @@ class Parts:
     cluster: Cluster | None
     network: Network | None
     karpenter: Karpenter | None
+    gpu_sharing: GpuSharing | None
     cpu_pools: Sequence[CpuPool | None] | None
     pools: Sequence[GpuPool | None] | None
     models: Sequence[Model | None] | None

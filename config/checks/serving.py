@@ -230,9 +230,11 @@ def _control_plane(parts: Parts) -> Iterator[Problem]:
     watched = parts.monitoring is not None and parts.monitoring.backend != "off"
     room = min(sizes) * 1000 - PER_NODE_CPU_MILLIS - (MONITORING_CPU_MILLIS if watched else 0)
     driver = bool(parts.dialogue and parts.dialogue.needs_driver)
-    needed = control_plane_cpu_millis(parts.serving.replicas, nodes.desired, ebs_driver=driver)
+    packing = parts.gpu_sharing is not None and parts.gpu_sharing.scoring_strategy == "MostAllocated"
+    needed = control_plane_cpu_millis(parts.serving.replicas, nodes.desired, ebs_driver=driver, packing=packing)
     if nodes.desired * room < needed:
         more = ", as does the EBS CSI driver" if driver else ""
+        more += ", as does the packing scheduler" if packing else ""
         left = " beside monitoring" if watched else ""
         message = (
             f"must be {-(-needed // room)} or more: with models, Knative's control plane runs on these nodes too{more}"

@@ -52,6 +52,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "pack": Scenario(packing.pack, 89),
     "no-overlay": Scenario(packing.no_overlay, 60),
     "burst": Scenario(packing.burst, 110),
+    "scoring": Scenario(packing.scoring, 110),
     "spot-interruption": Scenario(failures.spot_interruption, 96),
     "no-capacity": Scenario(failures.no_capacity, 83),
     "plugin-late": Scenario(failures.plugin_late, 72),
