@@ -10,7 +10,7 @@ from gpu.sharing import Mig, Mps, TimeSlicing
 from tests.unit.components.recording import Recording, record
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def recording() -> Recording[PackingScheduler]:
     args = PackingSchedulerArgs(kubernetes_version="1.36")
     return record(lambda: PackingScheduler("packing-scheduler", args))
