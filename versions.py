@@ -273,6 +273,18 @@ OLLAMA_IMAGE: Final = (
     f"docker.io/ollama/ollama:{OLLAMA_VERSION}@sha256:57d60e686821ea81a7748a3ec8141308c8b8f95b27105713954abf7a6529e700"
 )
 
+#: Of the packing scheduler, by Kubernetes minor. Digests: two public repositories each that pin the same tag (read
+#: 2026-11-30). 1.34 has none: it leaves standard support on 2026-12-02, and a newer one may not serve it.
+KUBE_SCHEDULER_IMAGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        minor: f"registry.k8s.io/kube-scheduler:v{patch}@sha256:{digest}"
+        for minor, (patch, digest) in {
+            "1.35": ("1.35.5", "c8e2abd96d0206ac5d863ac1f61f8bd0067e9b001ee5b1de768a68f1b9f187ff"),
+            "1.36": ("1.36.2", "94dfc9f285718a06bb873947959b8514ed95dddaa7c74d765cc346fdfa684859"),
+        }.items()
+    }
+)
+
 # Digest: more than ten public repositories that pin the same tag (read 2026-11-29).
 PAUSE_IMAGE: Final = (
     "registry.k8s.io/pause:3.10@sha256:ee6521f290b2168b6e0935a181d4cff9be1ac3f505666ef0e3c98fae8199917a"

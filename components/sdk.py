@@ -42,6 +42,7 @@ OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {
 #: API groups whose module in the SDK has another name. Helm's releases are no objects of the API.
 _GROUPS: Final = {
     "networking": "networking.k8s.io",
+    "rbac": "rbac.authorization.k8s.io",
     "scheduling": "scheduling.k8s.io",
     "storage": "storage.k8s.io",
     "helm": "helm.sh",

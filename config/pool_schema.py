@@ -273,11 +273,18 @@ class ExistingPlugin(Section):
     """Namespace of the ConfigMap: that of the release."""
 
 
+#: As `NodeResourcesFitArgs` has it (kubescheduler.config.k8s.io/v1).
+ScoringStrategy = Literal["LeastAllocated", "MostAllocated"]
+
+
 class GpuSharing(Section):
-    """What runs NVIDIA's device plugin on AL2023 nodes."""
+    """What runs NVIDIA's device plugin on AL2023 nodes, and how pods are laid on the nodes."""
 
     installer: Literal["device-plugin", "gpu-operator"] = "device-plugin"
     """The device plugin's own chart, or the GPU Operator with driver and toolkit off."""
     existing: ExistingPlugin | None = None
     """The plugin, or the operator, is there already, as installer says which: the stack installs none. Default: the
     stack installs it."""
+    scoring_strategy: ScoringStrategy = "LeastAllocated"
+    """Which node with room a pod on GPUs takes: the emptiest, as EKS' scheduler does, or by a second scheduler, on the
+    system nodes, the fullest (`MostAllocated`), so that the others empty and go. See sharing.md, "Packing"."""

@@ -39,7 +39,7 @@ WEIGHTS_LABEL: Final = f"{OURS}weights"
 WARM_LABEL: Final = f"{OURS}warm"
 #: `true` on namespaces whose pods may call models: the dialogue's namespace -> the network policy of the door.
 MODELS_CLIENT_LABEL: Final = f"{OURS}models-client"
-#: Digest of the dialogue's settings, which it reads once (annotation): its service -> Knative, a revision for each.
+#: Digest of settings that a program reads once (annotation): the dialogue, the packing scheduler -> new pods.
 SETTINGS_ANNOTATION: Final = f"{OURS}settings"
 #: `true` on namespaces whose pods may ask the dialogue and Knative for figures: whoever runs Prometheus, also
 #: the stack's own -> their network policies.

@@ -57,6 +57,11 @@ PROMETHEUS_CPU_MILLIS: Final = sum(pod.cpu_millis for pod in PROMETHEUS_PODS)
 #: The EBS CSI driver's pod on a node that has volumes: three containers (its chart's values.yaml, `resources`).
 EBS_NODE_CPU_MILLIS: Final = 3 * 10
 
+#: What fills GPU nodes, with `gpuSharing.scoringStrategy: MostAllocated`. The twin's, of the same release, had 65 MiB
+#: with 24 pods on 6 nodes.
+PACKING_SCHEDULER_POD: Final = SystemPod("gpu-slices-scheduler", "kube-scheduler", 50, 128)
+PACKING_SCHEDULER_REPLICAS: Final = 2
+
 #: Pods of Karpenter's controller, and what each requests and is limited to.
 KARPENTER_REPLICAS: Final = 2
 KARPENTER_CPU_MILLIS: Final = 1000
@@ -81,7 +86,12 @@ def karpenter_cpu_millis(system_nodes: int) -> int:
 
 
 def control_plane_cpu_millis(
-    knative_replicas: int, system_nodes: int, *, ebs_driver: bool = False, prometheus: bool = False
+    knative_replicas: int,
+    system_nodes: int,
+    *,
+    ebs_driver: bool = False,
+    prometheus: bool = False,
+    packing: bool = False,
 ) -> int:
     """Millicores that all pods on the system nodes request together, but those of DaemonSets.
 
@@ -90,6 +100,7 @@ def control_plane_cpu_millis(
     karpenter = karpenter_replicas(system_nodes) * karpenter_cpu_millis(system_nodes)
     others = _ADDONS_CPU_MILLIS + (EBS_DRIVER_CPU_MILLIS if ebs_driver else 0)
     others += PROMETHEUS_CPU_MILLIS if prometheus else 0
+    others += PACKING_SCHEDULER_REPLICAS * PACKING_SCHEDULER_POD.cpu_millis if packing else 0
     return karpenter + others + (knative_cpu_millis(knative_replicas) if knative_replicas else 0)
 
 

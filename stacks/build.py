@@ -27,6 +27,7 @@ from components.cluster.system_nodes import SystemNodeCapacity
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import ExistingPlugin, GpuSharing, GpuSharingArgs
+from components.gpu.packing_scheduler import PackingScheduler, PackingSchedulerArgs
 from components.gpu.workloads import Checkpointing, GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import INTENT_TAINT, CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
@@ -123,8 +124,9 @@ def build(config: StackConfig) -> Platform:
         for pool in config.pools
     }
     node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
+    scheduler = _scheduler(config, after(in_cluster, *ground.running))
     keeping = checkpointing(config, ground.made, tags, in_aws)
-    _workloads(config, keeping, after(in_cluster, *node_pools))
+    _workloads(config, keeping, after(in_cluster, *node_pools, *scheduler))
     serve(
         config,
         Stand(
@@ -132,7 +134,7 @@ def build(config: StackConfig) -> Platform:
             sharing=sharing,
             pools=pools,
             cpu_pools=[pool.node_pool for pool in cpu_pools],
-            running=ground.running,
+            running=[*ground.running, *scheduler],
             tags=tags,
             in_aws=in_aws,
             in_cluster=in_cluster,
@@ -618,6 +620,16 @@ def _sharing_args(config: StackConfig) -> GpuSharingArgs:
     )
 
 
+def _scheduler(config: StackConfig, opts: pulumi.ResourceOptions) -> Sequence[pulumi.Resource]:
+    """The scheduler that pods on GPUs name, where they name one: they wait without it."""
+    if config.packing_scheduler is None:
+        return ()
+    arguments = PackingSchedulerArgs(
+        kubernetes_version=config.cluster.version, node_selector=system_node_labels(config)
+    )
+    return [PackingScheduler("packing-scheduler", arguments, opts)]
+
+
 def _plugin_of(pool: str, sharing: GpuSharing) -> Sequence[pulumi.Resource]:
     """What configures the device plugin on the pool's nodes, where the host does not: it must outlive them."""
     return [sharing.plugins[pool]] if pool in sharing.plugins else []
@@ -690,7 +702,9 @@ def _workloads(config: StackConfig, keeping: Mapping[str, Checkpointing], opts: 
         ExampleWorkloads("examples", arguments, opts)
     if config.workloads:
         workloads = [
-            gpu_workload(workload, config.gpu_pools[workload.pool], keeping.get(workload.name))
+            gpu_workload(
+                workload, config.gpu_pools[workload.pool], keeping.get(workload.name), config.packing_scheduler
+            )
             for workload in config.workloads
         ]
         GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads), opts)

@@ -106,7 +106,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
     for service in stack_services(config):
         pool = config.gpu_pools[service.first.pool]
         opts = after(stand.in_cluster, *ready, stand.pools[pool.name].node_pool)
-        OllamaModel(f"model-{service.name}", _model_args(service, pool), opts)
+        OllamaModel(f"model-{service.name}", _model_args(service, pool, config.packing_scheduler), opts)
     if config.dialogue and config.dialogue.image:
         _dialogue(config, config.dialogue, [knative.ready, *stand.cpu_pools], stand)
     if door:
@@ -118,14 +118,15 @@ def serve(config: StackConfig, stand: Stand) -> None:
 def _features(config: StackConfig) -> set[Feature]:
     kept = config.dialogue and config.dialogue.on_volume
     of_models = {feature for model in config.models for feature in _weights(model).features}
-    return {*FEATURES, *of_models, *(conversations.FEATURES if kept else ())}
+    named: set[Feature] = {"schedulername"} if config.packing_scheduler else set()
+    return {*FEATURES, *of_models, *named, *(conversations.FEATURES if kept else ())}
 
 
 def _weights(model: Model) -> Weights:
     return Weights(source=model.weights.source, image=model.weights.image)
 
 
-def _model_args(service: Service, pool: Pool) -> OllamaModelArgs:
+def _model_args(service: Service, pool: Pool, scheduler: str | None) -> OllamaModelArgs:
     first = service.first
     return OllamaModelArgs(
         service=service.name,
@@ -146,6 +147,7 @@ def _model_args(service: Service, pool: Pool) -> OllamaModelArgs:
         min_scale=first.min_scale,
         max_scale=service.max_scale,
         idle=first.idle,
+        scheduler=scheduler,
     )
 
 

@@ -17,8 +17,13 @@ from gpu.contract import POOL_LABEL
 from gpu.pool import Pool
 
 
-def gpu_workload(workload: Workload, pool: Pool, checkpoint: Checkpointing | None = None) -> GpuWorkload:
-    """A workload on its pool. Warns of what its reason is for. checkpoint: where its pods keep checkpoints."""
+def gpu_workload(
+    workload: Workload, pool: Pool, checkpoint: Checkpointing | None = None, scheduler: str | None = None
+) -> GpuWorkload:
+    """A workload on its pool. Warns of what its reason is for.
+
+    checkpoint: where its pods keep checkpoints. scheduler: of its pods; None is the default one.
+    """
     weak = list(weaknesses(workload))
     if weak:
         pulumi.log.warn(f"workload {workload.name} {', '.join(weak)}: {workload.security_reason}")
@@ -34,6 +39,7 @@ def gpu_workload(workload: Workload, pool: Pool, checkpoint: Checkpointing | Non
         labels=workload.labels,
         annotations=workload.annotations,
         priority_class=workload.priority_class_name,
+        scheduler=scheduler,
         pull_secrets=[secret.name for secret in workload.image_pull_secrets],
         client_namespaces=workload.client_namespaces,
         volumes={volume.name: _source(volume) for volume in workload.volumes},

@@ -94,6 +94,7 @@ class GpuWorkload:
 
     resource_name: what one slot is called, such as `nvidia.com/gpu`.
     node_selector, tolerations: those of the pool's workloads.
+    scheduler: name of the scheduler that places its pods; None is the default one.
     schedule: of a CronJob. client_namespaces: whose pods may reach the ports of a Deployment.
     checkpoint: of a Job or CronJob, whose pods then have a service account of the workload's name.
     Raises ValueError unless exactly one container uses the GPU (Karpenter would count a GPU for each), a CronJob, and
@@ -111,6 +112,7 @@ class GpuWorkload:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     priority_class: str | None = None
+    scheduler: str | None = None
     pull_secrets: Sequence[str] = ()
     client_namespaces: Sequence[str] = ()
     volumes: Mapping[str, VolumeSource] = field(default_factory=dict)
@@ -350,6 +352,8 @@ def _pod(workload: GpuWorkload) -> dict[str, Any]:
         spec["terminationGracePeriodSeconds"] = workload.checkpoint.grace_seconds
     if workload.priority_class:
         spec["priorityClassName"] = workload.priority_class
+    if workload.scheduler:
+        spec["schedulerName"] = workload.scheduler
     if workload.pull_secrets:
         spec["imagePullSecrets"] = [{"name": secret} for secret in workload.pull_secrets]
     return spec

@@ -129,6 +129,7 @@ class OllamaModelArgs:
     weights_mib: of all models together.
     memory_mib: GPU memory that they need; None where policies can find it by the models' names.
     mps: limits of its own on a slot of an MPS pool.
+    scheduler: name of the scheduler that places the pods; None is the default one.
     idle: how long the last pod stays when nobody asks any more, beside Knative's window of a minute.
     """
 
@@ -148,6 +149,7 @@ class OllamaModelArgs:
     min_scale: int = 0
     max_scale: int = 2
     idle: str = "5m"
+    scheduler: str | None = None
 
     @property
     def url(self) -> str:
@@ -215,6 +217,7 @@ def _template(args: OllamaModelArgs) -> dict[str, Any]:
             "responseStartTimeoutSeconds": FIRST_BYTE_SECONDS,
             "nodeSelector": {POOL_LABEL: args.pool},
             "tolerations": tolerations(args.taints),
+            **({"schedulerName": args.scheduler} if args.scheduler else {}),
             **({"initContainers": [_fetch(args)]} if cached else {}),
             "containers": [_serve(args)],
             "volumes": _volumes(args.weights),

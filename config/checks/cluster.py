@@ -12,7 +12,7 @@ from config.checks.parts import Parts, attempt, twice
 from config.checks.region import partition_problem
 from config.errors import MISSING, Path, Problem, hint, listed, meant_first, nearest
 from config.fields import MAX_NAME, NAME
-from config.schema import Cluster
+from config.schema import Cluster, GpuSharing
 from gpu import prices
 from gpu.prices import HOURS_PER_MONTH, is_named_type, named_types, product
 
@@ -48,6 +48,8 @@ def check_cluster(parts: Parts) -> Iterator[Problem]:
         return
     yield from attempt(_name(cluster, parts.stack))
     yield from attempt(_version(cluster, parts.today, parts.region))
+    if parts.gpu_sharing:
+        yield from attempt(_scheduler(cluster, parts.gpu_sharing))
     yield from attempt(_allowlist(cluster))
     yield from attempt(_access(cluster))
     yield from attempt(_sizes(cluster))
@@ -104,6 +106,15 @@ def outdated(cluster: Cluster, today: date) -> Iterator[Problem]:
         )
         message += "version that this release knows: plans take it, pulumi up refuses it; update gpu-slices"
         yield Problem(("cluster", "version"), cluster.version, message)
+
+
+def _scheduler(cluster: Cluster, sharing: GpuSharing) -> Iterator[Problem]:
+    """A scheduler may be older than the API server by a minor, never newer: each minor has its own."""
+    if sharing.scoring_strategy == "LeastAllocated" or cluster.version in versions.KUBE_SCHEDULER_IMAGES:
+        return
+    path = ("gpuSharing", "scoringStrategy")
+    message = f"needs cluster.version {listed(versions.KUBE_SCHEDULER_IMAGES)}: there is no second scheduler"
+    yield Problem(path, sharing.scoring_strategy, f"{message} for {cluster.version} here")
 
 
 def _allowlist(cluster: Cluster) -> Iterator[Problem]:

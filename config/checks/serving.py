@@ -245,14 +245,21 @@ def _control_plane(parts: Parts) -> Iterator[Problem]:
     room = min(sizes) * 1000 - PER_NODE_CPU_MILLIS - (MONITORING_CPU_MILLIS if backend == "cloudwatch" else 0)
     room -= EBS_NODE_CPU_MILLIS if parts.monitoring.needs_driver else 0
     driver = parts.monitoring.needs_driver or bool(parts.dialogue and parts.dialogue.needs_driver)
+    packing = parts.gpu_sharing is not None and parts.gpu_sharing.scoring_strategy == "MostAllocated"
     needed = control_plane_cpu_millis(
         parts.serving.replicas if parts.models else 0,
         nodes.desired,
         ebs_driver=driver,
         prometheus=backend == "prometheus",
+        packing=packing,
     )
     if nodes.desired * room < needed:
-        more = [*(["Prometheus"] if backend == "prometheus" else []), *(["the EBS CSI driver"] if driver else [])]
+        besides = {
+            "Prometheus": backend == "prometheus",
+            "the EBS CSI driver": driver,
+            "the packing scheduler": packing,
+        }
+        more = [name for name, there in besides.items() if there]
         does = f"do{'es' if len(more) == 1 else ''}"
         runs = "with models, Knative's control plane runs on these nodes too"
         if not parts.models:

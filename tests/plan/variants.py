@@ -37,7 +37,8 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "weights as an image volume": {
         "models": [{**MODEL, "weights": {"source": "image", "image": f"r.example.com/w{DIGEST}"}}],
     },
-    "weights baked into the image": {
+    "weights baked into the image, and a scheduler that packs": {
+        "gpuSharing": {"scoringStrategy": "MostAllocated"},
         "models": [{**MODEL, "weights": {"source": "baked", "image": f"r.example.com/ollama:0.32.15{DIGEST}"}}],
     },
     "a large CPU pool": {"models": [MODEL], "cpuPools": [{"name": "large", "arch": "amd64", "limitCpus": 1000}]},

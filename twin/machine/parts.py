@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from gpu.scheduler import packing_profile
 from twin.machine.processes import Spec
 from twin.machine.state import Run, TwinState, write_text
 
@@ -36,17 +37,23 @@ _CONTROLLERS = (
     "ttl-after-finished-controller",
 )
 
-_SCHEDULER = """\
-apiVersion: kubescheduler.config.k8s.io/v1
-kind: KubeSchedulerConfiguration
-leaderElection: {{leaderElect: false}}
-clientConnection: {{kubeconfig: {kubeconfig}, qps: 500, burst: 1000}}
-"""
+
+def _scheduler(state: TwinState) -> str:
+    """Both schedulers in one process, which gives the same placements: EKS' own, and the one that packs."""
+    return json.dumps(
+        {
+            "apiVersion": "kubescheduler.config.k8s.io/v1",
+            "kind": "KubeSchedulerConfiguration",
+            "leaderElection": {"leaderElect": False},
+            "clientConnection": {"kubeconfig": str(state.kubeconfig), "qps": 500, "burst": 1000},
+            "profiles": [{"schedulerName": "default-scheduler"}, packing_profile()],
+        }
+    )
 
 
 def control_plane(state: TwinState, run: Run, programs: Path) -> list[Spec]:
     """etcd, API server, scheduler and controllers."""
-    write_text(state.folder / "scheduler.yaml", _SCHEDULER.format(kubeconfig=json.dumps(str(state.kubeconfig))))
+    write_text(state.folder / "scheduler.yaml", _scheduler(state))
     etcd = f"http://127.0.0.1:{run.ports['etcd']}"
     peer = f"http://127.0.0.1:{run.ports['etcd-peer']}"
     pki = state.pki

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpu.contract import CAPACITY_TYPE_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
 from gpu.estimate import BOUGHT
+from gpu.scheduler import PACKING_SCHEDULER
 from twin.plan import PlannedPool
 from twin.scenarios.play import Play
 
@@ -118,3 +119,40 @@ def burst(play: Play, pods: int = 40) -> None:
     play.figures["seconds down"] = round(seconds, 1)
     play.check(not play.view.gpu_nodes, "no GPU node is left, and none costs anything")
     play.check(len(play.claims_of(pool.name)) == needed, "none was bought on the way down")
+
+
+def scoring(play: Play, pods: int = 24) -> None:
+    """Half as many pods come back to nodes that stand: the default scheduler keeps all of them, the other half."""
+    pool = play.pool()
+    whole, half = (nodes_needed(count, pool.slots_per_node()) for count in (pods, pods // 2))
+    play.make_room(pool, whole)
+    play.change_pool(pool.name, {"consolidateAfter": "1h", "consolidationPolicy": "WhenEmpty"})
+    _come_and_go(play, pool, "first", pods, "default-scheduler")
+    spread = _come_and_go(play, pool, "spread", pods // 2, "default-scheduler")
+    packed = _come_and_go(play, pool, "packed", pods // 2, PACKING_SCHEDULER, stay=True)
+    play.check(packed == half, f"{PACKING_SCHEDULER} lays {pods // 2} pods on {half} of {whole} nodes", f"{packed}")
+    play.check(spread > half, "the default scheduler lays them on more", f"{spread}")
+    before = {pod["metadata"]["uid"] for pod in play.pods("packed")}
+    paid = sum(node.usd_per_hour for node in play.view.pool(pool.name))
+    play.empty_soon(pool.name)
+    play.wait(lambda: len(play.view.pool(pool.name)) == half, _PATIENCE, f"{half} nodes")
+    play.check({pod["metadata"]["uid"] for pod in play.pods("packed")} == before, "no pod was moved for that")
+    play.figures |= {
+        "nodes used, default-scheduler": spread,
+        f"nodes used, {PACKING_SCHEDULER}": packed,
+        "USD per hour before": round(paid, 3),
+        "USD per hour after": round(sum(node.usd_per_hour for node in play.view.pool(pool.name)), 3),
+    }
+
+
+def _come_and_go(play: Play, pool: PlannedPool, name: str, pods: int, scheduler: str, *, stay: bool = False) -> int:
+    """Nodes that so many pods took; they are gone again unless they stay."""
+    play.deploy(name, pool.name, pool.resource, pods, scheduler)
+    play.wait(
+        lambda: play.running(name) == pods, _PATIENCE + _PATIENCE_PER_POD * pods, f"{pods} running pods by {scheduler}"
+    )
+    taken = len(play.nodes_of(name))
+    if not stay:
+        play.deploy(name, pool.name, pool.resource, 0, scheduler)
+        play.wait(lambda: not play.pods(name), _PATIENCE, "no pods")
+    return taken

@@ -128,7 +128,7 @@ class Play:
         self.tell(f"for this run only: pool {pool.name} may have {slots} slots, not {limits[pool.resource]}")
         self._patch_pool(pool.name, {"limits": {name: str(max(most, slots)) for name, most in limits.items()}})
 
-    def deploy(self, name: str, pool: str, resource: str, replicas: int) -> None:
+    def deploy(self, name: str, pool: str, resource: str, replicas: int, scheduler: str = "default-scheduler") -> None:
         """Pods that take one slot of a pool each; called again, it changes their number."""
         labels = {SCENARIO_LABEL: name, NAME_LABEL: name}
         container = {
@@ -147,6 +147,7 @@ class Play:
                     "template": {
                         "metadata": {"labels": labels},
                         "spec": {
+                            "schedulerName": scheduler,
                             "nodeSelector": {NODE_POOL_LABEL: pool},
                             "tolerations": [{"key": GPU_RESOURCE, "operator": "Exists"}],
                             "containers": [container],

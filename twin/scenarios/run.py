@@ -52,6 +52,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "pack": Scenario(packing.pack, 89),
     "no-overlay": Scenario(packing.no_overlay, 60),
     "burst": Scenario(packing.burst, 110),
+    "scoring": Scenario(packing.scoring, 110),
     "spot-interruption": Scenario(failures.spot_interruption, 96),
     "interrupted-job": Scenario(jobs.interrupted_job, 450),
     "no-capacity": Scenario(failures.no_capacity, 83),

@@ -56,7 +56,7 @@ def test_an_unknown_name_is_told_with_those_there_are() -> None:
 
 def test_pods_are_for_scenarios_that_take_them() -> None:
     status, output = scenario("no-capacity", "--pods", "3")
-    assert (status, output) == (1, "error: scenario no-capacity does not take --pods; these do: pack, burst\n")
+    assert (status, output) == (1, "error: scenario no-capacity does not take --pods; these do: pack, burst, scoring\n")
 
 
 @pytest.mark.parametrize("pods", ["0", "-1", "many"])
