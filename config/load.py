@@ -82,7 +82,6 @@ def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date
             cluster=values["cluster"],
             network=values["network"],
             karpenter=values["karpenter"],
-            gpu_sharing=values["gpuSharing"],
             cpu_pools=values["cpuPools"],
             pools=values["pools"],
             gpu_sharing=values["gpuSharing"],

@@ -48,7 +48,6 @@ class Parts:
     cluster: Cluster | None
     network: Network | None
     karpenter: Karpenter | None
-    gpu_sharing: GpuSharing | None
     cpu_pools: Sequence[CpuPool | None] | None
     pools: Sequence[GpuPool | None] | None
     gpu_sharing: GpuSharing | None
