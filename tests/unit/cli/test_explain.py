@@ -73,13 +73,14 @@ def test_every_line_and_sum_of_the_bill_can_be_asked_for(capsys: pytest.CaptureF
     assert hourly - told - slots == set()
 
 
+_SMALL: dict[str, Any] = dict(CONFIG)
 #: Plans of other kinds: without service prices, with Spot by zone, with tokens, whole GPUs, and nothing but the floor.
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "full": (FULL, "us-east-1"),
     "no service prices": (
-        {"pools": CONFIG["pools"][:2], "models": CONFIG["models"][:1], "budget": FULL["budget"]},
+        {"pools": _SMALL["pools"][:2], "models": _SMALL["models"][:1], "budget": FULL["budget"]},
         "eu-central-1",
-    ),  # type: ignore[index]
+    ),
     "tokens": (
         {
             **FULL,
@@ -97,8 +98,8 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
         },
         "us-east-1",
     ),
-    "whole": ({**FULL, "pools": [{**POOL, "sharing": {"strategy": "none"}}, *CONFIG["pools"][1:]]}, "us-east-1"),  # type: ignore[index]
-    "nobody": ({"pools": CONFIG["pools"]}, "us-east-1"),
+    "whole": ({**FULL, "pools": [{**POOL, "sharing": {"strategy": "none"}}, *_SMALL["pools"][1:]]}, "us-east-1"),
+    "nobody": ({"pools": _SMALL["pools"]}, "us-east-1"),
     "another family": ({"pools": [{**POOL, "instanceFamilies": ["g4dn"]}]}, "ap-northeast-3"),
 }
 
