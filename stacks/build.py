@@ -448,6 +448,7 @@ def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -
         fast_image_pull=pool.fast_image_pull,
         instance_store=pool.instance_store,
         consolidate_after=pool.consolidate_after,
+        node_repair=config.cluster.node_repair,
     )
 
 

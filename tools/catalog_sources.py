@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twin.errors import TwinError
+from twin.machine.build import KARPENTER_PINS
+from twin.machine.go import go_for
 from versions import KARPENTER_VERSION
 
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
@@ -216,11 +219,10 @@ def download_karpenter() -> Path:
     module = f"{KARPENTER_MODULE}@v{KARPENTER_VERSION}"
     with tempfile.TemporaryDirectory() as empty:  # outside any Go module, so that none is changed
         try:
-            done = subprocess.run(
-                ["go", "mod", "download", "-json", module], cwd=empty, capture_output=True, text=True, check=False
-            )
-        except FileNotFoundError as error:
-            raise SourceError("Go is not installed; install it or pass --karpenter-dir") from error
+            command = [str(go_for(KARPENTER_PINS)), "mod", "download", "-json", module]
+        except TwinError as error:
+            raise SourceError(f"{error}; or pass --karpenter-dir") from error
+        done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
     try:
         return Path(json.loads(done.stdout)["Dir"])
     except (ValueError, KeyError) as error:

@@ -13,7 +13,7 @@ from twin.machine.state import TwinState, load_run
 from twin.plan import CONTROLLER_CHART, CRD_CHART, load_plan
 from twin.up import Releases
 
-KARPENTER = {"chartVersion": "1.14.1", "nodeRole": "nodes", "controllerRole": "buyer", "featureGates": ["nodeOverlay"]}
+KARPENTER = {"chartVersion": "1.15.0", "nodeRole": "nodes", "controllerRole": "buyer", "featureGates": ["nodeOverlay"]}
 
 
 def test_a_preview_adds_pools_and_models_and_no_cluster(workspace: Callable[[str], Workspace]) -> None:
