@@ -1,7 +1,11 @@
+// Karpenter alone, with the libraries that it was released with: another release is `go get -tool
+// github.com/aws/karpenter-provider-aws/kwok@VERSION`, then `go mod download`. `go mod tidy` would ask for what only its
+// tests need.
 module gpu-slices/twin/tools/karpenter
 
 go 1.26.9
 
+// v1.43.1 is not to be had from every module proxy; only the provider's own end-to-end tests write there.
 replace github.com/aws/aws-sdk-go-v2/service/timestreamwrite => github.com/aws/aws-sdk-go-v2/service/timestreamwrite v1.43.0
 
 tool github.com/aws/karpenter-provider-aws/kwok
