@@ -37,7 +37,7 @@ class Chart:
 # --- Kubernetes on EKS ------------------------------------------------------------------------------------------------
 # End of standard support by minor version. Source: the EKS release calendar as kept by endoflife.date/amazon-eks
 # (copy of 2026-08-22). After that day a cluster costs six times as much per hour (extended support). 1.37 has node
-# images since October 2026; it is left out until its dates and Karpenter's support for it are known.
+# images since October 2026, and Karpenter 1.15 supports it; it is left out until its dates are known.
 EKS_STANDARD_SUPPORT_ENDS: Final[Mapping[str, date]] = MappingProxyType(
     {
         "1.30": date(2025, 7, 23),
@@ -80,8 +80,10 @@ EKS_ADDON_VERSIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
 )
 
 # --- Karpenter --------------------------------------------------------------------------------------------------------
-# Tag v1.14.1 of aws/karpenter-provider-aws (2026-08-20); supports Kubernetes 1.36 since 1.13.
-KARPENTER_VERSION: Final = "1.14.1"
+# Tag v1.15.0 of aws/karpenter-provider-aws (2026-10-10), on core 1.15.0; supports Kubernetes 1.36 since 1.13. Read on
+# 2026-11-30, when 1.15.2 was the newest: it differs by its libraries and by metadata for claims of devices (DRA), and
+# the core 1.15.1 that it asks for could not be had as a Go module.
+KARPENTER_VERSION: Final = "1.15.0"
 KARPENTER_CRD_CHART: Final = Chart(chart="oci://public.ecr.aws/karpenter/karpenter-crd", version=KARPENTER_VERSION)
 KARPENTER_CHART: Final = Chart(
     chart="oci://public.ecr.aws/karpenter/karpenter",

@@ -135,8 +135,8 @@ class Cluster(Section):
     """Registry, or a path in it, from which every image and chart comes: ECR with its pull through cache, Harbor,
     Artifactory. See operations.md, "A registry mirror". Default: each from its own."""
     node_repair: bool = False
-    """Whether Karpenter ends nodes that EKS' monitoring agent calls unfit or whose kubelet is silent, and their pods
-    with them. Alpha, and the agent may be wrong for ever: see operations.md, "Node repair"."""
+    """Whether Karpenter replaces nodes that EKS' monitoring agent calls unfit or whose kubelet is silent, one GPU node
+    of a pool at a time. Alpha, and the agent may be wrong for ever: see operations.md, "Node repair"."""
     deletion_protection: bool = False
     """Whether EKS refuses to delete the cluster."""
 
@@ -178,7 +178,7 @@ class ExistingKarpenter(Section):
     """The Karpenter of an existing cluster: what nobody can see before its API server is asked."""
 
     chart_version: ChartVersion
-    """Version of its chart, in quotes, such as `"1.14.1"`: `helm list -A` says it."""
+    """Version of its chart, in quotes, such as `"1.15.0"`: `helm list -A` says it."""
     node_role: RoleName
     """Name of the IAM role of its nodes, which the cluster lets in."""
     feature_gates: Annotated[tuple[FeatureGate, ...], List] = ()

@@ -20,10 +20,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-#: The Karpenter AWS provider's release whose table of GPUs was read, scraped from instances of each type
-#: (pkg/providers/drametadata/zz_generated_gpu_metadata.go). On GPUs with MIG it gives the largest instance.
-KARPENTER_TABLE_VERSION = "1.15.0"
-KARPENTER = f"Karpenter AWS provider v{KARPENTER_TABLE_VERSION}"
+from versions import KARPENTER_VERSION
+
+#: Its table of GPUs, scraped from instances of each type (pkg/providers/drametadata/zz_generated_gpu_metadata.go). On
+#: GPUs with MIG it gives the largest instance.
+KARPENTER = f"Karpenter AWS provider v{KARPENTER_VERSION}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from typing import Final
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.contract import ARCH_LABEL, INSTANCE_TYPE_LABEL
 
-#: Karpenter's own split of a type's name (karpenter-provider-aws v1.14.1, instancetype/types.go instanceTypeScheme).
+#: Karpenter's own split of a type's name (karpenter-provider-aws v1.15.0, instancetype/types.go instanceTypeScheme).
 _NAME: Final = re.compile(r"(?P<category>[a-z]+)(?:-\d+tb)?(?P<generation>\d+)[a-z0-9-]*")
 _SIZE: Final = r"(?:nano|micro|small|medium|large|\d*xlarge|metal(?:-[a-z0-9]+)?)"
 _IN_TEXT: Final = re.compile(rf"(?<![\w./-])(?:[a-z][a-z-]*\.)*([a-z]+\d[a-z0-9-]*\.{_SIZE})(?![\w-])", re.IGNORECASE)

@@ -1,6 +1,6 @@
 """Reading Karpenter NodePools: which instances could one launch, and at which capacity type?
 
-Requirements are evaluated as Karpenter does (sigs.k8s.io/karpenter v1.14.1, pkg/scheduling/requirement.go): all of
+Requirements are evaluated as Karpenter does (sigs.k8s.io/karpenter v1.15.0, pkg/scheduling/requirement.go): all of
 them, and the labels of the template, restrict; a label that an instance type lacks satisfies only NotIn and
 DoesNotExist. What is unknown in preview, or not understood, restricts nothing, so that a pool is never taken for
 safer than it is.
@@ -19,7 +19,7 @@ from policy.reading import Unknown, each, get, strings, text, whole
 
 CAPACITY_TYPES: Final = frozenset({"spot", "on-demand", "reserved"})
 
-#: All values that a node can have of these labels (karpenter v1.14.1, pkg/apis/v1/labels.go
+#: All values that a node can have of these labels (karpenter v1.15.0, pkg/apis/v1/labels.go
 #: WellKnownValuesForRequirements; karpenter-provider-aws, pkg/apis/v1/labels.go AWSToKubeArchitectures and
 #: pkg/providers/instancetype/types.go getOS).
 KNOWN_VALUES: Final[Mapping[str, frozenset[str]]] = {

@@ -659,6 +659,7 @@ def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -
         labels=pool.labels,
         own=_own_node_class(pool),
         user_data=pool.node_class.user_data,
+        node_repair=config.cluster.node_repair,
     )
 
 

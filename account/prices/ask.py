@@ -1,6 +1,6 @@
 """What AWS answers about prices, as plain figures: Pricing's GetProducts and EC2's DescribeSpotPriceHistory.
 
-Filters for instances are those of Karpenter's own price provider (pkg/providers/pricing/pricing.go, v1.14.1); usage
+Filters for instances are those of Karpenter's own price provider (pkg/providers/pricing/pricing.go, v1.15.0); usage
 types of services are those of AWS' bills (AWS' user guides "Understanding your bill" of EBS and Elastic Load Balancing;
 Infracost's resources in github.com/infracost/infracost). Shapes of answers: botocore's models and the Price List's
 documented form (Billing user guide, "Reading the price list file for a service"). None was seen live here.

@@ -67,6 +67,8 @@ class GpuPoolArgs:
     consolidate_after: how long a node stays when nothing runs on it any more.
     expire_after: age at which a node is replaced, so that images and kernels stay fresh.
     termination_grace_period: longest that pods can hold up the end of a node; shorter than Pulumi waits on destroy.
+    node_repair: whether Karpenter's gate NodeRepair is on, in 1.15 or later: then one unhealthy node of the pool at a
+    time. Earlier ones refuse a budget for it.
     """
 
     nodes: ClusterNodes
@@ -84,6 +86,7 @@ class GpuPoolArgs:
     consolidate_after: str = "5m"
     expire_after: str = "336h"
     termination_grace_period: str = "15m"
+    node_repair: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -156,9 +159,17 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
             # more than the GPU it would save.
             "consolidationPolicy": "WhenEmpty",
             "consolidateAfter": args.consolidate_after,
-            "budgets": [{"nodes": "100%", "reasons": ["Empty"]}, {"nodes": "1", "reasons": ["Drifted"]}],
+            "budgets": _budgets(args),
         },
     }
+
+
+def _budgets(args: GpuPoolArgs) -> list[dict[str, Any]]:
+    """How many nodes may go at a time, by reason; for a reason that no budget names there is no limit."""
+    found: list[dict[str, Any]] = [{"nodes": "100%", "reasons": ["Empty"]}, {"nodes": "1", "reasons": ["Drifted"]}]
+    if args.node_repair:
+        found.append({"nodes": "1", "reasons": ["Unhealthy"]})
+    return found
 
 
 def _taint(taint: Taint) -> dict[str, str]:

@@ -33,9 +33,10 @@ class KarpenterArgs:
     `kms:CallerAccount`), because Spot instances are launched by a service-linked role.
     queue_key_arn: see `InterruptionQueueArgs`.
     node_overlay: alpha feature gate; without it Karpenter buys a GPU for every slot that is asked for.
-    node_repair: alpha feature gate; ends a node 10 minutes after EKS' monitoring agent calls its GPUs unfit, 30 minutes
-    after it calls another part so or the kubelet is silent, and does not wait for its pods. The agent's `DCGMError`
-    comes from a node's boot and never clears (aws/eks-node-monitoring-agent#266, #275): healthy GPU nodes would end.
+    node_repair: alpha feature gate; replaces a node 10 minutes after EKS' monitoring agent calls its GPUs unfit for a
+    known XID error, 30 minutes after any other reason or part, or when the kubelet is silent (karpenter-provider-aws
+    v1.15.0, pkg/cloudprovider RepairPolicies). The agent's `DCGMError` comes from a node's boot and never clears
+    (aws/eks-node-monitoring-agent#266, #275): healthy GPU nodes would end. Give `GpuPoolArgs.node_repair` the same.
     spot_to_spot: alpha feature gate; lets consolidation replace Spot nodes by cheaper Spot nodes.
     capacity_buffer: alpha feature gate; keeps spare capacity warm.
     additional_node_policies: see `NodeRoleArgs.additional_policies`.

@@ -120,7 +120,7 @@ RULE = StackRule(
     fix=(
         'Write `"nvidia.com/gpu": "4"` under `spec.limits`. The list is flat in `karpenter.sh/v1`, and Karpenter '
         "counts what overlays state: with shared GPUs the figure is in slots. The API server takes quantities alone, "
-        "and with a negative one Karpenter never launches a node (v1.14.1, `pkg/apis/v1/nodepool.go` ExceededBy)."
+        "and with a negative one Karpenter never launches a node (v1.15.0, `pkg/apis/v1/nodepool.go` ExceededBy)."
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,

@@ -113,6 +113,22 @@ def test_only_what_was_asked_for_acts_on_its_own(recorded: Callable[[str], Recor
     assert gates(changed_dev({"cluster": {"nodeRepair": True}})) == {"nodeOverlay", "nodeRepair"}
 
 
+def unpaced(plan: Recording) -> set[str]:
+    """NodePools none of whose budgets holds for node repair: one without reasons holds for all."""
+    budgets = {
+        each.inputs["metadata"]["name"]: each.inputs["spec"]["disruption"]["budgets"]
+        for each in plan.of_type("kubernetes:karpenter.sh/v1:NodePool")
+    }
+    repair = "Unhealthy"
+    return {pool for pool, found in budgets.items() if not any(repair in b.get("reasons", [repair]) for b in found)}
+
+
+def test_repair_is_paced_in_every_pool_where_it_is_on(recorded: Callable[[str], Recording]) -> None:
+    """Where it is off nothing names it: definitions of Karpenter's before 1.15 refuse the reason."""
+    assert unpaced(recorded("dev")) == {"shared"}
+    assert unpaced(changed_dev({"cluster": {"nodeRepair": True}})) == set()
+
+
 @pytest.mark.parametrize("minor", versions.EKS_ADDON_VERSIONS)
 def test_every_kubernetes_that_may_be_asked_for_can_be_planned(minor: str) -> None:
     plan = changed_dev({"cluster": {"version": minor}})

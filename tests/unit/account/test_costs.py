@@ -68,12 +68,12 @@ def test_a_region_without_data_costs_nothing_that_could_be_said() -> None:
         (
             "us-east-1",
             [1.5, 0.14, None],
-            ["1.64 USD/month", "of us-east-1 (instances 2026-07-06, on demand; services "],
+            ["1.64 USD/month", "of us-east-1 (instances 2026-07-20, on demand; services "],
         ),
         (
             "us-gov-west-1",
             [1.5],
-            ["1.50 USD/month", "of us-gov-west-1 (instances 2026-06-15, on demand), "],
+            ["1.50 USD/month", "of us-gov-west-1 (instances 2026-08-24, on demand), "],
         ),
         ("ap-south-2", [None], ["No prices of ap-south-2 are known; `slices prices refresh --region ap-south-2`"]),
         ("us-east-1", [None], []),

@@ -47,7 +47,7 @@ def config(**changes: Any) -> StackConfig:
         "cluster": {"existing": "prod"},
         "karpenter": {
             "existing": {
-                "chartVersion": "1.14.1",
+                "chartVersion": "1.15.0",
                 "nodeRole": "nodes",
                 "controllerRole": "buyer",
                 "featureGates": ["nodeOverlay"],

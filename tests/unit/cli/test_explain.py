@@ -158,7 +158,7 @@ def test_system_nodes_by_hand() -> None:
     assert (case, why.formula) == ("", "2 x 0.0816 x 730")
     assert why.value == pytest.approx(119.136)
     price = why.inputs[1]
-    assert (price.name, price.unit, price.date) == ("m7g.large, on-demand", "USD/h", "2026-07-06")
+    assert (price.name, price.unit, price.date) == ("m7g.large, on-demand", "USD/h", "2026-07-20")
     assert "karpenter" in price.source
 
 

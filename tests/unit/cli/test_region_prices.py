@@ -95,5 +95,5 @@ def test_a_region_without_data_says_so_and_shows_no_price(capsys: pytest.Capture
 
 def test_a_region_whose_services_are_not_known_says_so() -> None:
     note = prices_note(prices.of("us-gov-west-1"))
-    assert "In USD for us-gov-west-1 and Linux, without tax: on-demand prices of 2026-06-15 (github.com" in note
+    assert "In USD for us-gov-west-1 and Linux, without tax: on-demand prices of 2026-08-24 (github.com" in note
     assert "No service prices of us-gov-west-1 are known." in note

@@ -206,6 +206,11 @@ def test_only_empty_nodes_are_consolidated_and_at_once() -> None:
     ]
 
 
+def test_one_unhealthy_node_at_a_time_is_replaced_where_karpenter_repairs() -> None:
+    budgets = spec(pool(TimeSlicing(2), node_repair=True), NODE_POOL)["disruption"]["budgets"]
+    assert {"nodes": "1", "reasons": ["Unhealthy"]} in budgets
+
+
 def test_only_gpu_workloads_get_on_gpu_nodes() -> None:
     assert spec(pool(TimeSlicing(2)), NODE_POOL)["template"]["spec"]["taints"] == [
         {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}

@@ -137,7 +137,7 @@ def test_endpoints_pay_only_above_a_traffic_that_nobody_here_has() -> None:
 
 def test_on_a_cluster_that_is_there_only_the_choice_itself_is_refused() -> None:
     """And none of the keys that it would fill in, which nobody wrote."""
-    existing = {"existing": {"chartVersion": "1.14.1", "nodeRole": "nodes", "featureGates": ["nodeOverlay"]}}
+    existing = {"existing": {"chartVersion": "1.15.0", "nodeRole": "nodes", "featureGates": ["nodeOverlay"]}}
     cluster = {"existing": "prod", "version": "1.36", "floor": "lean"}
     found = problems_of(changed({"dialogue": GONE, "budget": GONE, "cluster": cluster, "karpenter": existing}))
     assert [problem.path for problem in found] == [("cluster", "floor")]
@@ -145,6 +145,6 @@ def test_on_a_cluster_that_is_there_only_the_choice_itself_is_refused() -> None:
 
 def test_nodes_of_a_cluster_that_is_there_are_not_reckoned() -> None:
     """Knative's pods may be more than two of our own nodes would hold: nobody could write more of them."""
-    existing = {"existing": {"chartVersion": "1.14.1", "nodeRole": "nodes", "featureGates": ["nodeOverlay"]}}
+    existing = {"existing": {"chartVersion": "1.15.0", "nodeRole": "nodes", "featureGates": ["nodeOverlay"]}}
     changes = {"cluster": {"existing": "prod"}, "karpenter": existing, "budget": GONE, "serving": {"replicas": 5}}
     assert config(**changes, network={}).serving.replicas == 5

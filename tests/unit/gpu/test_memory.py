@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from gpu import gpus
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
-from gpu.gpus import KARPENTER, KARPENTER_TABLE_VERSION
+from gpu.gpus import KARPENTER
 from gpu.memory import UNMEASURED_RATIO, gpu_memory
 from gpu.mig import MigProfile, is_mig_profile_name, mig_profiles
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
-from tests.gotools import KARPENTER_MODULE, module_file
+from tests.gotools import karpenter_dir
 from tests.unit.gpu.support import GPUS, MIG_GPUS, shared_types
 
 #: NVIDIA MIG User Guide, "Supported MIG Profiles": instances of each profile that fit on one GPU.
@@ -119,8 +119,7 @@ _SCRAPED = re.compile(r'^\t"(?P<type>\S+)": \{$|MustParse\("(?P<quantity>\d+(?:G
 @pytest.mark.go
 def test_totals_are_those_of_karpenter_s_table() -> None:
     """The least that an instance type with the GPU shows, in the table that Karpenter scraped from real instances."""
-    path = "pkg/providers/drametadata/zz_generated_gpu_metadata.go"
-    text = module_file(KARPENTER_MODULE, f"v{KARPENTER_TABLE_VERSION}", path)
+    text = (karpenter_dir() / "pkg/providers/drametadata/zz_generated_gpu_metadata.go").read_text()
     shown: dict[tuple[str, int], set[int]] = {}
     kind = ""
     for found in _SCRAPED.finditer(text):

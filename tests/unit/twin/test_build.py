@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from twin.errors import TwinError
+from twin.machine import build
 from twin.machine import go as toolchain
 from twin.machine.go import GoModule
 
@@ -35,3 +36,17 @@ def test_packages_are_told_and_nothing_is_left_open(tmp_path: Path, monkeypatch:
 def test_why_it_could_not_be_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TwinError, match=r"^program could not be built:\nno space left on device$"):
         _build(tmp_path, monkeypatch, "echo no space left on device >&2; exit 1")
+
+
+def test_a_main_of_karpenters_that_needs_no_mending_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later one may have what ours is given: then the mending goes."""
+    main = tmp_path / "karpenter" / "kwok" / "main.go"
+    main.parent.mkdir(parents=True)
+    main.write_text("package main")
+    monkeypatch.setattr(build, "_MENDED", {"package": "// mended\npackage"})
+    module = build._mended_karpenter(main.parents[1], tmp_path / "ours")
+    assert (module.folder / "main.go").read_text() == "// mended\npackage main"
+    assert module.pins == build._KARPENTER.pins
+    monkeypatch.setattr(build, "_MENDED", {"state.NewCluster(old)": "state.NewCluster(new)"})
+    with pytest.raises(TwinError, match=r"kwok/main.go is not what .* mends .*: it lacks state.NewCluster\(old\)$"):
+        build._mended_karpenter(main.parents[1], tmp_path / "ours")

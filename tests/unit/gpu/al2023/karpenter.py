@@ -1,6 +1,6 @@
 """What Karpenter makes of an EC2NodeClass' user data for AL2023.
 
-Source: aws/karpenter-provider-aws v1.14.1, pkg/providers/amifamily/bootstrap/nodeadm.go and mime/mime.go: the parts as
+Source: aws/karpenter-provider-aws v1.15.0, pkg/providers/amifamily/bootstrap/nodeadm.go and mime/mime.go: the parts as
 they are with their Content-Type alone, then Karpenter's own NodeConfig, in a document whose boundary is "//".
 """
 

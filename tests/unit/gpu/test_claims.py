@@ -1,0 +1,84 @@
+"""Claims of GPU memory: each holds what it promises, and how many GPUs they take."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpu.catalog import INSTANCE_TYPES, Gpu
+from gpu.claims import ClaimError, bought, bound, claimed_mib, equal_slots, pools_by_size
+
+GPUS = {name: INSTANCE_TYPES[name].gpu for name in ("g4dn.xlarge", "g5.xlarge", "g6.xlarge", "g6e.xlarge")}
+L4 = GPUS["g6.xlarge"]
+SIZES = st.lists(st.integers(1, L4.memory.total_mib), max_size=60)
+
+
+@given(
+    st.sets(st.sampled_from(sorted(GPUS)), min_size=1),
+    st.lists(st.integers(1, 15000), min_size=1, max_size=20),
+)
+def test_what_the_scheduler_lets_in_has_what_it_needs(names: set[str], needs: list[int]) -> None:
+    pool = [GPUS[name] for name in names]
+    for gpu in pool:
+        left, let_in = gpu.memory.total_mib, 0
+        for need in needs:
+            if need > max(each.usable_mib for each in pool):
+                continue
+            claim = claimed_mib(need, pool)
+            if claim <= left:
+                left, let_in = left - claim, let_in + need
+        assert let_in <= gpu.usable_mib
+
+
+@pytest.mark.parametrize("gpu", GPUS.values())
+def test_all_that_applications_have_is_the_whole_gpu(gpu: Gpu) -> None:
+    assert claimed_mib(gpu.usable_mib, [gpu]) == gpu.memory.total_mib
+    with pytest.raises(ClaimError, match=f"{gpu.usable_mib + 1} MiB fit on none .* {gpu.usable_mib} MiB at most"):
+        claimed_mib(gpu.usable_mib + 1, [gpu])
+
+
+def test_a_claim_for_several_gpus_is_that_of_the_one_that_keeps_most() -> None:
+    alone = {name: claimed_mib(5000, [gpu]) for name, gpu in GPUS.items()}
+    assert claimed_mib(5000, GPUS.values()) == max(alone.values())
+    assert claimed_mib(20000, [GPUS["g4dn.xlarge"], L4]) == claimed_mib(20000, [L4]), "no T4 could take it"
+
+
+@pytest.mark.parametrize("wrong", [0, -1])
+def test_nothing_is_no_claim(wrong: int) -> None:
+    with pytest.raises(ClaimError, match=f"above 0 MiB, not {wrong}$"):
+        claimed_mib(wrong, [L4])
+
+
+@given(SIZES)
+def test_karpenter_buys_between_the_bound_and_a_gpu_for_each(claims: list[int]) -> None:
+    whole = L4.memory.total_mib
+    nodes = bought(claims, whole)
+    assert sorted(claim for node in nodes for claim in node) == sorted(claims)
+    assert all(sum(node) <= whole for node in nodes)
+    assert bound(claims, whole) <= len(nodes) <= len(claims)
+    # A node is bought only where no other has room: two together are never half empty.
+    assert sum(sum(node) * 2 <= whole for node in nodes) <= 1
+    assert bound(claims, whole) <= pools_by_size(claims, whole)
+    assert bound(claims, whole) <= equal_slots(claims, whole) <= len(claims)
+
+
+def test_unequal_models_share_a_gpu() -> None:
+    """5.5, 6.4 and 3.2 GiB on one L4; with a pool for each size they take three."""
+    claims = [6554, 5632, 3277]
+    assert bought(claims, 23034) == ((6554, 5632, 3277),)
+    assert bound(claims, 23034) == equal_slots(claims, 23034) == 1
+    assert pools_by_size(claims, 23034) == 3
+    assert set(bought([*claims, 10240], 23034)) == {(10240,), (6554, 5632, 3277)}
+
+
+def test_fewest_pods_first() -> None:
+    """Not the first node with room: 60 would get both."""
+    assert set(bought([60, 50, 10, 10], 100)) == {(60, 10), (50, 10)}
+
+
+@pytest.mark.parametrize("claims", [[0], [101], [50, -1]])
+def test_what_no_driver_takes_is_refused(claims: list[int]) -> None:
+    for function in (bound, bought, equal_slots, pools_by_size):
+        with pytest.raises(ClaimError, match="at least 1, at most the GPU's 100"):
+            function(claims, 100)
