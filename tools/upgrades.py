@@ -132,6 +132,13 @@ STEPS: Final[Sequence[Step]] = (
         effect="The gateway's pods, one after the other; answers that flow through one end with it.",
     ),
     Step(
+        title="Packing scheduler (`gpuSharing.scoringStrategy: MostAllocated`)",
+        pins=("KUBE_SCHEDULER_IMAGES",),
+        now=", ".join(_tag(image) for image in versions.KUBE_SCHEDULER_IMAGES.values()),
+        source="releases of Kubernetes, a patch of each minor; `make digests`",
+        effect="Its two pods, one after the other. What waits for a slot waits for seconds more.",
+    ),
+    Step(
         title="Ollama",
         pins=("OLLAMA_VERSION", "OLLAMA_IMAGE"),
         now=versions.OLLAMA_VERSION,

@@ -105,8 +105,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         ],
     },
     "jobs with checkpoints": {
-        "models": [],
-        "dialogue": {},
+        "models": [MODEL],
         "workloads": [
             *snippet("docs/jobs.md", "gpu-slices:workloads"),
             {
