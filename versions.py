@@ -24,12 +24,14 @@ class Chart:
 
     images: values of the chart that name what its pods run: repositories without tag, by the value's path. They are the
     chart's own defaults, for a registry mirror; a test compares them with the charts.
+    split: whether these values are maps of `registry` and `repository` instead.
     """
 
     chart: str
     version: str
     repo: str | None = None
     images: Mapping[str, str] = field(default_factory=dict)
+    split: bool = False
 
 
 # --- Kubernetes on EKS ------------------------------------------------------------------------------------------------
@@ -195,6 +197,63 @@ KNATIVE_IMAGES: Final[Mapping[str, str]] = MappingProxyType(
             "queue-proxy": ("serving/cmd/queue", "a3cc71ce80dbc6df8781f15eac2cf3531a4c9815271799afd8776bef9e6aeaf2"),
         }.items()
     }
+)
+
+# --- Monitoring by Prometheus -----------------------------------------------------------------------------------------
+# prometheus-community/helm-charts of 2026-08-22: the operator is v0.93.1. Its definitions have a chart of their own,
+# since Helm never upgrades those it finds beside a chart's templates.
+PROMETHEUS_CRD_CHART: Final = Chart(
+    chart="prometheus-operator-crds",
+    version="31.0.1",
+    repo="https://prometheus-community.github.io/helm-charts",
+)
+PROMETHEUS_API: Final = "monitoring.coreos.com/v1"
+#: What the chart runs with our values, by the value that names it: its own tags, and their digests as at least two
+#: public repositories have them (read 2026-11-30).
+PROMETHEUS_IMAGES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "prometheusOperator.image": (
+            "quay.io/prometheus-operator/prometheus-operator:v0.93.1"
+            "@sha256:e52bb28fd41c98dd407c7a8cba8bdcfe7eabd7447e250afaf1fe7bb816dedbff"
+        ),
+        "prometheusOperator.prometheusConfigReloader.image": (
+            "quay.io/prometheus-operator/prometheus-config-reloader:v0.93.1"
+            "@sha256:428f088fe6fe07ab138bda92113664b04848a1dc408e4d3680a60ecdb55d1a65"
+        ),
+        "prometheus.prometheusSpec.image": (
+            "quay.io/prometheus/prometheus:v3.14.0-distroless"
+            "@sha256:50c707e96da5ade383cb1707790576480485e93de06aa60ad8802cb5f744bd0a"
+        ),
+        "alertmanager.alertmanagerSpec.image": (
+            "quay.io/prometheus/alertmanager:v0.34.0"
+            "@sha256:690c7b525f4367aa91f73e2f91c632206d32e97c6384bdbf2fb7a861b420340d"
+        ),
+        "kube-state-metrics.image": (
+            "registry.k8s.io/kube-state-metrics/kube-state-metrics:v2.20.0"
+            "@sha256:42cfe3723a5f058171c627537fb57a3ea0f26e4380fa18555a95cb1a1b4cfc5b"
+        ),
+        "grafana.image": (
+            "docker.io/grafana/grafana:13.2.0@sha256:3fd54ae1214669f8355f065ec9f6445d5279a3d77095ab048ca045685272429b"
+        ),
+    }
+)
+PROMETHEUS_CHART: Final = Chart(
+    chart="kube-prometheus-stack",
+    version="88.5.3",
+    repo="https://prometheus-community.github.io/helm-charts",
+    images={name: image.partition(":")[0] for name, image in PROMETHEUS_IMAGES.items()},
+    split=True,
+)
+# NVIDIA/dcgm-exporter, chart and exporter 4.8.2 with DCGM 4.5.3 (2026-05-12). Digest: five public repositories.
+DCGM_EXPORTER_IMAGE: Final = (
+    "nvcr.io/nvidia/k8s/dcgm-exporter:4.5.3-4.8.2-distroless"
+    "@sha256:60d3b00ac80b4ae77f94dae2f943685605585ad9e92fdccda3154d009ae317cc"
+)
+DCGM_EXPORTER_CHART: Final = Chart(
+    chart="dcgm-exporter",
+    version="4.8.2",
+    repo="https://nvidia.github.io/dcgm-exporter/helm-charts",
+    images={"image.repository": DCGM_EXPORTER_IMAGE.partition(":")[0]},
 )
 
 # --- Images -----------------------------------------------------------------------------------------------------------

@@ -350,7 +350,6 @@ def _cause(error: Exception) -> Cause:
 
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
-_NOT_THERE = frozenset({"NoCredentialsError", "PartialCredentialsError"})
 #: Classes of botocore about a login that is not there or too old, such as SSOTokenLoadError.
 _LOGIN_ERROR = re.compile(r"(SSO|Token|Login).*Error$")
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -363,13 +362,15 @@ def login(error: str = "NoCredentialsError") -> Login:
     choose: tuple[Command, ...] = (("aws", "configure", "list-profiles"), ("export", "AWS_PROFILE=NAME"))
     if error == "ProfileNotFound":
         return Login(f"there is no profile {profile}, which AWS_PROFILE names", choose)
-    if error in _NOT_THERE:
+    if error == "NoCredentialsError":
         where = f"profile {profile} has none" if profile else f"neither AWS_PROFILE nor {_KEYS[0]} is set"
         return Login(f"AWS credentials are missing: {where}", (*(() if profile else choose), sign_in))
     # Keys in the environment come before a profile.
     keys = _KEYS[0] in os.environ
     whose = _KEYS[0] if keys else f"profile {profile}" if profile else "the default profile"
     mend: tuple[Command, ...] = (("unset", *_KEYS), sign_in) if keys else (sign_in,)
+    if error == "PartialCredentialsError":
+        return Login(f"half of the AWS credentials of {whose} is missing", (("aws", "configure", "list"), *mend))
     if error in _EXPIRED or _LOGIN_ERROR.search(error):
         return Login(f"the login of {whose} has expired, or there is none", mend)
     return Login(f"AWS does not take the credentials of {whose}", (("aws", "configure", "list"), *mend))

@@ -19,7 +19,6 @@ from config.errors import PROJECT, ConfigError, listed, nearest, one_of
 from config.starter import MEANINGS, Choices, Starter, service_names, starter, starters, suggested, text
 from gpu.catalog import REGIONS
 from gpu.models import MODELS, find_model
-from gpu.prices import priced_regions
 from gpu.sharing import Strategy
 from plan.errors import InputError, as_called, slices
 from plan.project import Project, find_project
@@ -254,9 +253,7 @@ def _gpu_lines(found: Sequence[Starter]) -> Iterator[str]:
         yield "Spot prices are estimates, for the cheapest node."
     else:
         ask = as_called("`slices prices refresh --region REGION`")
-        yield fitted(
-            f"Prices are known of {listed(priced_regions(), 'and')} only; {ask} asks AWS for others.", _COLUMNS
-        )
+        yield fitted(f"No prices of this region are known; {ask} asks AWS for them.", _COLUMNS)
 
 
 def _meaning(strategy: Strategy) -> str:

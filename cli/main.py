@@ -288,6 +288,23 @@ def open_dialogue(stack: str, directory: Path) -> int:
         return open_page(directory, stack)
 
 
+@open_.command("monitoring", short_help="Grafana, with the dashboard of the stack's GPUs.")
+@stack_argument("dev")
+@directory_option
+@plainly
+def open_monitoring(stack: str, directory: Path) -> int:
+    """Open Grafana of STACK in the browser, until Ctrl-C, and say its password.
+
+    For stacks with `monitoring.backend: prometheus`. Grafana is reached from inside the cluster alone: this goes by
+    `kubectl port-forward`. Needs the AWS CLI and kubectl. Exit status: 0, 1 if the cluster cannot be reached, 2 if
+    the stack has no Grafana.
+    """
+    from cli.open_monitoring import open_monitoring as open_grafana  # noqa: PLC0415  loads the stack's schema
+
+    with interruptible():
+        return open_grafana(directory, stack)
+
+
 @main.command(short_help="What must be true in the AWS account before the first `pulumi up`.")
 @stack_argument()
 @directory_option

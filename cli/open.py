@@ -18,7 +18,7 @@ import time
 import urllib.error
 import urllib.request
 import webbrowser
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ _PAUSE = 2.0
 _AGAIN = 30.0
 
 
-class _StopError(Exception):
+class StopError(Exception):
     """What keeps the page from being opened, and what to do."""
 
 
@@ -57,21 +57,37 @@ def open_dialogue(directory: Path, stack: str) -> int:
 
     Raises InputError where the stack file is wrong, or has no such service.
     """
-    config = _config(directory, stack)
+    config = opened_config(
+        directory,
+        stack,
+        "the twin of {stack} plays its pods, so no page runs: `python -m dialogue serve` shows it with an Ollama "
+        "of your own (docs/dialogue.md)",
+    )
+    if service_of(config) is None:
+        raise InputError(
+            f"stack {stack} has no dialogue to open: write `image: build` under gpu-slices:dialogue in "
+            f"Pulumi.{stack}.yaml, then `pulumi up`"
+        )
+    return hold_open(lambda kubeconfig: _Opening(config, kubeconfig).run())
+
+
+def hold_open(way: Callable[[Path], Coroutine[Any, Any, None]]) -> int:
+    """Follow a way until Ctrl-C; gives the exit status. way: what a file for a kubeconfig of its own is handed to."""
     for program, where in _INSTALL.items():
         if not shutil.which(program):
             say(f"error: {program} is not installed, and leads to the cluster: {where}")
             return 1
     with tempfile.TemporaryDirectory(prefix="slices-open-") as folder:
         try:
-            asyncio.run(_until_told(_Opening(config, Path(folder) / "kubeconfig").run()))
-        except _StopError as error:
+            asyncio.run(_until_told(way(Path(folder) / "kubeconfig")))
+        except StopError as error:
             say(f"error: {error}")
             return 1
     return 0
 
 
-def _config(directory: Path, stack: str) -> StackConfig:
+def opened_config(directory: Path, stack: str, of_a_twin: str) -> StackConfig:
+    """The stack's configuration. Raises InputError where it is wrong, or the stack has a twin: of_a_twin says why."""
     twin = twin_of(directory, stack)
     project = find_project(directory.resolve())
     if project.name != PROJECT:
@@ -81,15 +97,7 @@ def _config(directory: Path, stack: str) -> StackConfig:
     except ConfigError as error:
         raise InputError(str(error)) from error
     if twin.exists:
-        raise InputError(
-            f"the twin of {stack} plays its pods, so no page runs: `python -m dialogue serve` shows it with an Ollama "
-            "of your own (docs/dialogue.md)"
-        )
-    if service_of(config) is None:
-        raise InputError(
-            f"stack {stack} has no dialogue to open: write `image: build` under gpu-slices:dialogue in "
-            f"Pulumi.{stack}.yaml, then `pulumi up`"
-        )
+        raise InputError(of_a_twin.format(stack=stack))
     return config
 
 
@@ -102,22 +110,78 @@ async def _until_told(opening: Any) -> None:
         await task
 
 
-class _Opening:
+class Way:
+    """A way into a stack's cluster by kubectl."""
+
     def __init__(self, config: StackConfig, kubeconfig: Path) -> None:
         self._config = config
         self._kubeconfig = kubeconfig
+
+    async def find_cluster(self) -> None:
+        """Ask AWS for the way to the cluster. Raises StopError where there is none."""
+        name, region = self._config.cluster_name, self._config.region
+        click.echo(f"Asking AWS for cluster {name} in {region}")
+        found = await _run(
+            "aws", "eks", "update-kubeconfig", "--region", region, "--name", name, "--kubeconfig", str(self._kubeconfig)
+        )
+        if found.status:
+            raise StopError(
+                f"cluster {name} cannot be found: {found.words}; `pulumi up` builds it, and `slices check "
+                f"{self._config.stack}` says what the account lacks"
+            )
+
+    async def kubectl(self, *arguments: str, given: str = "") -> Ran:
+        """Run kubectl in the cluster."""
+        return await _run("kubectl", "--kubeconfig", str(self._kubeconfig), *arguments, given=given)
+
+    @contextlib.asynccontextmanager
+    async def forwarded(self, namespace: str, service: str, port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
+        """A port of this machine that leads to a Service, and the event that it does no more."""
+        click.echo("Forwarding a port to the cluster")
+        arguments = ("-n", namespace, "port-forward", "--address", "127.0.0.1", f"service/{service}", f":{port}")
+        process = await asyncio.create_subprocess_exec(
+            "kubectl",
+            *("--kubeconfig", str(self._kubeconfig)),
+            *arguments,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us, who end it
+        )
+        assert process.stdout
+        assert process.stderr
+        ended = asyncio.Event()
+        watching: list[asyncio.Task[Any]] = []
+        try:
+            line = (await process.stdout.readline()).decode(errors="replace")
+            found = re.search(r"127\.0\.0\.1:(\d+)", line)
+            if not found:
+                words = (await process.stderr.read()).decode(errors="replace")
+                raise StopError(f"no port can be forwarded: {_last(words) or 'kubectl says nothing'}")
+            # Both are read to their ends, or kubectl would wait for us.
+            watching = [asyncio.create_task(stream.read()) for stream in (process.stdout, process.stderr)]
+            watching.append(asyncio.create_task(process.wait()))
+            watching[-1].add_done_callback(lambda _: ended.set())
+            yield int(found[1]), ended
+        finally:
+            _kill(process)
+            await asyncio.gather(process.wait(), *watching, return_exceptions=True)
+
+
+class _Opening(Way):
+    def __init__(self, config: StackConfig, kubeconfig: Path) -> None:
+        super().__init__(config, kubeconfig)
         self._service = service_of(config)
 
     async def run(self) -> None:
         """All steps; the last one lasts until the task is cancelled."""
-        await self._find_cluster()
+        await self.find_cluster()
         name, key = await self._key()
         url = dialogue_url(self._config)
         reached: bool = bool(self._config.serving.door) and url is not None and await asyncio.to_thread(_answers, url)
         if reached and url:
             _show(url, name, key)
             return
-        async with self._forwarded() as (port, ended):
+        async with self.forwarded(KNATIVE, "kourier-internal", 80) as (port, ended):
             await self._wait(
                 "the dialogue wakes: a CPU node may have to start first",
                 lambda: _status(port, "/healthz") == http.client.OK,
@@ -134,38 +198,23 @@ class _Opening:
                 _show(f"http://localhost:{relay.port}/", name, key)
                 click.echo("Ctrl-C ends the way there.")
                 await ended.wait()
-        raise _StopError("kubectl ended, and with it the way to the cluster; call the command again")
-
-    async def _find_cluster(self) -> None:
-        name, region = self._config.cluster_name, self._config.region
-        click.echo(f"Asking AWS for cluster {name} in {region}")
-        found = await _run(
-            "aws", "eks", "update-kubeconfig", "--region", region, "--name", name, "--kubeconfig", str(self._kubeconfig)
-        )
-        if found.status:
-            raise _StopError(
-                f"cluster {name} cannot be found: {found.words}; `pulumi up` builds it, and `slices check "
-                f"{self._config.stack}` says what the account lacks"
-            )
-
-    async def _kubectl(self, *arguments: str, given: str = "") -> _Ran:
-        return await _run("kubectl", "--kubeconfig", str(self._kubeconfig), *arguments, given=given)
+        raise StopError("kubectl ended, and with it the way to the cluster; call the command again")
 
     async def _key(self) -> tuple[str, str]:
         """Name and key of who calls, from the Secret; made where there is none of that name."""
         assert self._service
         secret, name = self._service.keys_secret, _own_name()
         click.echo(f"Looking for the key of {name} in Secret {NAMESPACE}/{secret}")
-        found = await self._kubectl("-n", NAMESPACE, "get", "secret", secret, "-o", "json")
+        found = await self.kubectl("-n", NAMESPACE, "get", "secret", secret, "-o", "json")
         if found.status and "NotFound" not in found.words:
-            raise _StopError(f"the cluster does not answer: {found.words}")
+            raise StopError(f"the cluster does not answer: {found.words}")
         document = json.loads(found.out) if not found.status else {}
         text = base64.b64decode(document.get("data", {}).get(KEYS_FILE, "")).decode()
         if key := _key_of(name, text):
             return name, key
         owner = next(iter(document.get("metadata", {}).get("ownerReferences", ())), None)
         if owner:
-            raise _StopError(
+            raise StopError(
                 f"Secret {secret} has no key of {name}, and {owner.get('kind')} {owner.get('name')} writes it: add a "
                 f"line {name}:KEY there, with a key of `openssl rand -hex 16`"
             )
@@ -185,49 +234,17 @@ class _Opening:
             "type": document.get("type", "Opaque"),
             "data": {**document.get("data", {}), **data},
         }
-        made = await self._kubectl("replace" if document else "create", "-f", "-", given=json.dumps(written))
+        made = await self.kubectl("replace" if document else "create", "-f", "-", given=json.dumps(written))
         if made.status:
-            raise _StopError(f"the key cannot be written: {made.words}")
+            raise StopError(f"the key cannot be written: {made.words}")
         return name, key
-
-    @contextlib.asynccontextmanager
-    async def _forwarded(self) -> AsyncIterator[tuple[int, asyncio.Event]]:
-        """A port of this machine that leads to Kourier, and the event that it does no more."""
-        click.echo("Forwarding a port to the cluster")
-        arguments = ("-n", KNATIVE, "port-forward", "--address", "127.0.0.1", "service/kourier-internal", ":80")
-        process = await asyncio.create_subprocess_exec(
-            "kubectl",
-            *("--kubeconfig", str(self._kubeconfig)),
-            *arguments,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for us, who end it
-        )
-        assert process.stdout
-        assert process.stderr
-        ended = asyncio.Event()
-        watching: list[asyncio.Task[Any]] = []
-        try:
-            line = (await process.stdout.readline()).decode(errors="replace")
-            found = re.search(r"127\.0\.0\.1:(\d+)", line)
-            if not found:
-                words = (await process.stderr.read()).decode(errors="replace")
-                raise _StopError(f"no port can be forwarded: {_last(words) or 'kubectl says nothing'}")
-            # Both are read to their ends, or kubectl would wait for us.
-            watching = [asyncio.create_task(stream.read()) for stream in (process.stdout, process.stderr)]
-            watching.append(asyncio.create_task(process.wait()))
-            watching[-1].add_done_callback(lambda _: ended.set())
-            yield int(found[1]), ended
-        finally:
-            _kill(process)
-            await asyncio.gather(process.wait(), *watching, return_exceptions=True)
 
     async def _wait(self, what: str, done: Callable[[], bool], seconds: float, look: str) -> None:
         began = told = time.monotonic()
         while not await asyncio.to_thread(done):
             now = time.monotonic()
             if now - began > seconds:
-                raise _StopError(f"given up after {seconds / 60:.0f} minutes of waiting until {what}: {look}")
+                raise StopError(f"given up after {seconds / 60:.0f} minutes of waiting until {what}: {look}")
             if told == began or now - told > _AGAIN:
                 click.echo(f"Waiting until {what}" + (f" ({now - began:.0f} s)" if now - began > 1 else ""))
                 told = now
@@ -274,14 +291,16 @@ def _answers(url: str) -> bool:
         return False
 
 
-class _Ran:
+class Ran:
+    """What a program ended with: its status, its output, and what it said last."""
+
     def __init__(self, status: int, out: str, words: str) -> None:
         self.status = status
         self.out = out
         self.words = words
 
 
-async def _run(*command: str, given: str = "") -> _Ran:
+async def _run(*command: str, given: str = "") -> Ran:
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.PIPE,
@@ -294,7 +313,7 @@ async def _run(*command: str, given: str = "") -> _Ran:
     finally:
         _kill(process)
         await process.wait()
-    return _Ran(process.returncode or 0, out.decode(errors="replace"), _last(err.decode(errors="replace")))
+    return Ran(process.returncode or 0, out.decode(errors="replace"), _last(err.decode(errors="replace")))
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

@@ -21,6 +21,7 @@ from config.schema import MpsLimits
 from gpu.bill import Consumer
 from gpu.estimate import BOUGHT
 from gpu.pool import Pool
+from gpu.price_file import BANDS
 from plan.figures import Figures, ModelFigures, ServiceFigures, prices_note, prices_warnings
 from plan.make import Plan
 from policy.analyzer import Verdict
@@ -80,7 +81,7 @@ def _pools(pools: Sequence[Pool]) -> Table:
         families = ", ".join(dict.fromkeys(t.family for t in summary.types))
         gpus = " or ".join(dict.fromkeys(t.gpu.product.removeprefix("NVIDIA ") for t in summary.types))
         found.add_row(
-            f"{summary.name}\n{summary.capacity_type}",
+            f"{summary.name}\n{_purchase(summary)}",
             f"{summary.profile.words}\n{summary.resource}",
             f"{families}\n{gpus}",
             _slots(summary),
@@ -94,6 +95,11 @@ def _slots(summary: Pool) -> str:
     counts = summary.slots.values()
     least, most = min(counts), max(counts)
     return str(least) if least == most else f"{least} to {most}"
+
+
+def _purchase(summary: Pool) -> str:
+    """What the pool gets, the first first."""
+    return ", else ".join(summary.capacity_types)
 
 
 def _bought(summary: Pool) -> str:
@@ -112,6 +118,8 @@ def _price_notes(console: Console, summary: Pool, region: str) -> None:
         price = f"{_usd(dearest.usd_per_hour(summary.capacity_type))} ({_bought(summary)})"
         others = f"{name} may buy others, up to {dearest.instance_type}: {price}, {count(dearest.slots, 'slot')}."
         hanging(console, "- ", others)
+    if taken_back := _taken_back(summary):
+        hanging(console, "- ", taken_back)
     if cheapest and _unsure(summary):
         unsure = (
             f"{name}: no Spot price of {cheapest.instance_type} was seen, and EC2's offerings do not tell whether "
@@ -123,16 +131,34 @@ def _price_notes(console: Console, summary: Pool, region: str) -> None:
         command(console, shell_text(ask, console.width - 2), 2)
 
 
+def _taken_back(pool: Pool) -> str:
+    """How often AWS takes Spot nodes of a pool back; empty where it buys none, or nobody knows."""
+    known, cheapest = pool.prices.interruptions, pool.price
+    bands = pool.interruption_bands
+    if not known or not cheapest or not bands:
+        return ""
+    own = f"{band} of {cheapest.instance_type}" if (band := bands.get(cheapest.instance_type)) else ""
+    others = {each: band for each, band in bands.items() if each != cheapest.instance_type}
+    by_band = sorted(others.items(), key=lambda item: BANDS.index(item[1]))
+    ends = dict.fromkeys((by_band[0][1], by_band[-1][1])) if by_band else ()
+    rest = f"{' to '.join(ends)} of {'the others' if own else 'its types'}" if ends else ""
+    bands_said = " and ".join(filter(None, (own, rest)))
+    return f"{pool.name}: AWS takes Spot nodes back: {bands_said} in a month (Spot Instance Advisor, {known.date})."
+
+
 def _spot_zones(console: Console, figures: Figures) -> None:
     """What was asked on Spot for the cheapest type of each pool, where somebody looked."""
     prices = figures.config.prices
     bought = [pool.price.instance_type for pool in figures.pools if pool.price and pool.capacity_type == "spot"]
     rows = [(name, zone, seen) for name in dict.fromkeys(bought) for zone, seen in prices.spot_zones(name).items()]
-    if rows and prices.spot_seen:
-        found = table("on Spot", "zone", "least", "mean", "most", texts=2)
-        for name, zone, seen in rows:
-            found.add_row(name, zone, _usd(seen.least), _usd(seen.mean), _usd(seen.most))
-        section(console, f"Spot prices seen in {prices.spot_seen.days} days, USD per hour", found)
+    if not rows or not prices.spot_seen:
+        return
+    days, asked = prices.spot_seen.days, ("least", "mean", "most") if prices.spot_seen.days else ("price",)
+    found = table("on Spot", "zone", *asked, texts=2)
+    for name, zone, seen in rows:
+        found.add_row(name, zone, *(_usd(usd) for usd in (seen.least, seen.mean, seen.most)[: len(asked)]))
+    when = f"seen in {days} days" if days else f"of {prices.spot_seen.date}, zones without names"
+    section(console, f"Spot prices {when}, USD per hour", found)
 
 
 def _pool_prices(pools: Sequence[Pool]) -> Table:
@@ -142,10 +168,10 @@ def _pool_prices(pools: Sequence[Pool]) -> Table:
     for summary in pools:
         price = summary.price
         if price is None:
-            found.add_row(f"{summary.name}\n{summary.capacity_type}", "no price known", *["-"] * 5)
+            found.add_row(f"{summary.name}\n{_purchase(summary)}", "no price known", *["-"] * 5)
             continue
         found.add_row(
-            f"{summary.name}\n{summary.capacity_type}",
+            f"{summary.name}\n{_purchase(summary)}",
             price.instance_type,
             str(price.slots),
             _usd(price.on_demand_usd_per_hour),

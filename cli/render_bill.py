@@ -12,7 +12,7 @@ from cli.tables import section, table
 from config.bill import DAYS_PER_MONTH, Bill
 from config.floor import gives_up
 from config.tokens import TokenCosts, per_million
-from gpu.bill import Consumer, Line, Spread, own_type, sum_of
+from gpu.bill import Consumer, Line, Spread, known_of, own_type, sum_of
 from gpu.compare import HOURS_PER_DAY, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Way
 from gpu.estimate import BOUGHT
 from gpu.pool import Pool
@@ -70,6 +70,8 @@ def print_comparison(console: Console, figures: Figures) -> None:
     section(console, "What sharing, Spot and sleep save: GPU nodes alone, USD per month", _ways(comparison))
     for note in _comparison_notes(comparison, {pool.name: pool for pool in figures.pools}):
         hanging(console, "- ", note)
+    for note in _waiting(comparison, figures.bill):
+        hanging(console, "- ", note)
 
 
 # --- The bill ---------------------------------------------------------------------------------------------------------
@@ -89,7 +91,7 @@ def _lines(bill: Bill) -> Table:
 
 def _sum(lines: Sequence[Line]) -> tuple[str, ...]:
     """What is known of the sum, and whether that is all."""
-    known = [line for line in lines if line.usd is not None]
+    known = known_of(lines)
     what = "" if len(known) == len(lines) else "of what is known" if known else "no price known"
     return what, *_amounts(sum_of(known) if known else None)
 
@@ -99,13 +101,13 @@ def _amounts(usd: Spread | None) -> tuple[str, str, str]:
 
 
 def _bill_notes(figures: Figures) -> Iterator[str]:
-    usage, bill, budget = figures.config.usage, figures.bill, figures.config.budget
+    bill, budget = figures.bill, figures.config.budget
     whole = bill.of()
-    if used := list(_use(figures)):
-        stated = "as the stack file says" if usage.model_fields_set else "supposed; write usage: to say better"
-        yield f"Use, {stated}: {'; '.join(used)}."
+    for said, words in ((True, "as the stack file says"), (False, "supposed; write usage: to say better")):
+        if used := [use for is_said, use in _use(figures) if is_said == said]:
+            yield f"Use, {words}: {'; '.join(used)}."
     yield from (f"The lean floor gives up: {each}" for each in gives_up(figures.config))
-    if whole:
+    if known_of(bill.lines):
         yield (
             "Low: the least that was seen on Spot. High: the dearest type that a pool may buy, "
             "and nobody's hours overlap, so that each slot has a node of its own."
@@ -116,7 +118,8 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
     if bill.ceiling is not None:
         yield f"Ceiling: all GPUs of maxGpus, the dearest types, around the clock: {bill.ceiling:,.2f} USD a month."
     if budget and (share := figures.budget_share) is not None:
-        yield f"Budget: {budget.monthly_usd:,.2f} USD a month; {share * 100:,.0f} % of it is expected to be spent."
+        part = f"{'' if whole else 'at least '}{share * 100:,.0f} %"
+        yield f"Budget: {budget.monthly_usd:,.2f} USD a month; {part} of it is expected to be spent."
 
 
 def _unpriced(figures: Figures) -> Iterator[tuple[Pool, list[str]]]:
@@ -131,17 +134,25 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _use(figures: Figures) -> Iterator[str]:
+def _use(figures: Figures) -> Iterator[tuple[bool, str]]:
+    """How much is used, and whether the stack file says so."""
     usage, kinds = figures.config.usage, {consumer.kind for consumer in figures.consumers}
+    said, lines = usage.model_fields_set, {line.name for line in figures.bill.lines}
     if any(consumer.sleeps for consumer in figures.consumers):
-        yield (
-            f"models that may sleep hold their slots {usage.hours_per_day:g} h a day, all at the same hours, and their "
-            f"nodes start {usage.starts_per_day} x a day"
-        )
+        hours = f"models that may sleep hold their slots {usage.hours_per_day:g} h a day, all at the same hours"
+        yield "hours_per_day" in said, hours
+        if "Images and weights" in lines:
+            yield "starts_per_day" in said, f"nodes of models that may sleep start {usage.starts_per_day} x a day"
     if "Job" in kinds:
-        yield f"Jobs run {usage.runs_per_month} x a month for {usage.hours_per_run:g} h"
+        yield "runs_per_month" in said, f"Jobs run {usage.runs_per_month} x a month"
     if "CronJob" in kinds:
-        yield f"CronJobs run as they are scheduled, for {usage.hours_per_run:g} h"
+        yield True, "CronJobs run as often as they are scheduled"
+    if kinds & {"Job", "CronJob"}:
+        yield "hours_per_run" in said, f"a run takes {usage.hours_per_run:g} h"
+    if "Logs" in lines:
+        yield "log_gb_per_month" in said, f"logs of {usage.log_gb_per_month:g} GB are written"
+    if usage.each:
+        yield True, f"of {_some([entry.name for entry in usage.each])} what usage.each says"
 
 
 # --- The comparison ---------------------------------------------------------------------------------------------------
@@ -151,11 +162,9 @@ def _own(consumers: Sequence[Consumer]) -> Table:
     shown = table("who", "holds slots", "GPU of its own", "bought", "USD per hour", texts=4)
     for group in alike(consumers):
         first = group[0]
-        if first.pool.profile.shares:
-            own, usd = _own_type(first), first.own_usd_per_hour(first.pool.capacity_type)
-            each = None if usd is None else usd / first.slots / max(1, len(first.needs))
-        else:
-            own, each = "its pool's, not shared", first.pool.usd_per_slot_hour
+        shares, usd = first.pool.profile.shares, first.own_usd_per_hour(first.pool.capacity_type)
+        own = _own_type(first) if shares else "its pool's, not shared"
+        each = None if usd is None else usd / first.slots / (max(1, len(first.needs)) if shares else 1)
         amount = "-" if each is None else f"{each:.4f}"
         shown.add_row(names(group), _when(first), own, BOUGHT[first.pool.capacity_type], amount)
     return shown
@@ -230,6 +239,19 @@ def _comparison_notes(comparison: Comparison, pools: Mapping[str, Pool]) -> Iter
             yield f"{name}: sharing pays from {slots} slots taken at the same time; below, a GPU each is cheaper."
 
 
+def _waiting(comparison: Comparison, bill: Bill) -> Iterator[str]:
+    """Why the bill has less for GPU nodes than the comparison."""
+    nodes = [line.usd.expected for line in bill.lines if line.usd and line.name == f"GPU nodes, {line.pool}"]
+    written = comparison.ways[WRITTEN].usd_per_month
+    if written - sum(nodes) > _CENT:
+        yield (
+            f"The bill has {sum(nodes):,.2f} for these nodes: there, what finds no slot within maxGpus waits; compared "
+            "is all work, as if it found one."
+        )
+
+
+#: Sums of floats that differ by less are the same.
+_CENT = 0.005
 _AWAKE = Way(shared=True, spot=True, sleeps=False)
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from cli.console import count, hanging, heading, printable
 from cli.tables import table
 from gpu.bill import Line, Spread
-from plan.cost.diff import Row, StackDiff, total_of, usd_of
+from plan.cost.diff import Row, StackDiff, ceiling_of, total_of, usd_of
 from plan.cost.reasons import Reason
 from plan.cost.revision import Bill, Unplannable
 
@@ -42,6 +42,10 @@ def _plain(amount: float) -> str:
 
 def _change(spread: Spread | None) -> str:
     return "not known" if spread is None else usd(spread.expected)
+
+
+def _a_month(spread: Spread | None) -> str:
+    return "not known" if spread is None else f"{_change(spread)} USD a month"
 
 
 # --- What is said of a stack, in any form -----------------------------------------------------------------------------
@@ -73,16 +77,20 @@ def _totals(diff: StackDiff) -> Iterator[_Cells]:
     before, after = total_of(diff.before), total_of(diff.after)
     for figure in _FIGURES:
         both = [None if spread is None else float(getattr(spread, figure)) for spread in (before, after)]
-        first, second = ("not known" if amount is None else _plain(amount) for amount in both)
-        was, becomes = both
-        change = "not known" if was is None or becomes is None else usd(becomes - was)
-        yield _Cells(f"total, {figure}", "", first, second, change)
+        yield _sum(f"total, {figure}", *both)
+    yield _sum("ceiling", ceiling_of(diff.before), ceiling_of(diff.after))
+
+
+def _sum(name: str, was: float | None, becomes: float | None) -> _Cells:
+    first, second = ("not known" if amount is None else _plain(amount) for amount in (was, becomes))
+    change = "not known" if was is None or becomes is None else usd(becomes - was)
+    return _Cells(name, "", first, second, change)
 
 
 def _title(diff: StackDiff) -> str:
     if diff.before is None and diff.after is None:
         return "nothing changes"
-    said = "cannot be told" if diff.failures else f"{_change(diff.change)} USD a month"
+    said = "cannot be told" if diff.failures else _a_month(diff.change)
     if not diff.existed:
         return f"{said}, a new stack"
     return said if diff.exists else f"{said}, no such stack any more"
@@ -116,7 +124,7 @@ def print_diffs(console: Console, before: str, after: str, diffs: Sequence[Stack
         heading(console, f"{diff.stack}: {_title(diff)}")
         _print_diff(console, diff, before, after)
     if len(diffs) > 1:
-        heading(console, f"All stacks: {_change(sum_of_changes(diffs))} USD a month")
+        heading(console, f"All stacks: {_a_month(sum_of_changes(diffs))}")
 
 
 def _print_diff(console: Console, diff: StackDiff, before: str, after: str) -> None:
@@ -167,7 +175,7 @@ def as_markdown(before: str, after: str, diffs: Sequence[StackDiff]) -> str:
         lines += [f"- {_text(note)}" for note in diff.notes]
         lines.append("")
     if len(diffs) > 1:
-        lines.append(f"**All stacks: {_change(sum_of_changes(diffs))} USD a month**")
+        lines.append(f"**All stacks: {_a_month(sum_of_changes(diffs))}**")
     return "\n".join(lines).rstrip()
 
 
@@ -244,7 +252,13 @@ def _json_stack(diff: StackDiff) -> dict[str, Any]:
 
 def _json_side(side: Bill | Unplannable | None, *, there: bool) -> dict[str, Any]:
     error = side.message if isinstance(side, Unplannable) else None
-    return {"exists": there, "usdPerMonth": _json_spread(total_of(side)), "error": error}
+    ceiling = ceiling_of(side)
+    return {
+        "exists": there,
+        "usdPerMonth": _json_spread(total_of(side)),
+        "ceilingUsdPerMonth": None if ceiling is None else round(ceiling, 2),
+        "error": error,
+    }
 
 
 def _json_reason(reason: Reason) -> dict[str, Any]:

@@ -219,7 +219,10 @@ def watch(stack: str, directory: Path, web: bool, port: int | None, svg: str) ->
         raise click.UsageError("--web and --svg exclude each other, and --port goes with --web")
     state = twin_of(directory, stack)
     with interruptible(), told(state):
-        return follow(state, web=web, port=port or 0, svg=svg)
+        status = follow(state, web=web, port=port or 0, svg=svg)
+    if svg not in ("", "-"):
+        click.echo(f"Wrote {svg}", err=True)  # a target such as /dev/stdout gets the picture alone
+    return status
 
 
 def seconds(_: Any, __: Any, value: str) -> float:

@@ -30,6 +30,9 @@ CHARTS: Final = (
     versions.NVIDIA_DEVICE_PLUGIN_CHART,
     versions.GPU_OPERATOR_CHART,
     versions.KNATIVE_OPERATOR_CHART,
+    versions.PROMETHEUS_CRD_CHART,
+    versions.PROMETHEUS_CHART,
+    versions.DCGM_EXPORTER_CHART,
 )
 
 
@@ -60,9 +63,18 @@ def _release(inputs: Mapping[str, Any], mirror: str) -> dict[str, Any]:
         raise ValueError(f"chart {inputs['chart']}: which images it runs is not known, so none can come from {mirror}")
     values: dict[str, Any] = dict(inputs.get("values") or {})
     for path, image in chart.images.items():
-        values = _with(values, path.split("."), in_mirror(image, mirror))
+        for suffix, part in _parts(in_mirror(image, mirror), split=chart.split).items():
+            values = _with(values, f"{path}{suffix}".split("."), part)
     rest = {key: value for key, value in inputs.items() if key not in ("repositoryOpts", "values")}
     return {**rest, "chart": chart_in_mirror(chart, mirror), **({"values": values} if values else {})}
+
+
+def _parts(image: str, *, split: bool) -> Mapping[str, str]:
+    """An image by what comes behind its value's path."""
+    if not split:
+        return {"": image}
+    registry, _, repository = image.partition("/")
+    return {".registry": registry, ".repository": repository}
 
 
 def _with(values: Mapping[str, Any], path: list[str], value: str) -> dict[str, Any]:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from gpu.contract import GPU_RESOURCE
+from gpu.pool import Taint
 
 #: Of every pod that may run on a GPU node: its taint keeps the others away.
 GPU_TOLERATION = {"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}
+
+
+def tolerations(taints: Iterable[Taint]) -> list[dict[str, str]]:
+    """Of every pod that may run on nodes of a pool with these taints beside that of GPU nodes."""
+    return [GPU_TOLERATION, *(_toleration(each) for each in taints)]
+
+
+def _toleration(taint: Taint) -> dict[str, str]:
+    matching = {"operator": "Equal", "value": taint.value} if taint.value else {"operator": "Exists"}
+    return {"key": taint.key, **matching, "effect": taint.effect}
+
 
 #: Of a container without a slot on a GPU node: the container runtime gives GPUs to one whose image asks for them, and
 #: many images ask for all (NVIDIA/k8s-device-plugin#87). One with a slot gets the plugin's value.

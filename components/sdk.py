@@ -146,7 +146,8 @@ def _k8s(module: str, name: str) -> Register:
     if group == "helm":
         return partial(_ByToken, token, {"compat": "true"})
     api_version = number if group == "core" else f"{_GROUPS.get(group, group)}/{number}"
-    return partial(_ByToken, token, {"apiVersion": api_version, "kind": name})
+    # A patch says of which kind the object is that it changes.
+    return partial(_ByToken, token, {"apiVersion": api_version, "kind": name.removesuffix("Patch")})
 
 
 class _Module:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import Literal, assert_never
 
 from pydantic.alias_generators import to_camel
@@ -24,8 +25,10 @@ from gpu.bill import (
     Reasons,
     Spread,
     asked_reasons,
+    bought_words,
     most_nodes,
     node_peak,
+    reserved_reasons,
     standing_reasons,
     sum_of,
     why_ceiling,
@@ -36,7 +39,7 @@ from gpu.bill import (
 )
 from gpu.coldstart import IMAGE_MB
 from gpu.compare import HOURS_PER_DAY
-from gpu.estimate import BOUGHT, MONTH, CostItem, FloorInputs, idle_floor, kept_items
+from gpu.estimate import MONTH, CostItem, FloorInputs, Kept, idle_floor, kept_items
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry, in_mirror
@@ -48,6 +51,8 @@ from gpu.why import Why, given, most, plus, times
 NodePart = Literal["always", "on demand"]
 
 DAYS_PER_MONTH = HOURS_PER_MONTH / HOURS_PER_DAY
+#: Hours of a month in which schedules count their runs: leap days are in it.
+_HOURS_OF_SCHEDULES = 365.25 / 12 * HOURS_PER_DAY
 _MB_PER_MIB = 2**20 / 1e6
 #: Bottlerocket's own volume, beside that for images (`components.karpenter.node_class`), in GiB.
 _SYSTEM_GIB = 4
@@ -69,7 +74,7 @@ def consumers(config: StackConfig) -> list[Consumer]:
     found += [_workload(workload, pools[workload.pool], config.usage, known) for workload in config.workloads]
     if config.examples:
         entry, pool = known.get(CUDA_EXAMPLE), pools[config.pools[0].name]
-        hours = _run_hours(config.usage, entry) if entry else 0.0
+        hours = min(_run_hours(config.usage, entry), HOURS_PER_MONTH) if entry else 0.0
         found.append(Consumer(name=CUDA_EXAMPLE, kind="example", pool=pool, slots=1, hours=hours, part="on demand"))
     return [*found, *_warm(config)]
 
@@ -99,7 +104,7 @@ def _said(usage: Usage, field: str) -> str:
 
 
 def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, UsageOf]) -> Consumer:
-    entry, slots = known.get(workload.name), slots_of(workload)
+    entry, slots, at_once = known.get(workload.name), slots_of(workload), 1
     match workload.kind:
         case "Deployment":
             hours, hours_from = float(HOURS_PER_MONTH), "a Deployment never sleeps"
@@ -108,6 +113,10 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
         case "CronJob":
             runs = parse_schedule(workload.schedule or "").runs_per_year / 12
             hours, hours_from = _run_hours(usage, entry, runs), f"its schedule and {_said(usage, 'hours_per_run')}"
+            if workload.concurrency_policy == "Allow" and hours > HOURS_PER_MONTH:
+                # More hours than a month has: runs stand beside each other, each with slots of its own.
+                at_once = ceil(round(hours / _HOURS_OF_SCHEDULES, 6))
+                hours, hours_from = hours / at_once, f"{hours_from}, {at_once} runs at once"
         case _:
             assert_never(workload.kind)
     held = pool.held_slots(slots)
@@ -115,8 +124,8 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
         name=workload.name,
         kind=workload.kind,
         pool=pool,
-        slots=workload.replicas * held,
-        hours=hours,
+        slots=at_once * workload.replicas * held,
+        hours=min(hours, HOURS_PER_MONTH),
         part="always" if workload.kind == "Deployment" else "on demand",
         hours_from=hours_from,
         # A GPU of its own for each slot: of several whole GPUs each holds its part.
@@ -125,13 +134,13 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
 
 
 def _run_hours(usage: Usage, entry: UsageOf | None, scheduled: float | None = None) -> float:
-    """Hours of a Job's runs in a month. scheduled: runs a month by its schedule, where it has one."""
+    """Hours of all runs of a Job in a month, which may be more than it has. scheduled: runs by its schedule."""
     runs, hours = usage.runs_per_month if scheduled is None else scheduled, usage.hours_per_run
     if entry and entry.runs_per_month is not None:
         runs = entry.runs_per_month
     if entry and entry.hours_per_run is not None:
         hours = entry.hours_per_run
-    return min(runs * hours, HOURS_PER_MONTH)
+    return runs * hours
 
 
 def _warm(config: StackConfig) -> Iterator[Consumer]:
@@ -161,32 +170,49 @@ def floor_items(config: StackConfig) -> Sequence[CostItem]:
                 "existing, and no cost of this stack",
                 given("what is there without the stack", 0, "USD"),
             ),
-            *kept_items(_conversations_gib(config), config.prices),
+            *kept_items(_kept(config), config.prices),
         ]
     zone_ids = zones(config)
     nodes = config.cluster.system_nodes
-    return idle_floor(
+    there = config.network.existing is not None
+    made = idle_floor(
         FloorInputs(
             system_node_types=tuple(nodes.instance_types),
             system_nodes=nodes.desired,
             system_capacity_type=nodes.capacity_type,
             public_addresses=nodes.desired if config.network.nat == "none" else 0,
             system_volume_gib=SYSTEM_VOLUME_GIB,
-            nat_gateways=len(nat_zones(config.network.nat, zone_ids)),
+            nat_gateways=0 if there else len(nat_zones(config.network.nat, zone_ids)),
             kms_keys=KMS_KEYS,
             interface_endpoints=len(INTERFACE_SERVICES) if config.network.interface_endpoints else 0,
             zones=len(zone_ids),
             load_balancers=1 if config.serving.door else 0,
-            conversations_gib=_conversations_gib(config),
-            monitored=config.monitoring.backend != "off",
+            kept=_kept(config),
+            monitoring=config.monitoring.backend,
+            figures_gib=config.monitoring.volume_gib,
         ),
         config.prices,
     )
+    return [*made, _NETWORK_THERE] if there else made
 
 
-def _conversations_gib(config: StackConfig) -> int:
-    dialogue = config.dialogue
-    return CONVERSATIONS_GIB if config.models and dialogue and dialogue.on_volume else 0
+#: In the floor, so that nobody takes the bill for all of it.
+_NETWORK_THERE = CostItem(
+    "Network",
+    "existing: its gateways and endpoints, and what passes them, are no cost of this stack",
+    given("what is there without the stack", 0, "USD"),
+)
+
+
+def _kept(config: StackConfig) -> Kept:
+    dialogue = config.dialogue if config.models else None
+    mirror = config.cluster.registry_mirror
+    return Kept(
+        volume_gib=CONVERSATIONS_GIB if dialogue and dialogue.on_volume else 0,
+        table_gib=CONVERSATIONS_GIB if dialogue and dialogue.image and dialogue.store == "dynamodb" else 0,
+        # The server's image is nearly all that a stack pulls; whatever else the mirror holds, others may share.
+        images_gb=IMAGE_MB / 1000 if config.models and mirror and ecr_registry(mirror) else 0.0,
+    )
 
 
 def _floor_reasons(item: CostItem) -> Reasons:
@@ -250,7 +276,12 @@ def _most(pool: Pool) -> Why:
 def _node_lines(config: StackConfig, holding: Sequence[Consumer], part: NodePart) -> Iterator[Line]:
     """Nodes and their volumes, pool by pool. On demand: what comes on top of what always runs."""
     for section in config.pools:
-        standing, asked = _split(holding, config.gpu_pools[section.name])
+        pool = config.gpu_pools[section.name]
+        if pool.purchase == "reserved" and part == "always":
+            gpus = "1 GPU" if pool.max_gpus == 1 else f"{pool.max_gpus} GPUs"
+            detail = f"{gpus}, paid whether nodes run or not"
+            yield Line.reckoned(part, f"Reserved capacity, {pool.name}", detail, reserved_reasons(pool), pool.name)
+        standing, asked = _split(holding, pool)
         if standing if part == "always" else asked:
             yield from _lines(section, config, standing, asked, part)
 
@@ -276,16 +307,18 @@ def _lines(
     else:
         hours = why_more_hours(pool, pool.price, standing, asked)
         longest = most(hours, why_most_hours(pool, standing, asked))
-    where = f"{hours.value:,.0f} h of {pool.price.instance_type}, {BOUGHT[pool.capacity_type]}"
+    where = f"{hours.value:,.0f} h of {pool.price.instance_type}, {bought_words(pool)}"
     # Who comes on demand may find room on nodes that are there anyway.
     where = where if hours.value else "free on nodes that always run"
-    yield Line.reckoned(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", reasons, pool.name)
+    if pool.purchase != "reserved":
+        yield Line.reckoned(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", reasons, pool.name)
 
     def hourly(each: Why) -> Reasons:
         usual = times(hours, each)
         return Reasons(usual, usual, times(longest, each))
 
-    detail = f"{hours.value:,.0f} h of {section.volume.size_gib} GiB gp3"
+    size = section.volume.size_gib + sum(volume.size_gib for volume in section.node_class.volumes)
+    detail = f"{hours.value:,.0f} h of {size} GiB gp3"
     yield Line.reckoned(part, f"Volumes, {pool.name}", detail, hourly(_volume(section, config)), pool.name)
     if config.network.nat == "none":
         detail = f"{hours.value:,.0f} h of an IPv4 address"
@@ -301,9 +334,12 @@ def _beside_a_node(section: GpuPool, config: StackConfig) -> Iterator[Why]:
 
 
 def _volume(section: GpuPool, config: StackConfig) -> Why:
+    """Of all volumes of a node."""
     volume, system = section.volume, _SYSTEM_GIB if AMIS[section.ami].data_volume else 0
-    size = volume.size_gib + system
-    return why_volume(size, volume.iops, volume.throughput_mibps, config.prices.services)
+    services = config.prices.services
+    first = why_volume(volume.size_gib + system, volume.iops, volume.throughput_mibps, services)
+    more = [why_volume(v.size_gib, v.iops, v.throughput_mibps, services) for v in section.node_class.volumes]
+    return plus(first, *more) if more else first
 
 
 # --- Traffic and logs -------------------------------------------------------------------------------------------------
@@ -314,8 +350,8 @@ def _traffic(config: StackConfig, holding: Sequence[Consumer]) -> Iterator[Line]
     starts, price = config.usage.starts_per_day * DAYS_PER_MONTH, config.prices.services.why
     each = [_fetched_gb(section, config, holding) for section in config.pools]
     together, apart = sum(gb for gb, _ in each), sum(gb for _, gb in each)
-    if not apart or config.network.nat == "none":
-        return  # what comes from the Internet by its gateway costs nothing
+    if not apart or config.network.nat == "none" or config.network.existing:
+        return  # what comes from the Internet by its gateway costs nothing; of a network that is there the floor speaks
     start = given("starts of nodes in a month", starts, "", _said(config.usage, "starts_per_day"))
     usual, longest = (
         given(f"fetched by a start, {words}", gb, "GB")

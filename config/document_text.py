@@ -104,6 +104,7 @@ FORMS: Final[Mapping[str, str]] = {
     "schedule": "schedule",
     "sizeLimit": "text",
     "bucketName": "name of a bucket",
+    "accessPointId": "id of an access point",
     "fileSystemId": "id of a file system",
 }
 
@@ -114,7 +115,7 @@ KEYS: Final[Mapping[str, tuple[str, str, str]]] = {
     "karpenter": ("section", "`{}`", "The Karpenter of a cluster that is there."),
     "cpuPools": ("list of sections", "`x86` and `arm64`, 2 and 4 vCPUs", "Karpenter node pools without GPUs."),
     "pools": ("list of sections", "required", "GPU node pools, and how their GPUs are shared."),
-    "gpuSharing": ("section", "`{}`", "What installs NVIDIA's device plugin."),
+    "gpuSharing": ("section", "`{}`", "What runs NVIDIA's device plugin."),
     "models": ("list of sections", "`[]`", "Ollama models, one slot each."),
     "serving": ("section", "`{}`", "Knative, which serves the models, and the door to the dialogue."),
     "workloads": ("list of sections", "`[]`", "Other GPU workloads: jobs and servers of any image."),
@@ -165,7 +166,10 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "offered in one of them. Zones in which EKS has no control plane are refused: " + ", ".join(EKS_EXCLUDED_ZONES),
     ),
     "karpenter": ("section", "`{}`", "The Karpenter of a cluster that is there."),
-    "cpuPools": ("`cpus` must be sizes that instances have, and `limitCpus` must hold the smallest.",),
+    "cpuPools": (
+        "`cpus` must be sizes that instances have, and `limitCpus` must hold the smallest.",
+        "On a cluster that is there their nodes have the taint `intent=apps:NoSchedule`, which keeps other pods away.",
+    ),
     "pools": (
         "Families and types must have NVIDIA GPUs and be offered in the region. Not supported: `g7` (the EKS AMIs' "
         "driver is too old), `g6f` and `gr6f` (parts of a GPU).",

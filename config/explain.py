@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from types import UnionType
@@ -13,10 +14,12 @@ from pydantic_core import ErrorDetails
 
 from config import sharing_words
 from config.errors import MISSING, Path, Problem, listed, meant_first, nearest, one_of
-from config.wording import ELSEWHERE, FORMS, PURPOSES, REASONS, SYNONYMS, TYPES, UNITS, VALUE_SYNONYMS, WISHES
+from config.wording import ELSEWHERE, FORMS, PURPOSES, REASONS, SAMPLES, SYNONYMS, TYPES, UNITS, VALUE_SYNONYMS, WISHES
 
 #: What is no section at all. An empty value of a top-level key arrives as an empty text.
 _WHOLE = ("model_type", "model_attributes_type", "dict_type")
+#: Lists of words, which people write as one line.
+_WORDS = ("command", "args")
 
 
 def explain(error: ValidationError, model: type[BaseModel], value: Any, path: Path) -> Iterator[Problem]:
@@ -60,7 +63,11 @@ def _type(kind: str, key: str, value: Any) -> str:
     wanted = TYPES[kind] if kind != "string_type" else FORMS.get(key, TYPES[kind])
     if kind == "int_type" and key in UNITS:
         wanted = f"{wanted} of {UNITS[key]}"
+    if key in SAMPLES and (kind in _WHOLE or kind == "tuple_type"):
+        return f"{wanted}, such as {SAMPLES[key] if kind in _WHOLE else f'[{SAMPLES[key]}]'}"
     match kind, value:
+        case "tuple_type", str() if key in _WORDS:
+            return f"{wanted}: write {json.dumps(_words(value), ensure_ascii=False)}"
         case "int_type" | "float_type" | "bool_type", str() if _is_of(kind, value):
             return f"{wanted}: leave the quotes out"
         case "tuple_type", str():
@@ -70,6 +77,14 @@ def _type(kind: str, key: str, value: Any) -> str:
         case "string_type", int() | float() if wanted == TYPES[kind] and not isinstance(value, bool):
             return f'{wanted}: write "{value}"' if abs(value) < 1e15 else wanted
     return wanted
+
+
+def _words(text: str) -> Sequence[str]:
+    """The words of a command line."""
+    try:
+        return shlex.split(text)
+    except ValueError:  # a quote that is never closed
+        return text.split()
 
 
 def _is_of(kind: str, text: str) -> bool:

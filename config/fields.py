@@ -126,12 +126,24 @@ def _variable(value: str) -> str:
 
 def _object_name(value: str) -> str:
     what = "the name of an object in the cluster: lower-case letters, digits, hyphens and dots"
-    return _fitting(value, r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", what)
+    return _fitting(value, rf"(?=.{{1,253}}$){SUBDOMAIN}", what)
+
+
+def _namespace(value: str) -> str:
+    what = "the name of a namespace: at most 63 lower-case letters, digits and hyphens"
+    return _fitting(value, r"(?=.{1,63}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?", what)
+
+
+def _bucket(value: str) -> str:
+    """S3 user guide, "General purpose bucket naming rules": what the pattern cannot say."""
+    if ".." in value or re.fullmatch(r"[0-9]+(\.[0-9]+){3}", value):
+        raise PydanticCustomError("bucket", "must hold no two dots side by side, and be no IP address")
+    return value
 
 
 def _data_key(value: str) -> str:
     return _fitting(
-        value, r"[-._A-Za-z0-9]{1,253}", "a key of its data: letters, digits, hyphens, underscores and dots"
+        value, r"(?!\.$|\.\.)[-._A-Za-z0-9]{1,253}", "a key of its data: letters, digits, hyphens, underscores and dots"
     )
 
 
@@ -141,8 +153,51 @@ def _port_name(value: str) -> str:
     return _fitting(value, r"(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?", what)
 
 
+def _label_key(value: str) -> str:
+    """A qualified name: apimachinery pkg/util/validation, IsQualifiedName."""
+    what = "a label's key: letters, digits, - _ and ., perhaps with a domain and / before it"
+    return _fitting(
+        value, r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", what
+    )
+
+
+def _label_value(value: str) -> str:
+    what = "a label's value: at most 63 letters, digits, - _ and ."
+    return _fitting(value, r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", what)
+
+
 def _path(value: str) -> str:
     return _fitting(value, r"/[!-9;-~]{0,500}", "a path from the root, such as /models, without a colon")
+
+
+def _serves_v1(value: str) -> str:
+    """NodePools and classes of ours are of karpenter.sh/v1."""
+    if value.startswith("0."):
+        raise PydanticCustomError("karpenter", "is before 1.0, which serves no karpenter.sh/v1: raise Karpenter")
+    return value
+
+
+def _node_labels(value: dict[str, str]) -> dict[str, str]:
+    for name, text in value.items():
+        if not LABEL_NAME.fullmatch(name) or not LABEL_VALUE.fullmatch(text):
+            message = "holds {label}, which is no label: at most 63 letters, digits, - _ and ., before / a domain"
+            raise PydanticCustomError("label", message, {"label": f"{name}: {text!r}"})
+    return value
+
+
+def _selecting_tags(value: dict[str, str]) -> dict[str, str]:
+    """What an EC2NodeClass takes (karpenter-provider-aws, v1 `SubnetSelectorTerm.Tags`), and EC2 as a tag."""
+    if len(value) > MAX_SELECTING_TAGS:
+        raise PydanticCustomError("tags", "must be {most} tags or fewer", {"most": MAX_SELECTING_TAGS})
+    for name, text in value.items():
+        if not name or not text or len(text) > MAX_TAG_VALUE:
+            message = "holds {tag}, but Karpenter wants a name and a value, * for any"
+            raise PydanticCustomError("tags", message, {"tag": f"{name!r}: {text!r}"})
+    return value
+
+
+def _http_path(value: str) -> str:
+    return _fitting(value, r"/[!-~]{0,500}", "a path from the root, such as /health")
 
 
 def _sub_path(value: str) -> str:
@@ -152,14 +207,22 @@ def _sub_path(value: str) -> str:
 
 @cache
 def available_time_zones() -> Sequence[str]:
-    """Names of all time zones, sorted."""
-    return sorted(zoneinfo.available_timezones())
+    """Names of all time zones, sorted; without what some machines keep beside them, such as localtime."""
+    return sorted(name for name in zoneinfo.available_timezones() if name[0].isupper())
 
 
 Int = Annotated[int, BeforeValidator(_whole)]
 Date = Annotated[date, BeforeValidator(_date)]
 Version = Annotated[str, _quoted(versions.EKS_DEFAULT_VERSION)]
 
+#: DNS-1123 subdomains, of at most 253 characters, as Kubernetes has them (apimachinery pkg/util/validation).
+SUBDOMAIN: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+#: Kubernetes' label names and values.
+LABEL_NAME: Final = re.compile(rf"((?=[^/]{{1,253}}/){SUBDOMAIN}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?")
+LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
+NodeLabels = Annotated[dict[str, str], AfterValidator(_node_labels)]
+MAX_SELECTING_TAGS = 20
+SelectingTags = Annotated[dict[str, str], AfterValidator(_selecting_tags)]
 #: Longest value of an AWS tag, in characters.
 MAX_TAG_VALUE = 256
 NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -169,9 +232,20 @@ Name = Annotated[str, StringConstraints(pattern=NAME, max_length=MAX_NAME)]
 ClusterName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")]
 #: Of an IAM role, without its path (IAM API reference, CreateRole).
 RoleName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+=,.@-]{1,64}$")]
+#: 8 digits, or since 2018 17 (EC2 user guide, "Resource IDs").
+VpcId = Annotated[str, StringConstraints(pattern=r"^vpc-([0-9a-f]{8}|[0-9a-f]{17})$")]
+SubnetId = Annotated[str, StringConstraints(pattern=r"^subnet-([0-9a-f]{8}|[0-9a-f]{17})$")]
+SecurityGroupId = Annotated[str, StringConstraints(pattern=r"^sg-([0-9a-f]{8}|[0-9a-f]{17})$")]
+AmiId = Annotated[str, StringConstraints(pattern=r"^ami-([0-9a-f]{8}|[0-9a-f]{17})$")]
+#: As EC2NodeClass has it (karpenter.k8s.aws/v1, capacityReservationSelectorTerms).
+ReservationId = Annotated[str, StringConstraints(pattern=r"^cr-[0-9a-z]{1,40}$")]
+AccountId = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 #: Of Karpenter's chart.
 ChartVersion = Annotated[
-    str, _quoted(versions.KARPENTER_VERSION), StringConstraints(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$")
+    str,
+    _quoted(versions.KARPENTER_VERSION),
+    StringConstraints(pattern=r"^[0-9]{1,3}(\.[0-9]{1,3}){1,2}$"),
+    AfterValidator(_serves_v1),
 ]
 #: A principal in IAM: its path has up to 512 characters, its name up to 64 (CreateRole, CreateUser).
 Arn = Annotated[
@@ -202,6 +276,11 @@ BuiltImage = Annotated[
 ]
 #: What Karpenter takes for consolidateAfter, but `Never`; longer figures overflow Go's durations.
 Duration = Annotated[str, StringConstraints(pattern=r"^([0-9]{1,5}(s|m|h)){1,3}$")]
+#: The same of a node's life, which may have no end.
+Lifetime = Annotated[str, StringConstraints(pattern=r"^(([0-9]{1,5}(s|m|h)){1,3}|Never)$")]
+#: As EC2NodeClass has it: `family@version`.
+AmiAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{1,20}@[A-Za-z0-9._-]{1,40}$")]
+DeviceName = Annotated[str, StringConstraints(pattern=r"^/dev/[a-z0-9]{1,20}$")]
 #: AWS Budgets' API says nothing of the form, and mail to an address that does not exist is lost without a word. So: the
 #: dot-atoms of RFC 5322 and host names of two labels or more, without quotes, comments and letters beyond ASCII.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -240,13 +319,17 @@ TimeZone = Annotated[
 #: Names and paths of Kubernetes', by its own validation (apimachinery pkg/util/validation).
 VariableName = Annotated[str, AfterValidator(_variable), Form("name of a variable")]
 ObjectName = Annotated[str, AfterValidator(_object_name), Form("name of an object in the cluster")]
+LabelKey = Annotated[str, AfterValidator(_label_key), Form("key of a label")]
+LabelValue = Annotated[str, AfterValidator(_label_value), Form("value of a label")]
+Namespace = Annotated[str, AfterValidator(_namespace), Form("name of a namespace")]
 DataKey = Annotated[str, AfterValidator(_data_key), Form("key of the object's data")]
 PortName = Annotated[str, AfterValidator(_port_name), Form("name, at most 15 characters")]
 AbsolutePath = Annotated[str, AfterValidator(_path), Form("path from the root")]
+HttpPath = Annotated[str, AfterValidator(_http_path), Form("path from the root")]
 SubPath = Annotated[str, AfterValidator(_sub_path), Form("path within the volume")]
-#: S3 user guide, "General purpose bucket naming rules".
-Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"), AfterValidator(_bucket)]
 FileSystem = Annotated[str, StringConstraints(pattern=r"^fs-([0-9a-f]{8}|[0-9a-f]{17})$")]
+AccessPoint = Annotated[str, StringConstraints(pattern=r"^fsap-([0-9a-f]{8}|[0-9a-f]{17})$")]
 Line = Annotated[str, StringConstraints(max_length=MAX_TAG_VALUE), AfterValidator(_one_line)]
 Text = Annotated[str, AfterValidator(_encodable)]
 

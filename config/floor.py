@@ -24,6 +24,7 @@ _ONE_ON_SPOT: Final = (
     "a second system node, on-demand: while AWS takes the one on Spot back, for some minutes, nobody reaches the "
     "models, no node is bought, and no interruption of a GPU node is heard."
 )
+_NO_HISTORY: Final = "the history of Prometheus: it is on the node's disk, and ends when AWS takes the node back."
 _NO_NAT: Final = (
     "the NAT gateway: nodes have public IPv4 addresses, which no security group opens to anybody; whoever opens one, "
     "opens nodes to the Internet. Registries see as many addresses as there are nodes."
@@ -33,21 +34,25 @@ _NO_NAT: Final = (
 def filled(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     """A configuration by key with what the lean floor says, where it is chosen and nothing else is written.
 
-    A cluster that is there has its own floor: the checks refuse the choice, and nothing that nobody wrote.
+    A cluster that is there has its own floor: the checks refuse the choice, and nothing that nobody wrote. A network
+    that is there has its own gateways.
     """
     cluster = raw.get("cluster")
     if not isinstance(cluster, Mapping) or cluster.get("floor") != "lean" or cluster.get("existing") is not None:
         return raw
     nodes = cluster.get("systemNodes", {})
-    network, serving = raw.get("network", {}), raw.get("serving", {})
+    network, serving, monitoring = raw.get("network", {}), raw.get("serving", {}), raw.get("monitoring", {})
     found = dict(raw)
     if isinstance(nodes, Mapping):
         sizes = {} if nodes.keys() & _SIZES.keys() else _SIZES
         found["cluster"] = {**cluster, "systemNodes": {**_SYSTEM_NODES, **sizes, **nodes}}
-    if isinstance(network, Mapping):
+    if isinstance(network, Mapping) and network.get("existing") is None:
         found["network"] = {"nat": "none", **network}
     if isinstance(serving, Mapping):
         found["serving"] = {"replicas": 1, **serving}
+    if isinstance(monitoring, Mapping) and monitoring.get("backend") == "prometheus":
+        # A volume is in one zone, and the only system node may come back in another.
+        found["monitoring"] = {"volumeGib": 0, **monitoring}
     return found
 
 
@@ -59,7 +64,8 @@ def gives_up(config: StackConfig) -> Sequence[str]:
         case "lean":
             nodes = config.cluster.system_nodes
             alone = nodes.desired == 1 and nodes.capacity_type == "spot"
-            given_up = {_ONE_ON_SPOT: alone, _NO_NAT: config.network.nat == "none"}
+            scratch = config.monitoring.backend == "prometheus" and config.monitoring.volume_gib == 0
+            given_up = {_ONE_ON_SPOT: alone, _NO_HISTORY: scratch, _NO_NAT: config.network.nat == "none"}
             return tuple(each for each, so in given_up.items() if so)
         case _:
             assert_never(config.cluster.floor)

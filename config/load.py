@@ -84,6 +84,7 @@ def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date
             karpenter=values["karpenter"],
             cpu_pools=values["cpuPools"],
             pools=values["pools"],
+            gpu_sharing=values["gpuSharing"],
             models=values["models"],
             serving=values["serving"],
             workloads=values["workloads"],

@@ -6,11 +6,36 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from config.fields import Date, Duration, Int, Line, List, Name, Snapshot, Strings, TimeOfDay, TimeZone
+from config.fields import (
+    AccountId,
+    AmiAlias,
+    AmiId,
+    Date,
+    DeviceName,
+    Duration,
+    Int,
+    LabelKey,
+    LabelValue,
+    Lifetime,
+    Line,
+    List,
+    Name,
+    ObjectName,
+    ReservationId,
+    RoleName,
+    Snapshot,
+    Strings,
+    Text,
+    TimeOfDay,
+    TimeZone,
+)
 from config.section import Section
 from gpu import sharing
+from gpu.pool import Purchase
 from gpu.prices import CapacityType
 from gpu.sharing import Ami
+
+Labels = dict[str, str]
 
 
 class CpuPool(Section):
@@ -113,6 +138,63 @@ class Volume(Section):
     """Rate at which EBS fills the volume from its snapshot in advance, in MiB/s. Default: block by block, when read."""
 
 
+class Taint(Section):
+    """A taint of the pool's nodes beside `nvidia.com/gpu`. Pods of this stack that go to the pool tolerate it."""
+
+    key: LabelKey
+    """Key, such as `team`."""
+    value: LabelValue = ""
+    """Value."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
+    """What happens to pods that do not tolerate it."""
+
+
+class ReservationTerm(Section):
+    """A capacity reservation, as an EC2NodeClass selects it: by its id, or by tags."""
+
+    id: ReservationId | None = None
+    """Its id, such as `cr-0123456789abcdef0`."""
+    tags: Labels = Field(default={})
+    """Tags that it carries."""
+    owner_id: Annotated[AccountId | None, Field(alias="ownerID")] = None
+    """Account that shares it, where it is another one's. Only with tags."""
+
+
+class ExtraVolume(Section):
+    """A volume beside that of images and models: gp3, encrypted, gone with the node."""
+
+    device_name: DeviceName
+    """Device, such as `/dev/xvdc`."""
+    size_gib: Annotated[Int, Field(ge=1, le=16384)]
+    """Size in GiB."""
+    iops: Annotated[Int, Field(ge=3000, le=16000)] = 3000
+    """Operations per second; at most 500 for each GiB."""
+    throughput_mibps: Annotated[Int, Field(ge=125, le=1000)] = 125
+    """Throughput in MiB/s; at most a quarter of iops."""
+    snapshot_id: Snapshot | None = None
+    """Snapshot from which it is made."""
+
+
+class NodeClass(Section):
+    """What the pool's EC2NodeClass has of your own."""
+
+    ami_alias: AmiAlias | None = None
+    """Image by alias and release, of the pool's `ami`. Default: the one that this release pins. With `@latest`
+    Karpenter replaces nodes whenever AWS publishes an image."""
+    ami_ids: Annotated[tuple[AmiId, ...], List] = ()
+    """Images by id, one for each architecture, with NVIDIA's driver and container toolkit as EKS' own have them."""
+    user_data: Text | None = None
+    """User data, merged with the program's: for AL2023 a MIME document, a shell script or a NodeConfig, which run
+    before it; for Bottlerocket settings in TOML, of other tables than the program writes."""
+    role: RoleName | None = None
+    """IAM role of the nodes. Default: that of Karpenter. Only with karpenter.existing, whose controller must be allowed
+    to pass it."""
+    instance_profile: RoleName | None = None
+    """Instance profile of the nodes in place of a role. Only with karpenter.existing."""
+    volumes: Annotated[tuple[ExtraVolume, ...], List, Field(max_length=10)] = ()
+    """More volumes."""
+
+
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 
@@ -144,10 +226,15 @@ class GpuPool(Section):
     """Only types with so many GPUs. Default: `[1]` of instanceFamilies, and all instanceTypes."""
     sharing: Sharing
     """How each GPU is cut into slots: one strategy for the whole pool."""
-    capacity_type: CapacityType = "spot"
-    """What the pool buys. On-demand needs onDemand."""
+    capacity_type: Purchase = "spot"
+    """What the pool buys. On-demand and reserved need onDemand."""
+    fallback: Literal["on-demand"] | None = None
+    """What the pool buys where there is no Spot capacity. Needs onDemand."""
+    capacity_reservation_selector_terms: Annotated[tuple[ReservationTerm, ...], List, Field(max_length=30)] = ()
+    """Capacity reservations of a pool with capacityType reserved, for as many GPUs as maxGpus says: they are paid
+    whether nodes run or not."""
     on_demand: OnDemand | None = None
-    """Why the pool may buy on-demand GPUs, and until when."""
+    """Why the pool may buy on-demand GPUs or use reserved ones, and until when."""
     max_gpus: Annotated[Int, Field(ge=1, le=1000)]
     """Most physical GPUs that the pool may have at a time: whole nodes."""
     ami: Ami = "al2023"
@@ -158,6 +245,16 @@ class GpuPool(Section):
     """The node's volume."""
     consolidate_after: Duration = "5m"
     """How long a node must be idle before Karpenter removes it, such as 5m or 1h30m."""
+    expire_after: Lifetime = "336h"
+    """Age at which Karpenter replaces a node, such as 336h, so that images and kernels stay fresh; or Never."""
+    termination_grace_period: Duration = "15m"
+    """Longest that pods can hold up the end of a node; at most 25m, since `pulumi destroy` waits for it."""
+    labels: Labels = Field(default={})
+    """Labels of the nodes beside the program's."""
+    taints: Annotated[tuple[Taint, ...], List, Field(max_length=20)] = ()
+    """Taints of the nodes beside `nvidia.com/gpu`."""
+    node_class: NodeClass = NodeClass()
+    """What the nodes' EC2NodeClass has of your own."""
     fast_image_pull: bool = False
     """Whether nodes pull images in parallel (SOCI). Needs a volume of 600 MiB/s or instanceStore to be faster."""
     instance_store: bool = False
@@ -166,8 +263,21 @@ class GpuPool(Section):
     """Slots that are kept free, so that models wake without waiting for a node."""
 
 
+class ExistingPlugin(Section):
+    """A device plugin that is there: the stack adds its pools' configurations to the ConfigMap that it reads."""
+
+    config_map: ObjectName
+    """Name of that ConfigMap: `config.name` of the device plugin's chart, `devicePlugin.config.name` of the GPU
+    Operator's. Without one it reads no labels: set it first."""
+    namespace: ObjectName
+    """Namespace of the ConfigMap: that of the release."""
+
+
 class GpuSharing(Section):
-    """What installs NVIDIA's device plugin on AL2023 nodes."""
+    """What runs NVIDIA's device plugin on AL2023 nodes."""
 
     installer: Literal["device-plugin", "gpu-operator"] = "device-plugin"
     """The device plugin's own chart, or the GPU Operator with driver and toolkit off."""
+    existing: ExistingPlugin | None = None
+    """The plugin, or the operator, is there already, as installer says which: the stack installs none. Default: the
+    stack installs it."""

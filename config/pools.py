@@ -9,8 +9,7 @@ from types import MappingProxyType
 from config.pool_schema import GpuPool
 from gpu import prices
 from gpu.catalog import INSTANCE_TYPES, InstanceType, types_in
-from gpu.pool import Pool
-from gpu.prices import CapacityType
+from gpu.pool import Pool, Purchase, Taint
 from gpu.sharing import Ami, SharingProfile
 
 DEFAULT_GPU_COUNTS = (1,)
@@ -41,9 +40,12 @@ def resolve(pool: GpuPool, region: str) -> Pool:
     Raises KeyError for unknown families or types.
     """
     choice = (pool.instance_families, pool.instance_types, gpu_counts(pool))
-    return _resolved(pool.name, pool.sharing.profile(), choice, region, pool.max_gpus, pool.ami, pool.capacity_type)
+    taints = tuple(Taint(each.key, each.value, each.effect) for each in pool.taints)
+    bought = (pool.capacity_type, pool.fallback is not None, taints)
+    return _resolved(pool.name, pool.sharing.profile(), choice, region, pool.max_gpus, pool.ami, bought)
 
 
+_Bought = tuple[Purchase, bool, tuple[Taint, ...]]
 _Choice = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]
 
 
@@ -55,8 +57,9 @@ def _resolved(
     region: str,
     max_gpus: int,
     ami: Ami,
-    capacity_type: CapacityType,
+    bought: _Bought,
 ) -> Pool:
+    purchase, fallback, taints = bought
     return Pool(
         name=name,
         profile=profile,
@@ -64,7 +67,9 @@ def _resolved(
         max_gpus=max_gpus,
         prices=prices.of(region),
         ami=ami,
-        capacity_type=capacity_type,
+        purchase=purchase,
+        fallback=fallback,
+        taints=taints,
     )
 
 

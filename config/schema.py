@@ -30,11 +30,16 @@ from config.fields import (
     Line,
     List,
     Name,
+    NodeLabels,
     OllamaModel,
     RegistryMirror,
     RoleName,
+    SecurityGroupId,
+    SelectingTags,
     Strings,
+    SubnetId,
     Version,
+    VpcId,
 )
 from config.floor import Floor
 from config.pool_schema import CpuPool, GpuPool, GpuSharing
@@ -45,7 +50,7 @@ from gpu import prices
 from gpu.models import KvCacheType
 from gpu.pool import Pool
 from gpu.prices import CapacityType, RegionPrices
-from gpu.standing import Nat
+from gpu.standing import Identity, MonitoringBackend, Nat
 from gpu.weights import WeightsSource
 
 __all__ = [
@@ -56,6 +61,7 @@ __all__ = [
     "Dialogue",
     "Door",
     "ExistingKarpenter",
+    "ExistingNetwork",
     "GpuPool",
     "GpuSharing",
     "Karpenter",
@@ -73,8 +79,8 @@ __all__ = [
 ]
 
 
-Labels = dict[str, str]
 FeatureGate = Literal["nodeOverlay", "capacityBuffer"]
+AuthenticationMode = Literal["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"]
 
 
 class SystemNodes(Section):
@@ -98,9 +104,14 @@ class Cluster(Section):
     name: Name | None = None
     """Name of the cluster, and the beginning of the names of what belongs to it. Default: `gpu-slices-<stack>`."""
     existing: ClusterName | None = None
-    """Name of a cluster that is there: it is looked up, never changed, never destroyed. Needs karpenter.existing; its
-    network is what Karpenter finds. Of the other keys version, systemNodeLabels and registryMirror go with it."""
-    system_node_labels: Labels = Field(default={})
+    """Name of a cluster that is there: it is looked up, never changed, never destroyed. Without karpenter.existing the
+    stack installs its own Karpenter in it. Of the other keys version, systemNodeLabels, authenticationMode and
+    registryMirror go with it."""
+    authentication_mode: AuthenticationMode = "API_AND_CONFIG_MAP"
+    """How an existing cluster lets nodes in, where the stack installs Karpenter: `aws eks describe-cluster --query
+    cluster.accessConfig.authenticationMode`. With CONFIG_MAP the stack makes no access entry and says what aws-auth
+    needs."""
+    system_node_labels: NodeLabels = Field(default={})
     """Labels of the nodes of an existing cluster that stay, on which Knative and the GPU Operator run. Default:
     `karpenter.sh/controller: "true"`, as in Karpenter's own guide."""
     version: Version = versions.EKS_DEFAULT_VERSION
@@ -129,6 +140,23 @@ class Cluster(Section):
     """Whether EKS refuses to delete the cluster."""
 
 
+class ExistingNetwork(Section):
+    """Private subnets of somebody's VPC: for the nodes of a cluster that is there, or for a cluster of the stack's."""
+
+    vpc_id: VpcId | None = None
+    """The VPC. Default: that of subnetIds, or of the existing cluster."""
+    subnet_ids: Annotated[tuple[SubnetId, ...], List] = ()
+    """Private subnets, in two zones or more. Either this or subnetTags."""
+    subnet_tags: SelectingTags = Field(default={})
+    """Tags that all of them carry, and no public one. Default with cluster.existing: `karpenter.sh/discovery` with the
+    cluster's name."""
+    security_group_ids: Annotated[tuple[SecurityGroupId, ...], List] = ()
+    """Security groups of the nodes. Only with cluster.existing; either this or securityGroupTags."""
+    security_group_tags: SelectingTags = Field(default={})
+    """Tags of the nodes' security groups. Only with cluster.existing. Default: `karpenter.sh/discovery` with the
+    cluster's name."""
+
+
 class Network(Section):
     """The VPC."""
 
@@ -141,6 +169,8 @@ class Network(Section):
     addresses, which no security group opens."""
     interface_endpoints: bool = False
     """Whether AWS services are reached by interface endpoints instead of the NAT gateway."""
+    existing: ExistingNetwork | None = None
+    """Subnets that are there: looked up, never tagged, changed or destroyed. Of the other keys zoneIds goes with it."""
 
 
 class ExistingKarpenter(Section):
@@ -154,18 +184,26 @@ class ExistingKarpenter(Section):
     """Of its gates (`settings.featureGates` of its chart) those that are on and that pools need: `nodeOverlay` wherever
     GPUs are shared, `capacityBuffer` where slots are kept warm at all hours."""
     controller_role: RoleName | None = None
-    """Name of its controller's role, which the budget's brake denies new GPU instances. Only with a budget."""
-    subnet_tags: Labels = Field(default={})
+    """Name of its controller's role, which the budget's brake denies new GPU instances, for every NodePool there is.
+    Only with a budget."""
+    subnet_tags: SelectingTags = Field(default={})
     """Tags of the private subnets for nodes. Default: `karpenter.sh/discovery` with the cluster's name."""
-    security_group_tags: Labels = Field(default={})
+    subnet_ids: Annotated[tuple[SubnetId, ...], List] = ()
+    """The private subnets for nodes, where no tags tell them."""
+    security_group_tags: SelectingTags = Field(default={})
     """Tags of the nodes' security groups. Default: `karpenter.sh/discovery` with the cluster's name."""
+    security_group_ids: Annotated[tuple[SecurityGroupId, ...], List] = ()
+    """The nodes' security groups, where no tags tell them."""
 
 
 class Karpenter(Section):
     """Karpenter, which buys the nodes."""
 
     existing: ExistingKarpenter | None = None
-    """The Karpenter of an existing cluster. Default: the stack installs its own, in the cluster that it makes."""
+    """The Karpenter of an existing cluster. Default: the stack installs its own."""
+    identity: Identity = "pod-identity"
+    """How the stack's own Karpenter gets its role in an existing cluster: by the add-on eks-pod-identity-agent, or by
+    the cluster's OIDC provider in IAM (`irsa`)."""
 
 
 class Weights(Section):
@@ -305,8 +343,16 @@ class Budget(Section):
 class Monitoring(Section):
     """How a running stack is watched."""
 
-    backend: Literal["off", "cloudwatch"] = "off"
-    """`cloudwatch`: Container Insights with GPU metrics, alarms, a dashboard and the pods' logs. See monitoring.md."""
+    backend: MonitoringBackend = "off"
+    """`cloudwatch`: Container Insights with GPU metrics, alarms, a dashboard and the pods' logs. `prometheus`:
+    Prometheus, Alertmanager and Grafana in the cluster, on the system nodes. See monitoring.md."""
+    volume_gib: Annotated[Int, Field(ge=0, le=16_384)] = 20
+    """Size in GiB of Prometheus' volume, encrypted gp3. 0: figures are on the node's disk and end with it."""
+
+    @property
+    def needs_driver(self) -> bool:
+        """Whether the stack itself brings what makes the volume of the figures."""
+        return self.backend == "prometheus" and self.volume_gib > 0
 
 
 Hours = Annotated[float, Field(ge=0, le=24, allow_inf_nan=False)]

@@ -77,6 +77,19 @@ FORMS: Final[Mapping[str, str]] = {
     "expires": "must be a date, as YYYY-MM-DD",
     "existing": "must be the name of an EKS cluster: letters, digits, hyphens and underscores, at most 100",
     "nodeRole": "must be the name of an IAM role, without path and ARN",
+    "role": "must be the name of an IAM role, without path and ARN",
+    "instanceProfile": "must be the name of an instance profile, without path and ARN",
+    "vpcId": "must be the id of a VPC: vpc- and 17 digits and letters a to f, or 8",
+    "subnetIds": "must be the id of a subnet: subnet- and 17 digits and letters a to f, or 8",
+    "securityGroupIds": "must be the id of a security group: sg- and 17 digits and letters a to f, or 8",
+    "amiIds": "must be the id of an image: ami- and 17 digits and letters a to f, or 8",
+    "amiAlias": "must be an alias with a release, such as al2023@v20260930",
+    "expireAfter": "must be a duration such as 336h, or Never",
+    "terminationGracePeriod": "must be a duration such as 15m",
+    "id": "must be the id of a capacity reservation, such as cr-0123456789abcdef0",
+    "ownerID": "must be the number of an AWS account, 12 digits in quotes",
+    "deviceName": "must be the name of a device, such as /dev/xvdc",
+    "effect": "must be NoSchedule, PreferNoSchedule or NoExecute",
     "controllerRole": "must be the name of an IAM role, without path and ARN",
     "chartVersion": f'must be a version in quotes, such as "{versions.KARPENTER_VERSION}"',
     "version": f'must be a version in quotes, such as "{versions.EKS_DEFAULT_VERSION}"',
@@ -108,7 +121,19 @@ FORMS: Final[Mapping[str, str]] = {
     "schedule": 'must be a schedule in quotes, such as "30 3 * * 1-5"',
     "sizeLimit": "must be an amount of memory, such as 512Mi or 2Gi",
     "bucketName": "must be the name of a bucket: 3 to 63 lower-case letters, digits, dots and hyphens",
+    "accessPointId": "must be the id of an access point of EFS: fsap- and 17 digits and letters a to f, or 8",
     "fileSystemId": "must be the id of an EFS file system: fs- and 17 digits and letters a to f, or 8",
+}
+
+#: How sections are written which people write in a shorter form, as other tools take it.
+SAMPLES: Final[Mapping[str, str]] = {
+    "env": "{name: LOG_LEVEL, value: debug}",
+    "envFrom": "{prefix: APP_, secretRef: {name: app}}",
+    "ports": "{name: http, containerPort: 8000}",
+    "imagePullSecrets": "{name: registry}",
+    "volumes": "{name: models, s3: {bucketName: acme-models}}",
+    "volumeMounts": "{name: models, mountPath: /models}",
+    **dict.fromkeys(("startupProbe", "readinessProbe", "livenessProbe"), "{httpGet: {path: /health, port: 8000}}"),
 }
 
 #: What to write for a key that is missing.
@@ -126,6 +151,10 @@ PURPOSES: Final[Mapping[str, str]] = {
     "image": "write an image with a tag or digest",
     "chartVersion": "write the version of Karpenter's chart in quotes: helm list -A says it",
     "nodeRole": "write the name of the IAM role of Karpenter's nodes",
+    "configMap": "write the name of the ConfigMap that the plugin reads: config.name among the values of its chart",
+    "namespace": "write the namespace of the ConfigMap",
+    "deviceName": "write the name of the device, such as /dev/xvdc",
+    "effect": "write NoSchedule, PreferNoSchedule or NoExecute",
     "speakers": "write the names of the models that talk",
     "monthlyUsd": "write the most that the stack may cost in a month, in USD",
     "emails": "write who is told",
@@ -179,17 +208,17 @@ VALUE_SYNONYMS: Final[Mapping[str, str]] = {
 }
 
 _OWN_VPC = (
-    "is not a key here: a stack makes its own VPC with its cluster; with cluster: {existing: NAME} nodes go where its "
-    "Karpenter finds subnets"
+    "is not a key here: for subnets that are there write network: {existing: {vpcId: ..., subnetIds: [...]}}, or with "
+    "somebody's Karpenter its subnetTags"
 )
 _OWN_CLUSTER = (
-    "is not a key here: for a cluster that is there write cluster: {existing: NAME} and karpenter: {existing: ...}"
+    "is not a key here: for a cluster that is there write cluster: {existing: NAME}, and where it has a Karpenter "
+    "karpenter: {existing: ...}"
 )
 _ONE_PURCHASE = (
-    "is not a key here: a pool buys Spot or on-demand, never one when the other is out; make a second pool for what "
-    "must run"
+    "is not a key here: write capacityType, and fallback: on-demand where the pool may buy that when Spot is out"
 )
-_NO_RESERVATION = "is not a key here: capacity that is reserved or paid ahead (Capacity Blocks, ODCRs) is not supported"
+_RESERVATION = "is not a key here: write capacityType: reserved and capacityReservationSelectorTerms: [{id: cr-...}]"
 _NO_AUTO_MODE = "is not a key here: EKS Auto Mode knows no NodeOverlay, so it cannot count slots of shared GPUs"
 _OWN_WAY = "is not a key here: Karpenter buys nodes when pods wait, and takes idle ones away; warm keeps slots free"
 _EQUAL_SLOTS = (
@@ -197,7 +226,8 @@ _EQUAL_SLOTS = (
     "size is another pool"
 )
 _OLLAMA = "is not a key here: models are served by Ollama; another engine runs as an entry of workloads"
-_FIXED = "is not a key here: labels and taints of a pool's nodes are the program's, and so are the pods' that fit them"
+_TOLERATED = "is not a key here: pods of this stack that go to the pool tolerate its taints"
+_NODE_CLASS = "belongs under nodeClass"
 
 _HOST = (
     "is not a key here: pods of workloads never share the host's namespaces; processes of one pod share memory by a "
@@ -222,16 +252,17 @@ WISHES: Final[Mapping[str, Mapping[str, str]]] = {
         ("vpcId", "vpc", "existingVpc", "subnetIds", "subnets", "privateSubnets", "publicSubnets"), _OWN_VPC
     ),
     "GpuPool": {
-        **dict.fromkeys(("capacityTypes", "fallback", "onDemandFallback", "spotFallback"), _ONE_PURCHASE),
+        **dict.fromkeys(("capacityTypes", "onDemandFallback", "spotFallback"), _ONE_PURCHASE),
         **dict.fromkeys(
             ("capacityBlock", "capacityBlocks", "capacityReservation", "capacityReservationId", "reserved"),
-            _NO_RESERVATION,
+            _RESERVATION,
         ),
         **dict.fromkeys(
             ("min", "minSize", "minGpus", "minNodes", "desired", "desiredSize", "desiredCapacity"), _OWN_WAY
         ),
         **dict.fromkeys(("memory", "memoryGib", "memoryMib", "gpuMemory", "gpuMemoryMib", "vram"), _EQUAL_SLOTS),
-        **dict.fromkeys(("labels", "taints", "tolerations"), _FIXED),
+        "tolerations": _TOLERATED,
+        **dict.fromkeys(("userData", "amiAlias", "amiIds", "role", "instanceProfile"), _NODE_CLASS),
         **dict.fromkeys(("vpcId", "subnetIds", "subnets"), _OWN_VPC),
     },
     "Model": {

@@ -11,16 +11,19 @@ from pydantic import Field
 
 from config.fields import (
     AbsolutePath,
+    AccessPoint,
     Bucket,
     Cpu,
     DataKey,
     FileSystem,
+    HttpPath,
     Image,
     Int,
     Line,
     List,
     Memory,
     Name,
+    Namespace,
     ObjectName,
     PortName,
     SubPath,
@@ -96,7 +99,7 @@ class ContainerPort(Section):
 class HttpGet(Section):
     """A request that is answered with 200 to 399."""
 
-    path: AbsolutePath = "/"
+    path: HttpPath = "/"
     """Path of the request."""
     port: Port
     """Number of the port."""
@@ -177,7 +180,7 @@ class Container(Section):
     memory: Memory = "1Gi"
     """Memory request and limit, such as `512Mi` or `2Gi`."""
     env: Annotated[tuple[EnvVar, ...], List] = ()
-    """Variables. `HOME` is `/tmp` unless it is among them."""
+    """Variables. `HOME` is `/tmp`, and `USER` of pods that are not root is `workload`, unless they are among them."""
     env_from: Annotated[tuple[EnvFrom, ...], List] = ()
     """Secrets and ConfigMaps whose keys become variables."""
     ports: Annotated[tuple[ContainerPort, ...], List] = ()
@@ -226,6 +229,9 @@ class Efs(Section):
 
     file_system_id: FileSystem
     """Id of the file system, with a mount target in each zone of the nodes."""
+    access_point_id: AccessPoint | None = None
+    """Id of an access point of it, which says as whom pods read and write. Default: the root folder, which belongs to
+    root until somebody changes that."""
 
 
 class WorkloadVolume(Section):
@@ -281,7 +287,7 @@ class Workload(Section):
     """A PriorityClass that is there."""
     image_pull_secrets: Annotated[tuple[ObjectRef, ...], List] = ()
     """Secrets with the registries' passwords."""
-    client_namespaces: Annotated[tuple[ObjectName, ...], List, Field(max_length=50)] = ()
+    client_namespaces: Annotated[tuple[Namespace, ...], List, Field(max_length=50)] = ()
     """Namespaces whose pods may reach its ports. Default: nobody may."""
     volumes: Annotated[tuple[WorkloadVolume, ...], List] = ()
     """Volumes that its containers mount."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 SOURCES: tuple[tuple[str, str], ...] = (("moto", "5.2.5"),)  # name, version
-GENERATED_ON = "2026-11-29"
+GENERATED_ON = "2026-11-30"
 
 Zones = Mapping[str, tuple[str, ...]]
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Literal, assert_never
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
-from gpu.estimate import MONTH, SlotPrice, dedicated_gpu
+from gpu.estimate import BOUGHT, MONTH, SlotPrice, dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
 from gpu.prices import SPOT_CASES, CapacityType, RegionPrices, ServicePrices
@@ -93,6 +93,11 @@ def sum_of(lines: Iterable[Line]) -> Spread | None:
     return sum(known, Spread.even(0.0)) if len(known) == len(every) else None
 
 
+def known_of(lines: Iterable[Line]) -> list[Line]:
+    """The lines whose price is known: their sum is the least that all cost."""
+    return [line for line in lines if line.usd is not None]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Consumer:
     """Who holds slots of a pool, and for how many hours of a month.
@@ -122,7 +127,9 @@ class Consumer:
         return self.why_own(capacity_type).value
 
     def why_own(self, capacity_type: CapacityType) -> Why:
-        """The same, with what it is made of."""
+        """The same, with what it is made of. Where nothing is shared it is the pool's own node."""
+        if not self.pool.profile.shares:
+            return times(given(f"slots of {self.name}", self.slots), self.pool.why_slot(capacity_type))
         needs, prices = self.needs or (self.pool.slot_memory_mib,), self.pool.prices
         found = [(need, own_type(need, capacity_type, prices)) for need in needs]
         each = [
@@ -146,9 +153,10 @@ def why_node_hours(consumers: Iterable[Consumer], slots_per_node: int, most_node
         held = sum(consumer.slots for consumer in holding if consumer.hours >= edge)
         nodes = -(-held // slots_per_node)
         few = nodes if most_nodes is None else min(nodes, most_nodes)
-        words = f"nodes for {held} slots, {slots_per_node} to a node" + ("" if few == nodes else ", within maxGpus")
+        slots = f"{held} slot{'' if held == 1 else 's'}"
+        words = f"nodes for {slots}, {slots_per_node} to a node" + ("" if few == nodes else ", within maxGpus")
         said = "; ".join(dict.fromkeys(each.hours_from for each in holding if each.hours == edge and each.hours_from))
-        hours = given(f"hours in which {held} slots are held", edge - before, "h", said)
+        hours = given(f"hours in which {slots} {'is' if held == 1 else 'are'} held", edge - before, "h", said)
         steps.append(times(given(words, few), hours))
         before = edge
     return plus(*steps)
@@ -165,14 +173,40 @@ def most_nodes(pool: Pool, instance_type: str) -> int:
 
 
 def node_reasons(pool: Pool, price: SlotPrice) -> Reasons:
-    """A node's price by the hour: Spot between the least and the most that was seen (`RegionPrices.why_spot`)."""
+    """A node's price by the hour: Spot between the least and the most that was seen (`RegionPrices.why_spot`).
+
+    What is reserved costs the same whether it runs or not (`reserved_reasons`): here its hours are worth that much.
+    """
     match pool.capacity_type:
         case "on-demand":
             return Reasons.even(pool.prices.why_node(price.instance_type, "on-demand"))
         case "spot":
-            return Reasons(*(pool.prices.why_spot(price.instance_type, case) for case in SPOT_CASES))
+            low, usual, high = (pool.prices.why_spot(price.instance_type, case) for case in SPOT_CASES)
+            # Where there is no Spot capacity it buys on-demand, which Spot never costs more than.
+            return Reasons(
+                low, usual, pool.prices.why_node(price.instance_type, "on-demand") if pool.fallback else high
+            )
         case _:
             assert_never(pool.capacity_type)
+
+
+def bought_words(pool: Pool) -> str:
+    """How a pool gets its nodes, as tables and the bill say it."""
+    if pool.purchase == "reserved":
+        return "reserved"
+    return f"{BOUGHT[pool.capacity_type]}, else on-demand" if pool.fallback else BOUGHT[pool.capacity_type]
+
+
+def reserved_reasons(pool: Pool) -> Reasons:
+    """A month of a reservation for all GPUs of the pool: paid whether nodes run or not.
+
+    Expected: of the cheapest type. High: of the types that make it dearest, where the pool names several.
+    """
+    if pool.price is None:
+        return _UNPRICED
+    nodes = given(f"{pool.price.instance_type} within maxGpus", most_nodes(pool, pool.price.instance_type))
+    usual = times(nodes, node_reasons(pool, pool.price).expected, MONTH)
+    return Reasons(usual, usual, _most_usd(pool))
 
 
 _UNPRICED = Reasons.even(given("price of a node", None, "USD/h"))
@@ -196,12 +230,17 @@ def asked_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Cons
     """A month of the nodes that come on top of those that always run; None where no price is known.
 
     Low and expected: all are there at the same hours. High: at different hours, each slot on a node of its own,
-    the dearest that the pool may buy, as far as those that always run leave room within `maxGpus`.
+    the dearest that the pool may buy, as far as those that always run leave money within `maxGpus`. Not as far as they
+    leave nodes: they may be of another type, and one slot more that always runs would make the sum smaller.
     """
     if pool.price is None:
         return _UNPRICED
     hours, usd = why_more_hours(pool, pool.price, standing, asked), node_reasons(pool, pool.price)
-    apart = [times(_apart(pool, each, standing, asked), node_reasons(pool, each).high) for each in pool.node_prices]
+    alone = _each_alone(asked)
+    apart = [
+        times(_apart(pool, each, standing, asked, alone, _node_hours(pool, each)), node_reasons(pool, each).high)
+        for each in pool.node_prices
+    ]
     room = minus(_most_usd(pool), standing_reasons(pool, standing, asked).high)
     return Reasons(times(hours, usd.low), times(hours, usd.expected), least(most(*apart), room))
 
@@ -223,17 +262,35 @@ def why_most_standing_hours(pool: Pool, standing: Sequence[Consumer]) -> Why:
 
 def why_most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
     """What `why_more_hours` is where they are there at different hours, of the type for which that is most."""
-    return most(*(_apart(pool, node, standing, asked) for node in pool.node_prices))
+    alone = _each_alone(asked)
+    return most(
+        *(
+            _apart(pool, node, standing, asked, alone, minus(_node_hours(pool, node), _hours(pool, node, standing)))
+            for node in pool.node_prices
+        )
+    )
 
 
-def _apart(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
-    nodes = given(f"{node.instance_type} within maxGpus", most_nodes(pool, node.instance_type))
-    room = minus(times(nodes, MONTH), _hours(pool, node, standing))
-    each = [
-        times(given(f"slots of {c.name}", c.slots), given(f"hours of {c.name}", c.hours, "h", c.hours_from))
-        for c in asked
-    ]
-    return most(why_more_hours(pool, node, standing, asked), least(plus(*each), room))
+def _each_alone(asked: Sequence[Consumer]) -> Why:
+    """Hours of nodes of which each holds one slot: the same for every type, and long where many hold slots."""
+    return plus(
+        *(
+            times(given(f"slots of {c.name}", c.slots), given(f"hours of {c.name}", c.hours, "h", c.hours_from))
+            for c in asked
+        )
+    )
+
+
+def _node_hours(pool: Pool, node: SlotPrice) -> Why:
+    """Hours of a month of all nodes of a type that `maxGpus` allows."""
+    return times(given(f"{node.instance_type} within maxGpus", most_nodes(pool, node.instance_type)), MONTH)
+
+
+def _apart(
+    pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer], alone: Why, room: Why
+) -> Why:
+    """Hours of nodes of a type where nobody's overlap, at most `room`."""
+    return most(why_more_hours(pool, node, standing, asked), least(alone, room))
 
 
 def _hours(pool: Pool, node: SlotPrice, consumers: Sequence[Consumer]) -> Why:

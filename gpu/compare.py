@@ -44,6 +44,13 @@ WORDS: Mapping[Way, str] = MappingProxyType(
     }
 )
 """The ways that are shown, and what they are called."""
+MORE_WORDS: Mapping[Way, str] = MappingProxyType(
+    {
+        Way(shared=True, spot=True, sleeps=False): "sharing and Spot, always on",
+        Way(shared=True, spot=False, sleeps=True): "sharing and sleep, on-demand",
+    }
+)
+"""The other ways, which machines get too."""
 WAYS = tuple(Way(*each) for each in product((False, True), repeat=3))
 
 
@@ -68,8 +75,9 @@ class Sides:
 class Comparison:
     """All ways; and the uses at which the stack as written is dearer than a GPU each, bought and asleep alike.
 
-    dearer: ranges of hours a day, for all that sleeps. pays_from: by name of a pool that shares, the slots that must be
-    taken at once so that sharing is not dearer, by these or more; None where it is dearer with all of them.
+    dearer: ranges of hours a day, for all that sleeps, as far as tenths tell them apart. pays_from: by name of a pool
+    that shares, the slots that must be taken at once so that sharing is not dearer, by these or more; None where it is
+    dearer with all of them.
     """
 
     ways: Mapping[Way, Cost]
@@ -94,8 +102,13 @@ class Comparison:
 
 def compare(consumers: Sequence[Consumer]) -> Comparison | None:
     """The comparison; None where nothing holds a slot, or a price is missing and a sum would mislead."""
-    # What nobody starts is no work; what sleeps all day would be up in a way without sleep.
-    work = [consumer for consumer in consumers if consumer.slots > 0 and (consumer.sleeps or consumer.hours > 0)]
+    # What nobody starts is no work; what sleeps all day would be up in a way without sleep. What is reserved is paid in
+    # every way alike.
+    work = [
+        consumer
+        for consumer in consumers
+        if consumer.slots > 0 and (consumer.sleeps or consumer.hours > 0) and consumer.pool.purchase != "reserved"
+    ]
     if not work:
         return None
     found = {way: _cost(work, way) for way in WAYS}
@@ -185,11 +198,16 @@ def _dearer(work: Sequence[Consumer]) -> tuple[tuple[float, float], ...]:
             continue
         crossing = start + (end - start) * here / (here - there) if here != there else start
         begin, stop = (start if here > _CENT else crossing), (end if there > _CENT else crossing)
-        if ranges and ranges[-1][1] == begin:
+        if ranges and _apart(ranges[-1][1], begin) <= 0:
             ranges[-1] = (ranges[-1][0], stop)
         else:
             ranges.append((begin, stop))
-    return tuple(ranges)
+    return tuple((start, end) for start, end in ranges if _apart(start, end) > 0)
+
+
+def _apart(start: float, end: float) -> float:
+    """Hours a day between two uses, in tenths, as they are shown."""
+    return round(end, 1) - round(start, 1)
 
 
 #: Differences of sums of floats below this are none.

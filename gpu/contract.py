@@ -41,7 +41,8 @@ WARM_LABEL: Final = f"{OURS}warm"
 MODELS_CLIENT_LABEL: Final = f"{OURS}models-client"
 #: Digest of the dialogue's settings, which it reads once (annotation): its service -> Knative, a revision for each.
 SETTINGS_ANNOTATION: Final = f"{OURS}settings"
-#: `true` on namespaces whose pods may ask the dialogue for its figures: whoever runs Prometheus -> its network policy.
+#: `true` on namespaces whose pods may ask the dialogue and Knative for figures: whoever runs Prometheus, also
+#: the stack's own -> their network policies.
 METRICS_CLIENT_LABEL: Final = f"{OURS}metrics-client"
 
 #: Why pods may be root, write to their root file system or hold a token (annotation): workloads -> policies.

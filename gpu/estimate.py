@@ -20,6 +20,7 @@ from gpu.standing import (
     OBSERVATIONS_PER_CLUSTER,
     OBSERVATIONS_PER_POD,
     PODS_PER_SYSTEM_NODE,
+    MonitoringBackend,
 )
 from gpu.why import Why, given, plus, times
 
@@ -113,6 +114,15 @@ class CostItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept whether anybody works or not: conversations on a volume or in a table (GiB), images in ECR (GB)."""
+
+    volume_gib: int = 0
+    table_gib: int = 0
+    images_gb: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class FloorInputs:
     """What stands there when no workload runs. Sizes in GiB."""
 
@@ -129,8 +139,10 @@ class FloorInputs:
     public_addresses: int = 0
     """Of system nodes; a NAT gateway's own is counted with it."""
     load_balancers: int = 0
-    conversations_gib: int = 0
-    monitored: bool = False
+    kept: Kept = Kept()
+    monitoring: MonitoringBackend = "off"
+    figures_gib: int = 0
+    """Of Prometheus' volume."""
 
 
 def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
@@ -164,18 +176,36 @@ def idle_floor(inputs: FloorInputs, prices: RegionPrices) -> Sequence[CostItem]:
     if inputs.load_balancers:
         why = times(given("load balancers", inputs.load_balancers), price("load_balancer_per_hour"), month)
         items.append(CostItem("Door", f"{inputs.load_balancers} internal network load balancer", why))
-    items += kept_items(inputs.conversations_gib, prices)
-    if inputs.monitored:
-        items.append(_monitoring(inputs, prices))
+    items += kept_items(inputs.kept, prices)
+    match inputs.monitoring:
+        case "off":
+            pass
+        case "cloudwatch":
+            items.append(_monitoring(inputs, prices))
+        case "prometheus":
+            items.append(_prometheus(inputs.figures_gib, prices))
+        case _:
+            assert_never(inputs.monitoring)
     return items
 
 
-def kept_items(conversations_gib: int, prices: RegionPrices) -> Sequence[CostItem]:
-    """The volume of the dialogue's conversations, where there is one."""
-    if not conversations_gib:
-        return []
-    why = times(given("conversations", conversations_gib, "GiB"), prices.services.why("gp3_per_gb_month"))
-    return [CostItem("Conversations", f"{conversations_gib} GiB, reckoned as gp3", why)]
+def kept_items(kept: Kept, prices: RegionPrices) -> Sequence[CostItem]:
+    """What is kept, item by item: nothing where there is nothing.
+
+    A table is paid by request, and its first 25 GB are free (DynamoDB's pricing page): what it costs while it stands is
+    its point-in-time recovery, reckoned for as many GiB as a volume would have.
+    """
+    items, price = [], prices.services.why
+    if kept.volume_gib:
+        why = times(given("conversations", kept.volume_gib, "GiB"), price("gp3_per_gb_month"))
+        items.append(CostItem("Conversations", f"{kept.volume_gib} GiB, reckoned as gp3", why))
+    if kept.table_gib:
+        why = times(given("conversations", kept.table_gib, "GiB"), price("dynamodb_recovery_per_gb_month"))
+        items.append(CostItem("Conversations", f"recovery of {kept.table_gib} GiB in a table", why))
+    if kept.images_gb:
+        why = times(given("images", kept.images_gb, "GB"), price("ecr_per_gb_month"))
+        items.append(CostItem("Images in ECR", f"{kept.images_gb:g} GB of the models' server", why))
+    return items
 
 
 def _monitoring(inputs: FloorInputs, prices: RegionPrices) -> CostItem:
@@ -193,3 +223,10 @@ def _monitoring(inputs: FloorInputs, prices: RegionPrices) -> CostItem:
         price("dashboard_per_month"),
     )
     return CostItem("Monitoring", f"{millions.value:.0f} million observations of {pods} pods, alarms, dashboard", why)
+
+
+def _prometheus(figures_gib: int, prices: RegionPrices) -> CostItem:
+    """Prometheus runs on the system nodes, which are there anyway; its volume is not."""
+    volume = times(given("Prometheus' volume", figures_gib, "GiB"), prices.services.why("gp3_per_gb_month"))
+    kept = f"{figures_gib} GiB gp3" if figures_gib else "figures on their disks"
+    return CostItem("Monitoring", f"Prometheus and Grafana on the system nodes, {kept}", volume)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 from gpu.catalog import InstanceType
 from gpu.contract import GPU_RESOURCE
@@ -17,6 +17,19 @@ from gpu.estimate import SlotPrice, slot_price
 from gpu.host_share import HostShare, host_share
 from gpu.prices import CapacityType, RegionPrices
 from gpu.sharing import Ami, SharingProfile, overlay_capacities
+from gpu.why import Why, given, over
+
+#: How a pool gets its nodes: what AWS sells, or capacity that is reserved already.
+Purchase = Literal["spot", "on-demand", "reserved"]
+
+
+@dataclass(frozen=True)
+class Taint:
+    """A taint of the pool's nodes beside that of GPU nodes."""
+
+    key: str
+    value: str
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,7 +37,8 @@ class Pool:
     """GPU nodes that are bought and shared alike. Memory in MiB, prices in USD per hour.
 
     types: at least one, and all that the pool may buy. max_gpus: physical GPUs at a time. prices: those of its region.
-    Whatever asks a GPU for what it cannot do raises SharingError.
+    purchase: how it gets its nodes. fallback: whether it buys on-demand where there is no Spot capacity. taints: see
+    `Taint`; pods of ours tolerate them. Whatever asks a GPU for what it cannot do raises SharingError.
     """
 
     name: str
@@ -33,7 +47,19 @@ class Pool:
     max_gpus: int
     prices: RegionPrices
     ami: Ami = "al2023"
-    capacity_type: CapacityType = "spot"
+    purchase: Purchase = "spot"
+    fallback: bool = False
+    taints: tuple[Taint, ...] = ()
+
+    @property
+    def capacity_type(self) -> CapacityType:
+        """What its nodes cost: reserved ones as much as on-demand (EC2 user guide, "Capacity Reservation pricing")."""
+        return "spot" if self.purchase == "spot" else "on-demand"
+
+    @property
+    def capacity_types(self) -> tuple[Purchase, ...]:
+        """What Karpenter may launch; of both it takes Spot first, as long as there is some."""
+        return ("spot", "on-demand") if self.fallback else (self.purchase,)
 
     @property
     def resource(self) -> str:
@@ -116,6 +142,14 @@ class Pool:
             case _:
                 assert_never(self.capacity_type)
 
+    @cached_property
+    def interruption_bands(self) -> Mapping[str, str]:
+        """Which part of Spot nodes AWS took back in a month, by type, where that is known; nothing on-demand."""
+        if self.capacity_type == "on-demand":
+            return MappingProxyType({})
+        bands = {t.name: self.prices.interruption_band(t.name) for t in self.types}
+        return MappingProxyType({name: band for name, band in bands.items() if band})
+
     @property
     def slots_per_node(self) -> int:
         """Slots of the node that the first pending pod buys."""
@@ -137,13 +171,21 @@ class Pool:
         """Price of a slot as the pool buys it; an estimate for Spot, None where no price is known."""
         return self.price.usd_per_hour(self.capacity_type) / self.price.slots if self.price else None
 
+    def why_slot(self, capacity_type: CapacityType, of: SlotPrice | None = None) -> Why:
+        """Price of a slot when all of the node are taken, USD per hour. of: a node; else the cheapest as bought."""
+        node = of or self.price
+        if node is None:
+            return given("price of a node", None, "USD/h")
+        whole = self.prices.why_node(node.instance_type, capacity_type)
+        return over(whole, given(f"slots of {node.instance_type}", node.slots))
+
     def as_output(self) -> dict[str, Any]:
         """The pool as a stack output, in plain values."""
         usd = self.usd_per_slot_hour
         return {
             "name": self.name,
             "sharing": self.profile.strategy,
-            "capacityType": self.capacity_type,
+            "capacityType": self.purchase,
             "resource": self.resource,
             "slotsPerGpu": self.slots_per_gpu,
             "maxSlots": self.max_slots,

@@ -2,8 +2,9 @@
 
 `linuxUsdPerHour` has on-demand prices by instance type. `services` has unit prices (fields of
 `gpu.prices.ServicePrices`), `spot` for each type and zone the least, the mean and the most that was asked in `days`
-days; each with its `source` and `date` (ISO 8601). All prices are in USD. `kept` has the day of prices
-that are older than their table.
+days (0: on that day; one price a zone, by number, where the source names no zones), `interruptions` the types of each
+band of how often Spot was taken back; each with its `source` and `date` (ISO 8601). All prices are in USD. `kept` has
+the day of prices that are older than their table.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ T = TypeVar("T")
 
 #: Nothing that is priced here costs nearly as much, by its hour, month or GB.
 _MOST_USD: Final = 100_000
+
+#: How AWS' Spot Instance Advisor tells how often it took nodes back: of all that ran, in a month.
+BANDS: Final = ("<5%", "5-10%", "10-15%", "15-20%", ">20%")
 
 
 class PriceFileError(ValueError):
@@ -62,10 +66,21 @@ class ServiceTable(Table):
 
 @dataclass(frozen=True, kw_only=True)
 class SpotTable(Table):
-    """By instance type and zone; of the last `days` days."""
+    """By instance type and zone; of the last `days` days, 0 where it is what was asked on `date`.
+
+    Zones that the source does not name have numbers: `zone 1` is the cheapest.
+    """
 
     days: int
     usd_per_hour: Mapping[str, Mapping[str, SpotRange]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterruptionTable(Table):
+    """Which part of Spot nodes AWS took back in the `days` days before, by type: one of `BANDS`."""
+
+    days: int
+    band: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +90,7 @@ class PriceFile:
     on_demand: OnDemandTable | None = None
     services: ServiceTable | None = None
     spot: SpotTable | None = None
+    interruptions: InterruptionTable | None = None
 
 
 def read(path: Path) -> PriceFile:
@@ -87,6 +103,7 @@ def read(path: Path) -> PriceFile:
             on_demand=_on_demand(data) if "linuxUsdPerHour" in data else None,
             services=_services(data["services"]) if "services" in data else None,
             spot=_spot(data["spot"]) if "spot" in data else None,
+            interruptions=_interruptions(data["interruptions"]) if "interruptions" in data else None,
         )
     except KeyError as error:
         raise PriceFileError(f"{path.name} has no {error}") from error
@@ -118,7 +135,24 @@ def _spot(data: Mapping[str, Any]) -> SpotTable:
         date=_day(data["date"]),
         kept=_by_name(data.get("kept", {}), _day),
         days=int(data["days"]),
-        usd_per_hour=_by_name(data["usdPerHour"], lambda zones: _by_name(zones, _range)),
+        usd_per_hour=_by_name(data["usdPerHour"], _by_zone),
+    )
+
+
+def _by_zone(value: Any) -> Mapping[str, SpotRange]:
+    if not isinstance(value, list):
+        return _by_name(value, _range)
+    return {f"zone {number}": SpotRange(*[_usd(each)] * 3) for number, each in enumerate(sorted(value), start=1)}
+
+
+def _interruptions(data: Mapping[str, Any]) -> InterruptionTable:
+    if unknown := data["types"].keys() - set(BANDS):
+        raise ValueError(f"{min(unknown)!r} is no band: it must be {', '.join(BANDS)}")
+    return InterruptionTable(
+        source=_text(data["source"]),
+        date=_day(data["date"]),
+        days=int(data["days"]),
+        band={_text(name): band for band, names in data["types"].items() for name in names},
     )
 
 
@@ -169,6 +203,9 @@ def text(prices: PriceFile, generated_by: str) -> str:
         }
         content["spot"] = {"source": spot.source, "date": spot.date, "days": spot.days, "usdPerHour": zones}
         content["spot"] |= {"kept": dict(spot.kept)} if spot.kept else {}
+    if taken := prices.interruptions:
+        types = {band: [name for name, own in taken.band.items() if own == band] for band in BANDS}
+        content["interruptions"] = {"source": taken.source, "date": taken.date, "days": taken.days, "types": types}
     return json.dumps(content, indent=2) + "\n"
 
 

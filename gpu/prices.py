@@ -1,9 +1,10 @@
 """Prices by region: `of(region)` is the only way to one, so that nobody can ask without saying for where.
 
-Instance prices are data, one file a region: committed beside this module (`gpu/price_data/`, by
-tools/generate_catalog.py), or asked of AWS (`prices/` beside the stack files, by `slices prices refresh`); these may
-have unit prices of services and Spot prices too. Those of some regions stand here. What no source has of a region is
-None, and never another region's figure. All prices are in USD, without traffic and tax.
+Prices of instances, on-demand and on Spot, are data, one file a region: committed beside this module
+(`gpu/price_data/`, by tools/generate_catalog.py), or asked of AWS (`prices/` beside the stack files, by `slices prices
+refresh`); these have unit prices of services too. Those of some regions stand here, with Spot discounts that are newer
+than any committed Spot price. What no source has of a region is None, and never another region's figure. All prices are
+in USD, without traffic and tax.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar, assert_never
 
 from gpu import price_file
-from gpu.price_file import PriceFileError, ServiceTable, SpotRange, SpotTable, Table
+from gpu.price_file import InterruptionTable, PriceFileError, ServiceTable, SpotRange, SpotTable, Table
 from gpu.why import Why, given, least, most, times
 
 __all__ = [
@@ -33,10 +34,12 @@ __all__ = [
     "SpotDiscount",
     "SpotPrice",
     "UnitPrice",
+    "is_named_type",
     "named_types",
     "of",
     "priced_regions",
     "product",
+    "sampled_families",
 ]
 
 CapacityType = Literal["spot", "on-demand"]
@@ -47,6 +50,7 @@ FRESH_DAYS = 90
 
 SpotCase = Literal["least", "expected", "most"]
 SPOT_CASES: tuple[SpotCase, ...] = ("least", "expected", "most")
+_CASES: Mapping[SpotCase, str] = MappingProxyType({"least": "least", "expected": "mean", "most": "most"})
 
 TableT = TypeVar("TableT", bound=Table)
 
@@ -74,6 +78,8 @@ UNIT_PRICES = (
     UnitPrice("load_balancer_per_hour", "network load balancer", "USD/h"),
     UnitPrice("classic_load_balancer_per_hour", "classic load balancer", "USD/h"),
     UnitPrice("snapshot_per_gb_month", "snapshot", "USD/GB-month"),
+    UnitPrice("ecr_per_gb_month", "images in ECR", "USD/GB-month"),
+    UnitPrice("dynamodb_recovery_per_gb_month", "point-in-time recovery of a table", "USD/GB-month"),
     UnitPrice("log_ingestion_per_gb", "logs, written", "USD/GB"),
     UnitPrice("log_storage_per_gb_month", "logs, kept", "USD/GB-month"),
     UnitPrice("insights_per_million_observations", "Container Insights", "USD/million observations"),
@@ -106,6 +112,8 @@ class ServicePrices:
     """A network load balancer, or an application load balancer: they cost the same by the hour."""
     classic_load_balancer_per_hour: float | None = None
     snapshot_per_gb_month: float | None = None
+    ecr_per_gb_month: float | None = None
+    dynamodb_recovery_per_gb_month: float | None = None
     log_ingestion_per_gb: float | None = None
     log_storage_per_gb_month: float | None = None
     insights_per_million_observations: float | None = None
@@ -160,7 +168,7 @@ class SpotPrice:
 class PriceTable:
     """A table of prices that figures are made of. date: the day of its prices (ISO 8601), None where nobody said it."""
 
-    what: Literal["on-demand prices", "service prices", "Spot prices"]
+    what: Literal["on-demand prices", "service prices", "Spot prices", "Spot discounts", "Spot interruptions"]
     source: str
     date: str | None
 
@@ -179,7 +187,8 @@ class RegionPrices:
 
     on_demand: Linux, USD per hour by instance type. on_demand_date: the day of these (ISO 8601), None where there are
     none. on_demand_source: module and version that they are from. kept: types whose price is of another, older day.
-    spot_seen: by type and zone. problem: why a file of prices is not used, empty where none is wrong.
+    spot_seen: by type and zone. interruptions: of Spot nodes, by type. problem: why a file of prices is not used, empty
+    where none is wrong.
     """
 
     region: str
@@ -190,6 +199,7 @@ class RegionPrices:
     services: ServicePrices = ServicePrices()
     spot_discounts: Mapping[str, SpotDiscount] = field(default_factory=dict)
     spot_seen: SpotTable | None = None
+    interruptions: InterruptionTable | None = None
     problem: str = ""
 
     @property
@@ -202,9 +212,17 @@ class RegionPrices:
             found.append(PriceTable("service prices", self.services.source, self.services.date))
         if self.spot_seen:
             found.append(PriceTable("Spot prices", self.spot_seen.source, self.spot_seen.date))
-        elif self.spot_discounts:
-            found.append(PriceTable("Spot prices", next(iter(self.spot_discounts.values())).source, None))
+        if estimated := self.estimated_families:
+            found.append(PriceTable("Spot discounts", self.spot_discounts[estimated[0]].source, None))
+        if self.interruptions:
+            found.append(PriceTable("Spot interruptions", self.interruptions.source, self.interruptions.date))
         return tuple(found)
+
+    @property
+    def estimated_families(self) -> tuple[str, ...]:
+        """Families of which no type has a Spot price that was seen, but a discount of the family was."""
+        seen = {name.partition(".")[0] for name in self.spot_seen.usd_per_hour} if self.spot_seen else set()
+        return tuple(family for family in self.spot_discounts if family not in seen)
 
     def spot_discount(self, family: str) -> SpotDiscount:
         """Estimated Spot discount of an instance family, such as `g6`, where no price of a type was seen.
@@ -216,6 +234,13 @@ class RegionPrices:
     def spot_zones(self, instance_type: str) -> Mapping[str, SpotRange]:
         """What was asked for a type in each zone; empty where nobody looked."""
         return self.spot_seen.usd_per_hour.get(instance_type, {}) if self.spot_seen else {}
+
+    def interruption_band(self, instance_type: str) -> str | None:
+        """Which part of a type's Spot nodes AWS took back in a month, one of `gpu.price_file.BANDS`, where it is known.
+
+        Of all nodes in the region, whoever's; AWS' Spot Instance Advisor tells it, and no API.
+        """
+        return self.interruptions.band.get(instance_type) if self.interruptions else None
 
     def spot(self, instance_type: str) -> SpotPrice | None:
         """What a type costs on Spot; None where no price of it is known. `why_spot` says how it comes about."""
@@ -242,7 +267,9 @@ class RegionPrices:
                 "expected": sum(each.mean for each in zones) / len(zones),
                 "most": max(each.most for each in zones),
             }
-            words = f"{instance_type} on Spot, {case} of {len(zones)} zones in {self.spot_seen.days} days"
+            of_zones = f"{len(zones)} zone{'' if len(zones) == 1 else 's'}"
+            days = f" in {self.spot_seen.days} days" if self.spot_seen.days else ""
+            words = f"{instance_type} on Spot, {_CASES[case]} of {of_zones}{days}"
             day = self.spot_seen.kept.get(instance_type, self.spot_seen.date)
             return given(words, usd[case], "USD/h", self.spot_seen.source, day)
         family = instance_type.partition(".")[0]
@@ -301,6 +328,8 @@ _SERVICES: Mapping[str, ServicePrices] = MappingProxyType(
             load_balancer_per_hour=0.0225,
             classic_load_balancer_per_hour=0.025,
             snapshot_per_gb_month=0.05,
+            ecr_per_gb_month=0.10,
+            dynamodb_recovery_per_gb_month=0.20,
             log_ingestion_per_gb=0.50,
             log_storage_per_gb_month=0.03,
             # aws.amazon.com/cloudwatch/pricing as two public repositories read it, one of them on 2026-10-02.
@@ -361,6 +390,7 @@ def of(region: str) -> RegionPrices:
         services=_service_prices(region, services),
         spot_discounts=_SPOT.get(region, MappingProxyType({})),
         spot_seen=_newest([each.spot for each in files]),
+        interruptions=_newest([each.interruptions for each in files]),
         problem="; ".join(problems),
     )
 
@@ -373,13 +403,29 @@ def _service_prices(region: str, table: ServiceTable | None) -> ServicePrices:
     known = _SERVICES.get(region, ServicePrices())
     if table is None or (known.date or "") > table.date:
         return known
-    usd: Mapping[str, Any] = {each.field: table.usd[each.field] for each in UNIT_PRICES if each.field in table.usd}
-    return ServicePrices(date=table.date, source=table.source, kept=table.kept, **usd)
+    usd: dict[str, Any] = {each.field: table.usd[each.field] for each in UNIT_PRICES if each.field in table.usd}
+    kept = dict(table.kept)
+    # What AWS is not asked for, or a table of before a unit price was counted lacks, stays as it was known.
+    for each in UNIT_PRICES:
+        if each.field not in usd and (older := getattr(known, each.field)) is not None:
+            usd[each.field], kept[each.field] = older, known.date or table.date
+    return ServicePrices(date=table.date, source=table.source, kept=kept, **usd)
+
+
+def sampled_families(region: str) -> frozenset[str]:
+    """Families whose Spot discount was seen in a region, later than any committed table of Spot prices."""
+    return frozenset(_SPOT.get(region, ()))
 
 
 def priced_regions() -> tuple[str, ...]:
     """Regions whose instance prices are known."""
     return tuple(region for region in _files() if of(region).on_demand)
+
+
+def is_named_type(name: str) -> bool:
+    """Whether a type is one of `named_types`. Of the tables only those are read that it takes to find it."""
+    largest_first = sorted(_files().items(), key=lambda item: -max(path.stat().st_size for path in item[1]))
+    return any(name in of(region).on_demand for region, _ in largest_first)
 
 
 @cache

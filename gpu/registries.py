@@ -26,17 +26,19 @@ class Upstream:
 
     prefix: of its images in the mirror. ecr: what ECR's pull through cache calls it (`UpstreamRegistry` of its API,
     botocore's service model); None where it cannot pull from there. secret: whether the rule needs credentials.
+    url: host that a rule names; None for that of the images.
     """
 
     prefix: str
     ecr: str | None
     secret: bool = False
+    url: str | None = None
 
 
 #: By host.
 UPSTREAMS: Final[Mapping[str, Upstream]] = MappingProxyType(
     {
-        "docker.io": Upstream(prefix="docker-hub", ecr="docker-hub", secret=True),
+        "docker.io": Upstream(prefix="docker-hub", ecr="docker-hub", secret=True, url="registry-1.docker.io"),
         "gcr.io": Upstream(prefix="gcr", ecr=None),
         "ghcr.io": Upstream(prefix="github", ecr="github-container-registry", secret=True),
         "nvcr.io": Upstream(prefix="nvcr", ecr=None),

@@ -6,6 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final, Literal, assert_never
 
 Nat = Literal["single", "per-zone", "none"]
+MonitoringBackend = Literal["off", "cloudwatch", "prometheus"]
+#: How a controller's pods get their role: by EKS Pod Identity's agent, or by the cluster's OIDC provider in IAM.
+Identity = Literal["pod-identity", "irsa"]
+
+#: Most characters of a role name (IAM quotas), and the end of that of Karpenter's nodes, after the cluster's name.
+ROLE_NAME_LIMIT: Final = 64
+NODE_ROLE_SUFFIX: Final = "-karpenter-node"
 
 #: Volume of a system node, in GiB.
 SYSTEM_VOLUME_GIB: Final = 50

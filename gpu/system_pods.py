@@ -39,7 +39,23 @@ MONITORING_PODS: Final = (
     SystemPod("dcgm-exporter", "dcgm-exporter", 50, 128),
 )
 MONITORING_CPU_MILLIS: Final = sum(pod.cpu_millis for pod in MONITORING_PODS[:2])
-"""What monitoring takes of each system node."""
+"""What Container Insights takes of each system node."""
+
+#: Prometheus and what belongs to it, one of each on the system nodes: what they request, far below what a large cluster
+#: would need. Operator, kube-state-metrics and Alertmanager do next to nothing here; Grafana has one reader.
+PROMETHEUS_PODS: Final = (
+    SystemPod("prometheus", "prometheus", 50, 512),
+    SystemPod("prometheus", "config-reloader", 5, 32),
+    SystemPod("alertmanager", "alertmanager", 5, 32),
+    SystemPod("alertmanager", "config-reloader", 5, 32),
+    SystemPod("operator", "kube-prometheus-stack", 20, 64),
+    SystemPod("kube-state-metrics", "kube-state-metrics", 10, 64),
+    SystemPod("grafana", "grafana", 25, 256),
+)
+PROMETHEUS_CPU_MILLIS: Final = sum(pod.cpu_millis for pod in PROMETHEUS_PODS)
+"""What Prometheus takes of all system nodes together."""
+#: The EBS CSI driver's pod on a node that has volumes: three containers (its chart's values.yaml, `resources`).
+EBS_NODE_CPU_MILLIS: Final = 3 * 10
 
 #: Pods of Karpenter's controller, and what each requests and is limited to.
 KARPENTER_REPLICAS: Final = 2
@@ -64,11 +80,17 @@ def karpenter_cpu_millis(system_nodes: int) -> int:
     return KARPENTER_CPU_MILLIS if system_nodes > 1 else KARPENTER_CPU_MILLIS // 2
 
 
-def control_plane_cpu_millis(knative_replicas: int, system_nodes: int, *, ebs_driver: bool = False) -> int:
-    """Millicores that all pods on the system nodes request together where there are models."""
+def control_plane_cpu_millis(
+    knative_replicas: int, system_nodes: int, *, ebs_driver: bool = False, prometheus: bool = False
+) -> int:
+    """Millicores that all pods on the system nodes request together, but those of DaemonSets.
+
+    knative_replicas: 0 where there are no models.
+    """
     karpenter = karpenter_replicas(system_nodes) * karpenter_cpu_millis(system_nodes)
     others = _ADDONS_CPU_MILLIS + (EBS_DRIVER_CPU_MILLIS if ebs_driver else 0)
-    return karpenter + others + knative_cpu_millis(knative_replicas)
+    others += PROMETHEUS_CPU_MILLIS if prometheus else 0
+    return karpenter + others + (knative_cpu_millis(knative_replicas) if knative_replicas else 0)
 
 
 def knative_cpu_millis(replicas: int) -> int:

@@ -65,7 +65,8 @@ def _prices(prices: RegionPrices, figures: Figures | None) -> dict[str, Any]:
 def _pool(pool: Pool, section: GpuPool) -> dict[str, Any]:
     return {
         "name": pool.name,
-        "capacityType": pool.capacity_type,
+        "capacityType": pool.purchase,
+        "fallback": section.fallback,
         "onDemand": section.on_demand.model_dump(mode="json", by_alias=True) if section.on_demand else None,
         "sharing": section.sharing.model_dump(mode="json", by_alias=True),
         "ami": pool.ami,
@@ -80,6 +81,7 @@ def _pool(pool: Pool, section: GpuPool) -> dict[str, Any]:
         "dearest": _price(pool.dearest) if pool.dearest else None,
         "usdPerSlotHour": _usd(pool.usd_per_slot_hour),
         "spotZones": _zones(pool),
+        "spotInterruptions": [{"instanceType": name, "band": band} for name, band in pool.interruption_bands.items()],
     }
 
 

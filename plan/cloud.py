@@ -257,7 +257,37 @@ def _eks_cluster(cloud: Cloud, arguments: Inputs) -> Outputs:
         "arn": cloud._arn("eks", f"cluster/{name}"),
         "endpoint": later["endpoint"],
         "certificateAuthorities": [{"data": later["certificateAuthority"]}],
+        "identities": [{"oidcs": [{"issuer": f"https://{later['issuer']}"}]}],
+        "vpcConfig": {"vpcId": later["vpcId"]},
     }
+
+
+def _oidc_provider(cloud: Cloud, arguments: Inputs) -> Outputs:
+    """A provider that IAM knows (aws:iam/getOpenIdConnectProvider:getOpenIdConnectProvider)."""
+    url = str(arguments["url"]).removeprefix("https://")
+    return {"id": url, "url": url, "arn": cloud._arn("iam", f"oidc-provider/{url}")}
+
+
+def _subnets(cloud: Cloud, arguments: Inputs) -> Outputs:
+    """Subnets by their ids or tags (aws:ec2/getSubnets:getSubnets): all, or as many as a cluster needs."""
+    asked = {each["name"]: each["values"] for each in arguments.get("filters") or ()}
+    if "subnet-id" in asked:
+        return {"id": cloud.region, "ids": asked["subnet-id"]}
+    tags = ",".join(f"{name[4:]}={values[0]}" for name, values in asked.items() if name.startswith("tag:"))
+    later = _Later(cloud, "aws:ec2/getSubnets:Subnets", tags or "all")
+    return {"id": cloud.region, "ids": [later["first"], later["second"]]}
+
+
+def _subnet(cloud: Cloud, arguments: Inputs) -> Outputs:
+    """A subnet that is there (aws:ec2/getSubnet:getSubnet); in which zone it lies only its account knows."""
+    later = _Later(cloud, "aws:ec2/getVpc:Vpc", "existing")
+    return {"id": arguments["id"], "vpcId": later["id"], "availabilityZoneId": ""}
+
+
+def _route_tables(cloud: Cloud, arguments: Inputs) -> Outputs:
+    """Route tables by what they are for (aws:ec2/getRouteTables:getRouteTables); none that leads to the Internet."""
+    del arguments
+    return {"id": cloud.region, "ids": []}
 
 
 def _policy_document(cloud: Cloud, arguments: Inputs) -> Outputs:
@@ -299,7 +329,11 @@ def _one_or_many(values: list[Any]) -> Any:
 
 _FUNCTIONS: Mapping[str, Callable[[Cloud, Inputs], Outputs]] = {
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": _registry_login,
+    "aws:ec2/getRouteTables:getRouteTables": _route_tables,
+    "aws:ec2/getSubnet:getSubnet": _subnet,
+    "aws:ec2/getSubnets:getSubnets": _subnets,
     "aws:eks/getCluster:getCluster": _eks_cluster,
+    "aws:iam/getOpenIdConnectProvider:getOpenIdConnectProvider": _oidc_provider,
     "aws:iam/getPolicyDocument:getPolicyDocument": _policy_document,
     "aws:index/getAvailabilityZones:getAvailabilityZones": _zones,
     "aws:index/getCallerIdentity:getCallerIdentity": _caller,

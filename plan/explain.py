@@ -9,17 +9,22 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Final
 
 from config.errors import nearest
 from config.tokens import per_million
-from gpu.bill import Line, Reasons, Spread, node_reasons
-from gpu.compare import HOURS_PER_DAY, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Sides
-from gpu.why import Input, Why, figure
+from gpu.bill import Line, Reasons, known_of, node_reasons, sum_of
+from gpu.compare import HOURS_PER_DAY, MORE_WORDS, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Sides
+from gpu.estimate import SlotPrice
+from gpu.pool import Pool
+from gpu.price_file import SpotRange
+from gpu.prices import CapacityType
+from gpu.why import Input, Why, figure, given
 from plan.errors import InputError
 from plan.figures import Figures
 
 SCHEMA_VERSION = 1
-MONTHLY, HOURLY = "USD per month", "USD per hour"
+MONTHLY, HOURLY, TOKENS = "USD per month", "USD per hour", "tokens a month"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,20 +84,21 @@ def _bill(figures: Figures) -> Iterator[Explanation]:
             name = line.name if twice[line.name] == 1 else f"{line.name}, {parts[part]}"
             if line.reasons:
                 yield Explanation(name=name, what=line.detail, unit=MONTHLY, cases=_cases(line.reasons))
-        yield _sum(parts[part], "the lines of this part", own, bill.of(part))
-    yield _sum("total", "all lines of the bill", bill.lines, bill.of())
+        yield from _sums(parts[part], "the lines of this part", own)
+    yield from _sums("total", "all lines of the bill", bill.lines)
     quiet = [line for line in bill.lines if line.part in ("floor", "always")]
-    yield _sum("idle", "what the stack costs when nobody uses it", quiet, bill.of("floor", "always"))
+    yield from _sums("idle", "what the stack costs when nobody uses it", quiet)
     words = "all GPUs of maxGpus, the dearest types, around the clock, and the rest of the bill at its highest"
     yield Explanation(name="ceiling", what=words, unit=MONTHLY, cases=(("", bill.why_ceiling),))
-    budget, whole = figures.config.budget, bill.of()
-    if budget and whole:
+    budget, share = figures.config.budget, figures.budget_share
+    known = sum_of(known_of(bill.lines))
+    if budget and share is not None and known:
         inputs = (
-            Input("total, expected", whole.expected, "USD"),
+            Input("total, expected", known.expected, "USD"),
             Input("budget.monthlyUsd", budget.monthly_usd, "USD"),
         )
-        share = Why(figures.budget_share, f"{figure(whole.expected)} / {figure(budget.monthly_usd)}", inputs)
-        yield Explanation(name="budget", what="part of it that is expected to be spent", unit="", cases=(("", share),))
+        why = Why(share, f"{figure(known.expected)} / {figure(budget.monthly_usd)}", inputs)
+        yield Explanation(name="budget", what="part of it that is expected to be spent", unit="", cases=(("", why),))
 
 
 #: What the parts of the bill are called where it is printed.
@@ -110,8 +116,17 @@ def _cases(reasons: Reasons) -> tuple[tuple[str, Why], ...]:
     return (("low", reasons.low), ("expected", reasons.expected), ("high", reasons.high))
 
 
-def _sum(name: str, what: str, lines: Sequence[Line], usd: Spread | None) -> Explanation:
+def _sums(name: str, what: str, lines: Sequence[Line]) -> Iterator[Explanation]:
+    """A sum of the bill, and where a line's price is not known that of the others, which is what is printed."""
+    yield _sum(name, what, lines)
+    known = known_of(lines)
+    if known and len(known) < len(lines):
+        yield _sum(f"{name}, of what is known", f"{what} whose price is known", known)
+
+
+def _sum(name: str, what: str, lines: Sequence[Line]) -> Explanation:
     """A sum of the bill, with the lines that it is made of."""
+    usd = sum_of(lines)
     whole = (None, None, None) if usd is None else (usd.low, usd.expected, usd.high)
     each = [
         [
@@ -139,40 +154,71 @@ def _pools(figures: Figures) -> Iterator[Explanation]:
         cheapest, dearest = pool.price, pool.dearest
         if cheapest is None or dearest is None:
             continue
-        prices, name = pool.prices, cheapest.instance_type
-        node = pool.prices.why_node(name, pool.capacity_type)
-        for words, why in (
-            (f"on-demand, {pool.name}", prices.why_node(name, "on-demand")),
-            (f"Spot, {pool.name}", prices.why_node(name, "spot")),
-        ):
-            yield Explanation(name=words, what=f"a node of {name}", unit=HOURLY, cases=(("", why),))
-        slots = Input(f"slots of {name}", cheapest.slots)
-        slot = Why(pool.usd_per_slot_hour, f"{node.formula} / {cheapest.slots}", (*node.inputs, slots))
-        words = f"a slot of {name}, when all of the node are taken"
-        yield Explanation(name=f"slot, {pool.name}", what=words, unit=HOURLY, cases=(("", slot),))
-        if dearest.instance_type != name:
+        yield from _node(pool, cheapest, "")
+        for zone, seen in pool.prices.spot_zones(cheapest.instance_type).items():
+            yield _zone(pool, cheapest.instance_type, zone, seen)
+        if dearest.instance_type != cheapest.instance_type:
             cases = _cases(node_reasons(pool, dearest))
             words = f"a node of {dearest.instance_type}, the dearest that the pool may buy"
             yield Explanation(name=f"dearest, {pool.name}", what=words, unit=HOURLY, cases=cases)
+            yield from _node(pool, dearest, "dearest, ")
+
+
+def _node(pool: Pool, node: SlotPrice, which: str) -> Iterator[Explanation]:
+    """A node and its slots, bought in both ways."""
+    name = node.instance_type
+    for words, capacity_type in _BOUGHT:
+        why = pool.prices.why_node(name, capacity_type)
+        yield Explanation(
+            name=f"{which}{words}, {pool.name}", what=f"a node of {name}", unit=HOURLY, cases=(("", why),)
+        )
+    cases = tuple((words, pool.why_slot(capacity_type, node)) for words, capacity_type in _BOUGHT)
+    what = f"a slot of {name}, when all of the node are taken"
+    yield Explanation(name=f"{which}slot, {pool.name}", what=what, unit=HOURLY, cases=cases)
+
+
+_BOUGHT: Final[tuple[tuple[str, CapacityType], ...]] = (("on-demand", "on-demand"), ("Spot", "spot"))
+
+
+def _zone(pool: Pool, instance_type: str, zone: str, seen: SpotRange) -> Explanation:
+    table = pool.prices.spot_seen
+    source, day = (table.source, table.kept.get(instance_type, table.date)) if table else ("", None)
+    asked = {"least": seen.least, "mean": seen.mean, "most": seen.most}
+    words = f"{instance_type} on Spot in {zone}"
+    cases = {case: given(f"{words}, {case}", usd, "USD/h", source, day) for case, usd in asked.items()}
+    once = len(set(asked.values())) == 1
+    shown = (("", given(words, seen.mean, "USD/h", source, day)),) if once else tuple(cases.items())
+    return Explanation(name=f"Spot in {zone}, {pool.name}", what=f"a node of {instance_type}", unit=HOURLY, cases=shown)
 
 
 def _own(figures: Figures) -> Iterator[Explanation]:
     for consumer in figures.consumers:
-        if consumer.slots and consumer.pool.profile.shares:
+        if consumer.slots:
             why, words = consumer.why_own(consumer.pool.capacity_type), "GPUs of its own, bought as its pool buys"
             yield Explanation(name=f"GPU of its own, {consumer.name}", what=words, unit=HOURLY, cases=(("", why),))
+    for model in figures.models:
+        if own := model.dedicated:
+            prices = model.pool.prices
+            name, what = model.config.name, f"{own.name}, the cheapest single GPU that holds the model"
+            yield Explanation(
+                name=f"GPU that holds {name}",
+                what=what,
+                unit=HOURLY,
+                cases=tuple((words, prices.why_node(own.name, bought)) for words, bought in _BOUGHT),
+            )
 
 
 def _ways(figures: Figures) -> Iterator[Explanation]:
     comparison = figures.comparison
     if comparison is None:
         return
-    for way, words in WORDS.items():
+    for way, words in {**WORDS, **MORE_WORDS}.items():
         why = comparison.ways[way].why
         yield Explanation(name=words, what="GPU nodes alone", unit=MONTHLY, cases=(("", why),))
     for name, way, against in (
         ("saving by sharing", WRITTEN, OWN_ALIKE),
         ("saving by all together", WRITTEN, OWN_ON_DEMAND_ALWAYS),
+        *((f"saving, {WORDS[way]}", way, OWN_ON_DEMAND_ALWAYS) for way in WORDS if way not in _TOGETHER),
     ):
         written, other = comparison.ways[way].usd_per_month, comparison.ways[against].usd_per_month
         inputs = (Input(WORDS[way], written, "USD"), Input(WORDS[against], other, "USD"))
@@ -180,6 +226,10 @@ def _ways(figures: Figures) -> Iterator[Explanation]:
         why = Why(comparison.saving(way, against), formula, inputs)
         yield Explanation(name=name, what="part of GPU nodes' costs", unit="", cases=(("", why),))
     yield from _break_evens(comparison)
+
+
+#: Whose saving has a name of its own, or is none.
+_TOGETHER: Final = (WRITTEN, OWN_ON_DEMAND_ALWAYS)
 
 
 def _break_evens(comparison: Comparison) -> Iterator[Explanation]:
@@ -202,6 +252,9 @@ def _both(sides: Sides) -> tuple[tuple[str, Why], ...]:
 
 def _tokens(figures: Figures) -> Iterator[Explanation]:
     for each in figures.token_costs:
+        for rate, tokens in each.rates:
+            name = f"tokens of {each.name} {rate}"
+            yield Explanation(name=name, what="tokens of a month", unit=TOKENS, cases=(("", tokens),))
         for share, usd in each.usd:
             for rate, tokens in each.rates:
                 name = f"tokens of {each.name} {rate}, {share}"
@@ -210,4 +263,4 @@ def _tokens(figures: Figures) -> Iterator[Explanation]:
             if even := each.break_even(usd):
                 words = "tokens of a month for which the API costs as much"
                 name = f"break-even of {each.name}, {share}"
-                yield Explanation(name=name, what=words, unit="tokens a month", cases=(("", even),))
+                yield Explanation(name=name, what=words, unit=TOKENS, cases=(("", even),))

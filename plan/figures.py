@@ -5,6 +5,7 @@ Prices are USD, those of the stack's region; Spot prices are estimates (`gpu.pri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -15,14 +16,14 @@ from config.pool_schema import GpuPool
 from config.schema import Model, StackConfig
 from config.services import Service, memory_of, stack_services
 from config.tokens import TokenCosts, token_costs
-from gpu.bill import Consumer
+from gpu.bill import Consumer, known_of, sum_of
 from gpu.catalog import InstanceType
 from gpu.coldstart import ColdStart
 from gpu.compare import Comparison, compare
 from gpu.estimate import dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
-from gpu.prices import FRESH_DAYS, CapacityType, RegionPrices, priced_regions
+from gpu.prices import FRESH_DAYS, CapacityType, PriceTable, RegionPrices
 from plan.errors import as_called
 
 
@@ -107,9 +108,9 @@ class Figures:
 
     @property
     def budget_share(self) -> float | None:
-        """Part of the budget that is expected to be spent; None without one, or where a price is not known."""
-        whole, budget = self.bill.of(), self.config.budget
-        return whole.expected / budget.monthly_usd if whole and budget else None
+        """Part of the budget that is expected to be spent, by what is known; None without one, or where nothing is."""
+        known, budget = sum_of(known_of(self.bill.lines)), self.config.budget
+        return known.expected / budget.monthly_usd if known and known.expected and budget else None
 
     @cached_property
     def comparison(self) -> Comparison | None:
@@ -165,14 +166,18 @@ def prices_note(prices: RegionPrices) -> str:
     """Where the prices come from and of which day they are, and what they are not."""
     region = prices.region
     if not prices.on_demand:
-        known = ", ".join(priced_regions())
         return as_called(
-            f"No prices of {region} are known, so nothing is priced; those of other regions differ. Known: {known}. "
+            f"No prices of {region} are known, so nothing is priced; those of other regions differ. "
             f"`slices prices refresh --region {region}` asks AWS for them."
         )
-    tables = "; ".join(f"{each.what} {_of_day(each.date)} ({each.source})" for each in prices.tables)
+    sources: dict[tuple[str | None, str], list[str]] = {}
+    for each in prices.tables:
+        sources.setdefault((each.date, each.source), []).append(each.what)
+    tables = "; ".join(f"{listed(what, 'and')} {_of_day(day)} ({source})" for (day, source), what in sources.items())
     missing = "" if prices.services.date else f" No service prices of {region} are known."
     spot = "move by the hour and the zone." if prices.spot_seen else "are estimates by instance family: real ones move."
+    if prices.spot_seen and prices.estimated_families:
+        spot = "move by the hour and the zone; of families with a discount they are estimates."
     return f"In USD for {region} and Linux, without tax: {tables}.{missing} Spot prices {spot}"
 
 
@@ -180,16 +185,25 @@ def prices_warnings(prices: RegionPrices, today: date) -> list[str]:
     """What is wrong with the prices: too old, of a day to come, or a file that cannot be read."""
     ask = as_called(f"`slices prices refresh --region {prices.region}`")
     found = [f"{prices.problem}: it is not used; {ask} writes it anew."] if prices.problem else []
-    old = [f"{each.what} {_of_day(each.date)}" for each in prices.tables if each.is_old(today)]
-    coming = [f"{each.what} {_of_day(each.date)}" for each in prices.tables if each.is_of_the_future(today)]
+    coming = [each for each in prices.tables if each.is_of_the_future(today)]
     if coming:
         found.append(
-            f"Of a day that is still to come: {listed(coming, 'and')}. This machine's clock is wrong, or that of who "
+            f"Of a day that is still to come: {_by_day(coming)}. This machine's clock is wrong, or that of who "
             f"asked; {ask} writes today's."
         )
-    if old:
-        found.append(f"Older than {FRESH_DAYS} days: {listed(old, 'and')}. {ask} asks AWS for today's.")
+    old = [each for each in prices.tables if each.is_old(today)]
+    if asked := [each for each in old if each.what != "Spot interruptions"]:
+        found.append(f"Older than {FRESH_DAYS} days: {_by_day(asked)}. {ask} asks AWS for today's.")
+    if told := [each for each in old if each.what == "Spot interruptions"]:
+        found.append(f"Older than {FRESH_DAYS} days: {_by_day(told)}; no API of AWS' tells newer ones.")
     return found
+
+
+def _by_day(tables: Sequence[PriceTable]) -> str:
+    days: dict[str | None, list[str]] = {}
+    for each in tables:
+        days.setdefault(each.date, []).append(each.what)
+    return "; ".join(f"{listed(what, 'and')} {_of_day(day)}" for day, what in days.items())
 
 
 def _of_day(day: str | None) -> str:

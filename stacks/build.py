@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, assert_never
 
 import pulumi
 import pulumi_aws as aws
@@ -12,44 +12,55 @@ import pulumi_kubernetes as k8s
 
 from components.cluster.access import AccessGrant
 from components.cluster.addons import AddonsArgs
-from components.cluster.cluster import Cluster, ClusterArgs
-from components.cluster.ebs_driver import EbsCsiDriver, EbsCsiDriverArgs
+from components.cluster.cluster import HOME_ZONES, Cluster, ClusterArgs
+from components.cluster.ebs_driver import STORAGE_CLASS, EbsCsiDriver, EbsCsiDriverArgs
 from components.cluster.encryption import Encryption, EncryptionArgs
-from components.cluster.existing import existing_kubeconfig, update_kubeconfig_command
+from components.cluster.existing import (
+    ExistingCluster,
+    Supposed,
+    look_up_cluster,
+    look_up_oidc_provider,
+    update_kubeconfig_command,
+)
 from components.cluster.pull_through import PullThroughPolicy, PullThroughPolicyArgs
 from components.cluster.system_nodes import SystemNodeCapacity
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
-from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
+from components.gpu.gpu_sharing import ExistingPlugin, GpuSharing, GpuSharingArgs
 from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
-from components.karpenter.cpu_pool import CpuPool, CpuPoolArgs
+from components.karpenter.cpu_pool import INTENT_TAINT, CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
-from components.karpenter.node_class import ClusterNodes, Volume
+from components.karpenter.node_class import ClusterNodes, OwnNodeClass, Volume
 from components.mirror import from_mirror
 from components.money.alerts import AlertTopic, AlertTopicArgs, Publisher
 from components.money.budget import Budget, BudgetArgs
 from components.monitoring.alarms import KARPENTER, KNATIVE, Watched
 from components.monitoring.gpu_monitoring import GpuMonitoring, GpuMonitoringArgs
+from components.monitoring.prometheus import PrometheusMonitoring, PrometheusMonitoringArgs
+from components.monitoring.rules import WatchedStack
+from components.network.existing import ExistingSubnetsArgs, look_up_subnets
 from components.network.network import Network, NetworkArgs
-from components.pods import GPU_TOLERATION
+from components.pods import tolerations
 from components.serving.ollama_model import model_url
 from config.bill import zones
+from config.pool_schema import ReservationTerm
+from config.pools import EKS_EXCLUDED_ZONES
 from config.schema import Budget as BudgetConfig
 from config.schema import CpuPool as CpuPoolConfig
-from config.schema import ExistingKarpenter, StackConfig
+from config.schema import ExistingKarpenter, ExistingNetwork, StackConfig
 from config.schema import GpuPool as PoolConfig
 from config.services import service_name
 from gpu.catalog import INSTANCE_TYPES
-from gpu.contract import CLUSTER_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
+from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry
 from gpu.sharing import AMIS, Mig
 from stacks.options import after, system_node_labels
 from stacks.serving import Made, Stand, serve
-from stacks.summary import idle_floor_usd
+from stacks.summary import costs
 from stacks.tags import stack_tags
-from stacks.ways_in import dialogue_url, next_steps
+from stacks.ways_in import aws_auth, dialogue_url, next_steps
 from stacks.workloads import gpu_workload
 
 
@@ -85,23 +96,23 @@ def build(config: StackConfig) -> Platform:
     """
     tags = stack_tags(config)
     provider = aws.Provider("aws", region=config.region)
-    in_aws = pulumi.ResourceOptions(providers=[provider])
-    existing = config.karpenter.existing
+    in_aws = _in(provider)
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
-    ground = _found(config, existing, provider, tags) if existing else _made(config, account_id, provider, tags)
+    ground = _ground(config, account_id, provider, tags)
     in_cluster = _mirrored(config, ground.kubernetes)
 
     topic = _topic(config, ground.made, tags, in_aws)
     if config.budget:
         arguments = _budget_args(config, config.budget, account_id, ground.buyer_role_name, topic, tags)
         Budget("budget", arguments, in_aws)
-    if ground.made and topic and config.monitoring.backend == "cloudwatch":
-        GpuMonitoring("monitoring", _monitoring_args(config, ground.made, topic, ground.running, tags), in_aws)
     under_karpenter = after(in_cluster, *ground.under_karpenter)
     cpu_pools = [
-        CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, ground.nodes), under_karpenter) for pool in config.cpu_pools
+        CpuPool(f"cpu-{pool.name}", _cpu_pool_args(pool, ground), under_karpenter) for pool in config.cpu_pools
     ]
     sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
+    if ground.made and topic:
+        stand = after(_mirrored(config, provider, ground.kubernetes), *ground.running, sharing.namespace)
+        _monitoring(config, ground.made, topic, ground.running, tags, in_aws, stand)
     pools = {
         pool.name: GpuPool(
             f"gpu-{pool.name}",
@@ -128,11 +139,21 @@ def build(config: StackConfig) -> Platform:
     return Platform(pools=pools, outputs=_outputs(config, ground.kubeconfig))
 
 
+def _ground(
+    config: StackConfig, account_id: pulumi.Input[str], provider: aws.Provider, tags: Mapping[str, str]
+) -> Ground:
+    if config.cluster.existing is None:
+        return _made(config, account_id, provider, tags)
+    if config.karpenter.existing is None:
+        return _added(config, account_id, provider, tags)
+    return _found(config, config.karpenter.existing, provider, tags)
+
+
 def _made(
     config: StackConfig, account_id: pulumi.Input[str], provider: aws.Provider, tags: Mapping[str, str]
 ) -> Ground:
-    """Keys, network, cluster and Karpenter of the stack's own."""
-    in_aws = pulumi.ResourceOptions(providers=[provider])
+    """Keys, cluster and Karpenter of the stack's own, and its network, where none is there."""
+    in_aws = _in(provider)
     keys = Encryption(
         "encryption",
         EncryptionArgs(
@@ -144,40 +165,152 @@ def _made(
         ),
         in_aws,
     )
-    network = Network("network", _network_args(config, account_id, keys, tags), in_aws)
+    net = _network(config, account_id, keys, provider, tags)
     node_policies = _node_policies(config, tags, in_aws)
-    cluster = Cluster("cluster", _cluster_args(config, account_id, keys, network, node_policies, tags), in_aws)
+    cluster = Cluster("cluster", _cluster_args(config, account_id, keys, net, node_policies, tags), in_aws)
     kubernetes = _kubernetes(config, cluster.kubeconfig, cluster.ready)
     in_both = _mirrored(config, provider, kubernetes)
     driver = _driver(config, account_id, keys, cluster.ready, tags, in_both)
-    running = [*cluster.ready, *network.egress, *driver]
-    karpenter = Karpenter("karpenter", _karpenter_args(config, account_id, keys, running, node_policies, tags), in_both)
+    running = [*cluster.ready, *net.egress, *driver]
+    arguments = _karpenter_args(config, account_id, node_policies, tags)
+    arguments = replace(arguments, volume_key_arn=keys.volume_key_arn, after=running)
+    karpenter = Karpenter("karpenter", arguments, in_both)
     return Ground(
         kubeconfig=cluster.kubeconfig,
         kubernetes=kubernetes,
-        nodes=karpenter.nodes,
+        nodes=_placed(karpenter.nodes, config.network.existing),
         buyer_role_name=karpenter.controller_role_name,
-        made=Made(account_id=account_id, cluster=cluster, network=network, data_key_arn=keys.data_key_arn),
+        made=Made(
+            account_id=account_id,
+            cluster=cluster,
+            vpc_id=net.vpc_id,
+            home_subnet_ids=net.subnet_ids[:HOME_ZONES],
+            route_table_ids=net.route_table_ids,
+            data_key_arn=keys.data_key_arn,
+        ),
         running=running,
         under_karpenter=[karpenter.ready],
     )
 
 
+def _added(
+    config: StackConfig, account_id: pulumi.Input[str], provider: aws.Provider, tags: Mapping[str, str]
+) -> Ground:
+    """A cluster that is there, and a Karpenter of the stack's own in it."""
+    mode = config.cluster.authentication_mode
+    supposed = Supposed(version=config.cluster.version, authentication_mode=mode)
+    cluster = look_up_cluster(config.cluster_name, config.region, provider, supposed)
+    kubernetes = _kubernetes(config, _where_nodes_go(config, cluster, provider), ())
+    arguments = replace(
+        _karpenter_args(config, account_id, _node_policies(config, tags, _in(provider)), tags),
+        access_entry=mode != "CONFIG_MAP",
+        oidc_issuer=look_up_oidc_provider(cluster, provider) if config.karpenter.identity == "irsa" else None,
+        node_selector=system_node_labels(config),
+    )
+    karpenter = Karpenter("karpenter", arguments, _mirrored(config, provider, kubernetes))
+    if to_let_in := aws_auth(config):
+        pulumi.log.warn(to_let_in)
+    return Ground(
+        kubeconfig=cluster.kubeconfig,
+        kubernetes=kubernetes,
+        nodes=_placed(karpenter.nodes, config.network.existing),
+        buyer_role_name=karpenter.controller_role_name,
+        under_karpenter=[karpenter.ready],
+    )
+
+
+def _where_nodes_go(config: StackConfig, cluster: ExistingCluster, provider: aws.Provider) -> pulumi.Output[str]:
+    """The kubeconfig of a cluster that is there, known once the subnets for nodes are found and do."""
+    existing = config.network.existing or ExistingNetwork()
+    found = look_up_subnets(
+        ExistingSubnetsArgs(
+            ids=existing.subnet_ids,
+            tags={} if existing.subnet_ids else existing.subnet_tags or {DISCOVERY_TAG: config.cluster_name},
+            vpc_id=cluster.vpc_id,
+            zones=_zones_of_pools(config),
+            # Karpenter needs one; `slices check` says what a single zone means for Spot.
+            fewest_zones=1,
+        ),
+        provider,
+    )
+    return pulumi.Output.all(cluster.kubeconfig, found.subnet_ids).apply(lambda known: str(known[0]))
+
+
 def _found(config: StackConfig, existing: ExistingKarpenter, provider: aws.Provider, tags: Mapping[str, str]) -> Ground:
     """A cluster and its Karpenter that are there: looked up, and none of it a resource of the stack."""
-    kubeconfig = existing_kubeconfig(config.cluster_name, config.region, provider)
+    supposed = Supposed(version=config.cluster.version)
+    kubeconfig = look_up_cluster(config.cluster_name, config.region, provider, supposed).kubeconfig
+    nodes = ClusterNodes(cluster_name=config.cluster_name, node_role_name=existing.node_role, tags=tags)
     return Ground(
         kubeconfig=kubeconfig,
         kubernetes=_kubernetes(config, kubeconfig, ()),
-        nodes=ClusterNodes(
-            cluster_name=config.cluster_name,
-            node_role_name=existing.node_role,
-            subnet_tags=existing.subnet_tags or None,
-            security_group_tags=existing.security_group_tags or None,
-            tags=tags,
-        ),
+        nodes=_placed(nodes, existing),
         buyer_role_name=existing.controller_role,
     )
+
+
+def _placed(nodes: ClusterNodes, where: ExistingNetwork | ExistingKarpenter | None) -> ClusterNodes:
+    """Nodes in the subnets and security groups that the stack file names."""
+    if where is None:
+        return nodes
+    return replace(
+        nodes,
+        subnet_tags=where.subnet_tags or None,
+        subnet_ids=where.subnet_ids,
+        security_group_tags=where.security_group_tags or None,
+        security_group_ids=where.security_group_ids,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Net:
+    """The network that a cluster of the stack's own is in, made or found. subnet_ids: private ones."""
+
+    vpc_id: pulumi.Input[str]
+    subnet_ids: Sequence[pulumi.Input[str]]
+    route_table_ids: Sequence[pulumi.Input[str]] = ()
+    egress: Sequence[pulumi.Resource] = ()
+
+
+def _network(
+    config: StackConfig,
+    account_id: pulumi.Input[str],
+    keys: Encryption,
+    provider: aws.Provider,
+    tags: Mapping[str, str],
+) -> _Net:
+    existing = config.network.existing
+    if existing is None:
+        made = Network("network", _network_args(config, account_id, keys, tags), _in(provider))
+        return _Net(
+            vpc_id=made.vpc_id,
+            subnet_ids=made.private_subnet_ids,
+            route_table_ids=made.private_route_table_ids,
+            egress=made.egress,
+        )
+    found = look_up_subnets(
+        ExistingSubnetsArgs(
+            ids=existing.subnet_ids,
+            tags=existing.subnet_tags,
+            vpc_id=existing.vpc_id,
+            zones=_zones_of_pools(config),
+            no_homes=[*EKS_EXCLUDED_ZONES],
+        ),
+        provider,
+    )
+    return _Net(vpc_id=found.vpc_id, subnet_ids=found.home_subnet_ids)
+
+
+def _zones_of_pools(config: StackConfig) -> Mapping[str, Sequence[str]]:
+    """Zone ids that offer a type of each GPU pool."""
+    return {
+        pool.name: sorted({zone for each in pool.types for zone in each.zone_ids.get(config.region, ())})
+        for pool in config.gpu_pools.values()
+    }
+
+
+def _in(provider: aws.Provider) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions(providers=[provider])
 
 
 def _mirrored(config: StackConfig, *providers: pulumi.ProviderResource) -> pulumi.ResourceOptions:
@@ -230,7 +363,7 @@ def _cluster_args(
     config: StackConfig,
     account_id: pulumi.Input[str],
     keys: Encryption,
-    network: Network,
+    net: _Net,
     node_policies: Mapping[str, pulumi.Input[str]],
     tags: Mapping[str, str],
 ) -> ClusterArgs:
@@ -241,9 +374,9 @@ def _cluster_args(
         kubernetes_version=cluster.version,
         region=config.region,
         account_id=account_id,
-        vpc_id=network.vpc_id,
-        private_subnet_ids=network.private_subnet_ids,
-        node_egress=network.egress,
+        vpc_id=net.vpc_id,
+        private_subnet_ids=net.subnet_ids,
+        node_egress=net.egress,
         public_access_cidrs=cluster.public_access_cidrs,
         access=(
             *(AccessGrant(principal_arn=arn, policy="cluster-admin") for arn in cluster.admins),
@@ -268,16 +401,15 @@ def _cluster_args(
 def _karpenter_args(
     config: StackConfig,
     account_id: pulumi.Input[str],
-    keys: Encryption,
-    after: Sequence[pulumi.Resource],
     node_policies: Mapping[str, pulumi.Input[str]],
     tags: Mapping[str, str],
 ) -> KarpenterArgs:
+    """Of a Karpenter of the stack's own, wherever it runs."""
     return KarpenterArgs(
         cluster_name=config.cluster_name,
         account_id=account_id,
         region=config.region,
-        volume_key_arn=keys.volume_key_arn,
+        volume_key_arn=None,
         node_repair=config.cluster.node_repair,
         system_nodes=config.cluster.system_nodes.desired,
         public_addresses=config.network.nat == "none",
@@ -285,7 +417,6 @@ def _karpenter_args(
         capacity_buffer=any(pool.warm and pool.warm.start is None for pool in config.pools),
         additional_node_policies=node_policies,
         tags=tags,
-        after=after,
     )
 
 
@@ -297,14 +428,16 @@ def _driver(
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
 ) -> Sequence[pulumi.Resource]:
-    """What makes the volume of the conversations, where the stack file names no other class."""
-    if not (config.models and config.dialogue and config.dialogue.needs_driver):
+    """What makes the volumes of conversations, where the stack file names no other class, and of Prometheus."""
+    conversations = config.models and config.dialogue and config.dialogue.needs_driver
+    if not (conversations or config.monitoring.needs_driver):
         return ()
     arguments = EbsCsiDriverArgs(
         cluster_name=config.cluster_name,
         kubernetes_version=config.cluster.version,
         account_id=account_id,
         volume_key_arn=keys.volume_key_arn,
+        system_volumes=config.monitoring.needs_driver,
         # A class cannot be changed: tags that people change would make it anew.
         volume_tags={key: tags[key] for key in (STACK_TAG, CLUSTER_TAG, REGION_TAG)},
         tags=tags,
@@ -330,7 +463,8 @@ def _topic(
 ) -> AlertTopic | None:
     """The topic that hears of money and alarms: where the stack has a key for it."""
     publishers = _publishers(config)
-    if not publishers or made is None:
+    # Alertmanager publishes as a role of the account, which a topic admits by itself.
+    if made is None or not (publishers or config.monitoring.backend == "prometheus"):
         return None
     arguments = AlertTopicArgs(
         cluster_name=config.cluster_name,
@@ -363,6 +497,58 @@ def _budget_args(
         anomalies=budget.anomalies,
         tags=tags,
     )
+
+
+def _monitoring(
+    config: StackConfig,
+    made: Made,
+    topic: AlertTopic,
+    running: Sequence[pulumi.Resource],
+    tags: Mapping[str, str],
+    in_aws: pulumi.ResourceOptions,
+    in_both: pulumi.ResourceOptions,
+) -> None:
+    """What watches the stack. in_both: for what is in the cluster as well, after what it stands on."""
+    match config.monitoring.backend:
+        case "off":
+            pass
+        case "cloudwatch":
+            GpuMonitoring("monitoring", _monitoring_args(config, made, topic, running, tags), in_aws)
+        case "prometheus":
+            PrometheusMonitoring("monitoring", _prometheus_args(config, made, topic, tags), in_both)
+        case _:
+            assert_never(config.monitoring.backend)
+
+
+def _prometheus_args(
+    config: StackConfig, made: Made, topic: AlertTopic, tags: Mapping[str, str]
+) -> PrometheusMonitoringArgs:
+    return PrometheusMonitoringArgs(
+        cluster_name=config.cluster_name,
+        account_id=made.account_id,
+        region=config.region,
+        watched=watched_stack(config),
+        topic_arn=topic.arn,
+        key_arn=made.data_key_arn,
+        storage_class=STORAGE_CLASS if config.monitoring.needs_driver else None,
+        volume_gib=config.monitoring.volume_gib,
+        tags=tags,
+    )
+
+
+def watched_stack(config: StackConfig) -> WatchedStack:
+    """What Prometheus watches of a stack."""
+    return WatchedStack(
+        gpu_pools=list(config.gpu_pools),
+        serving=bool(config.models),
+        dialogue=bool(config.models and config.dialogue and config.dialogue.image),
+        usd_per_hour=_usd_per_hour(config),
+    )
+
+
+def _usd_per_hour(config: StackConfig) -> float | None:
+    """Mean of an hour that the budget bears."""
+    return config.budget.monthly_usd / HOURS_PER_MONTH if config.budget else None
 
 
 def _monitoring_args(
@@ -398,17 +584,19 @@ def watched(config: StackConfig) -> Watched:
         controllers=[KARPENTER, KNATIVE] if config.models else [KARPENTER],
         utilisation=not any(isinstance(pool.profile, Mig) for pool in config.gpu_pools.values()),
         usd_per_gpu_hour=max(prices) if len(prices) == len(config.pools) else None,
-        usd_per_hour=config.budget.monthly_usd / HOURS_PER_MONTH if config.budget else None,
+        usd_per_hour=_usd_per_hour(config),
     )
 
 
-def _cpu_pool_args(pool: CpuPoolConfig, nodes: ClusterNodes) -> CpuPoolArgs:
+def _cpu_pool_args(pool: CpuPoolConfig, ground: Ground) -> CpuPoolArgs:
     return CpuPoolArgs(
-        nodes=nodes,
+        nodes=ground.nodes,
         pool=pool.name,
         arch=pool.arch,
         cpus=pool.cpus,
         capacity_types=pool.capacity_types,
+        # A cluster that is there has pods of others, which stay where they are.
+        taints=() if ground.made else [INTENT_TAINT],
         cpu_limit=pool.limit_cpus,
         # What an m instance has: a fixed figure would stop a larger pool long before its vCPUs do.
         memory_limit_gib=max(256, 4 * pool.limit_cpus),
@@ -417,17 +605,20 @@ def _cpu_pool_args(pool: CpuPoolConfig, nodes: ClusterNodes) -> CpuPoolArgs:
 
 def _sharing_args(config: StackConfig) -> GpuSharingArgs:
     by_chart = [pool for pool in config.pools if AMIS[pool.ami].plugin_by_chart]
+    existing = config.gpu_sharing.existing
     return GpuSharingArgs(
         profiles={pool.name: config.gpu_pools[pool.name].profile for pool in by_chart},
+        taints={pool.name: config.gpu_pools[pool.name].taints for pool in by_chart},
         untrusted=[pool.name for pool in by_chart if pool.tenants == "untrusted"],
         installer=config.gpu_sharing.installer,
+        existing=ExistingPlugin(config_map=existing.config_map, namespace=existing.namespace) if existing else None,
         node_selector=system_node_labels(config),
     )
 
 
 def _plugin_of(pool: str, sharing: GpuSharing) -> Sequence[pulumi.Resource]:
-    """What runs the device plugin on the pool's nodes, where a chart does: it must outlive them."""
-    return [sharing.releases[pool]] if pool in sharing.releases else []
+    """What configures the device plugin on the pool's nodes, where the host does not: it must outlive them."""
+    return [sharing.plugins[pool]] if pool in sharing.plugins else []
 
 
 def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -> GpuPoolArgs:
@@ -447,8 +638,41 @@ def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -
         ),
         fast_image_pull=pool.fast_image_pull,
         instance_store=pool.instance_store,
+        gpu_operator=config.gpu_sharing.existing is not None and config.gpu_sharing.installer == "gpu-operator",
         consolidate_after=pool.consolidate_after,
+        expire_after=pool.expire_after,
+        termination_grace_period=pool.termination_grace_period,
+        labels=pool.labels,
+        own=_own_node_class(pool),
+        user_data=pool.node_class.user_data,
     )
+
+
+def _own_node_class(pool: PoolConfig) -> OwnNodeClass:
+    own = pool.node_class
+    return OwnNodeClass(
+        ami_alias=own.ami_alias,
+        ami_ids=own.ami_ids,
+        role=own.role,
+        instance_profile=own.instance_profile,
+        volumes={
+            each.device_name: Volume(
+                size_gib=each.size_gib,
+                iops=each.iops,
+                throughput_mib_per_s=each.throughput_mibps,
+                snapshot_id=each.snapshot_id,
+            )
+            for each in own.volumes
+        },
+        reservations=[_term(each) for each in pool.capacity_reservation_selector_terms],
+    )
+
+
+def _term(term: ReservationTerm) -> Mapping[str, Any]:
+    """As an EC2NodeClass has it: an id stands alone."""
+    if term.id:
+        return {"id": term.id}
+    return {"tags": dict(term.tags), **({"ownerID": term.owner_id} if term.owner_id else {})}
 
 
 def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
@@ -457,7 +681,7 @@ def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
         gpu = GpuExample(
             resource_name=first.resource,
             node_selector={POOL_LABEL: first.name},
-            tolerations=[GPU_TOLERATION],
+            tolerations=tolerations(first.taints),
         )
         architectures = sorted({pool.arch for pool in config.cpu_pools})
         arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu)
@@ -469,12 +693,11 @@ def _workloads(config: StackConfig, opts: pulumi.ResourceOptions) -> None:
 
 def _outputs(config: StackConfig, kubeconfig: pulumi.Output[str]) -> Mapping[str, Any]:
     update = update_kubeconfig_command(config.cluster_name, config.region)
-    floor = idle_floor_usd(config)
     return {
         "kubeconfig": kubeconfig,
         "updateKubeconfigCommand": update,
         "pools": [pool.as_output() for pool in config.gpu_pools.values()],
-        "idleFloorUsdPerMonth": None if floor is None else round(floor, 2),
+        **costs(config),
         "dialogueUrl": dialogue_url(config),
         "modelUrls": {model.name: model_url(service_name(model)) for model in config.models},
         "nextSteps": next_steps(config, update),

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.cluster.cluster import HOME_ZONES, Cluster
+from components.cluster.cluster import Cluster
 from components.cluster.ebs_driver import STORAGE_CLASS
 from components.gpu.gpu_pool import GpuPool
 from components.gpu.gpu_sharing import GpuSharing
 from components.karpenter.cpu_pool import Architecture
-from components.network.network import Network
 from components.serving import conversations
 from components.serving.app_image import AppImage, AppImageArgs
 from components.serving.conversation_table import ConversationTable, ConversationTableArgs
@@ -45,11 +44,17 @@ DIALOGUE_FOLDER = "apps/dialogue"
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """Of a cluster that the stack makes: what a door, and an image that is built, need of it."""
+    """Of a cluster that the stack makes: what a door, and an image that is built, need of it.
+
+    home_subnet_ids: of the zones in which its system nodes are. route_table_ids: of the stack's own network; none in a
+    network that is there.
+    """
 
     account_id: pulumi.Input[str]
     cluster: Cluster
-    network: Network
+    vpc_id: pulumi.Input[str]
+    home_subnet_ids: Sequence[pulumi.Input[str]]
+    route_table_ids: Sequence[pulumi.Input[str]] = ()
     data_key_arn: pulumi.Input[str]
 
 
@@ -81,6 +86,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
             replicas=config.serving.replicas,
             domain=door.domain if door else None,
             tls_secret=door.tls_secret if door else None,
+            metrics=config.monitoring.backend == "prometheus",
             vpc_cidr=config.network.cidr if door else None,
             node_selector=system_node_labels(config),
         ),
@@ -91,6 +97,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
         "models",
         ModelSpaceArgs(
             cached_pools=list(cached),
+            taints=[*dict.fromkeys(each for name in cached for each in config.gpu_pools[name].taints)],
             registries=config.serving.registry_cidrs,
         ),
         after(stand.in_cluster, stand.sharing.namespace, *(stand.pools[name].node_pool for name in cached)),
@@ -126,6 +133,7 @@ def _model_args(service: Service, pool: Pool) -> OllamaModelArgs:
         pool=pool.name,
         resource_name=pool.resource,
         share=pool.host_share,
+        taints=pool.taints,
         weights_mib=service.weights_mib,
         memory_mib=None if service.is_known else service.memory_mib,
         context_length=first.context_length,
@@ -150,6 +158,7 @@ def _warm_slots(config: StackConfig, stand: Stand) -> None:
             pool=pool.name,
             resource_name=pool.resource,
             share=pool.host_share,
+            taints=pool.taints,
             slots=warm.slots,
             days=warm.days,
             start=warm.start,
@@ -199,8 +208,8 @@ def _table_args(config: StackConfig, made: Made, tags: Mapping[str, str]) -> Con
         key_arn=made.data_key_arn,
         namespace=NAMESPACE,
         service_account=SERVICE_ACCOUNT,
-        vpc_id=made.network.vpc_id,
-        route_table_ids=made.network.private_route_table_ids,
+        vpc_id=made.vpc_id,
+        route_table_ids=made.route_table_ids,
         tags=tags,
         after=made.cluster.ready,
     )
@@ -244,9 +253,9 @@ def _door_args(config: StackConfig, door: DoorConfig, made: Made, tags: Mapping[
     return DoorArgs(
         hosts=[f"{SERVICE}.{door.domain}"],
         allowed_cidrs=door.allowed_cidrs or [config.network.cidr],
-        vpc_id=made.network.vpc_id,
+        vpc_id=made.vpc_id,
         # Kourier runs in these zones; an address in every other would cost and lead here.
-        subnet_ids=made.network.private_subnet_ids[:HOME_ZONES],
+        subnet_ids=made.home_subnet_ids,
         system_nodes=made.cluster.system_nodes,
         node_security_group_id=made.cluster.cluster_security_group_id,
         certificate_arn=door.certificate_arn,

@@ -1,13 +1,25 @@
-"""What a stack costs when nobody uses it: the figure that stack outputs and the plan share."""
+"""What a stack costs, USD a month: the figures that stack outputs and the plan share."""
 
 from __future__ import annotations
 
-from config.bill import consumers, quiet_lines
+from collections.abc import Mapping
+
+from config.bill import bill, consumers
 from config.schema import StackConfig
-from gpu.bill import sum_of
 
 
-def idle_floor_usd(config: StackConfig) -> float | None:
-    """The floor and what always runs, as expected, in USD per month; None where a price is not known."""
-    quiet = sum_of(quiet_lines(config, consumers(config)))
-    return quiet.expected if quiet else None
+def costs(config: StackConfig) -> Mapping[str, float | None]:
+    """Sums of the bill by the name of their stack output; None where a price is not known.
+
+    The idle floor is what stands and what always runs; the ceiling is all GPUs that `maxGpus` allows, around the clock.
+    """
+    found = bill(config, consumers(config))
+    quiet, whole = found.of("floor", "always"), found.of()
+    sums = {
+        "idleFloorUsdPerMonth": quiet.expected if quiet else None,
+        "lowUsdPerMonth": whole.low if whole else None,
+        "expectedUsdPerMonth": whole.expected if whole else None,
+        "highUsdPerMonth": whole.high if whole else None,
+        "ceilingUsdPerMonth": found.ceiling,
+    }
+    return {name: None if usd is None else round(usd, 2) for name, usd in sums.items()}

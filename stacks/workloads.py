@@ -9,7 +9,7 @@ import pulumi
 
 from components.gpu.workload_volumes import BucketSource, ClaimSource, EmptyDirSource, FileSystemSource, VolumeSource
 from components.gpu.workloads import CronSchedule, GpuWorkload, Security, WorkloadContainer
-from components.pods import GPU_TOLERATION
+from components.pods import tolerations
 from config.schema import Container, Workload
 from config.section import Section
 from config.workload_schema import WorkloadVolume
@@ -29,7 +29,7 @@ def gpu_workload(workload: Workload, pool: Pool) -> GpuWorkload:
         replicas=workload.replicas,
         resource_name=pool.resource,
         node_selector={POOL_LABEL: pool.name},
-        tolerations=[GPU_TOLERATION],
+        tolerations=tolerations(pool.taints),
         schedule=_schedule(workload),
         labels=workload.labels,
         annotations=workload.annotations,
@@ -74,7 +74,7 @@ def _source(volume: WorkloadVolume) -> VolumeSource:
     if bucket := volume.s3:
         return BucketSource(bucket_name=bucket.bucket_name, read_only=bucket.read_only)
     if file_system := volume.efs:
-        return FileSystemSource(file_system_id=file_system.file_system_id)
+        return FileSystemSource(file_system_id=file_system.file_system_id, access_point_id=file_system.access_point_id)
     folder = volume.empty_dir
     return EmptyDirSource(
         in_memory=bool(folder and folder.medium == "Memory"), size_limit=folder.size_limit if folder else None

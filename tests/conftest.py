@@ -9,6 +9,7 @@ from pathlib import Path
 import pulumi.runtime
 import pytest
 
+import config.pools
 import gpu.prices
 from plan.monitor import Inline
 from tests.day import fixed
@@ -49,6 +50,25 @@ def _isolated_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith(_LEAKY_PREFIXES)]:
         monkeypatch.delenv(name)
     pulumi.runtime.set_all_config({}, [])
+
+
+def forget_prices() -> None:
+    """Ask the files again."""
+    for cached in (gpu.prices._files, gpu.prices.of, gpu.prices.named_types, config.pools._resolved):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def few_prices(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Of no other region than these are prices known: stacks of the others have none."""
+    folder = tmp_path_factory.mktemp("price_data")
+    for region in ("us-east-1", "us-gov-east-1", "us-gov-west-1"):
+        (folder / f"{region}.json").symlink_to(gpu.prices._FOLDER / f"{region}.json")
+    monkeypatch.setattr(gpu.prices, "_FOLDER", folder)
+    forget_prices()
+    yield
+    monkeypatch.undo()
+    forget_prices()
 
 
 @pytest.fixture(scope="session", autouse=True)

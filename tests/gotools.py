@@ -25,12 +25,22 @@ import versions
 from tests.built import unavailable
 
 KARPENTER_MODULE = "github.com/aws/karpenter-provider-aws"
+#: What is Karpenter's own, whatever cloud; its definitions of NodePools and NodeOverlays.
+KARPENTER_CORE_MODULE = "sigs.k8s.io/karpenter"
 DEVICE_PLUGIN_MODULE = "github.com/NVIDIA/k8s-device-plugin"
 #: The newest that the module proxy serves everywhere. Its chart's templates are those of the pinned 0.20.0 but for
 #: comments, an option for the host's network and the version of node-feature-discovery (compared on 2026-11-29).
 DEVICE_PLUGIN_MODULE_VERSION = "v0.19.3"
 KNATIVE_MODULE = "knative.dev/serving"
 KNATIVE_OPERATOR_MODULE = "knative.dev/operator"
+#: Definitions of the Prometheus operator, as the chart of that version brings them.
+PROMETHEUS_OPERATOR_MODULE = "github.com/prometheus-operator/prometheus-operator"
+KUBE_STATE_METRICS_MODULE = "k8s.io/kube-state-metrics/v2"
+#: Karpenter's own half. The pinned release takes a commit after it, which the proxy does not serve.
+KARPENTER_CORE = ("sigs.k8s.io/karpenter", "v1.14.0")
+KNATIVE_PKG = ("knative.dev/pkg", "v0.0.0-20260727151759-521cb33b33dd")
+#: Judges Alertmanager's configuration.
+AMTOOL = "github.com/prometheus/alertmanager/cmd/amtool"
 #: Renders charts as the Helm inside Pulumi's Kubernetes provider does; read on 2026-11-21.
 HELM = ("helm.sh/helm/v3/cmd/helm", "v3.22.0")
 
@@ -108,14 +118,20 @@ def tool(package: str, version: str) -> Path:
 
 
 @functools.cache
-def built(folder: Path, name: str) -> Path:
-    """A program of ours that asks a module of others: folder holds go.mod, go.sum and main.go. Skips like `tool`."""
-    sources = b"".join((folder / file).read_bytes() for file in ("go.mod", "go.sum", "main.go"))
+def built(folder: Path, name: str, package: str = ".", tags: str = "") -> Path:
+    """A program that a module of ours builds: folder holds go.mod, go.sum and, but for a package of others, main.go.
+
+    `tool` cannot build what replaces modules of its own. tags: Go's build tags, for such a package. Skips like `tool`.
+    """
+    files = ("go.mod", "go.sum", *(["main.go"] if package == "." else []))
+    sources = b"".join((folder / file).read_bytes() for file in files)
+    sources += b"" if package == "." else f"{package} {tags}".encode()
     target = _CACHE / "bin" / hashlib.sha256(sources).hexdigest()[:16] / name
     with _lock(target.parent):
         if not target.exists():
             with tempfile.TemporaryDirectory(dir=target.parent) as aside:
-                _run(["build", "-mod=readonly", "-o", str(Path(aside) / name), "."], folder, CGO_ENABLED="0")
+                command = ["build", "-mod=readonly", "-tags", tags, "-o", str(Path(aside) / name), package]
+                _run(command, folder, CGO_ENABLED="0")
                 (Path(aside) / name).replace(target)
     return target
 

@@ -212,15 +212,19 @@ def find_moto() -> tuple[Path, str]:
 
 
 def download_karpenter() -> Path:
-    """Fetch the Go module with the Go command (or take it from Go's cache); its folder. Raises SourceError."""
-    module = f"{KARPENTER_MODULE}@v{KARPENTER_VERSION}"
+    """The folder of Karpenter's Go module, from Go's cache where it is there. Raises SourceError."""
+    return download(f"{KARPENTER_MODULE}@v{KARPENTER_VERSION}")
+
+
+def download(module: str) -> Path:
+    """Fetch a Go module, `path@version`, with the Go command, or take it from Go's cache. Raises SourceError."""
     with tempfile.TemporaryDirectory() as empty:  # outside any Go module, so that none is changed
         try:
             done = subprocess.run(
                 ["go", "mod", "download", "-json", module], cwd=empty, capture_output=True, text=True, check=False
             )
         except FileNotFoundError as error:
-            raise SourceError("Go is not installed; install it or pass --karpenter-dir") from error
+            raise SourceError("Go is not installed; install it, or name the modules' folders") from error
     try:
         return Path(json.loads(done.stdout)["Dir"])
     except (ValueError, KeyError) as error:

@@ -2,8 +2,8 @@
 """Generate ``gpu/_catalog_data.py`` and ``gpu/price_data/`` from well-kept public sources.
 
 Instance types and their zones come from moto's EC2 data (real ``DescribeInstanceTypes`` and
-``DescribeInstanceTypeOfferings`` answers); on-demand prices come from the Karpenter AWS provider's generated tables, a
-file for each region that they have.
+``DescribeInstanceTypeOfferings`` answers); on-demand prices come from the Karpenter AWS provider's generated tables,
+and of regions that these lack, as Spot prices and interruptions, from ec2instances.info. A region has one file.
 See ``docs/catalog.md``. Exit codes: 0 done (or up to date), 1 stale under ``--check``, 2 a source is missing or bad.
 """
 
@@ -16,11 +16,15 @@ import json
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # so that `python tools/generate_catalog.py` works from anywhere
 
+from gpu.price_file import BANDS  # noqa: E402
+from gpu.prices import sampled_families  # noqa: E402
 from tools.catalog_sources import (  # noqa: E402
     KARPENTER_MODULE,
     GpuType,
@@ -33,6 +37,15 @@ from tools.catalog_sources import (  # noqa: E402
     planned_prices,
     read_moto,
     read_prices,
+)
+from tools.instances_source import (  # noqa: E402
+    BAND_DAYS,
+    DAY,
+    LICENCE,
+    SOURCE,
+    Seen,
+    download_instances,
+    read_instances,
 )
 from versions import KARPENTER_VERSION  # noqa: E402
 
@@ -113,33 +126,83 @@ def render_catalog(types: Sequence[GpuType], moto_version: str, generated_on: st
     return head + "\n".join(zones) + "\n\n" + table + "\n"
 
 
-def render_prices(prices: Prices, types: Sequence[GpuType], version: str, generated_on: str) -> str:
+def render_prices(prices: Prices | None, seen: Seen | None, types: Sequence[GpuType], about: About) -> str:
     """The text of a region's file in ``gpu/price_data``, of which ``gpu/prices.py`` makes the region's prices."""
-    content = {
-        "generatedBy": "tools/generate_catalog.py: do not edit; see docs/catalog.md",
-        "source": KARPENTER_MODULE,
-        "sourceVersion": version,
-        "generatedOn": generated_on,
-        "pricesDate": prices.date,
-        "linuxUsdPerHour": planned_prices(prices, types),
-    }
-    return json.dumps(content, indent=2) + "\n"
+    content: dict[str, Any] = {"generatedBy": "tools/generate_catalog.py: do not edit; see docs/catalog.md"}
+    if prices:
+        content |= {"source": KARPENTER_MODULE, "sourceVersion": about.karpenter_version}
+        content |= {"generatedOn": about.generated_on, "pricesDate": prices.date}
+        content["linuxUsdPerHour"] = planned_prices(prices, types)
+    elif seen:
+        content |= {"source": SOURCE, "generatedOn": about.generated_on, "pricesDate": DAY}
+        content["linuxUsdPerHour"] = dict(seen.on_demand)
+    if seen:
+        content |= {"licence": f"of {SOURCE}: {LICENCE}"} | _spot_tables(seen)
+    return compact_json(content)
 
 
-def generate(moto: tuple[Path, str], karpenter_dir: Path, generated_on: str) -> dict[str, str]:
-    """Text of each generated file by its path from the root of the repository. Raises SourceError.
+def _spot_tables(seen: Seen) -> dict[str, Any]:
+    """Spot prices and interruptions, without Spot of families of which a later sample is known."""
+    later = sampled_families(seen.region)
+    spot = {name: list(usd) for name, usd in seen.spot.items() if name.partition(".")[0] not in later}
+    bands = {band: [name for name, own in seen.band.items() if own == band] for band in BANDS}
+    tables: dict[str, Any] = {}
+    if spot:
+        tables["spot"] = {"source": SOURCE, "date": DAY, "days": 0, "usdPerHour": spot}
+    if seen.band:
+        tables["interruptions"] = {"source": SOURCE, "date": DAY, "days": BAND_DAYS, "types": bands}
+    return tables
 
-    ``moto`` is moto's folder and version; ``karpenter_dir`` is the Go module's folder.
-    """
-    moto_dir, moto_version = moto
-    types = read_moto(moto_dir)
-    regions = read_prices(karpenter_dir)
-    _, at, version = karpenter_dir.name.rpartition("@")
+
+def compact_json(value: Any, indent: str = "") -> str:
+    """JSON with a line for each family of types, so that tables stay small and their changes can be read."""
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    inner = indent + "  "
+    lines: dict[str, list[str]] = {}
+    for key, each in value.items():
+        family, dot, _ = key.partition(".")
+        # A table or a text has a line of its own, types of a family share one.
+        lines.setdefault(family if dot else f"{key}:", []).append(f"{json.dumps(key)}: {compact_json(each, inner)}")
+    body = ",\n".join(inner + ", ".join(line) for line in lines.values())
+    return "{\n" + body + f"\n{indent}}}" + ("" if indent else "\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What files say of how they were made."""
+
+    karpenter_version: str
+    generated_on: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Folders of the sources. karpenter, instances: of Go modules."""
+
+    moto: Path
+    moto_version: str
+    karpenter: Path
+    instances: Path
+
+
+def generate(sources: Sources, generated_on: str) -> dict[str, str]:
+    """Text of each generated file by its path from the root of the repository. Raises SourceError."""
+    types = read_moto(sources.moto)
+    regions = {prices.region: prices for prices in read_prices(sources.karpenter)}
+    _, at, version = sources.karpenter.name.rpartition("@")
     if not at:
-        raise SourceError(f"{karpenter_dir}: the folder must keep Go's name with the version, …@v{KARPENTER_VERSION}")
-    return {CATALOG_FILE: render_catalog(types, moto_version, generated_on)} | {
-        f"{PRICE_FOLDER}/{prices.region}.json": render_prices(prices, types, version, generated_on)
-        for prices in regions
+        karpenter = f"{sources.karpenter}: the folder must keep Go's name with the version"
+        raise SourceError(f"{karpenter}, …@v{KARPENTER_VERSION}")
+    catalog = render_catalog(types, sources.moto_version, generated_on)
+    seen = {each.region: each for each in read_instances(sources.instances, types, regions)}
+    for each in seen.values():
+        for told in each.told:
+            print(f"left out, {each.region}: {told}")
+    about = About(karpenter_version=version, generated_on=generated_on)
+    return {CATALOG_FILE: catalog} | {
+        f"{PRICE_FOLDER}/{region}.json": render_prices(regions.get(region), seen.get(region), types, about)
+        for region in sorted(regions.keys() | seen.keys())
     }
 
 
@@ -154,6 +217,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Generate the catalogue of NVIDIA instance types and prices.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when the committed files are stale")
     parser.add_argument("--karpenter-dir", type=Path, help="folder of the Go module; default: go mod download")
+    parser.add_argument("--instances-dir", type=Path, help="folder of ec2-instances-info; default: go mod download")
     parser.add_argument("--moto-dir", type=Path, help="folder of the moto package; default: where it is installed")
     parser.add_argument("--moto-version", help="version to record with --moto-dir")
     parser.add_argument("--root", type=Path, default=ROOT, help="folder to write below; default: this repository")
@@ -165,13 +229,18 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def run(options: argparse.Namespace) -> int:
     """Write or check the generated files. Returns the exit code; raises SourceError."""
-    moto = (options.moto_dir, options.moto_version) if options.moto_dir else find_moto()
-    karpenter_dir = options.karpenter_dir or download_karpenter()
+    moto, moto_version = (options.moto_dir, options.moto_version) if options.moto_dir else find_moto()
+    sources = Sources(
+        moto=moto,
+        moto_version=moto_version,
+        karpenter=options.karpenter_dir or download_karpenter(),
+        instances=options.instances_dir or download_instances(),
+    )
     # The date stays while nothing else changes: the same sources always give the same files.
     before = committed_files(options.root)
     dates = re.findall(r'^GENERATED_ON = "(.*)"$', before.get(CATALOG_FILE, ""), re.MULTILINE)
     today = datetime.datetime.now(datetime.UTC).date().isoformat()
-    texts = generate(moto, karpenter_dir, dates[0] if dates else today)
+    texts = generate(sources, dates[0] if dates else today)
     stale = [path for path in sorted(texts | before) if texts.get(path) != before.get(path)]
     if not stale:
         print("up to date: " + ", ".join(texts))
@@ -183,7 +252,7 @@ def run(options: argparse.Namespace) -> int:
         print("stale: " + ", ".join(stale) + "; run: make catalog", file=sys.stderr)
         return 1
     (options.root / PRICE_FOLDER).mkdir(parents=True, exist_ok=True)
-    for path, text in generate(moto, karpenter_dir, today).items():
+    for path, text in generate(sources, today).items():
         (options.root / path).write_text(text, encoding="utf-8")
         print(f"wrote {path}: {len(text.splitlines())} lines")
     for path in sorted(before.keys() - texts.keys()):

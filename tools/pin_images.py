@@ -1,8 +1,8 @@
 """Asks the registries for the digests of the pinned images: `python -m tools.pin_images`; `--write` writes new ones.
 
 A digest is that of the tag's index, which holds the images of all platforms (OCI distribution specification, "Pulling
-manifests"). What is asked for: the `*_IMAGE` of versions.py and the base images of the Dockerfiles. Needs the network;
-nothing else in the project does this at run time.
+manifests"). What is asked for: the `*_IMAGE` and `PROMETHEUS_IMAGES` of versions.py and the base images of the
+Dockerfiles. Needs the network; nothing else in the project does this at run time.
 
 Exit status: 0 if every image is pinned by what its tag is now, or was written so; 1 if one is not; 2 if a registry did
 not answer.
@@ -72,6 +72,7 @@ def parse(reference: str) -> Image:
 def pinned_images(root: Path = ROOT) -> list[Image]:
     """Every image that the repository pins. Raises PinError for a reference that cannot be read."""
     references = [value for name, value in vars(versions).items() if name.endswith("_IMAGE")]
+    references += versions.PROMETHEUS_IMAGES.values()
     for dockerfile in DOCKERFILES:
         references += re.findall(
             r"^ARG\s+\w+=(\S+[:@]\S+)", (root / dockerfile).read_text(encoding="utf-8"), re.MULTILINE

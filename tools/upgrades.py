@@ -140,6 +140,21 @@ STEPS: Final[Sequence[Step]] = (
         "weights are images of your own: build them anew.",
     ),
     Step(
+        title="Prometheus (`monitoring.backend: prometheus`)",
+        pins=("PROMETHEUS_CRD_CHART", "PROMETHEUS_CHART", "PROMETHEUS_API", "PROMETHEUS_IMAGES"),
+        now=f"{versions.PROMETHEUS_CHART.version}, definitions {versions.PROMETHEUS_CRD_CHART.version}",
+        source="releases of prometheus-community/helm-charts: both charts with the same operator, the images of the "
+        "chart's values; `make digests`",
+        effect="Prometheus, Alertmanager and Grafana: no alarm rings for a minute. The volume stays.",
+    ),
+    Step(
+        title="DCGM exporter",
+        pins=("DCGM_EXPORTER_CHART", "DCGM_EXPORTER_IMAGE"),
+        now=versions.DCGM_EXPORTER_CHART.version,
+        source="releases of NVIDIA/dcgm-exporter; `make digests`",
+        effect="The exporter on every GPU node, one after the other.",
+    ),
+    Step(
         title="Other images",
         pins=("PAUSE_IMAGE", "CUDA_VECTOR_ADD_IMAGE", "TAG_NOT_DIGEST"),
         now=f"{_tag(versions.PAUSE_IMAGE)}, {_tag(versions.CUDA_VECTOR_ADD_IMAGE)}",

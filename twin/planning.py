@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from config.errors import PROJECT
 from config.load import parse
+from config.schema import StackConfig
+from gpu.contract import CONFIG_LABEL
+from gpu.standing import NODE_ROLE_SUFFIX
 from plan.errors import InputError
 from plan.manifests import kubernetes_object
 from plan.monitor import Resource
 from plan.project import find_project, load_stack
 from plan.record import Recording, record
 from twin.errors import TwinError
-from twin.existing import ground_of, on_ground
+from twin.existing import ground_of, on_ground, own_network
 from twin.plan import PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
 from twin.play.device_plugin import installed_plugins
 from twin.play.models import models_of
+from twin.playable import playable
 
 #: That many stand after two minutes on two busy processors, and what grows with them is all that a command reads.
 MOST_MODELS = 1000
 HELM = "kubernetes:helm.sh/"
+#: Objects of the Prometheus operator, which does not run here: nobody would read them, and no server knows them.
+_UNPLAYED = "kubernetes:monitoring.coreos.com/"
 #: Annotations that speak to Pulumi, not to the cluster.
 _FOR_PULUMI = "pulumi.com/"
+_PATCH = "kubernetes:core/v1:ConfigMapPatch"
 
 
 def make_plan(directory: Path, stack: str) -> TwinPlan:
@@ -42,12 +50,26 @@ def make_plan(directory: Path, stack: str) -> TwinPlan:
         raise InputError("\n".join(config.problems))
     parsed = parse(ours, stack=config.stack, region=recording.region) if project.name == PROJECT else None
     models = models_of(_manifests(recording), parsed)
-    if parsed is None or parsed.karpenter.existing is None:
+    if parsed is None:
         return plan_of(recording, models)
+    if parsed.cluster.existing is None:
+        elsewhere = parsed.network.existing is not None
+        return _playable(plan_of(own_network(project, config) if elsewhere else recording, models), parsed)
     # What is left of the cluster's own is in the ground alone.
     ground = plan_of(ground_of(project, config, parsed))
     own = _plan(recording, models, cluster=parsed.cluster_name, kubernetes="")
-    return on_ground(own, ground, parsed.karpenter.existing)
+    return _playable(on_ground(own, ground, parsed), parsed)
+
+
+def _playable(plan: TwinPlan, stack: StackConfig) -> TwinPlan:
+    """The plan without what AWS alone has."""
+    theirs = stack.karpenter.existing
+    role = theirs.node_role if theirs else f"{plan.cluster}{NODE_ROLE_SUFFIX}"
+    planned = [
+        replace(thing, manifest=playable(dict(thing.manifest), plan.cluster, role)) if thing.manifest else thing
+        for thing in plan.planned
+    ]
+    return replace(plan, planned=tuple(planned))
 
 
 def _refuse_too_many(stack: str, models: Any) -> None:
@@ -83,10 +105,27 @@ def _plan(recording: Recording, models: Sequence[Model], *, cluster: str, kubern
         outputs=dict(recording.values),
         planned=planned,
         plugins=installed_plugins(
-            [p.values for p in planned if p.chart in PLUGIN_CHARTS], [p.manifest for p in planned if p.manifest]
+            [*(p.values for p in planned if p.chart in PLUGIN_CHARTS), *_theirs(recording)],
+            [p.manifest for p in planned if p.manifest],
         ),
         models=tuple(models),
     )
+
+
+def _theirs(recording: Recording) -> Iterator[dict[str, Any]]:
+    """Values of device plugins that are there: the program adds configurations to the ConfigMaps that they read."""
+    for patch in recording.of_type(_PATCH):
+        if any(key in kubernetes_object(patch).get("data", {}) for key in _named_configurations(recording)):
+            # It goes to every node, whatever its taints: docs/existing.md has people see to that.
+            name = kubernetes_object(patch)["metadata"]["name"]
+            yield {"config": {"name": name}, "tolerations": [{"operator": "Exists"}]}
+
+
+def _named_configurations(recording: Recording) -> set[str]:
+    """Configurations that nodes of the program's pools ask for."""
+    templates = (each["spec"]["template"] for each in _manifests(recording) if each["kind"] == "NodePool")
+    labels = (template.get("metadata", {}).get("labels", {}) for template in templates)
+    return {found[CONFIG_LABEL] for found in labels if CONFIG_LABEL in found}
 
 
 def _value(text: str) -> Any:
@@ -105,7 +144,7 @@ def _manifests(recording: Recording) -> list[dict[str, Any]]:
 
 
 def _planned(recording: Recording) -> list[Planned]:
-    objects = _objects(recording)
+    objects = [resource for resource in _objects(recording) if not resource.type.startswith(_UNPLAYED)]
     ours = {resource.urn for resource in objects}
     found = []
     for resource in objects:
@@ -124,6 +163,9 @@ def _planned(recording: Recording) -> list[Planned]:
             )
             continue
         manifest = kubernetes_object(resource)
+        if resource.type == _PATCH:
+            found.append(_their_namespace(manifest, resource.urn))
+            after = (*after, found[-1].urn)
         annotations = manifest["metadata"].get("annotations") or {}
         found.append(
             Planned(
@@ -136,6 +178,13 @@ def _planned(recording: Recording) -> list[Planned]:
         )
         found += _volume(manifest, resource.urn)
     return found
+
+
+def _their_namespace(manifest: dict[str, Any], urn: str) -> Planned:
+    """The namespace of an object that is there and that the program adds to: the twin begins empty."""
+    name = manifest["metadata"]["namespace"]
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    return Planned(urn=f"{urn}::twin", name=f"Namespace {name}", after=(), manifest=namespace)
 
 
 def _volume(manifest: dict[str, Any], urn: str) -> Iterator[Planned]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from account.preflight import access, existing, inputs, machine, names, offers, quotas
+from account.preflight import access, existing, inputs, machine, names, offers, quotas, reservations
 from account.preflight.requirement import Requirement
 from plan.figures import Figures
 from plan.make import Plan
@@ -16,6 +16,7 @@ def requirements(plan: Plan, figures: Figures) -> list[Requirement]:
         *access.requirements(config),
         *existing.requirements(config),
         *offers.requirements(plan, config, figures),
+        *reservations.requirements(config),
         *quotas.requirements(plan, config, figures),
         *inputs.requirements(plan, config),
         *names.requirements(plan, config),

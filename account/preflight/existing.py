@@ -1,35 +1,75 @@
-"""The cluster that a stack finds: whether it is there, is what the stack file says, and lets Karpenter's nodes in."""
+"""What a stack finds: whether cluster and subnets are there, are what the stack file says, and let nodes in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal, assert_never
 
 from account.commands import HOME_REGION, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
-from config.schema import ExistingKarpenter, StackConfig
+from config.schema import ExistingKarpenter, ExistingNetwork, StackConfig
 from gpu.contract import DISCOVERY_TAG
 
 TOPIC = "Existing cluster"
+#: EKS' add-on (EKS user guide, "Set up the Amazon EKS Pod Identity Agent").
+POD_IDENTITY_AGENT: Final = "eks-pod-identity-agent"
 
 #: Zones for Spot: with one, a pool waits as soon as that zone is short (EC2 user guide, "Spot best practices").
 _FEW_ZONES = 2
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Named:
+    """Subnets or security groups that the stack file names, by ids or by tags. key: the key that does."""
+
+    noun: Literal["subnets", "security groups"]
+    key: str
+    ids: Sequence[str]
+    tags: Mapping[str, str]
+
+    @property
+    def filters(self) -> Mapping[str, Sequence[str]]:
+        """As EC2 filters them."""
+        if self.ids:
+            return {"subnet-id" if self.noun == "subnets" else "group-id": self.ids}
+        return {f"tag:{key}": [value] for key, value in self.tags.items()}
+
+    @property
+    def words(self) -> str:
+        """What they are, as a statement."""
+        if self.ids:
+            return f"{self.noun} {', '.join(self.ids)} are there"
+        return f"{self.noun} of the cluster's VPC carry {', '.join(f'{k}={v}' for k, v in self.tags.items())}"
+
+
 def requirements(config: StackConfig) -> list[Requirement]:
-    """What must be true of a cluster that is there; nothing where the stack makes it."""
-    karpenter = config.karpenter.existing
-    if karpenter is None:
-        return []
-    found = [_cluster(config), _node_role(config, karpenter)]
+    """What must be true of a cluster and of a network that are there; nothing where the stack makes both."""
+    karpenter, network = config.karpenter.existing, config.network.existing
+    if config.cluster.existing is None:
+        return [_selected(_subnets(network, {}, "network"), config)] if network else []
+    found = [_cluster(config)]
+    found.append(_node_role(config, karpenter) if karpenter else _identity(config))
+    where, section = (karpenter, "karpenter") if karpenter else (network or ExistingNetwork(), "network")
     tags = {DISCOVERY_TAG: config.cluster_name}
-    found.append(_tagged("subnets", karpenter.subnet_tags or tags, config))
-    found.append(_tagged("security groups", karpenter.security_group_tags or tags, config))
-    if karpenter.controller_role:
+    found.append(_selected(_subnets(where, tags, section), config))
+    groups = _Named(
+        noun="security groups",
+        key=f"gpu-slices:{section}.existing.securityGroupTags",
+        ids=where.security_group_ids,
+        tags=where.security_group_tags or tags,
+    )
+    found.append(_selected(groups, config))
+    if karpenter and karpenter.controller_role:
         found.append(_controller_role(karpenter.controller_role))
     return found
+
+
+def _subnets(where: ExistingKarpenter | ExistingNetwork, tags: Mapping[str, str], section: str) -> _Named:
+    key = f"gpu-slices:{section}.existing.subnetTags"
+    return _Named(noun="subnets", key=key, ids=where.subnet_ids, tags=where.subnet_tags or tags)
 
 
 def _cluster(config: StackConfig) -> Requirement:
@@ -59,11 +99,80 @@ def _judge_cluster(sight: Sight) -> Verdict:
                 return Missing(f"its status is {status}")
             if version != wanted:
                 return Missing(f'it has {version}: write gpu-slices:cluster.version: "{version}"')
+            if wrong := _wrong_mode(sight.config, _mode(cluster)):
+                return Missing(wrong)
             return Ok(f"{version}, {status}")
         case Absent():
             return Missing(f"there is no such cluster in {sight.config.region}")
         case Unseen() as unseen:
             return unseen
+
+
+def _mode(cluster: Mapping[str, Any]) -> str:
+    """How it lets nodes in; clusters of before access entries say nothing."""
+    return str((cluster.get("accessConfig") or {}).get("authenticationMode", "CONFIG_MAP"))
+
+
+def _wrong_mode(config: StackConfig, mode: str) -> str | None:
+    """Only where the stack makes the access entry, or does not."""
+    if config.karpenter.existing or mode == config.cluster.authentication_mode:
+        return None
+    return f"its authentication mode is {mode}: write gpu-slices:cluster.authenticationMode: {mode}"
+
+
+def _identity(config: StackConfig) -> Requirement:
+    """How the stack's own Karpenter gets its role."""
+    match config.karpenter.identity:
+        case "pod-identity":
+            look = aws("eks", "list-addons", region=config.region, cluster_name=config.cluster_name)
+            what = f"the cluster has the add-on {POD_IDENTITY_AGENT}, by which Karpenter gets its role"
+            return Requirement(topic=TOPIC, what=what, look=[look], judge=_judge_agent)
+        case "irsa":
+            look = aws("iam", "list-open-id-connect-providers", region=HOME_REGION)
+            what = "IAM has a provider of the cluster's issuer, by which Karpenter gets its role"
+            return Requirement(topic=TOPIC, what=what, look=[look], judge=_judge_provider)
+        case _:
+            assert_never(config.karpenter.identity)
+
+
+def _judge_agent(sight: Sight) -> Verdict:
+    name, region = sight.config.cluster_name, sight.config.region
+    match sight.account.collect(
+        "eks", "list_addons", "addons[]", absent=["ResourceNotFoundException"], clusterName=name
+    ):
+        case Found(addons) if POD_IDENTITY_AGENT in addons:
+            return Ok()
+        case Unseen() as unseen:
+            return unseen
+        case _:
+            pass
+    match sight.cluster:
+        case Found(cluster) if (cluster.get("computeConfig") or {}).get("enabled"):
+            return Ok("built in with Auto Mode")
+        case _:
+            install = aws("eks", "create-addon", region=region, cluster_name=name, addon_name=POD_IDENTITY_AGENT)
+            words = "it has not: install it, or write gpu-slices:karpenter.identity: irsa if IAM knows the cluster"
+            return Missing(words, [install])
+
+
+def _judge_provider(sight: Sight) -> Verdict:
+    match sight.cluster:
+        case Found(cluster):
+            issuer = str(((cluster.get("identity") or {}).get("oidc") or {}).get("issuer", ""))
+        case Absent():
+            return Missing("there is no cluster that could have one")
+        case Unseen() as unseen:
+            return unseen
+    host = issuer.removeprefix("https://")
+    match sight.account.collect("iam", "list_open_id_connect_providers", "OpenIDConnectProviderList[].Arn"):
+        case Found(arns) if any(arn.endswith(f":oidc-provider/{host}") for arn in arns):
+            return Ok(host)
+        case Unseen() as unseen:
+            return unseen
+        case _:
+            make = aws("iam", "create-open-id-connect-provider", region=HOME_REGION, url=issuer)
+            words = f"none of {issuer}: make it, or write gpu-slices:karpenter.identity: pod-identity"
+            return Missing(words, [make])
 
 
 def _node_role(config: StackConfig, karpenter: ExistingKarpenter) -> Requirement:
@@ -93,7 +202,7 @@ def _judge_node_role(role: str, sight: Sight) -> Verdict:
 def _let_in(arn: str, sight: Sight) -> Verdict:
     match sight.cluster:
         case Found(cluster):
-            mode = (cluster.get("accessConfig") or {}).get("authenticationMode", "CONFIG_MAP")
+            mode = _mode(cluster)
         case Absent():
             return Missing("there is no cluster that could")
         case Unseen() as unseen:
@@ -117,41 +226,54 @@ def _let_in(arn: str, sight: Sight) -> Verdict:
     return Note("it has no access entry; aws-auth may let it in: kubectl -n kube-system get configmap aws-auth", [make])
 
 
-def _tagged(noun: Literal["subnets", "security groups"], tags: Mapping[str, str], config: StackConfig) -> Requirement:
-    said = ", ".join(f"{key}={value}" for key, value in tags.items())
-    filters = [f"Name=tag:{key},Values={value}" for key, value in tags.items()]
-    operation = "describe-subnets" if noun == "subnets" else "describe-security-groups"
+def _selected(named: _Named, config: StackConfig) -> Requirement:
+    filters = [f"Name={name},Values={','.join(values)}" for name, values in named.filters.items()]
+    operation = "describe-subnets" if named.noun == "subnets" else "describe-security-groups"
     return Requirement(
         topic=TOPIC,
-        what=f"{noun} of the cluster's VPC carry {said}",
+        what=named.words,
         look=[aws("ec2", operation, region=config.region, filters=filters)],
-        judge=partial(_judge_tagged, noun, tags),
+        judge=partial(_judge_selected, named),
     )
 
 
-def _judge_tagged(noun: Literal["subnets", "security groups"], tags: Mapping[str, str], sight: Sight) -> Verdict:
-    filters = [{"Name": f"tag:{key}", "Values": [value]} for key, value in tags.items()]
+def _judge_selected(named: _Named, sight: Sight) -> Verdict:
+    filters = [{"Name": name, "Values": [*values]} for name, values in named.filters.items()]
     # Written out: docs/permissions.md is made of the calls that stand here.
-    if noun == "subnets":
+    if named.noun == "subnets":
         answer = sight.account.collect("ec2", "describe_subnets", "Subnets[]", Filters=filters)
     else:
         answer = sight.account.collect("ec2", "describe_security_groups", "SecurityGroups[]", Filters=filters)
     if not isinstance(answer, Found):
         assert isinstance(answer, Unseen)
         return answer
-    key = "subnetTags" if noun == "subnets" else "securityGroupTags"
-    if not answer.value:
-        return Missing(f"none does: tag them, or write the tags that yours have as gpu-slices:karpenter.existing.{key}")
+    ids = [str(each.get("SubnetId") or each.get("GroupId")) for each in answer.value]
+    missing = [each for each in named.ids if each not in ids]
+    if missing:
+        return Missing(f"not {', '.join(missing)}, in {sight.config.region}")
+    if not ids:
+        tags = [f"Key={key},Value={value}" for key, value in named.tags.items()]
+        kind = "SUBNET_ID" if named.noun == "subnets" else "GROUP_ID"
+        tag = aws("ec2", "create-tags", region=sight.config.region, resources=kind, tags=tags)
+        return Missing(f"none does: tag them, or write the tags that yours have as {named.key}", [tag])
+    outside = [each for each in answer.value if _vpc(sight) not in (None, each["VpcId"])]
+    if outside:
+        away = ", ".join(str(each.get("SubnetId") or each.get("GroupId")) for each in outside)
+        where = "the cluster's VPC" if sight.config.cluster.existing else "the VPC of network.existing"
+        return Missing(f"{away}: not in {where} {_vpc(sight)}; nodes there never join")
+    return _zones(answer.value) if named.noun == "subnets" else Ok(f"{len(answer.value)}")
+
+
+def _vpc(sight: Sight) -> str | None:
+    """The VPC in which nodes must be, as far as it is known."""
+    network = sight.config.network.existing
+    if sight.config.cluster.existing is None:
+        return network.vpc_id if network else None
     match sight.cluster:
         case Found(cluster):
-            vpc = (cluster.get("resourcesVpcConfig") or {}).get("vpcId")
+            return (cluster.get("resourcesVpcConfig") or {}).get("vpcId")
         case Absent() | Unseen():
-            vpc = None
-    outside = [each for each in answer.value if vpc and each["VpcId"] != vpc]
-    if outside:
-        ids = ", ".join(str(each.get("SubnetId") or each.get("GroupId")) for each in outside)
-        return Missing(f"{ids}: not in the cluster's VPC {vpc}; nodes there never join")
-    return _zones(answer.value) if noun == "subnets" else Ok(f"{len(answer.value)}")
+            return None
 
 
 def _zones(subnets: list[dict[str, Any]]) -> Verdict:

@@ -39,14 +39,15 @@ def requirements(plan: Plan, config: StackConfig) -> list[Requirement]:
         found.append(_hosted_zone(door))
     # What is built here is not known yet.
     images = sorted({i for resource in plan.recording.resources for i in _images(resource.inputs)} - {UNKNOWN})
-    rules = sorted({prefix for image in images if (prefix := _pulled_through(image, config))})
+    of_charts = sorted({i for resource in plan.recording.resources for i in _repositories(resource.inputs)})
+    rules = sorted({prefix for image in (*images, *of_charts) if (prefix := _pulled_through(image, config))})
     found += [_rule(prefix, config.cluster.registry_mirror or "") for prefix in rules]
     found += [
         _ecr(image, match)
         for image in images
         if (match := _ECR.fullmatch(image)) and not _pulled_through(image, config)
     ]
-    hub = [image for image in images if is_on_docker_hub(image)]
+    hub = [image for image in (*images, *of_charts) if is_on_docker_hub(image)]
     if hub:
         found.append(_docker_hub(hub, len(plan.recording.of_type("aws:ec2/natGateway:NatGateway"))))
     return found
@@ -158,6 +159,17 @@ def _images(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _images(item)
+
+
+def _repositories(value: Any) -> Iterator[str]:
+    """Repositories of images in the values of charts, without tag: whole, or with the registry beside them."""
+    match value:
+        case {"registry": str(registry), "repository": str(repository)}:
+            yield f"{registry}/{repository}"
+        case {"repository": str(repository)} if "." in repository.partition("/")[0]:
+            yield repository
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _repositories(item)
 
 
 def is_on_docker_hub(image: str) -> bool:

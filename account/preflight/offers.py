@@ -35,7 +35,7 @@ def requirements(plan: Plan, config: StackConfig, figures: Figures) -> list[Requ
     makes_cluster = config.cluster.existing is None
     return [
         _region(config),
-        *([_zones(config)] if makes_cluster else []),
+        *([_zones(config)] if makes_cluster and not config.network.existing else []),
         *(_pool(pool, config) for pool in figures.pools),
         *([_system_nodes(config)] if makes_cluster else []),
         *(_score(pool, config) for pool in figures.pools if pool.capacity_type == "spot"),

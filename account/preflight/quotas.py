@@ -77,6 +77,9 @@ def needs(config: StackConfig, figures: Figures) -> Mapping[Quota, Need]:
         for quota, types in _by_quota(pool.types, pool.capacity_type).items():
             least = min(t.vcpus for t in types)
             add(quota, Need(least, most_vcpus(types, pool.max_gpus), (f"pool {pool.name}",)))
+        for quota, types in _by_quota(pool.types if pool.fallback else (), "on-demand").items():
+            # Only where Spot is out.
+            add(quota, Need(0, most_vcpus(types, pool.max_gpus), (f"pool {pool.name}",)))
     for cpu_pool in config.cpu_pools:
         # Of both Karpenter takes Spot first, so on-demand need not be there to begin with.
         for index, capacity_type in enumerate(sorted(cpu_pool.capacity_types, reverse=True)):

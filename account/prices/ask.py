@@ -50,6 +50,8 @@ SERVICE_QUERIES: Final = (
     ServiceQuery("load_balancer_per_hour", ("AWSELB", "AmazonEC2"), "LoadBalancerUsage", "Load Balancer-Network"),
     ServiceQuery("classic_load_balancer_per_hour", ("AWSELB", "AmazonEC2"), "LoadBalancerUsage", "Load Balancer"),
     ServiceQuery("snapshot_per_gb_month", ("AmazonEC2",), "EBS:SnapshotUsage"),
+    ServiceQuery("ecr_per_gb_month", ("AmazonECR",), "TimedStorage-ByteHrs"),
+    ServiceQuery("dynamodb_recovery_per_gb_month", ("AmazonDynamoDB",), "TimedPITRStorage-ByteHrs"),
     ServiceQuery("log_ingestion_per_gb", ("AmazonCloudWatch",), "DataProcessing-Bytes"),
     ServiceQuery("log_storage_per_gb_month", ("AmazonCloudWatch",), "TimedStorage-ByteHrs"),
     ServiceQuery("alarm_per_metric_month", ("AmazonCloudWatch",), "CW:AlarmMonitorUsage"),

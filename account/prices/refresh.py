@@ -165,15 +165,16 @@ def _unit(known: RegionPrices, field: str) -> float | None:
 
 def _spot_table(asking: _Asking, nodes: OnDemandTable | None, days: int) -> SpotTable | None:
     on_demand_usd = nodes.usd_per_hour if nodes else asking.known.on_demand
-    types = sorted(name for name in on_demand_usd if name in INSTANCE_TYPES)
+    before = asking.known.spot_seen
+    former = before.usd_per_hour if before else {}
+    # Types with GPUs, and those of system nodes that had a price: of all that was known, the answer is to have most.
+    types = sorted(name for name in on_demand_usd if name in INSTANCE_TYPES or name in former)
     if not types:
         asking.told.append("Spot prices: not asked for, since no on-demand price is known to hold them against")
         return None
     answered = asking.ask("Spot prices", partial(spot, asking.account, types, days, asking.now))
     if answered is None:
         return None
-    before = asking.known.spot_seen
-    former = before.usd_per_hour if before else {}
     judged = judge_spot(answered, on_demand_usd, former)
     _tell("Spot prices", judged, asking)
     if not judged.whole:

@@ -20,7 +20,7 @@ NODE_MINUTES = 15
 
 _BRAKE = (
     "IAM keeps a policy that is still attached, and while the brake is on GPU EC2NodeClasses are not Ready, since "
-    "Karpenter's dry run of RunInstances fails."
+    "Karpenter's dry runs of CreateFleet and RunInstances fail."
 )
 
 

@@ -1,7 +1,8 @@
 """EbsCsiDriver: EKS' add-on that makes, attaches and deletes volumes of EBS for claims, and a class of encrypted ones.
 
-The controller runs on the system nodes. Its other half runs on nodes without taints, which are those of CPU pools: no
-GPU node gives up memory or processors for it, and no pod there can have a volume of EBS.
+The controller runs on the system nodes. Its other half runs on nodes without taints, which are those of CPU pools, and
+on system nodes where something there has a volume: no GPU node gives up memory or processors for it, and no pod
+there can have a volume of EBS.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ class EbsCsiDriverArgs:
 
     volume_key_arn: key of the volumes; its own policy must let IAM policies of the account decide (`Encryption` does).
     volume_tags: tags of the volumes, by which they are found. Without `=` in their names: the driver would cut there.
+    system_volumes: whether pods on the system nodes may have volumes.
     after: the cluster with its nodes, on which the controller runs.
     """
 
@@ -38,6 +40,7 @@ class EbsCsiDriverArgs:
     volume_key_arn: pulumi.Input[str]
     partition: str = "aws"
     volume_tags: Mapping[str, str] = field(default_factory=dict)
+    system_volumes: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
 
@@ -83,7 +86,7 @@ class EbsCsiDriver(pulumi.ComponentResource):
             cluster_name=args.cluster_name,
             addon_name=ADDON,
             addon_version=versions.EKS_ADDON_VERSIONS[args.kubernetes_version][ADDON],
-            configuration_values=json.dumps(_configuration(), sort_keys=True),
+            configuration_values=json.dumps(_configuration(args), sort_keys=True),
             pod_identity_associations=[
                 aws.eks.AddonPodIdentityAssociationArgs(service_account=_SERVICE_ACCOUNT, role_arn=role.role_arn)
             ],
@@ -116,14 +119,12 @@ class EbsCsiDriver(pulumi.ComponentResource):
         self.register_outputs({"storage_class": self.storage_class})
 
 
-def _configuration() -> dict[str, object]:
+def _configuration(args: EbsCsiDriverArgs) -> dict[str, object]:
     """Values of the add-on (chart of kubernetes-sigs/aws-ebs-csi-driver, values.yaml)."""
+    system = [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}]
     return {
-        "controller": {
-            "nodeSelector": SYSTEM_NODE_LABEL,
-            "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
-        },
-        "node": {"tolerateAllTaints": False},
+        "controller": {"nodeSelector": SYSTEM_NODE_LABEL, "tolerations": system},
+        "node": {"tolerateAllTaints": False, **({"tolerations": system} if args.system_volumes else {})},
     }
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pulumi
 
 import versions
-from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
+from components.karpenter.cpu_pool import INTENT_LABEL, INTENT_TOLERATION, Architecture
 from components.options import child_options
 from components.pods import restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
@@ -92,6 +92,7 @@ def _scale_out(name: str, arch: Architecture, opts: pulumi.ResourceOptions) -> N
         **restricted_pod(run_as_user=65535),
         "terminationGracePeriodSeconds": 0,
         "nodeSelector": {ARCH_LABEL: arch, **INTENT_LABEL},
+        "tolerations": [INTENT_TOLERATION],
         # It only takes room: one vCPU each, so that a few of them fill a node.
         "containers": [restricted_container("pause", versions.PAUSE_IMAGE, {"cpu": "1", "memory": "256Mi"})],
     }

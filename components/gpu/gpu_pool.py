@@ -10,12 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal, assert_never
+from typing import Any, Literal
 
 import pulumi
 
 import versions
-from components.karpenter.node_class import ClusterNodes, NodeClassArgs, Volume, karpenter_object, node_class_spec
+from components.karpenter.node_class import (
+    ClusterNodes,
+    NodeClassArgs,
+    OwnNodeClass,
+    Volume,
+    karpenter_object,
+    node_class_spec,
+)
 from components.options import child_options
 from gpu.contract import (
     ARCH_LABEL,
@@ -32,12 +39,9 @@ from gpu.contract import (
     SHARING_LABEL,
     TENANTS_LABEL,
 )
-from gpu.mig import MigProfile
-from gpu.pool import Pool
-from gpu.sharing import AMIS, SharingError
-from gpu.sharing.al2023 import al2023_user_data
-from gpu.sharing.bottlerocket import FAST_IMAGE_PULL, bottlerocket_settings
-from gpu.sharing.container_toolkit import devices_by_mount
+from gpu.pool import Pool, Taint
+from gpu.sharing import AMIS
+from gpu.user_data import pool_user_data
 
 GPU_TAINT = {"key": GPU_RESOURCE, "value": "true", "effect": "NoSchedule"}
 
@@ -52,11 +56,14 @@ class GpuPoolArgs:
     nodes: the cluster, the role and the network of the nodes.
     pool: what Karpenter may buy, how it is shared, and most GPUs; its name is that of the NodePool, the EC2NodeClass
     and the device plugin's configuration. All instance types are known, so that each has its overlay.
-    justification, expires: why and until when the pool may buy on-demand; only with that capacity type.
+    justification, expires: why and until when the pool may buy on-demand or use what is reserved; only where it may.
+    labels: of the nodes, beside ours. own: what the node class has of somebody's own; user_data: merged with ours.
     tenants: whether the workloads trust each other; a label that policies read. Where they do not, nodes hand GPUs
     out by the device plugin alone.
     fast_image_pull: whether nodes pull images in parallel, which needs a fast volume.
     instance_store: whether the node's own disks, where it has some, hold images and pods' scratch space.
+    gpu_operator: whether a GPU Operator of somebody's finds the nodes. The image has driver and toolkit, and the node
+    cuts its own MIG instances: it must bring neither.
     consolidate_after: how long a node stays when nothing runs on it any more.
     expire_after: age at which a node is replaced, so that images and kernels stay fresh.
     termination_grace_period: longest that pods can hold up the end of a node; shorter than Pulumi waits on destroy.
@@ -70,6 +77,10 @@ class GpuPoolArgs:
     volume: Volume = field(default_factory=lambda: Volume(size_gib=100))
     fast_image_pull: bool = False
     instance_store: bool = False
+    gpu_operator: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+    own: OwnNodeClass = field(default_factory=OwnNodeClass)
+    user_data: str | None = None
     consolidate_after: str = "5m"
     expire_after: str = "336h"
     termination_grace_period: str = "15m"
@@ -127,11 +138,14 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
     """The `spec` of the `karpenter.sh/v1` NodePool."""
     return {
         "template": {
-            "metadata": {"labels": node_labels(args.pool, args.tenants)},
+            "metadata": {
+                # Ours last: they say how the GPUs are shared.
+                "labels": {**args.labels, **node_labels(args.pool, args.tenants, gpu_operator=args.gpu_operator)}
+            },
             "spec": {
                 "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": args.pool.name},
                 "requirements": _requirements(args),
-                "taints": [GPU_TAINT],
+                "taints": [GPU_TAINT, *(_taint(each) for each in args.pool.taints)],
                 "expireAfter": args.expire_after,
                 "terminationGracePeriod": args.termination_grace_period,
             },
@@ -147,13 +161,31 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
     }
 
 
-def node_labels(pool: Pool, tenants: str) -> dict[str, str]:
-    """Labels of the pool's nodes. Karpenter must know them before a node exists, so none is left to discovery."""
+def _taint(taint: Taint) -> dict[str, str]:
+    # The API server drops an empty value, and Pulumi would want to add it again.
+    value = {"value": taint.value} if taint.value else {}
+    return {"key": taint.key, **value, "effect": taint.effect}
+
+
+def node_labels(pool: Pool, tenants: str, *, gpu_operator: bool = False) -> dict[str, str]:
+    """Labels of the pool's nodes. Karpenter must know them before a node exists, so none is left to discovery.
+
+    gpu_operator: whether one of somebody's finds the nodes.
+    """
     labels = {POOL_LABEL: pool.name, SHARING_LABEL: pool.profile.strategy, TENANTS_LABEL: tenants}
     if not AMIS[pool.ami].plugin_by_chart:
         # The host runs the plugin; the GPU Operator must keep its pods away.
         return labels | {"nvidia.com/gpu.deploy.operands": "false"}
-    return labels | {CONFIG_LABEL: pool.name, "nvidia.com/gpu.present": "true"} | dict(pool.profile.node_labels)
+    labels |= {CONFIG_LABEL: pool.name, **pool.profile.node_labels}
+    # The operator takes `gpu.present` back, with all of the others, from a node that its feature discovery has not yet
+    # seen; of labels that are there it changes none (gpu-operator controllers/state_manager.go).
+    return labels | (_NOT_THE_OPERATORS if gpu_operator else {"nvidia.com/gpu.present": "true"})
+
+
+#: Parts of a GPU Operator that stay away: the image has driver and toolkit, and a script of ours cuts MIG instances.
+_NOT_THE_OPERATORS = {
+    f"nvidia.com/gpu.deploy.{part}": "false" for part in ("driver", "container-toolkit", "mig-manager")
+}
 
 
 def overlay_spec(pool: str, gpu_count: int, capacity: Mapping[str, int]) -> dict[str, Any]:
@@ -175,7 +207,7 @@ def _requirements(args: GpuPoolArgs) -> list[dict[str, Any]]:
     return [
         one_of(ARCH_LABEL, sorted({t.arch for t in args.pool.types})),
         one_of(OS_LABEL, ["linux"]),
-        one_of(CAPACITY_TYPE_LABEL, [args.pool.capacity_type]),
+        one_of(CAPACITY_TYPE_LABEL, args.pool.capacity_types),
         # By name, not by family: a size that AWS adds tomorrow has no overlay yet.
         one_of(INSTANCE_TYPE_LABEL, [t.name for t in args.pool.types]),
     ]
@@ -187,41 +219,23 @@ def _node_class_args(args: GpuPoolArgs) -> NodeClassArgs:
         pool=args.pool.name,
         ami=args.pool.ami,
         volume=args.volume,
-        user_data=_user_data(args),
+        user_data=pool_user_data(
+            args.pool,
+            untrusted=args.tenants == "untrusted",
+            fast_image_pull=args.fast_image_pull,
+            own=args.user_data,
+        ),
+        own=args.own,
         instance_store_policy="RAID0" if args.instance_store else None,
         tags=args.tags,
     )
 
 
-def _user_data(args: GpuPoolArgs) -> str | None:
-    pool, untrusted = args.pool, args.tenants == "untrusted"
-    match pool.ami:
-        case "bottlerocket":
-            settings = bottlerocket_settings(pool.profile, [t.gpu for t in pool.types], untrusted=untrusted)
-            return settings + (FAST_IMAGE_PULL if args.fast_image_pull else "")
-        case "al2023":
-            user_data = al2023_user_data(_cut(pool), fast_image_pull=args.fast_image_pull)
-            return devices_by_mount(user_data) if untrusted else user_data
-        case _:
-            assert_never(pool.ami)
-
-
-def _cut(pool: Pool) -> MigProfile | None:
-    """MIG instances that one script must cut out of every GPU of the pool."""
-    cut = pool.profile.cut(pool.types[0].gpu)
-    if cut and len(set(pool.slots.values())) > 1:
-        raise SharingError(f"pool {pool.name}: its GPUs do not all hold {cut.max_per_gpu} instances of {cut.name}")
-    return cut
-
-
 def _justification(args: GpuPoolArgs) -> dict[str, str]:
-    match args.pool.capacity_type:
-        case "spot":
-            return {}
-        case "on-demand":
-            pass
-        case _:
-            assert_never(args.pool.capacity_type)
+    """Why the pool may have what is not Spot: whoever judges it wants to know also of what is reserved."""
+    if args.pool.capacity_types == ("spot",):
+        return {}
     if not args.justification or not args.expires:
-        raise ValueError(f"pool {args.pool.name}: on-demand GPUs need a justification and a date on which it expires")
+        bought = " and ".join(each for each in args.pool.capacity_types if each != "spot")
+        raise ValueError(f"pool {args.pool.name}: {bought} GPUs need a justification and a date on which it expires")
     return {JUSTIFICATION_ANNOTATION: args.justification, EXPIRES_ANNOTATION: args.expires.isoformat()}

@@ -5,11 +5,14 @@ The chart puts a checksum over its whole ConfigMap on the pods of the plugin and
 pool would restart the MPS daemons of every other, and end their clients. The GPU Operator knows one configuration for
 the cluster: there the pools share it, and a node takes the one that its label `nvidia.com/device-plugin.config` names.
 Bottlerocket runs the plugin as a host service and is configured by user data, so its pools get no pods from here.
+
+Of a plugin that somebody installed one reads only the ConfigMap that its values name (`config.name`; of the operator
+`devicePlugin.config.name`): its sidecar takes the entry that the node's label names (v0.19.3 cmd/config-manager).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
@@ -20,9 +23,10 @@ from pulumi import ResourceOptions
 import versions
 from components.cluster.addons import SYSTEM_NODE_LABEL
 from components.options import child_options
-from components.pods import GPU_TOLERATION
+from components.pods import tolerations
 from components.sdk import k8s
 from gpu.contract import POOL_LABEL
+from gpu.pool import Taint
 from gpu.sharing import NoSharing, SharingProfile
 from gpu.sharing.plugin_config import MPS_ROOT, device_plugin_config
 
@@ -34,18 +38,31 @@ _SYSTEM_TOLERATION = {"key": "CriticalAddonsOnly", "operator": "Exists"}
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExistingPlugin:
+    """A device plugin that somebody runs on all GPU nodes, and the ConfigMap from which it takes configurations."""
+
+    config_map: str
+    namespace: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class GpuSharingArgs:
     """Inputs of `GpuSharing`.
 
-    profiles: sharing profile of each AL2023 pool by pool name.
+    profiles: sharing profile of each AL2023 pool by pool name; taints: those that its nodes have beside that of GPU
+    nodes, by pool name.
     untrusted: pools among them whose tenants do not trust each other: see `gpu.sharing.plugin_config`.
     installer: what brings the device plugin.
+    existing: the plugin that is there; the pools' configurations are then added to its ConfigMap, and nothing is
+    installed. Its own configurations, and nodes with other labels, stay as they are.
     node_selector: labels of the nodes that the GPU Operator's own pods run on; empty for any.
     """
 
     profiles: Mapping[str, SharingProfile]
+    taints: Mapping[str, Sequence[Taint]] = field(default_factory=dict)
     untrusted: Collection[str] = ()
     installer: Literal["device-plugin", "gpu-operator"] = "device-plugin"
+    existing: ExistingPlugin | None = None
     node_selector: Mapping[str, str] = field(default_factory=lambda: dict(SYSTEM_NODE_LABEL))
 
     def config(self, pool: str) -> str:
@@ -56,11 +73,12 @@ class GpuSharingArgs:
 class GpuSharing(pulumi.ComponentResource):
     """The namespace of the GPU system pods, and what runs the device plugin on the nodes of each pool.
 
-    releases: by pool; the operator's is the same for all.
+    plugins: by pool what its nodes take their configuration from; the operator's release, or the entries in a ConfigMap
+    that is there, are the same for all.
     """
 
     namespace: k8s.core.v1.Namespace
-    releases: Mapping[str, k8s.helm.v3.Release]
+    plugins: Mapping[str, pulumi.Resource]
 
     def __init__(self, name: str, args: GpuSharingArgs, opts: ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:GpuSharing", name, None, opts)
@@ -74,16 +92,31 @@ class GpuSharing(pulumi.ComponentResource):
             },
             opts=child_options(self, opts),
         )
-        match args.installer:
-            case "gpu-operator":
-                self.releases = self._operator(name, args)
-            case "device-plugin":
-                self.releases = self._plugins(name, args)
-            case _:
-                assert_never(args.installer)
+        self.plugins = self._adopted(name, args.existing, args) if args.existing else self._installed(name, args)
         self.register_outputs({})
 
-    def _plugins(self, name: str, args: GpuSharingArgs) -> dict[str, k8s.helm.v3.Release]:
+    def _installed(self, name: str, args: GpuSharingArgs) -> Mapping[str, pulumi.Resource]:
+        match args.installer:
+            case "gpu-operator":
+                return self._operator(name, args)
+            case "device-plugin":
+                return self._plugins(name, args)
+            case _:
+                assert_never(args.installer)
+
+    def _adopted(self, name: str, existing: ExistingPlugin, args: GpuSharingArgs) -> dict[str, pulumi.Resource]:
+        """Entries of the pools in a ConfigMap that is there: a patch owns these alone, and takes them away again."""
+        if not args.profiles:
+            return {}
+        patch = k8s.core.v1.ConfigMapPatch(
+            f"{name}-configurations",
+            metadata={"name": existing.config_map, "namespace": existing.namespace},
+            data={pool: args.config(pool) for pool in args.profiles},
+            opts=child_options(self, self._opts),
+        )
+        return dict.fromkeys(args.profiles, patch)
+
+    def _plugins(self, name: str, args: GpuSharingArgs) -> dict[str, pulumi.Resource]:
         chart = versions.NVIDIA_DEVICE_PLUGIN_CHART
         return {
             pool: self._release(
@@ -92,7 +125,7 @@ class GpuSharing(pulumi.ComponentResource):
             for pool in args.profiles
         }
 
-    def _operator(self, name: str, args: GpuSharingArgs) -> dict[str, k8s.helm.v3.Release]:
+    def _operator(self, name: str, args: GpuSharingArgs) -> dict[str, pulumi.Resource]:
         if not args.profiles:
             return {}
         chart = versions.GPU_OPERATOR_CHART
@@ -134,13 +167,14 @@ def device_plugin_values(pool: str, args: GpuSharingArgs) -> dict[str, Any]:
         "gfd": {"enabled": False},
         "nfd": {"enabled": False},
         "nodeSelector": {POOL_LABEL: pool},
-        "tolerations": [GPU_TOLERATION, _SYSTEM_TOLERATION],
+        "tolerations": [*tolerations(args.taints.get(pool, ())), _SYSTEM_TOLERATION],
     }
 
 
 def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
     """Values of the GPU Operator chart: the AMI has driver and toolkit, nodes cut their MIG instances at boot."""
     configs = {pool: args.config(pool) for pool in args.profiles}
+    on_gpu_nodes = tolerations(dict.fromkeys(each for taints in args.taints.values() for each in taints))
     on_system_nodes: dict[str, Any] = {"tolerations": [_SYSTEM_TOLERATION]}
     if args.node_selector:
         on_system_nodes["nodeSelector"] = dict(args.node_selector)
@@ -163,13 +197,13 @@ def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
             },
             "mps": {"root": MPS_ROOT},
         },
-        "daemonsets": {"tolerations": [GPU_TOLERATION]},
+        "daemonsets": {"tolerations": on_gpu_nodes},
         # Nothing of the operator may keep a CPU node alive that would otherwise be gone.
         "operator": on_system_nodes,
         "node-feature-discovery": {
             "master": on_system_nodes,
             "gc": on_system_nodes,
-            "worker": {"tolerations": [GPU_TOLERATION, _SYSTEM_TOLERATION]},
+            "worker": {"tolerations": [*on_gpu_nodes, _SYSTEM_TOLERATION]},
         },
     }
 

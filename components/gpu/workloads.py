@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
 import pulumi
 
-from components.gpu.workload_volumes import VolumeSource, mounted_volumes, pod_volume
+from components.gpu.workload_volumes import Mounts, VolumeSource
 from components.options import child_options
 from components.pods import NO_GPU, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
@@ -18,6 +19,7 @@ from gpu.pods import GPU_USER, SCRATCH_VOLUME
 
 NAMESPACE = "workloads"
 TEMP = "/tmp"
+USER_NAME = "workload"
 #: Of pods that run as root, which the restricted standard refuses and the baseline standard admits.
 ROOT_NAMESPACE = "workloads-baseline"
 
@@ -159,8 +161,7 @@ class GpuWorkloads(pulumi.ComponentResource):
 
 def _make(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
     """A workload, after its volumes and the way in to it."""
-    user, group = workload.security.user, _group(workload.security)
-    parts = mounted_volumes(name, workload.name, workload.namespace, workload.volumes, (user, group), opts)
+    parts = _mounts(workload).make(name, opts)
     if workload.ports and workload.kind == "Deployment":
         _service(name, workload, opts)
         if workload.client_namespaces:
@@ -265,21 +266,30 @@ def _group(security: Security) -> int:
     return security.user if security.group is None else security.group
 
 
+def _mounts(workload: GpuWorkload) -> Mounts:
+    return Mounts(
+        workload=workload.name,
+        namespace=workload.namespace,
+        sources=workload.volumes,
+        user=workload.security.user,
+        group=_group(workload.security),
+    )
+
+
 def _template(workload: GpuWorkload) -> Any:
     reason = workload.security.reason
     annotations = {**workload.annotations, **({SECURITY_ANNOTATION: reason} if reason else {})}
     metadata: dict[str, Any] = {"labels": _labels(workload)}
     if annotations:
         metadata["annotations"] = annotations
-    volumes = [pod_volume(workload.name, name, source) for name, source in workload.volumes.items()]
     return {
         "metadata": metadata,
         "spec": {
             **_pod(workload),
             "nodeSelector": dict(workload.node_selector),
             "tolerations": [dict(toleration) for toleration in workload.tolerations],
-            "containers": [_container(container, workload.resource_name) for container in workload.containers],
-            "volumes": [{"name": SCRATCH_VOLUME, "emptyDir": {}}, *volumes],
+            "containers": [_container(container, workload) for container in workload.containers],
+            "volumes": [{"name": SCRATCH_VOLUME, "emptyDir": {}}, *_mounts(workload).of_pod()],
         },
     }
 
@@ -305,18 +315,24 @@ def _pod(workload: GpuWorkload) -> dict[str, Any]:
     return spec
 
 
-def _container(container: WorkloadContainer, resource_name: str) -> dict[str, Any]:
+def _person(security: Security) -> Mapping[str, str]:
+    """Variables by which programs know who they are. Images know no user of our number, and PyTorch, with it vLLM, ends
+    at the start where neither they nor `USER` have a name (pytorch/pytorch#140765)."""
+    return {"HOME": TEMP, **({"USER": USER_NAME} if security.user else {})}
+
+
+def _container(container: WorkloadContainer, workload: GpuWorkload) -> dict[str, Any]:
     resources = {"cpu": container.cpu, "memory": container.memory}
-    environment = [dict(variable) for variable in container.env]
-    if not any(variable["name"] == "HOME" for variable in environment):
-        environment.insert(0, {"name": "HOME", "value": TEMP})
+    own = {variable["name"] for variable in container.env}
+    ours = [{"name": name, "value": value} for name, value in _person(workload.security).items() if name not in own]
+    environment = [*ours, *(dict(variable) for variable in container.env)]
     if container.slots:
-        resources[resource_name] = str(container.slots)
+        resources[workload.resource_name] = str(container.slots)
     else:
         environment.append(dict(NO_GPU))
     mounts = [dict(mount) for mount in container.volume_mounts]
     # The root file system is read-only; the CUDA driver keeps compiled kernels below HOME.
-    if not any(mount["mountPath"] == TEMP for mount in mounts):
+    if not any(posixpath.normpath(f"/{mount['mountPath'].lstrip('/')}") == TEMP for mount in mounts):
         mounts.insert(0, {"name": SCRATCH_VOLUME, "mountPath": TEMP})
     spec = restricted_container(container.name, container.image, resources)
     spec |= {"imagePullPolicy": container.image_pull_policy, "volumeMounts": mounts, "env": environment}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,6 +19,9 @@ Architecture = Literal["amd64", "arm64"]
 
 #: Workloads ask for the CPU pools by this label.
 INTENT_LABEL = {"intent": "apps"}
+#: Of CPU pools in a cluster with pods of others, and what pods that are meant for them have.
+INTENT_TAINT = {"key": "intent", "value": "apps", "effect": "NoSchedule"}
+INTENT_TOLERATION = {**INTENT_TAINT, "operator": "Equal"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,8 @@ class CpuPoolArgs:
     cpus: vCPUs an instance may have.
     min_generation: instances of this generation or later (7: m7i, m7a, m7g, m8g, ...).
     categories: letters of the EC2 families: c compute, m general purpose, r memory.
+    taints: of the nodes (v1.Taint). Without any, pods that ask for no nodes come to them: in somebody's cluster also
+    those that are built for another architecture, or bear no interruption.
     cpu_limit, memory_limit_gib: vCPUs and GiB of the whole pool; Karpenter buys no more.
     expire_after: age at which a node is replaced, so that images and kernels stay fresh.
     termination_grace_period: longest that pods can hold up the end of a node; shorter than Pulumi waits on destroy.
@@ -44,6 +49,7 @@ class CpuPoolArgs:
     cpus: tuple[int, ...] = (2, 4)
     min_generation: int = 7
     categories: tuple[str, ...] = ("c", "m", "r")
+    taints: Sequence[Mapping[str, str]] = ()
     cpu_limit: int = 64
     memory_limit_gib: int = 256
     volume: Volume = field(default_factory=Volume)
@@ -96,6 +102,7 @@ def node_pool_spec(args: CpuPoolArgs) -> dict[str, Any]:
             "spec": {
                 "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": args.pool},
                 "requirements": _requirements(args),
+                **({"taints": [dict(taint) for taint in args.taints]} if args.taints else {}),
                 "expireAfter": args.expire_after,
                 "terminationGracePeriod": args.termination_grace_period,
             },

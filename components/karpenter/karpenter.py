@@ -16,9 +16,10 @@ from components.karpenter.karpenter_iam import ControllerRole, ControllerRoleArg
 from components.karpenter.node_class import ClusterNodes
 from components.sdk import k8s
 from gpu.contract import OS_LABEL
+from gpu.standing import NODE_ROLE_SUFFIX, ROLE_NAME_LIMIT
 from gpu.system_pods import KARPENTER_CPU_MILLIS, KARPENTER_REPLICAS, karpenter_cpu_millis, karpenter_replicas
 
-_MAX_CLUSTER_NAME = policies.ROLE_NAME_LIMIT - len(policies.NODE_ROLE_SUFFIX)
+_MAX_CLUSTER_NAME = ROLE_NAME_LIMIT - len(NODE_ROLE_SUFFIX)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +28,9 @@ class KarpenterArgs:
 
     cluster_name: name of the EKS cluster, a plain value: roles, rules and policies are named by it.
     account_id, region, partition: where the cluster is.
-    volume_key_arn: KMS key of the nodes' volumes. Spot needs more than the controller's permission: the key's own
-    policy must let EC2 act for the account (`kms:ViaService`, `kms:CallerAccount`), because Spot instances are launched
-    by a service-linked role.
+    volume_key_arn: KMS key of the nodes' volumes; None for the account's own key of EBS. Spot needs more than the
+    controller's permission: the key's own policy must let EC2 act for the account (`kms:ViaService`,
+    `kms:CallerAccount`), because Spot instances are launched by a service-linked role.
     queue_key_arn: see `InterruptionQueueArgs`.
     node_overlay: alpha feature gate; without it Karpenter buys a GPU for every slot that is asked for.
     node_repair: alpha feature gate; ends a node 10 minutes after EKS' monitoring agent calls its GPUs unfit, 30 minutes
@@ -38,6 +39,8 @@ class KarpenterArgs:
     spot_to_spot: alpha feature gate; lets consolidation replace Spot nodes by cheaper Spot nodes.
     capacity_buffer: alpha feature gate; keeps spare capacity warm.
     additional_node_policies: see `NodeRoleArgs.additional_policies`.
+    oidc_issuer: see `ControllerRoleArgs.oidc_issuer`. access_entry: see `NodeRoleArgs.access_entry`.
+    node_selector: labels of the nodes that stay, on which the controller runs.
     cpu, memory: requests and limits of one controller replica, as Kubernetes quantities.
     after: the cluster with its add-ons, the system nodes and the network's routes. On destroy the controller must still
     run, and reach AWS, while it ends its nodes.
@@ -46,9 +49,12 @@ class KarpenterArgs:
     cluster_name: str
     account_id: pulumi.Input[str]
     region: str
-    volume_key_arn: pulumi.Input[str]
+    volume_key_arn: pulumi.Input[str] | None
     partition: str = "aws"
     queue_key_arn: pulumi.Input[str] | None = None
+    oidc_issuer: pulumi.Input[str] | None = None
+    access_entry: bool = True
+    node_selector: Mapping[str, str] = field(default_factory=lambda: dict(SYSTEM_NODE_LABEL))
     node_overlay: bool = True
     node_repair: bool = False
     spot_to_spot: bool = False
@@ -66,8 +72,8 @@ class KarpenterArgs:
         if len(self.cluster_name) > _MAX_CLUSTER_NAME:
             raise ValueError(
                 f"cluster name {self.cluster_name!r} has {len(self.cluster_name)} characters; at most "
-                f"{_MAX_CLUSTER_NAME}: the nodes' role is called <cluster>{policies.NODE_ROLE_SUFFIX} and IAM allows "
-                f"{policies.ROLE_NAME_LIMIT}"
+                f"{_MAX_CLUSTER_NAME}: the nodes' role is called <cluster>{NODE_ROLE_SUFFIX} and IAM allows "
+                f"{ROLE_NAME_LIMIT}"
             )
 
 
@@ -88,7 +94,7 @@ class Karpenter(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: KarpenterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:Karpenter", name, None, opts)
-        self.node_role_name = f"{args.cluster_name}{policies.NODE_ROLE_SUFFIX}"
+        self.node_role_name = f"{args.cluster_name}{NODE_ROLE_SUFFIX}"
         self.nodes = ClusterNodes(
             cluster_name=args.cluster_name,
             node_role_name=self.node_role_name,
@@ -105,6 +111,7 @@ class Karpenter(pulumi.ComponentResource):
             NodeRoleArgs(
                 cluster_name=args.cluster_name,
                 partition=args.partition,
+                access_entry=args.access_entry,
                 additional_policies=args.additional_node_policies,
                 tags=args.tags,
                 after=args.after,
@@ -124,28 +131,31 @@ class Karpenter(pulumi.ComponentResource):
             f"{name}-controller",
             versions.KARPENTER_CHART,
             policies.CONTROLLER_SERVICE_ACCOUNT,
-            chart_values(args, self.queue_name),
+            chart_values(args, self.queue_name, controller_role.role.arn if args.oidc_issuer is not None else None),
             pulumi.ResourceOptions(parent=self, depends_on=[crds, queue, node_role, controller_role, *args.after]),
         )
         self.register_outputs({"node_role_name": self.node_role_name, "queue_name": self.queue_name})
 
 
-def chart_values(args: KarpenterArgs, queue_name: str) -> dict[str, Any]:
-    """Values of Karpenter's chart.
+def chart_values(args: KarpenterArgs, queue_name: str, role_arn: pulumi.Input[str] | None = None) -> dict[str, Any]:
+    """Values of Karpenter's chart. role_arn: what the service account names where the role is taken by OIDC.
 
     The controller runs on system nodes only, never on a node it could remove, and resolves names by the VPC's DNS so
     that it can buy the very nodes CoreDNS waits for.
     """
     limits = {"cpu": args.cpu, "memory": args.memory}
     requests = limits if args.system_nodes > 1 else {**limits, "cpu": f"{karpenter_cpu_millis(args.system_nodes)}m"}
+    account: dict[str, Any] = {"create": True, "name": policies.CONTROLLER_SERVICE_ACCOUNT}
+    if role_arn is not None:
+        account["annotations"] = {"eks.amazonaws.com/role-arn": role_arn}
     return {
-        "serviceAccount": {"create": True, "name": policies.CONTROLLER_SERVICE_ACCOUNT},
+        "serviceAccount": account,
         "serviceMonitor": {"enabled": False},
         "replicas": karpenter_replicas(args.system_nodes),
         "podDisruptionBudget": {"name": "karpenter", "maxUnavailable": 1},
         "priorityClassName": "system-cluster-critical",
         "dnsPolicy": "Default",
-        "nodeSelector": {OS_LABEL: "linux", **SYSTEM_NODE_LABEL},
+        "nodeSelector": {OS_LABEL: "linux", **args.node_selector},
         "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
         "logLevel": args.log_level,
         "controller": {"resources": {"requests": requests, "limits": limits}},
@@ -205,6 +215,7 @@ def _controller_role_args(args: KarpenterArgs, queue_name: str) -> ControllerRol
         queue_name=queue_name,
         queue_key_arn=args.queue_key_arn,
         volume_key_arn=args.volume_key_arn,
+        oidc_issuer=args.oidc_issuer,
         tags=args.tags,
         after=args.after,
     )

@@ -10,6 +10,7 @@ import pulumi
 
 from components.karpenter import karpenter_policies as policies
 from components.sdk import aws
+from gpu.standing import NODE_ROLE_SUFFIX
 
 _NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore")
 """Join the cluster, pull images, give shell access by Session Manager. The CNI's come from Pod Identity."""
@@ -19,6 +20,9 @@ _NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOn
 class ControllerRoleArgs:
     """Inputs of `ControllerRole`. `queue_key_arn` is None when SQS keeps the queue's key itself.
 
+    volume_key_arn: None where nodes' volumes are encrypted with the account's own key of EBS, which needs no right.
+    oidc_issuer: URL of the cluster's issuer, whose provider must be in IAM: the role is then taken by it, and the
+    service account must name the role. None for EKS Pod Identity.
     after: the cluster, which must exist before anything in it can be bound to the role.
     """
 
@@ -28,13 +32,17 @@ class ControllerRoleArgs:
     partition: str
     queue_name: str
     queue_key_arn: pulumi.Input[str] | None
-    volume_key_arn: pulumi.Input[str]
+    volume_key_arn: pulumi.Input[str] | None
+    oidc_issuer: pulumi.Input[str] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
 
 
 class ControllerRole(pulumi.ComponentResource):
-    """The controller's role with its policies, bound to its service account by EKS Pod Identity."""
+    """The controller's role with its policies, bound to its service account.
+
+    By EKS Pod Identity, or by the cluster's OIDC provider.
+    """
 
     def __init__(self, name: str, args: ControllerRoleArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:ControllerRole", name, None, opts)
@@ -44,7 +52,7 @@ class ControllerRole(pulumi.ComponentResource):
         self.role = aws.iam.Role(
             name,
             description=f"Karpenter's controller in {args.cluster_name}",
-            assume_role_policy=self._document(policies.controller_trust),
+            assume_role_policy=self._trust(),
             tags=dict(args.tags),
             opts=child,
         )
@@ -57,17 +65,25 @@ class ControllerRole(pulumi.ComponentResource):
             lambda scope, *key: policies.interruption(scope, args.queue_name, *key),
             *([] if args.queue_key_arn is None else [args.queue_key_arn]),
         )
-        self._attach("volume-encryption", policies.volume_encryption, args.volume_key_arn)
-        aws.eks.PodIdentityAssociation(
-            name,
-            cluster_name=args.cluster_name,
-            namespace=policies.CONTROLLER_NAMESPACE,
-            service_account=policies.CONTROLLER_SERVICE_ACCOUNT,
-            role_arn=self.role.arn,
-            tags=dict(args.tags),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
-        )
+        if args.volume_key_arn is not None:
+            self._attach("volume-encryption", policies.volume_encryption, args.volume_key_arn)
+        if args.oidc_issuer is None:
+            aws.eks.PodIdentityAssociation(
+                name,
+                cluster_name=args.cluster_name,
+                namespace=policies.CONTROLLER_NAMESPACE,
+                service_account=policies.CONTROLLER_SERVICE_ACCOUNT,
+                role_arn=self.role.arn,
+                tags=dict(args.tags),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
+            )
         self.register_outputs({"role_arn": self.role.arn})
+
+    def _trust(self) -> pulumi.Output[str]:
+        issuer = self._role_args.oidc_issuer
+        if issuer is None:
+            return self._document(policies.controller_trust)
+        return self._document(policies.controller_trust_by_issuer, issuer)
 
     def _attach(
         self, topic: str, statements: Callable[..., list[policies.Statement]], *values: pulumi.Input[str]
@@ -105,11 +121,13 @@ class NodeRoleArgs:
     """Inputs of `NodeRole`.
 
     additional_policies: ARNs of policies beside those that every node needs, by a name of one's own.
+    access_entry: whether the cluster knows access entries; where it knows `aws-auth` alone, somebody adds the role.
     after: the cluster, which must exist before the role can be let into it.
     """
 
     cluster_name: str
     partition: str
+    access_entry: bool = True
     additional_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
@@ -124,7 +142,7 @@ class NodeRole(pulumi.ComponentResource):
         self.role = aws.iam.Role(
             name,
             # EC2NodeClasses name it.
-            name=f"{args.cluster_name}{policies.NODE_ROLE_SUFFIX}",
+            name=f"{args.cluster_name}{NODE_ROLE_SUFFIX}",
             description=f"Nodes that Karpenter launches for {args.cluster_name}",
             assume_role_policy=json.dumps(policies.document(policies.node_trust())),
             tags=dict(args.tags),
@@ -136,12 +154,13 @@ class NodeRole(pulumi.ComponentResource):
         }
         for policy, arn in attached.items():
             aws.iam.RolePolicyAttachment(f"{name}-{policy}", role=self.role.name, policy_arn=arn, opts=child)
-        aws.eks.AccessEntry(
-            name,
-            cluster_name=args.cluster_name,
-            principal_arn=self.role.arn,
-            type="EC2_LINUX",
-            tags=dict(args.tags),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
-        )
+        if args.access_entry:
+            aws.eks.AccessEntry(
+                name,
+                cluster_name=args.cluster_name,
+                principal_arn=self.role.arn,
+                type="EC2_LINUX",
+                tags=dict(args.tags),
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
+            )
         self.register_outputs({"role_name": self.role.name})

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpu.contract import NODE_POOL_LABEL, REGION_LABEL
+from gpu.standing import NODE_ROLE_SUFFIX
 
 CONTROLLER_NAMESPACE = "kube-system"
 CONTROLLER_SERVICE_ACCOUNT = "karpenter"
 
 #: Most characters of a managed policy; white space does not count (IAM quotas).
 MANAGED_POLICY_LIMIT = 6144
-#: Most characters of a role name (IAM quotas).
-ROLE_NAME_LIMIT = 64
-NODE_ROLE_SUFFIX = "-karpenter-node"
 
 Statement = dict[str, Any]
 
@@ -259,6 +257,28 @@ def controller_trust(scope: Scope) -> list[Statement]:
                     "aws:RequestTag/eks-cluster-arn": scope.cluster_arn,
                     "aws:RequestTag/kubernetes-namespace": CONTROLLER_NAMESPACE,
                     "aws:RequestTag/kubernetes-service-account": CONTROLLER_SERVICE_ACCOUNT,
+                }
+            },
+        }
+    ]
+
+
+def controller_trust_by_issuer(scope: Scope, issuer: str) -> list[Statement]:
+    """Trust in the cluster's OIDC provider, for the controller's service account alone.
+
+    issuer: URL of the cluster's issuer. Source: EKS user guide, "Assign IAM roles to Kubernetes service accounts".
+    """
+    host = issuer.removeprefix("https://")
+    return [
+        {
+            "Sid": "AllowServiceAccountToAssumeRole",
+            "Effect": "Allow",
+            "Principal": {"Federated": f"arn:{scope.partition}:iam::{scope.account_id}:oidc-provider/{host}"},
+            "Action": ["sts:AssumeRoleWithWebIdentity"],
+            "Condition": {
+                "StringEquals": {
+                    f"{host}:aud": "sts.amazonaws.com",
+                    f"{host}:sub": f"system:serviceaccount:{CONTROLLER_NAMESPACE}:{CONTROLLER_SERVICE_ACCOUNT}",
                 }
             },
         }

@@ -6,7 +6,7 @@ with the cluster's key, and a pinned image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
@@ -62,6 +62,7 @@ class ClusterNodes:
     volume_key_arn: KMS key of the nodes' volumes; None encrypts them with the account's own key of EBS.
     subnet_tags, security_group_tags: tags by which Karpenter finds where nodes go and what lets them through; None is
     `karpenter.sh/discovery` with the cluster's name, as Karpenter's own documents have it.
+    subnet_ids, security_group_ids: the same by name, in place of tags.
     public_addresses: whether nodes have public addresses; without a NAT gateway they reach nothing without.
     tags: on everything that EC2 makes for the nodes.
     """
@@ -71,8 +72,35 @@ class ClusterNodes:
     volume_key_arn: pulumi.Input[str] | None = None
     subnet_tags: Mapping[str, str] | None = None
     security_group_tags: Mapping[str, str] | None = None
+    subnet_ids: Sequence[str] = ()
+    security_group_ids: Sequence[str] = ()
     public_addresses: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnNodeClass:
+    """What a node class has of somebody's own, in place of what this program chooses.
+
+    ami_alias, ami_ids: the image, of the pool's operating system; one of both at most.
+    role, instance_profile: of the nodes; one of both at most. Karpenter's controller must be allowed to pass it.
+    volumes: more of them, by device.
+    reservations: selector terms of capacity reservations.
+    """
+
+    ami_alias: str | None = None
+    ami_ids: Sequence[str] = ()
+    role: str | None = None
+    instance_profile: str | None = None
+    volumes: Mapping[str, Volume] = field(default_factory=dict)
+    reservations: Sequence[Mapping[str, Any]] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError where two of them contradict each other."""
+        if self.ami_alias and self.ami_ids:
+            raise ValueError("a node class has its image by alias or by id, not both")
+        if self.role and self.instance_profile:
+            raise ValueError("a node class has a role or an instance profile, not both")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +112,7 @@ class NodeClassArgs:
     user_data: Bottlerocket settings (TOML) or AL2023 user data (MIME or NodeConfig); Karpenter adds its own.
     instance_store_policy: RAID0 joins local NVMe disks into the node's scratch space; None leaves them alone.
     max_pods: pods a node may have; None is EC2's limit for its network interfaces.
+    own: see `OwnNodeClass`.
     """
 
     nodes: ClusterNodes
@@ -93,18 +122,18 @@ class NodeClassArgs:
     user_data: pulumi.Input[str] | None = None
     instance_store_policy: Literal["RAID0"] | None = None
     max_pods: int | None = None
+    own: OwnNodeClass = field(default_factory=OwnNodeClass)
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def node_class_spec(args: NodeClassArgs) -> dict[str, Any]:
     """The `spec` of a `karpenter.k8s.aws/v1` EC2NodeClass, without the fields that are not set."""
     nodes = args.nodes
-    discovered = {DISCOVERY_TAG: nodes.cluster_name}
     spec: dict[str, Any] = {
-        "role": nodes.node_role_name,
-        "amiSelectorTerms": [{"alias": versions.AMI_ALIASES[args.ami]}],
-        "subnetSelectorTerms": [{"tags": dict(nodes.subnet_tags or discovered)}],
-        "securityGroupSelectorTerms": [{"tags": dict(nodes.security_group_tags or discovered)}],
+        **_identity(args),
+        **_image(args),
+        "subnetSelectorTerms": _terms(nodes, nodes.subnet_ids, nodes.subnet_tags),
+        "securityGroupSelectorTerms": _terms(nodes, nodes.security_group_ids, nodes.security_group_tags),
         "associatePublicIPAddress": nodes.public_addresses,
         "detailedMonitoring": False,
         # One network hop: the node itself reaches its credentials, its pods do not.
@@ -117,6 +146,8 @@ def node_class_spec(args: NodeClassArgs) -> dict[str, Any]:
         "blockDeviceMappings": _block_devices(args),
         "tags": {**nodes.tags, **args.tags, CLUSTER_TAG: nodes.cluster_name, POOL_LABEL: args.pool},
     }
+    if args.own.reservations:
+        spec["capacityReservationSelectorTerms"] = [dict(term) for term in args.own.reservations]
     if args.user_data is not None:
         spec["userData"] = args.user_data
     if args.instance_store_policy is not None:
@@ -124,6 +155,29 @@ def node_class_spec(args: NodeClassArgs) -> dict[str, Any]:
     if args.max_pods is not None:
         spec["kubelet"] = {"maxPods": args.max_pods}
     return spec
+
+
+def _identity(args: NodeClassArgs) -> dict[str, str]:
+    if args.own.instance_profile:
+        return {"instanceProfile": args.own.instance_profile}
+    return {"role": args.own.role or args.nodes.node_role_name}
+
+
+def _image(args: NodeClassArgs) -> dict[str, Any]:
+    if args.own.ami_ids:
+        # An alias says how a node is told what to join; an id does not.
+        return {"amiFamily": _FAMILIES[args.ami], "amiSelectorTerms": [{"id": each} for each in args.own.ami_ids]}
+    return {"amiSelectorTerms": [{"alias": args.own.ami_alias or versions.AMI_ALIASES[args.ami]}]}
+
+
+_FAMILIES: Mapping[Ami, str] = {"al2023": "AL2023", "bottlerocket": "Bottlerocket"}
+
+
+def _terms(nodes: ClusterNodes, ids: Sequence[str], tags: Mapping[str, str] | None) -> list[dict[str, Any]]:
+    """Selector terms: Karpenter takes what any of them selects."""
+    if ids:
+        return [{"id": each} for each in ids]
+    return [{"tags": dict(tags or {DISCOVERY_TAG: nodes.cluster_name})}]
 
 
 def karpenter_object(
@@ -160,23 +214,29 @@ def karpenter_object(
 
 
 def _block_devices(args: NodeClassArgs) -> list[dict[str, Any]]:
-    volume: dict[str, Any] = {
-        "volumeSize": f"{args.volume.size_gib}Gi",
-        "iops": args.volume.iops,
-        "throughput": args.volume.throughput_mib_per_s,
-    }
-    if args.volume.snapshot_id:
-        volume["snapshotID"] = args.volume.snapshot_id
-    if args.volume.initialization_mib_per_s:
-        volume["volumeInitializationRate"] = args.volume.initialization_mib_per_s
+    more = [_block_device(device, args, _ebs(volume)) for device, volume in args.own.volumes.items()]
     match args.ami:
         case "al2023":
-            return [_block_device("/dev/xvda", args, volume)]
+            return [_block_device("/dev/xvda", args, _ebs(args.volume)), *more]
         case "bottlerocket":
             # The operating system is apart from everything that grows.
-            return [_block_device("/dev/xvda", args, {"volumeSize": "4Gi"}), _block_device("/dev/xvdb", args, volume)]
+            system = _block_device("/dev/xvda", args, {"volumeSize": "4Gi"})
+            return [system, _block_device("/dev/xvdb", args, _ebs(args.volume)), *more]
         case _:
             assert_never(args.ami)
+
+
+def _ebs(volume: Volume) -> dict[str, Any]:
+    ebs: dict[str, Any] = {
+        "volumeSize": f"{volume.size_gib}Gi",
+        "iops": volume.iops,
+        "throughput": volume.throughput_mib_per_s,
+    }
+    if volume.snapshot_id:
+        ebs["snapshotID"] = volume.snapshot_id
+    if volume.initialization_mib_per_s:
+        ebs["volumeInitializationRate"] = volume.initialization_mib_per_s
+    return ebs
 
 
 def _block_device(device: str, args: NodeClassArgs, ebs: Mapping[str, Any]) -> dict[str, Any]:

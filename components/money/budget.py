@@ -180,9 +180,13 @@ class Budget(pulumi.ComponentResource):
                         {
                             "Effect": "Allow",
                             "Action": ["iam:AttachRolePolicy", "iam:DetachRolePolicy"],
-                            "Resource": pulumi.Output.concat(
-                                "arn:", args.partition, ":iam::*:role/", args.buyer_role_name
-                            ),
+                            # Of a role that somebody else made only the name is known, and it may have a path.
+                            "Resource": [
+                                pulumi.Output.concat(
+                                    "arn:", args.partition, ":iam::*:role/", path, args.buyer_role_name
+                                )
+                                for path in ("", "*/")
+                            ],
                             "Condition": {"ArnEquals": {"iam:PolicyARN": brake.arn}},
                         }
                     ],

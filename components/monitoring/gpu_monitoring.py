@@ -28,6 +28,8 @@ class GpuMonitoringArgs:
     addons: the cluster's; needs an entry for the add-on in `versions.EKS_ADDON_VERSIONS`.
     key_arn: KMS key of the log groups; its policy must admit `/aws/containerinsights/<cluster>/` (`Encryption`).
     topic_arn: topic that hears the alarms (`AlertTopic`, publisher `cloudwatch`).
+    node_selector: labels of the nodes that the add-on's controller runs on; empty for any without a taint, or with
+    `CriticalAddonsOnly`.
     after: the system nodes and Pod Identity's agent.
     """
 
@@ -37,6 +39,7 @@ class GpuMonitoringArgs:
     key_arn: pulumi.Input[str]
     topic_arn: pulumi.Input[str]
     log_retention_days: int
+    node_selector: Mapping[str, str] = field(default_factory=lambda: dict(SYSTEM_NODE_LABEL))
     tags: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
 
@@ -78,7 +81,7 @@ class GpuMonitoring(pulumi.ComponentResource):
             args.addons,
             ADDON,
             pulumi.ResourceOptions(parent=self, depends_on=[*groups.values(), *args.after]),
-            configuration=addon_configuration(),
+            configuration=addon_configuration(args.node_selector),
             pod_roles={"cloudwatch-agent": role.role_arn},
         )
         for controller in args.watched.controllers:
@@ -136,7 +139,7 @@ def _query(query: Query) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
     )
 
 
-def addon_configuration() -> dict[str, Any]:
+def addon_configuration(node_selector: Mapping[str, str]) -> dict[str, Any]:
     """What differs from the add-on's defaults, by the values of its chart (aws-observability/helm-charts,
     charts/amazon-cloudwatch-observability, of 2026-08-07, which the add-on is built from).
 
@@ -155,7 +158,7 @@ def addon_configuration() -> dict[str, Any]:
             "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}},
         },
         "manager": {
-            "nodeSelector": SYSTEM_NODE_LABEL,
+            **({"nodeSelector": dict(node_selector)} if node_selector else {}),
             "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
         },
         "otelContainerInsights": {"enabled": False},

@@ -16,7 +16,7 @@ from typing import Any
 import pulumi
 
 import versions
-from components.karpenter.cpu_pool import INTENT_LABEL, Architecture
+from components.karpenter.cpu_pool import INTENT_LABEL, INTENT_TOLERATION, Architecture
 from components.options import child_options
 from components.pods import restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
@@ -230,6 +230,7 @@ def _template(args: DialogueArgs, settings_digest: str) -> dict[str, Any]:
             "containerConcurrency": 0,
             "timeoutSeconds": LONGEST_SECONDS,
             "nodeSelector": {**args.node_selector, ARCH_LABEL: args.arch},
+            "tolerations": [INTENT_TOLERATION],
             "containers": [container],
             "volumes": [
                 {"name": "settings", "configMap": {"name": "dialogue"}},

@@ -85,6 +85,7 @@ class ServingSpec:
     node_ports: whether Kourier listens on ports of the nodes, for a load balancer that is not Kubernetes' own.
     domain: the domain of services that are not cluster-local; None where all are.
     tls_secret: name of a Secret in `knative-serving` with the certificate of that domain.
+    metrics: whether its parts have figures for Prometheus.
     node_selector: labels of the nodes that Knative's pods run on.
     """
 
@@ -93,6 +94,7 @@ class ServingSpec:
     node_ports: bool = False
     domain: str | None = None
     tls_secret: str | None = None
+    metrics: bool = False
     node_selector: Mapping[str, str]
 
 
@@ -165,6 +167,8 @@ def config(spec: ServingSpec) -> dict[str, dict[str, str]]:
         # Old revisions have no pods; two are enough to go back to.
         "gc": {"min-non-active-revisions": "2", "max-non-active-revisions": "4"},
     }
+    if spec.metrics:
+        maps["observability"] = {"metrics-protocol": "prometheus"}
     if spec.domain:
         maps["domain"] = {spec.domain: ""}
         # One level below the domain, so that one certificate does. Names inside the cluster keep their namespace.
@@ -177,12 +181,17 @@ def config(spec: ServingSpec) -> dict[str, dict[str, str]]:
 #: Kourier's port for requests from inside the cluster, and those for requests from outside (http, https).
 INTERNAL_PORT: Final = 8081
 EXTERNAL_PORTS: Final = (8080, 8443)
+#: Of the figures of Knative's own parts (knative.dev/pkg observability/metrics/prometheus).
+METRICS_PORT: Final = 9090
 
 
-def doors(clients: Mapping[str, str], outside: str | None) -> dict[str, list[dict[str, Any]]]:
+def doors(
+    clients: Mapping[str, str], outside: str | None, watchers: Mapping[str, str] | None = None
+) -> dict[str, list[dict[str, Any]]]:
     """Who may reach Kourier's gateway and the activator, behind which the models are: ingress rules by app.
 
-    clients: labels of namespaces that may call services; outside: IPv4 range of the load balancer's requests.
+    clients: labels of namespaces that may call services; outside: IPv4 range of the load balancer's requests; watchers:
+    labels of namespaces that may ask the activator for its figures.
     """
     knative = {"from": [namespace_peer(NAMESPACE)]}
     from_clients = {
@@ -190,7 +199,11 @@ def doors(clients: Mapping[str, str], outside: str | None) -> dict[str, list[dic
         "ports": tcp(INTERNAL_PORT),
     }
     from_outside = {"from": [{"ipBlock": {"cidr": outside}}], "ports": tcp(*EXTERNAL_PORTS)}
+    figures = {
+        "from": [{"namespaceSelector": {"matchLabels": dict(watchers or {})}}],
+        "ports": tcp(METRICS_PORT),
+    }
     return {
         "3scale-kourier-gateway": [knative, from_clients, *([from_outside] if outside else [])],
-        "activator": [knative],
+        "activator": [knative, *([figures] if watchers else [])],
     }

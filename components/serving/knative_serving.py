@@ -26,11 +26,12 @@ from components.serving.knative_config import (
     serving_spec,
 )
 from components.serving.network_policy import network_policy
-from gpu.contract import MODELS_CLIENT_LABEL
+from gpu.contract import METRICS_CLIENT_LABEL, MODELS_CLIENT_LABEL
 
 _TIMEOUTS = pulumi.CustomTimeouts(create="15m", update="15m", delete="15m")
 #: Namespaces with this label may send requests to models.
 CLIENT_LABEL = {MODELS_CLIENT_LABEL: "true"}
+_WATCHERS = {METRICS_CLIENT_LABEL: "true"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,7 @@ class KnativeServingArgs:
     replicas: pods of each part of the control plane.
     domain: domain of services that people reach from outside the cluster; None where there are none.
     tls_secret: Secret in `knative-serving` with the domain's certificate; None where the load balancer has it, or none.
+    metrics: whether its parts have figures for Prometheus, for namespaces with the label `gpu-slices/metrics-client`.
     vpc_cidr: range from which the load balancer's requests come; only with a domain.
     node_selector: labels of the nodes that its own pods run on, which Karpenter must not take away: the activator holds
     requests while a GPU node starts. Empty: any node without a taint, or with `CriticalAddonsOnly`.
@@ -50,6 +52,7 @@ class KnativeServingArgs:
     replicas: int = 2
     domain: str | None = None
     tls_secret: str | None = None
+    metrics: bool = False
     vpc_cidr: str | None = None
     node_selector: Mapping[str, str] = field(default_factory=lambda: dict(SYSTEM_NODE_LABEL))
 
@@ -91,7 +94,7 @@ class KnativeServing(pulumi.ComponentResource):
                 {"podSelector": {"matchLabels": {"app": app}}, "policyTypes": ["Ingress"], "ingress": ingress},
                 pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
             )
-            for app, ingress in doors(CLIENT_LABEL, args.vpc_cidr).items()
+            for app, ingress in doors(CLIENT_LABEL, args.vpc_cidr, _WATCHERS if args.metrics else None).items()
         ]
         self.ready = k8s.apiextensions.CustomResource(
             f"{name}-serving",
@@ -109,6 +112,7 @@ class KnativeServing(pulumi.ComponentResource):
                     node_ports=args.domain is not None,
                     domain=args.domain,
                     tls_secret=args.tls_secret,
+                    metrics=args.metrics,
                     node_selector=args.node_selector,
                 )
             ),

@@ -20,11 +20,12 @@ import pulumi
 import versions
 from components.gpu.gpu_sharing import NAMESPACE
 from components.options import child_options
-from components.pods import GPU_TOLERATION, NO_GPU, restricted_container, restricted_pod
+from components.pods import NO_GPU, restricted_container, restricted_pod, tolerations
 from components.sdk import k8s
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
 from gpu.contract import NAME_LABEL, POOL_LABEL
 from gpu.pods import GPU_USER
+from gpu.pool import Taint
 
 #: Below the kubelet's root, which is on the node's own disks where it has some (`instanceStorePolicy: RAID0`).
 CACHE_PATH = "/var/lib/kubelet/model-cache"
@@ -38,12 +39,13 @@ POD_LABELS = {NAME_LABEL: "model-cache"}
 class ModelCacheArgs:
     """Inputs of `ModelCache`.
 
-    pools: GPU pools on whose nodes it runs.
+    pools: GPU pools on whose nodes it runs; taints: of these nodes, beside that of GPU nodes.
     clients: namespace whose pods may ask it.
     registries: private IPv4 ranges from which it may pull, beside the Internet.
     """
 
     pools: Sequence[str]
+    taints: Sequence[Taint] = ()
     clients: str
     registries: Sequence[str] = ()
 
@@ -78,7 +80,7 @@ class ModelCache(pulumi.ComponentResource):
         daemons: Any = {
             "selector": {"matchLabels": POD_LABELS},
             "updateStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}},
-            "template": {"metadata": {"labels": POD_LABELS}, "spec": _pod(args.pools)},
+            "template": {"metadata": {"labels": POD_LABELS}, "spec": _pod(args.pools, args.taints)},
         }
         daemon_set = k8s.apps.v1.DaemonSet(
             name,
@@ -102,7 +104,7 @@ def _walls(clients: str, registries: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _pod(pools: Sequence[str]) -> dict[str, Any]:
+def _pod(pools: Sequence[str], taints: Sequence[Taint]) -> dict[str, Any]:
     mounts = [{"name": "weights", "mountPath": "/models"}, {"name": "scratch", "mountPath": "/tmp"}]
     # The node makes the folder, as root; the server must not be root.
     own = restricted_container("own", versions.OLLAMA_IMAGE, {"cpu": "50m", "memory": "32Mi"})
@@ -141,7 +143,7 @@ def _pod(pools: Sequence[str]) -> dict[str, Any]:
                 }
             }
         },
-        "tolerations": [GPU_TOLERATION],
+        "tolerations": tolerations(taints),
         "initContainers": [own],
         "containers": [server],
         "volumes": [

@@ -23,6 +23,7 @@ from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
 from components.serving.model_cache import CACHE_CLAIM, CACHE_PATH, CACHE_PORT, POD_LABELS, ModelCache, ModelCacheArgs
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
 from gpu.contract import WEIGHTS_LABEL
+from gpu.pool import Taint
 
 NAMESPACE = "models"
 
@@ -47,11 +48,13 @@ def script_name() -> str:
 class ModelSpaceArgs:
     """Inputs of `ModelSpace`.
 
-    cached_pools: GPU pools of whose models some have their weights in the node's cache.
+    cached_pools: GPU pools of whose models some have their weights in the node's cache; taints: of their nodes, beside
+    that of GPU nodes.
     registries: private IPv4 ranges from which the caches may pull.
     """
 
     cached_pools: Sequence[str] = ()
+    taints: Sequence[Taint] = ()
     registries: Sequence[str] = ()
 
 
@@ -110,7 +113,7 @@ class ModelSpace(pulumi.ComponentResource):
         inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
         cache = ModelCache(
             f"{name}-cache",
-            ModelCacheArgs(pools=args.cached_pools, clients=NAMESPACE, registries=args.registries),
+            ModelCacheArgs(pools=args.cached_pools, taints=args.taints, clients=NAMESPACE, registries=args.registries),
             child_options(self, opts),
         )
         # A volume of the path on whatever node the pod is on. Pods may not name such paths themselves, claims they may.

@@ -15,7 +15,7 @@ import pulumi
 
 import versions
 from components.options import child_options
-from components.pods import GPU_TOLERATION, NO_GPU, restricted_container, restricted_pod
+from components.pods import NO_GPU, restricted_container, restricted_pod, tolerations
 from components.sdk import k8s
 from components.serving.knative_config import (
     QUEUE_PROXY_CPU_MILLIS,
@@ -40,6 +40,7 @@ from gpu.contract import (
 from gpu.host_share import HostShare
 from gpu.models import KvCacheType
 from gpu.pods import GPU_USER
+from gpu.pool import Taint
 from gpu.sharing import MPS_MEMORY, MPS_THREADS
 from gpu.weights import WEIGHTS, WeightsSource
 
@@ -124,6 +125,7 @@ class OllamaModelArgs:
     models: one, or those of a shared server. They share context_length (tokens), parallel and kv_cache_type.
     resource_name: what one slot of the pool is called.
     share: what a slot may take of its node; the pod requests no more than that.
+    taints: of the pool's nodes, beside that of GPU nodes.
     weights_mib: of all models together.
     memory_mib: GPU memory that they need; None where policies can find it by the models' names.
     mps: limits of its own on a slot of an MPS pool.
@@ -135,6 +137,7 @@ class OllamaModelArgs:
     pool: str
     resource_name: str
     share: HostShare
+    taints: Sequence[Taint] = ()
     weights_mib: int
     memory_mib: int | None = None
     context_length: int = 4096
@@ -211,7 +214,7 @@ def _template(args: OllamaModelArgs) -> dict[str, Any]:
             "timeoutSeconds": REQUEST_SECONDS,
             "responseStartTimeoutSeconds": FIRST_BYTE_SECONDS,
             "nodeSelector": {POOL_LABEL: args.pool},
-            "tolerations": [GPU_TOLERATION],
+            "tolerations": tolerations(args.taints),
             **({"initContainers": [_fetch(args)]} if cached else {}),
             "containers": [_serve(args)],
             "volumes": _volumes(args.weights),

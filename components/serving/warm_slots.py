@@ -15,11 +15,12 @@ import pulumi
 
 import versions
 from components.options import child_options
-from components.pods import GPU_TOLERATION, restricted_admission, restricted_container, restricted_pod
+from components.pods import restricted_admission, restricted_container, restricted_pod, tolerations
 from components.sdk import k8s
 from gpu.contract import NAME_LABEL, POOL_LABEL, WARM_LABEL
 from gpu.host_share import HostShare
 from gpu.pods import GPU_USER
+from gpu.pool import Taint
 
 #: Below every other pod's, so that models take the place of what only keeps it.
 _PRIORITY = -10
@@ -30,12 +31,14 @@ class WarmSlotsArgs:
     """Inputs of `WarmSlots`.
 
     pool: whose slots are kept; resource_name: what one of them is called; share: what it may take of its node.
+    taints: of the pool's nodes, beside that of GPU nodes.
     days, start, end: `("mon",)`, `08:00`, `18:00` in time_zone; without them always.
     """
 
     pool: str
     resource_name: str
     share: HostShare
+    taints: Sequence[Taint] = ()
     slots: int = 1
     days: Sequence[str] = ()
     start: str | None = None
@@ -152,6 +155,6 @@ def _pod(args: WarmSlotsArgs) -> dict[str, Any]:
         **restricted_pod(GPU_USER),
         "terminationGracePeriodSeconds": 0,
         "nodeSelector": {POOL_LABEL: args.pool},
-        "tolerations": [GPU_TOLERATION],
+        "tolerations": tolerations(args.taints),
         "containers": [restricted_container("pause", versions.PAUSE_IMAGE, resources)],
     }

@@ -7,24 +7,27 @@ from collections.abc import Iterator
 from config.bill import consumers, quiet_lines
 from config.errors import Problem
 from config.schema import StackConfig
-from gpu.bill import sum_of
+from gpu.bill import known_of, sum_of
 
 
 def check_budget(config: StackConfig) -> Iterator[Problem]:
     """A budget below the floor and what always runs. Needs a configuration in which nothing else is wrong.
 
-    Spot counts at the least that was seen: a budget is refused only where it cannot hold.
+    Spot counts at the least that was seen, and what has no price counts nothing: a budget is refused only where it
+    cannot hold.
     """
     if config.budget is None:
         return
     lines = quiet_lines(config, consumers(config))
-    quiet, floor = sum_of(lines), sum_of([line for line in lines if line.part == "floor"])
+    known = known_of(lines)
+    quiet, floor = sum_of(known), sum_of([line for line in known if line.part == "floor"])
     if quiet is None or floor is None or config.budget.monthly_usd >= quiet.low:
         return
     always = quiet.low - floor.low
+    least = f"{'' if len(known) == len(lines) else 'at least '}{quiet.low:,.2f}"
     more = f", and {always:,.2f} of what always runs" if always else ""
     message = (
-        f"cannot hold: the stack costs {quiet.low:,.2f} USD a month when nobody uses it, {floor.low:,.2f} of its "
+        f"cannot hold: the stack costs {least} USD a month when nobody uses it, {floor.low:,.2f} of its "
         f"floor{more}; write more, or take away what stands there (slices plan lists it)"
     )
     yield Problem(("budget", "monthlyUsd"), config.budget.monthly_usd, message)

@@ -14,7 +14,7 @@ from config.errors import MISSING, Path, Problem, hint, listed, meant_first, nea
 from config.fields import MAX_NAME, NAME
 from config.schema import Cluster
 from gpu import prices
-from gpu.prices import HOURS_PER_MONTH, named_types, product
+from gpu.prices import HOURS_PER_MONTH, is_named_type, named_types, product
 
 #: Ranges from which no request of the internet comes (IANA special-purpose address registry). Those for documentation,
 #: which samples hold, are in `config.placeholders`.
@@ -181,7 +181,7 @@ def _node_type_problem(name: str) -> str | None:
     if found["size"] in _TOO_SMALL:
         return "is too small for Karpenter and the add-ons: write large or larger"
     # Whether the region has a price of it or not: the tables of all regions together tell which types there are.
-    known = sorted(t for t in named_types() if _GRAVITON.fullmatch(t))
-    if name not in known:
+    if not is_named_type(name):
+        known = sorted(t for t in named_types() if _GRAVITON.fullmatch(t))
         return f"is not a Graviton type up to 4xlarge that is known{hint(name, known)}"
     return None

@@ -27,7 +27,8 @@ def check_network(parts: Parts) -> Iterator[Problem]:
 
 
 def _cidr(network: Network) -> Iterator[Problem]:
-    message = _cidr_problem(network.cidr)
+    # Of a network that is there it says what is, not what is made.
+    message = private_range_problem(network.cidr) if network.existing else _cidr_problem(network.cidr)
     if message:
         yield Problem(("network", "cidr"), network.cidr, message)
 

@@ -16,6 +16,7 @@ from config.schema import (
     CpuPool,
     Dialogue,
     GpuPool,
+    GpuSharing,
     Karpenter,
     Model,
     Monitoring,
@@ -49,6 +50,7 @@ class Parts:
     karpenter: Karpenter | None
     cpu_pools: Sequence[CpuPool | None] | None
     pools: Sequence[GpuPool | None] | None
+    gpu_sharing: GpuSharing | None
     models: Sequence[Model | None] | None
     serving: Serving | None
     workloads: Sequence[Workload | None] | None

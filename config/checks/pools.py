@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
-from typing import assert_never
 
+from config.checks.nodes import check_nodes, check_user_data, iops, throughput
 from config.checks.parts import Parts, Slots, attempt, name_of, twice
 from config.checks.sharing import check_sharing, check_tenants
 from config.checks.types import check_types
@@ -25,9 +25,6 @@ MIN_JUSTIFICATION_LENGTH = 20
 MIN_DIFFERENT_LETTERS = 8
 #: vCPUs that instances of the c, m and r families have, from generation 7 on.
 _CPU_SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
-#: gp3 (EBS user guide, "General Purpose SSD volumes"): IOPS for each GiB, and MiB/s for each IOPS.
-_IOPS_PER_GIB = 500
-_IOPS_PER_MIBPS = 4
 _NO_LIMIT = 10**9
 
 
@@ -71,6 +68,7 @@ def check_pools(parts: Parts) -> tuple[list[Problem], Slots]:
         problems += attempt(_iops(pool, path))
         problems += attempt(_throughput(pool, path))
         problems += attempt(check_tenants(pool, path))
+        problems += check_nodes(pool, path, parts)
         found, pool_slots = _slots(pool, path, parts)
         problems += found
         name = name_of(pool)
@@ -92,7 +90,8 @@ def _slots(pool: GpuPool, path: Path, parts: Parts) -> tuple[list[Problem], Pool
     sharing = list(check_sharing(pool, path, types))
     with suppress(BrokenValueError):
         if not sharing:
-            return max_gpus, _resolved(pool, parts.region, types, limit_is_right=not max_gpus)
+            found = _resolved(pool, parts.region, types, limit_is_right=not max_gpus)
+            return [*max_gpus, *attempt(check_user_data(pool, found, path))], found
     return [*max_gpus, *sharing], None
 
 
@@ -134,38 +133,53 @@ def _max_gpus(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Itera
 
 
 def _iops(pool: GpuPool, path: Path) -> Iterator[Problem]:
-    volume = pool.volume
-    if volume.iops > volume.size_gib * _IOPS_PER_GIB:
-        most = volume.size_gib * _IOPS_PER_GIB
-        message = f"must be {most} or less for {volume.size_gib} GiB: gp3 gives {_IOPS_PER_GIB} for each GiB"
-        yield Problem((*path, "volume", "iops"), volume.iops, message)
+    yield from iops(pool.volume, (*path, "volume"))
 
 
 def _throughput(pool: GpuPool, path: Path) -> Iterator[Problem]:
-    volume = pool.volume
-    if volume.throughput_mibps * _IOPS_PER_MIBPS > volume.iops:
-        needed = volume.throughput_mibps * _IOPS_PER_MIBPS
-        message = f"needs iops: {needed}: gp3 gives a quarter MiB/s for each, so {volume.iops} give "
-        message += f"{volume.iops // _IOPS_PER_MIBPS}"
-        yield Problem((*path, "volume", "throughputMibps"), volume.throughput_mibps, message)
+    yield from throughput(pool.volume, (*path, "volume"))
 
 
 def _capacity(pool: GpuPool, path: Path, today: date) -> Iterator[Problem]:
     place: Path = (*path, "onDemand")
-    match pool.capacity_type:
-        case "spot" if pool.on_demand:
-            message = "belongs to capacityType on-demand, and this pool buys Spot: remove one of the two"
+    yield from attempt(_fallback(pool, path))
+    yield from attempt(_reservations(pool, path))
+    if pool.capacity_type == "spot" and not pool.fallback:
+        if pool.on_demand:
+            message = (
+                "belongs to capacityType on-demand or reserved, or to fallback: on-demand, and this pool buys Spot "
+                "alone: remove one of the two"
+            )
             yield Problem(place, MISSING, message)
-        case "spot":
-            pass
-        case "on-demand" if pool.on_demand is None:
-            message = "is missing: on-demand GPUs need onDemand: {justification: ..., expires: ...}, or use Spot"
-            yield Problem(place, MISSING, message)
-        case "on-demand":
-            yield from attempt(_justification(pool.on_demand, place))
-            yield from attempt(_expiry(pool.on_demand, place, today))
-        case _:
-            assert_never(pool.capacity_type)
+    elif pool.on_demand is None:
+        what = "reserved" if pool.capacity_type == "reserved" else "on-demand"
+        message = f"is missing: {what} GPUs need onDemand: {{justification: ..., expires: ...}}, or use Spot"
+        yield Problem(place, MISSING, message)
+    else:
+        yield from attempt(_justification(pool.on_demand, place))
+        yield from attempt(_expiry(pool.on_demand, place, today))
+
+
+def _fallback(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    if pool.fallback and pool.capacity_type != "spot":
+        message = f"is for a pool that buys Spot, and this one is {pool.capacity_type}: remove it"
+        yield Problem((*path, "fallback"), pool.fallback, message)
+
+
+def _reservations(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    """Reserved pools, and no others, name their reservations: each by its id, or by tags and perhaps their owner."""
+    terms, place = pool.capacity_reservation_selector_terms, (*path, "capacityReservationSelectorTerms")
+    reserved = pool.capacity_type == "reserved"
+    if reserved and not terms:
+        yield Problem(place, MISSING, "is missing: write the pool's reservations, such as [{id: cr-...}]")
+    elif terms and not reserved:
+        message = f"belongs to capacityType reserved, and this pool is {pool.capacity_type}: remove one of the two"
+        yield Problem(place, MISSING, message)
+    for index, term in enumerate(terms):
+        if bool(term.id) == bool(term.tags):
+            yield Problem((*place, index), MISSING, "must have an id or tags: one of both")
+        elif term.id and term.owner_id:
+            yield Problem((*place, index, "ownerID"), term.owner_id, "says nothing beside an id: leave it out")
 
 
 def _justification(on_demand: OnDemand, path: Path) -> Iterator[Problem]:

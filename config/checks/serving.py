@@ -8,12 +8,17 @@ from contextlib import suppress
 
 from config.checks.parts import Parts, Slots, attempt
 from config.errors import MISSING, Path, Problem, listed
-from config.schema import GpuPool, Model
+from config.schema import GpuPool, Model, Monitoring
 from config.section import BrokenValueError
 from config.services import memory_of, ollama_name, service_name
 from gpu.pool import Pool
 from gpu.sharing import STRATEGIES, Mps
-from gpu.system_pods import MONITORING_CPU_MILLIS, PER_NODE_CPU_MILLIS, control_plane_cpu_millis
+from gpu.system_pods import (
+    EBS_NODE_CPU_MILLIS,
+    MONITORING_CPU_MILLIS,
+    PER_NODE_CPU_MILLIS,
+    control_plane_cpu_millis,
+)
 from gpu.weights import WEIGHTS
 
 #: Knative 1.22 and 1.23 want 1.34; image volumes are on by default from 1.35 (KEP-4639).
@@ -53,8 +58,10 @@ def check_serving(parts: Parts, slots: Slots) -> Iterator[Problem]:
             with suppress(BrokenValueError):
                 if model.server:
                     servers.setdefault(model.server, []).append((index, model))
-    if parts.models:
+    if parts.models or (parts.monitoring and parts.monitoring.backend == "prometheus"):
         yield from attempt(_control_plane(parts))
+    if parts.monitoring:
+        yield from attempt(_figures(parts.monitoring))
     for name, members in servers.items():
         yield from attempt(_server(name, members, parts, slots))
     for index, pool in enumerate(parts.pools or ()):
@@ -219,24 +226,43 @@ def _tenants(pool: GpuPool, models: Sequence[Model | None]) -> Iterator[Problem]
         first = first or model
 
 
+def _figures(monitoring: Monitoring) -> Iterator[Problem]:
+    """A volume that would be nowhere."""
+    if monitoring.backend != "prometheus" and "volume_gib" in monitoring.model_fields_set:
+        keeps = "CloudWatch keeps its own" if monitoring.backend == "cloudwatch" else "there are none"
+        message = f"is for backend: prometheus, which keeps its figures itself; {keeps}"
+        yield Problem(("monitoring", "volumeGib"), monitoring.volume_gib, message)
+
+
 def _control_plane(parts: Parts) -> Iterator[Problem]:
-    """Knative's own pods share the system nodes with Karpenter; pods that find no room would wait for ever."""
-    if parts.cluster is None or parts.serving is None or parts.cluster.existing:
+    """Knative's own pods, and Prometheus, share the system nodes with Karpenter; what finds no room waits for ever."""
+    if parts.cluster is None or parts.serving is None or parts.monitoring is None or parts.cluster.existing:
         return  # nobody knows the nodes of a cluster that is there
-    nodes = parts.cluster.system_nodes
+    nodes, backend = parts.cluster.system_nodes, parts.monitoring.backend
     sizes = [_vcpus(name) for name in nodes.instance_types]
     if not all(sizes):
         return  # no types that we know: reported already
-    watched = parts.monitoring is not None and parts.monitoring.backend != "off"
-    room = min(sizes) * 1000 - PER_NODE_CPU_MILLIS - (MONITORING_CPU_MILLIS if watched else 0)
-    driver = bool(parts.dialogue and parts.dialogue.needs_driver)
-    needed = control_plane_cpu_millis(parts.serving.replicas, nodes.desired, ebs_driver=driver)
+    room = min(sizes) * 1000 - PER_NODE_CPU_MILLIS - (MONITORING_CPU_MILLIS if backend == "cloudwatch" else 0)
+    room -= EBS_NODE_CPU_MILLIS if parts.monitoring.needs_driver else 0
+    driver = parts.monitoring.needs_driver or bool(parts.dialogue and parts.dialogue.needs_driver)
+    needed = control_plane_cpu_millis(
+        parts.serving.replicas if parts.models else 0,
+        nodes.desired,
+        ebs_driver=driver,
+        prometheus=backend == "prometheus",
+    )
     if nodes.desired * room < needed:
-        more = ", as does the EBS CSI driver" if driver else ""
-        left = " beside monitoring" if watched else ""
+        more = [*(["Prometheus"] if backend == "prometheus" else []), *(["the EBS CSI driver"] if driver else [])]
+        does = f"do{'es' if len(more) == 1 else ''}"
+        runs = "with models, Knative's control plane runs on these nodes too"
+        if not parts.models:
+            runs = f"{listed(more, 'and')} run{'s' if len(more) == 1 else ''} on these nodes too"
+        elif more:
+            runs = f"{runs}, as {does} {listed(more, 'and')}"
+        left = " beside monitoring" if backend == "cloudwatch" else ""
         message = (
-            f"must be {-(-needed // room)} or more: with models, Knative's control plane runs on these nodes too{more}"
-            f"; all pods on them request {needed}m CPU, and one {nodes.instance_types[0]} has {room}m{left}"
+            f"must be {-(-needed // room)} or more: {runs}; all pods on them request {needed}m CPU, and one "
+            f"{nodes.instance_types[0]} has {room}m{left}"
         )
         yield Problem(("cluster", "systemNodes", "desired"), nodes.desired, message)
 

@@ -65,7 +65,8 @@ def _entry(entry: UsageOf, path: Path, known: Mapping[str, str], seen: set[str])
     seen.add(entry.name)
     if kind is None:
         meant = nearest(entry.name, known)
-        hint = f"; did you mean {meant}?" if meant else f": there are {listed(known, 'and')}"
+        there_are = f"there are {listed(known, 'and')}" if known else "there are none"
+        hint = f"; did you mean {meant}?" if meant else f": {there_are}"
         yield Problem((*path, "name"), entry.name, f"is no model, server or Job of this stack{hint}")
         return
     for field in _KEYS["a Job"] + _KEYS["a model"]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from config.checks.parts import attempt
-from config.errors import Path, Problem
+from config.checks.parts import all_of, attempt
+from config.errors import Path, Problem, listed
 from config.workload_schema import Container, Workload
 from gpu import vllm
 from gpu.pool import Pool
@@ -21,22 +22,42 @@ def check_vllm(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Pr
 
 
 def _server(container: Container, path: Path, pool: Pool | None) -> Iterator[Problem]:
-    words = (*container.command, *container.args)
-    if pool is None or container.slots < 1 or not vllm.serves(container.image, words):
+    words = _words(container)
+    if pool is None or container.slots < 1 or words is None:
         return
-    yield from _share(words, path, pool)
-    parallel = vllm.option(words, vllm.TENSOR_PARALLEL)
-    if parallel and parallel.isdecimal() and int(parallel) > container.slots:
-        message = (
-            f"have {vllm.TENSOR_PARALLEL} {parallel}, which needs {parallel} GPUs, but the container has "
-            f"{container.slots}: write slots: {parallel}, on a pool that shares none"
+    written = [*container.command, *container.args]
+    for message in _joined(words) or (*_share(words, pool), *_gpus(words, container.slots)):
+        yield Problem(path, written, message)
+
+
+def _joined(words: Sequence[str]) -> Sequence[str]:
+    """Options in one word with their value, or with others: vLLM knows none of such a name."""
+    joined = next((word for word in words if word.startswith("-") and " " in word.partition("=")[0].strip()), None)
+    joined = joined or next((word for word in words if word.startswith("-") and " --" in word), None)
+    if joined is None:
+        return ()
+    split = ", ".join(joined.split())
+    return (f"hold {joined!r} as one word: each option and each value is an entry of its own, such as [{split}]",)
+
+
+def _gpus(words: Sequence[str], slots: int) -> Iterator[str]:
+    parallel = vllm.parallel(words)
+    needed = math.prod(parallel.values())
+    if needed > slots:
+        said = listed([f"{name} {count}" for name, count in parallel.items()], "and")
+        yield (
+            f"have {said}, which need{'s' if len(parallel) == 1 else ''} {needed} GPUs, but the container has "
+            f"{slots}: write slots: {needed}, on a pool that shares none"
         )
-        yield Problem(path, list(container.args), message)
 
 
-def _share(words: tuple[str, ...], path: Path, pool: Pool) -> Iterator[Problem]:
-    if vllm.option(words, vllm.CACHE_BYTES) is not None:
-        return  # then vLLM leaves the share aside
+def _words(container: Container) -> Sequence[str] | None:
+    """vLLM's arguments; None where the container is no server."""
+    known = {each.name: each.value for each in all_of(container.env) if each.value is not None}
+    return vllm.server_words(container.image, container.command, container.args, known)
+
+
+def _share(words: Sequence[str], pool: Pool) -> Iterator[str]:
     most = vllm.largest_utilization(pool)
     fits = (
         f"write {vllm.UTILIZATION}={most:.2f} or less: a slot of pool {pool.name} has {pool.slot_memory_mib} MiB on "
@@ -48,13 +69,12 @@ def _share(words: tuple[str, ...], path: Path, pool: Pool) -> Iterator[Problem]:
     written = vllm.option(words, vllm.UTILIZATION)
     if written is None:
         if most < vllm.DEFAULT_UTILIZATION:
-            message = f"say no {vllm.UTILIZATION}, and vLLM would take {vllm.DEFAULT_UTILIZATION}: {fits}"
-            yield Problem(path, list(words), message)
+            yield f"say no {vllm.UTILIZATION}, and vLLM would take {vllm.DEFAULT_UTILIZATION}: {fits}"
         return
     share = None
     with suppress(ValueError):
         share = float(written)
     if share is None or not 0 < share <= 1:
-        yield Problem(path, list(words), f"have {vllm.UTILIZATION} {written or 'without a value'}: {fits}")
+        yield f"have {vllm.UTILIZATION} {written or 'without a value'}: {fits}"
     elif share > most:
-        yield Problem(path, list(words), f"have {vllm.UTILIZATION} {written}, more than the slot: {fits}")
+        yield f"have {vllm.UTILIZATION} {written}, more than the slot: {fits}"

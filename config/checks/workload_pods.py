@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Final
 
 from config.checks.parts import all_of, attempt, twice
 from config.errors import MISSING, Path, Problem, listed
+from config.fields import LABEL_NAME, LABEL_VALUE
 from config.schedule import ScheduleError, parse_schedule
 from config.workload_schema import Container, EnvFrom, EnvVar, Probe, Workload
 from gpu.contract import MIN_SECURITY_REASON, NAME_LABEL, OURS
@@ -16,12 +16,15 @@ from gpu.pool import Pool
 
 #: NVIDIA's runtime reads it: who writes it chooses GPUs by himself.
 _DEVICES: Final = "NVIDIA_VISIBLE_DEVICES"
-#: Kubernetes' label names and values, and prefixes that are not for stack files.
-_LABEL_NAME: Final = re.compile(
-    r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+#: Beginnings of names that are not for stack files.
+_TAKEN: Final = (
+    *(OURS, "pulumi.com/", "kubernetes.io/", "pod-security.kubernetes.io/", "batch.kubernetes.io/"),
+    # What would weaken a container past its securityContext, and namespaces refuse then.
+    *("container.apparmor.security.beta.kubernetes.io/", "container.seccomp.security.alpha.kubernetes.io/"),
+    "seccomp.security.alpha.kubernetes.io/",
 )
-_LABEL_VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-_TAKEN: Final = (OURS, "pulumi.com/", "kubernetes.io/", "pod-security.kubernetes.io/")
+#: Labels by which Services, Deployments and Jobs know their pods.
+_TAKEN_NAMES: Final = frozenset({NAME_LABEL, "controller-uid", "job-name", "pod-template-hash"})
 
 
 def check_pod(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Problem]:
@@ -67,26 +70,29 @@ def _times(workload: Workload, path: Path) -> Iterator[Problem]:
 
 
 def _labels(workload: Workload, path: Path) -> Iterator[Problem]:
-    yield from _marks(workload.labels, (*path, "labels"), values=True)
+    yield from marks(workload.labels, (*path, "labels"), values=True)
 
 
 def _annotations(workload: Workload, path: Path) -> Iterator[Problem]:
-    yield from _marks(workload.annotations, (*path, "annotations"), values=False)
+    yield from marks(workload.annotations, (*path, "annotations"), values=False)
 
 
-def _marks(given: Mapping[str, str], path: Path, *, values: bool) -> Iterator[Problem]:
-    """Labels or annotations. values: whether they are labels, whose values are as short as names."""
+def marks(given: Mapping[str, str], path: Path, *, values: bool, taken: Sequence[str] = _TAKEN) -> Iterator[Problem]:
+    """Labels or annotations. values: whether they are labels, whose values are as short as names.
+
+    taken: what the names of others' begin with.
+    """
     for name, value in given.items():
         place = (*path, name)
-        taken = next((prefix for prefix in _TAKEN if name.startswith(prefix)), None)
-        if taken or name == NAME_LABEL:
+        prefix = next((each for each in taken if name.startswith(each)), None)
+        if prefix or name in _TAKEN_NAMES:
             yield Problem(
-                place, value, f"has a name that is taken: {taken or name} is written by this program or Kubernetes"
+                place, value, f"has a name that is taken: {prefix or name} is written by this program or Kubernetes"
             )
-        elif not _LABEL_NAME.fullmatch(name):
+        elif not LABEL_NAME.fullmatch(name):
             message = "has a name that Kubernetes refuses: at most 63 letters, digits, - _ and ., after a domain and /"
             yield Problem(place, value, message)
-        elif values and not _LABEL_VALUE.fullmatch(value):
+        elif values and not LABEL_VALUE.fullmatch(value):
             yield Problem(place, value, "must be at most 63 letters, digits, - _ and ., as values of labels are")
 
 

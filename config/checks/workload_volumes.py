@@ -55,14 +55,15 @@ def _source(volume: WorkloadVolume, path: Path) -> Iterator[Problem]:
 
 
 def _twice(workload: Workload, path: Path) -> Iterator[Problem]:
-    """The kubelet mounts one of two volumes of a file system in a pod, and waits for the other for ever."""
-    seen: set[str] = set()
+    """The kubelet mounts one of two volumes of one handle in a pod, and waits for the other for ever."""
+    seen: set[tuple[str, str | None]] = set()
     for index, volume in enumerate(all_of(workload.volumes)):
-        if volume.efs and volume.efs.file_system_id in seen:
+        handle = volume.efs and (volume.efs.file_system_id, volume.efs.access_point_id)
+        if volume.efs and handle in seen:
             place = (*path, "volumes", index, "efs", "fileSystemId")
             message = "is another volume of this workload already: mount that one twice, with subPath"
             yield Problem(place, volume.efs.file_system_id, message)
-        seen |= {volume.efs.file_system_id} if volume.efs else set()
+        seen |= {handle} if handle else set()
 
 
 def _in_memory(workload: Workload, path: Path) -> Iterator[Problem]:
@@ -96,7 +97,7 @@ def _mounts_of(container: Container, path: Path, known: list[str], pool: Pool | 
     seen: set[str] = set()
     for index, mount in enumerate(container.volume_mounts):
         place = (*path, "volumeMounts", index)
-        where = posixpath.normpath(mount.mount_path)
+        where = posixpath.normpath(f"/{mount.mount_path.lstrip('/')}")
         if mount.name not in known:
             allowed = one_of(mount.name, known) if known else "write it under the workload's volumes"
             yield Problem((*place, "name"), mount.name, f"is no volume of this workload: {allowed}")

@@ -86,6 +86,11 @@ def total_of(side: Bill | Unplannable | None) -> Spread | None:
     return side.total if isinstance(side, Bill) else None
 
 
+def ceiling_of(side: Bill | Unplannable | None) -> float | None:
+    """The most that a stack can cost in a month, in USD; None where it is not known."""
+    return side.ceiling if isinstance(side, Bill) else None
+
+
 def _days(prices: tuple[str | None, str | None]) -> str:
     nodes, services = prices
     return f"nodes {nodes or 'not known'}, services {services or 'not known'}"

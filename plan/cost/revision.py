@@ -38,17 +38,19 @@ _HERE = Path(__file__).parents[2]
 class Bill:
     """The bill of a stack at a revision, USD a month.
 
-    prices: day of the prices of nodes, and of services; None where the region has none.
+    ceiling: the most that `maxGpus` allows, None where it is not known. prices: day of the prices of nodes, and of
+    services; None where the region has none.
     """
 
     lines: tuple[Line, ...] = ()
     total: Spread | None = None
+    ceiling: float | None = None
     prices: tuple[str | None, str | None] = (None, None)
     notes: tuple[str, ...] = ()
 
 
 #: A stack that is not there costs nothing.
-NO_STACK = Bill(total=Spread.even(0.0))
+NO_STACK = Bill(total=Spread.even(0.0), ceiling=0.0)
 
 
 @dataclass(frozen=True)
@@ -279,6 +281,7 @@ def read_bill(text: str) -> Bill | None:
             Line(line["part"], line["name"], line["detail"], _spread(line["usdPerMonth"])) for line in bill["lines"]
         ),
         total=_spread(bill["usdPerMonth"]),
+        ceiling=bill["ceilingUsdPerMonth"],
         prices=(prices["onDemandDate"], prices["servicesDate"]),
     )
 

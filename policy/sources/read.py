@@ -31,6 +31,7 @@ _TAKEN: Final = (
     "a preview or state of Pulumi, a plan, state or *.tf.json of Terraform, objects of Kubernetes, and templates of "
     "CloudFormation"
 )
+_FOREIGN_DATA: Final = "is YAML or JSON, and none of what is read here"
 _HCL: Final = "Terraform's own language is not read: judge what `terraform show -json PLAN` prints"
 
 
@@ -203,19 +204,17 @@ def _is_cloudformation(document: Mapping[str, Any]) -> bool:
 
 
 def _folder(root: Path) -> Program:
-    program, foreign, language = Program(), 0, 0
+    program = Program()
     patches: set[Path] = set()
     files = list(_walk(Path(os.path.normpath(root)), program, patches))
+    foreign: dict[str, list[Path]] = {_HCL: [], _FOREIGN_DATA: []}
     for path in files:
         if path.suffix == ".tf":
-            language += 1
-        elif path not in patches:
-            foreign += not _of_folder(program, path)
-    if language:
-        program.unseen.append(Unseen(place=Place(file=str(root)), what=f"files of HCL: {language}. {_HCL}"))
-    if foreign:
-        what = f"files of YAML or JSON that are none of what is read here: {foreign}"
-        program.unseen.append(Unseen(place=Place(file=str(root)), what=what))
+            foreign[_HCL].append(path)
+        elif path not in patches and not _of_folder(program, path):
+            foreign[_FOREIGN_DATA].append(path)
+    for what, paths in foreign.items():
+        program.unseen += [Unseen(place=Place(file=str(path)), what=what) for path in paths]
     if not files and not program.unseen:
         raise SourceError(f"{root}: holds no YAML or JSON; what is read here is {_TAKEN}")
     return program

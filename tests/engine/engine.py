@@ -195,7 +195,10 @@ class Workspace:
         if link.is_symlink():
             target = link.resolve()
             link.unlink()
-            shutil.copytree(target, link, ignore=shutil.ignore_patterns("__pycache__"))
+            if target.is_dir():
+                shutil.copytree(target, link, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copyfile(target, link)
         file = self.folder / path
         content = file.read_text(encoding="utf-8")
         assert content.count(text) == 1, f"{path} does not hold {text!r} once"
@@ -216,9 +219,10 @@ class Workspace:
         judged = self._pack if pack else ()
         return self._update("preview", *judged, *arguments, expect=expect)
 
-    def up(self, *arguments: str, expect: int | None = None) -> Done:
-        """`pulumi up`, with the pack, as README says."""
-        return self._update("up", "--yes", "--skip-preview", *self._pack, *arguments, expect=expect)
+    def up(self, *arguments: str, pack: bool = True, expect: int | None = None) -> Done:
+        """`pulumi up`, with the pack, as README says, unless told otherwise."""
+        judged = self._pack if pack else ()
+        return self._update("up", "--yes", "--skip-preview", *judged, *arguments, expect=expect)
 
     def destroy(self, *arguments: str, expect: int | None = None) -> Done:
         """`pulumi destroy`."""

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from adopt.export import read_export
 from adopt.inventory import inventory
 from adopt.report import report
 from cli.rehearse import Rehearsal
 from tests.engine.engine import ROOT, Workspace
+from tests.engine.somebody import EXISTING, everything, settled, somebodys
 from twin.kube.client import Kube
 from twin.machine.launch import connect, stop
-from twin.machine.pulse import Pulse
-from twin.machine.state import TwinState, load_run
-from twin.plan import CONTROLLER_CHART, CRD_CHART, load_plan
+from twin.machine.state import TwinState
 from twin.planning import make_plan
-from twin.up import Releases, Up
+from twin.up import Up
 from versions import PAUSE_IMAGE
-
-KARPENTER = {"chartVersion": "1.14.1", "nodeRole": "nodes", "controllerRole": "buyer", "featureGates": ["nodeOverlay"]}
 
 
 def test_a_preview_adds_pools_and_models_and_no_cluster(workspace: Callable[[str], Workspace]) -> None:
     made = workspace("dev")
-    made.configure({"cluster": {"existing": "prod"}, "network": None, "karpenter": {"existing": KARPENTER}})
+    made.configure(EXISTING)
     done = made.preview(expect=0)
     assert done.mandatory == []
     types = {urn.split("::")[2].rpartition("$")[2] for urn in done.steps()}
@@ -35,30 +34,68 @@ def test_a_preview_adds_pools_and_models_and_no_cluster(workspace: Callable[[str
     assert set(done.steps().values()) == {"create"}, "nothing is imported, read into the state or changed"
 
 
+SUBNETS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+
+
+def _types(steps: Mapping[str, str]) -> set[str]:
+    return {urn.split("::")[2].rpartition("$")[2] for urn in steps}
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {"cluster": {"existing": "prod"}},
+        {
+            "cluster": {"existing": "prod", "authenticationMode": "CONFIG_MAP"},
+            "karpenter": {"identity": "irsa"},
+            "network": {"existing": {"subnetIds": SUBNETS, "securityGroupTags": {"role": "nodes"}}},
+            "gpuSharing": {"existing": {"configMap": "plugin-configs", "namespace": "nvidia"}},
+        },
+    ],
+    ids=["by tags", "by ids"],
+)
+def test_a_preview_adds_karpenter_to_a_cluster_that_is_there(
+    own: dict[str, object], workspace: Callable[[str], Workspace]
+) -> None:
+    made = workspace("dev")
+    made.configure({"network": None, **own})
+    done = made.preview(expect=0)
+    assert done.mandatory == []
+    types = _types(done.steps())
+    assert {"kubernetes:karpenter.sh/v1:NodePool", "aws:sqs/queue:Queue"} < types
+    assert not {kind for kind in types if kind.startswith(("eks:", "aws:eks/cluster", "aws:ec2/", "aws:kms/"))}
+    by_entry = "aws:eks/accessEntry:AccessEntry" in types
+    assert by_entry == ("karpenter" not in own), "none where the cluster knows aws-auth alone"
+    assert set(done.steps().values()) == {"create"}
+
+
+def test_a_preview_puts_a_cluster_into_a_network_that_is_there(workspace: Callable[[str], Workspace]) -> None:
+    made = workspace("dev")
+    made.configure({"network": {"existing": {"subnetIds": SUBNETS}}})
+    done = made.preview(expect=0)
+    assert done.mandatory == []
+    types = _types(done.steps())
+    assert "eks:index:Cluster" in types
+    assert {kind for kind in types if kind.startswith("aws:ec2/")} == {
+        "aws:ec2/launchTemplate:LaunchTemplate",
+        "aws:ec2/tag:Tag",
+    }
+
+
 def test_up_and_destroy_leave_what_was_there(
     workspace: Callable[[str], Workspace], ground: Callable[[Workspace], TwinState], programs: Path
 ) -> None:
     """A cluster with a Karpenter and a NodePool of somebody's: both are the same objects afterwards."""
     made = workspace("dev")
-    made.configure({"cluster": {"existing": "prod"}, "network": None, "karpenter": {"existing": KARPENTER}})
-    state = ground(made)
-    kube, plan, run = connect(state), load_plan(state), load_run(state)
-    assert run is not None
-    releases = Releases(state, programs, kube, run, plan, Pulse(state, run))
-    for chart in (CRD_CHART, CONTROLLER_CHART):
-        release = plan.release(chart)
-        assert release is not None
-        releases.install(release)
-    theirs = dict(plan.manifests("NodePool")[0])
-    kube.apply({**theirs, "metadata": {"name": "theirs"}})
-    before = _there(kube)
-    assert {name for _, name in before} == {"karpenter", "theirs"}
+    kube = somebodys(ground, made, programs)
+    before = everything(kube)
+    assert {("NodePool", "", "theirs"), ("Deployment", "kube-system", "karpenter")} <= before.keys()
 
     made.up(expect=0)
     assert len(kube.list("karpenter.sh/v1", "NodePool")) == 4
     assert made.preview("--expect-no-changes").steps() == {}
     made.destroy(expect=0)
-    assert _there(kube) == before
+    assert settled(kube, before) == before
 
 
 def _there(kube: Kube) -> dict[tuple[str, str], str]:

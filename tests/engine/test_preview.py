@@ -123,3 +123,15 @@ def test_what_is_off_by_default_previews_together(workspace: Callable[[str], Wor
         "aws:sns/topic:Topic",
     } <= types
     assert "aws:ec2/natGateway:NatGateway" not in types
+
+
+def test_prometheus_previews_with_a_topic_that_is_not_there_yet(workspace: Callable[[str], Workspace]) -> None:
+    """Values of a chart, and a policy, in which the topic and its key are unknown."""
+    made = workspace("dev")
+    cluster = {**made.config("cluster"), "systemNodes": {"desired": 3}, "registryMirror": "mirror.acme.dev/cache"}
+    made.configure({"cluster": cluster, "monitoring": {"backend": "prometheus"}})
+    done = made.preview(expect=0)
+    assert done.mandatory == []
+    assert _engine_verdicts(done) == _offline_verdicts(made)
+    types = {urn.split("::")[2].rpartition("$")[2] for urn in done.steps()}
+    assert {"kubernetes:monitoring.coreos.com/v1:PrometheusRule", "aws:sns/topic:Topic"} <= types

@@ -1,4 +1,4 @@
-"""Workloads that serve, on the real engine: `pulumi up`, nothing to do after it, a change of one, and `destroy`."""
+"""Workloads that serve, on the real engine: `pulumi up`, nothing to do after it, changes of one, and `destroy`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ def test_workloads_come_rest_change_and_go(
 
     made.up(expect=0)
     assert made.preview("--expect-no-changes").steps() == {}
-    assert _names(kube, "v1", "PersistentVolumeClaim") == {"qwen.weights": "Bound", "train.home": "Bound"}
+    assert _claims(kube).keys() == {"qwen.weights", "train.home"}
+    before = _claims(kube)
 
     made.configure({"workloads": [{**workloads[0], "clientNamespaces": ["my-team", "other"]}, *workloads[1:]]})
     steps = {
@@ -50,9 +51,23 @@ def test_workloads_come_rest_change_and_go(
     }
     assert steps == {"workloads-qwen-clients": "update"}
 
+    # Another bucket, while a pod waits with the old one: neither volume nor claim can be changed.
+    volumes = [
+        volume | ({"s3": {"bucketName": "other"}} if "s3" in volume else {}) for volume in workloads[0]["volumes"]
+    ]
+    made.configure({"workloads": [{**workloads[0], "volumes": volumes}, *workloads[1:]]})
+    made.up(expect=0)
+    after = _claims(kube)
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} == {"qwen.weights"}
+    assert made.preview("--expect-no-changes").steps() == {}
+
     made.destroy(expect=0)
     assert made.state() == []
 
 
-def _names(kube: Kube, version: str, kind: str) -> dict[str, str]:
-    return {each["metadata"]["name"]: each["status"]["phase"] for each in kube.list(version, kind)}
+def _claims(kube: Kube) -> dict[str, str]:
+    """Uids of the claims, all of which are bound, by workload and volume."""
+    claims = kube.list("v1", "PersistentVolumeClaim", "workloads")
+    assert {claim["status"]["phase"] for claim in claims} == {"Bound"}
+    return {claim["metadata"]["name"].rpartition(".")[0]: claim["metadata"]["uid"] for claim in claims}

@@ -19,8 +19,8 @@ EXAMPLES = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
 INDEX = (FOLDER / "README.md").read_text(encoding="utf-8")
 #: Components of which the index gives each an example; other components are parts of the stacks.
 COMPONENTS = {
-    *("Budget", "CpuPool", "Dialogue", "GpuPool", "GpuSharing", "KnativeServing", "ModelSpace", "OllamaModel"),
-    "WarmSlots",
+    *("Budget", "CpuPool", "Dialogue", "GpuMonitoring", "GpuPool", "GpuSharing", "GpuWorkloads", "KnativeServing"),
+    *("ModelSpace", "OllamaModel", "PullThroughCache", "PullThroughPolicy", "WarmSlots"),
 }
 
 

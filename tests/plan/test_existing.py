@@ -49,6 +49,27 @@ def reckoned() -> Figures:
     return figures(stack_config(stack_file()))
 
 
+def test_pods_that_were_there_come_to_no_node_of_ours() -> None:
+    """Those that ask for no nodes go to any without a taint."""
+    pools = {
+        each.inputs["metadata"]["name"]: each.inputs["spec"]["template"]["spec"]["taints"]
+        for each in recorded().of_type(NODE_POOL)
+    }
+    apps = {"key": "intent", "value": "apps", "effect": "NoSchedule"}
+    assert {name: taints[0]["key"] for name, taints in pools.items()} == {
+        "shared": "nvidia.com/gpu",
+        "x86": "intent",
+        "arm64": "intent",
+    }
+    assert pools["x86"] == [apps]
+    selected = [
+        each.inputs["spec"]["template"]["spec"]
+        for each in recorded().of_type("kubernetes:apps/v1:Deployment")
+        if each.name.startswith("examples-")
+    ]
+    assert [pod["tolerations"] for pod in selected] == [[{**apps, "operator": "Equal"}]] * 2
+
+
 def test_it_makes_nothing_of_a_cluster_a_network_or_a_karpenter() -> None:
     made = {each.type for each in recorded().resources if each.custom and each.type.startswith(("aws:", "eks:"))}
     assert made == {
@@ -171,3 +192,28 @@ def test_the_twin_says_which_names_it_cannot_play(project: Any) -> None:
     folder = project(cluster={**CLUSTER, "existing": "Prod_1"})
     with pytest.raises(TwinError, match="Prod_1 is none"):
         make_plan(folder, "here")
+
+
+def test_the_twin_plays_a_cluster_under_a_karpenter_of_the_stacks_own(project: Any) -> None:
+    ids = {"subnetIds": ["subnet-0123456789abcdef0"], "securityGroupTags": {"role": "nodes"}}
+    plan = make_plan(project(karpenter={}, network={"existing": ids}), "here")
+    charts = [thing.chart for thing in plan.planned if thing.chart in (CRD_CHART, CONTROLLER_CHART)]
+    assert sorted(charts) == sorted([CRD_CHART, CONTROLLER_CHART]), "each once: the stack's own"
+    (nodes,) = [each for each in plan.cloud if each.type == "aws:eks/nodeGroup:NodeGroup"]
+    assert nodes.inputs["labels"]["role"] == "system", "the controller runs on them"
+    roles = [each.inputs.get("name") for each in plan.cloud if each.type == "aws:iam/role:Role"]
+    assert roles.count("prod-karpenter-node") == 1
+    (node_class, *_) = plan.manifests("EC2NodeClass")
+    spec = node_class["spec"]
+    assert spec["subnetSelectorTerms"] == [{"tags": {"karpenter.sh/discovery": "prod"}}], "ids are AWS' to give"
+    assert spec["securityGroupSelectorTerms"] == [{"tags": {"role": "nodes"}}]
+    tags = [each.inputs for each in plan.cloud if each.type == "aws:ec2/tag:Tag"]
+    assert ("role", "nodes") in {(each["key"], each["value"]) for each in tags}
+
+
+def test_the_twin_plays_a_network_in_the_place_of_one_that_is_there(project: Any) -> None:
+    network = {"existing": {"subnetTags": {"tier": "private"}}}
+    plan = make_plan(project(cluster={}, karpenter={}, network=network), "here")
+    assert [each for each in plan.cloud if each.type == "aws:ec2/subnet:Subnet"]
+    (node_class, *_) = plan.manifests("EC2NodeClass")
+    assert node_class["spec"]["subnetSelectorTerms"] == [{"tags": {"karpenter.sh/discovery": "gpu-slices-here"}}]

@@ -78,8 +78,9 @@ def test_every_resource_names_its_provider(stack: str) -> None:
 @pytest.mark.parametrize("stack", STACKS)
 def test_outputs_hand_out_access_slots_and_prices(stack: str, recorded: Callable[[str], Plan]) -> None:
     outputs = recorded(stack).outputs
-    known = {"kubeconfig", "updateKubeconfigCommand", "pools", "idleFloorUsdPerMonth", "modelUrls", "nextSteps"}
-    assert set(outputs) == known, "none of ours has a page, and so no dialogueUrl"
+    known = {"kubeconfig", "updateKubeconfigCommand", "pools", "modelUrls", "nextSteps"}
+    sums = [f"{name}UsdPerMonth" for name in ("idleFloor", "low", "expected", "high", "ceiling")]
+    assert set(outputs) == {*known, *sums}, "none of ours has a page, and so no dialogueUrl"
     user = json.loads(outputs["kubeconfig"])["users"][0]["user"]
     assert set(user) == {"exec"}
     assert user["exec"]["command"] == "aws"
@@ -90,6 +91,8 @@ def test_outputs_hand_out_access_slots_and_prices(stack: str, recorded: Callable
     assert outputs["modelUrls"]["llama2"] == "http://llama2.models.svc.cluster.local"
     assert outputs["nextSteps"][0] == outputs["updateKubeconfigCommand"]
     assert 200 < outputs["idleFloorUsdPerMonth"] < 1500
+    in_order = [outputs[name] for name in sums]
+    assert in_order == sorted(in_order), "each holds the one before it"
     assert all(pool["maxSlots"] > 0 and pool["usdPerSlotHour"] > 0 for pool in outputs["pools"])
 
 

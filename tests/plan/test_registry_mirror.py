@@ -22,6 +22,7 @@ from gpu.registries import UPSTREAMS, in_mirror
 from plan.project import StackFile, find_project, load_stack
 from plan.record import Recording, record
 from policy.analyzer import judge, read_config
+from tests.charts import chart_path
 from tests.day import TODAY
 from tests.gotools import HELM, device_plugin_dir, karpenter_dir, tool
 from tests.plan import knative
@@ -45,6 +46,7 @@ ELSEWHERE = re.compile(rf"(?<![\w./-])(?:{'|'.join(map(re.escape, [*UPSTREAMS, '
 CASES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     **{stack: (stack, {}) for stack in STACKS},
     "everything": ("dev", {"pools": [POOL], **VARIANTS["everything"]}),
+    "prometheus": ("dev", {"pools": [POOL], **VARIANTS["prometheus"]}),
     "the operator": ("dev", {"gpuSharing": {"installer": "gpu-operator"}}),
 }
 
@@ -215,9 +217,19 @@ def test_rendered_charts_run_nothing_from_anywhere_else(name: str, tmp_path: Pat
     assert pods(folder, name, HARBOR) == {in_mirror(image, HARBOR) for image in before}
 
 
-def pods(folder: Path, name: str, mirror: str | None) -> set[str]:
+@pytest.mark.go
+@pytest.mark.parametrize(
+    ("chart", "name"), [(versions.PROMETHEUS_CHART, "monitoring"), (versions.DCGM_EXPORTER_CHART, "dcgm-exporter")]
+)
+def test_charts_that_somebody_has_run_nothing_from_anywhere_else(chart: versions.Chart, name: str) -> None:
+    before = pods(chart_path(chart), name, None, "prometheus")
+    assert {in_mirror(image, HARBOR) for image in before} == pods(chart_path(chart), name, HARBOR, "prometheus")
+    assert all(elsewhere(image) for image in before)
+
+
+def pods(folder: Path, name: str, mirror: str | None, case: str = "dev") -> set[str]:
     """Images of a release's pods."""
-    (release,) = [each for each in planned("dev", mirror).of_type(RELEASE) if each.inputs["name"] == name]
+    (release,) = [each for each in planned(case, mirror).of_type(RELEASE) if each.inputs["name"] == name]
     command = [str(tool(*HELM)), "template", name, str(folder), "--kube-version", versions.EKS_DEFAULT_VERSION]
     done = subprocess.run(
         [*command, "--namespace", release.inputs["namespace"], "--values", "-"],

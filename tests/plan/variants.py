@@ -139,6 +139,13 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         },
         "dialogue": {"speakers": ["a", "c"], "guests": ["d"], "image": "build"},
     },
+    "prometheus": {
+        "models": [{**MODEL, "name": "a"}, {**MODEL, "name": "c"}],
+        "cluster": {"systemNodes": {"desired": 3}},
+        "monitoring": {"backend": "prometheus"},
+        "dialogue": {"speakers": ["a", "c"], "image": f"r.example.com/dialogue{DIGEST}"},
+        "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
+    },
 }
 
 

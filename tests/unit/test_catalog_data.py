@@ -8,7 +8,7 @@ import pytest
 from gpu import _catalog_data
 from gpu.catalog import INSTANCE_TYPES, REGIONS
 from gpu.prices import of, priced_regions
-from tools import catalog_sources, generate_catalog
+from tools import catalog_sources, generate_catalog, instances_source
 from tools.catalog_sources import SourceError
 
 
@@ -24,14 +24,16 @@ def test_committed_rows_equal_moto() -> None:
 
 
 @pytest.mark.go
+@pytest.mark.parts  # reads 96 MB
 def test_committed_files_are_current(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("GOPROXY", "off")  # what Go has in its cache, or nothing
     try:
-        folder = catalog_sources.download_karpenter()
+        folder, instances = catalog_sources.download_karpenter(), instances_source.download_instances()
         catalog_sources.find_moto()
     except SourceError as error:
         pytest.skip(f"cannot compare the committed prices with their source: {error}")
-    assert generate_catalog.main(["--check", "--karpenter-dir", str(folder)]) == 0, capsys.readouterr().out
+    arguments = ["--check", "--karpenter-dir", str(folder), "--instances-dir", str(instances)]
+    assert generate_catalog.main(arguments) == 0, capsys.readouterr().out
 
 
 # Label values, whole GPUs and MiB of each as Karpenter's own table of instance types lists them (website of v1.14,
@@ -80,7 +82,7 @@ def test_committed_prices_are_sound() -> None:
     for region in priced_regions():
         prices = of(region)
         assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", prices.on_demand_date or "")
-        assert prices.on_demand_source.startswith(catalog_sources.KARPENTER_MODULE)
+        assert prices.on_demand_source.startswith((catalog_sources.KARPENTER_MODULE, instances_source.SOURCE))
         assert min(prices.on_demand.values()) > 0
         assert prices.on_demand.keys() & INSTANCE_TYPES.keys()
         assert prices.on_demand.keys() - INSTANCE_TYPES.keys()

@@ -7,16 +7,17 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tools import catalog_sources, generate_catalog
+from tools import catalog_sources, generate_catalog, instances_source
 from tools.catalog_sources import SourceError
 
 DAY = re.compile(r'^(GENERATED_ON = "|  "generatedOn": ")[^"]*', re.MULTILINE)
-FILES = ["_catalog_data.py", "us-east-1.json", "us-gov-east-1.json", "us-gov-west-1.json"]
+FILES = ["_catalog_data.py", "eu-x-1.json", "us-east-1.json", "us-gov-east-1.json", "us-gov-west-1.json"]
 PRICES = """\
 package pricing
 
@@ -40,13 +41,35 @@ package pricing
 var InitialOnDemandPricesUSGov = map[string]map[ec2types.InstanceType]float64{
 \t// us-gov-east-1
 \t"us-gov-east-1": {
-\t\t"m8g.large": 9.000000,
+\t\t"m8g.large": 0.099000,
 \t},
 \t"us-gov-west-1": {
-\t\t"m8g.large": 8.000000, "g9.xlarge": 1.500000,
+\t\t"m8g.large": 0.098000, "g9.xlarge": 1.500000,
 \t},
 }
 """
+
+
+def linux(on_demand: float, *spot: float, band: str = "<5%") -> dict[str, Any]:
+    """What ec2instances.info says of a type in a region."""
+    asked = {"spot": [f"{usd:f}" for usd in spot]} if spot else {}
+    return {"linux": {"ondemand": f"{on_demand:g}", "pct_interrupt": band, **asked}}
+
+
+#: us-east-1 and GovCloud have newer prices: of g9.2xlarge another one, of g9.4xlarge none.
+INSTANCES = {
+    "g9.xlarge": {
+        "eu-x-1": linux(1.5, 0.7, 0.6, 0.9, band=">20%"),
+        "us-east-1": linux(1.25, 0.5),
+        "us-gov-west-1": linux(1.5),
+        "eu-x-1-wl1": linux(1.9),
+        "elsewhere-1": linux(1.4),
+    },
+    "g9.2xlarge": {"eu-x-1": linux(4.0, 1.0), "us-east-1": linux(3.5, 1.0)},
+    "g9.4xlarge": {"eu-x-1": linux(8.0, 2.0)},
+    "m8g.large": {"eu-x-1": linux(0.09, 0.05, 0.04), "us-east-1": linux(0.08, 0.03)},
+    "c7i-flex.large": {"eu-x-1": linux(0.1, 0.05), "us-east-1": linux(0.08479, 0.03)},
+}
 
 
 def described(name: str = "L9 Pro", *, count: int = 1, maker: str = "NVIDIA", nvme: int | None = 250) -> dict[str, Any]:
@@ -87,6 +110,18 @@ class Sources:
         )
         self.prices(PRICES)
         self.prices(GOV_PRICES, "aws_us_gov")
+        self.instances = folder / "instances"
+        self.seen(INSTANCES)
+
+    def seen(self, content: Mapping[str, Any]) -> None:
+        (self.instances / "data").mkdir(parents=True, exist_ok=True)
+        rows = [{"instance_type": name, "pricing": pricing} for name, pricing in content.items()]
+        (self.instances / "data" / "instances.json").write_text(json.dumps(rows))
+
+    def folders(self) -> generate_catalog.Sources:
+        return generate_catalog.Sources(
+            moto=self.moto, moto_version="5.0", karpenter=self.karpenter, instances=self.instances
+        )
 
     def _json(self, name: str, content: object) -> None:
         path = self.moto / "ec2" / "resources" / f"{name}.json.gz"
@@ -106,7 +141,7 @@ class Sources:
 
     def arguments(self, *more: str) -> list[str]:
         folders = ["--moto-dir", str(self.moto), "--karpenter-dir", str(self.karpenter), "--root", str(self.root)]
-        return [*folders, "--moto-version", "5.0", *more]
+        return [*folders, "--instances-dir", str(self.instances), "--moto-version", "5.0", *more]
 
     def run(self, *more: str) -> int:
         return generate_catalog.main(self.arguments(*more))
@@ -160,10 +195,10 @@ def test_each_region_that_a_table_has_is_a_file_of_its_own(sources: Sources) -> 
     assert sources.run() == 0
     assert sorted(sources.texts()) == FILES
     west = sources.region("us-gov-west-1")
-    assert west["linuxUsdPerHour"] == {"m8g.large": 8.0, "g9.xlarge": 1.5}
+    assert west["linuxUsdPerHour"] == {"m8g.large": 0.098, "g9.xlarge": 1.5}
     assert (west["pricesDate"], west["sourceVersion"]) == ("2030-01-01", "v9.9.9")
     assert west["source"] == catalog_sources.KARPENTER_MODULE
-    assert sources.region("us-gov-east-1")["linuxUsdPerHour"] == {"m8g.large": 9.0}
+    assert sources.region("us-gov-east-1")["linuxUsdPerHour"] == {"m8g.large": 0.099}
     assert sources.region("us-east-1")["pricesDate"] == "2030-01-02"
 
 
@@ -182,6 +217,45 @@ def test_the_file_of_a_region_that_the_source_has_lost_goes(
     assert "us-gov-west-1.json" not in sources.texts()
 
 
+def test_regions_without_newer_prices_have_those_of_an_older_day(sources: Sources) -> None:
+    """What has moved since in us-east-1, and what nobody can hold against a newer price, is left out."""
+    assert sources.run() == 0
+    there = sources.region("eu-x-1")
+    assert list(there["linuxUsdPerHour"].items()) == [("c7i-flex.large", 0.1), ("m8g.large", 0.09), ("g9.xlarge", 1.5)]
+    assert (there["source"], there["pricesDate"]) == (instances_source.SOURCE, "2025-05-28")
+    assert "MIT" in there["licence"]
+    assert there["spot"]["usdPerHour"] == {"m8g.large": [0.04, 0.05], "g9.xlarge": [0.6, 0.7, 0.9]}
+    assert (there["spot"]["date"], there["spot"]["days"]) == ("2025-05-28", 0)
+    types = {band: names for band, names in there["interruptions"]["types"].items() if names}
+    assert types == {"<5%": ["m8g.large"], ">20%": ["g9.xlarge"]}
+
+
+def test_a_region_with_newer_prices_has_only_spot_of_the_older_day(sources: Sources) -> None:
+    """Only regions of the catalogue that offer the types have any."""
+    sources.offerings("us-east-1", offer(("g9.xlarge", "use1-az1")))
+    assert sources.run() == 0
+    here = sources.region("us-east-1")
+    assert (here["source"], here["linuxUsdPerHour"]["g9.xlarge"]) == (catalog_sources.KARPENTER_MODULE, 1.25)
+    assert here["spot"]["usdPerHour"] == {"m8g.large": [0.03], "g9.xlarge": [0.5]}
+    assert sorted(sources.texts()) == FILES
+
+
+def test_absurd_prices_are_left_out_and_told(sources: Sources, capsys: pytest.CaptureFixture[str]) -> None:
+    content = {**INSTANCES, "m8g.large": {"eu-x-1": linux(0.09, 0.001, 0.04), "us-east-1": linux(0.08)}}
+    more = {f"c7g.{size}": {"eu-x-1": linux(0.09, 0.04), "us-east-1": linux(0.08)} for size in ("large", "xlarge")}
+    sources.prices(PRICES.replace('"c5.large"', '"c7g.large": 0.08, "c7g.xlarge": 0.08, "c5.large"'))
+    sources.seen({**content, **more})
+    assert sources.run() == 0
+    assert "left out, eu-x-1: m8g.large in zone 1: 0.001 USD is less than 1/20" in capsys.readouterr().out
+    assert sources.region("eu-x-1")["spot"]["usdPerHour"]["m8g.large"] == [0.04]
+
+
+@pytest.mark.parametrize("text", ["", "{}", '[{"instance_type": "g9.xlarge"}]', "[]"])
+def test_instances_that_cannot_be_read(sources: Sources, capsys: pytest.CaptureFixture[str], text: str) -> None:
+    (sources.instances / "data" / "instances.json").write_text(text)
+    assert_refused(sources, capsys, "instances.json")
+
+
 def test_a_region_in_two_tables_is_refused(sources: Sources, capsys: pytest.CaptureFixture[str]) -> None:
     sources.prices(GOV_PRICES.replace("us-gov-west-1", "us-east-1"), "aws_us_gov")
     assert_refused(sources, capsys, "us-east-1 has prices in another table too")
@@ -196,10 +270,10 @@ def test_a_type_without_zones_or_disk_stays_and_says_so() -> None:
 
 
 def test_same_sources_give_the_same_files_in_whatever_order_they_list(sources: Sources) -> None:
-    first = generate_catalog.generate((sources.moto, "5.0"), sources.karpenter, "2030-01-03")
+    first = generate_catalog.generate(sources.folders(), "2030-01-03")
     sources.offerings("us-x-1", offer(("g9.2xlarge", "usx1-az1"), ("g9.xlarge", "usx1-az1"), ("g9.xlarge", "usx1-az3")))
     sources.types({"g9.xlarge": described(), "g9.2xlarge": described(count=2)})
-    assert generate_catalog.generate((sources.moto, "5.0"), sources.karpenter, "2030-01-03") == first
+    assert generate_catalog.generate(sources.folders(), "2030-01-03") == first
 
 
 def test_the_date_stays_until_a_source_changes(sources: Sources) -> None:
@@ -226,8 +300,9 @@ def test_check_shows_what_is_stale_and_writes_nothing(sources: Sources, capsys: 
     capsys.readouterr()
     assert sources.run("--check") == 1
     output = capsys.readouterr()
-    assert '-    "m8g.large": 0.08,\n+    "m8g.large": 0.07,' in output.out
-    assert output.err == "stale: gpu/price_data/us-east-1.json; run: make catalog\n"
+    assert '-    "m8g.large": 0.08, "m8g.2xlarge": 0.3,\n+    "m8g.large": 0.07, "m8g.2xlarge": 0.3,' in output.out
+    # Elsewhere its price is no longer believed: it has moved since.
+    assert output.err == "stale: gpu/price_data/eu-x-1.json, gpu/price_data/us-east-1.json; run: make catalog\n"
     assert sources.texts() == before
 
 

@@ -455,9 +455,11 @@ def test_a_folder_gives_its_objects_and_says_what_it_hides(folder: Path) -> None
     assert "pulumi preview --json" in said["Pulumi.yaml"]
     assert "helm template" in said["chart"]
     assert "kubectl kustomize" in said["overlay/kustomization.yaml"]
-    rest = [unseen.what for unseen in program.unseen[3:]]
-    assert rest[0].startswith("files of HCL: 1.")
-    assert rest[1] == "files of YAML or JSON that are none of what is read here: 1"
+    rest = {Path(unseen.place.file).relative_to(folder).as_posix(): unseen.what for unseen in program.unseen[3:]}
+    assert {name: what[:30] for name, what in rest.items()} == {
+        "main.tf": "Terraform's own language is no",
+        "b.yaml": "is YAML or JSON, and none of w",
+    }
     assert not any(unseen.broken for unseen in program.unseen)
 
 

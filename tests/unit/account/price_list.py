@@ -38,6 +38,7 @@ UNITS: Mapping[str, float] = {
     "EBS:VolumeP-Throughput.gp3": 48.7424,  # by GiB/s: 0.0476 by MiB/s
     "LoadBalancerUsage": 0.027,
     "EBS:SnapshotUsage": 0.054,
+    "TimedPITRStorage-ByteHrs": 0.2448,
     "DataProcessing-Bytes": 0.63,
     "TimedStorage-ByteHrs": 0.0324,
     "CW:AlarmMonitorUsage": 0.10,

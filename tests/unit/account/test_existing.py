@@ -16,6 +16,8 @@ from plan.make import Plan
 from tests.day import TODAY
 
 ROLE = "arn:aws:iam::555566667777:role/nodes"
+ISSUER = "oidc.eks.us-east-1.amazonaws.com/id/ABC"
+PROVIDER = f"arn:aws:iam::555566667777:oidc-provider/{ISSUER}"
 SUBNETS = [
     {"SubnetId": "subnet-1", "VpcId": "vpc-1", "AvailabilityZoneId": "use1-az1", "MapPublicIpOnLaunch": False},
     {"SubnetId": "subnet-2", "VpcId": "vpc-1", "AvailabilityZoneId": "use1-az2", "MapPublicIpOnLaunch": False},
@@ -28,17 +30,20 @@ READY: Mapping[str, Any] = {
             "version": "1.36",
             "accessConfig": {"authenticationMode": "API"},
             "resourcesVpcConfig": {"vpcId": "vpc-1"},
+            "identity": {"oidc": {"issuer": f"https://{ISSUER}"}},
         }
     },
     "get_role": {"Role": {"Arn": ROLE}},
     "list_access_entries": [ROLE],
+    "list_addons": ["vpc-cni", "eks-pod-identity-agent"],
+    "list_open_id_connect_providers": [PROVIDER],
     "describe_subnets": SUBNETS,
     "describe_security_groups": [{"GroupId": "sg-1", "VpcId": "vpc-1"}],
 }
 
 
-def config() -> StackConfig:
-    values = {
+def config(**changes: Any) -> StackConfig:
+    values: dict[str, Any] = {
         "cluster": {"existing": "prod"},
         "karpenter": {
             "existing": {
@@ -58,7 +63,7 @@ def config() -> StackConfig:
         ],
         "budget": {"monthlyUsd": 9000, "emails": ["a@gpu-slices.dev"]},
     }
-    return parse(values, stack="dev", region="us-east-1", today=TODAY)
+    return parse(values | changes, stack="dev", region="us-east-1", today=TODAY)
 
 
 DENIED = Unseen("denied", "eks:DescribeCluster", "denied")
@@ -82,9 +87,9 @@ class Answers:
         return self.ask(service, operation, **parameters)
 
 
-def check(**changes: Any) -> tuple[dict[str, Finding], Answers]:
+def check(stack: StackConfig | None = None, **changes: Any) -> tuple[dict[str, Finding], Answers]:
     """Findings by what they are about."""
-    stack, account = config(), Answers({**READY, **changes})
+    stack, account = stack or config(), Answers({**READY, **changes})
     needed = requirements(stack)
     seen = Sight(cast(Plan, None), stack, cast(Account, account))
     return {needed[index].what: found for index, found in findings(needed, seen)}, account
@@ -139,4 +144,55 @@ def test_what_is_wrong_is_said(changes: Mapping[str, Any], status: str, words: s
 
 
 def test_a_stack_that_makes_its_cluster_asks_for_none() -> None:
-    assert requirements(config().model_copy(update={"karpenter": type(config().karpenter)()})) == []
+    assert requirements(config(cluster={}, karpenter={})) == []
+
+
+IDS = ["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"]
+OWN = config(cluster={"existing": "prod", "authenticationMode": "API"}, karpenter={})
+BY_OIDC = config(
+    cluster={"existing": "prod", "authenticationMode": "API"},
+    karpenter={"identity": "irsa"},
+    network={"existing": {"subnetIds": IDS, "securityGroupTags": {"role": "nodes"}}},
+)
+IN_THEIR_VPC = config(
+    cluster={}, karpenter={}, network={"existing": {"vpcId": "vpc-0123456789abcdef0", "subnetIds": IDS}}
+)
+THEIRS = [
+    {"SubnetId": name, "VpcId": "vpc-1", "AvailabilityZoneId": zone, "MapPublicIpOnLaunch": False}
+    for name, zone in zip(IDS, ("use1-az1", "use1-az2"), strict=True)
+]
+
+
+def test_a_cluster_for_a_karpenter_of_the_stacks_own_is_ok() -> None:
+    found, account = check(OWN)
+    assert {finding.status for finding in found.values()} == {"ok"}
+    assert len(found) == 4
+    assert "get_role" not in [operation for operation, _ in account.asked], "the role is the stack's own"
+    found, account = check(BY_OIDC, describe_subnets=THEIRS)
+    assert {finding.status for finding in found.values()} == {"ok"}
+    assert ("describe_subnets", {"Filters": [{"Name": "subnet-id", "Values": IDS}]}) in account.asked
+
+
+@pytest.mark.parametrize(
+    ("stack", "changes", "words"),
+    [
+        (OWN, {"list_addons": ["vpc-cni"]}, "karpenter.identity: irsa"),
+        (
+            OWN,
+            {"describe_cluster": cluster(accessConfig={"authenticationMode": "CONFIG_MAP"})},
+            "write gpu-slices:cluster.authenticationMode: CONFIG_MAP",
+        ),
+        (OWN, {"describe_subnets": []}, "gpu-slices:network.existing.subnetTags"),
+        (BY_OIDC, {"list_open_id_connect_providers": []}, f"none of https://{ISSUER}"),
+        (BY_OIDC, {"describe_subnets": THEIRS[:1]}, f"not {IDS[1]}"),
+        (IN_THEIR_VPC, {"describe_subnets": THEIRS}, "not in the VPC of network.existing vpc-0123456789abcdef0"),
+    ],
+)
+def test_what_a_karpenter_of_the_stacks_own_lacks(stack: StackConfig, changes: Mapping[str, Any], words: str) -> None:
+    found, _ = check(stack, **changes)
+    assert [each.detail for each in found.values() if each.status == "missing" and words in each.detail], found
+
+
+def test_auto_mode_has_the_agent_built_in() -> None:
+    found, _ = check(OWN, list_addons=[], describe_cluster=cluster(computeConfig={"enabled": True}))
+    assert {finding.status for finding in found.values()} == {"ok"}

@@ -475,6 +475,20 @@ def test_a_mirror_in_ecr_needs_a_rule_for_each_registry_it_pulls_through_and_the
     assert "no node could pull" in wrong[rule]
 
 
+def test_images_that_only_charts_name_need_their_rules_too(ready: World) -> None:
+    """Karpenter's, from public.ecr.aws: no container of the plan names it."""
+    plan = ready_plan(f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com")
+    asked: list[str] = []
+
+    def rules(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        asked.extend(parameters["ecrRepositoryPrefixes"])
+        return {"pullThroughCacheRules": [{"ecrRepositoryPrefix": p} for p in parameters["ecrRepositoryPrefixes"]]}
+
+    ready.planted["ecr:DescribePullThroughCacheRules"] = rules
+    check(sight(ready, plan))
+    assert "ecr-public" in asked
+
+
 def test_a_low_placement_score_is_told_with_its_reason(ready: World) -> None:
     scores = [{"Region": REGION, "AvailabilityZoneId": "use1-az1", "Score": 3}]
     ready.planted["ec2:GetSpotPlacementScores"] = lambda _: {"SpotPlacementScores": scores}

@@ -34,7 +34,7 @@ HISTORY = [
 
 
 @pytest.fixture
-def account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
+def account(few_prices: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[World]:
     monkeypatch.setattr(prices, "REFRESHED", tmp_path)
     monkeypatch.setattr(refreshing, "QUESTIONS", QUESTIONS)
     forget()
@@ -68,7 +68,7 @@ def test_a_region_that_nobody_knew_is_priced(account: World) -> None:
     assert prices.of(REGION).node_usd_per_hour("g6.xlarge", "on-demand") is None
     steps: list[None] = []
     found = refresh(account, 30, NOW, lambda: steps.append(None))
-    assert found.took == {"on-demand prices": len(NODES), "service prices": 18, "types on Spot": 1}
+    assert found.took == {"on-demand prices": len(NODES), "service prices": 20, "types on Spot": 1}
     assert found.told == ()
     assert len(steps) == refreshing.QUESTIONS
     write(found)
@@ -291,6 +291,41 @@ def test_a_damaged_file_is_not_used_and_is_told(account: World, text: str) -> No
     assert known.on_demand["g6.xlarge"] == 0.8048, "the committed table holds"
 
 
+def test_older_committed_prices_are_replaced_where_aws_answers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """All that the committed table of Frankfurt has is asked for, types of system nodes too: else it would be half an
+    answer, and the old prices would stay for ever. Of interruptions nobody answers, and they stay."""
+    monkeypatch.setattr(prices, "REFRESHED", tmp_path)
+    forget()
+    before = prices.of(REGION)
+    assert before.spot_seen
+    assert before.spot_seen.date == "2025-05-28"
+    history = [(name, "euc1-az2", NOW, before.on_demand[name] / 2) for name in before.spot_seen.usd_per_hour]
+    nodes = {name: usd * 1.01 for name, usd in before.on_demand.items()}
+    with world(monkeypatch) as made:
+        plant(made, answered(nodes), spot(history))
+        found = refreshed(made)
+    assert found.told == ()
+    after = prices.of(REGION)
+    forget()
+    assert after.spot_seen
+    assert (after.on_demand_date, after.spot_seen.date, after.spot_seen.kept) == ("2026-11-29", "2026-11-29", {})
+    assert after.spot_zones("m7g.large").keys() == {"euc1-az2"}
+    assert after.interruption_band("g6.xlarge") == before.interruption_band("g6.xlarge") == ">20%"
+    (warning,) = prices_warnings(after, NOW.date())
+    assert warning == "Older than 90 days: Spot interruptions of 2025-05-28; no API of AWS' tells newer ones."
+
+
+def test_what_aws_is_not_asked_for_stays_as_it_was(account: World) -> None:
+    """Container Insights' price by observations is asked of no price list: a bill would have a gap."""
+    content = {"services": {"source": "x", "date": "2026-11-01", "usd": {"kms_key_per_month": 2.0}}}
+    (prices.REFRESHED / "us-east-1.json").write_text(json.dumps(content))
+    forget()
+    services = prices.of("us-east-1").services
+    assert (services.kms_key_per_month, services.date) == (2.0, "2026-11-01")
+    assert services.insights_per_million_observations == 0.21
+    assert services.why("insights_per_million_observations").inputs[0].date == "2025-07-07"
+
+
 def test_the_newer_of_two_tables_counts(account: World) -> None:
     def with_day(day: str) -> prices.RegionPrices:
         content = {"source": "x", "pricesDate": day, "linuxUsdPerHour": {"g6.xlarge": 0.9}}
@@ -326,7 +361,9 @@ def test_a_table_of_a_day_to_come_is_told(account: World) -> None:
     known, today = prices.of(REGION), NOW.date()
     assert not any(table.is_old(today) for table in known.tables)
     (warning,) = prices_warnings(known, today)
-    assert warning.startswith("Of a day that is still to come: on-demand prices of 2031-11-29, service prices")
+    assert warning.startswith(
+        "Of a day that is still to come: on-demand prices, service prices and Spot prices of 2031"
+    )
     refreshed(account)
     assert prices_warnings(prices.of(REGION), today) == [], "the answer of a right clock takes its place"
 

@@ -19,7 +19,7 @@ from cli.main import main
 from cli.render_cost import as_json, as_markdown
 from gpu.bill import Line, Spread
 from plan.as_json import plan_json
-from plan.cost.diff import Row, StackDiff, compared, total_of
+from plan.cost.diff import Row, StackDiff, ceiling_of, compared, total_of
 from plan.cost.reasons import Reason, of_configuration, of_versions
 from plan.cost.revision import Bill, read_bill
 from tests.unit.cli.plans import plan_of
@@ -119,6 +119,19 @@ def test_a_fourth_model_buys_a_node() -> None:
     assert found["on demand: Volumes, shared"] == pytest.approx(4.33, abs=CENT)
 
 
+def test_more_gpus_that_nobody_asks_for_yet_raise_the_ceiling_alone() -> None:
+    """A third g6.16xlarge around the clock: half of 3.3968 x 730 = 1,239.83, and its volume, 13."""
+    diff = diff_of(stack(), stack(**{"pools[0].maxGpus": 3}))
+    assert diff.change == Spread.even(0)
+    before, after = ceiling_of(diff.before), ceiling_of(diff.after)
+    assert before is not None
+    assert after is not None
+    assert after - before == pytest.approx(1_252.83, abs=CENT)
+    assert f"| **ceiling** |  | {before:,.2f} | {after:,.2f} | +1,252.83 |" in as_markdown("main", "HEAD", [diff])
+    sides = json.loads(as_json("main", "HEAD", [diff], None))["stacks"][0]
+    assert [sides[side]["ceilingUsdPerMonth"] for side in ("from", "to")] == [round(before, 2), round(after, 2)]
+
+
 def test_a_warm_slot_always_runs() -> None:
     """No model: a slot kept warm is a node around the clock, 0.4024 x 730 = 293.75, and its volume, 13."""
     diff = diff_of(stack(models=[]), stack(models=[], **{"pools[0].warm": {"slots": 1}}))
@@ -137,14 +150,17 @@ def test_eks_into_extended_support_is_refused_with_its_price() -> None:
 
 
 def test_another_region() -> None:
-    """An L4 node around the clock: 0.8048 in Virginia, 1.006 in Frankfurt (730 x 0.2012 = 146.88)."""
-    virginia, frankfurt = (
-        Bill(lines=(Line("always", "GPU nodes, a", "730 h", Spread.even(730 * usd)),), total=Spread.even(730 * usd))
-        for usd in (0.8048, 1.006)
-    )
-    (row,) = compared(virginia, frankfurt)
-    assert row.change is not None
-    assert round(row.change.expected, 2) == 146.88
+    """The L4 node for 243.33 h, on demand 0.8048 in Virginia and 1.0064 in Frankfurt: 49.06 more; two system nodes,
+    0.0816 and 0.0978, are 23.65 more. Of other services no price is known there, so that the whole is not known."""
+    bought = {"pools[0].capacityType": "on-demand", "pools[0].onDemand": ON_DEMAND, "network": {}}
+    virginia, frankfurt = (bill_of(stack(**bought), region) for region in ("us-east-1", "eu-central-1"))
+    rows = {row.name: row.change for row in compared(virginia, frankfurt)}
+    nodes, system = rows["GPU nodes, shared"], rows["System nodes"]
+    assert nodes
+    assert system
+    assert (nodes.expected, system.expected) == pytest.approx((USED * 0.2016, 2 * 730 * 0.0162), abs=CENT)
+    assert rows["NAT gateway"] is None
+    assert frankfurt.total is None
 
 
 def test_a_region_whose_prices_nobody_has_is_not_known() -> None:
@@ -157,7 +173,7 @@ def test_a_region_whose_prices_nobody_has_is_not_known() -> None:
     assert diff.change is None
     assert diff.configuration == (Reason("aws:region", "us-east-1", "eu-north-1"),)
     shown = as_markdown("main", "HEAD", [diff])
-    assert "not known USD a month" in shown
+    assert "### Cost of `dev`: not known\n" in shown
     assert json.loads(as_json("main", "HEAD", [diff], None))["changeUsdPerMonth"] is None
 
 
@@ -251,7 +267,7 @@ spread = {"lowUsd": usd, "expectedUsd": usd, "highUsd": usd}
 line = {"part": "floor", "name": "All", "detail": "of it", "usdPerMonth": spread}
 print(json.dumps({
     "schemaVersion": SCHEMA, "prices": {"onDemandDate": "2026-07-06", "servicesDate": None},
-    "costs": {"bill": {"lines": [line], "usdPerMonth": spread}},
+    "costs": {"bill": {"lines": [line], "usdPerMonth": spread, "ceilingUsdPerMonth": 2 * usd}},
 }))
 """
 
@@ -304,6 +320,7 @@ def test_two_revisions_and_all_stacks_together(project: Path) -> None:
     assert found["stacks"][1]["from"] == {
         "exists": False,
         "usdPerMonth": {"lowUsd": 0, "expectedUsd": 0, "highUsd": 0},
+        "ceilingUsdPerMonth": 0,
         "error": None,
     }
     backwards = slices("cost", "diff", "HEAD", "HEAD~1", "-s", "extra", "-C", project)

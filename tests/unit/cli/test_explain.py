@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -13,11 +14,13 @@ from click.testing import CliRunner, Result
 from cli import commands
 from cli.main import main
 from cli.render_explain import render_explanation
+from gpu.bill import Spread
 from gpu.why import Why, figure, given, minus, over, plus, times
 from plan.errors import InputError
 from plan.explain import explain, explanation_json, explanations
 from plan.figures import Figures
-from tests.unit.cli.plans import CONFIG, plan_of
+from tests.unit.cli.money import printed_amounts, unexplained
+from tests.unit.cli.plans import CONFIG, POOL, plan_of
 from tests.unit.cli.test_render import printed
 
 #: With something in every part of the bill.
@@ -68,6 +71,57 @@ def test_every_line_and_sum_of_the_bill_can_be_asked_for(capsys: pytest.CaptureF
         for usd in (price.on_demand_usd_per_slot_hour, price.spot_usd_per_slot_hour)
     }
     assert hourly - told - slots == set()
+
+
+#: Plans of other kinds: without service prices, with Spot by zone, with tokens, whole GPUs, and nothing but the floor.
+OTHERS: dict[str, tuple[dict[str, Any], str]] = {
+    "full": (FULL, "us-east-1"),
+    "no service prices": (
+        {"pools": CONFIG["pools"][:2], "models": CONFIG["models"][:1], "budget": FULL["budget"]},
+        "eu-central-1",
+    ),  # type: ignore[index]
+    "tokens": (
+        {
+            **FULL,
+            "usage": {
+                "each": [
+                    {
+                        "name": "mistral",
+                        "requestsPerMinute": 6,
+                        "tokensPerRequest": 300,
+                        "tokensPerSecond": 60,
+                        "apiUsdPerMillionTokens": 0.6,
+                    }
+                ]
+            },
+        },
+        "us-east-1",
+    ),
+    "whole": ({**FULL, "pools": [{**POOL, "sharing": {"strategy": "none"}}, *CONFIG["pools"][1:]]}, "us-east-1"),  # type: ignore[index]
+    "nobody": ({"pools": CONFIG["pools"]}, "us-east-1"),
+    "another family": ({"pools": [{**POOL, "instanceFamilies": ["g4dn"]}]}, "ap-northeast-3"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_every_figure_can_be_asked_why(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    config, region = OTHERS[name]
+    plan = plan_of(config, region=region)
+    text = printed(plan, capsys)
+    assert len(list(printed_amounts(text))) > 15
+    assert unexplained(plan, text) == []
+
+
+def test_a_figure_that_nobody_explains_is_found(capsys: pytest.CaptureFixture[str]) -> None:
+    plan = plan_of(FULL)
+    text = printed(plan, capsys)
+    assert unexplained(plan, text.replace("73.00", "73.13").replace("8 %", "97 %")) != []
+    assert plan.figures
+    floor = plan.figures.bill.lines[0]
+    other = replace(floor, usd=Spread.even(73.13), reasons=None)
+    bill = replace(plan.figures.bill, lines=(other, *plan.figures.bill.lines[1:]))
+    wrong = replace(plan, figures=replace(plan.figures, bill=bill))
+    assert any("73.13" in each for each in unexplained(wrong, text))
 
 
 def test_no_line_of_the_bill_is_without_reasons() -> None:
@@ -139,6 +193,17 @@ def test_it_is_printed_with_source_and_day(capsys: pytest.CaptureFixture[str]) -
     assert re.search(r"^figure +value +unit$", text, re.MULTILINE), "no column stands there empty"
 
 
+def test_no_word_is_broken(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not in a narrow terminal either: a module's path is longer than any column."""
+    figures = figures_of()
+    for found in explanations(figures):
+        render_explanation(found)
+        shown = {word.rstrip(",") for word in capsys.readouterr().out.split()}
+        inputs = [each for _, why in found.cases for each in why.inputs]
+        words = " ".join(f"{each.name} {each.source} {each.date or ''}" for each in inputs).split()
+        assert {word.rstrip(",") for word in words} - shown == set(), found.name
+
+
 def test_an_input_says_of_which_case_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     found = explain(figures_of(), "total")
     render_explanation(found)
@@ -152,6 +217,7 @@ def test_an_input_says_of_which_case_it_is(capsys: pytest.CaptureFixture[str]) -
     assert re.search(r"^NAT gateway +36.5 +USD$", table, re.MULTILINE), "of all cases: none is named"
 
 
+@pytest.mark.usefixtures("few_prices")
 def test_a_region_without_prices_says_what_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
     plan = plan_of({"pools": CONFIG["pools"][:1]}, region="us-west-2")  # type: ignore[index]
     figures = plan.figures

@@ -125,14 +125,14 @@ class Machine:
             "PYTHONPATH": str(ROOT),
         }
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        command = (*SLICES, "open", "dialogue", *arguments, "-C", str(self.project))
+    def start(self, *arguments: str, what: str = "dialogue") -> subprocess.Popen[str]:
+        command = (*SLICES, "open", what, *arguments, "-C", str(self.project))
         return subprocess.Popen(
             command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=self.bin
         )
 
-    def run(self, *arguments: str) -> tuple[int, str, str]:
-        process = self.start(*arguments)
+    def run(self, *arguments: str, what: str = "dialogue") -> tuple[int, str, str]:
+        process = self.start(*arguments, what=what)
         out, err = process.communicate(timeout=60)
         return process.returncode, out, err
 
@@ -321,3 +321,57 @@ def test_a_wrong_stack_file_is_told_as_everywhere(machine: Machine) -> None:
 def test_the_name_of_a_key_is_one_that_the_file_takes(user: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("getpass.getuser", lambda: user)
     assert opening._own_name() == name
+
+
+# --- Grafana ----------------------------------------------------------------------------------------------------------
+
+
+def watched(machine: Machine) -> None:
+    """The project's stack with Prometheus, on as many system nodes as that takes."""
+    stack = machine.project / "Pulumi.dev.yaml"
+    text = stack.read_text().replace("config:\n", "config:\n  gpu-slices:monitoring: {backend: prometheus}\n", 1)
+    stack.write_text(
+        text.replace("  gpu-slices:cluster:\n", "  gpu-slices:cluster:\n    systemNodes: {desired: 3}\n", 1)
+    )
+
+
+def test_grafana_is_opened_with_its_password(machine: Machine) -> None:
+    watched(machine)
+    data = {"admin-user": "YWRtaW4=", "admin-password": base64.b64encode(b"pass-word").decode()}
+    forwarded = (0, "Forwarding from 127.0.0.1:34567 -> 3000\n", "")
+    machine.play("kubectl", secret=(0, json.dumps({"data": data}), ""), **{"port-forward": forwarded})
+    process = machine.start("dev", what="monitoring")
+    until((machine.bin / "opened").exists)
+    until((machine.bin / "opened").read_text)
+    kubectl = int((machine.bin / "pid").read_text())
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, "")
+    assert out.splitlines() == [
+        "Asking AWS for cluster gpu-slices-dev in us-east-1",
+        "Looking for the password in Secret monitoring/monitoring-grafana",
+        "Forwarding a port to the cluster",
+        "Grafana: http://localhost:34567/d/gpu-slices",
+        "It asks who you are: admin, with the password pass-word",
+        "Ctrl-C ends the way there.",
+    ]
+    until(lambda: not alive(kubectl), 5)
+    (words,) = [words for _, words, _ in machine.calls if "port-forward" in words]
+    assert words[-2:] == ["service/monitoring-grafana", ":80"]
+
+
+def test_without_grafana_it_is_said_what_makes_it(machine: Machine) -> None:
+    status, _, err = machine.run("dev", what="monitoring")
+    assert status == 2
+    assert err.startswith("error: stack dev has no Grafana to open: write `backend: prometheus` under")
+    watched(machine)
+    machine.play("kubectl", secret=(1, "", 'Error from server (NotFound): secrets "monitoring-grafana" not found\n'))
+    status, _, err = machine.run("dev", what="monitoring")
+    assert status == 1
+    assert err == (
+        "error: Secret monitoring/monitoring-grafana is not there: `pulumi up` installs Grafana, and it makes it\n"
+    )
+    (machine.project / ".twin" / "dev").mkdir(parents=True)
+    status, _, err = machine.run("dev", what="monitoring")
+    assert status == 2
+    assert err == "error: the twin of dev plays its pods, so no Grafana runs (docs/twin.md)\n"

@@ -17,6 +17,7 @@ from plan.make import Plan, make_plan
 from plan.manifests import manifest_files
 from plan.project import find_project
 from stacks.pulumi_config import PRIVATE_ENDPOINT
+from tests.unit.cli.money import unexplained
 from tools.terraform import terraform_document
 
 ROOT = Path(__file__).parents[3]
@@ -45,11 +46,21 @@ def test_stack_outputs_tell_the_same_as_the_plan(stack: str) -> None:
     plan = planned(stack)
     assert plan.figures
     outputs = plan.recording.outputs
-    assert outputs["idleFloorUsdPerMonth"] == pytest.approx(plan.figures.idle_usd_per_month, abs=0.005)
+    bill = json.loads(plan_json(plan))["costs"]["bill"]
+    whole = bill["usdPerMonth"]
+    assert outputs["idleFloorUsdPerMonth"] == bill["idleUsdPerMonth"]
+    assert outputs["ceilingUsdPerMonth"] == bill["ceilingUsdPerMonth"]
+    assert [outputs[f"{case}UsdPerMonth"] for case in ("low", "expected", "high")] == list(whole.values())
     assert outputs["pools"] == [
         {key: value for key, value in pool.as_output().items() if value is not None} for pool in plan.figures.pools
     ]
     assert json.loads(outputs["kubeconfig"])["users"][0]["user"]["exec"]["command"] == "aws"
+
+
+def test_every_figure_can_be_asked_why(stack: str, capsys: pytest.CaptureFixture[str]) -> None:
+    plan = planned(stack)
+    render(plan)
+    assert unexplained(plan, capsys.readouterr().out) == []
 
 
 def test_the_idle_floor_counts_what_is_registered(stack: str) -> None:

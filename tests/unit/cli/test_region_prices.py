@@ -15,6 +15,7 @@ from config import pools
 from gpu import prices
 from plan.as_json import plan_json
 from plan.figures import prices_note
+from tests.unit.cli.money import amounts
 from tests.unit.cli.plans import CONFIG, plan_of
 from tests.unit.cli.test_render import printed
 
@@ -44,18 +45,6 @@ def _forget() -> None:
         cached.cache_clear()
 
 
-def amounts(document: Any, path: str = "") -> Iterator[tuple[str, float]]:
-    """Every amount of money in a document, with where it stands."""
-    if isinstance(document, dict):
-        for key, value in document.items():
-            if isinstance(value, int | float) and "usd" in key.lower():
-                yield f"{path}/{key}", value
-            yield from amounts(value, f"{path}/{key}")
-    elif isinstance(document, list):
-        for index, value in enumerate(document):
-            yield from amounts(value, f"{path}/{index}")
-
-
 #: As many zones in both, since traffic between them costs.
 _ZONES = {HERE: ["use1-az1", "use1-az2"], THERE: ["usw2-az1", "usw2-az2"]}
 
@@ -78,6 +67,7 @@ def test_where_all_costs_twice_as_much_every_figure_is_doubled(request: pytest.F
     assert (document["prices"]["onDemandDate"], document["prices"]["servicesDate"]) == ("2031-01-01", "2031-01-02")
 
 
+@pytest.mark.usefixtures("few_prices")
 def test_a_region_without_data_prices_nothing_in_json() -> None:
     document = plan_document(THERE)
     assert dict(amounts(document)) == {}
@@ -91,10 +81,11 @@ def test_a_region_without_data_prices_nothing_in_json() -> None:
     assert [costs["bill"][key] for key in ("usdPerMonth", "idleUsdPerMonth", "ceilingUsdPerMonth")] == [None] * 3
 
 
+@pytest.mark.usefixtures("few_prices")
 def test_a_region_without_data_says_so_and_shows_no_price(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(printed(plan_of(region=THERE), capsys).split())
     assert f"No prices of {THERE} are known, so nothing is priced; those of other regions differ." in text
-    assert "Known: us-east-1, us-gov-east-1, us-gov-west-1." in text
+    assert f"`slices prices refresh --region {THERE}` asks AWS for them." in text
     assert "no single GPU holds it" not in text, "it is the price that is not known"
     money = text[text.index("Bill of a month") :]
     assert money.count("no price known") > len(plan_document(THERE)["pools"])

@@ -65,10 +65,24 @@ def test_the_bill_is_the_sum_of_its_lines(capsys: pytest.CaptureFixture[str]) ->
     assert "Use, supposed; write usage: to say better" in text
 
 
+def test_the_comparison_says_where_the_bill_has_less(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nine Jobs of 100 h find two nodes of three slots: 2 x 100 x 0.4024 = 80.48 of 3 x 100 x 0.4024 = 120.72."""
+    job = {"kind": "Job", "pool": "shared", "containers": [{"name": "app", "image": "ghcr.io/acme/app:1", "slots": 1}]}
+    jobs = [{**job, "name": f"job-{number}"} for number in range(9)]
+    config = {"pools": [POOL], "models": [], "examples": False, "workloads": jobs, "usage": {"hoursPerRun": 100}}
+    text = " ".join(printed(plan_of(config), capsys).split())
+    assert "the stack as written 3 120.72" in text
+    assert "The bill has 80.48 for these nodes: there, what finds no slot within maxGpus waits" in text
+    assert "The bill has" not in " ".join(printed(plan_of({**config, "workloads": jobs[:6]}), capsys).split())
+
+
 def test_what_is_said_of_use_and_budget_stands_below_the_bill(capsys: pytest.CaptureFixture[str]) -> None:
     config = {**CONFIG, "usage": {"hoursPerDay": 4}, "budget": {"monthlyUsd": 10_000, "emails": ["a@acme.dev"]}}
     text = " ".join(printed(plan_of(config), capsys).split())
-    assert "Use, as the stack file says: models that may sleep hold their slots 4 h a day" in text
+    assert (
+        "Use, as the stack file says: models that may sleep hold their slots 4 h a day, all at the same hours." in text
+    )
+    assert "say better: nodes of models that may sleep start 1 x a day; logs of 10 GB are written." in text
     assert re.search(r"Budget: 10,000.00 USD a month; \d\d? % of it is expected to be spent.", text)
     assert "Ceiling: all GPUs of maxGpus" in text
 
@@ -154,9 +168,23 @@ def test_without_models_there_is_nothing_to_compare() -> None:
 
 def test_spot_is_labelled_and_prices_are_dated(capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(printed(plan_of(), capsys).split())
-    assert "Spot prices are estimates" in text
+    assert "of families with a discount they are estimates" in text
     assert re.search(r"on-demand prices of 20\d\d-\d\d-\d\d \(.*?\); service prices of 20\d\d-\d\d-\d\d", text)
     assert "those of" not in text
+
+
+def test_how_often_spot_is_taken_back_is_said_with_its_day(capsys: pytest.CaptureFixture[str]) -> None:
+    text = " ".join(printed(plan_of(), capsys).split())
+    said = "5-10% of g6.xlarge and 10-15% to 15-20% of the others in a month (Spot Instance Advisor, 2025-05-28)"
+    assert f"shared: AWS takes Spot nodes back: {said}." in text
+    assert "always-on: AWS takes" not in text, "on-demand nodes stay"
+    assert "isolated: AWS takes" not in text, "of p5.4xlarge nobody knows"
+
+
+def test_prices_by_zone_of_one_day(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(plan_of({"pools": CONFIG["pools"][:1]}, region="eu-central-1"), capsys)  # type: ignore[index]
+    table = text[text.index("Spot prices of 2025-05-28, zones without names, USD per hour") :]
+    assert re.search(r"g6.2xlarge +zone 1 +0.3376\ng6.2xlarge +zone 2 +0.3465\n", table)
 
 
 LONG = "a-very-long-name-that-a-team-may-well-use"[:40]

@@ -100,10 +100,25 @@ def test_without_credentials_it_guides_and_proves_nothing(run: Run, account: Wor
     assert '--account-id "$(aws sts get-caller-identity --region' in result.output
 
 
+_UNSET = "unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN"
+
+
 @pytest.mark.parametrize(
     ("variables", "error", "problem", "mend"),
     [
         ({}, "NoCredentialsError", "AWS credentials are missing: neither AWS_PROFILE nor", "export AWS_PROFILE=NAME"),
+        (
+            {"AWS_ACCESS_KEY_ID": "k"},
+            "PartialCredentialsError",
+            "half of the AWS credentials of AWS_ACC",
+            _UNSET,
+        ),
+        (
+            {"AWS_PROFILE": "x"},
+            "PartialCredentialsError",
+            "half of the AWS credentials of profile x",
+            "aws configure list",
+        ),
         ({"AWS_PROFILE": "a b"}, "NoCredentialsError", "profile a b has none", "aws sso login --profile 'a b'"),
         ({"AWS_PROFILE": "x"}, "ProfileNotFound", "there is no profile x", "aws configure list-profiles"),
         ({"AWS_PROFILE": "x"}, "SSOTokenLoadError", "login of profile x has expired", "aws sso login --profile x"),

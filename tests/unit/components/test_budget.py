@@ -81,7 +81,15 @@ def test_the_brake_is_put_on_the_buyer_by_a_role_that_can_do_nothing_else() -> N
     ]
     assert (action["actionType"], action["approvalModel"]) == ("APPLY_IAM_POLICY", "AUTOMATIC")
     statement = _policy(recording, "aws:iam/rolePolicy:RolePolicy")
-    assert statement["Resource"] == "arn:aws:iam::*:role/karpenter"
+    # The buyer may have a path, such as eksctl's; another role whose name ends alike is none of its.
+    for role, decision in (
+        ("karpenter", "allowed"),
+        ("teams/ai/karpenter", "allowed"),
+        ("not-karpenter", "not allowed"),
+    ):
+        attach = ("iam:AttachRolePolicy", f"arn:aws:iam::{ACCOUNT}:role/{role}")
+        context = {"iam:PolicyARN": statement["Condition"]["ArnEquals"]["iam:PolicyARN"]}
+        assert decide([{"Statement": [statement]}], *attach, context) == decision
     brake = recording.one("aws:iam/policy:Policy")
     assert statement["Condition"] == {
         "ArnEquals": {"iam:PolicyARN": f"arn:aws:mock:us-east-1:123456789012:{brake.name}"}

@@ -40,6 +40,13 @@ def program(**changes: Any) -> CpuPool:
     return CpuPool("cpu-x86", CpuPoolArgs(**(arguments | changes)), opts)
 
 
+def test_nodes_have_the_taints_that_were_asked_for_and_no_empty_list() -> None:
+    taint = {"key": "graviton", "value": "true", "effect": "NoSchedule"}
+    spec = record(lambda: program(taints=[taint])).one(NODE_POOL).inputs["spec"]["template"]["spec"]
+    assert spec["taints"] == [taint]
+    assert "taints" not in recorded().one(NODE_POOL).inputs["spec"]["template"]["spec"]
+
+
 @functools.cache
 def recorded() -> Recording[CpuPool]:
     return record(program)

@@ -106,7 +106,7 @@ def test_it_sleeps_has_one_pod_and_runs_on_cpu_nodes() -> None:
     assert annotations["autoscaling.knative.dev/min-scale"] == "0"
     assert annotations["autoscaling.knative.dev/max-scale"] == "1"
     assert pod(recording)["nodeSelector"] == {"intent": "apps", "kubernetes.io/arch": "arm64"}
-    assert "tolerations" not in pod(recording)
+    assert [each["key"] for each in pod(recording)["tolerations"]] == ["intent"], "never to GPU nodes"
 
 
 def test_only_a_door_makes_it_public() -> None:

@@ -256,7 +256,7 @@ def test_what_monitoring_takes_of_a_gpu_node_is_in_its_reserve() -> None:
 
 
 def test_the_configuration_gives_each_pod_its_requests_and_every_nvidia_node_the_exporter() -> None:
-    configuration = addon_configuration()
+    configuration = addon_configuration({"role": "system"})
     given = [
         configuration["agent"]["resources"],
         configuration["containerLogs"]["fluentBit"]["resources"],
@@ -265,6 +265,9 @@ def test_the_configuration_gives_each_pod_its_requests_and_every_nvidia_node_the
     assert [each["requests"] for each in given] == [
         {"cpu": f"{pod.cpu_millis}m", "memory": f"{pod.memory_mib}Mi"} for pod in MONITORING_PODS
     ]
+    assert configuration["manager"]["nodeSelector"] == {"role": "system"}
+    # The chart's own is left where any node will do; an empty one would be merged with it.
+    assert "nodeSelector" not in addon_configuration({})["manager"]
     text = json.dumps(configuration["dcgmExporter"]["affinity"])
     assert '"karpenter.k8s.aws/instance-gpu-manufacturer", "operator": "In", "values": ["nvidia"]' in text
 

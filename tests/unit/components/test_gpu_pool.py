@@ -103,7 +103,7 @@ def _requirements(recording: Recording[GpuPool]) -> list[dict[str, Any]]:
 
 
 def test_on_demand_carries_its_justification_and_date() -> None:
-    changes = {"capacity_type": "on-demand", "justification": "GPU-1: because of this", "expires": date(2027, 1, 2)}
+    changes = {"purchase": "on-demand", "justification": "GPU-1: because of this", "expires": date(2027, 1, 2)}
     recording = pool(Mps(2), **changes)
     annotations = recording.one(NODE_POOL).inputs["metadata"]["annotations"]
     assert annotations["gpu-slices/on-demand-justification"] == "GPU-1: because of this"
@@ -115,7 +115,7 @@ def test_on_demand_carries_its_justification_and_date() -> None:
 def test_on_demand_without_its_reason_is_refused(missing: str) -> None:
     changes: dict[str, Any] = {"justification": "GPU-1: because of this", "expires": date(2027, 1, 2)}
     with pytest.raises(ValueError, match="pool shared: on-demand GPUs need a justification and a date"):
-        pool(Mps(2), capacity_type="on-demand", **{**changes, missing: None})
+        pool(Mps(2), purchase="on-demand", **{**changes, missing: None})
 
 
 def test_spot_pools_carry_no_justification() -> None:

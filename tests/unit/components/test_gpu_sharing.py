@@ -89,7 +89,7 @@ def test_the_operator_leaves_driver_toolkit_and_mig_to_the_image() -> None:
     assert values["mig"]["strategy"] == ""
     assert values["cdi"] == {"enabled": False}
     assert values["operator"]["nodeSelector"] == {"karpenter.sh/controller": "true"}
-    assert set(recording.result.releases) == set(PROFILES)
+    assert set(recording.result.plugins) == set(PROFILES)
 
 
 def test_the_namespace_is_the_one_that_admits_privileged_pods() -> None:
@@ -103,4 +103,4 @@ def test_the_namespace_is_the_one_that_admits_privileged_pods() -> None:
 def test_bottlerocket_pools_alone_need_no_chart(installer: Any) -> None:
     recording = record(lambda: GpuSharing("sharing", GpuSharingArgs(profiles={}, installer=installer)))
     assert [r.type for r in recording.resources] == ["gpu-slices:index:GpuSharing", "kubernetes:core/v1:Namespace"]
-    assert recording.result.releases == {}
+    assert recording.result.plugins == {}

@@ -118,7 +118,7 @@ def test_a_server_has_what_kubernetes_calls_by_the_same_names() -> None:
     pod = template(recorded(workload(containers=[SERVER], volumes={"shm": EmptyDirSource(in_memory=True)})))["spec"]
     (main,) = pod["containers"]
     assert main["imagePullPolicy"] == "Always"
-    assert main["env"] == [{"name": "HOME", "value": "/tmp"}, *SERVER.env]
+    assert main["env"] == [{"name": "HOME", "value": "/tmp"}, {"name": "USER", "value": "workload"}, *SERVER.env]
     assert main["envFrom"] == [{"secretRef": {"name": "all"}}]
     assert main["readinessProbe"] == {"httpGet": {"path": "/health", "port": 8000}}
     assert main["ports"][0] == {"name": "http", "containerPort": 8000, "protocol": "TCP"}
@@ -129,8 +129,8 @@ def test_a_server_has_what_kubernetes_calls_by_the_same_names() -> None:
 def test_ones_own_home_and_temporary_folder_replace_ours() -> None:
     own = replace(
         MAIN,
-        env=[{"name": "HOME", "value": "/home/app"}],
-        volume_mounts=[{"name": "data", "mountPath": "/tmp"}],
+        env=[{"name": "HOME", "value": "/home/app"}, {"name": "USER", "value": "app"}],
+        volume_mounts=[{"name": "data", "mountPath": "/tmp/"}],
     )
     pod = template(recorded(workload(containers=[own], volumes={"data": EmptyDirSource(size_limit="1Gi")})))["spec"]
     assert pod["containers"][0]["env"] == own.env
@@ -194,15 +194,19 @@ def test_buckets_and_file_systems_are_bound_to_claims_that_the_pods_wait_for() -
         "weights": BucketSource(bucket_name="acme-models"),
         "out": BucketSource(bucket_name="acme-out", read_only=False),
         "home": FileSystemSource(file_system_id="fs-0123456789abcdef0"),
+        "team": FileSystemSource(file_system_id="fs-0123456789abcdef0", access_point_id="fsap-0123456789abcdef0"),
         "own": ClaimSource(claim_name="made-by-hand", read_only=True),
     }
     recording = recorded(workload(volumes=volumes, security=Security(group=2000)))
-    made = {each.inputs["metadata"]["name"]: each for each in recording.of_type("kubernetes:core/v1:PersistentVolume")}
-    assert made.keys() == {f"workloads.transcribe.{name}" for name in ("weights", "out", "home")}
-    weights, out, home = (made[f"workloads.transcribe.{name}"].inputs["spec"] for name in ("weights", "out", "home"))
+    made = {each.name.rpartition(".")[2]: each for each in recording.of_type("kubernetes:core/v1:PersistentVolume")}
+    claims = {
+        each.name.rpartition(".")[2]: each for each in recording.of_type("kubernetes:core/v1:PersistentVolumeClaim")
+    }
+    assert made.keys() == claims.keys() == {"weights", "out", "home", "team"}
+    weights, out, home, team = (made[name].inputs["spec"] for name in ("weights", "out", "home", "team"))
     assert weights["csi"] == {
         "driver": "s3.csi.aws.com",
-        "volumeHandle": "workloads.transcribe.weights",
+        "volumeHandle": made["weights"].inputs["metadata"]["name"],
         "volumeAttributes": {"bucketName": "acme-models"},
     }
     assert weights["mountOptions"] == ["allow-other", "uid=10001", "gid=2000", "read-only"]
@@ -210,19 +214,44 @@ def test_buckets_and_file_systems_are_bound_to_claims_that_the_pods_wait_for() -
     assert "read-only" not in out["mountOptions"]
     assert home["csi"] == {"driver": "efs.csi.aws.com", "volumeHandle": "fs-0123456789abcdef0"}
     assert "mountOptions" not in home
-    assert weights["claimRef"] == {"namespace": "workloads", "name": "transcribe.weights"}
+    assert team["csi"]["volumeHandle"] == "fs-0123456789abcdef0::fsap-0123456789abcdef0"
     deployment = recording.one("kubernetes:apps/v1:Deployment")
-    claims = recording.of_type("kubernetes:core/v1:PersistentVolumeClaim")
-    assert {claim.inputs["spec"]["volumeName"] for claim in claims} == made.keys()
-    for claim in claims:
-        assert recording.outlives(made[claim.inputs["spec"]["volumeName"]], claim)
+    for name, claim in claims.items():
+        metadata, volume = claim.inputs["metadata"], made[name]
+        assert volume.inputs["spec"]["claimRef"] == {"namespace": "workloads", "name": metadata["name"]}
+        assert claim.inputs["spec"]["volumeName"] == volume.inputs["metadata"]["name"]
+        assert recording.outlives(volume, claim)
         assert recording.outlives(claim, deployment)
+    named = {name: claim.inputs["metadata"]["name"] for name, claim in claims.items()}
     assert template(recording)["spec"]["volumes"][1:] == [
-        {"name": "weights", "persistentVolumeClaim": {"claimName": "transcribe.weights", "readOnly": True}},
-        {"name": "out", "persistentVolumeClaim": {"claimName": "transcribe.out"}},
-        {"name": "home", "persistentVolumeClaim": {"claimName": "transcribe.home"}},
+        {"name": "weights", "persistentVolumeClaim": {"claimName": named["weights"], "readOnly": True}},
+        *({"name": name, "persistentVolumeClaim": {"claimName": named[name]}} for name in ("out", "home", "team")),
         {"name": "own", "persistentVolumeClaim": {"claimName": "made-by-hand", "readOnly": True}},
     ]
+
+
+BUCKET = BucketSource(bucket_name="acme-models")
+
+
+@pytest.mark.parametrize(
+    ("source", "security"),
+    [
+        (replace(BUCKET, bucket_name="other"), Security()),
+        (replace(BUCKET, read_only=False), Security()),
+        # Files belong to the pods' user by an option of the mount.
+        (BUCKET, Security(user=1000)),
+        (FileSystemSource(file_system_id="fs-01234567"), Security()),
+    ],
+)
+def test_another_volume_has_other_names(source: BucketSource | FileSystemSource, security: Security) -> None:
+    """Kubernetes changes neither volumes nor claims, and the old ones stay until the pods that have them are gone."""
+    kinds = [f"kubernetes:core/v1:{kind}" for kind in ("PersistentVolume", "PersistentVolumeClaim")]
+    before, same = (recorded(workload(volumes={"v": BUCKET})) for _ in range(2))
+    after = recorded(workload(volumes={"v": source}, security=security))
+    for kind in kinds:
+        assert before.one(kind).inputs == same.one(kind).inputs
+        assert before.one(kind).name == after.one(kind).name
+        assert before.one(kind).inputs["metadata"]["name"] != after.one(kind).inputs["metadata"]["name"]
 
 
 def test_marks_priority_and_registries() -> None:
@@ -256,6 +285,8 @@ def test_what_weakens_a_pod_is_there_only_where_it_was_asked_for() -> None:
         "fsGroup": 3000,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
+    # Images know root by name.
+    assert found["spec"]["containers"][0]["env"] == [{"name": "HOME", "value": "/tmp"}]
     assert found["spec"]["automountServiceAccountToken"] is True
     assert found["spec"]["serviceAccountName"] == "app"
     assert found["spec"]["containers"][0]["securityContext"] == {

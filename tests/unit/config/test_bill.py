@@ -9,11 +9,12 @@ import pytest
 from config.bill import Bill, bill, consumers
 from config.schema import StackConfig
 from gpu.bill import Line
-from stacks.summary import idle_floor_usd
+from stacks.summary import costs
 from tests.unit.config.support import CONTAINER, GONE, ON_DEMAND, WORKLOAD, changed, parsed, problems_of
 
 FLOOR = 73 + 2 * 0.0816 * 730 + 2 * 50 * 0.08 + (0.045 + 0.005) * 730 + 2  # 238.636
 SPOT_L4 = 0.8048 / 2
+MIRROR = "111122223333.dkr.ecr.us-east-1.amazonaws.com"
 WEEKDAYS = {"days": ["mon", "tue", "wed", "thu", "fri"], "start": "08:00", "end": "18:00"}
 USED = 8 * 730 / 24
 #: A node's volume: 100 GiB, and 125 MiB/s more than are free.
@@ -51,9 +52,9 @@ def of(found: Bill, *parts: Any) -> float:
 
 def test_the_floor_is_what_stands_when_nobody_asks() -> None:
     quiet = bill_of()
-    assert of(quiet, "floor") == pytest.approx(FLOOR)
+    assert of(quiet, "floor") == pytest.approx(FLOOR, abs=0.005)
     assert quiet.parts == ("floor", "on demand", "traffic and logs")
-    assert idle_floor_usd(config()) == pytest.approx(FLOOR)
+    assert costs(config())["idleFloorUsdPerMonth"] == pytest.approx(FLOOR, abs=0.005)
 
 
 def test_monitoring_is_in_the_floor() -> None:
@@ -64,13 +65,78 @@ def test_monitoring_is_in_the_floor() -> None:
     assert of(watched, "floor") == pytest.approx(FLOOR + 58.10028)
 
 
+def test_prometheus_costs_its_volume_and_the_system_node_that_it_takes() -> None:
+    """20 GiB of gp3 at 0.08 are 1.60; the third m7g.large at 0.0816 is 59.57 and its 50 GiB 4."""
+    three = {"cluster.systemNodes.desired": 3}
+    kept, scratch = ({"backend": "prometheus", **more} for more in ({}, {"volumeGib": 0}))
+    assert expected(bill_of(monitoring=kept, **three), "floor", "Monitoring") == pytest.approx(1.6)
+    assert expected(bill_of(monitoring=scratch, **three), "floor", "Monitoring") == 0
+    assert of(bill_of(monitoring=kept, **three), "floor") == pytest.approx(FLOOR + 0.0816 * 730 + 4 + 1.6)
+
+
+KEPT = {"dialogue.image": "ghcr.io/acme/dialogue@sha256:" + "0" * 64}
+
+
+FRANKFURT = {
+    "dialogue": GONE,
+    "network.zoneIds": ["euc1-az1", "euc1-az2"],
+    "pools[0].instanceFamilies": ["g6"],
+    "pools[0].capacityType": "on-demand",
+    "pools[0].onDemand": ON_DEMAND,
+}
+
+
+def test_another_region_by_its_own_prices() -> None:
+    """Frankfurt, 2025-05-28: three replicas around the clock on a g6.xlarge at 1.0064, 730 x 1.0064 = 734.67; two
+    m7g.large at 0.0978, 2 x 730 x 0.0978 = 142.79. Of other services no price is known there, and none is taken."""
+    three = {"models": GONE, "workloads": [WORKLOAD | {"kind": "Deployment", "replicas": 3}]}
+    found = billed(parsed(changed({**FRANKFURT, **three}), region="eu-central-1"))
+    assert expected(found, "always", "GPU nodes, shared") == pytest.approx(730 * 1.0064)
+    assert expected(found, "floor", "System nodes") == pytest.approx(2 * 730 * 0.0978)
+    assert line(found, "floor", "NAT gateway").usd is None
+    assert found.of() is None
+
+
+def test_spot_by_the_zones_of_another_region() -> None:
+    """Three models on one node 8 h a day. The cheapest L4 of Frankfurt on Spot is a g6.2xlarge: zones ask 0.3376 and
+    0.3465, in the mean 0.34205, so that 243.33 h are 82.15 to 84.32, 83.23 expected."""
+    spot = {key: value for key, value in FRANKFURT.items() if "apacityType" not in key and "onDemand" not in key}
+    found = billed(parsed(changed(spot), region="eu-central-1"))
+    usd = line(found, "on demand", "GPU nodes, shared").usd
+    assert usd
+    assert (usd.low, usd.expected) == pytest.approx((USED * 0.3376, USED * (0.3376 + 0.3465) / 2))
+
+
+def test_a_budget_is_held_against_what_is_known() -> None:
+    """In Frankfurt system nodes alone, 142.79, are above a budget of 100; the rest of the floor has no price."""
+    (problem,) = problems_of(changed({**FRANKFURT, "budget.monthlyUsd": 100}), region="eu-central-1")
+    assert "cannot hold: the stack costs at least 142.79 USD a month" in problem.message
+    assert problems_of(changed({**FRANKFURT, "budget.monthlyUsd": 143}), region="eu-central-1") == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({}, {}),
+        (KEPT, {"Conversations": 1 * 0.08}),
+        ({**KEPT, "dialogue.store": "dynamodb"}, {"Conversations": 1 * 0.20}),
+        ({"cluster.registryMirror": MIRROR}, {"Images in ECR": 2 * 0.10}),
+        ({"cluster.registryMirror": "registry.acme.io/cache"}, {}),
+    ],
+)
+def test_what_is_kept_costs_while_nobody_works(changes: dict[str, Any], names: dict[str, float]) -> None:
+    """A GiB of gp3 at 0.08, its recovery in a table at 0.20; the server's 2 GB in ECR at 0.10."""
+    found = {each.name: each.usd.expected for each in billed(parsed(changed(changes))).lines if each.usd}
+    assert {name: found[name] for name in ("Conversations", "Images in ECR") if name in found} == pytest.approx(names)
+
+
 def test_nine_replicas_of_a_deployment_are_in_the_bill() -> None:
     """Nine slots of three are 3 nodes: 3 x 0.4024 x 730 = 881.26, and 3 volumes of 13 a month."""
     nine = {"workloads": [{**WORKLOAD, "replicas": 9}], "pools[0].maxGpus": 4}
     found = bill_of(**nine)
     assert expected(found, "always", "GPU nodes, shared") == pytest.approx(3 * SPOT_L4 * 730)
     assert expected(found, "always", "Volumes, shared") == pytest.approx(39)
-    assert idle_floor_usd(config(**nine)) == pytest.approx(FLOOR + 881.256 + 39)
+    assert costs(config(**nine))["idleFloorUsdPerMonth"] == pytest.approx(FLOOR + 881.256 + 39, abs=0.005)
 
 
 def test_models_on_demand_at_the_use_that_is_supposed() -> None:
@@ -86,6 +152,26 @@ def test_use_that_is_said_counts() -> None:
     found = bill_of(**fourth, usage={"each": [{"name": "extra", "hoursPerDay": 2}]})
     assert expected(found, "on demand", "GPU nodes, shared") == pytest.approx(10 * 730 / 24 * SPOT_L4)
     assert "on demand" not in bill_of(usage={"hoursPerDay": 0}).parts
+
+
+@pytest.mark.parametrize(
+    ("policy", "hours_per_run", "slots", "node_hours"),
+    [
+        ("Allow", 2, 12, 4 * 730),  # 12 runs stand beside each other: 4 nodes of three slots
+        ("Allow", 0.1, 1, 52_596 / 12 * 0.1),  # six minutes of every ten: never two at once
+        ("Forbid", 2, 1, 730),  # the next one is left out
+        ("Replace", 2, 1, 730),  # the next one takes its place
+    ],
+)
+def test_runs_of_a_cronjob_that_stand_beside_each_other_hold_slots_each(
+    policy: str, hours_per_run: float, slots: int, node_hours: float
+) -> None:
+    """Every ten minutes, 52,596 runs a year."""
+    often = {**WORKLOAD, "kind": "CronJob", "schedule": "*/10 * * * *", "concurrencyPolicy": policy}
+    stack = config(workloads=[often], models=GONE, **{"pools[0].maxGpus": 4}, usage={"hoursPerRun": hours_per_run})
+    (found,) = [each for each in consumers(stack) if each.kind == "CronJob"]
+    assert found.slots == slots
+    assert expected(billed(stack), "on demand", "GPU nodes, shared") == pytest.approx(node_hours * SPOT_L4)
 
 
 def test_a_cold_nodes_traffic() -> None:
@@ -238,6 +324,7 @@ def test_the_whole_is_the_sum_of_its_parts() -> None:
     assert found.ceiling is not None
 
 
+@pytest.mark.usefixtures("few_prices")
 def test_a_region_without_data_prices_nothing() -> None:
     changes = {"dialogue": GONE, "budget.monthlyUsd": 1}
     found = billed(parsed(changed(changes), region="us-west-2"))
@@ -260,6 +347,12 @@ def test_a_budget_under_what_always_runs_is_an_error_too() -> None:
     (problem,) = problems_of(changed({**bought, **on_demand}))
     assert "839.14 USD a month when nobody uses it, 238.64 of its floor, and 600.50 of what always" in problem.message
     assert not problems_of(changed(bought))
+
+
+def test_use_of_nobody_in_a_stack_of_nobody() -> None:
+    raw = changed({"models": GONE, "dialogue": GONE, "examples": False, "usage": {"each": [{"name": "mistral"}]}})
+    (problem,) = problems_of(raw)
+    assert problem.message == "is no model, server or Job of this stack: there are none"
 
 
 @pytest.mark.parametrize(

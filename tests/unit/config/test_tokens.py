@@ -86,6 +86,7 @@ def test_the_use_at_which_an_api_costs_as_much() -> None:
     assert not faster.is_out_of_reach(even)
 
 
+@pytest.mark.usefixtures("few_prices")
 def test_without_prices_there_is_no_figure() -> None:
     stack = parsed(changed({"dialogue": GONE, "usage": {"each": [STATED]}}), region="us-west-2")
     (found,) = costs_of(stack)

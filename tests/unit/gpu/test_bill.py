@@ -6,6 +6,7 @@ less for g4dn (0.21566), half for g6 (0.4024), 51 % less for g5 (2.00704); p5 wa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ def test_a_fourth_slot_on_a_second_l4_just_pays() -> None:
 
 def test_on_demand_pools_are_compared_with_on_demand_gpus() -> None:
     """Spot saves nothing where the pool is on-demand: 0.8048 against 3 x 0.526 = 1.578 either way, 49 % less."""
-    three = compared(*[model(pool("g6.xlarge", profile=TimeSlicing(3), capacity_type="on-demand"))] * 3)
+    three = compared(*[model(pool("g6.xlarge", profile=TimeSlicing(3), purchase="on-demand"))] * 3)
     assert three.saving(SPOT) == 0
     assert three.saving(WRITTEN, OWN_ALIKE) == pytest.approx(1 - 0.8048 / 1.578)
 
@@ -139,6 +140,15 @@ def test_the_use_at_which_a_second_node_no_longer_pays() -> None:
     Equal at u = (472.295 - 293.752) / (0.4024 - 0.21566) = 956 h: more than a month has, so never dearer.
     """
     assert compared(always(L4, 3), model(L4)).dearer == ()
+
+
+def test_uses_that_differ_by_less_than_is_shown_are_one() -> None:
+    """Three slots kept warm for 6.518 h a month, and a model, on nodes of two slots: sharing just pays only between
+    0.206 and 0.218 h a day, which are both shown as 0.2."""
+    l40s = pool("g6e.xlarge", profile=TimeSlicing(2))
+    warm = model(l40s, hours=6.518, slots=3, kind="warm slots", part="always", sleeps=False)
+    asked = model(l40s, need=6585)
+    assert compared(asked, replace(warm, needs=())).dearer == ((0.0, 24.0),)
 
 
 def test_a_gpu_of_its_own_must_hold_the_model() -> None:
@@ -182,9 +192,9 @@ def test_a_pool_that_may_buy_g5_16xlarge() -> None:
 
 def test_a_ceiling_fills_what_whole_nodes_leave_free() -> None:
     """Nine GPUs: one p5.48xlarge of eight at 55.04 and one g6.xlarge at 0.8048, not nine of these or one of those."""
-    mixed = pool("p5.48xlarge", "g6.xlarge", max_gpus=9, capacity_type="on-demand")
+    mixed = pool("p5.48xlarge", "g6.xlarge", max_gpus=9, purchase="on-demand")
     assert why_ceiling(mixed).value == pytest.approx(55.04 + 0.8048)
-    assert why_ceiling(pool("p5.48xlarge", "g6.xlarge", max_gpus=7, capacity_type="on-demand")).value == (
+    assert why_ceiling(pool("p5.48xlarge", "g6.xlarge", max_gpus=7, purchase="on-demand")).value == (
         pytest.approx(7 * 0.8048)
     )
 
@@ -230,7 +240,7 @@ def test_spot_that_nobody_saw_costs_the_on_demand_price_at_worst() -> None:
 
 
 def test_on_demand_has_no_range_but_its_types() -> None:
-    fixed = pool("g6.xlarge", capacity_type="on-demand")
+    fixed = pool("g6.xlarge", purchase="on-demand")
     spread = standing_reasons(fixed, [always(fixed)]).usd
     assert spread is not None
     assert {round(each, 3) for each in (spread.low, spread.expected, spread.high)} == {587.504}
@@ -240,11 +250,22 @@ def test_a_volume_by_the_hour() -> None:
     """100 x 0.08 + (250 - 125) x 0.04 = 13 a month; 4000 iops are 5 more."""
     assert why_volume(100, 3000, 250, PRICES.services).value == pytest.approx(13 / 730)
     assert why_volume(100, 4000, 250, PRICES.services).value == pytest.approx(18 / 730)
-    assert why_volume(100, 3000, 125, of("eu-west-1").services).value is None
+    assert why_volume(100, 3000, 125, of("ap-south-2").services).value is None
 
 
 def test_a_region_without_prices_has_no_bill_and_no_comparison() -> None:
-    nowhere = pool("g6.xlarge", prices=of("eu-west-1"))
+    nowhere = pool("g6.xlarge", prices=of("ap-south-2"))
     assert standing_reasons(nowhere, [always(nowhere)]).usd is None
     assert asked_reasons(nowhere, [], [model(nowhere)]).usd is None
     assert (why_ceiling(nowhere).value, compare([model(nowhere)]), compare([])) == (None, None, None)
+
+
+@pytest.mark.parametrize(("standing", "usd_per_hour"), [(8, 24.03744), (9, 26.04448)])
+def test_one_slot_more_that_always_runs_is_dearer_at_most(standing: int, usd_per_hour: float) -> None:
+    """Whole GPUs: eight on nodes of one (2.00704), and two models on two nodes of four (3.99056): 8 x 2.00704 + 2 x
+    3.99056. A ninth leaves whole nodes of four for one model only, and the sum grows by its own node all the same."""
+    mixed = pool("g5.16xlarge", "g5.24xlarge", profile=NoSharing(), max_gpus=16)
+    asked = [model(mixed, hours=730), model(mixed, hours=730)]
+    run = always(mixed, standing)
+    highs = [(f(mixed, [run], asked).high.value or 0.0) / 730 for f in (standing_reasons, asked_reasons)]
+    assert sum(highs) == pytest.approx(usd_per_hour)

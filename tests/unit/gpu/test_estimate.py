@@ -11,6 +11,7 @@ from hypothesis import given
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, InstanceType, types_in
 from gpu.estimate import (
     FloorInputs,
+    Kept,
     SlotPrice,
     dedicated_gpu,
     idle_floor,
@@ -23,7 +24,7 @@ from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 from gpu.why import plus
 from tests.unit.gpu.support import shared_types
 
-PRICES, NONE = of("us-east-1"), of("eu-west-1")
+PRICES, NONE = of("us-east-1"), of("ap-south-2")
 DEV = FloorInputs(
     system_node_types=("m7g.large",),
     system_nodes=2,
@@ -38,7 +39,7 @@ DEV = FloorInputs(
 def pool(
     types: Iterable[InstanceType], profile: SharingProfile, capacity_type: CapacityType, prices: RegionPrices
 ) -> Pool:
-    return Pool(name="p", profile=profile, types=tuple(types), max_gpus=1, prices=prices, capacity_type=capacity_type)
+    return Pool(name="p", profile=profile, types=tuple(types), max_gpus=1, prices=prices, purchase=capacity_type)
 
 
 def price_of(instance_type: str, profile: SharingProfile) -> SlotPrice:
@@ -193,13 +194,13 @@ def test_a_system_node_without_a_price_makes_no_sum() -> None:
 
 
 def test_a_volume_of_conversations_is_part_of_the_floor() -> None:
-    (item,) = set(idle_floor(dataclasses.replace(DEV, conversations_gib=1), PRICES)) - set(idle_floor(DEV, PRICES))
+    (item,) = set(idle_floor(dataclasses.replace(DEV, kept=Kept(volume_gib=1)), PRICES)) - set(idle_floor(DEV, PRICES))
     assert (item.name, item.usd_per_month) == ("Conversations", PRICES.services.gp3_per_gb_month)
 
 
 def test_a_region_without_data_is_priced_at_nothing() -> None:
     """The same lines, so that nobody takes an item for free that is merely not known."""
-    inputs = dataclasses.replace(DEV, interface_endpoints=8, load_balancers=1, conversations_gib=1)
+    inputs = dataclasses.replace(DEV, interface_endpoints=8, load_balancers=1, kept=Kept(volume_gib=1))
     known, unknown = idle_floor(inputs, PRICES), idle_floor(inputs, NONE)
     assert [(item.name, item.detail) for item in unknown] == [(item.name, item.detail) for item in known]
     assert {item.usd_per_month for item in unknown} == {None}

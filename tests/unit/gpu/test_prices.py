@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +14,7 @@ import pytest
 
 from gpu import estimate, prices
 from gpu.catalog import REGIONS, InstanceType
+from gpu.price_file import SpotRange, SpotTable
 from gpu.prices import RegionPrices, ServicePrices, of, priced_regions, product
 from gpu.why import given, plus
 
@@ -35,10 +36,60 @@ def test_a_region_without_data_has_no_price_at_all(region: str) -> None:
 def test_a_region_has_its_own_prices() -> None:
     """List prices of 2026: GovCloud asks 26 % more for the same L4."""
     asked = {region: of(region).node_usd_per_hour("g6.xlarge", "on-demand") for region in priced_regions()}
-    assert asked == {"us-east-1": 0.8048, "us-gov-east-1": 1.0144, "us-gov-west-1": 1.0144}
+    newer = {"us-east-1": 0.8048, "us-gov-east-1": 1.0144, "us-gov-west-1": 1.0144}
+    assert {region: asked[region] for region in newer} == newer
+    older = {"eu-central-1": 1.0064, "us-east-2": 0.8048, "sa-east-1": 1.368}
+    assert {region: asked[region] for region in older} == older
+    assert of("ap-south-2").on_demand == {}, "whose GPUs had no price on that day"
     assert of("us-east-1").node_usd_per_hour("g6.xlarge", "spot") == pytest.approx(0.4024)
     assert of("us-east-1").node_usd_per_hour("x9.huge", "spot") is None
     assert of("us-gov-east-1").services.date is None
+
+
+def test_spot_of_each_zone_on_one_day() -> None:
+    """ec2instances.info of 2025-05-28: g6.xlarge in eu-central-1 at 0.3957 and 0.4147."""
+    known = of("eu-central-1")
+    means = {zone: seen.mean for zone, seen in known.spot_zones("g6.xlarge").items()}
+    assert means == {"zone 1": 0.3957, "zone 2": 0.4147}
+    asked = known.spot("g6.xlarge")
+    assert asked
+    assert (asked.least, asked.expected, asked.most, asked.date) == (0.3957, 0.4052, 0.4147, "2025-05-28")
+    (of_it,) = known.why_spot("g6.xlarge", "expected").inputs
+    assert of_it.name == "g6.xlarge on Spot, mean of 2 zones"
+    assert known.interruption_band("g6.xlarge") == ">20%"
+    assert {table.date for table in known.tables} == {"2025-05-28"}
+    assert [table.what for table in known.tables] == ["on-demand prices", "Spot prices", "Spot interruptions"]
+
+
+def test_us_east_1_keeps_what_is_newer() -> None:
+    """Families with a later sample have no older Spot price, and P5, whose price has moved since, has none at all."""
+    known = of("us-east-1")
+    assert known.on_demand_date == "2026-07-06"
+    assert known.spot_seen
+    families = {name.partition(".")[0] for name in known.spot_seen.usd_per_hour}
+    assert not families & {"g4dn", "g5", "g6", "g6e", "p4d", "p4de", "p5", "p5en"}
+    assert {"g5g", "gr6", "p3dn", "m7g", "t4g"} <= families
+    assert known.interruption_band("g6.xlarge") == "5-10%"
+    assert known.interruption_band("g7e.2xlarge") is None
+
+
+@pytest.mark.parametrize("region", sorted({*priced_regions()} & REGIONS - {"us-east-1"}))
+def test_prices_that_were_cut_later_are_no_regions(region: str) -> None:
+    """AWS cut P4 and P5 by up to 44 % a week after that day, everywhere."""
+    assert not [name for name in of(region).on_demand if name.startswith(("p4", "p5"))]
+
+
+def test_discounts_are_told_only_of_families_that_nobody_saw_by_zone() -> None:
+    known = of("us-east-1")
+    assert known.estimated_families == ("g4dn", "g5", "g6", "g6e")
+    asked = {f"{family}.xlarge": {"use1-az1": SpotRange(0.1, 0.2, 0.3)} for family in known.estimated_families}
+    seen = replace(known, spot_seen=SpotTable(source="x", date="2026-11-29", days=30, usd_per_hour=asked))
+    assert (seen.estimated_families, [table.what for table in seen.tables if "discount" in table.what]) == ((), [])
+
+
+def test_a_type_is_named_without_reading_all_tables() -> None:
+    assert prices.is_named_type("m7g.large")
+    assert not prices.is_named_type("m7g.huge")
 
 
 def test_prices_cannot_be_changed() -> None:
@@ -69,7 +120,7 @@ def test_every_estimate_is_handed_a_regions_prices() -> None:
         for name, function in inspect.getmembers(estimate, inspect.isfunction)
         if function.__module__ == estimate.__name__
     }
-    assert set(asking) == {"slot_price", "dedicated_gpu", "idle_floor", "kept_items", "_monitoring"}
+    assert set(asking) == {"slot_price", "dedicated_gpu", "idle_floor", "kept_items", "_monitoring", "_prometheus"}
     for name, parameters in asking.items():
         assert parameters["prices"].default is inspect.Parameter.empty, name
 

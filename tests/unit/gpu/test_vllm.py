@@ -43,20 +43,48 @@ def test_whoever_keeps_to_the_share_leaves_the_others_their_slots() -> None:
     assert taken <= cut.slot_memory_mib < taken + 0.01 * cut.types[0].gpu.memory.total_mib
 
 
+SHELL = ["bash", "-ec"]
+OPENAI = "docker.io/vllm/vllm-openai:v0.11.0"
+
+
 @pytest.mark.parametrize(
-    ("image", "words", "is_server"),
+    ("image", "command", "args", "own"),
     [
-        ("docker.io/vllm/vllm-openai:v0.11.0", [], True),
-        ("1.dkr.ecr.us-east-1.amazonaws.com/mirror/vllm-openai@sha256:0", [], True),
-        ("ghcr.io/acme/app:1", ["vllm", "serve", "m"], True),
-        ("ghcr.io/acme/app:1", ["/usr/bin/vllm", "serve", "m"], True),
-        ("ghcr.io/acme/app:1", ["python3", "-m", "vllm.entrypoints.openai.api_server"], True),
-        ("ghcr.io/acme/vllm-bench:1", ["bench"], False),
-        ("ghcr.io/acme/app:1", ["serve"], False),
+        (OPENAI, [], [], []),
+        (OPENAI, [], ["--model", "m"], ["--model", "m"]),
+        ("1.dkr.ecr.us-east-1.amazonaws.com/mirror/vllm-openai@sha256:0", [], ["m"], ["m"]),
+        # Images of others whose own command is the server.
+        ("public.ecr.aws/deep-learning-containers/vllm:0.11-gpu", [], ["--model=m"], ["--model=m"]),
+        ("ghcr.io/acme/vllm:1", [], ["serve", "m"], ["m"]),
+        ("nvcr.io/nvidia/vllm:25.09-py3", [], ["vllm", "serve", "m"], ["m"]),
+        ("ghcr.io/acme/app:1", ["vllm", "serve", "m"], [], ["m"]),
+        ("ghcr.io/acme/app:1", ["/usr/bin/vllm"], ["serve", "m"], ["m"]),
+        ("ghcr.io/acme/app:1", ["python3", "-m", "vllm.entrypoints.openai.api_server", "--seed=1"], [], ["--seed=1"]),
+        # A shell's script, with lines that go on, other commands before and after, and variables.
+        (OPENAI, SHELL, ["ulimit -n 9;\nexec vllm serve m \\\n  --a='b c' && echo bye"], ["m", "--a=b c"]),
+        (OPENAI, ["/bin/sh", "-c", "vllm serve $MODEL --x=${X};true"], [], ["m", "--x=7"]),
+        (OPENAI, SHELL, ["# first\nvllm serve a#b  # not --this\n"], ["a#b"]),
+        (OPENAI, SHELL, ["vllm serve 'm"], ["'m"]),
+        # What replaces the image's own command is no server.
+        (OPENAI, ["python3", "offline.py"], [], None),
+        (OPENAI, ["sleep"], ["infinity"], None),
+        (OPENAI, SHELL, ["vllm bench latency"], None),
+        ("ghcr.io/acme/vllm-bench:1", [], ["bench"], None),
+        ("ghcr.io/acme/app:1", [], ["serve"], None),
     ],
 )
-def test_servers_are_known_by_image_or_words(image: str, words: list[str], is_server: bool) -> None:
-    assert vllm.serves(image, words) is is_server
+def test_servers_are_known_by_command_or_image(
+    image: str, command: list[str], args: list[str], own: list[str] | None
+) -> None:
+    assert vllm.server_words(image, command, args, {"MODEL": "m", "X": "7"}) == own
+
+
+@pytest.mark.parametrize(
+    ("word", "seen"),
+    [("--a=$(A)", "--a=1"), ("$(A)$(A)", "11"), ("$$(A)", "$(A)"), ("$(B)", "$(B)"), ("$A", "$A"), ("$(", "$(")],
+)
+def test_references_are_those_of_kubernetes(word: str, seen: str) -> None:
+    assert vllm.server_words(OPENAI, [], [word], {"A": "1"}) == [seen]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +94,28 @@ def test_servers_are_known_by_image_or_words(image: str, words: list[str], is_se
         (["--gpu-memory-utilization=0.3"], "0.3"),
         (["--gpu_memory_utilization=0.3"], "0.3"),
         (["--gpu-memory-utilization=0.3", "--gpu-memory-utilization", "0.2"], "0.2"),
+        # argparse takes what begins like one option alone.
+        (["--gpu-memory-utilization=0.3", "--gpu-mem", "0.9"], "0.9"),
+        (["--gpu_m=0.9"], "0.9"),
         (["--gpu-memory-utilization"], ""),
-        (["--model", "m"], None),
+        (["--model", "m", "--g=1", "--gpu-memory-utilization-now=1"], None),
     ],
 )
 def test_options_are_read_as_vllm_reads_them(words: list[str], value: str | None) -> None:
     assert vllm.option(words, vllm.UTILIZATION) == value
 
 
-def test_the_short_name_of_an_option() -> None:
-    assert vllm.option(["-tp", "4"], vllm.TENSOR_PARALLEL) == "4"
+@pytest.mark.parametrize(
+    ("words", "gpus"),
+    [
+        (["-tp", "4"], {"--tensor-parallel-size": 4}),
+        (["-tp=2", "-pp", "2"], {"--tensor-parallel-size": 2, "--pipeline-parallel-size": 2}),
+        (["--data_parallel_size=8"], {"--data-parallel-size": 8}),
+        # Two of the eight are here.
+        (["-dp=8", "--data-parallel-size-local=2"], {"--data-parallel-size-local": 2}),
+        (["-dp=8", "-dpl", "1"], {}),
+        (["--tensor-parallel-size=1", "-pp=many"], {}),
+    ],
+)
+def test_what_takes_several_gpus(words: list[str], gpus: dict[str, int]) -> None:
+    assert vllm.parallel(words) == gpus

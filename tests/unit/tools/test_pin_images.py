@@ -98,7 +98,8 @@ def test_every_image_is_asked_for() -> None:
     names = {image.name for image in pinned_images()}
     assert parse(versions.OLLAMA_IMAGE).name in names
     assert any("/python:" in name for name in names)
-    assert len(names) == len([name for name in vars(versions) if name.endswith("_IMAGE")]) + 1
+    single = [name for name in vars(versions) if name.endswith("_IMAGE")]
+    assert len(names) == len(single) + len(versions.PROMETHEUS_IMAGES) + 1
 
 
 def test_the_digest_is_that_of_what_was_sent(registry: Registry) -> None:

@@ -71,6 +71,7 @@ def test_a_region_with_prices_plays_its_own(region: str) -> None:
     assert of_another_region(region) == ""
 
 
+@pytest.mark.usefixtures("few_prices")
 def test_a_region_without_prices_plays_anothers_and_says_so() -> None:
     assert played("eu-central-1") is of("us-east-1")
     assert of_another_region("eu-central-1") == NOTE
@@ -92,6 +93,7 @@ def test_karpenter_is_told_the_regions_prices(region: str) -> None:
     assert [float(price) for price in shown] == pytest.approx([expected, expected])
 
 
+@pytest.mark.usefixtures("few_prices")
 def test_a_node_costs_what_its_region_asks() -> None:
     cluster = Cluster()
     cluster.node("one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
@@ -145,7 +146,7 @@ def piped(scenes: int, **environment: str) -> subprocess.Popen[bytes]:
 def test_a_pipe_gets_lines_and_the_end() -> None:
     out, error = piped(3).communicate(timeout=60)
     lines = out.decode().splitlines()
-    assert "$2.225 per hour, $0.9700 since the start" in lines[0]
+    assert "$2.216 per hour, $0.9700 since the start" in lines[0]
     assert [line.partition("  ")[2] for line in lines[-2:]] == ["Old…", ""]
     assert lines[-1] == "The twin of local was stopped."
     assert error == b""
@@ -182,6 +183,16 @@ def test_without_a_twin_it_says_what_to_do_and_leaves_nothing(tmp_path: Path, op
     status, output = slices("watch", "dev", "--cwd", str(tmp_path), *options)
     assert (status, output) == (1, "error: there is no twin of dev: `slices up dev` starts one\n")
     assert not (tmp_path / ".twin").exists()
+
+
+@pytest.mark.parametrize(("target", "said"), [("twin.svg", "Wrote twin.svg\n"), ("-", "")])
+def test_it_says_where_a_picture_was_written(target: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not on standard output, which may be the target."""
+    monkeypatch.setattr("cli.twin.twin_of", lambda *_: None)
+    monkeypatch.setattr("twin.machine.pulse.told", lambda _: contextlib.nullcontext())
+    monkeypatch.setattr("twin.watch.run.watch", lambda *_, **__: 0)
+    result = CliRunner().invoke(main, ["watch", "dev", "--svg", target])
+    assert (result.exit_code, result.stderr, result.stdout) == (0, said, "")
 
 
 @pytest.mark.parametrize("options", [["--web", "--svg", "-"], ["--port", "8080"], ["--web", "--port", "0"]])

@@ -85,7 +85,7 @@ def test_the_svg_has_a_box_for_each_node_with_its_slots() -> None:
     ]
     assert len(groups(root, "slot")) == scene.slots
     words = "".join(root.itertext())
-    for expected in ("$2.225", "$0.0123", "7 of 10", "no instance type has 8 slots", "mig", "Nominated"):
+    for expected in ("$2.216", "$0.0123", "7 of 10", "no instance type has 8 slots", "mig", "Nominated"):
         assert expected in words
 
 
@@ -125,7 +125,7 @@ def test_the_page_is_whole_without_javascript() -> None:
     html = page(scene)
     found = Html(html)
     assert found.tags.count("svg") == scene.nodes
-    for expected in ("$2.225", "7 of 10", "no instance type has 8 slots", "mistral", "NodeClass not ready", "Launched"):
+    for expected in ("$2.216", "7 of 10", "no instance type has 8 slots", "mistral", "NodeClass not ready", "Launched"):
         assert expected in found.text
     assert '<noscript><meta http-equiv="refresh"' in html
     assert "<!--" not in html
@@ -183,7 +183,7 @@ def test_a_large_window_has_boxes_with_who_sits_where() -> None:
         "│ ◐ qwen  ○ free  ○ free ",
         "│ ◌ gemma  ◌ for a pod ",
         "╰─ ◔ booting · $0.493/h · Spot ",
-        "$2.225 per hour now",
+        "$2.216 per hour now",
         "Karpenter: Failed to schedule pod, no instance type has 8 slots",
         "Not ready: NodeClass not ready",
         "Launched",
@@ -203,7 +203,7 @@ def test_every_window_is_kept_to(width: int, height: int, many: bool) -> None:
 
 def test_a_small_window_still_says_the_most_important_things() -> None:
     text = shown(everyday().scene(), 60, 24)
-    for expected in ("$2.225 per hour now", "2 pods wait", "no instance type", "●●● llama2", "Events", "more lines"):
+    for expected in ("$2.216 per hour now", "2 pods wait", "no instance type", "●●● llama2", "Events", "more lines"):
         assert expected in text
 
 
@@ -259,7 +259,7 @@ def test_lines_tell_everything_first_and_then_what_changed() -> None:
     made = everyday()
     before = made.scene()
     first = said(None, before)
-    assert first[0].startswith("$2.225 per hour, $0.0123 since the start; 7 of 10 GPU slots taken on 4 GPU nodes")
+    assert first[0].startswith("$2.216 per hour, $0.0123 since the start; 7 of 10 GPU slots taken on 4 GPU nodes")
     assert "waits: huge: Karpenter: Failed to schedule pod, no instance type has 8 slots" in first
     assert sum(line.startswith("mps-") for line in first) == 4
     assert said(before, made.scene(before)) == []
