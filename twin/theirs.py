@@ -119,7 +119,7 @@ def _as_played(manifest: Object, plan: TwinPlan, existing: ExistingKarpenter) ->
         return manifest
     spec = manifest["spec"]
     tags = {DISCOVERY_TAG: plan.cluster}
-    ours = next((each["spec"] for each in plan.manifests("EC2NodeClass")), {})
+    ours: Mapping[str, Any] = next((each["spec"] for each in plan.manifests("EC2NodeClass")), {})
     system = "bottlerocket" if is_bottlerocket(spec) else "al2023"
     kept = {key: spec[key] for key in ("userData", "instanceStorePolicy", "kubelet") if key in spec}
     played = {
