@@ -194,7 +194,8 @@ def _names(access: Access) -> Mapping[str, str]:
     try:
         config = json.loads(_kubectl(access, "config", "view", "--minify", "--output=json"))
     except (_RefusedError, ValueError) as error:
-        raise ClusterError(f"the kubeconfig does not do: {error}") from error
+        way = "name one with --kubeconfig and --context, or give --from DIR"
+        raise ClusterError(f"the kubeconfig does not do: {error}; {way}") from error
     cluster = next(iter(listed(at(config).get("clusters"))), {})
     user = next(iter(listed(at(config).get("users"))), {})
     found: dict[str, str] = {}

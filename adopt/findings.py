@@ -132,13 +132,16 @@ def _joining(there: Inventory) -> Iterator[Finding]:
         yield _unseen(f"EC2NodeClass {chosen.name} names a profile alone: write its role", "role of nodes", look)
     elif not chosen.filled_in:
         yield _unseen(f"EC2NodeClass {chosen.name} names none", "role of nodes")
-    for noun, tags in (("subnets", chosen.subnet_tags), ("security groups", chosen.group_tags)):
-        if tags:
-            yield _fits(noun, ", ".join(f"{key}={value}" for key, value in tags.items()))
+    for noun, tags, ids in (
+        ("subnets", chosen.subnet_tags, chosen.subnet_ids),
+        ("security groups", chosen.group_tags, chosen.group_ids),
+    ):
+        if tags or ids:
+            yield _fits(noun, ", ".join(f"{key}={value}" for key, value in tags.items()) or ", ".join(ids))
         elif not chosen.filled_in:
             yield _missing(
                 noun,
-                f"EC2NodeClass {chosen.name} finds them without tags that have a value: tag them with "
+                f"EC2NodeClass {chosen.name} finds them without ids, and without tags that have a value: tag them with "
                 f"{DISCOVERY_TAG}={there.cluster}, or write the tags that they have",
             )
 

@@ -42,13 +42,15 @@ class Karpenter:
 
 @dataclass(frozen=True, kw_only=True)
 class NodeClass:
-    """An EC2NodeClass: what nodes need to join. Tags are those of the first term that has some."""
+    """An EC2NodeClass: what nodes need to join. Tags are those of the first term that has some, ids those of all."""
 
     name: str
     role: str = ""
     profile: str = ""
     subnet_tags: Mapping[str, str] = field(default_factory=dict)
     group_tags: Mapping[str, str] = field(default_factory=dict)
+    subnet_ids: tuple[str, ...] = ()
+    group_ids: tuple[str, ...] = ()
     filled_in: bool = False
     """Whether parts of it are filled in elsewhere: a template, not a class."""
 
@@ -119,6 +121,8 @@ def _node_class(manifest: Object) -> NodeClass:
         profile=_text(spec.get("instanceProfile")),
         subnet_tags=_tags(spec.get("subnetSelectorTerms")),
         group_tags=_tags(spec.get("securityGroupSelectorTerms")),
+        subnet_ids=_ids(spec.get("subnetSelectorTerms")),
+        group_ids=_ids(spec.get("securityGroupSelectorTerms")),
         filled_in=has_unknown(spec),
     )
 
@@ -134,6 +138,10 @@ def _tags(terms: Any) -> dict[str, str]:
         if found and all(value and "*" not in value for value in found.values()):
             return found
     return {}
+
+
+def _ids(terms: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(found for term in listed(terms) if isinstance(found := term.get("id"), str) and found))
 
 
 def discovered(classes: list[NodeClass]) -> str:

@@ -95,11 +95,17 @@ def _consumer(work: Work, need: Need, pool: Pool) -> Consumer:
 def propose(there: Inventory, *, pod_mib: int | None = None) -> Proposal:
     """The pool with which the pods' slots are cheapest. The region must be known."""
     families = _families(there)
-    candidates = [(work, _need(work, there, families, pod_mib)) for work in there.work if _why_not(work, there) is None]
-    choice = _choice(there.region, families, [need for _, need in candidates])
+    nodes = {node.name: node for node in there.nodes}
+    candidates: list[tuple[Work, Need]] = []
+    kept: list[Stays] = []
+    for work in there.work:
+        if why := _why_not(work, there, nodes.get(work.node)):
+            kept.append(Stays(work=work, why=why))
+        else:
+            candidates.append((work, _need(work, nodes.get(work.node), there.region, families, pod_mib)))
+    choice = _choice(there.region, families, list({need for _, need in candidates}))
     fits = [pair for pair in candidates if choice.holds(pair[1])]
-    kept = [Stays(work=work, why=why) for work in there.work if (why := _why_not(work, there))]
-    kept += [Stays(work=pair[0], why="too large for a slot") for pair in candidates if pair not in fits]
+    kept += [Stays(work=work, why="too large for a slot") for work, need in candidates if not choice.holds(need)]
     busy = {each.work.node for each in kept} - {""}
     moves = [pair for pair in fits if pair[0].node not in busy]
     kept += [Stays(work=pair[0], why="on a node that stays") for pair in fits if pair[0].node in busy]
@@ -118,11 +124,10 @@ def propose(there: Inventory, *, pod_mib: int | None = None) -> Proposal:
     )
 
 
-def _why_not(work: Work, there: Inventory) -> Why | None:
-    """Why pods do not take a slot, as far as it can be told from them alone."""
+def _why_not(work: Work, there: Inventory, node: GpuNode | None) -> Why | None:
+    """Why pods do not take a slot, as far as it can be told from them and their node alone."""
     if work.claims:
         return "claimed by DRA"
-    node = next((each for each in there.nodes if each.name == work.node), None)
     if set(work.asks) != {GPU_RESOURCE} or (node and node.shared) or (node is None and _only_shared(work, there)):
         return "a slot already"
     return "several GPUs" if work.gpus > 1 else None
@@ -137,15 +142,14 @@ def _only_shared(work: Work, there: Inventory) -> bool:
 # --- What a pod needs -------------------------------------------------------------------------------------------------
 
 
-def _need(work: Work, there: Inventory, families: Sequence[str], pod_mib: int | None) -> Need:
+def _need(work: Work, node: GpuNode | None, region: str, families: Sequence[str], pod_mib: int | None) -> Need:
     cpu, memory = _host_requests(work.template.spec)
     if work.mib:
         return Need(mib=work.mib, said="the pod", cpu_millis=cpu, memory_mib=memory)
     if pod_mib:
         return Need(mib=pod_mib, said="--pod-mib", cpu_millis=cpu, memory_mib=memory)
-    has = [node.kind.gpu.usable_mib for node in there.nodes if node.name == work.node]
-    has = has or [_smallest(family, there.region)[0].gpu.usable_mib for family in families]
-    return Need(mib=min(has) // 2, said="assumed: half of its GPU", cpu_millis=cpu, memory_mib=memory)
+    has = node.kind.gpu.usable_mib if node else min(_smallest(family, region)[0].gpu.usable_mib for family in families)
+    return Need(mib=has // 2, said="assumed: half of its GPU", cpu_millis=cpu, memory_mib=memory)
 
 
 def _host_requests(spec: Mapping[str, Any]) -> tuple[int, int]:

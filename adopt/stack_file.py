@@ -102,6 +102,10 @@ def _existing(there: Inventory) -> tuple[dict[str, dict[str, Any]], dict[str, st
         karpenter["subnetTags"] = dict(chosen.subnet_tags)
     if chosen and chosen.group_tags not in ({}, standard):
         karpenter["securityGroupTags"] = dict(chosen.group_tags)
+    if chosen and chosen.subnet_ids and not chosen.subnet_tags:
+        karpenter["subnetIds"] = list(chosen.subnet_ids)
+    if chosen and chosen.group_ids and not chosen.group_tags:
+        karpenter["securityGroupIds"] = list(chosen.group_ids)
     return {"cluster": cluster, "karpenter": karpenter}, guessed
 
 

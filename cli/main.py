@@ -98,7 +98,10 @@ def init(stack: str | None, directory: Path, yes: bool, **options: Any) -> int:
     help="Read an export of `kubectl get -o yaml` instead of a cluster.",
 )
 @click.option(
-    "--kubeconfig", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="As kubectl's own option."
+    "--kubeconfig",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="As kubectl's own option.",
 )
 @click.option("--context", metavar="NAME", help="As kubectl's own option.")
 @click.option("--cluster", metavar="NAME", help="Name of the cluster in EKS, where nothing tells it.")

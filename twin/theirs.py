@@ -119,13 +119,15 @@ def _as_played(manifest: Object, plan: TwinPlan, existing: ExistingKarpenter) ->
         return manifest
     spec = manifest["spec"]
     tags = {DISCOVERY_TAG: plan.cluster}
+    ours: Mapping[str, Any] = next((each["spec"] for each in plan.manifests("EC2NodeClass")), {})
     system = "bottlerocket" if is_bottlerocket(spec) else "al2023"
     kept = {key: spec[key] for key in ("userData", "instanceStorePolicy", "kubelet") if key in spec}
     played = {
         "role": existing.node_role,
         "amiSelectorTerms": [{"alias": f"{system}@latest"}],
-        "subnetSelectorTerms": [{"tags": dict(existing.subnet_tags or tags)}],
-        "securityGroupSelectorTerms": [{"tags": dict(existing.security_group_tags or tags)}],
+        "subnetSelectorTerms": ours.get("subnetSelectorTerms") or [{"tags": dict(existing.subnet_tags or tags)}],
+        "securityGroupSelectorTerms": ours.get("securityGroupSelectorTerms")
+        or [{"tags": dict(existing.security_group_tags or tags)}],
     }
     return {**manifest, "spec": {**kept, **played}}
 

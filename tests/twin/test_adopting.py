@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -101,6 +102,10 @@ def test_the_stack_goes_and_comes_again_and_theirs_stays(
     left = {key: uid for key, uid in theirs.items() if key[1] in ("gpus", "theirs")}
     assert _uids_of(kube) == left
     assert _uids(kube) == before
+    deadline = time.monotonic() + 180
+    while _uids_of(kube, going=True) != left and time.monotonic() < deadline:
+        time.sleep(0.5)  # Karpenter ends nodes first
+    assert _uids_of(kube, going=True) == left
     with state.lock():
         Rehearsal(project, "theirs", EXPORT).run(
             state, Up(state, programs, print), partial(make_plan, project, "theirs"), print
@@ -108,12 +113,12 @@ def test_the_stack_goes_and_comes_again_and_theirs_stays(
     assert _uids(kube) == before
 
 
-def _uids_of(kube: Kube) -> dict[tuple[str, str], str]:
-    """Pools, classes and overlays that are not about to go."""
+def _uids_of(kube: Kube, *, going: bool = False) -> dict[tuple[str, str], str]:
+    """Pools, classes and overlays. going: also those that are about to go."""
     kinds = {
         "NodePool": "karpenter.sh/v1",
         "EC2NodeClass": "karpenter.k8s.aws/v1",
         "NodeOverlay": "karpenter.sh/v1alpha1",
     }
     found = [(kind, each["metadata"]) for kind, version in kinds.items() for each in kube.list(version, kind)]
-    return {(kind, each["name"]): each["uid"] for kind, each in found if "deletionTimestamp" not in each}
+    return {(kind, each["name"]): each["uid"] for kind, each in found if going or "deletionTimestamp" not in each}

@@ -13,7 +13,7 @@ from adopt.report import Report, as_json, report
 from config.errors import PROJECT
 from config.load import parse
 from gpu import prices
-from gpu.catalog import INSTANCE_TYPES
+from gpu.catalog import INSTANCE_TYPES, REGIONS
 from gpu.prices import HOURS_PER_MONTH
 from tests.unit.adopt.cluster import (
     REGION,
@@ -127,7 +127,7 @@ def test_pods_that_need_more_than_half_of_a_gpu_share_none(tmp_path: Path) -> No
 
 
 def test_a_region_without_prices_gives_no_sum(tmp_path: Path) -> None:
-    region = next(name for name in ("me-central-1", "ap-southeast-4", "il-central-1") if not prices.of(name).on_demand)
+    region = next(name for name in sorted(REGIONS) if not prices.of(name).on_demand)
     found = reported(tmp_path, pod("llm"), region=region)
     assert found.rows == []
     assert found.fits or found.written.problems
@@ -211,6 +211,17 @@ def test_what_nobody_saw_stands_in_the_file_with_the_way_to_look(tmp_path: Path)
     for look in ("kubectl version", "helm list -A", "kubectl get ec2nodeclasses -o yaml"):
         assert f"# Nobody saw it: `{look}` says it." in found.written.text
     assert "aws iam get-instance-profile --instance-profile-name their-profile" in said(found, "unseen")
+
+
+def test_a_class_that_names_ids_has_them_in_the_file(tmp_path: Path) -> None:
+    by_id = {"subnetSelectorTerms": [{"id": "subnet-0a1b2c3d"}, {"id": "subnet-4e5f6a7b"}]}
+    found = reported(tmp_path, node_class(**by_id, securityGroupSelectorTerms=[{"id": "sg-0a1b2c3d"}]), node_pool())
+    assert found.fits
+    existing = found.written.values["karpenter"]["existing"]
+    assert existing["subnetIds"] == ["subnet-0a1b2c3d", "subnet-4e5f6a7b"]
+    assert existing["securityGroupIds"] == ["sg-0a1b2c3d"]
+    assert loaded(found) == found.written.values
+    assert "subnets: subnet-0a1b2c3d, subnet-4e5f6a7b" in said(found, "fits")
 
 
 def test_a_version_that_nobody_knows_gives_no_file(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_where_no_file_would_be_right_none_is_written(project: Path, run: Run) -
         ([pod("llm")], [], "add --region REGION"),
         ([pod("llm")], ["--region", "us-east-1"], "add --cluster NAME"),
         ([pod("llm")], ["--region", "eu-west-9", "--cluster", "x"], "'eu-west-9' is no region in which GPUs are known"),
-        ([config_map("mine")], ["--kubeconfig", "k"], "give one of them"),
+        ([config_map("mine")], ["--kubeconfig", __file__], "give one of them"),
         ([], [], "holds nothing that `kubectl get -o yaml` writes"),
     ],
 )
