@@ -135,7 +135,7 @@ def test_killed_in_the_middle_of_an_upload_it_goes_on_from_the_one_before(
         """The second checkpoint's files come, its manifest does not."""
         if method == "PUT" and "-000002/weights.json" in path:
             arrived.set()
-            return Trouble(seconds=5)
+            return Trouble(status=503, code="SlowDown", seconds=5)
         return None
 
     bucket.troubles = hang
