@@ -264,7 +264,7 @@ def bill(config: StackConfig, holding: Sequence[Consumer]) -> Bill:
     """The bill of a stack. holding: its `consumers`."""
     lines = [*quiet_lines(config, holding), *_node_lines(config, holding, "on demand")]
     lines += _traffic(config, holding)
-    lines += _checkpoints(config, holding)
+    lines += _checkpoints(config)
     if not config.cluster.existing:
         lines.append(_logs(config))
     nodes = plus(*(why_ceiling(pool) for pool in config.gpu_pools.values()))
@@ -418,19 +418,22 @@ def _by_gateway(image: str, config: StackConfig) -> bool:
     return registry is not None and registry.region == config.region
 
 
-def _checkpoints(config: StackConfig, holding: Sequence[Consumer]) -> Iterator[Line]:
+def _checkpoints(config: StackConfig) -> Iterator[Line]:
     """What S3 asks for the checkpoints of Jobs: writes while they run, and what every run leaves for a month."""
-    price, hours = config.prices.services.why, {consumer.name: consumer.hours for consumer in holding}
+    price = config.prices.services.why
     known = {entry.name: entry for entry in config.usage.each}
     for workload in config.workloads:
         checkpoint = workload.checkpoint
         if checkpoint is None:
             continue
-        runs = _runs(config.usage, known.get(workload.name), _scheduled_runs(workload))
+        entry, scheduled = known.get(workload.name), _scheduled_runs(workload)
+        runs, hours = _runs(config.usage, entry, scheduled), _run_hours(config.usage, entry, scheduled)
+        if workload.concurrency_policy != "Allow":
+            hours = min(hours, HOURS_PER_MONTH)
         size = given("size of a checkpoint", checkpoint.size_gb, "GB", "checkpoint.sizeGb")
         pods = given("pods", workload.replicas)
         kept = times(given("runs in a month", runs), pods, given("kept", KEPT), size, price("s3_storage_per_gb_month"))
-        saves = given("saves in a month", hours[workload.name] * 60 / checkpoint.interval_minutes)
+        saves = given("saves in a month", hours * 60 / checkpoint.interval_minutes)
         requests = given("requests of a save", ceil(checkpoint.size_gb * 1000 / PART_MB) + REQUESTS_BESIDE)
         writes = times(saves, pods, requests, price("s3_write_per_request"))
         detail = f"{KEPT} of {checkpoint.size_gb:g} GB, one each {checkpoint.interval_minutes} min"

@@ -68,7 +68,7 @@ def test_a_region_that_nobody_knew_is_priced(account: World) -> None:
     assert prices.of(REGION).node_usd_per_hour("g6.xlarge", "on-demand") is None
     steps: list[None] = []
     found = refresh(account, 30, NOW, lambda: steps.append(None))
-    assert found.took == {"on-demand prices": len(NODES), "service prices": 20, "types on Spot": 1}
+    assert found.took == {"on-demand prices": len(NODES), "service prices": 22, "types on Spot": 1}
     assert found.told == ()
     assert len(steps) == refreshing.QUESTIONS
     write(found)

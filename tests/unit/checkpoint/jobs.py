@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-#: Seconds until a process says what it is waited for to say.
-PATIENCE = 30.0
+#: Seconds until a process says what it is waited for to say, or ends: machines with others on them take long.
+PATIENCE = 120.0
 
 
 @dataclass

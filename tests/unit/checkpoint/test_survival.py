@@ -20,7 +20,7 @@ import pytest
 from checkpoint import keeper
 from tests.apps import aws_server
 from tests.apps.aws_server import Trouble
-from tests.unit.checkpoint.jobs import Job, running
+from tests.unit.checkpoint.jobs import PATIENCE, Job, running
 
 pytestmark = pytest.mark.parts
 
@@ -135,12 +135,12 @@ def test_killed_in_the_middle_of_an_upload_it_goes_on_from_the_one_before(
         """The second checkpoint's files come, its manifest does not."""
         if method == "PUT" and "-000002/weights.json" in path:
             arrived.set()
-            return Trouble(seconds=5)
+            return Trouble(status=503, code="SlowDown", seconds=5)
         return None
 
     bucket.troubles = hang
     with running(tmp_path, bucket.environment, steps=STEPS) as job:
-        assert arrived.wait(30)
+        assert arrived.wait(PATIENCE)
         job.end(signal.SIGKILL)
         assert resumed(job) == 0
     bucket.troubles = lambda _method, _path: None
@@ -163,7 +163,7 @@ def test_a_lost_node_that_comes_back_ends_and_the_newer_pod_goes_on(
         with running(tmp_path, bucket.environment, steps=STEPS) as new:
             new.wait_for("goes on after step")
             os.kill(lost.process.pid, signal.SIGCONT)
-            assert lost.process.wait(30) == keeper.SUPERSEDED
+            assert lost.process.wait(PATIENCE) == keeper.SUPERSEDED
             assert "attempt 2 has taken over from attempt 1, which ends" in lost.said()
             assert new.result == unbroken
     manifests = [key for key in bucket.content() if key.endswith("manifest.json")]

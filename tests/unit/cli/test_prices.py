@@ -66,7 +66,7 @@ def test_a_region_is_asked_for_and_the_plan_prices_it(account: World, capsys: py
     assert f"`slices prices refresh --region {REGION}`" in before
     result = slices("--region", REGION)
     assert result.exit_code == 0, result.output
-    took = f"{len(NODES)} on-demand prices, 20 service prices and 1 types on Spot"
+    took = f"{len(NODES)} on-demand prices, 22 service prices and 1 types on Spot"
     assert result.stdout == f"{REGION}: {took}, written to prices/{REGION}.json\n"
     forget()
     text = printed(plan_of(SMALL, region=REGION), capsys)
@@ -146,4 +146,4 @@ def test_an_interruption_leaves_the_old_prices(account: World) -> None:
     assert "interrupted: prices that were not written yet stay as they were" in result.stderr
     assert [path.name for path in prices.REFRESHED.iterdir()] == [f"{REGION}.json"]
     assert (prices.REFRESHED / f"{REGION}.json").read_text() == before
-    assert refreshing.QUESTIONS == 23
+    assert refreshing.QUESTIONS == 25

@@ -392,6 +392,16 @@ def test_checkpoints_are_paid_for_by_what_is_kept_and_by_what_is_written() -> No
     assert expected(found, "traffic and logs", "Checkpoints, train") == pytest.approx(kept + written)
 
 
+@pytest.mark.parametrize(("policy", "hours"), [("Forbid", 730), ("Allow", 1461)])
+def test_runs_beside_each_other_write_beside_each_other(policy: str, hours: float) -> None:
+    """A run of two hours each hour: twice the hours of a month, of which one run at a time has half."""
+    job = {**WORKLOAD, "name": "train", "kind": "CronJob", "schedule": "0 * * * *", "concurrencyPolicy": policy}
+    found = bill_of(workloads=[{**job, "checkpoint": {}}], usage={"hoursPerRun": 2})
+    kept = 730.5 * 3 * 0.023
+    written = hours * 6 * (15 + 4) * 0.005 / 1000
+    assert expected(found, "traffic and logs", "Checkpoints, train") == pytest.approx(kept + written, rel=1e-3)
+
+
 def test_jobs_without_checkpoints_have_no_line_of_them() -> None:
     job = {**WORKLOAD, "kind": "Job"}
     assert not [each for each in bill_of(workloads=[job]).lines if "Checkpoints" in each.name]
