@@ -14,6 +14,7 @@ import json
 import os
 import subprocess
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,8 +37,8 @@ KNATIVE_OPERATOR_MODULE = "knative.dev/operator"
 #: Definitions of the Prometheus operator, as the chart of that version brings them.
 PROMETHEUS_OPERATOR_MODULE = "github.com/prometheus-operator/prometheus-operator"
 KUBE_STATE_METRICS_MODULE = "k8s.io/kube-state-metrics/v2"
-#: Karpenter's own half. The pinned release takes a commit after it, which the proxy does not serve.
-KARPENTER_CORE = ("sigs.k8s.io/karpenter", "v1.14.0")
+#: Karpenter's own half, as the pinned release takes it.
+KARPENTER_CORE = (KARPENTER_CORE_MODULE, "v1.15.0")
 KNATIVE_PKG = ("knative.dev/pkg", "v0.0.0-20260727151759-521cb33b33dd")
 #: Judges Alertmanager's configuration.
 AMTOOL = "github.com/prometheus/alertmanager/cmd/amtool"
@@ -62,6 +63,20 @@ def module_dir(module: str, version: str) -> Path:
     with tempfile.TemporaryDirectory() as nowhere:  # no go.mod of somebody else's decides
         answer = _run(["mod", "download", "-json", f"{module}@{version}"], Path(nowhere))
     return Path(json.loads(answer)["Dir"])
+
+
+@functools.cache
+def module_file(module: str, version: str, path: str) -> str:
+    """Text of one file of a module, also where the module wants a newer Go than there is. Skips the test like it."""
+    with tempfile.TemporaryDirectory() as nowhere:
+        command = [str(go()), "mod", "download", "-json", f"{module}@{version}"]
+        done = subprocess.run(command, cwd=nowhere, capture_output=True, text=True, check=False)
+    try:
+        archive = json.loads(done.stdout)["Zip"]
+    except (ValueError, KeyError):
+        unavailable("GO", f"{module} {version} cannot be had: {(done.stderr or done.stdout).strip()[-500:]}")
+    with zipfile.ZipFile(archive) as files:
+        return files.read(f"{module}@{version}/{path}").decode()
 
 
 @functools.cache

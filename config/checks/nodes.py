@@ -11,7 +11,7 @@ from config.checks.workload_pods import marks
 from config.errors import MISSING, Path, Problem, listed
 from config.pool_schema import ExtraVolume, Volume
 from config.schema import GpuPool, Karpenter
-from gpu.contract import GPU_RESOURCE, NVIDIA_PREFIX, OURS
+from gpu.contract import GPU_RESOURCE, INSTANCE_TYPE_LABEL, NVIDIA_PREFIX, OURS
 from gpu.pool import Pool
 from gpu.sharing import AMIS, SharingError
 from gpu.user_data import pool_user_data
@@ -26,7 +26,7 @@ _LONGEST_GRACE_MINUTES: Final = 25
 #: device plugin, the GPU Operator and this program know a pool.
 _TAKEN: Final = (
     *("kubernetes.io/", "k8s.io/", "beta.kubernetes.io/", "topology.kubernetes.io/", "node-role.kubernetes.io/"),
-    *("failure-domain.beta.kubernetes.io/", "node.kubernetes.io/instance-type"),
+    *("failure-domain.beta.kubernetes.io/", INSTANCE_TYPE_LABEL),
     *("karpenter.sh/", "karpenter.k8s.aws/", OURS),
     *(f"{NVIDIA_PREFIX}{name}" for name in ("device-plugin.", "gpu.deploy.", "gpu.present", "mig", "mps")),
 )

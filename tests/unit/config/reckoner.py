@@ -173,7 +173,9 @@ class Nodes:
             dearest[each.gpu_count] = max(usd, dearest.get(each.gpu_count, 0.0))
         nodes = self.pool["maxGpus"] // min(t.gpu_count for t in types_of(self.pool))
         address = HOURS * 0.005 if _nat(self.raw) == "none" else 0.0
-        return HOURS * _fleet(self.pool["maxGpus"], sorted(dearest.items())) + nodes * (self.volume_usd + address)
+        return float(
+            HOURS * _fleet(self.pool["maxGpus"], sorted(dearest.items())) + nodes * (self.volume_usd + address)
+        )
 
 
 def _fleet(gpus: int, sizes: list[tuple[int, float]]) -> float:
