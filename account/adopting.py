@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from account.commands import aws
@@ -10,6 +11,7 @@ from account.preflight import existing
 from account.preflight.requirement import Finding, Missing, Note, Ok, Requirement, Sight, Verdict, findings, only
 from account.session import Absent, Account, Answer, Found, Unseen
 from config.schema import StackConfig
+from gpu.contract import DISCOVERY_TAG
 
 _GUIDE = "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-agent-setup.html"
 
@@ -30,9 +32,61 @@ def role_of(account: Account, profile: str) -> Answer[str]:
             return other
 
 
+@dataclass(frozen=True, kw_only=True)
+class ForNodes:
+    """Where nodes of a Karpenter of the stack's own go, as keys of `network.existing`; empty: the default does."""
+
+    subnet_ids: Sequence[str] = ()
+    group_ids: Sequence[str] = ()
+
+    @property
+    def keys(self) -> dict[str, Sequence[str]]:
+        """As the stack file has them."""
+        found = {"subnetIds": self.subnet_ids, "securityGroupIds": self.group_ids}
+        return {key: ids for key, ids in found.items() if ids}
+
+
+def place_of(account: Account, name: str, cluster: Mapping[str, Any]) -> Answer[ForNodes]:
+    """Where nodes may go in a cluster as EKS describes it.
+
+    What carries Karpenter's tag is left to it. Else the cluster's own subnets that lead to no Internet gateway, and the
+    security group that EKS made for it, whose members reach each other and the API server (EKS user guide, "View Amazon
+    EKS security group requirements").
+    """
+    where = cluster.get("resourcesVpcConfig") or {}
+    vpc = {"Name": "vpc-id", "Values": [str(where.get("vpcId"))]}
+    filters = [vpc, {"Name": f"tag:{DISCOVERY_TAG}", "Values": [name]}]
+    tagged = account.collect("ec2", "describe_subnets", "Subnets[].SubnetId", Filters=filters)
+    groups = account.collect("ec2", "describe_security_groups", "SecurityGroups[].GroupId", Filters=filters)
+    tables = account.collect("ec2", "describe_route_tables", "RouteTables[]", Filters=[vpc])
+    for answer in (tagged, groups, tables):
+        if not isinstance(answer, Found):
+            return answer
+    assert isinstance(tagged, Found)
+    assert isinstance(groups, Found)
+    assert isinstance(tables, Found)
+    own = [str(each) for each in where.get("subnetIds") or ()]
+    group = where.get("clusterSecurityGroupId")
+    return Found(
+        ForNodes(
+            subnet_ids=() if tagged.value else [each for each in own if not _leads_out(each, tables.value)],
+            group_ids=() if groups.value or not group else [str(group)],
+        )
+    )
+
+
+def _leads_out(subnet: str, tables: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a subnet's route table, or its VPC's main one where it has none, leads to an Internet gateway."""
+    ties = [(tie, table) for table in tables for tie in table.get("Associations") or ()]
+    own = [table for tie, table in ties if tie.get("SubnetId") == subnet]
+    used = own or [table for tie, table in ties if tie.get("Main")]
+    return any(str(route.get("GatewayId", "")).startswith("igw-") for table in used for route in table["Routes"])
+
+
 def account_findings(config: StackConfig, account: Account) -> Sequence[Finding]:
     """Whether the account is as the stack file for an existing cluster says: what `slices check` asks, and more."""
-    needed = [*existing.requirements(config), _agent(config)]
+    # The stack's own Karpenter needs it, and asks for it already.
+    needed = [*existing.requirements(config), *([_agent(config)] if config.karpenter.existing else [])]
     found = dict(findings(needed, Sight(None, config, account)))
     return [found[index] for index in range(len(needed))]
 

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import versions
 from adopt.inventory import FoundPool, Inventory
 from adopt.proposal import Proposal
-from adopt.stack_file import StackText, gate_is_on, model_class, needs_own_plugin
+from adopt.stack_file import StackText, describe, gate_is_on, joined_plugin, model_class, reaching
 from config.checks.existing import OVERLAYS_SINCE
 from config.errors import key_of, listed
 from gpu.contract import DISCOVERY_TAG, MEMORY_ANNOTATION, POOL_LABEL
@@ -72,21 +72,57 @@ def _versions(there: Inventory) -> Iterator[Finding]:
 _GATE: Final = "settings.featureGates.nodeOverlay"
 
 
+def refusal(there: Inventory) -> Finding | None:
+    """Why no stack file would be right for a cluster, whatever it says; None where one may be."""
+    found = there.karpenter
+    if found is None and there.auto_mode:
+        return _missing("EKS Auto Mode", _AUTO_MODE)
+    if found is None and there.definitions:
+        text = (
+            f"its definitions are there ({', '.join(there.definitions)}), and neither a controller nor a pool was "
+            "seen. Helm takes no definitions over that another release made, so the stack's own Karpenter cannot be "
+            "installed. If one runs here, show all of it: Deployments, NodePools and EC2NodeClasses. If one was here "
+            "once, delete its definitions, with which all objects of theirs go, and look again"
+        )
+        return _missing("Karpenter", text, "kubectl get crd -o name")
+    if found is not None and not found.serves_v1:
+        text = (
+            f"pools are {found.old_api} alone, of before 1.0, and those of a stack are karpenter.sh/v1: raise "
+            f"Karpenter to {_OLDEST} or later, and look again"
+        )
+        return _missing("Karpenter", text, "helm list -A")
+    return None
+
+
+_OLDEST: Final = ".".join(map(str, OVERLAYS_SINCE))
+#: EKS user guide, "EKS Auto Mode": its device plugin, add-ons and definitions are EKS'. Karpenter's troubleshooting,
+#: "Helm Error When Installing the karpenter-crd Chart"; its chart's affinity (values.yaml: nodepool DoesNotExist).
+_AUTO_MODE: Final = (
+    "buys this cluster's nodes, and no GPU can be shared with it: its device plugin cannot be configured, and it heeds "
+    "no NodeOverlay. Nor does the stack install a Karpenter beside it: EKS made the definitions of NodePools, which "
+    "Helm does not take over; the controller keeps off nodes of any NodePool, and there may be no others; nodes that "
+    "EKS does not manage need the add-ons vpc-cni and kube-proxy. Let the stack make a cluster of its own beside this "
+    "one (leave cluster.existing out), or take one with managed node groups. If a Karpenter of yours runs here too, "
+    "show its Deployment and its EC2NodeClasses"
+)
+
+
 def _karpenter(there: Inventory, proposal: Proposal) -> Iterator[Finding]:
     found = there.karpenter
+    if (refused := refusal(there)) is not None:
+        yield refused
+        return
     if found is None:
         yield from _no_karpenter(there)
         return
     if found.old_api:
-        oldest = ".".join(map(str, OVERLAYS_SINCE))
-        text = f"pools are {found.old_api}, of before 1.0: shared GPUs need Karpenter {oldest} or later"
+        text = f"pools are {found.old_api}, of before 1.0: shared GPUs need Karpenter {_OLDEST} or later"
         yield _missing("Karpenter", text)
     elif not found.version:
         text = f"nothing tells its version: {versions.KARPENTER_VERSION} stands in the file"
         yield _unseen(text, "Karpenter", "helm list -A")
     elif tuple(int(part) for part in found.version.split(".")[:2]) < OVERLAYS_SINCE:
-        oldest = ".".join(map(str, OVERLAYS_SINCE))
-        yield _missing("Karpenter", f"{found.version} knows no NodeOverlay: shared GPUs need {oldest} or later")
+        yield _missing("Karpenter", f"{found.version} knows no NodeOverlay: shared GPUs need {_OLDEST} or later")
     else:
         yield _fits("Karpenter", found.version)
     if gate_is_on(there):
@@ -104,13 +140,19 @@ def _karpenter(there: Inventory, proposal: Proposal) -> Iterator[Finding]:
 
 
 def _no_karpenter(there: Inventory) -> Iterator[Finding]:
-    if there.auto_mode:
-        text = (
-            "buys this cluster's nodes: its device plugin cannot be configured and its Karpenter has no overlays, so "
-            "its own pools share no GPU; a Karpenter beside it can"
-        )
-        yield _note("EKS Auto Mode", text)
-    yield _note("Karpenter", "none was seen")
+    text = f"none was seen: the stack installs its own, {versions.KARPENTER_VERSION}; the line must find nothing"
+    yield _note("Karpenter", text, "kubectl get crd nodepools.karpenter.sh")
+    if there.authentication_mode:
+        yield _fits("authentication mode", there.authentication_mode)
+    else:
+        look = describe(there, "accessConfig.authenticationMode")
+        yield _unseen("nobody asked the account: the default is supposed", "authentication mode", look)
+    if there.network is None:
+        text = f"nobody asked the account: found by {DISCOVERY_TAG}={there.cluster}, unless the file names them"
+        yield _unseen(text, "subnets and security groups", describe(there, "resourcesVpcConfig"))
+    elif there.network:
+        said = ", ".join(each for ids in there.network.values() for each in ids)
+        yield _fits("subnets and security groups", f"{said}, as EKS has them for the cluster")
 
 
 # --- Nodes that join --------------------------------------------------------------------------------------------------
@@ -181,13 +223,21 @@ def _plugins(there: Inventory) -> Iterator[Finding]:
             yield _note(about, "gives out the same GPUs by claims: nodes of the new pool must not be its own too")
         elif not plugin.reaches:
             yield _fits(about, "stays on nodes of its own")
-    if needs_own_plugin(there):
+    found, joined = reaching(there), joined_plugin(there)
+    if joined is not None:
+        text = (
+            f"gives the new nodes their slots too: the file adds an entry to its ConfigMap {joined.namespace}/"
+            f"{joined.config_map} (gpuSharing.existing); its own entries and nodes stay as they are"
+        )
+        yield _fits(f"{joined.kind} {joined.name}", text)
+    elif found:
+        why = "; ".join(f"{each.name}: {each.apart}" for each in found if each.apart) or "they are several"
         text = (
             "would run on the new nodes too, and two quarrel over the kubelet's socket: the file says ami: "
-            f"bottlerocket, whose nodes are left out; or keep yours away from nodes with the label {POOL_LABEL}"
+            f"bottlerocket, whose nodes are left out; or keep yours away from nodes with the label {POOL_LABEL}. "
+            f"gpuSharing.existing does not do ({why})"
         )
-        reach = [each.name for each in there.plugins if each.reaches and each.kind != "DRA driver"]
-        yield _note(listed(reach, "and"), text)
+        yield _note(listed([each.name for each in found], "and"), text)
 
 
 def _others(there: Inventory) -> Iterator[Finding]:

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from adopt.export import minor_version
-from adopt.karpenter import Karpenter, NodeClass, discovered, karpenter_of, node_classes_of
+from adopt.karpenter import (
+    AUTO_NODE,
+    AUTO_NODE_LABEL,
+    Karpenter,
+    NodeClass,
+    definitions_of,
+    discovered,
+    karpenter_of,
+    node_classes_of,
+)
 from adopt.objects import Object, Objects, at, labels_of, listed, name_of, words
 from adopt.plugins import Plugin, plugins_of, releases
 from adopt.work import GpuNode, Work, gpu_nodes, standing_labels, work_of
@@ -17,7 +26,7 @@ from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import INSTANCE_TYPE_LABEL, REGION_LABEL
 from policy.device_plugin import Sharing
 from policy.framework import Stack
-from policy.karpenter import NodePool, Requirement
+from policy.karpenter import AUTO_MODE_DOMAIN, NodePool, Requirement
 from policy.sharing import SharingView
 
 #: Engines that may refuse pods: API group, and what people call it.
@@ -54,13 +63,19 @@ class FoundPool:
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """What is there. Names are empty where nothing tells them."""
+    """What is there. Names are empty where nothing tells them.
+
+    definitions: those of Karpenter, whoever made them. authentication_mode, network: what the account says of the
+    cluster; empty and None where nobody asked it. network: keys of `network.existing`, none where nodes are found by
+    the default.
+    """
 
     cluster: str
     region: str
     kubernetes: str
     karpenter: Karpenter | None
     auto_mode: bool
+    definitions: tuple[str, ...]
     node_classes: Sequence[NodeClass]
     pools: Sequence[FoundPool]
     pool_names: frozenset[str]
@@ -74,6 +89,8 @@ class Inventory:
     work: Sequence[Work]
     counts: Mapping[str, int]
     unseen: tuple[str, ...]
+    authentication_mode: str = ""
+    network: Mapping[str, Sequence[str]] | None = None
 
 
 def inventory(objects: Objects, *, cluster: str = "", region: str = "") -> Inventory:
@@ -87,7 +104,8 @@ def inventory(objects: Objects, *, cluster: str = "", region: str = "") -> Inven
         region=region or _region(objects) or objects.names.get("region", ""),
         kubernetes=objects.kubernetes or _kubelet(objects),
         karpenter=karpenter,
-        auto_mode=any(pool.auto_mode for pool in pools) or any(True for _ in objects.of("NodeClass")),
+        auto_mode=_auto_mode(objects),
+        definitions=definitions_of(objects),
         node_classes=classes,
         pools=pools,
         pool_names=frozenset(name_of(each) for each in objects.of("NodePool")),
@@ -101,6 +119,21 @@ def inventory(objects: Objects, *, cluster: str = "", region: str = "") -> Inven
         work=work_of(objects),
         counts=Counter(objects.counts),
         unseen=tuple(objects.unseen),
+    )
+
+
+#: Of Auto Mode's own node classes.
+_AUTO_DEFINITION: Final = "nodeclasses.eks.amazonaws.com"
+
+
+def _auto_mode(objects: Objects) -> bool:
+    """Whether EKS Auto Mode is on: by its node classes, pools, nodes or definitions."""
+    classes = [at(each, "spec", "template", "spec", "nodeClassRef") for each in objects.of("NodePool")]
+    return (
+        any(True for _ in objects.of("NodeClass"))
+        or any(str(each.get("group")) == AUTO_MODE_DOMAIN for each in classes)
+        or any(labels_of(node).get(AUTO_NODE_LABEL) == AUTO_NODE for node in objects.of("Node"))
+        or any(name_of(each) == _AUTO_DEFINITION for each in objects.of("CustomResourceDefinition"))
     )
 
 

@@ -19,10 +19,14 @@ from adopt.objects import (
     name_of,
     words,
 )
-from gpu.contract import DISCOVERY_TAG, NAME_LABEL
+from gpu.contract import DISCOVERY_TAG, NAME_LABEL, NODE_POOL_LABEL
 
 #: Gates as Karpenter's own option names them (`--feature-gates`), and as its chart and stack files do.
 GATES: Final[Mapping[str, str]] = {"NodeOverlay": "nodeOverlay", "CapacityBuffer": "capacityBuffer"}
+#: EKS' own mark on nodes that Auto Mode manages (EKS user guide, "Control if a workload is deployed on EKS Auto Mode
+#: nodes").
+AUTO_NODE_LABEL: Final = "eks.amazonaws.com/compute-type"
+AUTO_NODE: Final = "auto"
 _VERSION: Final = re.compile(r"v?(\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)(?=\D|$)")
 
 
@@ -38,6 +42,8 @@ class Karpenter:
     cluster: str = ""
     old_api: str = ""
     """An API version of pools before v1, such as `karpenter.sh/v1beta1`; empty where all are v1."""
+    serves_v1: bool = True
+    """Whether it may serve `karpenter.sh/v1`, of which pools of ours are; also where nothing tells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,18 +62,37 @@ class NodeClass:
 
 
 def karpenter_of(objects: Objects) -> Karpenter | None:
-    """The controller; None where there is neither one nor a pool of one."""
+    """The controller; None where there is neither one nor a pool or a node of one."""
     pools = [*objects.of("NodePool"), *objects.of("Provisioner")]
     old = next((text for pool in pools if (text := str(pool.get("apiVersion"))) not in _APIS), "")
     for deployment in objects.of("Deployment", "apps"):
         controller = next((each for each in containers_of(deployment) if _is_controller(deployment, each)), None)
         if controller is not None:
-            return replace(_karpenter(deployment, controller, objects), old_api=old)
+            made = _karpenter(deployment, controller, objects)
+            return replace(made, old_api=old, serves_v1=bool(made.version) or _may_serve_v1(pools))
     # Pools alone may be those of EKS Auto Mode.
     own = any(at(pool, "spec", "template", "spec", "nodeClassRef").get("kind") == "EC2NodeClass" for pool in pools)
     if own or old or any(next(objects.of(kind), None) for kind in ("EC2NodeClass", "NodeOverlay")):
-        return Karpenter(gates=_gates_of_overlays(objects), old_api=old)
+        return Karpenter(gates=_gates_of_overlays(objects), old_api=old, serves_v1=_may_serve_v1(pools))
+    # Somebody showed nodes alone.
+    bought = [labels for node in objects.of("Node") if NODE_POOL_LABEL in (labels := labels_of(node))]
+    if any(labels.get(AUTO_NODE_LABEL) != AUTO_NODE for labels in bought):
+        return Karpenter()
     return None
+
+
+def _may_serve_v1(pools: list[Object]) -> bool:
+    return not pools or any(str(pool.get("apiVersion")) in _APIS for pool in pools)
+
+
+#: API groups of its definitions.
+_GROUPS: Final = ("karpenter.sh", "karpenter.k8s.aws")
+
+
+def definitions_of(objects: Objects) -> tuple[str, ...]:
+    """Names of Karpenter's definitions, or their API groups where the server lists these alone."""
+    named = [each for each in objects.of("CustomResourceDefinition") if at(each, "spec").get("group") in _GROUPS]
+    return tuple(sorted(map(name_of, named))) or tuple(group for group in _GROUPS if group in objects.groups)
 
 
 #: API versions of pools that Karpenter serves since 1.0; what is filled in elsewhere counts as one.

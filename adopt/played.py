@@ -20,13 +20,17 @@ _HOST: Final = ("cpu", "memory")
 
 @dataclass(frozen=True, kw_only=True)
 class PlayedWork:
-    """Pods that are alike. spec: of one, as far as it decides where it may run. moves: whether it would take a slot."""
+    """Pods that are alike. spec: of one, as far as it decides where it may run. moves: whether it would take a slot.
+
+    runs: whether they are played where they run now; else only copies of them are, on slots.
+    """
 
     name: str
     namespace: str
     pods: int
     spec: Mapping[str, Any]
     moves: bool
+    runs: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,15 +103,21 @@ def _work(there: Inventory, proposal: Proposal, pools: list[FoundPool], left_out
     for work in there.work:
         if work.claims:
             left_out.append(f"pods of {work.namespace}/{work.name}: their GPUs are claimed (DRA)")
-        elif not any(work.template.may_land_on(pool.node_pool) for pool in pools):
-            left_out.append(f"pods of {work.namespace}/{work.name}: no NodePool that is played takes them")
-        else:
+            continue
+        runs = any(work.template.may_land_on(pool.node_pool) for pool in pools)
+        # Without a Karpenter there is no NodePool: a slot is all that these can be played on.
+        moves = id(work) in moving and (runs or there.karpenter is None)
+        if not runs:
+            more = ", so a copy of each on a slot is all that is" if moves else ""
+            left_out.append(f"pods of {work.namespace}/{work.name}: no NodePool that is played takes them{more}")
+        if runs or moves:
             yield PlayedWork(
                 name=work.name,
                 namespace=work.namespace,
                 pods=work.count,
                 spec=_spec(work),
-                moves=id(work) in moving,
+                moves=moves,
+                runs=runs,
             )
 
 

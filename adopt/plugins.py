@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from adopt.objects import Object, Objects, at, containers_of, environment, listed, name_of, words
-from gpu.contract import NODE_POOL_LABEL, POOL_LABEL
+from gpu.contract import CONFIG_LABEL, GPU_TAINT, NODE_POOL_LABEL, POOL_LABEL
+from policy.pods import tolerated
 from policy.registered import Resource
 
 Kind = Literal["device plugin", "GPU Operator", "DRA driver"]
@@ -21,8 +22,9 @@ Kind = Literal["device plugin", "GPU Operator", "DRA driver"]
 class Plugin:
     """Something that gives out GPUs.
 
-    config_map: from which it takes its configurations. reaches: whether it would run on nodes of pools of ours too.
-    values: of its chart, as far as they say how GPUs are shared.
+    config_map: from which it takes its configurations, in namespace. reaches: whether it would run on nodes of pools of
+    ours too. values: of its chart, as far as they say how GPUs are shared. apart: why a stack cannot add
+    configurations to its ConfigMap (`gpuSharing.existing`); empty where it can.
     """
 
     kind: Kind
@@ -30,20 +32,22 @@ class Plugin:
     version: str = ""
     config_map: str = ""
     default: str = ""
+    namespace: str = ""
+    apart: str = ""
     reaches: bool = True
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
 def plugins_of(objects: Objects) -> list[Plugin]:
     """All of them, operators first: what these install is theirs."""
-    operators = [_operator(each) for each in objects.of("ClusterPolicy", "nvidia.com")]
+    operators = [_operator(each, objects) for each in objects.of("ClusterPolicy", "nvidia.com")]
     found = [*operators]
     for daemon_set in objects.of("DaemonSet"):
         images = [str(each.get("image", "")) for each in containers_of(daemon_set)]
         if any("dra-driver" in image for image in images):
             found.append(_plain("DRA driver", daemon_set, images))
         elif _offers(daemon_set, images) and not (operators and _owned(daemon_set)):
-            found.append(_device_plugin(daemon_set, images))
+            found.append(_device_plugin(daemon_set, images, objects))
     classes = [name_of(each) for each in objects.of("DeviceClass") if name_of(each).endswith("gpu.nvidia.com")]
     if classes and not any(each.kind == "DRA driver" for each in found):
         found.append(Plugin(kind="DRA driver", name=classes[0]))
@@ -70,7 +74,7 @@ def _plain(kind: Kind, daemon_set: Object, images: list[str]) -> Plugin:
     return Plugin(kind=kind, name=name_of(daemon_set), version=_version(images, "dra-driver"))
 
 
-def _device_plugin(daemon_set: Object, images: list[str]) -> Plugin:
+def _device_plugin(daemon_set: Object, images: list[str], objects: Objects) -> Plugin:
     pod = at(daemon_set, "spec", "template", "spec")
     variables: dict[str, str] = {}
     for container in containers_of(daemon_set):
@@ -86,8 +90,12 @@ def _device_plugin(daemon_set: Object, images: list[str]) -> Plugin:
     values = {"config": config, "nodeSelector": words(pod.get("nodeSelector")), "tolerations": pod.get("tolerations")}
     if strategy := variables.get("MIG_STRATEGY") or _argument(daemon_set, "--mig-strategy"):
         values["migStrategy"] = strategy
+    namespace = _text(at(daemon_set, "metadata").get("namespace"))
+    keys = _keys(config_map, namespace, objects)
     return Plugin(
         kind="device plugin",
+        namespace=namespace,
+        apart=_why_apart(config_map, namespace, variables, keys) or _intolerant(pod.get("tolerations")),
         name=name_of(daemon_set),
         version=_version(images, "k8s-device-plugin"),
         config_map=config_map,
@@ -95,6 +103,50 @@ def _device_plugin(daemon_set: Object, images: list[str]) -> Plugin:
         reaches=_reaches(pod),
         values=values,
     )
+
+
+# --- Whether it can take configurations of ours -----------------------------------------------------------------------
+
+#: How the chart's sidecar is told which label names a node's configuration, and which one nodes without it get
+#: (NVIDIA/k8s-device-plugin, templates/daemonset-device-plugin.yml).
+_LABEL, _DEFAULT, _FALLBACKS = "NODE_LABEL", "DEFAULT_CONFIG", "FALLBACK_STRATEGIES"
+
+
+def _why_apart(config_map: str, namespace: str, variables: Mapping[str, str], keys: tuple[str, ...] | None) -> str:
+    if not config_map:
+        return "it has no ConfigMap with configurations (config.name of its chart)"
+    if variables.get(_LABEL) != CONFIG_LABEL:
+        return f"it does not read the nodes' label {CONFIG_LABEL}"
+    if not namespace:
+        return "nothing tells its namespace"
+    single = "single" in variables.get(_FALLBACKS, "").split(",")
+    if not variables.get(_DEFAULT) and single and (keys is None or (len(keys) == 1 and "default" not in keys)):
+        return "it has no config.default: with a second entry nodes without the label would get no configuration"
+    return ""
+
+
+def _intolerant(tolerations: Any) -> str:
+    if any(tolerated(GPU_TAINT, each) for each in listed(tolerations)):
+        return ""
+    return "its pods do not tolerate the taint {key}={value}:{effect} of the new nodes".format_map(GPU_TAINT)
+
+
+def _keys(name: str, namespace: str, objects: Objects) -> tuple[str, ...] | None:
+    """Entries of a ConfigMap; None where it was not read."""
+    for each in objects.of("ConfigMap", ""):
+        if name_of(each) == name and at(each, "metadata").get("namespace") == namespace:
+            return tuple(words(each.get("data")))
+    return None
+
+
+def _namespaces(name: str, objects: Objects) -> list[str]:
+    """Where ConfigMaps of that name are."""
+    named = [each for each in objects.of("ConfigMap", "") if name_of(each) == name]
+    return sorted({_text(at(each, "metadata").get("namespace")) for each in named} - {""})
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _argument(daemon_set: Object, option: str) -> str:
@@ -137,7 +189,7 @@ def _is_theirs(key: str) -> bool:
     return key in _OF_ONE or not slash or not (domain.endswith(_ON_ANY_NODE) or key == POOL_LABEL)
 
 
-def _operator(policy: Object) -> Plugin:
+def _operator(policy: Object, objects: Objects) -> Plugin:
     spec = at(policy, "spec")
     config = words(at(spec, "devicePlugin").get("config"))
     values = {
@@ -145,14 +197,30 @@ def _operator(policy: Object) -> Plugin:
         "mig": dict(words(spec.get("mig"))),
         "migManager": {"enabled": at(spec, "migManager").get("enabled", True)},
     }
+    name = config.get("name", "")
+    spaces = _namespaces(name, objects) if name else []
     return Plugin(
         kind="GPU Operator",
+        namespace=spaces[0] if len(spaces) == 1 else "",
+        apart=_why_operator_apart(spec, name, spaces),
         name=name_of(policy),
         version=str(at(spec, "devicePlugin").get("version") or "").removeprefix("v"),
-        config_map=config.get("name", ""),
+        config_map=name,
         default=config.get("default", ""),
         values=values,
     )
+
+
+def _why_operator_apart(spec: Mapping[str, Any], config_map: str, spaces: list[str]) -> str:
+    if at(spec, "devicePlugin").get("enabled", True) is not True:
+        return "its device plugin is off"
+    if not config_map:
+        return "it has no ConfigMap with configurations (devicePlugin.config.name)"
+    if len(spaces) != 1:
+        return f"nothing tells in which namespace its ConfigMap {config_map} is: export ConfigMaps too"
+    # Without any it gives its DaemonSets the one of GPU nodes (gpu-operator assets/state-device-plugin).
+    given = at(spec, "daemonsets").get("tolerations")
+    return _intolerant(given) if given else ""
 
 
 def releases(plugins: list[Plugin]) -> list[Resource]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adopt.findings import Finding, findings
+from adopt.findings import Finding, findings, refusal
 from adopt.inventory import Inventory
 from adopt.money import Row, rows
 from adopt.proposal import Proposal, propose
@@ -30,8 +30,8 @@ class Report:
 
     @property
     def fits(self) -> bool:
-        """Whether the stack file loads."""
-        return not self.written.problems
+        """Whether the stack file loads, and can stand in this cluster."""
+        return not self.written.problems and refusal(self.there) is None
 
 
 def report(there: Inventory, stack: str, *, pod_mib: int | None = None) -> Report:
@@ -59,6 +59,7 @@ def as_json(found: Report) -> dict[str, Any]:
         "kubernetes": there.kubernetes or None,
         "karpenter": _karpenter(there),
         "autoMode": there.auto_mode,
+        "karpenterDefinitions": list(there.definitions),
         "nodePools": [_pool(each) for each in there.pools],
         "nodeClasses": [each.name for each in there.node_classes],
         "nodeOverlays": list(there.overlays),

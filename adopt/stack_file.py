@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -11,10 +12,12 @@ from typing import Any, Final
 import versions
 from adopt.inventory import Inventory
 from adopt.karpenter import NodeClass
+from adopt.plugins import Plugin
 from adopt.proposal import Proposal
 from config.checks.existing import OVERLAYS_SINCE
 from config.errors import ConfigError, Problem
 from config.load import parse
+from config.schema import Cluster
 from config.starter import MEANINGS
 from gpu.contract import CONTROLLER_LABEL, DISCOVERY_TAG
 
@@ -55,6 +58,8 @@ def stack_text(there: Inventory, proposal: Proposal, stack: str) -> StackText:
     values: dict[str, Any] = {
         "cluster": {"existing": there.cluster, **known["cluster"]},
         **({"karpenter": {"existing": known["karpenter"]}} if known["karpenter"] else {}),
+        **({"network": {"existing": known["network"]}} if known["network"] else {}),
+        **_sharing_of(there),
         "cpuPools": [],
         "pools": [shared],
         "examples": False,
@@ -76,7 +81,7 @@ def stack_text(there: Inventory, proposal: Proposal, stack: str) -> StackText:
 
 
 def _existing(there: Inventory) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Sections `cluster` and `karpenter.existing`; and of values that nobody saw, how to look."""
+    """Sections `cluster`, `karpenter.existing` and `network.existing`; and of values that nobody saw, how to look."""
     guessed: dict[str, str] = {}
     if not there.kubernetes:
         guessed["cluster.version"] = "kubectl version"
@@ -84,7 +89,15 @@ def _existing(there: Inventory) -> tuple[dict[str, dict[str, Any]], dict[str, st
     if there.standing and there.standing != {CONTROLLER_LABEL: "true"}:
         cluster["systemNodeLabels"] = dict(there.standing)
     if there.karpenter is None:
-        return {"cluster": cluster, "karpenter": {}}, guessed
+        # For the stack's own Karpenter.
+        if there.authentication_mode:
+            cluster["authenticationMode"] = there.authentication_mode
+        else:
+            guessed["cluster.authenticationMode"] = describe(there, "accessConfig.authenticationMode")
+        if there.network is None:
+            guessed["network.existing"] = describe(there, "resourcesVpcConfig")
+        network = {key: list(values) for key, values in (there.network or {}).items()}
+        return {"cluster": cluster, "karpenter": {}, "network": network}, guessed
     found = there.karpenter
     if not found.version:
         guessed["karpenter.existing.chartVersion"] = "helm list -A"
@@ -106,7 +119,13 @@ def _existing(there: Inventory) -> tuple[dict[str, dict[str, Any]], dict[str, st
         karpenter["subnetIds"] = list(chosen.subnet_ids)
     if chosen and chosen.group_ids and not chosen.group_tags:
         karpenter["securityGroupIds"] = list(chosen.group_ids)
-    return {"cluster": cluster, "karpenter": karpenter}, guessed
+    return {"cluster": cluster, "karpenter": karpenter, "network": {}}, guessed
+
+
+def describe(there: Inventory, part: str) -> str:
+    """The command that shows a part of a cluster as EKS knows it."""
+    words = ("aws", "eks", "describe-cluster", "--region", there.region, "--name", there.cluster)
+    return shlex.join((*words, "--query", f"cluster.{part}"))
 
 
 def model_class(there: Inventory) -> NodeClass | None:
@@ -119,9 +138,30 @@ def model_class(there: Inventory) -> NodeClass | None:
     )
 
 
+def reaching(there: Inventory) -> list[Plugin]:
+    """Plugins that would run on nodes of ours too."""
+    return [plugin for plugin in there.plugins if plugin.reaches and plugin.kind != "DRA driver"]
+
+
+def joined_plugin(there: Inventory) -> Plugin | None:
+    """The plugin that takes the pool's configuration too; None where none does, or several would run there."""
+    found = reaching(there)
+    return found[0] if len(found) == 1 and not found[0].apart else None
+
+
 def needs_own_plugin(there: Inventory) -> bool:
     """Whether nodes of ours must bring their own plugin, since one that is there would run on them too."""
-    return any(plugin.reaches and plugin.kind != "DRA driver" for plugin in there.plugins)
+    return bool(reaching(there)) and joined_plugin(there) is None
+
+
+def _sharing_of(there: Inventory) -> dict[str, Any]:
+    """Section `gpuSharing`, where a plugin that is there is given the pool's configuration."""
+    plugin = joined_plugin(there)
+    if plugin is None:
+        return {}
+    installer = "gpu-operator" if plugin.kind == "GPU Operator" else "device-plugin"
+    where = {"configMap": plugin.config_map, "namespace": plugin.namespace}
+    return {"gpuSharing": {"installer": installer, "existing": where}}
 
 
 def _pool(there: Inventory, proposal: Proposal) -> dict[str, Any]:
@@ -157,6 +197,12 @@ def _lines(
         yield "  gpu-slices:karpenter:"
         yield "    existing:"
         yield from _section(values["karpenter"]["existing"], "      ", guessed, "karpenter.existing")
+    else:
+        yield from _for_own_karpenter(there, values, guessed)
+    if "gpuSharing" in values:
+        yield "  # The cluster's own plugin runs on the new nodes too: it gets their configuration as one entry more."
+        yield "  gpu-slices:gpuSharing:"
+        yield from _section(values["gpuSharing"], "    ", guessed, "gpuSharing")
     yield "  # None: without taints they would buy nodes for pods of others."
     yield "  gpu-slices:cpuPools: []"
     yield "  gpu-slices:pools:"
@@ -170,6 +216,25 @@ def _lines(
         yield f"    {'- ' if number == 0 else '  '}{key}: {flow(value)}"
     yield "  # Nobody needs the example workloads in a cluster with work of its own."
     yield "  gpu-slices:examples: false"
+
+
+def _for_own_karpenter(there: Inventory, values: Mapping[str, Any], guessed: Mapping[str, str]) -> Iterator[str]:
+    """How the cluster lets nodes in, and where they go; what nobody saw as comments, with the way to look."""
+    if look := guessed.get("cluster.authenticationMode"):
+        default = Cluster.model_fields["authentication_mode"].default
+        yield f"    # How it lets nodes in: {default}, unless `{look}`"
+        yield "    # says something else; then write it here."
+        yield f"    # authenticationMode: {default}"
+    if "network" in values:
+        yield "  # Where nodes go: private subnets of the cluster, and the security group that EKS made for it."
+        yield "  gpu-slices:network:"
+        yield "    existing:"
+        yield from _section(values["network"]["existing"], "      ", guessed, "network.existing")
+    elif look := guessed.get("network.existing"):
+        yield f"  # Nodes go where the tag {DISCOVERY_TAG}: {flow(there.cluster)} is. Where nothing has it, name"
+        yield f"  # private subnets and a security group of the cluster: `{look}`"
+        yield "  # gpu-slices:network:"
+        yield "  #   existing: { subnetIds: [subnet-ID, subnet-ID], securityGroupIds: [sg-ID] }"
 
 
 def _sharing(proposal: Proposal, written: Mapping[str, Any]) -> Iterator[str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, assert_never
 
 import click
 
-from account.adopting import account_findings, cluster_of, role_of
+from account.adopting import account_findings, cluster_of, place_of, role_of
 from account.commands import shell_text
 from account.preflight import requirement
+from account.preflight.existing import in_auto_mode, mode_of
 from account.session import Absent, Account, Found, Unseen
 from adopt.cluster import Access, ClusterError, read_cluster
 from adopt.export import ExportError, read_export
@@ -114,7 +116,14 @@ def _asked_account(there: Inventory, account: Account) -> tuple[Inventory, list[
     said = []
     match cluster_of(account, there.cluster):
         case Found(value):
-            there = replace(there, kubernetes=str(value.get("version") or there.kubernetes))
+            there = replace(
+                there,
+                kubernetes=str(value.get("version") or there.kubernetes),
+                auto_mode=there.auto_mode or in_auto_mode(value),
+                authentication_mode=mode_of(value),
+            )
+            there, unseen_place = _with_place(there, account, value)
+            said += unseen_place
         case Absent():
             text = f"EKS knows no cluster {there.cluster} in {there.region}: are these credentials of its account?"
             said.append(Finding(status="missing", about="AWS", text=text))
@@ -132,6 +141,21 @@ def _asked_account(there: Inventory, account: Account) -> tuple[Inventory, list[
             case Unseen() as unseen:
                 said.append(Finding(status="unseen", about="role of nodes", text=str(unseen)))
     return there, said
+
+
+def _with_place(there: Inventory, account: Account, cluster: Mapping[str, Any]) -> tuple[Inventory, list[Finding]]:
+    """Where nodes of the stack's own Karpenter go, where it is to install one."""
+    if there.karpenter is not None or there.auto_mode:
+        return there, []
+    match place_of(account, there.cluster, cluster):
+        case Found(place):
+            return replace(there, network=place.keys), []
+        case Unseen() as unseen:
+            return there, [Finding(status="unseen", about="subnets and security groups", text=str(unseen))]
+        case Absent():
+            return there, []
+        case _ as never:
+            assert_never(never)
 
 
 #: What the account's verdicts are called here.

@@ -9,13 +9,15 @@ from rich.console import Console
 from rich.text import Text
 
 from adopt.export import ExportError, read_export
-from adopt.inventory import inventory
+from adopt.findings import refusal
+from adopt.inventory import Inventory, inventory
 from adopt.played import played
 from adopt.proposal import propose
 from cli.console import printable
 from cli.tables import table
 from config.errors import PROJECT
 from config.load import parse
+from config.schema import StackConfig
 from gpu.prices import HOURS_PER_MONTH
 from plan.errors import InputError
 from plan.project import find_project, load_stack
@@ -32,14 +34,15 @@ class Rehearsal:
         """Raises InputError for an export that cannot be played, ConfigError as `slices plan` does."""
         read = load_stack(find_project(directory), stack)
         config = parse(read.values_of(PROJECT), stack=stack, region=read.values.get("aws:region"))
-        if config.karpenter.existing is None:
-            raise InputError(f"stack {stack} has no karpenter.existing, with which --export goes (docs/adopting.md)")
+        if config.cluster.existing is None:
+            raise InputError(f"stack {stack} has no cluster.existing, with which --export goes (docs/adopting.md)")
         self._existing = config.karpenter.existing
         try:
             objects = read_export(source)
         except ExportError as error:
             raise InputError(str(error)) from error
         there = inventory(objects, cluster=config.cluster_name, region=config.region)
+        _refuse_wrong_ground(config, there)
         found = played(objects, there, propose(there))
         if not found.work:
             why = "\n".join(found.left_out)
@@ -60,15 +63,16 @@ class Rehearsal:
         """Bring up what is theirs, then the stack beside it, and give their pods slots. The caller holds the lock."""
         made: list[TwinPlan] = []
 
-        def before() -> TwinPlan:
+        def first() -> TwinPlan:
             made.extend(self.plans(make_plan()))
-            return made[0]
+            return made[0 if self._theirs.running else 1]
 
-        up.run(before)
+        up.run(first)
         play = Play(state, made[1], self._theirs, say)
         side, uids = play.settle()
-        say("The stack comes beside it")
-        up.run(lambda: made[1])
+        if self._theirs.running:
+            say("The stack comes beside it")
+            up.run(lambda: made[1])
         self._outcome = play.move(side, uids)
         return made[1]
 
@@ -83,15 +87,32 @@ class Rehearsal:
         """Print nodes, slots and dollars, before and after."""
         outcome = self.outcome
         rows = table("GPU nodes in the twin", "what", "nodes", "slots", "pods", "USD/h", "USD/month", texts=2)
-        _row(rows.add_row, "before", outcome.before)
-        _row(rows.add_row, "the stack's, beside them", outcome.shared)
-        _row(rows.add_row, "when the old pods are gone", outcome.after)
+        if self._theirs.running:
+            _row(rows.add_row, "before", outcome.before)
+            _row(rows.add_row, "the stack's, beside them", outcome.shared)
+            _row(rows.add_row, "when the old pods are gone", outcome.after)
+        else:
+            _row(rows.add_row, "the stack's", outcome.shared)
         console.print(rows)
-        console.print(f"{outcome.untouched} of {outcome.ran} pods that ran before run on, untouched.")
+        if self._theirs.running:
+            console.print(f"{outcome.untouched} of {outcome.ran} pods that ran before run on, untouched.")
         if outcome.waiting:
             console.print(f"{outcome.waiting} pods wait for a slot: maxGpus of the pool may be too small.")
         for each in self._left_out:
             console.print(Text(printable(f"Not played: {each}")))
+
+
+def _refuse_wrong_ground(config: StackConfig, there: Inventory) -> None:
+    """Raises InputError where the export is of a cluster in which the stack could not stand."""
+    if config.karpenter.existing is not None:
+        return
+    if (refused := refusal(there)) is not None:
+        raise InputError(f"{refused.about}: {refused.text}")
+    if there.karpenter is not None:
+        raise InputError(
+            f"the export has a Karpenter, and stack {config.stack} would install its own beside it: write "
+            "karpenter.existing; `slices adopt` writes it (docs/adopting.md)"
+        )
 
 
 def _row(add: Callable[..., None], name: str, side: Side) -> None:

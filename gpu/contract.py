@@ -7,6 +7,7 @@ Each name says who writes it and, after the arrow, who reads it.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Final
 
 #: What all keys of ours begin with; no one else may set such tags.
@@ -116,6 +117,8 @@ NAME_LABEL: Final = "app.kubernetes.io/name"
 NVIDIA_PREFIX: Final = "nvidia.com/"
 #: A GPU, or a slot without a name of its own; also the key of the taint of GPU nodes: the device plugin -> all.
 GPU_RESOURCE: Final = f"{NVIDIA_PREFIX}gpu"
+#: Of nodes of GPU pools, so that nothing else runs there: GPU NodePools -> all pods that may.
+GPU_TAINT: Final = MappingProxyType({"key": GPU_RESOURCE, "value": "true", "effect": "NoSchedule"})
 #: What the device plugin calls slots with `renameByDefault` (`DefaultSharedResourceNameSuffix`).
 SHARED_RESOURCE: Final = f"{NVIDIA_PREFIX}gpu.shared"
 #: Configuration that a node's device plugin takes: GPU NodePools -> the device plugin, policies, the twin.

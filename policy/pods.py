@@ -120,7 +120,7 @@ class PodTemplate:
             return True
         tolerations = [item for item in each(given) if isinstance(item, Mapping)]
         hard = [taint for taint in pool.taints if text(taint.get("effect")) in {"NoSchedule", "NoExecute"}]
-        return all(any(_tolerated(taint, toleration) for toleration in tolerations) for taint in hard)
+        return all(any(tolerated(taint, toleration) for toleration in tolerations) for taint in hard)
 
 
 def _admitted(pool: NodePool, key: str, value: str) -> bool:
@@ -132,7 +132,8 @@ def _admitted(pool: NodePool, key: str, value: str) -> bool:
     return wanted and not any(value in (item.values or ()) for item in listed if item.operator == "NotIn")
 
 
-def _tolerated(taint: Mapping[str, Any], toleration: Mapping[str, Any]) -> bool:
+def tolerated(taint: Mapping[str, Any], toleration: Mapping[str, Any]) -> bool:
+    """Whether a toleration may take a taint, with what is unknown as what fits."""
     key, effect, operator = (toleration.get(name) for name in ("key", "effect", "operator"))
     if key and not _may_be(key, taint.get("key")):
         return False

@@ -7,7 +7,7 @@ slot on the stack's pool. What ran before is not touched. The twin's Karpenter b
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -33,13 +33,17 @@ _PATIENCE: Final = 300.0
 
 @dataclass(frozen=True, kw_only=True)
 class TheirWork:
-    """Pods that are alike. spec: of one, without images. moves: whether it takes a slot of the stack."""
+    """Pods that are alike. spec: of one, without images. moves: whether it takes a slot of the stack.
+
+    runs: whether they run before the stack comes; else only their copies do, on slots.
+    """
 
     name: str
     namespace: str
     pods: int
     spec: Mapping[str, Any]
     moves: bool
+    runs: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,11 @@ class Theirs:
     manifests: Sequence[Object]
     charts: Sequence[tuple[Mapping[str, Any], bool]]
     work: Sequence[TheirWork]
+
+    @property
+    def running(self) -> list[TheirWork]:
+        """What runs before the stack comes."""
+        return [work for work in self.work if work.runs]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,19 +90,63 @@ class Outcome:
 # --- Plans ------------------------------------------------------------------------------------------------------------
 
 
-def with_theirs(plan: TwinPlan, theirs: Theirs, existing: ExistingKarpenter) -> tuple[TwinPlan, TwinPlan]:
-    """The plan of theirs alone, and the stack's with theirs in it. AWS is the same in both."""
+def with_theirs(plan: TwinPlan, theirs: Theirs, existing: ExistingKarpenter | None) -> tuple[TwinPlan, TwinPlan]:
+    """The plan of theirs alone, and the stack's with theirs in it. AWS is the same in both.
+
+    existing: their Karpenter; None where they have none, so that nothing of theirs names node classes.
+    """
     charts = [thing for thing in plan.planned if thing.chart in (CRD_CHART, CONTROLLER_CHART)]
     first = tuple(thing.urn for thing in charts)
     namespaces = [_planned(each, first) for each in _namespaces(theirs)]
-    objects = [_as_played(each, plan, existing) for each in theirs.manifests]
-    objects += [_deployment(work, index) for index, work in enumerate(theirs.work)]
+    objects = [_as_played(each, plan, existing) if existing else each for each in theirs.manifests]
+    objects += [_deployment(work, index) for index, work in enumerate(theirs.work) if work.runs]
     before_each = (*first, *(thing.urn for thing in namespaces))
     things = (*namespaces, *(_planned(each, before_each) for each in objects))
-    before = replace(plan, planned=(*charts, *things), plugins=_plugins(theirs), models=())
+    plugins = _plugins(theirs)
+    before = replace(plan, planned=(*charts, *things), plugins=plugins, models=())
     rest = tuple(thing for thing in plan.planned if thing not in charts)
-    after = replace(plan, planned=(*charts, *things, *rest), plugins=(*_plugins(theirs), *plan.plugins))
-    return before, after
+    planned = (*charts, *_beside(things, rest))
+    return before, replace(plan, planned=planned, plugins=_with_entries(plugins, plan.plugins))
+
+
+def _beside(things: tuple[Planned, ...], rest: tuple[Planned, ...]) -> Iterator[Planned]:
+    """Theirs, then the stack's: what it adds to an object of theirs is in that object, which stays when it goes."""
+    added = {_identity(thing): thing for thing in rest if thing.manifest and thing.manifest["kind"] in _ADDED_TO}
+    shared = {added[key].urn: thing.urn for thing in things if (key := _identity(thing)) in added}
+    for thing in things:
+        more = added.get(_identity(thing))
+        yield replace(thing, manifest=_with_data(thing.manifest or {}, more.manifest or {})) if more else thing
+    for thing in rest:
+        if thing.urn not in shared:
+            yield replace(thing, after=tuple(shared.get(urn, urn) for urn in thing.after))
+
+
+#: Kinds of which both may have the same object: the ConfigMap of their plugin, and its namespace.
+_ADDED_TO: Final = ("ConfigMap", "Namespace")
+
+
+def _identity(thing: Planned) -> tuple[str, str, str]:
+    manifest = thing.manifest or {"kind": "", "metadata": {}}
+    metadata = manifest["metadata"]
+    return manifest["kind"], metadata.get("namespace", ""), metadata.get("name", thing.urn)
+
+
+def _with_data(manifest: Object, more: Object) -> Object:
+    if "data" not in more:
+        return manifest
+    return {**manifest, "data": {**(manifest.get("data") or {}), **more["data"]}}
+
+
+def _with_entries(
+    theirs: tuple[InstalledPlugin, ...], planned: tuple[InstalledPlugin, ...]
+) -> tuple[InstalledPlugin, ...]:
+    """Their plugins and the stack's: one that gets entries of the stack's is the same plugin, with these."""
+    names = {plugin.config_map for plugin in theirs} - {None, ""}
+    entries = {plugin.config_map: plugin.configs for plugin in planned if plugin.config_map in names}
+    return (
+        *(replace(each, configs={**each.configs, **entries.get(each.config_map, {})}) for each in theirs),
+        *(each for each in planned if each.config_map not in entries),
+    )
 
 
 def _planned(manifest: Object, after: tuple[str, ...]) -> Planned:
@@ -186,7 +239,7 @@ class Play:
 
     def settle(self) -> tuple[Side, dict[str, str]]:
         """Wait until their pods run, or no more of them do; the GPU nodes, and uids of the pods that run."""
-        wanted = sum(work.pods for work in self._theirs.work)
+        wanted = sum(work.pods for work in self._theirs.running)
         self._wait("theirs", wanted)
         return _side(self._nodes()), self._running("theirs")
 
@@ -223,14 +276,15 @@ class Play:
         found = next((each for each in self._plan.gpu_pools if self._is_ours(each) and each.slots), None)
         if found is None:
             raise TwinError(
-                f"stack {self._plan.stack} has no pool that shares GPUs: write its sharing, and [nodeOverlay] in "
-                "karpenter.existing.featureGates, and rehearse again"
+                f"stack {self._plan.stack} has no pool that shares GPUs: write its sharing, and with "
+                "karpenter.existing [nodeOverlay] in its featureGates, and rehearse again"
             )
         return found
 
     def _names_of_staying(self) -> set[str]:
         """Nodes of pods that keep what they have."""
-        stay = {f"{work.name[:50]}-{index}" for index, work in enumerate(self._theirs.work) if not work.moves}
+        there = [(index, work) for index, work in enumerate(self._theirs.work) if work.runs]
+        stay = {f"{work.name[:50]}-{index}" for index, work in there if not work.moves}
         names = {f"theirs-{name}"[:63].rstrip("-") for name in stay}
         return {
             str(pod["spec"]["nodeName"])

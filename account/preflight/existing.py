@@ -99,8 +99,10 @@ def _judge_cluster(sight: Sight) -> Verdict:
                 return Missing(f"its status is {status}")
             if version != wanted:
                 return Missing(f'it has {version}: write gpu-slices:cluster.version: "{version}"')
-            if wrong := _wrong_mode(sight.config, _mode(cluster)):
+            if wrong := _wrong_mode(sight.config, mode_of(cluster)):
                 return Missing(wrong)
+            if sight.config.karpenter.existing is None and in_auto_mode(cluster):
+                return Missing(_AUTO_MODE)
             return Ok(f"{version}, {status}")
         case Absent():
             return Missing(f"there is no such cluster in {sight.config.region}")
@@ -108,7 +110,19 @@ def _judge_cluster(sight: Sight) -> Verdict:
             return unseen
 
 
-def _mode(cluster: Mapping[str, Any]) -> str:
+#: `slices adopt` has the reasons at length.
+_AUTO_MODE: Final = (
+    "it is in EKS Auto Mode, whose definitions of NodePools Helm does not take over: leave gpu-slices:cluster.existing "
+    "out, so that the stack makes a cluster beside it, or write gpu-slices:karpenter.existing, if yours runs in it"
+)
+
+
+def in_auto_mode(cluster: Mapping[str, Any]) -> bool:
+    """Whether EKS manages nodes of the cluster, with definitions of NodePools that are EKS' own."""
+    return bool((cluster.get("computeConfig") or {}).get("enabled"))
+
+
+def mode_of(cluster: Mapping[str, Any]) -> str:
     """How it lets nodes in; clusters of before access entries say nothing."""
     return str((cluster.get("accessConfig") or {}).get("authenticationMode", "CONFIG_MAP"))
 
@@ -147,7 +161,7 @@ def _judge_agent(sight: Sight) -> Verdict:
         case _:
             pass
     match sight.cluster:
-        case Found(cluster) if (cluster.get("computeConfig") or {}).get("enabled"):
+        case Found(cluster) if in_auto_mode(cluster):
             return Ok("built in with Auto Mode")
         case _:
             install = aws("eks", "create-addon", region=region, cluster_name=name, addon_name=POD_IDENTITY_AGENT)
@@ -202,7 +216,7 @@ def _judge_node_role(role: str, sight: Sight) -> Verdict:
 def _let_in(arn: str, sight: Sight) -> Verdict:
     match sight.cluster:
         case Found(cluster):
-            mode = _mode(cluster)
+            mode = mode_of(cluster)
         case Absent():
             return Missing("there is no cluster that could")
         case Unseen() as unseen:

@@ -30,7 +30,7 @@ from gpu.contract import (
     CONFIG_LABEL,
     EXPIRES_ANNOTATION,
     GPU_COUNT_LABEL,
-    GPU_RESOURCE,
+    GPU_TAINT,
     INSTANCE_TYPE_LABEL,
     JUSTIFICATION_ANNOTATION,
     NODE_POOL_LABEL,
@@ -42,8 +42,6 @@ from gpu.contract import (
 from gpu.pool import Pool, Taint
 from gpu.sharing import AMIS
 from gpu.user_data import pool_user_data
-
-GPU_TAINT = {"key": GPU_RESOURCE, "value": "true", "effect": "NoSchedule"}
 
 #: Any weight does: overlays of one pool never meet on an instance type, and other pools' are scoped to those pools.
 _OVERLAY_WEIGHT = 10
@@ -148,7 +146,7 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
             "spec": {
                 "nodeClassRef": {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": args.pool.name},
                 "requirements": _requirements(args),
-                "taints": [GPU_TAINT, *(_taint(each) for each in args.pool.taints)],
+                "taints": [dict(GPU_TAINT), *(_taint(each) for each in args.pool.taints)],
                 "expireAfter": args.expire_after,
                 "terminationGracePeriod": args.termination_grace_period,
             },

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from account.adopting import cluster_of, role_of
@@ -15,7 +16,7 @@ from account.session import Absent, Found, Unseen
 from adopt.export import read_export
 from cli.main import main
 from tests.unit.account.world import REGION, ApiError, World, fail, moto, world
-from tests.unit.adopt.cluster import by_hand, node_class, write
+from tests.unit.adopt.cluster import by_hand, node, node_class, pod, write
 
 pytestmark = pytest.mark.parts
 
@@ -119,6 +120,79 @@ def test_what_is_missing_in_the_account_is_told_with_its_command(run: Any, accou
     done = run(*by_hand())
     assert "aws eks create-access-entry" in findings(done, "missing")
     assert "eks-pod-identity-agent is not there" in findings(done, "note")
+
+
+# --- A Karpenter of the stack's own -----------------------------------------------------------------------------------
+
+
+def groups() -> list[dict[str, Any]]:
+    """A GPU node of a node group, with its pod."""
+    found = node("gpu-0")
+    del found["metadata"]["labels"]["karpenter.sh/nodepool"]
+    found["metadata"]["labels"]["alpha.eksctl.io/cluster-name"] = "prod"
+    return [found, pod("llm", "gpu-0")]
+
+
+def place(account: World, **changes: Any) -> dict[str, Any]:
+    """Their VPC as EKS describes it: a public subnet, two private ones, and the group that EKS made."""
+    ec2 = moto("ec2")
+    cluster = account.planted["eks:DescribeCluster"]({})["cluster"]
+    vpc = cluster["resourcesVpcConfig"]["vpcId"]
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
+    filters = [{"Name": "vpc-id", "Values": [vpc]}]
+    private = sorted(each["SubnetId"] for each in ec2.describe_subnets(Filters=filters)["Subnets"])
+    public = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.9.0/24", AvailabilityZone="us-east-1a")["Subnet"]["SubnetId"]
+    table = ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"]
+    ec2.create_route(RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
+    ec2.associate_route_table(RouteTableId=table, SubnetId=public)
+    filters[0:] = [{"Name": "vpc-id", "Values": [vpc]}, {"Name": "group-name", "Values": ["nodes"]}]
+    (group,) = ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    where = {"vpcId": vpc, "subnetIds": [public, *private], "clusterSecurityGroupId": group["GroupId"]}
+    account.planted["eks:DescribeCluster"] = lambda _: {"cluster": {**cluster, "resourcesVpcConfig": where, **changes}}
+    return {"private": private, "public": public, "group": group["GroupId"]}
+
+
+def test_the_account_says_how_nodes_get_in_and_where_they_go(run: Any, account: World, tmp_path: Path) -> None:
+    there = place(account)
+    done = run(*groups())
+    assert done.exit_code == 0, done.output
+    written = yaml.safe_load((tmp_path / "Pulumi.mine.yaml").read_text())["config"]
+    assert written["gpu-slices:cluster"]["authenticationMode"] == "API"
+    network = {"subnetIds": there["private"], "securityGroupIds": [there["group"]]}
+    assert written["gpu-slices:network"] == {"existing": network}
+    fits = findings(done, "fits")
+    assert "the cluster has the add-on eks-pod-identity-agent" in fits
+    assert f"subnets {', '.join(there['private'])} are there" in fits
+    assert "pods of the cluster get rights" not in fits, "the same in other words"
+
+
+def test_what_carries_karpenters_tag_is_left_to_it(run: Any, account: World, tmp_path: Path) -> None:
+    there = place(account)
+    tag = [{"Key": "karpenter.sh/discovery", "Value": "prod"}]
+    moto("ec2").create_tags(Resources=[*there["private"], there["group"]], Tags=tag)
+    done = run(*groups())
+    assert done.exit_code == 0, done.output
+    text = (tmp_path / "Pulumi.mine.yaml").read_text()
+    assert "network" not in text
+    assert "subnets of the cluster's VPC carry karpenter.sh/discovery=prod" in findings(done, "fits")
+
+
+def test_auto_mode_is_known_from_the_account_alone(run: Any, account: World, tmp_path: Path) -> None:
+    place(account, computeConfig={"enabled": True, "nodePools": []})
+    done = run(*groups())
+    assert done.exit_code == 4
+    assert "EKS Auto Mode" in findings(done, "missing")
+    assert not list(tmp_path.glob("Pulumi.*.yaml"))
+
+
+def test_a_place_that_nobody_may_see_is_told(run: Any, account: World, tmp_path: Path) -> None:
+    place(account)
+    account.planted["ec2:DescribeRouteTables"] = fail(ApiError("UnauthorizedOperation"))
+    done = run(*groups())
+    assert done.exit_code == 5
+    assert "ec2:DescribeRouteTables" in findings(done, "unseen")
+    assert "  # gpu-slices:network:" in (tmp_path / "Pulumi.mine.yaml").read_text()
 
 
 def test_what_the_account_refuses_to_show_is_told(run: Any, account: World) -> None:

@@ -193,6 +193,10 @@ def test_what_a_karpenter_of_the_stacks_own_lacks(stack: StackConfig, changes: M
     assert [each.detail for each in found.values() if each.status == "missing" and words in each.detail], found
 
 
-def test_auto_mode_has_the_agent_built_in() -> None:
+def test_a_karpenter_of_the_stacks_own_does_not_go_into_auto_mode() -> None:
+    """EKS' definitions of NodePools are there, and Helm takes over none; the agent alone is no trouble."""
     found, _ = check(OWN, list_addons=[], describe_cluster=cluster(computeConfig={"enabled": True}))
-    assert {finding.status for finding in found.values()} == {"ok"}
+    (wrong,) = [finding for finding in found.values() if finding.status != "ok"]
+    assert wrong.status == "missing"
+    assert "EKS Auto Mode, whose definitions of NodePools Helm does not take over" in wrong.detail
+    assert "built in with Auto Mode" in {finding.detail for finding in found.values()}

@@ -113,14 +113,15 @@ def node_class(**spec: Any) -> Object:
     }
 
 
-def plugin(config_map: str = "", default: str = "", **pod_spec: Any) -> Object:
-    """NVIDIA's plugin, as its chart installs it."""
+def plugin(config_map: str = "", default: str = "", *, reads: bool = True, **pod_spec: Any) -> Object:
+    """NVIDIA's plugin, as its chart installs it. reads: whether its sidecar reads the nodes' label."""
     container: Object = {"name": "nvidia-device-plugin-ctr", "image": "nvcr.io/nvidia/k8s-device-plugin:v0.17.1"}
     spec: Object = {"containers": [container], "tolerations": [{"operator": "Exists"}], **pod_spec}
     if config_map:
         container["env"] = [
             {"name": "DEFAULT_CONFIG", "value": default},
             {"name": "FALLBACK_STRATEGIES", "value": "named,single"},
+            *([{"name": "NODE_LABEL", "value": "nvidia.com/device-plugin.config"}] if reads else []),
         ]
         spec["volumes"] = [{"name": "available-configs", "configMap": {"name": config_map}}]
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from tests.unit.adopt.cluster import (
     node_pool,
     plugin,
     pod,
+    standing_node,
     time_slicing,
     write,
 )
@@ -198,6 +200,193 @@ def test_without_a_karpenter_the_stacks_own_shares_and_groups_stay_until_somebod
     assert "karpenter" not in found.written.values
     assert found.written.values["pools"][0]["sharing"] == {"strategy": "time-slicing", "replicas": 4}
     assert "2 of no NodePool leave the sum when their group is scaled down" in said(found, "note")
+
+
+# --- No Karpenter, or one whose definitions are there -----------------------------------------------------------------
+
+
+def groups(number: int = 2) -> list[Object]:
+    """GPU nodes of node groups, each with a pod."""
+    nodes = [node(f"gpu-{index}") for index in range(number)]
+    for each in nodes:
+        del each["metadata"]["labels"]["karpenter.sh/nodepool"]
+    return [*nodes, *(pod(f"llm-{index}", f"gpu-{index}") for index in range(number))]
+
+
+def definition(name: str) -> Object:
+    spec = {"group": name.partition(".")[2]}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def test_what_the_account_would_say_stands_as_comments(tmp_path: Path) -> None:
+    found = reported(tmp_path, *groups())
+    assert found.fits
+    assert loaded(found) == found.written.values
+    assert "network" not in found.written.values
+    assert set(found.written.guessed) == {"cluster.authenticationMode", "network.existing"}
+    look = "aws eks describe-cluster --region us-east-1 --name prod --query cluster."
+    for words in (f"`{look}accessConfig.authenticationMode`", f"`{look}resourcesVpcConfig`", "# gpu-slices:network:"):
+        assert words in found.written.text
+    assert "kubectl get crd nodepools.karpenter.sh" in said(found, "note")
+    assert f"{look}accessConfig.authenticationMode" in said(found, "unseen")
+    # What is commented out loads, once it is no comment.
+    text = found.written.text.replace("    # authenticationMode", "    authenticationMode")
+    text = text.replace("  # gpu-slices:network:", "  gpu-slices:network:").replace("  #   existing:", "    existing:")
+    text = text.replace("subnet-ID, subnet-ID", "subnet-0a1b2c3d, subnet-4e5f6a7b").replace("sg-ID", "sg-0a1b2c3d")
+    config = parse(
+        {k.removeprefix(f"{PROJECT}:"): v for k, v in yaml.safe_load(text)["config"].items() if k.startswith(PROJECT)},
+        stack="mine",
+        region=REGION,
+    )
+    assert config.network.existing is not None
+    assert config.network.existing.security_group_ids == ("sg-0a1b2c3d",)
+
+
+def test_what_the_account_says_stands_in_the_file(tmp_path: Path) -> None:
+    there = inventory(read_export(write(tmp_path, groups())), cluster="prod", region=REGION)
+    subnets, group = ["subnet-0a1b2c3d", "subnet-4e5f6a7b"], ["sg-0a1b2c3d"]
+    place = {"subnetIds": subnets, "securityGroupIds": group}
+    found = report(replace(there, authentication_mode="API", network=place), "mine")
+    assert found.fits
+    assert loaded(found) == found.written.values
+    config = parse(loaded(found), stack="mine", region=REGION)
+    assert config.cluster.authentication_mode == "API"
+    assert config.karpenter.existing is None
+    assert config.network.existing is not None
+    assert config.network.existing.subnet_ids == tuple(subnets)
+    assert "#  gpu-slices:network" not in found.written.text
+    assert not said(found, "unseen")
+    by_tags = report(replace(there, authentication_mode="CONFIG_MAP", network={}), "mine")
+    assert by_tags.fits
+    assert "network" not in by_tags.written.text
+    assert by_tags.written.values["cluster"]["authenticationMode"] == "CONFIG_MAP"
+
+
+def auto_pool() -> Object:
+    """A pool of EKS Auto Mode that buys no GPUs, as EKS itself makes one."""
+    found = node_pool("general-purpose", ("m7i",))
+    spec = found["spec"]["template"]["spec"]
+    spec["nodeClassRef"] = {"group": "eks.amazonaws.com", "kind": "NodeClass", "name": "default"}
+    return found
+
+
+def auto_node() -> Object:
+    found = standing_node("i-0")
+    found["metadata"]["labels"] |= {"eks.amazonaws.com/compute-type": "auto", "karpenter.sh/nodepool": "system"}
+    return found
+
+
+@pytest.mark.parametrize("sign", [auto_pool(), auto_node(), definition("nodeclasses.eks.amazonaws.com")])
+def test_auto_mode_is_refused_by_whatever_shows_it(tmp_path: Path, sign: Object) -> None:
+    found = reported(tmp_path, *groups(), sign)
+    assert not found.fits
+    assert "EKS Auto Mode: buys this cluster's nodes" in said(found, "missing")
+    assert as_json(found)["autoMode"]
+
+
+def test_a_karpenter_of_somebodys_in_auto_mode_is_taken(tmp_path: Path) -> None:
+    found = reported(tmp_path, *by_hand(), auto_pool())
+    assert found.there.auto_mode
+    assert found.fits
+
+
+def test_definitions_without_a_controller_are_refused(tmp_path: Path) -> None:
+    found = reported(
+        tmp_path, *groups(), definition("nodepools.karpenter.sh"), definition("crontabs.stable.example.com")
+    )
+    assert not found.fits
+    assert "its definitions are there (nodepools.karpenter.sh)" in said(found, "missing")
+    objects = read_export(write(tmp_path, groups()))
+    objects.groups |= {"karpenter.sh", "karpenter.k8s.aws"}  # as a server lists them
+    served = report(inventory(objects, cluster="prod", region=REGION), "mine")
+    assert not served.fits
+    assert "its definitions are there (karpenter.sh, karpenter.k8s.aws)" in said(served, "missing")
+
+
+def test_pools_of_before_v1_alone_are_refused_and_beside_newer_ones_told(tmp_path: Path) -> None:
+    beta = {**node_pool("old"), "apiVersion": "karpenter.sh/v1beta1"}
+    found = reported(tmp_path, *groups(), beta)
+    assert not found.fits
+    assert "pools are karpenter.sh/v1beta1 alone, of before 1.0" in said(found, "missing")
+    for both in ([node_pool(), beta, node_class()], [*by_hand(), beta]):
+        found = reported(tmp_path, *groups(), *both)
+        assert found.fits
+        assert "pools are karpenter.sh/v1beta1, of before 1.0" in said(found, "missing")
+    assert not reported(tmp_path, *by_hand(version="0.37.0"), beta).fits
+
+
+def test_nodes_of_a_karpenter_tell_of_it(tmp_path: Path) -> None:
+    found = reported(tmp_path, node("gpu-0"), pod("llm", "gpu-0"))
+    assert "chartVersion" in found.written.values["karpenter"]["existing"]
+    assert "nothing tells its version" in said(found, "unseen")
+
+
+# --- A plugin that is there -------------------------------------------------------------------------------------------
+
+CONFIGS = config_map("plugin-configs", whole="version: v1\nflags: {migStrategy: none}\n")
+TOLERATES = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+def operator(**spec: object) -> Object:
+    config = {"devicePlugin": {"config": {"name": "plugin-configs", "default": "whole"}}}
+    return {
+        "apiVersion": "nvidia.com/v1",
+        "kind": "ClusterPolicy",
+        "metadata": {"name": "cluster-policy"},
+        "spec": {**config, **spec},
+    }
+
+
+@pytest.mark.parametrize(
+    ("objects", "installer"),
+    [
+        ([plugin("plugin-configs", "whole", tolerations=TOLERATES), CONFIGS], "device-plugin"),
+        # Nobody has to have read the ConfigMap where nodes without a label have their default.
+        ([plugin("plugin-configs", "whole")], "device-plugin"),
+        ([operator(), CONFIGS], "gpu-operator"),
+        ([operator(daemonsets={"tolerations": TOLERATES}), CONFIGS], "gpu-operator"),
+    ],
+)
+def test_a_plugin_that_reads_the_label_gets_the_pools_entry(
+    tmp_path: Path, objects: list[Object], installer: str
+) -> None:
+    rest = [each for each in by_hand() if each["kind"] != "DaemonSet"]
+    found = reported(tmp_path, *rest, *objects)
+    assert found.fits, said(found, "missing")
+    where = {"configMap": "plugin-configs", "namespace": "kube-system"}
+    assert found.written.values["gpuSharing"] == {"installer": installer, "existing": where}
+    assert loaded(found) == found.written.values
+    assert "ami" not in found.written.values["pools"][0]
+    assert "adds an entry to its ConfigMap kube-system/plugin-configs" in said(found, "fits")
+
+
+@pytest.mark.parametrize(
+    ("objects", "why"),
+    [
+        ([plugin()], "it has no ConfigMap with configurations"),
+        ([plugin("plugin-configs", "whole", reads=False), CONFIGS], "does not read the nodes' label"),
+        ([plugin("plugin-configs"), CONFIGS], "it has no config.default"),
+        ([plugin("plugin-configs", "whole", tolerations=[]), CONFIGS], "do not tolerate the taint nvidia.com/gpu=true"),
+        ([operator()], "in which namespace its ConfigMap plugin-configs is"),
+        ([operator(devicePlugin={}), CONFIGS], "devicePlugin.config.name"),
+        ([operator(devicePlugin={"enabled": False}), CONFIGS], "its device plugin is off"),
+        ([operator(daemonsets={"tolerations": [{"key": "other"}]}), CONFIGS], "do not tolerate the taint"),
+        ([operator(), {**plugin("c", "d"), "metadata": {"name": "second", "namespace": "x"}}, CONFIGS], "are several"),
+    ],
+)
+def test_where_a_plugin_cannot_take_it_nodes_bring_their_own_and_the_report_says_why(
+    tmp_path: Path, objects: list[Object], why: str
+) -> None:
+    rest = [each for each in by_hand() if each["kind"] != "DaemonSet"]
+    found = reported(tmp_path, *rest, *objects)
+    assert found.written.values["pools"][0]["ami"] == "bottlerocket"
+    assert "gpuSharing" not in found.written.values
+    assert why in said(found, "note")
 
 
 def test_what_nobody_saw_stands_in_the_file_with_the_way_to_look(tmp_path: Path) -> None:

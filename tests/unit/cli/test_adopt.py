@@ -144,4 +144,30 @@ def test_an_export_needs_a_stack_on_a_cluster_that_is_there(project: Path) -> No
     words = ["up", "own", "-C", str(project), "--export", str(project / "export")]
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2
-    assert "has no karpenter.existing, with which --export goes" in done.output
+    assert "has no cluster.existing, with which --export goes" in done.output
+
+
+def test_an_export_of_another_ground_is_refused(project: Path) -> None:
+    """A Karpenter beside somebody's, or in Auto Mode, whose definitions are there already."""
+    own = "config:\n  aws:region: us-east-1\n  gpu-slices:cluster: { existing: prod }\n  gpu-slices:pools:\n"
+    own += "    - { name: a, instanceFamilies: [g6], maxGpus: 1, sharing: { strategy: none } }\n"
+    (project / "Pulumi.own.yaml").write_text(own)
+    auto = {"apiVersion": "eks.amazonaws.com/v1", "kind": "NodeClass", "metadata": {"name": "default"}}
+    for objects, said in (
+        (by_hand(), "the export has a Karpenter, and stack own would install its own"),
+        ([auto, pod("llm")], "EKS Auto Mode"),
+    ):
+        write(project / "export", objects)
+        words = ["up", "own", "-C", str(project), "--export", str(project / "export")]
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 2
+        assert said in done.output
+
+
+def test_auto_mode_gets_no_file(project: Path, run: Run) -> None:
+    auto = {"apiVersion": "eks.amazonaws.com/v1", "kind": "NodeClass", "metadata": {"name": "default"}}
+    write(project / "export", [auto, pod("llm")])
+    done = run("mine", "--from", str(project / "export"), "--cluster", "prod", "--region", "us-east-1")
+    assert done.exit_code == 4
+    assert "Let the stack make a cluster of its own beside this one" in " ".join(done.output.split())
+    assert list(project.glob("Pulumi.*.yaml")) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from tests.unit.adopt.cluster import (
     write,
 )
 from twin.plan import CONTROLLER_CHART, CRD_CHART, CloudResource, Planned, PlannedPool, TwinPlan
-from twin.play.device_plugin import offer
+from twin.play.device_plugin import installed_plugins, offer
 from twin.theirs import Theirs, TheirWork, _on_slots, with_theirs
 
 EXISTING = ExistingKarpenter.model_validate(
@@ -119,6 +120,60 @@ def test_what_cannot_be_played_is_told(tmp_path: Path) -> None:
         "NodePool beta: is karpenter.sh/v1beta1, and the twin's Karpenter serves karpenter.sh/v1",
         "pods of models/elsewhere: no NodePool that is played takes them",
     )
+
+
+def without_karpenter(*more: Object) -> list[Object]:
+    """A cluster of node groups, with a GPU pod that fits a slot and one that does not."""
+    nodes = [node("gpu-0"), node("big", "g6.12xlarge")]
+    for each in nodes:
+        del each["metadata"]["labels"]["karpenter.sh/nodepool"]
+    return [*nodes, pod("llm", "gpu-0"), pod("train", "big", gpus=4), *more]
+
+
+def test_pods_of_node_groups_are_played_by_their_copies_alone(tmp_path: Path) -> None:
+    found = read(tmp_path, *without_karpenter())
+    assert [(work.name, work.moves, work.runs) for work in found.work] == [("llm", True, False)]
+    assert found.left_out == (
+        "pods of models/llm: no NodePool that is played takes them, so a copy of each on a slot is all that is",
+        "pods of models/train: no NodePool that is played takes them",
+    )
+    before, after = with_theirs(PLAN, theirs(found), None)
+    assert not list(after.manifests("Deployment"))
+    assert [thing.name for thing in before.planned] == [
+        "Release karpenter-crd",
+        "Release karpenter",
+        "Namespace models",
+    ]
+    assert OWN in after.planned
+
+
+def test_entries_that_the_stack_adds_are_in_their_config_map_and_their_plugin(tmp_path: Path) -> None:
+    """One plugin, not two; and `destroy` takes our entries, not their ConfigMap or its namespace."""
+    objects = [plugin("configs", "whole"), config_map("configs", whole=time_slicing(2))]
+    entry = {"data": {"shared": time_slicing(4)}, "metadata": {"name": "configs", "namespace": "kube-system"}}
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "models"}}
+    patch = Planned(
+        urn="patch", name="ConfigMap configs", after=(), manifest={"apiVersion": "v1", "kind": "ConfigMap", **entry}
+    )
+    ours = replace(OWN, after=("crd", "patch"))
+    (given,) = installed_plugins([{"config": {"name": "configs"}}], [patch.manifest])
+    plan = replace(
+        PLAN,
+        planned=(*PLAN.planned[:2], Planned(urn="space", name="n", after=(), manifest=space), patch, ours),
+        plugins=(given,),
+    )
+    found = theirs(read(tmp_path, *[e for e in by_hand() if e["kind"] != "DaemonSet"], *objects))
+    before, after = with_theirs(plan, found, EXISTING)
+    (alone,), (both,) = before.manifests("ConfigMap"), after.manifests("ConfigMap")
+    assert set(alone["data"]) == {"whole"}
+    assert set(both["data"]) == {"whole", "shared"}
+    assert {thing.urn for thing in before.planned} < {thing.urn for thing in after.planned}
+    urns = {thing.urn for thing in after.planned}
+    assert not {"patch", "space"} & urns
+    assert all(set(thing.after) <= urns for thing in after.planned)
+    on_ours = offer({**GPU_NODE, POOL_LABEL: "shared", CONFIG_LABEL: "shared"}, None, after.plugins)
+    assert on_ours.resources == {"nvidia.com/gpu": 4}
+    assert offer(GPU_NODE, None, after.plugins).resources == {"nvidia.com/gpu": 2}
 
 
 GPU_NODE = {GPU_COUNT_LABEL: "1", "team": "ml"}
