@@ -222,8 +222,8 @@ def _for_own_karpenter(there: Inventory, values: Mapping[str, Any], guessed: Map
     """How the cluster lets nodes in, and where they go; what nobody saw as comments, with the way to look."""
     if look := guessed.get("cluster.authenticationMode"):
         default = Cluster.model_fields["authentication_mode"].default
-        yield f"    # How it lets nodes in: {default}, unless `{look}`"
-        yield "    # says something else; then write it here."
+        yield f"    # How it lets nodes in: {default} is supposed. Write what this says:"
+        yield f"    # {look}"
         yield f"    # authenticationMode: {default}"
     if "network" in values:
         yield "  # Where nodes go: private subnets of the cluster, and the security group that EKS made for it."
@@ -232,7 +232,8 @@ def _for_own_karpenter(there: Inventory, values: Mapping[str, Any], guessed: Map
         yield from _section(values["network"]["existing"], "      ", guessed, "network.existing")
     elif look := guessed.get("network.existing"):
         yield f"  # Nodes go where the tag {DISCOVERY_TAG}: {flow(there.cluster)} is. Where nothing has it, name"
-        yield f"  # private subnets and a security group of the cluster: `{look}`"
+        yield "  # private subnets and a security group of the cluster:"
+        yield f"  # {look}"
         yield "  # gpu-slices:network:"
         yield "  #   existing: { subnetIds: [subnet-ID, subnet-ID], securityGroupIds: [sg-ID] }"
 

@@ -21,6 +21,8 @@ CONTROLLER_CHART = "karpenter"
 KNATIVE_CHART = "knative-operator"
 PLUGIN_CHARTS = ("nvidia-device-plugin", "gpu-operator")
 PLAYED_CHARTS = (CRD_CHART, CONTROLLER_CHART, KNATIVE_CHART, *PLUGIN_CHARTS)
+#: Namespaces that every API server makes itself, and lets nobody delete.
+FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
 #: What a pod must say in a namespace of the `restricted` level; pods that the twin makes up say it too.
 HARDENED_CONTAINER: Mapping[str, Any] = {

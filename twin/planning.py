@@ -20,7 +20,7 @@ from plan.project import find_project, load_stack
 from plan.record import Recording, record
 from twin.errors import TwinError
 from twin.existing import ground_of, on_ground, own_network
-from twin.plan import PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
+from twin.plan import FIRST_NAMESPACES, PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
 from twin.play.device_plugin import installed_plugins
 from twin.play.models import models_of
 from twin.playable import playable
@@ -163,7 +163,7 @@ def _planned(recording: Recording) -> list[Planned]:
             )
             continue
         manifest = kubernetes_object(resource)
-        if resource.type == _PATCH:
+        if resource.type == _PATCH and manifest["metadata"]["namespace"] not in FIRST_NAMESPACES:
             found.append(_their_namespace(manifest, resource.urn))
             after = (*after, found[-1].urn)
         annotations = manifest["metadata"].get("annotations") or {}

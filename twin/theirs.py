@@ -20,7 +20,7 @@ from twin.kube.client import Kube, Object
 from twin.machine.launch import connect
 from twin.machine.pulse import pulse_of
 from twin.machine.state import TwinState
-from twin.plan import CONTROLLER_CHART, CRD_CHART, Planned, PlannedPool, TwinPlan
+from twin.plan import CONTROLLER_CHART, CRD_CHART, FIRST_NAMESPACES, Planned, PlannedPool, TwinPlan
 from twin.play.device_plugin import InstalledPlugin, installed_plugins
 from twin.prices import played
 from twin.view import NodeView, view
@@ -131,7 +131,7 @@ def _identity(thing: Planned) -> tuple[str, str, str]:
     return manifest["kind"], metadata.get("namespace", ""), metadata.get("name", thing.urn)
 
 
-def _with_data(manifest: Object, more: Object) -> Object:
+def _with_data(manifest: Mapping[str, Any], more: Mapping[str, Any]) -> Mapping[str, Any]:
     if "data" not in more:
         return manifest
     return {**manifest, "data": {**(manifest.get("data") or {}), **more["data"]}}
@@ -157,12 +157,11 @@ def _planned(manifest: Object, after: tuple[str, ...]) -> Planned:
 
 
 def _namespaces(theirs: Theirs) -> list[Object]:
-    names = {work.namespace for work in theirs.work}
+    names = {work.namespace for work in theirs.running}
     names |= {str(each["metadata"]["namespace"]) for each in theirs.manifests if "namespace" in each["metadata"]}
-    there = ("default", "kube-system", "kube-public", "kube-node-lease")
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-        for name in sorted(names.difference(there))
+        for name in sorted(names.difference(FIRST_NAMESPACES))
     ]
 
 

@@ -230,7 +230,7 @@ def test_what_the_account_would_say_stands_as_comments(tmp_path: Path) -> None:
     assert "network" not in found.written.values
     assert set(found.written.guessed) == {"cluster.authenticationMode", "network.existing"}
     look = "aws eks describe-cluster --region us-east-1 --name prod --query cluster."
-    for words in (f"`{look}accessConfig.authenticationMode`", f"`{look}resourcesVpcConfig`", "# gpu-slices:network:"):
+    for words in (f"# {look}accessConfig.authenticationMode", f"# {look}resourcesVpcConfig", "# gpu-slices:network:"):
         assert words in found.written.text
     assert "kubectl get crd nodepools.karpenter.sh" in said(found, "note")
     assert f"{look}accessConfig.authenticationMode" in said(found, "unseen")

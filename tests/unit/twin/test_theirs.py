@@ -139,11 +139,7 @@ def test_pods_of_node_groups_are_played_by_their_copies_alone(tmp_path: Path) ->
     )
     before, after = with_theirs(PLAN, theirs(found), None)
     assert not list(after.manifests("Deployment"))
-    assert [thing.name for thing in before.planned] == [
-        "Release karpenter-crd",
-        "Release karpenter",
-        "Namespace models",
-    ]
+    assert [thing.name for thing in before.planned] == ["Release karpenter-crd", "Release karpenter"]
     assert OWN in after.planned
 
 

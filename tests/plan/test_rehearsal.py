@@ -1,0 +1,55 @@
+"""What the twin is given for a rehearsal of a stack whose Karpenter is its own, in a cluster of node groups."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+from cli.rehearse import Rehearsal
+from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL, POOL_LABEL
+from tests.commands import checkout
+from tests.unit.adopt.cluster import Object, config_map, node, plugin, pod, standing_node, time_slicing, write
+from twin.plan import CONTROLLER_CHART, CRD_CHART
+from twin.planning import make_plan
+from twin.play.device_plugin import offer
+
+pytestmark = pytest.mark.parts
+
+NOBODY = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, "AWS_PROFILE": ""}
+
+
+def node_groups() -> list[Object]:
+    """Three GPU nodes that no Karpenter bought, a pod on each, and a plugin that reads the nodes' label."""
+    nodes = [node(f"gpu-{number}") for number in range(3)]
+    for each in nodes:
+        del each["metadata"]["labels"]["karpenter.sh/nodepool"]
+    pods = [pod(f"llm-7d9-{number}", f"gpu-{number}", owner="llm-7d9") for number in range(3)]
+    configured = [plugin("plugin-configs", "whole"), config_map("plugin-configs", whole=time_slicing(2))]
+    return [standing_node("system-1"), *configured, *nodes, *pods]
+
+
+def test_the_stack_that_is_written_is_planned_with_what_is_there(tmp_path: Path) -> None:
+    for name in ("project", "export"):
+        (tmp_path / name).mkdir()
+    project, export = checkout(tmp_path / "project"), write(tmp_path / "export", node_groups())
+    words = ["adopt", "theirs", "--from", str(export), "-C", str(project), "--cluster", "prod"]
+    done = CliRunner().invoke(main, words, env=NOBODY)
+    assert done.exit_code == 5, done.output  # nobody asked the account
+    before, after = Rehearsal(project, "theirs", export).plans(make_plan(project, "theirs"))
+    assert before.fingerprint == after.fingerprint
+    assert [thing.chart for thing in after.planned[:2]] == [CRD_CHART, CONTROLLER_CHART]
+    urns = {thing.urn for thing in after.planned}
+    assert all(set(thing.after) <= urns for thing in after.planned), "what waits for something waits for ever else"
+    assert not list(after.manifests("Deployment")), "no NodePool would take them"
+    (node_class,) = after.manifests("EC2NodeClass")
+    assert node_class["spec"]["role"] == "prod-karpenter-node"
+    (entries,) = after.manifests("ConfigMap")
+    assert set(entries["data"]) == {"whole", "shared"}
+    assert "kube-system" not in {each["metadata"]["name"] for each in after.manifests("Namespace")}
+    labels = {GPU_COUNT_LABEL: "1", POOL_LABEL: "shared", CONFIG_LABEL: "shared"}
+    (pool,) = after.gpu_pools
+    assert offer(labels, None, after.plugins).resources == {pool.resource: pool.slots[1]}
