@@ -416,7 +416,7 @@ def test_missing_tools_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         catalog_sources.find_moto()
     monkeypatch.setattr(go, "find_go", lambda _: None)
     monkeypatch.setattr(go, "REQUIREMENTS", tmp_path / "none.txt")
-    with pytest.raises(SourceError, match=r"^Go 1\.\S+ or newer is needed; .*; or pass --karpenter-dir"):
+    with pytest.raises(SourceError, match=r"^Go 1\.\S+ or newer is needed; .*; or name the modules' folders"):
         catalog_sources.download_karpenter()
 
 

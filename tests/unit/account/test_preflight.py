@@ -41,7 +41,8 @@ def ready(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
 
 def check(seen: Sight) -> list[Finding]:
     plan = seen.plan
-    assert plan and plan.figures
+    assert plan
+    assert plan.figures
     needed = requirements(plan, plan.figures)
     found = dict(findings(needed, seen))
     return [found[index] for index in range(len(needed))]

@@ -64,7 +64,7 @@ def test_spot_of_each_zone_on_one_day() -> None:
 def test_us_east_1_keeps_what_is_newer() -> None:
     """Families with a later sample have no older Spot price, and P5, whose price has moved since, has none at all."""
     known = of("us-east-1")
-    assert known.on_demand_date == "2026-07-06"
+    assert known.on_demand_date == "2026-07-20"
     assert known.spot_seen
     families = {name.partition(".")[0] for name in known.spot_seen.usd_per_hour}
     assert not families & {"g4dn", "g5", "g6", "g6e", "p4d", "p4de", "p5", "p5en"}

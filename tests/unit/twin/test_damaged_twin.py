@@ -326,7 +326,7 @@ def test_karpenter_hears_that_offerings_are_back(withdrawn: bool, state: TwinSta
 
     play = SimpleNamespace(
         faults=faults,
-        kube=None,
+        kube=SimpleNamespace(list=lambda *_: []),
         observed=SimpleNamespace(all=lambda _: []),
         plan=SimpleNamespace(manifests=lambda _: [], gpu_pools=(), models=()),
         view=SimpleNamespace(gpu_nodes=[], nodes=[], pending=[]),

@@ -65,7 +65,7 @@ def test_each_stage_has_a_golden_and_no_object_matches_two() -> None:
 def test_the_kwok_that_is_asked_is_the_one_that_the_twin_runs() -> None:
     asked, runs = (
         re.findall(r"sigs\.k8s\.io/kwok (\S+)", (folder / "go.mod").read_text(encoding="utf-8"))
-        for folder in (_ASKING, Path(build.__file__).parent / "tools")
+        for folder in (_ASKING, Path(build.__file__).parent / "tools" / "kubernetes")
     )
     assert asked == runs
 
