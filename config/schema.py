@@ -110,8 +110,8 @@ class Cluster(Section):
     registryMirror go with it."""
     authentication_mode: AuthenticationMode = "API_AND_CONFIG_MAP"
     """How an existing cluster lets nodes in, where the stack installs Karpenter: `aws eks describe-cluster --region
-    REGION --name NAME --query cluster.accessConfig.authenticationMode`. With CONFIG_MAP the stack makes no access entry and
-    says what aws-auth needs."""
+    REGION --name NAME --query cluster.accessConfig.authenticationMode`. With CONFIG_MAP the stack makes no access entry
+    and says what aws-auth needs."""
     system_node_labels: NodeLabels = Field(default={})
     """Labels of the nodes of an existing cluster that stay, on which Knative and the GPU Operator run. Default:
     `karpenter.sh/controller: "true"`, as in Karpenter's own guide."""
