@@ -23,6 +23,11 @@ EXAMPLES = sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
 #: What somebody changes in a program that runs: a text of it, another in its place, and the resources that differ.
 CHANGES: Mapping[str, tuple[str, str, set[str]]] = {
     "budget": ("monthly_usd=400", "monthly_usd=500", {"budget"}),
+    "checkpointed_job": (
+        "enable_key_rotation=True",
+        'description="Of checkpoints", enable_key_rotation=True',
+        {"checkpoints"},
+    ),
     "cpu_pool": ("cpu_limit=32", "cpu_limit=48", {"graviton-pool"}),
     "dialogue": ('arch="amd64"', 'arch="arm64"', {"dialogue"}),
     "gpu_monitoring": (
