@@ -100,7 +100,7 @@ METRICS: Final[Mapping[str, Source]] = {
     "karpenter_cloudprovider_instance_type_offering_price_estimate": Source(
         "karpenter-provider-aws, pkg/controllers/metrics/metrics.go",
         _of(karpenter_dir, "pkg/controllers/metrics/metrics.go"),
-        ('"instance_type_offering_price_estimate"', '"instance_type"', '"capacity_type"', '"zone"'),
+        ('"instance_type_offering_price_estimate"', '"instance_type"', "metrics.CapacityType", "metrics.Zone"),
     ),
     "karpenter_interruption_received_messages_total": Source(
         "karpenter-provider-aws, pkg/controllers/interruption/metrics.go",

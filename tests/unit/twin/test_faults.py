@@ -406,7 +406,7 @@ def test_a_scenario_puts_models_to_sleep_and_names_who_is_in_the_way(monkeypatch
         state=cast(Any, SimpleNamespace(stack="local")),
         run=cast(Any, None),
         plan=cast(Any, SimpleNamespace(manifests=lambda _: [], gpu_pools=(), models=(MODEL,), region="us-east-1")),
-        kube=cast(Any, SimpleNamespace(delete=lambda *_: True)),
+        kube=cast(Any, SimpleNamespace(delete=lambda *_: True, list=lambda *_: [])),
         observed=cast(Any, SimpleNamespace(all=lambda kind: made.objects[kind], follows=lambda _: True)),
         faults=cast(Any, SimpleNamespace(withdrawn=lambda: (), clear=lambda: None)),
         tell=said.append,
