@@ -17,7 +17,7 @@ from twin.plan import CONTROLLER_CHART, CRD_CHART, load_plan
 from twin.play.platform import PLUGIN_NAMESPACE
 from twin.up import Releases
 
-KARPENTER = {"chartVersion": "1.15.0", "nodeRole": "nodes", "controllerRole": "buyer", "featureGates": ["nodeOverlay"]}
+KARPENTER = {"chartVersion": "1.15.0", "nodeRole": "KarpenterNodeRole-prod", "controllerRole": "buyer", "featureGates": ["nodeOverlay"]}
 #: Of a stack on it.
 EXISTING: Mapping[str, Any] = {
     "cluster": {"existing": "prod"},
