@@ -17,7 +17,13 @@ from twin.plan import CONTROLLER_CHART, CRD_CHART, load_plan
 from twin.play.platform import PLUGIN_NAMESPACE
 from twin.up import Releases
 
-KARPENTER = {"chartVersion": "1.15.0", "nodeRole": "KarpenterNodeRole-prod", "controllerRole": "buyer", "featureGates": ["nodeOverlay"]}
+#: The role of the nodes is the one that the examples name.
+KARPENTER = {
+    "chartVersion": "1.15.0",
+    "nodeRole": "KarpenterNodeRole-prod",
+    "controllerRole": "buyer",
+    "featureGates": ["nodeOverlay"],
+}
 #: Of a stack on it.
 EXISTING: Mapping[str, Any] = {
     "cluster": {"existing": "prod"},
