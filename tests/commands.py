@@ -26,6 +26,7 @@ NOT_RUN = {
     "slices check": "asks an AWS account; tests/unit/cli/test_check.py plays one",
     ".venv/bin/slices spend": "asks an AWS account; tests/unit/cli/test_spend.py plays one",
     "$(pulumi ": "writes into the reader's kubeconfig",
+    ".venv/bin/slices scenario interrupted-job": "takes five minutes; tests/twin/test_scenarios.py plays it",
     "kubectl -n ": _CLUSTER,
     "kubectl get ": _CLUSTER,
     "kubectl version ": _CLUSTER,
