@@ -14,6 +14,8 @@ from tests.plan.mutation import Mutant, Stack
 from tests.plan.test_platform_mutants import CONFIG, PLATFORM
 from tests.policy.sdk import Analyzer, Said
 
+pytestmark = pytest.mark.parts
+
 RESOURCE_RULES = tuple(rule for rule in PLATFORM if isinstance(rule, ResourceRule))
 STACK_RULES = tuple(rule for rule in PLATFORM if rule not in RESOURCE_RULES)
 #: A rule that looks at nothing here, so that the engine has whom to show inputs to at little cost.

@@ -19,6 +19,8 @@ from plan.record import Recording, record
 from tests.plan.conftest import ROOT, STACKS
 from tests.plan.variants import POOL, VARIANTS, changed_dev
 
+pytestmark = pytest.mark.parts
+
 SDKS = {"aws": pulumi_aws, "eks": pulumi_eks, "k8s": pulumi_kubernetes}
 
 

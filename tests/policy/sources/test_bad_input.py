@@ -20,6 +20,8 @@ from policy.sources.read import parse, read
 from tests.day import TODAY
 from tests.policy.sources import samples
 
+pytestmark = pytest.mark.parts
+
 ALIASES: Final = "a: &a [1, 1, 1, 1]\n" + "".join(
     f"{key}: &{key} [{', '.join([f'*{before}'] * 9)}]\n" for before, key in zip("abcdefgh", "bcdefghi", strict=True)
 )

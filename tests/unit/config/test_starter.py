@@ -35,7 +35,11 @@ def test_what_is_offered_is_written_as_it_was_chosen_and_taken(region: str) -> N
         assert each.pool.max_slots >= 2
 
 
-@pytest.mark.parametrize("models", [*((name,) for name in MODELS), tuple(MODELS)[:9], tuple(MODELS)])
+#: Of so many models the pools are sought for 20 seconds.
+ALL = pytest.param(tuple(MODELS), marks=pytest.mark.parts)
+
+
+@pytest.mark.parametrize("models", [*((name,) for name in MODELS), tuple(MODELS)[:9], ALL])
 def test_any_model_is_held_by_something_or_by_nothing(models: tuple[str, ...]) -> None:
     for each in islice(starters("us-east-1", models), 4):
         assert values_in(text(each)) == ("us-east-1", each.values)

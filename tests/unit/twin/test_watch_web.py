@@ -23,6 +23,8 @@ from twin.watch.page import parts, places
 from twin.watch.scene import Scene
 from twin.watch.server import Server, listen
 
+pytestmark = pytest.mark.parts
+
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
