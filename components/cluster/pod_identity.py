@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pulumi
 
@@ -56,6 +56,45 @@ class PodRole(pulumi.ComponentResource):
         ids = [attachment.id for attachment in attachments]
         self.role_arn = pulumi.Output.all(role.arn, *ids).apply(lambda known: str(known[0]))
         self.register_outputs({"role_arn": self.role_arn})
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnPolicy:
+    """A policy that is made for one role. key: its name among the role's `additional_policies`."""
+
+    name: str
+    key: str
+    description: str
+    document: pulumi.Input[str]
+
+
+def pod_access(
+    name: str, args: PodRoleArgs, policy: OwnPolicy, parent: pulumi.Resource, opts: pulumi.ResourceOptions
+) -> pulumi.Resource:
+    """The association by which pods of a service account may what a policy says; its role and policy with it.
+
+    parent: of all three. opts: of the association, which is what pods come after: they get credentials when they are
+    made.
+    """
+    child = pulumi.ResourceOptions(parent=parent)
+    made = aws.iam.Policy(
+        policy.name,
+        description=policy.description,
+        policy=policy.document,
+        tags=dict(args.tags),
+        opts=child,
+    )
+    policies = {**args.additional_policies, policy.key: made.arn}
+    role = PodRole(name, replace(args, additional_policies=policies), child)
+    return aws.eks.PodIdentityAssociation(
+        name,
+        cluster_name=args.cluster_name,
+        namespace=args.namespace,
+        service_account=args.service_account,
+        role_arn=role.role_arn,
+        tags=dict(args.tags),
+        opts=opts,
+    )
 
 
 def _trust(args: PodRoleArgs) -> pulumi.Output[str]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pulumi
 
-from components.cluster.pod_identity import PodRole, PodRoleArgs
+from components.cluster.pod_identity import OwnPolicy, PodRoleArgs, pod_access
 from components.sdk import aws
 from gpu.checkpoints import bucket_stem
 
@@ -158,15 +158,7 @@ class CheckpointAccess(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: CheckpointAccessArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:CheckpointAccess", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        policy = aws.iam.Policy(
-            name,
-            description=f"{args.namespace}/{args.service_account} in {args.cluster_name}: its checkpoints",
-            policy=_policy(args),
-            tags=dict(args.tags),
-            opts=child,
-        )
-        role = PodRole(
+        association = pod_access(
             name,
             PodRoleArgs(
                 cluster_name=args.cluster_name,
@@ -174,19 +166,16 @@ class CheckpointAccess(pulumi.ComponentResource):
                 partition=args.partition,
                 namespace=args.namespace,
                 service_account=args.service_account,
-                additional_policies={"bucket": policy.arn},
                 tags=args.tags,
             ),
-            child,
-        )
-        association = aws.eks.PodIdentityAssociation(
-            name,
-            cluster_name=args.cluster_name,
-            namespace=args.namespace,
-            service_account=args.service_account,
-            role_arn=role.role_arn,
-            tags=dict(args.tags),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
+            OwnPolicy(
+                name=name,
+                key="bucket",
+                description=f"{args.namespace}/{args.service_account} in {args.cluster_name}: its checkpoints",
+                document=_policy(args),
+            ),
+            self,
+            pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
         )
         self.ready = (association,)
         self.register_outputs({})

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 
 import versions
-from components.cluster.pod_identity import PodRole, PodRoleArgs
+from components.cluster.pod_identity import OwnPolicy, PodRoleArgs, pod_access
 from components.gpu.gpu_sharing import NAMESPACE as GPU_NAMESPACE
 from components.monitoring.prometheus_chart import (
     ALERTMANAGER_ACCOUNT,
@@ -25,7 +25,7 @@ from components.monitoring.rules import WatchedStack, rule_spec
 from components.monitoring.scrapes import DCGM_EXPORTER, monitors
 from components.options import child_options
 from components.pods import restricted_admission
-from components.sdk import aws, k8s
+from components.sdk import k8s
 from components.serving.network_policy import namespace_peer, network_policy
 from gpu.contract import METRICS_CLIENT_LABEL
 
@@ -105,15 +105,7 @@ class PrometheusMonitoring(pulumi.ComponentResource):
 
     def _identity(self, name: str, args: PrometheusMonitoringArgs) -> pulumi.Resource:
         """What lets Alertmanager publish to the topic, and nothing else."""
-        child = pulumi.ResourceOptions(parent=self)
-        policy = aws.iam.Policy(
-            f"{name}-publish",
-            description=f"Alertmanager of {args.cluster_name}: its topic",
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": _statements(args)}),
-            tags=dict(args.tags),
-            opts=child,
-        )
-        role = PodRole(
+        return pod_access(
             f"{name}-alertmanager",
             PodRoleArgs(
                 cluster_name=args.cluster_name,
@@ -121,19 +113,16 @@ class PrometheusMonitoring(pulumi.ComponentResource):
                 partition=args.partition,
                 namespace=NAMESPACE,
                 service_account=ALERTMANAGER_ACCOUNT,
-                additional_policies={"publish": policy.arn},
                 tags=args.tags,
             ),
-            child,
-        )
-        return aws.eks.PodIdentityAssociation(
-            f"{name}-alertmanager",
-            cluster_name=args.cluster_name,
-            namespace=NAMESPACE,
-            service_account=ALERTMANAGER_ACCOUNT,
-            role_arn=role.role_arn,
-            tags=dict(args.tags),
-            opts=child_options(self, self._opts),
+            OwnPolicy(
+                name=f"{name}-publish",
+                key="publish",
+                description=f"Alertmanager of {args.cluster_name}: its topic",
+                document=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": _statements(args)}),
+            ),
+            self,
+            child_options(self, self._opts),
         )
 
     def _release(

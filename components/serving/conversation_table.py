@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pulumi
 
-from components.cluster.pod_identity import PodRole, PodRoleArgs
+from components.cluster.pod_identity import OwnPolicy, PodRoleArgs, pod_access
 from components.sdk import aws
 from components.serving.network_policy import tcp
 
@@ -115,15 +115,7 @@ class ConversationTable(pulumi.ComponentResource):
         self.register_outputs({"table_name": self.table_name})
 
     def _permissions(self, name: str, args: ConversationTableArgs, table_arn: pulumi.Output[str]) -> pulumi.Resource:
-        child = pulumi.ResourceOptions(parent=self)
-        policy = aws.iam.Policy(
-            name,
-            description=f"The dialogue of {args.cluster_name}: its conversations",
-            policy=_policy(table_arn, args),
-            tags=dict(args.tags),
-            opts=child,
-        )
-        role = PodRole(
+        return pod_access(
             name,
             PodRoleArgs(
                 cluster_name=args.cluster_name,
@@ -131,19 +123,16 @@ class ConversationTable(pulumi.ComponentResource):
                 partition=args.partition,
                 namespace=args.namespace,
                 service_account=args.service_account,
-                additional_policies={"table": policy.arn},
                 tags=args.tags,
             ),
-            child,
-        )
-        return aws.eks.PodIdentityAssociation(
-            name,
-            cluster_name=args.cluster_name,
-            namespace=args.namespace,
-            service_account=args.service_account,
-            role_arn=role.role_arn,
-            tags=dict(args.tags),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
+            OwnPolicy(
+                name=name,
+                key="table",
+                description=f"The dialogue of {args.cluster_name}: its conversations",
+                document=_policy(table_arn, args),
+            ),
+            self,
+            pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
         )
 
 
