@@ -156,14 +156,12 @@ def _port_name(value: str) -> str:
 def _label_key(value: str) -> str:
     """A qualified name: apimachinery pkg/util/validation, IsQualifiedName."""
     what = "a label's key: letters, digits, - _ and ., perhaps with a domain and / before it"
-    return _fitting(
-        value, r"([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?", what
-    )
+    return _fitting(value, LABEL_NAME.pattern, what)
 
 
 def _label_value(value: str) -> str:
     what = "a label's value: at most 63 letters, digits, - _ and ."
-    return _fitting(value, r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", what)
+    return _fitting(value, LABEL_VALUE.pattern, what)
 
 
 def _path(value: str) -> str:
