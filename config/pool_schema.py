@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, assert_never
 
 from pydantic import Field
 
@@ -33,6 +33,7 @@ from config.section import Section
 from gpu import sharing
 from gpu.pool import Purchase
 from gpu.prices import CapacityType
+from gpu.scheduler import PACKING_SCHEDULER
 from gpu.sharing import Ami
 
 Labels = dict[str, str]
@@ -288,3 +289,14 @@ class GpuSharing(Section):
     scoring_strategy: ScoringStrategy = "LeastAllocated"
     """Which node with room a pod on GPUs takes: the emptiest, as EKS' scheduler does, or by a second scheduler, on the
     system nodes, the fullest (`MostAllocated`), so that the others empty and go. See sharing.md, "Packing"."""
+
+    @property
+    def scheduler(self) -> str | None:
+        """Name of the scheduler of pods on GPUs; None where it is the cluster's own."""
+        match self.scoring_strategy:
+            case "LeastAllocated":
+                return None
+            case "MostAllocated":
+                return PACKING_SCHEDULER
+            case _:
+                assert_never(self.scoring_strategy)

@@ -9,7 +9,7 @@ The text under each field is its entry in docs/configuration.md (`python -m conf
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, assert_never
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -50,7 +50,6 @@ from gpu import prices
 from gpu.models import KvCacheType
 from gpu.pool import Pool
 from gpu.prices import CapacityType, RegionPrices
-from gpu.scheduler import PACKING_SCHEDULER
 from gpu.standing import Identity, MonitoringBackend, Nat
 from gpu.weights import WeightsSource
 
@@ -424,17 +423,6 @@ class StackConfig(Section):
     def gpu_pools(self) -> Mapping[str, Pool]:
         """GPU pools with their figures, by name and in the order of the file."""
         return {pool.name: resolve(pool, self.region) for pool in self.pools}
-
-    @property
-    def packing_scheduler(self) -> str | None:
-        """Name of the scheduler of pods on GPUs; None where it is the cluster's own."""
-        match self.gpu_sharing.scoring_strategy:
-            case "LeastAllocated":
-                return None
-            case "MostAllocated":
-                return PACKING_SCHEDULER
-            case _:
-                assert_never(self.gpu_sharing.scoring_strategy)
 
     @property
     def prices(self) -> RegionPrices:

@@ -622,7 +622,7 @@ def _sharing_args(config: StackConfig) -> GpuSharingArgs:
 
 def _scheduler(config: StackConfig, opts: pulumi.ResourceOptions) -> Sequence[pulumi.Resource]:
     """The scheduler that pods on GPUs name, where they name one: they wait without it."""
-    if config.packing_scheduler is None:
+    if config.gpu_sharing.scheduler is None:
         return ()
     arguments = PackingSchedulerArgs(
         kubernetes_version=config.cluster.version, node_selector=system_node_labels(config)
@@ -704,7 +704,7 @@ def _workloads(config: StackConfig, keeping: Mapping[str, Checkpointing], opts: 
     if config.workloads:
         workloads = [
             gpu_workload(
-                workload, config.gpu_pools[workload.pool], keeping.get(workload.name), config.packing_scheduler
+                workload, config.gpu_pools[workload.pool], keeping.get(workload.name), config.gpu_sharing.scheduler
             )
             for workload in config.workloads
         ]

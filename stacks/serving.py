@@ -106,7 +106,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
     for service in stack_services(config):
         pool = config.gpu_pools[service.first.pool]
         opts = after(stand.in_cluster, *ready, stand.pools[pool.name].node_pool)
-        OllamaModel(f"model-{service.name}", _model_args(service, pool, config.packing_scheduler), opts)
+        OllamaModel(f"model-{service.name}", _model_args(service, pool, config.gpu_sharing.scheduler), opts)
     if config.dialogue and config.dialogue.image:
         _dialogue(config, config.dialogue, [knative.ready, *stand.cpu_pools], stand)
     if door:
@@ -118,7 +118,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
 def _features(config: StackConfig) -> set[Feature]:
     kept = config.dialogue and config.dialogue.on_volume
     of_models = {feature for model in config.models for feature in _weights(model).features}
-    named: set[Feature] = {"schedulername"} if config.packing_scheduler else set()
+    named: set[Feature] = {"schedulername"} if config.gpu_sharing.scheduler else set()
     return {*FEATURES, *of_models, *named, *(conversations.FEATURES if kept else ())}
 
 

@@ -110,7 +110,7 @@ def outdated(cluster: Cluster, today: date) -> Iterator[Problem]:
 
 def _scheduler(cluster: Cluster, sharing: GpuSharing) -> Iterator[Problem]:
     """A scheduler may be older than the API server by a minor, never newer: each minor has its own."""
-    if sharing.scoring_strategy == "LeastAllocated" or cluster.version in versions.KUBE_SCHEDULER_IMAGES:
+    if sharing.scheduler is None or cluster.version in versions.KUBE_SCHEDULER_IMAGES:
         return
     path = ("gpuSharing", "scoringStrategy")
     message = f"needs cluster.version {listed(versions.KUBE_SCHEDULER_IMAGES)}: there is no second scheduler"

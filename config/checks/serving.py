@@ -245,7 +245,7 @@ def _control_plane(parts: Parts) -> Iterator[Problem]:
     room = min(sizes) * 1000 - PER_NODE_CPU_MILLIS - (MONITORING_CPU_MILLIS if backend == "cloudwatch" else 0)
     room -= EBS_NODE_CPU_MILLIS if parts.monitoring.needs_driver else 0
     driver = parts.monitoring.needs_driver or bool(parts.dialogue and parts.dialogue.needs_driver)
-    packing = parts.gpu_sharing is not None and parts.gpu_sharing.scoring_strategy == "MostAllocated"
+    packing = parts.gpu_sharing is not None and parts.gpu_sharing.scheduler is not None
     needed = control_plane_cpu_millis(
         parts.serving.replicas if parts.models else 0,
         nodes.desired,
