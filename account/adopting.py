@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from account.commands import aws
 from account.preflight import existing
 from account.preflight.requirement import Finding, Missing, Note, Ok, Requirement, Sight, Verdict, findings, only
 from account.session import Absent, Account, Answer, Found, Unseen
@@ -92,28 +91,21 @@ def account_findings(config: StackConfig, account: Account) -> Sequence[Finding]
 
 
 def _agent(config: StackConfig) -> Requirement:
-    name, region = config.cluster_name, config.region
     return Requirement(
         topic=existing.TOPIC,
         what="pods of the cluster get rights by EKS Pod Identity",
-        look=[aws("eks", "list-addons", region=region, cluster_name=name)],
+        look=[existing.look_for_addons(config)],
         judge=_judge_agent,
     )
 
 
 def _judge_agent(sight: Sight) -> Verdict:
-    answer = sight.account.collect(
-        "eks",
-        "list_addons",
-        "addons[]",
-        absent=["ResourceNotFoundException"],
-        clusterName=sight.config.cluster_name,
-    )
-    match answer:
-        case Found(names) if "eks-pod-identity-agent" in names:
+    match existing.addons_of(sight):
+        case Found(names) if existing.POD_IDENTITY_AGENT in names:
             return Ok("by its add-on")
         case Found():
-            return Note(f"the add-on eks-pod-identity-agent is not there; it may be installed otherwise: {_GUIDE}")
+            agent = existing.POD_IDENTITY_AGENT
+            return Note(f"the add-on {agent} is not there; it may be installed otherwise: {_GUIDE}")
         case Absent():
             return Missing("there is no such cluster")
         case Unseen() as unseen:

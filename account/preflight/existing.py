@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Literal, assert_never
 
-from account.commands import HOME_REGION, aws
+from account.commands import HOME_REGION, Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
-from account.session import Absent, Found, Unseen
+from account.session import Absent, Answer, Found, Unseen
 from config.schema import ExistingKarpenter, ExistingNetwork, StackConfig
 from gpu.contract import DISCOVERY_TAG
 
@@ -138,7 +138,7 @@ def _identity(config: StackConfig) -> Requirement:
     """How the stack's own Karpenter gets its role."""
     match config.karpenter.identity:
         case "pod-identity":
-            look = aws("eks", "list-addons", region=config.region, cluster_name=config.cluster_name)
+            look = look_for_addons(config)
             what = f"the cluster has the add-on {POD_IDENTITY_AGENT}, by which Karpenter gets its role"
             return Requirement(topic=TOPIC, what=what, look=[look], judge=_judge_agent)
         case "irsa":
@@ -149,11 +149,21 @@ def _identity(config: StackConfig) -> Requirement:
             assert_never(config.karpenter.identity)
 
 
+def look_for_addons(config: StackConfig) -> Command:
+    """The command that lists the cluster's add-ons."""
+    return aws("eks", "list-addons", region=config.region, cluster_name=config.cluster_name)
+
+
+def addons_of(sight: Sight) -> Answer[list[Any]]:
+    """Names of the cluster's add-ons; Absent where there is no such cluster."""
+    return sight.account.collect(
+        "eks", "list_addons", "addons[]", absent=["ResourceNotFoundException"], clusterName=sight.config.cluster_name
+    )
+
+
 def _judge_agent(sight: Sight) -> Verdict:
     name, region = sight.config.cluster_name, sight.config.region
-    match sight.account.collect(
-        "eks", "list_addons", "addons[]", absent=["ResourceNotFoundException"], clusterName=name
-    ):
+    match addons_of(sight):
         case Found(addons) if POD_IDENTITY_AGENT in addons:
             return Ok()
         case Unseen() as unseen:
