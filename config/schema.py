@@ -233,8 +233,9 @@ class Model(Section):
     """Name of the service."""
     model: OllamaModel | None = None
     """Ollama's name and tag, such as `mistral:7b`. Default: the name."""
-    pool: str
-    """Name of the GPU pool."""
+    pool: str = ""
+    """Name of the GPU pool. Default: the one with the cheapest slot that holds the model, or all models of its
+    server."""
     slots: Int = 1
     """Always 1: two slots of a shared GPU are not twice the GPU."""
     context_length: Annotated[Int, Field(ge=512, le=10_000_000)] = 4096

@@ -16,6 +16,8 @@ from config.fields import (
     Cpu,
     DataKey,
     FileSystem,
+    GpuMemory,
+    GpuShare,
     HttpPath,
     Image,
     Int,
@@ -176,7 +178,8 @@ class Container(Section):
     args: Texts = ()
     """Arguments."""
     slots: Int = 0
-    """1 for the one container that uses the GPU; more are whole GPUs, on pools that share none."""
+    """1 for the one container that uses the GPU; more are whole GPUs, on pools that share none. The
+    workload's gpuMemory or gpuShare say it too."""
     cpu: Cpu = "500m"
     """CPU request and limit, such as `500m`, or `"2"` in quotes."""
     memory: Memory = "1Gi"
@@ -284,8 +287,13 @@ class Workload(Section):
 
     name: Name
     """Name of the object; models and workloads share one name space."""
-    pool: str
-    """Name of the GPU pool."""
+    pool: str = ""
+    """Name of the GPU pool. Default: of those whose slot has gpuMemory and gpuShare, the one with the cheapest slot."""
+    gpu_memory: GpuMemory | None = None
+    """GPU memory that each pod needs, such as `3 GiB`. With it or gpuShare the one container needs no `slots`."""
+    gpu_share: GpuShare | None = None
+    """Part of a GPU that each pod needs, such as `20 %`: one slot that is as large, or whole GPUs (`200 %`) on a pool
+    that shares none."""
     kind: Literal["Job", "CronJob", "Deployment"] = "Deployment"
     """Whether it ends, and begins again."""
     schedule: str | None = None
@@ -297,7 +305,7 @@ class Workload(Section):
     replicas: Annotated[Int, Field(ge=0, le=10_000)] = 1
     """Pods; each takes its slots. For a Deployment at most the pool's slots."""
     gpu_memory_mib: Annotated[Int, Field(ge=1)] | None = None
-    """GPU memory that it needs, in MiB; must fit its slots."""
+    """The same as gpuMemory, as a number of MiB: one of the two."""
     labels: dict[str, str] = Field(default={})
     """Labels of the object and its pods."""
     annotations: dict[str, str] = Field(default={})
