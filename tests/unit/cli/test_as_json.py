@@ -30,7 +30,11 @@ WORK = {
 
 def full_plan() -> Plan:
     return plan_of(
-        {**CONFIG, "workloads": [WORK], "usage": {"each": [{"name": "small", "tokensPerSecond": 30, "apiUsdPerMillionTokens": 0.6}]}},
+        {
+            **CONFIG,
+            "workloads": [WORK],
+            "usage": {"each": [{"name": "small", "tokensPerSecond": 30, "apiUsdPerMillionTokens": 0.6}]},
+        },
         resources=[resource("a", "aws:sqs/queue:Queue", inputs={"password": Secret("hunter2"), "size": 3})],
         verdicts=[verdict(mandatory=True)],
         outputs={"token": Secret("hunter2")},
@@ -110,8 +114,17 @@ def test_where_work_goes_that_says_what_it_needs() -> None:
     (found,) = json.loads(plan_json(full_plan()))["placements"]
     others, usd, words = found.pop("others"), found.pop("usdPerHour"), found.pop("given")
     assert found == {
-        **{"name": "work", "kind": "workload", "needMib": 3072, "needShare": 0.2, "chosen": True, "pool": "shared"},
-        **{"slots": 1, "slotMemoryMib": 7447, "slotShare": 0.3333, "unusedMib": 4375, "unusedShare": 0.1333},
+        "name": "work",
+        "kind": "workload",
+        "needMib": 3072,
+        "needShare": 0.2,
+        "chosen": True,
+        "pool": "shared",
+        "slots": 1,
+        "slotMemoryMib": 7447,
+        "slotShare": 0.3333,
+        "unusedMib": 4375,
+        "unusedShare": 0.1333,
     }
     assert "not enforced" in words
     assert [other["pool"] for other in others] == ["always-on", "isolated"]

@@ -20,8 +20,12 @@ FIFTHS = {**SMALL, "name": "fifths", "sharing": {**MPS, "replicas": 5}}
 WHOLE = {**SMALL, "name": "whole", "instanceTypes": ["g6.12xlarge"], "maxGpus": 4, "sharing": {"strategy": "none"}}
 WHOLE.pop("instanceFamilies")
 CUT = {
-    **{"name": "cut", "instanceTypes": ["p5.4xlarge"], "maxGpus": 2, "capacityType": "on-demand"},
-    **{"onDemand": ON_DEMAND, "sharing": {"strategy": "mig", "profile": "1g.10gb"}},
+    "name": "cut",
+    "instanceTypes": ["p5.4xlarge"],
+    "maxGpus": 2,
+    "capacityType": "on-demand",
+    "onDemand": ON_DEMAND,
+    "sharing": {"strategy": "mig", "profile": "1g.10gb"},
 }
 POOLS = [*DEV["pools"], SMALL, FIFTHS, WHOLE, CUT]
 ALONE = {key: value for key, value in CONTAINER.items() if key != "slots"}
