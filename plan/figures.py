@@ -25,6 +25,7 @@ from gpu.models import ModelMemory
 from gpu.pool import Pool
 from gpu.prices import FRESH_DAYS, CapacityType, PriceTable, RegionPrices
 from plan.errors import as_called
+from plan.work import WorkFigures, work_figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +92,8 @@ class Figures:
     services: tuple[ServiceFigures, ...]
     consumers: tuple[Consumer, ...]
     """All that hold slots: services, workloads, the example, slots that are kept warm."""
+    work: tuple[WorkFigures, ...]
+    """Services and workloads, with where they may run."""
     bill: Bill
     today: date
     """The day against which prices are old."""
@@ -132,6 +135,7 @@ def figures(config: StackConfig) -> Figures:
             for service in stack_services(config)
         ),
         consumers=holding,
+        work=work_figures(config),
         bill=bill(config, holding),
         today=date.today(),
     )
