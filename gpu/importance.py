@@ -89,15 +89,13 @@ def may_run_on(importance: Importance, bought: tuple[Purchase, ...]) -> tuple[Pu
             assert_never(importance)
 
 
-def placing(importance: Importance, pool: Pool, owner: str) -> Placing:
-    """What the pods of some work on a pool get. Raises ValueError where the pool is none for it."""
-    allowed, own = may_run_on(importance, pool.capacity_types), priority(importance, owner)
+def placing(importance: Importance, bought: tuple[Purchase, ...], owner: str) -> Placing:
+    """What the pods of some work get. bought: what their pool buys. Raises ValueError where that is nothing for it."""
+    allowed, own = may_run_on(importance, bought), priority(importance, owner)
     if own is None:
         return Placing()
     if not allowed:
-        raise ValueError(
-            f"{importance} work cannot run on pool {pool.name}, which buys {', '.join(pool.capacity_types)}"
-        )
+        raise ValueError(f"{importance} work cannot run on a pool that buys {', else '.join(bought)}")
     critical = importance == "critical"
     return Placing(
         priority_class=own.name,

@@ -74,10 +74,7 @@ def _sleeping(parts: Parts, pools: _Pools) -> Iterator[Problem]:
             if pool and len(waking) > kept:
                 message = (
                     "must be 1 or more: critical work has a slot that is always there; or let the pool keep one free "
-                    f"at all hours for each of its {len(waking)} that sleep: warm: {{slots: {len(waking)}}}"
-                    if len(waking) > 1
-                    else "must be 1 or more: critical work has a slot that is always there; or let the pool keep one "
-                    "free at all hours: warm: {}"
+                    f"at all hours for each critical model that sleeps: warm: {{slots: {len(waking)}}}"
                 )
                 yield Problem(("models", index, "minScale"), model.min_scale, message)
 
