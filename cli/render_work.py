@@ -44,8 +44,8 @@ def _notes(figures: Figures, groups: Sequence[Sequence[WorkFigures]]) -> Iterato
         yield f"When Spot takes the node of {', '.join(names)}: {taken}."
     if any("spot" in each.capacity_types for each in figures.work):
         known = figures.config.prices.interruptions
-        day = f"is of {known.date} (Spot Instance Advisor)" if known else "n/a: nobody has told it of this region"
-        yield f"How often Spot takes a node back {day}. Spot placement scores: n/a, AWS tells them to who asks."
+        day = f"of {known.date} (Spot Instance Advisor)" if known else "n/a: nobody has told it of this region"
+        yield f"How often Spot takes a node back is {day}. Spot placement scores: n/a, AWS tells them to who asks."
     if any(each.importance == "batch" for each in figures.work):
         yield "Batch work also gives way to all other on its pool, when no slot is free."
 
