@@ -40,9 +40,13 @@ def _where(work: Model | Workload, path: Path, pools: _Pools) -> Iterator[Proble
     pool = pools.get(work.pool)
     if pool is None:
         return
-    bought = capacity_types(pool.capacity_type, fallback=pool.fallback is not None)
+    bought = _bought(pool)
     if not may_run_on(work.importance, bought):
         yield Problem((*path, "importance"), work.importance, _no_pool(work.importance, work.pool, bought))
+
+
+def _bought(pool: GpuPool) -> tuple[Purchase, ...]:
+    return capacity_types(pool.capacity_type, fallback=pool.fallback is not None)
 
 
 def _no_pool(importance: Importance, pool: str, bought: tuple[Purchase, ...]) -> str:
@@ -69,9 +73,11 @@ def _sleeping(parts: Parts, pools: _Pools) -> Iterator[Problem]:
             if model is None or model.importance != "critical" or model.min_scale > 0:
                 continue
             pool, waking = pools.get(model.pool), asleep.setdefault(model.pool, set())
+            if pool is None or not may_run_on("critical", _bought(pool)):
+                continue  # no pool for it: said already
             waking.add(service_name(model))
-            kept = pool.warm.slots if pool and pool.warm and pool.warm.start is None else 0
-            if pool and len(waking) > kept:
+            kept = pool.warm.slots if pool.warm and pool.warm.start is None else 0
+            if len(waking) > kept:
                 message = (
                     "must be 1 or more: critical work has a slot that is always there; or let the pool keep one free "
                     f"at all hours for each critical model that sleeps: warm: {{slots: {len(waking)}}}"
