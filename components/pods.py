@@ -28,18 +28,6 @@ def _toleration(taint: Taint) -> dict[str, str]:
 NO_GPU: Mapping[str, str] = MappingProxyType({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"})
 
 
-def one_at_a_time(labels: Mapping[str, str]) -> dict[str, Any]:
-    """The `spec` of a PodDisruptionBudget: of these pods one may be evicted while the others are ready.
-
-    One that is not ready keeps nobody, itself neither: a model that never loads would hold up its node's end.
-    """
-    return {
-        "maxUnavailable": 1,
-        "selector": {"matchLabels": dict(labels)},
-        "unhealthyPodEvictionPolicy": "AlwaysAllow",
-    }
-
-
 def restricted_admission() -> dict[str, str]:
     """Namespace labels by which the API server admits restricted pods only."""
     levels = ("enforce", "audit", "warn")

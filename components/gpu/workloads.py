@@ -9,9 +9,10 @@ from typing import Any, Literal, assert_never
 
 import pulumi
 
+from components.disruption_budget import one_at_a_time
 from components.gpu.workload_volumes import Mounts, VolumeSource
 from components.options import child_options
-from components.pods import NO_GPU, one_at_a_time, restricted_admission, restricted_container, restricted_pod
+from components.pods import NO_GPU, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving.network_policy import namespace_peer, network_policy, tcp
 from gpu.checkpoints import GRACE_VARIABLE, INTERVAL_VARIABLE, RUN_VARIABLES, URL_VARIABLE, run_url
@@ -222,17 +223,10 @@ def _make(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> Non
             k8s.batch.v1.CronJob(name, metadata=metadata, spec=_cron_job(workload), opts=after)
         case "Deployment":
             if workload.placing.one_at_a_time:
-                _budget(name, workload, opts)
+                one_at_a_time(f"{name}-budget", workload.name, workload.namespace, _selector(workload), opts)
             k8s.apps.v1.Deployment(name, metadata=metadata, spec=_deployment(workload), opts=after)
         case _:
             assert_never(workload.kind)
-
-
-def _budget(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
-    """Whoever drains nodes lets no second pod go while one is away."""
-    metadata = {"name": workload.name, "namespace": workload.namespace}
-    spec: Any = one_at_a_time(_selector(workload))
-    k8s.policy.v1.PodDisruptionBudget(f"{name}-budget", metadata=metadata, spec=spec, opts=opts)
 
 
 def _service(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:

@@ -14,8 +14,9 @@ from typing import Any, assert_never
 import pulumi
 
 import versions
+from components.disruption_budget import one_at_a_time
 from components.options import child_options
-from components.pods import NO_GPU, one_at_a_time, restricted_container, restricted_pod, tolerations
+from components.pods import NO_GPU, restricted_container, restricted_pod, tolerations
 from components.sdk import k8s
 from components.serving.knative_config import (
     QUEUE_PROXY_CPU_MILLIS,
@@ -177,12 +178,8 @@ class OllamaModel(pulumi.ComponentResource):
         super().__init__("gpu-slices:index:OllamaModel", name, None, opts)
         self.url = args.url
         if args.placing.one_at_a_time:
-            k8s.policy.v1.PodDisruptionBudget(
-                f"{name}-budget",
-                metadata={"name": args.service, "namespace": NAMESPACE},
-                spec=one_at_a_time({MODEL_LABEL: args.service}),
-                opts=child_options(self, opts),
-            )
+            labels = {MODEL_LABEL: args.service}
+            one_at_a_time(f"{name}-budget", args.service, NAMESPACE, labels, child_options(self, opts))
         k8s.apiextensions.CustomResource(
             name,
             api_version=versions.KNATIVE_SERVING_API,

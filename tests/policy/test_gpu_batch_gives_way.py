@@ -20,6 +20,10 @@ def said(*resources: Recorded) -> list[str]:
     return [verdict.message for verdict in judged(RULE, *resources)]
 
 
+#: A pod of which nothing is known but its GPU.
+NOBODY_KNOWS: Any = UNKNOWN
+
+
 def batch(value: Any = "true", type_: str = JOB, label: Any = "batch", **more: Any) -> Recorded:
     annotations = {} if value is None else {"annotations": {KEEP: value}}
     return deployment(type_=type_, metadata={"labels": {LABEL: label}, **annotations}, **more)
@@ -53,7 +57,7 @@ def test_what_is_not_batch_or_has_no_gpu_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    "pod", [batch(UNKNOWN), batch(label=UNKNOWN), deployment(metadata=UNKNOWN), batch(UNKNOWN, label=UNKNOWN)]
+    "pod", [batch(UNKNOWN), batch(label=UNKNOWN), deployment(metadata=NOBODY_KNOWS), batch(UNKNOWN, label=UNKNOWN)]
 )
 def test_what_is_not_known_is_told(pod: Recorded) -> None:
     (message,) = said(pod)
