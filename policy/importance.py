@@ -11,13 +11,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gpu.contract import CAPACITY_TYPE_LABEL, EKS_CAPACITY_TYPE_LABEL, IMPORTANCE_LABEL
-from policy.framework import Resource, Stack
+from gpu.contract import CAPACITY_TYPE_LABEL, EKS_CAPACITY_TYPE_LABEL, IMPORTANCE_LABEL, INSTANCE_TYPE_LABEL
+from policy.framework import Resource, Stack, matches
 from policy.karpenter import NODE_POOL_TYPES, NodePool
+from policy.nodes import MANAGED_GROUPS
 from policy.pods import PodTemplate
 from policy.reading import Unknown, each, get, strings, text, truthy, whole
 
 PRIORITY_CLASS: Final = "kubernetes:scheduling.k8s.io/*:PriorityClass"
+NODE_GROUP: Final = MANAGED_GROUPS[0]
 SPOT: Final = "spot"
 CRITICAL: Final = "critical"
 BATCH: Final = "batch"
@@ -122,9 +124,32 @@ def _marks(*metadata: Any) -> Iterator[Any]:
 
 
 def gpu_pools(stack: Stack) -> list[NodePool]:
-    """Pools of the stack that can launch GPUs."""
+    """Pools of the stack that can launch GPUs, and its node groups with GPU types, which are read as pools."""
     pools = [NodePool(resource.plain, resource.name) for resource in stack.of(*NODE_POOL_TYPES)]
-    return [pool for pool in pools if pool.first_gpu_type() is not None]
+    groups = [NodePool(_as_pool(resource.plain), resource.name) for resource in stack.of(NODE_GROUP)]
+    named = [group for group in groups if any(item.key == INSTANCE_TYPE_LABEL for item in group.requirements)]
+    return [pool for pool in (*pools, *named) if pool.first_gpu_type() is not None]
+
+
+#: Effects as EKS writes them (EKS API, Taint).
+_EFFECTS: Final = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
+
+
+def _as_pool(group: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The manifest of a NodePool that launches what a managed node group does; its types may stand elsewhere."""
+    given, types = group.get("capacityType"), group.get("instanceTypes")
+    values = [given] if isinstance(given, Unknown) else [SPOT if text(given) == "SPOT" else "on-demand"]
+    requirements = [{"key": CAPACITY_TYPE_LABEL, "operator": "In", "values": values}]
+    if types:
+        requirements.append({"key": INSTANCE_TYPE_LABEL, "operator": "In", "values": types})
+    taints = [
+        {**taint, "effect": _EFFECTS.get(text(taint.get("effect")), taint.get("effect"))}
+        for taint in each(group.get("taints"))
+        if isinstance(taint, Mapping)
+    ]
+    reference = {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "group"}
+    spec = {"nodeClassRef": reference, "requirements": requirements, "taints": taints}
+    return {"spec": {"template": {"metadata": {"labels": group.get("labels") or {}}, "spec": spec}}}
 
 
 def may_be(pool: NodePool, capacity_type: str) -> bool:
@@ -140,14 +165,22 @@ def kinds_of(pod: PodTemplate) -> frozenset[str]:
     every = frozenset({SPOT, "on-demand", "reserved"})
     selector = pod.spec.get("nodeSelector")
     chosen = selector if isinstance(selector, Mapping) else {}
-    found = every & _selected(chosen.get(CAPACITY_TYPE_LABEL), every)
-    if text(chosen.get(EKS_CAPACITY_TYPE_LABEL)) == "ON_DEMAND":
-        found -= {SPOT}
+    found = every
+    for key in _CAPACITY:
+        value = chosen.get(key)
+        if value is not None and not isinstance(value, Unknown):
+            found &= {_kind(text(value))}
     return found & _by_affinity(pod.spec, every)
 
 
-def _selected(value: Any, every: frozenset[str]) -> frozenset[str]:
-    return every if value is None or isinstance(value, Unknown) else frozenset({text(value)})
+#: Karpenter's label, and that of EKS' managed node groups with its values (EKS user guide, "Managed node group capacity
+#: types").
+_CAPACITY: Final = (CAPACITY_TYPE_LABEL, EKS_CAPACITY_TYPE_LABEL)
+_KINDS: Final = {"SPOT": SPOT, "ON_DEMAND": "on-demand", "CAPACITY_BLOCK": "reserved"}
+
+
+def _kind(value: str) -> str:
+    return _KINDS.get(value, value)
 
 
 def _by_affinity(spec: Mapping[str, Any], every: frozenset[str]) -> frozenset[str]:
@@ -167,7 +200,7 @@ def _by_affinity(spec: Mapping[str, Any], every: frozenset[str]) -> frozenset[st
 def _by_term(term: Mapping[str, Any], every: frozenset[str]) -> frozenset[str]:
     found = every
     for expression in each(term.get("matchExpressions")):
-        if not isinstance(expression, Mapping) or text(expression.get("key")) != CAPACITY_TYPE_LABEL:
+        if not isinstance(expression, Mapping) or text(expression.get("key")) not in _CAPACITY:
             continue
         values, operator = expression.get("values"), expression.get("operator")
         if isinstance(values, Unknown) or isinstance(operator, Unknown):
@@ -176,12 +209,11 @@ def _by_term(term: Mapping[str, Any], every: frozenset[str]) -> frozenset[str]:
             continue
         match text(operator):
             case "In":
-                found &= frozenset(strings(values))
+                found &= frozenset(map(_kind, strings(values)))
             case "NotIn":
-                found -= frozenset(strings(values))
-            case "DoesNotExist":
-                found = frozenset()
+                found -= frozenset(map(_kind, strings(values)))
             case _:
+                # Exists says nothing; without Karpenter's label a node may be EKS', and the other way round.
                 pass
     return found
 
@@ -194,6 +226,6 @@ def placed(pod: PodTemplate, pools: Sequence[NodePool], capacity_type: str) -> l
 
 
 def with_pods(stack: Stack) -> list[Resource]:
-    """The stack's resources but pools and classes: what may have pods."""
-    others = {resource.urn for resource in stack.of(*NODE_POOL_TYPES, PRIORITY_CLASS)}
-    return [resource for resource in stack.resources if resource.urn not in others]
+    """The stack's resources but pools, node groups and classes: what may have pods."""
+    others = (*NODE_POOL_TYPES, PRIORITY_CLASS, NODE_GROUP)
+    return [resource for resource in stack.resources if not matches(others, resource.type)]

@@ -6,7 +6,18 @@ from collections.abc import Iterator
 
 from gpu.contract import CAPACITY_TYPE_LABEL, IMPORTANCE_LABEL
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.importance import CRITICAL, PRIORITY_CLASS, SPOT, Classes, classes, gpu_pools, kinds_of, placed, with_pods
+from policy.importance import (
+    CRITICAL,
+    NODE_GROUP,
+    PRIORITY_CLASS,
+    SPOT,
+    Classes,
+    classes,
+    gpu_pools,
+    kinds_of,
+    placed,
+    with_pods,
+)
 from policy.karpenter import NODE_POOL_TYPES, NodePool
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 
@@ -54,13 +65,14 @@ RULE = StackRule(
         "priority helps against other pods, not against the end of its node."
     ),
     fix=(
-        f"Give the pods `nodeSelector: {{{CAPACITY_TYPE_LABEL}: on-demand}}` (or `reserved`) and a pool that buys it; "
-        "in a stack file `importance: critical` does that. Or take the label, or the priority class, away: what may "
+        f"Give the pods `nodeSelector: {{{CAPACITY_TYPE_LABEL}: on-demand}}` (or `reserved`) and a pool that buys it, "
+        "or a managed node group whose `capacityType` is not SPOT; in a stack file `importance: critical` does that. "
+        "Or take the label, or the priority class, away: what may "
         "be on Spot is not critical. Critical is what has the label or annotation itself or by its owner, a "
         "PriorityClass that has it, or `system-cluster-critical` and `system-node-critical`."
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=(*NODE_POOL_TYPES, PRIORITY_CLASS, *POD_TYPES),
+    types=(*NODE_POOL_TYPES, NODE_GROUP, PRIORITY_CLASS, *POD_TYPES),
     check=check,
 )

@@ -148,3 +148,46 @@ def test_what_is_not_known_is_told(of_class: Recorded, metadata: Any, spec: dict
     (message,) = said(pool(), of_class, deployment(metadata=metadata, spec=spec))
     assert "literal" in message
     assert said(buying("on-demand"), of_class, deployment(metadata=metadata, spec=spec)) == []
+
+
+def group(capacity_type: Any = "SPOT", types: Any = ("g5.xlarge",), **more: Any) -> Recorded:
+    inputs = {"nodeGroupName": "gpus", "capacityType": capacity_type, "instanceTypes": list(types), **more}
+    return recorded("aws:eks/nodeGroup:NodeGroup", inputs, "gpus")
+
+
+EKS = "eks.amazonaws.com/capacityType"
+TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NO_SCHEDULE"}
+
+
+def on_group(**spec: Any) -> Recorded:
+    return critical(**{"nodeSelector": {}, **spec})
+
+
+def test_a_managed_node_group_on_spot_is_such_a_pool() -> None:
+    (message,) = said(group(taints=[TAINT]), on_group())
+    assert "may land on Spot of pool gpus" in message
+    assert len(said(group(UNKNOWN), on_group())) == 1
+    assert len(said(group(), on_group(nodeSelector={EKS: "SPOT"}))) == 1
+    assert "which it asks for" in said(on_group(nodeSelector={EKS: "SPOT"}))[0]
+
+
+@pytest.mark.parametrize(
+    "of_group",
+    [
+        group("ON_DEMAND"),
+        group("CAPACITY_BLOCK"),
+        group(types=["m7i.large"]),
+        group(types=[]),
+        group(taints=[{**TAINT, "key": "others"}]),
+    ],
+)
+def test_one_that_is_not_on_spot_has_no_gpu_or_is_for_others_is_none(of_group: Recorded) -> None:
+    assert said(of_group, on_group()) == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"nodeSelector": {EKS: "ON_DEMAND"}}, affinity((EKS, "In", ["ON_DEMAND"])), affinity((EKS, "NotIn", ["SPOT"]))],
+)
+def test_pods_that_choose_by_eks_own_label_are_off_spot(spec: dict[str, Any]) -> None:
+    assert said(group(), on_group(**spec)) == []
