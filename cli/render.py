@@ -17,6 +17,7 @@ from cli.render_jobs import print_jobs
 from cli.render_placing import print_placing
 from cli.render_serving import cold_start_rows, server_lines, source_rows
 from cli.render_verdicts import print_verdicts
+from cli.render_work import print_work
 from cli.tables import section, table
 from cli.tree import count_by_package, resource_tree
 from config.schema import MpsLimits
@@ -63,6 +64,7 @@ def _figures(console: Console, figures: Figures) -> None:
     print_placing(console, figures)
     if figures.services:
         _cold_start(console, figures.services)
+    print_work(console, figures)
     print_jobs(console, figures)
     print_bill(console, figures)
     section(console, "GPU prices, cheapest type of each pool, USD per hour", _pool_prices(figures.pools))

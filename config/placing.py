@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal, TypeVar, assert_never
 
+from config.checks.importance import capacity_on_pool
 from config.checks.models import model_on_pool
 from config.checks.parts import Parts, Slots, all_of
 from config.checks.pools import check_pools
@@ -188,6 +189,7 @@ class _Placing:
         why_not = self._closed(pool) or shortfall(need, pool) or _crowded(_at_a_time(there), slots, pool)
         if not why_not:
             why_not = _first(on_pool(there, path, {pool.name: pool}), path)
+            why_not = why_not or _first(capacity_on_pool(there, path, self.sections), path)
         return Offer(pool=pool, slots=max(slots, 1), why_not=why_not)
 
     def _sized(self, workload: Workload, need: Need, path: Path) -> Workload:
@@ -247,6 +249,7 @@ class _Placing:
             path: Path = ("models", members[0][0])
             why_not = next(filter(None, (_first(model_on_pool(m, ("models", i), slots), path) for i, m in there)), "")
             why_not = why_not or _first(service_on_pool(there, slots), path)
+            why_not = why_not or _first(capacity_on_pool(there[0][1], path, self.sections), path)
         return Offer(pool=pool, slots=1, why_not=why_not)
 
     # --- Both ---

@@ -37,6 +37,7 @@ from config.fields import (
 )
 from config.section import Section
 from gpu.checkpoints import MAX_GRACE_SECONDS
+from gpu.importance import Importance
 from gpu.pods import GPU_USER
 
 Port = Annotated[Int, Field(ge=1, le=65535)]
@@ -294,6 +295,9 @@ class Workload(Section):
     gpu_share: GpuShare | None = None
     """Part of a GPU that each pod needs, such as `20 %`: one slot that is as large, or whole GPUs (`200 %`) on a pool
     that shares none."""
+    importance: Importance = "standard"
+    """`critical`: never on Spot, and never moved to save money. `batch`: on Spot alone, and first to give way. See
+    [importance.md](importance.md)."""
     kind: Literal["Job", "CronJob", "Deployment"] = "Deployment"
     """Whether it ends, and begins again."""
     schedule: str | None = None
@@ -311,7 +315,7 @@ class Workload(Section):
     annotations: dict[str, str] = Field(default={})
     """Annotations of the object and its pods."""
     priority_class_name: ObjectName | None = None
-    """A PriorityClass that is there."""
+    """A PriorityClass that is there; of standard work alone, the others have their own."""
     image_pull_secrets: Annotated[tuple[ObjectRef, ...], List] = ()
     """Secrets with the registries' passwords."""
     client_namespaces: Annotated[tuple[Namespace, ...], List, Field(max_length=50)] = ()

@@ -50,6 +50,8 @@ METRICS_CLIENT_LABEL: Final = f"{OURS}metrics-client"
 SECURITY_ANNOTATION: Final = f"{OURS}security-reason"
 #: Fewest characters of that reason: the stack file's checks, policies.
 MIN_SECURITY_REASON: Final = 15
+#: `critical` or `batch` (label): pods of models and workloads, priority classes -> policies, whoever looks for them.
+IMPORTANCE_LABEL: Final = f"{OURS}importance"
 
 # In pods
 
@@ -92,8 +94,8 @@ EKS_CAPACITY_TYPE_LABEL: Final = "eks.amazonaws.com/capacityType"
 CONTROLLER_LABEL: Final = "karpenter.sh/controller"
 #: Name of the cluster (tag): subnets and the security group -> EC2NodeClasses.
 DISCOVERY_TAG: Final = "karpenter.sh/discovery"
-#: Karpenter leaves the pod's node alone, except where AWS takes it (annotation): the dialogue -> Karpenter,
-#: policies.
+#: Karpenter leaves the pod's node alone, except where AWS takes it (annotation): the dialogue, critical work ->
+#: Karpenter, policies.
 DO_NOT_DISRUPT_ANNOTATION: Final = "karpenter.sh/do-not-disrupt"
 #: GPUs of the machine: Karpenter -> overlays, CPU pools, policies, the twin.
 GPU_COUNT_LABEL: Final = "karpenter.k8s.aws/instance-gpu-count"

@@ -24,6 +24,11 @@ from gpu.why import Why, given, over
 Purchase = Literal["spot", "on-demand", "reserved"]
 
 
+def capacity_types(purchase: Purchase, *, fallback: bool) -> tuple[Purchase, ...]:
+    """What Karpenter may launch for a pool; of both it takes Spot first, as long as there is some."""
+    return ("spot", "on-demand") if fallback else (purchase,)
+
+
 @dataclass(frozen=True)
 class Taint:
     """A taint of the pool's nodes beside that of GPU nodes."""
@@ -59,8 +64,8 @@ class Pool:
 
     @property
     def capacity_types(self) -> tuple[Purchase, ...]:
-        """What Karpenter may launch; of both it takes Spot first, as long as there is some."""
-        return ("spot", "on-demand") if self.fallback else (self.purchase,)
+        """What Karpenter may launch, the first first."""
+        return capacity_types(self.purchase, fallback=self.fallback)
 
     @property
     def resource(self) -> str:

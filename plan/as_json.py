@@ -19,6 +19,7 @@ from plan.make import Plan
 from plan.monitor import Resource
 from plan.verdict_json import verdict_json
 from plan.wire import shown
+from plan.work import WorkFigures
 
 SCHEMA_VERSION = 2
 
@@ -36,6 +37,7 @@ def plan_json(plan: Plan) -> str:
         "models": [_model(model) for model in figures.models] if figures else [],
         "services": [_service(service) for service in figures.services] if figures else [],
         "placements": [_placement(placement) for placement in figures.placements] if figures else [],
+        "work": [_work(each) for each in figures.work] if figures else [],
         "costs": _costs(figures) if figures else None,
         "verdicts": [verdict_json(verdict) for verdict in plan.verdicts],
         "outputs": shown(recording.outputs),
@@ -193,6 +195,27 @@ def _service(figures: ServiceFigures) -> dict[str, Any]:
             ],
         },
         "alone": [{"name": name, "seconds": round(each.seconds, 1)} for name, each in figures.alone],
+    }
+
+
+def _work(work: WorkFigures) -> dict[str, Any]:
+    interruptions = work.pool.prices.interruptions
+    return {
+        "name": work.name,
+        "kind": work.kind,
+        "importance": work.importance,
+        "pool": work.pool.name,
+        "capacityTypes": list(work.capacity_types),
+        "usdPerHourAtMost": _usd(work.why_at_most.value),
+        "whenSpotTakesItsNode": work.taken or None,
+        "spotInterruptions": {
+            "bands": [{"instanceType": name, "band": band} for name, band in work.interruption_bands.items()],
+            "date": interruptions.date if interruptions else None,
+            # AWS tells it to who asks, and for the hour in which it is asked.
+            "placementScore": None,
+        }
+        if "spot" in work.capacity_types
+        else None,
     }
 
 

@@ -26,6 +26,7 @@ from gpu.models import ModelMemory
 from gpu.pool import Pool
 from gpu.prices import FRESH_DAYS, CapacityType, PriceTable, RegionPrices
 from plan.errors import as_called
+from plan.work import WorkFigures, work_figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +95,8 @@ class Figures:
     """All that hold slots: services, workloads, the example, slots that are kept warm."""
     placements: tuple[Placement, ...]
     """Where work goes that says what it needs in place of a pool or slots."""
+    work: tuple[WorkFigures, ...]
+    """Services and workloads, with where they may run."""
     bill: Bill
     today: date
     """The day against which prices are old."""
@@ -136,6 +139,7 @@ def figures(config: StackConfig) -> Figures:
         ),
         consumers=holding,
         placements=tuple(placements(config)),
+        work=work_figures(config),
         bill=bill(config, holding),
         today=date.today(),
     )

@@ -28,6 +28,7 @@ from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuE
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import ExistingPlugin, GpuSharing, GpuSharingArgs
 from components.gpu.packing_scheduler import PackingScheduler, PackingSchedulerArgs
+from components.gpu.work_priorities import WorkPriorities, WorkPrioritiesArgs
 from components.gpu.workloads import Checkpointing, GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import INTENT_TAINT, CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
@@ -54,6 +55,7 @@ from config.schema import GpuPool as PoolConfig
 from config.services import service_name
 from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
+from gpu.importance import placing, priorities
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry
 from gpu.sharing import AMIS, Mig
@@ -125,8 +127,9 @@ def build(config: StackConfig) -> Platform:
     }
     node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
     scheduler = _scheduler(config, after(in_cluster, *ground.running))
+    named = [*scheduler, *_priorities(config, in_cluster)]
     keeping = checkpointing(config, ground.made, tags, in_aws)
-    _workloads(config, keeping, after(in_cluster, *node_pools, *scheduler))
+    _workloads(config, keeping, after(in_cluster, *node_pools, *named))
     serve(
         config,
         Stand(
@@ -134,7 +137,7 @@ def build(config: StackConfig) -> Platform:
             sharing=sharing,
             pools=pools,
             cpu_pools=[pool.node_pool for pool in cpu_pools],
-            running=[*ground.running, *scheduler],
+            running=[*ground.running, *named],
             tags=tags,
             in_aws=in_aws,
             in_cluster=in_cluster,
@@ -630,6 +633,14 @@ def _scheduler(config: StackConfig, opts: pulumi.ResourceOptions) -> Sequence[pu
     return [PackingScheduler("packing-scheduler", arguments, opts)]
 
 
+def _priorities(config: StackConfig, opts: pulumi.ResourceOptions) -> Sequence[pulumi.Resource]:
+    """The priority classes that pods name, where some do: the API server refuses them without."""
+    classes = priorities([work.importance for work in config.work], config.own_name)
+    if not classes:
+        return ()
+    return [WorkPriorities("work-priorities", WorkPrioritiesArgs(classes=classes), opts)]
+
+
 def _plugin_of(pool: str, sharing: GpuSharing) -> Sequence[pulumi.Resource]:
     """What configures the device plugin on the pool's nodes, where the host does not: it must outlive them."""
     return [sharing.plugins[pool]] if pool in sharing.plugins else []
@@ -704,7 +715,11 @@ def _workloads(config: StackConfig, keeping: Mapping[str, Checkpointing], opts: 
     if config.workloads:
         workloads = [
             gpu_workload(
-                workload, config.gpu_pools[workload.pool], keeping.get(workload.name), config.gpu_sharing.scheduler
+                workload,
+                pool := config.gpu_pools[workload.pool],
+                keeping.get(workload.name),
+                config.gpu_sharing.scheduler,
+                placing(workload.importance, pool.capacity_types, config.own_name),
             )
             for workload in config.workloads
         ]

@@ -37,6 +37,7 @@ _SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600}
 #: What the models of one server share, since they are one process: attribute and key.
 _SHARED: Mapping[str, str] = {
     "pool": "pool",
+    "importance": "importance",
     "context_length": "contextLength",
     "parallel": "parallel",
     "kv_cache_type": "kvCacheType",

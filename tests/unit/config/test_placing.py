@@ -129,3 +129,12 @@ def test_memory_as_people_write_it(text: str, mib: int) -> None:
 @pytest.mark.parametrize(("text", "share"), [("20 %", 0.2), ("12.5%", 0.125), ("200 %", 2)])
 def test_shares_as_people_write_them(text: str, share: float) -> None:
     assert float(share_of_gpu(text)) == share
+
+
+def test_important_work_goes_where_its_capacity_is() -> None:
+    certain = {**WHOLE, "name": "certain", "capacityType": "on-demand", "onDemand": ON_DEMAND}
+    pools = [*POOLS, certain]
+    (found,) = stack({"gpuShare": "50 %", "importance": "critical"}, pools=pools).workloads
+    assert found.pool in {"certain", "cut"}
+    (found,) = stack({"gpuShare": "50 %", "importance": "batch"}, pools=[certain, *POOLS]).workloads
+    assert found.pool == "whole"
