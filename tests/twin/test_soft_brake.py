@@ -104,12 +104,12 @@ def test_a_model_stays_asleep_and_says_why_while_all_that_runs_goes_on(
 
         brake("on")
         ask(play.kube, model, time.time() + 600)
+        # Pools that the brake does not hold are served as ever.
+        play.deploy("other", OTHER, other.resource, 1)
         play.wait(lambda: bool(said_of(play, model)), 30, "Karpenter's reason")
         assert "exceed limits for nodepool" in said_of(play, model)
         assert POOL in said_of(play, model)
-        # Pools that the brake does not hold are served as ever.
-        play.deploy("other", OTHER, other.resource, 1)
-        play.wait(lambda: play.running("other") == 1, _PATIENCE, "a node of another pool")
+        play.wait(lambda: bool(play.claims_of(OTHER)), 30, "a node of another pool")
         # Who made the pool applies it again, as `pulumi up` does.
         play.kube.apply(dict(play.plan.node_pool(POOL)))
         braked = node_pool(play)
@@ -120,7 +120,7 @@ def test_a_model_stays_asleep_and_says_why_while_all_that_runs_goes_on(
         assert play.running("runs") == slots
 
         brake("off")
-        play.wait(lambda: (pod_of(play, model) or {}).get("status", {}).get("phase") == "Running", _PATIENCE, "a model")
+        play.wait(lambda: len(play.claims_of(POOL)) == 2, 60, "a node for the model")
         free = node_pool(play)
         assert free["spec"]["limits"] == play.plan.node_pool(POOL)["spec"]["limits"]
         assert BRAKE_ANNOTATION not in free["metadata"].get("annotations", {})
