@@ -214,7 +214,6 @@ def _cluster_metadata() -> Any:
 def _cron_job(args: SoftBrakeArgs) -> Any:
     pod = restricted_pod(_USER) | {
         "serviceAccountName": NAME,
-        "automountServiceAccountToken": True,
         "restartPolicy": "Never",
         **({"nodeSelector": dict(args.node_selector)} if args.node_selector else {}),
         "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
@@ -223,6 +222,7 @@ def _cron_job(args: SoftBrakeArgs) -> Any:
         "volumes": [
             {"name": "manifests", "configMap": {"name": NAME}},
             {"name": "scratch", "emptyDir": {"sizeLimit": "16Mi"}},
+            {"name": "token", "projected": {"sources": _TOKEN}},
         ],
     }
     return {
@@ -267,16 +267,28 @@ def _telling() -> dict[str, Any]:
     return _container("apply", versions.KUBECTL_IMAGE) | {
         "args": ["apply", "--server-side", f"--field-manager={MANAGER}", f"--filename={_MANIFEST}"],
         "env": [{"name": "HOME", "value": "/tmp"}],
-        "volumeMounts": [_SCRATCH],
+        "volumeMounts": [_SCRATCH, {"name": "token", "mountPath": _TOKEN_FOLDER, "readOnly": True}],
     }
 
 
 _SCRATCH: Final = {"name": "scratch", "mountPath": "/tmp"}
+#: What the API server would mount into both containers, for the one that speaks to it (Kubernetes, "Managing service
+#: accounts", "Bound service account token volume").
+_TOKEN_FOLDER: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+_TOKEN: Final[list[dict[str, Any]]] = [
+    {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
+    {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+    {
+        "downwardAPI": {
+            "items": [{"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]
+        }
+    },
+]
 
 
 def _container(name: str, image: str) -> dict[str, Any]:
     requests = {"cpu": f"{SOFT_BRAKE_POD.cpu_millis}m", "memory": f"{SOFT_BRAKE_POD.memory_mib}Mi"}
     container = restricted_container(name, image, requests)
     # Both work for seconds, once an hour.
-    container["resources"]["limits"] = {"memory": "256Mi"}
+    container["resources"]["limits"] = {"cpu": "1", "memory": "256Mi"}
     return container

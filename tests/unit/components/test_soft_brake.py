@@ -238,6 +238,16 @@ def test_only_its_own_account_takes_the_role_and_changes_the_pools() -> None:
     assert pod()["serviceAccountName"] == NAME
 
 
+def test_the_token_is_for_the_container_that_speaks_to_the_api_server() -> None:
+    assert pod()["automountServiceAccountToken"] is False
+    mounted = {
+        container["name"]
+        for container in (*pod()["initContainers"], *pod()["containers"])
+        if any(mount["name"] == "token" for mount in container["volumeMounts"])
+    }
+    assert mounted == {"apply"}
+
+
 def test_the_job_comes_after_its_rights_and_goes_before_them() -> None:
     recording = made()
     job = recording.one("kubernetes:batch/v1:CronJob")
