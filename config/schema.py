@@ -343,6 +343,9 @@ class Budget(Section):
     anomalies: bool = False
     """Whether AWS' Cost Anomaly Detection watches the stack. Only a management account, or one of no organisation, may
     have a monitor by tag."""
+    soft_brake: bool = False
+    """Whether from 80 % of the budget on no more GPU nodes are bought, and what runs goes on: a job in the cluster that
+    asks AWS once an hour. See operations.md."""
 
 
 class Monitoring(Section):

@@ -26,6 +26,8 @@ TENANTS_LABEL: Final = f"{OURS}tenants"
 JUSTIFICATION_ANNOTATION: Final = f"{OURS}on-demand-justification"
 #: Day after which that reason no longer counts, as YYYY-MM-DD: GPU NodePools -> policies.
 EXPIRES_ANNOTATION: Final = f"{OURS}on-demand-expires"
+#: What the brake inside the cluster does, and why; on NodePools only: the soft brake's job -> people, the watch page.
+BRAKE_ANNOTATION: Final = f"{OURS}brake"
 
 # On namespaces, services and pods
 #: Name of the served model (label): pods of a model -> the twin's view.

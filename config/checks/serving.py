@@ -258,18 +258,21 @@ def _control_plane(parts: Parts) -> Iterator[Problem]:
     room -= EBS_NODE_CPU_MILLIS if parts.monitoring.needs_driver else 0
     driver = parts.monitoring.needs_driver or bool(parts.dialogue and parts.dialogue.needs_driver)
     packing = parts.gpu_sharing is not None and parts.gpu_sharing.scheduler is not None
+    braked = parts.budget is not None and parts.budget.soft_brake
     needed = control_plane_cpu_millis(
         parts.serving.replicas if parts.models else 0,
         nodes.desired,
         ebs_driver=driver,
         prometheus=backend == "prometheus",
         packing=packing,
+        soft_brake=braked,
     )
     if nodes.desired * room < needed:
         besides = {
             "Prometheus": backend == "prometheus",
             "the EBS CSI driver": driver,
             "the packing scheduler": packing,
+            "the soft brake": braked,
         }
         more = [name for name, there in besides.items() if there]
         does = f"do{'es' if len(more) == 1 else ''}"
