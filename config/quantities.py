@@ -1,10 +1,12 @@
-"""Kubernetes quantities of stack files, as numbers."""
+"""Kubernetes quantities and durations of stack files, as numbers."""
 
 from __future__ import annotations
 
 import math
+import re
 from typing import Final
 
+_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 _BYTES: Final = {"Mi": 2**20, "Gi": 2**30, "M": 10**6, "G": 10**9}
 
 
@@ -17,3 +19,8 @@ def memory_mib(memory: str) -> int:
     """MiB of `512Mi` or `2G`, rounded up."""
     number, unit = float(memory.rstrip("MGi")), memory.lstrip("0123456789.")
     return math.ceil(number * _BYTES[unit] / 2**20)
+
+
+def seconds(duration: str) -> int:
+    """Seconds of `5m` or `1h30m`."""
+    return sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)([hms])", duration))
