@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import versions
 from adopt.inventory import Inventory
-from adopt.karpenter import NodeClass
+from adopt.karpenter import Karpenter, NodeClass
 from adopt.plugins import Plugin
 from adopt.proposal import Proposal
 from config.checks.existing import OVERLAYS_SINCE
@@ -42,10 +42,14 @@ def gate_is_on(there: Inventory) -> bool:
     found = there.karpenter
     if found is None:
         return True  # none is there, and the stack's own heeds them
-    if found.gates is None or "nodeOverlay" not in found.gates:
+    if found.gates is None or "nodeOverlay" not in found.gates or not found.serves_overlays:
         return False
-    version = tuple(int(part) for part in found.version.split(".")[:2]) if found.version else OVERLAYS_SINCE
-    return version >= OVERLAYS_SINCE
+    return knows_overlays(found)
+
+
+def knows_overlays(found: Karpenter) -> bool:
+    """Whether Karpenter's version has overlays; also where nothing tells it."""
+    return not found.version or tuple(int(part) for part in found.version.split(".")[:2]) >= OVERLAYS_SINCE
 
 
 def stack_text(there: Inventory, proposal: Proposal, stack: str) -> StackText:
