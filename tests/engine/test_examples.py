@@ -29,7 +29,7 @@ CHANGES: Mapping[str, tuple[str, str, set[str]]] = {
         {"checkpoints"},
     ),
     "cpu_pool": ("cpu_limit=32", "cpu_limit=48", {"graviton-pool"}),
-    "dialogue": ("context_length=4096", "context_length=8192", {"dialogue", "dialogue-settings"}),
+    "dialogue": ('arch="amd64"', 'arch="arm64"', {"dialogue"}),
     "gpu_monitoring": (
         "node_selector={}",
         'node_selector={"role": "system"}',
