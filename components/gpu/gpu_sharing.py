@@ -21,6 +21,7 @@ import yaml
 from pulumi import ResourceOptions
 
 import versions
+from components.arguments import Arguments
 from components.cluster.addons import SYSTEM_NODE_LABEL
 from components.options import child_options
 from components.pods import tolerations
@@ -46,7 +47,7 @@ class ExistingPlugin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GpuSharingArgs:
+class GpuSharingArgs(Arguments):
     """Inputs of `GpuSharing`.
 
     profiles: sharing profile of each AL2023 pool by pool name; taints: those that its nodes have beside that of GPU

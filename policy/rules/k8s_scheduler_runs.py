@@ -30,9 +30,9 @@ RULE = StackRule(
     title="Pods wait for no scheduler that is not there",
     description=f"Who names the scheduler `{PACKING_SCHEDULER}` on pods should run it too.",
     why=(
-        "Each scheduler places the pods that name it and no others. Where none of that name runs, pods stay Pending for "
-        "ever, without an event that says why, and no node is bought: Karpenter waits for a scheduler's word that there "
-        "is no room."
+        "Each scheduler places the pods that name it and no others. Where none of that name runs, pods stay Pending "
+        "for ever, without an event that says why, and no node is bought: Karpenter waits for a scheduler's word that "
+        "there is no room."
     ),
     fix=(
         "Make `PackingScheduler` in the same program, or leave `schedulerName` out. Where another program runs it in "
