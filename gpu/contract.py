@@ -51,7 +51,10 @@ SECURITY_ANNOTATION: Final = f"{OURS}security-reason"
 #: Fewest characters of that reason: the stack file's checks, policies.
 MIN_SECURITY_REASON: Final = 15
 
-# In pods
+# In the cluster
+
+#: Namespace of what makes GPUs usable, the device plugin and the cache of weights: every stack makes it.
+GPU_SYSTEM_NAMESPACE: Final = "gpu-system"
 
 # On AWS resources (tags)
 #: Pulumi stack: all AWS resources, down to the disks of nodes -> the budget, preflight, teardown, policies.
