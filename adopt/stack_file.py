@@ -249,8 +249,9 @@ def _sharing(proposal: Proposal, written: Mapping[str, Any]) -> Iterator[str]:
     meant = {"strategy": "time-slicing", "replicas": proposal.replicas}
     mib = proposal.pool.slot_memory_mib
     if written != meant:
-        yield "      # Karpenter heeds no NodeOverlay yet, or nobody saw it: it would buy a GPU for each slot. With their"
-        yield "      # definition, and settings.featureGates.nodeOverlay: true in its chart, write [nodeOverlay] above, and:"
+        yield "      # Karpenter heeds no NodeOverlay yet, or nobody saw it: it would buy a GPU for each slot. With"
+        yield "      # their definition, and settings.featureGates.nodeOverlay: true in its chart, write [nodeOverlay]"
+        yield "      # above, and here:"
         yield f"      # sharing: {flow(meant)}"
         return
     begin = "" if proposal.moves else "No pod that wants a GPU was seen: a beginning. "
