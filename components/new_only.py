@@ -4,8 +4,8 @@ By server-side apply Pulumi's provider makes what is not there and takes over wh
 that somebody has under the same name would be changed, and `pulumi destroy` would delete it and all that lives by it. A
 provider without it makes objects by POST, which the API server refuses: "already exists".
 
-    made = k8s.Provider("kubernetes-new", kubeconfig=..., enable_server_side_apply=False)
-    opts = pulumi.ResourceOptions(providers=[kubernetes], transformations=[new_only(made)])
+    new = k8s.Provider("new", kubeconfig=..., enable_server_side_apply=False)
+    in_cluster = pulumi.ResourceOptions(providers=[kubernetes], transformations=[new_only(new)])
 
 Written as a transformation, which Pulumi applies to each resource below the one that has it.
 """
