@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from fractions import Fraction
 import re
+from fractions import Fraction
 from typing import Final
 
 _SECONDS: Final = {"h": 3600, "m": 60, "s": 1}

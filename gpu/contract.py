@@ -55,7 +55,10 @@ MIN_SECURITY_REASON: Final = 15
 #: `critical` or `batch` (label): pods of models and workloads, priority classes -> policies, whoever looks for them.
 IMPORTANCE_LABEL: Final = f"{OURS}importance"
 
-# In pods
+# In the cluster
+
+#: Namespace of what makes GPUs usable, the device plugin and the cache of weights: every stack makes it.
+GPU_SYSTEM_NAMESPACE: Final = "gpu-system"
 
 # On AWS resources (tags)
 #: Pulumi stack: all AWS resources, down to the disks of nodes -> the budget, preflight, teardown, policies.
