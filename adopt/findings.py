@@ -249,6 +249,8 @@ def _plugins(there: Inventory) -> Iterator[Finding]:
             f"gives the new nodes their slots too: the file adds an entry to its ConfigMap {joined.namespace}/"
             f"{joined.config_map} (gpuSharing.existing); its own entries and nodes stay as they are"
         )
+        if joined.kind == "GPU Operator":
+            text += ". Labels of the new nodes keep its driver, toolkit and MIG manager away: their image has them"
         yield _fits(f"{joined.kind} {joined.name}", text)
     elif found:
         why = "; ".join(f"{each.name}: {each.apart}" for each in found if each.apart) or "they are several"

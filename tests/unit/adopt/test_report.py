@@ -22,6 +22,7 @@ from tests.unit.adopt.cluster import (
     Object,
     by_hand,
     config_map,
+    gpu_operator,
     node,
     node_class,
     node_pool,
@@ -385,24 +386,14 @@ CONFIGS = config_map("plugin-configs", whole="version: v1\nflags: {migStrategy: 
 TOLERATES = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
 
-def operator(**spec: object) -> Object:
-    config = {"devicePlugin": {"config": {"name": "plugin-configs", "default": "whole"}}}
-    return {
-        "apiVersion": "nvidia.com/v1",
-        "kind": "ClusterPolicy",
-        "metadata": {"name": "cluster-policy"},
-        "spec": {**config, **spec},
-    }
-
-
 @pytest.mark.parametrize(
     ("objects", "installer"),
     [
         ([plugin("plugin-configs", "whole", tolerations=TOLERATES), CONFIGS], "device-plugin"),
         # Nobody has to have read the ConfigMap where nodes without a label have their default.
         ([plugin("plugin-configs", "whole")], "device-plugin"),
-        ([operator(), CONFIGS], "gpu-operator"),
-        ([operator(daemonsets={"tolerations": TOLERATES}), CONFIGS], "gpu-operator"),
+        ([gpu_operator(), CONFIGS], "gpu-operator"),
+        ([gpu_operator(daemonsets={"tolerations": TOLERATES}), CONFIGS], "gpu-operator"),
     ],
 )
 def test_a_plugin_that_reads_the_label_gets_the_pools_entry(
@@ -416,6 +407,7 @@ def test_a_plugin_that_reads_the_label_gets_the_pools_entry(
     assert loaded(found) == found.written.values
     assert "ami" not in found.written.values["pools"][0]
     assert "adds an entry to its ConfigMap kube-system/plugin-configs" in said(found, "fits")
+    assert ("keep its driver, toolkit and MIG manager away" in said(found, "fits")) is (installer == "gpu-operator")
 
 
 @pytest.mark.parametrize(
@@ -425,11 +417,11 @@ def test_a_plugin_that_reads_the_label_gets_the_pools_entry(
         ([plugin("plugin-configs", "whole", reads=False), CONFIGS], "does not read the nodes' label"),
         ([plugin("plugin-configs"), CONFIGS], "it has no config.default"),
         ([plugin("plugin-configs", "whole", tolerations=[]), CONFIGS], "do not tolerate the taint nvidia.com/gpu=true"),
-        ([operator()], "in which namespace its ConfigMap plugin-configs is"),
-        ([operator(devicePlugin={}), CONFIGS], "devicePlugin.config.name"),
-        ([operator(devicePlugin={"enabled": False}), CONFIGS], "its device plugin is off"),
-        ([operator(daemonsets={"tolerations": [{"key": "other"}]}), CONFIGS], "do not tolerate the taint"),
-        ([operator(), {**plugin("c", "d"), "metadata": {"name": "second", "namespace": "x"}}, CONFIGS], "are several"),
+        ([gpu_operator()], "in which namespace its ConfigMap plugin-configs is"),
+        ([gpu_operator(devicePlugin={}), CONFIGS], "devicePlugin.config.name"),
+        ([gpu_operator(devicePlugin={"enabled": False}), CONFIGS], "its device plugin is off"),
+        ([gpu_operator(daemonsets={"tolerations": [{"key": "other"}]}), CONFIGS], "do not tolerate the taint"),
+        ([gpu_operator(), {**plugin("c", "d"), "metadata": {"name": "n", "namespace": "x"}}, CONFIGS], "are several"),
     ],
 )
 def test_where_a_plugin_cannot_take_it_nodes_bring_their_own_and_the_report_says_why(

@@ -1,0 +1,135 @@
+"""A cluster of managed node groups, without Karpenter: adopted from an export, planned, rehearsed, and left again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+from cli.rehearse import Rehearsal
+from gpu import prices
+from tests.commands import checkout
+from tests.unit.adopt.cluster import group_node, node_groups, pod, write
+from twin.destroy import destroy, instances
+from twin.kube.client import Kube
+from twin.machine import launch
+from twin.machine.state import TwinState
+from twin.plan import CONTROLLER_CHART, TwinPlan
+from twin.planning import make_plan
+from twin.up import Up
+
+NOBODY = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, "AWS_PROFILE": ""}
+#: Who keeps four GPUs, and so its node.
+TRAINING = (group_node("big", "g6.12xlarge"), pod("train", "big", gpus=4))
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("export"), node_groups(*TRAINING))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, export: Path) -> Path:
+    """With the stack file that `slices adopt` writes."""
+    made = checkout(tmp_path_factory.mktemp("project"))
+    words = ["adopt", "theirs", "--from", str(export), "--cluster", "prod", "-C", str(made)]
+    done = CliRunner().invoke(main, words, env=NOBODY)
+    assert done.exit_code == 5, "nobody asked the account\n" + done.output
+    return made
+
+
+@pytest.fixture(scope="module")
+def state(project: Path) -> Iterator[TwinState]:
+    found = TwinState(project / ".twin", "theirs")
+    yield found
+    launch.stop(found)
+
+
+@pytest.fixture(scope="module")
+def rehearsal(project: Path, export: Path, state: TwinState, programs: Path) -> Rehearsal:
+    """Played once; the twin stands as the rehearsal left it."""
+    made = Rehearsal(project, "theirs", export)
+    with state.lock():
+        made.run(state, Up(state, programs, print), partial(make_plan, project, "theirs"), print)
+    return made
+
+
+def _uids(kube: Kube) -> dict[str, str]:
+    """Their nodes, pods and their plugin's ConfigMap."""
+    found = [pod for pod in kube.list("v1", "Pod", "models") if pod["status"]["phase"] == "Running"]
+    found += [node for node in kube.list("v1", "Node") if node["metadata"]["name"].startswith("theirs-")]
+    found += [each for each in [kube.get("v1", "ConfigMap", "plugin-configs", "kube-system")] if each]
+    return {each["metadata"]["name"]: each["metadata"]["uid"] for each in found}
+
+
+def _nodes(kube: Kube) -> set[str]:
+    """All but the system nodes that the twin brings."""
+    names = {str(each["metadata"]["name"]) for each in kube.list("v1", "Node")}
+    return {name for name in names if not name.startswith("system-")}
+
+
+def _configurations(kube: Kube) -> set[str]:
+    found = kube.get("v1", "ConfigMap", "plugin-configs", "kube-system")
+    return set((found or {}).get("data") or {})
+
+
+def test_the_plan_has_a_karpenter_and_what_it_needs(project: Path) -> None:
+    done = CliRunner().invoke(main, ["plan", "theirs", "-C", str(project), "--json"], env=NOBODY)
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.output)
+    assert not [each for each in document["verdicts"] if each["level"] == "mandatory"]
+    assert make_plan(project, "theirs").release(CONTROLLER_CHART)
+
+
+def test_pods_of_groups_run_on_and_their_copies_share(rehearsal: Rehearsal) -> None:
+    outcome = rehearsal.outcome
+    node = prices.of("us-east-1").node_usd_per_hour
+    group = 3 * (node("g6.xlarge", "on-demand") or 0) + (node("g6.12xlarge", "on-demand") or 0)
+    assert outcome.before.gpus == {"g6.12xlarge on-demand": 1, "g6.xlarge on-demand": 3}
+    assert (outcome.before.slots, outcome.before.pods) == (7, 4)
+    assert outcome.before.usd_per_hour == pytest.approx(group)
+    assert outcome.shared.gpus == {"g6.xlarge spot": 2}
+    assert (outcome.shared.slots, outcome.shared.pods, outcome.waiting) == (4, 3, 0)
+    assert outcome.after.gpus == {"g6.12xlarge on-demand": 1, "g6.xlarge spot": 2}
+    assert (outcome.ran, outcome.untouched) == (4, 4)
+
+
+def test_our_karpenter_leaves_their_nodes_alone(state: TwinState, rehearsal: Rehearsal) -> None:
+    kube = launch.connect(state)
+    assert rehearsal.outcome.ran == 4
+    assert _configurations(kube) == {"whole", "shared"}, "one entry more in the ConfigMap of their plugin"
+    claims = kube.list("karpenter.sh/v1", "NodeClaim")
+    assert {each["metadata"]["labels"]["karpenter.sh/nodepool"] for each in claims} == {"shared"}
+    theirs = [each for each in kube.list("v1", "Node") if each["metadata"]["name"].startswith("theirs-")]
+    assert len(theirs) == 4
+    assert not [each for each in theirs if "karpenter.sh/nodepool" in each["metadata"]["labels"]]
+    assert not [each for each in theirs if each["spec"].get("unschedulable")]
+
+
+def test_the_stack_goes_and_theirs_stays(
+    project: Path, state: TwinState, rehearsal: Rehearsal, programs: Path, bring_up: Callable[..., TwinPlan]
+) -> None:
+    """In the order of `pulumi destroy`: pools, whose nodes Karpenter ends, then Karpenter itself."""
+    kube = launch.connect(state)
+    before = _uids(kube)
+    assert len(before) == 4 + 4 + 1
+    alone, both = rehearsal.plans(make_plan(project, "theirs"))
+    theirs = {thing.urn for thing in alone.planned}
+    ours = replace(both, planned=tuple(thing for thing in both.planned if thing.urn not in theirs))
+    with state.lock():
+        destroy(state, ours, kube, print)
+    assert not instances(kube)
+    assert not kube.list("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+    bring_up(state, alone)  # and the entry in their ConfigMap
+    assert _configurations(kube) == {"whole"}
+    assert _uids(kube) == before
+    assert _nodes(kube) == {*(f"theirs-gpu-{number}" for number in range(3)), "theirs-big"}
+    bring_up(state, replace(alone, nodes=(), planned=()))
+    assert not _nodes(kube), "a later `slices up` without the export takes them out"
