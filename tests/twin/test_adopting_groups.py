@@ -1,9 +1,13 @@
-"""A cluster of managed node groups, without Karpenter: adopted from an export, planned, rehearsed, and left again."""
+"""A cluster of managed node groups with a GPU Operator, without Karpenter: adopted, planned, rehearsed, and left again.
+
+Of the operator its objects stand there, the policy and the ConfigMap of its plugin; it does not run, nor set labels.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -62,10 +66,11 @@ def rehearsal(project: Path, export: Path, state: TwinState, programs: Path) -> 
 
 
 def _uids(kube: Kube) -> dict[str, str]:
-    """Their nodes, pods and their plugin's ConfigMap."""
+    """Their nodes and pods, the operator's policy, and its plugin's ConfigMap."""
     found = [pod for pod in kube.list("v1", "Pod", "models") if pod["status"]["phase"] == "Running"]
     found += [node for node in kube.list("v1", "Node") if node["metadata"]["name"].startswith("theirs-")]
-    found += [each for each in [kube.get("v1", "ConfigMap", "plugin-configs", "kube-system")] if each]
+    found += [each for each in [kube.get("v1", "ConfigMap", "plugin-configs", "gpu-operator")] if each]
+    found += kube.list("nvidia.com/v1", "ClusterPolicy")
     return {each["metadata"]["name"]: each["metadata"]["uid"] for each in found}
 
 
@@ -76,7 +81,7 @@ def _nodes(kube: Kube) -> set[str]:
 
 
 def _configurations(kube: Kube) -> set[str]:
-    found = kube.get("v1", "ConfigMap", "plugin-configs", "kube-system")
+    found = kube.get("v1", "ConfigMap", "plugin-configs", "gpu-operator")
     return set((found or {}).get("data") or {})
 
 
@@ -104,13 +109,26 @@ def test_pods_of_groups_run_on_and_their_copies_share(rehearsal: Rehearsal) -> N
 def test_our_karpenter_leaves_their_nodes_alone(state: TwinState, rehearsal: Rehearsal) -> None:
     kube = launch.connect(state)
     assert rehearsal.outcome.ran == 4
-    assert _configurations(kube) == {"whole", "shared"}, "one entry more in the ConfigMap of their plugin"
+    assert _configurations(kube) == {"whole", "shared"}, "one entry more in the ConfigMap of the operator's plugin"
     claims = kube.list("karpenter.sh/v1", "NodeClaim")
+    for labels in (each["metadata"]["labels"] for each in claims):
+        assert labels["nvidia.com/device-plugin.config"] == "shared"
+        assert labels["nvidia.com/gpu.deploy.driver"] == "false", "the image has it"
     assert {each["metadata"]["labels"]["karpenter.sh/nodepool"] for each in claims} == {"shared"}
     theirs = [each for each in kube.list("v1", "Node") if each["metadata"]["name"].startswith("theirs-")]
     assert len(theirs) == 4
     assert not [each for each in theirs if "karpenter.sh/nodepool" in each["metadata"]["labels"]]
     assert not [each for each in theirs if each["spec"].get("unschedulable")]
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl, which speaks to clusters, is not here")
+def test_the_running_cluster_shows_its_operator(project: Path, state: TwinState, rehearsal: Rehearsal) -> None:
+    assert rehearsal.outcome.ran == 4
+    words = ["adopt", "live", "-C", str(project), "--kubeconfig", str(state.kubeconfig), "--json"]
+    done = CliRunner().invoke(main, [*words, "--cluster", "prod", "--region", "us-east-1"], env=NOBODY)
+    document = json.loads(done.output)
+    assert {each["kind"] for each in document["plugins"]} >= {"GPU Operator"}
+    assert {node["nodePool"] for node in document["gpuNodes"]} == {None, "shared"}
 
 
 def test_the_stack_goes_and_theirs_stays(
@@ -119,14 +137,15 @@ def test_the_stack_goes_and_theirs_stays(
     """In the order of `pulumi destroy`: pools, whose nodes Karpenter ends, then Karpenter itself."""
     kube = launch.connect(state)
     before = _uids(kube)
-    assert len(before) == 4 + 4 + 1
+    assert len(before) == 4 + 4 + 2
     alone, both = rehearsal.plans(make_plan(project, "theirs"))
     theirs = {thing.urn for thing in alone.planned}
     ours = replace(both, planned=tuple(thing for thing in both.planned if thing.urn not in theirs))
     with state.lock():
         destroy(state, ours, kube, print)
     assert not instances(kube)
-    assert not kube.list("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+    definitions = kube.list("apiextensions.k8s.io/v1", "CustomResourceDefinition")
+    assert [each["metadata"]["name"] for each in definitions] == ["clusterpolicies.nvidia.com"]
     bring_up(state, alone)  # and the entry in their ConfigMap
     assert _configurations(kube) == {"whole"}
     assert _uids(kube) == before

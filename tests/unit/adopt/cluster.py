@@ -141,9 +141,9 @@ def plugin(config_map: str = "", default: str = "", *, reads: bool = True, **pod
     }
 
 
-def config_map(name: str, **configs: str) -> Object:
+def config_map(name: str, namespace: str = "kube-system", **configs: str) -> Object:
     """Configurations of a plugin."""
-    metadata = {"name": name, "namespace": "kube-system"}
+    metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": configs}
 
 
@@ -172,11 +172,11 @@ def by_hand(*more: Object, **karpenters: str) -> list[Object]:
 
 
 def node_groups(*more: Object) -> list[Object]:
-    """A cluster without Karpenter: a group of three GPU nodes, a pod on each, a plugin that reads the nodes' label."""
+    """A cluster without Karpenter: a group of three GPU nodes, a pod on each, and a GPU Operator."""
     nodes = [group_node(f"gpu-{number}") for number in range(3)]
     pods = [pod(f"llm-7d9-{number}", f"gpu-{number}", owner="llm-7d9") for number in range(3)]
     whole = yaml.safe_dump({"version": "v1", "flags": {"migStrategy": "none"}})
-    configured = [plugin("plugin-configs", "whole"), config_map("plugin-configs", whole=whole)]
+    configured = [gpu_operator(), config_map("plugin-configs", "gpu-operator", whole=whole)]
     return [standing_node("system-1"), *configured, *nodes, *pods, *more]
 
 
