@@ -5,6 +5,7 @@ Of the operator its objects stand there, the policy and the ConfigMap of its plu
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from cli.main import main
 from cli.rehearse import Rehearsal
@@ -104,6 +106,13 @@ def test_pods_of_groups_run_on_and_their_copies_share(rehearsal: Rehearsal) -> N
     assert (outcome.shared.slots, outcome.shared.pods, outcome.waiting) == (4, 3, 0)
     assert outcome.after.gpus == {"g6.12xlarge on-demand": 1, "g6.xlarge spot": 2}
     assert (outcome.ran, outcome.untouched) == (4, 4)
+    shown = io.StringIO()
+    rehearsal.show(Console(file=shown, width=120))
+    for words in (
+        "1 x g6.12xlarge on-demand, 3 x g6.xlarge on-demand",
+        "4 of 4 pods that ran before run on, untouched.",
+    ):
+        assert words in shown.getvalue()
 
 
 def test_our_karpenter_leaves_their_nodes_alone(state: TwinState, rehearsal: Rehearsal) -> None:
