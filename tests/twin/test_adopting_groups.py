@@ -22,7 +22,7 @@ from cli.main import main
 from cli.rehearse import Rehearsal
 from gpu import prices
 from tests.commands import checkout
-from tests.unit.adopt.cluster import group_node, node_groups, pod, write
+from tests.unit.adopt.cluster import daemon_set, group_node, node_groups, pod, write
 from twin.destroy import destroy, instances
 from twin.kube.client import Kube
 from twin.machine import launch
@@ -34,11 +34,13 @@ from twin.up import Up
 NOBODY = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": os.devnull, "AWS_PROFILE": ""}
 #: Who keeps four GPUs, and so its node.
 TRAINING = (group_node("big", "g6.12xlarge"), pod("train", "big", gpus=4))
+#: All DaemonSets were shown, and none is Pod Identity's agent.
+NO_AGENT = daemon_set("kube-proxy")
 
 
 @pytest.fixture(scope="module")
 def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(tmp_path_factory.mktemp("export"), node_groups(*TRAINING))
+    return write(tmp_path_factory.mktemp("export"), node_groups(*TRAINING, NO_AGENT))
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +50,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, export: Path) -> Path:
     words = ["adopt", "theirs", "--from", str(export), "--cluster", "prod", "-C", str(made)]
     done = CliRunner().invoke(main, words, env=NOBODY)
     assert done.exit_code == 5, "nobody asked the account\n" + done.output
+    assert "identity: irsa" in (made / "Pulumi.theirs.yaml").read_text()
     return made
 
 

@@ -22,6 +22,7 @@ from tests.unit.adopt.cluster import (
     Object,
     by_hand,
     config_map,
+    daemon_set,
     gpu_operator,
     node,
     node_class,
@@ -270,13 +271,6 @@ def test_what_the_account_says_stands_in_the_file(tmp_path: Path) -> None:
     assert by_tags.fits
     assert "network" not in by_tags.written.text
     assert by_tags.written.values["cluster"]["authenticationMode"] == "CONFIG_MAP"
-
-
-def daemon_set(name: str, image: str = "") -> Object:
-    container = {"name": name, "image": f"123456789012.dkr.ecr.us-east-1.amazonaws.com/eks/{image or name}:v1"}
-    metadata = {"name": name, "namespace": "kube-system"}
-    spec = {"template": {"spec": {"containers": [container]}}}
-    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": spec}
 
 
 def by_web_identity() -> Object:
