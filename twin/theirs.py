@@ -133,7 +133,7 @@ def _with_entries(
     )
 
 
-def _planned(manifest: Object, after: tuple[str, ...]) -> Planned:
+def _planned(manifest: Mapping[str, Any], after: tuple[str, ...]) -> Planned:
     metadata = manifest["metadata"]
     name = f"{manifest['kind']} {metadata['name']}"
     urn = f"theirs::{manifest['kind']}::{metadata.get('namespace', '')}/{metadata['name']}"
@@ -149,7 +149,7 @@ def _namespaces(theirs: Played) -> list[Object]:
     ]
 
 
-def _as_played(manifest: Object, plan: TwinPlan, existing: ExistingKarpenter) -> Object:
+def _as_played(manifest: Mapping[str, Any], plan: TwinPlan, existing: ExistingKarpenter) -> Mapping[str, Any]:
     """A node class with the twin's images, role and network in the place of its owner's."""
     if manifest["kind"] != "EC2NodeClass":
         return manifest

@@ -153,7 +153,7 @@ class Up:
             _retry(lambda: kube.apply(namespace))
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(lambda obj: _retry(lambda: kube.apply(obj)), objects))
-            nodes = [*system_nodes(plan), *map(dict, plan.nodes)]
+            nodes = [*system_nodes(plan), *(dict(node) for node in plan.nodes)]
             list(pool.map(lambda node: _retry(lambda: _apply_node(kube, node)), nodes))
         write_spec(self.state, parts.kwok(self.state, run, self.programs))
         wake(self.state)
