@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from fractions import Fraction
 from typing import Final
 
 _SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
@@ -16,9 +17,15 @@ def cpu_millis(cpu: str) -> int:
 
 
 def memory_mib(memory: str) -> int:
-    """MiB of `512Mi` or `2G`, rounded up."""
-    number, unit = float(memory.rstrip("MGi")), memory.lstrip("0123456789.")
+    """MiB of `512Mi`, `2G` or `3 GiB`, rounded up."""
+    memory = memory.removesuffix("B")
+    number, unit = float(memory.rstrip("MGi ")), memory.lstrip("0123456789. ")
     return math.ceil(number * _BYTES[unit] / 2**20)
+
+
+def share_of_gpu(share: str) -> Fraction:
+    """The part of a GPU that `20 %` is."""
+    return Fraction(share.rstrip("% ")) / 100
 
 
 def seconds(duration: str) -> int:

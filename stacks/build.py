@@ -28,6 +28,7 @@ from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuE
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import ExistingPlugin, GpuSharing, GpuSharingArgs
 from components.gpu.packing_scheduler import PackingScheduler, PackingSchedulerArgs
+from components.gpu.work_priorities import WorkPriorities, WorkPrioritiesArgs
 from components.gpu.workloads import Checkpointing, GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import INTENT_TAINT, CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
@@ -43,6 +44,7 @@ from components.monitoring.prometheus import PrometheusMonitoring, PrometheusMon
 from components.monitoring.rules import WatchedStack
 from components.network.existing import ExistingSubnetsArgs, look_up_subnets
 from components.network.network import Network, NetworkArgs
+from components.new_only import new_only
 from components.pods import tolerations
 from components.serving.ollama_model import model_url
 from config.bill import zones
@@ -55,6 +57,7 @@ from config.schema import GpuPool as PoolConfig
 from config.services import service_name
 from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
+from gpu.importance import placing, priorities
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry
 from gpu.sharing import AMIS, Mig
@@ -79,7 +82,7 @@ class Platform:
 class Ground:
     """The cluster with its Karpenter that everything else stands on, made by the stack or found.
 
-    under_karpenter: what NodePools come after and end before.
+    under_karpenter: what NodePools come after and end before. new: for what must be new, where others have objects too.
     """
 
     kubeconfig: pulumi.Output[str]
@@ -89,6 +92,7 @@ class Ground:
     made: Made | None = None
     running: Sequence[pulumi.Resource] = ()
     under_karpenter: Sequence[pulumi.Resource] = ()
+    new: k8s.Provider | None = None
 
 
 def build(config: StackConfig) -> Platform:
@@ -103,6 +107,9 @@ def build(config: StackConfig) -> Platform:
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
     ground = _ground(config, account_id, provider, tags)
     in_cluster = _mirrored(config, ground.kubernetes)
+    if ground.new:
+        taken = pulumi.ResourceOptions(transformations=[new_only(ground.new)])
+        in_cluster = pulumi.ResourceOptions.merge(in_cluster, taken)
 
     topic = _topic(config, ground.made, tags, in_aws)
     if config.budget:
@@ -129,8 +136,9 @@ def build(config: StackConfig) -> Platform:
         in_both = _mirrored(config, provider, ground.kubernetes)
         SoftBrake("soft-brake", _soft_brake_args(config, ground.made, tags), after(in_both, *node_pools))
     scheduler = _scheduler(config, after(in_cluster, *ground.running))
+    named = [*scheduler, *_priorities(config, in_cluster)]
     keeping = checkpointing(config, ground.made, tags, in_aws)
-    _workloads(config, keeping, after(in_cluster, *node_pools, *scheduler))
+    _workloads(config, keeping, after(in_cluster, *node_pools, *named))
     serve(
         config,
         Stand(
@@ -138,7 +146,7 @@ def build(config: StackConfig) -> Platform:
             sharing=sharing,
             pools=pools,
             cpu_pools=[pool.node_pool for pool in cpu_pools],
-            running=[*ground.running, *scheduler],
+            running=[*ground.running, *named],
             tags=tags,
             in_aws=in_aws,
             in_cluster=in_cluster,
@@ -208,7 +216,8 @@ def _added(
     mode = config.cluster.authentication_mode
     supposed = Supposed(version=config.cluster.version, authentication_mode=mode)
     cluster = look_up_cluster(config.cluster_name, config.region, provider, supposed)
-    kubernetes = _kubernetes(config, _where_nodes_go(config, cluster, provider), ())
+    kubeconfig = _where_nodes_go(config, cluster, provider)
+    kubernetes = _kubernetes(config, kubeconfig, ())
     arguments = replace(
         _karpenter_args(config, account_id, _node_policies(config, tags, _in(provider)), tags),
         access_entry=mode != "CONFIG_MAP",
@@ -224,6 +233,7 @@ def _added(
         nodes=_placed(karpenter.nodes, config.network.existing),
         buyer_role_name=karpenter.controller_role_name,
         under_karpenter=[karpenter.ready],
+        new=_kubernetes(config, kubeconfig, (), new=True),
     )
 
 
@@ -254,6 +264,7 @@ def _found(config: StackConfig, existing: ExistingKarpenter, provider: aws.Provi
         kubernetes=_kubernetes(config, kubeconfig, ()),
         nodes=_placed(nodes, existing),
         buyer_role_name=existing.controller_role,
+        new=_kubernetes(config, kubeconfig, (), new=True),
     )
 
 
@@ -328,13 +339,16 @@ def _mirrored(config: StackConfig, *providers: pulumi.ProviderResource) -> pulum
     return pulumi.ResourceOptions(providers=[*providers], transformations=transformations)
 
 
-def _kubernetes(config: StackConfig, kubeconfig: pulumi.Input[str], ready: Sequence[pulumi.Resource]) -> k8s.Provider:
+def _kubernetes(
+    config: StackConfig, kubeconfig: pulumi.Input[str], ready: Sequence[pulumi.Resource], *, new: bool = False
+) -> k8s.Provider:
+    """Of the cluster. new: for objects that are made and never taken over."""
     return k8s.Provider(
-        "kubernetes",
+        "kubernetes-new" if new else "kubernetes",
         kubeconfig=kubeconfig,
         # Without it a changed kubeconfig text could replace the provider, and everything in the cluster with it.
         cluster_identifier=config.cluster_name,
-        enable_server_side_apply=True,
+        enable_server_side_apply=not new,
         opts=pulumi.ResourceOptions(depends_on=[*ready]),
     )
 
@@ -648,6 +662,14 @@ def _scheduler(config: StackConfig, opts: pulumi.ResourceOptions) -> Sequence[pu
     return [PackingScheduler("packing-scheduler", arguments, opts)]
 
 
+def _priorities(config: StackConfig, opts: pulumi.ResourceOptions) -> Sequence[pulumi.Resource]:
+    """The priority classes that pods name, where some do: the API server refuses them without."""
+    classes = priorities([work.importance for work in config.work], config.own_name)
+    if not classes:
+        return ()
+    return [WorkPriorities("work-priorities", WorkPrioritiesArgs(classes=classes), opts)]
+
+
 def _plugin_of(pool: str, sharing: GpuSharing) -> Sequence[pulumi.Resource]:
     """What configures the device plugin on the pool's nodes, where the host does not: it must outlive them."""
     return [sharing.plugins[pool]] if pool in sharing.plugins else []
@@ -722,7 +744,11 @@ def _workloads(config: StackConfig, keeping: Mapping[str, Checkpointing], opts: 
     if config.workloads:
         workloads = [
             gpu_workload(
-                workload, config.gpu_pools[workload.pool], keeping.get(workload.name), config.gpu_sharing.scheduler
+                workload,
+                pool := config.gpu_pools[workload.pool],
+                keeping.get(workload.name),
+                config.gpu_sharing.scheduler,
+                placing(workload.importance, pool.capacity_types, config.own_name),
             )
             for workload in config.workloads
         ]

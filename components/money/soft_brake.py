@@ -1,7 +1,7 @@
 """SoftBrake: from 80 % of the budget on Karpenter buys no more GPU nodes; what runs goes on.
 
 Once an hour a job asks AWS whether the budget's notification is in alarm, and says so to Karpenter in its own words: a
-limit of no processors on each GPU NodePool. Pods that find no free slot then wait, and Karpenter's event on them says
+limit of no memory on each GPU NodePool. Pods that find no free slot then wait, and Karpenter's event on them says
 that the pool's limits are exceeded.
 
 Why by limits, and not by an admission policy that refuses NodeClaims: Karpenter takes a refusal for a fault of the API
@@ -9,7 +9,7 @@ server. It tries again every ten seconds, logs an error each time, and says noth
 pkg/controllers/provisioning/provisioner.go, `Reconcile`). Other pools it serves as ever, in both ways.
 
 Why this does not quarrel with who makes the NodePools: `spec.limits` is a map, in which server-side apply gives each
-key an owner of its own. `cpu` is the job's, and nobody else's here.
+key an owner of its own. `memory` (of the host) is the job's, and nobody else's here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ RELEASE_MAP, RELEASE_KEY = "released", "month"
 #: Once an hour: AWS counts a few times a day (AWS Cost Management user guide, "Managing your costs with AWS Budgets").
 SCHEDULE: Final = "17 * * * *"
 #: What no pool of GPUs can stay below, and no pool of ours has a limit of.
-LIMIT: Final = {"cpu": "0"}
+LIMIT: Final = {"memory": "0"}
 
 _USER = 65534
 _FOLDER = "/brake"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
+from config.checks.models import pool_of
 from config.checks.parts import Parts, Slots, attempt
 from config.errors import MISSING, Path, Problem, listed
 from config.schema import GpuPool, Model, Monitoring
@@ -36,6 +37,7 @@ _SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600}
 #: What the models of one server share, since they are one process: attribute and key.
 _SHARED: Mapping[str, str] = {
     "pool": "pool",
+    "importance": "importance",
     "context_length": "contextLength",
     "parallel": "parallel",
     "kv_cache_type": "kvCacheType",
@@ -51,10 +53,9 @@ def check_serving(parts: Parts, slots: Slots) -> Iterator[Problem]:
     for index, model in enumerate(parts.models or ()):
         if model:
             path: Path = ("models", index)
-            yield from attempt(_scale(model, path, slots))
             yield from attempt(_idle(model, path))
             yield from attempt(_weights(model, path, parts))
-            yield from attempt(_share(model, path, slots))
+            yield from service_on_pool([(index, model)], slots)
             with suppress(BrokenValueError):
                 if model.server:
                     servers.setdefault(model.server, []).append((index, model))
@@ -68,6 +69,17 @@ def check_serving(parts: Parts, slots: Slots) -> Iterator[Problem]:
         if pool:
             yield from attempt(_disk(pool, ("pools", index), parts.models or ()))
             yield from attempt(_tenants(pool, parts.models or ()))
+
+
+def service_on_pool(members: Sequence[tuple[int, Model]], slots: Slots) -> Iterator[Problem]:
+    """What may be wrong with the serving of a model, or of all of a server, on one pool and right on another."""
+    for index, model in members:
+        path: Path = ("models", index)
+        yield from attempt(_scale(model, path, slots))
+        yield from attempt(_share(model, path, slots))
+    if len(members) > 1:
+        pool = pool_of(members[0][1], slots)
+        yield from attempt(_server_fits(members[0][1].server or "", members, pool)) if pool else ()
 
 
 def _scale(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:

@@ -267,6 +267,6 @@ def test_its_pod_fits_what_the_system_nodes_count() -> None:
         assert container["resources"]["requests"] == requests
 
 
-def test_every_gpu_has_processors_beside_it() -> None:
-    """A limit of no processors holds whatever a pool may buy."""
-    assert all(each.vcpus > 0 for each in INSTANCE_TYPES.values())
+def test_every_gpu_has_memory_beside_it() -> None:
+    """A limit of no memory holds whatever a pool may buy."""
+    assert all(each.memory_mib > 0 for each in INSTANCE_TYPES.values())
