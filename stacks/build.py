@@ -28,6 +28,7 @@ from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuE
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import ExistingPlugin, GpuSharing, GpuSharingArgs
 from components.gpu.packing_scheduler import PackingScheduler, PackingSchedulerArgs
+from components.gpu.work_priorities import WorkPriorities, WorkPrioritiesArgs
 from components.gpu.workloads import Checkpointing, GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import INTENT_TAINT, CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
@@ -36,6 +37,7 @@ from components.karpenter.node_class import ClusterNodes, OwnNodeClass, Volume
 from components.mirror import from_mirror
 from components.money.alerts import AlertTopic, AlertTopicArgs, Publisher
 from components.money.budget import Budget, BudgetArgs
+from components.money.soft_brake import SoftBrake, SoftBrakeArgs
 from components.monitoring.alarms import KARPENTER, KNATIVE, Watched
 from components.monitoring.gpu_monitoring import GpuMonitoring, GpuMonitoringArgs
 from components.monitoring.prometheus import PrometheusMonitoring, PrometheusMonitoringArgs
@@ -55,6 +57,7 @@ from config.schema import GpuPool as PoolConfig
 from config.services import service_name
 from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
+from gpu.importance import placing, priorities
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry
 from gpu.sharing import AMIS, Mig
@@ -103,10 +106,7 @@ def build(config: StackConfig) -> Platform:
     in_aws = _in(provider)
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
     ground = _ground(config, account_id, provider, tags)
-    in_cluster = _mirrored(config, ground.kubernetes)
-    if ground.new:
-        taken = pulumi.ResourceOptions(transformations=[new_only(ground.new)])
-        in_cluster = pulumi.ResourceOptions.merge(in_cluster, taken)
+    in_cluster = _on(ground, config)
 
     topic = _topic(config, ground.made, tags, in_aws)
     if config.budget:
@@ -118,7 +118,7 @@ def build(config: StackConfig) -> Platform:
     ]
     sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
     if ground.made and topic:
-        stand = after(_mirrored(config, provider, ground.kubernetes), *ground.running, sharing.namespace)
+        stand = after(_on(ground, config, provider), *ground.running, sharing.namespace)
         _monitoring(config, ground.made, topic, ground.running, tags, in_aws, stand)
     pools = {
         pool.name: GpuPool(
@@ -129,9 +129,13 @@ def build(config: StackConfig) -> Platform:
         for pool in config.pools
     }
     node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
+    if config.budget and config.budget.soft_brake:
+        in_both = _on(ground, config, provider)
+        SoftBrake("soft-brake", _soft_brake_args(config, ground.made, tags), after(in_both, *node_pools))
     scheduler = _scheduler(config, after(in_cluster, *ground.running))
+    named = [*scheduler, *_priorities(config, in_cluster)]
     keeping = checkpointing(config, ground.made, tags, in_aws)
-    _workloads(config, keeping, after(in_cluster, *node_pools, *scheduler))
+    _workloads(config, keeping, after(in_cluster, *node_pools, *named))
     serve(
         config,
         Stand(
@@ -139,7 +143,7 @@ def build(config: StackConfig) -> Platform:
             sharing=sharing,
             pools=pools,
             cpu_pools=[pool.node_pool for pool in cpu_pools],
-            running=[*ground.running, *scheduler],
+            running=[*ground.running, *named],
             tags=tags,
             in_aws=in_aws,
             in_cluster=in_cluster,
@@ -332,6 +336,14 @@ def _mirrored(config: StackConfig, *providers: pulumi.ProviderResource) -> pulum
     return pulumi.ResourceOptions(providers=[*providers], transformations=transformations)
 
 
+def _on(ground: Ground, config: StackConfig, *others: pulumi.ProviderResource) -> pulumi.ResourceOptions:
+    """Of what stands on the ground: it takes nothing over that is there. others: providers that it needs as well."""
+    opts = _mirrored(config, *others, ground.kubernetes)
+    if ground.new is None:
+        return opts
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(transformations=[new_only(ground.new)]))
+
+
 def _kubernetes(
     config: StackConfig, kubeconfig: pulumi.Input[str], ready: Sequence[pulumi.Resource], *, new: bool = False
 ) -> k8s.Provider:
@@ -514,6 +526,20 @@ def _budget_args(
     )
 
 
+def _soft_brake_args(config: StackConfig, made: Made | None, tags: Mapping[str, str]) -> SoftBrakeArgs:
+    assert made is not None, "the configuration lets no soft brake pass without a cluster of the stack's own"
+    pools = config.gpu_pools.values()
+    return SoftBrakeArgs(
+        cluster_name=config.cluster_name,
+        account_id=made.account_id,
+        budget_name=config.own_name,
+        pools=[pool.name for pool in pools if pool.purchase != "reserved"],
+        others=[pool.name for pool in pools if pool.purchase == "reserved"],
+        tags=tags,
+        after=made.cluster.ready,
+    )
+
+
 def _monitoring(
     config: StackConfig,
     made: Made,
@@ -641,6 +667,14 @@ def _scheduler(config: StackConfig, opts: pulumi.ResourceOptions) -> Sequence[pu
     return [PackingScheduler("packing-scheduler", arguments, opts)]
 
 
+def _priorities(config: StackConfig, opts: pulumi.ResourceOptions) -> Sequence[pulumi.Resource]:
+    """The priority classes that pods name, where some do: the API server refuses them without."""
+    classes = priorities([work.importance for work in config.work], config.own_name)
+    if not classes:
+        return ()
+    return [WorkPriorities("work-priorities", WorkPrioritiesArgs(classes=classes), opts)]
+
+
 def _plugin_of(pool: str, sharing: GpuSharing) -> Sequence[pulumi.Resource]:
     """What configures the device plugin on the pool's nodes, where the host does not: it must outlive them."""
     return [sharing.plugins[pool]] if pool in sharing.plugins else []
@@ -715,7 +749,11 @@ def _workloads(config: StackConfig, keeping: Mapping[str, Checkpointing], opts: 
     if config.workloads:
         workloads = [
             gpu_workload(
-                workload, config.gpu_pools[workload.pool], keeping.get(workload.name), config.gpu_sharing.scheduler
+                workload,
+                pool := config.gpu_pools[workload.pool],
+                keeping.get(workload.name),
+                config.gpu_sharing.scheduler,
+                placing(workload.importance, pool.capacity_types, config.own_name),
             )
             for workload in config.workloads
         ]

@@ -11,8 +11,10 @@ import pulumi
 from components.arguments import Arguments
 from components.sdk import aws
 
+#: Percent of the budget at which the brake inside the cluster is put on, where a stack has it (`SoftBrake`).
+SOFT_BRAKE_AT = 80
 #: Percent of the budget at which mail is sent for what was spent.
-ACTUAL_ALERTS = (50, 80, 100)
+ACTUAL_ALERTS = (50, SOFT_BRAKE_AT, 100)
 #: Percent of the budget at which the brake is put on.
 BRAKE_AT = 100
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import versions
 from gpu.contract import GPU_RESOURCE, NAME_LABEL, NODE_POOL_LABEL, SCENARIO_LABEL, SHARING_LABEL
+from gpu.importance import Placing
 from gpu.prices import RegionPrices
 from twin.errors import TwinError
 from twin.kube.client import ApiError, Kube, Object
@@ -128,9 +129,17 @@ class Play:
         self.tell(f"for this run only: pool {pool.name} may have {slots} slots, not {limits[pool.resource]}")
         self._patch_pool(pool.name, {"limits": {name: str(max(most, slots)) for name, most in limits.items()}})
 
-    def deploy(self, name: str, pool: str, resource: str, replicas: int, scheduler: str = "default-scheduler") -> None:
+    def deploy(
+        self,
+        name: str,
+        pool: str,
+        resource: str,
+        replicas: int,
+        scheduler: str = "default-scheduler",
+        placing: Placing | None = None,
+    ) -> None:
         """Pods that take one slot of a pool each; called again, it changes their number."""
-        labels = {SCENARIO_LABEL: name, NAME_LABEL: name}
+        labels, placed = {SCENARIO_LABEL: name, NAME_LABEL: name}, placing or Placing()
         container = {
             "name": "work",
             "image": _PAUSE,
@@ -145,10 +154,14 @@ class Play:
                     "replicas": replicas,
                     "selector": {"matchLabels": {SCENARIO_LABEL: name}},
                     "template": {
-                        "metadata": {"labels": labels},
+                        "metadata": {
+                            "labels": {**placed.labels, **labels},
+                            "annotations": dict(placed.annotations),
+                        },
                         "spec": {
                             "schedulerName": scheduler,
-                            "nodeSelector": {NODE_POOL_LABEL: pool},
+                            "priorityClassName": placed.priority_class or "",
+                            "nodeSelector": {NODE_POOL_LABEL: pool, **placed.node_selector},
                             "tolerations": [{"key": GPU_RESOURCE, "operator": "Exists"}],
                             "containers": [container],
                         },
