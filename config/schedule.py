@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Final
 
 _MONTHS: Final = {
@@ -56,6 +57,13 @@ class Schedule:
         first = date(2028, 1, 1)
         days = sum(self._falls_on(first + timedelta(days=n)) for n in range(_DAYS_COUNTED))
         return len(minutes) * len(hours) * days / 4
+
+    @property
+    def gaps(self) -> tuple[int, ...]:
+        """Minutes from each run of a day to the next one; after the last of a day comes the first of the next."""
+        minutes, hours, *_ = self.fields
+        runs = sorted(60 * hour + minute for hour in hours for minute in minutes)
+        return tuple(later - run for run, later in pairwise([*runs, runs[0] + 24 * 60]))
 
     def _falls_on(self, day: date) -> bool:
         _, _, of_month, months, of_week = self.fields

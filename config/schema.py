@@ -234,8 +234,9 @@ class Model(Section):
     """Name of the service."""
     model: OllamaModel | None = None
     """Ollama's name and tag, such as `mistral:7b`. Default: the name."""
-    pool: str
-    """Name of the GPU pool."""
+    pool: str = ""
+    """Name of the GPU pool. Default: the one with the cheapest slot that holds the model, or all models of its
+    server."""
     importance: Importance = "standard"
     """`critical`: never on Spot, with a slot that is always there. `batch`: on Spot alone, and first to give way. See
     [importance.md](importance.md)."""
@@ -342,6 +343,9 @@ class Budget(Section):
     anomalies: bool = False
     """Whether AWS' Cost Anomaly Detection watches the stack. Only a management account, or one of no organisation, may
     have a monitor by tag."""
+    soft_brake: bool = False
+    """Whether from 80 % of the budget on no more GPU nodes are bought, and what runs goes on: a job in the cluster that
+    asks AWS once an hour. See operations.md."""
 
 
 class Monitoring(Section):

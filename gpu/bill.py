@@ -15,7 +15,7 @@ from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.estimate import BOUGHT, MONTH, SlotPrice, dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
-from gpu.prices import SPOT_CASES, CapacityType, RegionPrices, ServicePrices
+from gpu.prices import HOURS_PER_MONTH, SPOT_CASES, CapacityType, RegionPrices, ServicePrices
 from gpu.why import Why, given, least, minus, most, over, plus, times
 
 Part = Literal["floor", "always", "on demand", "traffic and logs"]
@@ -104,7 +104,8 @@ class Consumer:
 
     part: `always` for what is there whether anybody asks or not. sleeps: whether its hours follow use, so that without
     sleep they would be all. needs: GPU memory in MiB of each thing that would have a GPU of its own if nothing were
-    shared; empty where nobody said it, which counts as a whole slot. hours_from: who says the hours.
+    shared; empty where nobody said it, which counts as a whole slot. hours_from: who says the hours. idle: hours of a
+    month for which a node that it has left stays, empty, until Karpenter takes it away.
     """
 
     name: str
@@ -116,6 +117,22 @@ class Consumer:
     sleeps: bool = False
     needs: tuple[int, ...] = ()
     hours_from: str = ""
+    idle: float = 0.0
+
+    @property
+    def paid_hours(self) -> float:
+        """Hours of a month for which it has a node to be there."""
+        return min(self.hours + self.idle, HOURS_PER_MONTH) if self.hours else 0.0
+
+    @property
+    def paid_hours_from(self) -> str:
+        """Who says these hours."""
+        return f"{self.hours_from}, and consolidateAfter of the pool" if self.idle and self.hours else self.hours_from
+
+    @property
+    def why_paid_hours(self) -> Why:
+        """These hours, as a figure."""
+        return given(f"hours of {self.name}", self.paid_hours, "h", self.paid_hours_from)
 
     @property
     def slot_hours(self) -> float:
@@ -149,13 +166,14 @@ def why_node_hours(consumers: Iterable[Consumer], slots_per_node: int, most_node
     """Hours of whole nodes in a month. most_nodes: what the pool may have; who finds no slot waits."""
     holding = [consumer for consumer in consumers if consumer.slot_hours > 0]
     steps, before = [], 0.0
-    for edge in sorted({consumer.hours for consumer in holding}):
-        held = sum(consumer.slots for consumer in holding if consumer.hours >= edge)
+    for edge in sorted({consumer.paid_hours for consumer in holding}):
+        held = sum(consumer.slots for consumer in holding if consumer.paid_hours >= edge)
         nodes = -(-held // slots_per_node)
         few = nodes if most_nodes is None else min(nodes, most_nodes)
         slots = f"{held} slot{'' if held == 1 else 's'}"
         words = f"nodes for {slots}, {slots_per_node} to a node" + ("" if few == nodes else ", within maxGpus")
-        said = "; ".join(dict.fromkeys(each.hours_from for each in holding if each.hours == edge and each.hours_from))
+        here = [each.paid_hours_from for each in holding if each.paid_hours == edge]
+        said = "; ".join(dict.fromkeys(filter(None, here)))
         hours = given(f"hours in which {slots} {'is' if held == 1 else 'are'} held", edge - before, "h", said)
         steps.append(times(given(words, few), hours))
         before = edge
@@ -273,12 +291,7 @@ def why_most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Con
 
 def _each_alone(asked: Sequence[Consumer]) -> Why:
     """Hours of nodes of which each holds one slot: the same for every type, and long where many hold slots."""
-    return plus(
-        *(
-            times(given(f"slots of {c.name}", c.slots), given(f"hours of {c.name}", c.hours, "h", c.hours_from))
-            for c in asked
-        )
-    )
+    return plus(*(times(given(f"slots of {each.name}", each.slots), each.why_paid_hours) for each in asked))
 
 
 def _node_hours(pool: Pool, node: SlotPrice) -> Why:

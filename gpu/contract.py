@@ -26,6 +26,8 @@ TENANTS_LABEL: Final = f"{OURS}tenants"
 JUSTIFICATION_ANNOTATION: Final = f"{OURS}on-demand-justification"
 #: Day after which that reason no longer counts, as YYYY-MM-DD: GPU NodePools -> policies.
 EXPIRES_ANNOTATION: Final = f"{OURS}on-demand-expires"
+#: What the brake inside the cluster does, and why; on NodePools only: the soft brake's job -> people, the watch page.
+BRAKE_ANNOTATION: Final = f"{OURS}brake"
 
 # On namespaces, services and pods
 #: Name of the served model (label): pods of a model -> the twin's view.
@@ -70,6 +72,8 @@ START_ANNOTATION: Final = f"{OURS}twin-start"
 RUN_ANNOTATION: Final = f"{OURS}twin-run"
 #: How long a pod takes to end when it is told to, such as `20s`: scenarios -> the twin's stages.
 STOP_ANNOTATION: Final = f"{OURS}twin-stop"
+#: Pod of the device plugin with which a node offers its slots (annotation): the twin's device plugin -> itself.
+PLUGIN_ANNOTATION: Final = f"{OURS}twin-plugin"
 #: When the last request ended, or will end, in seconds since 1970: `slices request` -> the twin's Knative.
 REQUEST_ANNOTATION: Final = f"{OURS}last-request"
 #: Seconds in place of window and retention period, for those who cannot wait: `slices request` -> the twin's Knative.

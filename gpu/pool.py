@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, assert_never
@@ -90,6 +91,11 @@ class Pool:
     def slot_memory_mib(self) -> int:
         """Memory that every slot has at least."""
         return self.profile.slot_memory_mib(self.smallest.gpu)
+
+    @cached_property
+    def slot_share(self) -> Fraction:
+        """Part of a GPU that every slot has at least: 1 is a whole one."""
+        return min(self.profile.slot_share(t.gpu) for t in self.types)
 
     @property
     def max_slots(self) -> int:

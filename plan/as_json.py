@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from config.placing import Placement
 from config.pool_schema import GpuPool
 from config.tokens import TokenCosts, per_million
 from gpu.bill import Consumer, Spread
 from gpu.compare import OWN_ALIKE, WRITTEN, Comparison
 from gpu.estimate import SlotPrice
+from gpu.fraction import given
 from gpu.pool import Pool
 from gpu.prices import RegionPrices, of
 from plan.figures import Figures, ModelFigures, ServiceFigures
@@ -34,6 +36,7 @@ def plan_json(plan: Plan) -> str:
         "pools": [_pool(*both) for both in zip(figures.pools, figures.config.pools, strict=True)] if figures else [],
         "models": [_model(model) for model in figures.models] if figures else [],
         "services": [_service(service) for service in figures.services] if figures else [],
+        "placements": [_placement(placement) for placement in figures.placements] if figures else [],
         "work": [_work(each) for each in figures.work] if figures else [],
         "costs": _costs(figures) if figures else None,
         "verdicts": [verdict_json(verdict) for verdict in plan.verdicts],
@@ -133,6 +136,35 @@ def _model(model: ModelFigures) -> dict[str, Any]:
         }
         if own
         else None,
+    }
+
+
+def _placement(placement: Placement) -> dict[str, Any]:
+    need, offer = placement.need, placement.offer
+    share, unused = need.share, placement.unused_share
+    return {
+        "name": placement.name,
+        "kind": placement.kind,
+        "needMib": need.memory_mib,
+        "needShare": None if share is None else round(float(share), 4),
+        "chosen": placement.chosen,
+        "pool": offer.pool.name,
+        "slots": offer.slots,
+        "slotMemoryMib": offer.pool.slot_memory_mib,
+        "slotShare": round(float(offer.pool.slot_share), 4),
+        "given": given(offer.pool),
+        "unusedMib": placement.unused_mib,
+        "unusedShare": None if unused is None else round(float(unused), 4),
+        "usdPerHour": _usd(offer.usd_per_hour),
+        "others": [
+            {
+                "pool": other.pool.name,
+                "slots": other.slots,
+                "usdPerHour": _usd(other.usd_per_hour),
+                "whyNot": other.why_not or None,
+            }
+            for other in placement.others
+        ],
     }
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from config.bill import Bill, bill, consumers
 from config.errors import listed
+from config.placing import Placement, placements
 from config.pool_schema import GpuPool
 from config.schema import Model, StackConfig
 from config.services import Service, memory_of, stack_services
@@ -92,6 +93,8 @@ class Figures:
     services: tuple[ServiceFigures, ...]
     consumers: tuple[Consumer, ...]
     """All that hold slots: services, workloads, the example, slots that are kept warm."""
+    placements: tuple[Placement, ...]
+    """Where work goes that says what it needs in place of a pool or slots."""
     work: tuple[WorkFigures, ...]
     """Services and workloads, with where they may run."""
     bill: Bill
@@ -135,6 +138,7 @@ def figures(config: StackConfig) -> Figures:
             for service in stack_services(config)
         ),
         consumers=holding,
+        placements=tuple(placements(config)),
         work=work_figures(config),
         bill=bill(config, holding),
         today=date.today(),

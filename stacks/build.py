@@ -37,6 +37,7 @@ from components.karpenter.node_class import ClusterNodes, OwnNodeClass, Volume
 from components.mirror import from_mirror
 from components.money.alerts import AlertTopic, AlertTopicArgs, Publisher
 from components.money.budget import Budget, BudgetArgs
+from components.money.soft_brake import SoftBrake, SoftBrakeArgs
 from components.monitoring.alarms import KARPENTER, KNATIVE, Watched
 from components.monitoring.gpu_monitoring import GpuMonitoring, GpuMonitoringArgs
 from components.monitoring.prometheus import PrometheusMonitoring, PrometheusMonitoringArgs
@@ -126,6 +127,9 @@ def build(config: StackConfig) -> Platform:
         for pool in config.pools
     }
     node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
+    if config.budget and config.budget.soft_brake:
+        in_both = _mirrored(config, provider, ground.kubernetes)
+        SoftBrake("soft-brake", _soft_brake_args(config, ground.made, tags), after(in_both, *node_pools))
     scheduler = _scheduler(config, after(in_cluster, *ground.running))
     named = [*scheduler, *_priorities(config, in_cluster)]
     keeping = checkpointing(config, ground.made, tags, in_aws)
@@ -503,6 +507,20 @@ def _budget_args(
         topic_arn=topic.arn if topic else None,
         anomalies=budget.anomalies,
         tags=tags,
+    )
+
+
+def _soft_brake_args(config: StackConfig, made: Made | None, tags: Mapping[str, str]) -> SoftBrakeArgs:
+    assert made is not None, "the configuration lets no soft brake pass without a cluster of the stack's own"
+    pools = config.gpu_pools.values()
+    return SoftBrakeArgs(
+        cluster_name=config.cluster_name,
+        account_id=made.account_id,
+        budget_name=config.own_name,
+        pools=[pool.name for pool in pools if pool.purchase != "reserved"],
+        others=[pool.name for pool in pools if pool.purchase == "reserved"],
+        tags=tags,
+        after=made.cluster.ready,
     )
 
 

@@ -24,18 +24,18 @@ def check_importance(parts: Parts) -> Iterator[Problem]:
     pools = {name: pool for pool in parts.pools or () if pool and (name := name_of(pool))}
     for index, model in enumerate(parts.models or ()):
         if model:
-            yield from attempt(_where(model, ("models", index), pools))
+            yield from attempt(capacity_on_pool(model, ("models", index), pools))
     yield from _sleeping(parts, pools)
     for index, workload in enumerate(parts.workloads or ()):
         if workload:
             path: Path = ("workloads", index)
-            yield from attempt(_where(workload, path, pools))
+            yield from attempt(capacity_on_pool(workload, path, pools))
             yield from attempt(_one_priority(workload, path))
             yield from attempt(_stands(workload, path))
             yield from attempt(_disruption(workload, path))
 
 
-def _where(work: Model | Workload, path: Path, pools: _Pools) -> Iterator[Problem]:
+def capacity_on_pool(work: Model | Workload, path: Path, pools: _Pools) -> Iterator[Problem]:
     """Whether its pool buys what such work may run on."""
     pool = pools.get(work.pool)
     if pool is None:

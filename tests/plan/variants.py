@@ -133,6 +133,20 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         # Above what always runs of it.
         "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
     },
+    "a soft brake, and a pool of reserved capacity": {
+        "budget": {"monthlyUsd": 6000, "emails": ["platform@example.com"], "softBrake": True},
+        "pools": [
+            POOL,
+            {
+                **POOL,
+                "name": "reserved",
+                "capacityType": "reserved",
+                "capacityReservationSelectorTerms": [{"id": "cr-0123456789abcdef0"}],
+                "onDemand": {"justification": "GPU-142: capacity that is paid anyway", "expires": "2027-03-31"},
+            },
+        ],
+        "models": [MODEL],
+    },
     "everything": {
         "pools": [
             {**POOL, "sharing": {"strategy": "time-slicing", "replicas": 2}, "warm": {"slots": 2}},

@@ -66,13 +66,14 @@ def test_the_bill_is_the_sum_of_its_lines(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_comparison_says_where_the_bill_has_less(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nine Jobs of 100 h find two nodes of three slots: 2 x 100 x 0.4024 = 80.48 of 3 x 100 x 0.4024 = 120.72."""
+    """Nine Jobs of 100 h, and 5 minutes until their nodes go, find two nodes of three slots: 2 x 100.083 x 0.4024 =
+    80.55 of 3 x 100.083 x 0.4024 = 120.82."""
     job = {"kind": "Job", "pool": "shared", "containers": [{"name": "app", "image": "ghcr.io/acme/app:1", "slots": 1}]}
     jobs = [{**job, "name": f"job-{number}"} for number in range(9)]
     config = {"pools": [POOL], "models": [], "examples": False, "workloads": jobs, "usage": {"hoursPerRun": 100}}
     text = " ".join(printed(plan_of(config), capsys).split())
-    assert "the stack as written 3 120.72" in text
-    assert "The bill has 80.48 for these nodes: there, what finds no slot within maxGpus waits" in text
+    assert "the stack as written 3 120.82" in text
+    assert "The bill has 80.55 for these nodes: there, what finds no slot within maxGpus waits" in text
     assert "The bill has" not in " ".join(printed(plan_of({**config, "workloads": jobs[:6]}), capsys).split())
 
 
@@ -409,3 +410,22 @@ def test_what_an_interruption_costs_a_job_is_said(capsys: pytest.CaptureFixture[
         "state. Kept in the stack's bucket, train/. - fetch, on demand: begins anew."
     ) in said
     assert "server" not in said.partition("Bill of a month")[0]
+
+
+def test_work_that_says_what_it_needs_is_told_where_it_goes_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    container = {"name": "app", "image": "ghcr.io/acme/app:1.2.3"}
+    whole = {**POOL, "name": "whole", "sharing": {"strategy": "none"}}
+    work = [{"name": f"w{i}", "gpuShare": "30 %", "kind": "Job", "containers": [container]} for i in range(3)]
+    named = {"name": "named", "gpuMemory": "3 GiB", "pool": "whole", "containers": [container]}
+    text = " ".join(printed(plan_of({"pools": [POOL, whole], "workloads": [*work, named]}), capsys).split())
+    assert "w0 … w2 (×3) shared, 1 slot 3.33 % 0.1341" in text
+    assert "33.33 % of the time when all 3 compute" in text
+    assert "w0 … w2 (×3): the cheapest slot that does. Would do: whole at 0.4024." in text
+    assert "named: the stack file names pool whole." in text
+
+
+def test_why_a_cheaper_pool_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = {**POOL, "name": "whole", "sharing": {"strategy": "none"}}
+    work = {"name": "w", "gpuShare": "50 %", "containers": [{"name": "app", "image": "ghcr.io/acme/app:1.2.3"}]}
+    text = " ".join(printed(plan_of({"pools": [POOL, whole], "workloads": [work]}), capsys).split())
+    assert "Not shared: a slot is 33.33 % of a GPU (time-slicing, 3 replicas), and 2 slots are no larger slot." in text

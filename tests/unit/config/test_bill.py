@@ -97,6 +97,18 @@ def test_another_region_by_its_own_prices() -> None:
     assert found.of() is None
 
 
+def test_nothing_costs_nothing_whatever_the_price_is() -> None:
+    """One replica around the clock leaves two slots of the node free, which two models share: no hour of a volume
+    comes on top, and so no price of volumes, which nobody knows in Frankfurt, is missing."""
+    free = {"models[2]": GONE, "workloads": [WORKLOAD | {"kind": "Deployment", "replicas": 1}]}
+    found = billed(parsed(changed({**FRANKFURT, **free}), region="eu-central-1"))
+    assert line(found, "always", "Volumes, shared").usd is None
+    volumes = line(found, "on demand", "Volumes, shared")
+    assert volumes.detail.startswith("0 h of ")
+    assert volumes.reasons
+    assert (volumes.reasons.low.value, volumes.reasons.expected.value) == (0, 0)
+
+
 def test_spot_by_the_zones_of_another_region() -> None:
     """Three models on one node 8 h a day. The cheapest L4 of Frankfurt on Spot is a g6.2xlarge: zones ask 0.3376 and
     0.3465, in the mean 0.34205, so that 243.33 h are 82.15 to 84.32, 83.23 expected."""
@@ -158,7 +170,9 @@ def test_use_that_is_said_counts() -> None:
     ("policy", "hours_per_run", "slots", "node_hours"),
     [
         ("Allow", 2, 12, 4 * 730),  # 12 runs stand beside each other: 4 nodes of three slots
-        ("Allow", 0.1, 1, 52_596 / 12 * 0.1),  # six minutes of every ten: never two at once
+        # Six minutes of every ten: never two at once, and the node never goes, which would take five minutes more.
+        ("Allow", 0.1, 1, 730),
+        ("Allow", 0.05, 1, 52_596 / 12 * (0.05 + 5 / 60)),  # three minutes, and five until the empty node goes
         ("Forbid", 2, 1, 730),  # the next one is left out
         ("Replace", 2, 1, 730),  # the next one takes its place
     ],
@@ -259,10 +273,14 @@ def test_nodes_that_never_go_are_counted_once() -> None:
 
 
 def test_jobs_count_by_their_runs() -> None:
-    """Four pods, 20 runs of 3 h: 2 nodes for 60 h, on top of nothing."""
+    """Four pods, 20 runs of 3 h, and 5 minutes after each until the empty nodes go: 2 nodes for 61.67 h, on top of
+    nothing. With an hour until they go it is 2 nodes for 80 h."""
     job = {**WORKLOAD, "kind": "Job", "replicas": 4}
-    found = bill_of(models=[], workloads=[job], usage={"runsPerMonth": 20, "hoursPerRun": 3})
-    assert expected(found, "on demand", "GPU nodes, shared") == pytest.approx(2 * 60 * SPOT_L4)
+    stack: dict[str, Any] = {"models": [], "workloads": [job], "usage": {"runsPerMonth": 20, "hoursPerRun": 3}}
+    node = "GPU nodes, shared"
+    assert expected(bill_of(**stack), "on demand", node) == pytest.approx(2 * (60 + 20 * 5 / 60) * SPOT_L4)
+    late = {"pools[0].consolidateAfter": "1h"}
+    assert expected(bill_of(**stack, **late), "on demand", node) == pytest.approx(2 * 80 * SPOT_L4)
 
 
 def test_cron_jobs_count_by_their_schedule() -> None:
