@@ -46,6 +46,7 @@ def test_the_stack_that_is_written_is_planned_with_what_is_there(tmp_path: Path)
     (entries,) = after.manifests("ConfigMap")
     assert {name.partition(".")[0] for name in entries["data"]} == {"whole", "shared"}
     assert [each["metadata"]["name"] for each in after.manifests("Namespace")].count("gpu-operator") == 1
-    labels = {GPU_COUNT_LABEL: "1", POOL_LABEL: "shared", CONFIG_LABEL: "shared"}
+    entry = next(name for name in entries["data"] if name.startswith("shared"))
+    labels = {GPU_COUNT_LABEL: "1", POOL_LABEL: "shared", CONFIG_LABEL: entry}
     (pool,) = after.gpu_pools
     assert offer(labels, None, after.plugins).resources == {pool.resource: pool.slots[1]}
