@@ -325,6 +325,8 @@ PortName = Annotated[str, AfterValidator(_port_name), Form("name, at most 15 cha
 AbsolutePath = Annotated[str, AfterValidator(_path), Form("path from the root")]
 HttpPath = Annotated[str, AfterValidator(_http_path), Form("path from the root")]
 SubPath = Annotated[str, AfterValidator(_sub_path), Form("path within the volume")]
+#: As Prometheus has them (data model, "Metric names and labels").
+Metric = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_:][a-zA-Z0-9_:]{0,252}$")]
 #: S3 user guide, "General purpose bucket naming rules".
 Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"), AfterValidator(_bucket)]
 #: Of keys: what needs no care in any tool (S3 user guide, "Safe characters"), and no sign of patterns in policies.

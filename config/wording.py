@@ -66,6 +66,7 @@ UNITS: Final[Mapping[str, str]] = {
 
 #: How values with a form of their own are written. Keys mean the same in every section.
 FORMS: Final[Mapping[str, str]] = {
+    "metric": "must be the name of a metric, such as requests_in_flight: letters, digits and underscores",
     "name": (
         "must be a DNS label: lower-case letters, digits and hyphens, beginning with a letter, at most 40 characters"
     ),
@@ -284,7 +285,10 @@ WISHES: Final[Mapping[str, Mapping[str, str]]] = {
     "Workload": {
         **dict.fromkeys(("hostIPC", "hostPID", "hostNetwork"), _HOST),
         **dict.fromkeys(("service", "serviceType", "ingress", "loadBalancer", "knative"), _CLUSTER_IP),
-        **dict.fromkeys(("minScale", "maxScale", "idle"), "is not a key here: workloads do not sleep; models do"),
+        **dict.fromkeys(
+            ("minScale", "maxScale", "idle"),
+            "is not a key here: workloads do not sleep; models do. Their number follows requests with autoscaling",
+        ),
         **dict.fromkeys(
             ("nodeSelector", "affinity", "tolerations"),
             "is not a key here: pods go to the nodes of their pool",
@@ -309,6 +313,8 @@ ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str | None]]] = {
         "is not a key here: write a volume with emptyDir: {medium: Memory, sizeLimit: 2Gi}, mounted at /dev/shm",
         None,
     ),
+    ("Workload", "minReplicas"): ("belongs under autoscaling", "autoscaling"),
+    ("Workload", "maxReplicas"): ("belongs under autoscaling", "autoscaling"),
     ("Workload", "runAsUser"): ("belongs under securityContext", "securityContext"),
     ("Workload", "env"): ("belongs to a container", None),
     ("Workload", "ports"): ("belongs to a container", None),

@@ -47,6 +47,8 @@ NOT_RUN = {
     "make policy-pack": "writes beside the checkout; tests/policy/test_lone_pack.py copies the pack",
     "(cd ../theirs/gpu-policies": "needs the Pulumi CLI",
     "make dialogue": "serves until Ctrl-C; tests/apps/test_command.py starts it",
+    "make classifier": "serves until Ctrl-C; tests/apps/test_classifier.py starts it",
+    "curl --data-binary @.venv-classifier": "asks what make classifier serves; tests/apps/test_classifier.py does",
     "make checkov": "fills an environment of its own; continuous integration runs it",
     "make catalog": "needs Go and fetches modules; tests/unit/test_catalog_data.py compares what it wrote",
     ".venv/bin/python tools/generate_catalog.py": "as make catalog",
