@@ -11,7 +11,7 @@ from xml.sax.saxutils import escape
 _WIDTH, _HEIGHT = 760, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 190, 34, 44
 #: Told apart by who cannot see colours too, in this order (Okabe and Ito).
-_COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444")
+_COLOURS: Final = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444", "#8c6d1f")
 _TICKS = 4
 
 

@@ -39,8 +39,8 @@ STACK = "local"
 SCHEDULERS = {"default-scheduler": "default scheduler", PACKING_SCHEDULER: "MostAllocated"}
 #: Parts of the pods that are there after each step: a day, a quiet evening, a busy morning, and so on.
 STEPS = (1.0, 0.3, 0.5, 0.2, 0.6, 0.3, 0.4, 0.2)
-#: Seconds without a change after which a step is over: Karpenter ends an empty node 10 s after its last pod.
-_QUIET = 30.0
+#: Seconds without a change after which a step is over, where all pods run and no node is empty any more.
+_QUIET = 10.0
 _PATIENCE = 420.0
 RESULT = ROOT / "bench" / "results" / "packing.json"
 PICTURE = ROOT / "docs" / "images" / "packing.svg"
@@ -122,7 +122,7 @@ def _play(play: Play, scheduler: str, steps: Sequence[frozenset[int]]) -> Iterat
 
 
 def _settled(play: Play, pool: str, pods: int) -> float:
-    """Wait until so many pods run and nothing has changed for a while; seconds until the last change."""
+    """Wait until so many pods run, no node is empty and nothing changes any more; seconds to the last change."""
     began = last = time.monotonic()
     seen: tuple[int, ...] = ()
     while True:
@@ -130,13 +130,15 @@ def _settled(play: Play, pool: str, pods: int) -> float:
         play.pulse()
         there = [pod for pod in play.observed.all("Pod") if not pod["metadata"].get("deletionTimestamp")]
         running = sum((pod.get("status") or {}).get("phase") == "Running" for pod in there)
-        now = (len(there), running, len(play.view.pool(pool)))
+        nodes = play.view.pool(pool)
+        empty = sum(not node.pods for node in nodes)
+        now = (len(there), running, len(nodes), empty)
         if now != seen:
             seen, last = now, time.monotonic()
-        elif now[0] == now[1] == pods and time.monotonic() - last > _QUIET:
+        elif len(there) == running == pods and not empty and time.monotonic() - last > _QUIET:
             return round(last - began, 1)
         if time.monotonic() - began > _PATIENCE:
-            raise SystemExit(f"{pods} pods do not come to rest: {now[1]} run on {now[2]} nodes")
+            raise SystemExit(f"{pods} pods do not come to rest: {running} run on {len(nodes)} nodes, {empty} empty")
 
 
 def table(result: Any) -> Table:
