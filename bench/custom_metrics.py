@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import trustme
 
@@ -37,7 +38,7 @@ def served(kube: Kube, namespace: str, metric: str, figures: Figures) -> Iterato
 
         def do_GET(self) -> None:
             """A list of resources, or of values."""
-            path = self.path.partition("?")[0].rstrip("/")
+            path = unquote(urlsplit(self.path).path).rstrip("/")
             base = f"/apis/{_GROUP}/{_VERSION}"
             if path == base:
                 self._send(200, _resources(metric))

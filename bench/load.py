@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import random
 import statistics
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 from rich.console import Console
 from rich.table import Table
 
@@ -34,19 +31,17 @@ from bench.chart import Chart, Line, svg
 from bench.custom_metrics import served
 from bench.processes import ROOT, machine
 from bench.replicas import ENVIRONMENT, Replicas
+from bench.twins import twin_of
 from tests.plan.variants import snippet
 from twin.kube.client import Kube
 from twin.machine import launch
 from twin.machine.build import ensure_built
 from twin.machine.progress import BuildProgress
-from twin.machine.state import TwinState
-from twin.planning import make_plan
-from twin.up import Up
 
 PAGE = "docs/classifier.md"
 NAMESPACE, NAME, METRIC = "workloads", "classifier", "classifier_requests_in_flight"
 #: Seconds, and users in them: a quiet time, more than three replicas are for, a rush, and quiet again.
-STAGES = ((60, 8), (100, 16), (150, 28), (230, 4))
+STAGES = ((60, 8), (90, 18), (120, 32), (170, 4))
 #: Seconds over which the figure is averaged, and those of a line in the result.
 _WINDOW, _BIN = 15, 10
 #: What a user waits before he sends the next picture.
@@ -96,28 +91,10 @@ def stack() -> dict[str, Any]:
     (pool,), (workload,) = snippet(PAGE, "gpu-slices:pools"), snippet(PAGE, "gpu-slices:workloads")
     scaling = {**workload["autoscaling"], "maxReplicas": 8, "stabilizationWindowSeconds": 45}
     return {
-        "aws:region": "us-east-1",
         "gpu-slices:examples": False,
         "gpu-slices:pools": [{**pool, "consolidateAfter": "30s"}],
         "gpu-slices:workloads": [{**workload, "autoscaling": scaling}],
     }
-
-
-@contextlib.contextmanager
-def twin(programs: Path) -> Iterator[Kube]:
-    """A twin of that stack, in a folder of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        project = Path(folder)
-        described = yaml.safe_load((ROOT / "Pulumi.yaml").read_text(encoding="utf-8")) | {"main": str(ROOT)}
-        (project / "Pulumi.yaml").write_text(yaml.safe_dump(described), encoding="utf-8")
-        (project / "Pulumi.load.yaml").write_text(yaml.safe_dump({"config": stack()}), encoding="utf-8")
-        state = TwinState(project / ".twin", "load")
-        try:
-            with state.lock():
-                Up(state, programs, lambda _: None).run(lambda: make_plan(project, "load"))
-            yield launch.connect(state)
-        finally:
-            launch.stop(state)
 
 
 def pods(kube: Kube) -> dict[str, str]:
@@ -189,8 +166,8 @@ async def load(replicas: Replicas, test: Test, stages: Sequence[tuple[float, int
 def measured(programs: Path, stages: Sequence[tuple[float, int]]) -> dict[str, Any]:
     """The whole test; its result."""
     (pool,) = snippet(PAGE, "gpu-slices:pools")
-    with twin(programs) as kube:
-        replicas = Replicas(pool["sharing"]["replicas"])
+    with twin_of(stack(), programs) as state:
+        kube, replicas = launch.connect(state), Replicas(pool["sharing"]["replicas"])
         test = Test()
         try:
             with served(kube, NAMESPACE, METRIC, lambda: figures(replicas)):

@@ -1,9 +1,10 @@
-"""Measures packing in the twin: `python -m bench.packing`; about ten minutes, and the twin's programs the first time.
+"""Measures packing in the twin: `python -m bench.packing`; ten minutes, and the twin's programs the first time.
 
-The same pods come and go in the same order twice, by the default scheduler and by the one that fills nodes
-(`gpuSharing.scoringStrategy: MostAllocated`). Every pod is a Deployment of its own, as models and workloads are, so
-that who goes is the seed's choice and nobody's else. Karpenter ends nodes on which nothing runs, after ten seconds
-here, and buys for what does not fit. After each step, when nothing changes any more: nodes, and what they cost an hour.
+The same pods come and go in the same order in two pools that are alike: in one by the default scheduler, in the other
+by the one that fills nodes (`gpuSharing.scoringStrategy: MostAllocated`). Every pod is a Deployment of its own, as
+models and workloads are, so that who goes is the seed's choice and nobody's else. Karpenter ends nodes on which nothing
+runs, after ten seconds here, and buys for what does not fit. After each step, when nothing changes any more: nodes, and
+what they cost an hour.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import argparse
 import json
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -24,37 +24,35 @@ from rich.table import Table
 
 from bench.chart import Chart, Line
 from bench.processes import ROOT, machine
+from bench.twins import twin_of
+from gpu.contract import GPU_RESOURCE, NODE_POOL_LABEL
 from gpu.scheduler import PACKING_SCHEDULER
-from twin.machine import launch
 from twin.machine.build import ensure_built
 from twin.machine.progress import BuildProgress
-from twin.machine.state import TwinState
-from twin.planning import make_plan
 from twin.scenarios.packing import nodes_needed
 from twin.scenarios.play import Play, playing
-from twin.up import Up
 
-STACK = "local"
 #: `spec.schedulerName` of the two, and what they are called.
 SCHEDULERS = {"default-scheduler": "default scheduler", PACKING_SCHEDULER: "MostAllocated"}
-#: Parts of the pods that are there after each step: a day, a quiet evening, a busy morning, and so on.
-STEPS = (1.0, 0.3, 0.5, 0.2, 0.6, 0.3, 0.4, 0.2)
+#: Parts of the pods that are there after each step: a rush, and then days on which a third goes and others come.
+STEPS = (1.0, 0.3, 0.2, 0.3, 0.2, 0.3, 0.2, 0.3)
+#: GPUs of each pool, enough for a thousand pods, and slots of a GPU.
+_MAX_GPUS, SLOTS = 250, 4
 #: Seconds without a change after which a step is over, where all pods run and no node is empty any more.
 _QUIET = 10.0
-_PATIENCE = 420.0
+_PATIENCE = 600.0
 RESULT = ROOT / "bench" / "results" / "packing.json"
 PICTURE = ROOT / "docs" / "images" / "packing.svg"
 
 
 @dataclass(frozen=True)
 class Moment:
-    """After a step. needed: fewest nodes that hold the pods. seconds: until nothing changed any more."""
+    """After a step. needed: fewest nodes that hold the pods."""
 
     pods: int
     nodes: int
     needed: int
     usd_per_hour: float
-    seconds: float
 
 
 def main() -> int:
@@ -68,8 +66,8 @@ def main() -> int:
     with BuildProgress(Console(stderr=True)) as progress:
         programs = ensure_built(progress)
     steps = list(awake(given.pods, given.seed, STEPS[: given.steps]))
-    runs = {name: [asdict(moment) for moment in _run(programs, name, steps)] for name in SCHEDULERS}
-    result = {**machine(), "pods": given.pods, "seed": given.seed, "runs": runs}
+    runs = _run(programs, steps)
+    result = {**machine(), "pods": given.pods, "seed": given.seed, "slots": SLOTS, "runs": runs}
     Console().print(table(result))
     if given.write:
         RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
@@ -90,55 +88,72 @@ def awake(pods: int, seed: int, parts: Sequence[float]) -> Iterator[frozenset[in
         yield frozenset(there)
 
 
-def _run(programs: Path, scheduler: str, steps: Sequence[frozenset[int]]) -> list[Moment]:
-    """All steps with one scheduler, on a twin of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        state = TwinState(Path(folder) / ".twin", STACK)
-        try:
-            up = Up(state, programs, lambda _: None)
-            with state.lock():
-                up.run(lambda: make_plan(ROOT, STACK))
-            kinds = ("Node", "NodeClaim", "NodePool", "Pod", "Deployment")
-            with playing(state, lambda _: None, kinds, own_pods_only=True) as play:
-                return list(_play(play, scheduler, steps))
-        finally:
-            launch.stop(state)
+def _pool_name(scheduler: str) -> str:
+    return SCHEDULERS[scheduler].lower().replace(" ", "-")
 
 
-def _play(play: Play, scheduler: str, steps: Sequence[frozenset[int]]) -> Iterator[Moment]:
-    pool = play.pool("time-slicing")
-    play.make_room(pool, nodes_needed(max(map(len, steps)), pool.slots_per_node()))
-    play.empty_soon(pool.name)
-    before: frozenset[int] = frozenset()
-    for now in steps:
-        for pod in sorted(before ^ now):
-            play.deploy(f"pod-{pod}", pool.name, pool.resource, int(pod in now), scheduler)
-        seconds = _settled(play, pool.name, len(now))
-        nodes = play.view.pool(pool.name)
-        usd = round(sum(node.usd_per_hour for node in nodes), 3)
-        yield (moment := Moment(len(now), len(nodes), nodes_needed(len(now), pool.slots_per_node()), usd, seconds))
-        print(SCHEDULERS[scheduler], moment, file=sys.stderr, flush=True)
-        before = now
+def _stack() -> dict[str, Any]:
+    """Two pools that differ by name alone; the twin always has both schedulers."""
+    sharing = {"strategy": "time-slicing", "replicas": SLOTS}
+    alike = {"instanceFamilies": ["g6"], "maxGpus": _MAX_GPUS, "sharing": sharing}
+    return {"gpu-slices:examples": False, "gpu-slices:pools": [{"name": _pool_name(s), **alike} for s in SCHEDULERS]}
 
 
-def _settled(play: Play, pool: str, pods: int) -> float:
-    """Wait until so many pods run, no node is empty and nothing changes any more; seconds to the last change."""
+def _run(programs: Path, steps: Sequence[frozenset[int]]) -> dict[str, list[dict[str, Any]]]:
+    """All steps; what each scheduler has after each."""
+    kinds = ("Node", "NodeClaim", "NodePool", "Pod", "Deployment")
+    found: dict[str, list[dict[str, Any]]] = {scheduler: [] for scheduler in SCHEDULERS}
+    with twin_of(_stack(), programs) as state, playing(state, lambda _: None, kinds, own_pods_only=True) as play:
+        for scheduler in SCHEDULERS:
+            play.empty_soon(_pool_name(scheduler))
+        before: frozenset[int] = frozenset()
+        for now in steps:
+            _change(play, before, now)
+            _settle(play, len(now))
+            for scheduler, moments in found.items():
+                nodes = play.view.pool(_pool_name(scheduler))
+                usd = round(sum(node.usd_per_hour for node in nodes), 3)
+                moments.append(asdict(Moment(len(now), len(nodes), nodes_needed(len(now), SLOTS), usd)))
+                print(SCHEDULERS[scheduler], moments[-1], file=sys.stderr, flush=True)
+            before = now
+    return found
+
+
+def _change(play: Play, before: frozenset[int], now: frozenset[int]) -> None:
+    """Whoever goes, goes, and whoever comes, comes, in both pools."""
+    for pod in sorted(before ^ now):
+        for scheduler in SCHEDULERS:
+            name = _pool_name(scheduler)
+            play.deploy(f"{name}-{pod}", name, GPU_RESOURCE, int(pod in now), scheduler)
+
+
+def _settle(play: Play, pods: int) -> None:
+    """Wait until so many pods run in each pool, no node is empty and nothing changes any more."""
     began = last = time.monotonic()
-    seen: tuple[int, ...] = ()
+    seen: list[tuple[int, int, int, int]] = []
     while True:
         time.sleep(1)
         play.pulse()
-        there = [pod for pod in play.observed.all("Pod") if not pod["metadata"].get("deletionTimestamp")]
-        running = sum((pod.get("status") or {}).get("phase") == "Running" for pod in there)
-        nodes = play.view.pool(pool)
-        empty = sum(not node.pods for node in nodes)
-        now = (len(there), running, len(nodes), empty)
+        now = [_state(play, _pool_name(scheduler)) for scheduler in SCHEDULERS]
         if now != seen:
             seen, last = now, time.monotonic()
-        elif len(there) == running == pods and not empty and time.monotonic() - last > _QUIET:
-            return round(last - began, 1)
+        at_rest = all(there == running == pods and not empty for there, running, _, empty in now)
+        if at_rest and time.monotonic() - last > _QUIET:
+            return
         if time.monotonic() - began > _PATIENCE:
-            raise SystemExit(f"{pods} pods do not come to rest: {running} run on {len(nodes)} nodes, {empty} empty")
+            raise SystemExit(f"{pods} pods do not come to rest: pods, running, nodes, empty nodes are {now}")
+
+
+def _state(play: Play, pool: str) -> tuple[int, int, int, int]:
+    """Of a pool: pods, those that run, nodes, and nodes with none of them."""
+    there = [
+        pod
+        for pod in play.observed.all("Pod")
+        if not pod["metadata"].get("deletionTimestamp") and pod["spec"]["nodeSelector"][NODE_POOL_LABEL] == pool
+    ]
+    running = sum((pod.get("status") or {}).get("phase") == "Running" for pod in there)
+    nodes = play.view.pool(pool)
+    return len(there), running, len(nodes), sum(not node.pods for node in nodes)
 
 
 def table(result: Any) -> Table:

@@ -44,6 +44,10 @@ PROFILES = ("1g.10gb", "1g.20gb", "3g.40gb", "7g.80gb")
 #: (37.8 %, as Weng et al., USENIX ATC 2023, say), here in five classes that were counted in its list of pods (commit
 #: 7a6c496). Whole GPUs, 48 % of the tasks, are left out: they take one each in any way.
 TRACE: Final = ((0.2, 0.10), (0.32, 0.13), (0.47, 0.29), (0.62, 0.13), (0.81, 0.35))
+#: Of `packing.SCHEDULERS`, in their order.
+POLICIES: Final[Sequence[Policy]] = ("spread", "pack")
+#: Beginnings that are tried where chance decides who shares a node.
+_CHANCES = 200
 RESULT = ROOT / "bench" / "results" / "study.json"
 PICTURE = ROOT / "docs" / "images" / "study.svg"
 
@@ -214,7 +218,7 @@ def played(way: Slots | Claims, room_mib: int, needs: Sequence[int], seed: int) 
         bought.append(len(way) * room_mib / sum(needs[item] for item in now))
         lost.append(way.unusable_mib / (len(way) * room_mib))
         before = now
-    return Outcome(begun, *map(statistics.mean, (counts, bought, lost)))
+    return Outcome(begun, statistics.mean(counts), statistics.mean(bought), statistics.mean(lost))
 
 
 def study(sizes: Sequence[int], seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -248,28 +252,35 @@ def study(sizes: Sequence[int], seeds: Sequence[int]) -> Iterator[dict[str, Any]
                 }
 
 
-def reckoned(slots: int, pods: int, seed: int, policy: Policy) -> list[int]:
-    """Nodes after each step of `bench.packing`, reckoned."""
-    way = Fleet(slots, policy, Demand([1]))
+def reckoned(slots: int, steps: Sequence[frozenset[int]], policy: Policy, seed: int) -> list[int]:
+    """Nodes after each step of `bench.packing`. seed: who shares a node at the beginning."""
+    draw, way = random.Random(seed), Fleet(slots, policy, Demand([1]))
     counts: list[int] = []
     before: frozenset[int] = frozenset()
-    for now in packing.awake(pods, seed, packing.STEPS):
+    for now in steps:
         for item in sorted(before - now):
             way.remove(item)
-        for item in sorted(now - before):
+        coming = sorted(now - before)
+        draw.shuffle(coming)
+        for item in coming:
             way.add(item, 1, None if before else "pack")
         counts.append(len(way))
         before = now
     return counts
 
 
+def reckoned_range(slots: int, pods: int, seed: int, policy: Policy) -> list[tuple[int, int]]:
+    """Between which numbers of nodes nine of ten beginnings end, after each step."""
+    steps = list(packing.awake(pods, seed, packing.STEPS))
+    by_step = zip(*(reckoned(slots, steps, policy, chance) for chance in range(_CHANCES)), strict=True)
+    return [(found[_CHANCES // 20], found[-1 - _CHANCES // 20]) for found in map(sorted, by_step)]
+
+
 def check(console: Console) -> None:
     """What the real schedulers did, beside what is reckoned for them."""
     measured = json.loads(packing.RESULT.read_text(encoding="utf-8"))
-    policies: Sequence[Policy] = ("spread", "pack")
-    for (name, moments), policy in zip(measured["runs"].items(), policies, strict=True):
-        slots = -(-moments[0]["pods"] // moments[0]["needed"])
-        found = reckoned(slots, measured["pods"], measured["seed"], policy)
+    for (name, moments), policy in zip(measured["runs"].items(), POLICIES, strict=True):
+        found = reckoned_range(measured["slots"], measured["pods"], measured["seed"], policy)
         console.print(f"{name}: measured {[m['nodes'] for m in moments]}, reckoned {found}")
 
 
@@ -293,7 +304,7 @@ def picture(result: Mapping[str, Any]) -> str:
         for row in result["rows"]:
             if row["shape"] == shape and row["gpu"] == SHARED.gpu.product:
                 lines[row["way"]].append((row["workloads"], row["bought"]))
-        drawn = [Line(_short(way), *zip(*points, strict=True)) for way, points in lines.items()]
+        drawn = [Line(_short(way), [x for x, _ in points], [y for _, y in points]) for way, points in lines.items()]
         about = f"GPU memory that is bought for each GiB that is needed: {title}"
         charts.append(Chart(about, "GiB", drawn, "workloads at the most, coming and going", logarithmic=True))
     return svg(charts, f"Reckoned {result['date']} from {result['seeds']} seeds each: python -m bench.study.")

@@ -47,6 +47,8 @@ NOT_RUN = {
     "make policy-pack": "writes beside the checkout; tests/policy/test_lone_pack.py copies the pack",
     "(cd ../theirs/gpu-policies": "needs the Pulumi CLI",
     "make dialogue": "serves until Ctrl-C; tests/apps/test_command.py starts it",
+    ".venv/bin/python -m bench.": "measures for minutes; tests/unit/test_measurements.py holds what is kept of it",
+    "make classifier-env": "fills an environment of its own; tests/apps/test_classifier.py does",
     "make classifier": "serves until Ctrl-C; tests/apps/test_classifier.py starts it",
     "curl --data-binary @.venv-classifier": "asks what make classifier serves; tests/apps/test_classifier.py does",
     "make checkov": "fills an environment of its own; continuous integration runs it",

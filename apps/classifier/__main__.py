@@ -12,6 +12,8 @@ from classifier.web import create_app
 
 #: Seconds for pictures that are under way when the service is told to end.
 _SHUTDOWN_SECONDS = 10
+#: Seconds that an idle connection stays: longer than clients keep one, or some would send on what just ends.
+_IDLE_SECONDS = 75
 
 
 def main() -> int:
@@ -31,6 +33,7 @@ def main() -> int:
         server_header=False,
         date_header=False,
         ws="none",
+        timeout_keep_alive=_IDLE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
     return 0

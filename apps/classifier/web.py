@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from classifier.metrics import CONTENT_TYPE, Metrics
-from classifier.model import SIDE, Model
+from classifier.model import SIDE, Answer, Model
 from classifier.pictures import PictureError, pixels
 from classifier.settings import Settings
 
@@ -66,7 +66,7 @@ class Service:
         self._metrics.seconds.observe(took)
         return JSONResponse({**asdict(answer), "provider": self._model.provider, "milliseconds": round(took * 1000, 1)})
 
-    def _classified(self, data: bytes) -> object:
+    def _classified(self, data: bytes) -> Answer:
         return self._model.classify(pixels(data, self._settings.max_pixels))
 
     async def _body(self, request: Request) -> bytes:

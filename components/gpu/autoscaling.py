@@ -35,6 +35,7 @@ def autoscaler(
     name: str, of: Autoscaling, metadata: Mapping[str, Any], opts: pulumi.ResourceOptions
 ) -> pulumi.Resource:
     """The autoscaler of the Deployment that has the same metadata."""
+    of_deployment: Any = dict(metadata)
     target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": metadata["name"]}
     pods = {
         "metric": {"name": of.metric},
@@ -47,4 +48,7 @@ def autoscaler(
         "metrics": [{"type": "Pods", "pods": pods}],
         "behavior": {"scaleDown": {"stabilizationWindowSeconds": of.stabilization_window_seconds}},
     }
-    return k8s.autoscaling.v2.HorizontalPodAutoscaler(name, metadata=dict(metadata), spec=spec, opts=opts)
+    made: pulumi.Resource = k8s.autoscaling.v2.HorizontalPodAutoscaler(
+        name, metadata=of_deployment, spec=spec, opts=opts
+    )
+    return made

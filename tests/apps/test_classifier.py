@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import os
 import re
 import subprocess
@@ -190,6 +191,14 @@ def test_it_imports_nothing_of_ours_and_serves_without_what_trains() -> None:
             used = {name.partition(".")[0] for name in names}
             assert not used & {"onnx", "sklearn"} - trains, file.name
             assert {name for name in used if (ROOT / name).is_dir() or (ROOT / "apps" / name).is_dir()} <= of_image
+
+
+def test_what_is_copied_is_what_the_image_has() -> None:
+    kept = [line[1:] for line in (APP / ".dockerignore").read_text().split() if line.startswith("!")]
+    tracked = subprocess.run(["git", "ls-files", "."], cwd=APP, capture_output=True, text=True, check=True)
+    copied = {name for name in tracked.stdout.split() if any(fnmatch.fnmatch(name, pattern) for pattern in kept)}
+    left_out = {"Dockerfile", ".dockerignore", *(f"requirements{part}.in" for part in ("", "-gpu", "-train"))}
+    assert set(tracked.stdout.split()) - copied == left_out
 
 
 def test_its_image_trains_checks_hashes_and_runs_as_nobody_in_particular() -> None:

@@ -51,7 +51,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
         "pools": [
             POOL,
-            {**POOL, "name": "whole", "gpusPerNode": [4], "sharing": {"strategy": "none"}},
+            {**POOL, "name": "whole", "maxGpus": 4, "gpusPerNode": [4], "sharing": {"strategy": "none"}},
             *snippet("docs/classifier.md", "gpu-slices:pools"),
         ],
         "models": [MODEL],

@@ -136,7 +136,7 @@ def test_the_figures_are_served_as_the_autoscaler_asks_for_them() -> None:
                 return json.load(answer)
 
         (resource,) = get("")["resources"]
-        (value,) = get("/namespaces/workloads/pods/*/in_flight?labelSelector=app%3Dx")["items"]
+        (value,) = get("/namespaces/workloads/pods/%2A/in_flight?labelSelector=app%3Dx")["items"]
         with pytest.raises(urllib.error.HTTPError):
             get("/namespaces/workloads/pods/*/other")
     assert resource["name"] == "pods/in_flight"
