@@ -66,7 +66,6 @@ UNITS: Final[Mapping[str, str]] = {
 
 #: How values with a form of their own are written. Keys mean the same in every section.
 FORMS: Final[Mapping[str, str]] = {
-    "metric": "must be the name of a metric, such as requests_in_flight: letters, digits and underscores",
     "name": (
         "must be a DNS label: lower-case letters, digits and hyphens, beginning with a letter, at most 40 characters"
     ),
