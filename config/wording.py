@@ -293,7 +293,10 @@ WISHES: Final[Mapping[str, Mapping[str, str]]] = {
         **dict.fromkeys(("hostIPC", "hostPID", "hostNetwork"), _HOST),
         **dict.fromkeys(("priority", "critical", "spot", "capacityType"), _IMPORTANCE),
         **dict.fromkeys(("service", "serviceType", "ingress", "loadBalancer", "knative"), _CLUSTER_IP),
-        **dict.fromkeys(("minScale", "maxScale", "idle"), "is not a key here: workloads do not sleep; models do"),
+        **dict.fromkeys(
+            ("minScale", "maxScale", "idle"),
+            "is not a key here: workloads do not sleep; models do. Their number follows requests with autoscaling",
+        ),
         **dict.fromkeys(
             ("nodeSelector", "affinity", "tolerations"),
             "is not a key here: pods go to the nodes of their pool",
@@ -318,6 +321,8 @@ ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str | None]]] = {
         "is not a key here: write a volume with emptyDir: {medium: Memory, sizeLimit: 2Gi}, mounted at /dev/shm",
         None,
     ),
+    ("Workload", "minReplicas"): ("belongs under autoscaling", "autoscaling"),
+    ("Workload", "maxReplicas"): ("belongs under autoscaling", "autoscaling"),
     ("Workload", "runAsUser"): ("belongs under securityContext", "securityContext"),
     ("Workload", "env"): ("belongs to a container", None),
     ("Workload", "ports"): ("belongs to a container", None),

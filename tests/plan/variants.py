@@ -49,7 +49,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "workloads that serve": {
         # Above what always runs of it.
         "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
-        "pools": [POOL, {**POOL, "name": "whole", "gpusPerNode": [4], "sharing": {"strategy": "none"}}],
+        "pools": [
+            POOL,
+            {**POOL, "name": "whole", "maxGpus": 4, "gpusPerNode": [4], "sharing": {"strategy": "none"}},
+            *snippet("docs/classifier.md", "gpu-slices:pools"),
+        ],
         "models": [MODEL],
         "workloads": [
             *snippet("docs/serving.md", "gpu-slices:workloads"),
@@ -102,6 +106,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
                     }
                 ],
             },
+            *snippet("docs/classifier.md", "gpu-slices:workloads"),
         ],
     },
     "jobs with checkpoints": {
