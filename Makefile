@@ -62,7 +62,8 @@ test-later: $(STAMP) ## Run the tests of what has dates as if a year had passed:
 .PHONY: test-sweep
 test-sweep: $(STAMP) ## Run whole what `make test` tries a part of: every program through every carrier, every value not known
 	@SWEEP=everything $(BIN)/python -m pytest -n 2 tests/policy/test_carriers.py tests/policy/test_unknown_in_programs.py \
-	  tests/policy/test_placeholders_in_programs.py tests/plan/test_platform_mutants.py $(ARGS)
+	  tests/policy/test_placeholders_in_programs.py tests/plan/test_platform_mutants.py \
+	  tests/unit/config/test_starter.py tests/unit/config/test_placeholders.py tests/unit/config/test_fuzz.py $(ARGS)
 
 .PHONY: test-parts
 test-parts: $(STAMP) ## Run the tests on other people's parts: Karpenter's own files, moto, systemd, a real Ollama (builds with Go)

@@ -19,7 +19,8 @@ from twin.play.device_plugin import InstalledPlugin
 CRD_CHART = "karpenter-crd"
 CONTROLLER_CHART = "karpenter"
 KNATIVE_CHART = "knative-operator"
-PLUGIN_CHARTS = ("nvidia-device-plugin", "gpu-operator")
+OPERATOR_CHART = "gpu-operator"
+PLUGIN_CHARTS = ("nvidia-device-plugin", OPERATOR_CHART)
 PLAYED_CHARTS = (CRD_CHART, CONTROLLER_CHART, KNATIVE_CHART, *PLUGIN_CHARTS)
 #: Namespaces that every API server makes itself, and lets nobody delete.
 FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -121,6 +122,8 @@ class TwinPlan:
     """In the order of the program; what an object needs comes before it."""
     plugins: tuple[InstalledPlugin, ...]
     models: tuple[Model, ...]
+    nodes: tuple[Mapping[str, Any], ...] = ()
+    """GPU nodes of node groups that are somebody's, with their status."""
 
     def release(self, chart: str) -> Planned | None:
         """The release of a chart; None when the program installs none."""
@@ -201,5 +204,6 @@ def _plan_of(data: Mapping[str, Any]) -> TwinPlan:
             "planned": tuple(Planned(**{**planned, "after": tuple(planned["after"])}) for planned in data["planned"]),
             "plugins": tuple(InstalledPlugin(**plugin) for plugin in data["plugins"]),
             "models": tuple(Model(**model) for model in data["models"]),
+            "nodes": tuple(data.get("nodes", ())),
         }
     )
