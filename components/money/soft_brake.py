@@ -98,8 +98,8 @@ class SoftBrake(pulumi.ComponentResource):
         binding = k8s.rbac.v1.ClusterRoleBinding(
             name,
             metadata=_cluster_metadata(),
-            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": MANAGER},
-            subjects=[{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
+            role_ref=_ROLE,
+            subjects=[_ACCOUNT],
             opts=child_options(self, opts, account, role),
         )
         k8s.batch.v1.CronJob(
@@ -201,6 +201,10 @@ _WALLS: Final[dict[str, Any]] = {
         {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}], "ports": tcp(443)},
     ],
 }
+
+
+_ROLE: Final[Any] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": MANAGER}
+_ACCOUNT: Final[Any] = {"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}
 
 
 def _metadata() -> Any:
