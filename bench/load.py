@@ -39,7 +39,7 @@ from twin.machine.build import ensure_built
 from twin.machine.progress import BuildProgress
 
 PAGE = "docs/classifier.md"
-NAMESPACE, NAME, METRIC = "workloads", "classifier", "classifier_requests_in_flight"
+NAMESPACE, NAME, METRIC = "workloads", "classifier", "classifier_concurrency"
 #: Seconds, and users in them: a quiet time, more than three replicas are for, a rush, and quiet again.
 STAGES = ((60, 8), (90, 18), (120, 32), (170, 4))
 #: Seconds over which the figure is averaged, and those of a line in the result.
@@ -122,11 +122,8 @@ def follow(kube: Kube, replicas: Replicas, test: Test) -> None:
 
 def figures(replicas: Replicas) -> dict[str, float]:
     """What each pod has to do, on average of the window."""
-    return {
-        pod: statistics.mean(replica.under_way[-_WINDOW:])
-        for pod, replica in list(replicas.by_pod.items())
-        if replica.under_way
-    }
+    found = {pod: replica.concurrency(_WINDOW) for pod, replica in list(replicas.by_pod.items())}
+    return {pod: value for pod, value in found.items() if value is not None}
 
 
 async def user(

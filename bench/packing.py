@@ -34,8 +34,8 @@ from twin.scenarios.play import Play, playing
 
 #: `spec.schedulerName` of the two, and what they are called.
 SCHEDULERS = {"default-scheduler": "default scheduler", PACKING_SCHEDULER: "MostAllocated"}
-#: Parts of the pods that are there after each step: a rush, and then days on which a third goes and others come.
-STEPS = (1.0, 0.3, 0.2, 0.3, 0.2, 0.3, 0.2, 0.3)
+#: Parts of the pods that are there after each step: a day, a quiet evening, a busy morning, and so on.
+STEPS = (1.0, 0.3, 0.5, 0.2, 0.6, 0.3, 0.4, 0.2)
 #: GPUs of each pool, enough for a thousand pods, and slots of a GPU.
 _MAX_GPUS, SLOTS = 250, 4
 #: Seconds without a change after which a step is over, where all pods run and no node is empty any more.
@@ -95,7 +95,7 @@ def _pool_name(scheduler: str) -> str:
 def _stack() -> dict[str, Any]:
     """Two pools that differ by name alone; the twin always has both schedulers."""
     sharing = {"strategy": "time-slicing", "replicas": SLOTS}
-    alike = {"instanceFamilies": ["g6"], "maxGpus": _MAX_GPUS, "sharing": sharing}
+    alike = {"instanceFamilies": ["g4dn", "g6"], "maxGpus": _MAX_GPUS, "sharing": sharing}
     return {"gpu-slices:examples": False, "gpu-slices:pools": [{"name": _pool_name(s), **alike} for s in SCHEDULERS]}
 
 

@@ -22,6 +22,8 @@ from bench.processes import ROOT
 from tests.apps.ollama_server import free_port
 
 ENVIRONMENT = ROOT / ".venv-classifier"
+#: What each says of itself: a counter.
+_SUM = "classifier_in_flight_seconds_total "
 #: Seconds of a turn.
 TURN = 0.02
 
@@ -36,13 +38,22 @@ class Replica:
     process: subprocess.Popen[bytes]
     ready: bool = False
     ended: bool = False
-    under_way: list[int] = field(default_factory=list)
-    """Figures of the last seconds, newest last: pictures under way."""
+    seen: list[tuple[float, float]] = field(default_factory=list)
+    """When it was looked at, and the sum of its pictures' seconds under way; newest last."""
 
     @property
     def url(self) -> str:
         """Where it answers."""
         return f"http://127.0.0.1:{self.port}"
+
+    def concurrency(self, seconds: float) -> float | None:
+        """Pictures under way, on average of so many seconds: the rate of their sum. None before the second look."""
+        now = time.monotonic()
+        seen = [each for each in self.seen if now - each[0] <= seconds] or self.seen[-2:]
+        if len(seen) < 2:
+            return None
+        (begin, first), (end, last) = seen[0], seen[-1]
+        return (last - first) / (end - begin)
 
 
 class Replicas:
@@ -92,8 +103,8 @@ class Replicas:
                 if not replica.ready:
                     replica.ready = client.get(f"{replica.url}/readyz").status_code == httpx.codes.OK
                 lines = client.get(f"{replica.url}/metrics").text.splitlines()
-                (value,) = (line.split()[1] for line in lines if line.startswith("classifier_requests_in_flight "))
-                replica.under_way.append(int(float(value)))
+                (value,) = (line.split()[1] for line in lines if line.startswith(_SUM))
+                replica.seen.append((time.monotonic(), float(value)))
 
     def _started(self, pod: str, node: str) -> Replica:
         port = free_port()

@@ -1,6 +1,6 @@
 """How many GPUs the ways to share them take: `python -m bench.study`, in less than a minute.
 
-Mixes of 12 to 3,000 workloads are laid on GPUs by each way, and then come and go as in `bench.packing`. Two shapes of
+Mixes of 12 to 3,000 workloads are laid on GPUs by each way, and then come and go. Two shapes of
 mixes: models that people run with Ollama (drawn evenly from the known ones that fit the GPU, with a context of 4,096
 tokens), and the tasks on parts of a GPU of a public trace. Nothing that runs is moved, as Karpenter moves no loaded
 model; what is empty goes. Prices are those of `gpu.prices`, Spot, us-east-1. Everything is drawn from seeds.
@@ -50,6 +50,9 @@ POLICIES: Final[Sequence[Policy]] = ("spread", "pack")
 _CHANCES = 200
 RESULT = ROOT / "bench" / "results" / "study.json"
 PICTURE = ROOT / "docs" / "images" / "study.svg"
+
+#: Parts of the workloads that are there after each step: a rush, and then days on which a third goes and others come.
+STEPS = (1.0, 0.3, 0.2, 0.3, 0.2, 0.3, 0.2, 0.3)
 
 Draw = Callable[[random.Random, int], list[int]]
 
@@ -207,7 +210,7 @@ def played(way: Slots | Claims, room_mib: int, needs: Sequence[int], seed: int) 
     _begun(way, needs)
     begun, counts, bought, lost = len(way), [], [], []
     before = frozenset(range(len(needs)))
-    for now in list(packing.awake(len(needs), seed, packing.STEPS))[1:]:
+    for now in list(packing.awake(len(needs), seed, STEPS))[1:]:
         for item in sorted(before - now):
             way.remove(item)
         coming = sorted(now - before)

@@ -20,6 +20,11 @@ class Metrics:
         self.in_flight = Gauge(
             "classifier_requests_in_flight", "Pictures under way, waiting ones included.", registry=self._registry
         )
+        self.in_flight_seconds = Counter(
+            "classifier_in_flight_seconds",
+            "Sum over all pictures of how long they were under way: its rate is how many there are on average.",
+            registry=self._registry,
+        )
         self.seconds = Histogram(
             "classifier_seconds",
             "From the last byte of a picture to its answer.",

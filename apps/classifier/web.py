@@ -28,7 +28,7 @@ class Service:
         self._settings, self._model = settings, model
         self._metrics = Metrics(model.provider)
         self._turns = asyncio.Semaphore(settings.concurrency)
-        self._under_way = 0
+        self._under_way, self._since = 0, time.perf_counter()
         self._ready = False
 
     @asynccontextmanager
@@ -41,8 +41,7 @@ class Service:
 
     async def classify(self, request: Request) -> Response:
         """POST a picture as the body."""
-        self._under_way += 1
-        self._metrics.in_flight.set(self._under_way)
+        self._count(1)
         try:
             response = await self._answer(request)
         except PictureError as error:
@@ -50,10 +49,16 @@ class Service:
         except ClientDisconnect:
             response = _error(400, "gone", "the request ended before its body did")
         finally:
-            self._under_way -= 1
-            self._metrics.in_flight.set(self._under_way)
+            self._count(-1)
         self._metrics.requests.labels(str(response.status_code)).inc()
         return response
+
+    def _count(self, change: int) -> None:
+        """A moment says little where pictures come and go in milliseconds, so the time between changes counts too."""
+        now = time.perf_counter()
+        self._metrics.in_flight_seconds.inc(self._under_way * (now - self._since))
+        self._under_way, self._since = self._under_way + change, now
+        self._metrics.in_flight.set(self._under_way)
 
     async def _answer(self, request: Request) -> Response:
         if self._under_way > self._settings.concurrency + self._settings.queue:
@@ -93,6 +98,7 @@ class Service:
 
     async def metrics(self, _: Request) -> Response:
         """Figures for Prometheus."""
+        self._count(0)
         return Response(self._metrics.text(), media_type=CONTENT_TYPE)
 
 

@@ -150,6 +150,7 @@ def test_more_than_it_may_hold_is_refused_and_counted(samples: list[Path]) -> No
         assert found["classifier_requests_total", str(status)] == statuses.count(status)
     assert found["classifier_requests_in_flight", ""] == 0
     assert found["classifier_seconds_count", ""] == statuses.count(200)
+    assert found["classifier_in_flight_seconds_total", ""] >= found["classifier_seconds_sum", ""] > 0
 
 
 @pytest.mark.parametrize(
