@@ -66,7 +66,7 @@ class Schedule:
         return len(minutes) * len(hours) * days / 4
 
     @property
-    def gaps(self) -> tuple[int, ...]:
+    def gaps(self) -> tuple[float, ...]:
         """Minutes from each run of a day to the next one; after the last of a day comes the first of the next."""
         minutes, hours, *_ = self.fields
         runs = sorted(60 * hour + minute for hour in hours for minute in minutes)
@@ -88,6 +88,11 @@ class Every:
     def runs_per_year(self) -> float:
         """Runs in a year of 365.25 days."""
         return _DAYS_COUNTED * 86_400 / 4 / self.seconds
+
+    @property
+    def gaps(self) -> tuple[float, ...]:
+        """Minutes from each run to the next one: always the same."""
+        return (self.seconds / 60,)
 
 
 def parse_schedule(text: str) -> Schedule | Every:

@@ -302,6 +302,14 @@ def test_cron_jobs_count_by_their_schedule() -> None:
     )
 
 
+def test_runs_at_equal_distances_keep_their_node_until_the_next() -> None:
+    """Every ten minutes a run of six: the node, which would stay five more, has a pod again after four."""
+    job = {**WORKLOAD, "kind": "CronJob", "schedule": "@every 10m"}
+    stack: dict[str, Any] = {"models": [], "workloads": [job], "usage": {"hoursPerRun": 0.1}}
+    found = expected(bill_of(**stack), "on demand", "GPU nodes, shared")
+    assert found == pytest.approx(365.25 * 24 / 12 * SPOT_L4, rel=0.01)
+
+
 def test_pods_of_three_gpus_hold_nodes_of_four() -> None:
     """g6.12xlarge has 4 L4: two pods of 3 are two nodes, two pods of 2 are one."""
     whole = {
