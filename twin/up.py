@@ -19,7 +19,8 @@ from twin.machine.launch import answers, kube_of, prepare, start, stop, tail, wa
 from twin.machine.processes import write_spec
 from twin.machine.pulse import Pulse
 from twin.machine.state import Run, TwinState, read_json, write_text
-from twin.plan import CONTROLLER_CHART, CRD_CHART, KNATIVE_CHART, Planned, TwinPlan, load_plan, save_plan
+from twin.plan import CONTROLLER_CHART, CRD_CHART, DRIVER_CHART, KNATIVE_CHART, Planned, TwinPlan, load_plan, save_plan
+from twin.play.dra_driver import device_class, refusal
 from twin.play.platform import PLUGIN_NAMESPACE, daemon_sets, simulated_ec2_rights, system_nodes
 from twin.play.stages import no_early_gpus, stages_file
 
@@ -138,7 +139,7 @@ class Up:
         write_text(self.state.folder / "stages.yaml", stages_file())
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PLUGIN_NAMESPACE}}
         objects = [*no_early_gpus(), *simulated_ec2_rights(), *daemon_sets(plan)]
-        if plan.plugins:
+        if plan.plugins or plan.drivers:
             # The program's own namespace object follows; the DaemonSet of its chart must not wait for it here.
             _retry(lambda: kube.apply(namespace))
         with ThreadPoolExecutor(6) as pool:
@@ -197,6 +198,10 @@ class Releases:
             for definition in definitions:
                 apply_one(self._kube, definition)
             _established(self._kube, definitions, self._pulse)
+        elif thing.chart == DRIVER_CHART:
+            if why := refusal(thing.values):
+                raise TwinError(f"chart {thing.chart}: {why}")
+            apply_one(self._kube, device_class())
 
 
 def _established(kube: Kube, definitions: list[Object], pulse: Pulse) -> None:

@@ -11,6 +11,7 @@ from config.schema import StackConfig
 from config.services import services
 from gpu.coldstart import StepName
 from gpu.contract import (
+    CLAIM_LABEL,
     GPU_RESOURCE,
     MIN_SCALE_ANNOTATION,
     NVIDIA_PREFIX,
@@ -36,7 +37,7 @@ def models_of(manifests: Sequence[Mapping[str, Any]], config: StackConfig | None
     sidecar = _queue_proxy(manifests)
     models = [_from_service(service, sidecar) for service in services]
     # Models first: they are what people ask for.
-    found = tuple(sorted(models, key=lambda m: not m.slot)) or (_from_config(config) if config else ())
+    found = tuple(sorted(models, key=lambda m: not m.wants_gpu)) or (_from_config(config) if config else ())
     left_out = _not_played(config) if config else {}
     return tuple(replace(model, not_played=left_out.get(model.name, {})) for model in found)
 
@@ -79,6 +80,7 @@ def _from_service(service: Mapping[str, Any], sidecar: Mapping[str, Any]) -> Mod
         retention=seconds(annotations.get(RETENTION_ANNOTATION), 0.0),
         minimum=int(annotations.get(MIN_SCALE_ANNOTATION, "0")),
         slot=slot,
+        claim_mib=int(((template.get("metadata") or {}).get("labels") or {}).get(CLAIM_LABEL, "0")),
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import versions
 from gpu.contract import GPU_RESOURCE, NAME_LABEL, NODE_POOL_LABEL, SCENARIO_LABEL, SHARING_LABEL
 from gpu.prices import RegionPrices
+from twin.devices import Devices
 from twin.errors import TwinError
 from twin.kube.client import ApiError, Kube, Object
 from twin.kube.observe import Observed
@@ -25,7 +26,7 @@ from twin.view import View, view
 
 NAMESPACE = "slices-scenario"
 _PAUSE = versions.PAUSE_IMAGE
-_KINDS = ("Node", "NodeClaim", "Pod", "Event", "NodePool", "Deployment")
+_KINDS = ("Node", "NodeClaim", "Pod", "Event", "NodePool", "Deployment", "ResourceSlice", "ResourceClaim")
 
 
 class Failed(TwinError):  # noqa: N818  an outcome, not a mistake
@@ -97,7 +98,13 @@ class Play:
         """The cluster now."""
         of = self.observed.all
         events = of("Event") if self.observed.follows("Event") else ()
-        return view(self.prices, of("Node"), of("NodeClaim"), of("Pod"), events)
+        return view(self.prices, of("Node"), of("NodeClaim"), of("Pod"), events, self.devices)
+
+    @property
+    def devices(self) -> Devices:
+        """GPUs whose memory pods claim, now."""
+        kinds = ("ResourceSlice", "ResourceClaim")
+        return Devices(*(self.observed.all(kind) if self.observed.follows(kind) else () for kind in kinds))
 
     @property
     def prices(self) -> RegionPrices:
@@ -107,12 +114,12 @@ class Play:
     # --- Workloads ----------------------------------------------------------------------------------------------------
 
     def pool(self, sharing: str = "") -> PlannedPool:
-        """The first GPU pool whose nodes are shared that way, or the first at all. Raises Failed without any."""
-        pools = self.plan.gpu_pools
+        """The first pool with slots whose nodes are shared that way, or the first at all. Raises Failed without any."""
+        pools = self.plan.slot_pools
         for pool in pools:
             if not sharing or self._sharing(pool) == sharing:
                 return pool
-        raise Failed(f"stack {self.plan.stack} has no GPU pool" + (f" with {sharing}" if sharing else ""))
+        raise Failed(f"stack {self.plan.stack} has no GPU pool with slots" + (f" with {sharing}" if sharing else ""))
 
     def _sharing(self, pool: PlannedPool) -> str:
         manifest = self.plan.node_pool(pool.name)
@@ -126,36 +133,23 @@ class Play:
         if limits.get(pool.resource, slots) >= slots:
             return
         self.tell(f"for this run only: pool {pool.name} may have {slots} slots, not {limits[pool.resource]}")
-        self._patch_pool(pool.name, {"limits": {name: str(max(most, slots)) for name, most in limits.items()}})
+        self.limit(pool.name, {name: str(max(most, slots)) for name, most in limits.items()})
+
+    def limit(self, pool: str, limits: Mapping[str, str]) -> None:
+        """Change a pool's limits for this run; the end of the run puts them back."""
+        self._patch_pool(pool, {"limits": dict(limits)})
 
     def deploy(self, name: str, pool: str, resource: str, replicas: int, scheduler: str = "default-scheduler") -> None:
         """Pods that take one slot of a pool each; called again, it changes their number."""
-        labels = {SCENARIO_LABEL: name, NAME_LABEL: name}
-        container = {
-            "name": "work",
-            "image": _PAUSE,
-            "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {resource: "1"}},
-        }
-        self.kube.apply(
-            {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
-                "spec": {
-                    "replicas": replicas,
-                    "selector": {"matchLabels": {SCENARIO_LABEL: name}},
-                    "template": {
-                        "metadata": {"labels": labels},
-                        "spec": {
-                            "schedulerName": scheduler,
-                            "nodeSelector": {NODE_POOL_LABEL: pool},
-                            "tolerations": [{"key": GPU_RESOURCE, "operator": "Exists"}],
-                            "containers": [container],
-                        },
-                    },
-                },
-            }
-        )
+        resources = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {resource: "1"}}
+        made = workload(name, pool, replicas, resources)
+        made["spec"]["template"]["spec"]["schedulerName"] = scheduler
+        self.kube.apply(made)
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Change the number of pods of a workload that is there."""
+        about = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": NAMESPACE}}
+        self.kube.patch(about, {"spec": {"replicas": replicas}})
 
     def pods(self, name: str) -> list[Object]:
         """The pods of a workload."""
@@ -215,6 +209,34 @@ class Play:
     def _patch_pool(self, pool: str, spec: Mapping[str, Any]) -> None:
         about = {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": pool}}
         self.kube.patch(about, {"spec": dict(spec)})
+
+
+def workload(
+    name: str,
+    pool: str,
+    replicas: int,
+    resources: Mapping[str, Any],
+    tolerations: Sequence[Mapping[str, str]] = ({"key": GPU_RESOURCE, "operator": "Exists"},),
+) -> Object:
+    """A Deployment of a scenario, whose pods go to a pool."""
+    labels = {SCENARIO_LABEL: name, NAME_LABEL: name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {SCENARIO_LABEL: name}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "nodeSelector": {NODE_POOL_LABEL: pool},
+                    "tolerations": [dict(each) for each in tolerations],
+                    "containers": [{"name": "work", "image": _PAUSE, "resources": dict(resources)}],
+                },
+            },
+        },
+    }
 
 
 @contextlib.contextmanager
@@ -298,7 +320,7 @@ def _in_the_way(play: Play) -> list[str]:
     """Pods of others that sit on slots, or wait for some: Karpenter would buy their nodes again."""
     seen = play.view
     pods = [*seen.pending, *(pod for node in seen.nodes for pod in node.pods)]
-    return sorted(pod.key for pod in pods if pod.slots and pod.namespace != NAMESPACE)
+    return sorted(pod.key for pod in pods if pod.wants_gpu and pod.namespace != NAMESPACE)
 
 
 def leave(play: Play) -> None:

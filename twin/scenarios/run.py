@@ -17,7 +17,7 @@ import click
 from twin.errors import TwinError
 from twin.machine.launch import stop, supervised
 from twin.machine.state import TwinState
-from twin.scenarios import failures, jobs, lifecycle, packing, serving
+from twin.scenarios import claims, failures, jobs, lifecycle, packing, serving
 from twin.scenarios.play import Failed, playing
 
 #: Columns of a duration in the list.
@@ -61,6 +61,13 @@ SCENARIOS: Mapping[str, Scenario] = {
     "plugin-unknown": Scenario(failures.plugin_unknown, 128),
     "controller-restart": Scenario(failures.controller_restart, 89),
     "consolidation": Scenario(lifecycle.consolidation, 137),
+    "claims": Scenario(claims.claims, 0),
+    "claims-lost": Scenario(claims.claims_lost, 0),
+    "both-worlds": Scenario(claims.both_worlds, 0),
+    "driver-late": Scenario(claims.driver_late, 0),
+    "driver-never": Scenario(claims.driver_never, 0),
+    "driver-wrong": Scenario(claims.driver_wrong, 0),
+    "mixed": Scenario(claims.mixed, 0),
     "drain-and-destroy": Scenario(lifecycle.drain_and_destroy, 105, spoils=True),
 }
 
