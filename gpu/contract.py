@@ -51,7 +51,7 @@ SECURITY_ANNOTATION: Final = f"{OURS}security-reason"
 #: Fewest characters of that reason: the stack file's checks, policies.
 MIN_SECURITY_REASON: Final = 15
 
-#: MiB of a GPU that the pod claims (label): models of memory pools -> the policy that gives pods their claims, the twin.
+#: MiB of a GPU that the pod claims (label): models of memory pools -> the policy that gives pods claims, the twin.
 CLAIM_LABEL: Final = f"{OURS}gpu-memory-mib"
 
 # On AWS resources (tags)

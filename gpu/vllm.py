@@ -17,7 +17,7 @@ from typing import Final, assert_never
 
 from gpu.catalog import Gpu
 from gpu.pool import Pool
-from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+from gpu.sharing import MemoryClaims, Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 
 UTILIZATION: Final = "--gpu-memory-utilization"
 #: vllm/config/cache.py, `CacheConfig.gpu_memory_utilization`; 0.9 before.
@@ -147,7 +147,7 @@ def largest_utilization(pool: Pool) -> float:
 def _device_mib(profile: SharingProfile, gpu: Gpu) -> int:
     """What CUDA shows at most of the device that a slot is."""
     match profile:
-        case NoSharing() | TimeSlicing() | Mps():
+        case NoSharing() | TimeSlicing() | Mps() | MemoryClaims():
             return gpu.memory.total_mib
         case Mig():
             return profile.slot_memory_mib(gpu)

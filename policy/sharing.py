@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, assert_never
 
-from gpu.contract import CONFIG_LABEL, MIG_CONFIG_LABEL, SHARING_LABEL
+from gpu.contract import CONFIG_LABEL, CONSUMABLE_ANNOTATION, MIG_CONFIG_LABEL, SHARING_LABEL
 from gpu.mig import mig_profiles
 from gpu.sharing import STRATEGIES
 from gpu.sharing.al2023 import read_mig_profile
@@ -93,7 +93,7 @@ class JudgedPool:
         if self.sharing is None:
             return None
         match self.sharing.strategy:
-            case "none":
+            case "none" | "memory":
                 return 1
             case "time-slicing" | "mps":
                 return self.sharing.replicas
@@ -147,6 +147,8 @@ class SharingView:
         if pool.auto_mode:
             return None
         node_class = self.node_class(pool)
+        if node_class is not None and claims_of(node_class):
+            return Sharing("memory", f"annotation {CONSUMABLE_ANNOTATION} of its EC2NodeClass")
         if node_class is not None and is_bottlerocket(node_class):
             user_data = get(node_class, "spec", "userData")
             if isinstance(user_data, Unknown):
@@ -184,6 +186,13 @@ class SharingView:
 def _with_mig_profile(sharing: Sharing, node_class: Mapping[str, Any] | None) -> Sharing:
     """AL2023 nodes cut their GPUs in user data; the configuration does not name the profile."""
     return replace(sharing, mig_profile=read_mig_profile(text(get(node_class, "spec", "userData"))))
+
+
+def claims_of(node_class: Mapping[str, Any]) -> str:
+    """What claims may share of GPUs of nodes of a class, as Karpenter is told; empty where it is told nothing."""
+    annotations = get(node_class, "metadata", "annotations")
+    given = annotations.get(CONSUMABLE_ANNOTATION) if isinstance(annotations, Mapping) else None
+    return "" if text(given) == "disabled" else text(given)
 
 
 def is_bottlerocket(node_class: Mapping[str, Any]) -> bool:

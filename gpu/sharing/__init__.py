@@ -1,8 +1,9 @@
 """Sharing profiles: how the GPUs of a pool are cut into slots.
 
 A slot is one schedulable share of a GPU. The profile is the single value from which everything else follows. A module a
-strategy: `none`, `time_slicing`, `mps`, `mig`, `memory`. A module a format of others, written and read back: `plugin_config` and
-`plugin_chart` (NVIDIA's device plugin), `bottlerocket` (user data), `al2023` (user data), `overlay` (Karpenter).
+strategy: `none`, `time_slicing`, `mps`, `mig`, `memory`. A module a format of others, written and read back:
+`plugin_config` and `plugin_chart` (NVIDIA's device plugin), `bottlerocket` (user data), `al2023` (user data), `overlay`
+(Karpenter).
 """
 
 from __future__ import annotations
