@@ -22,19 +22,23 @@ from twin.scenarios.play import Failed, playing
 
 #: Columns of a duration in the list.
 _TAKES = 9
+#: The stack with a pool whose pods claim GPU memory.
+_MEMORY = "memory"
 #: Exit status when a check failed.
 FAILED = 4
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scripted run. `script` takes a Play; `seconds`: how long it took on a twin of stack local that ran already
-    (two busy cores, November 2026); `spoils`: the plan is gone afterwards and must be applied again.
+    """A scripted run. `script` takes a Play; `seconds`: how long it took on a twin of its stack that ran already
+    (two busy cores, November 2026); `spoils`: the plan is gone afterwards and must be applied again; `stack`: the one
+    that has what it needs.
     """
 
     script: Callable[..., None]
     seconds: float
     spoils: bool = False
+    stack: str = "local"
 
     @property
     def takes_pods(self) -> bool:
@@ -61,14 +65,14 @@ SCENARIOS: Mapping[str, Scenario] = {
     "plugin-unknown": Scenario(failures.plugin_unknown, 128),
     "controller-restart": Scenario(failures.controller_restart, 89),
     "consolidation": Scenario(lifecycle.consolidation, 137),
-    "claims": Scenario(claims.claims, 0),
-    "claims-lost": Scenario(claims.claims_lost, 0),
-    "both-worlds": Scenario(claims.both_worlds, 0),
-    "driver-late": Scenario(claims.driver_late, 0),
-    "driver-never": Scenario(claims.driver_never, 0),
-    "driver-wrong": Scenario(claims.driver_wrong, 0),
-    "mixed": Scenario(claims.mixed, 0),
     "drain-and-destroy": Scenario(lifecycle.drain_and_destroy, 105, spoils=True),
+    "claims": Scenario(claims.claims, 0, stack=_MEMORY),
+    "claims-lost": Scenario(claims.claims_lost, 0, stack=_MEMORY),
+    "both-worlds": Scenario(claims.both_worlds, 0, stack=_MEMORY),
+    "driver-late": Scenario(claims.driver_late, 0, stack=_MEMORY),
+    "driver-never": Scenario(claims.driver_never, 0, stack=_MEMORY),
+    "driver-wrong": Scenario(claims.driver_wrong, 0, stack=_MEMORY),
+    "mixed": Scenario(claims.mixed, 0, stack=_MEMORY),
 }
 
 
@@ -78,7 +82,7 @@ def listing() -> str:
     rest = " " * (width + _TAKES)
     lines = [
         textwrap.fill(
-            scenario.summary,
+            f"{scenario.summary}{'' if scenario.stack == 'local' else f' (--stack {scenario.stack})'}",
             80,
             initial_indent=f"{name:{width}}{_duration(scenario.seconds):{_TAKES}}",
             subsequent_indent=rest,
