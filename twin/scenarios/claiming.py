@@ -67,6 +67,16 @@ class Claiming:
         return min(kind.vcpus // kind.gpu_count for kind in self.types)
 
     @property
+    def most_gpus(self) -> int:
+        """GPUs that the plan lets the pool have."""
+        return int(self.play.plan.node_pool(self.pool)["spec"]["limits"]["cpu"]) // self.vcpus
+
+    @property
+    def gpus_now(self) -> int:
+        """GPUs that are paid for: of nodes that were bought and are not gone."""
+        return sum(INSTANCE_TYPES[node.instance_type].gpu_count for node in self.play.view.pool(self.pool))
+
+    @property
     def bought(self) -> int:
         """Nodes that were ever bought in this run."""
         return len(self.play.claims_of(self.pool))
@@ -114,6 +124,32 @@ class Claiming:
         seconds = self.play.wait(lambda: all(map(self.play.running, names)), PATIENCE, "running pods")
         self.play.figures["seconds until all run"] = round(seconds, 1)
         return names
+
+    def end(self, name: str) -> None:
+        """No pods of a workload any more."""
+        self.play.scale(name, 0)
+        self.play.wait(lambda: not self.play.pods(name), 60, "no pods")
+
+    def burst(self, name: str, kill_after: float | None = None) -> int:
+        """Ask for twice as much as the pool may buy, and stay for what might follow; the most GPUs that there were.
+
+        Each pod claims more than half of a GPU. kill_after: seconds after which Karpenter is killed.
+        """
+        play, limit, most = self.play, self.most_gpus, 0
+
+        def running() -> bool:
+            nonlocal most
+            most = max(most, self.gpus_now)
+            return play.running(name) == limit
+
+        self.ask(name, self.gpu_mib * 3 // 4, 2 * limit)
+        if kill_after is not None:
+            play.stays(lambda: running() or True, kill_after)
+            play.restart_karpenter()
+        seconds = play.wait(running, PATIENCE, f"{limit} running pods of {2 * limit}")
+        play.figures[f"{name}: seconds until {limit} of {2 * limit} run"] = round(seconds + (kill_after or 0), 1)
+        play.stays(running, 10)  # a purchase too many would follow now
+        return most
 
     def mixed(self, sizes: Sequence[int]) -> dict[str, Any]:
         """Ask for pods of these sizes at once, with their share of the host, and check what was bought; figures."""

@@ -145,6 +145,16 @@ def driver_wrong(play: Play) -> None:
     play.check(on.bought == 2, "and another GPU is bought for the other")
 
 
+def claims_limit(play: Play) -> None:
+    """Twice as many claims as `maxGpus` holds, from zero and on nodes that run, Karpenter killed: never more GPUs."""
+    on = Claiming.of(play)
+    for name, kill_after in (("from-zero", None), ("on-nodes", 1.0)):
+        most = on.burst(name, kill_after)
+        play.check(most == on.most_gpus, f"{name}: {most} GPUs at most, as maxGpus says", on.why(name)[-160:])
+        on.end(name)
+    on.check_devices()
+
+
 def mixed(play: Play, pods: int = 60) -> None:
     """Many pods of mixed sizes at once: how many GPUs they take, beside the bound, equal slots, a pool per size."""
     play.figures |= Claiming.of(play).mixed(claiming.draw(pods, 1))

@@ -68,6 +68,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "drain-and-destroy": Scenario(lifecycle.drain_and_destroy, 105, spoils=True),
     "claims": Scenario(claims.claims, 0, stack=_MEMORY),
     "claims-lost": Scenario(claims.claims_lost, 0, stack=_MEMORY),
+    "claims-limit": Scenario(claims.claims_limit, 0, stack=_MEMORY),
     "both-worlds": Scenario(claims.both_worlds, 0, stack=_MEMORY),
     "driver-late": Scenario(claims.driver_late, 0, stack=_MEMORY),
     "driver-never": Scenario(claims.driver_never, 0, stack=_MEMORY),
