@@ -70,7 +70,8 @@ def fit(value: str, pixels: float, size: float = 13) -> str:
     return value
 
 
-def _width(value: str, size: float) -> float:
+def measure(value: str, size: float) -> float:
+    """Pixels that a text takes, of letters of that size; at most, in common fonts."""
     return size * sum(map(_advance, value))
 
 
@@ -103,7 +104,7 @@ def draw(box: Box, at: float) -> Drawing:
 
 def _head(box: Box) -> list[str]:
     price = dollars(box.usd_per_hour) + "/h"
-    pill = 18 + _width(box.capacity, 11.5)
+    pill = 18 + measure(box.capacity, 11.5)
     solid = box.capacity == "on-demand"
     parts = [
         text(_PAD, 24, fit(box.instance_type or "unknown type", 165, 15), "type"),
@@ -118,7 +119,7 @@ def _head(box: Box) -> list[str]:
     sign = {"leaving": "bad", "ready": "good"}.get(box.stage, "shape")
     parts.append(text(x, 46, fit(joined(box.gpu, box.zone), 205 - x, 12), "soft"))
     parts.append(text(WIDTH - _PAD, 46, box.stage, "soft end"))
-    parts.append(_sign(box.stage, WIDTH - _PAD - _width(box.stage, 12) - 11, 42, sign))
+    parts.append(_sign(box.stage, WIDTH - _PAD - measure(box.stage, 12) - 11, 42, sign))
     return parts
 
 

@@ -20,7 +20,8 @@ def figures(scene: Scene) -> list[tuple[str, str, str]]:
     why = f"{coming:,} with a node on its way" if coming else "none has a node yet" if waiting else "nobody waits"
     nodes = f"on {count(scene.gpu_nodes, 'GPU node')}"
     slots = [(f"{scene.taken:,} of {scene.slots:,}", "GPU slots taken", nodes)] if scene.slots or not scene.mib else []
-    memory = [(share(scene.taken_mib, scene.mib), "GPU memory claimed", nodes)] if scene.mib else []
+    claimed = share(scene.taken_mib, scene.mib).removesuffix(" GiB")
+    memory = [(claimed, "GiB of GPUs claimed", nodes)] if scene.mib else []
     return [
         (dollars(scene.usd_per_hour), "per hour now", f"{dollars(scene.usd_per_hour * 730)} a month at this pace"),
         (

@@ -310,7 +310,7 @@ def test_the_svg_draws_a_gpu_as_a_bar_to_scale() -> None:
     assert first / second == pytest.approx(6554 / 3277, rel=0.05)
     assert first + second + rest == pytest.approx(296 - 2 * 14, abs=3)
     words = "".join(root.itertext())
-    for expected in ("23.5 of 90.0 GiB", "GPU memory claimed", "9.6 of 22.5 GiB", "memory claims", "a claimed GiB"):
+    for expected in ("23.5 of 90.0", "GiB of GPUs claimed", "9.6 of 22.5 GiB", "memory claims", "a claimed GiB"):
         assert expected in words
     assert "slot" not in "".join(text for g in root.iter(f"{SVG}text") for text in g.itertext())
 
@@ -340,7 +340,7 @@ def test_the_terminal_draws_bars_and_names_below() -> None:
     for expected in (
         "● mistral 6.4 GiB  ◐ phi 3.2 GiB",
         "◌ llama2 10.0 GiB",
-        "23.5 of 90.0 GiB GPU memory claimed",
+        "23.5 of 90.0 GiB of GPUs claimed",
         "huge · 23.4 GiB",
     ):
         assert expected in text
