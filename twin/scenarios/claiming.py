@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.claims import bought, bound, equal_slots, pools_by_size
@@ -18,6 +18,8 @@ from twin.scenarios.play import NAMESPACE, Failed, Play, workload
 PATIENCE = 150.0
 #: Sizes of pods in the larger runs: 1.4 to 11.2 GiB, in steps of about half a GiB.
 SIZES = tuple(range(1434, 11469, 557))
+#: When Karpenter is killed: pods are there and it has not bought yet, or all is bought that may be.
+Kill = Literal["asked", "bought"]
 #: GPUs that many mixed pods may take, of those that no placing can do without; one more is one more, also of few.
 MOST_OVER_BOUND = 1.15
 
@@ -130,25 +132,27 @@ class Claiming:
         self.play.scale(name, 0)
         self.play.wait(lambda: not self.play.pods(name), 60, "no pods")
 
-    def burst(self, name: str, kill_after: float | None = None) -> int:
+    def burst(self, name: str, kill: Kill | None = None) -> int:
         """Ask for twice as much as the pool may buy, and stay for what might follow; the most GPUs that there were.
 
-        Each pod claims more than half of a GPU. kill_after: seconds after which Karpenter is killed.
+        Each pod claims more than half of a GPU. kill: when Karpenter is killed.
         """
         play, limit, most = self.play, self.most_gpus, 0
 
-        def running() -> bool:
+        def look() -> int:
             nonlocal most
             most = max(most, self.gpus_now)
-            return play.running(name) == limit
+            return most
 
         self.ask(name, self.gpu_mib * 3 // 4, 2 * limit)
-        if kill_after is not None:
-            play.stays(lambda: running() or True, kill_after)
+        if kill == "bought":
+            play.wait(lambda: look() >= limit, PATIENCE, f"{limit} GPUs that are bought")
+            play.stays(lambda: look() > 0, 2)  # the simulated EC2 saves its instances once a second
+        if kill:
             play.restart_karpenter()
-        seconds = play.wait(running, PATIENCE, f"{limit} running pods of {2 * limit}")
-        play.figures[f"{name}: seconds until {limit} of {2 * limit} run"] = round(seconds + (kill_after or 0), 1)
-        play.stays(running, 10)  # a purchase too many would follow now
+        seconds = play.wait(lambda: look() > 0 and play.running(name) == limit, PATIENCE, f"{limit} running pods")
+        play.figures[f"{name}: seconds until {limit} of {2 * limit} run"] = round(seconds, 1)
+        play.stays(lambda: look() > 0, 10)  # a purchase too many would follow now
         return most
 
     def mixed(self, sizes: Sequence[int]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from gpu.contract import GPU_RESOURCE
 from twin.play.agent.dra import OTHERWISE
 from twin.play.agent.lost import REASON
 from twin.scenarios import claiming
-from twin.scenarios.claiming import PATIENCE, Claiming
+from twin.scenarios.claiming import PATIENCE, Claiming, Kill
 from twin.scenarios.failures import send_interruption
 from twin.scenarios.play import Play, workload
 
@@ -148,8 +148,9 @@ def driver_wrong(play: Play) -> None:
 def claims_limit(play: Play) -> None:
     """Twice as many claims as `maxGpus` holds, from zero and on nodes that run, Karpenter killed: never more GPUs."""
     on = Claiming.of(play)
-    for name, kill_after in (("from-zero", None), ("on-nodes", 1.0)):
-        most = on.burst(name, kill_after)
+    kills: list[tuple[str, Kill]] = [("from-zero", "bought"), ("on-nodes", "asked")]
+    for name, kill in kills:
+        most = on.burst(name, kill)
         play.check(most == on.most_gpus, f"{name}: {most} GPUs at most, as maxGpus says", on.why(name)[-160:])
         on.end(name)
     on.check_devices()
