@@ -134,6 +134,9 @@ MIG_CONFIG_LABEL: Final = f"{NVIDIA_PREFIX}mig.config"
 #: node -> claims, Karpenter, policies, the twin.
 DEVICE_CLASS: Final = "gpu.nvidia.com"
 DEVICE_DRIVER: Final = "gpu.nvidia.com"
+#: What a pod would request to get a device without a claim, in place of the chart's `nvidia.com/gpu`, which would take
+#: GPUs from claims: the driver's DeviceClass -> nobody.
+UNCLAIMED_RESOURCE: Final = f"{OURS}unclaimed-gpu"
 #: Capacity of its devices, in bytes as a Kubernetes quantity: ResourceSlices -> claims.
 DEVICE_MEMORY: Final = "memory"
 

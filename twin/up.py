@@ -201,7 +201,8 @@ class Releases:
         elif thing.chart == DRIVER_CHART:
             if why := refusal(thing.values):
                 raise TwinError(f"chart {thing.chart}: {why}")
-            apply_one(self._kube, device_class())
+            # By another manager than the plan's objects: these may patch it.
+            self._kube.apply(device_class(), manager=thing.chart)
 
 
 def _established(kube: Kube, definitions: list[Object], pulse: Pulse) -> None:

@@ -29,7 +29,7 @@ from components.cluster.addons import SYSTEM_NODE_LABEL
 from components.options import child_options
 from components.pods import tolerations
 from components.sdk import k8s
-from gpu.contract import POOL_LABEL, SHARING_LABEL
+from gpu.contract import DEVICE_CLASS, POOL_LABEL, SHARING_LABEL, UNCLAIMED_RESOURCE
 from gpu.pool import Taint
 from gpu.sharing import MemoryClaims, NoSharing, SharingProfile
 from gpu.sharing.memory import CONSUMABLE
@@ -139,7 +139,15 @@ class GpuSharing(pulumi.ComponentResource):
             return {}
         chart = versions.NVIDIA_DRA_DRIVER_CHART
         release = self._release(f"{name}-{DRA_RELEASE}", chart, DRA_RELEASE, dra_driver_values(args))
-        return dict.fromkeys(args.claims, release)
+        # The chart has no value for it: by its DeviceClass what asks `nvidia.com/gpu` and may go to such a node gets a
+        # whole GPU, and claims find less than Karpenter has bought for them.
+        unclaimed = k8s.resource.v1.DeviceClassPatch(
+            f"{name}-claims-alone",
+            metadata={"name": DEVICE_CLASS, "annotations": {"pulumi.com/patchForce": "true"}},
+            spec={"extendedResourceName": UNCLAIMED_RESOURCE},
+            opts=child_options(self, self._opts, release),
+        )
+        return dict.fromkeys(args.claims, unclaimed)
 
     def _operator(self, name: str, args: GpuSharingArgs) -> dict[str, pulumi.Resource]:
         if not args.profiles:
