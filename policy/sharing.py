@@ -189,10 +189,12 @@ def _with_mig_profile(sharing: Sharing, node_class: Mapping[str, Any] | None) ->
 
 
 def claims_of(node_class: Mapping[str, Any]) -> str:
-    """What claims may share of GPUs of nodes of a class, as Karpenter is told; empty where it is told nothing."""
-    annotations = get(node_class, "metadata", "annotations")
-    given = annotations.get(CONSUMABLE_ANNOTATION) if isinstance(annotations, Mapping) else None
-    return "" if text(given) == "disabled" else text(given)
+    """What claims may share of GPUs of nodes of a class, as Karpenter is told; empty where it is told nothing.
+
+    `policy.rules.gpu_claims_consistent` says so where it is not known.
+    """
+    given = get(node_class, "metadata", "annotations", CONSUMABLE_ANNOTATION)
+    return "" if isinstance(given, Unknown) or text(given) == "disabled" else text(given)
 
 
 def is_bottlerocket(node_class: Mapping[str, Any]) -> bool:

@@ -135,6 +135,8 @@ _BY_VALUES: Final = "nobody changes a release's values or a node class' user dat
 #: Rules that do not look at patches of all that they look at.
 WITHOUT_PATCHES: Final[Mapping[str, str]] = {
     "gpu-ceiling-per-stack": _TOGETHER,
+    "gpu-claims-consistent": _TOGETHER,
+    "gpu-claims-say-memory": _TOGETHER,
     "gpu-mig-for-untrusted-tenants": _TOGETHER,
     "gpu-mps-client-limits": _TOGETHER,
     "gpu-mps-no-own-shm": _TOGETHER,
