@@ -130,15 +130,12 @@ CONFIG_LABEL: Final = f"{NVIDIA_PREFIX}device-plugin.config"
 MIG_CONFIG_LABEL: Final = f"{NVIDIA_PREFIX}mig.config"
 
 # NVIDIA's (dra-driver-nvidia-gpu v0.5)
-#: DeviceClass of its chart, which claims name, and name of the driver on ResourceSlices: the chart, the driver on each
-#: node -> claims, Karpenter, policies, the twin.
+#: DeviceClass of its chart, which claims name, and also the name of the driver on ResourceSlices: the chart, the driver
+#: on each node -> claims, Karpenter, policies, the twin.
 DEVICE_CLASS: Final = "gpu.nvidia.com"
-DEVICE_DRIVER: Final = "gpu.nvidia.com"
 #: What a pod would request to get a device without a claim, in place of the chart's `nvidia.com/gpu`, which would take
 #: GPUs from claims: the driver's DeviceClass -> nobody.
 UNCLAIMED_RESOURCE: Final = f"{OURS}unclaimed-gpu"
-#: Capacity of its devices, in bytes as a Kubernetes quantity: ResourceSlices -> claims.
-DEVICE_MEMORY: Final = "memory"
 
 # Knative's (serving v1)
 #: `cluster-local`: no route from outside: services of models and the dialogue -> Knative, policies.

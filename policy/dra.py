@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gpu.contract import DEVICE_CLASS, DEVICE_DRIVER, DEVICE_MEMORY
+from gpu.contract import DEVICE_CLASS
+from gpu.sharing.memory import DEVICE_MEMORY
 from policy.framework import Resource, Stack
 from policy.pods import POD_TYPES, pod_templates
 from policy.reading import Unknown, each, get, literal, literals, text, truthy
@@ -148,7 +149,7 @@ def device_classes(stack: Stack) -> set[str]:
     found = {DEVICE_CLASS}
     for resource in stack.of(*DEVICE_CLASS_TYPES):
         selectors = each(get(resource.plain, "spec", "selectors"))
-        if any(DEVICE_DRIVER in text(get(selector, "cel", "expression")) for selector in selectors):
+        if any(DEVICE_CLASS in text(get(selector, "cel", "expression")) for selector in selectors):
             found.add(text(get(resource.plain, "metadata", "name")))
     return found
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gpu.contract import DEVICE_DRIVER, DEVICE_MEMORY
+from gpu.contract import DEVICE_CLASS
+from gpu.sharing.memory import DEVICE_MEMORY
 from twin.kube.client import Object
 
 _BYTES: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -48,7 +49,7 @@ class Devices:
         self._claims = {_key(claim["metadata"]): claim for claim in claims}
 
     def _read(self, spec: Mapping[str, Any]) -> None:
-        if spec["driver"] != DEVICE_DRIVER:
+        if spec["driver"] != DEVICE_CLASS:
             return
         for device in spec.get("devices") or []:
             mib = mib_of((device.get("capacity") or {}).get(DEVICE_MEMORY, {}).get("value", "0"))
@@ -111,7 +112,7 @@ def _claims_of(pod: Object) -> list[tuple[str, str]]:
 def _results(claim: Object) -> list[Mapping[str, Any]]:
     allocation = (claim.get("status") or {}).get("allocation") or {}
     results = (allocation.get("devices") or {}).get("results") or []
-    return [result for result in results if result.get("driver") == DEVICE_DRIVER]
+    return [result for result in results if result.get("driver") == DEVICE_CLASS]
 
 
 def _asked(claim: Object) -> int:

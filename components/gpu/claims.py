@@ -8,8 +8,8 @@ from typing import Any
 import pulumi
 
 from components.sdk import k8s
-from gpu.contract import DEVICE_CLASS, DEVICE_MEMORY
-from gpu.sharing.memory import template_name
+from gpu.contract import DEVICE_CLASS
+from gpu.sharing.memory import DEVICE_MEMORY, template_name
 
 #: Name of the one claim of a pod, and of the one request in it.
 CLAIM = "gpu"

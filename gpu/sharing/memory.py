@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 #: Value of Karpenter's annotation of the EC2NodeClass, and of the driver chart's `consumableShares`: the memory of a
 #: GPU is what claims share. Both must say the same; neither can read the other.
 CONSUMABLE: Final = "memory"
+#: Capacity of the driver's devices, in bytes as a Kubernetes quantity: ResourceSlices -> claims.
+DEVICE_MEMORY: Final = "memory"
 #: Kubernetes has consumable capacity of devices, and policies that change objects, without a gate of one's own from
 #: here (`DRAConsumableCapacity`, `MutatingAdmissionPolicy`); EKS lets nobody set gates.
 FIRST_KUBERNETES: Final = "1.36"

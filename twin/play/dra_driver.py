@@ -15,11 +15,10 @@ from gpu.catalog import INSTANCE_TYPES, Gpu
 from gpu.contract import (
     CONSUMABLE_ANNOTATION,
     DEVICE_CLASS,
-    DEVICE_DRIVER,
-    DEVICE_MEMORY,
     GPU_RESOURCE,
     INSTANCE_TYPE_LABEL,
 )
+from gpu.sharing.memory import DEVICE_MEMORY
 from twin.kube.client import Object
 
 #: API version of slices, claims and classes.
@@ -107,7 +106,7 @@ def refusal(values: Mapping[str, Any]) -> str:
 
 def device_class() -> Object:
     """The chart's DeviceClass: also what asks `nvidia.com/gpu` gets a device of it."""
-    selects = f"device.driver == '{DEVICE_DRIVER}' && device.attributes['{DEVICE_DRIVER}'].type == 'gpu'"
+    selects = f"device.driver == '{DEVICE_CLASS}' && device.attributes['{DEVICE_CLASS}'].type == 'gpu'"
     return {
         "apiVersion": DEVICES_API,
         "kind": "DeviceClass",
@@ -132,9 +131,9 @@ def published(node: Object, shares: str, memory_mib: int | None = None) -> Objec
         "apiVersion": DEVICES_API,
         "kind": "ResourceSlice",
         # The kubelet's library lets the server complete the name; ours is found again after a crash.
-        "metadata": {"name": f"{name}-{DEVICE_DRIVER}", "ownerReferences": [owner]},
+        "metadata": {"name": f"{name}-{DEVICE_CLASS}", "ownerReferences": [owner]},
         "spec": {
-            "driver": DEVICE_DRIVER,
+            "driver": DEVICE_CLASS,
             "nodeName": name,
             "pool": {"name": name, "generation": 1, "resourceSliceCount": 1},
             "devices": [_device(found.gpu, index, uid, shares, shown) for index in range(found.gpu_count)],

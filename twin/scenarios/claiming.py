@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.claims import bought, bound, equal_slots, pools_by_size
-from gpu.contract import DEVICE_CLASS, DEVICE_MEMORY, INSTANCE_TYPE_LABEL
+from gpu.contract import DEVICE_CLASS, INSTANCE_TYPE_LABEL
 from gpu.host_share import node_room
-from gpu.sharing.memory import template_name
+from gpu.sharing.memory import DEVICE_MEMORY, template_name
 from twin.play.dra_driver import DEVICES_API
 from twin.scenarios.play import NAMESPACE, Failed, Play, workload
 

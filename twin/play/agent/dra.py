@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from gpu.contract import DEVICE_DRIVER
+from gpu.contract import DEVICE_CLASS
 from twin.kube.client import ApiError, Kube, Object
 from twin.kube.events import warn
 from twin.kube.observe import Observed
@@ -89,7 +89,7 @@ class DraDriver:
             return seen.driver_since is not None and now - seen.driver_since >= orders.delay(DELAY)
         if now - seen.since >= orders.deadline(DEADLINE) and not seen.reported:
             seen.reported = True
-            self._lost.give_up(node, node_pool(node), f"has no devices of {DEVICE_DRIVER}: {problem}")
+            self._lost.give_up(node, node_pool(node), f"has no devices of {DEVICE_CLASS}: {problem}")
         return False
 
     def _problem(self, node: Object, phase: str, *, silent: bool) -> str:
