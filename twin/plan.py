@@ -15,13 +15,13 @@ from gpu.contract import CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, GPU_RESOURCE, NOD
 from twin.errors import TwinError
 from twin.machine.state import DamagedError, TwinState, read_json, write_json
 from twin.play.device_plugin import InstalledPlugin
-from twin.play.dra_driver import CHART as DRIVER_CHART
-from twin.play.dra_driver import DISABLED, InstalledDriver, announced_shares
+from twin.play.dra_driver import CHART, DISABLED, InstalledDriver, announced_shares
 
 CRD_CHART = "karpenter-crd"
 CONTROLLER_CHART = "karpenter"
 KNATIVE_CHART = "knative-operator"
 PLUGIN_CHARTS = ("nvidia-device-plugin", "gpu-operator")
+DRIVER_CHART = CHART
 PLAYED_CHARTS = (CRD_CHART, CONTROLLER_CHART, KNATIVE_CHART, DRIVER_CHART, *PLUGIN_CHARTS)
 #: Namespaces that every API server makes itself, and lets nobody delete.
 FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")

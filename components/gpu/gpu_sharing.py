@@ -141,10 +141,12 @@ class GpuSharing(pulumi.ComponentResource):
         release = self._release(f"{name}-{DRA_RELEASE}", chart, DRA_RELEASE, dra_driver_values(args))
         # The chart has no value for it: by its DeviceClass what asks `nvidia.com/gpu` and may go to such a node gets a
         # whole GPU, and claims find less than Karpenter has bought for them.
+        metadata: Any = {"name": DEVICE_CLASS, "annotations": {"pulumi.com/patchForce": "true"}}
+        spec: Any = {"extendedResourceName": UNCLAIMED_RESOURCE}
         unclaimed = k8s.resource.v1.DeviceClassPatch(
             f"{name}-claims-alone",
-            metadata={"name": DEVICE_CLASS, "annotations": {"pulumi.com/patchForce": "true"}},
-            spec={"extendedResourceName": UNCLAIMED_RESOURCE},
+            metadata=metadata,
+            spec=spec,
             opts=child_options(self, self._opts, release),
         )
         return dict.fromkeys(args.claims, unclaimed)
