@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gpu.contract import CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, GPU_RESOURCE, NODE_POOL_LABEL
+from gpu.catalog import INSTANCE_TYPES, InstanceType
+from gpu.contract import CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL, NODE_POOL_LABEL
 from twin.errors import TwinError
 from twin.machine.state import DamagedError, TwinState, read_json, write_json
 from twin.play.device_plugin import InstalledPlugin
@@ -202,6 +203,24 @@ def _gpu_pool(pool: Mapping[str, Any], overlays: list[Mapping[str, Any]], claims
     requirements = {r["key"]: r.get("values") or [] for r in pool["spec"]["template"]["spec"]["requirements"]}
     capacity_type = next(iter(requirements.get(CAPACITY_TYPE_LABEL, [])), "")
     return PlannedPool(name=name, resource=resource, slots=slots, capacity_type=capacity_type, claims=claims)
+
+
+def types_of(pool: Mapping[str, Any]) -> list[InstanceType]:
+    """What a NodePool may buy, as far as the catalogue has it."""
+    requirements = pool["spec"]["template"]["spec"].get("requirements") or []
+    names = (name for each in requirements if each["key"] == INSTANCE_TYPE_LABEL for name in each.get("values") or [])
+    return [INSTANCE_TYPES[name] for name in names if name in INSTANCE_TYPES]
+
+
+def vcpus_per_gpu(types: Sequence[InstanceType]) -> int:
+    """The fewest: a pool's limit of processors lets it have no more GPUs than that many times these."""
+    return min(kind.vcpus // kind.gpu_count for kind in types)
+
+
+def most_gpus(pool: Mapping[str, Any]) -> int | None:
+    """GPUs that a NodePool whose pods claim memory may have: Karpenter counts none, so its limit is of processors."""
+    cpu, types = (pool["spec"].get("limits") or {}).get("cpu"), types_of(pool)
+    return int(cpu) // vcpus_per_gpu(types) if cpu and str(cpu).isdecimal() and types else None
 
 
 def save_plan(state: TwinState, plan: TwinPlan) -> None:

@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.claims import bought, bound, equal_slots, pools_by_size
-from gpu.contract import DEVICE_CLASS, INSTANCE_TYPE_LABEL
+from gpu.contract import DEVICE_CLASS
 from gpu.host_share import node_room
 from gpu.sharing.memory import DEVICE_MEMORY, template_name
+from twin.plan import most_gpus, types_of, vcpus_per_gpu
 from twin.play.dra_driver import DEVICES_API
 from twin.scenarios.play import NAMESPACE, Failed, Play, workload
 
@@ -30,8 +31,8 @@ def draw(pods: int, seed: int) -> list[int]:
     return [chance.choice(SIZES) for _ in range(pods)]
 
 
-def most_gpus(least: int) -> int:
-    """GPUs that pods may take of which no placing can do with less than `least`."""
+def allowed_gpus(least: int) -> int:
+    """GPUs that pods may take of whom no placing can do with less than `least`."""
     return max(int(MOST_OVER_BOUND * least), least + 1)
 
 
@@ -55,8 +56,7 @@ class Claiming:
     @property
     def types(self) -> list[InstanceType]:
         """What the pool may buy."""
-        requirements = self.play.plan.node_pool(self.pool)["spec"]["template"]["spec"]["requirements"]
-        return [INSTANCE_TYPES[n] for n in next(r["values"] for r in requirements if r["key"] == INSTANCE_TYPE_LABEL)]
+        return types_of(self.play.plan.node_pool(self.pool))
 
     @property
     def gpu_mib(self) -> int:
@@ -64,14 +64,12 @@ class Claiming:
         return max(kind.gpu.memory.total_mib for kind in self.types)
 
     @property
-    def vcpus(self) -> int:
-        """Fewest vCPUs for a GPU: the pool's limit counts these, since Karpenter does not count claimed GPUs."""
-        return min(kind.vcpus // kind.gpu_count for kind in self.types)
-
-    @property
     def most_gpus(self) -> int:
-        """GPUs that the plan lets the pool have."""
-        return int(self.play.plan.node_pool(self.pool)["spec"]["limits"]["cpu"]) // self.vcpus
+        """GPUs that the plan lets the pool have. Raises Failed where it says none."""
+        limit = most_gpus(self.play.plan.node_pool(self.pool))
+        if limit is None:
+            raise Failed(f"pool {self.pool} has no limit")
+        return limit
 
     @property
     def gpus_now(self) -> int:
@@ -85,9 +83,8 @@ class Claiming:
 
     def make_room(self, gpus: int) -> None:
         """Let the pool have so many GPUs in this run, where its limit is lower; say so."""
-        limits = self.play.plan.node_pool(self.pool)["spec"].get("limits") or {}
-        wanted = gpus * self.vcpus
-        if int(limits.get("cpu", wanted)) < wanted:
+        if self.most_gpus < gpus:
+            wanted = gpus * vcpus_per_gpu(self.types)
             self.play.tell(f"for this run only: pool {self.pool} may have {gpus} GPUs, that is {wanted} vCPUs")
             self.play.limit(self.pool, {"cpu": str(wanted)})
 
@@ -167,7 +164,9 @@ class Claiming:
             lambda: sum(map(play.running, names)) == len(sizes), PATIENCE + 2 * len(sizes), f"{len(sizes)} running pods"
         )
         play.check(
-            self.bought <= most_gpus(least), f"{self.bought} GPUs, {most_gpus(least)} at most", f"the bound is {least}"
+            self.bought <= allowed_gpus(least),
+            f"{self.bought} GPUs, {allowed_gpus(least)} at most",
+            f"the bound is {least}",
         )
         self.check_devices()
         return {

@@ -9,7 +9,7 @@ from gpu.contract import SHARING_LABEL
 from gpu.sharing import STRATEGIES
 from twin.devices import Devices
 from twin.kube.client import Object
-from twin.plan import PlannedPool
+from twin.plan import PlannedPool, most_gpus
 from twin.prices import of_another_region, played
 from twin.view import view
 from twin.watch.feed import feed
@@ -83,6 +83,7 @@ def _pool(pool: Object, gpu: PlannedPool | None) -> Pool:
         sharing=_sharing(labels.get(SHARING_LABEL, ""), gpu) if gpu else "",
         resource=gpu.resource if gpu and not gpu.claims else "",
         limit=int(limit) if limit else None,
+        most_gpus=most_gpus(pool) if gpu and gpu.claims else None,
         problem=str(ready.get("message") or "not ready") if ready.get("status") == "False" else "",
     )
 

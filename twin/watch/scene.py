@@ -134,6 +134,8 @@ class Pool:
     """What a workload asks for to get a slot; empty for CPU pools."""
     limit: int | None = None
     """Slots at which Karpenter stops buying."""
+    most_gpus: int | None = None
+    """GPUs at which it does, where pods claim memory."""
     problem: str = ""
     """Why it cannot be used; empty when it can."""
     nodes: tuple[Box, ...] = ()

@@ -58,7 +58,9 @@ def summary(scene: Scene) -> str:
 
 def pool_what(pool: Pool) -> str:
     """How a pool shares its GPUs, and how far it may grow."""
-    return joined(pool.sharing, pool.resource, f"at most {count(pool.limit, 'slot')}" if pool.limit else "")
+    most = f"at most {count(pool.limit, 'slot')}" if pool.limit else ""
+    most = f"at most {count(pool.most_gpus, 'GPU')}" if pool.most_gpus else most
+    return joined(pool.sharing, pool.resource, most)
 
 
 def pool_sum(pool: Pool) -> str:

@@ -32,10 +32,11 @@ class Cluster:
         """A NodePool."""
         condition = {"type": "Ready", "status": "False" if problem else "True", "message": problem}
         labels = {"gpu-slices/sharing": sharing} if sharing else {}
+        types = [{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["g6.xlarge"]}]
         self._add(
             "NodePool",
             {"name": name},
-            spec={"template": {"metadata": {"labels": labels}}, "limits": limits},
+            spec={"template": {"metadata": {"labels": labels}, "spec": {"requirements": types}}, "limits": limits},
             status={"conditions": [condition]},
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpu.claims import bought, bound, equal_slots, pools_by_size
-from twin.scenarios.claiming import MOST_OVER_BOUND, draw, most_gpus
+from twin.scenarios.claiming import MOST_OVER_BOUND, allowed_gpus, draw
 
 L4_MIB = 23034
 SEEDS = range(30)
@@ -16,7 +16,7 @@ def test_claims_take_hardly_more_gpus_than_their_sum(pods: int) -> None:
     draws = [sorted(draw(pods, seed), reverse=True) for seed in SEEDS]
     least = [bound(sizes, L4_MIB) for sizes in draws]
     taken = [len(bought(sizes, L4_MIB)) for sizes in draws]
-    assert all(gpus <= most_gpus(fewest) for gpus, fewest in zip(taken, least, strict=True))
+    assert all(gpus <= allowed_gpus(fewest) for gpus, fewest in zip(taken, least, strict=True))
     assert sum(taken) <= MOST_OVER_BOUND * sum(least)
     if pods >= 30:  # of few GPUs one more is a larger part
         assert all(gpus <= MOST_OVER_BOUND * fewest for gpus, fewest in zip(taken, least, strict=True))
@@ -26,4 +26,4 @@ def test_claims_take_hardly_more_gpus_than_their_sum(pods: int) -> None:
 
 def test_draws_are_the_same_for_everybody() -> None:
     assert draw(3, 1) == draw(3, 1) != draw(3, 2)
-    assert [most_gpus(fewest) for fewest in (1, 3, 18, 56)] == [2, 4, 20, 64]
+    assert [allowed_gpus(fewest) for fewest in (1, 3, 18, 56)] == [2, 4, 20, 64]

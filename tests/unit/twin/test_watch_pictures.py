@@ -310,7 +310,13 @@ def test_the_svg_draws_a_gpu_as_a_bar_to_scale() -> None:
     assert first / second == pytest.approx(6554 / 3277, rel=0.05)
     assert first + second + rest == pytest.approx(296 - 2 * 14, abs=3)
     words = "".join(root.itertext())
-    for expected in ("23.5 of 90.0", "GiB of GPUs claimed", "9.6 of 22.5 GiB", "memory claims", "a claimed GiB"):
+    for expected in (
+        "23.5 of 90.0",
+        "GiB of GPUs claimed",
+        "9.6 of 22.5 GiB",
+        "memory claims · at most 4 GPUs",
+        "a claimed GiB",
+    ):
         assert expected in words
     assert "slot" not in "".join(text for g in root.iter(f"{SVG}text") for text in g.itertext())
 
