@@ -299,6 +299,15 @@ KUBE_SCHEDULER_IMAGES: Final[Mapping[str, str]] = MappingProxyType(
 PAUSE_IMAGE: Final = (
     "registry.k8s.io/pause:3.10@sha256:ee6521f290b2168b6e0935a181d4cff9be1ac3f505666ef0e3c98fae8199917a"
 )
+# The job of the budget's soft brake: AWS' CLI asks, kubectl tells. Digests: three public repositories, two of which
+# have it from Docker Hub, where AWS publishes the same index; and four that pin the same tag (read 2026-11-30). kubectl
+# may be a minor older or newer than the API server; server-side apply, all that it does here, is the same since 1.22.
+AWS_CLI_IMAGE: Final = (
+    "public.ecr.aws/aws-cli/aws-cli:2.37.9@sha256:92de75724b6a746951f0e8b915d86bbccd7cb55aff96cd0cb4f7017272160780"
+)
+KUBECTL_IMAGE: Final = (
+    "registry.k8s.io/kubectl:v1.36.2@sha256:b0d792e0d8dfb9bb1b922b78b23137e2a34bb6f9667640353a9d2aadd1fd7761"
+)
 CUDA_VECTOR_ADD_IMAGE: Final = "nvcr.io/nvidia/k8s/cuda-sample:vectoradd-cuda12.5.0"
 
 #: Images that are pinned by tag alone, each with the reason. A test holds that nothing else in a plan is.

@@ -15,8 +15,10 @@ from cli.console import command, count, hanging, heading, kind, write
 from cli.render_bill import alike, kind_words, names, print_bill, print_comparison, print_tokens
 from cli.render_claims import print_claims
 from cli.render_jobs import print_jobs
+from cli.render_placing import print_placing
 from cli.render_serving import cold_start_rows, server_lines, source_rows
 from cli.render_verdicts import print_verdicts
+from cli.render_work import print_work
 from cli.tables import section, table
 from cli.tree import count_by_package, resource_tree
 from config.schema import MpsLimits
@@ -61,8 +63,10 @@ def _figures(console: Console, figures: Figures) -> None:
     if any(consumer.slots for consumer in figures.consumers):
         section(console, "Slots, and the memory in one, GiB", _memory(figures))
     print_claims(console, figures)
+    print_placing(console, figures)
     if figures.services:
         _cold_start(console, figures.services)
+    print_work(console, figures)
     print_jobs(console, figures)
     print_bill(console, figures)
     section(console, "GPU prices, cheapest type of each pool, USD per hour", _pool_prices(figures.pools))

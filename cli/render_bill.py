@@ -10,6 +10,7 @@ from rich.table import Table
 from cli.console import count, hanging
 from cli.tables import section, table
 from config.bill import DAYS_PER_MONTH, Bill
+from config.errors import listed
 from config.floor import gives_up
 from config.tokens import TokenCosts, per_million
 from gpu.bill import Consumer, Line, Spread, known_of, own_type, sum_of
@@ -112,6 +113,9 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
             "Low: the least that was seen on Spot. High: the dearest type that a pool may buy, "
             "and nobody's hours overlap, so that each slot has a node of its own."
         )
+    if any(line.pool and line.part == "on demand" for line in bill.lines):
+        stays = dict.fromkeys(section.consolidate_after for section in figures.config.pools)
+        yield f"Left out: the minutes in which a node starts, and those for which it stays empty ({listed([*stays], 'or')})."
     yield from (
         f"{pool.name}: high and ceiling leave out {_some(types)}: no price known." for pool, types in _unpriced(figures)
     )
@@ -146,7 +150,7 @@ def _use(figures: Figures) -> Iterator[tuple[bool, str]]:
     if "Job" in kinds:
         yield "runs_per_month" in said, f"Jobs run {usage.runs_per_month} x a month"
     if "CronJob" in kinds:
-        yield True, "CronJobs run as often as they are scheduled"
+        yield True, "CronJobs run as often as they are scheduled, at the hours of whatever else their pool has awake"
     if kinds & {"Job", "CronJob"}:
         yield "hours_per_run" in said, f"a run takes {usage.hours_per_run:g} h"
     if "Logs" in lines:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from rich.console import Console
 
 from cli.console import hanging, heading
-from config.schema import Workload
 from plan.figures import Figures
+from plan.work import interruption_of
 
 
 def print_jobs(console: Console, figures: Figures) -> None:
@@ -26,15 +26,4 @@ def job_lines(figures: Figures) -> Iterator[str]:
         if workload.kind != "Deployment":
             capacity = figures.config.gpu_pools[workload.pool].capacity_type
             where = "on Spot" if capacity == "spot" else "on demand"
-            yield f"{workload.name}, {where}: {_loss(workload)}"
-
-
-def _loss(workload: Workload) -> str:
-    checkpoint = workload.checkpoint
-    if checkpoint is None:
-        return "begins anew. With checkpoint it goes on from where it was (docs/jobs.md)."
-    bucket = checkpoint.bucket or "the stack's bucket"
-    return (
-        f"goes on, at most {checkpoint.interval_minutes} min of work lost; nothing where it is told, with "
-        f"{checkpoint.grace_seconds} s to keep its state. Kept in {bucket}, {checkpoint.prefix or workload.name}/."
-    )
+            yield f"{workload.name}, {where}: {interruption_of(workload)}."

@@ -136,7 +136,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     default = field.default
-    if default is None:
+    if default is None or default == "":
         return "none"
     if isinstance(default, Section):
         return "`{}`"

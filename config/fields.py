@@ -104,6 +104,12 @@ def _more_than_zero(value: str) -> str:
     return value
 
 
+def _more_than_nothing(value: str) -> str:
+    if not re.search(r"[1-9]", value):
+        raise PydanticCustomError("zero", "must be more than 0")
+    return value
+
+
 def _known_time_zone(value: str) -> str:
     """Kubernetes refuses a CronJob with any other; without tz data on this machine nothing is known."""
     known = available_time_zones()
@@ -296,6 +302,14 @@ Cpu = Annotated[
 ]
 Memory = Annotated[
     str, StringConstraints(pattern=r"^[0-9]{1,7}(\.[0-9]{1,3})?(Mi|Gi|M|G)$"), AfterValidator(_more_than_zero)
+]
+#: As people write memory of a GPU, or as Kubernetes does: `3 GiB`, `3Gi`.
+GpuMemory = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{1,7}(\.[0-9]{1,3})? ?(Mi|Gi|M|G)B?$"), AfterValidator(_more_than_nothing)
+]
+#: Percent of a GPU; several whole GPUs are more than 100.
+GpuShare = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]{1,4}(\.[0-9]{1,2})? ?%$"), AfterValidator(_more_than_nothing)
 ]
 #: sha256 of a model's manifest, as Ollama shows it.
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

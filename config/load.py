@@ -18,6 +18,7 @@ from config.errors import MISSING, PROJECT, ConfigError, Path, Problem, is_ours_
 from config.explain import keys_hint, nearest_key
 from config.floor import filled
 from config.partial import read
+from config.placing import place
 from config.section import Section
 from config.wording import TOP_ELSEWHERE
 
@@ -74,35 +75,40 @@ def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date
     problems = [_unknown(key, raw[key]) for key in raw if key not in KEYS]
     values = _values(filled(raw), problems)
     problems += check_region(region)
-    problems += checks.check(
-        checks.Parts(
-            stack=stack,
-            region=known_region(region),
-            today=today or date.today(),
-            cluster=values["cluster"],
-            network=values["network"],
-            karpenter=values["karpenter"],
-            cpu_pools=values["cpuPools"],
-            pools=values["pools"],
-            gpu_sharing=values["gpuSharing"],
-            models=values["models"],
-            serving=values["serving"],
-            workloads=values["workloads"],
-            dialogue=values["dialogue"],
-            budget=values["budget"],
-            monitoring=values["monitoring"],
-            usage=values["usage"],
-            examples=values["examples"],
-        )
-    )
+    parts, unmet = place(_parts(values, stack, region, today or date.today()))
+    problems += unmet
+    problems += checks.check(parts)
     if problems:
         said = _each_once(problems)
         raise ConfigError(stack, sorted(said, key=lambda problem: _position(raw, problem.path)))
+    values |= {"models": parts.models, "workloads": parts.workloads}
     fields = {_FIELDS.get(key, key): value for key, value in values.items()}
     config = schema.StackConfig.model_construct(stack=stack, region=region, **fields)
     if short := list(check_budget(config)):
         raise ConfigError(stack, short)
     return config
+
+
+def _parts(values: Mapping[str, Any], stack: str, region: str | None, today: date) -> checks.Parts:
+    return checks.Parts(
+        stack=stack,
+        region=known_region(region),
+        today=today,
+        cluster=values["cluster"],
+        network=values["network"],
+        karpenter=values["karpenter"],
+        cpu_pools=values["cpuPools"],
+        pools=values["pools"],
+        gpu_sharing=values["gpuSharing"],
+        models=values["models"],
+        serving=values["serving"],
+        workloads=values["workloads"],
+        dialogue=values["dialogue"],
+        budget=values["budget"],
+        monitoring=values["monitoring"],
+        usage=values["usage"],
+        examples=values["examples"],
+    )
 
 
 def _unknown(key: str, value: Any) -> Problem:

@@ -47,6 +47,7 @@ from config.pools import resolve
 from config.section import Section
 from config.workload_schema import Container, Workload
 from gpu import prices
+from gpu.importance import Importance
 from gpu.models import KvCacheType
 from gpu.pool import Pool
 from gpu.prices import CapacityType, RegionPrices
@@ -233,8 +234,12 @@ class Model(Section):
     """Name of the service."""
     model: OllamaModel | None = None
     """Ollama's name and tag, such as `mistral:7b`. Default: the name."""
-    pool: str
-    """Name of the GPU pool."""
+    pool: str = ""
+    """Name of the GPU pool. Default: the one with the cheapest slot that holds the model, or all models of its
+    server."""
+    importance: Importance = "standard"
+    """`critical`: never on Spot, with a slot that is always there. `batch`: on Spot alone, and first to give way. See
+    [importance.md](importance.md)."""
     slots: Int = 1
     """Always 1: two slots of a shared GPU are not twice the GPU."""
     context_length: Annotated[Int, Field(ge=512, le=10_000_000)] = 4096
@@ -338,6 +343,9 @@ class Budget(Section):
     anomalies: bool = False
     """Whether AWS' Cost Anomaly Detection watches the stack. Only a management account, or one of no organisation, may
     have a monitor by tag."""
+    soft_brake: bool = False
+    """Whether from 80 % of the budget on no more GPU nodes are bought, and what runs goes on: a job in the cluster that
+    asks AWS once an hour. See operations.md."""
 
 
 class Monitoring(Section):
@@ -428,6 +436,11 @@ class StackConfig(Section):
     def prices(self) -> RegionPrices:
         """Prices of the stack's region."""
         return prices.of(self.region)
+
+    @property
+    def work(self) -> tuple[Model | Workload, ...]:
+        """All that has an importance."""
+        return (*self.models, *self.workloads)
 
     @property
     def cluster_name(self) -> str:

@@ -77,6 +77,8 @@ FORMS: Final[Mapping[str, str]] = {
     "model": "must be a model of Ollama's, such as mistral:7b",
     "cpu": 'must be CPUs, such as 500m or "2", in quotes where it is a number',
     "memory": "must be an amount of memory, such as 512Mi or 2Gi",
+    "gpuMemory": "must be GPU memory, such as 3 GiB or 512 MiB",
+    "gpuShare": "must be a part of a GPU in percent, such as 20 %",
     "expires": "must be a date, as YYYY-MM-DD",
     "existing": "must be the name of an EKS cluster: letters, digits, hyphens and underscores, at most 100",
     "nodeRole": "must be the name of an IAM role, without path and ARN",
@@ -152,7 +154,10 @@ PURPOSES: Final[Mapping[str, str]] = {
     "replicas": f"write the number of slots per GPU, {sharing.MIN_REPLICAS} or more",
     "profile": "write a MIG profile, such as 1g.10gb",
     "maxGpus": "write the most physical GPUs that the pool may buy",
-    "pool": "write the name of one of the entries of pools",
+    "pool": (
+        "write the name of one of the entries of pools, or what a pod needs of a GPU, such as gpuMemory: 3 GiB or "
+        "gpuShare: 20 %"
+    ),
     "justification": "write why Spot does not do, and the ticket",
     "expires": "write the last day on which it holds, as YYYY-MM-DD",
     "containers": "write at least one container",
@@ -277,7 +282,8 @@ WISHES: Final[Mapping[str, Mapping[str, str]]] = {
         **dict.fromkeys(("engine", "runtime", "backend", "vllm", "llamaCpp"), _OLLAMA),
         **dict.fromkeys(
             ("memory", "memoryMib", "memoryGib", "gpuMemory", "gpuMemoryMib", "vram"),
-            "is not a key here: a model has its pool's slot; on an MPS pool mps: {memoryMib: ...} limits it further",
+            "is not a key here: what a model needs is known, and without pool it goes to the cheapest that holds it; "
+            "on an MPS pool mps: {memoryMib: ...} limits it further",
         ),
         "quantization": 'is not a key here: Ollama\'s tag says it, such as model: "mistral:7b-instruct-q8_0"',
     },

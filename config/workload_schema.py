@@ -16,6 +16,8 @@ from config.fields import (
     Cpu,
     DataKey,
     FileSystem,
+    GpuMemory,
+    GpuShare,
     HttpPath,
     Image,
     Int,
@@ -35,6 +37,7 @@ from config.fields import (
 )
 from config.section import Section
 from gpu.checkpoints import MAX_GRACE_SECONDS
+from gpu.importance import Importance
 from gpu.pods import GPU_USER
 
 Port = Annotated[Int, Field(ge=1, le=65535)]
@@ -176,7 +179,8 @@ class Container(Section):
     args: Texts = ()
     """Arguments."""
     slots: Int = 0
-    """1 for the one container that uses the GPU; more are whole GPUs, on pools that share none."""
+    """1 for the one container that uses the GPU; more are whole GPUs, on pools that share none. The
+    workload's gpuMemory or gpuShare say it too."""
     cpu: Cpu = "500m"
     """CPU request and limit, such as `500m`, or `"2"` in quotes."""
     memory: Memory = "1Gi"
@@ -284,8 +288,16 @@ class Workload(Section):
 
     name: Name
     """Name of the object; models and workloads share one name space."""
-    pool: str
-    """Name of the GPU pool."""
+    pool: str = ""
+    """Name of the GPU pool. Default: of those whose slot has gpuMemory and gpuShare, the one with the cheapest slot."""
+    gpu_memory: GpuMemory | None = None
+    """GPU memory that each pod needs, such as `3 GiB`. With it or gpuShare the one container needs no `slots`."""
+    gpu_share: GpuShare | None = None
+    """Part of a GPU that each pod needs, such as `20 %`: one slot that is as large, or whole GPUs (`200 %`) on a pool
+    that shares none."""
+    importance: Importance = "standard"
+    """`critical`: never on Spot, and never moved to save money. `batch`: on Spot alone, and first to give way. See
+    [importance.md](importance.md)."""
     kind: Literal["Job", "CronJob", "Deployment"] = "Deployment"
     """Whether it ends, and begins again."""
     schedule: str | None = None
@@ -297,13 +309,13 @@ class Workload(Section):
     replicas: Annotated[Int, Field(ge=0, le=10_000)] = 1
     """Pods; each takes its slots. For a Deployment at most the pool's slots."""
     gpu_memory_mib: Annotated[Int, Field(ge=1)] | None = None
-    """GPU memory that it needs, in MiB; must fit its slots."""
+    """The same as gpuMemory, as a number of MiB: one of the two."""
     labels: dict[str, str] = Field(default={})
     """Labels of the object and its pods."""
     annotations: dict[str, str] = Field(default={})
     """Annotations of the object and its pods."""
     priority_class_name: ObjectName | None = None
-    """A PriorityClass that is there."""
+    """A PriorityClass that is there; of standard work alone, the others have their own."""
     image_pull_secrets: Annotated[tuple[ObjectRef, ...], List] = ()
     """Secrets with the registries' passwords."""
     client_namespaces: Annotated[tuple[Namespace, ...], List, Field(max_length=50)] = ()

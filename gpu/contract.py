@@ -26,6 +26,8 @@ TENANTS_LABEL: Final = f"{OURS}tenants"
 JUSTIFICATION_ANNOTATION: Final = f"{OURS}on-demand-justification"
 #: Day after which that reason no longer counts, as YYYY-MM-DD: GPU NodePools -> policies.
 EXPIRES_ANNOTATION: Final = f"{OURS}on-demand-expires"
+#: What the brake inside the cluster does, and why; on NodePools only: the soft brake's job -> people, the watch page.
+BRAKE_ANNOTATION: Final = f"{OURS}brake"
 
 # On namespaces, services and pods
 #: Name of the served model (label): pods of a model -> the twin's view.
@@ -50,6 +52,8 @@ METRICS_CLIENT_LABEL: Final = f"{OURS}metrics-client"
 SECURITY_ANNOTATION: Final = f"{OURS}security-reason"
 #: Fewest characters of that reason: the stack file's checks, policies.
 MIN_SECURITY_REASON: Final = 15
+#: `critical` or `batch` (label): pods of models and workloads, priority classes -> policies, whoever looks for them.
+IMPORTANCE_LABEL: Final = f"{OURS}importance"
 
 #: MiB of a GPU that the pod claims (label): models of memory pools -> the policy that gives pods claims, the twin.
 CLAIM_LABEL: Final = f"{OURS}gpu-memory-mib"
@@ -69,6 +73,8 @@ START_ANNOTATION: Final = f"{OURS}twin-start"
 RUN_ANNOTATION: Final = f"{OURS}twin-run"
 #: How long a pod takes to end when it is told to, such as `20s`: scenarios -> the twin's stages.
 STOP_ANNOTATION: Final = f"{OURS}twin-stop"
+#: Pod of the device plugin with which a node offers its slots (annotation): the twin's device plugin -> itself.
+PLUGIN_ANNOTATION: Final = f"{OURS}twin-plugin"
 #: When the last request ended, or will end, in seconds since 1970: `slices request` -> the twin's Knative.
 REQUEST_ANNOTATION: Final = f"{OURS}last-request"
 #: Seconds in place of window and retention period, for those who cannot wait: `slices request` -> the twin's Knative.
@@ -91,8 +97,8 @@ EKS_CAPACITY_TYPE_LABEL: Final = "eks.amazonaws.com/capacityType"
 CONTROLLER_LABEL: Final = "karpenter.sh/controller"
 #: Name of the cluster (tag): subnets and the security group -> EC2NodeClasses.
 DISCOVERY_TAG: Final = "karpenter.sh/discovery"
-#: Karpenter leaves the pod's node alone, except where AWS takes it (annotation): the dialogue -> Karpenter,
-#: policies.
+#: Karpenter leaves the pod's node alone, except where AWS takes it (annotation): the dialogue, critical work ->
+#: Karpenter, policies.
 DO_NOT_DISRUPT_ANNOTATION: Final = "karpenter.sh/do-not-disrupt"
 #: GPUs of the machine: Karpenter -> overlays, CPU pools, policies, the twin.
 GPU_COUNT_LABEL: Final = "karpenter.k8s.aws/instance-gpu-count"

@@ -84,13 +84,18 @@ def dedicated_gpu(memory: ModelMemory, capacity_type: CapacityType, prices: Regi
     The yardstick that sharing is compared with: what the model would cost on a GPU of its own, bought as its pool buys.
     Spot against on-demand would praise Spot, not sharing.
     """
+    return cheapest_gpu(memory.total_mib, capacity_type, prices)
+
+
+def cheapest_gpu(memory_mib: int, capacity_type: CapacityType, prices: RegionPrices) -> InstanceType | None:
+    """Cheapest x86 type with a single GPU that has so much memory; None where none with a known price does."""
     fitting = [
         (usd, t.name)
         for t in INSTANCE_TYPES.values()
         if t.gpu_count == 1
         and t.arch == "amd64"
         and (usd := prices.node_usd_per_hour(t.name, capacity_type)) is not None
-        and t.gpu.usable_mib >= memory.total_mib
+        and t.gpu.usable_mib >= memory_mib
     ]
     return INSTANCE_TYPES[min(fitting)[1]] if fitting else None
 

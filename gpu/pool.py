@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, assert_never
@@ -22,6 +23,11 @@ from gpu.why import Why, given, over
 
 #: How a pool gets its nodes: what AWS sells, or capacity that is reserved already.
 Purchase = Literal["spot", "on-demand", "reserved"]
+
+
+def capacity_types(purchase: Purchase, *, fallback: bool) -> tuple[Purchase, ...]:
+    """What Karpenter may launch for a pool; of both it takes Spot first, as long as there is some."""
+    return ("spot", "on-demand") if fallback else (purchase,)
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,8 @@ class Pool:
 
     @property
     def capacity_types(self) -> tuple[Purchase, ...]:
-        """What Karpenter may launch; of both it takes Spot first, as long as there is some."""
-        return ("spot", "on-demand") if self.fallback else (self.purchase,)
+        """What Karpenter may launch, the first first."""
+        return capacity_types(self.purchase, fallback=self.fallback)
 
     @property
     def resource(self) -> str:
@@ -93,6 +99,11 @@ class Pool:
     def slot_memory_mib(self) -> int:
         """Memory that every slot has at least; with claims the most that a pod can be promised."""
         return self.profile.slot_memory_mib(self.smallest.gpu)
+
+    @cached_property
+    def slot_share(self) -> Fraction:
+        """Part of a GPU that every slot has at least: 1 is a whole one."""
+        return min(self.profile.slot_share(t.gpu) for t in self.types)
 
     def claim_mib(self, need_mib: int, least: HostShare | None = None) -> int:
         """What a pod that needs so much GPU memory claims. least: what it needs of its node, at the least.

@@ -62,6 +62,9 @@ EBS_NODE_CPU_MILLIS: Final = 3 * 10
 PACKING_SCHEDULER_POD: Final = SystemPod("gpu-slices-scheduler", "kube-scheduler", 50, 128)
 PACKING_SCHEDULER_REPLICAS: Final = 2
 
+#: The job of the budget's soft brake, for seconds once an hour. AWS' CLI is Python: 70 to 90 MiB.
+SOFT_BRAKE_POD: Final = SystemPod("soft-brake", "ask", 20, 128)
+
 #: Pods of Karpenter's controller, and what each requests and is limited to.
 KARPENTER_REPLICAS: Final = 2
 KARPENTER_CPU_MILLIS: Final = 1000
@@ -92,6 +95,7 @@ def control_plane_cpu_millis(
     ebs_driver: bool = False,
     prometheus: bool = False,
     packing: bool = False,
+    soft_brake: bool = False,
 ) -> int:
     """Millicores that all pods on the system nodes request together, but those of DaemonSets.
 
@@ -101,6 +105,7 @@ def control_plane_cpu_millis(
     others = _ADDONS_CPU_MILLIS + (EBS_DRIVER_CPU_MILLIS if ebs_driver else 0)
     others += PROMETHEUS_CPU_MILLIS if prometheus else 0
     others += PACKING_SCHEDULER_REPLICAS * PACKING_SCHEDULER_POD.cpu_millis if packing else 0
+    others += SOFT_BRAKE_POD.cpu_millis if soft_brake else 0
     return karpenter + others + (knative_cpu_millis(knative_replicas) if knative_replicas else 0)
 
 

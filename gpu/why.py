@@ -39,9 +39,9 @@ def given(name: str, value: float | None, unit: str = "", source: str = "", date
 
 
 def times(*factors: Why) -> Why:
-    """The product, from the left."""
+    """The product, from the left; None where a factor is not known, and no other one is 0."""
     known = [factor.value for factor in factors if factor.value is not None]
-    value = prod(known) if len(known) == len(factors) else None
+    value = prod(known) if len(known) == len(factors) else 0.0 if 0 in known else None
     return Why(value, _TIMES.join(_bracketed(factor) for factor in factors), _inputs(factors))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from config.placing import Placement
 from config.pool_schema import GpuPool
 from config.tokens import TokenCosts, per_million
 from gpu.bill import Consumer, Spread
 from gpu.compare import OWN_ALIKE, WRITTEN, Comparison
 from gpu.estimate import SlotPrice
+from gpu.fraction import given
 from gpu.pool import Pool
 from gpu.prices import RegionPrices, of
 from plan.claims import ClaimFigures
@@ -18,6 +20,7 @@ from plan.make import Plan
 from plan.monitor import Resource
 from plan.verdict_json import verdict_json
 from plan.wire import shown
+from plan.work import WorkFigures
 
 SCHEMA_VERSION = 2
 
@@ -35,6 +38,8 @@ def plan_json(plan: Plan) -> str:
         "models": [_model(model) for model in figures.models] if figures else [],
         "claims": [_claims(each) for each in figures.claims] if figures else [],
         "services": [_service(service) for service in figures.services] if figures else [],
+        "placements": [_placement(placement) for placement in figures.placements] if figures else [],
+        "work": [_work(each) for each in figures.work] if figures else [],
         "costs": _costs(figures) if figures else None,
         "verdicts": [verdict_json(verdict) for verdict in plan.verdicts],
         "outputs": shown(recording.outputs),
@@ -159,6 +164,35 @@ def _claims(figures: ClaimFigures) -> dict[str, Any]:
     }
 
 
+def _placement(placement: Placement) -> dict[str, Any]:
+    need, offer = placement.need, placement.offer
+    share, unused = need.share, placement.unused_share
+    return {
+        "name": placement.name,
+        "kind": placement.kind,
+        "needMib": need.memory_mib,
+        "needShare": None if share is None else round(float(share), 4),
+        "chosen": placement.chosen,
+        "pool": offer.pool.name,
+        "slots": offer.slots,
+        "slotMemoryMib": offer.pool.slot_memory_mib,
+        "slotShare": round(float(offer.pool.slot_share), 4),
+        "given": given(offer.pool),
+        "unusedMib": placement.unused_mib,
+        "unusedShare": None if unused is None else round(float(unused), 4),
+        "usdPerHour": _usd(offer.usd_per_hour),
+        "others": [
+            {
+                "pool": other.pool.name,
+                "slots": other.slots,
+                "usdPerHour": _usd(other.usd_per_hour),
+                "whyNot": other.why_not or None,
+            }
+            for other in placement.others
+        ],
+    }
+
+
 def _service(figures: ServiceFigures) -> dict[str, Any]:
     service, start = figures.service, figures.start
     first = service.first
@@ -186,6 +220,27 @@ def _service(figures: ServiceFigures) -> dict[str, Any]:
             ],
         },
         "alone": [{"name": name, "seconds": round(each.seconds, 1)} for name, each in figures.alone],
+    }
+
+
+def _work(work: WorkFigures) -> dict[str, Any]:
+    interruptions = work.pool.prices.interruptions
+    return {
+        "name": work.name,
+        "kind": work.kind,
+        "importance": work.importance,
+        "pool": work.pool.name,
+        "capacityTypes": list(work.capacity_types),
+        "usdPerHourAtMost": _usd(work.why_at_most.value),
+        "whenSpotTakesItsNode": work.taken or None,
+        "spotInterruptions": {
+            "bands": [{"instanceType": name, "band": band} for name, band in work.interruption_bands.items()],
+            "date": interruptions.date if interruptions else None,
+            # AWS tells it to who asks, and for the hour in which it is asked.
+            "placementScore": None,
+        }
+        if "spot" in work.capacity_types
+        else None,
     }
 
 

@@ -59,7 +59,15 @@ def _plain(name: str) -> str:
 
 def explanations(figures: Figures) -> list[Explanation]:
     """Every figure of costs that the plan prints, in the order in which it does."""
-    return [*_bill(figures), *_pools(figures), *_claims(figures), *_own(figures), *_ways(figures), *_tokens(figures)]
+    return [
+        *_bill(figures),
+        *_work(figures),
+        *_pools(figures),
+        *_claims(figures),
+        *_own(figures),
+        *_ways(figures),
+        *_tokens(figures),
+    ]
 
 
 def explanation_json(found: Explanation) -> str:
@@ -144,6 +152,12 @@ def _sum(name: str, what: str, lines: Sequence[Line]) -> Explanation:
 
 def _amounts(line: Line) -> tuple[float | None, float | None, float | None]:
     return (None, None, None) if line.usd is None else (line.usd.low, line.usd.expected, line.usd.high)
+
+
+def _work(figures: Figures) -> Iterator[Explanation]:
+    for each in figures.work:
+        words = "each pod alone on a node, the dearest on which it may run"
+        yield Explanation(name=f"at most, {each.name}", what=words, unit=HOURLY, cases=(("", each.why_at_most),))
 
 
 # --- Prices and savings -----------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from functools import cached_property
 
 from config.bill import Bill, bill, consumers
 from config.errors import listed
+from config.placing import Placement, placements
 from config.pool_schema import GpuPool
 from config.schema import Model, StackConfig
 from config.services import Service, memory_of, service_claim, stack_services
@@ -26,6 +27,7 @@ from gpu.pool import Pool
 from gpu.prices import FRESH_DAYS, CapacityType, PriceTable, RegionPrices
 from plan.claims import ClaimFigures, claim_figures
 from plan.errors import as_called
+from plan.work import WorkFigures, work_figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +94,10 @@ class Figures:
     services: tuple[ServiceFigures, ...]
     consumers: tuple[Consumer, ...]
     """All that hold slots: services, workloads, the example, slots that are kept warm."""
+    placements: tuple[Placement, ...]
+    """Where work goes that says what it needs in place of a pool or slots."""
+    work: tuple[WorkFigures, ...]
+    """Services and workloads, with where they may run."""
     bill: Bill
     today: date
     """The day against which prices are old."""
@@ -143,6 +149,8 @@ def figures(config: StackConfig) -> Figures:
             for service in stack_services(config)
         ),
         consumers=holding,
+        placements=tuple(placements(config)),
+        work=work_figures(config),
         bill=bill(config, holding),
         today=date.today(),
     )

@@ -19,6 +19,7 @@ from typing import Any, Final
 import pulumi
 from pulumi_policy import (
     EnforcementLevel,
+    Policy,
     PolicyCustomTimeouts,
     PolicyResourceOptions,
     ReportViolation,
@@ -136,18 +137,25 @@ def judge(
     {"enforcementLevel": "mandatory", "option": 1}}`. Raises PolicyConfigError, naming every mistake at once.
     """
     all_rules = RULES if rules is None else tuple(rules)
-    setups = _setups(all_rules, config or {})
+    setups = _setups(all_rules, config) if config else _setups_without_config(all_rules)
     active = tuple(rule for rule in all_rules if setups[rule.name].level is not EnforcementLevel.DISABLED)
     inputs = Inputs()
     of_stack = [rule for rule in active if not isinstance(rule, ResourceRule)]
-    policies = {rule.name: to_policy(rule, inputs) for rule in active}
+    policies: dict[str, Policy] = {}
+
+    def policy_of(rule: Rule) -> Policy:
+        """Made when it is asked for the first time: most programs have nothing for most rules."""
+        if rule.name not in policies:
+            policies[rule.name] = to_policy(rule, inputs)
+        return policies[rule.name]
+
     verdicts: list[Verdict] = []
     with on_day(today), shared_copies():
         watched = [given for given in resources if carries(given.type) or _rules_of(active, given.type)]
         for given in watched:
             resource = _seen(given, given.inputs)
             for rule in _asked(active, given, resource.props):
-                policy = policies[rule.name]
+                policy = policy_of(rule)
                 if isinstance(policy, ResourceValidationPolicy):
                     args = _resource_args(resource, setups[rule.name])
                     policy.validate(
@@ -159,7 +167,7 @@ def judge(
         by_urn = {resource.urn: resource for resource in seen}
         _link(by_urn, resources)
         for rule in of_stack:
-            policy = policies[rule.name]
+            policy = policy_of(rule)
             if isinstance(policy, StackValidationPolicy):
                 stack_args = StackValidationArgs(seen, setups[rule.name].settings)
                 policy.validate(stack_args, _reporter(rule, setups[rule.name], verdicts, by_urn, None))
@@ -267,6 +275,11 @@ def _wire(value: Any, depth: int = 0) -> Any:
     if isinstance(value, pulumi.Output | pulumi.Resource) or type(value).__name__ == "Unknown":
         return UNKNOWN
     return value
+
+
+@cache
+def _setups_without_config(rules: tuple[Rule, ...]) -> Mapping[str, _Setup]:
+    return _setups(rules, {})
 
 
 def _setups(rules: tuple[Rule, ...], config: Mapping[str, Any]) -> dict[str, _Setup]:

@@ -269,8 +269,18 @@ def to_policy(rule: Rule, inputs: Inputs) -> Policy:
 
     All policies of a pack share `inputs`: resource rules write them, stack rules read them.
     """
+    if isinstance(rule, ResourceRule):
+        return ResourceValidationPolicy(validate=_validate_resource(rule, inputs), **_described(rule))
+    if isinstance(rule, StackRule):
+        return StackValidationPolicy(validate=_validate_stack(rule, inputs), **_described(rule))
+    raise TypeError(f"rule {rule.name} is neither a ResourceRule nor a StackRule")
+
+
+@cache
+def _described(rule: Rule) -> Mapping[str, Any]:
+    """What a policy says of itself, whatever it is shown."""
     cis = rule.scanners.cis
-    common: dict[str, Any] = {
+    return {
         "name": rule.name,
         "description": rule.description,
         "enforcement_level": rule.level,
@@ -283,8 +293,3 @@ def to_policy(rule: Rule, inputs: Inputs) -> Policy:
         if cis
         else None,
     }
-    if isinstance(rule, ResourceRule):
-        return ResourceValidationPolicy(validate=_validate_resource(rule, inputs), **common)
-    if isinstance(rule, StackRule):
-        return StackValidationPolicy(validate=_validate_stack(rule, inputs), **common)
-    raise TypeError(f"rule {rule.name} is neither a ResourceRule nor a StackRule")

@@ -28,6 +28,7 @@ from policy.framework import Stack
 from policy.instances import Candidate
 from policy.karpenter import NODE_POOL_TYPES, NodePool, Selection, selection
 from policy.reading import Unknown, get, number, text
+from policy.registered import shared
 
 NODE_CLASS_TYPES: Final = ("kubernetes:karpenter.k8s.aws/*:EC2NodeClass",)
 OVERLAY_TYPES: Final = ("kubernetes:karpenter.sh/*:NodeOverlay",)
@@ -181,6 +182,16 @@ class SharingView:
             return self.configs(pool).get(named)
         here = (plugin.config_of(pool.labels) for plugin in self.plugins if plugin.runs_on(pool.labels))
         return next((config for config in here if config is not None), None)
+
+
+def sharing_view(stack: Stack) -> SharingView:
+    """The view of a stack: made once for all rules that see the same of it, as long as copies are shared."""
+    seen = list(stack.of(*SHARING_TYPES))
+    if not seen:
+        return SharingView(Stack(resources=()))
+    # Resources of a run are the same objects for all its rules, and live as long as what is shared.
+    use = f"sharing {','.join(str(id(resource)) for resource in seen)}"
+    return shared(use, seen[0], lambda: SharingView(Stack(resources=seen)))
 
 
 def _with_mig_profile(sharing: Sharing, node_class: Mapping[str, Any] | None) -> Sharing:

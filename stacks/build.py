@@ -28,6 +28,7 @@ from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuE
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import ExistingPlugin, GpuSharing, GpuSharingArgs
 from components.gpu.packing_scheduler import PackingScheduler, PackingSchedulerArgs
+from components.gpu.work_priorities import WorkPriorities, WorkPrioritiesArgs
 from components.gpu.workloads import Checkpointing, GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import INTENT_TAINT, CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
@@ -36,6 +37,7 @@ from components.karpenter.node_class import ClusterNodes, OwnNodeClass, Volume
 from components.mirror import from_mirror
 from components.money.alerts import AlertTopic, AlertTopicArgs, Publisher
 from components.money.budget import Budget, BudgetArgs
+from components.money.soft_brake import SoftBrake, SoftBrakeArgs
 from components.monitoring.alarms import KARPENTER, KNATIVE, Watched
 from components.monitoring.gpu_monitoring import GpuMonitoring, GpuMonitoringArgs
 from components.monitoring.prometheus import PrometheusMonitoring, PrometheusMonitoringArgs
@@ -55,6 +57,7 @@ from config.schema import GpuPool as PoolConfig
 from config.services import service_name
 from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, POOL_LABEL, REGION_TAG, STACK_TAG
+from gpu.importance import placing, priorities
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry
 from gpu.sharing import AMIS, Mig
@@ -126,9 +129,13 @@ def build(config: StackConfig) -> Platform:
         for pool in config.pools
     }
     node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
+    if config.budget and config.budget.soft_brake:
+        in_both = _mirrored(config, provider, ground.kubernetes)
+        SoftBrake("soft-brake", _soft_brake_args(config, ground.made, tags), after(in_both, *node_pools))
     scheduler = _scheduler(config, after(in_cluster, *ground.running))
+    named = [*scheduler, *_priorities(config, in_cluster)]
     keeping = checkpointing(config, ground.made, tags, in_aws)
-    _workloads(config, keeping, after(in_cluster, *node_pools, *scheduler))
+    _workloads(config, keeping, after(in_cluster, *node_pools, *named))
     serve(
         config,
         Stand(
@@ -136,7 +143,7 @@ def build(config: StackConfig) -> Platform:
             sharing=sharing,
             pools=pools,
             cpu_pools=[pool.node_pool for pool in cpu_pools],
-            running=[*ground.running, *scheduler],
+            running=[*ground.running, *named],
             tags=tags,
             in_aws=in_aws,
             in_cluster=in_cluster,
@@ -507,6 +514,20 @@ def _budget_args(
     )
 
 
+def _soft_brake_args(config: StackConfig, made: Made | None, tags: Mapping[str, str]) -> SoftBrakeArgs:
+    assert made is not None, "the configuration lets no soft brake pass without a cluster of the stack's own"
+    pools = config.gpu_pools.values()
+    return SoftBrakeArgs(
+        cluster_name=config.cluster_name,
+        account_id=made.account_id,
+        budget_name=config.own_name,
+        pools=[pool.name for pool in pools if pool.purchase != "reserved"],
+        others=[pool.name for pool in pools if pool.purchase == "reserved"],
+        tags=tags,
+        after=made.cluster.ready,
+    )
+
+
 def _monitoring(
     config: StackConfig,
     made: Made,
@@ -636,6 +657,14 @@ def _scheduler(config: StackConfig, opts: pulumi.ResourceOptions) -> Sequence[pu
     return [PackingScheduler("packing-scheduler", arguments, opts)]
 
 
+def _priorities(config: StackConfig, opts: pulumi.ResourceOptions) -> Sequence[pulumi.Resource]:
+    """The priority classes that pods name, where some do: the API server refuses them without."""
+    classes = priorities([work.importance for work in config.work], config.own_name)
+    if not classes:
+        return ()
+    return [WorkPriorities("work-priorities", WorkPrioritiesArgs(classes=classes), opts)]
+
+
 def _plugin_of(pool: str, sharing: GpuSharing) -> Sequence[pulumi.Resource]:
     """What configures the device plugin on the pool's nodes, where the host does not: it must outlive them."""
     return [sharing.plugins[pool]] if pool in sharing.plugins else []
@@ -716,7 +745,11 @@ def _workloads(config: StackConfig, keeping: Mapping[str, Checkpointing], opts: 
     if config.workloads:
         workloads = [
             gpu_workload(
-                workload, config.gpu_pools[workload.pool], keeping.get(workload.name), config.gpu_sharing.scheduler
+                workload,
+                pool := config.gpu_pools[workload.pool],
+                keeping.get(workload.name),
+                config.gpu_sharing.scheduler,
+                placing(workload.importance, pool.capacity_types, config.own_name),
             )
             for workload in config.workloads
         ]

@@ -35,6 +35,7 @@ from config.schema import Dialogue as DialogueConfig
 from config.schema import Door as DoorConfig
 from config.schema import Model, StackConfig
 from config.services import Service, ollama_name, service_claim, service_name, stack_services, tagged_name
+from gpu.importance import placing
 from gpu.pool import Pool
 from gpu.weights import WEIGHTS
 from stacks.options import after, system_node_labels
@@ -107,7 +108,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
     for service in stack_services(config):
         pool = config.gpu_pools[service.first.pool]
         opts = after(stand.in_cluster, *ready, stand.pools[pool.name].node_pool)
-        OllamaModel(f"model-{service.name}", _model_args(service, pool, config.gpu_sharing.scheduler), opts)
+        OllamaModel(f"model-{service.name}", _model_args(service, pool, config), opts)
     if config.dialogue and config.dialogue.image:
         _dialogue(config, config.dialogue, [knative.ready, *stand.cpu_pools], stand)
     if door:
@@ -124,6 +125,8 @@ def _features(config: StackConfig) -> set[Feature]:
     kept = config.dialogue and config.dialogue.on_volume
     of_models = {feature for model in config.models for feature in _weights(model).features}
     named: set[Feature] = {"schedulername"} if config.gpu_sharing.scheduler else set()
+    if any(model.importance != "standard" for model in config.models):
+        named.add("priorityclassname")
     return {*FEATURES, *of_models, *named, *(conversations.FEATURES if kept else ())}
 
 
@@ -131,7 +134,7 @@ def _weights(model: Model) -> Weights:
     return Weights(source=model.weights.source, image=model.weights.image)
 
 
-def _model_args(service: Service, pool: Pool, scheduler: str | None) -> OllamaModelArgs:
+def _model_args(service: Service, pool: Pool, config: StackConfig) -> OllamaModelArgs:
     first, claim = service.first, service_claim(service, pool)
     return OllamaModelArgs(
         service=service.name,
@@ -153,7 +156,8 @@ def _model_args(service: Service, pool: Pool, scheduler: str | None) -> OllamaMo
         min_scale=first.min_scale,
         max_scale=service.max_scale,
         idle=first.idle,
-        scheduler=scheduler,
+        scheduler=config.gpu_sharing.scheduler,
+        placing=placing(first.importance, pool.capacity_types, config.own_name),
     )
 
 

@@ -15,15 +15,21 @@ from config.section import Section
 from config.services import workload_claim
 from config.workload_schema import WorkloadVolume
 from gpu.contract import POOL_LABEL
+from gpu.importance import Placing
 from gpu.pool import Pool
 
 
 def gpu_workload(
-    workload: Workload, pool: Pool, checkpoint: Checkpointing | None = None, scheduler: str | None = None
+    workload: Workload,
+    pool: Pool,
+    checkpoint: Checkpointing | None = None,
+    scheduler: str | None = None,
+    placing: Placing | None = None,
 ) -> GpuWorkload:
     """A workload on its pool. Warns of what its reason is for.
 
-    checkpoint: where its pods keep checkpoints. scheduler: of its pods; None is the default one.
+    checkpoint: where its pods keep checkpoints. scheduler: of its pods; None is the default one. placing: what its pods
+    get of its importance.
     """
     weak = list(weaknesses(workload))
     if weak:
@@ -42,6 +48,7 @@ def gpu_workload(
         annotations=workload.annotations,
         priority_class=workload.priority_class_name,
         scheduler=scheduler,
+        placing=placing or Placing(),
         pull_secrets=[secret.name for secret in workload.image_pull_secrets],
         client_namespaces=workload.client_namespaces,
         volumes={volume.name: _source(volume) for volume in workload.volumes},

@@ -162,6 +162,13 @@ STEPS: Final[Sequence[Step]] = (
         effect="The exporter on every GPU node, one after the other.",
     ),
     Step(
+        title="The soft brake's job (`budget.softBrake`)",
+        pins=("AWS_CLI_IMAGE", "KUBECTL_IMAGE"),
+        now=f"AWS CLI {_tag(versions.AWS_CLI_IMAGE)}, kubectl {_tag(versions.KUBECTL_IMAGE)}",
+        source="releases of aws/aws-cli and Kubernetes; `make digests`",
+        effect="Its next run. What it has said to Karpenter stays meanwhile.",
+    ),
+    Step(
         title="Other images",
         pins=("PAUSE_IMAGE", "CUDA_VECTOR_ADD_IMAGE", "TAG_NOT_DIGEST"),
         now=f"{_tag(versions.PAUSE_IMAGE)}, {_tag(versions.CUDA_VECTOR_ADD_IMAGE)}",

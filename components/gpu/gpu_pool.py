@@ -43,6 +43,7 @@ from gpu.contract import (
 from gpu.pool import Pool, Taint
 from gpu.sharing import AMIS
 from gpu.sharing.memory import CONSUMABLE
+from gpu.sharing.plugin_config import config_name
 from gpu.user_data import pool_user_data
 
 #: Any weight does: overlays of one pool never meet on an instance type, and other pools' are scoped to those pools.
@@ -191,7 +192,8 @@ def node_labels(pool: Pool, tenants: str, *, gpu_operator: bool = False) -> dict
     if pool.claims:
         # The driver's pods look for the first; the second keeps the GPU Operator's plugin away.
         return labels | {"nvidia.com/gpu.present": "true", **_NO_OPERANDS}
-    labels |= {CONFIG_LABEL: pool.name, **pool.profile.node_labels}
+    name = config_name(pool.name, pool.profile, untrusted=tenants == "untrusted")
+    labels |= {CONFIG_LABEL: name, **pool.profile.node_labels}
     # The operator takes `gpu.present` back, with all of the others, from a node that its feature discovery has not yet
     # seen; of labels that are there it changes none (gpu-operator controllers/state_manager.go).
     return labels | (_NOT_THE_OPERATORS if gpu_operator else {"nvidia.com/gpu.present": "true"})

@@ -33,7 +33,7 @@ from gpu.contract import DEVICE_CLASS, POOL_LABEL, SHARING_LABEL, UNCLAIMED_RESO
 from gpu.pool import Taint
 from gpu.sharing import MemoryClaims, NoSharing, SharingProfile
 from gpu.sharing.memory import CONSUMABLE
-from gpu.sharing.plugin_config import MPS_ROOT, device_plugin_config
+from gpu.sharing.plugin_config import MPS_ROOT, config_name, device_plugin_config
 
 NAMESPACE = "gpu-system"
 #: The operator's configuration of nodes that carry no label of ours: whole GPUs.
@@ -76,6 +76,15 @@ class GpuSharingArgs:
     def config(self, pool: str) -> str:
         """The device plugin's configuration of a pool, as YAML."""
         return _yaml(device_plugin_config(self.profiles[pool], untrusted=pool in self.untrusted))
+
+    def config_name(self, pool: str) -> str:
+        """What that configuration is called, as the label of the pool's nodes has it."""
+        return config_name(pool, self.profiles[pool], untrusted=pool in self.untrusted)
+
+    @property
+    def configs(self) -> dict[str, str]:
+        """All configurations by name."""
+        return {self.config_name(pool): self.config(pool) for pool in self.profiles}
 
 
 class GpuSharing(pulumi.ComponentResource):
@@ -120,7 +129,7 @@ class GpuSharing(pulumi.ComponentResource):
         patch = k8s.core.v1.ConfigMapPatch(
             f"{name}-configurations",
             metadata={"name": existing.config_map, "namespace": existing.namespace},
-            data={pool: args.config(pool) for pool in args.profiles},
+            data=args.configs,
             opts=child_options(self, self._opts),
         )
         return dict.fromkeys(args.profiles, patch)
@@ -187,7 +196,10 @@ def device_plugin_values(pool: str, args: GpuSharingArgs) -> dict[str, Any]:
         # The chart would append its own name, cut the whole at 63 characters, and with a long pool name give the
         # DaemonSets of plugin and MPS daemon the same one.
         "fullnameOverride": release_name(pool),
-        "config": {"map": {pool: args.config(pool)}},
+        "config": {"map": {args.config_name(pool): args.config(pool)}},
+        # The chart would write a digest of its configurations here, and restart plugin and MPS daemon on all nodes at
+        # once when one changes. A node's label names the one it was started for: those that run keep it.
+        "podAnnotations": {"checksum/config": "by-label"},
         "mps": {"root": MPS_ROOT},
         # GpuPool labels nodes itself, so that Karpenter knows the labels before a node exists.
         "gfd": {"enabled": False},
@@ -215,7 +227,6 @@ def dra_driver_values(args: GpuSharingArgs) -> dict[str, Any]:
 
 def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
     """Values of the GPU Operator chart: the AMI has driver and toolkit, nodes cut their MIG instances at boot."""
-    configs = {pool: args.config(pool) for pool in args.profiles}
     on_gpu_nodes = tolerations(dict.fromkeys(each for taints in args.taints.values() for each in taints))
     on_system_nodes: dict[str, Any] = {"tolerations": [_SYSTEM_TOLERATION]}
     if args.node_selector:
@@ -235,7 +246,7 @@ def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
                 "create": True,
                 "name": "device-plugin-config",
                 "default": DEFAULT_CONFIG,
-                "data": {DEFAULT_CONFIG: _yaml(device_plugin_config(NoSharing())), **configs},
+                "data": {DEFAULT_CONFIG: _yaml(device_plugin_config(NoSharing())), **args.configs},
             },
             "mps": {"root": MPS_ROOT},
         },

@@ -9,6 +9,7 @@ from typing import Any, Literal, assert_never
 
 import pulumi
 
+from components.disruption_budget import one_at_a_time
 from components.gpu.claims import claim_templates, container_claims, pod_claims
 from components.gpu.workload_volumes import Mounts, VolumeSource
 from components.options import child_options
@@ -17,6 +18,7 @@ from components.sdk import k8s
 from components.serving.network_policy import namespace_peer, network_policy, tcp
 from gpu.checkpoints import GRACE_VARIABLE, INTERVAL_VARIABLE, RUN_VARIABLES, URL_VARIABLE, run_url
 from gpu.contract import NAME_LABEL, SECURITY_ANNOTATION
+from gpu.importance import Placing
 from gpu.pods import GPU_USER, OUTLASTS_DISRUPTION, SCRATCH_VOLUME
 
 NAMESPACE = "workloads"
@@ -97,6 +99,7 @@ class GpuWorkload:
     place of a slot, on a memory pool.
     node_selector, tolerations: those of the pool's workloads.
     scheduler: name of the scheduler that places its pods; None is the default one.
+    placing: what its pods get of its importance; a class of their own, where there is one, in place of priority_class.
     schedule: of a CronJob. client_namespaces: whose pods may reach the ports of a Deployment.
     checkpoint: of a Job or CronJob, whose pods then have a service account of the workload's name.
     Raises ValueError unless exactly one container uses the GPU (Karpenter would count a GPU for each), a CronJob, and
@@ -116,6 +119,7 @@ class GpuWorkload:
     annotations: Mapping[str, str] = field(default_factory=dict)
     priority_class: str | None = None
     scheduler: str | None = None
+    placing: Placing = field(default_factory=Placing)
     pull_secrets: Sequence[str] = ()
     client_namespaces: Sequence[str] = ()
     volumes: Mapping[str, VolumeSource] = field(default_factory=dict)
@@ -130,6 +134,8 @@ class GpuWorkload:
             raise ValueError(f"workload {self.name}: a CronJob, and nothing else, has a schedule")
         if self.checkpoint and (self.kind == "Deployment" or self.security.service_account):
             raise ValueError(f"workload {self.name}: a Job with a service account of its own keeps checkpoints")
+        if self.priority_class and self.placing.priority_class:
+            raise ValueError(f"workload {self.name}: has a priority class, and another by its importance")
 
     @property
     def namespace(self) -> str:
@@ -221,6 +227,8 @@ def _make(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> Non
         case "CronJob":
             k8s.batch.v1.CronJob(name, metadata=metadata, spec=_cron_job(workload), opts=after)
         case "Deployment":
+            if workload.placing.one_at_a_time:
+                one_at_a_time(f"{name}-budget", workload.name, workload.namespace, _selector(workload), opts)
             k8s.apps.v1.Deployment(name, metadata=metadata, spec=_deployment(workload), opts=after)
         case _:
             assert_never(workload.kind)
@@ -323,15 +331,16 @@ def _mounts(workload: GpuWorkload) -> Mounts:
 
 def _template(workload: GpuWorkload) -> Any:
     reason = workload.security.reason
-    annotations = {**workload.annotations, **({SECURITY_ANNOTATION: reason} if reason else {})}
-    metadata: dict[str, Any] = {"labels": _labels(workload)}
+    placing = workload.placing
+    annotations = {**workload.annotations, **placing.annotations, **({SECURITY_ANNOTATION: reason} if reason else {})}
+    metadata: dict[str, Any] = {"labels": {**_labels(workload), **placing.labels}}
     if annotations:
         metadata["annotations"] = annotations
     return {
         "metadata": metadata,
         "spec": {
             **_pod(workload),
-            "nodeSelector": dict(workload.node_selector),
+            "nodeSelector": {**workload.node_selector, **placing.node_selector},
             "tolerations": [dict(toleration) for toleration in workload.tolerations],
             "containers": [_container(container, workload) for container in workload.containers],
             "volumes": [{"name": SCRATCH_VOLUME, "emptyDir": {}}, *_mounts(workload).of_pod()],
@@ -355,8 +364,8 @@ def _pod(workload: GpuWorkload) -> dict[str, Any]:
         spec["serviceAccountName"] = workload.service_account
     if workload.checkpoint:
         spec["terminationGracePeriodSeconds"] = workload.checkpoint.grace_seconds
-    if workload.priority_class:
-        spec["priorityClassName"] = workload.priority_class
+    if priority_class := workload.priority_class or workload.placing.priority_class:
+        spec["priorityClassName"] = priority_class
     if workload.scheduler:
         spec["schedulerName"] = workload.scheduler
     if workload.claim_mib:

@@ -10,8 +10,10 @@ import pulumi
 
 from components.sdk import aws
 
+#: Percent of the budget at which the brake inside the cluster is put on, where a stack has it (`SoftBrake`).
+SOFT_BRAKE_AT = 80
 #: Percent of the budget at which mail is sent for what was spent.
-ACTUAL_ALERTS = (50, 80, 100)
+ACTUAL_ALERTS = (50, SOFT_BRAKE_AT, 100)
 #: Percent of the budget at which the brake is put on.
 BRAKE_AT = 100
 

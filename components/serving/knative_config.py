@@ -25,6 +25,7 @@ Feature = Literal[
     "nodeselector",
     "persistent-volume-claim",
     "persistent-volume-write",
+    "priorityclassname",
     "schedulername",
     "securitycontext",
     "tolerations",

@@ -8,12 +8,13 @@ Ollama 0.32.15: envconfig/config.go, llm/llama_server.go, server/routes.go.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 import pulumi
 
 import versions
+from components.disruption_budget import one_at_a_time
 from components.options import child_options
 from components.pods import NO_GPU, restricted_container, restricted_pod, tolerations
 from components.sdk import k8s
@@ -39,6 +40,7 @@ from gpu.contract import (
     WEIGHTS_LABEL,
 )
 from gpu.host_share import HostShare
+from gpu.importance import Placing
 from gpu.models import KvCacheType
 from gpu.pods import GPU_USER
 from gpu.pool import Taint
@@ -132,6 +134,7 @@ class OllamaModelArgs:
     memory_mib: GPU memory that they need; None where policies can find it by the models' names.
     mps: limits of its own on a slot of an MPS pool.
     scheduler: name of the scheduler that places the pods; None is the default one.
+    placing: what the pods get of the models' importance; with a class Knative needs its flag `priorityclassname`.
     idle: how long the last pod stays when nobody asks any more, beside Knative's window of a minute.
     """
 
@@ -153,6 +156,7 @@ class OllamaModelArgs:
     max_scale: int = 2
     idle: str = "5m"
     scheduler: str | None = None
+    placing: Placing = field(default_factory=Placing)
 
     @property
     def url(self) -> str:
@@ -176,6 +180,9 @@ class OllamaModel(pulumi.ComponentResource):
     def __init__(self, name: str, args: OllamaModelArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:OllamaModel", name, None, opts)
         self.url = args.url
+        if args.placing.one_at_a_time:
+            labels = {MODEL_LABEL: args.service}
+            one_at_a_time(f"{name}-budget", args.service, NAMESPACE, labels, child_options(self, opts))
         k8s.apiextensions.CustomResource(
             name,
             api_version=versions.KNATIVE_SERVING_API,
@@ -210,16 +217,22 @@ def _template(args: OllamaModelArgs) -> dict[str, Any]:
     cached = WEIGHTS[args.weights.source].cached
     return {
         "metadata": {
-            "labels": {MODEL_LABEL: args.service, WEIGHTS_LABEL: args.weights.source, **_claim(args)},
-            "annotations": annotations,
+            "labels": {
+                MODEL_LABEL: args.service,
+                WEIGHTS_LABEL: args.weights.source,
+                **_claim(args),
+                **args.placing.labels,
+            },
+            "annotations": {**annotations, **args.placing.annotations},
         },
         "spec": {
             **restricted_pod(GPU_USER),
             "containerConcurrency": args.parallel,
             "timeoutSeconds": REQUEST_SECONDS,
             "responseStartTimeoutSeconds": FIRST_BYTE_SECONDS,
-            "nodeSelector": {POOL_LABEL: args.pool},
+            "nodeSelector": {POOL_LABEL: args.pool, **args.placing.node_selector},
             "tolerations": tolerations(args.taints),
+            **({"priorityClassName": args.placing.priority_class} if args.placing.priority_class else {}),
             **({"schedulerName": args.scheduler} if args.scheduler else {}),
             **({"initContainers": [_fetch(args)]} if cached else {}),
             "containers": [_serve(args)],

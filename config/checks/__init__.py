@@ -12,6 +12,7 @@ from config.checks.claims import check_claims
 from config.checks.cluster import check_cluster
 from config.checks.dialogue import check_dialogue
 from config.checks.existing import check_existing
+from config.checks.importance import check_importance
 from config.checks.levers import check_levers
 from config.checks.models import check_models
 from config.checks.names import check_names
@@ -42,6 +43,7 @@ def check(parts: Parts) -> Iterator[Problem]:
     yield from check_existing(parts, slots)
     yield from attempt(check_dialogue(parts))
     yield from check_workloads(parts, slots)
+    yield from check_importance(parts)
     yield from check_together(parts, slots)
     yield from check_claims(parts, slots)
     yield from check_usage(parts)

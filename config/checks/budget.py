@@ -11,13 +11,16 @@ from gpu.bill import known_of, sum_of
 
 
 def check_budget(config: StackConfig) -> Iterator[Problem]:
-    """A budget below the floor and what always runs. Needs a configuration in which nothing else is wrong.
+    """A brake that holds nothing, and a budget below the floor and what always runs.
+
+    Needs a configuration in which nothing else is wrong.
 
     Spot counts at the least that was seen, and what has no price counts nothing: a budget is refused only where it
     cannot hold.
     """
     if config.budget is None:
         return
+    yield from _soft_brake(config)
     lines = quiet_lines(config, consumers(config))
     known = known_of(lines)
     quiet, floor = sum_of(known), sum_of([line for line in known if line.part == "floor"])
@@ -31,3 +34,9 @@ def check_budget(config: StackConfig) -> Iterator[Problem]:
         f"floor{more}; write more, or take away what stands there (slices plan lists it)"
     )
     yield Problem(("budget", "monthlyUsd"), config.budget.monthly_usd, message)
+
+
+def _soft_brake(config: StackConfig) -> Iterator[Problem]:
+    if config.budget and config.budget.soft_brake and all(p.purchase == "reserved" for p in config.gpu_pools.values()):
+        message = "would hold nothing: every pool is of reserved capacity, which is paid anyway; leave it out"
+        yield Problem(("budget", "softBrake"), True, message)

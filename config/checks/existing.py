@@ -199,6 +199,9 @@ def _not_yet(parts: Parts) -> Iterator[Problem]:
     if parts.budget and parts.budget.anomalies:
         message = "tells a topic that needs the stack's own key: with cluster.existing leave it out"
         yield Problem(("budget", "anomalies"), True, message)
+    if parts.budget and parts.budget.soft_brake:
+        message = "needs the stack's own agent of Pod Identity and system nodes: with cluster.existing leave it out"
+        yield Problem(("budget", "softBrake"), True, message)
     if parts.monitoring and parts.monitoring.backend != "off":
         message = "watches a cluster that the stack makes: with cluster.existing leave it out"
         yield Problem(("monitoring", "backend"), parts.monitoring.backend, message)

@@ -30,8 +30,13 @@ def check_models(parts: Parts, slots: Slots) -> Iterator[Problem]:
             yield from attempt(_one_slot(model, path, slots))
             yield from attempt(_known(model, path, slots))
             yield from attempt(_context(model, path))
-            yield from attempt(_fit(model, path, slots))
-            yield from attempt(_mps(model, path, slots))
+            yield from model_on_pool(model, path, slots)
+
+
+def model_on_pool(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
+    """What may be wrong with a model's memory on one pool and right on another."""
+    yield from attempt(_fit(model, path, slots))
+    yield from attempt(_mps(model, path, slots))
 
 
 def _slots_problem(slots: int, pool: Pool | None) -> str:
@@ -76,7 +81,7 @@ def _meant(model: Model, slots: Slots) -> str:
     meant = nearest(name, [spec.name for spec in MODELS.values() if _serves(spec, name)])
     if meant is None or re.sub(r"[0-9.]+", "", meant) == re.sub(r"[0-9.]+", "", name):
         return f", unlike {known};" if known != "nothing" else ";"
-    pool = slots.get(model.pool)
+    pool = pool_of(model, slots)
     fits = pool is None or _fits(model, MODELS[meant], pool)
     return f"; did you mean {meant}{'' if fits else ', which does not fit this pool'}? If not,"
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
+from config.checks.models import pool_of
 from config.checks.parts import Parts, Slots, attempt
 from config.errors import MISSING, Path, Problem, listed
 from config.schema import GpuPool, Model, Monitoring
@@ -34,6 +35,7 @@ _SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600}
 #: What the models of one server share, since they are one process: attribute and key.
 _SHARED: Mapping[str, str] = {
     "pool": "pool",
+    "importance": "importance",
     "context_length": "contextLength",
     "parallel": "parallel",
     "kv_cache_type": "kvCacheType",
@@ -49,10 +51,9 @@ def check_serving(parts: Parts, slots: Slots) -> Iterator[Problem]:
     for index, model in enumerate(parts.models or ()):
         if model:
             path: Path = ("models", index)
-            yield from attempt(_scale(model, path, slots))
             yield from attempt(_idle(model, path))
             yield from attempt(_weights(model, path, parts))
-            yield from attempt(_share(model, path, slots))
+            yield from service_on_pool([(index, model)], slots)
             with suppress(BrokenValueError):
                 if model.server:
                     servers.setdefault(model.server, []).append((index, model))
@@ -66,6 +67,17 @@ def check_serving(parts: Parts, slots: Slots) -> Iterator[Problem]:
         if pool:
             yield from attempt(_disk(pool, ("pools", index), parts.models or ()))
             yield from attempt(_tenants(pool, parts.models or ()))
+
+
+def service_on_pool(members: Sequence[tuple[int, Model]], slots: Slots) -> Iterator[Problem]:
+    """What may be wrong with the serving of a model, or of all of a server, on one pool and right on another."""
+    for index, model in members:
+        path: Path = ("models", index)
+        yield from attempt(_scale(model, path, slots))
+        yield from attempt(_share(model, path, slots))
+    if len(members) > 1:
+        pool = pool_of(members[0][1], slots)
+        yield from attempt(_server_fits(members[0][1].server or "", members, pool)) if pool else ()
 
 
 def _scale(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
@@ -245,18 +257,21 @@ def _control_plane(parts: Parts) -> Iterator[Problem]:
     room -= EBS_NODE_CPU_MILLIS if parts.monitoring.needs_driver else 0
     driver = parts.monitoring.needs_driver or bool(parts.dialogue and parts.dialogue.needs_driver)
     packing = parts.gpu_sharing is not None and parts.gpu_sharing.scheduler is not None
+    braked = parts.budget is not None and parts.budget.soft_brake
     needed = control_plane_cpu_millis(
         parts.serving.replicas if parts.models else 0,
         nodes.desired,
         ebs_driver=driver,
         prometheus=backend == "prometheus",
         packing=packing,
+        soft_brake=braked,
     )
     if nodes.desired * room < needed:
         besides = {
             "Prometheus": backend == "prometheus",
             "the EBS CSI driver": driver,
             "the packing scheduler": packing,
+            "the soft brake": braked,
         }
         more = [name for name, there in besides.items() if there]
         does = f"do{'es' if len(more) == 1 else ''}"

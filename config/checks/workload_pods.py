@@ -27,13 +27,12 @@ _TAKEN: Final = (
 _TAKEN_NAMES: Final = frozenset({NAME_LABEL, "controller-uid", "job-name", "pod-template-hash"})
 
 
-def check_pod(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Problem]:
-    """Everything about a workload that needs its pool at most."""
+def check_pod(workload: Workload, path: Path) -> Iterator[Problem]:
+    """Everything about a workload that is the same on all pools."""
     yield from attempt(_times(workload, path))
     yield from attempt(_labels(workload, path))
     yield from attempt(_annotations(workload, path))
     yield from attempt(_rights(workload, path))
-    yield from attempt(_user(workload, path, pool))
     yield from attempt(_ports(workload, path))
     containers: Sequence[Container | None] = workload.__dict__.get("containers", ())
     for index, container in enumerate(containers):
@@ -117,7 +116,8 @@ def _rights(workload: Workload, path: Path) -> Iterator[Problem]:
         yield Problem(place, reason, f"must give the reason, in {MIN_SECURITY_REASON} characters or more")
 
 
-def _user(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Problem]:
+def check_user(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Problem]:
+    """Whose pods they are, where the pool's daemon serves one user."""
     user = workload.security_context.run_as_user
     if pool and pool.profile.strategy == "mps" and user != GPU_USER:
         message = f"must be {GPU_USER} on an MPS pool: an MPS server serves one user, that of all pods with slots"

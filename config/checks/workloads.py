@@ -8,7 +8,7 @@ from config.checks.checkpoints import check_checkpoints
 from config.checks.models import ONE_SLOT, pool_of
 from config.checks.parts import Parts, Slots, attempt, name_of
 from config.checks.vllm import check_vllm
-from config.checks.workload_pods import check_pod
+from config.checks.workload_pods import check_pod, check_user
 from config.checks.workload_volumes import check_volumes
 from config.errors import MISSING, Path, Problem
 from config.quantities import cpu_millis, memory_mib
@@ -23,14 +23,20 @@ def check_workloads(parts: Parts, slots: Slots) -> Iterator[Problem]:
     for index, workload in enumerate(parts.workloads or ()):
         if workload:
             path: Path = ("workloads", index)
-            yield from attempt(_gpu_containers(workload, path, slots))
             yield from attempt(_container_names(workload, path))
-            yield from attempt(_fit(workload, path, slots))
-            yield from attempt(_node(workload, path, slots))
-            yield from check_pod(workload, path, pool_of(workload, slots))
+            yield from on_pool(workload, path, slots)
+            yield from check_pod(workload, path)
             yield from check_volumes(workload, path, pool_of(workload, slots))
             yield from attempt(check_checkpoints(workload, path))
-            yield from check_vllm(workload, path, pool_of(workload, slots))
+
+
+def on_pool(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
+    """What may be wrong with a workload on one pool and right on another."""
+    yield from attempt(_gpu_containers(workload, path, slots))
+    yield from attempt(_fit(workload, path, slots))
+    yield from attempt(_node(workload, path, slots))
+    yield from attempt(check_user(workload, path, pool_of(workload, slots)))
+    yield from check_vllm(workload, path, pool_of(workload, slots))
 
 
 def whole_gpus(workload: Workload, pool: Pool) -> int:
@@ -108,7 +114,8 @@ def _fit(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
             f"does not fit: {what} of pool {workload.pool} {has} {count * pool.slot_memory_mib} MiB on "
             f"{pool.smallest.gpu.product} ({pool.smallest.family})"
         )
-        yield Problem((*path, "gpuMemoryMib"), needed, message)
+        said = ("gpuMemory", workload.gpu_memory) if workload.gpu_memory else ("gpuMemoryMib", needed)
+        yield Problem((*path, said[0]), said[1], message)
 
 
 def _node(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:

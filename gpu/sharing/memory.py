@@ -8,6 +8,7 @@ Alpha: NVIDIA's gate `ConsumableShares` and Karpenter's `DRANVIDIAGPU`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from gpu.contract import DEVICE_CLASS
@@ -52,6 +53,10 @@ class MemoryClaims(Profile):
     def slot_memory_mib(self, gpu: Gpu) -> int:
         """The most that the claim of one pod can promise, in MiB: all that applications can have."""
         return gpu.usable_mib
+
+    def slot_share(self, gpu: Gpu) -> Fraction:
+        """All of it: claims are of memory, and whoever computes alone has the whole GPU."""
+        return Fraction(1)
 
 
 def template_name(claim_mib: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from gpu.contract import GPU_RESOURCE, NVIDIA_PREFIX
@@ -41,6 +42,12 @@ class Mig(Profile):
     def slot_memory_mib(self, gpu: Gpu) -> int:
         """An instance's memory and no more, in MiB. Raises like `slots_per_gpu`."""
         return self.cut(gpu).memory_mib
+
+    def slot_share(self, gpu: Gpu) -> Fraction:
+        """The lesser of an instance's parts of processors and of memory. Raises like `slots_per_gpu`."""
+        own = self.cut(gpu)
+        of_all = max(profile.compute_slices for profile in gpu.mig_profiles.values())
+        return min(Fraction(own.compute_slices, of_all), Fraction(own.memory_slices, own.total_memory_slices))
 
     def cut(self, gpu: Gpu) -> MigProfile:
         """The profile on a GPU. Raises SharingError when the GPU has none of that name."""

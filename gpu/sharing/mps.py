@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from gpu.contract import GPU_RESOURCE, SHARED_RESOURCE
@@ -64,6 +65,10 @@ class Mps(Profile):
         The enforced limit is a little larger (`memory_limit_mib`), for it divides what the driver keeps as well.
         """
         return gpu.usable_mib // self.replicas
+
+    def slot_share(self, gpu: Gpu) -> Fraction:
+        """An equal part. Of threads MPS counts whole percents (`active_thread_percentage`), rounded down."""
+        return Fraction(1, self.replicas)
 
     @property
     def node_labels(self) -> Mapping[str, str]:

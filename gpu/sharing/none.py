@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from gpu.contract import GPU_RESOURCE
@@ -38,3 +39,7 @@ class NoSharing(Profile):
     def slot_memory_mib(self, gpu: Gpu) -> int:
         """All that applications can have, in MiB."""
         return gpu.usable_mib
+
+    def slot_share(self, gpu: Gpu) -> Fraction:
+        """All of it."""
+        return Fraction(1)

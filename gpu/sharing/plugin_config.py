@@ -8,11 +8,13 @@ letters; what stands in a list of resources it takes as it is written.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from gpu.contract import GPU_RESOURCE, NVIDIA_PREFIX
@@ -48,6 +50,8 @@ _LARGEST = 2**63 - 1
 _WANTED: Mapping[type, str] = {bool: "true or false, without quotes", str: "a text"}
 _LISTS = ("envvar", "volume-mounts", "cdi-annotations", "cdi-cri")
 _MAX_NAME = 63
+#: Digits of a configuration's digest in its name.
+_DIGEST = 8
 #: Kubernetes' name of a DNS subdomain.
 _SUBDOMAIN = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z")
 _UUID = r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -83,6 +87,16 @@ def device_plugin_config(profile: SharingProfile, *, untrusted: bool = False) ->
         case _:
             assert_never(profile)
     return config
+
+
+def config_name(pool: str, profile: SharingProfile, *, untrusted: bool = False) -> str:
+    """What a pool's configuration is called, and its nodes' label says: another name for whatever is in it.
+
+    A node keeps its labels, so it keeps its cut until Karpenter replaces it; a name that stayed the same would have its
+    plugin cut the GPUs anew below the pods that run on them. At most 62 characters: a label's value takes 63.
+    """
+    written = json.dumps(device_plugin_config(profile, untrusted=untrusted), sort_keys=True)
+    return f"{pool}.{profile.strategy}.{sha256(written.encode()).hexdigest()[:_DIGEST]}"
 
 
 def _replicated(profile: TimeSlicing | Mps) -> dict[str, Any]:

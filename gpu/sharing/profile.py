@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -55,6 +56,10 @@ class Profile(ABC):
     @abstractmethod
     def slot_memory_mib(self, gpu: Gpu) -> int:
         """GPU memory that a slot can count on, in MiB, when all slots are in use. Raises like `slots_per_gpu`."""
+
+    @abstractmethod
+    def slot_share(self, gpu: Gpu) -> Fraction:
+        """Part of the GPU that a slot has for itself when all are in use: 1 is a whole one. Raises like the others."""
 
     def cut(self, gpu: Gpu) -> MigProfile | None:
         """Instances that hardware must cut the GPU into before the plugin starts; None where it is left whole."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar
 
 from gpu.contract import GPU_RESOURCE, SHARED_RESOURCE
@@ -48,3 +49,7 @@ class TimeSlicing(Profile):
     def slot_memory_mib(self, gpu: Gpu) -> int:
         """An equal share, in MiB: a promise that all workloads must keep, for nothing enforces it."""
         return gpu.usable_mib // self.replicas
+
+    def slot_share(self, gpu: Gpu) -> Fraction:
+        """An equal part: of time, and of memory by promise."""
+        return Fraction(1, self.replicas)

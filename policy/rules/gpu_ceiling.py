@@ -15,7 +15,7 @@ from policy.instances import is_gpu
 from policy.karpenter import NODE_POOL_PATCHES, NodePool
 from policy.ondemand.purchase import gpus_required
 from policy.reading import Unknown, each, get, number, quantity, strings, text, whole
-from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
+from policy.sharing import SHARING_TYPES, JudgedPool, sharing_view
 
 #: GPUs of a type that is not in the catalogue: the most that any type has.
 _MOST: Final = max(instance_type.gpu_count for instance_type in INSTANCE_TYPES.values())
@@ -45,7 +45,7 @@ def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
 
 def _counts(stack: Stack) -> Iterator[tuple[str, str, Count]]:
     """Everything that may have GPUs: its name, its URN, and how many."""
-    pools = SharingView(stack).pools
+    pools = sharing_view(stack).pools
     for pool in pools:
         replicas = get(pool.pool.manifest, "spec", "replicas")
         most = _of_pool(pool) if replicas is None else _of_static_pool(pool, replicas)

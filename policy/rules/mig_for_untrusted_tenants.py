@@ -10,7 +10,7 @@ from gpu.sharing import STRATEGIES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, pod_templates
 from policy.reading import Unknown, get, text
-from policy.sharing import SHARING_TYPES, JudgedPool, SharingView, is_bottlerocket
+from policy.sharing import SHARING_TYPES, JudgedPool, SharingView, is_bottlerocket, sharing_view
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 #: The toolkit's setting by which the variable of containers without privileges counts; it does by default.
@@ -19,7 +19,7 @@ _TOOLKIT = "accept-nvidia-visible-devices-envvar-when-unprivileged"
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield pools marked untrusted that share by software, and untrusted pods that may land on such pools."""
-    view = SharingView(stack)
+    view = sharing_view(stack)
     pools = view.pools
     shared = [pool for pool in pools if pool.sharing and not STRATEGIES[pool.sharing.strategy].isolated]
     for pool in shared:

@@ -11,7 +11,7 @@ from gpu.sharing import MPS_MEMORY, MPS_THREADS, Mps, SharingError
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, GpuContainer, pod_templates
 from policy.reading import Unknown, get, literals, number, text
-from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
+from policy.sharing import SHARING_TYPES, JudgedPool, sharing_view
 
 #: `0=3G`, `0=512M,1=2GB`: the device's ordinal or UUID, an integer and a unit (docs.nvidia.com/deploy/mps).
 _LIMIT: Final = re.compile(
@@ -21,7 +21,7 @@ _LIMIT: Final = re.compile(
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield limits that nothing obeys, and those above the MPS daemon's."""
-    pools = SharingView(stack).pools
+    pools = sharing_view(stack).pools
     yield from by_resource(stack.resources, lambda resource: _of(resource, pools))
 
 

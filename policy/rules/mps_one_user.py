@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.pods import POD_TYPES, GpuContainer, PodTemplate, pod_templates
 from policy.reading import Unknown, get, text
-from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
+from policy.sharing import SHARING_TYPES, JudgedPool, sharing_view
 
 
 def mps_pods(stack: Stack) -> Iterator[tuple[JudgedPool, PodTemplate]]:
     """GPU pods, each with every MPS pool that it may land on."""
-    pools = [pool for pool in SharingView(stack).pools if pool.sharing and pool.sharing.strategy == "mps"]
+    pools = [pool for pool in sharing_view(stack).pools if pool.sharing and pool.sharing.strategy == "mps"]
     if pools:
         pods = [pod for resource in stack.resources for pod in pod_templates(resource) if pod.gpu_containers()]
         yield from ((pool, pod) for pool in pools for pod in pods if pod.may_land_on(pool.pool))

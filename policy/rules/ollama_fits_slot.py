@@ -13,7 +13,7 @@ from policy.framework import EnforcementLevel, Finding, Resource, Settings, Seve
 from policy.ollama import OLLAMA_TYPES, Server, models, servers, stated
 from policy.reading import Unknown, get, quantity, text, whole
 from policy.rules.mps_client_limits import client_memory_mib
-from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
+from policy.sharing import SHARING_TYPES, JudgedPool, sharing_view
 
 _MIB: Final = 2**20
 #: Tokens that Ollama gives a model where nobody says how many, on the smallest GPUs (envconfig, OLLAMA_CONTEXT_LENGTH).
@@ -22,7 +22,7 @@ _LEAST_CONTEXT: Final = 4096
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield servers whose models need more memory than the smallest slot that they may get."""
-    pools = SharingView(stack).pools
+    pools = sharing_view(stack).pools
     yield from by_resource(stack.of(*OLLAMA_TYPES), lambda resource: _of(resource, pools))
 
 

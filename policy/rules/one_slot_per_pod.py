@@ -8,12 +8,12 @@ from gpu.contract import GPU_RESOURCE
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, GpuContainer, PodTemplate, pod_templates
 from policy.reading import Unknown, quantity, text
-from policy.sharing import SHARING_TYPES, JudgedPool, SharingView
+from policy.sharing import SHARING_TYPES, JudgedPool, sharing_view
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield pods that ask for more than one slot, or in more than one container."""
-    pools = SharingView(stack).pools
+    pools = sharing_view(stack).pools
     yield from by_resource(stack.resources, lambda resource: _of(resource, pools))
 
 

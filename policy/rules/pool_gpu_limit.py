@@ -11,7 +11,7 @@ from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stac
 from policy.instances import is_gpu
 from policy.karpenter import NODE_POOL_PATCHES, NodePool
 from policy.reading import Unknown, get, quantity, text, whole
-from policy.sharing import SHARING_TYPES, JudgedPool, Overlay, SharingView
+from policy.sharing import SHARING_TYPES, JudgedPool, Overlay, sharing_view
 
 #: What GPUs and their slots are called.
 _RESOURCE = re.compile(r"nvidia\.com/(gpu|gpu\.shared|mig-\d+g\.\d+gb(\.shared)?)")
@@ -25,7 +25,7 @@ _NO_NVIDIA: Final = re.compile(r"g\d+ad|gr?\d+f")
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield what is missing in a GPU pool's limits."""
-    view = SharingView(stack)
+    view = sharing_view(stack)
     for pool in view.pools:
         replicas = get(pool.pool.manifest, "spec", "replicas")
         if isinstance(replicas, Unknown) or whole(replicas) is not None:

@@ -10,7 +10,7 @@ from policy.device_plugin import Sharing
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.instances import Candidate
 from policy.reading import Unknown, get, quantity, text
-from policy.sharing import SHARING_TYPES, Gpus, JudgedPool, Overlay, SharingView, is_bottlerocket
+from policy.sharing import SHARING_TYPES, Gpus, JudgedPool, Overlay, SharingView, is_bottlerocket, sharing_view
 
 #: Types that a message names.
 _NAMED: Final = 4
@@ -21,7 +21,7 @@ Told = Sequence[tuple[Gpus, Candidate, Sequence[Overlay]]]
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield every disagreement, pool by pool."""
-    view = SharingView(stack)
+    view = sharing_view(stack)
     for pool in view.pools:
         told = [(gpus, candidate, pool.overlays(candidate, view.overlays)) for gpus, candidate in pool.types]
         problems = [*_naming(view, pool), *_conflicts(told), *_auto_mode(pool, told)]

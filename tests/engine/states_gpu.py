@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import yaml
 
-from gpu.contract import POOL_LABEL
+from gpu.contract import DO_NOT_DISRUPT_ANNOTATION, IMPORTANCE_LABEL, POOL_LABEL
 from tests.engine.states import Planned, State, changed, text_asset
 from tests.engine.states_pods import deployment, pod
 from tests.policy.case_parts import AWS, CAPACITY, JUSTIFIED, POOL_YAML, RELEASE, SPOT, TYPE, need
@@ -19,6 +19,7 @@ _OVERLAY: Final = "kubernetes:karpenter.sh/v1alpha1:NodeOverlay"
 _CONFIG_MAP: Final = "kubernetes:core/v1:ConfigMap"
 _NAMESPACE: Final = "kubernetes:core/v1:Namespace"
 _TAINT: Final = {"key": GPU, "value": "true", "effect": "NoSchedule"}
+_KEPT: Final = {DO_NOT_DISRUPT_ANNOTATION: "true"}
 _PLUGIN_CONFIG: Final = "nvidia.com/device-plugin.config"
 
 
@@ -381,6 +382,47 @@ _SHARING: Final = (
             ),
         ),
         mended={("jobs", "spec", "template", "metadata", "annotations"): {}},
+    ),
+    State(
+        name="critical-on-spot",
+        fires=frozenset({"gpu-critical-off-spot"}),
+        resources=(
+            *_shared("critical"),
+            Planned(
+                type="kubernetes:scheduling.k8s.io/v1:PriorityClass",
+                name="vip",
+                inputs={"metadata": {"name": "vip", "labels": {IMPORTANCE_LABEL: "critical"}}, "value": 1000.0},
+            ),
+            deployment("critical", pod("critical", priorityClassName="vip")),
+        ),
+        mended={("vip", "metadata", "labels"): {}},
+    ),
+    State(
+        name="batch-that-stays",
+        fires=frozenset({"gpu-batch-gives-way"}),
+        resources=(
+            *_shared("batch"),
+            Planned(
+                type="kubernetes:scheduling.k8s.io/v1:PriorityClass",
+                name="last",
+                inputs={"metadata": {"name": "last"}, "value": -5.0},
+            ),
+            Planned(
+                type="kubernetes:apps/v1:Deployment",
+                name="batch",
+                inputs={
+                    "metadata": {"name": "batch", "namespace": "ml"},
+                    "spec": {
+                        "selector": {"matchLabels": {"app": "batch"}},
+                        "template": {
+                            "metadata": {"labels": {"app": "batch"}, "annotations": _KEPT},
+                            "spec": pod("batch", priorityClassName="last"),
+                        },
+                    },
+                },
+            ),
+        ),
+        mended={("batch", "spec", "template", "metadata", "annotations"): {}},
     ),
     State(
         name="two-users",

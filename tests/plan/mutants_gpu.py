@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from components.pods import restricted_container, restricted_pod
-from gpu.contract import CONSUMABLE_ANNOTATION, DO_NOT_DISRUPT_ANNOTATION, EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
+from gpu.contract import (
+    CONSUMABLE_ANNOTATION,
+    DO_NOT_DISRUPT_ANNOTATION,
+    EXPIRES_ANNOTATION,
+    IMPORTANCE_LABEL,
+    JUSTIFICATION_ANNOTATION,
+)
 from policy.analyzer import UNKNOWN
 from tests.plan.conftest import STACKS
 from tests.plan.mutation import Inputs, Mutant, Mutation, Stack, at, change, plus, without
@@ -55,6 +61,18 @@ def pod(inputs: Inputs) -> Inputs:
 def keep_from_eviction(inputs: Inputs) -> None:
     metadata = at(inputs, "spec", "jobTemplate", "spec", "template")["metadata"]
     metadata["annotations"] = {**metadata.get("annotations", {}), DO_NOT_DISRUPT_ANNOTATION: "true"}
+
+
+def important(word: str, *, kept: bool = False) -> Callable[[Inputs], object]:
+    """The job's pods say how important they are, and perhaps that they must not be disrupted."""
+
+    def bend(inputs: Inputs) -> None:
+        if kept:
+            keep_from_eviction(inputs)
+        metadata = at(inputs, "spec", "jobTemplate", "spec", "template")["metadata"]
+        metadata["labels"] = {**metadata.get("labels", {}), IMPORTANCE_LABEL: word}
+
+    return bend
 
 
 def slots(quantity: str) -> Callable[[Inputs], object]:
@@ -275,6 +293,8 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a 
         "a job that hears nothing",
         change(CRON_JOB, keep_from_eviction),
     )
+    yield "gpu-critical-off-spot", "dev", "critical on Spot", change(CRON_JOB, important("critical"))
+    yield "gpu-batch-gives-way", "dev", "batch that stays", change(CRON_JOB, important("batch", kept=True))
     yield (
         "gpu-mps-one-user",
         "staging",

@@ -13,6 +13,8 @@ import yaml
 
 from components.cluster.existing import Supposed, cluster_problem
 from components.network.existing import ExistingSubnetsArgs, Subnet, homes, subnets_problem
+from gpu.sharing import TimeSlicing
+from gpu.sharing.plugin_config import config_name
 from plan import cloud
 from plan.errors import InputError
 from plan.figures import figures
@@ -61,6 +63,7 @@ def types_of(plan: Recording, *packages: str) -> set[str]:
 
 
 #: Somebody's device plugin, with a ConfigMap that its chart's values name.
+CONFIG = config_name("shared", TimeSlicing(3))
 PLUGIN: Mapping[str, Any] = {
     **KARPENTER,
     "gpuSharing": {"existing": {"configMap": "plugin-configs", "namespace": "nvidia"}},
@@ -198,7 +201,7 @@ def test_a_plugin_that_is_there_gets_the_configurations_of_our_pools_and_nothing
     (patch,) = plan.of_type(PATCH)
     assert patch.inputs["metadata"] == {"name": "plugin-configs", "namespace": "nvidia"}
     ((pool, text),) = patch.inputs["data"].items()
-    assert (pool, yaml.safe_load(text)["sharing"]["timeSlicing"]["resources"][0]["replicas"]) == ("shared", 3)
+    assert (pool, yaml.safe_load(text)["sharing"]["timeSlicing"]["resources"][0]["replicas"]) == (CONFIG, 3)
     releases = {each.inputs["name"] for each in plan.of_type("kubernetes:helm.sh/v3:Release")}
     assert "plugin-shared" not in releases
     assert Graph(plan).missing(plan.of_type(NODE_POOL)[-1:], [patch]) == [], "nodes end before their configuration"
@@ -211,10 +214,10 @@ def labels(changes: Mapping[str, Any]) -> Mapping[str, str]:
 
 def test_nodes_ask_a_plugin_that_is_there_for_their_configuration() -> None:
     found = labels(PLUGIN)
-    assert (found["nvidia.com/device-plugin.config"], found["nvidia.com/gpu.present"]) == ("shared", "true")
+    assert (found["nvidia.com/device-plugin.config"], found["nvidia.com/gpu.present"]) == (CONFIG, "true")
     operator = {**PLUGIN, "gpuSharing": {**PLUGIN["gpuSharing"], "installer": "gpu-operator"}}
     found = labels(operator)
-    assert found["nvidia.com/device-plugin.config"] == "shared"
+    assert found["nvidia.com/device-plugin.config"] == CONFIG
     assert "nvidia.com/gpu.present" not in found, "the operator's to say"
     deploy = "nvidia.com/gpu.deploy."
     off = {key.removeprefix(deploy) for key, value in found.items() if key.startswith(deploy) and value == "false"}
@@ -224,7 +227,7 @@ def test_nodes_ask_a_plugin_that_is_there_for_their_configuration() -> None:
 def test_the_twin_plays_the_plugin_that_is_there() -> None:
     plan = _plan(recorded(PLUGIN), (), cluster="prod", kubernetes="1.36")
     (plugin,) = plan.plugins
-    assert (plugin.config_map, set(plugin.configs)) == ("plugin-configs", {"shared"})
+    assert (plugin.config_map, set(plugin.configs)) == ("plugin-configs", {CONFIG})
     offered = offer({**labels(PLUGIN), "karpenter.k8s.aws/instance-gpu-count": "1"}, None, plan.plugins)
     assert (offered.resources, offered.problem) == ({"nvidia.com/gpu": 3}, "")
     patch = next(thing for thing in plan.planned if thing.manifest and thing.manifest["kind"] == "ConfigMap")

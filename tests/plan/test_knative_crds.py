@@ -83,6 +83,7 @@ def test_all_stacks_together_use_every_flag_that_we_know(recorded: Callable[[str
         "nodeselector",
         "persistent-volume-claim",
         "persistent-volume-write",
+        "priorityclassname",
         "schedulername",
         "securitycontext",
         "tolerations",

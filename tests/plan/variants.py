@@ -118,6 +118,35 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             },
         ],
     },
+    "work of every importance": {
+        "pools": snippet("docs/importance.md", "gpu-slices:pools"),
+        "models": snippet("docs/importance.md", "gpu-slices:models"),
+        "workloads": [
+            *snippet("docs/importance.md", "gpu-slices:workloads"),
+            {
+                "name": "api",
+                "pool": "firm",
+                "importance": "critical",
+                "containers": [{"name": "app", "image": "r.example.com/app:1", "slots": 1}],
+            },
+        ],
+        # Above what always runs of it.
+        "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
+    },
+    "a soft brake, and a pool of reserved capacity": {
+        "budget": {"monthlyUsd": 6000, "emails": ["platform@example.com"], "softBrake": True},
+        "pools": [
+            POOL,
+            {
+                **POOL,
+                "name": "reserved",
+                "capacityType": "reserved",
+                "capacityReservationSelectorTerms": [{"id": "cr-0123456789abcdef0"}],
+                "onDemand": {"justification": "GPU-142: capacity that is paid anyway", "expires": "2027-03-31"},
+            },
+        ],
+        "models": [MODEL],
+    },
     "everything": {
         "pools": [
             {**POOL, "sharing": {"strategy": "time-slicing", "replicas": 2}, "warm": {"slots": 2}},
@@ -198,6 +227,7 @@ def changed_dev(values: Mapping[str, Any]) -> Recording:
     """The recording of `dev` with other values of some keys."""
     project = find_project(ROOT)
     dev = load_stack(project, "dev")
-    changed = {f"gpu-slices:{key}": json.dumps(value) for key, value in values.items()}
+    # Days are texts in JSON.
+    changed = {f"gpu-slices:{key}": json.dumps(value, default=str) for key, value in values.items()}
     config = StackFile(stack=dev.stack, values={**dev.values, **changed}, secret_keys=(), problems=(), notes=())
     return record(project, config)

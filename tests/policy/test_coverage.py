@@ -134,9 +134,11 @@ _TOGETHER: Final = "it compares several objects, and a patch for itself is none 
 _BY_VALUES: Final = "nobody changes a release's values or a node class' user data by a patch of the SDK"
 #: Rules that do not look at patches of all that they look at.
 WITHOUT_PATCHES: Final[Mapping[str, str]] = {
+    "gpu-batch-gives-way": _TOGETHER,
     "gpu-ceiling-per-stack": _TOGETHER,
     "gpu-claims-consistent": _TOGETHER,
     "gpu-claims-say-memory": _TOGETHER,
+    "gpu-critical-off-spot": _TOGETHER,
     "gpu-mig-for-untrusted-tenants": _TOGETHER,
     "gpu-mps-client-limits": _TOGETHER,
     "gpu-mps-no-own-shm": _TOGETHER,

@@ -6,9 +6,11 @@ A configuration that the plugin would refuse offers nothing, with the reason.
 from __future__ import annotations
 
 import functools
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 #: What the chart calls its objects where neither release nor values say otherwise.
 _CHART = "nvidia-device-plugin"
+#: Annotation of the chart's pods.
+CHECKSUM = "checksum/config"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +41,8 @@ class InstalledPlugin(PluginRelease):
     """Namespace of its DaemonSet, where it is not the stack's."""
     leaves_out: str = ""
     """Label of nodes that it leaves alone."""
+    checksum: str = ""
+    """What its pods carry of their configurations: with another one all of them start anew."""
 
     def runs_on(self, labels: Mapping[str, str]) -> bool:
         """Whether its pod goes to a GPU node with these labels."""
@@ -78,7 +84,18 @@ def _plugin(chart: Mapping[str, Any], manifests: Sequence[Mapping[str, Any] | No
     found = {**vars(release), "name": str(chart.get("fullnameOverride") or _CHART)}
     if release.config_map:
         found["configs"] = _config_map(release.config_map, manifests)
-    return InstalledPlugin(**found)
+    return InstalledPlugin(**found, checksum=_checksum(chart, release))
+
+
+def _checksum(chart: Mapping[str, Any], release: PluginRelease) -> str:
+    """The chart's annotation `checksum/config` (its _helpers.tpl, podAnnotations), or what the values put in its place.
+
+    The operator's plugin reads a ConfigMap that its DaemonSet does not know.
+    """
+    given = (chart.get("podAnnotations") or {}).get(CHECKSUM)
+    if given is not None or release.operator or release.config_map:
+        return str(given or "")
+    return sha256(json.dumps(dict(release.configs), sort_keys=True).encode()).hexdigest()
 
 
 def _plain(chart: Mapping[str, Any]) -> PluginRelease:

@@ -23,7 +23,7 @@ from gpu.contract import (
 )
 from twin.kube.client import Object
 from twin.plan import CloudResource, TwinPlan
-from twin.play.device_plugin import InstalledPlugin
+from twin.play.device_plugin import CHECKSUM, InstalledPlugin
 from twin.play.dra_driver import COMPONENT, InstalledDriver
 
 PLUGIN_NAMESPACE = "gpu-system"
@@ -66,6 +66,7 @@ def _plugin(plugin: InstalledPlugin) -> Object:
     made["metadata"]["labels"] = labels
     made["spec"]["selector"]["matchLabels"] = labels
     made["spec"]["template"]["metadata"]["labels"] = labels
+    made["spec"]["template"]["metadata"]["annotations"] = {CHECKSUM: plugin.checksum}
     # Karpenter labels every node whose type has GPUs; the chart finds them by what is on the bus.
     made["spec"]["template"]["spec"]["affinity"] = {
         "nodeAffinity": {

@@ -10,6 +10,7 @@ from typing import Any
 
 import versions
 from gpu.contract import GPU_RESOURCE, NAME_LABEL, NODE_POOL_LABEL, SCENARIO_LABEL, SHARING_LABEL
+from gpu.importance import Placing
 from gpu.prices import RegionPrices
 from twin.devices import Devices
 from twin.errors import TwinError
@@ -139,11 +140,28 @@ class Play:
         """Change a pool's limits for this run; the end of the run puts them back."""
         self._patch_pool(pool, {"limits": dict(limits)})
 
-    def deploy(self, name: str, pool: str, resource: str, replicas: int, scheduler: str = "default-scheduler") -> None:
+    def deploy(
+        self,
+        name: str,
+        pool: str,
+        resource: str,
+        replicas: int,
+        scheduler: str = "default-scheduler",
+        placing: Placing | None = None,
+    ) -> None:
         """Pods that take one slot of a pool each; called again, it changes their number."""
         resources = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {resource: "1"}}
-        made = workload(name, pool, replicas, resources)
-        made["spec"]["template"]["spec"]["schedulerName"] = scheduler
+        made, placed = workload(name, pool, replicas, resources), placing or Placing()
+        template = made["spec"]["template"]
+        template["metadata"] = {
+            "labels": {**placed.labels, **template["metadata"]["labels"]},
+            "annotations": dict(placed.annotations),
+        }
+        template["spec"] |= {
+            "schedulerName": scheduler,
+            "priorityClassName": placed.priority_class or "",
+            "nodeSelector": {**template["spec"]["nodeSelector"], **placed.node_selector},
+        }
         self.kube.apply(made)
 
     def scale(self, name: str, replicas: int) -> None:

@@ -17,7 +17,7 @@ import click
 from twin.errors import TwinError
 from twin.machine.launch import stop, supervised
 from twin.machine.state import TwinState
-from twin.scenarios import claims, failures, jobs, lifecycle, packing, serving
+from twin.scenarios import claims, failures, importance, jobs, lifecycle, packing, serving
 from twin.scenarios.play import Failed, playing
 
 #: Columns of a duration in the list.
@@ -57,6 +57,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "no-overlay": Scenario(packing.no_overlay, 60),
     "burst": Scenario(packing.burst, 110),
     "scoring": Scenario(packing.scoring, 110),
+    "critical-stays": Scenario(importance.critical_stays, 60),
+    "batch-first": Scenario(importance.batch_first, 60),
     "spot-interruption": Scenario(failures.spot_interruption, 96),
     "interrupted-job": Scenario(jobs.interrupted_job, 450),
     "no-capacity": Scenario(failures.no_capacity, 83),

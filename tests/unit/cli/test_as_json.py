@@ -20,9 +20,21 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "plan-json.md"
 FOREIGN = {"sharing", "nodes", "inputs", "outputs"}
 
 
+WORK = {
+    "name": "work",
+    "gpuMemory": "3 GiB",
+    "gpuShare": "20 %",
+    "containers": [{"name": "app", "image": "ghcr.io/acme/app:1.2.3"}],
+}
+
+
 def full_plan() -> Plan:
     return plan_of(
-        {**CONFIG, "usage": {"each": [{"name": "small", "tokensPerSecond": 30, "apiUsdPerMillionTokens": 0.6}]}},
+        {
+            **CONFIG,
+            "workloads": [WORK],
+            "usage": {"each": [{"name": "small", "tokensPerSecond": 30, "apiUsdPerMillionTokens": 0.6}]},
+        },
         resources=[resource("a", "aws:sqs/queue:Queue", inputs={"password": Secret("hunter2"), "size": 3})],
         verdicts=[verdict(mandatory=True)],
         outputs={"token": Secret("hunter2")},
@@ -96,3 +108,25 @@ def test_secrets_are_hidden() -> None:
     text = plan_json(full_plan())
     assert "hunter2" not in text
     assert json.loads(text)["resources"][0]["inputs"] == {"password": "<secret>", "size": 3}
+
+
+def test_where_work_goes_that_says_what_it_needs() -> None:
+    (found,) = json.loads(plan_json(full_plan()))["placements"]
+    others, usd, words = found.pop("others"), found.pop("usdPerHour"), found.pop("given")
+    assert found == {
+        "name": "work",
+        "kind": "workload",
+        "needMib": 3072,
+        "needShare": 0.2,
+        "chosen": True,
+        "pool": "shared",
+        "slots": 1,
+        "slotMemoryMib": 7447,
+        "slotShare": 0.3333,
+        "unusedMib": 4375,
+        "unusedShare": 0.1333,
+    }
+    assert "not enforced" in words
+    assert [other["pool"] for other in others] == ["always-on", "isolated"]
+    assert usd < others[0]["usdPerHour"]
+    assert (others[0]["whyNot"], "no larger slot" in others[1]["whyNot"]) == (None, True)

@@ -264,6 +264,7 @@ def test_arithmetic_is_done_and_told_at_once() -> None:
     assert (minus(three, two).formula, over(plus(two, two), three).formula) == ("3 - 2", "(2 + 2) / 3")
     assert (times(two, unknown).value, plus(two, unknown).value, minus(two, unknown).value) == (None, None, None)
     assert times(two, unknown).formula == "2 x ?"
+    assert (times(unknown, given("none", 0)).value, times(unknown, given("none", 0)).formula) == (0, "? x 0")
     assert plus().value == 0
     assert [each.name for each in times(two, three, two).inputs] == ["two", "three"]
 

@@ -214,7 +214,7 @@ def test_models_that_differ_in_name_only_share_a_line(capsys: pytest.CaptureFixt
     models = [{"name": f"m{i:03}", "model": "mistral:7b", "pool": "shared"} for i in range(500)]
     text = printed(plan_of({"pools": [{**POOL, "maxGpus": 200}], "models": models}), capsys)
     assert "m000 … m499 (×500)" in text
-    assert len(text.splitlines()) < 125
+    assert len(text.splitlines()) < 140
     assert re.search(r"the stack as written +167 ", text)
 
 
@@ -409,3 +409,22 @@ def test_what_an_interruption_costs_a_job_is_said(capsys: pytest.CaptureFixture[
         "state. Kept in the stack's bucket, train/. - fetch, on demand: begins anew."
     ) in said
     assert "server" not in said.partition("Bill of a month")[0]
+
+
+def test_work_that_says_what_it_needs_is_told_where_it_goes_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    container = {"name": "app", "image": "ghcr.io/acme/app:1.2.3"}
+    whole = {**POOL, "name": "whole", "sharing": {"strategy": "none"}}
+    work = [{"name": f"w{i}", "gpuShare": "30 %", "kind": "Job", "containers": [container]} for i in range(3)]
+    named = {"name": "named", "gpuMemory": "3 GiB", "pool": "whole", "containers": [container]}
+    text = " ".join(printed(plan_of({"pools": [POOL, whole], "workloads": [*work, named]}), capsys).split())
+    assert "w0 … w2 (×3) shared, 1 slot 3.33 % 0.1341" in text
+    assert "33.33 % of the time when all 3 compute" in text
+    assert "w0 … w2 (×3): the cheapest slot that does. Would do: whole at 0.4024." in text
+    assert "named: the stack file names pool whole." in text
+
+
+def test_why_a_cheaper_pool_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = {**POOL, "name": "whole", "sharing": {"strategy": "none"}}
+    work = {"name": "w", "gpuShare": "50 %", "containers": [{"name": "app", "image": "ghcr.io/acme/app:1.2.3"}]}
+    text = " ".join(printed(plan_of({"pools": [POOL, whole], "workloads": [work]}), capsys).split())
+    assert "Not shared: a slot is 33.33 % of a GPU (time-slicing, 3 replicas), and 2 slots are no larger slot." in text

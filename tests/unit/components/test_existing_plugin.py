@@ -10,6 +10,7 @@ from gpu import prices
 from gpu.catalog import INSTANCE_TYPES
 from gpu.pool import Pool, Taint
 from gpu.sharing import Mps, SharingProfile, TimeSlicing
+from gpu.sharing.plugin_config import config_name
 from tests.unit.components.recording import record
 
 PROFILES: dict[str, SharingProfile] = {"dev": TimeSlicing(4), "chat": Mps(2)}
@@ -22,8 +23,9 @@ def test_all_pools_share_one_patch() -> None:
     patch = recording.one("kubernetes:core/v1:ConfigMapPatch")
     assert patch.inputs["kind"] == "ConfigMap"
     assert patch.inputs["metadata"] == {"name": "plugin-configs", "namespace": "nvidia"}
-    assert set(patch.inputs["data"]) == set(PROFILES)
-    assert yaml.safe_load(patch.inputs["data"]["chat"])["sharing"]["mps"]["resources"][0]["replicas"] == 2
+    names = {pool: config_name(pool, profile) for pool, profile in PROFILES.items()}
+    assert set(patch.inputs["data"]) == set(names.values())
+    assert yaml.safe_load(patch.inputs["data"][names["chat"]])["sharing"]["mps"]["resources"][0]["replicas"] == 2
     assert recording.of_type("kubernetes:helm.sh/v3:Release") == []
     assert set(recording.result.plugins) == set(PROFILES)
 

@@ -17,6 +17,7 @@ from gpu.catalog import INSTANCE_TYPES, types_in
 from gpu.pool import Pool
 from gpu.prices import of
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
+from gpu.sharing.plugin_config import config_name
 from tests.unit.components.recording import Recording, record
 
 NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"
@@ -128,7 +129,7 @@ def test_labels_select_the_plugin_configuration() -> None:
         "gpu-slices/pool": "shared",
         "gpu-slices/sharing": "time-slicing",
         "gpu-slices/tenants": "trusted",
-        "nvidia.com/device-plugin.config": "shared",
+        "nvidia.com/device-plugin.config": config_name("shared", TimeSlicing(2)),
         "nvidia.com/gpu.present": "true",
     }
     assert labels(pool(Mps(2)))["nvidia.com/mps.capable"] == "true"

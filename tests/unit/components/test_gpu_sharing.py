@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import yaml
 
 from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+from gpu.sharing.plugin_config import config_name
 from tests.unit.components.recording import Recording, record
 
 RELEASE = "kubernetes:helm.sh/v3:Release"
@@ -22,12 +24,12 @@ def sharing(installer: Any = "device-plugin", untrusted: Any = (), **profiles: A
 
 
 def configs(recording: Recording[GpuSharing]) -> dict[str, Any]:
-    """The named configurations of all recorded charts."""
+    """The configurations of all recorded charts, by pool."""
     found: dict[str, Any] = {}
     for release in recording.of_type(RELEASE):
         values = release.inputs["values"]
         texts = values["config"]["map"] if "config" in values else values["devicePlugin"]["config"]["data"]
-        found |= {name: yaml.safe_load(text) for name, text in texts.items()}
+        found |= {name.partition(".")[0]: yaml.safe_load(text) for name, text in texts.items()}
     return found
 
 
@@ -64,8 +66,24 @@ def test_each_chart_runs_on_the_nodes_of_its_pool() -> None:
         values, pool = inputs["values"], name.removeprefix("plugin-")
         assert (inputs["chart"], inputs["namespace"]) == ("nvidia-device-plugin", "gpu-system")
         assert values["nodeSelector"] == {"gpu-slices/pool": pool}
-        assert list(values["config"]["map"]) == [pool]
+        assert list(values["config"]["map"]) == [config_name(pool, PROFILES[pool])]
+        assert values["podAnnotations"] == {"checksum/config": "by-label"}, "else all plugins restart at once"
         assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in values["tolerations"]
+
+
+@pytest.mark.parametrize(
+    ("profile", "untrusted"),
+    [
+        *((each, False) for each in (TimeSlicing(8), TimeSlicing(4, rename=True), Mps(4), NoSharing())),
+        (TimeSlicing(4), True),
+    ],
+)
+def test_another_cut_is_another_configuration(profile: SharingProfile, untrusted: bool) -> None:
+    """A node keeps its labels: what it was started for must not come to mean something else."""
+    own = config_name("a" * 40, TimeSlicing(4))
+    assert config_name("a" * 40, profile, untrusted=untrusted) != own
+    assert config_name("a" * 40, TimeSlicing(4)) == own
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?", own)
 
 
 @pytest.mark.parametrize("changed", [{"dev": TimeSlicing(5)}, {"more": Mps(2)}])

@@ -97,6 +97,18 @@ def test_another_region_by_its_own_prices() -> None:
     assert found.of() is None
 
 
+def test_nothing_costs_nothing_whatever_the_price_is() -> None:
+    """One replica around the clock leaves two slots of the node free, which two models share: no hour of a volume
+    comes on top, and so no price of volumes, which nobody knows in Frankfurt, is missing."""
+    free = {"models[2]": GONE, "workloads": [WORKLOAD | {"kind": "Deployment", "replicas": 1}]}
+    found = billed(parsed(changed({**FRANKFURT, **free}), region="eu-central-1"))
+    assert line(found, "always", "Volumes, shared").usd is None
+    volumes = line(found, "on demand", "Volumes, shared")
+    assert volumes.detail.startswith("0 h of ")
+    assert volumes.reasons
+    assert (volumes.reasons.low.value, volumes.reasons.expected.value) == (0, 0)
+
+
 def test_spot_by_the_zones_of_another_region() -> None:
     """Three models on one node 8 h a day. The cheapest L4 of Frankfurt on Spot is a g6.2xlarge: zones ask 0.3376 and
     0.3465, in the mean 0.34205, so that 243.33 h are 82.15 to 84.32, 83.23 expected."""

@@ -20,6 +20,7 @@ READERS = (
     "stacks/*.py",
     "config/bill.py",
     "config/floor.py",
+    "config/placing.py",
     "config/pools.py",
     "config/services.py",
     "config/tokens.py",

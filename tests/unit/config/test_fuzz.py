@@ -100,6 +100,7 @@ FULL: dict[str, Any] = changed(
             }
         ],
         "workloads[2]": WORKLOAD | {"name": "nightly", "kind": "CronJob", "schedule": "30 3 * * 1-5"},
+        "workloads[3]": {"name": "needy", "gpuMemory": "3 GiB", "gpuShare": "10 %", "containers": [CONTAINER]},
         "workloads[2].timeZone": "Europe/Berlin",
         "usage": {"hoursPerDay": 6, "startsPerDay": 2, "runsPerMonth": 3, "hoursPerRun": 0.5, "logGbPerMonth": 5},
         "usage.each": [

@@ -13,7 +13,7 @@ from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing, overlay_capacities
 from gpu.sharing.al2023 import al2023_user_data
 from gpu.sharing.bottlerocket import bottlerocket_settings
-from gpu.sharing.plugin_config import device_plugin_config
+from gpu.sharing.plugin_config import config_name, device_plugin_config
 from twin.play.device_plugin import InstalledPlugin, Offer, installed_plugins, offer
 
 TYPE = "node.kubernetes.io/instance-type"
@@ -131,13 +131,16 @@ def test_a_node_takes_the_release_of_its_pool() -> None:
     plugins = releases(dev=TimeSlicing(4), chat=Mps(3, rename=True))
     assert [plugin.name for plugin in plugins] == ["plugin-dev", "plugin-chat"]
     for pool, expected in {"dev": {"nvidia.com/gpu": 4}, "chat": {"nvidia.com/gpu.shared": 3}}.items():
-        node = {**labels(config=pool), "gpu-slices/pool": pool}
+        name = config_name(pool, {"dev": TimeSlicing(4), "chat": Mps(3, rename=True)}[pool])
+        node = {**labels(config=name), "gpu-slices/pool": pool}
         assert offer(node, node_class(), plugins).resources == expected
 
 
 @pytest.mark.parametrize("profile", [TimeSlicing(3), Mps(3), Mps(3, rename=True), NoSharing()])
 def test_slots_of_mps_alone_wait_for_its_daemon(profile: SharingProfile) -> None:
-    chart_s = offer({**labels(config="p"), "gpu-slices/pool": "p"}, node_class(), releases(p=profile))
+    chart_s = offer(
+        {**labels(config=config_name("p", profile)), "gpu-slices/pool": "p"}, node_class(), releases(p=profile)
+    )
     user_data = bottlerocket_settings(profile, [INSTANCE_TYPES["g6.xlarge"].gpu])
     host_s = offer(labels(), node_class(user_data, alias="bottlerocket@v1"), ())
     assert chart_s.waits_for_mps is host_s.waits_for_mps is isinstance(profile, Mps)

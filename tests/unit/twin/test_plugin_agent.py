@@ -47,7 +47,11 @@ class Server:
         )
         self.objects["NodeClaim"].append({"metadata": {"name": f"claim-{name}"}, "status": {"nodeName": name}})
         if plugin:
-            pod = {"name": f"plugin-{name}", "labels": {"app.kubernetes.io/name": PLUGIN_NAME}}
+            pod: Object = {
+                "name": f"plugin-{name}",
+                "uid": f"first on {name}",
+                "labels": {"app.kubernetes.io/name": PLUGIN_NAME},
+            }
             self.objects["Pod"].append({"metadata": pod, "spec": {"nodeName": name}, "status": {"phase": plugin}})
 
     def all(self, kind: str) -> list[Object]:
@@ -59,6 +63,7 @@ class Server:
     def patch(self, obj: Object, change: Object, *, subresource: str) -> Object:
         assert subresource == "status"
         obj["status"] |= change["status"]
+        obj["metadata"] |= change.get("metadata", {})
         return obj
 
     def create(self, obj: Object) -> Object:
@@ -105,6 +110,25 @@ def test_slots_come_after_the_delay_and_later_under_mps(server: Server, agent: D
         DELAY + 29: ["4", None],
         DELAY + 30: ["4", "4"],
     }
+
+
+@pytest.mark.parametrize(("config", "slots"), [("mps", "4"), ("timeSlicing", "8"), ("gone", "0")])
+def test_a_plugin_that_starts_anew_reads_its_configuration_again(
+    server: Server, agent: DevicePlugin, config: str, slots: str
+) -> None:
+    """With another one under the same name it cuts the GPU anew below the pods; without any it offers nothing."""
+    server.node("sliced", "Running", "timeSlicing")
+    agent.tick(0)
+    agent.tick(DELAY)
+    server.objects["Node"][0]["metadata"]["labels"][CONFIG_LABEL] = config
+    text = {"version": "v1", "sharing": {"timeSlicing": {"resources": [{"name": "nvidia.com/gpu", "replicas": 8}]}}}
+    configs = {**agent._plugins[0].configs, "timeSlicing": yaml.safe_dump(text)}
+    agent._plugins = [InstalledPlugin(configs=configs)]
+    agent.tick(DELAY + 1)
+    assert server.slots == ["4"], "it runs, and its file is read already"
+    server.objects["Pod"][0]["metadata"]["uid"] = "second"
+    agent.tick(DELAY + 2)
+    assert server.slots == [slots]
 
 
 @pytest.mark.parametrize("phase", ["Running", "Pending"])

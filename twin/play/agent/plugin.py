@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from gpu.coldstart import MPS_RETRY_SECONDS
-from gpu.contract import GPU_COUNT_LABEL, NAME_LABEL, NODE_POOL_LABEL, NVIDIA_PREFIX
+from gpu.contract import GPU_COUNT_LABEL, NAME_LABEL, NODE_POOL_LABEL, NVIDIA_PREFIX, PLUGIN_ANNOTATION
 from gpu.sharing.bottlerocket import is_bottlerocket
 from twin.kube.client import ApiError, Kube, Object
 from twin.kube.observe import Observed
@@ -62,6 +62,7 @@ class DevicePlugin:
 
     def tick(self, now: float) -> None:
         """Let plugins register and give nodes up. now: `time.monotonic()`."""
+        self._start_anew()
         waiting = {n["metadata"]["uid"]: n for n in self._observed.all("Node") if self._waits(n)}
         for uid in [uid for uid in self._seen if uid not in waiting]:
             del self._seen[uid]
@@ -91,6 +92,19 @@ class DevicePlugin:
             if came:
                 self._lost.came(node_pool(node))
 
+    def _start_anew(self) -> None:
+        """A plugin whose pod is another than the one that registered has read its configuration again.
+
+        Nothing is offered any more where it finds none: the kubelet takes all devices of a plugin that is gone for
+        unhealthy, and lets the pods on them run.
+        """
+        pods = self._plugin_pods()
+        for node in self._observed.all("Node"):
+            registered = (node["metadata"].get("annotations") or {}).get(PLUGIN_ANNOTATION)
+            pod = pods.get(node["metadata"]["name"])
+            if registered and pod and pod["metadata"]["uid"] != registered and _phase(pod) == _RUNNING:
+                self._register(node, self.offered(node))
+
     def _waits(self, node: Object) -> bool:
         """Whether a node should offer slots and does not."""
         return has_joined(node) and not slots_of(node.get("status") or {}) and not self._is_drivers(node)
@@ -104,10 +118,15 @@ class DevicePlugin:
 
     def _plugin_phases(self) -> Mapping[str, str]:
         """Phase of the plugin's pod by node."""
+        return {node: _phase(pod) for node, pod in self._plugin_pods().items()}
+
+    def _plugin_pods(self) -> Mapping[str, Object]:
+        """The plugin's pod by node."""
         return {
-            pod["spec"].get("nodeName", ""): (pod.get("status") or {}).get("phase", "Pending")
+            pod["spec"].get("nodeName", ""): pod
             for pod in self._observed.all("Pod")
             if (pod["metadata"].get("labels") or {}).get(NAME_LABEL) == PLUGIN_NAME
+            and not pod["metadata"].get("deletionTimestamp")
         }
 
     def offered(self, node: Object) -> Offer:
@@ -123,8 +142,11 @@ class DevicePlugin:
         return offered, plugin_phases.get(node["metadata"]["name"], "")
 
     def _register(self, node: Object, offered: Offer) -> bool:
-        resources: Mapping[str, str | None] = {name: str(number) for name, number in offered.resources.items()}
-        body = {"status": {"capacity": resources, "allocatable": resources}}
+        before = dict.fromkeys(slots_of(node.get("status") or {}), "0")
+        resources: Mapping[str, str] = before | {name: str(number) for name, number in offered.resources.items()}
+        body: Object = {"status": {"capacity": resources, "allocatable": resources}}
+        if pod := self._plugin_pods().get(node["metadata"]["name"]):
+            body["metadata"] = {"annotations": {PLUGIN_ANNOTATION: pod["metadata"]["uid"]}}
         try:
             self._kube.patch(node, body, subresource="status")
         except ApiError:
@@ -155,6 +177,10 @@ def node_class_of(observed: Observed, node: Object) -> Object | None:
     if pool is None:
         return None
     return observed.get("EC2NodeClass", pool["spec"]["template"]["spec"]["nodeClassRef"]["name"])
+
+
+def _phase(pod: Object) -> str:
+    return str((pod.get("status") or {}).get("phase", "Pending"))
 
 
 def node_pool(node: Object) -> str:

@@ -1,0 +1,119 @@
+"""Checks of how important work is: whether its pool does, whether its slot is there, whether its keys agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import assert_never
+
+from config.checks.parts import Parts, attempt, name_of
+from config.errors import Path, Problem
+from config.pool_schema import GpuPool
+from config.schema import Model, Workload
+from config.section import BrokenValueError
+from config.services import service_name
+from gpu.contract import DO_NOT_DISRUPT_ANNOTATION
+from gpu.importance import Importance, may_run_on
+from gpu.pool import Purchase, capacity_types
+
+_Pools = Mapping[str, GpuPool]
+
+
+def check_importance(parts: Parts) -> Iterator[Problem]:
+    """Everything about the importance of models and workloads."""
+    pools = {name: pool for pool in parts.pools or () if pool and (name := name_of(pool))}
+    for index, model in enumerate(parts.models or ()):
+        if model:
+            yield from attempt(capacity_on_pool(model, ("models", index), pools))
+    yield from _sleeping(parts, pools)
+    for index, workload in enumerate(parts.workloads or ()):
+        if workload:
+            path: Path = ("workloads", index)
+            yield from attempt(capacity_on_pool(workload, path, pools))
+            yield from attempt(_one_priority(workload, path))
+            yield from attempt(_stands(workload, path))
+            yield from attempt(_disruption(workload, path))
+
+
+def capacity_on_pool(work: Model | Workload, path: Path, pools: _Pools) -> Iterator[Problem]:
+    """Whether its pool buys what such work may run on."""
+    pool = pools.get(work.pool)
+    if pool is None:
+        return
+    bought = _bought(pool)
+    if not may_run_on(work.importance, bought):
+        yield Problem((*path, "importance"), work.importance, _no_pool(work.importance, work.pool, bought))
+
+
+def _bought(pool: GpuPool) -> tuple[Purchase, ...]:
+    return capacity_types(pool.capacity_type, fallback=pool.fallback is not None)
+
+
+def _no_pool(importance: Importance, pool: str, bought: tuple[Purchase, ...]) -> str:
+    buys = f"pool {pool} buys {', else '.join(each.replace('spot', 'Spot') for each in bought)}"
+    match importance:
+        case "critical":
+            return (
+                f"must not be on Spot, and {buys}: give it a pool with capacityType: on-demand and onDemand: "
+                "{justification: ..., expires: ...}, or capacityType: reserved, and no fallback; or write standard"
+            )
+        case "batch":
+            return f"is for Spot alone, and {buys}: give it a pool that buys Spot, or write standard"
+        case "standard":
+            raise AssertionError("standard work may run on whatever a pool buys")
+        case _:
+            assert_never(importance)
+
+
+def _sleeping(parts: Parts, pools: _Pools) -> Iterator[Problem]:
+    """Critical models that sleep wake in slots that their pool keeps free at all hours: one for each."""
+    asleep: dict[str, set[str]] = {}
+    for index, model in enumerate(parts.models or ()):
+        with suppress(BrokenValueError):
+            if model is None or model.importance != "critical" or model.min_scale > 0:
+                continue
+            pool, waking = pools.get(model.pool), asleep.setdefault(model.pool, set())
+            if pool is None or not may_run_on("critical", _bought(pool)):
+                continue  # no pool for it: said already
+            waking.add(service_name(model))
+            kept = pool.warm.slots if pool.warm and pool.warm.start is None else 0
+            if len(waking) > kept:
+                message = (
+                    "must be 1 or more: critical work has a slot that is always there; or let the pool keep one free "
+                    f"at all hours for each critical model that sleeps: warm: {{slots: {len(waking)}}}"
+                )
+                yield Problem(("models", index, "minScale"), model.min_scale, message)
+
+
+def _one_priority(workload: Workload, path: Path) -> Iterator[Problem]:
+    if workload.importance != "standard" and workload.priority_class_name is not None:
+        message = f"is another class than that of {workload.importance} work: remove one of the two"
+        yield Problem((*path, "priorityClassName"), workload.priority_class_name, message)
+
+
+def _stands(workload: Workload, path: Path) -> Iterator[Problem]:
+    if workload.importance == "critical" and workload.kind == "Deployment" and workload.replicas == 0:
+        message = "must be 1 or more: critical work has a slot that is always there"
+        yield Problem((*path, "replicas"), workload.replicas, message)
+
+
+def _disruption(workload: Workload, path: Path) -> Iterator[Problem]:
+    """What importance says of it already, or the contrary of that."""
+    given = workload.annotations.get(DO_NOT_DISRUPT_ANNOTATION)
+    place = (*path, "annotations", DO_NOT_DISRUPT_ANNOTATION)
+    match workload.importance:
+        case "critical":
+            if given is not None:
+                yield Problem(place, given, "is what importance: critical says: remove one of the two")
+        case "batch":
+            # With checkpoints that is said of all work (`config.checks.checkpoints`).
+            if given not in (None, "false") and workload.checkpoint is None:
+                message = (
+                    "keeps its node from being given back, and Spot's from telling it to end, while batch work is "
+                    "there to give way: remove it, or write standard"
+                )
+                yield Problem(place, given, message)
+        case "standard":
+            pass
+        case _:
+            assert_never(workload.importance)

@@ -1,0 +1,430 @@
+"""Which pool work goes to that names none, and how many slots come to what it says that it needs.
+
+The stack file may say "3 GiB" or "20 % of a GPU" in place of a pool and slots. Before anything is checked, each such
+entry gets the pool with the cheapest slot that meets its need, and its slots: everything behind sees whole entries. The
+other pools have no pods then, and Karpenter keeps no node of theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, Literal, TypeVar, assert_never
+
+from config.checks.importance import capacity_on_pool
+from config.checks.models import model_on_pool
+from config.checks.parts import Parts, Slots, all_of
+from config.checks.pools import check_pools
+from config.checks.serving import service_on_pool
+from config.checks.workloads import on_pool
+from config.errors import MISSING, Path, Problem
+from config.pool_schema import GpuPool
+from config.quantities import memory_mib, share_of_gpu
+from config.schema import Model, StackConfig, Workload
+from config.section import BrokenValueError, Section
+from config.services import memory_of, service_name
+from config.wording import PURPOSES
+from gpu.estimate import BOUGHT, cheapest_gpu
+from gpu.fraction import Need, recut, shortfall, slots_for
+from gpu.pool import Pool
+from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+
+E = TypeVar("E", Model, Workload)
+S = TypeVar("S", bound=Section)
+#: Most pools whose reason an error names.
+_NAMED = 4
+_UNTRUSTED = "its tenants do not trust each other: nothing goes there that does not name it"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What a pool has for one pod. why_not: why the pod does not go there, as a sentence without subject, or empty."""
+
+    pool: Pool
+    slots: int
+    why_not: str = ""
+
+    @property
+    def usd_per_hour(self) -> float | None:
+        """What its slots cost, on a node whose slots are all taken; None where no price is known."""
+        usd = self.pool.usd_per_slot_hour
+        return None if usd is None else usd * self.slots
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where something goes that says what it needs. offer: what it got. others: every other pool, cheapest first."""
+
+    name: str
+    kind: Literal["model", "server", "workload"]
+    need: Need
+    chosen: bool
+    """Whether the stack file left the pool out."""
+    offer: Offer
+    others: tuple[Offer, ...]
+
+    @property
+    def unused_mib(self) -> int | None:
+        """Memory of its slots beyond the need, in MiB; None where it says none."""
+        room = self.offer.slots * self.offer.pool.slot_memory_mib
+        return None if self.need.memory_mib is None else room - self.need.memory_mib
+
+    @property
+    def unused_share(self) -> Fraction | None:
+        """Part of a GPU beyond the need; None where it says none."""
+        share = self.need.share
+        return None if share is None else self.offer.slots * self.offer.pool.slot_share - share
+
+
+def place(parts: Parts) -> tuple[Parts, list[Problem]]:
+    """The parts with a pool and slots for every entry that says what it needs; and what cannot be met."""
+    workloads, models = parts.workloads or (), parts.models or ()
+    if all(map(_settled, workloads)) and not any(map(_pool_left_out, models)):
+        return parts, []
+    _, pools = check_pools(parts)
+    sections = {name: section for section in parts.pools or () if section and (name := _name(section))}
+    complete = parts.pools is not None and len(pools) == len(parts.pools)
+    placing = _Placing(pools, sections, complete)
+    placed = replace(
+        parts,
+        workloads=parts.workloads and tuple(map(_readable, placing.workloads(workloads))),
+        models=parts.models and tuple(map(_readable, placing.models(models))),
+    )
+    return placed, placing.problems
+
+
+def placements(config: StackConfig) -> Iterator[Placement]:
+    """Of a whole stack: each entry whose pool or slots follow from what it needs, and what the other pools offer."""
+    pools, sections = config.gpu_pools, {section.name: section for section in config.pools}
+    placing = _Placing(pools, sections, complete=True)
+    for index, workload in enumerate(config.workloads):
+        need, chosen = need_of(workload), "pool" not in workload.model_fields_set
+        if chosen or workload.gpu_share or workload.gpu_memory:
+            offers = placing.workload_offers(workload, need, ("workloads", index))
+            yield _placement(workload.name, "workload", need, chosen, workload.pool, offers)
+    for members in _grouped(config.models).values():
+        first = members[0][1]
+        if all("pool" not in model.model_fields_set for _, model in members):
+            need = Need(memory_mib=_memory(members))
+            kind: Literal["model", "server"] = "server" if first.server else "model"
+            offers = placing.service_offers(members)
+            yield _placement(service_name(first), kind, need, True, first.pool, offers)
+
+
+def need_of(workload: Workload) -> Need:
+    """What each pod of a workload needs of a GPU, as far as it says so."""
+    memory = workload.gpu_memory_mib or (memory_mib(workload.gpu_memory) if workload.gpu_memory else None)
+    return Need(memory, share_of_gpu(workload.gpu_share) if workload.gpu_share else None)
+
+
+def _placement(
+    name: str,
+    kind: Literal["model", "server", "workload"],
+    need: Need,
+    chosen: bool,
+    pool: str,
+    offers: Sequence[Offer],
+) -> Placement:
+    own = next(offer for offer in offers if offer.pool.name == pool)
+    others = sorted((offer for offer in offers if offer is not own), key=_dearness)
+    return Placement(name=name, kind=kind, need=need, chosen=chosen, offer=own, others=tuple(others))
+
+
+def _dearness(offer: Offer) -> float:
+    usd = offer.usd_per_hour
+    return float("inf") if usd is None else usd
+
+
+class _Placing:
+    """Looks for pools. complete: whether all pools of the file are right, so that none can be missing."""
+
+    def __init__(self, pools: Slots, sections: Mapping[str, GpuPool], complete: bool) -> None:
+        self.pools, self.sections, self.complete = pools, sections, complete
+        self.problems: list[Problem] = []
+
+    # --- Workloads ---
+
+    def workloads(self, workloads: Sequence[Workload | None]) -> Iterator[Workload | None]:
+        """The workloads with their pools and slots, as far as these can be known."""
+        for index, workload in enumerate(workloads):
+            placed = workload
+            with suppress(BrokenValueError):
+                if workload is not None and not {"gpu_memory", "gpu_share"} <= workload.__dict__.keys():
+                    placed = _with_slots(workload, 1)  # what it needs is wrong, and said already
+                elif workload is not None and not _settled(workload):
+                    placed = self._workload(workload, ("workloads", index))
+            yield placed
+
+    def _workload(self, workload: Workload, path: Path) -> Workload:
+        need = need_of(workload)
+        if workload.gpu_memory and workload.gpu_memory_mib:
+            message = "says the same as gpuMemory: remove one of the two"
+            self.problems.append(Problem((*path, "gpuMemoryMib"), workload.gpu_memory_mib, message))
+        changes: dict[str, Any] = {"gpu_memory_mib": need.memory_mib} if need.memory_mib else {}
+        if workload.pool:
+            return self._sized(_with(workload, **changes), need, path)
+        if need == Need():
+            self.problems.append(Problem((*path, "pool"), MISSING, f"is missing: {PURPOSES['pool']}"))
+            return workload
+        if _user(workload) is None:
+            return workload  # nobody knows which container uses the GPU: the checks say it
+        offers = self.workload_offers(workload, need, path)
+        best = self._best(offers)
+        if best is None:
+            key, value = _asked(workload)
+            self._no_pool(Problem((*path, key), value, "fits no pool"), need, offers, _at_a_time(workload))
+            return _with_slots(workload, 1)
+        return self._sized(_with(workload, **changes, pool=best.pool.name), need, path)
+
+    def workload_offers(self, workload: Workload, need: Need, path: Path) -> list[Offer]:
+        """What each pool has for one pod of the workload."""
+        return [self._workload_offer(workload, need, path, pool) for pool in self.pools.values()]
+
+    def _workload_offer(self, workload: Workload, need: Need, path: Path, pool: Pool) -> Offer:
+        there = _with(workload, pool=pool.name, **({"gpu_memory_mib": need.memory_mib} if need.memory_mib else {}))
+        there = _with_slots(there, _slots_there(there, need, pool))
+        slots = max((each.slots for each in all_of(there.containers)), default=1)
+        why_not = self._closed(pool) or shortfall(need, pool) or _crowded(_at_a_time(there), slots, pool)
+        if not why_not:
+            why_not = _first(on_pool(there, path, {pool.name: pool}), path)
+            why_not = why_not or _first(capacity_on_pool(there, path, self.sections), path)
+        return Offer(pool=pool, slots=max(slots, 1), why_not=why_not)
+
+    def _sized(self, workload: Workload, need: Need, path: Path) -> Workload:
+        """The workload on its pool with the slots of its need. Appends what is wrong with its share of that pool."""
+        pool = self.pools.get(workload.pool)
+        if pool is None or need.share is None:
+            return _with_slots(workload, _slots_there(workload, need, pool) if pool else 1)
+        if why_not := shortfall(Need(share=need.share), pool):
+            message = f"is more than pool {pool.name} gives: {why_not}. {self._remedy(need, [pool])}"
+            self.problems.append(Problem((*path, "gpuShare"), workload.gpu_share, message))
+            return _with(_with_slots(workload, 1), pool="")
+        slots = slots_for(need.share, pool)
+        for index, container in enumerate(all_of(workload.containers)):
+            if container.slots > 0 and container.slots != slots:
+                message = f"must be {slots}, or be left out: gpuShare {workload.gpu_share} of pool {pool.name} is that"
+                self.problems.append(Problem((*path, "containers", index, "slots"), container.slots, message))
+        return _with_slots(workload, slots)
+
+    # --- Models ---
+
+    def models(self, models: Sequence[Model | None]) -> Sequence[Model | None]:
+        """The models with their pools; those of one server have one."""
+        found = list(models)
+        for members in _grouped(models).values():
+            named = {model.pool for _, model in members if model.pool}
+            left_out = [(index, model) for index, model in members if not model.pool]
+            if not left_out:
+                continue
+            pool = named.pop() if len(named) == 1 else None if named else self._service_pool(members)
+            for index, model in left_out:
+                found[index] = _with(model, pool=pool or "")
+        return found
+
+    def _service_pool(self, members: Sequence[tuple[int, Model]]) -> str | None:
+        """The pool of models that name none. Appends that there is none."""
+        need = Need(memory_mib=_memory(members))
+        with suppress(BrokenValueError):
+            if need.memory_mib is None:
+                return None  # not known, and said already
+            offers = self.service_offers(members)
+            if best := self._best(offers):
+                return best.pool.name
+            said = f"is left out, and no pool's slot has the {need.words} of {service_name(members[0][1])}"
+            self._no_pool(Problem(("models", members[0][0], "pool"), MISSING, said), need, offers)
+        return None
+
+    def service_offers(self, members: Sequence[tuple[int, Model]]) -> list[Offer]:
+        """What each pool has for a model, or for all models of a server."""
+        need = Need(memory_mib=_memory(members))
+        return [self._service_offer(members, need, pool) for pool in self.pools.values()]
+
+    def _service_offer(self, members: Sequence[tuple[int, Model]], need: Need, pool: Pool) -> Offer:
+        why_not = self._closed(pool) or shortfall(need, pool) or ""
+        if not why_not:
+            there = [(index, _with(model, pool=pool.name)) for index, model in members]
+            slots = {pool.name: pool}
+            path: Path = ("models", members[0][0])
+            why_not = next(filter(None, (_first(model_on_pool(m, ("models", i), slots), path) for i, m in there)), "")
+            why_not = why_not or _first(service_on_pool(there, slots), path)
+            why_not = why_not or _first(capacity_on_pool(there[0][1], path, self.sections), path)
+        return Offer(pool=pool, slots=1, why_not=why_not)
+
+    # --- Both ---
+
+    def _closed(self, pool: Pool) -> str:
+        """Why nothing goes to a pool by itself, or empty."""
+        section = self.sections.get(pool.name)
+        with suppress(BrokenValueError):
+            return _UNTRUSTED if section is None or section.tenants == "untrusted" else ""
+        return _UNTRUSTED
+
+    def _best(self, offers: Sequence[Offer]) -> Offer | None:
+        """The cheapest that is one; of two that cost the same, or whose price nobody knows, the first of the file."""
+        return min((offer for offer in offers if not offer.why_not), key=_dearness, default=None)
+
+    def _no_pool(self, problem: Problem, need: Need, offers: Sequence[Offer], pods: int = 1) -> None:
+        """Appends the problem with every pool's reason and what would do. pods: at a time."""
+        if not self.complete:
+            return  # a pool that is wrong might do once it is right
+        whys = [f"{offer.pool.name}: {offer.why_not}" for offer in offers]
+        left = len(whys) - _NAMED
+        more = f"; and {left} more pool{'s' if left > 1 else ''}" if left > 0 else ""
+        # Where a slot is large enough, its reason says what to do.
+        large = [offer for offer in offers if shortfall(need, offer.pool) is None and not self._closed(offer.pool)]
+        remedy = "" if large else f". {self._remedy(need, [offer.pool for offer in offers])}"
+        if full := [offer for offer in large if offer.why_not == _crowded(pods, offer.slots, offer.pool)]:
+            best = min(full, key=_dearness)
+            gpus = -(-pods * best.slots // best.pool.slots_per_gpu)
+            remedy = f". Pool {best.pool.name} with maxGpus: {gpus} would do{_priced(best.pool)}"
+        message = f"{problem.message}. {'; '.join(whys[:_NAMED])}{more}{remedy}"
+        self.problems.append(replace(problem, message=message))
+
+    def _remedy(self, need: Need, pools: Sequence[Pool]) -> str:
+        """What would meet the need, cheapest first, and its price."""
+        open_pools = [pool for pool in pools if not self._closed(pool)]
+        cut = [made for pool in open_pools if (made := recut(need, pool))]
+        if cut:
+            best = min(cut, key=lambda made: _dearness(Offer(pool=made, slots=1)))
+            return f"Pool {best.name} with sharing: {_written(best.profile)} would do{_priced(best)}"
+        pool = pools[0]
+        single = cheapest_gpu(need.memory_mib or 0, pool.capacity_type, pool.prices)
+        if need.share and need.share > 1:
+            return f"Several GPUs are slots of a pool with sharing: {_written(NoSharing())} and larger gpusPerNode"
+        if single is None:
+            return "No single GPU whose price is known has that"
+        made = replace(pool, name=single.family, profile=NoSharing(), types=(single,))
+        what = f"instanceFamilies: [{single.family}] and sharing: {_written(made.profile)}"
+        return f"A pool with {what} would do{_priced(made)}"
+
+
+def _at_a_time(workload: Workload) -> int:
+    """Pods that must find a place at the same time."""
+    match workload.kind:
+        case "Job" | "CronJob":
+            return 1
+        case "Deployment":
+            return workload.replicas
+        case _:
+            assert_never(workload.kind)
+
+
+def _crowded(pods: int, slots: int, pool: Pool) -> str:
+    """Why so many pods of so many slots do not find a place at the same time, or empty."""
+    has = f"{pool.max_slots} slot{'s' if pool.max_slots > 1 else ''}"
+    return f"it has {has}, and {pods * slots} are needed at a time" if pods * slots > pool.max_slots else ""
+
+
+def _priced(pool: Pool) -> str:
+    usd = pool.usd_per_slot_hour
+    return f", at {usd:.4f} USD an hour a slot ({BOUGHT[pool.capacity_type]})" if usd is not None else ""
+
+
+def _written(profile: SharingProfile) -> str:
+    """The profile as it stands in a stack file."""
+    match profile:
+        case NoSharing():
+            return "{strategy: none}"
+        case TimeSlicing() | Mps():
+            return f"{{strategy: {profile.strategy}, replicas: {profile.replicas}}}"
+        case Mig():
+            return f"{{strategy: mig, profile: {profile.profile}}}"
+        case _:
+            assert_never(profile)
+
+
+def _first(problems: Iterator[Problem], path: Path) -> str:
+    """The first problem as a reason, with its key below the path; empty where there is none."""
+    problem = next(problems, None)
+    if problem is None:
+        return ""
+    key = ".".join(str(part) for part in problem.path[len(path) :] if not isinstance(part, int))
+    return f"{key} {problem.message}"
+
+
+def _settled(workload: Workload | None) -> bool:
+    """Whether a workload says its pool and slots, and nothing in their place."""
+    with suppress(BrokenValueError):
+        return workload is None or bool(workload.pool and not workload.gpu_memory and not workload.gpu_share)
+    return False
+
+
+def _pool_left_out(model: Model | None) -> bool:
+    with suppress(BrokenValueError):
+        return model is not None and not model.pool
+    return False
+
+
+def _grouped(models: Sequence[Model | None]) -> Mapping[str, list[tuple[int, Model]]]:
+    """Models with their positions by service, of those whose pool and server are right."""
+    found: dict[str, list[tuple[int, Model]]] = {}
+    for index, model in enumerate(models):
+        with suppress(BrokenValueError):
+            if model is not None and model.pool is not None:
+                found.setdefault(service_name(model), []).append((index, model))
+    return found
+
+
+def _memory(members: Sequence[tuple[int, Model]]) -> int | None:
+    """Memory of all models of a service, in MiB; None where one's is not known."""
+    with suppress(BrokenValueError):
+        needs = [memory_of(model) for _, model in members]
+        return None if None in needs else sum(need.total_mib for need in needs if need)
+    return None
+
+
+def _name(section: GpuPool) -> str | None:
+    with suppress(BrokenValueError):
+        return section.name
+    return None
+
+
+def _asked(workload: Workload) -> tuple[str, object]:
+    """Key and value of what a workload says that it needs, memory first."""
+    if workload.gpu_memory:
+        return "gpuMemory", workload.gpu_memory
+    if workload.gpu_memory_mib:
+        return "gpuMemoryMib", workload.gpu_memory_mib
+    return "gpuShare", workload.gpu_share
+
+
+def _slots_there(workload: Workload, need: Need, pool: Pool) -> int:
+    """Slots of its container on a pool: those of its share, those that it says, or one."""
+    if need.share is not None:
+        return slots_for(need.share, pool)
+    return max((each.slots for each in all_of(workload.containers) if each.slots > 0), default=1)
+
+
+def _with_slots(workload: Workload, slots: int) -> Workload:
+    """The workload with so many slots in the container that uses the GPU: the one that says so, or the only one."""
+    user = _user(workload)
+    if user is None:
+        return workload  # said by the checks
+    containers = enumerate(all_of(workload.containers))
+    return _with(workload, containers=tuple(_with(c, slots=slots) if index == user else c for index, c in containers))
+
+
+def _user(workload: Workload) -> int | None:
+    """Which container uses the GPU: the one with slots, or the only one; None where nobody can know."""
+    containers = all_of(workload.containers)
+    users = [index for index, container in enumerate(containers) if container.slots != 0] or range(len(containers))
+    return users[0] if len(users) == 1 and containers[users[0]].slots >= 0 else None
+
+
+def _with(entry: S, **values: Any) -> S:
+    """The entry with other values; what the file says of it stays known (`model_fields_set`)."""
+    made = entry.model_copy(update=values)
+    made.__pydantic_fields_set__.clear()
+    made.__pydantic_fields_set__.update(entry.model_fields_set)
+    return made
+
+
+def _readable(entry: E | None) -> E | None:
+    """An entry without a pool so that nobody can read it: what depends on it is not checked."""
+    with suppress(BrokenValueError):
+        if entry is not None and not entry.pool:
+            entry = entry.model_copy()
+            entry.__dict__.pop("pool", None)
+    return entry

@@ -1,0 +1,231 @@
+"""How important the pods of anybody's program are, and whether they may land on Spot.
+
+A pod says it by the label or annotation `gpu-slices/importance`, its own or its owner's; or by its PriorityClass: one
+with that label, one of Kubernetes' own for what a cluster cannot do without, or one whose value is below that of pods
+without a class. Pods without a class have the one that is `globalDefault`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gpu.contract import CAPACITY_TYPE_LABEL, EKS_CAPACITY_TYPE_LABEL, IMPORTANCE_LABEL, INSTANCE_TYPE_LABEL
+from policy.framework import Resource, Stack, matches
+from policy.karpenter import NODE_POOL_TYPES, NodePool
+from policy.nodes import MANAGED_GROUPS
+from policy.pods import PodTemplate
+from policy.reading import Unknown, each, get, strings, text, truthy, whole
+
+PRIORITY_CLASS: Final = "kubernetes:scheduling.k8s.io/*:PriorityClass"
+NODE_GROUP: Final = MANAGED_GROUPS[0]
+SPOT: Final = "spot"
+CRITICAL: Final = "critical"
+BATCH: Final = "batch"
+
+#: Made by every API server (kubernetes pkg/apis/scheduling/types.go).
+_KUBERNETES_OWN: Final = ("system-cluster-critical", "system-node-critical")
+
+
+@dataclass(frozen=True)
+class Importance:
+    """What a pod and its class say. unknown: paths of what is not known in preview and could say more."""
+
+    words: frozenset[str]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Class:
+    """What a PriorityClass says of its pods."""
+
+    words: frozenset[str]
+    unknown: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The PriorityClasses of a stack, by name, and the name of the one that pods without any have.
+
+    nameless: paths of names that are not known in preview; any name that is not there may be one of them.
+    defaults: paths of what may make one of them everybody's.
+    """
+
+    by_name: Mapping[str, _Class]
+    default: str
+    nameless: tuple[str, ...]
+    defaults: tuple[str, ...]
+
+    def of(self, pod: PodTemplate) -> Importance:
+        """How important a pod is by all that is known."""
+        marks = list(_marks(pod.metadata, pod.owner.get("metadata")))
+        words = {text(mark).strip().lower() for mark in marks if not isinstance(mark, Unknown)}
+        unknown = [mark.path for mark in marks if isinstance(mark, Unknown)]
+        name = pod.spec.get("priorityClassName")
+        if isinstance(name, Unknown):
+            return Importance(frozenset(words), (*unknown, name.path))
+        if not text(name):
+            unknown += self.defaults
+        found = text(name) or self.default
+        if found in _KUBERNETES_OWN:
+            words.add(CRITICAL)
+        elif found in self.by_name:
+            words |= self.by_name[found].words
+            unknown += self.by_name[found].unknown
+        elif found:
+            unknown += self.nameless
+        return Importance(frozenset(words), tuple(unknown))
+
+
+def classes(stack: Stack) -> Classes:
+    """The PriorityClasses among a stack's resources."""
+    by_name: dict[str, _Class] = {}
+    nameless: list[str] = []
+    defaults: list[str] = []
+    default = ""
+    for resource in stack.of(PRIORITY_CLASS):
+        given = resource.plain
+        about, everybody = given.get("metadata"), given.get("globalDefault")
+        name = about if isinstance(about, Unknown) else get(about, "name")
+        if isinstance(name, Unknown):
+            nameless.append(name.path)
+            defaults += [name.path] if everybody else []
+            continue
+        by_name[text(name)] = _of_class(given)
+        if isinstance(everybody, Unknown):
+            defaults.append(everybody.path)
+        elif truthy(everybody):
+            default = text(name)
+    return Classes(by_name, default, tuple(nameless), tuple(defaults))
+
+
+def _of_class(given: Mapping[str, Any]) -> _Class:
+    marks = list(_marks(given.get("metadata")))
+    found = {text(mark).strip().lower() for mark in marks if not isinstance(mark, Unknown)}
+    number = whole(given.get("value"))
+    if number is not None and number < 0:
+        found.add(BATCH)
+    unknown = [mark.path for mark in (*marks, given.get("value")) if isinstance(mark, Unknown)]
+    return _Class(frozenset(found), tuple(unknown))
+
+
+def _marks(*metadata: Any) -> Iterator[Any]:
+    """Values of our label and annotation, and what stands in their place and is not known."""
+    for about in metadata:
+        if isinstance(about, Unknown):
+            yield about
+        for kind in ("labels", "annotations") if isinstance(about, Mapping) else ():
+            given = about.get(kind)
+            if isinstance(given, Unknown):
+                yield given
+            elif isinstance(given, Mapping) and given.get(IMPORTANCE_LABEL) is not None:
+                yield given[IMPORTANCE_LABEL]
+
+
+def gpu_pools(stack: Stack) -> list[NodePool]:
+    """Pools of the stack that can launch GPUs, and its node groups with GPU types, which are read as pools."""
+    pools = [NodePool(resource.plain, resource.name) for resource in stack.of(*NODE_POOL_TYPES)]
+    groups = [NodePool(_as_pool(resource.plain), resource.name) for resource in stack.of(NODE_GROUP)]
+    named = [group for group in groups if any(item.key == INSTANCE_TYPE_LABEL for item in group.requirements)]
+    return [pool for pool in (*pools, *named) if pool.first_gpu_type() is not None]
+
+
+#: Effects as EKS writes them (EKS API, Taint).
+_EFFECTS: Final = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
+
+
+def _as_pool(group: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The manifest of a NodePool that launches what a managed node group does; its types may stand elsewhere."""
+    given, types = group.get("capacityType"), group.get("instanceTypes")
+    values = [given] if isinstance(given, Unknown) else [SPOT if text(given) == "SPOT" else "on-demand"]
+    requirements = [{"key": CAPACITY_TYPE_LABEL, "operator": "In", "values": values}]
+    if types:
+        requirements.append({"key": INSTANCE_TYPE_LABEL, "operator": "In", "values": types})
+    taints = [
+        {**taint, "effect": _EFFECTS.get(text(taint.get("effect")), taint.get("effect"))}
+        for taint in each(group.get("taints"))
+        if isinstance(taint, Mapping)
+    ]
+    reference = {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "group"}
+    spec = {"nodeClassRef": reference, "requirements": requirements, "taints": taints}
+    return {"spec": {"template": {"metadata": {"labels": group.get("labels") or {}}, "spec": spec}}}
+
+
+def may_be(pool: NodePool, capacity_type: str) -> bool:
+    """Whether a pool may launch that kind of capacity; also where that is not known."""
+    return pool.capacity_unknown or capacity_type in pool.capacity_types
+
+
+def kinds_of(pod: PodTemplate) -> frozenset[str]:
+    """Kinds of capacity that a pod lets itself be placed on, by node selector and required affinity.
+
+    What is unknown keeps it off nothing.
+    """
+    every = frozenset({SPOT, "on-demand", "reserved"})
+    selector = pod.spec.get("nodeSelector")
+    chosen = selector if isinstance(selector, Mapping) else {}
+    found = every
+    for key in _CAPACITY:
+        value = chosen.get(key)
+        if value is not None and not isinstance(value, Unknown):
+            found &= {_kind(text(value))}
+    return found & _by_affinity(pod.spec, every)
+
+
+#: Karpenter's label, and that of EKS' managed node groups with its values (EKS user guide, "Managed node group capacity
+#: types").
+_CAPACITY: Final = (CAPACITY_TYPE_LABEL, EKS_CAPACITY_TYPE_LABEL)
+_KINDS: Final = {"SPOT": SPOT, "ON_DEMAND": "on-demand", "CAPACITY_BLOCK": "reserved"}
+
+
+def _kind(value: str) -> str:
+    return _KINDS.get(value, value)
+
+
+def _by_affinity(spec: Mapping[str, Any], every: frozenset[str]) -> frozenset[str]:
+    """Of terms one is enough; of a term's expressions all must be true."""
+    path = ("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
+    here: Any = spec
+    for key in path:
+        here = here.get(key) if isinstance(here, Mapping) else None
+        if isinstance(here, Unknown):
+            return every
+    terms = [term for term in each(here) if isinstance(term, Mapping)]
+    if not terms or any(isinstance(term, Unknown) for term in each(here)):
+        return every
+    return frozenset().union(*(_by_term(term, every) for term in terms))
+
+
+def _by_term(term: Mapping[str, Any], every: frozenset[str]) -> frozenset[str]:
+    found = every
+    for expression in each(term.get("matchExpressions")):
+        if not isinstance(expression, Mapping) or text(expression.get("key")) not in _CAPACITY:
+            continue
+        values, operator = expression.get("values"), expression.get("operator")
+        if isinstance(values, Unknown) or isinstance(operator, Unknown):
+            continue
+        if any(isinstance(value, Unknown) for value in each(values)):
+            continue
+        match text(operator):
+            case "In":
+                found &= frozenset(map(_kind, strings(values)))
+            case "NotIn":
+                found -= frozenset(map(_kind, strings(values)))
+            case _:
+                # Exists says nothing; without Karpenter's label a node may be EKS', and the other way round.
+                pass
+    return found
+
+
+def placed(pod: PodTemplate, pools: Sequence[NodePool], capacity_type: str) -> list[str]:
+    """Names of the pools on which the pod may land on that kind of capacity."""
+    if capacity_type not in kinds_of(pod):
+        return []
+    return [pool.name for pool in pools if may_be(pool, capacity_type) and pod.may_land_on(pool)]
+
+
+def with_pods(stack: Stack) -> list[Resource]:
+    """The stack's resources but pools, node groups and classes: what may have pods."""
+    others = (*NODE_POOL_TYPES, PRIORITY_CLASS, NODE_GROUP)
+    return [resource for resource in stack.resources if not matches(others, resource.type)]

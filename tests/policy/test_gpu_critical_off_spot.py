@@ -1,0 +1,193 @@
+"""Critical pods with GPUs are not on Spot, whoever says that they are critical."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from policy.analyzer import Recorded
+from policy.rules.gpu_critical_off_spot import RULE
+from tests.policy.platform import KNATIVE, container, deployment, pool
+from tests.policy.support import UNKNOWN, judged, recorded
+
+PRIORITY = "kubernetes:scheduling.k8s.io/v1:PriorityClass"
+LABEL = "gpu-slices/importance"
+CRITICAL: dict[str, Any] = {"labels": {LABEL: "critical"}}
+CAPACITY = "karpenter.sh/capacity-type"
+
+
+def said(*resources: Recorded) -> list[str]:
+    return [verdict.message for verdict in judged(RULE, *resources)]
+
+
+def buying(*capacity_types: Any, name: str = "gpu") -> Recorded:
+    found = pool(name=name)
+    found.inputs["spec"]["template"]["spec"]["requirements"][0]["values"] = list(capacity_types)
+    return found
+
+
+def priority(name: Any = "vip", value: Any = 1000, labels: Any = None, **more: Any) -> Recorded:
+    metadata = {"name": name, **({"labels": labels} if labels is not None else {})}
+    return recorded(PRIORITY, {"metadata": metadata, "value": value, **more}, "class")
+
+
+def critical(**spec: Any) -> Recorded:
+    return deployment(metadata=CRITICAL, spec=spec)
+
+
+def affinity(*terms: tuple[str, str, Any]) -> dict[str, Any]:
+    """Required node affinity, a term for each of (key, operator, values)."""
+    each = [{"matchExpressions": [{"key": key, "operator": how, "values": values}]} for key, how, values in terms]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": each}}
+    return {"affinity": {"nodeAffinity": required}}
+
+
+def test_a_critical_model_on_a_spot_pool_is_told_with_the_pool() -> None:
+    (message,) = said(pool(), deployment(type_=KNATIVE, metadata=CRITICAL))
+    assert "is critical, and may land on Spot of pool gpu" in message
+
+
+@pytest.mark.parametrize("capacity_types", [("on-demand",), ("reserved",), ("on-demand", "reserved")])
+def test_off_spot_it_passes(capacity_types: tuple[str, ...]) -> None:
+    assert said(buying(*capacity_types), critical()) == []
+
+
+def test_of_a_pool_with_both_it_must_choose() -> None:
+    both = buying("spot", "on-demand")
+    assert len(said(both, critical())) == 1
+    chosen = {"gpu-slices/pool": "gpu", CAPACITY: "on-demand"}
+    assert said(both, critical(nodeSelector=chosen)) == []
+    assert said(both, critical(**affinity((CAPACITY, "In", ["on-demand", "reserved"])))) == []
+    assert said(both, critical(**affinity((CAPACITY, "NotIn", ["spot"])))) == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        affinity((CAPACITY, "In", ["on-demand", "spot"])),
+        affinity((CAPACITY, "In", ["on-demand"]), ("kubernetes.io/arch", "In", ["amd64"])),
+        affinity((CAPACITY, "Exists", None)),
+        affinity((CAPACITY, "NotIn", UNKNOWN)),
+        {"nodeSelector": {"gpu-slices/pool": "gpu", CAPACITY: UNKNOWN}},
+        {"affinity": UNKNOWN},
+        {
+            "affinity": {
+                "nodeAffinity": {
+                    "preferredDuringSchedulingIgnoredDuringExecution": [
+                        {
+                            "weight": 100,
+                            "preference": {
+                                "matchExpressions": [{"key": CAPACITY, "operator": "In", "values": ["on-demand"]}]
+                            },
+                        }
+                    ]
+                }
+            }
+        },
+    ],
+)
+def test_what_does_not_keep_it_off_spot_is_told(spec: dict[str, Any]) -> None:
+    assert len(said(buying("spot", "on-demand"), critical(**spec))) == 1
+
+
+def test_pools_that_take_what_there_is_are_spot_as_well() -> None:
+    whatever = pool()
+    whatever.inputs["spec"]["template"]["spec"]["requirements"].pop(0)
+    assert len(said(whatever, critical())) == 1
+    assert len(said(buying(UNKNOWN), critical())) == 1
+
+
+@pytest.mark.parametrize(
+    ("of_class", "name"),
+    [
+        (priority(labels={LABEL: "critical"}), "vip"),
+        (priority("vip", labels={LABEL: "critical"}, globalDefault=True), None),
+        (priority("other"), "system-cluster-critical"),
+        (priority("other"), "system-node-critical"),
+    ],
+)
+def test_a_priority_class_says_it_too(of_class: Recorded, name: str | None) -> None:
+    spec = {"priorityClassName": name} if name else {}
+    assert len(said(pool(), of_class, deployment(spec=spec))) == 1
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"annotations": {LABEL: "critical"}}, {"labels": {LABEL: "Critical "}}, {"labels": {LABEL: "batch"}}]
+)
+def test_label_annotation_and_owner_say_it(metadata: dict[str, Any]) -> None:
+    owner = {"labels": {LABEL: "critical"}} if "batch" in str(metadata) else None
+    assert len(said(pool(), deployment(metadata=metadata, owner=owner))) == 1
+
+
+def test_what_is_not_critical_has_no_gpu_or_cannot_meet_spot_is_none_of_its_business() -> None:
+    assert said(pool(), priority(), deployment(spec={"priorityClassName": "vip"})) == []
+    assert said(pool(), deployment(metadata={"labels": {LABEL: "standard"}})) == []
+    assert said(pool(), deployment(container(None), metadata=CRITICAL)) == []
+    assert said(pool(), deployment(metadata=CRITICAL, pool="elsewhere")) == []
+    assert said(pool("m7i.large"), critical()) == []
+
+
+def test_where_the_pools_are_elsewhere_the_pod_says_that_it_is_for_spot() -> None:
+    assert said(critical()) == []
+    assert "which it asks for" in said(critical(nodeSelector={CAPACITY: "spot"}))[0]
+
+
+@pytest.mark.parametrize(
+    ("of_class", "metadata", "spec"),
+    [
+        (priority("other"), {"labels": {LABEL: UNKNOWN}}, {}),
+        (priority("other"), UNKNOWN, {}),
+        (priority("other"), {}, {"priorityClassName": UNKNOWN}),
+        (priority(labels={LABEL: UNKNOWN}), {}, {"priorityClassName": "vip"}),
+        (priority(UNKNOWN, labels={LABEL: "critical"}), {}, {"priorityClassName": "vip"}),
+        (priority(labels={LABEL: "critical"}, globalDefault=UNKNOWN), {}, {}),
+    ],
+)
+def test_what_is_not_known_is_told(of_class: Recorded, metadata: Any, spec: dict[str, Any]) -> None:
+    (message,) = said(pool(), of_class, deployment(metadata=metadata, spec=spec))
+    assert "literal" in message
+    assert said(buying("on-demand"), of_class, deployment(metadata=metadata, spec=spec)) == []
+
+
+def group(capacity_type: Any = "SPOT", types: Any = ("g5.xlarge",), **more: Any) -> Recorded:
+    inputs = {"nodeGroupName": "gpus", "capacityType": capacity_type, "instanceTypes": list(types), **more}
+    return recorded("aws:eks/nodeGroup:NodeGroup", inputs, "gpus")
+
+
+EKS = "eks.amazonaws.com/capacityType"
+TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NO_SCHEDULE"}
+
+
+def on_group(**spec: Any) -> Recorded:
+    return critical(**{"nodeSelector": {}, **spec})
+
+
+def test_a_managed_node_group_on_spot_is_such_a_pool() -> None:
+    (message,) = said(group(taints=[TAINT]), on_group())
+    assert "may land on Spot of pool gpus" in message
+    assert len(said(group(UNKNOWN), on_group())) == 1
+    assert len(said(group(), on_group(nodeSelector={EKS: "SPOT"}))) == 1
+    assert "which it asks for" in said(on_group(nodeSelector={EKS: "SPOT"}))[0]
+
+
+@pytest.mark.parametrize(
+    "of_group",
+    [
+        group("ON_DEMAND"),
+        group("CAPACITY_BLOCK"),
+        group(types=["m7i.large"]),
+        group(types=[]),
+        group(taints=[{**TAINT, "key": "others"}]),
+    ],
+)
+def test_one_that_is_not_on_spot_has_no_gpu_or_is_for_others_is_none(of_group: Recorded) -> None:
+    assert said(of_group, on_group()) == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"nodeSelector": {EKS: "ON_DEMAND"}}, affinity((EKS, "In", ["ON_DEMAND"])), affinity((EKS, "NotIn", ["SPOT"]))],
+)
+def test_pods_that_choose_by_eks_own_label_are_off_spot(spec: dict[str, Any]) -> None:
+    assert said(group(), on_group(**spec)) == []
