@@ -136,10 +136,14 @@ def parallel(words: Sequence[str]) -> Mapping[str, int]:
     return {name: count for name, count in found.items() if count > 1}
 
 
-def largest_utilization(pool: Pool) -> float:
-    """Largest share with which a server stays within its slot on every GPU of the pool, in hundredths."""
+def largest_utilization(pool: Pool, promised_mib: int | None = None) -> float:
+    """Largest share with which a server stays within its slot on every GPU of the pool, in hundredths.
+
+    promised_mib: what it needs by its claim, where the pool's pods claim memory.
+    """
     shares = (
-        (pool.profile.slot_memory_mib(t.gpu) - CONTEXT_MIB) / _device_mib(pool.profile, t.gpu) for t in pool.types
+        ((promised_mib or pool.profile.slot_memory_mib(t.gpu)) - CONTEXT_MIB) / _device_mib(pool.profile, t.gpu)
+        for t in pool.types
     )
     return max(math.floor(min(shares) * 100) / 100, 0.0)
 

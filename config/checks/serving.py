@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from config.checks.models import pool_of
+from config.checks.models import pool_of, room_of
 from config.checks.parts import Parts, Slots, attempt
 from config.errors import MISSING, Path, Problem, listed
 from config.schema import GpuPool, Model, Monitoring
@@ -195,9 +195,13 @@ def _server_fits(name: str, members: Sequence[tuple[int, Model]], pool: Pool) ->
     if total > pool.slot_memory_mib:
         names = listed([model.name for _, model in members], "and")
         message = (
-            f"holds {names}, which need {total / 1024:.2f} GiB together, but a slot of pool {first.pool} has "
-            f"{pool.slot_memory_mib / 1024:.2f} GiB on {pool.smallest.gpu.product}: use fewer slots per GPU, a larger "
-            "GPU, or slots of their own"
+            f"holds {names}, which need {total / 1024:.2f} GiB together, but {room_of(pool)} of pool {first.pool} has "
+            f"{pool.slot_memory_mib / 1024:.2f} GiB on {pool.smallest.gpu.product}: "
+            + (
+                "use a larger GPU, or no server"
+                if pool.claims
+                else "use fewer slots per GPU, a larger GPU, or slots of their own"
+            )
         )
         yield Problem(place, name, message)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ def pool(*types: InstanceType, **changes: Any) -> Pool:
 
 def model(claim: int, hours: float = 100.0, pods: int = 1, of_pool: Pool | None = None) -> Consumer:
     found = of_pool or pool(L4)
-    part = "always" if hours == HOURS_PER_MONTH else "on demand"
+    part: Literal["always", "on demand"] = "always" if hours == HOURS_PER_MONTH else "on demand"
     name = f"m{claim}"
     return Consumer(
         name=name, kind="model", pool=found, slots=pods, hours=hours, part=part, needs=(claim,), claim_mib=claim
