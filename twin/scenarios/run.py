@@ -68,14 +68,14 @@ SCENARIOS: Mapping[str, Scenario] = {
     "controller-restart": Scenario(failures.controller_restart, 89),
     "consolidation": Scenario(lifecycle.consolidation, 137),
     "drain-and-destroy": Scenario(lifecycle.drain_and_destroy, 105, spoils=True),
-    "claims": Scenario(claims.claims, 0, stack=_MEMORY),
-    "claims-lost": Scenario(claims.claims_lost, 0, stack=_MEMORY),
-    "claims-limit": Scenario(claims.claims_limit, 0, stack=_MEMORY),
-    "both-worlds": Scenario(claims.both_worlds, 0, stack=_MEMORY),
-    "driver-late": Scenario(claims.driver_late, 0, stack=_MEMORY),
-    "driver-never": Scenario(claims.driver_never, 0, stack=_MEMORY),
-    "driver-wrong": Scenario(claims.driver_wrong, 0, stack=_MEMORY),
-    "mixed": Scenario(claims.mixed, 0, stack=_MEMORY),
+    "claims": Scenario(claims.claims, 137, stack=_MEMORY),
+    "claims-lost": Scenario(claims.claims_lost, 96, stack=_MEMORY),
+    "claims-limit": Scenario(claims.claims_limit, 85, stack=_MEMORY),
+    "both-worlds": Scenario(claims.both_worlds, 69, stack=_MEMORY),
+    "driver-late": Scenario(claims.driver_late, 71, stack=_MEMORY),
+    "driver-never": Scenario(claims.driver_never, 90, stack=_MEMORY),
+    "driver-wrong": Scenario(claims.driver_wrong, 94, stack=_MEMORY),
+    "mixed": Scenario(claims.mixed, 129, stack=_MEMORY),
 }
 
 
