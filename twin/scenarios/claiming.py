@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -159,7 +160,9 @@ class Claiming:
         play.tell(f"{len(sizes)} pods of {min(sizes)} to {max(sizes)} MiB on GPUs of {self.gpu_mib} MiB")
         names = {f"mixed-{mib}": mib for mib in sizes}
         for name, mib in names.items():
-            self.ask(name, mib, sizes.count(mib), host=True)
+            self.ask(name, mib, 0, host=True)
+        with ThreadPoolExecutor(8) as pool:  # at once: Karpenter buys for those that come within a second of each other
+            list(pool.map(lambda name: play.scale(name, sizes.count(names[name])), names))
         seconds = play.wait(
             lambda: sum(map(play.running, names)) == len(sizes), PATIENCE + 2 * len(sizes), f"{len(sizes)} running pods"
         )
