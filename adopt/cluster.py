@@ -103,7 +103,9 @@ def _collect(access: Access, asked: list[tuple[str, str, str]], objects: Objects
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for (_, plural, _), answer in zip(asked, pool.map(lambda each: _all(access, each), asked), strict=True):
             items, refused = answer
-            if refused:
+            if refused and refused.absent:
+                objects.absent.add(plural)
+            elif refused:
                 objects.unseen.append(f"{plural}: {refused}")
             for item in items:
                 kind = str(item.get("kind"))
@@ -112,15 +114,15 @@ def _collect(access: Access, asked: list[tuple[str, str, str]], objects: Objects
                     objects.add(item)
 
 
-def _all(access: Access, asked: tuple[str, str, str]) -> tuple[list[dict[str, Any]], str]:
+def _all(access: Access, asked: tuple[str, str, str]) -> tuple[list[dict[str, Any]], _RefusedError | None]:
     """All objects of a collection, and why there may be more."""
     path, _, query = asked
     found: list[dict[str, Any]] = []
     try:
         found += _pages(access, path, query)
     except _RefusedError as refused:
-        return found, "" if refused.absent else str(refused)
-    return found, ""
+        return found, refused
+    return found, None
 
 
 def _pages(access: Access, path: str, query: str) -> Iterator[dict[str, Any]]:

@@ -9,8 +9,9 @@ from typing import Final, Literal
 
 import versions
 from adopt.inventory import FoundPool, Inventory
+from adopt.karpenter import Karpenter
 from adopt.proposal import Proposal
-from adopt.stack_file import StackText, describe, gate_is_on, joined_plugin, model_class, reaching
+from adopt.stack_file import StackText, describe, gate_is_on, joined_plugin, knows_overlays, model_class, reaching
 from config.checks.existing import OVERLAYS_SINCE
 from config.errors import key_of, listed
 from gpu.contract import DISCOVERY_TAG, MEMORY_ANNOTATION, POOL_LABEL
@@ -121,22 +122,39 @@ def _karpenter(there: Inventory, proposal: Proposal) -> Iterator[Finding]:
     elif not found.version:
         text = f"nothing tells its version: {versions.KARPENTER_VERSION} stands in the file"
         yield _unseen(text, "Karpenter", "helm list -A")
-    elif tuple(int(part) for part in found.version.split(".")[:2]) < OVERLAYS_SINCE:
+    elif not knows_overlays(found):
         yield _missing("Karpenter", f"{found.version} knows no NodeOverlay: shared GPUs need {_OLDEST} or later")
     else:
         yield _fits("Karpenter", found.version)
+    yield from _overlays(there, found, proposal)
+
+
+def _overlays(there: Inventory, found: Karpenter, proposal: Proposal) -> Iterator[Finding]:
+    """Whether Karpenter learns of slots: its gate, and the definition, which Helm does not bring with a later chart."""
     if gate_is_on(there):
         yield _fits("gate NodeOverlay", "is on")
         return
-    why = "without it Karpenter buys a GPU for each slot; the file shares nothing before it is on"
-    command = "helm upgrade karpenter oci://public.ecr.aws/karpenter/karpenter --namespace kube-system --reuse-values"
-    version = f" --version {found.version}" if found.version else ""
-    line = f"{command}{version} --set {_GATE}=true"
+    why = "without it Karpenter buys a GPU for each slot; the file shares nothing before it is"
+    version = found.version if knows_overlays(found) else ""
+    if not found.serves_overlays and proposal.replicas:
+        text = f"have no definition here, since Helm brings none when it raises a chart; {why} there"
+        yield _missing("NodeOverlays", text, f"kubectl apply -f {_DEFINITION.format(version or 'VERSION')}")
     if found.gates is None:
-        look = "helm get values karpenter -n kube-system"
-        yield _unseen(f"nobody saw whether it is on: {why}", "gate NodeOverlay", look)
+        look = f"helm get values {found.release} -n {found.namespace}"
+        yield _unseen(f"nobody saw whether it is on: {why} on", "gate NodeOverlay", look)
+    elif knows_overlays(found) and "nodeOverlay" in found.gates:
+        yield _fits("gate NodeOverlay", "is on")
     elif proposal.replicas:
-        yield _missing("gate NodeOverlay", f"is off: {why}", line)
+        place = f"{found.release} {_CHART} --namespace {found.namespace} --reuse-values"
+        line = f"helm upgrade {place} --version {version or 'VERSION'} --set {_GATE}=true"
+        yield _missing("gate NodeOverlay", f"is off: {why} on", line)
+
+
+_CHART: Final = "oci://public.ecr.aws/karpenter/karpenter"
+#: Karpenter's upgrade guide, "CRD Upgrades".
+_DEFINITION: Final = (
+    "https://raw.githubusercontent.com/aws/karpenter-provider-aws/v{}/pkg/apis/crds/karpenter.sh_nodeoverlays.yaml"
+)
 
 
 def _no_karpenter(there: Inventory) -> Iterator[Finding]:

@@ -35,15 +35,20 @@ class Karpenter:
     """A controller that runs in the cluster.
 
     version: empty where nothing tells it. gates: by the names of stack files; None where nobody can see them.
+    release, namespace: of Helm, the chart's own guide's where nothing tells them.
     """
 
     version: str = ""
+    release: str = "karpenter"
+    namespace: str = "kube-system"
     gates: frozenset[str] | None = None
     cluster: str = ""
     old_api: str = ""
     """An API version of pools before v1, such as `karpenter.sh/v1beta1`; empty where all are v1."""
     serves_v1: bool = True
     """Whether it may serve `karpenter.sh/v1`, of which pools of ours are; also where nothing tells."""
+    serves_overlays: bool = True
+    """Whether NodeOverlays may be defined; also where nothing tells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +68,21 @@ class NodeClass:
 
 def karpenter_of(objects: Objects) -> Karpenter | None:
     """The controller; None where there is neither one nor a pool or a node of one."""
+    found = _karpenter_of(objects)
+    return replace(found, serves_overlays=_may_serve_overlays(objects)) if found else None
+
+
+def _may_serve_overlays(objects: Objects) -> bool:
+    """Helm installs definitions that lie in a chart once, and never those of a later version of the chart."""
+    defined = definitions_of(objects)
+    return "nodeoverlays" not in objects.absent and (_POOLS not in defined or _OVERLAYS in defined)
+
+
+_POOLS: Final = "nodepools.karpenter.sh"
+_OVERLAYS: Final = "nodeoverlays.karpenter.sh"
+
+
+def _karpenter_of(objects: Objects) -> Karpenter | None:
     pools = [*objects.of("NodePool"), *objects.of("Provisioner")]
     old = next((text for pool in pools if (text := str(pool.get("apiVersion"))) not in _APIS), "")
     for deployment in objects.of("Deployment", "apps"):
@@ -119,7 +139,19 @@ def _karpenter(deployment: Object, container: Mapping[str, Any], objects: Object
         if word.startswith("--feature-gates="):
             gates = word.partition("=")[2]
     on = _gates_of_overlays(objects) if gates is None else _gates(gates)
-    return Karpenter(version=version, gates=on, cluster=variables.get("CLUSTER_NAME", ""))
+    release, namespace = _release_of(deployment)
+    return Karpenter(
+        version=version, release=release, namespace=namespace, gates=on, cluster=variables.get("CLUSTER_NAME", "")
+    )
+
+
+def _release_of(deployment: Object) -> tuple[str, str]:
+    """Name and namespace of the Helm release that a Deployment is of, as Helm itself notes them."""
+    metadata = at(deployment, "metadata")
+    notes = words(metadata.get("annotations"))
+    release = notes.get("meta.helm.sh/release-name") or labels_of(deployment).get("app.kubernetes.io/instance")
+    namespace = notes.get("meta.helm.sh/release-namespace") or _text(metadata.get("namespace"))
+    return release or Karpenter.release, namespace or Karpenter.namespace
 
 
 def _gates(text: str) -> frozenset[str]:

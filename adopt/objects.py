@@ -40,13 +40,15 @@ def wanted(kind: str, text: str) -> bool:
 class Objects:
     """What was read. counts: all objects by kind, also those that were passed over. groups: the API's.
 
-    unseen: what could not be read, in words. kubernetes: the server's version such as `1.36`, where it was told.
+    absent: plurals of kinds of which the API server said that it has none of them. unseen: what could not be read, in
+    words. kubernetes: the server's version such as `1.36`, where it was told.
     names: what the kubeconfig says of the cluster's name and region.
     """
 
     found: list[Object] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     groups: set[str] = field(default_factory=set)
+    absent: set[str] = field(default_factory=set)
     unseen: list[str] = field(default_factory=list)
     kubernetes: str = ""
     names: Mapping[str, str] = field(default_factory=dict)

@@ -56,7 +56,8 @@ def played(objects: Objects, there: Inventory, proposal: Proposal) -> Played:
         manifests=tuple(manifests),
         charts=tuple((p.values, not p.reaches) for p in there.plugins if p.kind != "DRA driver"),
         work=tuple(work),
-        left_out=tuple(left_out),
+        # Pods of one owner that differ are told once.
+        left_out=tuple(dict.fromkeys(left_out)),
     )
 
 

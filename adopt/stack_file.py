@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import versions
 from adopt.inventory import Inventory
-from adopt.karpenter import NodeClass
+from adopt.karpenter import Karpenter, NodeClass
 from adopt.plugins import Plugin
 from adopt.proposal import Proposal
 from config.checks.existing import OVERLAYS_SINCE
@@ -42,10 +42,14 @@ def gate_is_on(there: Inventory) -> bool:
     found = there.karpenter
     if found is None:
         return True  # none is there, and the stack's own heeds them
-    if found.gates is None or "nodeOverlay" not in found.gates:
+    if found.gates is None or "nodeOverlay" not in found.gates or not found.serves_overlays:
         return False
-    version = tuple(int(part) for part in found.version.split(".")[:2]) if found.version else OVERLAYS_SINCE
-    return version >= OVERLAYS_SINCE
+    return knows_overlays(found)
+
+
+def knows_overlays(found: Karpenter) -> bool:
+    """Whether Karpenter's version has overlays; also where nothing tells it."""
+    return not found.version or tuple(int(part) for part in found.version.split(".")[:2]) >= OVERLAYS_SINCE
 
 
 def stack_text(there: Inventory, proposal: Proposal, stack: str) -> StackText:
@@ -245,8 +249,9 @@ def _sharing(proposal: Proposal, written: Mapping[str, Any]) -> Iterator[str]:
     meant = {"strategy": "time-slicing", "replicas": proposal.replicas}
     mib = proposal.pool.slot_memory_mib
     if written != meant:
-        yield "      # Karpenter's gate NodeOverlay is off, or nobody saw it: it would buy a GPU for each slot. Set"
-        yield "      # settings.featureGates.nodeOverlay: true in its chart, write [nodeOverlay] above, and here:"
+        yield "      # Karpenter heeds no NodeOverlay yet, or nobody saw it: it would buy a GPU for each slot. With"
+        yield "      # their definition, and settings.featureGates.nodeOverlay: true in its chart, write [nodeOverlay]"
+        yield "      # above, and here:"
         yield f"      # sharing: {flow(meant)}"
         return
     begin = "" if proposal.moves else "No pod that wants a GPU was seen: a beginning. "

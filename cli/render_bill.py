@@ -114,8 +114,8 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
             "and nobody's hours overlap, so that each slot has a node of its own."
         )
     if any(line.pool and line.part == "on demand" for line in bill.lines):
-        stays = dict.fromkeys(section.consolidate_after for section in figures.config.pools)
-        yield f"Left out: the minutes in which a node starts, and those for which it stays empty ({listed([*stays], 'or')})."
+        stays = listed([*dict.fromkeys(section.consolidate_after for section in figures.config.pools)], "or")
+        yield f"Left out: the minutes in which a node starts, and for which it stays empty after a model ({stays})."
     yield from (
         f"{pool.name}: high and ceiling leave out {_some(types)}: no price known." for pool, types in _unpriced(figures)
     )

@@ -6,7 +6,7 @@ All prices are USD of the stack's region, for 730 hours; a line whose price is n
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Literal, assert_never
 
@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 import versions
 from config.pool_schema import GpuPool
 from config.pools import network_zones
+from config.quantities import seconds
 from config.schedule import parse_schedule
 from config.schema import StackConfig, Usage, UsageOf, Workload
 from config.services import (
@@ -81,11 +82,14 @@ def consumers(config: StackConfig) -> list[Consumer]:
     """All that hold slots: models, workloads, the example, and slots that are kept warm."""
     pools, known = config.gpu_pools, {entry.name: entry for entry in config.usage.each}
     found = [_service(service, pools[service.first.pool], config.usage, known) for service in stack_services(config)]
-    found += [_workload(workload, pools[workload.pool], config.usage, known) for workload in config.workloads]
+    stays = {section.name: seconds(section.consolidate_after) / 3600 for section in config.pools}
+    found += [_workload(each, pools[each.pool], config.usage, known, stays[each.pool]) for each in config.workloads]
     if config.examples:
         entry, pool = known.get(CUDA_EXAMPLE), pools[config.pools[0].name]
         hours = min(_run_hours(config.usage, entry), HOURS_PER_MONTH) if entry else 0.0
-        found.append(Consumer(name=CUDA_EXAMPLE, kind="example", pool=pool, slots=1, hours=hours, part="on demand"))
+        idle = _runs(config.usage, entry, None) * stays[pool.name] if entry else 0.0
+        example = Consumer(name=CUDA_EXAMPLE, kind="example", pool=pool, slots=1, hours=hours, part="on demand")
+        found.append(replace(example, idle=idle))
     return [*found, *_warm(config)]
 
 
@@ -114,7 +118,8 @@ def _said(usage: Usage, field: str) -> str:
     return f"usage.{to_camel(field)}{'' if field in usage.model_fields_set else ', supposed'}"
 
 
-def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, UsageOf]) -> Consumer:
+def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, UsageOf], stays_hours: float) -> Consumer:
+    """stays_hours: for which a node of the pool stays after the last of its slots is free."""
     entry, slots, at_once = known.get(workload.name), slots_of(workload), 1
     match workload.kind:
         case "Deployment":
@@ -139,18 +144,32 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
         hours=min(hours, HOURS_PER_MONTH),
         part="always" if workload.kind == "Deployment" else "on demand",
         hours_from=hours_from,
+        idle=_idle_hours(workload, usage, entry, stays_hours),
         # A GPU of its own for each slot: of several whole GPUs each holds its part.
         needs=(-(-workload.gpu_memory_mib // slots),) if workload.gpu_memory_mib else (),
         claim_mib=workload_claim(workload, pool),
     )
 
 
+def _idle_hours(workload: Workload, usage: Usage, entry: UsageOf | None, stays_hours: float) -> float:
+    """Hours of a month for which nodes stay after runs: until the next run of a schedule at most."""
+    if workload.kind == "Deployment":
+        return 0.0
+    runs = _runs(usage, entry, _scheduled_runs(workload))
+    if workload.schedule is None:
+        return runs * stays_hours
+    run_hours = _hours_per_run(usage, entry)
+    gaps = [gap / 60 for gap in parse_schedule(workload.schedule).gaps]
+    return runs * sum(min(stays_hours, max(0.0, gap - run_hours)) for gap in gaps) / len(gaps)
+
+
 def _run_hours(usage: Usage, entry: UsageOf | None, scheduled: float | None = None) -> float:
     """Hours of all runs of a Job in a month, which may be more than it has. scheduled: runs a month by its schedule."""
-    hours = usage.hours_per_run
-    if entry and entry.hours_per_run is not None:
-        hours = entry.hours_per_run
-    return _runs(usage, entry, scheduled) * hours
+    return _runs(usage, entry, scheduled) * _hours_per_run(usage, entry)
+
+
+def _hours_per_run(usage: Usage, entry: UsageOf | None) -> float:
+    return entry.hours_per_run if entry and entry.hours_per_run is not None else usage.hours_per_run
 
 
 def _runs(usage: Usage, entry: UsageOf | None, scheduled: float | None) -> float:

@@ -15,6 +15,8 @@ from pydantic_core import PydanticCustomError
 
 import versions
 from config.errors import hint
+from gpu.checkpoints import MAX_PREFIX, PREFIX
+from gpu.naming import MAX_NAME, NAME
 
 
 @dataclass(frozen=True)
@@ -229,8 +231,6 @@ MAX_SELECTING_TAGS = 20
 SelectingTags = Annotated[dict[str, str], AfterValidator(_selecting_tags)]
 #: Longest value of an AWS tag, in characters.
 MAX_TAG_VALUE = 256
-NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
-MAX_NAME = 40
 Name = Annotated[str, StringConstraints(pattern=NAME, max_length=MAX_NAME)]
 #: Of any EKS cluster (EKS API reference, CreateCluster).
 ClusterName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][A-Za-z0-9_-]{0,99}$")]
@@ -341,10 +341,7 @@ HttpPath = Annotated[str, AfterValidator(_http_path), Form("path from the root")
 SubPath = Annotated[str, AfterValidator(_sub_path), Form("path within the volume")]
 #: S3 user guide, "General purpose bucket naming rules".
 Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"), AfterValidator(_bucket)]
-#: Of keys: what needs no care in any tool (S3 user guide, "Safe characters"), and no sign of patterns in policies.
-Prefix = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$", max_length=200)
-]
+Prefix = Annotated[str, StringConstraints(pattern=PREFIX, max_length=MAX_PREFIX)]
 FileSystem = Annotated[str, StringConstraints(pattern=r"^fs-([0-9a-f]{8}|[0-9a-f]{17})$")]
 AccessPoint = Annotated[str, StringConstraints(pattern=r"^fsap-([0-9a-f]{8}|[0-9a-f]{17})$")]
 Line = Annotated[str, StringConstraints(max_length=MAX_TAG_VALUE), AfterValidator(_one_line)]

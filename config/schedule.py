@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Final
 
 _MONTHS: Final = {
@@ -33,6 +34,13 @@ _DESCRIPTORS: Final = {
     "@hourly": "0 * * * *",
 }
 _PART: Final = re.compile(r"(?:[*?]|([a-z]{3}|[0-9]{1,2})(?:-([a-z]{3}|[0-9]{1,2}))?)(?:/([0-9]{1,2}))?")
+_EVERY: Final = "@every "
+#: Go's durations (package time, ParseDuration), as far as they are positive, and what a unit has of seconds.
+_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_AMOUNT: Final = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(h|ms|m|s|us|µs|ns)")
+_DURATION: Final = re.compile(rf"(?:{_AMOUNT.pattern})+")
+#: Go counts nanoseconds in 63 bits.
+_LONGEST_SECONDS: Final = 2**63 / 1e9
 #: Four years have one leap day.
 _DAYS_COUNTED: Final = 4 * 365 + 1
 
@@ -57,23 +65,54 @@ class Schedule:
         days = sum(self._falls_on(first + timedelta(days=n)) for n in range(_DAYS_COUNTED))
         return len(minutes) * len(hours) * days / 4
 
+    @property
+    def gaps(self) -> tuple[int, ...]:
+        """Minutes from each run of a day to the next one; after the last of a day comes the first of the next."""
+        minutes, hours, *_ = self.fields
+        runs = sorted(60 * hour + minute for hour in hours for minute in minutes)
+        return tuple(later - run for run, later in pairwise([*runs, runs[0] + 24 * 60]))
+
     def _falls_on(self, day: date) -> bool:
         _, _, of_month, months, of_week = self.fields
         fits = (day.day in of_month, day.isoweekday() % 7 in of_week)
         return day.month in months and (all(fits) if self.any_day else any(fits))
 
 
-def parse_schedule(text: str) -> Schedule:
+@dataclass(frozen=True)
+class Every:
+    """A job that runs again so many seconds after the last time; the first time so long after it was made."""
+
+    seconds: int
+
+    @property
+    def runs_per_year(self) -> float:
+        """Runs in a year of 365.25 days."""
+        return _DAYS_COUNTED * 86_400 / 4 / self.seconds
+
+
+def parse_schedule(text: str) -> Schedule | Every:
     """Reads a schedule. Raises ScheduleError, which says what is wrong as a sentence without its subject."""
+    if text.startswith(_EVERY):
+        return _every(text.removeprefix(_EVERY))
     words = _DESCRIPTORS.get(text, text).split()
     if text.startswith(("TZ=", "CRON_TZ=")):
         raise ScheduleError("must not begin with a time zone: write timeZone")
     if len(words) != len(_FIELDS):
         names = ", ".join(name for name, *_ in _FIELDS)
-        raise ScheduleError(f'must be five fields ({names}), such as "30 3 * * 1-5", or a word such as @daily')
+        raise ScheduleError(f'must be five fields ({names}), such as "30 3 * * 1-5", or @daily, or @every 6h')
     fields = tuple(_field(word, *field) for word, field in zip(words, _FIELDS, strict=True))
     stars = [any(part[0] in "*?" and part.partition("/")[2] in ("", "1") for part in w.split(",")) for w in words]
     return Schedule(fields, stars[2] or stars[4])
+
+
+def _every(duration: str) -> Every:
+    found = sum(float(number) * _UNITS[unit] for number, unit in _AMOUNT.findall(duration))
+    if not _DURATION.fullmatch(duration) or found >= _LONGEST_SECONDS:
+        raise ScheduleError("must name a duration such as @every 1h30m")
+    if found < 1:
+        raise ScheduleError("must be a second or more: Kubernetes makes a second of what is less")
+    # The scheduler leaves out what is less than a second (constantdelay.go).
+    return Every(int(found))
 
 
 def _field(word: str, name: str, least: int, most: int, names: Mapping[str, int]) -> frozenset[int]:

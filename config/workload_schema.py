@@ -301,7 +301,8 @@ class Workload(Section):
     kind: Literal["Job", "CronJob", "Deployment"] = "Deployment"
     """Whether it ends, and begins again."""
     schedule: str | None = None
-    """When a CronJob runs: minute, hour, day of the month, month, day of the week, such as `"30 3 * * 1-5"`."""
+    """When a CronJob runs: minute, hour, day of the month, month, day of the week, such as `"30 3 * * 1-5"`;
+    or `"@daily"`, or `"@every 6h"`, which no time zone moves."""
     time_zone: TimeZone | None = None
     """Time zone of the schedule. Default: that of the cluster, UTC."""
     concurrency_policy: Literal["Forbid", "Allow", "Replace"] = "Forbid"

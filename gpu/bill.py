@@ -16,7 +16,7 @@ from gpu.claims import bought
 from gpu.estimate import BOUGHT, MONTH, SlotPrice, dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
-from gpu.prices import SPOT_CASES, CapacityType, RegionPrices, ServicePrices
+from gpu.prices import HOURS_PER_MONTH, SPOT_CASES, CapacityType, RegionPrices, ServicePrices
 from gpu.why import Why, given, least, minus, most, over, plus, times
 
 Part = Literal["floor", "always", "on demand", "traffic and logs"]
@@ -105,7 +105,8 @@ class Consumer:
 
     part: `always` for what is there whether anybody asks or not. sleeps: whether its hours follow use, so that without
     sleep they would be all. needs: GPU memory in MiB of each thing that would have a GPU of its own if nothing were
-    shared; empty where nobody said it, which counts as a whole slot. hours_from: who says the hours.
+    shared; empty where nobody said it, which counts as a whole slot. hours_from: who says the hours. idle: hours of a
+    month for which a node that it has left stays, empty, until Karpenter takes it away.
     claim_mib: where the pool's pods claim memory, what each of them claims; slots are then pods.
     """
 
@@ -118,7 +119,23 @@ class Consumer:
     sleeps: bool = False
     needs: tuple[int, ...] = ()
     hours_from: str = ""
+    idle: float = 0.0
     claim_mib: int = 0
+
+    @property
+    def paid_hours(self) -> float:
+        """Hours of a month for which it has a node to be there."""
+        return min(self.hours + self.idle, HOURS_PER_MONTH) if self.hours else 0.0
+
+    @property
+    def paid_hours_from(self) -> str:
+        """Who says these hours."""
+        return f"{self.hours_from}, and consolidateAfter of the pool" if self.idle and self.hours else self.hours_from
+
+    @property
+    def why_paid_hours(self) -> Why:
+        """These hours, as a figure."""
+        return given(f"hours of {self.name}", self.paid_hours, "h", self.paid_hours_from)
 
     @property
     def slot_hours(self) -> float:
@@ -155,15 +172,16 @@ def why_node_hours(
     claims may share of a node."""
     holding = [consumer for consumer in consumers if consumer.slot_hours > 0]
     steps, before = [], 0.0
-    for edge in sorted({consumer.hours for consumer in holding}):
-        here = [consumer for consumer in holding if consumer.hours >= edge]
+    for edge in sorted({consumer.paid_hours for consumer in holding}):
+        here = [consumer for consumer in holding if consumer.paid_hours >= edge]
         held, nodes = sum(consumer.slots for consumer in here), _nodes_for(here, slots_per_node, gpu_mib)
         few = nodes if most_nodes is None else min(nodes, most_nodes)
         claims = largest_claim(here) > 0
         slots = f"{held} {'claim' if claims else 'slot'}{'' if held == 1 else 's'}"
         room = f"{gpu_mib} MiB" if claims else f"{slots_per_node}"
         words = f"nodes for {slots}, {room} to a node" + ("" if few == nodes else ", within maxGpus")
-        said = "; ".join(dict.fromkeys(each.hours_from for each in holding if each.hours == edge and each.hours_from))
+        sayers = [each.paid_hours_from for each in holding if each.paid_hours == edge]
+        said = "; ".join(dict.fromkeys(filter(None, sayers)))
         hours = given(f"hours in which {slots} {'is' if held == 1 else 'are'} held", edge - before, "h", said)
         steps.append(times(given(words, few), hours))
         before = edge
@@ -304,12 +322,7 @@ def why_most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Con
 
 def _each_alone(asked: Sequence[Consumer]) -> Why:
     """Hours of nodes of which each holds one slot: the same for every type, and long where many hold slots."""
-    return plus(
-        *(
-            times(given(f"slots of {c.name}", c.slots), given(f"hours of {c.name}", c.hours, "h", c.hours_from))
-            for c in asked
-        )
-    )
+    return plus(*(times(given(f"slots of {each.name}", each.slots), each.why_paid_hours) for each in asked))
 
 
 def _node_hours(pool: Pool, node: SlotPrice) -> Why:

@@ -112,7 +112,19 @@ REGIONS = frozenset(region for t in INSTANCE_TYPES.values() for region in t.zone
 def types_in(families: Iterable[str] = (), names: Iterable[str] = ()) -> tuple[InstanceType, ...]:
     """Instance types of the families and with the names given, in the catalogue's order, each once.
 
-    Raises KeyError for an unknown family or name.
+    Raises ValueError for a family or name that is not in the catalogue.
     """
+    families, names = _listed(families), _listed(names)
+    if unknown := [
+        *(each for each in families if each not in FAMILIES),
+        *(n for n in names if n not in INSTANCE_TYPES),
+    ]:
+        known = ", ".join(sorted(FAMILIES))
+        raise ValueError(f"no instance type or family with GPUs is called {', '.join(unknown)}; families are {known}")
     wanted = {t.name for family in families for t in FAMILIES[family]} | {INSTANCE_TYPES[name].name for name in names}
     return tuple(t for t in INSTANCE_TYPES.values() if t.name in wanted)
+
+
+def _listed(given: Iterable[str]) -> list[str]:
+    """One name alone is not a list of letters."""
+    return [given] if isinstance(given, str) else list(given)

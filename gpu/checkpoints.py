@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Final
 
 #: Most seconds from SIGTERM to the end of a pod: EC2 gives two minutes' notice, of which Karpenter needs some to hear
@@ -27,6 +28,10 @@ RUN_VARIABLES: Final = {
     "CHECKPOINT_INDEX": "batch.kubernetes.io/job-completion-index",
 }
 
+#: Of keys: what needs no care in any tool (S3 user guide, "Safe characters"), and no sign of patterns in policies.
+PREFIX: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$"
+MAX_PREFIX: Final = 200
+
 #: Of 63 characters, the longest name of a bucket, what the rest leaves for the cluster's.
 _CLUSTER_CHARS: Final = 29
 
@@ -38,6 +43,15 @@ def bucket_stem(cluster_name: str, region: str) -> str:
     """
     digest = hashlib.sha256(f"{cluster_name}/{region}".encode()).hexdigest()[:8]
     return f"{cluster_name[:_CLUSTER_CHARS].rstrip('-')}-{digest}-checkpoints-"
+
+
+def check_prefix(what: str, prefix: str) -> None:
+    """Raise ValueError for a prefix that could mean more of a bucket than a Job's own place. what: whose it is."""
+    if not isinstance(prefix, str) or len(prefix) > MAX_PREFIX or not re.fullmatch(PREFIX, prefix):
+        raise ValueError(
+            f"{what} is {prefix!r}: write letters, digits, dots, dashes and underscores, with slashes between, at most "
+            f"{MAX_PREFIX} characters"
+        )
 
 
 def run_url(bucket: str, prefix: str) -> str:

@@ -179,11 +179,7 @@ def _pool_cost(pool: Pool, work: Sequence[Consumer], way: Way) -> Cost | None:
         )
         return _as_cost(node_peak(work, node.slots, gpu_mib_of(node)), why)
     nodes = sum(consumer.slots * max(1, len(consumer.needs)) for consumer in work if consumer.hours > 0)
-    return _as_cost(nodes, plus(*(times(each.why_own(bought), _hours(each)) for each in work)))
-
-
-def _hours(consumer: Consumer) -> Why:
-    return given(f"hours of {consumer.name}", consumer.hours, "h", consumer.hours_from)
+    return _as_cost(nodes, plus(*(times(each.why_own(bought), each.why_paid_hours) for each in work)))
 
 
 def _dearer(work: Sequence[Consumer]) -> tuple[tuple[float, float], ...]:
@@ -191,7 +187,7 @@ def _dearer(work: Sequence[Consumer]) -> tuple[tuple[float, float], ...]:
     if not any(consumer.sleeps for consumer in work):
         return ()
     per_day = HOURS_PER_MONTH / HOURS_PER_DAY
-    fixed = {consumer.hours / per_day for consumer in work if not consumer.sleeps}
+    fixed = {consumer.paid_hours / per_day for consumer in work if not consumer.sleeps}
     edges = sorted({0.0, float(HOURS_PER_DAY), *(hours for hours in fixed if hours < HOURS_PER_DAY)})
     more = {edge: _more(work, edge * per_day) for edge in edges}
     ranges: list[tuple[float, float]] = []

@@ -57,6 +57,10 @@ IMPORTANCE_LABEL: Final = f"{OURS}importance"
 
 #: MiB of a GPU that the pod claims (label): models of memory pools -> the policy that gives pods claims, the twin.
 CLAIM_LABEL: Final = f"{OURS}gpu-memory-mib"
+# In the cluster
+
+#: Namespace of what makes GPUs usable, the device plugin and the cache of weights: every stack makes it.
+GPU_SYSTEM_NAMESPACE: Final = "gpu-system"
 
 # On AWS resources (tags)
 #: Pulumi stack: all AWS resources, down to the disks of nodes -> the budget, preflight, teardown, policies.

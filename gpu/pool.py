@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, assert_never, get_args
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.claims import bought, claimed_mib
 from gpu.contract import GPU_RESOURCE
 from gpu.estimate import SlotPrice, slot_price
 from gpu.host_share import HostShare, claim_for_share, claim_share, host_share
+from gpu.naming import check_name
 from gpu.prices import CapacityType, RegionPrices
-from gpu.sharing import Ami, SharingProfile, overlay_capacities
+from gpu.sharing import AMIS, Ami, SharingProfile, overlay_capacities
 from gpu.why import Why, given, over
 
 #: How a pool gets its nodes: what AWS sells, or capacity that is reserved already.
@@ -45,7 +46,8 @@ class Pool:
 
     types: at least one, and all that the pool may buy. max_gpus: physical GPUs at a time. prices: those of its region.
     purchase: how it gets its nodes. fallback: whether it buys on-demand where there is no Spot capacity. taints: see
-    `Taint`; pods of ours tolerate them. Whatever asks a GPU for what it cannot do raises SharingError.
+    `Taint`; pods of ours tolerate them. Whatever asks a GPU for what it cannot do raises SharingError, and the pool
+    itself ValueError for what nobody can buy or name.
     """
 
     name: str
@@ -57,6 +59,16 @@ class Pool:
     purchase: Purchase = "spot"
     fallback: bool = False
     taints: tuple[Taint, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_name("name of a pool", self.name)
+        if not self.types:
+            raise ValueError(f"pool {self.name}: types must name at least one")
+        if type(self.max_gpus) is not int or self.max_gpus < 1:
+            raise ValueError(f"pool {self.name}: max_gpus is {self.max_gpus!r}: write a whole number of 1 or more")
+        for what, value, known in (("ami", self.ami, AMIS), ("purchase", self.purchase, get_args(Purchase))):
+            if value not in known:
+                raise ValueError(f"pool {self.name}: {what} is {value!r}: write {' or '.join(known)}")
 
     @property
     def capacity_type(self) -> CapacityType:

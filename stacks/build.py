@@ -44,6 +44,7 @@ from components.monitoring.prometheus import PrometheusMonitoring, PrometheusMon
 from components.monitoring.rules import WatchedStack
 from components.network.existing import ExistingSubnetsArgs, look_up_subnets
 from components.network.network import Network, NetworkArgs
+from components.new_only import new_only
 from components.pods import tolerations
 from components.serving.model_claims import ModelClaims
 from components.serving.ollama_model import model_url
@@ -82,7 +83,7 @@ class Platform:
 class Ground:
     """The cluster with its Karpenter that everything else stands on, made by the stack or found.
 
-    under_karpenter: what NodePools come after and end before.
+    under_karpenter: what NodePools come after and end before. new: for what must be new, where others have objects too.
     """
 
     kubeconfig: pulumi.Output[str]
@@ -92,6 +93,7 @@ class Ground:
     made: Made | None = None
     running: Sequence[pulumi.Resource] = ()
     under_karpenter: Sequence[pulumi.Resource] = ()
+    new: k8s.Provider | None = None
 
 
 def build(config: StackConfig) -> Platform:
@@ -106,6 +108,9 @@ def build(config: StackConfig) -> Platform:
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
     ground = _ground(config, account_id, provider, tags)
     in_cluster = _mirrored(config, ground.kubernetes)
+    if ground.new:
+        taken = pulumi.ResourceOptions(transformations=[new_only(ground.new)])
+        in_cluster = pulumi.ResourceOptions.merge(in_cluster, taken)
 
     topic = _topic(config, ground.made, tags, in_aws)
     if config.budget:
@@ -213,7 +218,8 @@ def _added(
     mode = config.cluster.authentication_mode
     supposed = Supposed(version=config.cluster.version, authentication_mode=mode)
     cluster = look_up_cluster(config.cluster_name, config.region, provider, supposed)
-    kubernetes = _kubernetes(config, _where_nodes_go(config, cluster, provider), ())
+    kubeconfig = _where_nodes_go(config, cluster, provider)
+    kubernetes = _kubernetes(config, kubeconfig, ())
     arguments = replace(
         _karpenter_args(config, account_id, _node_policies(config, tags, _in(provider)), tags),
         access_entry=mode != "CONFIG_MAP",
@@ -229,6 +235,7 @@ def _added(
         nodes=_placed(karpenter.nodes, config.network.existing),
         buyer_role_name=karpenter.controller_role_name,
         under_karpenter=[karpenter.ready],
+        new=_kubernetes(config, kubeconfig, (), new=True),
     )
 
 
@@ -259,6 +266,7 @@ def _found(config: StackConfig, existing: ExistingKarpenter, provider: aws.Provi
         kubernetes=_kubernetes(config, kubeconfig, ()),
         nodes=_placed(nodes, existing),
         buyer_role_name=existing.controller_role,
+        new=_kubernetes(config, kubeconfig, (), new=True),
     )
 
 
@@ -333,13 +341,16 @@ def _mirrored(config: StackConfig, *providers: pulumi.ProviderResource) -> pulum
     return pulumi.ResourceOptions(providers=[*providers], transformations=transformations)
 
 
-def _kubernetes(config: StackConfig, kubeconfig: pulumi.Input[str], ready: Sequence[pulumi.Resource]) -> k8s.Provider:
+def _kubernetes(
+    config: StackConfig, kubeconfig: pulumi.Input[str], ready: Sequence[pulumi.Resource], *, new: bool = False
+) -> k8s.Provider:
+    """Of the cluster. new: for objects that are made and never taken over."""
     return k8s.Provider(
-        "kubernetes",
+        "kubernetes-new" if new else "kubernetes",
         kubeconfig=kubeconfig,
         # Without it a changed kubeconfig text could replace the provider, and everything in the cluster with it.
         cluster_identifier=config.cluster_name,
-        enable_server_side_apply=True,
+        enable_server_side_apply=not new,
         opts=pulumi.ResourceOptions(depends_on=[*ready]),
     )
 

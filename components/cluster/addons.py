@@ -14,6 +14,7 @@ from typing import Any
 import pulumi
 
 import versions
+from components.arguments import Arguments
 from components.cluster.pod_identity import PodRole, PodRoleArgs
 from components.pods import GPU_TOLERATION
 from components.sdk import aws
@@ -29,7 +30,7 @@ _ON_SYSTEM_NODES = [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AddonsArgs:
+class AddonsArgs(Arguments):
     """Inputs of `NodeAddons` and `ClusterAddons`.
 
     kubernetes_version: minor of the cluster; each add-on's version is the one that `versions.EKS_ADDON_VERSIONS` has
@@ -43,6 +44,7 @@ class AddonsArgs:
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.kubernetes_version not in versions.EKS_ADDON_VERSIONS:
             raise ValueError(
                 f"no add-on versions are known for Kubernetes {self.kubernetes_version}: they are for "

@@ -9,6 +9,7 @@ from typing import Final
 
 import pulumi
 
+from components.arguments import Arguments
 from components.sdk import aws
 from gpu.registries import UPSTREAMS, EcrRegistry, Upstream
 
@@ -17,7 +18,7 @@ _SECRETS: Final = "ecr-pullthroughcache/"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PullThroughCacheArgs:
+class PullThroughCacheArgs(Arguments):
     """Inputs of `PullThroughCache`.
 
     upstreams: registries by host, of those in `gpu.registries.UPSTREAMS`, with the ARN of the secret in Secrets Manager
@@ -28,6 +29,7 @@ class PullThroughCacheArgs:
     upstreams: Mapping[str, pulumi.Input[str] | None]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for host, credentials in self.upstreams.items():
             _check(host, UPSTREAMS.get(host), credentials)
 
@@ -64,7 +66,7 @@ class PullThroughCache(pulumi.ComponentResource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PullThroughPolicyArgs:
+class PullThroughPolicyArgs(Arguments):
     """Inputs of `PullThroughPolicy`. registry: the one that has the rules; of another account, its own registry policy
     must let the nodes in as well."""
 

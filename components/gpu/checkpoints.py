@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import pulumi
 
+from components.arguments import Arguments
 from components.cluster.pod_identity import OwnPolicy, PodRoleArgs, pod_access
 from components.sdk import aws
-from gpu.checkpoints import bucket_stem
+from gpu.checkpoints import bucket_stem, check_prefix
 
 #: Days after which an object is removed. A run that goes on writes new ones every few minutes.
 EXPIRY_DAYS: Final = 30
@@ -25,7 +26,7 @@ _KEY_ACTIONS: Final = ("kms:Decrypt", "kms:GenerateDataKey")
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointBucketArgs:
+class CheckpointBucketArgs(Arguments):
     """Inputs of `CheckpointBucket`. key_arn: KMS key that encrypts what is in it."""
 
     cluster_name: str
@@ -126,7 +127,7 @@ def _expiry() -> list[Any]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointAccessArgs:
+class CheckpointAccessArgs(Arguments):
     """Inputs of `CheckpointAccess`.
 
     bucket_name, prefix: where the Job's pods may list, read, write and delete; no slash at the prefix' ends.
@@ -146,6 +147,11 @@ class CheckpointAccessArgs:
     service_account: str
     tags: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a prefix that could mean more than one place."""
+        super().__post_init__()
+        check_prefix("CheckpointAccessArgs.prefix", self.prefix)
 
 
 class CheckpointAccess(pulumi.ComponentResource):

@@ -25,17 +25,18 @@ import yaml
 from pulumi import ResourceOptions
 
 import versions
+from components.arguments import Arguments
 from components.cluster.addons import SYSTEM_NODE_LABEL
 from components.options import child_options
 from components.pods import tolerations
 from components.sdk import k8s
-from gpu.contract import DEVICE_CLASS, POOL_LABEL, SHARING_LABEL, UNCLAIMED_RESOURCE
+from gpu.contract import DEVICE_CLASS, GPU_SYSTEM_NAMESPACE, POOL_LABEL, SHARING_LABEL, UNCLAIMED_RESOURCE
 from gpu.pool import Taint
 from gpu.sharing import MemoryClaims, NoSharing, SharingProfile
 from gpu.sharing.memory import CONSUMABLE
 from gpu.sharing.plugin_config import MPS_ROOT, config_name, device_plugin_config
 
-NAMESPACE = "gpu-system"
+NAMESPACE = GPU_SYSTEM_NAMESPACE
 #: The operator's configuration of nodes that carry no label of ours: whole GPUs.
 DEFAULT_CONFIG = "default"
 #: Release of the DRA driver.
@@ -53,7 +54,7 @@ class ExistingPlugin:
 
 
 @dataclass(frozen=True, kw_only=True)
-class GpuSharingArgs:
+class GpuSharingArgs(Arguments):
     """Inputs of `GpuSharing`.
 
     profiles: sharing profile of each AL2023 pool with a device plugin, by pool name. claims: pools whose pods claim

@@ -17,6 +17,7 @@ from typing import Any, assert_never
 
 import pulumi
 
+from components.arguments import Arguments
 from components.sdk import k8s
 
 S3_DRIVER = "s3.csi.aws.com"
@@ -26,7 +27,7 @@ _ANY_SIZE = "1Ti"
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmptyDirSource:
+class EmptyDirSource(Arguments):
     """A folder that lives as long as the pod. in_memory: in the node's memory. size_limit: a Kubernetes quantity."""
 
     in_memory: bool = False
@@ -34,7 +35,7 @@ class EmptyDirSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaimSource:
+class ClaimSource(Arguments):
     """A PersistentVolumeClaim that is there."""
 
     claim_name: str
@@ -42,7 +43,7 @@ class ClaimSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BucketSource:
+class BucketSource(Arguments):
     """A bucket of S3, by the Mountpoint driver."""
 
     bucket_name: str
@@ -50,7 +51,7 @@ class BucketSource:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileSystemSource:
+class FileSystemSource(Arguments):
     """A file system of EFS. access_point_id: the one by which pods enter; None is the root, which belongs to root."""
 
     file_system_id: str

@@ -5,10 +5,11 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, assert_never, get_args
 
 import pulumi
 
+from components.arguments import Arguments
 from components.disruption_budget import one_at_a_time
 from components.gpu.claims import claim_templates, container_claims, pod_claims
 from components.gpu.workload_volumes import Mounts, VolumeSource
@@ -16,9 +17,10 @@ from components.options import child_options
 from components.pods import NO_GPU, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
 from components.serving.network_policy import namespace_peer, network_policy, tcp
-from gpu.checkpoints import GRACE_VARIABLE, INTERVAL_VARIABLE, RUN_VARIABLES, URL_VARIABLE, run_url
+from gpu.checkpoints import GRACE_VARIABLE, INTERVAL_VARIABLE, RUN_VARIABLES, URL_VARIABLE, check_prefix, run_url
 from gpu.contract import NAME_LABEL, SECURITY_ANNOTATION
 from gpu.importance import Placing
+from gpu.naming import check_name
 from gpu.pods import GPU_USER, OUTLASTS_DISRUPTION, SCRATCH_VOLUME
 
 NAMESPACE = "workloads"
@@ -31,14 +33,14 @@ WorkloadKind = Literal["Job", "CronJob", "Deployment"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkloadContainer:
+class WorkloadContainer(Arguments):
     """A container; `cpu` and `memory` are Kubernetes quantities. The one with `slots` uses the GPU.
 
     env, env_from, ports, volume_mounts: as in a pod (v1.Container). probes: by name, such as `readinessProbe`.
     """
 
     name: str
-    image: str
+    image: pulumi.Input[str]
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
     command: Sequence[str] = ()
     args: Sequence[str] = ()
@@ -54,7 +56,7 @@ class WorkloadContainer:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CronSchedule:
+class CronSchedule(Arguments):
     """When a CronJob runs. schedule: five fields. time_zone: of the IANA database; None is the cluster's."""
 
     schedule: str
@@ -63,7 +65,7 @@ class CronSchedule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Security:
+class Security(Arguments):
     """As whom pods run. reason: why they may do what the default does not allow; a mark of theirs, for the policies."""
 
     user: int = GPU_USER
@@ -75,7 +77,7 @@ class Security:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Checkpointing:
+class Checkpointing(Arguments):
     """Where and how often the pods of a Job keep checkpoints; `components.gpu.checkpoints` makes the bucket and a role.
 
     bucket_name, prefix: below which every run has a folder of its own. region: the bucket's.
@@ -90,9 +92,14 @@ class Checkpointing:
     grace_seconds: int
     after: Sequence[pulumi.Resource] = ()
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a prefix that could mean more than one place."""
+        super().__post_init__()
+        check_prefix("Checkpointing.prefix", self.prefix)
+
 
 @dataclass(frozen=True, kw_only=True)
-class GpuWorkload:
+class GpuWorkload(Arguments):
     """A Job that runs once, a CronJob, or a Deployment, on slots of a pool.
 
     resource_name: what one slot is called, such as `nvidia.com/gpu`. claim_mib: MiB of a GPU that each pod claims in
@@ -121,12 +128,18 @@ class GpuWorkload:
     scheduler: str | None = None
     placing: Placing = field(default_factory=Placing)
     pull_secrets: Sequence[str] = ()
-    client_namespaces: Sequence[str] = ()
+    client_namespaces: Sequence[pulumi.Input[str]] = ()
     volumes: Mapping[str, VolumeSource] = field(default_factory=dict)
     security: Security = Security()
     checkpoint: Checkpointing | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        check_name("GpuWorkload.name", self.name)
+        if self.kind not in get_args(WorkloadKind):
+            raise ValueError(
+                f"workload {self.name}: kind is {self.kind!r}: write {' or '.join(get_args(WorkloadKind))}"
+            )
         using = sum(container.slots > 0 for container in self.containers)
         if using != 1:
             raise ValueError(f"workload {self.name}: exactly one container must use the GPU, not {using}")

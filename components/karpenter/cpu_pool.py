@@ -9,9 +9,11 @@ from typing import Any, Literal
 import pulumi
 
 import versions
+from components.arguments import Arguments
 from components.karpenter.node_class import ClusterNodes, NodeClassArgs, Volume, karpenter_object, node_class_spec
 from components.options import child_options
 from gpu.contract import ARCH_LABEL, CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, OS_LABEL, POOL_LABEL
+from gpu.naming import check_name
 from gpu.prices import CapacityType
 from gpu.sharing import Ami
 
@@ -25,7 +27,7 @@ INTENT_TOLERATION = {**INTENT_TAINT, "operator": "Equal"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class CpuPoolArgs:
+class CpuPoolArgs(Arguments):
     """Inputs of `CpuPool`.
 
     nodes: the cluster, the role and the network of the nodes.
@@ -57,6 +59,13 @@ class CpuPoolArgs:
     expire_after: str = "336h"
     termination_grace_period: str = "15m"
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a name that a NodePool cannot have, and for a pool that could buy nothing."""
+        super().__post_init__()
+        check_name("CpuPoolArgs.pool", self.pool)
+        if self.cpu_limit < 1 or self.memory_limit_gib < 1:
+            raise ValueError(f"pool {self.pool}: cpu_limit and memory_limit_gib must be 1 or more")
 
 
 class CpuPool(pulumi.ComponentResource):

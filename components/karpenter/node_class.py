@@ -13,6 +13,7 @@ from typing import Any, Literal, assert_never
 import pulumi
 
 import versions
+from components.arguments import Arguments
 from components.sdk import k8s
 from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, POOL_LABEL
 from gpu.sharing import Ami
@@ -28,7 +29,7 @@ DELETE_TIMEOUT = "30m"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Volume:
+class Volume(Arguments):
     """The gp3 volume that holds images, logs and the pods' scratch space.
 
     size_gib: GiB. Model weights and CUDA images are large: 20 GiB, Karpenter's default, holds no model.
@@ -45,6 +46,7 @@ class Volume:
     initialization_mib_per_s: int | None = None
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         most = int(self.iops * _GP3_MIB_PER_S_PER_IOPS)
         if self.throughput_mib_per_s > most:
             raise ValueError(
@@ -54,7 +56,7 @@ class Volume:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClusterNodes:
+class ClusterNodes(Arguments):
     """What all nodes that Karpenter makes for a cluster have in common.
 
     node_role_name: name, no ARN, of the IAM role of the nodes. The cluster must let it in (an access entry of type
@@ -67,19 +69,19 @@ class ClusterNodes:
     tags: on everything that EC2 makes for the nodes.
     """
 
-    cluster_name: str
-    node_role_name: str
+    cluster_name: pulumi.Input[str]
+    node_role_name: pulumi.Input[str]
     volume_key_arn: pulumi.Input[str] | None = None
-    subnet_tags: Mapping[str, str] | None = None
-    security_group_tags: Mapping[str, str] | None = None
-    subnet_ids: Sequence[str] = ()
-    security_group_ids: Sequence[str] = ()
+    subnet_tags: Mapping[str, pulumi.Input[str]] | None = None
+    security_group_tags: Mapping[str, pulumi.Input[str]] | None = None
+    subnet_ids: Sequence[pulumi.Input[str]] = ()
+    security_group_ids: Sequence[pulumi.Input[str]] = ()
     public_addresses: bool = False
-    tags: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OwnNodeClass:
+class OwnNodeClass(Arguments):
     """What a node class has of somebody's own, in place of what this program chooses.
 
     ami_alias, ami_ids: the image, of the pool's operating system; one of both at most.
@@ -89,17 +91,18 @@ class OwnNodeClass:
     """
 
     ami_alias: str | None = None
-    ami_ids: Sequence[str] = ()
-    role: str | None = None
-    instance_profile: str | None = None
+    ami_ids: Sequence[pulumi.Input[str]] = ()
+    role: pulumi.Input[str] | None = None
+    instance_profile: pulumi.Input[str] | None = None
     volumes: Mapping[str, Volume] = field(default_factory=dict)
     reservations: Sequence[Mapping[str, Any]] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError where two of them contradict each other."""
+        super().__post_init__()
         if self.ami_alias and self.ami_ids:
             raise ValueError("a node class has its image by alias or by id, not both")
-        if self.role and self.instance_profile:
+        if self.role is not None and self.instance_profile is not None:
             raise ValueError("a node class has a role or an instance profile, not both")
 
 
@@ -157,10 +160,10 @@ def node_class_spec(args: NodeClassArgs) -> dict[str, Any]:
     return spec
 
 
-def _identity(args: NodeClassArgs) -> dict[str, str]:
-    if args.own.instance_profile:
+def _identity(args: NodeClassArgs) -> dict[str, pulumi.Input[str]]:
+    if args.own.instance_profile is not None:
         return {"instanceProfile": args.own.instance_profile}
-    return {"role": args.own.role or args.nodes.node_role_name}
+    return {"role": args.nodes.node_role_name if args.own.role is None else args.own.role}
 
 
 def _image(args: NodeClassArgs) -> dict[str, Any]:
@@ -173,7 +176,9 @@ def _image(args: NodeClassArgs) -> dict[str, Any]:
 _FAMILIES: Mapping[Ami, str] = {"al2023": "AL2023", "bottlerocket": "Bottlerocket"}
 
 
-def _terms(nodes: ClusterNodes, ids: Sequence[str], tags: Mapping[str, str] | None) -> list[dict[str, Any]]:
+def _terms(
+    nodes: ClusterNodes, ids: Sequence[pulumi.Input[str]], tags: Mapping[str, pulumi.Input[str]] | None
+) -> list[dict[str, Any]]:
     """Selector terms: Karpenter takes what any of them selects."""
     if ids:
         return [{"id": each} for each in ids]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pulumi
 
+from components.arguments import Arguments
 from components.sdk import aws
 
 #: Percent of the budget at which the brake inside the cluster is put on, where a stack has it (`SoftBrake`).
@@ -23,9 +24,12 @@ ANOMALY_FRACTION = 0.05
 #: EC2 categories g and p are NVIDIA GPUs (and AMD's g4ad): nothing else that this platform buys begins with them.
 _GPU_TYPES = ["g*.*", "p*.*"]
 
+_MAX_BUDGET_NAME = 100
+_MAX_EMAILS = 10
+
 
 @dataclass(frozen=True, kw_only=True)
-class BudgetArgs:
+class BudgetArgs(Arguments):
     """Inputs of `Budget`.
 
     monthly_usd: USD per calendar month for everything that carries the tag.
@@ -50,6 +54,16 @@ class BudgetArgs:
     anomalies: bool = False
     partition: str = "aws"
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what AWS Budgets refuses (API reference, Budget, Notification, Subscriber)."""
+        super().__post_init__()
+        if not self.monthly_usd > 0:
+            raise ValueError(f"budget {self.name}: monthly_usd is {self.monthly_usd}: write an amount above 0")
+        if not 0 < len(self.name) <= _MAX_BUDGET_NAME or set(self.name) & set(":\\"):
+            raise ValueError(f"budget {self.name}: a name has at most {_MAX_BUDGET_NAME} characters, no : and no \\")
+        if len(self.emails) > _MAX_EMAILS or not (self.emails or self.topic_arn):
+            raise ValueError(f"budget {self.name}: alerts go to one to {_MAX_EMAILS} emails, or to a topic")
 
 
 class Budget(pulumi.ComponentResource):

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from components.arguments import Arguments
 from gpu.contract import OURS
 
 INSIGHTS: Final = "ContainerInsights"
@@ -56,7 +57,7 @@ KNATIVE: Final = Controller(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watched:
+class Watched(Arguments):
     """What is watched.
 
     spot_rule: name of the EventBridge rule that passes Spot interruption warnings on.

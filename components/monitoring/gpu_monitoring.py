@@ -9,6 +9,7 @@ from typing import Any
 
 import pulumi
 
+from components.arguments import Arguments
 from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT, AddonsArgs, addon
 from components.cluster.pod_identity import PodRole, PodRoleArgs
 from components.monitoring.alarms import Alarm, Query, Watched, alarms
@@ -22,7 +23,7 @@ _LOGS = ("application", "dataplane", "host", "performance")
 
 
 @dataclass(frozen=True, kw_only=True)
-class GpuMonitoringArgs:
+class GpuMonitoringArgs(Arguments):
     """Inputs of `GpuMonitoring`.
 
     addons: the cluster's; needs an entry for the add-on in `versions.EKS_ADDON_VERSIONS`.

@@ -11,11 +11,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import pulumi
 
 import versions
+from components.arguments import Arguments
 from components.karpenter.cpu_pool import INTENT_LABEL, INTENT_TOLERATION, Architecture
 from components.options import child_options
 from components.pods import restricted_admission, restricted_container, restricted_pod
@@ -46,6 +47,8 @@ INTERNAL_HOST = f"{SERVICE}.{NAMESPACE}.svc.cluster.local"
 #: Name of the file in the Secret: one `name:key` a line.
 KEYS_FILE = "keys"
 
+#: As in apps/dialogue/settings.py.
+_FEWEST_SPEAKERS = 2
 _PORT = 8080
 #: Of `/metrics`: as exporters of OpenTelemetry have it; queue-proxy has 9090 and 9091.
 METRICS_PORT = 9464
@@ -59,7 +62,7 @@ _RESOURCES = {"requests": {"cpu": "150m", "memory": "256Mi"}, "limits": {"cpu": 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Speaker:
+class Speaker(Arguments):
     """A model that takes part. Seconds: where the time of its cold start goes, for the page's waiting states.
 
     own: settings of the stack file that go before these, by the application's names.
@@ -98,7 +101,7 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
-class DialogueArgs:
+class DialogueArgs(Arguments):
     """Inputs of `Dialogue`.
 
     image: the application's, with a digest.
@@ -122,6 +125,14 @@ class DialogueArgs:
     storage_class: str | None = None
     table: Table | None = None
     node_selector: Mapping[str, str] = field(default_factory=lambda: dict(INTENT_LABEL))
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for what the application, or the nodes, would not take."""
+        super().__post_init__()
+        if self.arch not in get_args(Architecture):
+            raise ValueError(f"dialogue: arch is {self.arch!r}: write {' or '.join(get_args(Architecture))}")
+        if sum(not speaker.guest for speaker in self.speakers) < _FEWEST_SPEAKERS:
+            raise ValueError("dialogue: speakers must have two that are no guests")
 
 
 class Dialogue(pulumi.ComponentResource):

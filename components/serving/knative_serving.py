@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pulumi
 
 import versions
+from components.arguments import Arguments
 from components.cluster.addons import SYSTEM_NODE_LABEL
 from components.options import child_options
 from components.pods import restricted_admission
@@ -35,7 +36,7 @@ _WATCHERS = {METRICS_CLIENT_LABEL: "true"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnativeServingArgs:
+class KnativeServingArgs(Arguments):
     """Inputs of `KnativeServing`.
 
     features: pod fields behind feature flags that its services use; no others are allowed.

@@ -15,6 +15,7 @@ from typing import Any
 
 import pulumi
 
+from components.arguments import Arguments
 from components.gpu.claims import claim_templates
 from components.gpu.gpu_sharing import NAMESPACE as SYSTEM_NAMESPACE
 from components.options import child_options
@@ -46,7 +47,7 @@ def script_name() -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelSpaceArgs:
+class ModelSpaceArgs(Arguments):
     """Inputs of `ModelSpace`.
 
     cached_pools: GPU pools of whose models some have their weights in the node's cache; taints: of their nodes, beside

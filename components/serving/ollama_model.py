@@ -14,6 +14,7 @@ from typing import Any, assert_never
 import pulumi
 
 import versions
+from components.arguments import Arguments
 from components.disruption_budget import one_at_a_time
 from components.options import child_options
 from components.pods import NO_GPU, restricted_container, restricted_pod, tolerations
@@ -42,6 +43,7 @@ from gpu.contract import (
 from gpu.host_share import HostShare
 from gpu.importance import Placing
 from gpu.models import KvCacheType
+from gpu.naming import check_name
 from gpu.pods import GPU_USER
 from gpu.pool import Taint
 from gpu.sharing import MPS_MEMORY, MPS_THREADS
@@ -57,7 +59,7 @@ _MOST_CPU_MILLIS = 4000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Weights:
+class Weights(Arguments):
     """Where the weights come from.
 
     node-cache: Ollama's registry, once for each node. image: an OCI image whose files are Ollama's `blobs` and
@@ -70,6 +72,7 @@ class Weights:
 
     def __post_init__(self) -> None:
         """Raise ValueError unless an image is named exactly where one is needed."""
+        super().__post_init__()
         if WEIGHTS[self.source].from_image != bool(self.image):
             raise ValueError(f"weights from {self.source}: {'no image' if self.image else 'an image'} is needed")
 
@@ -92,7 +95,7 @@ FEATURES: frozenset[Feature] = frozenset({"nodeselector", "tolerations", "securi
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServedModel:
+class ServedModel(Arguments):
     """A model. name: Ollama's, with tag, such as `mistral:7b`. digest: sha256 of its manifest; None for any."""
 
     name: str
@@ -121,7 +124,7 @@ class MpsClient:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OllamaModelArgs:
+class OllamaModelArgs(Arguments):
     """Inputs of `OllamaModel`.
 
     service: name of the Knative service.
@@ -162,6 +165,13 @@ class OllamaModelArgs:
     def url(self) -> str:
         """Where pods in the cluster reach it."""
         return model_url(self.service)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for names that a Knative service cannot have, and for a server of no model."""
+        super().__post_init__()
+        check_name("OllamaModelArgs.service", self.service)
+        if not self.models or self.weights_mib < 1:
+            raise ValueError(f"model {self.service}: models must name at least one, and weights_mib its size")
 
 
 def model_url(service: str) -> str:

@@ -7,6 +7,7 @@ Either way the node is there and paid for; image and weights come to it with the
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,20 +15,24 @@ from typing import Any
 import pulumi
 
 import versions
+from components.arguments import Arguments
 from components.options import child_options
 from components.pods import restricted_admission, restricted_container, restricted_pod, tolerations
 from components.sdk import k8s
 from gpu.contract import NAME_LABEL, POOL_LABEL, WARM_LABEL
 from gpu.host_share import HostShare
+from gpu.naming import check_name
 from gpu.pods import GPU_USER
 from gpu.pool import Taint
 
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 #: Below every other pod's, so that models take the place of what only keeps it.
 _PRIORITY = -10
 
 
 @dataclass(frozen=True, kw_only=True)
-class WarmSlotsArgs:
+class WarmSlotsArgs(Arguments):
     """Inputs of `WarmSlots`.
 
     pool: whose slots are kept; resource_name: what one of them is called; share: what it may take of its node.
@@ -44,6 +49,24 @@ class WarmSlotsArgs:
     start: str | None = None
     end: str | None = None
     time_zone: str = "Etc/UTC"
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for hours of which no schedule can be made."""
+        super().__post_init__()
+        check_name("WarmSlotsArgs.pool", self.pool)
+        if self.slots < 1:
+            raise ValueError(f"warm slots of pool {self.pool}: slots is {self.slots}: write 1 or more")
+        given = (bool(self.days), self.start is not None, self.end is not None)
+        if any(given) != all(given):
+            raise ValueError(f"warm slots of pool {self.pool}: days, start and end go together; without them always")
+        if strange := [day for day in self.days if day not in DAYS]:
+            raise ValueError(
+                f"warm slots of pool {self.pool}: no day is called {strange[0]!r}: write {', '.join(DAYS)}"
+            )
+        times = [time for time in (self.start, self.end) if time is not None]
+        if not all(_TIME.fullmatch(time) for time in times) or times != sorted(set(times)):
+            said = " to ".join(map(str, times))
+            raise ValueError(f"warm slots of pool {self.pool}: {said}: write two times as 08:00, the later one last")
 
 
 class WarmSlots(pulumi.ComponentResource):

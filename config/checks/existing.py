@@ -10,6 +10,7 @@ from config.errors import MISSING, Path, Problem, listed
 from config.fields import BUILD
 from config.schema import Cluster, ExistingKarpenter, ExistingNetwork, GpuPool, GpuSharing, Karpenter, Network
 from config.section import Section
+from gpu.contract import GPU_SYSTEM_NAMESPACE
 from gpu.sharing import AMIS
 from gpu.standing import NODE_ROLE_SUFFIX, ROLE_NAME_LIMIT
 
@@ -126,6 +127,9 @@ def _plugin(sharing: GpuSharing, parts: Parts, cluster: Cluster) -> Iterator[Pro
     elif parts.pools is not None and not any(pool is None or AMIS[pool.ami].plugin_by_chart for pool in parts.pools):
         message = "configures nothing: nodes of all pools run their own plugin, by their ami; leave it out"
         yield Problem(path, MISSING, message)
+    elif sharing.existing.namespace == GPU_SYSTEM_NAMESPACE:
+        message = "is a namespace that the stack makes, and takes from nobody: move your plugin to another"
+        yield Problem((*path, "namespace"), sharing.existing.namespace, message)
 
 
 def _for_a_cluster(existing: ExistingNetwork, network: Network, parts: Parts) -> Iterator[Problem]:

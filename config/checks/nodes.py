@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -10,6 +9,7 @@ from config.checks.parts import Parts, attempt, twice
 from config.checks.workload_pods import marks
 from config.errors import MISSING, Path, Problem, listed
 from config.pool_schema import ExtraVolume, Volume
+from config.quantities import seconds
 from config.schema import GpuPool, Karpenter
 from gpu.contract import GPU_RESOURCE, INSTANCE_TYPE_LABEL, NVIDIA_PREFIX, OURS
 from gpu.pool import Pool
@@ -30,7 +30,6 @@ _TAKEN: Final = (
     *("karpenter.sh/", "karpenter.k8s.aws/", OURS),
     *(f"{NVIDIA_PREFIX}{name}" for name in ("device-plugin.", "gpu.deploy.", "gpu.present", "mig", "mps")),
 )
-_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 
 
 def check_nodes(pool: GpuPool, path: Path, parts: Parts) -> Iterator[Problem]:
@@ -74,18 +73,14 @@ def _taints(pool: GpuPool, path: Path) -> Iterator[Problem]:
         seen.add((taint.key, taint.effect))
 
 
-def _seconds(duration: str) -> int:
-    return sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)([hms])", duration))
-
-
 def _grace(pool: GpuPool, path: Path) -> Iterator[Problem]:
-    if _seconds(pool.termination_grace_period) > _LONGEST_GRACE_MINUTES * 60:
+    if seconds(pool.termination_grace_period) > _LONGEST_GRACE_MINUTES * 60:
         message = f"must be {_LONGEST_GRACE_MINUTES}m or less: pulumi destroy gives up on nodes that take longer"
         yield Problem((*path, "terminationGracePeriod"), pool.termination_grace_period, message)
 
 
 def _expiry(pool: GpuPool, path: Path) -> Iterator[Problem]:
-    if pool.expire_after != "Never" and not _seconds(pool.expire_after):
+    if pool.expire_after != "Never" and not seconds(pool.expire_after):
         message = "must be more than nothing: nodes would end as soon as they begin; write Never for no end"
         yield Problem((*path, "expireAfter"), pool.expire_after, message)
 

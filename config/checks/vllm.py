@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from config.checks.parts import all_of, attempt
-from config.errors import Path, Problem, listed
+from config.errors import MISSING, Path, Problem, listed
 from config.workload_schema import Container, Workload
 from gpu import vllm
 from gpu.pool import Pool
@@ -19,6 +19,27 @@ def check_vllm(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Pr
     for index, container in enumerate(containers):
         if container is not None:
             yield from attempt(_server(workload, container, (*path, "containers", index, "args"), pool))
+            yield from attempt(_shared_memory(container, workload, (*path, "containers", index, "volumeMounts"), pool))
+
+
+_SHARED_MEMORY = "/dev/shm"
+
+
+def _shared_memory(container: Container, workload: Workload, path: Path, pool: Pool | None) -> Iterator[Problem]:
+    """Processes of one server talk by shared memory, of which a container has 64 MiB: vLLM's queues alone are larger
+    (shm_broadcast.py: ten chunks of 16 MiB), and NCCL has its own.
+    """
+    words = _words(container)
+    if pool is None or words is None or not 1 < math.prod(vllm.parallel(words).values()) <= container.slots:
+        return
+    in_memory = {each.name for each in all_of(workload.volumes) if each.empty_dir and each.empty_dir.medium == "Memory"}
+    mounted = {each.name for each in all_of(container.volume_mounts) if each.mount_path.rstrip("/") == _SHARED_MEMORY}
+    if not mounted & in_memory:
+        message = (
+            f"leave a server of several GPUs 64 MiB of shared memory, at which it ends: mount an emptyDir with "
+            f"medium: Memory at {_SHARED_MEMORY}, and give the container its size in memory too"
+        )
+        yield Problem(path, MISSING, message)
 
 
 def _server(workload: Workload, container: Container, path: Path, pool: Pool | None) -> Iterator[Problem]:

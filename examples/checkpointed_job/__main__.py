@@ -13,12 +13,17 @@ from components.gpu.workloads import (
     GpuWorkloadsArgs,
     WorkloadContainer,
 )
+from components.new_only import new_only
 from gpu.sharing import TimeSlicing
 
 settings = pulumi.Config()
 cluster_name, region = settings.require("cluster"), settings.require("region")
 account = aws.Provider("aws", region=region)
-cluster = k8s.Provider("cluster", kubeconfig=settings.get("kubeconfig"), context=settings.get("context"))
+config, context = settings.get("kubeconfig"), settings.get("context")
+cluster = k8s.Provider("cluster", kubeconfig=config, context=context)
+# A name that somebody has in the cluster is refused, and not taken over.
+new = k8s.Provider("new", kubeconfig=config, context=context, enable_server_side_apply=False)
+in_cluster = pulumi.ResourceOptions(providers=[cluster], transformations=[new_only(new)])
 in_aws = pulumi.ResourceOptions(providers=[account])
 account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=account)).account_id
 tags = {"team": "research", "cost-center": "research", "environment": "dev"}
@@ -64,5 +69,5 @@ job = GpuWorkload(
         after=[*bucket.ready, *access.ready],
     ),
 )
-GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=[job]), pulumi.ResourceOptions(providers=[cluster]))
+GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=[job]), in_cluster)
 pulumi.export("bucket", bucket.bucket_name)

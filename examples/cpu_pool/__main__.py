@@ -5,10 +5,14 @@ import pulumi_kubernetes as k8s
 
 from components.karpenter.cpu_pool import INTENT_TAINT, CpuPool, CpuPoolArgs
 from components.karpenter.node_class import ClusterNodes
+from components.new_only import new_only
 
 settings = pulumi.Config()
-cluster = k8s.Provider("cluster", kubeconfig=settings.get("kubeconfig"), context=settings.get("context"))
-in_cluster = pulumi.ResourceOptions(providers=[cluster])
+config, context = settings.get("kubeconfig"), settings.get("context")
+cluster = k8s.Provider("cluster", kubeconfig=config, context=context)
+# A name that somebody has in the cluster is refused, and not taken over.
+new = k8s.Provider("new", kubeconfig=config, context=context, enable_server_side_apply=False)
+in_cluster = pulumi.ResourceOptions(providers=[cluster], transformations=[new_only(new)])
 nodes = ClusterNodes(cluster_name=settings.require("cluster"), node_role_name=settings.require("nodeRole"))
 
 CpuPool(

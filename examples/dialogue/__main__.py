@@ -3,11 +3,15 @@
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.new_only import new_only
 from components.serving.dialogue import Dialogue, DialogueArgs, Speaker
 
 settings = pulumi.Config()
-cluster = k8s.Provider("cluster", kubeconfig=settings.get("kubeconfig"), context=settings.get("context"))
-in_cluster = pulumi.ResourceOptions(providers=[cluster])
+config, context = settings.get("kubeconfig"), settings.get("context")
+cluster = k8s.Provider("cluster", kubeconfig=config, context=context)
+# A name that somebody has in the cluster is refused, and not taken over.
+new = k8s.Provider("new", kubeconfig=config, context=context, enable_server_side_apply=False)
+in_cluster = pulumi.ResourceOptions(providers=[cluster], transformations=[new_only(new)])
 
 models = {"mistral": "mistral:7b", "llama2": "llama2:7b"}
 Dialogue(

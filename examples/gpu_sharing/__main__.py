@@ -6,14 +6,18 @@ import pulumi_kubernetes as k8s
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
 from components.karpenter.node_class import ClusterNodes
+from components.new_only import new_only
 from gpu.catalog import types_in
 from gpu.pool import Pool
 from gpu.prices import of
 from gpu.sharing import Mps
 
 settings = pulumi.Config()
-cluster = k8s.Provider("cluster", kubeconfig=settings.get("kubeconfig"), context=settings.get("context"))
-in_cluster = pulumi.ResourceOptions(providers=[cluster])
+config, context = settings.get("kubeconfig"), settings.get("context")
+cluster = k8s.Provider("cluster", kubeconfig=config, context=context)
+# A name that somebody has in the cluster is refused, and not taken over.
+new = k8s.Provider("new", kubeconfig=config, context=context, enable_server_side_apply=False)
+in_cluster = pulumi.ResourceOptions(providers=[cluster], transformations=[new_only(new)])
 nodes = ClusterNodes(cluster_name=settings.require("cluster"), node_role_name=settings.require("nodeRole"))
 
 mps = Pool(
@@ -28,5 +32,5 @@ GpuPool(
     "mps",
     GpuPoolArgs(nodes=nodes, pool=mps),
     # Nodes end before the plugin that hands out their slots.
-    pulumi.ResourceOptions(providers=[cluster], depends_on=[sharing]),
+    pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[sharing])),
 )

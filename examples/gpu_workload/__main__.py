@@ -5,6 +5,7 @@ import pulumi_kubernetes as k8s
 
 from components.gpu.workload_volumes import BucketSource, EmptyDirSource
 from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
+from components.new_only import new_only
 from components.pods import GPU_TOLERATION
 from gpu.catalog import types_in
 from gpu.contract import POOL_LABEL
@@ -14,8 +15,11 @@ from gpu.sharing import TimeSlicing
 from gpu.vllm import UTILIZATION, largest_utilization
 
 settings = pulumi.Config()
-cluster = k8s.Provider("cluster", kubeconfig=settings.get("kubeconfig"), context=settings.get("context"))
-in_cluster = pulumi.ResourceOptions(providers=[cluster])
+config, context = settings.get("kubeconfig"), settings.get("context")
+cluster = k8s.Provider("cluster", kubeconfig=config, context=context)
+# A name that somebody has in the cluster is refused, and not taken over.
+new = k8s.Provider("new", kubeconfig=config, context=context, enable_server_side_apply=False)
+in_cluster = pulumi.ResourceOptions(providers=[cluster], transformations=[new_only(new)])
 
 # The pool of ../gpu_pool: what one of its slots is called, and what it holds.
 shared = Pool(

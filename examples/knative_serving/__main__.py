@@ -3,12 +3,16 @@
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.new_only import new_only
 from components.serving.knative_serving import KnativeServing, KnativeServingArgs
 from components.serving.ollama_model import FEATURES, Weights
 
 settings = pulumi.Config()
-cluster = k8s.Provider("cluster", kubeconfig=settings.get("kubeconfig"), context=settings.get("context"))
-in_cluster = pulumi.ResourceOptions(providers=[cluster])
+config, context = settings.get("kubeconfig"), settings.get("context")
+cluster = k8s.Provider("cluster", kubeconfig=config, context=context)
+# A name that somebody has in the cluster is refused, and not taken over.
+new = k8s.Provider("new", kubeconfig=config, context=context, enable_server_side_apply=False)
+in_cluster = pulumi.ResourceOptions(providers=[cluster], transformations=[new_only(new)])
 
 KnativeServing(
     "knative",

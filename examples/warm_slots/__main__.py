@@ -3,14 +3,18 @@
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.new_only import new_only
 from components.serving.warm_slots import WarmSlots, WarmSlotsArgs
 from gpu.catalog import types_in
 from gpu.host_share import host_share
 from gpu.sharing import TimeSlicing
 
 settings = pulumi.Config()
-cluster = k8s.Provider("cluster", kubeconfig=settings.get("kubeconfig"), context=settings.get("context"))
-in_cluster = pulumi.ResourceOptions(providers=[cluster])
+config, context = settings.get("kubeconfig"), settings.get("context")
+cluster = k8s.Provider("cluster", kubeconfig=config, context=context)
+# A name that somebody has in the cluster is refused, and not taken over.
+new = k8s.Provider("new", kubeconfig=config, context=context, enable_server_side_apply=False)
+in_cluster = pulumi.ResourceOptions(providers=[cluster], transformations=[new_only(new)])
 
 # The pool `shared` of ../gpu_pool: what one of its slots is called, and what it may take of its node.
 profile, types = TimeSlicing(3), types_in(names=["g6.xlarge", "g5.xlarge"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from gpu.contract import GPU_SYSTEM_NAMESPACE
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity
 from policy.pods import PATCH_TYPES, POD_TYPES, mount_paths, pod_templates
 from policy.reading import Unknown, get, literal, literals, text
@@ -82,7 +83,7 @@ RULE = ResourceRule(
     options={
         "exemptNamespaces": Option(
             type="array",
-            default=["gpu-system"],
+            default=[GPU_SYSTEM_NAMESPACE],
             description="Namespaces whose pods may see GPUs without a slot, such as exporters of metrics.",
             schema={"items": {"type": "string"}},
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from gpu.contract import GPU_SYSTEM_NAMESPACE
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity
 from policy.reading import get, known, text
 
@@ -43,7 +44,7 @@ RULE = ResourceRule(
     options={
         "exemptNamespaces": Option(
             type="array",
-            default=["gpu-system"],
+            default=[GPU_SYSTEM_NAMESPACE],
             description="Namespaces that may be privileged.",
             schema={"items": {"type": "string"}},
         ),

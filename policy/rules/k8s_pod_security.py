@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gpu.contract import MIN_SECURITY_REASON, SECURITY_ANNOTATION
+from gpu.contract import GPU_SYSTEM_NAMESPACE, MIN_SECURITY_REASON, SECURITY_ANNOTATION
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity, matches
 from policy.pod_security import LEVELS, namespace
 from policy.pods import PATCH_TYPES, POD_TYPES, templates
@@ -64,7 +64,7 @@ RULE = ResourceRule(
     options={
         "exemptNamespaces": Option(
             type="array",
-            default=["gpu-system"],
+            default=[GPU_SYSTEM_NAMESPACE],
             description="Namespaces whose pods may reach the host.",
             schema={"items": {"type": "string"}},
         ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from gpu.contract import GPU_SYSTEM_NAMESPACE
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Scanners, Settings, Severity
 from policy.pod_security import containers, namespace
 from policy.pods import POD_TYPES, templates
@@ -71,7 +72,7 @@ RULE = ResourceRule(
         "cpuLimit": Option(type="boolean", default=False, description="Ask for a CPU limit as well."),
         "exemptNamespaces": Option(
             type="array",
-            default=["gpu-system"],
+            default=[GPU_SYSTEM_NAMESPACE],
             description="Namespaces to leave alone.",
             schema={"items": {"type": "string"}},
         ),

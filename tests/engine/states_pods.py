@@ -150,6 +150,12 @@ _PODS: Final = (
 
 _SERVERS: Final = (
     State(
+        name="a-scheduler-that-is-not-there",
+        fires=frozenset({"k8s-scheduler-runs"}),
+        resources=(deployment("packed", pod(None, schedulerName="gpu-slices-scheduler")),),
+        mended={("packed", "spec", "template", "spec", "schedulerName"): "default-scheduler"},
+    ),
+    State(
         name="all-gpus-without-a-slot",
         fires=frozenset({"gpu-devices-by-slot-only"}),
         resources=(

@@ -29,6 +29,7 @@ CHANGES: Mapping[str, tuple[str, str, set[str]]] = {
         {"checkpoints"},
     ),
     "cpu_pool": ("cpu_limit=32", "cpu_limit=48", {"graviton-pool"}),
+    "dialogue": ('arch="amd64"', 'arch="arm64"', {"dialogue"}),
     "gpu_monitoring": (
         "node_selector={}",
         'node_selector={"role": "system"}',
@@ -47,9 +48,7 @@ CHANGES: Mapping[str, tuple[str, str, set[str]]] = {
     "warm_slots": ('end="18:00"', 'end="19:00"', {"warm-shared-hours"}),
 }
 #: Examples that need another, which is there while they live.
-ON_KNATIVE = ("ollama_model",)
-#: The twin plays Knative for the models of its plan alone: nothing would ever say that the page's service is ready.
-NOT_PLAYED = ("dialogue",)
+ON_KNATIVE = ("dialogue", "ollama_model")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -87,7 +86,7 @@ def test_each_comes_changes_and_goes_and_what_was_there_stays(
         return made
 
     for name in EXAMPLES:
-        if name not in (*ON_KNATIVE, *NOT_PLAYED, "knative_serving"):
+        if name not in (*ON_KNATIVE, "knative_serving"):
             with _living(name, example(name), kube):
                 pass
             assert settled(kube, before) == before, f"after {name}"

@@ -86,14 +86,39 @@ def test_up_and_destroy_leave_what_was_there(
     workspace: Callable[[str], Workspace], ground: Callable[[Workspace], TwinState], programs: Path
 ) -> None:
     """A cluster with a Karpenter and a NodePool of somebody's: both are the same objects afterwards."""
-    made = workspace("dev")
-    kube = somebodys(ground, made, programs)
+    made, states = workspace("dev"), []
+
+    def noted(on: Workspace) -> TwinState:
+        states.append(ground(on))
+        return states[0]
+
+    kube = somebodys(noted, made, programs)
     before = everything(kube)
     assert {("NodePool", "", "theirs"), ("Deployment", "kube-system", "karpenter")} <= before.keys()
+
+    # Names that somebody has are refused, and what has them is neither changed nor deleted.
+    taken = kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "models", "labels": {"a": "b"}}})
+    assert 'namespaces "models" already exists' in made.up(expect=1).text
+    made.destroy(expect=0)
+    assert kube.get("v1", "Namespace", "models")["metadata"]["labels"] == taken["metadata"]["labels"]
+    kube.delete("v1", "Namespace", "models")
+    assert settled(kube, before) == before
 
     made.up(expect=0)
     assert len(kube.list("karpenter.sh/v1", "NodePool")) == 4
     assert made.preview("--expect-no-changes").steps() == {}
+    made.settle("maxGpus: 2", "maxGpus: 3", "Pulumi.dev.yaml")
+    assert set(made.up(expect=0).steps().values()) == {"update"}
+
+    # A second stack that has a name in common, as the namespace of device plugins.
+    mine = everything(kube)
+    second = workspace("local")
+    second.configure({**EXISTING, "models": [], "dialogue": {}, "examples": False, "workloads": []})
+    second.use_twin(states[0])
+    assert 'namespaces "gpu-system" already exists' in second.up(expect=1).text
+    second.destroy(expect=0)
+    assert settled(kube, mine) == mine
+
     made.destroy(expect=0)
     assert settled(kube, before) == before
 

@@ -288,6 +288,12 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a 
         yield "gpu-one-slot-per-pod", stack, "two slots", change(CRON_JOB, slots("2"))
         yield "gpu-one-slot-per-pod", stack, "two containers", change(CRON_JOB, second_container)
     yield (
+        "k8s-scheduler-runs",
+        "dev",
+        "a scheduler that nobody runs",
+        change(CRON_JOB, lambda i: pod(i).update(schedulerName="gpu-slices-scheduler")),
+    )
+    yield (
         "gpu-spot-jobs-can-end",
         "dev",
         "a job that hears nothing",

@@ -84,12 +84,16 @@ def test_what_happens_to_one_pool_restarts_nothing_of_another(change: str) -> No
         assert after[pool] == before[pool]
 
 
-def test_a_pool_s_own_change_restarts_its_plugin_and_its_daemon() -> None:
-    """Their pods read the configuration when they start: a change that did not restart them would not be one."""
-    before, after = (rendered({"chat": Mps(replicas)})["chat"] for replicas in (4, 5))
-    templates = [{n: d["spec"]["template"] for n, d in daemon_sets(objects).items()} for objects in (before, after)]
-    assert set(templates[0]) == set(templates[1]) == {"plugin-chat", "plugin-chat-mps-control-daemon"}
-    assert all(templates[0][name] != templates[1][name] for name in templates[0])
+@pytest.mark.parametrize("after", [Mps(5), Mps(4, rename=True), TimeSlicing(4), NoSharing()])
+def test_another_cut_of_a_pool_restarts_neither_its_plugin_nor_its_daemon(after: SharingProfile) -> None:
+    """Their pods read the configuration that their node's label names when they start: nodes that run keep theirs."""
+    releases = [rendered({"chat": profile})["chat"] for profile in (Mps(4), after)]
+    sets = [daemon_sets(objects) for objects in releases]
+    assert set(sets[0]) == {"plugin-chat", "plugin-chat-mps-control-daemon"}
+    assert sets[0] == sets[1]
+    names = [list(each["data"]) for objects in releases for (kind, _), each in objects.items() if kind == "ConfigMap"]
+    assert len(names) == 2
+    assert names[0] != names[1]
 
 
 @pytest.mark.parametrize("pools", [POOLS, LONG], ids=["short names", "long names"])

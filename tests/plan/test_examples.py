@@ -73,6 +73,14 @@ def test_every_object_names_its_provider(name: str) -> None:
     assert [each.name for each in objects if not each.provider] == []
 
 
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_what_has_one_name_in_the_whole_cluster_is_made_and_never_taken_over(name: str) -> None:
+    for each in planned(name).recording.resources:
+        if each.type.startswith("kubernetes:") and each.type != RELEASE:
+            wide = "namespace" not in each.inputs["metadata"]
+            assert each.provider.rpartition("::")[2] == ("new" if wide else "cluster"), each.name
+
+
 def test_what_a_program_gives_by_depends_on_outlives_everything_in_a_component() -> None:
     recording = planned("gpu_sharing").recording
     plugin, pools = recording.of_type(RELEASE), recording.of_type(NODE_POOL)

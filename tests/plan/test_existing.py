@@ -217,3 +217,29 @@ def test_the_twin_plays_a_network_in_the_place_of_one_that_is_there(project: Any
     assert [each for each in plan.cloud if each.type == "aws:ec2/subnet:Subnet"]
     (node_class, *_) = plan.manifests("EC2NodeClass")
     assert node_class["spec"]["subnetSelectorTerms"] == [{"tags": {"karpenter.sh/discovery": "gpu-slices-here"}}]
+
+
+NEW = "kubernetes-new"
+
+
+def test_what_has_one_name_in_the_whole_cluster_is_made_and_never_taken_over() -> None:
+    """By server-side apply Pulumi's provider takes over what is there, and `destroy` deletes it."""
+    objects = [
+        each
+        for each in recorded().resources
+        if each.type.startswith("kubernetes:") and each.type != "kubernetes:helm.sh/v3:Release"
+    ]
+    wide = {each.name for each in objects if "namespace" not in each.inputs["metadata"]}
+    assert {each.name for each in objects if each.provider.endswith(f"::{NEW}")} == wide
+    assert {"gpu-sharing-namespace", "models-namespace", "gpu-shared-pool", "gpu-shared-class"} < wide
+    (provider,) = [each for each in recorded().resources if each.name == NEW]
+    assert provider.inputs["enableServerSideApply"] in (False, "false")
+
+
+def test_in_a_cluster_of_its_own_nobody_has_names() -> None:
+    assert NEW not in {each.name for each in make_plan_of_dev().resources}
+
+
+@cache
+def make_plan_of_dev() -> Recording:
+    return record(find_project(ROOT), load_stack(find_project(ROOT), "dev"))

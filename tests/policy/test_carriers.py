@@ -103,7 +103,7 @@ def _alone(state: State) -> tuple[Recorded, ...]:
 
 
 def _carried(carrier: str, subjects: tuple[Subject, ...], folder: Path) -> Iterator[tuple[Subject, list[Recorded]]]:
-    some = [subject for subject in subjects if tried(f"{carrier} {subject.name}", 6)]
+    some = [subject for subject in subjects if tried(f"{carrier} {subject.name}", 12)]
     for index, subject in enumerate(some):
         own = folder / str(index)
         own.mkdir()

@@ -14,6 +14,7 @@ from gpu.contract import (
     CONFIG_LABEL,
     EKS_CAPACITY_TYPE_LABEL,
     GPU_COUNT_LABEL,
+    GPU_SYSTEM_NAMESPACE,
     INSTANCE_TYPE_LABEL,
     NAME_LABEL,
     OS_LABEL,
@@ -26,7 +27,7 @@ from twin.plan import CloudResource, TwinPlan
 from twin.play.device_plugin import CHECKSUM, InstalledPlugin
 from twin.play.dra_driver import COMPONENT, InstalledDriver
 
-PLUGIN_NAMESPACE = "gpu-system"
+PLUGIN_NAMESPACE = GPU_SYSTEM_NAMESPACE
 PLUGIN_NAME = "nvidia-device-plugin"
 PAUSE = versions.PAUSE_IMAGE
 

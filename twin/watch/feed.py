@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
+from gpu.contract import GPU_SYSTEM_NAMESPACE
 from twin.kube.client import Object
 from twin.watch.words import moment
 
@@ -20,7 +21,7 @@ _TOGETHER = 5.0
 #: Said of every node by the kubelet's and the node controller's routine.
 _ROUTINE = frozenset({"RegisteredNode", "NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID"})
 #: Namespaces of the platform itself: there only warnings are news.
-_PLATFORM = frozenset({"kube-system", "gpu-system"})
+_PLATFORM = frozenset({"kube-system", GPU_SYSTEM_NAMESPACE})
 #: Stations of a node that are worth telling; of pools and node classes only whether they are ready.
 _STATIONS = frozenset({"Launched", "Registered", "Initialized"})
 _TRANSITION = re.compile(

@@ -37,6 +37,7 @@ class Api:
     sent: list[tuple[str, str]] = field(default_factory=list)
     objects: list[Object] = field(default_factory=list)
     forbidden: frozenset[str] = frozenset()
+    unknown: frozenset[str] = frozenset()
 
     def answer(self, path: str, query: Mapping[str, list[str]]) -> tuple[int, Object]:
         """Status and body."""
@@ -45,7 +46,7 @@ class Api:
         if path == "/apis":
             groups = [{"name": name, "preferredVersion": {"version": v}} for name, v in GROUPS.items()]
             return 200, {"kind": "APIGroupList", "groups": groups}
-        kind = next((kind for kind, where in PATHS.items() if where == path), None)
+        kind = next((kind for kind, where in PATHS.items() if where == path and kind not in self.unknown), None)
         if kind in self.forbidden:
             message = f'{path.rpartition("/")[2]} is forbidden: User "reader" cannot list resource'
             return 403, {"kind": "Status", "status": "Failure", "reason": "Forbidden", "message": message, "code": 403}
@@ -61,9 +62,11 @@ class Api:
 
 
 @contextmanager
-def serving(objects: list[Object], forbidden: frozenset[str] = frozenset()) -> Iterator[Api]:
-    """A server on a free port of this machine."""
-    api = Api(objects=objects, forbidden=forbidden)
+def serving(
+    objects: list[Object], forbidden: frozenset[str] = frozenset(), unknown: frozenset[str] = frozenset()
+) -> Iterator[Api]:
+    """A server on a free port of this machine. forbidden: kinds that nobody may list; unknown: those it has not."""
+    api = Api(objects=objects, forbidden=forbidden, unknown=unknown)
 
     class Handler(BaseHTTPRequestHandler):
         def _any(self) -> None:

@@ -63,6 +63,15 @@ def test_kinds_that_are_forbidden_are_told_and_the_rest_is_read(tmp_path: Path) 
     assert objects.counts["Node"] == 5
 
 
+def test_a_server_that_knows_no_overlays_says_so(tmp_path: Path) -> None:
+    with serving(WHOLE, unknown=frozenset({"NodeOverlay"})) as api:
+        objects = read_cluster(access(kubeconfig(tmp_path, api.url)))
+    assert (objects.unseen, objects.absent) == ([], {"nodeoverlays"})
+    found = inventory(objects).karpenter
+    assert found is not None
+    assert not found.serves_overlays
+
+
 def test_the_kubeconfig_of_eks_tells_name_and_region(tmp_path: Path) -> None:
     with serving([]) as api:
         objects = read_cluster(access(kubeconfig(tmp_path, api.url, name=ARN)))

@@ -189,6 +189,42 @@ def test_without_the_gate_nothing_is_shared_and_the_line_is_told(tmp_path: Path,
     missing = said(found, "missing")
     assert "settings.featureGates.nodeOverlay=true" in missing
     assert ("knows no NodeOverlay" in missing) is (version == "1.6.3")
+    # A chart of before overlays knows nothing of the value.
+    assert (
+        f"--namespace kube-system --reuse-values --version {'VERSION' if version == '1.6.3' else version} " in missing
+    )
+
+
+def test_the_gates_line_is_for_the_release_that_is_there(tmp_path: Path) -> None:
+    objects = by_hand(gates="NodeOverlay=false")
+    controller = next(each for each in objects if each["kind"] == "Deployment")
+    controller["metadata"]["namespace"] = "karpenter"
+    assert "helm upgrade karpenter oci://public.ecr.aws/karpenter/karpenter --namespace karpenter " in said(
+        reported(tmp_path, *objects, pod_mib=5000), "missing"
+    )
+    notes = {"meta.helm.sh/release-name": "prod-karpenter", "meta.helm.sh/release-namespace": "infra"}
+    controller["metadata"]["annotations"] = notes
+    again = tmp_path / "again"
+    again.mkdir()
+    assert "helm upgrade prod-karpenter oci://public.ecr.aws/karpenter/karpenter --namespace infra " in said(
+        reported(again, *objects, pod_mib=5000), "missing"
+    )
+
+
+def test_overlays_without_a_definition_are_told_with_its_line(tmp_path: Path) -> None:
+    """As where Karpenter's chart was raised from before 1.7, whatever the gate says."""
+    pools, overlays = definition("nodepools.karpenter.sh"), definition("nodeoverlays.karpenter.sh")
+    found = reported(tmp_path, *by_hand(), pools, pod_mib=5000)
+    assert found.fits
+    assert found.written.values["pools"][0]["sharing"] == {"strategy": "none"}
+    line = "kubectl apply -f https://raw.githubusercontent.com/aws/karpenter-provider-aws/v1.9.0/pkg/apis/crds/"
+    assert f"{line}karpenter.sh_nodeoverlays.yaml" in said(found, "missing")
+    assert "gate NodeOverlay" in said(found, "fits")
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    found = reported(whole, *by_hand(), pools, overlays, pod_mib=5000)
+    assert found.written.values["pools"][0]["sharing"]["strategy"] == "time-slicing"
+    assert not said(found, "missing")
 
 
 def test_without_a_karpenter_the_stacks_own_shares_and_groups_stay_until_somebody_scales_them(tmp_path: Path) -> None:

@@ -66,13 +66,14 @@ def test_the_bill_is_the_sum_of_its_lines(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_the_comparison_says_where_the_bill_has_less(capsys: pytest.CaptureFixture[str]) -> None:
-    """Nine Jobs of 100 h find two nodes of three slots: 2 x 100 x 0.4024 = 80.48 of 3 x 100 x 0.4024 = 120.72."""
+    """Nine Jobs of 100 h, and 5 minutes until their nodes go, find two nodes of three slots: 2 x 100.083 x 0.4024 =
+    80.55 of 3 x 100.083 x 0.4024 = 120.82."""
     job = {"kind": "Job", "pool": "shared", "containers": [{"name": "app", "image": "ghcr.io/acme/app:1", "slots": 1}]}
     jobs = [{**job, "name": f"job-{number}"} for number in range(9)]
     config = {"pools": [POOL], "models": [], "examples": False, "workloads": jobs, "usage": {"hoursPerRun": 100}}
     text = " ".join(printed(plan_of(config), capsys).split())
-    assert "the stack as written 3 120.72" in text
-    assert "The bill has 80.48 for these nodes: there, what finds no slot within maxGpus waits" in text
+    assert "the stack as written 3 120.82" in text
+    assert "The bill has 80.55 for these nodes: there, what finds no slot within maxGpus waits" in text
     assert "The bill has" not in " ".join(printed(plan_of({**config, "workloads": jobs[:6]}), capsys).split())
 
 

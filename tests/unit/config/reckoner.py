@@ -123,7 +123,8 @@ class Nodes:
         if work["kind"] == "Deployment":
             self.standing.append((held, HOURS))
         else:
-            self.asked.append((held, min(HOURS, runs * usage.get("hoursPerRun", 1))))
+            # Five minutes until an empty node goes, once a run.
+            self.asked.append((held, min(HOURS, runs * (usage.get("hoursPerRun", 1) + 5 / 60))))
 
     def hours(self, holding: Holding) -> float:
         """Hours of whole nodes, where all begin together and each leaves after its own."""

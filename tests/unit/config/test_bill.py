@@ -170,7 +170,9 @@ def test_use_that_is_said_counts() -> None:
     ("policy", "hours_per_run", "slots", "node_hours"),
     [
         ("Allow", 2, 12, 4 * 730),  # 12 runs stand beside each other: 4 nodes of three slots
-        ("Allow", 0.1, 1, 52_596 / 12 * 0.1),  # six minutes of every ten: never two at once
+        # Six minutes of every ten: never two at once, and the node never goes, which would take five minutes more.
+        ("Allow", 0.1, 1, 730),
+        ("Allow", 0.05, 1, 52_596 / 12 * (0.05 + 5 / 60)),  # three minutes, and five until the empty node goes
         ("Forbid", 2, 1, 730),  # the next one is left out
         ("Replace", 2, 1, 730),  # the next one takes its place
     ],
@@ -271,10 +273,14 @@ def test_nodes_that_never_go_are_counted_once() -> None:
 
 
 def test_jobs_count_by_their_runs() -> None:
-    """Four pods, 20 runs of 3 h: 2 nodes for 60 h, on top of nothing."""
+    """Four pods, 20 runs of 3 h, and 5 minutes after each until the empty nodes go: 2 nodes for 61.67 h, on top of
+    nothing. With an hour until they go it is 2 nodes for 80 h."""
     job = {**WORKLOAD, "kind": "Job", "replicas": 4}
-    found = bill_of(models=[], workloads=[job], usage={"runsPerMonth": 20, "hoursPerRun": 3})
-    assert expected(found, "on demand", "GPU nodes, shared") == pytest.approx(2 * 60 * SPOT_L4)
+    stack: dict[str, Any] = {"models": [], "workloads": [job], "usage": {"runsPerMonth": 20, "hoursPerRun": 3}}
+    node = "GPU nodes, shared"
+    assert expected(bill_of(**stack), "on demand", node) == pytest.approx(2 * (60 + 20 * 5 / 60) * SPOT_L4)
+    late = {"pools[0].consolidateAfter": "1h"}
+    assert expected(bill_of(**stack, **late), "on demand", node) == pytest.approx(2 * 80 * SPOT_L4)
 
 
 def test_cron_jobs_count_by_their_schedule() -> None:

@@ -21,6 +21,11 @@ from config.schedule import ScheduleError, parse_schedule
         ("5/20 0 1 1 *", 3),
         # Names in whatever case, and four years that begin on a Saturday have 209 of them.
         ("0 0 * * SAT", 209 / 4),
+        ("@every 1h", 365.25 * 24),
+        ("@every 1h30m", 365.25 * 16),
+        ("@every 1.5h", 365.25 * 16),
+        ("@every 90m0s500ms", 365.25 * 16),
+        ("@every 17532h", 0.5),
     ],
 )
 def test_runs_in_a_year(text: str, runs: float) -> None:
@@ -42,6 +47,8 @@ def test_of_two_fields_of_days_one_must_fit_unless_one_of_them_is_a_star() -> No
     [
         *("", "* * * *", "* * * * * *", "60 * * * *", "* 24 * * *", "* * 0 * *", "* * * 13 *", "* * * * 7"),
         *("5-1 * * * *", "*/0 * * * *", "-1 * * * *", "1,,2 * * * *", "a * * * *", "* * * foo *", "@often"),
+        *("@every", "@every ", "@every 1", "@every 1d", "@every  1h", "@every 1h 30m", "@every -1h", "@every h"),
+        *("@every 0s", "@every 999ms", "@every 2562048h", "@Every 1h"),
         *("TZ=UTC * * * * *", "CRON_TZ=UTC * * * * *"),
     ],
 )

@@ -88,7 +88,7 @@ def test_types_are_found_by_family_and_by_name() -> None:
 
 @pytest.mark.parametrize(("families", "names"), [(["g9"], []), ([], ["g6.huge"]), (["g6.xlarge"], [])])
 def test_unknown_families_and_names_are_refused(families: list[str], names: list[str]) -> None:
-    with pytest.raises(KeyError):
+    with pytest.raises(ValueError, match="is called"):
         types_in(families, names)
 
 

@@ -128,11 +128,11 @@ def releases(**pools: Any) -> tuple[InstalledPlugin, ...]:
 
 
 def test_a_node_takes_the_release_of_its_pool() -> None:
-    plugins = releases(dev=TimeSlicing(4), chat=Mps(3, rename=True))
+    profiles: dict[str, SharingProfile] = {"dev": TimeSlicing(4), "chat": Mps(3, rename=True)}
+    plugins = releases(**profiles)
     assert [plugin.name for plugin in plugins] == ["plugin-dev", "plugin-chat"]
     for pool, expected in {"dev": {"nvidia.com/gpu": 4}, "chat": {"nvidia.com/gpu.shared": 3}}.items():
-        name = config_name(pool, {"dev": TimeSlicing(4), "chat": Mps(3, rename=True)}[pool])
-        node = {**labels(config=name), "gpu-slices/pool": pool}
+        node = {**labels(config=config_name(pool, profiles[pool])), "gpu-slices/pool": pool}
         assert offer(node, node_class(), plugins).resources == expected
 
 

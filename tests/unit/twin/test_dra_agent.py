@@ -168,7 +168,11 @@ def test_a_gpu_with_two_owners_has_both(server: Server, faults: Faults) -> None:
     plugin = DevicePlugin(kube, kube, [plain], faults, [DRIVER])
     labels = {"app.kubernetes.io/name": "nvidia-device-plugin"}
     server.objects["Pod"].append(
-        {"metadata": {"name": "plugin", "uid": "plugin", "labels": labels}, "spec": {"nodeName": "a"}, "status": {"phase": "Running"}}
+        {
+            "metadata": {"name": "plugin", "uid": "plugin", "labels": labels},
+            "spec": {"nodeName": "a"},
+            "status": {"phase": "Running"},
+        }
     )
     plugin.tick(0)
     plugin.tick(DELAY)

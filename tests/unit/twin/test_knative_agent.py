@@ -10,6 +10,7 @@ import pytest
 
 from gpu.contract import SERVICE_LABEL, START_ANNOTATION
 from twin.kube.client import ApiError, Object
+from twin.kube.observe import _NAMES
 from twin.plan import Model
 from twin.play.agent.knative import Knative, ask, deployment_name
 
@@ -69,10 +70,10 @@ class Observed:
         self._objects = server.objects
 
     def all(self, kind: str) -> list[Object]:
-        return [copy.deepcopy(o) for (k, _, _), o in self._objects.items() if k == kind]
+        return [copy.deepcopy(o) for (k, _, _), o in self._objects.items() if k == _NAMES.get(kind, kind)]
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
-        return copy.deepcopy(self._objects.get((kind.removeprefix("Knative"), namespace, name)))
+        return copy.deepcopy(self._objects.get((_NAMES.get(kind, kind), namespace, name)))
 
 
 class Kube:
@@ -262,3 +263,35 @@ def test_knative_itself_stands_as_its_object_says(server: Server) -> None:
     assert replicas == {"activator": 2, "autoscaler": 1}
     assert server.objects["KnativeServing", "knative-serving", "knative-serving"]["status"]["version"] == "1.23"
     assert server.condition("KnativeServing", "knative-serving")["lastTransitionTime"] == STAMP
+
+
+def test_a_service_that_no_plan_has_is_served_as_it_is_written(server: Server, kube: Any) -> None:
+    annotations = {
+        "autoscaling.knative.dev/window": "60s",
+        "autoscaling.knative.dev/scale-to-zero-pod-retention-period": "5m",
+    }
+    template = {
+        "metadata": {**TEMPLATE["metadata"], "annotations": annotations},
+        "spec": {**TEMPLATE["spec"], "timeoutSeconds": 600},
+    }
+    service = server.add("Service", "mistral", {"template": template})
+    knative = agent(server)
+    assert pods_at(server, knative, 0) == {0: 0}
+    assert server.condition("Service", "mistral")["status"] == "True"
+    pod = server.objects["Deployment", "models", deployment_name(MODEL)]["spec"]["template"]["spec"]
+    assert [container["name"] for container in pod["containers"]] == ["server", "queue-proxy"]
+    assert "timeoutSeconds" not in pod, "it is of a revision"
+    ask(kube, MODEL, START)
+    assert pods_at(server, knative, 1, 359, 360) == {1: 1, 359: 1, 360: 0}
+    service["spec"]["template"]["spec"]["containers"][0]["name"] = "other"
+    service["metadata"]["generation"] = 2
+    knative.tick(START + 361)
+    pod = server.objects["Deployment", "models", deployment_name(MODEL)]["spec"]["template"]["spec"]
+    assert [container["name"] for container in pod["containers"]] == ["other", "queue-proxy"]
+
+
+@pytest.mark.parametrize("spec", [{}, {"template": {}}, {"template": {"spec": {"containers": []}}}])
+def test_a_service_that_knative_would_refuse_gets_nothing(server: Server, spec: Object) -> None:
+    server.add("Service", "mistral", spec)
+    assert pods_at(server, agent(server), 0) == {0: None}
+    assert not server.did

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gpu.contract import IDLE_ANNOTATION, NAME_LABEL, REQUEST_ANNOTATION, SERVICE_LABEL, START_ANNOTATION
 from twin.kube.client import ApiError, Kube, Object
 from twin.kube.observe import Observed
 from twin.plan import HARDENED_CONTAINER, HARDENED_POD, Model
+from twin.play.knative_service import model_of, queue_proxy
 from twin.play.platform import PAUSE
 
 #: How long a model takes from a bound pod to its first answer here. Real ones pull images and weights: the plan's
@@ -39,8 +40,18 @@ class Knative:
         """Install, report, scale. now: seconds since 1970."""
         for serving in self._observed.all("KnativeServing"):
             self._once(serving, control_plane(serving), {"version": serving["spec"].get("version", "")}, now)
-        for model in self._models:
+        for model in (*self._models, *self._others()):
             self._model(model, now)
+
+    def _others(self) -> Iterator[Model]:
+        """Services that the plan does not have: somebody applied them, and Knative serves whatever is there."""
+        planned = {(model.namespace, model.name) for model in self._models}
+        found = [each for each in self._observed.all("KnativeService") if _place(each) not in planned]
+        sidecar = queue_proxy(next(iter(self._observed.all("KnativeServing")), {})) if found else {}
+        for service in found:
+            # Knative's webhook refuses one without containers.
+            if ((service["spec"].get("template") or {}).get("spec") or {}).get("containers"):
+                yield model_of(service, sidecar)
 
     def _model(self, model: Model, now: float) -> None:
         service = self._observed.get("KnativeService", model.name, model.namespace)
@@ -95,6 +106,10 @@ class Knative:
         with contextlib.suppress(ApiError):
             made = deployment(model)
             self._kube.create({**made, "spec": {**made["spec"], "replicas": 0}})
+
+
+def _place(found: Object) -> tuple[str, str]:
+    return found["metadata"]["namespace"], found["metadata"]["name"]
 
 
 _DEPLOYMENT = {"apiVersion": "apps/v1", "kind": "Deployment"}
