@@ -62,7 +62,8 @@ test-later: $(STAMP) ## Run the tests of what has dates as if a year had passed:
 .PHONY: test-sweep
 test-sweep: $(STAMP) ## Run whole what `make test` tries a part of: every program through every carrier, every value not known
 	@SWEEP=everything $(BIN)/python -m pytest -n 2 tests/policy/test_carriers.py tests/policy/test_unknown_in_programs.py \
-	  tests/policy/test_placeholders_in_programs.py tests/plan/test_platform_mutants.py $(ARGS)
+	  tests/policy/test_placeholders_in_programs.py tests/plan/test_platform_mutants.py \
+	  tests/unit/config/test_starter.py tests/unit/config/test_placeholders.py tests/unit/config/test_fuzz.py $(ARGS)
 
 .PHONY: test-parts
 test-parts: $(STAMP) ## Run the tests on other people's parts: Karpenter's own files, moto, systemd, a real Ollama (builds with Go)
@@ -105,6 +106,8 @@ digests: $(STAMP) ## Ask the registries for the digests of the pinned images (AR
 lock: $(STAMP) ## Write the lock files again (UPGRADE=1: with the newest versions that the .in files allow)
 	@$(LOCK) --output-file requirements.txt requirements.in
 	@$(LOCK) --constraint requirements.txt --output-file apps/dialogue/requirements.txt apps/dialogue/requirements.in
+	@$(foreach for,requirements requirements-gpu requirements-train,$(LOCK) --constraint requirements.txt \
+	  --output-file apps/classifier/$(for).txt apps/classifier/$(for).in;)
 	@$(LOCK) --constraint requirements.txt --output-file requirements/policy.txt requirements/policy.in
 	@$(LOCK) --output-file requirements/uv.txt requirements/uv.in
 	@$(LOCK) --output-file requirements/go.txt requirements/go.in
@@ -121,6 +124,21 @@ $(VENV)-checkov/.stamp: requirements/checkov.txt $(STAMP)
 .PHONY: checkov
 checkov: $(VENV)-checkov/.stamp ## Scan the plan of every stack with Checkov; checkov-exceptions.yaml says what stays and why
 	@$(BIN)/python -m tools.checkov_scan $(ARGS)
+
+.PHONY: classifier-env
+classifier-env: $(VENV)-classifier/.stamp ## Fill .venv-classifier, the demonstration service's environment, and train its model
+
+CLASSIFIER_LOCKS := apps/classifier/requirements.txt apps/classifier/requirements-train.txt
+$(VENV)-classifier/.stamp: $(CLASSIFIER_LOCKS) apps/classifier/train.py $(STAMP)
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-classifier
+	@$(BIN)/uv pip sync --quiet --python $(VENV)-classifier/bin/python --require-hashes --compile-bytecode $(CLASSIFIER_LOCKS)
+	@PYTHONPATH=apps $(VENV)-classifier/bin/python -m classifier.train $(VENV)-classifier/model.onnx \
+	  --samples $(VENV)-classifier/samples
+	@touch $@
+
+.PHONY: classifier
+classifier: $(VENV)-classifier/.stamp ## Serve the demonstration service on this machine: pictures of digits to 127.0.0.1:8080/classify
+	@CLASSIFIER_MODEL=$(VENV)-classifier/model.onnx PYTHONPATH=apps exec $(VENV)-classifier/bin/python -m classifier
 
 .PHONY: policy-pack
 policy-pack: $(STAMP) ## Write the policy pack with what it needs into a folder of its own: make policy-pack TO=DIR
@@ -148,4 +166,4 @@ docs: $(STAMP) ## Write again what is generated: documents, README samples, list
 
 .PHONY: clean
 clean: ## Remove environments and caches
-	@rm -rf $(VENV) $(VENV)-checkov .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	@rm -rf $(VENV) $(VENV)-checkov $(VENV)-classifier .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

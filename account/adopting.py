@@ -11,6 +11,7 @@ from account.preflight.requirement import Finding, Missing, Note, Ok, Requiremen
 from account.session import Absent, Account, Answer, Found, Unseen
 from config.schema import StackConfig
 from gpu.contract import DISCOVERY_TAG
+from gpu.standing import POD_IDENTITY_AGENT
 
 _GUIDE = "https://docs.aws.amazon.com/eks/latest/userguide/pod-id-agent-setup.html"
 
@@ -74,6 +75,26 @@ def place_of(account: Account, name: str, cluster: Mapping[str, Any]) -> Answer[
     )
 
 
+def has_agent(account: Account, name: str) -> bool | None:
+    """Whether a cluster has the add-on of EKS Pod Identity; None where nobody may look."""
+    match existing.addons_of(account, name):
+        case Found(names):
+            return POD_IDENTITY_AGENT in names
+        case Absent() | Unseen():
+            return None
+
+
+def has_provider(account: Account, cluster: Mapping[str, Any]) -> bool | None:
+    """Whether IAM has a provider of a cluster's issuer, as EKS describes the cluster; None where nobody may look."""
+    match existing.provider_of(account, existing.issuer_of(cluster)):
+        case Found():
+            return True
+        case Absent():
+            return False
+        case Unseen():
+            return None
+
+
 def _leads_out(subnet: str, tables: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a subnet's route table, or its VPC's main one where it has none, leads to an Internet gateway."""
     ties = [(tie, table) for table in tables for tie in table.get("Associations") or ()]
@@ -100,12 +121,11 @@ def _agent(config: StackConfig) -> Requirement:
 
 
 def _judge_agent(sight: Sight) -> Verdict:
-    match existing.addons_of(sight):
-        case Found(names) if existing.POD_IDENTITY_AGENT in names:
+    match existing.addons_of(sight.account, sight.config.cluster_name):
+        case Found(names) if POD_IDENTITY_AGENT in names:
             return Ok("by its add-on")
         case Found():
-            agent = existing.POD_IDENTITY_AGENT
-            return Note(f"the add-on {agent} is not there; it may be installed otherwise: {_GUIDE}")
+            return Note(f"the add-on {POD_IDENTITY_AGENT} is not there; it may be installed otherwise: {_GUIDE}")
         case Absent():
             return Missing("there is no such cluster")
         case Unseen() as unseen:

@@ -11,10 +11,20 @@ import versions
 from adopt.inventory import FoundPool, Inventory
 from adopt.karpenter import Karpenter
 from adopt.proposal import Proposal
-from adopt.stack_file import StackText, describe, gate_is_on, joined_plugin, knows_overlays, model_class, reaching
+from adopt.stack_file import (
+    StackText,
+    describe,
+    gate_is_on,
+    joined_plugin,
+    knows_overlays,
+    list_addons,
+    model_class,
+    reaching,
+)
 from config.checks.existing import OVERLAYS_SINCE
 from config.errors import key_of, listed
 from gpu.contract import DISCOVERY_TAG, MEMORY_ANNOTATION, POOL_LABEL
+from gpu.standing import POD_IDENTITY_AGENT
 
 Status = Literal["fits", "missing", "note", "unseen"]
 
@@ -165,12 +175,31 @@ def _no_karpenter(there: Inventory) -> Iterator[Finding]:
     else:
         look = describe(there, "accessConfig.authenticationMode")
         yield _unseen("nobody asked the account: the default is supposed", "authentication mode", look)
+    yield from _rights(there)
     if there.network is None:
         text = f"nobody asked the account: found by {DISCOVERY_TAG}={there.cluster}, unless the file names them"
         yield _unseen(text, "subnets and security groups", describe(there, "resourcesVpcConfig"))
     elif there.network:
         said = ", ".join(each for ids in there.network.values() for each in ids)
         yield _fits("subnets and security groups", f"{said}, as EKS has them for the cluster")
+
+
+def _rights(there: Inventory) -> Iterator[Finding]:
+    """By what the stack's own Karpenter gets its role."""
+    about, found = "rights of Karpenter", there.rights
+    if found.agent:
+        if not there.authentication_mode:  # else the account says it
+            yield _fits(about, f"by EKS Pod Identity: {POD_IDENTITY_AGENT} runs")
+    elif found.agent is None:
+        text = f"nobody saw whether {POD_IDENTITY_AGENT} runs: EKS Pod Identity is supposed; else write identity: irsa"
+        yield _unseen(text, about, list_addons(there))
+    elif found.provider:
+        yield _fits(about, "by the cluster's OIDC provider, karpenter.identity: irsa: no Pod Identity agent runs")
+    elif found.provider is None:
+        text = (
+            "no Pod Identity agent runs: the file says karpenter.identity: irsa, and IAM must know the cluster's issuer"
+        )
+        yield _unseen(text, about, "aws iam list-open-id-connect-providers")
 
 
 # --- Nodes that join --------------------------------------------------------------------------------------------------
@@ -247,6 +276,8 @@ def _plugins(there: Inventory) -> Iterator[Finding]:
             f"gives the new nodes their slots too: the file adds an entry to its ConfigMap {joined.namespace}/"
             f"{joined.config_map} (gpuSharing.existing); its own entries and nodes stay as they are"
         )
+        if joined.kind == "GPU Operator":
+            text += ". Labels of the new nodes keep its driver, toolkit and MIG manager away: their image has them"
         yield _fits(f"{joined.kind} {joined.name}", text)
     elif found:
         why = "; ".join(f"{each.name}: {each.apart}" for each in found if each.apart) or "they are several"

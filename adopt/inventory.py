@@ -21,6 +21,7 @@ from adopt.karpenter import (
 )
 from adopt.objects import Object, Objects, at, labels_of, listed, name_of, words
 from adopt.plugins import Plugin, plugins_of, releases
+from adopt.rights import Rights, rights_of
 from adopt.work import GpuNode, Work, gpu_nodes, standing_labels, work_of
 from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import DEVICE_CLASS, INSTANCE_TYPE_LABEL, REGION_LABEL
@@ -89,6 +90,7 @@ class Inventory:
     work: Sequence[Work]
     counts: Mapping[str, int]
     unseen: tuple[str, ...]
+    rights: Rights
     authentication_mode: str = ""
     network: Mapping[str, Sequence[str]] | None = None
 
@@ -119,6 +121,7 @@ def inventory(objects: Objects, *, cluster: str = "", region: str = "") -> Inven
         work=work_of(objects),
         counts=Counter(objects.counts),
         unseen=tuple(objects.unseen),
+        rights=rights_of(objects),
     )
 
 

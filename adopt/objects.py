@@ -23,10 +23,10 @@ WANTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("DeviceClass", "ResourceClaimTemplate", "KnativeServing", "CustomResourceDefinition"), ""),
     **dict.fromkeys(("ValidatingAdmissionPolicy", "ConstraintTemplate", "ValidatingWebhookConfiguration"), ""),
     "Node": "",
-    "Pod": rf"{re.escape(NVIDIA_PREFIX)}|resourceClaims",
+    "Pod": rf"{re.escape(NVIDIA_PREFIX)}|resourceClaims|AWS_WEB_IDENTITY_TOKEN_FILE",
     "ConfigMap": "sharing|migStrategy|flags",
     **dict.fromkeys((pattern.rpartition(":")[2] for pattern in POD_TYPES if not pattern.endswith(":Pod")), _PARTS),
-    "DaemonSet": _PARTS,
+    "DaemonSet": rf"{_PARTS}|eks-pod-identity-agent|kube-proxy",
 }
 _PATTERNS: Final = {kind: re.compile(words) for kind, words in WANTED.items() if words}
 

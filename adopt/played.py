@@ -6,44 +6,17 @@ Plain data. What only its owner's account has, ids of images, subnets and keys, 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from adopt.groups import HOSTNAME, PREFIX, group_nodes
 from adopt.inventory import FoundPool, Inventory
 from adopt.objects import Object, Objects, at, has_unknown, labels_of, listed, name_of, words
 from adopt.proposal import Proposal
 from adopt.work import Work
 from gpu.contract import NVIDIA_PREFIX
+from gpu.rehearsal import Played, PlayedWork
 
 _HOST: Final = ("cpu", "memory")
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlayedWork:
-    """Pods that are alike. spec: of one, as far as it decides where it may run. moves: whether it would take a slot.
-
-    runs: whether they are played where they run now; else only copies of them are, on slots.
-    """
-
-    name: str
-    namespace: str
-    pods: int
-    spec: Mapping[str, Any]
-    moves: bool
-    runs: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Played:
-    """What is played. charts: values of plugins, with the word whether each leaves nodes of ours alone.
-
-    left_out: what is not played, and why.
-    """
-
-    manifests: tuple[Object, ...]
-    charts: tuple[tuple[Mapping[str, Any], bool], ...]
-    work: tuple[PlayedWork, ...]
-    left_out: tuple[str, ...]
 
 
 def played(objects: Objects, there: Inventory, proposal: Proposal) -> Played:
@@ -51,18 +24,21 @@ def played(objects: Objects, there: Inventory, proposal: Proposal) -> Played:
     left_out: list[str] = []
     manifests = [*_manifests(objects, left_out), *_config_maps(objects, there)]
     pools = [pool for pool in there.pools if any(name_of(each) == pool.name for each in manifests)]
-    work = list(_work(there, proposal, pools, left_out))
+    nodes = tuple(group_nodes(objects, there, proposal, left_out))
+    standing = {str(node.manifest["metadata"]["name"]).removeprefix(PREFIX) for node in nodes}
+    work = tuple(_work(there, proposal, pools, standing, left_out))
     return Played(
         manifests=tuple(manifests),
         charts=tuple((p.values, not p.reaches) for p in there.plugins if p.kind != "DRA driver"),
-        work=tuple(work),
+        work=work,
+        nodes=nodes,
         # Pods of one owner that differ are told once.
         left_out=tuple(dict.fromkeys(left_out)),
     )
 
 
 def _manifests(objects: Objects, left_out: list[str]) -> Iterator[Object]:
-    """Node classes first, then what names them."""
+    """Node classes first, then what names them; and the policy of a GPU Operator."""
     for kind, version in (
         ("EC2NodeClass", "karpenter.k8s.aws/v1"),
         ("NodePool", "karpenter.sh/v1"),
@@ -73,6 +49,9 @@ def _manifests(objects: Objects, left_out: list[str]) -> Iterator[Object]:
                 left_out.append(f"{kind} {name_of(manifest)}: {why}")
             else:
                 yield _plain(manifest)
+    for policy in objects.of("ClusterPolicy", "nvidia.com"):
+        if not has_unknown(policy):
+            yield _plain(policy)
 
 
 def _unplayable(manifest: Object, version: str) -> str:
@@ -99,24 +78,29 @@ def _config_maps(objects: Objects, there: Inventory) -> Iterator[Object]:
     yield from (_plain(each) for each in objects.of("ConfigMap") if name_of(each) in names)
 
 
-def _work(there: Inventory, proposal: Proposal, pools: list[FoundPool], left_out: list[str]) -> Iterator[PlayedWork]:
+def _work(
+    there: Inventory, proposal: Proposal, pools: list[FoundPool], standing: set[str], left_out: list[str]
+) -> Iterator[PlayedWork]:
+    """standing: names of nodes of node groups that are played."""
     moving = {id(work) for work, _ in proposal.moves}
     for work in there.work:
         if work.claims:
             left_out.append(f"pods of {work.namespace}/{work.name}: their GPUs are claimed (DRA)")
             continue
-        runs = any(work.template.may_land_on(pool.node_pool) for pool in pools)
-        # Without a Karpenter there is no NodePool: a slot is all that these can be played on.
+        runs = work.node in standing or any(work.template.may_land_on(pool.node_pool) for pool in pools)
+        # Of a cluster without Karpenter, what waits, or whose node was not shown, can only be played on a slot.
         moves = id(work) in moving and (runs or there.karpenter is None)
         if not runs:
             more = ", so a copy of each on a slot is all that is" if moves else ""
-            left_out.append(f"pods of {work.namespace}/{work.name}: no NodePool that is played takes them{more}")
+            left_out.append(
+                f"pods of {work.namespace}/{work.name}: no node and no NodePool that is played takes them{more}"
+            )
         if runs or moves:
             yield PlayedWork(
                 name=work.name,
                 namespace=work.namespace,
                 pods=work.count,
-                spec=_spec(work),
+                spec=_on_its_node(_spec(work), work.node) if work.node in standing else _spec(work),
                 moves=moves,
                 runs=runs,
             )
@@ -133,6 +117,11 @@ def _spec(work: Work) -> dict[str, Any]:
         "containers": [_container(index, each) for index, each in enumerate(listed(spec.get("containers")))],
     }
     return {key: value for key, value in found.items() if value and not has_unknown(value)}
+
+
+def _on_its_node(spec: Mapping[str, Any], node: str) -> dict[str, Any]:
+    """Where several would do, it runs where it was seen: others may need the rest."""
+    return {**spec, "nodeSelector": {**spec.get("nodeSelector", {}), HOSTNAME: f"{PREFIX}{node}"}}
 
 
 def _container(index: int, container: Mapping[str, Any]) -> dict[str, Any]:

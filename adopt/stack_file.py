@@ -18,8 +18,10 @@ from config.checks.existing import OVERLAYS_SINCE
 from config.errors import ConfigError, Problem
 from config.load import parse
 from config.schema import Cluster
+from config.schema import Karpenter as KarpenterSection
 from config.starter import MEANINGS
 from gpu.contract import CONTROLLER_LABEL, DISCOVERY_TAG
+from gpu.standing import POD_IDENTITY_AGENT
 
 _POOL: Final = "shared"
 
@@ -61,7 +63,7 @@ def stack_text(there: Inventory, proposal: Proposal, stack: str) -> StackText:
         shared = {**shared, "sharing": {"strategy": "none"}}
     values: dict[str, Any] = {
         "cluster": {"existing": there.cluster, **known["cluster"]},
-        **({"karpenter": {"existing": known["karpenter"]}} if known["karpenter"] else {}),
+        **({"karpenter": known["karpenter"]} if known["karpenter"] else {}),
         **({"network": {"existing": known["network"]}} if known["network"] else {}),
         **_sharing_of(there),
         "cpuPools": [],
@@ -85,7 +87,7 @@ def stack_text(there: Inventory, proposal: Proposal, stack: str) -> StackText:
 
 
 def _existing(there: Inventory) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Sections `cluster`, `karpenter.existing` and `network.existing`; and of values that nobody saw, how to look."""
+    """Sections `cluster`, `karpenter` and `network.existing`; and of values that nobody saw, how to look."""
     guessed: dict[str, str] = {}
     if not there.kubernetes:
         guessed["cluster.version"] = "kubectl version"
@@ -93,15 +95,7 @@ def _existing(there: Inventory) -> tuple[dict[str, dict[str, Any]], dict[str, st
     if there.standing and there.standing != {CONTROLLER_LABEL: "true"}:
         cluster["systemNodeLabels"] = dict(there.standing)
     if there.karpenter is None:
-        # For the stack's own Karpenter.
-        if there.authentication_mode:
-            cluster["authenticationMode"] = there.authentication_mode
-        else:
-            guessed["cluster.authenticationMode"] = describe(there, "accessConfig.authenticationMode")
-        if there.network is None:
-            guessed["network.existing"] = describe(there, "resourcesVpcConfig")
-        network = {key: list(values) for key, values in (there.network or {}).items()}
-        return {"cluster": cluster, "karpenter": {}, "network": network}, guessed
+        return _for_own(there, cluster, guessed), guessed
     found = there.karpenter
     if not found.version:
         guessed["karpenter.existing.chartVersion"] = "helm list -A"
@@ -123,13 +117,36 @@ def _existing(there: Inventory) -> tuple[dict[str, dict[str, Any]], dict[str, st
         karpenter["subnetIds"] = list(chosen.subnet_ids)
     if chosen and chosen.group_ids and not chosen.group_tags:
         karpenter["securityGroupIds"] = list(chosen.group_ids)
-    return {"cluster": cluster, "karpenter": karpenter, "network": {}}, guessed
+    return {"cluster": cluster, "karpenter": {"existing": karpenter}, "network": {}}, guessed
+
+
+def _for_own(there: Inventory, cluster: dict[str, Any], guessed: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """The same sections for a Karpenter of the stack's own. cluster, guessed: more of each is put there."""
+    if there.authentication_mode:
+        cluster["authenticationMode"] = there.authentication_mode
+    else:
+        guessed["cluster.authenticationMode"] = describe(there, "accessConfig.authenticationMode")
+    if there.network is None:
+        guessed["network.existing"] = describe(there, "resourcesVpcConfig")
+    if there.rights.agent is None:
+        guessed["karpenter.identity"] = list_addons(there)
+    identity = there.rights.identity
+    return {
+        "cluster": cluster,
+        "karpenter": {"identity": identity} if identity != KarpenterSection.model_fields["identity"].default else {},
+        "network": {key: list(values) for key, values in (there.network or {}).items()},
+    }
 
 
 def describe(there: Inventory, part: str) -> str:
     """The command that shows a part of a cluster as EKS knows it."""
     words = ("aws", "eks", "describe-cluster", "--region", there.region, "--name", there.cluster)
     return shlex.join((*words, "--query", f"cluster.{part}"))
+
+
+def list_addons(there: Inventory) -> str:
+    """The command that lists a cluster's add-ons."""
+    return shlex.join(("aws", "eks", "list-addons", "--region", there.region, "--cluster-name", there.cluster))
 
 
 def model_class(there: Inventory) -> NodeClass | None:
@@ -197,7 +214,7 @@ def _lines(
     yield f"  aws:region: {there.region}"
     yield "  gpu-slices:cluster:"
     yield from _section(values["cluster"], "    ", guessed, "cluster")
-    if "karpenter" in values:
+    if "existing" in values.get("karpenter", {}):
         yield "  gpu-slices:karpenter:"
         yield "    existing:"
         yield from _section(values["karpenter"]["existing"], "      ", guessed, "karpenter.existing")
@@ -229,6 +246,15 @@ def _for_own_karpenter(there: Inventory, values: Mapping[str, Any], guessed: Map
         yield f"    # How it lets nodes in: {default} is supposed. Write what this says:"
         yield f"    # {look}"
         yield f"    # authenticationMode: {default}"
+    if "karpenter" in values:
+        yield "  # No Pod Identity agent runs here: Karpenter gets its role by the cluster's OIDC provider in IAM."
+        yield "  gpu-slices:karpenter:"
+        yield from _section(values["karpenter"], "    ", guessed, "karpenter")
+    elif look := guessed.get("karpenter.identity"):
+        yield "  # Karpenter gets its role by EKS Pod Identity, it is supposed. Where this does not name its agent,"
+        yield f"  # {POD_IDENTITY_AGENT}:"
+        yield f"  # {look}"
+        yield "  # gpu-slices:karpenter: { identity: irsa }"
     if "network" in values:
         yield "  # Where nodes go: private subnets of the cluster, and the security group that EKS made for it."
         yield "  gpu-slices:network:"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import tempfile
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cli.errors import POLICY_ERROR
@@ -46,3 +48,19 @@ def run(
     if process.returncode not in good:
         raise SystemExit(f"{' '.join(command)} ended with {process.returncode}:\n{output[-2000:]}")
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss // 1024, output)
+
+
+def machine() -> dict[str, str]:
+    """Where and when a figure was taken: it belongs to every result that is kept."""
+    processor = next(
+        (line.partition(":")[2].strip() for line in _read("/proc/cpuinfo") if line.startswith("model name")),
+        platform.machine(),
+    )
+    return {"date": f"{datetime.now(UTC):%Y-%m-%d}", "machine": f"{os.cpu_count()} CPUs, {processor}"}
+
+
+def _read(path: str) -> list[str]:
+    try:
+        return Path(path).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []

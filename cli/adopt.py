@@ -10,7 +10,7 @@ from typing import Any, assert_never
 
 import click
 
-from account.adopting import account_findings, cluster_of, place_of, role_of
+from account.adopting import account_findings, cluster_of, has_agent, has_provider, place_of, role_of
 from account.commands import shell_text
 from account.preflight import requirement
 from account.preflight.existing import in_auto_mode, mode_of
@@ -20,6 +20,7 @@ from adopt.export import ExportError, read_export
 from adopt.findings import Finding, Status
 from adopt.inventory import Inventory, inventory
 from adopt.report import Report, as_json, report
+from adopt.rights import Rights
 from adopt.stack_file import model_class
 from cli.calling import stack_name
 from cli.errors import MISSING_ERROR, UNSEEN_ERROR
@@ -122,7 +123,7 @@ def _asked_account(there: Inventory, account: Account) -> tuple[Inventory, list[
                 auto_mode=there.auto_mode or in_auto_mode(value),
                 authentication_mode=mode_of(value),
             )
-            there, unseen_place = _with_place(there, account, value)
+            there, unseen_place = _with_place(_with_rights(there, account, value), account, value)
             said += unseen_place
         case Absent():
             text = f"EKS knows no cluster {there.cluster} in {there.region}: are these credentials of its account?"
@@ -156,6 +157,18 @@ def _with_place(there: Inventory, account: Account, cluster: Mapping[str, Any]) 
             return there, []
         case _ as never:
             assert_never(never)
+
+
+def _with_rights(there: Inventory, account: Account, cluster: Mapping[str, Any]) -> Inventory:
+    """By what a Karpenter of the stack's own gets its role; what runs in the cluster counts before its add-ons."""
+    if there.karpenter is not None or there.auto_mode:
+        return there
+    agent = there.rights.agent or has_agent(account, there.cluster)
+    if agent is None:
+        agent = there.rights.agent
+    # Only who lacks the agent needs to know.
+    provider = has_provider(account, cluster) if agent is False else None
+    return replace(there, rights=Rights(agent=agent, provider=there.rights.provider if provider is None else provider))
 
 
 #: What the account's verdicts are called here.

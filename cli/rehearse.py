@@ -23,7 +23,7 @@ from plan.errors import InputError
 from plan.project import find_project, load_stack
 from twin.machine.state import TwinState
 from twin.plan import TwinPlan
-from twin.theirs import Outcome, Play, Side, Theirs, TheirWork, with_theirs
+from twin.theirs import Outcome, Play, Side, with_theirs
 from twin.up import Up
 
 
@@ -47,12 +47,7 @@ class Rehearsal:
         if not found.work:
             why = "\n".join(found.left_out)
             raise InputError(f"{source}: holds no pods with GPUs that the twin could play\n{why}".rstrip())
-        self._left_out = found.left_out
-        self._theirs = Theirs(
-            manifests=[dict(each) for each in found.manifests],
-            charts=found.charts,
-            work=[TheirWork(**vars(each)) for each in found.work],
-        )
+        self._theirs = found
         self._outcome: Outcome | None = None
 
     def plans(self, plan: TwinPlan) -> tuple[TwinPlan, TwinPlan]:
@@ -98,7 +93,7 @@ class Rehearsal:
             console.print(f"{outcome.untouched} of {outcome.ran} pods that ran before run on, untouched.")
         if outcome.waiting:
             console.print(f"{outcome.waiting} pods wait for a slot: maxGpus of the pool may be too small.")
-        for each in self._left_out:
+        for each in self._theirs.left_out:
             console.print(Text(printable(f"Not played: {each}")))
 
 

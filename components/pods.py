@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import pulumi
+
 from gpu.contract import GPU_RESOURCE
 from gpu.pool import Taint
 
@@ -48,7 +50,7 @@ def restricted_pod(run_as_user: int) -> dict[str, Any]:
     }
 
 
-def restricted_container(name: str, image: str, resources: Mapping[str, str]) -> dict[str, Any]:
+def restricted_container(name: str, image: pulumi.Input[str], resources: Mapping[str, str]) -> dict[str, Any]:
     """A container with equal requests and limits, no privileges and a read-only root file system."""
     return {
         "name": name,

@@ -124,6 +124,8 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
     match workload.kind:
         case "Deployment":
             hours, hours_from = float(HOURS_PER_MONTH), "a Deployment never sleeps"
+            if workload.autoscaling:
+                hours_from = f"{hours_from}, and may have all of autoscaling.maxReplicas"
         case "Job":
             hours, hours_from = _run_hours(usage, entry), f"{_said(usage, 'runs_per_month')}, or usage.each"
         case "CronJob":
@@ -140,7 +142,7 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
         name=workload.name,
         kind=workload.kind,
         pool=pool,
-        slots=at_once * workload.replicas * held,
+        slots=at_once * workload.most_replicas * held,
         hours=min(hours, HOURS_PER_MONTH),
         part="always" if workload.kind == "Deployment" else "on demand",
         hours_from=hours_from,

@@ -132,6 +132,10 @@ def _variable(value: str) -> str:
     return _fitting(value, r"[A-Za-z_][A-Za-z0-9_.-]{0,252}", "the name of a variable, such as LOG_LEVEL")
 
 
+def _metric(value: str) -> str:
+    return _fitting(value, r"[A-Za-z_:][A-Za-z0-9_:]{0,252}", "the name of a metric, such as requests_in_flight")
+
+
 def _object_name(value: str) -> str:
     what = "the name of an object in the cluster: lower-case letters, digits, hyphens and dots"
     return _fitting(value, rf"(?=.{{1,253}}$){SUBDOMAIN}", what)
@@ -339,6 +343,8 @@ PortName = Annotated[str, AfterValidator(_port_name), Form("name, at most 15 cha
 AbsolutePath = Annotated[str, AfterValidator(_path), Form("path from the root")]
 HttpPath = Annotated[str, AfterValidator(_http_path), Form("path from the root")]
 SubPath = Annotated[str, AfterValidator(_sub_path), Form("path within the volume")]
+#: As Prometheus has them (data model, "Metric names and labels").
+Metric = Annotated[str, AfterValidator(_metric), Form("name of a metric")]
 #: S3 user guide, "General purpose bucket naming rules".
 Bucket = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"), AfterValidator(_bucket)]
 Prefix = Annotated[str, StringConstraints(pattern=PREFIX, max_length=MAX_PREFIX)]

@@ -306,7 +306,7 @@ def _at_a_time(workload: Workload) -> int:
         case "Job" | "CronJob":
             return 1
         case "Deployment":
-            return workload.replicas
+            return workload.most_replicas
         case _:
             assert_never(workload.kind)
 

@@ -238,6 +238,7 @@ _EQUAL_SLOTS = (
     "is not a key here: slots of a pool are equal parts of its GPUs, by the replicas or profile of sharing; another "
     "size is another pool"
 )
+_IMPORTANCE = "is not a key here: write importance: critical, standard or batch; its pool says what is bought"
 _OLLAMA = "is not a key here: models are served by Ollama; another engine runs as an entry of workloads"
 _TOLERATED = "is not a key here: pods of this stack that go to the pool tolerate its taints"
 _NODE_CLASS = "belongs under nodeClass"
@@ -280,6 +281,7 @@ WISHES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "Model": {
         **dict.fromkeys(("engine", "runtime", "backend", "vllm", "llamaCpp"), _OLLAMA),
+        **dict.fromkeys(("priority", "priorityClassName", "critical", "spot", "capacityType"), _IMPORTANCE),
         **dict.fromkeys(
             ("memory", "memoryMib", "memoryGib", "gpuMemory", "gpuMemoryMib", "vram"),
             "is not a key here: what a model needs is known, and without pool it goes to the cheapest that holds it; "
@@ -289,8 +291,12 @@ WISHES: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "Workload": {
         **dict.fromkeys(("hostIPC", "hostPID", "hostNetwork"), _HOST),
+        **dict.fromkeys(("priority", "critical", "spot", "capacityType"), _IMPORTANCE),
         **dict.fromkeys(("service", "serviceType", "ingress", "loadBalancer", "knative"), _CLUSTER_IP),
-        **dict.fromkeys(("minScale", "maxScale", "idle"), "is not a key here: workloads do not sleep; models do"),
+        **dict.fromkeys(
+            ("minScale", "maxScale", "idle"),
+            "is not a key here: workloads do not sleep; models do. Their number follows requests with autoscaling",
+        ),
         **dict.fromkeys(
             ("nodeSelector", "affinity", "tolerations"),
             "is not a key here: pods go to the nodes of their pool",
@@ -315,6 +321,8 @@ ELSEWHERE: Final[Mapping[tuple[str, str], tuple[str, str | None]]] = {
         "is not a key here: write a volume with emptyDir: {medium: Memory, sizeLimit: 2Gi}, mounted at /dev/shm",
         None,
     ),
+    ("Workload", "minReplicas"): ("belongs under autoscaling", "autoscaling"),
+    ("Workload", "maxReplicas"): ("belongs under autoscaling", "autoscaling"),
     ("Workload", "runAsUser"): ("belongs under securityContext", "securityContext"),
     ("Workload", "env"): ("belongs to a container", None),
     ("Workload", "ports"): ("belongs to a container", None),

@@ -24,6 +24,7 @@ from config.fields import (
     Line,
     List,
     Memory,
+    Metric,
     Name,
     Namespace,
     ObjectName,
@@ -272,6 +273,22 @@ class Checkpoint(Section):
     """Size of a checkpoint, in GB: for the bill alone."""
 
 
+class Autoscaling(Section):
+    """How many pods a Deployment has: as many as a figure of theirs asks for, by a HorizontalPodAutoscaler."""
+
+    min_replicas: Annotated[Int, Field(ge=1, le=10_000)] = 1
+    """Fewest pods; they hold their slots at all times."""
+    max_replicas: Annotated[Int, Field(ge=1, le=10_000)]
+    """Most pods: at most the pool's slots, and what the bill counts."""
+    metric: Metric
+    """Name of a figure that each pod has, such as `requests_in_flight`. The cluster must serve it as a custom metric
+    (`custom.metrics.k8s.io`): docs/classifier.md."""
+    average_value: Annotated[Int, Field(ge=1, le=1_000_000)]
+    """What the figure should be on average of the pods; above it there will be more of them."""
+    stabilization_window_seconds: Annotated[Int, Field(ge=0, le=3600)] = 300
+    """Seconds for which the figure must have asked for fewer pods before some go."""
+
+
 class PodSecurity(Section):
     """As whom the pods run."""
 
@@ -309,6 +326,8 @@ class Workload(Section):
     """What happens when a run is due while another runs: it is left out, runs beside it, or takes its place."""
     replicas: Annotated[Int, Field(ge=0, le=10_000)] = 1
     """Pods; each takes its slots. For a Deployment at most the pool's slots."""
+    autoscaling: Autoscaling | None = None
+    """Of a Deployment, in place of `replicas`: how many pods it has as requests come and go."""
     gpu_memory_mib: Annotated[Int, Field(ge=1)] | None = None
     """The same as gpuMemory, as a number of MiB: one of the two."""
     labels: dict[str, str] = Field(default={})
@@ -335,3 +354,8 @@ class Workload(Section):
     """Makes a Job or CronJob go on after an interruption; `{}` is enough. Its program must use it: docs/jobs.md."""
     containers: Annotated[tuple[Container, ...], List, Field(min_length=1)]
     """Containers; exactly one has slots."""
+
+    @property
+    def most_replicas(self) -> int:
+        """Pods that it has at most at the same time."""
+        return self.autoscaling.max_replicas if self.autoscaling else self.replicas

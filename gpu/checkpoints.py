@@ -47,7 +47,7 @@ def bucket_stem(cluster_name: str, region: str) -> str:
 
 def check_prefix(what: str, prefix: str) -> None:
     """Raise ValueError for a prefix that could mean more of a bucket than a Job's own place. what: whose it is."""
-    if not isinstance(prefix, str) or len(prefix) > MAX_PREFIX or not re.fullmatch(PREFIX, prefix):
+    if len(prefix) > MAX_PREFIX or not re.fullmatch(PREFIX, prefix):
         raise ValueError(
             f"{what} is {prefix!r}: write letters, digits, dots, dashes and underscores, with slashes between, at most "
             f"{MAX_PREFIX} characters"

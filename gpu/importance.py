@@ -18,9 +18,9 @@ from gpu.why import Why, given, most, times
 
 Importance = Literal["critical", "standard", "batch"]
 
-#: Pods without a class have 0, unless the cluster has another default; what keeps slots warm at certain hours has -10
-#: (`components.serving.warm_slots`), and must go before anything that works.
-CRITICAL_PRIORITY: Final = 1000
+#: Pods without a class have 0, unless the cluster has another default, which critical work must be above; what keeps
+#: slots warm at certain hours has -10 (`components.serving.warm_slots`), and must go before anything that works.
+CRITICAL_PRIORITY: Final = 1_000_000
 BATCH_PRIORITY: Final = -5
 
 

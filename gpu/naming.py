@@ -14,7 +14,7 @@ MAX_NAME: Final = 40
 
 def check_name(what: str, name: str) -> None:
     """Raise ValueError for a name that something in the cluster could not have. what: whose it is, for people."""
-    if not isinstance(name, str) or len(name) > MAX_NAME or not re.fullmatch(NAME, name):
+    if len(name) > MAX_NAME or not re.fullmatch(NAME, name):
         raise ValueError(
             f"{what} is {name!r}: write small letters, digits and dashes, a letter first, at most {MAX_NAME} characters"
         )

@@ -9,6 +9,8 @@ Nat = Literal["single", "per-zone", "none"]
 MonitoringBackend = Literal["off", "cloudwatch", "prometheus"]
 #: How a controller's pods get their role: by EKS Pod Identity's agent, or by the cluster's OIDC provider in IAM.
 Identity = Literal["pod-identity", "irsa"]
+#: EKS' add-on for the first, and its DaemonSet (EKS user guide, "Set up the Amazon EKS Pod Identity Agent").
+POD_IDENTITY_AGENT: Final = "eks-pod-identity-agent"
 
 #: Most characters of a role name (IAM quotas), and the end of that of Karpenter's nodes, after the cluster's name.
 ROLE_NAME_LIMIT: Final = 64

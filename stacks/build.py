@@ -107,10 +107,7 @@ def build(config: StackConfig) -> Platform:
     in_aws = _in(provider)
     account_id = aws.get_caller_identity_output(opts=pulumi.InvokeOutputOptions(provider=provider)).account_id
     ground = _ground(config, account_id, provider, tags)
-    in_cluster = _mirrored(config, ground.kubernetes)
-    if ground.new:
-        taken = pulumi.ResourceOptions(transformations=[new_only(ground.new)])
-        in_cluster = pulumi.ResourceOptions.merge(in_cluster, taken)
+    in_cluster = _on(ground, config)
 
     topic = _topic(config, ground.made, tags, in_aws)
     if config.budget:
@@ -122,7 +119,7 @@ def build(config: StackConfig) -> Platform:
     ]
     sharing = GpuSharing("gpu-sharing", _sharing_args(config), in_cluster)
     if ground.made and topic:
-        stand = after(_mirrored(config, provider, ground.kubernetes), *ground.running, sharing.namespace)
+        stand = after(_on(ground, config, provider), *ground.running, sharing.namespace)
         _monitoring(config, ground.made, topic, ground.running, tags, in_aws, stand)
     model_claims = _model_claims(config, in_cluster)
     pools = {
@@ -135,7 +132,7 @@ def build(config: StackConfig) -> Platform:
     }
     node_pools = [*(pool.node_pool for pool in cpu_pools), *(pool.node_pool for pool in pools.values())]
     if config.budget and config.budget.soft_brake:
-        in_both = _mirrored(config, provider, ground.kubernetes)
+        in_both = _on(ground, config, provider)
         SoftBrake("soft-brake", _soft_brake_args(config, ground.made, tags), after(in_both, *node_pools))
     scheduler = _scheduler(config, after(in_cluster, *ground.running))
     named = [*scheduler, *_priorities(config, in_cluster)]
@@ -339,6 +336,14 @@ def _mirrored(config: StackConfig, *providers: pulumi.ProviderResource) -> pulum
     mirror = config.cluster.registry_mirror
     transformations = [from_mirror(mirror)] if mirror else None
     return pulumi.ResourceOptions(providers=[*providers], transformations=transformations)
+
+
+def _on(ground: Ground, config: StackConfig, *others: pulumi.ProviderResource) -> pulumi.ResourceOptions:
+    """Of what stands on the ground: it takes nothing over that is there. others: providers that it needs as well."""
+    opts = _mirrored(config, *others, ground.kubernetes)
+    if ground.new is None:
+        return opts
+    return pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(transformations=[new_only(ground.new)]))
 
 
 def _kubernetes(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pulumi
 
+from components.gpu.autoscaling import Autoscaling
 from components.gpu.workload_volumes import BucketSource, ClaimSource, EmptyDirSource, FileSystemSource, VolumeSource
 from components.gpu.workloads import Checkpointing, CronSchedule, GpuWorkload, Security, WorkloadContainer
 from components.pods import tolerations
@@ -39,6 +40,7 @@ def gpu_workload(
         name=workload.name,
         kind=workload.kind,
         replicas=workload.replicas,
+        autoscaling=_autoscaling(workload),
         resource_name=pool.resource,
         claim_mib=workload_claim(workload, pool) or None,
         node_selector={POOL_LABEL: pool.name},
@@ -74,6 +76,19 @@ def weaknesses(workload: Workload) -> Iterator[str]:
         yield f"writes to the root file system of {', '.join(writable)}"
     if workload.automount_service_account_token:
         yield "holds the token of its service account"
+
+
+def _autoscaling(workload: Workload) -> Autoscaling | None:
+    section = workload.autoscaling
+    if section is None:
+        return None
+    return Autoscaling(
+        min_replicas=section.min_replicas,
+        max_replicas=section.max_replicas,
+        metric=section.metric,
+        average_value=section.average_value,
+        stabilization_window_seconds=section.stabilization_window_seconds,
+    )
 
 
 def _schedule(workload: Workload) -> CronSchedule | None:

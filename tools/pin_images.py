@@ -25,7 +25,7 @@ import httpx
 import versions
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-DOCKERFILES: Final = ("apps/dialogue/Dockerfile",)
+DOCKERFILES: Final = ("apps/dialogue/Dockerfile", "apps/classifier/Dockerfile")
 #: Files in which a new digest replaces the old one.
 FILES: Final = ("versions.py", *DOCKERFILES, "docs/serving.md")
 #: Where the API of a registry is, if not under the name that images carry.
@@ -77,7 +77,7 @@ def pinned_images(root: Path = ROOT) -> list[Image]:
         references += re.findall(
             r"^ARG\s+\w+=(\S+[:@]\S+)", (root / dockerfile).read_text(encoding="utf-8"), re.MULTILINE
         )
-    return [parse(reference) for reference in references]
+    return [parse(reference) for reference in dict.fromkeys(references)]
 
 
 def digest_of(client: httpx.Client, image: Image, endpoints: Mapping[str, str] = ENDPOINTS) -> str:

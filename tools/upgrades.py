@@ -190,6 +190,16 @@ STEPS: Final[Sequence[Step]] = (
         effect="Its tag is made from its files: it is built, pushed and rolled out. Conversations that run end.",
     ),
     Step(
+        title="The classifier's image",
+        files=(
+            "apps/classifier/Dockerfile",
+            *(f"apps/classifier/requirements{part}.in" for part in ("", "-gpu", "-train")),
+        ),
+        now="in the file",
+        source="`make digests`; `make lock UPGRADE=1`",
+        effect="Nothing by itself: whoever built it builds it again.",
+    ),
+    Step(
         title="Pulumi's SDKs and providers",
         files=("requirements.in",),
         now="in the file",

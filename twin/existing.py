@@ -14,9 +14,9 @@ from dataclasses import replace
 from typing import Any, Final
 
 from config.errors import PROJECT
-from config.fields import MAX_NAME, NAME
 from config.schema import StackConfig
 from gpu.contract import DISCOVERY_TAG
+from gpu.naming import MAX_NAME, NAME
 from gpu.standing import NODE_ROLE_SUFFIX
 from plan.project import Project, StackFile
 from plan.record import Recording, record

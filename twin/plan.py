@@ -21,7 +21,8 @@ from twin.play.dra_driver import CHART, DISABLED, InstalledDriver, announced_sha
 CRD_CHART = "karpenter-crd"
 CONTROLLER_CHART = "karpenter"
 KNATIVE_CHART = "knative-operator"
-PLUGIN_CHARTS = ("nvidia-device-plugin", "gpu-operator")
+OPERATOR_CHART = "gpu-operator"
+PLUGIN_CHARTS = ("nvidia-device-plugin", OPERATOR_CHART)
 DRIVER_CHART = CHART
 PLAYED_CHARTS = (CRD_CHART, CONTROLLER_CHART, KNATIVE_CHART, DRIVER_CHART, *PLUGIN_CHARTS)
 #: Namespaces that every API server makes itself, and lets nobody delete.
@@ -134,6 +135,8 @@ class TwinPlan:
     plugins: tuple[InstalledPlugin, ...]
     models: tuple[Model, ...]
     drivers: tuple[InstalledDriver, ...] = ()
+    nodes: tuple[Mapping[str, Any], ...] = ()
+    """GPU nodes of node groups that are somebody's, with their status."""
 
     def release(self, chart: str) -> Planned | None:
         """The release of a chart; None when the program installs none."""
@@ -248,5 +251,6 @@ def _plan_of(data: Mapping[str, Any]) -> TwinPlan:
             "plugins": tuple(InstalledPlugin(**plugin) for plugin in data["plugins"]),
             "models": tuple(Model(**model) for model in data["models"]),
             "drivers": tuple(InstalledDriver(**driver) for driver in data["drivers"]),
+            "nodes": tuple(data.get("nodes", ())),
         }
     )

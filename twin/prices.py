@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gpu import prices
@@ -56,12 +56,14 @@ def products(known: RegionPrices, filters: Sequence[Mapping[str, str]]) -> dict[
     }
 
 
-def spot_history(known: RegionPrices, zones: Sequence[str], timestamp: str) -> Iterator[str]:
-    """Answer of EC2's DescribeSpotPriceHistory, as pieces of XML."""
+def spot_history(
+    known: RegionPrices, zones: Sequence[str], timestamp: str, gone: Callable[[str, str], bool] = lambda *_: False
+) -> Iterator[str]:
+    """Answer of EC2's DescribeSpotPriceHistory, as pieces of XML. gone: whether a type in a zone has no price."""
     yield '<DescribeSpotPriceHistoryResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><spotPriceHistorySet>'
     for name in known.on_demand:
         price = known.node_usd_per_hour(name, "spot")
-        for zone in zones:
+        for zone in (zone for zone in zones if not gone(name, zone)):
             yield (
                 f"<item><instanceType>{name}</instanceType><productDescription>Linux/UNIX</productDescription>"
                 f"<spotPrice>{price:.6f}</spotPrice><timestamp>{timestamp}</timestamp>"

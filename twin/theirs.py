@@ -1,11 +1,13 @@
-"""A rehearsal: somebody's own pools, classes, overlays, plugins and GPU pods on a stack's ground, before and after.
+"""A rehearsal: somebody's own pools, nodes, plugins and GPU pods on a stack's ground, before and after.
 
 Before: what is theirs alone, until its pods run. After: the stack beside it, and a copy of each pod that would take a
-slot on the stack's pool. What ran before is not touched. The twin's Karpenter buys nodes, at the plan's prices.
+slot on the stack's pool. What ran before is not touched. The twin's Karpenter buys nodes, at the plan's prices; those
+of node groups stand as they were shown.
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,50 +16,22 @@ from typing import Any, Final
 import versions
 from config.schema import ExistingKarpenter
 from gpu.contract import DISCOVERY_TAG, GPU_RESOURCE, POOL_LABEL, REHEARSAL_LABEL, REHEARSAL_OF_LABEL
+from gpu.rehearsal import Played, PlayedWork
 from gpu.sharing.bottlerocket import is_bottlerocket
 from twin.errors import TwinError
-from twin.kube.client import Kube, Object
+from twin.kube.client import Kube, NoKindError, Object
 from twin.machine.launch import connect
 from twin.machine.pulse import pulse_of
 from twin.machine.state import TwinState
-from twin.plan import CONTROLLER_CHART, CRD_CHART, FIRST_NAMESPACES, Planned, PlannedPool, TwinPlan
+from twin.plan import CONTROLLER_CHART, CRD_CHART, FIRST_NAMESPACES, OPERATOR_CHART, Planned, PlannedPool, TwinPlan
 from twin.play.device_plugin import InstalledPlugin, installed_plugins
-from twin.prices import played
+from twin.prices import played as prices_of
 from twin.view import NodeView, view
 
 #: Where the copies run.
 NAMESPACE: Final = "slices-rehearsal"
 #: Seconds until pods of so many nodes run: a node takes half a minute in the twin.
 _PATIENCE: Final = 300.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class TheirWork:
-    """Pods that are alike. spec: of one, without images. moves: whether it takes a slot of the stack.
-
-    runs: whether they run before the stack comes; else only their copies do, on slots.
-    """
-
-    name: str
-    namespace: str
-    pods: int
-    spec: Mapping[str, Any]
-    moves: bool
-    runs: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Theirs:
-    """What is somebody's own. charts: values of device plugins, and whether each leaves nodes of the stack alone."""
-
-    manifests: Sequence[Object]
-    charts: Sequence[tuple[Mapping[str, Any], bool]]
-    work: Sequence[TheirWork]
-
-    @property
-    def running(self) -> list[TheirWork]:
-        """What runs before the stack comes."""
-        return [work for work in self.work if work.runs]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +64,15 @@ class Outcome:
 # --- Plans ------------------------------------------------------------------------------------------------------------
 
 
-def with_theirs(plan: TwinPlan, theirs: Theirs, existing: ExistingKarpenter | None) -> tuple[TwinPlan, TwinPlan]:
+def with_theirs(plan: TwinPlan, theirs: Played, existing: ExistingKarpenter | None) -> tuple[TwinPlan, TwinPlan]:
     """The plan of theirs alone, and the stack's with theirs in it. AWS is the same in both.
 
     existing: their Karpenter; None where they have none, so that nothing of theirs names node classes.
     """
-    charts = [thing for thing in plan.planned if thing.chart in (CRD_CHART, CONTROLLER_CHART)]
+    # A Karpenter of the stack's own comes with the stack.
+    charts = [thing for thing in plan.planned if existing and thing.chart in (CRD_CHART, CONTROLLER_CHART)]
+    if any(each["kind"] == "ClusterPolicy" for each in theirs.manifests):
+        charts.append(_OPERATOR)
     first = tuple(thing.urn for thing in charts)
     namespaces = [_planned(each, first) for each in _namespaces(theirs)]
     objects = [_as_played(each, plan, existing) if existing else each for each in theirs.manifests]
@@ -103,10 +80,17 @@ def with_theirs(plan: TwinPlan, theirs: Theirs, existing: ExistingKarpenter | No
     before_each = (*first, *(thing.urn for thing in namespaces))
     things = (*namespaces, *(_planned(each, before_each) for each in objects))
     plugins = _plugins(theirs)
+    plan = replace(plan, nodes=tuple(node.manifest for node in theirs.nodes))
     before = replace(plan, planned=(*charts, *things), plugins=plugins, models=())
     rest = tuple(thing for thing in plan.planned if thing not in charts)
     planned = (*charts, *_beside(things, rest))
     return before, replace(plan, planned=planned, plugins=_with_entries(plugins, plan.plugins))
+
+
+#: Of their GPU Operator the definition alone: it does not run here.
+_OPERATOR: Final = Planned(
+    urn="theirs::Release::gpu-operator", name="Release gpu-operator", after=(), chart=OPERATOR_CHART
+)
 
 
 def _beside(things: tuple[Planned, ...], rest: tuple[Planned, ...]) -> Iterator[Planned]:
@@ -149,14 +133,14 @@ def _with_entries(
     )
 
 
-def _planned(manifest: Object, after: tuple[str, ...]) -> Planned:
+def _planned(manifest: Mapping[str, Any], after: tuple[str, ...]) -> Planned:
     metadata = manifest["metadata"]
     name = f"{manifest['kind']} {metadata['name']}"
     urn = f"theirs::{manifest['kind']}::{metadata.get('namespace', '')}/{metadata['name']}"
     return Planned(urn=urn, name=name, after=after, manifest=manifest)
 
 
-def _namespaces(theirs: Theirs) -> list[Object]:
+def _namespaces(theirs: Played) -> list[Object]:
     names = {work.namespace for work in theirs.running}
     names |= {str(each["metadata"]["namespace"]) for each in theirs.manifests if "namespace" in each["metadata"]}
     return [
@@ -165,7 +149,7 @@ def _namespaces(theirs: Theirs) -> list[Object]:
     ]
 
 
-def _as_played(manifest: Object, plan: TwinPlan, existing: ExistingKarpenter) -> Object:
+def _as_played(manifest: Mapping[str, Any], plan: TwinPlan, existing: ExistingKarpenter) -> Mapping[str, Any]:
     """A node class with the twin's images, role and network in the place of its owner's."""
     if manifest["kind"] != "EC2NodeClass":
         return manifest
@@ -184,7 +168,7 @@ def _as_played(manifest: Object, plan: TwinPlan, existing: ExistingKarpenter) ->
     return {**manifest, "spec": {**kept, **played}}
 
 
-def _plugins(theirs: Theirs) -> tuple[InstalledPlugin, ...]:
+def _plugins(theirs: Played) -> tuple[InstalledPlugin, ...]:
     """Their plugins; where none was seen, the one that gives whole GPUs, which any cluster with GPU pods has."""
     charts = list(theirs.charts) or [({}, True)]
     installed = installed_plugins([{**values, "fullnameOverride": "theirs"} for values, _ in charts], theirs.manifests)
@@ -202,7 +186,7 @@ def _plugins(theirs: Theirs) -> tuple[InstalledPlugin, ...]:
 _EVERYWHERE: Final[tuple[Mapping[str, Any], ...]] = ({"operator": "Exists"},)
 
 
-def _deployment(work: TheirWork, index: int) -> Object:
+def _deployment(work: PlayedWork, index: int) -> Object:
     return _pods_of(f"{work.name[:50]}-{index}", work.namespace, work.pods, work.spec, "theirs")
 
 
@@ -227,7 +211,7 @@ def _pods_of(name: str, namespace: str, pods: int, spec: Mapping[str, Any], side
 class Play:
     """Watches one rehearsal on a twin that runs."""
 
-    def __init__(self, state: TwinState, plan: TwinPlan, theirs: Theirs, say: Callable[[str], None]) -> None:
+    def __init__(self, state: TwinState, plan: TwinPlan, theirs: Played, say: Callable[[str], None]) -> None:
         """plan: the stack's, with theirs."""
         self._state = state
         self._kube: Kube = connect(state)
@@ -281,21 +265,23 @@ class Play:
         return found
 
     def _names_of_staying(self) -> set[str]:
-        """Nodes of pods that keep what they have."""
+        """Nodes of pods that keep what they have, and those of groups that nobody would leave."""
+        groups = {str(node.manifest["metadata"]["name"]) for node in self._theirs.nodes if node.stays}
         there = [(index, work) for index, work in enumerate(self._theirs.work) if work.runs]
         stay = {f"{work.name[:50]}-{index}" for index, work in there if not work.moves}
         names = {f"theirs-{name}"[:63].rstrip("-") for name in stay}
-        return {
+        return groups | {
             str(pod["spec"]["nodeName"])
             for pod in self._pods("theirs")
             if pod["metadata"]["labels"].get(REHEARSAL_OF_LABEL) in names and pod["spec"].get("nodeName")
         }
 
     def _nodes(self) -> list[NodeView]:
-        kinds = {"Node": "v1", "NodeClaim": "karpenter.sh/v1", "Pod": "v1"}
-        found = {kind: self._kube.list(version, kind) for kind, version in kinds.items()}
-        seen = view(played(self._plan.region), found["Node"], found["NodeClaim"], found["Pod"])
-        return list(seen.gpu_nodes)
+        nodes, pods = self._kube.list("v1", "Node"), self._kube.list("v1", "Pod")
+        claims: list[Object] = []
+        with contextlib.suppress(NoKindError):  # a Karpenter of the stack's own is not there yet
+            claims = self._kube.list("karpenter.sh/v1", "NodeClaim")
+        return list(view(prices_of(self._plan.region), nodes, claims, pods).gpu_nodes)
 
     def _pods(self, side: str) -> list[Object]:
         return self._kube.list("v1", "Pod", labels=f"{REHEARSAL_LABEL}={side}")

@@ -13,13 +13,24 @@ from twin.controller import install_chart, karpenter_errors, start_karpenter
 from twin.errors import TwinError
 from twin.kube.apply import READY_SECONDS, Applier, apply_one
 from twin.kube.client import ApiError, Kube, NoKindError, Object, wait_until_ready
+from twin.kube.definitions import CLUSTER_POLICY
 from twin.machine import parts
 from twin.machine.build import knative_definitions
 from twin.machine.launch import answers, kube_of, prepare, start, stop, tail, wake
 from twin.machine.processes import write_spec
 from twin.machine.pulse import Pulse
 from twin.machine.state import Run, TwinState, read_json, write_text
-from twin.plan import CONTROLLER_CHART, CRD_CHART, DRIVER_CHART, KNATIVE_CHART, Planned, TwinPlan, load_plan, save_plan
+from twin.plan import (
+    CONTROLLER_CHART,
+    CRD_CHART,
+    DRIVER_CHART,
+    KNATIVE_CHART,
+    OPERATOR_CHART,
+    Planned,
+    TwinPlan,
+    load_plan,
+    save_plan,
+)
 from twin.play.dra_driver import device_class, refusal
 from twin.play.platform import PLUGIN_NAMESPACE, daemon_sets, simulated_ec2_rights, system_nodes
 from twin.play.stages import no_early_gpus, stages_file
@@ -144,7 +155,8 @@ class Up:
             _retry(lambda: kube.apply(namespace))
         with ThreadPoolExecutor(6) as pool:
             list(pool.map(lambda obj: _retry(lambda: kube.apply(obj)), objects))
-            list(pool.map(lambda node: _retry(lambda: _apply_node(kube, node)), system_nodes(plan)))
+            nodes = [*system_nodes(plan), *(dict(node) for node in plan.nodes)]
+            list(pool.map(lambda node: _retry(lambda: _apply_node(kube, node)), nodes))
         write_spec(self.state, parts.kwok(self.state, run, self.programs))
         wake(self.state)
 
@@ -172,6 +184,10 @@ class Up:
             if thing.manifest and thing.urn not in kept:
                 delete(kube, thing.manifest)
                 self._say(f"{thing.name} is no longer in the plan: deleted")
+        stand = {node["metadata"]["name"] for node in now.nodes}
+        for node in before.nodes:
+            if node["metadata"]["name"] not in stand:
+                delete(kube, node)
 
 
 class Releases:
@@ -203,6 +219,9 @@ class Releases:
                 raise TwinError(f"chart {thing.chart}: {why}")
             # By another manager than the plan's objects: these may patch it.
             self._kube.apply(device_class(), manager=thing.chart)
+        elif thing.chart == OPERATOR_CHART:
+            apply_one(self._kube, CLUSTER_POLICY)
+            _established(self._kube, [CLUSTER_POLICY], self._pulse)
 
 
 def _established(kube: Kube, definitions: list[Object], pulse: Pulse) -> None:

@@ -208,7 +208,7 @@ def _node(
     resource, slots = _slots((node or {}).get("status") or {})
     _, expected = _slots((claim or {}).get("status") or {})
     of_group = "spot" if labels.get(EKS_CAPACITY_TYPE_LABEL) == "SPOT" else "on-demand"
-    capacity_type = labels.get(CAPACITY_TYPE_LABEL, of_group if TWIN_SYSTEM_LABEL in labels else "")
+    capacity_type = labels.get(CAPACITY_TYPE_LABEL, of_group if EKS_CAPACITY_TYPE_LABEL in labels else "")
     bought: CapacityType = "spot" if capacity_type == "spot" else "on-demand"
     gpu = labels.get(GPU_NAME_LABEL, "")
     published = devices.of_node(name)

@@ -9,13 +9,12 @@ from typing import Any, Final, Literal, assert_never
 
 from account.commands import HOME_REGION, Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
-from account.session import Absent, Answer, Found, Unseen
+from account.session import Absent, Account, Answer, Found, Unseen
 from config.schema import ExistingKarpenter, ExistingNetwork, StackConfig
 from gpu.contract import DISCOVERY_TAG
+from gpu.standing import POD_IDENTITY_AGENT
 
 TOPIC = "Existing cluster"
-#: EKS' add-on (EKS user guide, "Set up the Amazon EKS Pod Identity Agent").
-POD_IDENTITY_AGENT: Final = "eks-pod-identity-agent"
 
 #: Zones for Spot: with one, a pool waits as soon as that zone is short (EC2 user guide, "Spot best practices").
 _FEW_ZONES = 2
@@ -154,16 +153,29 @@ def look_for_addons(config: StackConfig) -> Command:
     return aws("eks", "list-addons", region=config.region, cluster_name=config.cluster_name)
 
 
-def addons_of(sight: Sight) -> Answer[list[Any]]:
-    """Names of the cluster's add-ons; Absent where there is no such cluster."""
-    return sight.account.collect(
-        "eks", "list_addons", "addons[]", absent=["ResourceNotFoundException"], clusterName=sight.config.cluster_name
-    )
+def addons_of(account: Account, cluster: str) -> Answer[list[Any]]:
+    """Names of a cluster's add-ons; Absent where there is no such cluster."""
+    return account.collect("eks", "list_addons", "addons[]", absent=["ResourceNotFoundException"], clusterName=cluster)
+
+
+def issuer_of(cluster: Mapping[str, Any]) -> str:
+    """URL of a cluster's OIDC issuer, as EKS describes it."""
+    return str(((cluster.get("identity") or {}).get("oidc") or {}).get("issuer", ""))
+
+
+def provider_of(account: Account, issuer: str) -> Answer[str]:
+    """Host of an issuer of which IAM has a provider; Absent where it has none."""
+    host = issuer.removeprefix("https://")
+    match account.collect("iam", "list_open_id_connect_providers", "OpenIDConnectProviderList[].Arn"):
+        case Found(arns):
+            return Found(host) if host and any(arn.endswith(f":oidc-provider/{host}") for arn in arns) else Absent()
+        case other:
+            return other
 
 
 def _judge_agent(sight: Sight) -> Verdict:
     name, region = sight.config.cluster_name, sight.config.region
-    match addons_of(sight):
+    match addons_of(sight.account, name):
         case Found(addons) if POD_IDENTITY_AGENT in addons:
             return Ok()
         case Unseen() as unseen:
@@ -182,18 +194,17 @@ def _judge_agent(sight: Sight) -> Verdict:
 def _judge_provider(sight: Sight) -> Verdict:
     match sight.cluster:
         case Found(cluster):
-            issuer = str(((cluster.get("identity") or {}).get("oidc") or {}).get("issuer", ""))
+            issuer = issuer_of(cluster)
         case Absent():
             return Missing("there is no cluster that could have one")
         case Unseen() as unseen:
             return unseen
-    host = issuer.removeprefix("https://")
-    match sight.account.collect("iam", "list_open_id_connect_providers", "OpenIDConnectProviderList[].Arn"):
-        case Found(arns) if any(arn.endswith(f":oidc-provider/{host}") for arn in arns):
+    match provider_of(sight.account, issuer):
+        case Found(host):
             return Ok(host)
         case Unseen() as unseen:
             return unseen
-        case _:
+        case Absent():
             make = aws("iam", "create-open-id-connect-provider", region=HOME_REGION, url=issuer)
             words = f"none of {issuer}: make it, or write gpu-slices:karpenter.identity: pod-identity"
             return Missing(words, [make])

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from account.teardown.marks import DoorRecord, Marks
 from config.errors import PROJECT
-from config.fields import MAX_NAME, NAME
 from config.schema import Cluster, StackConfig
 from gpu.contract import STACK_TAG
+from gpu.naming import MAX_NAME, NAME
 from plan.errors import InputError
 from plan.project import Project, find_project, load_stack
 

@@ -11,6 +11,7 @@ import pulumi
 
 from components.arguments import Arguments
 from components.disruption_budget import one_at_a_time
+from components.gpu.autoscaling import Autoscaling, autoscaler
 from components.gpu.claims import claim_templates, container_claims, pod_claims
 from components.gpu.workload_volumes import Mounts, VolumeSource
 from components.options import child_options
@@ -107,10 +108,11 @@ class GpuWorkload(Arguments):
     node_selector, tolerations: those of the pool's workloads.
     scheduler: name of the scheduler that places its pods; None is the default one.
     placing: what its pods get of its importance; a class of their own, where there is one, in place of priority_class.
+    autoscaling: of a Deployment, in place of replicas.
     schedule: of a CronJob. client_namespaces: whose pods may reach the ports of a Deployment.
     checkpoint: of a Job or CronJob, whose pods then have a service account of the workload's name.
     Raises ValueError unless exactly one container uses the GPU (Karpenter would count a GPU for each), a CronJob, and
-    nothing else, has a schedule, and what ends and no other account's keeps checkpoints.
+    nothing else, has a schedule, only a Deployment autoscaling, and what ends and no other account's keeps checkpoints.
     """
 
     name: str
@@ -121,6 +123,7 @@ class GpuWorkload(Arguments):
     node_selector: Mapping[str, str]
     tolerations: Sequence[Mapping[str, str]]
     containers: Sequence[WorkloadContainer]
+    autoscaling: Autoscaling | None = None
     schedule: CronSchedule | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -145,6 +148,8 @@ class GpuWorkload(Arguments):
             raise ValueError(f"workload {self.name}: exactly one container must use the GPU, not {using}")
         if (self.kind == "CronJob") != (self.schedule is not None):
             raise ValueError(f"workload {self.name}: a CronJob, and nothing else, has a schedule")
+        if self.autoscaling and self.kind != "Deployment":
+            raise ValueError(f"workload {self.name}: only a Deployment has autoscaling")
         if self.checkpoint and (self.kind == "Deployment" or self.security.service_account):
             raise ValueError(f"workload {self.name}: a Job with a service account of its own keeps checkpoints")
         if self.priority_class and self.placing.priority_class:
@@ -242,9 +247,21 @@ def _make(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> Non
         case "Deployment":
             if workload.placing.one_at_a_time:
                 one_at_a_time(f"{name}-budget", workload.name, workload.namespace, _selector(workload), opts)
-            k8s.apps.v1.Deployment(name, metadata=metadata, spec=_deployment(workload), opts=after)
+            _make_deployment(name, workload, after)
         case _:
             assert_never(workload.kind)
+
+
+def _make_deployment(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
+    scaling, metadata = workload.autoscaling, _metadata(workload)
+    if scaling:
+        # Else every `pulumi up` would put the number back.
+        ours = pulumi.ResourceOptions(ignore_changes=["spec.replicas"])
+        opts = pulumi.ResourceOptions.merge(opts, ours)
+    deployment = k8s.apps.v1.Deployment(name, metadata=metadata, spec=_deployment(workload), opts=opts)
+    if scaling:
+        after = pulumi.ResourceOptions(parent=opts.parent, depends_on=[deployment])
+        autoscaler(name, scaling, metadata, after)
 
 
 def _service(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
@@ -302,7 +319,7 @@ def _cron_job(workload: GpuWorkload) -> Any:
 
 def _deployment(workload: GpuWorkload) -> Any:
     return {
-        "replicas": workload.replicas,
+        "replicas": workload.autoscaling.min_replicas if workload.autoscaling else workload.replicas,
         "selector": {"matchLabels": _selector(workload)},
         # A surge would need a spare slot, for which Karpenter might buy a GPU.
         "strategy": {"type": "Recreate"},

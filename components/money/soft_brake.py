@@ -4,9 +4,9 @@ Once an hour a job asks AWS whether the budget's notification is in alarm, and s
 limit of no memory on each GPU NodePool. Pods that find no free slot then wait, and Karpenter's event on them says
 that the pool's limits are exceeded.
 
-Why by limits, and not by an admission policy that refuses NodeClaims: Karpenter takes a refusal for a fault. It says
-nothing to the pod, and the one loop that buys nodes for all pools backs off for longer each time, so that CPU nodes
-come late too (core 1.15, pkg/controllers/provisioning/provisioner.go: `Reconcile` returns the error).
+Why by limits, and not by an admission policy that refuses NodeClaims: Karpenter takes a refusal for a fault of the API
+server. It tries again every ten seconds, logs an error each time, and says nothing to the pod (seen with core 1.15;
+pkg/controllers/provisioning/provisioner.go, `Reconcile`). Other pools it serves as ever, in both ways.
 
 Why this does not quarrel with who makes the NodePools: `spec.limits` is a map, in which server-side apply gives each
 key an owner of its own. `memory` (of the host) is the job's, and nobody else's here.
@@ -98,8 +98,8 @@ class SoftBrake(pulumi.ComponentResource):
         binding = k8s.rbac.v1.ClusterRoleBinding(
             name,
             metadata=_cluster_metadata(),
-            role_ref={"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": MANAGER},
-            subjects=[{"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}],
+            role_ref=_ROLE,
+            subjects=[_ACCOUNT],
             opts=child_options(self, opts, account, role),
         )
         k8s.batch.v1.CronJob(
@@ -201,6 +201,10 @@ _WALLS: Final[dict[str, Any]] = {
         {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["169.254.0.0/16"]}}], "ports": tcp(443)},
     ],
 }
+
+
+_ROLE: Final[Any] = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": MANAGER}
+_ACCOUNT: Final[Any] = {"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}
 
 
 def _metadata() -> Any:

@@ -30,7 +30,7 @@ def network_policy(
     )
 
 
-def namespace_peer(namespace: str, labels: Mapping[str, str] | None = None) -> dict[str, Any]:
+def namespace_peer(namespace: pulumi.Input[str], labels: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The pods of a namespace, or those of them that have the labels."""
     peer: dict[str, Any] = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
     return peer | {"podSelector": {"matchLabels": dict(labels)}} if labels else peer

@@ -11,9 +11,9 @@ import versions
 from config.checks.parts import Parts, attempt, twice
 from config.checks.region import partition_problem
 from config.errors import MISSING, Path, Problem, hint, listed, meant_first, nearest
-from config.fields import MAX_NAME, NAME
 from config.schema import Cluster, GpuSharing
 from gpu import prices
+from gpu.naming import MAX_NAME, NAME
 from gpu.prices import HOURS_PER_MONTH, is_named_type, named_types, product
 
 #: Ranges from which no request of the internet comes (IANA special-purpose address registry). Those for documentation,

@@ -115,7 +115,11 @@ def _resolved(pool: GpuPool, region: str, types: tuple[InstanceType, ...], *, li
     with suppress(BrokenValueError):
         limit = pool.max_gpus if limit_is_right else _NO_LIMIT
     return Pool(
-        name=name_of(pool) or "", profile=pool.sharing.profile(), types=types, max_gpus=limit, prices=prices.of(region)
+        name=name_of(pool) or "unnamed",
+        profile=pool.sharing.profile(),
+        types=types,
+        max_gpus=limit,
+        prices=prices.of(region),
     )
 
 

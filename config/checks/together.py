@@ -7,7 +7,7 @@ from typing import assert_never
 
 from config.checks.parts import Parts, Slots, attempt
 from config.checks.workloads import whole_gpus
-from config.errors import MISSING, Problem, listed
+from config.errors import MISSING, Path, Problem, listed
 from config.schema import Dialogue, Model, Workload
 from config.services import service_name
 
@@ -34,7 +34,7 @@ def _deployment(index: int, workload: Workload, slots: Slots, standing: dict[str
             pass
         case _:
             assert_never(workload.kind)
-    pool, replicas = slots.get(workload.pool), workload.replicas
+    pool, replicas = slots.get(workload.pool), workload.most_replicas
     before = standing.get(workload.pool, 0)
     most = pool.max_slots if pool and not pool.claims else None
     each = pool.held_slots(whole_gpus(workload, pool)) if pool else 1
@@ -44,7 +44,8 @@ def _deployment(index: int, workload: Workload, slots: Slots, standing: dict[str
         message = (
             f"must be {(most - before) // each} or less: pool {workload.pool} has {left}, and each pod holds {holds}"
         )
-        yield Problem(("workloads", index, "replicas"), replicas, message)
+        key: Path = ("autoscaling", "maxReplicas") if workload.autoscaling else ("replicas",)
+        yield Problem(("workloads", index, *key), replicas, message)
     else:
         standing[workload.pool] = before + replicas * each
 

@@ -30,6 +30,7 @@ _TAKEN_NAMES: Final = frozenset({NAME_LABEL, "controller-uid", "job-name", "pod-
 def check_pod(workload: Workload, path: Path) -> Iterator[Problem]:
     """Everything about a workload that is the same on all pools."""
     yield from attempt(_times(workload, path))
+    yield from attempt(_autoscaling(workload, path))
     yield from attempt(_labels(workload, path))
     yield from attempt(_annotations(workload, path))
     yield from attempt(_rights(workload, path))
@@ -66,6 +67,21 @@ def _times(workload: Workload, path: Path) -> Iterator[Problem]:
         return
     if not schedule.runs_per_year:
         yield Problem((*path, "schedule"), workload.schedule, "names no day that ever comes")
+
+
+def _autoscaling(workload: Workload, path: Path) -> Iterator[Problem]:
+    section = workload.autoscaling
+    if section is None:
+        return
+    if workload.kind != "Deployment":
+        message = f"is for a Deployment: a {workload.kind} has the pods that it begins with; write replicas"
+        yield Problem((*path, "autoscaling"), {}, message)
+    if workload.replicas != 1:
+        message = "is not read beside autoscaling, which has minReplicas and maxReplicas: remove it"
+        yield Problem((*path, "replicas"), workload.replicas, message)
+    if section.min_replicas > section.max_replicas:
+        message = f"must be {section.max_replicas} or less, which is maxReplicas"
+        yield Problem((*path, "autoscaling", "minReplicas"), section.min_replicas, message)
 
 
 def _labels(workload: Workload, path: Path) -> Iterator[Problem]:

@@ -100,7 +100,7 @@ def test_up_and_destroy_leave_what_was_there(
     taken = kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "models", "labels": {"a": "b"}}})
     assert 'namespaces "models" already exists' in made.up(expect=1).text
     made.destroy(expect=0)
-    assert kube.get("v1", "Namespace", "models")["metadata"]["labels"] == taken["metadata"]["labels"]
+    assert (kube.get("v1", "Namespace", "models") or {})["metadata"]["labels"] == taken["metadata"]["labels"]
     kube.delete("v1", "Namespace", "models")
     assert settled(kube, before) == before
 

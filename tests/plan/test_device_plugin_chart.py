@@ -17,8 +17,8 @@ import yaml
 import versions
 from components.gpu.gpu_pool import node_labels
 from components.gpu.gpu_sharing import NAMESPACE, GpuSharingArgs, device_plugin_values, release_name
-from config.fields import MAX_NAME
 from gpu.catalog import types_in
+from gpu.naming import MAX_NAME
 from gpu.pool import Pool
 from gpu.prices import of
 from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing

@@ -35,7 +35,7 @@ def by_name(recording: Recording) -> dict[str, Resource]:
     return {each.name: each for type_ in WITH_PODS for each in recording.of_type(type_)}
 
 
-def test_pods_name_classes_that_are_there_before_them_and_after() -> None:
+def test_pods_name_classes_that_outlive_them() -> None:
     recording = varied(NAME)
     classes = {each.inputs["metadata"]["name"] for each in recording.of_type(PRIORITY)}
     found = by_name(recording)
@@ -50,10 +50,10 @@ def test_pods_name_classes_that_are_there_before_them_and_after() -> None:
     assert "model-summaries" not in named
     (component,) = recording.of_type("gpu-slices:index:WorkPriorities")
     for name in ("workloads-embed", "workloads-api"):
-        assert component.urn in recording_of(found[name], recording)
+        assert component.urn in comes_after(found[name], recording)
 
 
-def recording_of(resource: Resource, recording: Recording) -> set[str]:
+def comes_after(resource: Resource, recording: Recording) -> set[str]:
     """URNs of all that a resource comes after, by what it and its parents depend on."""
     by_urn = {each.urn: each for each in recording.resources}
     found: set[str] = set()
@@ -93,10 +93,14 @@ def test_the_plan_says_where_each_may_run_what_it_costs_and_what_then() -> None:
     assert {name: (each.importance, each.capacity_types) for name, each in found.items()} == {
         "chat": ("critical", ("on-demand",)),
         "summaries": ("standard", ("spot", "on-demand")),
+        "asleep": ("critical", ("reserved",)),
+        "two": ("batch", ("spot",)),
         "embed": ("batch", ("spot",)),
+        "nightly": ("batch", ("spot",)),
+        "migrate": ("critical", ("reserved",)),
         "api": ("critical", ("on-demand",)),
     }
-    assert {name for name, each in found.items() if not each.taken} == {"chat", "api"}
+    assert {name for name, each in found.items() if not each.taken} == {"chat", "asleep", "migrate", "api"}
     assert found["summaries"].taken.endswith("on demand where there is no Spot")
     assert found["embed"].taken.startswith("goes on, at most 10 min of work lost")
     assert found["embed"].taken.endswith("nowhere else while there is no Spot")

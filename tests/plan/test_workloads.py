@@ -62,3 +62,14 @@ def test_probes_reach_the_pod_as_they_are_written() -> None:
     assert "initialDelaySeconds" not in container["startupProbe"]
     assert container["volumeMounts"][-1] == {"name": "weights", "mountPath": "/models", "readOnly": True}
     assert "livenessProbe" not in container
+
+
+def test_the_autoscaler_of_the_page_goes_with_its_deployment_and_stays_in_its_pool() -> None:
+    plan = varied("workloads that serve")
+    (scaler,) = plan.of_type("kubernetes:autoscaling/v2:HorizontalPodAutoscaler")
+    (deployment,) = [d for d in plan.of_type("kubernetes:apps/v1:Deployment") if d.name == scaler.name]
+    assert scaler.name == "workloads-classifier"
+    assert scaler.inputs["metadata"] == deployment.inputs["metadata"]
+    assert deployment.inputs["spec"]["replicas"] == scaler.inputs["spec"]["minReplicas"] == 3
+    (pool,) = snippet("docs/classifier.md", "gpu-slices:pools")
+    assert scaler.inputs["spec"]["maxReplicas"] <= pool["maxGpus"] * pool["sharing"]["replicas"]

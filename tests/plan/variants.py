@@ -49,7 +49,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "workloads that serve": {
         # Above what always runs of it.
         "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
-        "pools": [POOL, {**POOL, "name": "whole", "gpusPerNode": [4], "sharing": {"strategy": "none"}}],
+        "pools": [
+            POOL,
+            {**POOL, "name": "whole", "maxGpus": 4, "gpusPerNode": [4], "sharing": {"strategy": "none"}},
+            *snippet("docs/classifier.md", "gpu-slices:pools"),
+        ],
         "models": [MODEL],
         "workloads": [
             *snippet("docs/serving.md", "gpu-slices:workloads"),
@@ -102,6 +106,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
                     }
                 ],
             },
+            *snippet("docs/classifier.md", "gpu-slices:workloads"),
         ],
     },
     "jobs with checkpoints": {
@@ -119,10 +124,41 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         ],
     },
     "work of every importance": {
-        "pools": snippet("docs/importance.md", "gpu-slices:pools"),
-        "models": snippet("docs/importance.md", "gpu-slices:models"),
+        "pools": [
+            *snippet("docs/importance.md", "gpu-slices:pools"),
+            {
+                **snippet("docs/importance.md", "gpu-slices:pools")[0],
+                "name": "kept",
+                "capacityType": "reserved",
+                "capacityReservationSelectorTerms": [{"id": "cr-0123456789abcdef0"}],
+                "warm": {},
+            },
+        ],
+        "models": [
+            *snippet("docs/importance.md", "gpu-slices:models"),
+            {"name": "asleep", "model": "mistral:7b", "pool": "kept", "importance": "critical"},
+            *(
+                {**MODEL, "name": name, "model": model, "pool": "spot", "server": "two", "importance": "batch"}
+                for name, model in (("one", "llama3.2:1b"), ("other", "qwen2.5:3b"))
+            ),
+        ],
         "workloads": [
             *snippet("docs/importance.md", "gpu-slices:workloads"),
+            {
+                "name": "nightly",
+                "pool": "spot",
+                "importance": "batch",
+                "kind": "CronJob",
+                "schedule": "30 3 * * *",
+                "containers": [{"name": "app", "image": "r.example.com/app:1", "slots": 1}],
+            },
+            {
+                "name": "migrate",
+                "pool": "kept",
+                "importance": "critical",
+                "kind": "Job",
+                "containers": [{"name": "app", "image": "r.example.com/app:1", "slots": 1}],
+            },
             {
                 "name": "api",
                 "pool": "firm",
@@ -131,7 +167,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             },
         ],
         # Above what always runs of it.
-        "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
+        "budget": {"monthlyUsd": 8000, "emails": ["platform@example.com"]},
     },
     "a soft brake, and a pool of reserved capacity": {
         "budget": {"monthlyUsd": 6000, "emails": ["platform@example.com"], "softBrake": True},

@@ -34,9 +34,8 @@ def recording() -> Recording[SoftBrake]:
 @pytest.fixture
 def kubectl(twin: TwinState, tmp_path: Path) -> Kubectl:
     """kubectl as the job calls it, with the rights of the job's account and no more."""
-    program = shutil.which("kubectl")
-    if program is None:
-        pytest.skip("kubectl is not here")
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl, which speaks to clusters, is not here")
     run = load_run(twin)
     assert run is not None
     config = tmp_path / "kubeconfig"
@@ -45,7 +44,7 @@ def kubectl(twin: TwinState, tmp_path: Path) -> Kubectl:
     environment = {"KUBECONFIG": str(config), "HOME": str(tmp_path), "PATH": os.environ["PATH"]}
 
     def call(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([program, *arguments], env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(["kubectl", *arguments], env=environment, capture_output=True, text=True, check=False)
 
     return call
 

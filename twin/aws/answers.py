@@ -77,7 +77,8 @@ class Aws:
 
     def _spot_price_history(self, _: Call) -> Answer:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        return 200, _XML, "".join(spot_history(self._prices, self._zones, now)).encode()
+        gone = self._faults.without_spot().matches
+        return 200, _XML, "".join(spot_history(self._prices, self._zones, now, gone)).encode()
 
     def _offerings(self, call: Call) -> Answer | None:
         """Moto's, without what a scenario has withdrawn."""

@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import yaml
 
 from twin.errors import TwinError
+from twin.kube.definitions import any_spec
 from twin.machine.go import ROOT, GoModule
 
 _TOOLS = Path(__file__).resolve().parent / "tools"
@@ -195,28 +196,7 @@ def knative_definitions(programs: Path) -> list[dict[str, Any]]:
     return [*found, _OPERATOR_DEFINITION]
 
 
-_ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-_OPERATOR_DEFINITION: dict[str, Any] = {
-    "apiVersion": "apiextensions.k8s.io/v1",
-    "kind": "CustomResourceDefinition",
-    "metadata": {"name": "knativeservings.operator.knative.dev"},
-    "spec": {
-        "group": "operator.knative.dev",
-        "names": {"kind": "KnativeServing", "plural": "knativeservings", "singular": "knativeserving"},
-        "scope": "Namespaced",
-        "versions": [
-            {
-                "name": "v1beta1",
-                "served": True,
-                "storage": True,
-                "subresources": {"status": {}},
-                "schema": {
-                    "openAPIV3Schema": {"type": "object", "properties": {"spec": _ANYTHING, "status": _ANYTHING}}
-                },
-            }
-        ],
-    },
-}
+_OPERATOR_DEFINITION = any_spec("operator.knative.dev", "v1beta1", "KnativeServing", "Namespaced")
 
 
 def _fetch_knative(target: Path) -> None:

@@ -72,6 +72,15 @@ class Faults:
         """Offerings that are gone."""
         return Withdrawn([(t, z) for t, z in self._read().get("withdrawn", [])])
 
+    def without_spot(self) -> Withdrawn:
+        """Offerings of which there is no Spot capacity."""
+        return Withdrawn([(t, z) for t, z in self._read().get("without_spot", [])])
+
+    @property
+    def stale(self) -> bool:
+        """Whether Karpenter must start again to see offerings as they are."""
+        return bool(self.withdrawn() or self.without_spot())
+
     def impaired(self) -> Mapping[str, str]:
         """Instances whose status check fails, and since when (RFC 3339)."""
         found: Mapping[str, str] = self._read().get("impaired", {})
@@ -103,6 +112,10 @@ class Faults:
     def withdraw(self, patterns: Sequence[tuple[str, str]]) -> None:
         """Withdraw offerings. Karpenter asks for offerings when it starts, and every twelve hours."""
         write_json(self._path, {**self._read(), "withdrawn": [list(pattern) for pattern in patterns]})
+
+    def withdraw_spot(self, patterns: Sequence[tuple[str, str]]) -> None:
+        """Withdraw offerings as Spot alone. Karpenter asks for their prices when it starts, and every twelve hours."""
+        write_json(self._path, {**self._read(), "without_spot": [list(pattern) for pattern in patterns]})
 
     def impair(self, instances: Mapping[str, str]) -> None:
         """Let the status checks of instances fail since a time (RFC 3339). Karpenter asks every minute."""

@@ -112,6 +112,40 @@ def no_capacity(play: Play) -> None:
         play.check(not bought.startswith(f"{families[0]}."), "the pool falls to its next family", bought)
 
 
+def fallback(play: Play) -> None:
+    """Spot is out: a pool with `fallback: on-demand` buys that; Spot is back: new nodes are Spot, the dear one stays.
+
+    Karpenter takes an offering without a Spot price for one that is not there; that is how the twin takes Spot away.
+    AWS refuses at the launch (InsufficientInstanceCapacity), after which Karpenter leaves the offering out for three
+    minutes; the provider's simulated EC2 never refuses.
+    """
+    pool = play.pool_with_fallback()
+    slots = pool.slots_per_node()
+    play.make_room(pool, 2)
+    play.faults.set_plugin(seconds=1)
+    families = _families(play, pool.name)
+    play.tell(f"EC2 has no Spot capacity of {', '.join(f'{family}.*' for family in families)}, in any zone")
+    play.faults.withdraw_spot([(f"{family}.*", "*") for family in families])
+    play.restart_karpenter()
+    play.deploy("first", pool.name, pool.resource, slots)
+    seconds = play.wait(lambda: play.running("first") == slots, _PATIENCE, "running pods")
+    play.figures["seconds until all run"] = round(seconds, 1)
+    (dear,) = play.view.pool(pool.name)
+    play.check(dear.capacity_type == "on-demand", "one node was bought, on demand", f"{dear.instance_type} {dear.zone}")
+    play.check(dear.slots == slots, "and is shared like any other", f"{dear.slots} slots")
+    play.faults.withdraw_spot([])
+    play.tell("EC2 has Spot capacity again")
+    play.restart_karpenter()
+    play.deploy("second", pool.name, pool.resource, 1)
+    play.wait(lambda: play.running("second") == 1, _PATIENCE, "a pod on a second node")
+    cheap = next(node for node in play.view.pool(pool.name) if node.name != dear.name)
+    play.check(cheap.capacity_type == "spot", "the next node is Spot", f"{cheap.instance_type} {cheap.zone}")
+    there = [node.name for node in play.view.pool(pool.name)]
+    play.check(dear.name in there and play.running("first") == slots, "nobody is moved from the dear one")
+    play.figures["USD per hour, on-demand"] = round(dear.usd_per_hour, 3)
+    play.figures["USD per hour, Spot"] = round(cheap.usd_per_hour, 3)
+
+
 def _karpenter_says(play: Play) -> str:
     pods = {pod["metadata"]["uid"] for pod in play.pods("capacity")}
     for event in reversed(play.warnings("FailedScheduling")):

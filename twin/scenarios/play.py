@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import versions
-from gpu.contract import GPU_RESOURCE, NAME_LABEL, NODE_POOL_LABEL, SCENARIO_LABEL, SHARING_LABEL
+from gpu.contract import CAPACITY_TYPE_LABEL, GPU_RESOURCE, NAME_LABEL, NODE_POOL_LABEL, SCENARIO_LABEL, SHARING_LABEL
 from gpu.importance import Placing
 from gpu.prices import RegionPrices
 from twin.devices import Devices
@@ -224,6 +224,27 @@ class Play:
             pool, {"consolidateAfter": "10s", "consolidationPolicy": "WhenEmpty", "budgets": [{"nodes": "100%"}]}
         )
 
+    def pool_with_fallback(self) -> PlannedPool:
+        """The first GPU pool that falls back to on-demand; without one the first at all, which does in this run as
+        the program would write it, and says so.
+        """
+        bought = {pool.name: self._bought(pool.name) for pool in self.plan.gpu_pools}
+        for pool in self.plan.gpu_pools:
+            if {"spot", "on-demand"} <= set(bought[pool.name]):
+                return pool
+        pool = self.pool()
+        self.tell(f"for this run only: pool {pool.name} may buy on-demand where there is no Spot capacity")
+        requirements = [
+            {**each, "values": ["spot", "on-demand"]} if each["key"] == CAPACITY_TYPE_LABEL else each
+            for each in self.plan.node_pool(pool.name)["spec"]["template"]["spec"]["requirements"]
+        ]
+        self._patch_pool(pool.name, {"template": {"spec": {"requirements": requirements}}})
+        return pool
+
+    def _bought(self, pool: str) -> Sequence[str]:
+        requirements = self.plan.node_pool(pool)["spec"]["template"]["spec"]["requirements"]
+        return next((each["values"] for each in requirements if each["key"] == CAPACITY_TYPE_LABEL), ())
+
     def _patch_pool(self, pool: str, spec: Mapping[str, Any]) -> None:
         about = {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": pool}}
         self.kube.patch(about, {"spec": dict(spec)})
@@ -298,7 +319,7 @@ def playing(
 
 def clean(play: Play) -> None:
     """No workloads, no GPU nodes, no faults, and pools as the plan has them."""
-    stale = bool(play.faults.withdrawn())
+    stale = play.faults.stale
     play.faults.clear()
     if stale:
         play.restart_karpenter()  # it asks for offerings when it starts, and then every twelve hours
@@ -343,7 +364,7 @@ def _in_the_way(play: Play) -> list[str]:
 
 def leave(play: Play) -> None:
     """The same, in moments: what goes is not waited for."""
-    stale = bool(play.faults.withdrawn())
+    stale = play.faults.stale
     play.faults.clear()
     if stale:
         signal_process(play.state, "karpenter")

@@ -62,6 +62,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "spot-interruption": Scenario(failures.spot_interruption, 96),
     "interrupted-job": Scenario(jobs.interrupted_job, 450),
     "no-capacity": Scenario(failures.no_capacity, 83),
+    "fallback": Scenario(failures.fallback, 90),
     "plugin-late": Scenario(failures.plugin_late, 72),
     "plugin-never": Scenario(failures.plugin_never, 100),
     "plugin-unknown": Scenario(failures.plugin_unknown, 128),

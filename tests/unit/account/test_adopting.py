@@ -164,7 +164,8 @@ def test_the_account_says_how_nodes_get_in_and_where_they_go(run: Any, account: 
     fits = findings(done, "fits")
     assert "the cluster has the add-on eks-pod-identity-agent" in fits
     assert f"subnets {', '.join(there['private'])} are there" in fits
-    assert "pods of the cluster get rights" not in fits, "the same in other words"
+    for same in ("pods of the cluster get rights", "rights of Karpenter"):
+        assert same not in fits, "the same in other words"
 
 
 def test_what_carries_karpenters_tag_is_left_to_it(run: Any, account: World, tmp_path: Path) -> None:
@@ -176,6 +177,27 @@ def test_what_carries_karpenters_tag_is_left_to_it(run: Any, account: World, tmp
     text = (tmp_path / "Pulumi.mine.yaml").read_text()
     assert "network" not in text
     assert "subnets of the cluster's VPC carry karpenter.sh/discovery=prod" in findings(done, "fits")
+
+
+ISSUER = "oidc.eks.us-east-1.amazonaws.com/id/ABC"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_without_the_agent_it_depends_on_what_iam_knows(run: Any, account: World, tmp_path: Path, known: bool) -> None:
+    place(account, identity={"oidc": {"issuer": f"https://{ISSUER}"}})
+    account.planted["eks:ListAddons"] = lambda _: {"addons": ["vpc-cni"]}
+    if known:
+        moto("iam").create_open_id_connect_provider(Url=f"https://{ISSUER}", ThumbprintList=["0" * 40])
+    done = run(*groups())
+    written = yaml.safe_load((tmp_path / "Pulumi.mine.yaml").read_text())["config"]
+    if known:
+        assert done.exit_code == 0, done.output
+        assert written["gpu-slices:karpenter"] == {"identity": "irsa"}
+        assert "no Pod Identity agent runs" in findings(done, "fits")
+        assert f"by which Karpenter gets its role: {ISSUER}" in findings(done, "fits")
+    else:
+        assert "gpu-slices:karpenter" not in written
+        assert "aws eks create-addon" in findings(done, "missing")
 
 
 def test_auto_mode_is_known_from_the_account_alone(run: Any, account: World, tmp_path: Path) -> None:

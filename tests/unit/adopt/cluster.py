@@ -25,6 +25,15 @@ def node(name: str, instance_type: str = "g6.xlarge", *, bought: str = "on-deman
     return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "status": status}
 
 
+def group_node(name: str, instance_type: str = "g6.xlarge", **spec: Any) -> Object:
+    """A GPU node of theirs that no Karpenter bought."""
+    found = {**node(name, instance_type), "spec": spec}
+    for label in ("karpenter.sh/nodepool", "karpenter.sh/capacity-type"):
+        del found["metadata"]["labels"][label]
+    found["metadata"]["labels"] |= {"eks.amazonaws.com/nodegroup": "gpus", "team": "ml"}
+    return found
+
+
 def standing_node(name: str) -> Object:
     """A node that stays."""
     labels = {
@@ -132,10 +141,28 @@ def plugin(config_map: str = "", default: str = "", *, reads: bool = True, **pod
     }
 
 
-def config_map(name: str, **configs: str) -> Object:
-    """Configurations of a plugin."""
+def daemon_set(name: str, image: str = "") -> Object:
+    """One of EKS' own. image: by default as it is called."""
+    container = {"name": name, "image": f"123456789012.dkr.ecr.us-east-1.amazonaws.com/eks/{image or name}:v1"}
     metadata = {"name": name, "namespace": "kube-system"}
+    spec = {"template": {"spec": {"containers": [container]}}}
+    return {"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": metadata, "spec": spec}
+
+
+def config_map(name: str, namespace: str = "kube-system", **configs: str) -> Object:
+    """Configurations of a plugin."""
+    metadata = {"name": name, "namespace": namespace}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": configs}
+
+
+def gpu_operator(config_map: str = "plugin-configs", default: str = "whole", **spec: Any) -> Object:
+    """The policy of a GPU Operator, which makes the plugin's DaemonSet."""
+    return {
+        "apiVersion": "nvidia.com/v1",
+        "kind": "ClusterPolicy",
+        "metadata": {"name": "cluster-policy"},
+        "spec": {"devicePlugin": {"config": {"name": config_map, "default": default}}, **spec},
+    }
 
 
 def time_slicing(replicas: int) -> str:
@@ -150,6 +177,15 @@ def by_hand(*more: Object, **karpenters: str) -> list[Object]:
     pods = [pod(f"llm-7d9-{number}", f"gpu-{number}", owner="llm-7d9") for number in range(3)]
     own = [standing_node("system-1"), standing_node("system-2"), karpenter(**karpenters), node_class(), plugin()]
     return [*own, node_pool(), *nodes, *pods, *more]
+
+
+def node_groups(*more: Object) -> list[Object]:
+    """A cluster without Karpenter: a group of three GPU nodes, a pod on each, and a GPU Operator."""
+    nodes = [group_node(f"gpu-{number}") for number in range(3)]
+    pods = [pod(f"llm-7d9-{number}", f"gpu-{number}", owner="llm-7d9") for number in range(3)]
+    whole = yaml.safe_dump({"version": "v1", "flags": {"migStrategy": "none"}})
+    configured = [gpu_operator(), config_map("plugin-configs", "gpu-operator", whole=whole)]
+    return [standing_node("system-1"), *configured, *nodes, *pods, *more]
 
 
 def write(folder: Path, objects: list[Object], name: str = "export.yaml") -> Path:

@@ -11,6 +11,7 @@ import yaml
 from adopt.export import read_export
 from adopt.inventory import inventory
 from adopt.report import Report, as_json, report
+from adopt.rights import Rights
 from config.errors import PROJECT
 from config.load import parse
 from gpu import prices
@@ -21,6 +22,8 @@ from tests.unit.adopt.cluster import (
     Object,
     by_hand,
     config_map,
+    daemon_set,
+    gpu_operator,
     node,
     node_class,
     node_pool,
@@ -264,7 +267,7 @@ def test_what_the_account_would_say_stands_as_comments(tmp_path: Path) -> None:
     assert found.fits
     assert loaded(found) == found.written.values
     assert "network" not in found.written.values
-    assert set(found.written.guessed) == {"cluster.authenticationMode", "network.existing"}
+    assert set(found.written.guessed) == {"cluster.authenticationMode", "network.existing", "karpenter.identity"}
     look = "aws eks describe-cluster --region us-east-1 --name prod --query cluster."
     for words in (f"# {look}accessConfig.authenticationMode", f"# {look}resourcesVpcConfig", "# gpu-slices:network:"):
         assert words in found.written.text
@@ -272,6 +275,7 @@ def test_what_the_account_would_say_stands_as_comments(tmp_path: Path) -> None:
     assert f"{look}accessConfig.authenticationMode" in said(found, "unseen")
     # What is commented out loads, once it is no comment.
     text = found.written.text.replace("    # authenticationMode", "    authenticationMode")
+    text = text.replace("  # gpu-slices:karpenter:", "  gpu-slices:karpenter:")
     text = text.replace("  # gpu-slices:network:", "  gpu-slices:network:").replace("  #   existing:", "    existing:")
     text = text.replace("subnet-ID, subnet-ID", "subnet-0a1b2c3d, subnet-4e5f6a7b").replace("sg-ID", "sg-0a1b2c3d")
     config = parse(
@@ -281,12 +285,14 @@ def test_what_the_account_would_say_stands_as_comments(tmp_path: Path) -> None:
     )
     assert config.network.existing is not None
     assert config.network.existing.security_group_ids == ("sg-0a1b2c3d",)
+    assert config.karpenter.identity == "irsa"
 
 
 def test_what_the_account_says_stands_in_the_file(tmp_path: Path) -> None:
     there = inventory(read_export(write(tmp_path, groups())), cluster="prod", region=REGION)
     subnets, group = ["subnet-0a1b2c3d", "subnet-4e5f6a7b"], ["sg-0a1b2c3d"]
     place = {"subnetIds": subnets, "securityGroupIds": group}
+    there = replace(there, rights=Rights(agent=True))
     found = report(replace(there, authentication_mode="API", network=place), "mine")
     assert found.fits
     assert loaded(found) == found.written.values
@@ -301,6 +307,48 @@ def test_what_the_account_says_stands_in_the_file(tmp_path: Path) -> None:
     assert by_tags.fits
     assert "network" not in by_tags.written.text
     assert by_tags.written.values["cluster"]["authenticationMode"] == "CONFIG_MAP"
+
+
+def by_web_identity() -> Object:
+    """A pod without a GPU, to which EKS' webhook has given a role."""
+    found = pod("exporter", "system-1")
+    found["spec"]["containers"][0] = {"name": "x", "env": [{"name": "AWS_WEB_IDENTITY_TOKEN_FILE", "value": "/token"}]}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("more", "identity", "status", "words"),
+    [
+        ([daemon_set("kube-proxy")], "irsa", "unseen", "aws iam list-open-id-connect-providers"),
+        ([daemon_set("kube-proxy"), by_web_identity()], "irsa", "fits", "OIDC provider, karpenter.identity: irsa"),
+        ([daemon_set("kube-proxy"), daemon_set("eks-pod-identity-agent")], "pod-identity", "fits", "runs"),
+        ([daemon_set("agent", "eks-pod-identity-agent")], "pod-identity", "fits", "runs"),
+        ([daemon_set("fluent-bit", "karpenter")], "pod-identity", "unseen", "aws eks list-addons"),
+    ],
+    ids=["none", "none-but-roles", "agent", "by-chart", "not-all-shown"],
+)
+def test_without_a_pod_identity_agent_karpenter_takes_the_oidc_provider(
+    tmp_path: Path, more: list[Object], identity: str, status: str, words: str
+) -> None:
+    found = reported(tmp_path, *groups(), *more)
+    assert loaded(found) == found.written.values
+    config = parse(loaded(found), stack="mine", region=REGION)
+    assert config.karpenter.identity == identity
+    (line,) = [text for text in said(found, status).splitlines() if text.startswith("rights of Karpenter")]
+    assert words in line
+    assert found.fits
+
+
+def test_where_iam_has_no_provider_either_the_agent_is_asked_for(tmp_path: Path) -> None:
+    there = inventory(read_export(write(tmp_path, groups())), cluster="prod", region=REGION)
+    found = report(replace(there, rights=Rights(agent=False, provider=False)), "mine")
+    assert "karpenter" not in found.written.values
+
+
+def test_a_karpenter_that_is_there_has_its_rights(tmp_path: Path) -> None:
+    found = reported(tmp_path, *by_hand(daemon_set("kube-proxy")))
+    assert "identity" not in found.written.text
+    assert not [each for each in found.findings if each.about == "rights of Karpenter"]
 
 
 def auto_pool() -> Object:
@@ -368,24 +416,14 @@ CONFIGS = config_map("plugin-configs", whole="version: v1\nflags: {migStrategy: 
 TOLERATES = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
 
 
-def operator(**spec: object) -> Object:
-    config = {"devicePlugin": {"config": {"name": "plugin-configs", "default": "whole"}}}
-    return {
-        "apiVersion": "nvidia.com/v1",
-        "kind": "ClusterPolicy",
-        "metadata": {"name": "cluster-policy"},
-        "spec": {**config, **spec},
-    }
-
-
 @pytest.mark.parametrize(
     ("objects", "installer"),
     [
         ([plugin("plugin-configs", "whole", tolerations=TOLERATES), CONFIGS], "device-plugin"),
         # Nobody has to have read the ConfigMap where nodes without a label have their default.
         ([plugin("plugin-configs", "whole")], "device-plugin"),
-        ([operator(), CONFIGS], "gpu-operator"),
-        ([operator(daemonsets={"tolerations": TOLERATES}), CONFIGS], "gpu-operator"),
+        ([gpu_operator(), CONFIGS], "gpu-operator"),
+        ([gpu_operator(daemonsets={"tolerations": TOLERATES}), CONFIGS], "gpu-operator"),
     ],
 )
 def test_a_plugin_that_reads_the_label_gets_the_pools_entry(
@@ -399,6 +437,7 @@ def test_a_plugin_that_reads_the_label_gets_the_pools_entry(
     assert loaded(found) == found.written.values
     assert "ami" not in found.written.values["pools"][0]
     assert "adds an entry to its ConfigMap kube-system/plugin-configs" in said(found, "fits")
+    assert ("keep its driver, toolkit and MIG manager away" in said(found, "fits")) is (installer == "gpu-operator")
 
 
 @pytest.mark.parametrize(
@@ -408,11 +447,11 @@ def test_a_plugin_that_reads_the_label_gets_the_pools_entry(
         ([plugin("plugin-configs", "whole", reads=False), CONFIGS], "does not read the nodes' label"),
         ([plugin("plugin-configs"), CONFIGS], "it has no config.default"),
         ([plugin("plugin-configs", "whole", tolerations=[]), CONFIGS], "do not tolerate the taint nvidia.com/gpu=true"),
-        ([operator()], "in which namespace its ConfigMap plugin-configs is"),
-        ([operator(devicePlugin={}), CONFIGS], "devicePlugin.config.name"),
-        ([operator(devicePlugin={"enabled": False}), CONFIGS], "its device plugin is off"),
-        ([operator(daemonsets={"tolerations": [{"key": "other"}]}), CONFIGS], "do not tolerate the taint"),
-        ([operator(), {**plugin("c", "d"), "metadata": {"name": "second", "namespace": "x"}}, CONFIGS], "are several"),
+        ([gpu_operator()], "in which namespace its ConfigMap plugin-configs is"),
+        ([gpu_operator(devicePlugin={}), CONFIGS], "devicePlugin.config.name"),
+        ([gpu_operator(devicePlugin={"enabled": False}), CONFIGS], "its device plugin is off"),
+        ([gpu_operator(daemonsets={"tolerations": [{"key": "other"}]}), CONFIGS], "do not tolerate the taint"),
+        ([gpu_operator(), {**plugin("c", "d"), "metadata": {"name": "n", "namespace": "x"}}, CONFIGS], "are several"),
     ],
 )
 def test_where_a_plugin_cannot_take_it_nodes_bring_their_own_and_the_report_says_why(

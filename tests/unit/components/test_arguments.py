@@ -87,7 +87,7 @@ MODEL: Mapping[str, Any] = {
     "share": SHARE,
     "weights_mib": 4170,
 }
-TIMES = {"node_seconds": 1.0, "image_seconds": 1.0, "weights_seconds": 1.0, "context_length": 4096}
+TIMES: Mapping[str, Any] = {"node_seconds": 1.0, "image_seconds": 1.0, "weights_seconds": 1.0, "context_length": 4096}
 SPEAKERS = [Speaker(name=name, model=name, url=f"http://{name}", guest=name == "c", **TIMES) for name in "abc"]
 DIALOGUE: Mapping[str, Any] = {"image": "a", "arch": "amd64", "speakers": SPEAKERS}
 

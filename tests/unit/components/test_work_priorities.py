@@ -24,7 +24,7 @@ def test_it_makes_the_classes_that_are_named() -> None:
     )
     told = {each.name: (each.inputs["value"], each.inputs["preemptionPolicy"]) for each in found}
     assert told == {
-        "work-priorities-critical": (1000, "PreemptLowerPriority"),
+        "work-priorities-critical": (1_000_000, "PreemptLowerPriority"),
         "work-priorities-batch": (-5, "Never"),
     }
     assert {each.inputs["metadata"]["labels"]["gpu-slices/importance"] for each in found} == {"critical", "batch"}

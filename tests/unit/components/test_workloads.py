@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from components.gpu.autoscaling import Autoscaling
 from components.gpu.workload_volumes import BucketSource, ClaimSource, EmptyDirSource, FileSystemSource
 from components.gpu.workloads import (
     CronSchedule,
@@ -51,6 +52,33 @@ def test_a_deployment_takes_one_slot_in_one_container() -> None:
     assert main["args"] == ["--serve"]
     assert "command" not in main
     assert spec["template"]["spec"]["nodeSelector"] == {"gpu-slices/pool": "shared"}
+
+
+def test_how_many_there_are_is_the_autoscalers() -> None:
+    scaling = Autoscaling(min_replicas=3, max_replicas=4, metric="in_flight", average_value=8)
+    recording = recorded(workload(autoscaling=scaling))
+    deployment = recording.one("kubernetes:apps/v1:Deployment")
+    scaler = recording.one("kubernetes:autoscaling/v2:HorizontalPodAutoscaler").inputs
+    assert deployment.inputs["spec"]["replicas"] == 3, "from the first moment on"
+    assert scaler["metadata"]["name"] == deployment.inputs["metadata"]["name"]
+    assert scaler["metadata"]["namespace"] == "workloads"
+    spec = scaler["spec"]
+    assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": "transcribe"}
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 4)
+    (metric,) = spec["metrics"]
+    assert metric == {
+        "type": "Pods",
+        "pods": {"metric": {"name": "in_flight"}, "target": {"type": "AverageValue", "averageValue": "8"}},
+    }
+    assert spec["behavior"] == {"scaleDown": {"stabilizationWindowSeconds": 300}}
+
+
+def test_what_ends_is_not_scaled_and_a_range_is_one() -> None:
+    scaling = Autoscaling(min_replicas=1, max_replicas=2, metric="in_flight", average_value=8)
+    with pytest.raises(ValueError, match="transcribe: only a Deployment has autoscaling"):
+        workload(kind="Job", autoscaling=scaling)
+    with pytest.raises(ValueError, match="5 to 4 replicas are no range"):
+        replace(scaling, min_replicas=5, max_replicas=4)
 
 
 def test_a_job_is_not_blamed_for_spot_interruptions() -> None:

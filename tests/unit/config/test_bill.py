@@ -151,6 +151,12 @@ def test_nine_replicas_of_a_deployment_are_in_the_bill() -> None:
     assert costs(config(**nine))["idleFloorUsdPerMonth"] == pytest.approx(FLOOR + 881.256 + 39, abs=0.005)
 
 
+def test_a_deployment_that_grows_is_in_the_bill_with_all_that_it_may_have() -> None:
+    scaling = {"minReplicas": 3, "maxReplicas": 9, "metric": "in_flight", "averageValue": 4}
+    found = bill_of(**{"workloads": [{**WORKLOAD, "autoscaling": scaling}], "pools[0].maxGpus": 4})
+    assert expected(found, "always", "GPU nodes, shared") == pytest.approx(3 * SPOT_L4 * 730)
+
+
 def test_models_on_demand_at_the_use_that_is_supposed() -> None:
     """Three models, one node, 8 h of each of 30.42 days: 243.33 h x 0.4024 = 97.92."""
     found = bill_of()

@@ -15,12 +15,14 @@ from components.network.subnets import plan_subnets
 from config.bill import bill, consumers, zones
 from config.errors import ConfigError
 from config.load import KEYS, parse
+from config.placing import placements
 from config.schema import StackConfig
-from config.services import memory_of
+from config.services import memory_of, slots_of
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, REGIONS
 from gpu.sharing import NoSharing
 from gpu.sharing.bottlerocket import bottlerocket_settings
 from tests.day import TODAY
+from tests.sweep import EVERYTHING
 from tests.unit.config.support import ADMIN, CONTAINER, GONE, MIG, MPS, ON_DEMAND, WORKLOAD, changed, put
 
 #: A valid stack in which every key is written.
@@ -196,6 +198,11 @@ def assert_computable(config: StackConfig) -> None:
         memory = memory_of(model)
         assert memory is not None
         assert memory.total_mib <= config.gpu_pools[model.pool].slot_memory_mib
+    for workload in config.workloads:
+        assert slots_of(workload) in range(1, config.gpu_pools[workload.pool].max_slots + 1)
+    for placement in placements(config):
+        assert not placement.offer.why_not
+        assert placement.offer.pool.slot_memory_mib * placement.offer.slots >= (placement.need.memory_mib or 0)
     assert plan_subnets(config.network.cidr, zones(config))
     for line in bill(config, consumers(config)).lines:
         assert line.usd is None or 0 <= line.usd.low <= line.usd.expected + 1e-6 <= line.usd.high + 2e-6, line
@@ -223,7 +230,7 @@ def test_the_full_stack_is_valid() -> None:
     assert_computable(parse(FULL, stack="dev", region="us-east-1", today=TODAY))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400 if EVERYTHING else 200, deadline=None)
 @given(spoilt_stacks())
 def test_anything_at_any_place_gives_problems_or_a_stack(raw: dict[str, Any]) -> None:
     check(raw, "us-east-1")

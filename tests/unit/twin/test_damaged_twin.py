@@ -313,15 +313,18 @@ def test_a_spoilt_twin_is_brought_back_unless_somebody_interrupts(
     assert not state.finished.exists()
 
 
-@pytest.mark.parametrize("withdrawn", [True, False])
-def test_karpenter_hears_that_offerings_are_back(withdrawn: bool, state: TwinState) -> None:
+@pytest.mark.parametrize("withdrawn", ["all", "spot", ""])
+def test_karpenter_hears_that_offerings_are_back(withdrawn: str, state: TwinState) -> None:
     """It would go on without them for twelve hours, in a twin that somebody else goes on to use."""
     faults, done = Faults(state.folder), list[str]()
-    if withdrawn:
-        faults.withdraw([("g6.*", "*")])
+    match withdrawn:
+        case "all":
+            faults.withdraw([("g6.*", "*")])
+        case "spot":
+            faults.withdraw_spot([("g6.*", "*")])
 
     def restart() -> None:
-        assert not faults.withdrawn()
+        assert not faults.stale
         done.append("restart")
 
     play = SimpleNamespace(
@@ -334,4 +337,4 @@ def test_karpenter_hears_that_offerings_are_back(withdrawn: bool, state: TwinSta
         restart_karpenter=restart,
     )
     clean(cast(Any, play))
-    assert done == ["restart"] * withdrawn
+    assert done == ["restart"] * bool(withdrawn)

@@ -408,7 +408,7 @@ def test_a_scenario_puts_models_to_sleep_and_names_who_is_in_the_way(monkeypatch
         plan=cast(Any, SimpleNamespace(manifests=lambda _: [], gpu_pools=(), models=(MODEL,), region="us-east-1")),
         kube=cast(Any, SimpleNamespace(delete=lambda *_: True, list=lambda *_: [])),
         observed=cast(Any, SimpleNamespace(all=lambda kind: made.objects[kind], follows=lambda _: True)),
-        faults=cast(Any, SimpleNamespace(withdrawn=lambda: (), clear=lambda: None)),
+        faults=cast(Any, SimpleNamespace(stale=False, clear=lambda: None)),
         tell=said.append,
     )
     with pytest.raises(Failed, match=r"these pods keep their slots: team/theirs-0\. Delete them, or .*`slices down"):

@@ -16,7 +16,10 @@ from twin.play.agent.knative import Knative, ask, deployment_name
 
 #: Seconds since 1970, and the same moment in RFC 3339.
 START, STAMP = 1_790_000_000.0, "2026-09-21T14:13:20Z"
-TEMPLATE = {"metadata": {"labels": {"gpu-slices/model": "mistral"}}, "spec": {"containers": [{"name": "server"}]}}
+TEMPLATE: Mapping[str, Any] = {
+    "metadata": {"labels": {"gpu-slices/model": "mistral"}},
+    "spec": {"containers": [{"name": "server"}]},
+}
 MODEL = Model(name="mistral", namespace="models", template=TEMPLATE, window=60, retention=300)
 Key = tuple[str, str, str]
 

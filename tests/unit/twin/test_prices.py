@@ -17,6 +17,7 @@ from tests.plan.conftest import ROOT, STACKS
 from tests.unit.twin.cluster import Cluster
 from twin.machine.state import TwinState
 from twin.planning import plan_of
+from twin.play.faults import Withdrawn
 from twin.play.platform import system_nodes
 from twin.prices import NODES_ALONE, of_another_region, played, products, spot_history
 from twin.status import Report, _region, show
@@ -91,6 +92,17 @@ def test_karpenter_is_told_the_regions_prices(region: str) -> None:
     shown = re.findall(r"<instanceType>g6.xlarge</instanceType>.*?<spotPrice>(.*?)</spotPrice>", history)
     expected = of(region).node_usd_per_hour("g6.xlarge", "spot")
     assert [float(price) for price in shown] == pytest.approx([expected, expected])
+
+
+def test_what_spot_has_none_of_has_no_price() -> None:
+    """Karpenter takes such an offering for one that is not there; on-demand stays."""
+    gone = Withdrawn([("g6.*", "b")]).matches
+    history = "".join(spot_history(played("us-east-1"), ["a", "b"], "2030-01-01T00:00:00.000Z", gone))
+    zones = {
+        kind: re.findall(rf"<instanceType>{kind}</instanceType>.*?<availabilityZone>(.*?)</availabilityZone>", history)
+        for kind in ("g6.xlarge", "g5.xlarge")
+    }
+    assert zones == {"g6.xlarge": ["a"], "g5.xlarge": ["a", "b"]}
 
 
 @pytest.mark.usefixtures("few_prices")

@@ -10,14 +10,17 @@ import pytest
 
 from adopt.export import read_export
 from adopt.inventory import inventory
-from adopt.played import Played, played
+from adopt.played import played
 from adopt.proposal import propose
 from config.schema import ExistingKarpenter
 from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL, POOL_LABEL
+from gpu.rehearsal import Played
 from tests.unit.adopt.cluster import (
     Object,
     by_hand,
     config_map,
+    gpu_operator,
+    group_node,
     node,
     node_class,
     node_pool,
@@ -26,9 +29,9 @@ from tests.unit.adopt.cluster import (
     time_slicing,
     write,
 )
-from twin.plan import CONTROLLER_CHART, CRD_CHART, CloudResource, Planned, PlannedPool, TwinPlan
+from twin.plan import CONTROLLER_CHART, CRD_CHART, OPERATOR_CHART, CloudResource, Planned, PlannedPool, TwinPlan
 from twin.play.device_plugin import installed_plugins, offer
-from twin.theirs import Theirs, TheirWork, _on_slots, with_theirs
+from twin.theirs import _on_slots, with_theirs
 
 EXISTING = ExistingKarpenter.model_validate(
     {"chartVersion": "1.9.0", "nodeRole": "TheirNodes", "subnetTags": {"tier": "private"}}
@@ -59,13 +62,8 @@ def read(folder: Path, *objects: Object) -> Played:
     return played(found, there, propose(there))
 
 
-def theirs(found: Played) -> Theirs:
-    work = [TheirWork(**vars(each)) for each in found.work]
-    return Theirs(manifests=[dict(each) for each in found.manifests], charts=found.charts, work=work)
-
-
 def test_theirs_comes_before_the_stack_and_aws_is_the_same(tmp_path: Path) -> None:
-    before, after = with_theirs(PLAN, theirs(read(tmp_path, *by_hand())), EXISTING)
+    before, after = with_theirs(PLAN, read(tmp_path, *by_hand()), EXISTING)
     assert before.fingerprint == after.fingerprint == PLAN.fingerprint, "or AWS would forget their instances"
     names = [thing.name for thing in before.planned]
     assert names[:3] == ["Release karpenter-crd", "Release karpenter", "Namespace models"]
@@ -85,7 +83,7 @@ def test_a_node_class_gets_the_twins_images_role_and_network(tmp_path: Path) -> 
         userData="#!/bin/sh\n",
     )
     objects = [each for each in by_hand() if each["kind"] != "EC2NodeClass"]
-    before, _ = with_theirs(PLAN, theirs(read(tmp_path, *objects, own)), EXISTING)
+    before, _ = with_theirs(PLAN, read(tmp_path, *objects, own), EXISTING)
     (found,) = before.manifests("EC2NodeClass")
     assert found["spec"] == {
         "userData": "#!/bin/sh\n",
@@ -118,29 +116,86 @@ def test_what_cannot_be_played_is_told(tmp_path: Path) -> None:
     assert found.left_out == (
         "NodePool template: is a template",
         "NodePool beta: is karpenter.sh/v1beta1, and the twin's Karpenter serves karpenter.sh/v1",
-        "pods of models/elsewhere: no NodePool that is played takes them",
+        "pods of models/elsewhere: no node and no NodePool that is played takes them",
     )
 
 
-def without_karpenter(*more: Object) -> list[Object]:
-    """A cluster of node groups, with a GPU pod that fits a slot and one that does not."""
-    nodes = [node("gpu-0"), node("big", "g6.12xlarge")]
-    for each in nodes:
-        del each["metadata"]["labels"]["karpenter.sh/nodepool"]
-    return [*nodes, pod("llm", "gpu-0"), pod("train", "big", gpus=4), *more]
+def without_karpenter() -> list[Object]:
+    """A cluster of node groups: a GPU pod that fits a slot, one that does not, and one that waits."""
+    waits = pod("batch", nodeSelector={"team": "none"})
+    return [
+        group_node("gpu-0"),
+        group_node("big", "g6.12xlarge"),
+        pod("llm", "gpu-0"),
+        pod("train", "big", gpus=4),
+        waits,
+    ]
 
 
-def test_pods_of_node_groups_are_played_by_their_copies_alone(tmp_path: Path) -> None:
+def test_nodes_of_groups_stand_with_what_they_offer_and_their_pods_run(tmp_path: Path) -> None:
     found = read(tmp_path, *without_karpenter())
-    assert [(work.name, work.moves, work.runs) for work in found.work] == [("llm", True, False)]
+    assert [(work.name, work.moves, work.runs) for work in found.work] == [
+        ("llm", True, True),
+        ("train", False, True),
+        ("batch", True, False),
+    ]
     assert found.left_out == (
-        "pods of models/llm: no NodePool that is played takes them, so a copy of each on a slot is all that is",
-        "pods of models/train: no NodePool that is played takes them",
+        "pods of models/batch: no node and no NodePool that is played takes them, so a copy of each on a slot is all "
+        "that is",
     )
-    before, after = with_theirs(PLAN, theirs(found), None)
-    assert not list(after.manifests("Deployment"))
-    assert [thing.name for thing in before.planned] == ["Release karpenter-crd", "Release karpenter"]
-    assert OWN in after.planned
+    assert [(node.manifest["metadata"]["name"], node.stays) for node in found.nodes] == [
+        ("theirs-gpu-0", False),
+        ("theirs-big", True),
+    ]
+    before, after = with_theirs(PLAN, found, None)
+    assert [thing.name for thing in before.planned] == ["Namespace models", "Deployment llm-0", "Deployment train-1"]
+    assert not before.release(CONTROLLER_CHART), "the stack's own Karpenter comes with the stack"
+    assert after.release(CONTROLLER_CHART)
+    assert before.nodes == after.nodes == tuple(node.manifest for node in found.nodes)
+    assert before.fingerprint == after.fingerprint
+
+
+def test_a_node_of_a_group_keeps_what_decides_who_runs_there(tmp_path: Path) -> None:
+    taints = [
+        {"key": "nvidia.com/gpu", "effect": "NoSchedule"},
+        {"key": "node.kubernetes.io/not-ready", "effect": "NoExecute"},
+    ]
+    spot = group_node("ip-10-0-0-1.ec2.internal", taints=taints)
+    spot["metadata"]["labels"]["eks.amazonaws.com/capacityType"] = "SPOT"
+    spot["status"]["allocatable"] = {"cpu": "3920m", "memory": "14Gi", "nvidia.com/gpu": "2", "hugepages-2Mi": "0"}
+    found = read(tmp_path, spot, pod("llm", "ip-10-0-0-1.ec2.internal"))
+    (played_node,) = found.nodes
+    made = played_node.manifest
+    assert made["metadata"]["name"] == "theirs-ip-10-0-0-1.ec2.internal"
+    labels = made["metadata"]["labels"]
+    assert labels["team"] == "ml"
+    (work,) = found.work
+    assert work.spec["nodeSelector"] == {"team": "ml", "kubernetes.io/hostname": labels["kubernetes.io/hostname"]}
+    assert labels["eks.amazonaws.com/capacityType"] == "SPOT"
+    assert made["spec"]["taints"] == taints[:1]
+    assert made["status"]["allocatable"] == {
+        "cpu": "3920m",
+        "memory": "14Gi",
+        "pods": "110",
+        "ephemeral-storage": "20Gi",
+        "nvidia.com/gpu": "2",
+    }
+
+
+def test_of_a_node_that_says_nothing_the_catalogue_tells(tmp_path: Path) -> None:
+    silent, template = group_node("gpu-0"), group_node("gpu-1")
+    silent["status"] = {}
+    template["metadata"]["labels"]["team"] = "${team}"
+    found = read(tmp_path, silent, template, pod("llm", "gpu-0"))
+    (only,) = found.nodes
+    assert only.manifest["status"]["allocatable"] == {
+        "cpu": "3500m",
+        "memory": "13209Mi",
+        "pods": "110",
+        "ephemeral-storage": "20Gi",
+        "nvidia.com/gpu": "1",
+    }
+    assert found.left_out == ("Node gpu-1: is a template",)
 
 
 def test_entries_that_the_stack_adds_are_in_their_config_map_and_their_plugin(tmp_path: Path) -> None:
@@ -158,7 +213,7 @@ def test_entries_that_the_stack_adds_are_in_their_config_map_and_their_plugin(tm
         planned=(*PLAN.planned[:2], Planned(urn="space", name="n", after=(), manifest=space), patch, ours),
         plugins=(given,),
     )
-    found = theirs(read(tmp_path, *[e for e in by_hand() if e["kind"] != "DaemonSet"], *objects))
+    found = read(tmp_path, *[e for e in by_hand() if e["kind"] != "DaemonSet"], *objects)
     before, after = with_theirs(plan, found, EXISTING)
     (alone,), (both,) = before.manifests("ConfigMap"), after.manifests("ConfigMap")
     assert set(alone["data"]) == {"whole"}
@@ -170,6 +225,22 @@ def test_entries_that_the_stack_adds_are_in_their_config_map_and_their_plugin(tm
     on_ours = offer({**GPU_NODE, POOL_LABEL: "shared", CONFIG_LABEL: "shared"}, None, after.plugins)
     assert on_ours.resources == {"nvidia.com/gpu": 4}
     assert offer(GPU_NODE, None, after.plugins).resources == {"nvidia.com/gpu": 2}
+
+
+def test_a_gpu_operator_is_its_policy_and_what_its_plugin_is_told(tmp_path: Path) -> None:
+    """Its definition comes before its policy; kyverno's kind of the same name is none of it."""
+    kyverno = {"apiVersion": "kyverno.io/v1", "kind": "ClusterPolicy", "metadata": {"name": "no-latest"}, "spec": {}}
+    configs = config_map("plugin-configs", whole=time_slicing(2), four=time_slicing(4))
+    rest = [each for each in by_hand() if each["kind"] != "DaemonSet"]
+    found = read(tmp_path, *rest, gpu_operator(driver={"enabled": False}), kyverno, configs)
+    assert found.left_out == ()
+    before, _ = with_theirs(PLAN, found, EXISTING)
+    (policy,) = before.manifests("ClusterPolicy")
+    assert policy["spec"]["driver"] == {"enabled": False}
+    release = next(thing for thing in before.planned if thing.chart == OPERATOR_CHART)
+    assert all(release.urn in thing.after for thing in before.planned if thing.manifest == policy)
+    assert offer(GPU_NODE, None, before.plugins).resources == {"nvidia.com/gpu": 2}
+    assert offer({**GPU_NODE, CONFIG_LABEL: "four"}, None, before.plugins).resources == {"nvidia.com/gpu": 4}
 
 
 GPU_NODE = {GPU_COUNT_LABEL: "1", "team": "ml"}
@@ -192,7 +263,7 @@ def test_their_plugin_offers_what_it_is_told(
     tmp_path: Path, objects: list[Object], labels: dict[str, str], offered: dict[str, int]
 ) -> None:
     rest = [each for each in by_hand() if each["kind"] != "DaemonSet"]
-    before, _ = with_theirs(PLAN, theirs(read(tmp_path, *rest, *objects)), EXISTING)
+    before, _ = with_theirs(PLAN, read(tmp_path, *rest, *objects), EXISTING)
     assert offer({**GPU_NODE, **labels}, None, before.plugins).resources == offered
 
 
@@ -208,7 +279,7 @@ def test_a_plugin_that_is_supposed_or_leaves_our_nodes_out_does_not_come_there(t
         }
     )
     for objects, comes in (([], False), ([apart], False), ([plugin()], True)):
-        before, _ = with_theirs(PLAN, theirs(read(tmp_path, *rest, *objects)), EXISTING)
+        before, _ = with_theirs(PLAN, read(tmp_path, *rest, *objects), EXISTING)
         assert bool(offer({**GPU_NODE, POOL_LABEL: "shared"}, None, before.plugins).resources) is comes
 
 
