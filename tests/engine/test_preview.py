@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.engine.engine import ROOT, Done, Workspace
-from tests.plan.variants import VARIANTS
 
 STACKS = ("dev", "staging", "prod", "local")
 #: What pulumi-eks makes inside its component; the offline plan shows the component alone.
@@ -67,19 +66,6 @@ def test_too_many_gpus_fail_before_anything_is_bought(told: bool, workspace: Cal
     assert {v.rule for v in done.mandatory} == {"gpu-ceiling-per-stack"}
     assert done.code != 0
     assert _engine_verdicts(done) == _offline_verdicts(made)
-
-
-def test_claims_of_memory_beside_slots_pass_the_pack(workspace: Callable[[str], Workspace]) -> None:
-    """Objects that no other stack has: templates of claims, and the policy that gives them to Knative's pods."""
-    made = workspace("dev")
-    made.configure({"dialogue": {}, **VARIANTS["claims of memory beside slots"]})
-    done = made.preview()
-    assert done.mandatory == []
-    assert done.code == 0, done.text[-3000:]
-    assert _engine_verdicts(done) == _offline_verdicts(made)
-    kinds = {urn.split("::")[2].rpartition("$")[2] for urn in done.steps()}
-    assert "kubernetes:resource.k8s.io/v1:ResourceClaimTemplate" in kinds
-    assert "kubernetes:admissionregistration.k8s.io/v1:MutatingAdmissionPolicy" in kinds
 
 
 def test_an_open_cluster_fails_by_what_is_inside_the_component(workspace: Callable[[str], Workspace]) -> None:
