@@ -141,6 +141,14 @@ GPU_OPERATOR_CHART: Final = Chart(
     },
 )  # NVIDIA/gpu-operator v26.7.0 (2026-08-20); it bundles device plugin v0.20.0
 
+# kubernetes-sigs/dra-driver-nvidia-gpu v0.5.0 (2026-08-19), the first with the gate ConsumableShares. Chart and version
+# as three public repositories pin them; values by its sources of 2026-08-07. Read 2026-11-30; the chart itself was not.
+NVIDIA_DRA_DRIVER_CHART: Final = Chart(
+    chart="oci://registry.k8s.io/dra-driver-nvidia/charts/dra-driver-nvidia-gpu",
+    version="0.5.0",
+    images={"image.repository": "registry.k8s.io/dra-driver-nvidia/dra-driver-nvidia-gpu"},
+)
+
 # --- Serving ----------------------------------------------------------------------------------------------------------
 # Tag knative-v1.23.0 of knative/operator (2026-07-29), whose sources (Go module v0.50.0) bundle Serving and Kourier.
 KNATIVE_OPERATOR_CHART: Final = Chart(

@@ -24,7 +24,7 @@ from adopt.plugins import Plugin, plugins_of, releases
 from adopt.rights import Rights, rights_of
 from adopt.work import GpuNode, Work, gpu_nodes, standing_labels, work_of
 from gpu.catalog import INSTANCE_TYPES
-from gpu.contract import INSTANCE_TYPE_LABEL, REGION_LABEL
+from gpu.contract import DEVICE_CLASS, INSTANCE_TYPE_LABEL, REGION_LABEL
 from policy.device_plugin import Sharing
 from policy.framework import Stack
 from policy.karpenter import AUTO_MODE_DOMAIN, NodePool, Requirement
@@ -206,7 +206,7 @@ def _engines(objects: Objects) -> tuple[str, ...]:
 
 
 #: Whose policies say nothing of other people's pods: EKS' own, and those of charts that guard their own kinds.
-_OWN: Final = ("eks-", "eks.", "system:", "resourceslices-", "gpu.nvidia.com", "karpenter", "argo", "cert-manager")
+_OWN: Final = ("eks-", "eks.", "system:", "resourceslices-", DEVICE_CLASS, "karpenter", "argo", "cert-manager")
 
 
 def _refuses(policy: Object) -> bool:

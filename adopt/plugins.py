@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from adopt.objects import Object, Objects, at, containers_of, environment, listed, name_of, words
-from gpu.contract import CONFIG_LABEL, GPU_TAINT, NODE_POOL_LABEL, POOL_LABEL
+from gpu.contract import CONFIG_LABEL, DEVICE_CLASS, GPU_TAINT, NODE_POOL_LABEL, POOL_LABEL
 from policy.pods import tolerated
 from policy.registered import Resource
 
@@ -48,7 +48,7 @@ def plugins_of(objects: Objects) -> list[Plugin]:
             found.append(_plain("DRA driver", daemon_set, images))
         elif _offers(daemon_set, images) and not (operators and _owned(daemon_set)):
             found.append(_device_plugin(daemon_set, images, objects))
-    classes = [name_of(each) for each in objects.of("DeviceClass") if name_of(each).endswith("gpu.nvidia.com")]
+    classes = [name_of(each) for each in objects.of("DeviceClass") if name_of(each).endswith(DEVICE_CLASS)]
     if classes and not any(each.kind == "DRA driver" for each in found):
         found.append(Plugin(kind="DRA driver", name=classes[0]))
     return found

@@ -13,6 +13,7 @@ from rich.text import Text
 from account.commands import aws, shell_text
 from cli.console import command, count, hanging, heading, kind, write
 from cli.render_bill import alike, kind_words, names, print_bill, print_comparison, print_tokens
+from cli.render_claims import print_claims
 from cli.render_jobs import print_jobs
 from cli.render_placing import print_placing
 from cli.render_serving import cold_start_rows, server_lines, source_rows
@@ -61,6 +62,7 @@ def _figures(console: Console, figures: Figures) -> None:
     section(console, "GPU pools", _pools(figures.pools))
     if any(consumer.slots for consumer in figures.consumers):
         section(console, "Slots, and the memory in one, GiB", _memory(figures))
+    print_claims(console, figures)
     print_placing(console, figures)
     if figures.services:
         _cold_start(console, figures.services)
@@ -90,11 +92,16 @@ def _pools(pools: Sequence[Pool]) -> Table:
             f"{summary.name}\n{_purchase(summary)}",
             f"{summary.profile.words}\n{summary.resource}",
             f"{families}\n{gpus}",
-            _slots(summary),
+            "-" if summary.claims else _slots(summary),
             _gib(summary.slot_memory_mib),
-            f"{count(summary.max_slots, 'slot')}\n{count(summary.max_gpus, 'GPU')}",
+            f"{_limit(summary)}\n{count(summary.max_gpus, 'GPU')}",
         )
     return found
+
+
+def _limit(summary: Pool) -> str:
+    """What Karpenter is told."""
+    return count(summary.room, "vCPU") if summary.claims else count(summary.max_slots, "slot")
 
 
 def _slots(summary: Pool) -> str:

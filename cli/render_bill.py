@@ -184,7 +184,7 @@ def _own_type(consumer: Consumer) -> str:
 
 
 def _when(consumer: Consumer) -> str:
-    slots = count(consumer.slots, "slot")
+    slots = count(consumer.slots, "claim" if consumer.claim_mib else "slot")
     if consumer.hours >= HOURS_PER_MONTH:
         return f"{slots}, always"
     if consumer.sleeps:
@@ -197,7 +197,7 @@ def alike(consumers: Sequence[Consumer]) -> list[list[Consumer]]:
     groups: dict[tuple[object, ...], list[Consumer]] = {}
     for each in consumers:
         if each.slots:
-            key = (each.kind, each.pool, each.slots, each.hours, each.part, each.needs)
+            key = (each.kind, each.pool, each.slots, each.hours, each.part, each.needs, each.claim_mib)
             groups.setdefault(key, []).append(each)
     return list(groups.values())
 
@@ -230,7 +230,8 @@ def percent(saving: float) -> str:
 
 def _comparison_notes(comparison: Comparison, pools: Mapping[str, Pool]) -> Iterator[str]:
     written, own = comparison.ways[WRITTEN].usd_per_month, comparison.ways[OWN_ALIKE].usd_per_month
-    if pools and not comparison.pays_from:
+    claimed = any(consumer.claim_mib for consumer in comparison.work)
+    if pools and not comparison.pays_from and not claimed:
         yield "Nothing is shared, so sharing saves 0 %."
     else:
         saving = percent(comparison.saving(WRITTEN, OWN_ALIKE))

@@ -29,6 +29,7 @@ CHARTS: Final = (
     versions.KARPENTER_CHART,
     versions.NVIDIA_DEVICE_PLUGIN_CHART,
     versions.GPU_OPERATOR_CHART,
+    versions.NVIDIA_DRA_DRIVER_CHART,
     versions.KNATIVE_OPERATOR_CHART,
     versions.PROMETHEUS_CRD_CHART,
     versions.PROMETHEUS_CHART,

@@ -41,8 +41,10 @@ OUTPUTS: Final[Mapping[str, tuple[str, ...]]] = {
 
 #: API groups whose module in the SDK has another name. Helm's releases are no objects of the API.
 _GROUPS: Final = {
+    "admissionregistration": "admissionregistration.k8s.io",
     "networking": "networking.k8s.io",
     "rbac": "rbac.authorization.k8s.io",
+    "resource": "resource.k8s.io",
     "scheduling": "scheduling.k8s.io",
     "storage": "storage.k8s.io",
     "helm": "helm.sh",

@@ -18,7 +18,15 @@ from config.pools import network_zones
 from config.quantities import seconds
 from config.schedule import parse_schedule
 from config.schema import StackConfig, Usage, UsageOf, Workload
-from config.services import Service, memory_of, slots_of, stack_services, warm_hours_per_month
+from config.services import (
+    Service,
+    memory_of,
+    service_claim,
+    slots_of,
+    stack_services,
+    warm_hours_per_month,
+    workload_claim,
+)
 from gpu.bill import (
     Consumer,
     Line,
@@ -27,7 +35,8 @@ from gpu.bill import (
     Spread,
     asked_reasons,
     bought_words,
-    most_nodes,
+    gpu_mib_of,
+    node_of,
     node_peak,
     reserved_reasons,
     standing_reasons,
@@ -100,6 +109,7 @@ def _service(service: Service, pool: Pool, usage: Usage, known: dict[str, UsageO
         sleeps=not always,
         needs=tuple(memory.total_mib for memory in memories if memory),
         hours_from="minScale" if always else "usage.each" if said else _said(usage, "hours_per_day"),
+        claim_mib=service_claim(service, pool),
     )
 
 
@@ -139,6 +149,7 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
         idle=_idle_hours(workload, usage, entry, stays_hours),
         # A GPU of its own for each slot: of several whole GPUs each holds its part.
         needs=(-(-workload.gpu_memory_mib // slots),) if workload.gpu_memory_mib else (),
+        claim_mib=workload_claim(workload, pool),
     )
 
 
@@ -301,7 +312,7 @@ _STEADY: tuple[Part, ...] = ("floor", "traffic and logs")
 
 
 def _most(pool: Pool) -> Why:
-    return given(f"volumes of {pool.name} within maxGpus", max(most_nodes(pool, t.name) for t in pool.types))
+    return given(f"volumes of {pool.name} within maxGpus", max(pool.most_nodes(t.name) for t in pool.types))
 
 
 def _node_lines(config: StackConfig, holding: Sequence[Consumer], part: NodePart) -> Iterator[Line]:
@@ -329,20 +340,22 @@ def _lines(
     always = part == "always"
     name, held = f"GPU nodes, {pool.name}", sum(consumer.slots for consumer in (standing if always else asked))
     reasons = standing_reasons(pool, standing, asked) if always else asked_reasons(pool, standing, asked)
-    if pool.price is None:
+    node = node_of(pool, [*standing, *asked])
+    if node is None:
         yield Line.reckoned(part, name, "no price known", reasons, pool.name)
         return
     if always:
-        hours = why_more_hours(pool, pool.price, (), standing)
+        hours = why_more_hours(pool, node, (), standing)
         longest = most(hours, why_most_standing_hours(pool, standing))
     else:
-        hours = why_more_hours(pool, pool.price, standing, asked)
+        hours = why_more_hours(pool, node, standing, asked)
         longest = most(hours, why_most_hours(pool, standing, asked))
-    where = f"{hours.value:,.0f} h of {pool.price.instance_type}, {bought_words(pool)}"
+    where = f"{hours.value:,.0f} h of {node.instance_type}, {bought_words(pool)}"
     # Who comes on demand may find room on nodes that are there anyway.
     where = where if hours.value else "free on nodes that always run"
     if pool.purchase != "reserved":
-        yield Line.reckoned(part, name, f"{held} slot{'' if held == 1 else 's'}, {where}", reasons, pool.name)
+        unit = "claim" if pool.claims else "slot"
+        yield Line.reckoned(part, name, f"{held} {unit}{'' if held == 1 else 's'}, {where}", reasons, pool.name)
 
     def hourly(each: Why) -> Reasons:
         usual = times(hours, each)
@@ -417,7 +430,9 @@ def _fetched_gb(section: GpuPool, config: StackConfig, holding: Sequence[Consume
     by_name = {service.name: service for service in stack_services(config)}
     parts = [_image_and_weights_mb(by_name[consumer.name], config) for consumer in waking]
     images, weights = [image for image, _ in parts], sum(own for _, own in parts)
-    new = node_peak([*standing, *waking], pool.slots_per_node) - node_peak(standing, pool.slots_per_node)
+    node = node_of(pool, [*standing, *waking])
+    room = pool.slots_per_node, gpu_mib_of(node) if node else pool.smallest.gpu.memory.total_mib
+    new = node_peak([*standing, *waking], *room) - node_peak(standing, *room)
     # Images may differ, since some hold weights or lie in ECR: the new nodes fetch the larger ones.
     together = sum(sorted(images, reverse=True)[:new]) + weights if new else 0.0
     return together / 1000, (sum(images) + weights) / 1000

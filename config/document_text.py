@@ -52,7 +52,7 @@ config:
 the environment, such as `AWS_PROFILE`. Everything else begins with `gpu-slices:`; only `pools` is required. Other stack
 files to begin from: `Pulumi.staging.yaml` (MPS),
 `Pulumi.prod.yaml` (MIG, and on-demand GPUs with their justification), `Pulumi.local.yaml` (all strategies side by
-side).
+side), `Pulumi.memory.yaml` (memory claims, alpha).
 
 YAML reads `1.36` as a number and `yes` as a word: versions stand in quotes, switches are `true` or `false`. Dates may
 stand with quotes or without.

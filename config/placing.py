@@ -29,7 +29,7 @@ from config.wording import PURPOSES
 from gpu.estimate import BOUGHT, cheapest_gpu
 from gpu.fraction import Need, recut, shortfall, slots_for
 from gpu.pool import Pool
-from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+from gpu.sharing import MemoryClaims, Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 
 E = TypeVar("E", Model, Workload)
 S = TypeVar("S", bound=Section)
@@ -325,8 +325,8 @@ def _priced(pool: Pool) -> str:
 def _written(profile: SharingProfile) -> str:
     """The profile as it stands in a stack file."""
     match profile:
-        case NoSharing():
-            return "{strategy: none}"
+        case NoSharing() | MemoryClaims():
+            return f"{{strategy: {profile.strategy}}}"
         case TimeSlicing() | Mps():
             return f"{{strategy: {profile.strategy}, replicas: {profile.replicas}}}"
         case Mig():

@@ -111,8 +111,26 @@ class Mig(Section):
         return sharing.Mig(self.profile_name)
 
 
-STRATEGIES: dict[str, type[Section]] = {"time-slicing": TimeSlicing, "mps": Mps, "mig": Mig, "none": NoSharing}
-Sharing = Annotated[NoSharing | TimeSlicing | Mps | Mig, Field(discriminator="strategy")]
+class MemoryClaims(Section):
+    """`strategy: memory`: pods claim as many MiB of a GPU as each needs; nothing isolates their memory. Alpha: gates of
+    NVIDIA's and Karpenter's that are off by default."""
+
+    strategy: Literal["memory"]
+    """Pods claim memory."""
+
+    def profile(self) -> sharing.SharingProfile:
+        """The domain's value."""
+        return sharing.MemoryClaims()
+
+
+STRATEGIES: dict[str, type[Section]] = {
+    "time-slicing": TimeSlicing,
+    "mps": Mps,
+    "mig": Mig,
+    "memory": MemoryClaims,
+    "none": NoSharing,
+}
+Sharing = Annotated[NoSharing | TimeSlicing | Mps | Mig | MemoryClaims, Field(discriminator="strategy")]
 
 
 class OnDemand(Section):

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 
 from config.pool_schema import GpuPool
 from config.schema import Model, StackConfig, Workload
+from gpu.claims import ClaimError
 from gpu.coldstart import ColdStart, NodeStart, cold_start
+from gpu.host_share import SERVER_AT_LEAST
 from gpu.models import ModelMemory, ModelSpec, find_model, model_memory
+from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
 from gpu.sharing import STRATEGIES
 
@@ -101,6 +104,23 @@ class Service:
     def cold_start(self, pool: GpuPool) -> ColdStart:
         """How long it takes to answer when it sleeps."""
         return cold_start(node_start(pool), self.first.weights.source, self.weights_mib)
+
+
+def service_claim(service: Service, pool: Pool) -> int:
+    """MiB that a pod of a service claims: what its models need, and enough of the node; 0 where the pool has slots.
+
+    Raises ClaimError for what fits on none of the pool's GPUs.
+    """
+    return pool.claim_mib(service.memory_mib, SERVER_AT_LEAST) if pool.claims else 0
+
+
+def workload_claim(workload: Workload, pool: Pool) -> int:
+    """MiB that a pod of a workload claims; 0 where the pool has slots. Raises as `service_claim`."""
+    if not pool.claims:
+        return 0
+    if workload.gpu_memory_mib is None:
+        raise ClaimError("gpuMemoryMib is missing")
+    return pool.claim_mib(workload.gpu_memory_mib)
 
 
 def slots_of(workload: Workload) -> int:

@@ -26,6 +26,7 @@ MEANINGS: Mapping[Strategy, str] = MappingProxyType(
         "time-slicing": "models take turns on the GPU; nothing isolates their memory",
         "mps": "models run side by side, each with an enforced share of memory and threads",
         "mig": "hardware partitions, isolated from each other",
+        "memory": "models claim as much of the GPU's memory as each needs; nothing isolates it (alpha)",
         "none": "each model has a whole GPU",
     }
 )
@@ -227,8 +228,8 @@ def _smallest_count(choices: Choices) -> int:
 def _sharings(choices: Choices) -> Iterator[Mapping[str, Any]]:
     """Ways to cut the GPUs: first the one with as many slots as there are models, or the smallest partitions."""
     match choices.strategy:
-        case "none":
-            yield {"strategy": "none"}
+        case "none" | "memory":
+            yield {"strategy": choices.strategy}
         case "time-slicing" | "mps":
             for replicas in range(max(MIN_REPLICAS, len(choices.models)), MIN_REPLICAS - 1, -1):
                 yield {"strategy": choices.strategy, "replicas": replicas}

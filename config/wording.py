@@ -377,11 +377,13 @@ STRATEGY_KEYS: Final[Mapping[str, sharing.Strategy]] = {
     "time_slicing": "time-slicing",
     "mps": "mps",
     "mig": "mig",
+    "memory": "memory",
     "none": "none",
 }
 EXAMPLES: Final[Mapping[sharing.Strategy, str]] = {
     "time-slicing": "{strategy: time-slicing, replicas: 4}",
     "mps": "{strategy: mps, replicas: 4}",
     "mig": "{strategy: mig, profile: 1g.10gb}",
+    "memory": "{strategy: memory}",
     "none": "{strategy: none}",
 }

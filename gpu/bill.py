@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Literal, assert_never
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
+from gpu.claims import bought
 from gpu.estimate import BOUGHT, MONTH, SlotPrice, dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
@@ -106,6 +107,7 @@ class Consumer:
     sleep they would be all. needs: GPU memory in MiB of each thing that would have a GPU of its own if nothing were
     shared; empty where nobody said it, which counts as a whole slot. hours_from: who says the hours. idle: hours of a
     month for which a node that it has left stays, empty, until Karpenter takes it away.
+    claim_mib: where the pool's pods claim memory, what each of them claims; slots are then pods.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Consumer:
     needs: tuple[int, ...] = ()
     hours_from: str = ""
     idle: float = 0.0
+    claim_mib: int = 0
 
     @property
     def paid_hours(self) -> float:
@@ -162,32 +165,58 @@ def own_type(need_mib: int, capacity_type: CapacityType, prices: RegionPrices) -
     return dedicated_gpu(ModelMemory(need_mib, 0, 0), capacity_type, prices)
 
 
-def why_node_hours(consumers: Iterable[Consumer], slots_per_node: int, most_nodes: int | None = None) -> Why:
-    """Hours of whole nodes in a month. most_nodes: what the pool may have; who finds no slot waits."""
+def why_node_hours(
+    consumers: Iterable[Consumer], slots_per_node: int, most_nodes: int | None = None, gpu_mib: int = 0
+) -> Why:
+    """Hours of whole nodes in a month. most_nodes: what the pool may have; who finds no slot waits. gpu_mib: what
+    claims may share of a node."""
     holding = [consumer for consumer in consumers if consumer.slot_hours > 0]
     steps, before = [], 0.0
     for edge in sorted({consumer.paid_hours for consumer in holding}):
-        held = sum(consumer.slots for consumer in holding if consumer.paid_hours >= edge)
-        nodes = -(-held // slots_per_node)
+        here = [consumer for consumer in holding if consumer.paid_hours >= edge]
+        held, nodes = sum(consumer.slots for consumer in here), _nodes_for(here, slots_per_node, gpu_mib)
         few = nodes if most_nodes is None else min(nodes, most_nodes)
-        slots = f"{held} slot{'' if held == 1 else 's'}"
-        words = f"nodes for {slots}, {slots_per_node} to a node" + ("" if few == nodes else ", within maxGpus")
-        here = [each.paid_hours_from for each in holding if each.paid_hours == edge]
-        said = "; ".join(dict.fromkeys(filter(None, here)))
+        claims = largest_claim(here) > 0
+        slots = f"{held} {'claim' if claims else 'slot'}{'' if held == 1 else 's'}"
+        room = f"{gpu_mib} MiB" if claims else f"{slots_per_node}"
+        words = f"nodes for {slots}, {room} to a node" + ("" if few == nodes else ", within maxGpus")
+        sayers = [each.paid_hours_from for each in holding if each.paid_hours == edge]
+        said = "; ".join(dict.fromkeys(filter(None, sayers)))
         hours = given(f"hours in which {slots} {'is' if held == 1 else 'are'} held", edge - before, "h", said)
         steps.append(times(given(words, few), hours))
         before = edge
     return plus(*steps)
 
 
-def node_peak(consumers: Iterable[Consumer], slots_per_node: int) -> int:
-    """Whole nodes for all of them at once."""
-    return -(-sum(consumer.slots for consumer in consumers if consumer.hours > 0) // slots_per_node)
+def node_peak(consumers: Iterable[Consumer], slots_per_node: int, gpu_mib: int = 0) -> int:
+    """Whole nodes for all of them at once. gpu_mib: what claims may share of a node."""
+    return _nodes_for([consumer for consumer in consumers if consumer.hours > 0], slots_per_node, gpu_mib)
 
 
-def most_nodes(pool: Pool, instance_type: str) -> int:
-    """Nodes of a type that `maxGpus` allows: whole ones."""
-    return pool.max_gpus // INSTANCE_TYPES[instance_type].gpu_count
+def _nodes_for(consumers: Sequence[Consumer], slots_per_node: int, gpu_mib: int) -> int:
+    """Whole nodes that hold all of these, of one pool, at once.
+
+    What claims more than the GPU has would have a node of another type: it counts as one of this.
+    """
+    if not largest_claim(consumers):
+        return -(-sum(consumer.slots for consumer in consumers) // slots_per_node)
+    claims = [min(consumer.claim_mib, gpu_mib) for consumer in consumers for _ in range(consumer.slots)]
+    return len(bought(sorted(claims, reverse=True), gpu_mib))
+
+
+def largest_claim(consumers: Iterable[Consumer]) -> int:
+    """MiB of the largest claim among them; 0 where they hold slots."""
+    return max((consumer.claim_mib for consumer in consumers), default=0)
+
+
+def gpu_mib_of(node: SlotPrice) -> int:
+    """Memory that claims may share of the GPU of a node that has one, in MiB."""
+    return INSTANCE_TYPES[node.instance_type].gpu.memory.total_mib
+
+
+def node_of(pool: Pool, consumers: Iterable[Consumer]) -> SlotPrice | None:
+    """The type that they are expected on, the cheapest; with claims of those whose GPU holds each of them."""
+    return pool.cheapest(pool.capacity_type, largest_claim(consumers))
 
 
 def node_reasons(pool: Pool, price: SlotPrice) -> Reasons:
@@ -222,7 +251,7 @@ def reserved_reasons(pool: Pool) -> Reasons:
     """
     if pool.price is None:
         return _UNPRICED
-    nodes = given(f"{pool.price.instance_type} within maxGpus", most_nodes(pool, pool.price.instance_type))
+    nodes = given(f"{pool.price.instance_type} within maxGpus", pool.most_nodes(pool.price.instance_type))
     usual = times(nodes, node_reasons(pool, pool.price).expected, MONTH)
     return Reasons(usual, usual, _most_usd(pool))
 
@@ -236,11 +265,12 @@ def standing_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[C
     Low: the least seen on Spot. Expected: the cheapest node. High: the dearest type that the pool may buy, as far as
     `maxGpus` leaves room for what is expected of who comes on top.
     """
-    if pool.price is None:
+    node = node_of(pool, [*standing, *asked])
+    if node is None:
         return _UNPRICED
-    hours, usd = _hours(pool, pool.price, standing), node_reasons(pool, pool.price)
+    hours, usd = _hours(pool, node, standing), node_reasons(pool, node)
     high = most(*(times(_hours(pool, each, standing), node_reasons(pool, each).high) for each in pool.node_prices))
-    room = minus(_most_usd(pool), times(why_more_hours(pool, pool.price, standing, asked), usd.expected))
+    room = minus(_most_usd(pool), times(why_more_hours(pool, node, standing, asked), usd.expected))
     return Reasons(times(hours, usd.low), times(hours, usd.expected), least(high, room))
 
 
@@ -251,9 +281,10 @@ def asked_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Cons
     the dearest that the pool may buy, as far as those that always run leave money within `maxGpus`. Not as far as they
     leave nodes: they may be of another type, and one slot more that always runs would make the sum smaller.
     """
-    if pool.price is None:
+    node = node_of(pool, [*standing, *asked])
+    if node is None:
         return _UNPRICED
-    hours, usd = why_more_hours(pool, pool.price, standing, asked), node_reasons(pool, pool.price)
+    hours, usd = why_more_hours(pool, node, standing, asked), node_reasons(pool, node)
     alone = _each_alone(asked)
     apart = [
         times(_apart(pool, each, standing, asked, alone, _node_hours(pool, each)), node_reasons(pool, each).high)
@@ -296,7 +327,7 @@ def _each_alone(asked: Sequence[Consumer]) -> Why:
 
 def _node_hours(pool: Pool, node: SlotPrice) -> Why:
     """Hours of a month of all nodes of a type that `maxGpus` allows."""
-    return times(given(f"{node.instance_type} within maxGpus", most_nodes(pool, node.instance_type)), MONTH)
+    return times(given(f"{node.instance_type} within maxGpus", pool.most_nodes(node.instance_type)), MONTH)
 
 
 def _apart(
@@ -307,7 +338,7 @@ def _apart(
 
 
 def _hours(pool: Pool, node: SlotPrice, consumers: Sequence[Consumer]) -> Why:
-    return why_node_hours(consumers, node.slots, most_nodes(pool, node.instance_type))
+    return why_node_hours(consumers, node.slots, pool.most_nodes(node.instance_type), gpu_mib_of(node))
 
 
 def why_ceiling(pool: Pool) -> Why:
@@ -317,31 +348,31 @@ def why_ceiling(pool: Pool) -> Why:
     """
     dearest: dict[int, tuple[Why, SlotPrice]] = {}
     for each in pool.node_prices:
-        why, gpus = node_reasons(pool, each).high, INSTANCE_TYPES[each.instance_type].gpu_count
-        if gpus not in dearest or (why.value or 0.0) > (dearest[gpus][0].value or 0.0):
-            dearest[gpus] = why, each
+        why, size = node_reasons(pool, each).high, pool.takes(each.instance_type)
+        if size not in dearest or (why.value or 0.0) > (dearest[size][0].value or 0.0):
+            dearest[size] = why, each
     if not dearest:
         return given(f"price of a node of {pool.name}", None, "USD/h")
-    counts = _dearest_fleet(pool.max_gpus, {gpus: why.value or 0.0 for gpus, (why, _) in dearest.items()})
+    counts = _dearest_fleet(pool.room, {size: why.value or 0.0 for size, (why, _) in dearest.items()})
     return plus(
         *(
-            times(given(f"{dearest[gpus][1].instance_type} within maxGpus of {pool.name}", nodes), dearest[gpus][0])
-            for gpus, nodes in counts.items()
+            times(given(f"{dearest[size][1].instance_type} within maxGpus of {pool.name}", nodes), dearest[size][0])
+            for size, nodes in counts.items()
         )
     )
 
 
-def _dearest_fleet(gpus: int, usd_per_node: Mapping[int, float]) -> Mapping[int, int]:
-    """How many whole nodes of which size come to the most within so many GPUs. usd_per_node: by GPUs of a node."""
+def _dearest_fleet(limit: int, usd_per_node: Mapping[int, float]) -> Mapping[int, int]:
+    """How many whole nodes of which size come to the most within a limit. usd_per_node: by size (`Pool.takes`)."""
     best: list[tuple[float, Mapping[int, int]]] = [(0.0, {})]
-    for room in range(1, gpus + 1):
+    for room in range(1, limit + 1):
         found = best[room - 1]
         for size, usd in usd_per_node.items():
             if size <= room and best[room - size][0] + usd > found[0]:
                 before = best[room - size][1]
                 found = best[room - size][0] + usd, {**before, size: before.get(size, 0) + 1}
         best.append(found)
-    return best[gpus][1]
+    return best[limit][1]
 
 
 def why_volume(size_gib: int, iops: int, mib_per_s: int, services: ServicePrices) -> Why:

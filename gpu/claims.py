@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from gpu.catalog import Gpu
+from gpu.gpus import KARPENTER
 
 #: What NVIDIA's driver takes for a claim: whole MiB, this at least (its `requestPolicy`).
 CLAIM_AT_LEAST_MIB = 1
@@ -38,6 +39,11 @@ def claimed_mib(need_mib: int, gpus: Iterable[Gpu]) -> int:
     able = [gpu for gpu in found if gpu.usable_mib >= need_mib]
     whole = max(-(-need_mib * gpu.memory.total_mib // gpu.usable_mib) for gpu in able)
     return max(CLAIM_AT_LEAST_MIB, whole)
+
+
+def known_to_karpenter(gpu: Gpu) -> bool:
+    """Whether Karpenter knows what NVIDIA's driver will publish of it: for others it buys no node for a claim."""
+    return gpu.memory.measured and gpu.memory.source == KARPENTER
 
 
 def bound(claims: Sequence[int], gpu_mib: int) -> int:

@@ -13,7 +13,7 @@ from itertools import pairwise, product
 from types import MappingProxyType
 from typing import assert_never
 
-from gpu.bill import Consumer, node_peak, why_node_hours
+from gpu.bill import Consumer, gpu_mib_of, largest_claim, node_peak, why_node_hours
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH, CapacityType
 from gpu.why import Why, given, over, plus, times
@@ -116,7 +116,8 @@ def compare(consumers: Sequence[Consumer]) -> Comparison | None:
     if len(ways) < len(found):
         return None
     by_pool = _by_pool(work)
-    shares = [pool for pool in by_pool if pool.profile.shares]
+    # Of claims it depends on which they are, and not on how many: the ways above say whether they pay.
+    shares = [pool for pool in by_pool if pool.profile.shares and not pool.claims]
     found_slots = {pool.name: _pays_from(pool, by_pool[pool]) for pool in shares}
     return Comparison(
         ways=ways,
@@ -169,12 +170,14 @@ def _as_cost(nodes: int, why: Why) -> Cost | None:
 def _pool_cost(pool: Pool, work: Sequence[Consumer], way: Way) -> Cost | None:
     bought = _bought(pool, way)
     if way.shared or not pool.profile.shares:
-        node = pool.cheapest(bought)
+        node = pool.cheapest(bought, largest_claim(work))
         if node is None:
             return None
         # Without the pool's limit: it would count less work on shared nodes than on GPUs of their own.
-        why = times(why_node_hours(work, node.slots), pool.prices.why_node(node.instance_type, bought))
-        return _as_cost(node_peak(work, node.slots), why)
+        why = times(
+            why_node_hours(work, node.slots, gpu_mib=gpu_mib_of(node)), pool.prices.why_node(node.instance_type, bought)
+        )
+        return _as_cost(node_peak(work, node.slots, gpu_mib_of(node)), why)
     nodes = sum(consumer.slots * max(1, len(consumer.needs)) for consumer in work if consumer.hours > 0)
     return _as_cost(nodes, plus(*(times(each.why_own(bought), each.why_paid_hours) for each in work)))
 

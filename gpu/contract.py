@@ -55,6 +55,8 @@ MIN_SECURITY_REASON: Final = 15
 #: `critical` or `batch` (label): pods of models and workloads, priority classes -> policies, whoever looks for them.
 IMPORTANCE_LABEL: Final = f"{OURS}importance"
 
+#: MiB of a GPU that the pod claims (label): models of memory pools -> the policy that gives pods claims, the twin.
+CLAIM_LABEL: Final = f"{OURS}gpu-memory-mib"
 # In the cluster
 
 #: Namespace of what makes GPUs usable, the device plugin and the cache of weights: every stack makes it.
@@ -104,6 +106,9 @@ DISCOVERY_TAG: Final = "karpenter.sh/discovery"
 DO_NOT_DISRUPT_ANNOTATION: Final = "karpenter.sh/do-not-disrupt"
 #: GPUs of the machine: Karpenter -> overlays, CPU pools, policies, the twin.
 GPU_COUNT_LABEL: Final = "karpenter.k8s.aws/instance-gpu-count"
+#: What claims may share of a node's GPUs (annotation): EC2NodeClasses of memory pools -> Karpenter (1.15, gate
+#: DRANVIDIAGPU), policies. Must say what NVIDIA's DRA driver is set to, which Karpenter cannot read.
+CONSUMABLE_ANNOTATION: Final = "karpenter.k8s.aws/nvidia-consumable-capacity"
 #: GPU of the machine, as the catalog names it: Karpenter -> the twin's view.
 GPU_NAME_LABEL: Final = "karpenter.k8s.aws/instance-gpu-name"
 
@@ -133,6 +138,14 @@ SHARED_RESOURCE: Final = f"{NVIDIA_PREFIX}gpu.shared"
 #: Configuration that a node's device plugin takes: GPU NodePools -> the device plugin, policies, the twin.
 CONFIG_LABEL: Final = f"{NVIDIA_PREFIX}device-plugin.config"
 MIG_CONFIG_LABEL: Final = f"{NVIDIA_PREFIX}mig.config"
+
+# NVIDIA's (dra-driver-nvidia-gpu v0.5)
+#: DeviceClass of its chart, which claims name, and also the name of the driver on ResourceSlices: the chart, the driver
+#: on each node -> claims, Karpenter, policies, the twin.
+DEVICE_CLASS: Final = "gpu.nvidia.com"
+#: What a pod would request to get a device without a claim, in place of the chart's `nvidia.com/gpu`, which would take
+#: GPUs from claims: the driver's DeviceClass -> nobody.
+UNCLAIMED_RESOURCE: Final = f"{OURS}unclaimed-gpu"
 
 # Knative's (serving v1)
 #: `cluster-local`: no route from outside: services of models and the dialogue -> Knative, policies.

@@ -14,7 +14,7 @@ from math import ceil
 from typing import assert_never
 
 from gpu.pool import Pool
-from gpu.sharing import MIN_REPLICAS, Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+from gpu.sharing import MIN_REPLICAS, MemoryClaims, Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +44,8 @@ def slots_for(share: Fraction, pool: Pool) -> int:
 
 def shortfall(need: Need, pool: Pool) -> str | None:
     """Why no pod with this need may go to the pool, as the end of a sentence about it; None where one may."""
+    if pool.claims and need.share is not None:
+        return "its pods claim memory, and no part of the time"
     slots = 1 if need.share is None else slots_for(need.share, pool)
     if slots > 1 and pool.profile.shares:
         has = f"a slot is {percent(pool.slot_share)} of a GPU ({pool.profile.words})"
@@ -81,6 +83,8 @@ def given(pool: Pool) -> str:
                 f"an instance {profile.profile}: {own.compute_slices} compute and {own.memory_slices} of "
                 f"{own.total_memory_slices} memory slices, {pool.slot_memory_mib:,} MiB, kept apart by hardware"
             )
+        case MemoryClaims():
+            return "the memory that it claims, by promise, not enforced; turns with all others on the GPU"
         case _:
             assert_never(profile)
 
@@ -95,7 +99,7 @@ def _cuts(pool: Pool) -> Iterator[Pool]:
     profile = pool.profile
     profiles: list[SharingProfile]
     match profile:
-        case NoSharing():
+        case NoSharing() | MemoryClaims():
             profiles = []
         case TimeSlicing() | Mps():
             fewer = range(profile.replicas - 1, MIN_REPLICAS - 1, -1)

@@ -29,6 +29,10 @@ class HostShare:
     memory_mib: int
 
 
+#: What a model's server and Knative's container need of the node at least.
+SERVER_AT_LEAST = HostShare(150, 1024)
+
+
 def host_share(types: Iterable[InstanceType], profile: SharingProfile) -> HostShare:
     """The smallest share of a node that falls to one slot, among the types that a pool may buy.
 
@@ -36,6 +40,31 @@ def host_share(types: Iterable[InstanceType], profile: SharingProfile) -> HostSh
     """
     shares = [_share(t, t.gpu_count * profile.slots_per_gpu(t.gpu)) for t in types]
     return HostShare(min(s.cpu_millis for s in shares), min(s.memory_mib for s in shares))
+
+
+def claim_share(types: Iterable[InstanceType], claim_mib: int) -> HostShare:
+    """What a claim may take of its node: as much of the rest as of the GPU's memory, on types with one GPU.
+
+    Of the types whose GPU holds the claim, the smallest share. Claims that fill a GPU fill its node, so that neither is
+    left over because of the other.
+    """
+    able = [t for t in types if t.gpu.memory.total_mib >= claim_mib]
+    shares = [(node_room(t), t.gpu.memory.total_mib) for t in able]
+    return HostShare(
+        min(room.cpu_millis * claim_mib // whole for room, whole in shares),
+        min(room.memory_mib * claim_mib // whole for room, whole in shares),
+    )
+
+
+def claim_for_share(types: Iterable[InstanceType], claim_mib: int, least: HostShare) -> int:
+    """The claim, or a larger one whose share of the node is `least`; at most what the largest GPU has."""
+    able = [t for t in types if t.gpu.memory.total_mib >= claim_mib]
+    needed = [claim_mib]
+    for t in able:
+        room, whole = node_room(t), t.gpu.memory.total_mib
+        needed += [-(-least.cpu_millis * whole // max(room.cpu_millis, 1))]
+        needed += [-(-least.memory_mib * whole // max(room.memory_mib, 1))]
+    return min(max(needed), max(t.gpu.memory.total_mib for t in able))
 
 
 def node_room(instance_type: InstanceType) -> HostShare:

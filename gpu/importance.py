@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal, assert_never
 
-from gpu.bill import most_nodes, node_reasons
+from gpu.bill import node_reasons
 from gpu.contract import CAPACITY_TYPE_LABEL, DO_NOT_DISRUPT_ANNOTATION, IMPORTANCE_LABEL
 from gpu.pool import Pool, Purchase
 from gpu.why import Why, given, most, times
@@ -118,6 +118,6 @@ def why_at_most(importance: Importance, pool: Pool, pods: int) -> Why:
         return given(f"price of a node of {pool.name}", None, "USD/h")
     found = []
     for node in bought.node_prices:
-        nodes = min(pods, most_nodes(pool, node.instance_type))
+        nodes = min(pods, pool.most_nodes(node.instance_type))
         found.append(times(given(f"{node.instance_type}, a node for each pod", nodes), node_reasons(bought, node).high))
     return most(*found)

@@ -5,17 +5,18 @@ Made once for a stack (`config.pools.resolve`) and handed to all that need one o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, assert_never, get_args
 
-from gpu.catalog import InstanceType
+from gpu.catalog import INSTANCE_TYPES, InstanceType
+from gpu.claims import bought, claimed_mib
 from gpu.contract import GPU_RESOURCE
 from gpu.estimate import SlotPrice, slot_price
-from gpu.host_share import HostShare, host_share
+from gpu.host_share import HostShare, claim_for_share, claim_share, host_share
 from gpu.naming import check_name
 from gpu.prices import CapacityType, RegionPrices
 from gpu.sharing import AMIS, Ami, SharingProfile, overlay_capacities
@@ -94,20 +95,47 @@ class Pool:
         """Slots that every GPU of the pool has at least, whichever type Karpenter buys."""
         return min(self.slots.values())
 
+    @property
+    def claims(self) -> bool:
+        """Whether its pods claim memory; then a slot is a whole GPU, which the largest claim may fill alone."""
+        return self.profile.claims
+
     @cached_property
     def smallest(self) -> InstanceType:
-        """The type with the smallest slots."""
-        return min(self.types, key=lambda t: self.profile.slot_memory_mib(t.gpu))
+        """The type that decides what fits: the one with the smallest slots; with claims, which go where they fit, the
+        one with the largest GPU."""
+        deciding = max if self.claims else min
+        return deciding(self.types, key=lambda t: self.profile.slot_memory_mib(t.gpu))
 
     @cached_property
     def slot_memory_mib(self) -> int:
-        """Memory that every slot has at least."""
+        """Memory that every slot has at least; with claims the most that a pod can be promised."""
         return self.profile.slot_memory_mib(self.smallest.gpu)
 
     @cached_property
     def slot_share(self) -> Fraction:
         """Part of a GPU that every slot has at least: 1 is a whole one."""
         return min(self.profile.slot_share(t.gpu) for t in self.types)
+
+    def claim_mib(self, need_mib: int, least: HostShare | None = None) -> int:
+        """What a pod that needs so much GPU memory claims. least: what it needs of its node, at the least.
+
+        Raises ClaimError for what fits on none of the pool's GPUs.
+        """
+        claim = claimed_mib(need_mib, [t.gpu for t in self.types])
+        return claim_for_share(self.types, claim, least) if least else claim
+
+    def claim_share(self, claim_mib: int) -> HostShare:
+        """What a claim may take of its node's processors and memory."""
+        return claim_share(self.types, claim_mib)
+
+    def gpus_for(self, claims: Iterable[int]) -> int:
+        """GPUs that Karpenter buys for claims that wait at once: of the smallest kind that holds each of them."""
+        waiting = sorted(claims, reverse=True)
+        if not waiting:
+            return 0
+        able = [t.gpu.memory.total_mib for t in self.types if t.gpu.memory.total_mib >= waiting[0]]
+        return len(bought(waiting, min(able)))
 
     @property
     def max_slots(self) -> int:
@@ -130,8 +158,27 @@ class Pool:
         """Limits of the NodePool. Karpenter counts what overlays say, so that of a shared resource is in slots.
 
         With renamed slots the physical resource is overlaid with 0, and its own limit binds only if overlays are off.
+        Nodes whose memory is claimed have no such resource at all, and Karpenter counts no devices: their processors
+        are limited, to those that come with maxGpus of the type with the fewest for each. Larger types are bought for
+        fewer GPUs.
         """
+        if self.claims:
+            return {"cpu": self.room}
         return {GPU_RESOURCE: self.max_gpus} | {self.resource: self.max_slots}
+
+    @property
+    def room(self) -> int:
+        """What nodes may take of the pool's limits together: GPUs, or vCPUs where memory is claimed."""
+        return min(self.max_gpus * t.vcpus // t.gpu_count for t in self.types) if self.claims else self.max_gpus
+
+    def takes(self, instance_type: str) -> int:
+        """What a node of a type takes of `room`."""
+        kind = INSTANCE_TYPES[instance_type]
+        return kind.vcpus if self.claims else kind.gpu_count
+
+    def most_nodes(self, instance_type: str) -> int:
+        """Nodes of a type that the limits allow: whole ones."""
+        return self.room // self.takes(instance_type)
 
     @cached_property
     def node_prices(self) -> tuple[SlotPrice, ...]:
@@ -139,9 +186,14 @@ class Pool:
         found = (slot_price(t, self.profile, self.prices) for t in self.types)
         return tuple(price for price in found if price is not None)
 
-    def cheapest(self, capacity_type: CapacityType) -> SlotPrice | None:
-        """The type with the cheapest node, bought in one way or the other; None where no price is known."""
-        return min(self.node_prices, key=lambda p: (p.usd_per_hour(capacity_type), p.instance_type), default=None)
+    def cheapest(self, capacity_type: CapacityType, claim_mib: int = 0) -> SlotPrice | None:
+        """The type with the cheapest node, bought in one way or the other; None where no price is known.
+
+        claim_mib: what its GPU must hold, where pods claim memory.
+        """
+        kinds = {t.name: t.gpu.memory.total_mib for t in self.types}
+        able = (p for p in self.node_prices if kinds[p.instance_type] >= claim_mib)
+        return min(able, key=lambda p: (p.usd_per_hour(capacity_type), p.instance_type), default=None)
 
     @cached_property
     def price(self) -> SlotPrice | None:

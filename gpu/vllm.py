@@ -17,7 +17,7 @@ from typing import Final, assert_never
 
 from gpu.catalog import Gpu
 from gpu.pool import Pool
-from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+from gpu.sharing import MemoryClaims, Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 
 UTILIZATION: Final = "--gpu-memory-utilization"
 #: vllm/config/cache.py, `CacheConfig.gpu_memory_utilization`; 0.9 before.
@@ -136,10 +136,14 @@ def parallel(words: Sequence[str]) -> Mapping[str, int]:
     return {name: count for name, count in found.items() if count > 1}
 
 
-def largest_utilization(pool: Pool) -> float:
-    """Largest share with which a server stays within its slot on every GPU of the pool, in hundredths."""
+def largest_utilization(pool: Pool, promised_mib: int | None = None) -> float:
+    """Largest share with which a server stays within its slot on every GPU of the pool, in hundredths.
+
+    promised_mib: what it needs by its claim, where the pool's pods claim memory.
+    """
     shares = (
-        (pool.profile.slot_memory_mib(t.gpu) - CONTEXT_MIB) / _device_mib(pool.profile, t.gpu) for t in pool.types
+        ((promised_mib or pool.profile.slot_memory_mib(t.gpu)) - CONTEXT_MIB) / _device_mib(pool.profile, t.gpu)
+        for t in pool.types
     )
     return max(math.floor(min(shares) * 100) / 100, 0.0)
 
@@ -147,7 +151,7 @@ def largest_utilization(pool: Pool) -> float:
 def _device_mib(profile: SharingProfile, gpu: Gpu) -> int:
     """What CUDA shows at most of the device that a slot is."""
     match profile:
-        case NoSharing() | TimeSlicing() | Mps():
+        case NoSharing() | TimeSlicing() | Mps() | MemoryClaims():
             return gpu.memory.total_mib
         case Mig():
             return profile.slot_memory_mib(gpu)

@@ -14,6 +14,7 @@ from gpu.estimate import SlotPrice
 from gpu.fraction import given
 from gpu.pool import Pool
 from gpu.prices import RegionPrices, of
+from plan.claims import ClaimFigures
 from plan.figures import Figures, ModelFigures, ServiceFigures
 from plan.make import Plan
 from plan.monitor import Resource
@@ -35,6 +36,7 @@ def plan_json(plan: Plan) -> str:
         "prices": _prices(of(recording.region), figures),
         "pools": [_pool(*both) for both in zip(figures.pools, figures.config.pools, strict=True)] if figures else [],
         "models": [_model(model) for model in figures.models] if figures else [],
+        "claims": [_claims(each) for each in figures.claims] if figures else [],
         "services": [_service(service) for service in figures.services] if figures else [],
         "placements": [_placement(placement) for placement in figures.placements] if figures else [],
         "work": [_work(each) for each in figures.work] if figures else [],
@@ -136,6 +138,29 @@ def _model(model: ModelFigures) -> dict[str, Any]:
         }
         if own
         else None,
+    }
+
+
+def _claims(figures: ClaimFigures) -> dict[str, Any]:
+    by = figures.pool.capacity_type
+    return {
+        "pool": figures.pool.name,
+        "gpuMib": figures.gpu_mib,
+        "gpus": figures.gpus,
+        "gpusByTheirSum": figures.bound,
+        "gpusInEqualSlots": figures.in_equal_slots,
+        "gpusWithAPoolForEachSize": figures.by_size,
+        "usdPerGibHour": _usd(figures.why_gib(by).value),
+        "holders": [
+            {
+                "name": each.name,
+                "pods": each.slots,
+                "needMib": sum(each.needs) or None,
+                "claimMib": each.claim_mib,
+                "usdPerHour": _usd(figures.why_claim(each, by).value),
+            }
+            for each in figures.holders
+        ],
     }
 
 

@@ -59,7 +59,15 @@ def _plain(name: str) -> str:
 
 def explanations(figures: Figures) -> list[Explanation]:
     """Every figure of costs that the plan prints, in the order in which it does."""
-    return [*_bill(figures), *_work(figures), *_pools(figures), *_own(figures), *_ways(figures), *_tokens(figures)]
+    return [
+        *_bill(figures),
+        *_work(figures),
+        *_pools(figures),
+        *_claims(figures),
+        *_own(figures),
+        *_ways(figures),
+        *_tokens(figures),
+    ]
 
 
 def explanation_json(found: Explanation) -> str:
@@ -168,6 +176,18 @@ def _pools(figures: Figures) -> Iterator[Explanation]:
             words = f"a node of {dearest.instance_type}, the dearest that the pool may buy"
             yield Explanation(name=f"dearest, {pool.name}", what=words, unit=HOURLY, cases=cases)
             yield from _node(pool, dearest, "dearest, ")
+
+
+def _claims(figures: Figures) -> Iterator[Explanation]:
+    """A GiB that is claimed, and what each pod claims, bought in both ways."""
+    for claims in figures.claims:
+        cases = tuple((words, claims.why_gib(capacity_type)) for words, capacity_type in _BOUGHT)
+        what = "a GiB of a GPU for an hour, when all of it is claimed"
+        yield Explanation(name=f"claimed GiB, {claims.pool.name}", what=what, unit=HOURLY, cases=cases)
+        for holder in claims.holders:
+            cases = tuple((words, claims.why_claim(holder, capacity_type)) for words, capacity_type in _BOUGHT)
+            what = "what a pod claims of a GPU for an hour"
+            yield Explanation(name=f"claim, {holder.name}", what=what, unit=HOURLY, cases=cases)
 
 
 def _node(pool: Pool, node: SlotPrice, which: str) -> Iterator[Explanation]:

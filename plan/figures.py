@@ -5,7 +5,7 @@ Prices are USD, those of the stack's region; Spot prices are estimates (`gpu.pri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
@@ -15,7 +15,7 @@ from config.errors import listed
 from config.placing import Placement, placements
 from config.pool_schema import GpuPool
 from config.schema import Model, StackConfig
-from config.services import Service, memory_of, stack_services
+from config.services import Service, memory_of, service_claim, stack_services
 from config.tokens import TokenCosts, token_costs
 from gpu.bill import Consumer, known_of, sum_of
 from gpu.catalog import InstanceType
@@ -25,13 +25,14 @@ from gpu.estimate import dedicated_gpu
 from gpu.models import ModelMemory
 from gpu.pool import Pool
 from gpu.prices import FRESH_DAYS, CapacityType, PriceTable, RegionPrices
+from plan.claims import ClaimFigures, claim_figures
 from plan.errors import as_called
 from plan.work import WorkFigures, work_figures
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFigures:
-    """A served model and the slot it runs in. Memory in MiB, prices in USD per hour."""
+    """A served model and the slot it runs in, or the claim. Memory in MiB, prices in USD per hour."""
 
     config: Model
     memory: ModelMemory
@@ -119,6 +120,11 @@ class Figures:
         return known.expected / budget.monthly_usd if known and known.expected and budget else None
 
     @cached_property
+    def claims(self) -> tuple[ClaimFigures, ...]:
+        """What claims of memory come to, pool by pool."""
+        return tuple(claim_figures(self.pools, self.consumers))
+
+    @cached_property
     def comparison(self) -> Comparison | None:
         """The same work shared and not, on Spot and not, asleep and not."""
         return compare(self.consumers)
@@ -129,10 +135,15 @@ def figures(config: StackConfig) -> Figures:
     pools, sections = config.gpu_pools, {section.name: section for section in config.pools}
     holding = tuple(consumers(config))
     dedicated: dict[tuple[int, CapacityType], InstanceType | None] = {}
+    claims = {
+        model.name: service_claim(service, pools[service.first.pool])
+        for service in stack_services(config)
+        for model in service.models
+    }
     return Figures(
         config=config,
         pools=tuple(pools.values()),
-        models=tuple(_model(model, pools[model.pool], dedicated) for model in config.models),
+        models=tuple(_model(model, pools[model.pool], dedicated, claims) for model in config.models),
         services=tuple(
             _service(service, pools[service.first.pool], sections[service.first.pool])
             for service in stack_services(config)
@@ -145,7 +156,12 @@ def figures(config: StackConfig) -> Figures:
     )
 
 
-def _model(model: Model, pool: Pool, dedicated: dict[tuple[int, CapacityType], InstanceType | None]) -> ModelFigures:
+def _model(
+    model: Model,
+    pool: Pool,
+    dedicated: dict[tuple[int, CapacityType], InstanceType | None],
+    claims: Mapping[str, int],
+) -> ModelFigures:
     memory = memory_of(model)
     assert memory is not None, f"{model.name}: the configuration lets only known models pass"
     key = (memory.total_mib, pool.capacity_type)
@@ -154,7 +170,7 @@ def _model(model: Model, pool: Pool, dedicated: dict[tuple[int, CapacityType], I
     return ModelFigures(
         config=model,
         memory=memory,
-        slot_memory_mib=pool.slot_memory_mib,
+        slot_memory_mib=claims.get(model.name) or pool.slot_memory_mib,
         pool=pool,
         dedicated=dedicated[key],
     )

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, Final, assert_never
 
 from gpu.contract import GPU_RESOURCE, SHARED_RESOURCE
-from gpu.sharing import STRATEGIES, Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
+from gpu.sharing import STRATEGIES, MemoryClaims, Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from gpu.sharing.bottlerocket import BottlerocketSharing, read_bottlerocket
 from gpu.sharing.mig import mig_resource
 from gpu.sharing.plugin_chart import PluginRelease, read_mig_manager, read_plugin_release
@@ -102,10 +102,12 @@ class Sharing:
 
     @property
     def resource(self) -> str | None:
-        """Name of a slot; None for MIG instances whose profile the configuration does not tell."""
+        """Name of a slot; None for MIG instances whose profile the configuration does not tell, and for claims."""
         match self.strategy:
             case "mig" if not self.mig_single:
                 return mig_resource(self.mig_profile) if self.mig_profile else None
+            case "memory":
+                return None
             case "none" | "time-slicing" | "mps" | "mig":
                 return SHARED_RESOURCE if self.rename else GPU_RESOURCE
             case _:
@@ -129,6 +131,8 @@ class Sharing:
                     return Mps(self.replicas, self.rename) if self.replicas else None
                 case "mig":
                     return Mig(self.mig_profile) if self.mig_profile else None
+                case "memory":
+                    return MemoryClaims()
                 case _:
                     assert_never(self.strategy)
         except SharingError:

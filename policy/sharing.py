@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final, assert_never
 
-from gpu.contract import CONFIG_LABEL, MIG_CONFIG_LABEL, SHARING_LABEL
+from gpu.contract import CONFIG_LABEL, CONSUMABLE_ANNOTATION, MIG_CONFIG_LABEL, SHARING_LABEL
 from gpu.mig import mig_profiles
 from gpu.sharing import STRATEGIES
 from gpu.sharing.al2023 import read_mig_profile
@@ -94,7 +94,7 @@ class JudgedPool:
         if self.sharing is None:
             return None
         match self.sharing.strategy:
-            case "none":
+            case "none" | "memory":
                 return 1
             case "time-slicing" | "mps":
                 return self.sharing.replicas
@@ -148,6 +148,8 @@ class SharingView:
         if pool.auto_mode:
             return None
         node_class = self.node_class(pool)
+        if node_class is not None and claims_of(node_class):
+            return Sharing("memory", f"annotation {CONSUMABLE_ANNOTATION} of its EC2NodeClass")
         if node_class is not None and is_bottlerocket(node_class):
             user_data = get(node_class, "spec", "userData")
             if isinstance(user_data, Unknown):
@@ -195,6 +197,15 @@ def sharing_view(stack: Stack) -> SharingView:
 def _with_mig_profile(sharing: Sharing, node_class: Mapping[str, Any] | None) -> Sharing:
     """AL2023 nodes cut their GPUs in user data; the configuration does not name the profile."""
     return replace(sharing, mig_profile=read_mig_profile(text(get(node_class, "spec", "userData"))))
+
+
+def claims_of(node_class: Mapping[str, Any]) -> str:
+    """What claims may share of GPUs of nodes of a class, as Karpenter is told; empty where it is told nothing.
+
+    `policy.rules.gpu_claims_consistent` says so where it is not known.
+    """
+    given = get(node_class, "metadata", "annotations", CONSUMABLE_ANNOTATION)
+    return "" if isinstance(given, Unknown) or text(given) == "disabled" else text(given)
 
 
 def is_bottlerocket(node_class: Mapping[str, Any]) -> bool:

@@ -46,6 +46,7 @@ from components.network.existing import ExistingSubnetsArgs, look_up_subnets
 from components.network.network import Network, NetworkArgs
 from components.new_only import new_only
 from components.pods import tolerations
+from components.serving.model_claims import ModelClaims
 from components.serving.ollama_model import model_url
 from config.bill import zones
 from config.pool_schema import ReservationTerm
@@ -120,11 +121,12 @@ def build(config: StackConfig) -> Platform:
     if ground.made and topic:
         stand = after(_on(ground, config, provider), *ground.running, sharing.namespace)
         _monitoring(config, ground.made, topic, ground.running, tags, in_aws, stand)
+    model_claims = _model_claims(config, in_cluster)
     pools = {
         pool.name: GpuPool(
             f"gpu-{pool.name}",
             _gpu_pool_args(pool, config, ground.nodes),
-            after(under_karpenter, *_plugin_of(pool.name, sharing)),
+            after(under_karpenter, *_plugin_of(pool.name, sharing), *model_claims.get(pool.name, ())),
         )
         for pool in config.pools
     }
@@ -442,6 +444,8 @@ def _karpenter_args(
         public_addresses=config.network.nat == "none",
         # Alpha: only where a pool keeps slots warm at all hours.
         capacity_buffer=any(pool.warm and pool.warm.start is None for pool in config.pools),
+        # Alpha: only where pods claim memory.
+        dra_nvidia_gpu=any(pool.claims for pool in config.gpu_pools.values()),
         additional_node_policies=node_policies,
         tags=tags,
     )
@@ -645,10 +649,12 @@ def _cpu_pool_args(pool: CpuPoolConfig, ground: Ground) -> CpuPoolArgs:
 
 
 def _sharing_args(config: StackConfig) -> GpuSharingArgs:
+    claims = [pool.name for pool in config.pools if config.gpu_pools[pool.name].claims]
     by_chart = [pool for pool in config.pools if AMIS[pool.ami].plugin_by_chart]
     existing = config.gpu_sharing.existing
     return GpuSharingArgs(
-        profiles={pool.name: config.gpu_pools[pool.name].profile for pool in by_chart},
+        profiles={pool.name: config.gpu_pools[pool.name].profile for pool in by_chart if pool.name not in claims},
+        claims=claims,
         taints={pool.name: config.gpu_pools[pool.name].taints for pool in by_chart},
         untrusted=[pool.name for pool in by_chart if pool.tenants == "untrusted"],
         installer=config.gpu_sharing.installer,
@@ -678,6 +684,12 @@ def _priorities(config: StackConfig, opts: pulumi.ResourceOptions) -> Sequence[p
 def _plugin_of(pool: str, sharing: GpuSharing) -> Sequence[pulumi.Resource]:
     """What configures the device plugin on the pool's nodes, where the host does not: it must outlive them."""
     return [sharing.plugins[pool]] if pool in sharing.plugins else []
+
+
+def _model_claims(config: StackConfig, opts: pulumi.ResourceOptions) -> Mapping[str, Sequence[pulumi.Resource]]:
+    """What gives models their claims, by the pools on which it must precede them."""
+    pools = [name for name in dict.fromkeys(model.pool for model in config.models) if config.gpu_pools[name].claims]
+    return dict.fromkeys(pools, ModelClaims("model-claims", opts).ready) if pools else {}
 
 
 def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -> GpuPoolArgs:

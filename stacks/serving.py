@@ -34,7 +34,7 @@ from config.fields import BUILD
 from config.schema import Dialogue as DialogueConfig
 from config.schema import Door as DoorConfig
 from config.schema import Model, StackConfig
-from config.services import Service, ollama_name, service_name, stack_services, tagged_name
+from config.services import Service, ollama_name, service_claim, service_name, stack_services, tagged_name
 from gpu.importance import placing
 from gpu.pool import Pool
 from gpu.weights import WEIGHTS
@@ -100,6 +100,7 @@ def serve(config: StackConfig, stand: Stand) -> None:
             cached_pools=list(cached),
             taints=[*dict.fromkeys(each for name in cached for each in config.gpu_pools[name].taints)],
             registries=config.serving.registry_cidrs,
+            claims=[claim for service in stack_services(config) if (claim := _claim(service, config))],
         ),
         after(stand.in_cluster, stand.sharing.namespace, *(stand.pools[name].node_pool for name in cached)),
     )
@@ -116,6 +117,10 @@ def serve(config: StackConfig, stand: Stand) -> None:
         Door("door", _door_args(config, door, _own(stand), stand.tags), stand.in_aws)
 
 
+def _claim(service: Service, config: StackConfig) -> int:
+    return service_claim(service, config.gpu_pools[service.first.pool])
+
+
 def _features(config: StackConfig) -> set[Feature]:
     kept = config.dialogue and config.dialogue.on_volume
     of_models = {feature for model in config.models for feature in _weights(model).features}
@@ -130,13 +135,14 @@ def _weights(model: Model) -> Weights:
 
 
 def _model_args(service: Service, pool: Pool, config: StackConfig) -> OllamaModelArgs:
-    first = service.first
+    first, claim = service.first, service_claim(service, pool)
     return OllamaModelArgs(
         service=service.name,
         models=[ServedModel(name=tagged_name(model), digest=model.weights.digest) for model in service.models],
         pool=pool.name,
         resource_name=pool.resource,
-        share=pool.host_share,
+        claim_mib=claim or None,
+        share=pool.claim_share(claim) if claim else pool.host_share,
         taints=pool.taints,
         weights_mib=service.weights_mib,
         memory_mib=None if service.is_known else service.memory_mib,

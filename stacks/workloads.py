@@ -13,6 +13,7 @@ from components.gpu.workloads import Checkpointing, CronSchedule, GpuWorkload, S
 from components.pods import tolerations
 from config.schema import Container, Workload
 from config.section import Section
+from config.services import workload_claim
 from config.workload_schema import WorkloadVolume
 from gpu.contract import POOL_LABEL
 from gpu.importance import Placing
@@ -41,6 +42,7 @@ def gpu_workload(
         replicas=workload.replicas,
         autoscaling=_autoscaling(workload),
         resource_name=pool.resource,
+        claim_mib=workload_claim(workload, pool) or None,
         node_selector={POOL_LABEL: pool.name},
         tolerations=tolerations(pool.taints),
         schedule=_schedule(workload),

@@ -110,6 +110,13 @@ STEPS: Final[Sequence[Step]] = (
         ),
     ),
     Step(
+        title="NVIDIA DRA driver",
+        pins=("NVIDIA_DRA_DRIVER_CHART",),
+        now=versions.NVIDIA_DRA_DRIVER_CHART.version,
+        source="releases of kubernetes-sigs/dra-driver-nvidia-gpu; its gate and values are alpha and may change",
+        effect="The driver on nodes of memory pools. What runs keeps its GPU; new pods wait until it is back.",
+    ),
+    Step(
         title="Knative",
         pins=(
             "KNATIVE_OPERATOR_CHART",

@@ -21,7 +21,8 @@ from twin.machine.build import knative_definitions, programs_dir
 from twin.machine.launch import wake
 from twin.machine.processes import find
 from twin.machine.state import Run, TwinState
-from twin.plan import CONTROLLER_CHART, CRD_CHART, KNATIVE_CHART, OPERATOR_CHART, Planned, TwinPlan
+from twin.plan import CONTROLLER_CHART, CRD_CHART, DRIVER_CHART, KNATIVE_CHART, OPERATOR_CHART, Planned, TwinPlan
+from twin.play.dra_driver import device_class
 
 #: Seconds that one thing may take; Pulumi gives Karpenter's objects half an hour.
 _PATIENCE = 180.0
@@ -71,6 +72,8 @@ def uninstall(thing: Planned, state: TwinState, plan: TwinPlan, kube: Kube) -> N
     elif thing.chart == KNATIVE_CHART:
         for definition in knative_definitions(programs_dir()):
             delete_and_wait(kube, definition)
+    elif thing.chart == DRIVER_CHART:
+        delete_and_wait(kube, device_class())
     elif thing.chart == OPERATOR_CHART:
         delete_and_wait(kube, CLUSTER_POLICY)
 

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gpu.contract import CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, GPU_RESOURCE, NODE_POOL_LABEL
+from gpu.catalog import INSTANCE_TYPES, InstanceType
+from gpu.contract import CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL, NODE_POOL_LABEL
 from twin.errors import TwinError
 from twin.machine.state import DamagedError, TwinState, read_json, write_json
 from twin.play.device_plugin import InstalledPlugin
+from twin.play.dra_driver import CHART, DISABLED, InstalledDriver, announced_shares
 
 CRD_CHART = "karpenter-crd"
 CONTROLLER_CHART = "karpenter"
 KNATIVE_CHART = "knative-operator"
 OPERATOR_CHART = "gpu-operator"
 PLUGIN_CHARTS = ("nvidia-device-plugin", OPERATOR_CHART)
-PLAYED_CHARTS = (CRD_CHART, CONTROLLER_CHART, KNATIVE_CHART, *PLUGIN_CHARTS)
+DRIVER_CHART = CHART
+PLAYED_CHARTS = (CRD_CHART, CONTROLLER_CHART, KNATIVE_CHART, DRIVER_CHART, *PLUGIN_CHARTS)
 #: Namespaces that every API server makes itself, and lets nobody delete.
 FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 
@@ -55,8 +58,15 @@ class Model:
     """Whether the program has a Knative service for it; without, the twin stands in for that too."""
     slot: str = ""
     """Resource that a pod needs for its slot; empty where it needs none."""
+    claim_mib: int = 0
+    """GPU memory that a pod claims, in MiB; 0 where it claims none."""
     not_played: Mapping[str, float] = field(default_factory=dict)
     """Steps of its cold start that the plan reckons with and the twin leaves out, in seconds by name."""
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether a pod needs a slot or GPU memory."""
+        return bool(self.slot or self.claim_mib)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +109,8 @@ class PlannedPool:
     """Slots of a node by its number of GPUs; empty where no overlay says so: then each GPU is one slot."""
     capacity_type: str
     """`spot` or `on-demand`; the first that the pool allows."""
+    claims: bool = False
+    """Whether pods claim memory of its GPUs; then there are no slots."""
 
     def slots_per_node(self, gpus: int = 1) -> int:
         """Slots of a node with that many GPUs."""
@@ -122,6 +134,7 @@ class TwinPlan:
     """In the order of the program; what an object needs comes before it."""
     plugins: tuple[InstalledPlugin, ...]
     models: tuple[Model, ...]
+    drivers: tuple[InstalledDriver, ...] = ()
     nodes: tuple[Mapping[str, Any], ...] = ()
     """GPU nodes of node groups that are somebody's, with their status."""
 
@@ -144,8 +157,23 @@ class TwinPlan:
         for pool in self.manifests("NodePool"):
             spec = pool["spec"]["template"]["spec"]
             if any(taint["key"] == GPU_RESOURCE for taint in spec.get("taints") or []):
-                pools.append(_gpu_pool(pool, self.manifests("NodeOverlay")))
+                pools.append(_gpu_pool(pool, self.manifests("NodeOverlay"), self._claims(spec)))
         return tuple(pools)
+
+    def _claims(self, pool: Mapping[str, Any]) -> bool:
+        """Whether a pool's EC2NodeClass has Karpenter buy for claims. pool: `spec` of its template."""
+        classes = {each["metadata"]["name"]: each for each in self.manifests("EC2NodeClass")}
+        return announced_shares(classes.get(pool["nodeClassRef"]["name"])) != DISABLED
+
+    @property
+    def slot_pools(self) -> tuple[PlannedPool, ...]:
+        """GPU pools whose pods take slots."""
+        return tuple(pool for pool in self.gpu_pools if not pool.claims)
+
+    @property
+    def claim_pools(self) -> tuple[PlannedPool, ...]:
+        """GPU pools whose pods claim memory."""
+        return tuple(pool for pool in self.gpu_pools if pool.claims)
 
     @property
     def fingerprint(self) -> str:
@@ -165,7 +193,7 @@ class TwinPlan:
         return sorted({p.chart for p in self.planned if p.chart and p.chart not in PLAYED_CHARTS})
 
 
-def _gpu_pool(pool: Mapping[str, Any], overlays: list[Mapping[str, Any]]) -> PlannedPool:
+def _gpu_pool(pool: Mapping[str, Any], overlays: list[Mapping[str, Any]], claims: bool) -> PlannedPool:
     name, resource, slots = pool["metadata"]["name"], GPU_RESOURCE, dict[int, int]()
     for overlay in overlays:
         wanted = {r["key"]: r.get("values") or [] for r in overlay["spec"]["requirements"]}
@@ -177,7 +205,25 @@ def _gpu_pool(pool: Mapping[str, Any], overlays: list[Mapping[str, Any]]) -> Pla
             slots |= {int(gpus): number for gpus in wanted.get(GPU_COUNT_LABEL, ["1"])}
     requirements = {r["key"]: r.get("values") or [] for r in pool["spec"]["template"]["spec"]["requirements"]}
     capacity_type = next(iter(requirements.get(CAPACITY_TYPE_LABEL, [])), "")
-    return PlannedPool(name=name, resource=resource, slots=slots, capacity_type=capacity_type)
+    return PlannedPool(name=name, resource=resource, slots=slots, capacity_type=capacity_type, claims=claims)
+
+
+def types_of(pool: Mapping[str, Any]) -> list[InstanceType]:
+    """What a NodePool may buy, as far as the catalogue has it."""
+    requirements = pool["spec"]["template"]["spec"].get("requirements") or []
+    names = (name for each in requirements if each["key"] == INSTANCE_TYPE_LABEL for name in each.get("values") or [])
+    return [INSTANCE_TYPES[name] for name in names if name in INSTANCE_TYPES]
+
+
+def vcpus_per_gpu(types: Sequence[InstanceType]) -> int:
+    """The fewest: a pool's limit of processors lets it have no more GPUs than that many times these."""
+    return min(kind.vcpus // kind.gpu_count for kind in types)
+
+
+def most_gpus(pool: Mapping[str, Any]) -> int | None:
+    """GPUs that a NodePool whose pods claim memory may have: Karpenter counts none, so its limit is of processors."""
+    cpu, types = (pool["spec"].get("limits") or {}).get("cpu"), types_of(pool)
+    return int(cpu) // vcpus_per_gpu(types) if cpu and str(cpu).isdecimal() and types else None
 
 
 def save_plan(state: TwinState, plan: TwinPlan) -> None:
@@ -204,6 +250,7 @@ def _plan_of(data: Mapping[str, Any]) -> TwinPlan:
             "planned": tuple(Planned(**{**planned, "after": tuple(planned["after"])}) for planned in data["planned"]),
             "plugins": tuple(InstalledPlugin(**plugin) for plugin in data["plugins"]),
             "models": tuple(Model(**model) for model in data["models"]),
+            "drivers": tuple(InstalledDriver(**driver) for driver in data["drivers"]),
             "nodes": tuple(data.get("nodes", ())),
         }
     )

@@ -20,8 +20,9 @@ from plan.project import find_project, load_stack
 from plan.record import Recording, record
 from twin.errors import TwinError
 from twin.existing import ground_of, on_ground, own_network
-from twin.plan import FIRST_NAMESPACES, PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
+from twin.plan import DRIVER_CHART, FIRST_NAMESPACES, PLUGIN_CHARTS, CloudResource, Model, Planned, TwinPlan
 from twin.play.device_plugin import installed_plugins
+from twin.play.dra_driver import installed_driver
 from twin.play.models import models_of
 from twin.playable import playable
 
@@ -109,6 +110,7 @@ def _plan(recording: Recording, models: Sequence[Model], *, cluster: str, kubern
             [p.manifest for p in planned if p.manifest],
         ),
         models=tuple(models),
+        drivers=tuple(installed_driver(p.values) for p in planned if p.chart == DRIVER_CHART),
     )
 
 

@@ -10,6 +10,7 @@ import click
 
 from gpu.prices import RegionPrices
 from plan.errors import slices
+from twin.devices import Devices
 from twin.errors import TwinError
 from twin.kube.client import Kube, UnreachableError
 from twin.kube.observe import Observed
@@ -21,7 +22,9 @@ from twin.play.agent.knative import ask
 from twin.prices import played
 from twin.view import NodeView, PodView, View, view
 from twin.watch.waiting import Coming
+from twin.watch.words import gib
 
+_KINDS = ("Node", "NodeClaim", "Pod", "Event", "Deployment", "ResourceSlice", "ResourceClaim")
 #: Seconds after which a model that has not come is given up.
 _PATIENCE = 600.0
 #: The end of a request is written anew this long before it passes.
@@ -39,7 +42,7 @@ def follow(state: TwinState, name: str, hold: float, *, until_gone: bool) -> int
     plan = load_plan(state)
     model = _model(plan, name)
     kube = connect(state)
-    with Observed(kube, ("Node", "NodeClaim", "Pod", "Event", "Deployment")) as observed:
+    with Observed(kube, _KINDS) as observed:
         story = _Story(observed, model, played(plan.region), pulse_of(state))
         story.tell("request")
         try:
@@ -132,12 +135,13 @@ class _Story:
 
     def _look(self) -> View:
         of = self._observed.all
-        seen = view(self._prices, of("Node"), of("NodeClaim"), of("Pod"), of("Event"))
+        devices = Devices(of("ResourceSlice"), of("ResourceClaim"))
+        seen = view(self._prices, of("Node"), of("NodeClaim"), of("Pod"), of("Event"), devices)
         for pod in _pods(seen, self._model):
             if pod.phase == "Terminating":
                 self.tell("idle: the pod goes")
             elif not pod.node:
-                self.tell(f"pod is there, and waits for a {'slot' if self._model.slot else 'node'}")
+                self.tell(f"pod is there, and waits for {_place(self._model, 'a slot', 'a node')}")
                 for node in self._nominated(seen, pod):
                     self.tell(
                         f"node {node.called}, {node.instance_type} {node.capacity_type} in {node.zone}: {node.stage} "
@@ -147,7 +151,7 @@ class _Story:
                 self._node = pod.node
                 others = [p.owner for n in seen.nodes if n.name == pod.node for p in n.pods if p.name != pod.name]
                 beside = f", beside {', '.join(sorted(others))}" if others else ""
-                self.tell(f"has its {'slot' if self._model.slot else 'place'} on {_called(seen, pod.node)}{beside}")
+                self.tell(f"has {_place(self._model, 'its slot', 'its place')} on {_called(seen, pod.node)}{beside}")
                 if pod.ready:
                     self.tell("ready")
         if self._node and not _pods(seen, self._model):
@@ -162,6 +166,11 @@ class _Story:
         name = Coming([pod], of("Pod"), of("Event"), of("NodeClaim"), of("Node")).node_for(pod.key)
         # That a node has room which stands anyway, such as a system node, is no news.
         return [node for node in seen.nodes if node.name == name and not node.system]
+
+
+def _place(model: Model, slot: str, otherwise: str) -> str:
+    """What a model needs, in words."""
+    return f"{gib(model.claim_mib)} of a GPU" if model.claim_mib else slot if model.slot else otherwise
 
 
 def _called(seen: View, name: str) -> str:

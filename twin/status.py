@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from plan.errors import as_called
+from twin.devices import Devices
 from twin.errors import TwinError
 from twin.kube.client import ApiError, UnreachableError
 from twin.kube.observe import KINDS
@@ -22,8 +23,10 @@ from twin.play.agent.meter import read_meter
 from twin.prices import NODES_ALONE, of_another_region, played
 from twin.view import NodeView, PodView, View, view
 from twin.watch.waiting import NOBODY_SAID
+from twin.watch.words import gib, share
 
 _NOTE_COLUMNS = 80
+_KINDS = ("Node", "NodeClaim", "Pod", "Event", "ResourceSlice", "ResourceClaim")
 
 
 @dataclass(frozen=True)
@@ -55,12 +58,16 @@ class Report:
             "server": self.run.server if self.run else None,
             "processes": self.processes,
             "stray": {name: pid for pid, name in self.stray.items()},
-            "nodes": [asdict(node) | {"usedSlots": node.used_slots} for node in self.view.nodes] if self.view else None,
+            "nodes": [_node_json(node) for node in self.view.nodes] if self.view else None,
             "pending": [asdict(pod) for pod in self.view.pending] if self.view else None,
             "refused": [asdict(pod) for pod in self.view.refused] if self.view else None,
             "usdPerHour": round(self.view.usd_per_hour, 4) if self.view else None,
             "usdSinceStart": round(self.usd, 4),
         }
+
+
+def _node_json(node: NodeView) -> dict[str, Any]:
+    return asdict(node) | {"usedSlots": node.used_slots, "claimedMib": node.claimed_mib}
 
 
 def report(state: TwinState) -> Report:
@@ -73,8 +80,9 @@ def report(state: TwinState) -> Report:
         try:
             if not kube.ready():  # in seconds, where it hangs
                 raise UnreachableError("not ready")
-            found = {kind: kube.list(KINDS[kind], kind) for kind in ("Node", "NodeClaim", "Pod", "Event")}
-            seen = view(played(region), found["Node"], found["NodeClaim"], found["Pod"], found["Event"])
+            found = {kind: kube.list(KINDS[kind], kind) for kind in _KINDS}
+            devices = Devices(found["ResourceSlice"], found["ResourceClaim"])
+            seen = view(played(region), found["Node"], found["NodeClaim"], found["Pod"], found["Event"], devices)
         except ApiError:
             seen = None
     said = status(state)
@@ -174,10 +182,15 @@ def _columns(rows: list[tuple[str, ...]]) -> list[str]:
 
 
 def _row(node: NodeView) -> tuple[str, ...]:
-    slots = f"{node.used_slots} of {node.slots or node.expected_slots}" if node.gpu else ""
     kind = f"{node.instance_type}{' spot' if node.capacity_type == 'spot' else ''}"
     pool = node.pool or ("system" if node.system else "")
-    return (node.called, pool, kind, node.stage, slots)
+    return (node.called, pool, kind, node.stage, _taken(node))
+
+
+def _taken(node: NodeView) -> str:
+    if node.devices:
+        return share(node.claimed_mib, node.mib)
+    return f"{node.used_slots} of {node.slots or node.expected_slots}" if node.gpu else ""
 
 
 def _usd(node: NodeView) -> str:
@@ -185,8 +198,11 @@ def _usd(node: NodeView) -> str:
 
 
 def _who(node: NodeView) -> str:
-    owners = Counter(pod.owner for pod in node.pods)
-    return ", ".join(f"{owner} ({number}x)" if number > 1 else owner for owner, number in owners.items())
+    owners = Counter((pod.owner, pod.mib) for pod in node.pods)
+    return ", ".join(
+        f"{owner}{f' {gib(mib)}' if mib else ''}{f' ({number}x)' if number > 1 else ''}"
+        for (owner, mib), number in owners.items()
+    )
 
 
 def _refused(seen: View) -> list[tuple[PodView, int]]:

@@ -23,6 +23,7 @@ from twin.machine.state import Run, TwinState, read_json, write_text
 from twin.plan import (
     CONTROLLER_CHART,
     CRD_CHART,
+    DRIVER_CHART,
     KNATIVE_CHART,
     OPERATOR_CHART,
     Planned,
@@ -30,6 +31,7 @@ from twin.plan import (
     load_plan,
     save_plan,
 )
+from twin.play.dra_driver import device_class, refusal
 from twin.play.platform import PLUGIN_NAMESPACE, daemon_sets, simulated_ec2_rights, system_nodes
 from twin.play.stages import no_early_gpus, stages_file
 
@@ -148,7 +150,7 @@ class Up:
         write_text(self.state.folder / "stages.yaml", stages_file())
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PLUGIN_NAMESPACE}}
         objects = [*no_early_gpus(), *simulated_ec2_rights(), *daemon_sets(plan)]
-        if plan.plugins:
+        if plan.plugins or plan.drivers:
             # The program's own namespace object follows; the DaemonSet of its chart must not wait for it here.
             _retry(lambda: kube.apply(namespace))
         with ThreadPoolExecutor(6) as pool:
@@ -212,6 +214,11 @@ class Releases:
             for definition in definitions:
                 apply_one(self._kube, definition)
             _established(self._kube, definitions, self._pulse)
+        elif thing.chart == DRIVER_CHART:
+            if why := refusal(thing.values):
+                raise TwinError(f"chart {thing.chart}: {why}")
+            # By another manager than the plan's objects: these may patch it.
+            self._kube.apply(device_class(), manager=thing.chart)
         elif thing.chart == OPERATOR_CHART:
             apply_one(self._kube, CLUSTER_POLICY)
             _established(self._kube, [CLUSTER_POLICY], self._pulse)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import (
     CAPACITY_TYPE_LABEL,
     EKS_CAPACITY_TYPE_LABEL,
@@ -20,10 +21,13 @@ from gpu.contract import (
     NODE_POOL_LABEL,
     NVIDIA_PREFIX,
     SERVICE_LABEL,
+    SHARING_LABEL,
     TWIN_SYSTEM_LABEL,
     ZONE_LABEL,
 )
 from gpu.prices import CapacityType, RegionPrices
+from gpu.sharing.memory import MemoryClaims
+from twin.devices import Device, Devices
 from twin.kube.client import Object
 
 #: Why the kubelet fails a pod whose devices the plugin does not give (kubelet/cm/admission/errors.go).
@@ -49,6 +53,15 @@ class PodView:
     """Why it waits; empty when it does not."""
     owner: str
     """Name of what it belongs to, such as a model's; its own name for a bare pod."""
+    mib: int = 0
+    """GPU memory that it claims, in MiB."""
+    device: str = ""
+    """Name of the GPU on its node that the claim is of; empty while it has none."""
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether it asks for slots, or claims GPU memory."""
+        return bool(self.slots or self.mib)
 
     @property
     def key(self) -> str:
@@ -85,11 +98,23 @@ class NodeView:
     system: bool
     created: str
     """RFC 3339."""
+    devices: tuple[Device, ...] = ()
+    """GPUs whose memory pods claim; empty where pods take slots."""
 
     @property
     def used_slots(self) -> int:
         """Slots that pods hold."""
         return sum(pod.slots for pod in self.pods)
+
+    @property
+    def claimed_mib(self) -> int:
+        """GPU memory that pods claim."""
+        return sum(pod.mib for pod in self.pods)
+
+    @property
+    def mib(self) -> int:
+        """GPU memory that can be claimed; 0 where pods take slots."""
+        return sum(device.mib for device in self.devices)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +149,7 @@ def view(
     claims: Iterable[Object],
     pods: Iterable[Object],
     events: Iterable[Object] = (),
+    devices: Devices = Devices(),  # noqa: B008  nobody changes it
 ) -> View:
     """The view of these objects. prices: what nodes cost where the twin is (`twin.prices.played`)."""
     by_node: dict[str, list[Object]] = {}
@@ -148,9 +174,9 @@ def view(
     }
     seen = _bought(list(nodes), list(claims))
     return View(
-        nodes=tuple(_node(prices, node, claim, by_node) for node, claim in seen),
-        pending=tuple(_pod(pod, words) for pod in waiting),
-        refused=tuple(replace(_pod(pod, {}), reason=str(pod["status"].get("message", ""))) for pod in refused),
+        nodes=tuple(_node(prices, node, claim, by_node, devices) for node, claim in seen),
+        pending=tuple(_pod(pod, words, devices) for pod in waiting),
+        refused=tuple(replace(_pod(pod, {}, devices), reason=str(pod["status"].get("message", ""))) for pod in refused),
         warnings=tuple(_text(event) for event in sorted(warnings, key=_time)[-20:]),
     )
 
@@ -168,7 +194,11 @@ def _bought(nodes: list[Object], claims: list[Object]) -> list[tuple[Object | No
 
 
 def _node(
-    prices: RegionPrices, node: Object | None, claim: Object | None, by_node: Mapping[str, list[Object]]
+    prices: RegionPrices,
+    node: Object | None,
+    claim: Object | None,
+    by_node: Mapping[str, list[Object]],
+    devices: Devices,
 ) -> NodeView:
     there = node or claim or {}
     # A new Node has labels of its own until Karpenter registers it; the claim is right from the beginning.
@@ -181,6 +211,7 @@ def _node(
     capacity_type = labels.get(CAPACITY_TYPE_LABEL, of_group if EKS_CAPACITY_TYPE_LABEL in labels else "")
     bought: CapacityType = "spot" if capacity_type == "spot" else "on-demand"
     gpu = labels.get(GPU_NAME_LABEL, "")
+    published = devices.of_node(name)
     return NodeView(
         name=name,
         called=(claim or there)["metadata"]["name"],
@@ -189,19 +220,29 @@ def _node(
         zone=labels.get(ZONE_LABEL, ""),
         capacity_type=capacity_type,
         gpu=gpu,
-        stage=_stage(node, claim, bool(gpu), slots),
+        stage=_stage(node, claim, lacks_gpu=bool(gpu) and not slots and not published),
         resource=resource,
         slots=slots,
         expected_slots=expected or slots,
-        pods=tuple(_pod(pod, {}) for pod in sitting if not _of_daemon_set(pod)),
+        pods=tuple(_pod(pod, {}, devices) for pod in sitting if not _of_daemon_set(pod)),
         daemon_pods=sum(map(_of_daemon_set, sitting)),
         usd_per_hour=prices.node_usd_per_hour(labels.get(INSTANCE_TYPE_LABEL, ""), bought) or 0.0,
         system=TWIN_SYSTEM_LABEL in labels,
         created=_created(claim or node or {}),
+        devices=published or _expected(labels),
     )
 
 
-def _stage(node: Object | None, claim: Object | None, gpu: bool, slots: int) -> str:
+def _expected(labels: Mapping[str, str]) -> tuple[Device, ...]:
+    """GPUs whose memory a node's driver will publish."""
+    kind = INSTANCE_TYPES.get(labels.get(INSTANCE_TYPE_LABEL, ""))
+    if labels.get(SHARING_LABEL) != MemoryClaims.strategy or kind is None:
+        return ()
+    mib = kind.gpu.memory.total_mib
+    return tuple(Device(name=f"gpu-{index}", mib=mib, offered=False) for index in range(kind.gpu_count))
+
+
+def _stage(node: Object | None, claim: Object | None, *, lacks_gpu: bool) -> str:
     if any(obj and obj["metadata"].get("deletionTimestamp") for obj in (node, claim)):
         return "leaving"
     if node is None:
@@ -209,7 +250,7 @@ def _stage(node: Object | None, claim: Object | None, gpu: bool, slots: int) -> 
     conditions = (node.get("status") or {}).get("conditions") or []
     if not any(c["type"] == "Ready" and c["status"] == "True" for c in conditions):
         return "booting"
-    return "no GPU yet" if gpu and not slots else "ready"
+    return "no GPU yet" if lacks_gpu else "ready"
 
 
 def slots_of(status: Mapping[str, Any]) -> dict[str, int]:
@@ -226,9 +267,10 @@ def _slots(status: Mapping[str, Any]) -> tuple[str, int]:
     return (next(iter(found)), sum(found.values())) if found else ("", 0)
 
 
-def _pod(pod: Object, words: Mapping[str, str]) -> PodView:
+def _pod(pod: Object, words: Mapping[str, str], devices: Devices) -> PodView:
     metadata, status = pod["metadata"], pod.get("status") or {}
     resource, slots = requested(pod)
+    claimed = devices.of_pod(pod)
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     phase = "Terminating" if metadata.get("deletionTimestamp") else status.get("phase", "Pending")
     return PodView(
@@ -241,6 +283,8 @@ def _pod(pod: Object, words: Mapping[str, str]) -> PodView:
         resource=resource,
         reason="" if pod["spec"].get("nodeName") else _reason(pod, conditions, words),
         owner=_owner(pod),
+        mib=claimed.mib,
+        device=claimed.device,
     )
 
 

@@ -28,6 +28,7 @@ from gpu.contract import (
     ARCH_LABEL,
     CAPACITY_TYPE_LABEL,
     CONFIG_LABEL,
+    CONSUMABLE_ANNOTATION,
     EXPIRES_ANNOTATION,
     GPU_COUNT_LABEL,
     GPU_TAINT,
@@ -41,6 +42,7 @@ from gpu.contract import (
 )
 from gpu.pool import Pool, Taint
 from gpu.sharing import AMIS
+from gpu.sharing.memory import CONSUMABLE
 from gpu.sharing.plugin_config import config_name
 from gpu.user_data import pool_user_data
 
@@ -109,6 +111,7 @@ class GpuPool(pulumi.ComponentResource):
             api_version=versions.EC2_NODE_CLASS_API,
             kind="EC2NodeClass",
             object_name=args.pool.name,
+            annotations={CONSUMABLE_ANNOTATION: CONSUMABLE} if args.pool.claims else None,
             spec=node_class_spec(_node_class_args(args)),
             opts=child_options(self, opts),
         )
@@ -185,7 +188,10 @@ def node_labels(pool: Pool, tenants: str, *, gpu_operator: bool = False) -> dict
     labels = {POOL_LABEL: pool.name, SHARING_LABEL: pool.profile.strategy, TENANTS_LABEL: tenants}
     if not AMIS[pool.ami].plugin_by_chart:
         # The host runs the plugin; the GPU Operator must keep its pods away.
-        return labels | {"nvidia.com/gpu.deploy.operands": "false"}
+        return labels | _NO_OPERANDS
+    if pool.claims:
+        # The driver's pods look for the first; the second keeps the GPU Operator's plugin away.
+        return labels | {"nvidia.com/gpu.present": "true", **_NO_OPERANDS}
     name = config_name(pool.name, pool.profile, untrusted=tenants == "untrusted")
     labels |= {CONFIG_LABEL: name, **pool.profile.node_labels}
     # The operator takes `gpu.present` back, with all of the others, from a node that its feature discovery has not yet
@@ -193,6 +199,8 @@ def node_labels(pool: Pool, tenants: str, *, gpu_operator: bool = False) -> dict
     return labels | (_NOT_THE_OPERATORS if gpu_operator else {"nvidia.com/gpu.present": "true"})
 
 
+#: No part of a GPU Operator.
+_NO_OPERANDS = {"nvidia.com/gpu.deploy.operands": "false"}
 #: Parts of a GPU Operator that stay away: the image has driver and toolkit, and a script of ours cuts MIG instances.
 _NOT_THE_OPERATORS = {
     f"nvidia.com/gpu.deploy.{part}": "false" for part in ("driver", "container-toolkit", "mig-manager")

@@ -1,10 +1,14 @@
-"""GpuSharing: NVIDIA's device plugin on AL2023 nodes, a release of its chart for each pool.
+"""GpuSharing: NVIDIA's device plugin on AL2023 nodes, a release of its chart for each pool; and its DRA driver.
 
 The chart puts a checksum over its whole ConfigMap on the pods of the plugin and of the MPS control daemon (v0.20.0,
 `templates/_helpers.tpl`, podAnnotations). With the configurations of all pools in one release, adding or changing one
 pool would restart the MPS daemons of every other, and end their clients. The GPU Operator knows one configuration for
 the cluster: there the pools share it, and a node takes the one that its label `nvidia.com/device-plugin.config` names.
 Bottlerocket runs the plugin as a host service and is configured by user data, so its pools get no pods from here.
+
+On pools whose pods claim memory NVIDIA's driver for dynamic resource allocation (DRA) owns the GPUs, and no plugin
+runs: its one release selects nodes of that strategy, and a release of the plugin those of its pool. The GPU Operator,
+which would find all GPU nodes, is kept away by a label (`components.gpu.gpu_pool`).
 
 Of a plugin that somebody installed one reads only the ConfigMap that its values name (`config.name`; of the operator
 `devicePlugin.config.name`): its sidecar takes the entry that the node's label names (v0.19.3 cmd/config-manager).
@@ -26,14 +30,17 @@ from components.cluster.addons import SYSTEM_NODE_LABEL
 from components.options import child_options
 from components.pods import tolerations
 from components.sdk import k8s
-from gpu.contract import GPU_SYSTEM_NAMESPACE, POOL_LABEL
+from gpu.contract import DEVICE_CLASS, GPU_SYSTEM_NAMESPACE, POOL_LABEL, SHARING_LABEL, UNCLAIMED_RESOURCE
 from gpu.pool import Taint
-from gpu.sharing import NoSharing, SharingProfile
+from gpu.sharing import MemoryClaims, NoSharing, SharingProfile
+from gpu.sharing.memory import CONSUMABLE
 from gpu.sharing.plugin_config import MPS_ROOT, config_name, device_plugin_config
 
 NAMESPACE = GPU_SYSTEM_NAMESPACE
 #: The operator's configuration of nodes that carry no label of ours: whole GPUs.
 DEFAULT_CONFIG = "default"
+#: Release of the DRA driver.
+DRA_RELEASE = "dra-driver"
 
 _SYSTEM_TOLERATION = {"key": "CriticalAddonsOnly", "operator": "Exists"}
 
@@ -50,8 +57,8 @@ class ExistingPlugin:
 class GpuSharingArgs(Arguments):
     """Inputs of `GpuSharing`.
 
-    profiles: sharing profile of each AL2023 pool by pool name; taints: those that its nodes have beside that of GPU
-    nodes, by pool name.
+    profiles: sharing profile of each AL2023 pool with a device plugin, by pool name. claims: pools whose pods claim
+    memory in its place. taints: those that the nodes of both have beside that of GPU nodes, by pool name.
     untrusted: pools among them whose tenants do not trust each other: see `gpu.sharing.plugin_config`.
     installer: what brings the device plugin.
     existing: the plugin that is there; the pools' configurations are then added to its ConfigMap, and nothing is
@@ -60,6 +67,7 @@ class GpuSharingArgs(Arguments):
     """
 
     profiles: Mapping[str, SharingProfile]
+    claims: Collection[str] = ()
     taints: Mapping[str, Sequence[Taint]] = field(default_factory=dict)
     untrusted: Collection[str] = ()
     installer: Literal["device-plugin", "gpu-operator"] = "device-plugin"
@@ -83,8 +91,8 @@ class GpuSharingArgs(Arguments):
 class GpuSharing(pulumi.ComponentResource):
     """The namespace of the GPU system pods, and what runs the device plugin on the nodes of each pool.
 
-    plugins: by pool what its nodes take their configuration from; the operator's release, or the entries in a ConfigMap
-    that is there, are the same for all.
+    plugins: by pool what its nodes take their configuration from; the operator's release, the entries in a ConfigMap
+    that is there, or the DRA driver's release, are the same for all of theirs.
     """
 
     namespace: k8s.core.v1.Namespace
@@ -102,7 +110,8 @@ class GpuSharing(pulumi.ComponentResource):
             },
             opts=child_options(self, opts),
         )
-        self.plugins = self._adopted(name, args.existing, args) if args.existing else self._installed(name, args)
+        plugins = self._adopted(name, args.existing, args) if args.existing else self._installed(name, args)
+        self.plugins = {**plugins, **self._driver(name, args)}
         self.register_outputs({})
 
     def _installed(self, name: str, args: GpuSharingArgs) -> Mapping[str, pulumi.Resource]:
@@ -135,6 +144,23 @@ class GpuSharing(pulumi.ComponentResource):
             for pool in args.profiles
         }
 
+    def _driver(self, name: str, args: GpuSharingArgs) -> Mapping[str, pulumi.Resource]:
+        if not args.claims:
+            return {}
+        chart = versions.NVIDIA_DRA_DRIVER_CHART
+        release = self._release(f"{name}-{DRA_RELEASE}", chart, DRA_RELEASE, dra_driver_values(args))
+        # The chart has no value for it: by its DeviceClass what asks `nvidia.com/gpu` and may go to such a node gets a
+        # whole GPU, and claims find less than Karpenter has bought for them.
+        metadata: Any = {"name": DEVICE_CLASS, "annotations": {"pulumi.com/patchForce": "true"}}
+        spec: Any = {"extendedResourceName": UNCLAIMED_RESOURCE}
+        unclaimed = k8s.resource.v1.DeviceClassPatch(
+            f"{name}-claims-alone",
+            metadata=metadata,
+            spec=spec,
+            opts=child_options(self, self._opts, release),
+        )
+        return dict.fromkeys(args.claims, unclaimed)
+
     def _operator(self, name: str, args: GpuSharingArgs) -> dict[str, pulumi.Resource]:
         if not args.profiles:
             return {}
@@ -147,7 +173,7 @@ class GpuSharing(pulumi.ComponentResource):
             name,
             chart=chart.chart,
             version=chart.version,
-            repository_opts=k8s.helm.v3.RepositoryOptsArgs(repo=chart.repo),
+            repository_opts=k8s.helm.v3.RepositoryOptsArgs(repo=chart.repo) if chart.repo else None,
             name=release,
             namespace=NAMESPACE,
             values=values,
@@ -181,6 +207,22 @@ def device_plugin_values(pool: str, args: GpuSharingArgs) -> dict[str, Any]:
         "nfd": {"enabled": False},
         "nodeSelector": {POOL_LABEL: pool},
         "tolerations": [*tolerations(args.taints.get(pool, ())), _SYSTEM_TOLERATION],
+    }
+
+
+def dra_driver_values(args: GpuSharingArgs) -> dict[str, Any]:
+    """Values of the chart of NVIDIA's DRA driver, for nodes whose GPUs' memory is claimed, and no others."""
+    taints = dict.fromkeys(each for pool in args.claims for each in args.taints.get(pool, ()))
+    return {
+        # The chart refuses GPUs beside a device plugin unless told that none is on the same nodes.
+        "gpuResourcesEnabledOverride": True,
+        "resources": {"computeDomains": {"enabled": False}},
+        "featureGates": {"ConsumableShares": True},
+        "consumableShares": CONSUMABLE,
+        "kubeletPlugin": {
+            "nodeSelector": {SHARING_LABEL: MemoryClaims.strategy},
+            "tolerations": [*tolerations(taints), _SYSTEM_TOLERATION],
+        },
     }
 
 

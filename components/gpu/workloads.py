@@ -12,6 +12,7 @@ import pulumi
 from components.arguments import Arguments
 from components.disruption_budget import one_at_a_time
 from components.gpu.autoscaling import Autoscaling, autoscaler
+from components.gpu.claims import claim_templates, container_claims, pod_claims
 from components.gpu.workload_volumes import Mounts, VolumeSource
 from components.options import child_options
 from components.pods import NO_GPU, restricted_admission, restricted_container, restricted_pod
@@ -102,7 +103,8 @@ class Checkpointing(Arguments):
 class GpuWorkload(Arguments):
     """A Job that runs once, a CronJob, or a Deployment, on slots of a pool.
 
-    resource_name: what one slot is called, such as `nvidia.com/gpu`.
+    resource_name: what one slot is called, such as `nvidia.com/gpu`. claim_mib: MiB of a GPU that each pod claims in
+    place of a slot, on a memory pool.
     node_selector, tolerations: those of the pool's workloads.
     scheduler: name of the scheduler that places its pods; None is the default one.
     placing: what its pods get of its importance; a class of their own, where there is one, in place of priority_class.
@@ -117,6 +119,7 @@ class GpuWorkload(Arguments):
     kind: WorkloadKind
     replicas: int
     resource_name: str
+    claim_mib: int | None = None
     node_selector: Mapping[str, str]
     tolerations: Sequence[Mapping[str, str]]
     containers: Sequence[WorkloadContainer]
@@ -190,15 +193,15 @@ class GpuWorkloads(pulumi.ComponentResource):
         super().__init__("gpu-slices:index:GpuWorkloads", name, None, opts)
         prefixes = {NAMESPACE: name, ROOT_NAMESPACE: f"{name}-baseline"}
         used = dict.fromkeys(workload.namespace for workload in args.workloads)
-        walls = {namespace: self._namespace(prefixes[namespace], namespace, opts) for namespace in used}
+        walls = {namespace: self._namespace(prefixes[namespace], namespace, args, opts) for namespace in used}
         for workload in args.workloads:
             _make(f"{name}-{workload.name}", workload, child_options(self, opts, *walls[workload.namespace]))
         self.register_outputs({})
 
     def _namespace(
-        self, name: str, namespace_name: str, opts: pulumi.ResourceOptions | None
+        self, name: str, namespace_name: str, args: GpuWorkloadsArgs, opts: pulumi.ResourceOptions | None
     ) -> Sequence[pulumi.Resource]:
-        """A namespace and its wall."""
+        """A namespace, its wall, and the templates of what its pods claim."""
         labels = restricted_admission()
         if namespace_name == ROOT_NAMESPACE:
             labels["pod-security.kubernetes.io/enforce"] = "baseline"
@@ -214,7 +217,9 @@ class GpuWorkloads(pulumi.ComponentResource):
             spec=no_ingress,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
         )
-        return namespace, policy
+        sizes = [each.claim_mib for each in args.workloads if each.namespace == namespace_name and each.claim_mib]
+        inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        return namespace, policy, *claim_templates(name, namespace_name, sizes, inside)
 
 
 def _make(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
@@ -393,6 +398,8 @@ def _pod(workload: GpuWorkload) -> dict[str, Any]:
         spec["priorityClassName"] = priority_class
     if workload.scheduler:
         spec["schedulerName"] = workload.scheduler
+    if workload.claim_mib:
+        spec["resourceClaims"] = pod_claims(workload.claim_mib)
     if workload.pull_secrets:
         spec["imagePullSecrets"] = [{"name": secret} for secret in workload.pull_secrets]
     return spec
@@ -410,7 +417,8 @@ def _container(container: WorkloadContainer, workload: GpuWorkload) -> dict[str,
     ours = [{"name": name, "value": value} for name, value in _person(workload.security).items() if name not in own]
     environment = [*ours, *(dict(variable) for variable in container.env)]
     if container.slots:
-        resources[workload.resource_name] = str(container.slots)
+        if not workload.claim_mib:
+            resources[workload.resource_name] = str(container.slots)
         if workload.checkpoint:
             environment += _checkpoint_variables(workload.checkpoint, environment)
     else:
@@ -422,6 +430,8 @@ def _container(container: WorkloadContainer, workload: GpuWorkload) -> dict[str,
     spec = restricted_container(container.name, container.image, resources)
     spec |= {"imagePullPolicy": container.image_pull_policy, "volumeMounts": mounts, "env": environment}
     spec["securityContext"]["readOnlyRootFilesystem"] = container.read_only_root
+    if container.slots and workload.claim_mib:
+        spec["resources"]["claims"] = container_claims()
     lists = {
         "command": list(container.command),
         "args": list(container.args),

@@ -39,6 +39,7 @@ class KarpenterArgs:
     (aws/eks-node-monitoring-agent#266, #275): healthy GPU nodes would end. Give `GpuPoolArgs.node_repair` the same.
     spot_to_spot: alpha feature gate; lets consolidation replace Spot nodes by cheaper Spot nodes.
     capacity_buffer: alpha feature gate; keeps spare capacity warm.
+    dra_nvidia_gpu: alpha feature gate of the AWS provider; buys nodes for claims of devices of NVIDIA's DRA driver.
     additional_node_policies: see `NodeRoleArgs.additional_policies`.
     oidc_issuer: see `ControllerRoleArgs.oidc_issuer`. access_entry: see `NodeRoleArgs.access_entry`.
     node_selector: labels of the nodes that stay, on which the controller runs.
@@ -60,6 +61,7 @@ class KarpenterArgs:
     node_repair: bool = False
     spot_to_spot: bool = False
     capacity_buffer: bool = False
+    dra_nvidia_gpu: bool = False
     system_nodes: int = KARPENTER_REPLICAS
     public_addresses: bool = False
     cpu: str = f"{KARPENTER_CPU_MILLIS // 1000}"
@@ -149,6 +151,8 @@ def chart_values(args: KarpenterArgs, queue_name: str, role_arn: pulumi.Input[st
     account: dict[str, Any] = {"create": True, "name": policies.CONTROLLER_SERVICE_ACCOUNT}
     if role_arn is not None:
         account["annotations"] = {"eks.amazonaws.com/role-arn": role_arn}
+    # Only where it is on: with it the chart tells Karpenter not to ignore pods with claims.
+    aws_gates: dict[str, Any] = {"awsFeatureGates": {"draNVIDIAGPU": True}} if args.dra_nvidia_gpu else {}
     return {
         "serviceAccount": account,
         "serviceMonitor": {"enabled": False},
@@ -169,6 +173,7 @@ def chart_values(args: KarpenterArgs, queue_name: str, role_arn: pulumi.Input[st
                 "spotToSpotConsolidation": args.spot_to_spot,
                 "capacityBuffer": args.capacity_buffer,
             },
+            **aws_gates,
         },
     }
 

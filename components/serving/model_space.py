@@ -16,6 +16,7 @@ from typing import Any
 import pulumi
 
 from components.arguments import Arguments
+from components.gpu.claims import claim_templates
 from components.gpu.gpu_sharing import NAMESPACE as SYSTEM_NAMESPACE
 from components.options import child_options
 from components.pods import restricted_admission
@@ -52,11 +53,13 @@ class ModelSpaceArgs(Arguments):
     cached_pools: GPU pools of whose models some have their weights in the node's cache; taints: of their nodes, beside
     that of GPU nodes.
     registries: private IPv4 ranges from which the caches may pull.
+    claims: sizes in MiB of what models on memory pools claim.
     """
 
     cached_pools: Sequence[str] = ()
     taints: Sequence[Taint] = ()
     registries: Sequence[str] = ()
+    claims: Sequence[int] = ()
 
 
 class ModelSpace(pulumi.ComponentResource):
@@ -103,6 +106,7 @@ class ModelSpace(pulumi.ComponentResource):
                 opts=inside,
             ),
         ]
+        parts += claim_templates(name, NAMESPACE, args.claims, inside)
         if args.cached_pools:
             parts += self._cache(name, args, namespace, opts)
         self.ready = (namespace, *parts)

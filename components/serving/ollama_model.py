@@ -29,6 +29,7 @@ from components.serving.model_cache import CACHE_CLAIM, CACHE_HOST
 from components.serving.model_space import NAMESPACE, script_name
 from gpu.coldstart import FIRST_BYTE_SECONDS
 from gpu.contract import (
+    CLAIM_LABEL,
     MAX_SCALE_ANNOTATION,
     MEMORY_ANNOTATION,
     MIN_SCALE_ANNOTATION,
@@ -128,8 +129,9 @@ class OllamaModelArgs(Arguments):
 
     service: name of the Knative service.
     models: one, or those of a shared server. They share context_length (tokens), parallel and kv_cache_type.
-    resource_name: what one slot of the pool is called.
-    share: what a slot may take of its node; the pod requests no more than that.
+    resource_name: what one slot of the pool is called. claim_mib: MiB of a GPU that a pod claims in place of a slot, on
+    a memory pool (`ModelClaims`); `ModelSpace` has the template of that size.
+    share: what a slot or claim may take of its node; the pod requests no more than that.
     taints: of the pool's nodes, beside that of GPU nodes.
     weights_mib: of all models together.
     memory_mib: GPU memory that they need; None where policies can find it by the models' names.
@@ -143,6 +145,7 @@ class OllamaModelArgs(Arguments):
     models: Sequence[ServedModel]
     pool: str
     resource_name: str
+    claim_mib: int | None = None
     share: HostShare
     taints: Sequence[Taint] = ()
     weights_mib: int
@@ -224,7 +227,12 @@ def _template(args: OllamaModelArgs) -> dict[str, Any]:
     cached = WEIGHTS[args.weights.source].cached
     return {
         "metadata": {
-            "labels": {MODEL_LABEL: args.service, WEIGHTS_LABEL: args.weights.source, **args.placing.labels},
+            "labels": {
+                MODEL_LABEL: args.service,
+                WEIGHTS_LABEL: args.weights.source,
+                **_claim(args),
+                **args.placing.labels,
+            },
             "annotations": {**annotations, **args.placing.annotations},
         },
         "spec": {
@@ -241,6 +249,11 @@ def _template(args: OllamaModelArgs) -> dict[str, Any]:
             "volumes": _volumes(args.weights),
         },
     }
+
+
+def _claim(args: OllamaModelArgs) -> dict[str, str]:
+    """Label by which a policy gives the pod its claim."""
+    return {CLAIM_LABEL: str(args.claim_mib)} if args.claim_mib else {}
 
 
 def _volumes(weights: Weights) -> list[dict[str, Any]]:
@@ -288,7 +301,8 @@ def _serve(args: OllamaModelArgs) -> dict[str, Any]:
     if args.weights.image and not WEIGHTS[args.weights.source].mounted:
         image = args.weights.image
     cpu, memory = _requests(args)
-    container = restricted_container("ollama", image, {"memory": memory, args.resource_name: "1"})
+    slot = {} if args.claim_mib else {args.resource_name: "1"}
+    container = restricted_container("ollama", image, {"memory": memory, **slot})
     # Reading weights takes more processors than answering; without a limit a start may have what is free.
     container["resources"]["requests"]["cpu"] = cpu
     ready = {"exec": {"command": [*_SCRIPT, "ready"]}, "timeoutSeconds": 5}

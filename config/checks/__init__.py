@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from config.checks.claims import check_claims
 from config.checks.cluster import check_cluster
 from config.checks.dialogue import check_dialogue
 from config.checks.existing import check_existing
@@ -44,6 +45,7 @@ def check(parts: Parts) -> Iterator[Problem]:
     yield from check_workloads(parts, slots)
     yield from check_importance(parts)
     yield from check_together(parts, slots)
+    yield from check_claims(parts, slots)
     yield from check_usage(parts)
     if parts.budget:
         yield from attempt(_emails(parts.budget))

@@ -52,6 +52,11 @@ def pool_of(section: Model | Workload, slots: Slots) -> Pool | None:
     return None
 
 
+def room_of(pool: Pool) -> str:
+    """What holds a pod of a pool, as messages call it."""
+    return "the largest GPU" if pool.claims else "a slot"
+
+
 def _one_slot(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
     if model.slots != 1:
         yield Problem((*path, "slots"), model.slots, _slots_problem(model.slots, pool_of(model, slots)))
@@ -126,8 +131,9 @@ def _fit(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
     message = (
         f"{spec.name} needs {_gib(memory.total_mib)} GiB (weights {_gib(memory.weights_mib)}, KV cache "
         f"{_gib(memory.kv_cache_mib)} for {model.context_length} tokens x {model.parallel}, overhead "
-        f"{_gib(memory.overhead_mib)}), but a slot of pool {model.pool} has {_gib(pool.slot_memory_mib)} GiB on "
-        f"{pool.smallest.gpu.product} ({pool.smallest.family}): {_remedy(model, spec, pool)}"
+        f"{_gib(memory.overhead_mib)}), but {room_of(pool)} of pool {model.pool} has "
+        f"{_gib(pool.slot_memory_mib)} GiB on {pool.smallest.gpu.product} ({pool.smallest.family}): "
+        f"{_remedy(model, spec, pool)}"
     )
     yield Problem((*path, "pool"), model.pool, message)
 
@@ -162,7 +168,7 @@ def _remedy(model: Model, spec: ModelSpec, pool: Pool) -> str:
     room = pool.slot_memory_mib
     smaller = _smaller(model, spec, pool)
     fewer = f"use a larger GPU or {smaller}"
-    if pool.profile.shares:
+    if pool.profile.shares and not pool.claims:
         fewer = f"use fewer slots per GPU, a larger GPU or {smaller}"
     for parallel in range(model.parallel - 1, 0, -1):
         if largest_context(spec, room, parallel=parallel, kv_cache_type=model.kv_cache_type) >= model.context_length:

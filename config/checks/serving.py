@@ -6,12 +6,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from config.checks.models import pool_of
+from config.checks.models import pool_of, room_of
 from config.checks.parts import Parts, Slots, attempt
 from config.errors import MISSING, Path, Problem, listed
 from config.schema import GpuPool, Model, Monitoring
 from config.section import BrokenValueError
 from config.services import memory_of, ollama_name, service_name
+from gpu.host_share import SERVER_AT_LEAST
 from gpu.pool import Pool
 from gpu.sharing import STRATEGIES, Mps
 from gpu.system_pods import (
@@ -24,9 +25,6 @@ from gpu.weights import WEIGHTS
 
 #: Knative 1.22 and 1.23 want 1.34; image volumes are on by default from 1.35 (KEP-4639).
 IMAGE_VOLUMES_SINCE = (1, 35)
-#: What a model's server and Knative's container need of the node at least: millicores and MiB.
-LEAST_CPU_MILLIS = 150
-LEAST_MEMORY_MIB = 1024
 #: GiB of a node's volume that images, logs and the system take.
 SYSTEM_DISK_GIB = 25
 
@@ -84,7 +82,8 @@ def service_on_pool(members: Sequence[tuple[int, Model]], slots: Slots) -> Itera
 
 def _scale(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
     pool = slots.get(model.pool)
-    most = pool.max_slots if pool else None
+    # How many claims a pool holds depends on the others'.
+    most = pool.max_slots if pool and not pool.claims else None
     wanted = model.max_scale
     if most is not None and wanted is not None and wanted > most:
         message = f"must be {most} or less: pool {model.pool} has {_slots(most)}, and each pod takes one"
@@ -133,13 +132,13 @@ def _version(text: str) -> tuple[int, ...]:
 def _share(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
     """A slot's share of the node's own memory and processors must hold a server."""
     pool = slots.get(model.pool)
-    if not pool:
-        return
-    share = pool.host_share
-    if share.memory_mib < LEAST_MEMORY_MIB or share.cpu_millis < LEAST_CPU_MILLIS:
+    if not pool or pool.claims:
+        return  # a claim grows until its share of the node is enough
+    share, least = pool.host_share, SERVER_AT_LEAST
+    if share.memory_mib < least.memory_mib or share.cpu_millis < least.cpu_millis:
         message = (
             f"gives each slot {share.cpu_millis}m CPU and {share.memory_mib} MiB of its smallest node, but a model's "
-            f"server needs {LEAST_CPU_MILLIS}m and {LEAST_MEMORY_MIB} MiB: use fewer slots per GPU or larger types"
+            f"server needs {least.cpu_millis}m and {least.memory_mib} MiB: use fewer slots per GPU or larger types"
         )
         yield Problem((*path, "pool"), model.pool, message)
 
@@ -196,9 +195,13 @@ def _server_fits(name: str, members: Sequence[tuple[int, Model]], pool: Pool) ->
     if total > pool.slot_memory_mib:
         names = listed([model.name for _, model in members], "and")
         message = (
-            f"holds {names}, which need {total / 1024:.2f} GiB together, but a slot of pool {first.pool} has "
-            f"{pool.slot_memory_mib / 1024:.2f} GiB on {pool.smallest.gpu.product}: use fewer slots per GPU, a larger "
-            "GPU, or slots of their own"
+            f"holds {names}, which need {total / 1024:.2f} GiB together, but {room_of(pool)} of pool {first.pool} has "
+            f"{pool.slot_memory_mib / 1024:.2f} GiB on {pool.smallest.gpu.product}: "
+            + (
+                "use a larger GPU, or no server"
+                if pool.claims
+                else "use fewer slots per GPU, a larger GPU, or slots of their own"
+            )
         )
         yield Problem(place, name, message)
 

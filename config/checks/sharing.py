@@ -6,10 +6,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import assert_never
 
 from config.checks.parts import attempt
-from config.errors import Path, Problem, listed, one_of
+from config.errors import MISSING, Path, Problem, listed, one_of
 from config.schema import GpuPool
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
-from gpu.sharing import AMIS, STRATEGIES, Mig, Mps, NoSharing, SharingError, TimeSlicing, overlay_capacities
+from gpu.claims import known_to_karpenter
+from gpu.sharing import (
+    AMIS,
+    STRATEGIES,
+    MemoryClaims,
+    Mig,
+    Mps,
+    NoSharing,
+    SharingError,
+    TimeSlicing,
+    overlay_capacities,
+)
 from gpu.sharing.bottlerocket import bottlerocket_mig_problem
 from gpu.sharing.mps import max_mps_clients
 
@@ -29,7 +40,7 @@ def check_tenants(pool: GpuPool, path: Path) -> Iterator[Problem]:
 
 def check_sharing(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:
     """Whether every GPU that the pool may buy can be shared as it says, and all of them alike."""
-    for check in (_mig_ability, _mig_profile, _replicas):
+    for check in (_mig_ability, _mig_profile, _replicas, _claims):
         found = list(attempt(check(pool, path, types)))
         yield from found
         if found:
@@ -72,7 +83,7 @@ def _replicas(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Itera
     match profile:
         case TimeSlicing() | Mps():
             pass
-        case NoSharing() | Mig():
+        case NoSharing() | Mig() | MemoryClaims():
             return
         case _:
             assert_never(profile)
@@ -87,6 +98,34 @@ def _replicas(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Itera
         most = smallest.gpu.usable_mib // MIN_SLOT_MIB
         message = f"must be {most} or less: a slot on {_gpus([smallest])} would have {memory} MiB, too little for CUDA"
         yield Problem(place, profile.replicas, message)
+
+
+def _claims(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:
+    """Claims of memory: what Karpenter knows of the GPU, one of them to a node, and what no device plugin has."""
+    if not isinstance(pool.sharing.profile(), MemoryClaims):
+        return
+    unknown = [t for t in types if not known_to_karpenter(t.gpu)]
+    several = [t for t in types if t.gpu_count > 1]
+    if unknown:
+        message = f"needs GPUs of which Karpenter knows the driver's memory, unlike {_gpus(unknown)}: use other types"
+        yield Problem((*path, "sharing", "strategy"), "memory", message)
+    elif several:
+        message = f"needs nodes with one GPU, unlike {listed([t.name for t in several], 'and')}: use other types"
+        yield Problem((*path, "sharing", "strategy"), "memory", message)
+    match pool.ami:
+        case "bottlerocket":
+            message = "must be al2023: Bottlerocket's host runs a device plugin, and a GPU would have two owners"
+            yield Problem((*path, "ami"), pool.ami, message)
+        case "al2023":
+            pass
+        case _:
+            assert_never(pool.ami)
+    if pool.warm:
+        message = (
+            "keeps slots free by pods without claims, and Karpenter buys them no GPU; use minScale: 1 on models that "
+            "must be awake"
+        )
+        yield Problem((*path, "warm"), MISSING, message)
 
 
 def _alike(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:

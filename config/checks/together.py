@@ -1,4 +1,4 @@
-"""Checks of what must run at the same time: has the pool a slot for each?"""
+"""Checks of what must run at the same time: has the pool a slot for each? Of claims: `config.checks.claims`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _deployment(index: int, workload: Workload, slots: Slots, standing: dict[str
             assert_never(workload.kind)
     pool, replicas = slots.get(workload.pool), workload.most_replicas
     before = standing.get(workload.pool, 0)
-    most = pool.max_slots if pool else None
+    most = pool.max_slots if pool and not pool.claims else None
     each = pool.held_slots(whole_gpus(workload, pool)) if pool else 1
     if most is not None and before + replicas * each > most:
         left = f"{most - before} left of its {_slots(most)}" if before else _slots(most)
@@ -58,7 +58,7 @@ def _awake(
         return
     awake[service_name(model)] = model
     pool, before = slots.get(model.pool), standing.get(model.pool, 0)
-    most = pool.max_slots if pool else None
+    most = pool.max_slots if pool and not pool.claims else None
     if most is not None and before + model.min_scale > most:
         left = f"{most - before} left of its {_slots(most)}" if before else _slots(most)
         message = (
@@ -80,7 +80,8 @@ def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: dict[str
         service_name(models[name]): models[name] for by in together.values() for names in by.values() for name in names
     }
     for pool_name, by_service in together.items():
-        most = slots[pool_name].max_slots if pool_name in slots else None
+        pool = slots.get(pool_name)
+        most = pool.max_slots if pool and not pool.claims else None
         # A speaker that never sleeps holds its slot already.
         taken = standing.get(pool_name, 0) - sum(min(own[service].min_scale, 1) for service in by_service)
         if most is not None and len(by_service) + taken > most:

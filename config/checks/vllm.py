@@ -18,7 +18,7 @@ def check_vllm(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Pr
     containers: Sequence[Container | None] = workload.__dict__.get("containers", ())
     for index, container in enumerate(containers):
         if container is not None:
-            yield from attempt(_server(container, (*path, "containers", index, "args"), pool))
+            yield from attempt(_server(workload, container, (*path, "containers", index, "args"), pool))
             yield from attempt(_shared_memory(container, workload, (*path, "containers", index, "volumeMounts"), pool))
 
 
@@ -42,12 +42,13 @@ def _shared_memory(container: Container, workload: Workload, path: Path, pool: P
         yield Problem(path, MISSING, message)
 
 
-def _server(container: Container, path: Path, pool: Pool | None) -> Iterator[Problem]:
+def _server(workload: Workload, container: Container, path: Path, pool: Pool | None) -> Iterator[Problem]:
     words = _words(container)
     if pool is None or container.slots < 1 or words is None:
         return
     written = [*container.command, *container.args]
-    for message in _joined(words) or (*_share(words, pool), *_gpus(words, container.slots)):
+    promised = workload.gpu_memory_mib if pool.claims else None
+    for message in _joined(words) or (*_share(words, pool, promised), *_gpus(words, container.slots)):
         yield Problem(path, written, message)
 
 
@@ -78,15 +79,19 @@ def _words(container: Container) -> Sequence[str] | None:
     return vllm.server_words(container.image, container.command, container.args, known)
 
 
-def _share(words: Sequence[str], pool: Pool) -> Iterator[str]:
-    most = vllm.largest_utilization(pool)
+def _share(words: Sequence[str], pool: Pool, promised: int | None) -> Iterator[str]:
+    """promised: what a claim says that the pod needs, in MiB; None where it has a slot."""
+    most = vllm.largest_utilization(pool, promised)
+    has = f"a slot of pool {pool.name} has {pool.slot_memory_mib} MiB"
+    where = f" on {pool.smallest.gpu.product} ({pool.smallest.family})"
+    if promised is not None:
+        has, where = f"gpuMemoryMib says {promised} MiB", ""
     fits = (
-        f"write {vllm.UTILIZATION}={most:.2f} or less: a slot of pool {pool.name} has {pool.slot_memory_mib} MiB on "
-        f"{pool.smallest.gpu.product} ({pool.smallest.family}), of which a CUDA context takes {vllm.CONTEXT_MIB}, and "
-        "vLLM counts in shares of the whole GPU"
+        f"write {vllm.UTILIZATION}={most:.2f} or less: {has}{where}, of which a CUDA context takes "
+        f"{vllm.CONTEXT_MIB}, and vLLM counts in shares of the whole GPU"
     )
     if most <= 0:
-        fits = f"a slot of pool {pool.name} has {pool.slot_memory_mib} MiB, less than a CUDA context and anything else"
+        fits = f"{has}, less than a CUDA context and anything else"
     written = vllm.option(words, vllm.UTILIZATION)
     if written is None:
         if most < vllm.DEFAULT_UTILIZATION:
@@ -98,4 +103,4 @@ def _share(words: Sequence[str], pool: Pool) -> Iterator[str]:
     if share is None or not 0 < share <= 1:
         yield f"have {vllm.UTILIZATION} {written or 'without a value'}: {fits}"
     elif share > most:
-        yield f"have {vllm.UTILIZATION} {written}, more than the slot: {fits}"
+        yield f"have {vllm.UTILIZATION} {written}, more than the {'claim' if promised else 'slot'}: {fits}"

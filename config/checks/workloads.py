@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from config.checks.checkpoints import check_checkpoints
-from config.checks.models import ONE_SLOT, pool_of
+from config.checks.models import ONE_SLOT, pool_of, room_of
 from config.checks.parts import Parts, Slots, attempt, name_of
 from config.checks.vllm import check_vllm
 from config.checks.workload_pods import check_pod, check_user
@@ -109,7 +109,7 @@ def _fit(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
         return
     count = whole_gpus(workload, pool)
     if needed > count * pool.slot_memory_mib:
-        what, has = ("a slot", "has") if count == 1 else (f"{count} GPUs", "have")
+        what, has = (room_of(pool), "has") if count == 1 else (f"{count} GPUs", "have")
         message = (
             f"does not fit: {what} of pool {workload.pool} {has} {count * pool.slot_memory_mib} MiB on "
             f"{pool.smallest.gpu.product} ({pool.smallest.family})"

@@ -1,8 +1,9 @@
 """Sharing profiles: how the GPUs of a pool are cut into slots.
 
 A slot is one schedulable share of a GPU. The profile is the single value from which everything else follows. A module a
-strategy: `none`, `time_slicing`, `mps`, `mig`. A module a format of others, written and read back: `plugin_config` and
-`plugin_chart` (NVIDIA's device plugin), `bottlerocket` (user data), `al2023` (user data), `overlay` (Karpenter).
+strategy: `none`, `time_slicing`, `mps`, `mig`, `memory`. A module a format of others, written and read back:
+`plugin_config` and `plugin_chart` (NVIDIA's device plugin), `bottlerocket` (user data), `al2023` (user data), `overlay`
+(Karpenter).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from gpu.sharing.ami import AMIS, Ami
+from gpu.sharing.memory import MemoryClaims
 from gpu.sharing.mig import Mig
 from gpu.sharing.mps import MAX_MPS_REPLICAS, MPS_MEMORY, MPS_THREADS, Mps
 from gpu.sharing.none import NoSharing
@@ -27,6 +29,7 @@ __all__ = [
     "MPS_THREADS",
     "STRATEGIES",
     "Ami",
+    "MemoryClaims",
     "Mig",
     "Mps",
     "NoSharing",
@@ -38,7 +41,7 @@ __all__ = [
 ]
 
 #: Closed: whoever matches on it ends with `assert_never`, so that a new member is an error wherever it must be known.
-SharingProfile = NoSharing | TimeSlicing | Mps | Mig
+SharingProfile = NoSharing | TimeSlicing | Mps | Mig | MemoryClaims
 STRATEGIES: Mapping[Strategy, type[SharingProfile]] = MappingProxyType(
-    {kind.strategy: kind for kind in (NoSharing, TimeSlicing, Mps, Mig)}
+    {kind.strategy: kind for kind in (NoSharing, TimeSlicing, Mps, Mig, MemoryClaims)}
 )

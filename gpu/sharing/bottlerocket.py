@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 
 from gpu.contract import GPU_RESOURCE
 from gpu.gpus import GPUS
+from gpu.sharing.memory import MemoryClaims
 from gpu.sharing.mig import Mig
 from gpu.sharing.mps import Mps
 from gpu.sharing.none import NoSharing
@@ -102,6 +103,8 @@ def _sharing(profile: SharingProfile, gpus: Iterable[Gpu]) -> str:
                 f'[{root}]\ndevice-sharing-strategy = "mps"\n\n'
                 f"[{root}.mps]\nreplicas = {profile.replicas}\nrename-by-default = {_toml(profile.rename)}\n"
             )
+        case MemoryClaims():
+            raise SharingError("GPUs whose memory is claimed are not for Bottlerocket, whose host runs a device plugin")
         case Mig():
             lines = []
             for gpu in sorted(set(gpus), key=lambda g: (g.name, g.memory_mib)):

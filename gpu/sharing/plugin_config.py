@@ -18,10 +18,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from gpu.contract import GPU_RESOURCE, NVIDIA_PREFIX
+from gpu.sharing.memory import MemoryClaims
 from gpu.sharing.mig import Mig, mig_resource
 from gpu.sharing.mps import MAX_MPS_REPLICAS, Mps
 from gpu.sharing.none import NoSharing
-from gpu.sharing.profile import MIN_REPLICAS
+from gpu.sharing.profile import MIN_REPLICAS, SharingError
 from gpu.sharing.time_slicing import TimeSlicing
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def device_plugin_config(profile: SharingProfile, *, untrusted: bool = False) ->
             config["sharing"] = {"mps": _replicated(profile)}
         case Mig():
             config["flags"]["migStrategy"] = "mixed"
+        case MemoryClaims():
+            raise SharingError("GPUs whose memory is claimed belong to NVIDIA's DRA driver, and not to a device plugin")
         case _:
             assert_never(profile)
     return config

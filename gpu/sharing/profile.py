@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from gpu.mig import MigProfile
     from gpu.sharing.ami import Ami
 
-Strategy = Literal["none", "time-slicing", "mps", "mig"]
+Strategy = Literal["none", "time-slicing", "mps", "mig", "memory"]
 
 #: The device plugin refuses fewer (NVIDIA/k8s-device-plugin v0.20.0 api/config/v1/replicas.go).
 MIN_REPLICAS = 2
@@ -37,6 +37,8 @@ class Profile(ABC):
     """Whether hardware keeps memory and faults of those apart who share a node."""
     needs_daemon: ClassVar[bool] = False
     """Whether a slot is there only after a control daemon runs."""
+    claims: ClassVar[bool] = False
+    """Whether pods get their part by a claim of memory, and not as a slot that NVIDIA's device plugin offers."""
 
     @property
     @abstractmethod

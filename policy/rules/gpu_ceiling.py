@@ -115,11 +115,24 @@ def _ceiling(stack: Stack, settings: Settings) -> float:
 def _of_pool(pool: JudgedPool) -> Count | None:
     """Physical GPUs: limits are in slots where the pool's overlays state slots."""
     limits = pool.pool.limits
+    if pool.sharing and pool.sharing.strategy == "memory":
+        return _of_vcpus(pool, limits)
     resource = (pool.sharing.resource if pool.sharing else None) or GPU_RESOURCE
     if resource not in limits:
         return _largest(limits)
     limit = _limit(resource, limits[resource])
     return limit if isinstance(limit, str) else -(-limit // max(1, pool.slots_per_gpu() or 1))
+
+
+def _of_vcpus(pool: JudgedPool, limits: Mapping[str, Any]) -> Count | None:
+    """GPUs of a pool whose pods claim memory: as many as come with the vCPUs that it may have."""
+    if "cpu" not in limits:
+        return None
+    most = _limit("cpu", limits["cpu"])
+    if isinstance(most, str):
+        return most
+    known = [INSTANCE_TYPES[candidate.name] for _, candidate in pool.types if candidate.name in INSTANCE_TYPES]
+    return max(most * each_type.gpu_count // each_type.vcpus for each_type in known or INSTANCE_TYPES.values())
 
 
 def _of_static_pool(pool: JudgedPool, replicas: Any) -> Count:
@@ -345,7 +358,8 @@ RULE = StackRule(
     ),
     why=(
         "Every pool can have a sensible limit and the sum still be a bill that nobody agreed to. The ceiling counts "
-        "physical GPUs at full size: the pools' limits divided by their slots, node groups at their maximum. A type "
+        "physical GPUs at full size: the pools' limits divided by their slots, or by the vCPUs that come with a GPU "
+        "where pods claim memory, node groups at their maximum. A type "
         "that the catalogue does not know, and a selection by attributes without `acceleratorCount.max`, count as the "
         "most GPUs that any type has. What is unknown in preview, or no number, is said; a negative figure counts as "
         "0. Types in launch templates of other stacks are not seen: name them where they are used."

@@ -30,6 +30,9 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
         replicas = get(pool.pool.manifest, "spec", "replicas")
         if isinstance(replicas, Unknown) or whole(replicas) is not None:
             continue  # a static pool has its size
+        if pool.sharing and pool.sharing.strategy == "memory":
+            yield from (Finding(problem, pool.urn) for problem in _of_claims(pool.pool))
+            continue
         limits = {key: value for key, value in pool.pool.limits.items() if _RESOURCE.fullmatch(key)}
         found = list(_problems(pool, limits)) or list(_without_effect(pool, limits, view.overlays))
         yield from (Finding(problem, pool.urn) for problem in found)
@@ -55,6 +58,23 @@ def _problems(pool: JudgedPool, limits: Mapping[str, Any]) -> Iterator[str]:
             yield f"spec.limits.{key} is {text(value)!r}, which is no Kubernetes quantity: write a number such as 4."
         elif most < 0:
             yield f"spec.limits.{key} is {text(value)}, with which Karpenter buys nothing: write 0 or more."
+
+
+def _of_claims(pool: NodePool) -> Iterator[str]:
+    """Nodes whose GPUs are claimed have no `nvidia.com/gpu`, and Karpenter counts no devices of claims."""
+    if "cpu" not in pool.limits:
+        given = ", ".join(pool.limits)
+        besides = f": limits {given}, and nodes whose memory is claimed are not counted by that" if given else ""
+        yield f"can launch {pool.first_gpu_type()} without end{besides}; limit cpu, to the vCPUs of as many GPUs."
+        return
+    value = pool.limits["cpu"]
+    most = quantity(value)
+    if isinstance(value, Unknown):
+        yield "spec.limits.cpu must be a literal."
+    elif most is None:
+        yield f"spec.limits.cpu is {text(value)!r}, which is no Kubernetes quantity: write a number such as 16."
+    elif most < 0:
+        yield f"spec.limits.cpu is {text(value)}, with which Karpenter buys nothing: write 0 or more."
 
 
 def _all_without_nvidia(pool: NodePool) -> bool:
@@ -109,13 +129,14 @@ RULE = StackRule(
     title="Every GPU pool has a limit",
     description=(
         "A NodePool that can launch GPU types must limit `nvidia.com/gpu`, or what its slots are called, and its nodes "
-        "must have what is limited."
+        "must have what is limited; where pods claim memory it must limit `cpu`."
     ),
     why=(
         "Karpenter buys a node for every pod that fits nowhere. One Deployment scaled by mistake, or slots of which "
         "Karpenter knows nothing, and a pool without a limit buys GPUs until the quota ends. A limit on what Karpenter "
         "does not count is none: slots that nothing makes, NVIDIA's name on AMD's GPUs or on a fraction of a GPU "
-        "(aws/karpenter-provider-aws#8368), an overlay that says 0."
+        "(aws/karpenter-provider-aws#8368), an overlay that says 0. Nodes for claims of devices (DRA) report no GPU at "
+        "all: under a limit of one, three were bought (seen with Karpenter 1.15)."
     ),
     fix=(
         'Write `"nvidia.com/gpu": "4"` under `spec.limits`. The list is flat in `karpenter.sh/v1`, and Karpenter '

@@ -93,7 +93,23 @@ def _capacity(pool: JudgedPool, sharing: Sharing, told: Told) -> Iterator[str]:
         yield problem if len(names) == alike else f"{problem} ({_some(names)})"
 
 
+def _no_gpus(sharing: Sharing, count: int, overlays: Sequence[Overlay]) -> Iterator[str]:
+    """Nodes of claims offer no GPU: a pod that asks for one would get a whole one by a claim of the scheduler's."""
+    stated = next((overlay for overlay in overlays if GPU_RESOURCE in overlay.capacity), None)
+    remedy = f'a NodeOverlay for {count} GPU(s) must state "{GPU_RESOURCE}": "0"'
+    if stated is None:
+        yield f"{sharing.source} leaves GPUs to claims, so {remedy}: pods that ask for {GPU_RESOURCE} would buy here"
+    elif isinstance(stated.capacity[GPU_RESOURCE], Unknown):
+        yield f"capacity {GPU_RESOURCE} of NodeOverlay {stated.name} must be a literal; {remedy}"
+    elif quantity(stated.capacity[GPU_RESOURCE]) != 0:
+        given = text(stated.capacity[GPU_RESOURCE])
+        yield f"NodeOverlay {stated.name} states {given}, {sharing.source} leaves GPUs to claims: {remedy}"
+
+
 def _capacity_of(pool: JudgedPool, sharing: Sharing, gpus: Gpus, overlays: Sequence[Overlay]) -> Iterator[str]:
+    if sharing.strategy == "memory":
+        yield from _no_gpus(sharing, gpus[0], overlays)
+        return
     count, stated = gpus[0], [overlay for overlay in overlays if (sharing.resource or GPU_RESOURCE) in overlay.capacity]
     slots = pool.slots_per_gpu(count)
     if slots is None or (not sharing.shares and not any(GPU_RESOURCE in overlay.capacity for overlay in overlays)):

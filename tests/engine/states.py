@@ -66,18 +66,19 @@ class State:
         inputs = resource.inputs
         for (name, *path), value in self.mended.items():
             if name == resource.name:
-                inputs = _changed(inputs, path, value)
+                inputs = changed(inputs, path, value)
         return inputs
 
 
-def _changed(holder: Any, path: Sequence[str | int], value: Any) -> Any:
+def changed(holder: Any, path: Sequence[str | int], value: Any) -> Any:
+    """Plain data with another value at a path; None takes it away."""
     if not path:
         return value
     key, *rest = path
     if isinstance(holder, list):
-        return [_changed(item, rest, value) if index == key else item for index, item in enumerate(holder)]
-    changed = {**holder, key: _changed(holder.get(key, {}), rest, value)}
-    return {name: item for name, item in changed.items() if item is not None}
+        return [changed(item, rest, value) if index == key else item for index, item in enumerate(holder)]
+    found = {**holder, key: changed(holder.get(key, {}), rest, value)}
+    return {name: item for name, item in found.items() if item is not None}
 
 
 def _referred(value: Mapping[str, Any]) -> str | None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import yaml
 
 from gpu.contract import DO_NOT_DISRUPT_ANNOTATION, IMPORTANCE_LABEL, POOL_LABEL
-from tests.engine.states import Planned, State, text_asset
+from tests.engine.states import Planned, State, changed, text_asset
 from tests.engine.states_pods import deployment, pod
 from tests.policy.case_parts import AWS, CAPACITY, JUSTIFIED, POOL_YAML, RELEASE, SPOT, TYPE, need
 from tests.policy.case_parts import POOL as NODE_POOL
@@ -505,6 +506,65 @@ _SHARING: Final = (
     ),
 )
 
+_CLAIM: Final = "kubernetes:resource.k8s.io/v1:ResourceClaimTemplate"
+_SHARES: Final = {"karpenter.k8s.aws/nvidia-consumable-capacity": "memory"}
+_SIX_GIB: Final = {"requests": {"memory": "6Gi"}}
+#: Where a template says how much of a GPU it claims.
+_SIZE: Final = ("spec", "spec", "devices", "requests", 0, "exactly", "capacity")
+
+
+def _with(planned: Planned, *path: str | int, value: Any) -> Planned:
+    """The same with another input."""
+    return replace(planned, inputs=changed(planned.inputs, path, value))
+
+
+def _claimed(name: str, shares: str = "memory", size: Any = None, limits: Any = None) -> tuple[Planned, ...]:
+    """A pool of single-GPU nodes whose memory is claimed, all parts in agreement unless another one is given."""
+    values = {
+        "featureGates": {"ConsumableShares": True},
+        "consumableShares": shares,
+        "kubeletPlugin": {"nodeSelector": {POOL_LABEL: name}},
+    }
+    chart = "oci://registry.k8s.io/dra-driver-nvidia/charts/dra-driver-nvidia-gpu"
+    exactly = {"deviceClassName": "gpu.nvidia.com", "count": 1.0, "capacity": _SIX_GIB if size is None else size}
+    pool = _with(_pool(name), "spec", "limits", value=limits or {"cpu": "16"})
+    return (
+        _with(_class(name), "metadata", "annotations", value=_SHARES),
+        _with(pool, "spec", "template", "metadata", "labels", value={POOL_LABEL: name}),
+        _overlay(name, **{GPU: "0"}),
+        Planned(type=RELEASE, name=f"{name}-driver", inputs={"chart": chart, "version": "0.5.0", "values": values}),
+        Planned(
+            type=_CLAIM,
+            name=f"{name}-claim",
+            inputs={
+                "metadata": {"name": "gpu-6gi", "namespace": "models"},
+                "spec": {"spec": {"devices": {"requests": [{"name": "gpu", "exactly": exactly}]}}},
+            },
+        ),
+    )
+
+
+_CLAIMS: Final = (
+    State(
+        name="driver-that-shares-otherwise",
+        fires=frozenset({"gpu-claims-consistent"}),
+        resources=_claimed("otherwise", shares="4"),
+        mended={("otherwise-driver", "values", "consumableShares"): "memory"},
+    ),
+    State(
+        name="claim-without-a-size",
+        fires=frozenset({"gpu-claims-say-memory"}),
+        resources=_claimed("unsized", size={}),
+        mended={("unsized-claim", *_SIZE): _SIX_GIB},
+    ),
+    State(
+        name="claims-under-a-limit-that-counts-nothing",
+        fires=frozenset({"gpu-pool-has-limit"}),
+        resources=_claimed("endless", limits={GPU: "2"}),
+        mended={("endless-pool", "spec", "limits"): {"cpu": "16"}},
+    ),
+)
+
 #: kubernetes-sigs/karpenter#729: 24 replicas by helm, pods that ask for 4, and no overlay.
 _REPORTED: Final = State(
     name="karpenter-729",
@@ -547,4 +607,4 @@ _REPORTED: Final = State(
     more=(_overlay("gpu", **{GPU: "24"}),),
 )
 
-STATES: Final[tuple[State, ...]] = (*_PURCHASES, *_SHARING, _REPORTED)
+STATES: Final[tuple[State, ...]] = (*_PURCHASES, *_SHARING, *_CLAIMS, _REPORTED)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 from components.pods import restricted_container, restricted_pod
 from gpu.contract import (
+    CONSUMABLE_ANNOTATION,
     DO_NOT_DISRUPT_ANNOTATION,
     EXPIRES_ANNOTATION,
     IMPORTANCE_LABEL,
@@ -16,6 +17,7 @@ from tests.plan.conftest import STACKS
 from tests.plan.mutation import Inputs, Mutant, Mutation, Stack, at, change, plus, without
 
 POOL = "kubernetes:karpenter.sh/v1:NodePool"
+NODE_CLASS = "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"
 OVERLAY = "kubernetes:karpenter.sh/v1alpha1:NodeOverlay"
 RELEASE = "kubernetes:helm.sh/v3:Release"
 CRON_JOB = "kubernetes:batch/v1:CronJob"
@@ -122,6 +124,12 @@ def ollama(
     return mutation
 
 
+def claims(then: Mutation = list) -> Mutation:
+    """Let Karpenter take the GPUs of all pools for shared by claims, and more."""
+    bend = change(NODE_CLASS, lambda i: i["metadata"]["annotations"].update({CONSUMABLE_ANNOTATION: "memory"}), "gpu-*")
+    return lambda stack: then(bend(stack))
+
+
 def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a table
     """Rule that must notice, stack, what is changed, and the change."""
     rule = "gpu-on-demand-needs-justification"
@@ -222,6 +230,11 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a 
         change(POOL, lambda i: i["spec"].update(limits={"nvidia.com/gpu": "9"}), "gpu-m*-pool"),
     )
 
+    yield "gpu-claims-consistent", "dev", "claims beside a gate that is off", claims()
+    unsized = {"spec": {"spec": {"devices": {"requests": [{"exactly": {"deviceClassName": "gpu.nvidia.com"}}]}}}}
+    template = "kubernetes:resource.k8s.io/v1:ResourceClaimTemplate"
+    yield "gpu-claims-say-memory", "dev", "a claim without a size", claims(plus(template, unsized))
+    yield "gpu-pool-has-limit", "dev", "claims under a limit on GPUs", claims()
     rule = "gpu-refuses-more-than-one-slot"
     for stack in ("dev", "staging"):
         yield (

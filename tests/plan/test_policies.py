@@ -36,13 +36,16 @@ def test_every_stack_satisfies_every_rule(stack: str, planned: Callable[[str], S
     assert [f"{verdict.rule}: {verdict.resource}: {verdict.message}" for verdict in verdicts] == []
 
 
-@pytest.mark.parametrize("ami", AMIS)
-@pytest.mark.parametrize("strategy", EXAMPLES)
+@pytest.mark.parametrize(
+    ("ami", "strategy"),
+    # Bottlerocket's host has a device plugin: with claims the configuration refuses it.
+    [(ami, strategy) for ami in AMIS for strategy in EXAMPLES if (ami, strategy) != ("bottlerocket", "memory")],
+)
 def test_every_way_to_share_satisfies_every_rule(strategy: Strategy, ami: Ami) -> None:
     """The pack reads back what the program writes, also of a strategy that no stack of ours has."""
     pool = {"name": "p", "instanceTypes": ["p5.4xlarge"], "maxGpus": 8, "ami": ami}
     sharing = yaml.safe_load(EXAMPLES[strategy])
-    recording = changed_dev({"pools": [{**pool, "sharing": sharing}], "models": [], "dialogue": {}})
+    recording = changed_dev({"pools": [{**pool, "sharing": sharing}], "models": [], "dialogue": {}, "examples": False})
     resources = [as_judged(found, recording.preview_inputs(found)) for found in recording.resources]
     assert [f"{verdict.rule}: {verdict.message}" for verdict in judge(resources, CONFIG, today=TODAY)] == []
 

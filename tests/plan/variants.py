@@ -219,6 +219,30 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         },
         "dialogue": {"speakers": ["a", "c"], "guests": ["d"], "image": "build"},
     },
+    "claims of memory beside slots": {
+        "examples": False,
+        "pools": [
+            {**POOL, "name": "m", "instanceFamilies": [], "instanceTypes": ["g6.xlarge", "g5.xlarge"], "maxGpus": 2}
+            | {"gpusPerNode": [], "sharing": {"strategy": "memory"}},
+            POOL,
+        ],
+        "models": [
+            {**MODEL, "pool": "m"},
+            {**MODEL, "name": "b", "model": "llama3.2:3b", "pool": "m", "minScale": 1},
+            {**MODEL, "name": "c"},
+        ],
+        "workloads": [
+            {
+                "name": "train",
+                "pool": "m",
+                "kind": "Job",
+                "gpuMemoryMib": 5000,
+                "containers": [{"name": "app", "image": "r.example.com/train:1", "slots": 1}],
+            }
+        ],
+        # Above what always runs of it.
+        "budget": {"monthlyUsd": 4000, "emails": ["platform@example.com"]},
+    },
     "prometheus": {
         "models": [{**MODEL, "name": "a"}, {**MODEL, "name": "c"}],
         "cluster": {"systemNodes": {"desired": 3}},

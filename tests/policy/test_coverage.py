@@ -136,6 +136,8 @@ _BY_VALUES: Final = "nobody changes a release's values or a node class' user dat
 WITHOUT_PATCHES: Final[Mapping[str, str]] = {
     "gpu-batch-gives-way": _TOGETHER,
     "gpu-ceiling-per-stack": _TOGETHER,
+    "gpu-claims-consistent": _TOGETHER,
+    "gpu-claims-say-memory": _TOGETHER,
     "gpu-critical-off-spot": _TOGETHER,
     "gpu-mig-for-untrusted-tenants": _TOGETHER,
     "gpu-mps-client-limits": _TOGETHER,

@@ -11,7 +11,7 @@ from twin.plan import TwinPlan
 from twin.scenarios.run import SCENARIOS, run_scenario
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", [name for name, each in SCENARIOS.items() if each.stack == "local"])
 def test_scenario(name: str, twin: TwinState, bring_up: Callable[..., TwinPlan], plan: TwinPlan) -> None:
     story: list[str] = []
     outcome = run_scenario(name, twin, story.append)

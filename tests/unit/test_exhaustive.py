@@ -37,8 +37,9 @@ from tests.unit.gpu.support import profiles
         (wording.EXAMPLES, Strategy),
         (set(wording.STRATEGY_KEYS.values()), Strategy),
         (set(STRATEGIES) & set(wording.STRATEGY_KEYS), Strategy),
-        ({profile.strategy for profile in profiles(INSTANCE_TYPES["p5.4xlarge"].gpu)}, Strategy),
-        ({profile.strategy for profile in test_plugin_reads.PROFILES}, Strategy),
+        # Claims have neither slots nor a device plugin: `tests/unit/gpu/test_memory_claims.py`.
+        ({"memory", *(profile.strategy for profile in profiles(INSTANCE_TYPES["p5.4xlarge"].gpu))}, Strategy),
+        ({"memory", *(profile.strategy for profile in test_plugin_reads.PROFILES)}, Strategy),
         (estimate.BOUGHT, prices.CapacityType),
         (quotas.STANDARD, prices.CapacityType),
         (offers._AS, prices.CapacityType),

@@ -23,6 +23,8 @@ KINDS: Mapping[str, str] = MappingProxyType(
         "EC2NodeClass": "karpenter.k8s.aws/v1",
         "KnativeServing": "operator.knative.dev/v1beta1",
         "KnativeService": "serving.knative.dev/v1",
+        "ResourceSlice": "resource.k8s.io/v1",
+        "ResourceClaim": "resource.k8s.io/v1",
     }
 )
 _NAMES = {"KnativeService": "Service"}

@@ -30,7 +30,7 @@ class Withdrawn:
 
 @dataclass(frozen=True)
 class PluginOrders:
-    """What a scenario does to device plugins."""
+    """What a scenario does to device plugins, and to DRA drivers."""
 
     seconds: float | None = None
     """Delay instead of the usual one."""
@@ -38,6 +38,10 @@ class PluginOrders:
     """Pools whose plugins never register."""
     give_up: float | None = None
     """Seconds after which a node is given up, instead of the usual ones."""
+    consumable_shares: str = ""
+    """What DRA drivers are set to, in place of the value of their chart."""
+    memory_mib: int | None = None
+    """What DRA drivers show of each GPU, in place of all its memory."""
 
     def delay(self, usual: float) -> float:
         """Seconds from the plugin's start to the first slot."""
@@ -87,10 +91,22 @@ class Faults:
         return PluginOrders(**self._read().get("plugin", {}))
 
     def set_plugin(
-        self, *, seconds: float | None = None, never: Sequence[str] = (), give_up: float | None = None
+        self,
+        *,
+        seconds: float | None = None,
+        never: Sequence[str] = (),
+        give_up: float | None = None,
+        consumable_shares: str = "",
+        memory_mib: int | None = None,
     ) -> None:
-        """Let device plugins come late, or never."""
-        orders = {"seconds": seconds, "never": list(never), "give_up": give_up}
+        """Let device plugins and DRA drivers come late or never, and DRA drivers publish something else."""
+        orders = {
+            "seconds": seconds,
+            "never": list(never),
+            "give_up": give_up,
+            "consumable_shares": consumable_shares,
+            "memory_mib": memory_mib,
+        }
         write_json(self._path, {**self._read(), "plugin": orders})
 
     def withdraw(self, patterns: Sequence[tuple[str, str]]) -> None:

@@ -6,7 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from gpu.contract import MIN_SCALE_ANNOTATION, NVIDIA_PREFIX, RETENTION_ANNOTATION, WINDOW_ANNOTATION
+from gpu.contract import (
+    CLAIM_LABEL,
+    MIN_SCALE_ANNOTATION,
+    NVIDIA_PREFIX,
+    RETENTION_ANNOTATION,
+    WINDOW_ANNOTATION,
+)
 from twin.plan import HARDENED_CONTAINER, HARDENED_POD, WINDOW_SECONDS, Model
 
 #: What belongs to a revision and not to a pod.
@@ -42,6 +48,7 @@ def model_of(service: Mapping[str, Any], sidecar: Mapping[str, Any]) -> Model:
         retention=seconds(annotations.get(RETENTION_ANNOTATION), 0.0),
         minimum=int(annotations.get(MIN_SCALE_ANNOTATION, "0")),
         slot=slot,
+        claim_mib=int(((template.get("metadata") or {}).get("labels") or {}).get(CLAIM_LABEL, "0")),
     )
 
 

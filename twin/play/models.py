@@ -24,7 +24,7 @@ def models_of(manifests: Sequence[Mapping[str, Any]], config: StackConfig | None
     sidecar = queue_proxy(next((m for m in manifests if m["kind"] == "KnativeServing"), {}))
     models = [model_of(service, sidecar) for service in services]
     # Models first: they are what people ask for.
-    found = tuple(sorted(models, key=lambda m: not m.slot)) or (_from_config(config) if config else ())
+    found = tuple(sorted(models, key=lambda m: not m.wants_gpu)) or (_from_config(config) if config else ())
     left_out = _not_played(config) if config else {}
     return tuple(replace(model, not_played=left_out.get(model.name, {})) for model in found)
 

@@ -25,6 +25,7 @@ from gpu.contract import (
 from twin.kube.client import Object
 from twin.plan import CloudResource, TwinPlan
 from twin.play.device_plugin import CHECKSUM, InstalledPlugin
+from twin.play.dra_driver import COMPONENT, InstalledDriver
 
 PLUGIN_NAMESPACE = GPU_SYSTEM_NAMESPACE
 PLUGIN_NAME = "nvidia-device-plugin"
@@ -51,11 +52,11 @@ _EVERYWHERE = [{"operator": "Exists"}]
 
 
 def daemon_sets(plan: TwinPlan) -> list[Object]:
-    """The DaemonSets of the plan's add-ons, and of the device plugins with their own selectors and tolerations."""
+    """The DaemonSets of the plan's add-ons, and of device plugins and DRA drivers by the values of their charts."""
     addons = [str(r.inputs.get("addonName")) for r in plan.cloud if r.type == "aws:eks/addon:Addon"]
     shares = [_ADDONS[name] for name in addons if name in _ADDONS]
     found = [_daemon_set(s.name, "kube-system", s.requests, {}, _EVERYWHERE) for s in shares]
-    return [*found, *(_plugin(plugin) for plugin in plan.plugins)]
+    return [*found, *map(_plugin, plan.plugins), *map(_driver, plan.drivers)]
 
 
 def _plugin(plugin: InstalledPlugin) -> Object:
@@ -78,6 +79,16 @@ def _plugin(plugin: InstalledPlugin) -> Object:
             }
         }
     }
+    return made
+
+
+def _driver(driver: InstalledDriver) -> Object:
+    """As the chart's: the kubelet plugin alone, since the GPUs need no controller."""
+    name = f"{driver.name}-kubelet-plugin"
+    made = _daemon_set(name, driver.namespace or PLUGIN_NAMESPACE, {}, driver.node_selector, driver.tolerations)
+    made["spec"]["selector"]["matchLabels"] = dict(COMPONENT)
+    made["spec"]["template"]["metadata"]["labels"] = {NAME_LABEL: driver.name, **COMPONENT}
+    made["spec"]["template"]["spec"]["affinity"] = dict(driver.affinity)
     return made
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gpu.contract import CONFIG_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
 from twin.aws.account import client
-from twin.play.agent.plugin import REASON
+from twin.play.agent.lost import REASON
 from twin.scenarios.packing import nodes_needed
 from twin.scenarios.play import Play
 

@@ -57,7 +57,7 @@ def _keep_only(play: Play, name: str, keep: set[str]) -> None:
 
 def drain_and_destroy(play: Play) -> None:
     """The plan's destroy order on live objects with busy nodes: everything goes by itself, and nothing is left."""
-    pools = play.plan.gpu_pools
+    pools = play.plan.slot_pools
     for pool in pools:
         play.make_room(pool, 2)
         play.deploy(f"last-{pool.name}", pool.name, pool.resource, pool.slots_per_node() + 1)

@@ -21,7 +21,7 @@ def nodes_needed(pods: int, slots: int) -> int:
 
 def pack(play: Play, pods: int = 9) -> None:
     """Pods of one slot each, in every GPU pool at the same time: as many nodes as needed and never one more."""
-    pools = play.plan.gpu_pools
+    pools = play.plan.slot_pools
     for pool in pools:
         play.make_room(pool, nodes_needed(pods, pool.slots_per_node()))
         play.deploy(f"pack-{pool.name}", pool.name, pool.resource, pods)
@@ -73,7 +73,7 @@ def _cheapest(play: Play, pool: PlannedPool) -> float:
 def no_overlay(play: Play) -> None:
     """The same pool without its NodeOverlay, as users have it today: Karpenter buys a GPU for every slot."""
     pods = 8
-    pool = next((p for p in play.plan.gpu_pools if p.slots and p.resource == GPU_RESOURCE), play.pool())
+    pool = next((p for p in play.plan.slot_pools if p.slots and p.resource == GPU_RESOURCE), play.pool())
     planned = play.plan.node_pool(pool.name)
     # Overlays choose their pool by name: under another one it has none. The device plugin still gives each node its
     # replicas, by the label that the copy keeps.

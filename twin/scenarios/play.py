@@ -12,6 +12,7 @@ import versions
 from gpu.contract import CAPACITY_TYPE_LABEL, GPU_RESOURCE, NAME_LABEL, NODE_POOL_LABEL, SCENARIO_LABEL, SHARING_LABEL
 from gpu.importance import Placing
 from gpu.prices import RegionPrices
+from twin.devices import Devices
 from twin.errors import TwinError
 from twin.kube.client import ApiError, Kube, Object
 from twin.kube.observe import Observed
@@ -26,7 +27,7 @@ from twin.view import View, view
 
 NAMESPACE = "slices-scenario"
 _PAUSE = versions.PAUSE_IMAGE
-_KINDS = ("Node", "NodeClaim", "Pod", "Event", "NodePool", "Deployment")
+_KINDS = ("Node", "NodeClaim", "Pod", "Event", "NodePool", "Deployment", "ResourceSlice", "ResourceClaim")
 
 
 class Failed(TwinError):  # noqa: N818  an outcome, not a mistake
@@ -98,7 +99,13 @@ class Play:
         """The cluster now."""
         of = self.observed.all
         events = of("Event") if self.observed.follows("Event") else ()
-        return view(self.prices, of("Node"), of("NodeClaim"), of("Pod"), events)
+        return view(self.prices, of("Node"), of("NodeClaim"), of("Pod"), events, self.devices)
+
+    @property
+    def devices(self) -> Devices:
+        """GPUs whose memory pods claim, now."""
+        kinds = ("ResourceSlice", "ResourceClaim")
+        return Devices(*(self.observed.all(kind) if self.observed.follows(kind) else () for kind in kinds))
 
     @property
     def prices(self) -> RegionPrices:
@@ -108,12 +115,12 @@ class Play:
     # --- Workloads ----------------------------------------------------------------------------------------------------
 
     def pool(self, sharing: str = "") -> PlannedPool:
-        """The first GPU pool whose nodes are shared that way, or the first at all. Raises Failed without any."""
-        pools = self.plan.gpu_pools
+        """The first pool with slots whose nodes are shared that way, or the first at all. Raises Failed without any."""
+        pools = self.plan.slot_pools
         for pool in pools:
             if not sharing or self._sharing(pool) == sharing:
                 return pool
-        raise Failed(f"stack {self.plan.stack} has no GPU pool" + (f" with {sharing}" if sharing else ""))
+        raise Failed(f"stack {self.plan.stack} has no GPU pool with slots" + (f" with {sharing}" if sharing else ""))
 
     def _sharing(self, pool: PlannedPool) -> str:
         manifest = self.plan.node_pool(pool.name)
@@ -127,7 +134,11 @@ class Play:
         if limits.get(pool.resource, slots) >= slots:
             return
         self.tell(f"for this run only: pool {pool.name} may have {slots} slots, not {limits[pool.resource]}")
-        self._patch_pool(pool.name, {"limits": {name: str(max(most, slots)) for name, most in limits.items()}})
+        self.limit(pool.name, {name: str(max(most, slots)) for name, most in limits.items()})
+
+    def limit(self, pool: str, limits: Mapping[str, str]) -> None:
+        """Change a pool's limits for this run; the end of the run puts them back."""
+        self._patch_pool(pool, {"limits": dict(limits)})
 
     def deploy(
         self,
@@ -139,36 +150,24 @@ class Play:
         placing: Placing | None = None,
     ) -> None:
         """Pods that take one slot of a pool each; called again, it changes their number."""
-        labels, placed = {SCENARIO_LABEL: name, NAME_LABEL: name}, placing or Placing()
-        container = {
-            "name": "work",
-            "image": _PAUSE,
-            "resources": {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {resource: "1"}},
+        resources = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {resource: "1"}}
+        made, placed = workload(name, pool, replicas, resources), placing or Placing()
+        template = made["spec"]["template"]
+        template["metadata"] = {
+            "labels": {**placed.labels, **template["metadata"]["labels"]},
+            "annotations": dict(placed.annotations),
         }
-        self.kube.apply(
-            {
-                "apiVersion": "apps/v1",
-                "kind": "Deployment",
-                "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
-                "spec": {
-                    "replicas": replicas,
-                    "selector": {"matchLabels": {SCENARIO_LABEL: name}},
-                    "template": {
-                        "metadata": {
-                            "labels": {**placed.labels, **labels},
-                            "annotations": dict(placed.annotations),
-                        },
-                        "spec": {
-                            "schedulerName": scheduler,
-                            "priorityClassName": placed.priority_class or "",
-                            "nodeSelector": {NODE_POOL_LABEL: pool, **placed.node_selector},
-                            "tolerations": [{"key": GPU_RESOURCE, "operator": "Exists"}],
-                            "containers": [container],
-                        },
-                    },
-                },
-            }
-        )
+        template["spec"] |= {
+            "schedulerName": scheduler,
+            "priorityClassName": placed.priority_class or "",
+            "nodeSelector": {**template["spec"]["nodeSelector"], **placed.node_selector},
+        }
+        self.kube.apply(made)
+
+    def scale(self, name: str, replicas: int) -> None:
+        """Change the number of pods of a workload that is there."""
+        about = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": NAMESPACE}}
+        self.kube.patch(about, {"spec": {"replicas": replicas}})
 
     def pods(self, name: str) -> list[Object]:
         """The pods of a workload."""
@@ -249,6 +248,34 @@ class Play:
     def _patch_pool(self, pool: str, spec: Mapping[str, Any]) -> None:
         about = {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": pool}}
         self.kube.patch(about, {"spec": dict(spec)})
+
+
+def workload(
+    name: str,
+    pool: str,
+    replicas: int,
+    resources: Mapping[str, Any],
+    tolerations: Sequence[Mapping[str, str]] = ({"key": GPU_RESOURCE, "operator": "Exists"},),
+) -> Object:
+    """A Deployment of a scenario, whose pods go to a pool."""
+    labels = {SCENARIO_LABEL: name, NAME_LABEL: name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": {SCENARIO_LABEL: name}},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {
+                    "nodeSelector": {NODE_POOL_LABEL: pool},
+                    "tolerations": [dict(each) for each in tolerations],
+                    "containers": [{"name": "work", "image": _PAUSE, "resources": dict(resources)}],
+                },
+            },
+        },
+    }
 
 
 @contextlib.contextmanager
@@ -332,7 +359,7 @@ def _in_the_way(play: Play) -> list[str]:
     """Pods of others that sit on slots, or wait for some: Karpenter would buy their nodes again."""
     seen = play.view
     pods = [*seen.pending, *(pod for node in seen.nodes for pod in node.pods)]
-    return sorted(pod.key for pod in pods if pod.slots and pod.namespace != NAMESPACE)
+    return sorted(pod.key for pod in pods if pod.wants_gpu and pod.namespace != NAMESPACE)
 
 
 def leave(play: Play) -> None:

@@ -17,24 +17,28 @@ import click
 from twin.errors import TwinError
 from twin.machine.launch import stop, supervised
 from twin.machine.state import TwinState
-from twin.scenarios import failures, importance, jobs, lifecycle, packing, serving
+from twin.scenarios import claims, failures, importance, jobs, lifecycle, packing, serving
 from twin.scenarios.play import Failed, playing
 
 #: Columns of a duration in the list.
 _TAKES = 9
+#: The stack with a pool whose pods claim GPU memory.
+_MEMORY = "memory"
 #: Exit status when a check failed.
 FAILED = 4
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scripted run. `script` takes a Play; `seconds`: how long it took on a twin of stack local that ran already
-    (two busy cores, November 2026); `spoils`: the plan is gone afterwards and must be applied again.
+    """A scripted run. `script` takes a Play; `seconds`: how long it took on a twin of its stack that ran already
+    (two busy cores, November 2026); `spoils`: the plan is gone afterwards and must be applied again; `stack`: the one
+    that has what it needs.
     """
 
     script: Callable[..., None]
     seconds: float
     spoils: bool = False
+    stack: str = "local"
 
     @property
     def takes_pods(self) -> bool:
@@ -65,6 +69,14 @@ SCENARIOS: Mapping[str, Scenario] = {
     "controller-restart": Scenario(failures.controller_restart, 89),
     "consolidation": Scenario(lifecycle.consolidation, 137),
     "drain-and-destroy": Scenario(lifecycle.drain_and_destroy, 105, spoils=True),
+    "claims": Scenario(claims.claims, 137, stack=_MEMORY),
+    "claims-lost": Scenario(claims.claims_lost, 96, stack=_MEMORY),
+    "claims-limit": Scenario(claims.claims_limit, 85, stack=_MEMORY),
+    "both-worlds": Scenario(claims.both_worlds, 69, stack=_MEMORY),
+    "driver-late": Scenario(claims.driver_late, 71, stack=_MEMORY),
+    "driver-never": Scenario(claims.driver_never, 90, stack=_MEMORY),
+    "driver-wrong": Scenario(claims.driver_wrong, 94, stack=_MEMORY),
+    "mixed": Scenario(claims.mixed, 129, stack=_MEMORY),
 }
 
 
@@ -74,7 +86,7 @@ def listing() -> str:
     rest = " " * (width + _TAKES)
     lines = [
         textwrap.fill(
-            scenario.summary,
+            f"{scenario.summary}{'' if scenario.stack == 'local' else f' (--stack {scenario.stack})'}",
             80,
             initial_indent=f"{name:{width}}{_duration(scenario.seconds):{_TAKES}}",
             subsequent_indent=rest,

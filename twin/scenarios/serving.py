@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 
+from gpu import claims
 from gpu.contract import NODE_POOL_LABEL, POOL_LABEL
 from twin.kube.client import Object
-from twin.plan import Model
+from twin.plan import Model, PlannedPool
 from twin.play.agent.knative import ask, deployment_name, idle_seconds
+from twin.scenarios.claiming import Claiming
 from twin.scenarios.packing import nodes_needed
 from twin.scenarios.play import Failed, Play
 
@@ -19,11 +20,13 @@ _IDLE = 5.0
 
 def from_zero(play: Play) -> None:
     """Every model of the stack is asked at once, from zero: they share nodes, answer, and everything goes again."""
-    models = [model for model in play.plan.models if model.slot]
+    models = [model for model in play.plan.models if model.wants_gpu]
     if not models:
         raise Failed(f"stack {play.plan.stack} serves no model")
     pools = {pool.name: pool for pool in play.plan.gpu_pools}
-    wanted = Counter(_pool_of(model) for model in models)
+    wanted: dict[str, list[Model]] = {}
+    for model in models:
+        wanted.setdefault(_pool_of(model), []).append(model)
     play.check(not play.view.gpu_nodes, "nobody asks: no GPU node, none is paid for")
     for name in wanted:
         play.empty_soon(name)
@@ -40,10 +43,10 @@ def from_zero(play: Play) -> None:
 
     seconds = play.wait(all_ready, _PATIENCE, "models that answer")
     play.figures["seconds to the last model"] = round(seconds, 1)
-    for name, count in sorted(wanted.items()):
-        needed = nodes_needed(count, pools[name].slots_per_node())
+    for name, asked in sorted(wanted.items()):
+        needed = _needed(play, pools[name], asked)
         bought = len(play.claims_of(name))
-        play.check(bought == needed, f"{name}: {count} models on {needed} nodes", f"bought {bought}")
+        play.check(bought == needed, f"{name}: {len(asked)} models on {needed} nodes", f"bought {bought}")
     play.figures["USD per hour while they answer"] = round(sum(n.usd_per_hour for n in play.view.gpu_nodes), 3)
     seconds = play.wait(lambda: not any(_pods(play, model) for model in models), 60, "zero pods")
     play.figures["seconds to zero pods"] = round(seconds, 1)
@@ -53,6 +56,15 @@ def from_zero(play: Play) -> None:
     play.check(True, "and no node")
     for model in models:
         play.figures[f"{model.name}: seconds that the plan keeps it after the last request"] = idle_seconds(model, {})
+
+
+def _needed(play: Play, pool: PlannedPool, models: list[Model]) -> int:
+    """Nodes of one GPU that models take: by their slots, or by the memory that they claim."""
+    if pool.claims:
+        return len(
+            claims.bought(sorted((m.claim_mib for m in models), reverse=True), Claiming(play, pool.name).gpu_mib)
+        )
+    return nodes_needed(len(models), pool.slots_per_node())
 
 
 def _pool_of(model: Model) -> str:

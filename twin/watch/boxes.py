@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from twin.watch import telling
-from twin.watch.scene import Box, Pool, Slot
-from twin.watch.words import clean, count, dollars, duration, joined, shorten
+from twin.watch.scene import Bar, Box, Pool, Slot
+from twin.watch.words import clean, count, dollars, duration, gib, joined, share, shorten
 
 #: Pixels.
 WIDTH = 296
@@ -19,6 +19,8 @@ _TOP = 57
 #: More slots than that are small squares without names.
 _MOST_CELLS = 16
 _SQUARE = 14
+#: Height of a GPU's bar and of a claim's line below it, and lines of a GPU.
+_BAR, _CLAIM, _MOST_CLAIMS = 22, 19, 8
 #: Names of CPU pods in a box.
 _MOST_OTHERS = 4
 #: Side of a node in a pool of many, and the space between two.
@@ -68,7 +70,8 @@ def fit(value: str, pixels: float, size: float = 13) -> str:
     return value
 
 
-def _width(value: str, size: float) -> float:
+def measure(value: str, size: float) -> float:
+    """Pixels that a text takes, of letters of that size; at most, in common fonts."""
     return size * sum(map(_advance, value))
 
 
@@ -85,7 +88,9 @@ def draw(box: Box, at: float) -> Drawing:
     """The box of a node. at: now, in seconds since 1970."""
     parts: list[str] = []
     bottom = _TOP
-    if box.slots:
+    if box.bars:
+        bottom = _bars(parts, box.bars)
+    elif box.slots:
         draw_slots = _cells if len(box.slots) <= _MOST_CELLS else _squares
         bottom = draw_slots(parts, box.slots)
     elif not box.gpu:
@@ -99,7 +104,7 @@ def draw(box: Box, at: float) -> Drawing:
 
 def _head(box: Box) -> list[str]:
     price = dollars(box.usd_per_hour) + "/h"
-    pill = 18 + _width(box.capacity, 11.5)
+    pill = 18 + measure(box.capacity, 11.5)
     solid = box.capacity == "on-demand"
     parts = [
         text(_PAD, 24, fit(box.instance_type or "unknown type", 165, 15), "type"),
@@ -114,29 +119,34 @@ def _head(box: Box) -> list[str]:
     sign = {"leaving": "bad", "ready": "good"}.get(box.stage, "shape")
     parts.append(text(x, 46, fit(joined(box.gpu, box.zone), 205 - x, 12), "soft"))
     parts.append(text(WIDTH - _PAD, 46, box.stage, "soft end"))
-    parts.append(_sign(box.stage, WIDTH - _PAD - _width(box.stage, 12) - 11, 42, sign))
+    parts.append(_sign(box.stage, WIDTH - _PAD - measure(box.stage, 12) - 11, 42, sign))
     return parts
 
 
 def _foot(box: Box, at: float, height: float) -> list[str]:
-    right = joined(f"{box.taken} of {count(len(box.slots), 'slot')}" if box.slots else "", duration(at - box.since))
+    taken = share(box.taken_mib, box.mib) if box.bars else f"{box.taken} of {count(len(box.slots), 'slot')}"
+    right = joined(taken if box.slots or box.bars else "", duration(at - box.since))
     return [
         text(_PAD, height - 10, fit(box.name, WIDTH - 2 * _PAD - 6.2 * len(right) - 8, 11.5), "soft small"),
         text(WIDTH - _PAD, height - 10, right, "soft small end"),
     ]
 
 
+#: How slots and claims look, by their state; what is not offered yet is dotted.
+_LOOKS = {
+    "ready": "tint edge",
+    "starting": "tint edge dash",
+    "coming": "empty edge dash",
+    "leaving": "empty open dash",
+    "free": "open",
+}
+
+
 def _cells(parts: list[str], slots: tuple[Slot, ...]) -> int:
     width = (WIDTH - 2 * _PAD - _GAP) // 2
     for index, slot in enumerate(slots):
         x, y = _PAD + (index % 2) * (width + _GAP), _TOP + (index // 2) * (_CELL + _GAP)
-        look = {
-            "ready": "tint edge",
-            "starting": "tint edge dash",
-            "coming": "empty edge dash" if slot.owner else "open dash",
-            "leaving": "empty open dash",
-            "free": "open",
-        }.get(slot.state, "open dots")
+        look = "open dash" if slot.state == "coming" and not slot.owner else _LOOKS.get(slot.state, "open dots")
         hint = f"{slot.pod or 'nobody'}: {slot.state}"
         parts.append(
             f'<g class="c{slot.colour} slot"><title>{escaped(hint)}</title>'
@@ -163,6 +173,46 @@ def _squares(parts: list[str], slots: tuple[Slot, ...]) -> int:
     words = telling.who(tuple(held.most_common())) or "nobody yet"
     parts.append(text(_PAD, bottom + 12, fit(words, WIDTH - 2 * _PAD, 12), "soft"))
     return bottom + 16
+
+
+def _bars(parts: list[str], bars: tuple[Bar, ...]) -> int:
+    """Each GPU as a bar of its claims, to scale; below it who has how much."""
+    y = _TOP
+    for bar in bars:
+        x = float(_PAD)
+        for part in bar.parts:
+            width = (WIDTH - 2 * _PAD) * part.mib / bar.mib
+            hint = f"{part.pod or 'nobody'}: {part.state}, {gib(part.mib)} of {bar.name}"
+            parts.append(
+                f'<g class="c{part.colour} slot"><title>{escaped(hint)}</title>'
+                f'<rect class="cell {_LOOKS.get(part.state, "open dots")}" x="{x + 0.5:g}" y="{y + 0.5}" '
+                f'width="{max(width - 1, 1):g}" height="{_BAR - 1}" rx="3"/></g>'
+            )
+            x += width
+        y = _claims(parts, bar, y + _BAR + 4)
+    return y
+
+
+def _claims(parts: list[str], bar: Bar, top: int) -> int:
+    """A line for each claim and for what is free; where they are many, the largest alone."""
+    shown = sorted(bar.parts, key=lambda part: (not part.owner, -part.mib))
+    if len(shown) > _MOST_CLAIMS:
+        rest = shown[_MOST_CLAIMS - 1 :]
+        shown = shown[: _MOST_CLAIMS - 1]
+    else:
+        rest = []
+    for part in shown:
+        parts.append(
+            f'<g class="c{part.colour} slot">{_sign(part.state, _PAD + 6, top + 10, "hue" if part.owner else "shape")}'
+            f"{text(_PAD + 18, top + 14, fit(part.owner or part.state, 180), '' if part.owner else 'soft')}"
+            f"{text(WIDTH - _PAD, top + 14, gib(part.mib), 'soft end')}</g>"
+        )
+        top += _CLAIM
+    if rest:
+        parts.append(text(_PAD + 18, top + 14, f"and {len(rest)} more", "soft"))
+        parts.append(text(WIDTH - _PAD, top + 14, gib(sum(part.mib for part in rest)), "soft end"))
+        top += _CLAIM
+    return top + 6
 
 
 def _others(parts: list[str], box: Box) -> int:
@@ -205,7 +255,7 @@ def tiles(pool: Pool, columns: int) -> Drawing:
         x, y = (index % columns) * step, (index // columns) * step
         kind = {"ready": "there", "leaving": "going"}.get(node.stage, "arriving")
         paths[kind].append(f"M{x}.5 {y}.5h{side}v{side}h-{side}z")
-        filled = round(side * node.taken / len(node.slots)) if node.slots else 0
+        filled = round(side * node.fill)
         if filled:
             paths["level"].append(f"M{x}.5 {y + side - filled}.5h{side}v{filled}h-{side}z")
     looks = {"there": "card", "arriving": "card arriving", "going": "card going", "level": "level"}

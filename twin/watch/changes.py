@@ -21,7 +21,8 @@ def changes(before: Scene | None, after: Scene) -> list[str]:
 
 
 def _sum(scene: Scene) -> tuple[object, ...]:
-    return (round(scene.usd_per_hour, 4), scene.taken, scene.slots, scene.nodes, scene.pending)
+    taken = (scene.taken, scene.slots, scene.taken_mib, scene.mib)
+    return (round(scene.usd_per_hour, 4), *taken, scene.nodes, scene.pending)
 
 
 def _nodes(before: Scene | None, after: Scene) -> list[str]:

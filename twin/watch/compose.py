@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 from gpu.contract import SHARING_LABEL
 from gpu.sharing import STRATEGIES
+from twin.devices import Devices
 from twin.kube.client import Object
-from twin.plan import PlannedPool
+from twin.plan import PlannedPool, most_gpus
 from twin.prices import of_another_region, played
 from twin.view import view
 from twin.watch.feed import feed
@@ -16,7 +17,7 @@ from twin.watch.scene import Pool, Scene, colour_owners, pools
 from twin.watch.waiting import Coming, waiting
 
 #: What a scene is made of.
-KINDS = ("Node", "NodeClaim", "NodePool", "Pod", "Event")
+KINDS = ("Node", "NodeClaim", "NodePool", "Pod", "Event", "ResourceSlice", "ResourceClaim")
 
 Objects = Mapping[str, Sequence[Object]]
 """Copies of objects by kind; a kind may be missing."""
@@ -44,10 +45,11 @@ def compose(objects: Objects, about: About, at: float, before: Scene | None = No
     def of(kind: str) -> Sequence[Object]:
         return objects.get(kind, ())
 
-    seen = view(played(about.region), of("Node"), of("NodeClaim"), of("Pod"), of("Event"))
+    devices = Devices(of("ResourceSlice"), of("ResourceClaim"))
+    seen = view(played(about.region), of("Node"), of("NodeClaim"), of("Pod"), of("Event"), devices)
     coming = Coming(seen.pending, of("Pod"), of("Event"), of("NodeClaim"), of("Node"))
     everybody = [*seen.pending, *(pod for node in seen.nodes for pod in node.pods)]
-    colours = colour_owners(before.colours if before else {}, (pod.owner for pod in everybody if pod.slots))
+    colours = colour_owners(before.colours if before else {}, (pod.owner for pod in everybody if pod.wants_gpu))
     # Events also speak of nodes that are gone.
     names = {**(before.names if before else {}), **coming.called}
     return Scene(
@@ -79,14 +81,17 @@ def _pool(pool: Object, gpu: PlannedPool | None) -> Pool:
     return Pool(
         title=pool["metadata"]["name"],
         sharing=_sharing(labels.get(SHARING_LABEL, ""), gpu) if gpu else "",
-        resource=gpu.resource if gpu else "",
+        resource=gpu.resource if gpu and not gpu.claims else "",
         limit=int(limit) if limit else None,
+        most_gpus=most_gpus(pool) if gpu and gpu.claims else None,
         problem=str(ready.get("message") or "not ready") if ready.get("status") == "False" else "",
     )
 
 
 def _sharing(strategy: str, gpu: PlannedPool) -> str:
     name = next((known.title for known in STRATEGIES.values() if known.strategy == strategy), strategy)
+    if gpu.claims:
+        return name
     slots = gpu.slots_per_node(1)
     each = f"{slots} slots per GPU" if slots > 1 else "a GPU each"
     return f"{name}, {each}" if name else each

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from twin.watch import boxes, telling
-from twin.watch.boxes import escaped, fit, text
+from twin.watch.boxes import escaped, fit, measure, text
 from twin.watch.scene import Pool, Scene
 from twin.watch.words import clock, count
 
@@ -69,7 +69,7 @@ class _Sheet:
         """A heading, with something beside it."""
         self.y += 34
         value = fit(value, _INNER / 3, 16)
-        width = 9.6 * len(value) + 14
+        width = max(9.6 * len(value), measure(value, 16)) + 14
         self.parts.append(text(_EDGE, self.y, value, "h2"))
         room = _INNER - width - 6.6 * len(right) - 12
         self.parts.append(text(_EDGE + width, self.y, fit(soft, room, 12), "soft"))

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from twin.view import NodeView, View
+from twin.view import NodeView, PodView, View
 from twin.watch.feed import Entry
 from twin.watch.waiting import Coming, Waiting
 from twin.watch.words import moment
@@ -32,6 +32,24 @@ class Slot:
     """Namespace and name."""
     colour: int = 0
     """Of the owner, below COLOURS."""
+    mib: int = 0
+    """GPU memory, in MiB, of a claim or of what claims have left free; 0 for a slot."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """A GPU whose memory pods claim."""
+
+    name: str
+    mib: int
+    """All of its memory."""
+    parts: tuple[Slot, ...]
+    """Claims, then those that are on their way, then what is free; none of nothing."""
+
+    @property
+    def taken(self) -> int:
+        """MiB that somebody claims or will."""
+        return sum(part.mib for part in self.parts if part.owner)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +76,33 @@ class Box:
     usd_per_hour: float
     since: float
     """When it was bought, in seconds since 1970."""
+    bars: tuple[Bar, ...] = ()
+    """GPUs whose memory pods claim; then there are no slots."""
 
     @property
     def taken(self) -> int:
         """Slots that somebody holds or is coming to."""
         return sum(bool(slot.owner) or slot.state == "coming" for slot in self.slots)
+
+    @property
+    def mib(self) -> int:
+        """GPU memory that can be claimed."""
+        return sum(bar.mib for bar in self.bars)
+
+    @property
+    def taken_mib(self) -> int:
+        """GPU memory that somebody claims or will."""
+        return sum(bar.taken for bar in self.bars)
+
+    @property
+    def fill(self) -> float:
+        """How much of its GPUs is taken, from 0 to 1."""
+        return self.taken_mib / self.mib if self.mib else self.taken / len(self.slots) if self.slots else 0.0
+
+    @property
+    def held(self) -> tuple[Slot, ...]:
+        """Its slots, or the claims of its GPUs."""
+        return self.slots or tuple(part for bar in self.bars for part in bar.parts if part.owner)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +117,9 @@ class Sum:
     slots: int
     taken: int
     usd_per_hour: float
+    mib: int = 0
+    """GPU memory that can be claimed."""
+    taken_mib: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +134,8 @@ class Pool:
     """What a workload asks for to get a slot; empty for CPU pools."""
     limit: int | None = None
     """Slots at which Karpenter stops buying."""
+    most_gpus: int | None = None
+    """GPUs at which it does, where pods claim memory."""
     problem: str = ""
     """Why it cannot be used; empty when it can."""
     nodes: tuple[Box, ...] = ()
@@ -104,6 +149,16 @@ class Pool:
     def taken(self) -> int:
         """Slots that somebody holds or is coming to."""
         return sum(node.taken for node in self.nodes)
+
+    @property
+    def mib(self) -> int:
+        """GPU memory of its nodes that can be claimed."""
+        return sum(node.mib for node in self.nodes)
+
+    @property
+    def taken_mib(self) -> int:
+        """GPU memory that somebody claims or will."""
+        return sum(node.taken_mib for node in self.nodes)
 
     @property
     def usd_per_hour(self) -> float:
@@ -131,6 +186,8 @@ class Pool:
                 slots=sum(len(node.slots) for node in nodes),
                 taken=sum(node.taken for node in nodes),
                 usd_per_hour=sum(node.usd_per_hour for node in nodes),
+                mib=sum(node.mib for node in nodes),
+                taken_mib=sum(node.taken_mib for node in nodes),
             )
             for key, nodes in groups.items()
         ]
@@ -138,8 +195,8 @@ class Pool:
 
     @property
     def owners(self) -> tuple[tuple[str, int], ...]:
-        """Who sits in its slots: name and slots, the most first."""
-        return tuple(Counter(slot.owner for node in self.nodes for slot in node.slots if slot.owner).most_common())
+        """Who has slots or claims of it: name and how many, the most first."""
+        return tuple(Counter(slot.owner for node in self.nodes for slot in node.held if slot.owner).most_common())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +248,16 @@ class Scene:
         return sum(pool.taken for pool in self.pools)
 
     @property
+    def mib(self) -> int:
+        """GPU memory of all nodes that can be claimed."""
+        return sum(pool.mib for pool in self.pools)
+
+    @property
+    def taken_mib(self) -> int:
+        """GPU memory that somebody claims or will."""
+        return sum(pool.taken_mib for pool in self.pools)
+
+    @property
     def pending(self) -> int:
         """Pods without a node."""
         return sum(len(each.pods) for each in self.waiting)
@@ -214,7 +281,7 @@ def pools(seen: View, plans: Sequence[Pool], coming: Coming, colours: Mapping[st
 
 
 def _box(node: NodeView, coming: Coming, colours: Mapping[str, int]) -> Box:
-    without = Counter(pod.owner for pod in node.pods if not pod.slots)
+    without = Counter(pod.owner for pod in node.pods if not pod.wants_gpu)
     return Box(
         name=coming.called.get(node.name, node.name),
         node=node.name,
@@ -223,7 +290,8 @@ def _box(node: NodeView, coming: Coming, colours: Mapping[str, int]) -> Box:
         capacity="Spot" if node.capacity_type == "spot" else node.capacity_type,
         gpu=node.gpu.upper(),
         stage=node.stage,
-        slots=tuple(_slots(node, coming, colours)),
+        slots=() if node.devices else tuple(_slots(node, coming, colours)),
+        bars=tuple(_bars(node, coming, colours)),
         others=tuple(owner for owner, _ in without.most_common()),
         other_pods=sum(without.values()),
         daemon_pods=node.daemon_pods,
@@ -236,8 +304,7 @@ def _slots(node: NodeView, coming: Coming, colours: Mapping[str, int]) -> list[S
     """Held slots first, then those that somebody is coming to, then the rest."""
     slots: list[Slot] = []
     for pod in sorted((p for p in node.pods if p.slots), key=lambda p: (p.owner, p.name)):
-        state = "leaving" if pod.phase == "Terminating" else "ready" if pod.ready else "starting"
-        slot = Slot(state=state, owner=pod.owner, pod=pod.key, colour=colours.get(pod.owner, 0))
+        slot = Slot(state=_state(pod), owner=pod.owner, pod=pod.key, colour=colours.get(pod.owner, 0))
         slots += [slot] * pod.slots
     if node.stage == "leaving":  # nobody gets what is free there
         return slots
@@ -248,6 +315,34 @@ def _slots(node: NodeView, coming: Coming, colours: Mapping[str, int]) -> list[S
         # Karpenter does not say of every pod where it expects it, but it does say how many slots it needs there.
         slots += [Slot(state="coming")] * (min(coming.reserved(node.name), total) - len(slots))
     return slots + [Slot(state="free" if node.slots else "not offered yet")] * (total - len(slots))
+
+
+def _bars(node: NodeView, coming: Coming, colours: Mapping[str, int]) -> list[Bar]:
+    """Its GPUs, each with the claims that it holds; who is on the way gets the first GPU that has room."""
+    guests = [] if node.stage == "leaving" else [guest for guest in coming.to(node.name) if guest.mib]
+    bars = []
+    for device in node.devices:
+        pods = (pod for pod in node.pods if pod.mib and pod.device == device.name)
+        parts = [_part(pod, colours) for pod in sorted(pods, key=lambda p: (p.owner, p.name))]
+        free = device.mib - sum(part.mib for part in parts)
+        for guest in [guest for guest in guests if guest.mib <= free]:
+            if guest.mib <= free:
+                guests.remove(guest)
+                free -= guest.mib
+                colour = colours.get(guest.owner, 0)
+                parts.append(Slot(state="coming", owner=guest.owner, pod=guest.pod, colour=colour, mib=guest.mib))
+        if free > 0 and node.stage != "leaving":
+            parts.append(Slot(state="free" if device.offered else "not offered yet", mib=free))
+        bars.append(Bar(name=device.name, mib=device.mib, parts=tuple(parts)))
+    return bars
+
+
+def _part(pod: PodView, colours: Mapping[str, int]) -> Slot:
+    return Slot(state=_state(pod), owner=pod.owner, pod=pod.key, colour=colours.get(pod.owner, 0), mib=pod.mib)
+
+
+def _state(pod: PodView) -> str:
+    return "leaving" if pod.phase == "Terminating" else "ready" if pod.ready else "starting"
 
 
 def colour_owners(known: Mapping[str, int], owners: Iterable[str]) -> dict[str, int]:

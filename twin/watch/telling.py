@@ -8,7 +8,7 @@ from twin.prices import NODES_ALONE
 from twin.watch.feed import Entry
 from twin.watch.scene import Box, Pool, Scene, Slot, Sum
 from twin.watch.waiting import Waiting
-from twin.watch.words import STAGES, clock, count, dollars, duration, joined
+from twin.watch.words import STAGES, clock, count, dollars, duration, gib, joined, share
 
 _PRICES = "On-demand prices are AWS's list prices, Spot prices are estimates by instance family."
 
@@ -18,6 +18,10 @@ def figures(scene: Scene) -> list[tuple[str, str, str]]:
     waiting = scene.pending
     coming = sum(len(each.pods) for each in scene.waiting if each.coming)
     why = f"{coming:,} with a node on its way" if coming else "none has a node yet" if waiting else "nobody waits"
+    nodes = f"on {count(scene.gpu_nodes, 'GPU node')}"
+    slots = [(f"{scene.taken:,} of {scene.slots:,}", "GPU slots taken", nodes)] if scene.slots or not scene.mib else []
+    claimed = share(scene.taken_mib, scene.mib).removesuffix(" GiB")
+    memory = [(claimed, "GiB of GPUs claimed", nodes)] if scene.mib else []
     return [
         (dollars(scene.usd_per_hour), "per hour now", f"{dollars(scene.usd_per_hour * 730)} a month at this pace"),
         (
@@ -25,7 +29,8 @@ def figures(scene: Scene) -> list[tuple[str, str, str]]:
             "since start",
             f"{duration(scene.at - scene.started)} ago, at {clock(scene.started)[:5]}",
         ),
-        (f"{scene.taken:,} of {scene.slots:,}", "GPU slots taken", f"on {count(scene.gpu_nodes, 'GPU node')}"),
+        *slots,
+        *memory,
         (f"{scene.nodes:,}", "node" if scene.nodes == 1 else "nodes", stages(scene)),
         (f"{waiting:,}", "pod waits" if waiting == 1 else "pods wait", why),
     ]
@@ -45,19 +50,26 @@ def stages(scene: Scene) -> str:
 def summary(scene: Scene) -> str:
     """The scene in one sentence."""
     now = f"{dollars(scene.usd_per_hour)} per hour, {dollars(scene.usd, fine=True)} since the start"
-    who = f"{scene.taken:,} of {count(scene.slots, 'GPU slot')} taken on {count(scene.gpu_nodes, 'GPU node')}"
+    slots = f"{scene.taken:,} of {count(scene.slots, 'GPU slot')} taken" if scene.slots or not scene.mib else ""
+    memory = f"{share(scene.taken_mib, scene.mib)} of GPU memory claimed" if scene.mib else ""
+    who = f"{', '.join(filter(None, (slots, memory)))} on {count(scene.gpu_nodes, 'GPU node')}"
     return f"{now}; {who}; {count(scene.pending, 'pod')} waiting."
 
 
 def pool_what(pool: Pool) -> str:
     """How a pool shares its GPUs, and how far it may grow."""
-    return joined(pool.sharing, pool.resource, f"at most {count(pool.limit, 'slot')}" if pool.limit else "")
+    most = f"at most {count(pool.limit, 'slot')}" if pool.limit else ""
+    most = f"at most {count(pool.most_gpus, 'GPU')}" if pool.most_gpus else most
+    return joined(pool.sharing, pool.resource, most)
 
 
 def pool_sum(pool: Pool) -> str:
     """What a pool has, and what it costs."""
     if not pool.nodes:
         return "no nodes"
+    if pool.mib:
+        each = f"{dollars(pool.usd_per_hour / pool.taken_mib * 1024)} a claimed GiB" if pool.taken_mib else ""
+        return joined(share(pool.taken_mib, pool.mib), f"{dollars(pool.usd_per_hour)}/h", each)
     slots = f"{pool.taken:,} of {count(pool.slots, 'slot')}" if pool.slots else count(len(pool.nodes), "node")
     each = f"{dollars(pool.usd_per_hour / pool.taken)} a taken slot" if pool.taken else ""
     return joined(slots, f"{dollars(pool.usd_per_hour)}/h", each)
@@ -66,6 +78,7 @@ def pool_sum(pool: Pool) -> str:
 def group(each: Sum) -> tuple[str, str]:
     """Nodes alike: what they are, and how many with which slots and price."""
     slots = f"{each.taken:,} of {count(each.slots, 'slot')}, " if each.slots else ""
+    slots = f"{share(each.taken_mib, each.mib)}, " if each.mib else slots
     told = f"{count(each.nodes, 'node')}, {each.stage}: {slots}{dollars(each.usd_per_hour)}/h"
     return joined(each.instance_type, each.capacity, each.zone), told
 
@@ -81,13 +94,22 @@ def box(node: Box) -> str:
             for (owner, state), number in held.items()
         ]
         said.append(f"{node.taken} of {count(len(node.slots), 'slot')} taken{': ' if names else ''}{', '.join(names)}.")
+    for bar in node.bars:
+        claims = ", ".join(f"{part.owner} {gib(part.mib)}{_unless_ready(part)}" for part in bar.parts if part.owner)
+        said.append(f"{share(bar.taken, bar.mib)} of {bar.name} claimed{': ' if claims else ''}{claims}.")
     if node.other_pods:
         said.append(f"{count(node.other_pods, 'pod')} without GPU: {', '.join(node.others[:8])}.")
     return " ".join(said)
 
 
+def _unless_ready(part: Slot) -> str:
+    return "" if part.state == "ready" else f" ({part.state})"
+
+
 def slot(each: Slot) -> str:
-    """Who sits in a slot, in a word or two."""
+    """Who sits in a slot, in a word or two; of a claim also how much it is."""
+    if each.mib:
+        return f"{each.owner or each.state} {gib(each.mib)}"
     return each.owner or ("for a pod" if each.state == "coming" else each.state)
 
 
@@ -101,8 +123,9 @@ def who(owners: tuple[tuple[str, int], ...], most: int = 4) -> str:
 def how_long(each: Waiting, at: float) -> str:
     """What for, and since when."""
     slots = count(each.slots, "slot") if each.slots else ""
+    memory = gib(each.mib) if each.mib else ""
     since = f"for {duration(at - each.since)}" if each.since else ""
-    return ", ".join(filter(None, (slots, since)))
+    return ", ".join(filter(None, (slots, memory, since)))
 
 
 def why(each: Waiting) -> str:

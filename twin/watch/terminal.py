@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from rich.text import Text
 
 from twin.watch import telling
-from twin.watch.scene import Box, Pool, Scene
+from twin.watch.scene import Bar, Box, Pool, Scene, Slot
 from twin.watch.words import SIGNS, clean, clock, dollars, duration, in_ascii, joined
 
 #: Characters that the box of a node has at least, and lines for names in its slots; for more there are signs alone.
@@ -18,6 +18,9 @@ _LEFT = 10
 #: Lines of events that a small window still has.
 _FEW_EVENTS = 3
 _REASONS = 3
+#: What a GPU's bar is drawn of, by the state of the claim, and its signs where a node is one line.
+_FILL = {"ready": "█", "starting": "▓", "coming": "▒", "leaving": "░"}
+_SMALL_BAR = 10
 _OWNERS = ("cyan", "yellow", "magenta", "green", "blue", "bright_red", "bright_cyan", "bright_magenta")
 _STAGES = {"ready": "green", "leaving": "red"}
 
@@ -188,6 +191,8 @@ def _inside(content: Text, width: int) -> Text:
 
 
 def _slots(node: Box, width: int) -> list[Text]:
+    if node.bars:
+        return [line for bar in node.bars for line in _bar(bar, width)]
     if not node.slots:
         return [_line(width, (_others(node), "dim"))]
     signs = zip(_signs(node), node.slots, strict=True)
@@ -198,7 +203,37 @@ def _slots(node: Box, width: int) -> list[Text]:
     return [*_flow(([sign] for sign in _signs(node)), width, ""), _line(width, (_held(node), "dim"))]
 
 
+def _bar(bar: Bar, width: int) -> list[Text]:
+    """A GPU as wide as there is room, each claim its part of it; below it who has how much."""
+    named = [
+        [(SIGNS[part.state], _colour(part)), (f" {telling.slot(part)}", "" if part.owner else "dim")]
+        for part in bar.parts
+    ]
+    names = _flow(named, width, "  ")
+    rest = len(names) - _SLOT_LINES
+    if rest > 0:
+        names = [*names[: _SLOT_LINES - 1], _line(width, (f"and {rest + 1} more lines", "dim"))]
+    return [_line(width, *_segments(bar, width)), *names]
+
+
+def _segments(bar: Bar, width: int) -> list[Span]:
+    """One sign for each so many MiB; each claim has one at least, and all together are as wide as the GPU."""
+    spans, at, given = list[Span](), 0, 0
+    for part in bar.parts:
+        at += part.mib
+        signs = max(round(at * width / bar.mib) - given, 1 if part.owner else 0)
+        given += signs
+        spans.append((_FILL.get(part.state, "·") * signs, _colour(part)))
+    return spans
+
+
+def _colour(part: Slot) -> str:
+    return _OWNERS[part.colour] if part.owner else "dim"
+
+
 def _signs(node: Box) -> list[Span]:
+    if node.bars:
+        return [span for bar in node.bars for span in _segments(bar, _SMALL_BAR)]
     return [(SIGNS[slot.state], _OWNERS[slot.colour] if slot.owner else "dim") for slot in node.slots]
 
 
@@ -213,7 +248,7 @@ def _others(node: Box) -> str:
 def _node(node: Box, width: int) -> Text:
     sign = (f"{SIGNS[node.stage]} ", _STAGES.get(node.stage, "yellow"))
     kind = (f"{node.name}  {joined(node.instance_type, node.capacity)}  ", "")
-    who = f" {_held(node)}" if node.slots else _others(node)
+    who = f" {_held(node)}" if node.slots or node.bars else _others(node)
     return _line(width, sign, kind, *_signs(node), (who, "dim"), right=(f"{dollars(node.usd_per_hour)}/h", "dim"))
 
 

@@ -37,6 +37,8 @@ class Waiting:
     """What they belong to, and how many pods each has; the most first."""
     slots: int
     """Slots that they ask for."""
+    mib: int
+    """GPU memory that they claim, in MiB."""
     since: float
     """When the oldest was created, in seconds since 1970."""
 
@@ -52,6 +54,8 @@ class Guest:
 
     owner: str
     pod: str
+    mib: int = 0
+    """GPU memory that it claims, in MiB; 0 for a pod that takes a slot."""
 
 
 class Coming:
@@ -89,8 +93,9 @@ class Coming:
                 continue
             self._said[pod.key] = message
             node = self._target(message)
-            if node and pod.slots:
-                self._guests.setdefault(node, []).extend([Guest(pod.owner, pod.key)] * pod.slots)
+            if node and pod.wants_gpu:
+                guests = [Guest(pod.owner, pod.key, pod.mib)] * (1 if pod.mib else pod.slots)
+                self._guests.setdefault(node, []).extend(guests)
 
     def _nominations(self, events: Iterable[Object]) -> dict[str, str]:
         """What Karpenter last said about each pod, where that is the name of a node."""
@@ -111,7 +116,7 @@ class Coming:
         return found.get("node") or self._names.get(found.get("nodeclaim", ""), "")
 
     def to(self, node: str) -> Sequence[Guest]:
-        """Who is expected on a node, once for each slot. node: its name, or the claim's where there is no node yet."""
+        """Who is expected on a node, once a slot or claim. node: its name, or its claim's where it is to come."""
         return self._guests.get(node, ())
 
     def reserved(self, node: str) -> int:
@@ -158,6 +163,7 @@ def _group(expected: bool, reason: str, pods: list[PodView], coming: Coming) -> 
         pods=keys,
         owners=tuple(sorted(owners.items(), key=lambda item: (-item[1], item[0]))),
         slots=sum(pod.slots for pod in pods),
+        mib=sum(pod.mib for pod in pods),
         since=min(map(coming.since, keys)),
     )
 

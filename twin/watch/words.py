@@ -23,9 +23,9 @@ SIGNS: Mapping[str, str] = MappingProxyType(
 #: The order of a node's life.
 STAGES = ("bought", "booting", "no GPU yet", "ready", "leaving")
 
-_SIGNS = "◌◔◑◐●✕○┄·×…╭╮╰╯│─"
+_SIGNS = "◌◔◑◐●✕○┄·×…╭╮╰╯│─█▓▒░"
 #: One ASCII character for each sign, for terminals that have no others.
-_ASCII = str.maketrans(_SIGNS, ".ooo*x-?-x~++++|-")
+_ASCII = str.maketrans(_SIGNS, ".ooo*x-?-x~++++|-#%=:")
 
 
 def dollars(usd: float, *, fine: bool = False) -> str:
@@ -68,6 +68,16 @@ def moment(stamp: object) -> float:
 def count(number: int, one: str, many: str = "") -> str:
     """`1 node`, `2 nodes`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def gib(mib: float) -> str:
+    """MiB as GiB: `5.5 GiB`."""
+    return f"{mib / 1024:,.1f} GiB"
+
+
+def share(taken: int, total: int) -> str:
+    """MiB of MiB: `15.1 of 22.5 GiB`."""
+    return f"{taken / 1024:,.1f} of {gib(total)}"
 
 
 def joined(*parts: str) -> str:

@@ -38,8 +38,8 @@ def test_it_passes_the_policies_and_says_nothing_odd(stack: str) -> None:
     # Examples are named, and what becomes of a stack without an allowlist; nothing else.
     said = [text for _, text in plan.recording.messages]
     assert [text for text in said if " is an example (" not in text and text != PRIVATE_ENDPOINT] == []
-    assert (PRIVATE_ENDPOINT in said) == (stack == "local")
-    assert len(plan.notes) == len(said) == {"dev": 2, "staging": 2, "prod": 3, "local": 1}[stack]
+    assert (PRIVATE_ENDPOINT in said) == (stack in ("local", "memory"))
+    assert len(plan.notes) == len(said) == {"dev": 2, "staging": 2, "prod": 3, "local": 1, "memory": 1}[stack]
 
 
 def test_stack_outputs_tell_the_same_as_the_plan(stack: str) -> None:

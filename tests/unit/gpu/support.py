@@ -20,7 +20,7 @@ AMIS: tuple[Ami, ...] = ("al2023", "bottlerocket")
 
 
 def profiles(gpu: Gpu) -> Iterator[SharingProfile]:
-    """Every sharing profile that the GPU can have."""
+    """Every sharing profile with slots that the GPU can have."""
     yield NoSharing()
     for rename in (False, True):
         for replicas in range(MIN_REPLICAS, MAX_TIME_SLICING_REPLICAS + 1):

@@ -7,12 +7,13 @@ from typing import Any
 
 from twin.kube.client import Object
 from twin.plan import PlannedPool
-from twin.watch.compose import About, compose
+from twin.watch.compose import KINDS, About, compose
 from twin.watch.scene import Box, Scene
 
 #: The moment of these pictures, in seconds since 1970.
 NOW = 1_790_000_000.0
 MPS = PlannedPool(name="mps", resource="nvidia.com/gpu.shared", slots={1: 3}, capacity_type="spot")
+MEMORY = PlannedPool(name="memory", resource="nvidia.com/gpu", slots={}, capacity_type="spot", claims=True)
 MIG = PlannedPool(name="mig", resource="nvidia.com/gpu", slots={1: 7}, capacity_type="spot")
 
 
@@ -25,16 +26,17 @@ class Cluster:
     """Objects by kind; the methods add to them."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, list[Object]] = {kind: [] for kind in ("Node", "NodeClaim", "NodePool", "Pod", "Event")}
+        self.objects: dict[str, list[Object]] = {kind: [] for kind in KINDS}
 
     def pool(self, name: str, sharing: str = "", problem: str = "", **limits: str) -> None:
         """A NodePool."""
         condition = {"type": "Ready", "status": "False" if problem else "True", "message": problem}
         labels = {"gpu-slices/sharing": sharing} if sharing else {}
+        types = [{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["g6.xlarge"]}]
         self._add(
             "NodePool",
             {"name": name},
-            spec={"template": {"metadata": {"labels": labels}}, "limits": limits},
+            spec={"template": {"metadata": {"labels": labels}, "spec": {"requirements": types}}, "limits": limits},
             status={"conditions": [condition]},
         )
 
@@ -48,6 +50,7 @@ class Cluster:
             "node.kubernetes.io/instance-type": more.get("type", "g6.xlarge"),
             "topology.kubernetes.io/zone": more.get("zone", "us-east-1a"),
             **({"karpenter.k8s.aws/instance-gpu-name": more.get("gpu", "l4")} if more.get("gpu", "l4") else {}),
+            **({"gpu-slices/sharing": more["sharing"]} if "sharing" in more else {}),
         }
         metadata = {"name": name, "labels": labels, "creationTimestamp": stamp(ago)}
         if stage == "leaving":
@@ -105,6 +108,29 @@ class Cluster:
             status={"phase": "Running" if node else "Pending", "conditions": conditions},
         )
 
+    def claim(
+        self, name: str, mib: int, node: str = "", owner: str = "", *, device: str = "gpu-0", **more: Any
+    ) -> None:
+        """A pod that claims MiB of a GPU, which it has when it has a node; and its claim."""
+        self.pod(name, node, owner, slots=0, **more)
+        pod = self.objects["Pod"][-1]
+        claim = f"{name}-gpu-x"
+        pod["status"]["resourceClaimStatuses"] = [{"name": "gpu", "resourceClaimName": claim}]
+        exactly = {"count": 1, "capacity": {"requests": {"memory": f"{mib}Mi"}}}
+        taken = {"driver": "gpu.nvidia.com", "pool": node, "device": device, "consumedCapacity": {"memory": f"{mib}Mi"}}
+        self._add(
+            "ResourceClaim",
+            {"name": claim, "namespace": pod["metadata"]["namespace"]},
+            spec={"devices": {"requests": [{"name": "gpu", "exactly": exactly}]}},
+            status={"allocation": {"devices": {"results": [taken]}}} if node else {},
+        )
+
+    def devices(self, node: str, *mib: int) -> None:
+        """The GPUs that a node's driver has published, by their memory."""
+        found = [{"name": f"gpu-{i}", "capacity": {"memory": {"value": f"{each}Mi"}}} for i, each in enumerate(mib)]
+        spec = {"driver": "gpu.nvidia.com", "nodeName": node, "pool": {"name": node}, "devices": found}
+        self._add("ResourceSlice", {"name": f"{node}-x"}, spec=spec)
+
     def event(self, reason: str, message: str, about: str, kind: str = "Pod", *, ago: float = 5, **more: Any) -> None:
         """An event about an object."""
         number = len(self.objects["Event"])
@@ -131,7 +157,7 @@ class Cluster:
             "region": "us-east-1",
             "started": NOW - 600,
             "usd": 0.0123,
-            "gpu_pools": {"mps": MPS, "mig": MIG},
+            "gpu_pools": {"mps": MPS, "mig": MIG, "memory": MEMORY},
             **about,
         }
         return compose(self.objects, About(**known), NOW, before)
@@ -165,6 +191,28 @@ def everyday() -> Cluster:
     made.pod("aws-node-0", system, slots=0, namespace="kube-system", daemon=True)
     made.event("Launched", "Status condition transitioned, Type: Launched, Status: Unknown -> True, Reason: Launched",
                "mps-bbbbb", "NodeClaim", ago=11)  # fmt: skip
+    return made
+
+
+def claimed() -> Cluster:
+    """GPUs whose memory pods claim: one with claims, one whose driver has not spoken, one bought, one that goes."""
+    made = Cluster()
+    made.pool("memory", "memory", cpu="16")
+    more: dict[str, Any] = {"slots": 0, "sharing": "memory"}
+    full = made.node("memory-aaaaa", "memory", ago=700, **more)
+    made.devices(full, 23034)
+    made.claim("mistral-0", 6554, full, "mistral")
+    made.claim("phi-0", 3277, full, "phi", ready=False)
+    leaving = made.node("memory-ddddd", "memory", stage="leaving", ago=800, **more)
+    made.devices(leaving, 23034)
+    made.claim("old-0", 4000, leaving, "old", leaving=True)
+    made.node("memory-bbbbb", "memory", stage="no GPU yet", ago=40, **more)
+    made.claim("llama2-0", 10240, owner="llama2", reason="0/4 nodes are available: 1 cannot allocate all claims.")
+    made.event("Nominated", "Pod should schedule on: nodeclaim/memory-bbbbb", "llama2-0")
+    made.node("memory-ccccc", "memory", stage="bought", ago=3, **more)
+    made.claim("huge-0", 24000, owner="huge", reason="0/4 nodes are available")
+    refused = "Failed to schedule pod, allocating dynamic resources, no instance type can satisfy the allocation"
+    made.event("FailedScheduling", refused, "huge-0", warning=True)
     return made
 
 

@@ -10,7 +10,8 @@ import yaml
 
 from gpu.contract import CONFIG_LABEL, GPU_COUNT_LABEL
 from twin.kube.client import Object
-from twin.play.agent.plugin import DEADLINE, DELAY, REASON, DevicePlugin
+from twin.play.agent.lost import DEADLINE, REASON
+from twin.play.agent.plugin import DELAY, DevicePlugin
 from twin.play.device_plugin import InstalledPlugin
 from twin.play.faults import Faults
 from twin.play.platform import PLUGIN_NAME

@@ -46,7 +46,8 @@ class Server(Cluster):
         self.said.append(obj)
 
     def seen(self) -> View:
-        return view(played("us-east-1"), *(self.objects[kind] for kind in ("Node", "NodeClaim", "Pod", "Event")))
+        nodes, claims, pods, events = (self.objects[kind] for kind in ("Node", "NodeClaim", "Pod", "Event"))
+        return view(played("us-east-1"), nodes, claims, pods, events)
 
 
 def admission(server: Server, offer: Offer = SINGLE) -> Admission:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from twin.scenarios import failures, importance, jobs, lifecycle, packing, serving
+from twin.scenarios import claims, failures, importance, jobs, lifecycle, packing, serving
 from twin.scenarios.run import SCENARIOS
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +36,7 @@ def test_without_a_name_all_are_listed() -> None:
 
 
 def test_every_script_has_a_name() -> None:
-    modules = [failures, importance, jobs, lifecycle, packing, serving]
+    modules = [claims, failures, importance, jobs, lifecycle, packing, serving]
     functions = [value for module in modules for _, value in inspect.getmembers(module, inspect.isfunction)]
     scripts = {each for each in functions if not each.__name__.startswith("_") and _takes_a_play(each)}
     assert scripts == {scenario.script for scenario in SCENARIOS.values()}
@@ -56,7 +56,8 @@ def test_an_unknown_name_is_told_with_those_there_are() -> None:
 
 def test_pods_are_for_scenarios_that_take_them() -> None:
     status, output = scenario("no-capacity", "--pods", "3")
-    assert (status, output) == (1, "error: scenario no-capacity does not take --pods; these do: pack, burst, scoring\n")
+    assert status == 1
+    assert output == "error: scenario no-capacity does not take --pods; these do: pack, burst, scoring, mixed\n"
 
 
 @pytest.mark.parametrize("pods", ["0", "-1", "many"])

@@ -10,7 +10,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, Group
 
-from tests.unit.twin.cluster import Cluster, crowd, everyday
+from tests.unit.twin.cluster import Cluster, claimed, crowd, everyday
 from twin.plan import PlannedPool
 from twin.watch.changes import changes
 from twin.watch.page import page, parts, places
@@ -194,7 +194,7 @@ def test_a_large_window_has_boxes_with_who_sits_where() -> None:
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 24), (120, 40), (60, 10), (24, 8), (200, 100), (1, 1)])
 @pytest.mark.parametrize("many", [False, True])
 def test_every_window_is_kept_to(width: int, height: int, many: bool) -> None:
-    scenes = [crowd(400).scene()] if many else [everyday().scene(), hostile(), Cluster().scene()]
+    scenes = [crowd(400).scene()] if many else [everyday().scene(), claimed().scene(), hostile(), Cluster().scene()]
     for scene in scenes:
         lines = frame(scene, width, height)
         assert len(lines) <= height
@@ -287,3 +287,79 @@ def test_figures_in_words() -> None:
     assert [dollars(usd) for usd in (0, 0.4024, 12.3456, 1234.5)] == ["$0.000", "$0.402", "$12.35", "$1,234"]
     assert dollars(0.01234, fine=True) == "$0.0123"
     assert [duration(s) for s in (-1, 59, 60, 7500, 90000)] == ["0 s", "59 s", "1 min", "2 h 5 min", "1 d 1 h"]
+
+
+# --- GPUs whose memory pods claim -------------------------------------------------------------------------------------
+
+
+def test_the_svg_draws_a_gpu_as_a_bar_to_scale() -> None:
+    root = ElementTree.fromstring(picture(claimed().scene()))
+    box = next(g for g in root.iter(f"{SVG}g") if g.findtext(f"{SVG}title") == "node-of-memory-aaaaa")
+    drawn = {
+        g.findtext(f"{SVG}title"): g.find(f"{SVG}rect")
+        for g in groups(box, "slot")
+        if g.find(f"{SVG}title") is not None
+    }
+    widths = {hint: float(rect.get("width", "0")) for hint, rect in drawn.items() if hint and rect is not None}
+    assert list(widths) == [
+        "models/mistral-0: ready, 6.4 GiB of gpu-0",
+        "models/phi-0: starting, 3.2 GiB of gpu-0",
+        "nobody: free, 12.9 GiB of gpu-0",
+    ]
+    first, second, rest = widths.values()
+    assert first / second == pytest.approx(6554 / 3277, rel=0.05)
+    assert first + second + rest == pytest.approx(296 - 2 * 14, abs=3)
+    words = "".join(root.itertext())
+    for expected in (
+        "23.5 of 90.0",
+        "GiB of GPUs claimed",
+        "9.6 of 22.5 GiB",
+        "memory claims · at most 4 GPUs",
+        "a claimed GiB",
+    ):
+        assert expected in words
+    assert "slot" not in "".join(text for g in root.iter(f"{SVG}text") for text in g.itertext())
+
+
+def test_a_gpu_with_many_claims_tells_the_largest() -> None:
+    made = Cluster()
+    node = made.node("memory-aaaaa", "memory", slots=0, sharing="memory")
+    made.devices(node, 23034)
+    for number in range(12):
+        made.claim(f"m{number}-0", 1000 + number, node, f"m{number}")
+    words = "".join(ElementTree.fromstring(picture(made.scene())).itertext())
+    assert "and 6 more" in words
+    assert "m11" in words
+
+
+def test_the_page_and_the_screen_reader_hear_who_claims_what() -> None:
+    html = parts(claimed().scene())["pool:memory"]
+    labels = [each.get("aria-label") for each in ElementTree.fromstring(html).iter("svg")]
+    assert (
+        "memory-aaaaa: g6.xlarge, Spot, L4, us-east-1a; ready; $0.402 per hour. "
+        "9.6 of 22.5 GiB of gpu-0 claimed: mistral 6.4 GiB, phi 3.2 GiB (starting)." in labels
+    )
+
+
+def test_the_terminal_draws_bars_and_names_below() -> None:
+    text = shown(claimed().scene())
+    for expected in (
+        "● mistral 6.4 GiB  ◐ phi 3.2 GiB",
+        "◌ llama2 10.0 GiB",
+        "23.5 of 90.0 GiB of GPUs claimed",
+        "huge · 23.4 GiB",
+    ):
+        assert expected in text
+    bar = next(line for line in text.splitlines() if "█" in line)
+    inside = bar.split("│")[1 if "█" in bar.split("│")[1] else 3]
+    assert inside.count("█") == round(6554 / 23034 * len(inside.strip()))
+    assert shown(claimed().scene(), signs=False).isascii()
+
+
+def test_changes_of_claims_are_told() -> None:
+    made = claimed()
+    before = made.scene()
+    made.claim("new-0", 2048, "node-of-memory-aaaaa", "new")
+    said = changes(before, made.scene(before))
+    assert any("25.5 of 90.0 GiB of GPU memory claimed" in line for line in said)
+    assert any("new 2.0 GiB" in line for line in said)

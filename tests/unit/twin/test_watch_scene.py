@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.twin.cluster import NOW, Cluster, box_of, crowd, everyday
+from tests.unit.twin.cluster import NOW, Cluster, box_of, claimed, crowd, everyday
 from twin.watch.scene import COLOURS, Box, Pool, Scene, colour_owners
 
 
@@ -160,3 +160,54 @@ def test_thousands_of_pods_are_told_in_sums() -> None:
     assert (scene.nodes, scene.taken, scene.slots, mps.crowded) == (750, 3000, 3000, True)
     assert [(each.nodes, each.taken) for each in mps.sums] == [(750, 3000)]
     assert mps.owners == (("burst", 3000),)
+
+
+# --- GPUs whose memory pods claim -------------------------------------------------------------------------------------
+
+
+def parts(box: Box) -> list[tuple[str, str, int]]:
+    (bar,) = box.bars
+    return [(part.state, part.owner, part.mib) for part in bar.parts]
+
+
+def test_a_gpu_is_a_bar_of_claims_as_long_as_its_memory() -> None:
+    scene = claimed().scene()
+    assert parts(box_of(scene, "memory-aaaaa")) == [
+        ("ready", "mistral", 6554), ("starting", "phi", 3277), ("free", "", 23034 - 6554 - 3277)
+    ]  # fmt: skip
+    assert parts(box_of(scene, "memory-bbbbb")) == [
+        ("coming", "llama2", 10240), ("not offered yet", "", 23034 - 10240)
+    ]  # fmt: skip
+    assert parts(box_of(scene, "memory-ccccc")) == [("not offered yet", "", 23034)]
+    assert parts(box_of(scene, "memory-ddddd")) == [("leaving", "old", 4000)]
+    assert [box.stage for box in pool(scene, "memory").nodes] == ["leaving", "ready", "no GPU yet", "bought"]
+
+
+def test_memory_is_counted_and_slots_are_not() -> None:
+    scene = claimed().scene()
+    assert (scene.slots, scene.taken) == (0, 0)
+    assert scene.mib == 4 * 23034
+    assert scene.taken_mib == pool(scene, "memory").taken_mib == 6554 + 3277 + 4000 + 10240
+    assert pool(scene, "memory").owners == (("old", 1), ("mistral", 1), ("phi", 1), ("llama2", 1))
+    huge, llama2 = scene.waiting
+    assert (huge.mib, huge.hopeless, llama2.mib, llama2.coming) == (24000, True, 10240, True)
+
+
+def test_a_claim_is_drawn_on_the_gpu_that_it_is_of() -> None:
+    made = Cluster()
+    node = made.node("memory-aaaaa", "memory", slots=0, type="g6.12xlarge", sharing="memory")
+    made.devices(node, 23034, 23034)
+    made.claim("a-0", 5000, node, "a", device="gpu-1")
+    made.claim("b-0", 20000, owner="b")
+    made.event("Nominated", f"Pod should schedule on: node/{node}", "b-0")
+    first, second = box_of(made.scene(), "memory-aaaaa").bars
+    assert [part.owner for part in first.parts] == ["b", ""]
+    assert [part.owner for part in second.parts] == ["a", ""]
+
+
+def test_a_full_gpu_has_nothing_free() -> None:
+    made = Cluster()
+    node = made.node("memory-aaaaa", "memory", slots=0, sharing="memory")
+    made.devices(node, 23034)
+    made.claim("a-0", 23034, node, "a")
+    assert parts(box_of(made.scene(), "memory-aaaaa")) == [("ready", "a", 23034)]

@@ -13,6 +13,7 @@ from twin.machine.launch import kube_of
 from twin.machine.state import TwinState, load_run
 from twin.plan import load_plan
 from twin.play.agent.admission import Admission
+from twin.play.agent.dra import DraDriver
 from twin.play.agent.knative import Knative
 from twin.play.agent.meter import Meter
 from twin.play.agent.plugin import DevicePlugin
@@ -29,6 +30,7 @@ _KINDS = (
     "Deployment",
     "KnativeServing",
     "KnativeService",
+    "ResourceSlice",
 )
 
 
@@ -40,13 +42,15 @@ def main(folder: Path) -> int:
     assert run is not None
     kube = kube_of(state, run)
     with Observed(kube, _KINDS) as observed:
-        plugin = DevicePlugin(kube, observed, plan.plugins, Faults(folder))
+        plugin = DevicePlugin(kube, observed, plan.plugins, Faults(folder), plan.drivers)
+        driver = DraDriver(kube, observed, plan.drivers, Faults(folder))
         knative = Knative(kube, observed, plan.models)
         admission = Admission(kube, observed, plugin.offered)
         meter = Meter(folder, observed, played(plan.region))
         while True:
             try:
                 plugin.tick(time.monotonic())
+                driver.tick(time.monotonic())
                 admission.tick()
                 knative.tick(time.time())
                 meter.tick(time.monotonic())

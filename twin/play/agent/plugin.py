@@ -1,7 +1,6 @@
 """Plays the device plugin: some seconds after its pod runs on a GPU node, the node offers what the configuration says.
 
-And watches over those that never do. Neither Karpenter nor EKS's node monitoring agent does: Karpenter waits for ever
-for a resource that was asked for, and the agent looks at the hardware, not at what the kubelet was told.
+And watches over those that never do.
 """
 
 from __future__ import annotations
@@ -15,21 +14,16 @@ from gpu.coldstart import MPS_RETRY_SECONDS
 from gpu.contract import GPU_COUNT_LABEL, NAME_LABEL, NODE_POOL_LABEL, NVIDIA_PREFIX, PLUGIN_ANNOTATION
 from gpu.sharing.bottlerocket import is_bottlerocket
 from twin.kube.client import ApiError, Kube, Object
-from twin.kube.events import warn
 from twin.kube.observe import Observed
+from twin.play.agent.lost import DEADLINE, Lost
 from twin.play.device_plugin import InstalledPlugin, Offer, offer
+from twin.play.dra_driver import InstalledDriver, expects_driver
 from twin.play.faults import Faults
 from twin.play.platform import PLUGIN_NAME
 from twin.view import slots_of
 
 #: Seconds from a running plugin pod (on Bottlerocket: a ready node) to the first slot: driver, NVML, registration.
 DELAY = 8.0
-#: Seconds after which a node that offers no slot is given up.
-DEADLINE = 120.0
-#: Nodes of a pool that are replaced one after another before the pool itself is taken to be wrong.
-TRIES = 2
-
-REASON = "GpuNeverOffered"
 _REGISTERED = "karpenter.sh/registered"
 _RUNNING = "Running"
 
@@ -48,14 +42,22 @@ class _Seen:
 class DevicePlugin:
     """Looks at every node each time it is called; forgets what is gone."""
 
-    def __init__(self, kube: Kube, observed: Observed, plugins: Sequence[InstalledPlugin], faults: Faults) -> None:
+    def __init__(
+        self,
+        kube: Kube,
+        observed: Observed,
+        plugins: Sequence[InstalledPlugin],
+        faults: Faults,
+        drivers: Sequence[InstalledDriver] = (),
+    ) -> None:
+        """drivers: DRA drivers; nodes that are theirs alone are none of the plugins'."""
         self._kube = kube
         self._observed = observed
         self._plugins = plugins
+        self._drivers = drivers
         self._faults = faults
         self._seen: dict[str, _Seen] = {}
-        self._lost: dict[str, int] = {}
-        """Nodes in a row that never offered a slot, by pool."""
+        self._lost = Lost(kube, observed)
         self._pool = ThreadPoolExecutor(4)
 
     def tick(self, now: float) -> None:
@@ -88,7 +90,7 @@ class DevicePlugin:
         registered = self._pool.map(lambda pair: self._register(*pair), due)
         for (node, _), came in zip(due, registered, strict=True):
             if came:
-                self._lost.pop(node_pool(node), None)
+                self._lost.came(node_pool(node))
 
     def _start_anew(self) -> None:
         """A plugin whose pod is another than the one that registered has read its configuration again.
@@ -105,14 +107,13 @@ class DevicePlugin:
 
     def _waits(self, node: Object) -> bool:
         """Whether a node should offer slots and does not."""
-        labels = node["metadata"].get("labels") or {}
-        status = node.get("status") or {}
-        return (
-            GPU_COUNT_LABEL in labels
-            and _REGISTERED in labels
-            and not node["metadata"].get("deletionTimestamp")
-            and any(c["type"] == "Ready" and c["status"] == "True" for c in status.get("conditions") or [])
-            and not slots_of(status)
+        return has_joined(node) and not slots_of(node.get("status") or {}) and not self._is_drivers(node)
+
+    def _is_drivers(self, node: Object) -> bool:
+        """Whether the GPUs of a node are published as devices, and no plugin goes there beside the driver."""
+        labels = node["metadata"]["labels"]
+        return expects_driver(labels, node_class_of(self._observed, node), self._drivers) and not any(
+            plugin.runs_on(labels) for plugin in self._plugins
         )
 
     def _plugin_phases(self) -> Mapping[str, str]:
@@ -130,21 +131,15 @@ class DevicePlugin:
 
     def offered(self, node: Object) -> Offer:
         """What a node's plugin offers."""
-        return offer(node["metadata"].get("labels") or {}, self._node_class(node), self._plugins)
+        return offer(node["metadata"].get("labels") or {}, node_class_of(self._observed, node), self._plugins)
 
     def _offer(self, node: Object, plugin_phases: Mapping[str, str]) -> tuple[Offer, str]:
         """What the node would offer, and the phase of what offers it; empty where nothing does."""
-        node_class = self._node_class(node)
+        node_class = node_class_of(self._observed, node)
         offered = offer(node["metadata"]["labels"], node_class, self._plugins)
         if is_bottlerocket((node_class or {}).get("spec") or {}):
             return offered, _RUNNING  # a service of the host
         return offered, plugin_phases.get(node["metadata"]["name"], "")
-
-    def _node_class(self, node: Object) -> Object | None:
-        pool = self._observed.get("NodePool", node_pool(node))
-        if pool is None:
-            return None
-        return self._observed.get("EC2NodeClass", pool["spec"]["template"]["spec"]["nodeClassRef"]["name"])
 
     def _register(self, node: Object, offered: Offer) -> bool:
         before = dict.fromkeys(slots_of(node.get("status") or {}), "0")
@@ -158,33 +153,34 @@ class DevicePlugin:
             return False  # gone meanwhile, or tried again at the next tick
         return True
 
-    # --- Nodes that never offer anything ------------------------------------------------------------------------------
-
     def _give_up(self, node: Object, offered: Offer, running: bool) -> None:
-        """Say what is wrong with a node and have it replaced; after a few in a row, say it of its pool and stop."""
-        name, pool = node["metadata"]["name"], node_pool(node)
         why = offered.problem or ("the plugin has not registered" if running else "no plugin pod runs on the node")
-        message = f"node {name} of pool {pool} offers no {NVIDIA_PREFIX}* resource: {why}"
-        warn(self._kube, node, REASON, message)
-        self._lost[pool] = self._lost.get(pool, 0) + 1
-        node_pool_object = self._observed.get("NodePool", pool)
-        if self._lost[pool] > TRIES:
-            if node_pool_object:
-                count = self._lost[pool]
-                warn(self._kube, node_pool_object, REASON, f"{message}; {count} nodes in a row: not replaced any more")
-            return
-        claim = next((c for c in self._observed.all("NodeClaim") if _claims(c, name)), None)
-        if claim is not None:
-            # Karpenter drains the node, returns the instance, and buys another for the pods that still wait.
-            self._kube.delete("karpenter.sh/v1", "NodeClaim", claim["metadata"]["name"])
+        self._lost.give_up(node, node_pool(node), f"offers no {NVIDIA_PREFIX}* resource: {why}")
+
+
+def has_joined(node: Object) -> bool:
+    """Whether a node with GPUs is ready, registered, and not about to go."""
+    metadata = node["metadata"]
+    labels = metadata.get("labels") or {}
+    conditions = (node.get("status") or {}).get("conditions") or []
+    return (
+        GPU_COUNT_LABEL in labels
+        and _REGISTERED in labels
+        and not metadata.get("deletionTimestamp")
+        and any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+    )
+
+
+def node_class_of(observed: Observed, node: Object) -> Object | None:
+    """The EC2NodeClass of a node's pool."""
+    pool = observed.get("NodePool", node_pool(node))
+    if pool is None:
+        return None
+    return observed.get("EC2NodeClass", pool["spec"]["template"]["spec"]["nodeClassRef"]["name"])
 
 
 def _phase(pod: Object) -> str:
     return str((pod.get("status") or {}).get("phase", "Pending"))
-
-
-def _claims(claim: Object, node: str) -> bool:
-    return (claim.get("status") or {}).get("nodeName") == node
 
 
 def node_pool(node: Object) -> str:

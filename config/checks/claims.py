@@ -1,0 +1,180 @@
+"""Checks of pools whose pods claim memory: what the rest of the stack must be, and whether what runs at once fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from config.checks.parts import Parts, Slots, attempt
+from config.errors import MISSING, Path, Problem, listed
+from config.schema import Cluster, Dialogue, GpuSharing, Karpenter, Model, Workload
+from config.services import Service, memory_of, service_claim, service_name, workload_claim
+from gpu.claims import ClaimError
+from gpu.pool import Pool
+from gpu.sharing.memory import FIRST_KUBERNETES
+
+
+def check_claims(parts: Parts, slots: Slots) -> Iterator[Problem]:
+    """Everything about claims that concerns more than one section."""
+    pools = {name: pool for name, pool in slots.items() if pool.claims}
+    if not pools:
+        return
+    names = listed([*pools], "and")
+    if parts.cluster:
+        yield from attempt(_kubernetes(parts.cluster, names))
+    if parts.karpenter:
+        yield from attempt(_karpenter(parts.karpenter, names))
+    if parts.gpu_sharing:
+        yield from attempt(_plugin(parts.gpu_sharing, names))
+    if parts.examples and parts.pools and parts.pools[0] and parts.pools[0].name in pools:
+        message = f"has a CUDA job that asks for a slot, and pool {parts.pools[0].name} has claims: put a pool with "
+        yield Problem(("examples",), True, f"{message}slots first, or write examples: false")
+    for index, workload in enumerate(parts.workloads or ()):
+        if workload:
+            yield from attempt(_need(workload, ("workloads", index), pools))
+    yield from attempt(_together(parts, pools))
+
+
+def _kubernetes(cluster: Cluster, names: str) -> Iterator[Problem]:
+    wanted = tuple(int(part) for part in FIRST_KUBERNETES.split("."))
+    if tuple(int(part) for part in cluster.version.split(".") if part.isdecimal()) < wanted:
+        message = (
+            f"must be {FIRST_KUBERNETES} or later: before it Kubernetes shares no GPU among claims (strategy memory of "
+            f"pool {names}), and EKS lets nobody set its gates"
+        )
+        yield Problem(("cluster", "version"), cluster.version, message)
+
+
+def _karpenter(karpenter: Karpenter, names: str) -> Iterator[Problem]:
+    if karpenter.existing:
+        message = (
+            f"has gates of its own, and strategy memory of pool {names} needs its alpha gate draNVIDIAGPU: let the "
+            "stack bring Karpenter, or use another strategy"
+        )
+        yield Problem(("karpenter", "existing"), MISSING, message)
+
+
+def _plugin(sharing: GpuSharing, names: str) -> Iterator[Problem]:
+    if sharing.existing:
+        message = (
+            f"finds GPU nodes by itself, also those of pool {names}, whose GPUs belong to NVIDIA's DRA driver "
+            "(strategy memory): a GPU must not have two owners; let the stack install the plugin, or use another "
+            "strategy"
+        )
+        yield Problem(("gpuSharing", "existing"), MISSING, message)
+
+
+def _need(workload: Workload, path: Path, pools: Mapping[str, Pool]) -> Iterator[Problem]:
+    if workload.pool in pools and workload.gpu_memory_mib is None:
+        message = f"is missing: pods of pool {workload.pool} claim memory; write how many MiB of a GPU each needs"
+        yield Problem((*path, "gpuMemoryMib"), MISSING, message)
+
+
+@dataclass(frozen=True)
+class _Holding:
+    """Pods that hold claims of a pool at the same time. path: of the key that says how many."""
+
+    pool: Pool
+    claim_mib: int
+    pods: int
+    path: Path
+
+    @property
+    def claims(self) -> Sequence[int]:
+        return [self.claim_mib] * self.pods
+
+
+def _together(parts: Parts, pools: Mapping[str, Pool]) -> Iterator[Problem]:
+    """What never sleeps, and a dialogue's speakers beside it, must fit within maxGpus; so must all pods of a model."""
+    servers = _services(parts, pools)
+    standing = [*_deployments(parts, pools), *_awake(servers, pools)]
+    for name, pool in pools.items():
+        held: list[int] = []
+        for holding in (each for each in standing if each.pool is pool):
+            problem = _too_many(holding, held, name)
+            if problem:
+                yield problem
+            else:
+                held += holding.claims
+        if parts.dialogue:
+            yield from _dialogue(parts.dialogue, pool, servers, held)
+    for index, service in servers.values():
+        pool = pools[service.first.pool]
+        wanted = service.first.max_scale
+        claim = _claim(service, pool)
+        if wanted and claim and pool.gpus_for([claim] * wanted) > pool.max_gpus:
+            message = f"pods of {claim} MiB each need {pool.gpus_for([claim] * wanted)} GPUs, and pool {pool.name} has "
+            yield Problem(("models", index, "maxScale"), wanted, f"{message}maxGpus {pool.max_gpus}")
+
+
+def _services(parts: Parts, pools: Mapping[str, Pool]) -> Mapping[str, tuple[int, Service]]:
+    """Services of the pools whose models' memory is known, with the position of their first model."""
+    grouped: dict[str, list[tuple[int, Model]]] = {}
+    for index, model in enumerate(parts.models or ()):
+        if model and model.pool in pools:
+            grouped.setdefault(service_name(model), []).append((index, model))
+    return {
+        name: (found[0][0], Service(name, tuple(model for _, model in found), pools[found[0][1].pool].max_slots))
+        for name, found in grouped.items()
+        if all(memory_of(model) for _, model in found)
+    }
+
+
+def _claim(service: Service, pool: Pool) -> int | None:
+    """None for what does not fit: that is said elsewhere."""
+    try:
+        return service_claim(service, pool)
+    except ClaimError:
+        return None
+
+
+def _deployments(parts: Parts, pools: Mapping[str, Pool]) -> Iterator[_Holding]:
+    for index, workload in enumerate(parts.workloads or ()):
+        if workload and workload.kind == "Deployment" and workload.pool in pools:
+            try:
+                claim = workload_claim(workload, pools[workload.pool])
+            except ClaimError:
+                continue
+            yield _Holding(pools[workload.pool], claim, workload.replicas, ("workloads", index, "replicas"))
+
+
+def _awake(servers: Mapping[str, tuple[int, Service]], pools: Mapping[str, Pool]) -> Iterator[_Holding]:
+    for index, service in servers.values():
+        pool = pools[service.first.pool]
+        claim = _claim(service, pool)
+        if claim and service.first.min_scale:
+            yield _Holding(pool, claim, service.first.min_scale, ("models", index, "minScale"))
+
+
+def _too_many(holding: _Holding, held: Sequence[int], name: str) -> Problem | None:
+    pool = holding.pool
+    if pool.gpus_for([*held, *holding.claims]) <= pool.max_gpus:
+        return None
+    fits = next(
+        pods
+        for pods in range(holding.pods - 1, -1, -1)
+        if not pods or pool.gpus_for([*held, *[holding.claim_mib] * pods]) <= pool.max_gpus
+    )
+    beside = f" beside {sum(held)} MiB of what always runs" if held else ""
+    message = (
+        f"must be {fits} or less: each pod claims {holding.claim_mib} MiB, and pool {name} has maxGpus "
+        f"{pool.max_gpus}{beside}"
+    )
+    return Problem(holding.path, holding.pods, message)
+
+
+def _dialogue(
+    dialogue: Dialogue, pool: Pool, servers: Mapping[str, tuple[int, Service]], held: Sequence[int]
+) -> Iterator[Problem]:
+    """Speakers that sleep must find their claims beside what always runs."""
+    named = {*dialogue.speakers, *dialogue.guests}
+    asked = [service for _, service in servers.values() if any(model.name in named for model in service.models)]
+    waking = [service for service in asked if service.first.pool == pool.name and not service.first.min_scale]
+    claims = [claim for service in waking if (claim := _claim(service, pool))]
+    if claims and pool.gpus_for([*held, *claims]) > pool.max_gpus:
+        names = listed([model.name for service in waking for model in service.models if model.name in named], "and")
+        message = (
+            f"makes {names} run together, whose claims need {pool.gpus_for([*held, *claims])} GPUs, but pool "
+            f"{pool.name} has maxGpus {pool.max_gpus}: raise it, or use smaller models"
+        )
+        yield Problem(("dialogue",), MISSING, message)

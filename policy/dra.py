@@ -1,0 +1,179 @@
+"""What a program says of dynamic resource allocation (DRA): NVIDIA's driver, Karpenter's gates, claims of devices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gpu.contract import DEVICE_CLASS
+from gpu.sharing.memory import DEVICE_MEMORY
+from policy.framework import Resource, Stack
+from policy.pods import POD_TYPES, pod_templates
+from policy.reading import Unknown, each, get, literal, literals, text, truthy
+
+RELEASE_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Chart")
+#: Objects that ask for devices. Pods name one of these.
+CLAIM_TYPES: Final = (
+    "kubernetes:resource.k8s.io/*:ResourceClaimTemplate",
+    "kubernetes:resource.k8s.io/*:ResourceClaim",
+)
+DEVICE_CLASS_TYPES: Final = ("kubernetes:resource.k8s.io/*:DeviceClass",)
+
+_DRIVER: Final = re.compile(r"(.*/)?(dra-driver-nvidia-gpu|nvidia-dra-driver-gpu)")
+_PLUGIN: Final = re.compile(r"(.*/)?nvidia-device-plugin")
+_OPERATOR: Final = re.compile(r"(.*/)?gpu-operator")
+_KARPENTER: Final = re.compile(r"(.*/)?karpenter")
+#: Domains of labels that others put on nodes: NVIDIA's and node feature discovery, the kubelet, clouds, Karpenter.
+_DISCOVERED: Final = ("nvidia.com", "kubernetes.io", "k8s.io", "karpenter.sh", "k8s.aws", "amazonaws.com")
+#: Labels that keep the GPU Operator's device plugin away from a node (gpu-operator controllers/state_manager.go).
+_NO_OPERATOR: Final = ("nvidia.com/gpu.deploy.operands", "nvidia.com/gpu.deploy.device-plugin")
+
+
+@dataclass(frozen=True)
+class DriverRelease:
+    """A release of NVIDIA's DRA driver that owns GPUs."""
+
+    name: str
+    urn: str
+    shares: Any
+    """`consumableShares` of its values, or Unknown."""
+    gate: Any
+    """Its feature gate ConsumableShares, or Unknown."""
+    node_selector: Mapping[str, Any]
+
+    def runs_on(self, labels: Mapping[str, Any]) -> bool:
+        """Whether it may run on nodes of a pool with these labels."""
+        return selects(self.node_selector, labels)
+
+
+@dataclass(frozen=True)
+class DevicePlugin:
+    """What runs NVIDIA's device plugin: a release of its chart, pods, or the GPU Operator, which finds its nodes."""
+
+    name: str
+    node_selector: Mapping[str, Any]
+    operator: bool = False
+
+    def runs_on(self, labels: Mapping[str, Any]) -> bool:
+        """Whether it may run on nodes of a pool with these labels."""
+        if self.operator:
+            return not any(text(labels.get(label)) == "false" for label in _NO_OPERATOR)
+        return selects(self.node_selector, labels)
+
+
+@dataclass(frozen=True)
+class KarpenterRelease:
+    """A release of Karpenter's chart. gate: whether it buys for claims of NVIDIA's devices, or Unknown."""
+
+    name: str
+    urn: str
+    gate: Any
+
+
+@dataclass(frozen=True)
+class DeviceRequest:
+    """A request for devices in a claim, or one of its alternatives. memory: what it asks of the GPU's, or None."""
+
+    path: str
+    device_class: str
+    everything: bool
+    memory: Any
+
+
+def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
+    """Whether nodes of a pool that declares these labels may have those of a selector.
+
+    Labels that others put on nodes, and values that are not known, count as there.
+    """
+
+    def may(key: str, value: Any) -> bool:
+        if key in labels and labels[key] is not None:
+            given = labels[key]
+            return isinstance(value, Unknown) or isinstance(given, Unknown) or text(given) == text(value)
+        return any(domain in key.partition("/")[0] for domain in _DISCOVERED)
+
+    return all(may(key, value) for key, value in selector.items())
+
+
+def device_plugins(stack: Stack) -> Iterator[DevicePlugin]:
+    """All that runs NVIDIA's device plugin, with a configuration or without."""
+    for resource in stack.of(*RELEASE_TYPES):
+        chart, values = text(get(resource.plain, "chart")), get(resource.plain, "values")
+        if _PLUGIN.fullmatch(chart):
+            yield DevicePlugin(f"device plugin {resource.name}", _labels(get(values, "nodeSelector")))
+        elif _OPERATOR.fullmatch(chart):
+            enabled = get(values, "devicePlugin", "enabled")
+            if enabled is None or isinstance(enabled, Unknown) or truthy(enabled):
+                yield DevicePlugin(f"the device plugin of GPU Operator {resource.name}", {}, operator=True)
+    for resource in stack.of(*POD_TYPES):
+        for pod in pod_templates(resource):
+            images = (text(get(container, "image")) for container in each(pod.spec.get("containers")))
+            if any("k8s-device-plugin" in image for image in images):
+                yield DevicePlugin(f"device plugin {resource.name}", _labels(pod.spec.get("nodeSelector")))
+
+
+def _labels(given: Any) -> Mapping[str, Any]:
+    return given if isinstance(given, Mapping) else {}
+
+
+def drivers(stack: Stack) -> Iterator[DriverRelease]:
+    """The releases of NVIDIA's driver with GPUs on."""
+    for resource in stack.of(*RELEASE_TYPES):
+        values = get(resource.plain, "values")
+        enabled = get(values, "resources", "gpus", "enabled")
+        if _DRIVER.fullmatch(text(get(resource.plain, "chart"))) and (enabled is None or truthy(enabled)):
+            yield DriverRelease(
+                name=resource.name,
+                urn=resource.urn,
+                shares=get(values, "consumableShares"),
+                gate=get(values, "featureGates", "ConsumableShares"),
+                node_selector=_labels(get(values, "kubeletPlugin", "nodeSelector")),
+            )
+
+
+def karpenters(stack: Stack) -> Iterator[KarpenterRelease]:
+    """The releases of Karpenter's controller."""
+    for resource in stack.of(*RELEASE_TYPES):
+        if _KARPENTER.fullmatch(text(get(resource.plain, "chart"))):
+            settings = get(resource.plain, "values", "settings")
+            given = (get(settings, "awsFeatureGates", "draNVIDIAGPU"), get(settings, "enableDRA"))
+            on = any(truthy(value) for value in given if not isinstance(value, Unknown))
+            unknown = next((value for value in given if isinstance(value, Unknown)), False)
+            yield KarpenterRelease(resource.name, resource.urn, on or unknown)
+
+
+def device_classes(stack: Stack) -> set[str]:
+    """Names of the classes whose devices are NVIDIA's GPUs: the driver's own, and those of the stack that select it."""
+    found = {DEVICE_CLASS}
+    for resource in stack.of(*DEVICE_CLASS_TYPES):
+        selectors = each(get(resource.plain, "spec", "selectors"))
+        if any(DEVICE_CLASS in text(get(selector, "cel", "expression")) for selector in selectors):
+            found.add(text(get(resource.plain, "metadata", "name")))
+    return found
+
+
+def requests(resource: Resource) -> Iterator[DeviceRequest]:
+    """The requests of a claim or of a template, each alternative by itself (resource.k8s.io v1, and its betas).
+
+    Raises UnknownValueError at what is not known.
+    """
+    template = resource.type.endswith("Template")
+    path = ("spec", "spec", "devices", "requests") if template else ("spec", "devices", "requests")
+    for index, request in enumerate(literals(resource.plain, *path)):
+        place = f"{'.'.join(path)}[{index}]"
+        exactly = literal(request, "exactly")
+        # Up to v1beta1 the one alternative stood in the request itself.
+        yield _request(place, request if exactly is None else exactly)
+        for number, other in enumerate(literals(request, "firstAvailable")):
+            yield _request(f"{place}.firstAvailable[{number}]", other)
+
+
+def _request(path: str, given: Any) -> DeviceRequest:
+    return DeviceRequest(
+        path=path,
+        device_class=text(literal(given, "deviceClassName")),
+        everything=text(literal(given, "allocationMode")) == "All",
+        memory=literal(given, "capacity", "requests", DEVICE_MEMORY),
+    )

@@ -1,0 +1,55 @@
+"""Claims on shared GPUs say how much memory they take."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from gpu.contract import CONSUMABLE_ANNOTATION
+from policy.dra import CLAIM_TYPES, DEVICE_CLASS_TYPES, DeviceRequest, device_classes, requests
+from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
+from policy.reading import quantity, text
+from policy.sharing import NODE_CLASS_TYPES, claims_of
+
+
+def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
+    """Yield requests without a size, where the stack has nodes whose memory is claimed."""
+    if not any(claims_of(resource.plain) == "memory" for resource in stack.of(*NODE_CLASS_TYPES)):
+        return
+    classes = device_classes(stack)
+    yield from by_resource(stack.of(*CLAIM_TYPES), lambda resource: _of(resource, classes))
+
+
+def _of(resource: Resource, classes: Collection[str]) -> Iterator[Finding]:
+    for request in requests(resource):
+        if request.device_class in classes:
+            yield from (Finding(f"{request.path} {problem}", resource.urn) for problem in _problems(request))
+
+
+def _problems(request: DeviceRequest) -> Iterator[str]:
+    if request.everything:
+        yield "has allocationMode All, which takes every GPU of a node: write ExactCount."
+    memory = request.memory
+    if memory is None:
+        yield "says no capacity.requests.memory, and takes a whole GPU: write how much, such as 6Gi."
+    elif (quantity(memory) or 0) <= 0:
+        yield f"has capacity.requests.memory {text(memory)}: write a quantity above 0, such as 6Gi."
+
+
+RULE = StackRule(
+    name="gpu-claims-say-memory",
+    title="Claims on shared GPUs have a size",
+    description=(
+        "Where an EC2NodeClass says that claims share the memory of its GPUs, each ResourceClaim and "
+        "ResourceClaimTemplate for NVIDIA's GPUs must say how much of it."
+    ),
+    why=(
+        "A request for a device that names no capacity gets all of it (`DRAConsumableCapacity`; the driver's default "
+        f"is the whole): one pod holds the GPU that was bought for four. `{CONSUMABLE_ANNOTATION}: memory` is read "
+        "from EC2NodeClasses of the same stack."
+    ),
+    fix="Write `capacity: {requests: {memory: 6Gi}}` beside `deviceClassName`, in each alternative of the request.",
+    severity=Severity.MEDIUM,
+    level=EnforcementLevel.MANDATORY,
+    types=(*NODE_CLASS_TYPES, *CLAIM_TYPES, *DEVICE_CLASS_TYPES),
+    check=check,
+)
