@@ -89,6 +89,11 @@ class Every:
         """Runs in a year of 365.25 days."""
         return _DAYS_COUNTED * 86_400 / 4 / self.seconds
 
+    @property
+    def gaps(self) -> tuple[float, ...]:
+        """Minutes from a run to the next one."""
+        return (self.seconds / 60,)
+
 
 def parse_schedule(text: str) -> Schedule | Every:
     """Reads a schedule. Raises ScheduleError, which says what is wrong as a sentence without its subject."""
