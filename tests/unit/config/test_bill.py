@@ -194,6 +194,14 @@ def test_runs_of_a_cronjob_that_stand_beside_each_other_hold_slots_each(
     assert expected(billed(stack), "on demand", "GPU nodes, shared") == pytest.approx(node_hours * SPOT_L4)
 
 
+def test_nodes_stay_after_runs_that_come_every_so_often() -> None:
+    """Every hour, 730.5 runs of 0.1 h, and five minutes after each."""
+    job = {**WORKLOAD, "kind": "CronJob", "schedule": "@every 1h"}
+    found = bill_of(models=[], workloads=[job], usage={"hoursPerRun": 0.1})
+    node = expected(found, "on demand", "GPU nodes, shared")
+    assert node == pytest.approx(730.5 * (0.1 + 5 / 60) * SPOT_L4)
+
+
 def test_a_cold_nodes_traffic() -> None:
     """Weights of 4.10, 3.54 and 1.87 GiB and 2 GB of image, through NAT at 0.045: 0.55 a start, more than the node's
     first hour."""
