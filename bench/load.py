@@ -32,6 +32,7 @@ from bench.custom_metrics import served
 from bench.processes import ROOT, machine
 from bench.replicas import ENVIRONMENT, Replicas
 from bench.twins import twin_of
+from gpu.contract import GPU_RESOURCE
 from tests.plan.variants import snippet
 from twin.kube.client import Kube
 from twin.machine import launch
@@ -114,7 +115,7 @@ def follow(kube: Kube, replicas: Replicas, test: Test) -> None:
             running = pods(kube)
             replicas.follow(running)
             replicas.look(client)
-            nodes = [n for n in kube.list("v1", "Node") if "nvidia.com/gpu" in (n["status"].get("allocatable") or {})]
+            nodes = [n for n in kube.list("v1", "Node") if GPU_RESOURCE in (n["status"].get("allocatable") or {})]
             wanted = (kube.get("apps/v1", "Deployment", NAME, NAMESPACE) or {}).get("spec", {}).get("replicas", 0)
             test.moments.append(Moment(test.now(), test.users, wanted, len(running), len(replicas.serving), len(nodes)))
             time.sleep(max(0.0, 1 - (time.monotonic() - began)))

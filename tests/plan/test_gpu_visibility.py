@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gpu.contract import CLAIM_LABEL
 from plan.record import Recording
 from tests.plan.conftest import STACKS
 from tests.plan.variants import VARIANTS, varied
@@ -34,12 +35,22 @@ def reaches_gpus(pod: dict[str, Any]) -> bool:
 
 
 def gpu_containers(recording: Recording) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Containers, and those that run before them, of pods that may run on GPU nodes."""
+    """Containers, and those that run before them, of pods that may run on GPU nodes; claims as the policy adds them."""
     for resource in recording.resources:
         if resource.type.startswith("kubernetes:"):
-            for pod in filter(reaches_gpus, pods(json.loads(json.dumps(resource.inputs, default=str)))):
+            inputs = json.loads(json.dumps(resource.inputs, default=str))
+            claims = [{"name": "gpu"}] if CLAIM_LABEL in json.dumps(inputs) else []
+            for pod in filter(reaches_gpus, pods(inputs)):
                 for container in [*pod.get("initContainers", []), *pod["containers"]]:
+                    if claims and container in pod["containers"]:
+                        container["resources"]["claims"] = claims
                     yield f"{resource.name}: {container['name']}", container
+
+
+def has_gpu(container: dict[str, Any]) -> bool:
+    """Whether it has a slot, or a claim of the pod's own or of the policy's, which names the container."""
+    slots = any(key.startswith("nvidia.com/") for key in container["resources"].get("limits", {}))
+    return slots or bool(container["resources"].get("claims"))
 
 
 @pytest.mark.parametrize("name", [*STACKS, *VARIANTS])
@@ -50,9 +61,8 @@ def test_containers_without_a_slot_see_no_gpu(name: str, recorded: Callable[[str
         where: {each["name"]: each.get("value") for each in container.get("env", [])}.get(VARIABLE)
         for where, container in found
     }
-    with_slot = {
-        where for where, c in found if any(key.startswith("nvidia.com/") for key in c["resources"].get("limits", {}))
-    }
-    assert with_slot
-    # The device plugin sets it for those with a slot, and a value of the pod's own would win.
-    assert values == {where: None if where in with_slot else "void" for where, _ in found}
+    with_gpu = {where for where, container in found if has_gpu(container)}
+    assert with_gpu
+    # The device plugin sets it for those with a slot, and a value of the pod's own would win. NVIDIA's DRA driver needs
+    # none.
+    assert values == {where: None if where in with_gpu else "void" for where, _ in found}

@@ -39,6 +39,7 @@ SILENT: Mapping[tuple[str, str], tuple[tuple[Place, str], ...]] = {
     ("iam-no-administrators", "administrator"): (
         (("policyArn",), "a policy of the program's own, which is judged by its document"),
     ),
+    ("k8s-scheduler-runs", "a-scheduler-that-is-not-there"): ((("schedulerName",), _ANYTHING),),
     ("k8s-resource-limits", "database-without-requests"): ((("cpu",), "a limit that is there"),),
     ("node-pool-known-values", "architecture-by-another-name"): (
         (("key",), _IN_RANGE),

@@ -28,11 +28,26 @@ WORK = {
 }
 
 
+CLAIMED = {
+    "name": "claimed",
+    "instanceTypes": ["g6.xlarge"],
+    "maxGpus": 2,
+    "sharing": {"strategy": "memory"},
+}
+CLAIMING = {
+    "name": "claiming",
+    "pool": "claimed",
+    "gpuMemoryMib": 5120,
+    "containers": [{**WORK["containers"][0], "slots": 1}],  # type: ignore[dict-item]
+}
+
+
 def full_plan() -> Plan:
     return plan_of(
         {
             **CONFIG,
-            "workloads": [WORK],
+            "pools": [*CONFIG["pools"], CLAIMED],
+            "workloads": [WORK, CLAIMING],
             "usage": {"each": [{"name": "small", "tokensPerSecond": 30, "apiUsdPerMillionTokens": 0.6}]},
         },
         resources=[resource("a", "aws:sqs/queue:Queue", inputs={"password": Secret("hunter2"), "size": 3})],
@@ -127,6 +142,6 @@ def test_where_work_goes_that_says_what_it_needs() -> None:
         "unusedShare": 0.1333,
     }
     assert "not enforced" in words
-    assert [other["pool"] for other in others] == ["always-on", "isolated"]
+    assert [other["pool"] for other in others] == ["always-on", "claimed", "isolated"]
     assert usd < others[0]["usdPerHour"]
-    assert (others[0]["whyNot"], "no larger slot" in others[1]["whyNot"]) == (None, True)
+    assert (others[0]["whyNot"], "no larger slot" in others[2]["whyNot"]) == (None, True)

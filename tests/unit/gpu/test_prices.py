@@ -120,7 +120,9 @@ def test_every_estimate_is_handed_a_regions_prices() -> None:
         for name, function in inspect.getmembers(estimate, inspect.isfunction)
         if function.__module__ == estimate.__name__
     }
-    assert set(asking) == {"slot_price", "dedicated_gpu", "idle_floor", "kept_items", "_monitoring", "_prometheus"}
+    assert set(asking) == {
+        *("slot_price", "dedicated_gpu", "cheapest_gpu", "idle_floor", "kept_items", "_monitoring", "_prometheus")
+    }
     for name, parameters in asking.items():
         assert parameters["prices"].default is inspect.Parameter.empty, name
 

@@ -10,52 +10,17 @@ import pytest
 
 from policy.analyzer import Recorded
 from policy.rules import gpu_ceiling, gpu_claims_consistent, gpu_claims_say_memory, pool_gpu_limit, sharing_consistency
+from tests.policy.claims import (
+    GOOD,
+    LABELS,
+    OWN,
+    RELEASE,
+    claimed,
+    driver,
+    karpenter,
+)
 from tests.policy.platform import GPU, config, node_class, overlay, plugin, pool, release, section
 from tests.policy.support import UNKNOWN, judged, recorded
-
-ANNOTATION = "karpenter.k8s.aws/nvidia-consumable-capacity"
-TEMPLATE = "kubernetes:resource.k8s.io/v1:ResourceClaimTemplate"
-CLAIM = "kubernetes:resource.k8s.io/v1:ResourceClaim"
-RELEASE = "kubernetes:helm.sh/v3:Release"
-LABELS = {"owner": "dra", "nvidia.com/device-plugin.config": None}
-OWN: dict[str, Any] = {"limits": {"cpu": "16"}, "labels": LABELS}
-
-
-def claimed(annotation: Any = "memory", alias: str = "al2023@v20261023", name: str = "gpu") -> Recorded:
-    made = node_class(alias, name=name)
-    metadata = {"name": name, "annotations": {ANNOTATION: annotation}}
-    return recorded(made.type, {**made.inputs, "metadata": metadata}, f"class-{name}")
-
-
-def driver(**changes: Any) -> Recorded:
-    values: dict[str, Any] = {
-        "gpuResourcesEnabledOverride": True,
-        "featureGates": {"ConsumableShares": True},
-        "consumableShares": "memory",
-        "kubeletPlugin": {"nodeSelector": {"owner": "dra"}},
-        **changes,
-    }
-    chart = "oci://registry.k8s.io/dra-driver-nvidia/charts/dra-driver-nvidia-gpu"
-    return recorded(RELEASE, {"chart": chart, "values": values}, "driver")
-
-
-def karpenter(**settings: Any) -> Recorded:
-    values = {"settings": settings or {"awsFeatureGates": {"draNVIDIAGPU": True}}}
-    return recorded(RELEASE, {"chart": "oci://public.ecr.aws/karpenter/karpenter", "values": values}, "karpenter")
-
-
-def claim(*requests: Any, type_: str = TEMPLATE) -> Recorded:
-    devices = {"devices": {"requests": list(requests)}}
-    spec = {"spec": devices} if type_ == TEMPLATE else devices
-    return recorded(type_, {"metadata": {"name": "gpu-6gi", "namespace": "models"}, "spec": spec}, "claim")
-
-
-def request(memory: Any = "6Gi", **changes: Any) -> dict[str, Any]:
-    exactly = {"deviceClassName": "gpu.nvidia.com", "capacity": {"requests": {"memory": memory}}, **changes}
-    return {"name": "gpu", "exactly": {key: value for key, value in exactly.items() if value is not None}}
-
-
-GOOD = (claimed(), pool(**OWN), overlay({GPU: "0"}), driver(), karpenter(), claim(request()))
 
 
 @pytest.mark.parametrize(
@@ -188,54 +153,6 @@ def test_the_driver_on_nodes_of_a_device_plugin_is_a_second_owner(selector: dict
     assert judged(gpu_claims_consistent.RULE, node_class(), pool(), shared, driver()) == []
     off = driver(kubeletPlugin=selector, resources={"gpus": {"enabled": False}})
     assert judged(gpu_claims_consistent.RULE, node_class(), pool(), shared, off) == []
-
-
-# --- Sizes ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        (request(capacity=None), "takes a whole GPU"),
-        (request(capacity={}), "takes a whole GPU"),
-        (request(capacity={"requests": {"shares": "1"}}), "takes a whole GPU"),
-        (request("0"), "write a quantity above 0"),
-        (request("-6Gi"), "write a quantity above 0"),
-        (request("much"), "write a quantity above 0"),
-        (request(UNKNOWN), "must be a literal"),
-        (request(capacity=UNKNOWN), "must be a literal"),
-        (request(deviceClassName=UNKNOWN), "deviceClassName must be a literal"),
-        (request(allocationMode="All"), "takes every GPU of a node"),
-        ({"name": "gpu", "deviceClassName": "gpu.nvidia.com"}, "takes a whole GPU"),
-        (
-            {"name": "gpu", "firstAvailable": [request()["exactly"], {"deviceClassName": "gpu.nvidia.com"}]},
-            "Available[1]",
-        ),
-    ],
-)
-@pytest.mark.parametrize("type_", [TEMPLATE, CLAIM])
-def test_a_claim_without_a_size_is_found(given: dict[str, Any], said: str, type_: str) -> None:
-    (verdict,) = judged(gpu_claims_say_memory.RULE, claimed(), claim(given, type_=type_))
-    assert said in verdict.message
-    assert judged(gpu_claims_say_memory.RULE, claimed(), claim(request(), type_=type_)) == []
-
-
-def test_a_class_of_one_s_own_is_no_way_round() -> None:
-    expression = "device.driver == 'gpu.nvidia.com'"
-    selectors = [{"cel": {"expression": expression}}]
-    own = recorded(
-        "kubernetes:resource.k8s.io/v1:DeviceClass",
-        {"metadata": {"name": "fast"}, "spec": {"selectors": selectors}},
-        "own",
-    )
-    given = claim(request(deviceClassName="fast", capacity=None))
-    assert judged(gpu_claims_say_memory.RULE, claimed(), own, given)
-    assert judged(gpu_claims_say_memory.RULE, claimed(), given) == [], "somebody else's devices"
-
-
-@pytest.mark.parametrize("node", [node_class(), claimed("disabled"), claimed("4")])
-def test_where_memory_is_not_shared_a_claim_is_a_gpu(node: Recorded) -> None:
-    assert judged(gpu_claims_say_memory.RULE, node, claim(request(capacity=None))) == []
 
 
 @pytest.mark.parametrize("bend", [dict, list, str, lambda: None, lambda: UNKNOWN])
