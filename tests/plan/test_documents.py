@@ -11,7 +11,10 @@ from tests.commands import DOCUMENTS, NOT_RUN, ROOT, TWIN, checkout, commands, o
 from tests.twin.pseudoterminal import Terminal
 
 #: As if a year had passed, versions of today's stacks are out of support: what documents show is of today.
-pytestmark = pytest.mark.skipif("TEST_DAYS_ON" in os.environ, reason="documents are of today")
+pytestmark = [
+    pytest.mark.parts,
+    pytest.mark.skipif("TEST_DAYS_ON" in os.environ, reason="documents are of today"),
+]
 
 RUN = {document: [command for command in commands(document) if reason(command) is None] for document in DOCUMENTS}
 

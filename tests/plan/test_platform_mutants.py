@@ -24,7 +24,16 @@ CONFIG = read_config(ROOT / "policy" / "config.json")
 PLATFORM = tuple(rule for rule in RULES if rule.name.partition("-")[0] not in ("gpu", "ollama"))
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.rule}: {mutant.what} in {mutant.stack}")
+def some() -> Iterator[Mutant]:
+    """One mutant of each rule, and some of the others."""
+    seen: set[str] = set()
+    for mutant in MUTANTS:
+        if mutant.rule not in seen or tried(f"{mutant.rule} {mutant.what} {mutant.stack}", 4):
+            seen.add(mutant.rule)
+            yield mutant
+
+
+@pytest.mark.parametrize("mutant", list(some()), ids=lambda mutant: f"{mutant.rule}: {mutant.what} in {mutant.stack}")
 def test_each_mutant_is_noticed_by_its_rule_alone(mutant: Mutant, planned: Callable[[str], Stack]) -> None:
     verdicts = judge(mutant.mutation(planned(mutant.stack)), CONFIG, today=TODAY)
     assert {verdict.rule for verdict in verdicts} == {mutant.rule}
@@ -62,7 +71,7 @@ def test_no_shape_breaks_a_platform_rule(planned: Callable[[str], Stack]) -> Non
     count = 0
     for sample in samples.values():
         for number, inputs in enumerate(bent(dict(sample.inputs))):
-            if isinstance(inputs, dict) and tried(f"{sample.type} {number}", 4):
+            if isinstance(inputs, dict) and tried(f"{sample.type} {number}", 8):
                 judge([replace(sample, inputs=inputs)], today=TODAY, rules=PLATFORM)
                 count += 1
     assert count > 500

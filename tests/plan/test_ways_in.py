@@ -9,6 +9,8 @@ import pytest
 
 from tests.plan.variants import MODEL, POOL, changed_dev, varied
 
+pytestmark = pytest.mark.parts
+
 CERTIFICATE = "arn:aws:acm:us-east-1:101010101010:certificate/01234567-89ab-cdef-0123-456789abcdef"
 REASON = "the VPN encrypts all of the way"
 TALK = {"speakers": ["a", "b"], "image": "build"}

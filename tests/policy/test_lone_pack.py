@@ -19,6 +19,8 @@ from tests.policy.on_demand_cases import BYPASSES, LEGITIMATE
 from tests.policy.process import diagnostics, started
 from tools import policy_pack
 
+pytestmark = pytest.mark.parts
+
 #: What the pack's environment must do without.
 FOREIGN = (
     "boto3",

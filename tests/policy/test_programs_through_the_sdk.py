@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from policy.analyzer import judge
 from policy.framework import on_day
 from policy.pack import RULES
@@ -10,6 +12,8 @@ from tests.day import TODAY
 from tests.policy import corpus
 from tests.policy.sdk import Analyzer
 from tests.policy.support import recorded
+
+pytestmark = pytest.mark.parts
 
 _EVERY = 5
 """One program in so many is judged both ways."""

@@ -53,7 +53,7 @@ def _changes(program: corpus.Program, inputs: dict[str, Any]) -> Iterator[tuple[
     """Places, and the inputs with an unknown value there."""
     for place in _places(inputs):
         path = ".".join(map(str, place))
-        if tried(f"{program.name} {path}", 6):
+        if tried(f"{program.name} {path}", 12):
             yield path, unknown_at(inputs, place)
 
 

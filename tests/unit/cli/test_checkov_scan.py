@@ -16,6 +16,8 @@ from tools import checkov_scan
 from tools.checkov_scan import Accepted, Finding, ScanError, addresses_by_line, judge, load_accepted
 from tools.terraform import terraform_document
 
+pytestmark = pytest.mark.parts
+
 FINDING = Finding("dev", "CKV_AWS_39", "aws_eks_cluster.cluster", "public endpoint")
 ACCEPTED = Accepted("CKV_AWS_39", "aws_eks_cluster.*", "an allowlist")
 
