@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pulumi.runtime
 import pytest
+from hypothesis import settings
 
 import config.pools
 import gpu.prices
@@ -27,6 +28,9 @@ _PARTS = (
 # Collecting looks at everything alive, and Pulumi's SDKs are a million objects that stay: at Python's own thresholds it
 # takes half the time of running a program.
 gc.set_threshold(50_000, 20, 50)
+# How long an example takes is the machine's affair.
+settings.register_profile("without a clock", deadline=None)
+settings.load_profile("without a clock")
 _LEAKY_PREFIXES = ("AWS_", "KUBECONFIG", "PULUMI_")
 
 

@@ -78,7 +78,7 @@ def test_each_of_these_carries_something() -> None:
 
 @pytest.mark.parametrize("type_", CARRIERS)
 @given(props=st.dictionaries(_WORDS, _SHAPES, max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_shape_breaks_a_reader(type_: str, props: dict[str, Any]) -> None:
     for found in unfold(type_, props):
         assert isinstance(found, Blind) or isinstance(found.props, dict)

@@ -157,7 +157,6 @@ def refused(kube: Kube, manifest: Object) -> str:
 
 @settings(
     max_examples=400,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )

@@ -40,19 +40,19 @@ references = st.builds(
 
 
 @given(st.emails())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_plain_address_is_taken(address: str) -> None:
     assert EMAIL.validate_python(address) == address
 
 
 @given(references)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_every_image_of_the_grammar_is_taken(image: str) -> None:
     assert IMAGE.validate_python(image) == image
 
 
 @given(references, st.integers(0))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_an_image_with_a_capital_in_its_repository_is_not(image: str, place: int) -> None:
     registry, slash, rest = image.rpartition("/")
     name = regex.split("[:@]", rest)[0]

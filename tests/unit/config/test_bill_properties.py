@@ -87,7 +87,7 @@ def cases(usd: Spread | None) -> tuple[float, float, float]:
     return usd.low, usd.expected, usd.high
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(raw_stacks())
 def test_low_is_below_expected_below_high_below_the_ceiling(raw: dict[str, Any]) -> None:
     bill = known(raw).bill
@@ -100,7 +100,7 @@ def test_low_is_below_expected_below_high_below_the_ceiling(raw: dict[str, Any])
         assert total == pytest.approx(sum(cases(line.usd)[index] for line in bill.lines))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(raw_stacks())
 def test_every_formula_comes_to_its_figure_to_the_cent(raw: dict[str, Any]) -> None:
     for each in explanations(known(raw)):
@@ -125,7 +125,7 @@ def more_of(what: str, raw: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("what", ["hoursPerDay", "startsPerDay", "runsPerMonth", "warm", "replicas"])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(raw_stacks())
 def test_more_of_anything_costs_no_less(what: str, raw: dict[str, Any]) -> None:
     """Of GPU nodes, by every case; of traffic, where it is about starts: who always runs spares others a start."""

@@ -230,19 +230,19 @@ def test_the_full_stack_is_valid() -> None:
     assert_computable(parse(FULL, stack="dev", region="us-east-1", today=TODAY))
 
 
-@settings(max_examples=400 if EVERYTHING else 200, deadline=None)
+@settings(max_examples=400 if EVERYTHING else 200)
 @given(spoilt_stacks())
 def test_anything_at_any_place_gives_problems_or_a_stack(raw: dict[str, Any]) -> None:
     check(raw, "us-east-1")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.dictionaries(st.sampled_from(KEYS) | ANY_TEXT, VALUES, max_size=6), st.none() | ANY_TEXT)
 def test_anything_at_the_top_gives_problems_or_a_stack(raw: dict[str, Any], region: str | None) -> None:
     check(raw, region)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(sorted(REGIONS)), st.sampled_from(sorted(FAMILIES)), st.sampled_from([[], [1], [8], [1, 4, 8]]))
 def test_every_family_in_every_region_gives_problems_or_a_stack(region: str, family: str, counts: list[int]) -> None:
     changes = {"pools[0].instanceFamilies": [family], "pools[0].gpusPerNode": counts, "pools[0].maxGpus": 8}

@@ -215,7 +215,7 @@ def test_what_only_looks_alike_is_none(changes: dict[str, Any]) -> None:
 
 
 @given(st.ip_addresses(v=4).filter(lambda address: not address.is_global))
-@settings(max_examples=300 if EVERYTHING else 100, deadline=None)
+@settings(max_examples=300 if EVERYTHING else 100)
 def test_no_address_that_nobody_can_call_from_is_let_in(address: IPv4Address) -> None:
     raw = changed({**OWN, "cluster.publicAccessCidrs": [f"{address}/32"]})
     assert problems_of(raw) or placeholders(parsed(raw))
