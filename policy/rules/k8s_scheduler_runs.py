@@ -6,17 +6,18 @@ from collections.abc import Iterator
 
 from gpu.scheduler import PACKING_SCHEDULER
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.pods import POD_TYPES, pod_templates
+from policy.pods import PATCH_TYPES, POD_TYPES, pod_templates
 from policy.reading import get, text
 
 _RUNS = "kubernetes:apps/*:Deployment"
+_NAMING = (*POD_TYPES, *PATCH_TYPES)
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield what makes pods that name the scheduler, where the program does not run it."""
     if any(text(get(each.plain, "metadata", "name")) == PACKING_SCHEDULER for each in stack.of(_RUNS)):
         return
-    yield from by_resource(stack.of(*POD_TYPES), _of)
+    yield from by_resource(stack.of(*_NAMING), _of)
 
 
 def _of(resource: Resource) -> Iterator[Finding]:
@@ -40,6 +41,6 @@ RULE = StackRule(
     ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.ADVISORY,
-    types=POD_TYPES,
+    types=_NAMING,
     check=check,
 )
