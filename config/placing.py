@@ -28,7 +28,8 @@ from config.services import memory_of, service_name
 from config.wording import PURPOSES
 from gpu.estimate import BOUGHT, cheapest_gpu
 from gpu.fraction import Need, recut, shortfall, slots_for
-from gpu.pool import Pool
+from gpu.importance import Importance, may_run_on
+from gpu.pool import Pool, Purchase
 from gpu.sharing import MemoryClaims, Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 
 E = TypeVar("E", Model, Workload)
@@ -174,7 +175,7 @@ class _Placing:
         best = self._best(offers)
         if best is None:
             key, value = _asked(workload)
-            self._no_pool(Problem((*path, key), value, "fits no pool"), need, offers, _at_a_time(workload))
+            self._no_pool(Problem((*path, key), value, "fits no pool"), need, offers, workload)
             return _with_slots(workload, 1)
         return self._sized(_with(workload, **changes, pool=best.pool.name), need, path)
 
@@ -186,10 +187,9 @@ class _Placing:
         there = _with(workload, pool=pool.name, **({"gpu_memory_mib": need.memory_mib} if need.memory_mib else {}))
         there = _with_slots(there, _slots_there(there, need, pool))
         slots = max((each.slots for each in all_of(there.containers)), default=1)
-        why_not = self._closed(pool) or shortfall(need, pool) or _crowded(_at_a_time(there), slots, pool)
-        if not why_not:
-            why_not = _first(on_pool(there, path, {pool.name: pool}), path)
-            why_not = why_not or _first(capacity_on_pool(there, path, self.sections), path)
+        why_not = self._closed(pool) or shortfall(need, pool) or self._other_capacity(there)
+        why_not = why_not or _crowded(_at_a_time(there), slots, pool)
+        why_not = why_not or _first(on_pool(there, path, {pool.name: pool}), path)
         return Offer(pool=pool, slots=max(slots, 1), why_not=why_not)
 
     def _sized(self, workload: Workload, need: Need, path: Path) -> Workload:
@@ -198,7 +198,9 @@ class _Placing:
         if pool is None or need.share is None:
             return _with_slots(workload, _slots_there(workload, need, pool) if pool else 1)
         if why_not := shortfall(Need(share=need.share), pool):
-            message = f"is more than pool {pool.name} gives: {why_not}. {self._remedy(need, [pool])}"
+            message = (
+                f"is more than pool {pool.name} gives: {why_not}. {self._remedy(need, workload.importance, [pool])}"
+            )
             self.problems.append(Problem((*path, "gpuShare"), workload.gpu_share, message))
             return _with(_with_slots(workload, 1), pool="")
         slots = slots_for(need.share, pool)
@@ -233,7 +235,7 @@ class _Placing:
             if best := self._best(offers):
                 return best.pool.name
             said = f"is left out, and no pool's slot has the {need.words} of {service_name(members[0][1])}"
-            self._no_pool(Problem(("models", members[0][0], "pool"), MISSING, said), need, offers)
+            self._no_pool(Problem(("models", members[0][0], "pool"), MISSING, said), need, offers, members[0][1])
         return None
 
     def service_offers(self, members: Sequence[tuple[int, Model]]) -> list[Offer]:
@@ -249,7 +251,7 @@ class _Placing:
             path: Path = ("models", members[0][0])
             why_not = next(filter(None, (_first(model_on_pool(m, ("models", i), slots), path) for i, m in there)), "")
             why_not = why_not or _first(service_on_pool(there, slots), path)
-            why_not = why_not or _first(capacity_on_pool(there[0][1], path, self.sections), path)
+            why_not = why_not or self._other_capacity(there[0][1])
         return Offer(pool=pool, slots=1, why_not=why_not)
 
     # --- Both ---
@@ -261,12 +263,17 @@ class _Placing:
             return _UNTRUSTED if section is None or section.tenants == "untrusted" else ""
         return _UNTRUSTED
 
+    def _other_capacity(self, work: Model | Workload) -> str:
+        """Why work of its importance does not go to its pool, or empty."""
+        problem = next(capacity_on_pool(work, (), self.sections), None)
+        return f"{work.importance} work {problem.message}" if problem else ""
+
     def _best(self, offers: Sequence[Offer]) -> Offer | None:
         """The cheapest that is one; of two that cost the same, or whose price nobody knows, the first of the file."""
         return min((offer for offer in offers if not offer.why_not), key=_dearness, default=None)
 
-    def _no_pool(self, problem: Problem, need: Need, offers: Sequence[Offer], pods: int = 1) -> None:
-        """Appends the problem with every pool's reason and what would do. pods: at a time."""
+    def _no_pool(self, problem: Problem, need: Need, offers: Sequence[Offer], work: Model | Workload) -> None:
+        """Appends the problem with every pool's reason and what would do."""
         if not self.complete:
             return  # a pool that is wrong might do once it is right
         whys = [f"{offer.pool.name}: {offer.why_not}" for offer in offers]
@@ -274,7 +281,8 @@ class _Placing:
         more = f"; and {left} more pool{'s' if left > 1 else ''}" if left > 0 else ""
         # Where a slot is large enough, its reason says what to do.
         large = [offer for offer in offers if shortfall(need, offer.pool) is None and not self._closed(offer.pool)]
-        remedy = "" if large else f". {self._remedy(need, [offer.pool for offer in offers])}"
+        remedy = "" if large else f". {self._remedy(need, work.importance, [offer.pool for offer in offers])}"
+        pods = _at_a_time(work) if isinstance(work, Workload) else 1
         if full := [offer for offer in large if offer.why_not == _crowded(pods, offer.slots, offer.pool)]:
             best = min(full, key=_dearness)
             gpus = -(-pods * best.slots // best.pool.slots_per_gpu)
@@ -282,22 +290,29 @@ class _Placing:
         message = f"{problem.message}. {'; '.join(whys[:_NAMED])}{more}{remedy}"
         self.problems.append(replace(problem, message=message))
 
-    def _remedy(self, need: Need, pools: Sequence[Pool]) -> str:
-        """What would meet the need, cheapest first, and its price."""
-        open_pools = [pool for pool in pools if not self._closed(pool)]
-        cut = [made for pool in open_pools if (made := recut(need, pool))]
+    def _remedy(self, need: Need, importance: Importance, pools: Sequence[Pool]) -> str:
+        """What would meet the need on capacity for such work, cheapest first, and its price."""
+        fitting = [pool for pool in pools if may_run_on(importance, pool.capacity_types)]
+        cut = [made for pool in fitting if not self._closed(pool) and (made := recut(need, pool))]
         if cut:
             best = min(cut, key=lambda made: _dearness(Offer(pool=made, slots=1)))
             return f"Pool {best.name} with sharing: {_written(best.profile)} would do{_priced(best)}"
-        pool = pools[0]
-        single = cheapest_gpu(need.memory_mib or 0, pool.capacity_type, pool.prices)
         if need.share and need.share > 1:
             return f"Several GPUs are slots of a pool with sharing: {_written(NoSharing())} and larger gpusPerNode"
+        pool = fitting[0] if fitting else _with_capacity(pools[0], importance)
+        single = cheapest_gpu(need.memory_mib or 0, pool.capacity_type, pool.prices)
         if single is None:
             return "No single GPU whose price is known has that"
         made = replace(pool, name=single.family, profile=NoSharing(), types=(single,))
-        what = f"instanceFamilies: [{single.family}] and sharing: {_written(made.profile)}"
+        bought = "" if fitting else f", capacityType: {pool.purchase}"
+        what = f"instanceFamilies: [{single.family}]{bought} and sharing: {_written(made.profile)}"
         return f"A pool with {what} would do{_priced(made)}"
+
+
+def _with_capacity(pool: Pool, importance: Importance) -> Pool:
+    """The pool with capacity on which such work may run, where its own is none."""
+    purchases: tuple[Purchase, ...] = ("spot", "on-demand")
+    return replace(pool, purchase=next(each for each in purchases if may_run_on(importance, (each,))), fallback=False)
 
 
 def _at_a_time(workload: Workload) -> int:

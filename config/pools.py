@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 
@@ -60,7 +61,7 @@ def _resolved(
     bought: _Bought,
 ) -> Pool:
     purchase, fallback, taints = bought
-    return Pool(
+    pool = Pool(
         name=name,
         profile=profile,
         types=_types(*choice, region),
@@ -71,6 +72,11 @@ def _resolved(
         fallback=fallback,
         taints=taints,
     )
+    if not pool.claims:
+        return pool
+    # Its limit is in vCPUs: of a family the large sizes may be beyond it, and Karpenter would never buy them.
+    within = tuple(each for each in pool.types if pool.most_nodes(each.name))
+    return replace(pool, types=within) if within else pool
 
 
 @lru_cache(maxsize=4096)

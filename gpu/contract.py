@@ -146,6 +146,8 @@ DEVICE_CLASS: Final = "gpu.nvidia.com"
 #: What a pod would request to get a device without a claim, in place of the chart's `nvidia.com/gpu`, which would take
 #: GPUs from claims: the driver's DeviceClass -> nobody.
 UNCLAIMED_RESOURCE: Final = f"{OURS}unclaimed-gpu"
+#: Digest of the driver's release, with which its DeviceClass is patched anew (annotation): `GpuSharing` -> nobody.
+DRIVER_ANNOTATION: Final = f"{OURS}driver"
 
 # Knative's (serving v1)
 #: `cluster-local`: no route from outside: services of models and the dialogue -> Knative, policies.

@@ -16,6 +16,7 @@ Of a plugin that somebody installed one reads only the ConfigMap that its values
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
@@ -30,7 +31,14 @@ from components.cluster.addons import SYSTEM_NODE_LABEL
 from components.options import child_options
 from components.pods import tolerations
 from components.sdk import k8s
-from gpu.contract import DEVICE_CLASS, GPU_SYSTEM_NAMESPACE, POOL_LABEL, SHARING_LABEL, UNCLAIMED_RESOURCE
+from gpu.contract import (
+    DEVICE_CLASS,
+    DRIVER_ANNOTATION,
+    GPU_SYSTEM_NAMESPACE,
+    POOL_LABEL,
+    SHARING_LABEL,
+    UNCLAIMED_RESOURCE,
+)
 from gpu.pool import Taint
 from gpu.sharing import MemoryClaims, NoSharing, SharingProfile
 from gpu.sharing.memory import CONSUMABLE
@@ -147,11 +155,14 @@ class GpuSharing(pulumi.ComponentResource):
     def _driver(self, name: str, args: GpuSharingArgs) -> Mapping[str, pulumi.Resource]:
         if not args.claims:
             return {}
-        chart = versions.NVIDIA_DRA_DRIVER_CHART
-        release = self._release(f"{name}-{DRA_RELEASE}", chart, DRA_RELEASE, dra_driver_values(args))
+        chart, values = versions.NVIDIA_DRA_DRIVER_CHART, dra_driver_values(args)
+        release = self._release(f"{name}-{DRA_RELEASE}", chart, DRA_RELEASE, values)
         # The chart has no value for it: by its DeviceClass what asks `nvidia.com/gpu` and may go to such a node gets a
-        # whole GPU, and claims find less than Karpenter has bought for them.
-        metadata: Any = {"name": DEVICE_CLASS, "annotations": {"pulumi.com/patchForce": "true"}}
+        # whole GPU, and claims find less than Karpenter has bought for them. Each upgrade of the release writes the
+        # chart's word again (helm v3.18 pkg/kube/client.go, createPatch: against what is there), so that the patch must
+        # change with it.
+        annotations = {"pulumi.com/patchForce": "true", DRIVER_ANNOTATION: _digest(chart.version, values)}
+        metadata: Any = {"name": DEVICE_CLASS, "annotations": annotations}
         spec: Any = {"extendedResourceName": UNCLAIMED_RESOURCE}
         unclaimed = k8s.resource.v1.DeviceClassPatch(
             f"{name}-claims-alone",
@@ -184,6 +195,10 @@ class GpuSharing(pulumi.ComponentResource):
             timeout=600,
             opts=child_options(self, self._opts, self.namespace),
         )
+
+
+def _digest(version: str, values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(f"{version} {_yaml(values)}".encode()).hexdigest()[:16]
 
 
 def release_name(pool: str) -> str:

@@ -91,7 +91,8 @@ def _slots(pool: GpuPool, path: Path, parts: Parts) -> tuple[list[Problem], Pool
     with suppress(BrokenValueError):
         if not sharing:
             found = _resolved(pool, parts.region, types, limit_is_right=not max_gpus)
-            return [*max_gpus, *attempt(check_user_data(pool, found, path))], found
+            beyond = attempt(_beyond_the_limit(pool, path, found))
+            return [*max_gpus, *beyond, *attempt(check_user_data(pool, found, path))], found
     return [*max_gpus, *sharing], None
 
 
@@ -134,6 +135,20 @@ def _max_gpus(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Itera
         fewer = pool.max_gpus // smallest * smallest
         message = f"must be {fewer} or {fewer + smallest}: the pool's smallest node has {smallest} GPUs"
         yield Problem(place, pool.max_gpus, message)
+
+
+def _beyond_the_limit(pool: GpuPool, path: Path, found: Pool) -> Iterator[Problem]:
+    """Types that are named, and that a limit in vCPUs never lets Karpenter buy."""
+    if not found.claims:
+        return
+    for index, name in enumerate(pool.instance_types):
+        if found.takes(name) > found.room:
+            fewest, vcpus = min(found.types, key=lambda each: each.vcpus), found.takes(name)
+            message = (
+                f"would never be bought: strategy memory counts maxGpus in vCPUs of {fewest.name}, {found.room} in "
+                f"all, and this type has {vcpus}; remove it, or write maxGpus: {-(-vcpus // fewest.vcpus)} or more"
+            )
+            yield Problem((*path, "instanceTypes", index), name, message)
 
 
 def _iops(pool: GpuPool, path: Path) -> Iterator[Problem]:

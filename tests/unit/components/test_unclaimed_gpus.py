@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+import versions
 from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs
+from gpu.pool import Taint
 from gpu.sharing import NoSharing
 from tests.unit.components.recording import record
 
@@ -16,7 +23,8 @@ def test_what_asks_for_nvidias_resource_gets_no_claimed_gpu() -> None:
     recording = record(lambda: GpuSharing("sharing", args))
     patch = recording.one(PATCH)
     assert patch.inputs["kind"] == "DeviceClass"
-    assert patch.inputs["metadata"] == {"name": "gpu.nvidia.com", "annotations": {"pulumi.com/patchForce": "true"}}
+    assert patch.inputs["metadata"]["name"] == "gpu.nvidia.com"
+    assert patch.inputs["metadata"]["annotations"]["pulumi.com/patchForce"] == "true"
     assert patch.inputs["spec"] == {"extendedResourceName": "gpu-slices/unclaimed-gpu"}
     assert any(RELEASE in urn and urn.endswith("dra-driver") for urn in patch.dependencies)
 
@@ -24,3 +32,18 @@ def test_what_asks_for_nvidias_resource_gets_no_claimed_gpu() -> None:
 def test_without_claims_there_is_no_class() -> None:
     recording = record(lambda: GpuSharing("sharing", GpuSharingArgs(profiles={"whole": NoSharing()})))
     assert not recording.of_type(PATCH)
+
+
+def test_class_is_patched_again_with_each_upgrade_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Helm writes the chart's name of the resource again then, and a patch that is the same is not sent."""
+    first, again = _annotations(()), _annotations(())
+    tainted = _annotations([Taint(key="team", value="a", effect="NoSchedule")])
+    monkeypatch.setattr(versions, "NVIDIA_DRA_DRIVER_CHART", replace(versions.NVIDIA_DRA_DRIVER_CHART, version="0.5.1"))
+    assert first == again
+    assert len({each["gpu-slices/driver"] for each in (first, tainted, _annotations(()))}) == 3
+
+
+def _annotations(taints: Sequence[Taint]) -> dict[str, str]:
+    args = GpuSharingArgs(profiles={}, claims=["claimed"], taints={"claimed": taints})
+    found: dict[str, str] = record(lambda: GpuSharing("sharing", args)).one(PATCH).inputs["metadata"]["annotations"]
+    return found
