@@ -7,7 +7,7 @@ other pools have no pods then, and Karpenter keeps no node of theirs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -174,7 +174,7 @@ class _Placing:
         offers = self.workload_offers(workload, need, path)
         best = self._best(offers)
         if best is None:
-            key, value = _asked(workload)
+            key, value = _asked(workload, self.pools.values())
             self._no_pool(Problem((*path, key), value, "fits no pool"), need, offers, workload)
             return _with_slots(workload, 1)
         return self._sized(_with(workload, **changes, pool=best.pool.name), need, path)
@@ -396,12 +396,14 @@ def _name(section: GpuPool) -> str | None:
     return None
 
 
-def _asked(workload: Workload) -> tuple[str, object]:
-    """Key and value of what a workload says that it needs, memory first."""
-    if workload.gpu_memory:
-        return "gpuMemory", workload.gpu_memory
-    if workload.gpu_memory_mib:
-        return "gpuMemoryMib", workload.gpu_memory_mib
+def _asked(workload: Workload, pools: Collection[Pool]) -> tuple[str, object]:
+    """Key and value of what a workload needs and no pool gives: memory first, where the share alone is not too much."""
+    share = Need(share=share_of_gpu(workload.gpu_share)) if workload.gpu_share else Need()
+    if not all(shortfall(share, pool) for pool in pools):
+        if workload.gpu_memory:
+            return "gpuMemory", workload.gpu_memory
+        if workload.gpu_memory_mib:
+            return "gpuMemoryMib", workload.gpu_memory_mib
     return "gpuShare", workload.gpu_share
 
 
