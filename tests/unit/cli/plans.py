@@ -39,7 +39,7 @@ MIG_POOL = {
     "maxGpus": 4,
     "sharing": {"strategy": "mig", "profile": "1g.10gb"},
 }
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "pools": [POOL, ON_DEMAND_POOL, MIG_POOL],
     "models": [
         {"name": "mistral", "model": "mistral:7b", "pool": "shared"},

@@ -20,7 +20,7 @@ DOCUMENT = Path(__file__).parents[3] / "docs" / "plan-json.md"
 FOREIGN = {"sharing", "nodes", "inputs", "outputs"}
 
 
-WORK = {
+WORK: dict[str, Any] = {
     "name": "work",
     "gpuMemory": "3 GiB",
     "gpuShare": "20 %",
@@ -38,7 +38,7 @@ CLAIMING = {
     "name": "claiming",
     "pool": "claimed",
     "gpuMemoryMib": 5120,
-    "containers": [{**WORK["containers"][0], "slots": 1}],  # type: ignore[dict-item]
+    "containers": [{**WORK["containers"][0], "slots": 1}],
 }
 
 

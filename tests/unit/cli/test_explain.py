@@ -26,7 +26,7 @@ from tests.unit.cli.test_render import printed
 #: With something in every part of the bill.
 FULL: dict[str, Any] = {
     **CONFIG,
-    "models": [*CONFIG["models"], {"name": "second", "model": "llama3.2:3b", "pool": "shared", "minScale": 1}],  # type: ignore[misc]
+    "models": [*CONFIG["models"], {"name": "second", "model": "llama3.2:3b", "pool": "shared", "minScale": 1}],
     "budget": {"monthlyUsd": 20_000, "emails": ["a@example.com"]},
     "network": {"zoneIds": ["use1-az1", "use1-az2"]},
 }
@@ -164,7 +164,7 @@ def test_system_nodes_by_hand() -> None:
 
 def test_nodes_on_demand_by_hand() -> None:
     """One node for 8 x 30.4167 h, half of 0.8048; low 57 % off."""
-    config = {**CONFIG, "models": CONFIG["models"][:1]}  # type: ignore[index]
+    config = {**CONFIG, "models": CONFIG["models"][:1]}
     cases = dict(explain(figures_of(config), "GPU nodes, shared").cases)
     assert cases["expected"].formula == "1 x 243.333333 x 0.8048 x 0.5"
     assert cases["low"].formula == "1 x 243.333333 x 0.8048 x 0.43"
@@ -220,7 +220,7 @@ def test_an_input_says_of_which_case_it_is(capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.usefixtures("few_prices")
 def test_a_region_without_prices_says_what_is_not_known(capsys: pytest.CaptureFixture[str]) -> None:
-    plan = plan_of({"pools": CONFIG["pools"][:1]}, region="us-west-2")  # type: ignore[index]
+    plan = plan_of({"pools": CONFIG["pools"][:1]}, region="us-west-2")
     figures = plan.figures
     assert figures is not None
     render_explanation(explain(figures, "NAT gateway"))
@@ -289,7 +289,7 @@ def test_dollars_per_million_tokens_are_shown_where_a_rate_is_said(capsys: pytes
 
 def test_from_how_many_slots_sharing_pays() -> None:
     """Two slots: one L4 at 0.4024 against 2 x 0.526 x 0.41 = 0.43132."""
-    config = {**CONFIG, "models": [{**CONFIG["models"][0], "name": f"m{i}"} for i in range(3)]}  # type: ignore[index]
+    config = {**CONFIG, "models": [{**CONFIG["models"][0], "name": f"m{i}"} for i in range(3)]}
     cases = dict(explain(figures_of(config), "pays from, shared").cases)
     assert cases["shared"].formula == "1 x 0.8048 x 0.5"
     assert cases["shared"].value == pytest.approx(0.4024)
@@ -298,9 +298,9 @@ def test_from_how_many_slots_sharing_pays() -> None:
 
 def test_where_sharing_begins_to_pay_both_sides_are_equal() -> None:
     """One never sleeps, two do: 0.4024 x 730 = 0.21566 x (730 + 2 u) at u = 316.06 h a month, 10.4 h a day."""
-    first = CONFIG["models"][0]  # type: ignore[index]
+    first = CONFIG["models"][0]
     models = [{**first, "name": "m0", "minScale": 1}, {**first, "name": "m1"}, {**first, "name": "m2"}]
-    found = explain(figures_of({"pools": CONFIG["pools"][:1], "models": models}), "dearer")  # type: ignore[index]
+    found = explain(figures_of({"pools": CONFIG["pools"][:1], "models": models}), "dearer")
     assert found.what == "what sleeps is awake 10.4 h a day"
     (_, shared), (_, own) = found.cases
     assert shared.value == pytest.approx(0.4024 * 730)

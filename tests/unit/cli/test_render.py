@@ -183,7 +183,7 @@ def test_how_often_spot_is_taken_back_is_said_with_its_day(capsys: pytest.Captur
 
 
 def test_prices_by_zone_of_one_day(capsys: pytest.CaptureFixture[str]) -> None:
-    text = printed(plan_of({"pools": CONFIG["pools"][:1]}, region="eu-central-1"), capsys)  # type: ignore[index]
+    text = printed(plan_of({"pools": CONFIG["pools"][:1]}, region="eu-central-1"), capsys)
     table = text[text.index("Spot prices of 2025-05-28, zones without names, USD per hour") :]
     assert re.search(r"g6.2xlarge +zone 1 +0.3376\ng6.2xlarge +zone 2 +0.3465\n", table)
 
