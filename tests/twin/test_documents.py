@@ -14,8 +14,14 @@ from tests.twin.pseudoterminal import Terminal
 
 #: Most that a command may take on a busy machine.
 _SECONDS = 300.0
+#: A scenario by its name: test_scenarios.py and test_claims.py play each of them.
+_PLAYED = ".venv/bin/slices scenario "
 SHOWN = {
-    document: [command for command in commands(document) if of_the_twin(command) or command.startswith(BEFORE)]
+    document: [
+        command
+        for command in commands(document)
+        if (of_the_twin(command) and not command.startswith(_PLAYED)) or command.startswith(BEFORE)
+    ]
     for document in DOCUMENTS
 }
 

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import yaml
@@ -41,7 +43,8 @@ def _looks_for_unfit_nodes(metrics: int) -> bool:
     """Whether Karpenter has once weighed a repair, within a minute; it looks every ten seconds."""
     deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline:
-        with urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=10) as answer:
+        # It does not answer before it leads.
+        with suppress(URLError), urlopen(f"http://127.0.0.1:{metrics}/metrics", timeout=10) as answer:
             if 'reason="unhealthy"' in answer.read().decode():
                 return True
         time.sleep(0.5)
