@@ -150,7 +150,7 @@ class Up:
         write_text(self.state.folder / "stages.yaml", stages_file())
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": PLUGIN_NAMESPACE}}
         objects = [*no_early_gpus(), *simulated_ec2_rights(), *daemon_sets(plan)]
-        if plan.plugins or plan.drivers:
+        if any(made["metadata"].get("namespace") == PLUGIN_NAMESPACE for made in objects):
             # The program's own namespace object follows; the DaemonSet of its chart must not wait for it here.
             _retry(lambda: kube.apply(namespace))
         with ThreadPoolExecutor(6) as pool:
