@@ -151,7 +151,6 @@ WITHOUT_PATCHES: Final[Mapping[str, str]] = {
     "gpu-spot-jobs-can-end": _TOGETHER,
     "k8s-public-tls": _TOGETHER,
     "k8s-resource-limits": _ABSENCE,
-    "k8s-scheduler-runs": _TOGETHER,
     "ollama-context-and-keep-alive": _ABSENCE,
     "ollama-fits-slot": _TOGETHER,
     "ollama-models-told": _ABSENCE,
