@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sweep import EVERYTHING
 from twin.machine import launch
 from twin.machine.state import TwinState
 from twin.plan import TwinPlan
@@ -15,8 +16,14 @@ from twin.scenarios.run import SCENARIOS, run_scenario
 
 ROOT = Path(__file__).parents[2]
 STACK = "memory"
+#: Minutes each, of which unit tests and the other scenarios hold the parts: with SWEEP=everything.
+LONG = {"claims-lost", "driver-never", "driver-wrong", "mixed"}
 #: Fewer than by default: the machine of a test is slow, and `bench.claims` has the figures of many.
 PODS = {"mixed": 20}
+
+SCENARIOS_OF_CLAIMS = [
+    name for name, each in SCENARIOS.items() if each.stack == STACK and (EVERYTHING or name not in LONG)
+]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +49,7 @@ def memory(tmp_path_factory: pytest.TempPathFactory, bring_up: Callable[..., Twi
         launch.stop(state)
 
 
-@pytest.mark.parametrize("name", [name for name, each in SCENARIOS.items() if each.stack == STACK])
+@pytest.mark.parametrize("name", SCENARIOS_OF_CLAIMS)
 def test_scenario_of_claims(name: str, memory: TwinState) -> None:
     story: list[str] = []
     outcome = run_scenario(name, memory, story.append, PODS.get(name))
