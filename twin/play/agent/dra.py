@@ -7,30 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from gpu.contract import DEVICE_CLASS
 from twin.kube.client import ApiError, Kube, Object
 from twin.kube.events import warn
 from twin.kube.observe import Observed
-from twin.play.agent.lost import DEADLINE, Lost
-from twin.play.agent.plugin import DELAY, has_joined, node_class_of, node_pool
+from twin.play.agent.lost import DEADLINE, Lost, node_pool
+from twin.play.agent.plugin import DELAY, has_joined, node_class_of
 from twin.play.dra_driver import COMPONENT, InstalledDriver, announced_shares, expects_driver, published
 from twin.play.faults import Faults
 
 #: Why a node is warned about whose driver shares its GPUs otherwise than the EC2NodeClass says.
 OTHERWISE = "GpuOfferedOtherwise"
-
-
-@dataclass
-class _Seen:
-    """What is known of a node without devices."""
-
-    since: float
-    """When it got ready (monotonic)."""
-    driver_since: float | None = None
-    """When its driver's pod ran."""
-    reported: bool = False
 
 
 class DraDriver:
@@ -41,23 +29,20 @@ class DraDriver:
         self._observed = observed
         self._drivers = drivers
         self._faults = faults
-        self._seen: dict[str, _Seen] = {}
         self._lost = Lost(kube, observed)
         self._pool = ThreadPoolExecutor(4)
 
     def tick(self, now: float) -> None:
         """Let drivers publish and give nodes up. now: `time.monotonic()`."""
         there = {slice_["spec"].get("nodeName") for slice_ in self._observed.all("ResourceSlice")}
-        waiting = {
-            node["metadata"]["uid"]: node
-            for node in self._observed.all("Node")
-            if node["metadata"]["name"] not in there and self._waits(node)
-        }
-        self._seen = {uid: seen for uid, seen in self._seen.items() if uid in waiting}
+        waiting = [
+            node for node in self._observed.all("Node") if node["metadata"]["name"] not in there and self._waits(node)
+        ]
+        self._lost.forget_all_but(waiting)
         if not waiting:
             return
         pods = self._pods()
-        due = [node for uid, node in waiting.items() if self._is_due(uid, node, pods, now)]
+        due = [node for node in waiting if self._is_due(node, pods, now)]
         for node, came in zip(due, self._pool.map(self._publish, due), strict=True):
             if came:
                 self._lost.came(node_pool(node))
@@ -76,21 +61,19 @@ class DraDriver:
             if COMPONENT.items() <= (pod["metadata"].get("labels") or {}).items()
         }
 
-    def _is_due(self, uid: str, node: Object, pods: Mapping[str, str], now: float) -> bool:
+    def _is_due(self, node: Object, pods: Mapping[str, str], now: float) -> bool:
         """Whether a node's devices come now. What never will is given up."""
-        seen = self._seen.setdefault(uid, _Seen(since=now))
         phase = pods.get(node["metadata"]["name"], "")
-        if phase == "Running" and seen.driver_since is None:
-            seen.driver_since = now
         orders = self._faults.plugin()
         problem = self._problem(node, phase, silent=orders.silent(node_pool(node)))
-        if not problem:
-            # Only this machine's load decides when: no such node is given up.
-            return seen.driver_since is not None and now - seen.driver_since >= orders.delay(DELAY)
-        if now - seen.since >= orders.deadline(DEADLINE) and not seen.reported:
-            seen.reported = True
-            self._lost.give_up(node, node_pool(node), f"has no devices of {DEVICE_CLASS}: {problem}")
-        return False
+        return self._lost.is_due(
+            node,
+            now,
+            running=phase == "Running",
+            delay=orders.delay(DELAY),
+            deadline=orders.deadline(DEADLINE),
+            lacks=problem and f"has no devices of {DEVICE_CLASS}: {problem}",
+        )
 
     def _problem(self, node: Object, phase: str, *, silent: bool) -> str:
         """Why a node will never have devices; empty where it will."""

@@ -6,6 +6,10 @@ was asked for, and the agent looks at the hardware, not at what the kubelet was 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gpu.contract import NODE_POOL_LABEL
 from twin.kube.client import Kube, Object
 from twin.kube.events import warn
 from twin.kube.observe import Observed
@@ -18,29 +22,63 @@ TRIES = 2
 REASON = "GpuNeverOffered"
 
 
+@dataclass
+class _Seen:
+    """What is known of a node that offers nothing yet."""
+
+    since: float
+    """When it got ready (monotonic)."""
+    running_since: float | None = None
+    """When the pod ran that makes it offer something."""
+    reported: bool = False
+
+
 class Lost:
-    """Counts nodes in a row that never offered anything, by pool."""
+    """Watches nodes that offer nothing yet, and counts those in a row that never did, by pool."""
 
     def __init__(self, kube: Kube, observed: Observed) -> None:
         self._kube = kube
         self._observed = observed
+        self._seen: dict[str, _Seen] = {}
         self._lost: dict[str, int] = {}
+
+    def forget_all_but(self, waiting: Iterable[Object]) -> None:
+        """Forget nodes that wait no longer, or are gone."""
+        uids = {node["metadata"]["uid"] for node in waiting}
+        self._seen = {uid: seen for uid, seen in self._seen.items() if uid in uids}
+
+    def is_due(self, node: Object, now: float, *, running: bool, delay: float, deadline: float, lacks: str) -> bool:
+        """Whether what a node waits for comes now: so many seconds after the pod that brings it was first seen running.
+
+        lacks: why nothing ever will come, or empty; such a node is given up at the deadline. All in seconds, now by
+        `time.monotonic()`.
+        """
+        seen = self._seen.setdefault(node["metadata"]["uid"], _Seen(since=now))
+        if running and seen.running_since is None:
+            seen.running_since = now
+        if not lacks:
+            # Only this machine's load decides when: no such node is given up.
+            return seen.running_since is not None and now - seen.running_since >= delay
+        if now - seen.since >= deadline and not seen.reported:
+            seen.reported = True
+            self._give_up(node, lacks)
+        return False
 
     def came(self, pool: str) -> None:
         """A node of the pool works."""
         self._lost.pop(pool, None)
 
-    def give_up(self, node: Object, pool: str, lacks: str) -> None:
+    def _give_up(self, node: Object, lacks: str) -> None:
         """Say what is wrong with a node and have it replaced; after a few in a row, say it of its pool and stop."""
-        name = node["metadata"]["name"]
+        name, pool = node["metadata"]["name"], node_pool(node)
         message = f"node {name} of pool {pool} {lacks}"
         warn(self._kube, node, REASON, message)
         self._lost[pool] = self._lost.get(pool, 0) + 1
-        node_pool = self._observed.get("NodePool", pool)
+        bought = self._observed.get("NodePool", pool)
         if self._lost[pool] > TRIES:
-            if node_pool:
+            if bought:
                 count = self._lost[pool]
-                warn(self._kube, node_pool, REASON, f"{message}; {count} nodes in a row: not replaced any more")
+                warn(self._kube, bought, REASON, f"{message}; {count} nodes in a row: not replaced any more")
             return
         claim = next((c for c in self._observed.all("NodeClaim") if _claims(c, name)), None)
         if claim is not None:
@@ -50,3 +88,8 @@ class Lost:
 
 def _claims(claim: Object, node: str) -> bool:
     return (claim.get("status") or {}).get("nodeName") == node
+
+
+def node_pool(node: Object) -> str:
+    """Name of a node's pool."""
+    return str((node["metadata"].get("labels") or {}).get(NODE_POOL_LABEL, ""))

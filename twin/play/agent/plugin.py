@@ -8,14 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from gpu.coldstart import MPS_RETRY_SECONDS
-from gpu.contract import GPU_COUNT_LABEL, NAME_LABEL, NODE_POOL_LABEL, NVIDIA_PREFIX, PLUGIN_ANNOTATION
+from gpu.contract import GPU_COUNT_LABEL, NAME_LABEL, NVIDIA_PREFIX, PLUGIN_ANNOTATION
 from gpu.sharing.bottlerocket import is_bottlerocket
 from twin.kube.client import ApiError, Kube, Object
 from twin.kube.observe import Observed
-from twin.play.agent.lost import DEADLINE, Lost
+from twin.play.agent.lost import DEADLINE, Lost, node_pool
 from twin.play.device_plugin import InstalledPlugin, Offer, offer
 from twin.play.dra_driver import InstalledDriver, expects_driver
 from twin.play.faults import Faults
@@ -26,17 +25,6 @@ from twin.view import slots_of
 DELAY = 8.0
 _REGISTERED = "karpenter.sh/registered"
 _RUNNING = "Running"
-
-
-@dataclass
-class _Seen:
-    """What is known of a node that offers nothing yet."""
-
-    since: float
-    """When it got ready (monotonic)."""
-    plugin_since: float | None = None
-    """When its plugin pod ran."""
-    reported: bool = False
 
 
 class DevicePlugin:
@@ -56,41 +44,37 @@ class DevicePlugin:
         self._plugins = plugins
         self._drivers = drivers
         self._faults = faults
-        self._seen: dict[str, _Seen] = {}
         self._lost = Lost(kube, observed)
         self._pool = ThreadPoolExecutor(4)
 
     def tick(self, now: float) -> None:
         """Let plugins register and give nodes up. now: `time.monotonic()`."""
         self._start_anew()
-        waiting = {n["metadata"]["uid"]: n for n in self._observed.all("Node") if self._waits(n)}
-        for uid in [uid for uid in self._seen if uid not in waiting]:
-            del self._seen[uid]
+        waiting = [node for node in self._observed.all("Node") if self._waits(node)]
+        self._lost.forget_all_but(waiting)
         if not waiting:
             return
         plugin_phases = self._plugin_phases()
-        orders = self._faults.plugin()
-        due: list[tuple[Object, Offer]] = []
-        for uid, node in waiting.items():
-            seen = self._seen.setdefault(uid, _Seen(since=now))
-            offered, phase = self._offer(node, plugin_phases)
-            running = phase == _RUNNING
-            if running and seen.plugin_since is None:
-                seen.plugin_since = now
-            comes = bool(offered.resources) and bool(phase) and not orders.silent(node_pool(node))
-            # It looks for the daemon of MPS when it starts, too early, and again half a minute later.
-            delay = orders.delay(DELAY + MPS_RETRY_SECONDS if offered.waits_for_mps else DELAY)
-            if comes:
-                # Only this machine's load decides when: no such node is given up.
-                if seen.plugin_since is not None and now - seen.plugin_since >= delay:
-                    due.append((node, offered))
-            elif now - seen.since >= orders.deadline(DEADLINE) and not seen.reported:
-                seen.reported = True
-                self._give_up(node, offered, running)
+        offers = [(node, *self._offer(node, plugin_phases)) for node in waiting]
+        due = [(node, offered) for node, offered, phase in offers if self._is_due(node, offered, phase, now)]
         registered = self._pool.map(lambda pair: self._register(*pair), due)
         for (node, _), came in zip(due, registered, strict=True):
             if came:
                 self._lost.came(node_pool(node))
+
+    def _is_due(self, node: Object, offered: Offer, phase: str, now: float) -> bool:
+        """Whether a node's slots come now. What never will is given up."""
+        orders = self._faults.plugin()
+        running = phase == _RUNNING
+        lacks = ""
+        if not offered.resources or not phase or orders.silent(node_pool(node)):
+            why = offered.problem or ("the plugin has not registered" if running else "no plugin pod runs on the node")
+            lacks = f"offers no {NVIDIA_PREFIX}* resource: {why}"
+        # It looks for the daemon of MPS when it starts, too early, and again half a minute later.
+        delay = orders.delay(DELAY + MPS_RETRY_SECONDS if offered.waits_for_mps else DELAY)
+        return self._lost.is_due(
+            node, now, running=running, delay=delay, deadline=orders.deadline(DEADLINE), lacks=lacks
+        )
 
     def _start_anew(self) -> None:
         """A plugin whose pod is another than the one that registered has read its configuration again.
@@ -153,10 +137,6 @@ class DevicePlugin:
             return False  # gone meanwhile, or tried again at the next tick
         return True
 
-    def _give_up(self, node: Object, offered: Offer, running: bool) -> None:
-        why = offered.problem or ("the plugin has not registered" if running else "no plugin pod runs on the node")
-        self._lost.give_up(node, node_pool(node), f"offers no {NVIDIA_PREFIX}* resource: {why}")
-
 
 def has_joined(node: Object) -> bool:
     """Whether a node with GPUs is ready, registered, and not about to go."""
@@ -181,11 +161,6 @@ def node_class_of(observed: Observed, node: Object) -> Object | None:
 
 def _phase(pod: Object) -> str:
     return str((pod.get("status") or {}).get("phase", "Pending"))
-
-
-def node_pool(node: Object) -> str:
-    """Name of a node's pool."""
-    return str((node["metadata"].get("labels") or {}).get(NODE_POOL_LABEL, ""))
 
 
 def monotonic() -> float:
