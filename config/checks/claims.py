@@ -135,7 +135,8 @@ def _deployments(parts: Parts, pools: Mapping[str, Pool]) -> Iterator[_Holding]:
                 claim = workload_claim(workload, pools[workload.pool])
             except ClaimError:
                 continue
-            yield _Holding(pools[workload.pool], claim, workload.replicas, ("workloads", index, "replicas"))
+            key: Path = ("autoscaling", "maxReplicas") if workload.autoscaling else ("replicas",)
+            yield _Holding(pools[workload.pool], claim, workload.most_replicas, ("workloads", index, *key))
 
 
 def _awake(servers: Mapping[str, tuple[int, Service]], pools: Mapping[str, Pool]) -> Iterator[_Holding]:
