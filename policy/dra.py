@@ -24,6 +24,9 @@ DEVICE_CLASS_TYPES: Final = ("kubernetes:resource.k8s.io/*:DeviceClass",)
 #: (`ResourceDeviceClassPrefix` of k8s.io/api resource/v1; gate DRAExtendedResource, on since 1.36).
 _BY_CLASS: Final = "deviceclass.resource.kubernetes.io/"
 
+#: Texts in an expression of CEL, and one that wants devices of the driver's which are no whole GPUs.
+_QUOTED: Final = re.compile(r"""['"]([^'"]*)['"]""")
+_OTHER_TYPE: Final = re.compile(r"""\.type\s*==\s*['"](?:mig|vfio)['"]""")
 _DRIVER: Final = re.compile(r"(.*/)?(dra-driver-nvidia-gpu|nvidia-dra-driver-gpu)")
 _PLUGIN: Final = re.compile(r"(.*/)?nvidia-device-plugin")
 _OPERATOR: Final = re.compile(r"(.*/)?gpu-operator")
@@ -152,13 +155,22 @@ def karpenters(stack: Stack) -> Iterator[KarpenterRelease]:
 
 
 def device_classes(stack: Stack) -> set[str]:
-    """Names of the classes whose devices are NVIDIA's GPUs: the driver's own, and those of the stack that select it."""
+    """Names of the classes whose devices may be NVIDIA's GPUs: the driver's own, and of the stack's those that may."""
     found = {DEVICE_CLASS}
     for resource in stack.of(*DEVICE_CLASS_TYPES):
         selectors = each(get(resource.plain, "spec", "selectors"))
-        if any(DEVICE_CLASS in text(get(selector, "cel", "expression")) for selector in selectors):
+        if all(_may_select_gpus(text(get(selector, "cel", "expression"))) for selector in selectors):
             found.add(text(get(resource.plain, "metadata", "name")))
     return found
+
+
+def _may_select_gpus(expression: str) -> bool:
+    """Whether a selector leaves NVIDIA's GPUs in.
+
+    Not if it names another type of the driver's devices, or domains of which none is the driver's or a part of it.
+    """
+    domains = [name for name in _QUOTED.findall(expression) if "." in name]
+    return not _OTHER_TYPE.search(expression) and (not domains or any(name in DEVICE_CLASS for name in domains))
 
 
 def without_claim(pod: PodTemplate, classes: Collection[str]) -> Iterator[tuple[str, str]]:

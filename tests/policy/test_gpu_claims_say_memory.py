@@ -44,17 +44,46 @@ def test_a_claim_without_a_size_is_found(given: dict[str, Any], said: str, type_
     assert judged(gpu_claims_say_memory.RULE, claimed(), claim(request(), type_=type_)) == []
 
 
-def test_a_class_of_one_s_own_is_no_way_round() -> None:
-    expression = "device.driver == 'gpu.nvidia.com'"
-    selectors = [{"cel": {"expression": expression}}]
-    own = recorded(
-        "kubernetes:resource.k8s.io/v1:DeviceClass",
-        {"metadata": {"name": "fast"}, "spec": {"selectors": selectors}},
-        "own",
-    )
+def _class(*expressions: str) -> Recorded:
+    selectors = [{"cel": {"expression": expression}} for expression in expressions]
+    given = {"metadata": {"name": "fast"}, "spec": {"selectors": selectors}}
+    return recorded("kubernetes:resource.k8s.io/v1:DeviceClass", given, "own")
+
+
+_TYPE = "device.attributes['gpu.nvidia.com'].type"
+
+
+@pytest.mark.parametrize(
+    "expressions",
+    [
+        ("device.driver == 'gpu.nvidia.com'",),
+        (f'device.driver == "gpu.nvidia.com" && {_TYPE} == "gpu"',),
+        ("device.driver.startsWith('gpu.nvidia')",),
+        ("device.driver.endsWith('nvidia.com')", "true"),
+        ("device.allowMultipleAllocations",),
+        (),
+    ],
+)
+def test_a_class_of_one_s_own_is_no_way_round(expressions: tuple[str, ...]) -> None:
     given = claim(request(deviceClassName="fast", capacity=None))
-    assert judged(gpu_claims_say_memory.RULE, claimed(), own, given)
+    assert judged(gpu_claims_say_memory.RULE, claimed(), _class(*expressions), given)
     assert judged(gpu_claims_say_memory.RULE, claimed(), given) == [], "somebody else's devices"
+
+
+@pytest.mark.parametrize(
+    "expressions",
+    [
+        ("device.driver == 'dra.net'",),
+        ("device.driver == 'compute-domain.nvidia.com'",),
+        ("true", 'device.attributes["dra.net"].rdma == true'),
+        (f"device.driver == 'gpu.nvidia.com' && {_TYPE} == 'mig'",),
+        ("device.driver == 'gpu.nvidia.com'", f"{_TYPE} == 'vfio'"),
+    ],
+)
+def test_a_class_of_other_devices_needs_no_size(expressions: tuple[str, ...]) -> None:
+    """NVIDIA's own classes for MIG, passthrough and compute domains, and dranet's."""
+    given = claim(request(deviceClassName="fast", capacity=None))
+    assert judged(gpu_claims_say_memory.RULE, claimed(), _class(*expressions), given) == []
 
 
 @pytest.mark.parametrize("mode", ["All", "ExactCount"])
