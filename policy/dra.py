@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gpu.contract import DEVICE_CLASS
 from gpu.sharing.memory import DEVICE_MEMORY
 from policy.framework import Resource, Stack
-from policy.pods import POD_TYPES, pod_templates
-from policy.reading import Unknown, each, get, literal, literals, text, truthy
+from policy.pods import POD_TYPES, PodTemplate, pod_templates
+from policy.reading import Unknown, each, get, literal, literals, quantity, text, truthy
 
 RELEASE_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Chart")
 #: Objects that ask for devices. Pods name one of these.
@@ -20,7 +20,13 @@ CLAIM_TYPES: Final = (
     "kubernetes:resource.k8s.io/*:ResourceClaim",
 )
 DEVICE_CLASS_TYPES: Final = ("kubernetes:resource.k8s.io/*:DeviceClass",)
+#: What stands before the name of any DeviceClass in a resource that a pod may request in place of a claim
+#: (`ResourceDeviceClassPrefix` of k8s.io/api resource/v1; gate DRAExtendedResource, on since 1.36).
+_BY_CLASS: Final = "deviceclass.resource.kubernetes.io/"
 
+#: Texts in an expression of CEL, and one that wants devices of the driver's which are no whole GPUs.
+_QUOTED: Final = re.compile(r"""['"]([^'"]*)['"]""")
+_OTHER_TYPE: Final = re.compile(r"""\.type\s*==\s*['"](?:mig|vfio)['"]""")
 _DRIVER: Final = re.compile(r"(.*/)?(dra-driver-nvidia-gpu|nvidia-dra-driver-gpu)")
 _PLUGIN: Final = re.compile(r"(.*/)?nvidia-device-plugin")
 _OPERATOR: Final = re.compile(r"(.*/)?gpu-operator")
@@ -74,12 +80,16 @@ class KarpenterRelease:
 
 @dataclass(frozen=True)
 class DeviceRequest:
-    """A request for devices in a claim, or one of its alternatives. memory: what it asks of the GPU's, or None."""
+    """A request for devices in a claim, or one of its alternatives. memory: what it asks of the GPU's, or None.
+
+    admin: it looks after devices that others have, and takes nothing of them (`adminAccess`).
+    """
 
     path: str
     device_class: str
     everything: bool
     memory: Any
+    admin: bool = False
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
@@ -145,13 +155,36 @@ def karpenters(stack: Stack) -> Iterator[KarpenterRelease]:
 
 
 def device_classes(stack: Stack) -> set[str]:
-    """Names of the classes whose devices are NVIDIA's GPUs: the driver's own, and those of the stack that select it."""
+    """Names of the classes whose devices may be NVIDIA's GPUs: the driver's own, and of the stack's those that may."""
     found = {DEVICE_CLASS}
     for resource in stack.of(*DEVICE_CLASS_TYPES):
         selectors = each(get(resource.plain, "spec", "selectors"))
-        if any(DEVICE_CLASS in text(get(selector, "cel", "expression")) for selector in selectors):
+        if all(_may_select_gpus(text(get(selector, "cel", "expression"))) for selector in selectors):
             found.add(text(get(resource.plain, "metadata", "name")))
     return found
+
+
+def _may_select_gpus(expression: str) -> bool:
+    """Whether a selector leaves NVIDIA's GPUs in.
+
+    Not if it names another type of the driver's devices, or domains of which none is the driver's or a part of it.
+    """
+    domains = [name for name in _QUOTED.findall(expression) if "." in name]
+    return not _OTHER_TYPE.search(expression) and (not domains or any(name in DEVICE_CLASS for name in domains))
+
+
+def without_claim(pod: PodTemplate, classes: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Containers that have a device by its class's own resource, of which Kubernetes claims all; and that resource.
+
+    Raises UnknownValueError at what is not known.
+    """
+    names = {f"{_BY_CLASS}{each}" for each in classes}
+    for container in pod.containers(init=True):
+        asked = [literal(container, "resources", kind) for kind in ("requests", "limits")]
+        found = {name: given for each in asked if isinstance(each, Mapping) for name, given in each.items()}
+        for name in sorted(names & {*found}):
+            if quantity(found[name]) != 0:
+                yield text(literal(container, "name")), name
 
 
 def requests(resource: Resource) -> Iterator[DeviceRequest]:
@@ -165,7 +198,8 @@ def requests(resource: Resource) -> Iterator[DeviceRequest]:
         place = f"{'.'.join(path)}[{index}]"
         exactly = literal(request, "exactly")
         # Up to v1beta1 the one alternative stood in the request itself.
-        yield _request(place, request if exactly is None else exactly)
+        only = request if exactly is None else exactly
+        yield replace(_request(place, only), admin=truthy(literal(only, "adminAccess")))
         for number, other in enumerate(literals(request, "firstAvailable")):
             yield _request(f"{place}.firstAvailable[{number}]", other)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from config.checks.parts import Parts, Slots, attempt
+from config.checks.sharing import MIN_SLOT_MIB
 from config.errors import MISSING, Path, Problem, listed
 from config.schema import Cluster, Dialogue, GpuSharing, Karpenter, Model, Workload
 from config.services import Service, memory_of, service_claim, service_name, workload_claim
@@ -65,9 +66,17 @@ def _plugin(sharing: GpuSharing, names: str) -> Iterator[Problem]:
 
 
 def _need(workload: Workload, path: Path, pools: Mapping[str, Pool]) -> Iterator[Problem]:
-    if workload.pool in pools and workload.gpu_memory_mib is None:
+    if workload.pool not in pools:
+        return
+    need = workload.gpu_memory_mib
+    if need is None:
         message = f"is missing: pods of pool {workload.pool} claim memory; write how many MiB of a GPU each needs"
         yield Problem((*path, "gpuMemoryMib"), MISSING, message)
+    elif need < MIN_SLOT_MIB:
+        # Most often GiB were meant; the pod would be promised next to nothing, and take what others have claimed.
+        message = f"must be {MIN_SLOT_MIB} MiB or more: {need} MiB are too little for CUDA"
+        said = workload.gpu_memory
+        yield Problem((*path, "gpuMemory" if said else "gpuMemoryMib"), said or need, message)
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,8 @@ def _deployments(parts: Parts, pools: Mapping[str, Pool]) -> Iterator[_Holding]:
                 claim = workload_claim(workload, pools[workload.pool])
             except ClaimError:
                 continue
-            yield _Holding(pools[workload.pool], claim, workload.replicas, ("workloads", index, "replicas"))
+            key: Path = ("autoscaling", "maxReplicas") if workload.autoscaling else ("replicas",)
+            yield _Holding(pools[workload.pool], claim, workload.most_replicas, ("workloads", index, *key))
 
 
 def _awake(servers: Mapping[str, tuple[int, Service]], pools: Mapping[str, Pool]) -> Iterator[_Holding]:

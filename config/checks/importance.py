@@ -15,6 +15,7 @@ from config.services import service_name
 from gpu.contract import DO_NOT_DISRUPT_ANNOTATION
 from gpu.importance import Importance, may_run_on
 from gpu.pool import Purchase, capacity_types
+from gpu.sharing import STRATEGIES
 
 _Pools = Mapping[str, GpuPool]
 
@@ -78,10 +79,12 @@ def _sleeping(parts: Parts, pools: _Pools) -> Iterator[Problem]:
             waking.add(service_name(model))
             kept = pool.warm.slots if pool.warm and pool.warm.start is None else 0
             if len(waking) > kept:
-                message = (
-                    "must be 1 or more: critical work has a slot that is always there; or let the pool keep one free "
-                    f"at all hours for each critical model that sleeps: warm: {{slots: {len(waking)}}}"
-                )
+                message = "must be 1 or more: critical work has a slot that is always there"
+                if not STRATEGIES[pool.sharing.strategy].claims:  # which have no warm slots
+                    message += (
+                        "; or let the pool keep one free at all hours for each critical model that sleeps: warm: "
+                        f"{{slots: {len(waking)}}}"
+                    )
                 yield Problem(("models", index, "minScale"), model.min_scale, message)
 
 

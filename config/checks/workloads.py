@@ -125,12 +125,15 @@ def _node(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
         return
     cpu = sum(cpu_millis(container.cpu) for container in containers)
     memory = sum(memory_mib(container.memory) for container in containers)
-    nodes = [node_room(instance_type) for instance_type in pool.types]
-    if not any(cpu <= node.cpu_millis and memory <= node.memory_mib for node in nodes):
+    # What claims more than a GPU has goes to none of its nodes, however large the rest of them is.
+    claimed = workload.gpu_memory_mib or 0 if pool.claims else 0
+    able = [instance_type for instance_type in pool.types if instance_type.gpu.usable_mib >= claimed]
+    nodes = [node_room(instance_type) for instance_type in able]
+    if nodes and not any(cpu <= node.cpu_millis and memory <= node.memory_mib for node in nodes):
         most = max(nodes, key=lambda node: (node.memory_mib, node.cpu_millis))
         message = (
             f"ask for {cpu}m CPU and {memory} MiB together, but pods have {most.cpu_millis}m and {most.memory_mib} MiB "
-            f"of the largest node of pool {workload.pool}"
+            f"of the largest node of pool {workload.pool}{' whose GPU holds it' if len(able) < len(pool.types) else ''}"
         )
         yield Problem((*path, "containers"), MISSING, message)
 

@@ -41,6 +41,10 @@ _AFFINITY: Final[Mapping[str, Any]] = {
         }
     }
 }
+#: What NVML calls GPUs that one node of a pool of claims has, where it is not the product's name.
+_SAID_BY_NVML: Final[Mapping[str, str]] = {"t4": "Tesla T4", "h100": "NVIDIA H100 80GB HBM3"}
+#: Architecture by the first compute capability that has it.
+_ARCHITECTURES: Final = ((7.0, "Volta"), (7.5, "Turing"), (8.0, "Ampere"), (8.9, "Ada Lovelace"), (9.0, "Hopper"))
 _TOLERATIONS: Final = ({"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"},)
 
 
@@ -142,12 +146,17 @@ def published(node: Object, shares: str, memory_mib: int | None = None) -> Objec
 
 
 def _device(gpu: Gpu, index: int, node: str, shares: str, memory_mib: int) -> Object:
-    """A GPU. Its brand, addresses and versions of drivers are left out: nobody here knows them."""
+    """A GPU. Its addresses and versions of drivers are left out: nobody here knows them."""
+    architectures = [name for first, name in _ARCHITECTURES if gpu.compute_capability >= first]
     device: Object = {
         "name": f"gpu-{index}",
         "attributes": {
             "type": {"string": "gpu"},
             "uuid": {"string": f"GPU-{uuid.uuid5(uuid.NAMESPACE_OID, f'{node}/{index}')}"},
+            # Claims select by these, and Karpenter buys by them.
+            "productName": {"string": _SAID_BY_NVML.get(gpu.name, gpu.product)},
+            "brand": {"string": "Nvidia"},
+            "architecture": {"string": architectures[-1]},
             "cudaComputeCapability": {"version": f"{gpu.compute_capability}.0"},
         },
         "capacity": {DEVICE_MEMORY: {"value": f"{memory_mib}Mi"}},

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from gpu.catalog import INSTANCE_TYPES
+from gpu.claims import known_to_karpenter
+from tests.gotools import karpenter_dir
 from twin.play.dra_driver import (
     announced_shares,
     device_class,
@@ -75,6 +78,20 @@ def test_what_claims_may_share(shares: str, capacity: dict[str, Any], shared: bo
     assert device["attributes"]["cudaComputeCapability"] == {"version": "8.9.0"}
     assert device["capacity"] == capacity
     assert device.get("allowMultipleAllocations") is shared
+
+
+@pytest.mark.go
+def test_claims_may_select_by_what_karpenter_buys_by() -> None:
+    """Of every type that pools of claims may have: attributes as in Karpenter's table, scraped from such nodes."""
+    text = (karpenter_dir() / "pkg/providers/drametadata/zz_generated_gpu_metadata.go").read_text()
+    found = dict(re.findall(r'^\t"([\w.-]+)": \{\n(.*?)^\t\},', text, re.MULTILINE | re.DOTALL))
+    able = [t.name for t in INSTANCE_TYPES.values() if t.gpu_count == 1 and known_to_karpenter(t.gpu)]
+    assert len(able) > 20
+    for name in able:
+        written = re.findall(r'"(\w+)":\s+\{(String|Version)Value: strPtr\("(.*?)"\)', found[name])
+        wanted = {key: {kind.lower(): value} for key, kind, value in written}
+        attributes = devices("memory", name)[0]["attributes"]
+        assert {key: attributes[key] for key in wanted} == wanted, name
 
 
 @pytest.mark.parametrize("name", ["g4dn.xlarge", "g5.xlarge", "g6.12xlarge", "g6e.xlarge"])
