@@ -61,9 +61,9 @@ def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
 def check_time_to_end(parts: Parts) -> Iterator[Problem]:
     """Whether nodes of Jobs live long enough for their pods to be evicted.
 
-    A pod whose grace is longer than what its node has left is deleted at once, with what is left as its grace (Karpenter
-    1.15, pkg/controllers/node/termination/terminator/eviction.go, `needsForceDelete`). Such a pod has no condition
-    `DisruptionTarget`: its Job counts a failure, and has six.
+    A pod whose grace is longer than what its node has left is deleted at once, with what is left as its grace
+    (Karpenter 1.15, pkg/controllers/node/termination/terminator/eviction.go, `needsForceDelete`). Such a pod has no
+    condition `DisruptionTarget`: its Job counts a failure, and has six.
     """
     for index, pool in enumerate(parts.pools or ()):
         if pool:
