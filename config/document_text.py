@@ -165,7 +165,6 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "`zoneIds` are ids, not names: `us-east-1a` means another zone in each account. Each pool's types must be "
         "offered in one of them. Zones in which EKS has no control plane are refused: " + ", ".join(EKS_EXCLUDED_ZONES),
     ),
-    "karpenter": ("section", "`{}`", "The Karpenter of a cluster that is there."),
     "cpuPools": (
         "`cpus` must be sizes that instances have, and `limitCpus` must hold the smallest.",
         "On a cluster that is there their nodes have the taint `intent=apps:NoSchedule`, which keeps other pods away.",
@@ -189,6 +188,8 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "`volume.sizeGib` must hold the weights of all the pool's models that use the node's cache, beside 25 GiB.",
         "`fastImagePull` needs `volume: {throughputMibps: 600}` or `instanceStore`: with less it is slower than "
         "without. `volume.snapshotId` needs Bottlerocket, whose data volume it becomes.",
+        "`terminationGracePeriod` of a pool with Jobs must be a minute longer than their pods have to end "
+        "(`graceSeconds`, or 30 seconds): Karpenter would delete them instead, which their Job counts as a failure.",
         "`warm` has days, start and end, or none of them; then slots are always kept. What that costs is what "
         "always runs in the bill.",
     ),

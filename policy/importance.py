@@ -8,10 +8,14 @@ without a class. Pods without a class have the one that is `globalDefault`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pulumi_policy.proxy import UnknownValueError
+
 from gpu.contract import CAPACITY_TYPE_LABEL, EKS_CAPACITY_TYPE_LABEL, IMPORTANCE_LABEL, INSTANCE_TYPE_LABEL
+from policy.dra import CLAIM_TYPES, device_classes, requests
 from policy.framework import Resource, Stack, matches
 from policy.karpenter import NODE_POOL_TYPES, NodePool
 from policy.nodes import MANAGED_GROUPS
@@ -123,10 +127,14 @@ def _marks(*metadata: Any) -> Iterator[Any]:
                 yield given[IMPORTANCE_LABEL]
 
 
+class _Group(NodePool):
+    """A managed node group, read as a pool. Its nodes have EKS' label of capacity, and none of Karpenter's."""
+
+
 def gpu_pools(stack: Stack) -> list[NodePool]:
     """Pools of the stack that can launch GPUs, and its node groups with GPU types, which are read as pools."""
     pools = [NodePool(resource.plain, resource.name) for resource in stack.of(*NODE_POOL_TYPES)]
-    groups = [NodePool(_as_pool(resource.plain), resource.name) for resource in stack.of(NODE_GROUP)]
+    groups = [_Group(_as_pool(resource.plain), resource.name) for resource in stack.of(NODE_GROUP)]
     named = [group for group in groups if any(item.key == INSTANCE_TYPE_LABEL for item in group.requirements)]
     return [pool for pool in (*pools, *named) if pool.first_gpu_type() is not None]
 
@@ -157,72 +165,122 @@ def may_be(pool: NodePool, capacity_type: str) -> bool:
     return pool.capacity_unknown or capacity_type in pool.capacity_types
 
 
-def kinds_of(pod: PodTemplate) -> frozenset[str]:
-    """Kinds of capacity that a pod lets itself be placed on, by node selector and required affinity.
-
-    What is unknown keeps it off nothing.
-    """
-    every = frozenset({SPOT, "on-demand", "reserved"})
-    selector = pod.spec.get("nodeSelector")
-    chosen = selector if isinstance(selector, Mapping) else {}
-    found = every
-    for key in _CAPACITY:
-        value = chosen.get(key)
-        if value is not None and not isinstance(value, Unknown):
-            found &= {_kind(text(value))}
-    return found & _by_affinity(pod.spec, every)
-
-
 #: Karpenter's label, and that of EKS' managed node groups with its values (EKS user guide, "Managed node group capacity
 #: types").
 _CAPACITY: Final = (CAPACITY_TYPE_LABEL, EKS_CAPACITY_TYPE_LABEL)
 _KINDS: Final = {"SPOT": SPOT, "ON_DEMAND": "on-demand", "CAPACITY_BLOCK": "reserved"}
+_EVERY: Final = frozenset({SPOT, "on-demand", "reserved"})
 
 
 def _kind(value: str) -> str:
     return _KINDS.get(value, value)
 
 
-def _by_affinity(spec: Mapping[str, Any], every: frozenset[str]) -> frozenset[str]:
+def kinds_of(pod: PodTemplate, pool: NodePool | None = None) -> frozenset[str]:
+    """Kinds of capacity that a pod lets itself be placed on, by node selector and required affinity.
+
+    pool: on whose nodes; None where that is not known. What is unknown keeps it off nothing.
+    """
+    selector = pod.spec.get("nodeSelector")
+    chosen = selector if isinstance(selector, Mapping) else {}
+    found = _EVERY
+    for key in _CAPACITY:
+        value = chosen.get(key)
+        if value is not None and not isinstance(value, Unknown):
+            found &= {_kind(text(value))}
+    return found & _by_affinity(pod.spec, pool)
+
+
+def _by_affinity(spec: Mapping[str, Any], pool: NodePool | None) -> frozenset[str]:
     """Of terms one is enough; of a term's expressions all must be true."""
     path = ("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms")
     here: Any = spec
     for key in path:
         here = here.get(key) if isinstance(here, Mapping) else None
         if isinstance(here, Unknown):
-            return every
+            return _EVERY
     terms = [term for term in each(here) if isinstance(term, Mapping)]
     if not terms or any(isinstance(term, Unknown) for term in each(here)):
-        return every
-    return frozenset().union(*(_by_term(term, every) for term in terms))
+        return _EVERY
+    return frozenset().union(*(_by_term(term, pool) for term in terms))
 
 
-def _by_term(term: Mapping[str, Any], every: frozenset[str]) -> frozenset[str]:
-    found = every
+def _by_term(term: Mapping[str, Any], pool: NodePool | None) -> frozenset[str]:
+    found = _EVERY
     for expression in each(term.get("matchExpressions")):
-        if not isinstance(expression, Mapping) or text(expression.get("key")) not in _CAPACITY:
+        if not isinstance(expression, Mapping):
             continue
         values, operator = expression.get("values"), expression.get("operator")
         if isinstance(values, Unknown) or isinstance(operator, Unknown):
             continue
         if any(isinstance(value, Unknown) for value in each(values)):
             continue
-        match text(operator):
-            case "In":
-                found &= frozenset(map(_kind, strings(values)))
-            case "NotIn":
-                found -= frozenset(map(_kind, strings(values)))
-            case _:
-                # Exists says nothing; without Karpenter's label a node may be EKS', and the other way round.
-                pass
+        key, named = text(expression.get("key")), frozenset(strings(values))
+        if key in _CAPACITY:
+            found &= _by_capacity(key, text(operator), named, pool)
+        elif pool is not None and (label := pool.label(key)) is not None:
+            found = found if _meets(label, text(operator), named) else frozenset()
     return found
+
+
+def _by_capacity(key: str, operator: str, values: frozenset[str], pool: NodePool | None) -> frozenset[str]:
+    """Kinds that an expression on capacity leaves. A label that a pool's nodes do not have is in no list of values."""
+    other = pool is not None and (key == EKS_CAPACITY_TYPE_LABEL) != isinstance(pool, _Group)
+    match operator:
+        case "In":
+            return frozenset(map(_kind, values))
+        case "NotIn":
+            return _EVERY if other else _EVERY - frozenset(map(_kind, values))
+        case _:
+            # Exists says nothing; without Karpenter's label a node may be EKS', and the other way round.
+            return _EVERY
+
+
+def _meets(label: str, operator: str, values: frozenset[str]) -> bool:
+    match operator:
+        case "In":
+            return label in values
+        case "NotIn":
+            return label not in values
+        case "DoesNotExist":
+            return False
+        case _:
+            return True
 
 
 def placed(pod: PodTemplate, pools: Sequence[NodePool], capacity_type: str) -> list[str]:
     """Names of the pools on which the pod may land on that kind of capacity."""
-    if capacity_type not in kinds_of(pod):
-        return []
-    return [pool.name for pool in pools if may_be(pool, capacity_type) and pod.may_land_on(pool)]
+    return [
+        pool.name
+        for pool in pools
+        if may_be(pool, capacity_type) and capacity_type in kinds_of(pod, pool) and pod.may_land_on(pool)
+    ]
+
+
+def gpu_claims(stack: Stack) -> frozenset[str]:
+    """Names of the claims and templates of a stack that ask for NVIDIA's GPUs."""
+    known = device_classes(stack)
+    found = set()
+    for resource in stack.of(*CLAIM_TYPES):
+        with suppress(UnknownValueError):  # told by the rules on claims
+            if any(request.device_class in known for request in requests(resource)):
+                found.add(text(get(resource.plain, "metadata", "name")))
+    return frozenset(found)
+
+
+def uses_gpu(pod: PodTemplate, claims: frozenset[str]) -> bool:
+    """Whether a pod asks for a GPU, by a resource or by one of the claims.
+
+    Raises UnknownValueError if its resources as a whole are not known in preview.
+    """
+    if pod.gpu_containers():
+        return True
+    named = [claim for claim in each(pod.spec.get("resourceClaims")) if isinstance(claim, Mapping)]
+    return any(text(one.get(key)) in claims for one in named for key in _CLAIM_NAMES if one.get(key))
+
+
+#: Of an entry of a pod's `resourceClaims` (Kubernetes API, PodResourceClaim).
+_CLAIM_NAMES: Final = ("resourceClaimName", "resourceClaimTemplateName")
 
 
 def with_pods(stack: Stack) -> list[Resource]:

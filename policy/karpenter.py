@@ -235,6 +235,12 @@ class NodePool:
         """Labels that its nodes get, as far as they are known."""
         return {str(key): text(value) for key, value in self.given_labels.items() if not isinstance(value, Unknown)}
 
+    def label(self, key: str) -> str | None:
+        """What its nodes have of a label, as far as that is known: Karpenter writes the pool's name."""
+        if key == NODE_POOL_LABEL:
+            return text(get(self.manifest, "metadata", "name")) or None
+        return self.labels.get(key)
+
     @cached_property
     def taints(self) -> list[Mapping[str, Any]]:
         """Taints of its nodes, without the start-up taints."""

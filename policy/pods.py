@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gpu.contract import NVIDIA_PREFIX
+from gpu.contract import NODE_POOL_LABEL, NVIDIA_PREFIX
 from policy.framework import matches
 from policy.karpenter import NodePool
 from policy.reading import Unknown, each, get, literal, literals, quantity, text
@@ -105,7 +105,10 @@ class PodTemplate:
         for key, value in selector.items() if isinstance(selector, Mapping) else ():
             if isinstance(value, Unknown) or isinstance(pool.given_labels.get(key), Unknown):
                 continue
-            if key in pool.labels:
+            if key == NODE_POOL_LABEL and pool.label(key) is not None:
+                if pool.label(key) != text(value):
+                    return False
+            elif key in pool.labels:
                 if pool.labels[key] != text(value):
                     return False
             elif not key.partition("/")[0].endswith(_WELL_KNOWN) or not _admitted(pool, key, text(value)):

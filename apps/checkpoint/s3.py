@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import boto3
-from boto3.exceptions import S3UploadFailedError
+from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -89,5 +89,6 @@ class S3Store(Store):
     def _told(self, key: str) -> Iterator[None]:
         try:
             yield
-        except (BotoCoreError, ClientError, S3UploadFailedError, OSError) as error:
+        # boto3's own: an upload that failed, a download whose connection broke too often.
+        except (Boto3Error, BotoCoreError, ClientError, OSError) as error:
             raise StoreError(f"s3://{self._bucket}/{self._prefix}{key}: {error}") from error

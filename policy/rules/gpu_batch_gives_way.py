@@ -5,23 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gpu.contract import DO_NOT_DISRUPT_ANNOTATION, IMPORTANCE_LABEL
+from policy.dra import CLAIM_TYPES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.importance import BATCH, PRIORITY_CLASS, Classes, classes, with_pods
+from policy.importance import BATCH, PRIORITY_CLASS, Classes, classes, gpu_claims, uses_gpu, with_pods
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, text
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield batch pods with GPUs whose node Karpenter must leave alone."""
-    known = classes(stack)
-    yield from by_resource(with_pods(stack), lambda resource: _of(resource, known))
+    known, claims = classes(stack), gpu_claims(stack)
+    yield from by_resource(with_pods(stack), lambda resource: _of(resource, known, claims))
 
 
-def _of(resource: Resource, known: Classes) -> Iterator[Finding]:
+def _of(resource: Resource, known: Classes, claims: frozenset[str]) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         kept, importance = _keeps(pod), known.of(pod)
         unknown = (*importance.unknown, *([kept.path] if isinstance(kept, Unknown) else []))
-        if not kept or not pod.gpu_containers():
+        if not kept or not uses_gpu(pod, claims):
             continue
         if BATCH in importance.words and not isinstance(kept, Unknown):
             yield Finding(
@@ -64,6 +65,6 @@ RULE = StackRule(
     ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.ADVISORY,
-    types=(PRIORITY_CLASS, *POD_TYPES),
+    types=(PRIORITY_CLASS, *CLAIM_TYPES, *POD_TYPES),
     check=check,
 )

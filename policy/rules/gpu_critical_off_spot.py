@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpu.contract import CAPACITY_TYPE_LABEL, IMPORTANCE_LABEL
+from policy.dra import CLAIM_TYPES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.importance import (
     CRITICAL,
@@ -13,9 +14,11 @@ from policy.importance import (
     SPOT,
     Classes,
     classes,
+    gpu_claims,
     gpu_pools,
     kinds_of,
     placed,
+    uses_gpu,
     with_pods,
 )
 from policy.karpenter import NODE_POOL_TYPES, NodePool
@@ -24,14 +27,14 @@ from policy.pods import POD_TYPES, PodTemplate, pod_templates
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield critical pods with GPUs that may land on Spot."""
-    known, pools = classes(stack), gpu_pools(stack)
-    yield from by_resource(with_pods(stack), lambda resource: _of(resource, known, pools))
+    known, pools, claims = classes(stack), gpu_pools(stack), gpu_claims(stack)
+    yield from by_resource(with_pods(stack), lambda resource: _of(resource, known, pools, claims))
 
 
-def _of(resource: Resource, known: Classes, pools: list[NodePool]) -> Iterator[Finding]:
+def _of(resource: Resource, known: Classes, pools: list[NodePool], claims: frozenset[str]) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         importance = known.of(pod)
-        if (CRITICAL in importance.words or importance.unknown) and pod.gpu_containers():
+        if (CRITICAL in importance.words or importance.unknown) and uses_gpu(pod, claims):
             where = _where(pod, pools)
             if where and CRITICAL in importance.words:
                 yield Finding(
@@ -73,6 +76,6 @@ RULE = StackRule(
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=(*NODE_POOL_TYPES, NODE_GROUP, PRIORITY_CLASS, *POD_TYPES),
+    types=(*NODE_POOL_TYPES, NODE_GROUP, PRIORITY_CLASS, *CLAIM_TYPES, *POD_TYPES),
     check=check,
 )

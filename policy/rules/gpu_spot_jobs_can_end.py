@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gpu.contract import CAPACITY_TYPE_LABEL, DO_NOT_DISRUPT_ANNOTATION
+from policy.dra import CLAIM_TYPES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
+from policy.importance import SPOT, gpu_claims, may_be, placed, uses_gpu
 from policy.karpenter import NODE_POOL_TYPES, NodePool
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, get, text
 
-_SPOT: Final = "spot"
 #: Kinds whose pods end by themselves.
 _JOBS: Final = (":Job", ":CronJob", ":JobSet")
 
@@ -19,20 +20,21 @@ _JOBS: Final = (":Job", ":CronJob", ":JobSet")
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield Jobs whose pods take GPUs, may land on Spot and must not be evicted."""
     pools = [NodePool(resource.plain, resource.name) for resource in stack.of(*NODE_POOL_TYPES)]
-    spot = [pool for pool in pools if pool.capacity_unknown or _SPOT in pool.capacity_types]
+    spot = [pool for pool in pools if may_be(pool, SPOT)]
     jobs = [resource for resource in stack.resources if resource.type.endswith(_JOBS)]
-    yield from by_resource(jobs, lambda resource: _of(resource, spot))
+    claims = gpu_claims(stack)
+    yield from by_resource(jobs, lambda resource: _of(resource, spot, claims))
 
 
-def _of(resource: Resource, spot: list[NodePool]) -> Iterator[Finding]:
+def _of(resource: Resource, spot: list[NodePool], claims: frozenset[str]) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         problem = _problem(pod)
-        if problem and pod.gpu_containers() and (_asks_for_spot(pod) or any(pod.may_land_on(pool) for pool in spot)):
+        if problem and uses_gpu(pod, claims) and (_asks_for_spot(pod) or placed(pod, spot, SPOT)):
             yield Finding(problem, pod.urn)
 
 
 def _asks_for_spot(pod: PodTemplate) -> bool:
-    return text(get(pod.spec, "nodeSelector", CAPACITY_TYPE_LABEL)) == _SPOT
+    return text(get(pod.spec, "nodeSelector", CAPACITY_TYPE_LABEL)) == SPOT
 
 
 def _problem(pod: PodTemplate) -> str | None:
@@ -64,6 +66,6 @@ RULE = StackRule(
     ),
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,
-    types=(*NODE_POOL_TYPES, *POD_TYPES),
+    types=(*NODE_POOL_TYPES, *CLAIM_TYPES, *POD_TYPES),
     check=check,
 )

@@ -23,11 +23,12 @@ REGION = "us-east-1"
 
 @dataclass(frozen=True)
 class Trouble:
-    """What happens to a request: an answer in AWS' place, or one that comes late."""
+    """What happens to a request: an answer in AWS' place, one that comes late, or one that breaks off halfway."""
 
     status: int | None = None
     code: str = ""
     seconds: float = 0.0
+    breaks_off: bool = False
 
 
 #: From method and path to what happens; None where nothing does.
@@ -59,9 +60,10 @@ class _Handler(BaseHTTPRequestHandler):
             request = AWSPreparedRequest(self.command, url, sent, body, False)
             answered: Any = BotocoreStubber().process_request(request)
         status, headers, answer = answered
-        self._send(status, headers, answer.encode() if isinstance(answer, str) else answer)
+        breaks_off = trouble is not None and trouble.breaks_off
+        self._send(status, headers, answer.encode() if isinstance(answer, str) else answer, breaks_off)
 
-    def _send(self, status: int, headers: Any, content: bytes) -> None:
+    def _send(self, status: int, headers: Any, content: bytes, breaks_off: bool = False) -> None:
         try:
             self.send_response(status)
             given = {name.lower(): value for name, value in headers.items() if name.lower() != "connection"}
@@ -71,7 +73,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(content)
+                self.wfile.write(content[: len(content) // 2] if breaks_off else content)
+                self.close_connection = self.close_connection or breaks_off
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True  # who asked was killed
 

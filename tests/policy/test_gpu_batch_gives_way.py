@@ -10,7 +10,7 @@ from policy.analyzer import Recorded
 from policy.rules.gpu_batch_gives_way import RULE
 from tests.policy.platform import container, deployment, pool
 from tests.policy.support import UNKNOWN, judged
-from tests.policy.test_gpu_critical_off_spot import LABEL, priority
+from tests.policy.test_gpu_critical_off_spot import LABEL, claim, priority
 
 JOB = "kubernetes:batch/v1:Job"
 KEEP = "karpenter.sh/do-not-disrupt"
@@ -37,6 +37,13 @@ def test_a_batch_job_that_must_not_be_disrupted_is_told(value: Any) -> None:
 
 def test_whatever_its_kind_and_its_pool() -> None:
     assert len(said(batch(type_="kubernetes:apps/v1:Deployment"))) == 1
+
+
+def test_pods_that_claim_gpus_are_judged_too() -> None:
+    using = {**container(), "resources": {"claims": [{"name": "gpu"}]}}
+    spec = {"containers": [using], "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "six-gib"}]}
+    assert len(said(claim(), batch(spec=spec))) == 1
+    assert said(claim("dra.net"), batch(spec=spec)) == []
 
 
 def test_a_class_below_all_others_makes_batch_work_too() -> None:

@@ -191,3 +191,64 @@ def test_one_that_is_not_on_spot_has_no_gpu_or_is_for_others_is_none(of_group: R
 )
 def test_pods_that_choose_by_eks_own_label_are_off_spot(spec: dict[str, Any]) -> None:
     assert said(group(), on_group(**spec)) == []
+
+
+NODE_POOL = "karpenter.sh/nodepool"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"nodeSelector": {NODE_POOL: "firm"}},
+        {"nodeSelector": {}, **affinity((NODE_POOL, "In", ["firm"]))},
+        {"nodeSelector": {}, **affinity((NODE_POOL, "NotIn", ["gpu"]))},
+        {"nodeSelector": {}, **affinity(("gpu-slices/pool", "In", ["firm"]))},
+        {"nodeSelector": {}, **affinity(("gpu-slices/pool", "DoesNotExist", None))},
+    ],
+)
+def test_beside_a_spot_pool_a_pod_may_choose_another_by_its_name(spec: dict[str, Any]) -> None:
+    assert said(buying("spot"), buying("on-demand", name="firm"), critical(**spec)) == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"nodeSelector": {NODE_POOL: "gpu"}},
+        {"nodeSelector": {NODE_POOL: UNKNOWN}},
+        {"nodeSelector": {}, **affinity((NODE_POOL, "In", ["firm", "gpu"]))},
+        {"nodeSelector": {}, **affinity((NODE_POOL, "In", ["firm"]), (NODE_POOL, "In", ["gpu"]))},
+        {"nodeSelector": {}, **affinity((NODE_POOL, "In", UNKNOWN))},
+        {"nodeSelector": {}, **affinity((NODE_POOL, "Exists", None))},
+    ],
+)
+def test_a_name_that_may_be_the_spot_pools_is_told(spec: dict[str, Any]) -> None:
+    (message,) = said(buying("spot"), buying("on-demand", name="firm"), critical(**spec))
+    assert "of pool gpu:" in message
+
+
+def test_what_is_not_in_a_list_is_met_by_nodes_without_the_label() -> None:
+    on_karpenter = {"nodeSelector": {}, **affinity((EKS, "NotIn", ["SPOT"]))}
+    assert len(said(buying("spot"), critical(**on_karpenter))) == 1
+    assert len(said(group(taints=[TAINT]), on_group(**affinity((CAPACITY, "NotIn", ["spot"]))))) == 1
+
+
+def claim(device_class: str = "gpu.nvidia.com", name: Any = "six-gib") -> Recorded:
+    asked = {"name": "gpu", "exactly": {"deviceClassName": device_class}}
+    return recorded(
+        "kubernetes:resource.k8s.io/v1:ResourceClaimTemplate",
+        {"metadata": {"name": name}, "spec": {"spec": {"devices": {"requests": [asked]}}}},
+        "claim",
+    )
+
+
+def claiming(name: Any = "six-gib") -> Recorded:
+    using = {**container(), "resources": {"claims": [{"name": "gpu"}]}}
+    return critical(containers=[using], resourceClaims=[{"name": "gpu", "resourceClaimTemplateName": name}])
+
+
+def test_pods_that_claim_gpus_are_judged_too() -> None:
+    assert len(said(pool(), claim(), claiming())) == 1
+    assert said(buying("on-demand"), claim(), claiming()) == []
+    assert said(pool(), claim("dra.net"), claiming()) == []
+    assert said(pool(), claim(UNKNOWN), claiming()) == []
+    assert said(pool(), claim(name=UNKNOWN), claiming("another")) == []

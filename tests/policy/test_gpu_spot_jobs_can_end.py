@@ -57,6 +57,13 @@ def test_on_demand_it_may_stay_and_what_never_ends_may_too() -> None:
     assert said(pool(), job(type_=DEPLOYMENT)) == []
 
 
+def test_of_a_pool_with_both_it_may_choose_what_is_not_spot() -> None:
+    both = pool()
+    both.inputs["spec"]["template"]["spec"]["requirements"][0]["values"] = ["spot", "on-demand"]
+    assert len(said(both, job())) == 1
+    assert said(both, job(nodeSelector={"karpenter.sh/capacity-type": "on-demand"})) == []
+
+
 def test_without_a_gpu_it_is_not_about_it() -> None:
     assert said(pool(), deployment(container(None), type_=JOB, metadata=KEEP)) == []
 

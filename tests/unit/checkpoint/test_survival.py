@@ -237,6 +237,27 @@ def test_a_start_waits_for_s3_and_begins_nothing_anew(bucket: Bucket, tmp_path: 
         assert "from the beginning" not in job.said()
 
 
+def test_a_download_that_breaks_off_is_tried_again(bucket: Bucket, unbroken: str, tmp_path: Path) -> None:
+    with running(tmp_path, bucket.environment, steps=STEPS) as job:
+        job.wait_for("step 20 ")
+        assert job.end(signal.SIGTERM) == 143
+        last = max(job.steps())
+    broken: list[str] = []
+
+    def breaking(method: str, path: str) -> Trouble | None:
+        # boto3 itself tries five times (s3transfer, TransferConfig.num_download_attempts), and gives up.
+        if method != "GET" or "/checkpoints/" not in path or path.endswith("manifest.json") or len(broken) == 5:
+            return None
+        broken.append(path)
+        return Trouble(breaks_off=True)
+
+    bucket.troubles = breaking
+    with running(tmp_path, bucket.environment, steps=STEPS) as job:
+        assert job.result == unbroken
+        assert "checkpoints cannot be read yet" in job.said()
+        assert resumed(job) == last
+
+
 def test_the_role_needs_what_the_stack_gives(bucket: Bucket, tmp_path: Path) -> None:
     """Every request is below the prefix, and of a kind that the role's policy names (tests/plan)."""
     with running(tmp_path, bucket.environment, steps=150) as job:

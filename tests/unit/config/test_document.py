@@ -33,6 +33,10 @@ def test_the_page_is_fresh() -> None:
     assert document.TARGET.read_text(encoding="utf-8") == document.document(), "run python -m config.document"
 
 
+def test_rules_are_sentences() -> None:
+    assert [rule for rules in document_text.RULES.values() for rule in rules if " " not in rule] == []
+
+
 def test_the_page_describes_every_key() -> None:
     page = document.document()
     assert list(document_text.KEYS) == list(KEYS)
