@@ -191,3 +191,18 @@ def test_one_that_is_not_on_spot_has_no_gpu_or_is_for_others_is_none(of_group: R
 )
 def test_pods_that_choose_by_eks_own_label_are_off_spot(spec: dict[str, Any]) -> None:
     assert said(group(), on_group(**spec)) == []
+
+
+def test_on_a_capacity_block_it_is_told_with_the_pool() -> None:
+    block = buying("reserved")
+    block.inputs["spec"]["template"]["spec"]["requirements"].append(
+        {"key": "karpenter.k8s.aws/capacity-reservation-type", "operator": "In", "values": ["capacity-block"]}
+    )
+    (message,) = said(block, critical())
+    assert "is critical, and may land on a capacity block of pool gpu: all its nodes end at its hour" in message
+    assert said(block, deployment()) == []
+    stays = buying("reserved")
+    stays.inputs["spec"]["template"]["spec"]["requirements"].append(
+        {"key": "karpenter.k8s.aws/capacity-reservation-type", "operator": "In", "values": ["default"]}
+    )
+    assert said(stays, critical()) == []
