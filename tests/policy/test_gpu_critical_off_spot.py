@@ -175,7 +175,6 @@ def test_a_managed_node_group_on_spot_is_such_a_pool() -> None:
     "of_group",
     [
         group("ON_DEMAND"),
-        group("CAPACITY_BLOCK"),
         group(types=["m7i.large"]),
         group(types=[]),
         group(taints=[{**TAINT, "key": "others"}]),
@@ -206,3 +205,5 @@ def test_on_a_capacity_block_it_is_told_with_the_pool() -> None:
         {"key": "karpenter.k8s.aws/capacity-reservation-type", "operator": "In", "values": ["default"]}
     )
     assert said(stays, critical()) == []
+    (message,) = said(group("CAPACITY_BLOCK"), on_group())
+    assert "of pool gpus" in message
