@@ -27,7 +27,7 @@ def print_work(console: Console, figures: Figures) -> None:
         found.add_row(
             _names(group),
             first.importance,
-            f"{first.pool.name}: {', else '.join(first.capacity_types)}",
+            f"{first.pool.name}: {'capacity block' if first.ends else ', else '.join(first.capacity_types)}",
             "-" if usd is None else f"{usd:.4f}",
             _band(first),
         )

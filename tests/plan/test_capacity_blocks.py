@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from cli.render import _purchase
+from cli.render_jobs import job_lines
 from cli.render_work import print_work
 from plan.as_json import _pool, _work
 from plan.figures import Figures, figures
@@ -121,6 +122,9 @@ def test_the_plan_says_what_happens_when_the_block_ends() -> None:
     text = " ".join(console.file.getvalue().split())  # type: ignore[attr-defined]
     told = "is told to end, and its pods wait until the pool has another capacity block"
     assert f"40 minutes before the capacity block of block ends, train, api {told}." in text
+    assert "block: capacity block" in text
+    (job,) = job_lines(reckoned())
+    assert job.startswith("train, on a capacity block: goes on, at most 10 min of work lost")
     assert {_work(each)["whenItsBlockEnds"] for each in reckoned().work} == {told}
 
 
