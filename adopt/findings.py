@@ -246,8 +246,10 @@ def _pools(there: Inventory) -> Iterator[Finding]:
             yield _note(about, "is a template: what it may buy is filled in elsewhere")
         elif pool.sharing and pool.sharing.shares and not there.overlays:
             yield _missing(about, f"{shared_words(pool)} without a NodeOverlay: Karpenter buys a GPU for each slot")
-    if any(node.reserved for node in there.nodes):
+    if any(node.reserved and not node.block for node in there.nodes):
         yield _note("reserved capacity", "is counted at its on-demand price")
+    if any(node.block for node in there.nodes):
+        yield _note("capacity blocks", "are counted at the on-demand price: no cluster tells what was paid for them")
     if there.strange_nodes:
         yield _note("nodes", f"of types with GPUs that are not in the catalogue: {', '.join(there.strange_nodes)}")
 

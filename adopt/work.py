@@ -20,8 +20,10 @@ from gpu.contract import (
     MEMORY_ANNOTATION,
     NODE_POOL_LABEL,
     NVIDIA_PREFIX,
+    RESERVATION_TYPE_LABEL,
 )
 from gpu.prices import CapacityType
+from policy.karpenter import CAPACITY_BLOCK
 from policy.pods import PodTemplate, pod_templates
 from policy.reading import quantity, whole
 
@@ -36,6 +38,7 @@ class GpuNode:
     kind: InstanceType
     bought: CapacityType
     reserved: bool
+    block: bool
     pool: str
     resources: Mapping[str, int]
 
@@ -91,6 +94,7 @@ def _gpu_node(node: Object, kind: InstanceType, labels: Mapping[str, str], offer
         kind=kind,
         bought="spot" if said.lower() == "spot" else "on-demand",
         reserved=said in ("reserved", "CAPACITY_BLOCK"),
+        block=said == "CAPACITY_BLOCK" or labels.get(RESERVATION_TYPE_LABEL) == CAPACITY_BLOCK,
         pool=labels.get(NODE_POOL_LABEL, ""),
         resources=offered,
     )

@@ -112,6 +112,8 @@ def _slots(summary: Pool) -> str:
 
 def _purchase(summary: Pool) -> str:
     """What the pool gets, the first first."""
+    if summary.block:
+        return "capacity block"
     return ", else ".join(summary.capacity_types)
 
 

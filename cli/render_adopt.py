@@ -84,9 +84,14 @@ def _there(there: Inventory) -> list[tuple[str, str]]:
 
 
 def _pool(pool: FoundPool) -> str:
-    bought = ", ".join(kind for kind in pool.capacity_types if kind != "reserved")
+    # Where it may buy something else, reserved is no more than what Karpenter takes where there is some.
+    bought = ", ".join(kind for kind in pool.capacity_types if kind != "reserved") or _reserved(pool)
     families = ", ".join(pool.families) or ("filled in elsewhere" if pool.filled_in else "no GPU of the catalogue")
     return f"{families}; {bought}; {shared_words(pool)}"
+
+
+def _reserved(pool: FoundPool) -> str:
+    return "capacity block" if pool.node_pool.block else "reserved"
 
 
 def _nodes(there: Inventory) -> str:

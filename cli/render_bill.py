@@ -60,7 +60,8 @@ def _break_even(costs: TokenCosts) -> Iterator[str]:
 
 def print_comparison(console: Console, figures: Figures) -> None:
     """What the same work costs in other ways."""
-    working = [each for each in figures.consumers if each.slots and (each.sleeps or each.hours)]
+    # A capacity block is bought whole: nothing on it could have a GPU of its own that is bought alike.
+    working = [c for c in figures.consumers if c.slots and (c.sleeps or c.hours) and not c.pool.block]
     if not working:
         return
     section(console, "A GPU of its own for each, bought alike, USD per hour", _own(working))

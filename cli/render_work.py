@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from rich.console import Console
 
 from cli.console import hanging
 from cli.tables import section, table
+from gpu.pool import DRAINED_BEFORE_END
 from gpu.price_file import BANDS
 from plan.figures import Figures
 from plan.work import WorkFigures
@@ -25,7 +27,7 @@ def print_work(console: Console, figures: Figures) -> None:
         found.add_row(
             _names(group),
             first.importance,
-            f"{first.pool.name}: {', else '.join(first.capacity_types)}",
+            f"{first.pool.name}: {'capacity block' if first.ends else ', else '.join(first.capacity_types)}",
             "-" if usd is None else f"{usd:.4f}",
             _band(first),
         )
@@ -42,6 +44,13 @@ def _notes(figures: Figures, groups: Sequence[Sequence[WorkFigures]]) -> Iterato
             told.setdefault(group[0].taken, []).append(_names(group))
     for taken, names in told.items():
         yield f"When Spot takes the node of {', '.join(names)}: {taken}."
+    ending: dict[tuple[str, str], list[str]] = {}
+    for group in groups:
+        if group[0].ends:
+            ending.setdefault((group[0].pool.name, group[0].ends), []).append(_names(group))
+    for (pool, ends), names in ending.items():
+        before = DRAINED_BEFORE_END // timedelta(minutes=1)
+        yield f"{before} minutes before the capacity block of {pool} ends, {', '.join(names)} {ends}."
     if any("spot" in each.capacity_types for each in figures.work):
         known = figures.config.prices.interruptions
         day = f"of {known.date} (Spot Instance Advisor)" if known else "n/a: nobody has told it of this region"

@@ -34,6 +34,7 @@ from gpu.bill import (
     Reasons,
     Spread,
     asked_reasons,
+    block_reasons,
     bought_words,
     gpu_mib_of,
     node_of,
@@ -299,12 +300,15 @@ def bill(config: StackConfig, holding: Sequence[Consumer]) -> Bill:
     lines += _checkpoints(config)
     if not config.cluster.existing:
         lines.append(_logs(config))
-    nodes = plus(*(why_ceiling(pool) for pool in config.gpu_pools.values()))
-    volumes = plus(
-        *(times(_most(config.gpu_pools[each.name]), plus(*_beside_a_node(each, config))) for each in config.pools)
-    )
+    pools = config.gpu_pools
+    # A capacity block is not paid by the hour.
+    nodes = plus(*(why_ceiling(pool) for pool in pools.values() if not pool.block))
+    blocks = [
+        block_reasons(pools[each.name], each.upfront_fee_usd).high for each in config.pools if pools[each.name].block
+    ]
+    volumes = plus(*(times(_most(pools[each.name]), plus(*_beside_a_node(each, config))) for each in config.pools))
     steady = [given(line.name, line.usd.high if line.usd else None, "USD") for line in lines if line.part in _STEADY]
-    return Bill(lines=tuple(lines), why_ceiling=plus(times(plus(nodes, volumes), MONTH), *steady))
+    return Bill(lines=tuple(lines), why_ceiling=plus(times(plus(nodes, volumes), MONTH), *blocks, *steady))
 
 
 #: Parts that do not depend on how many GPU nodes there are.
@@ -320,12 +324,22 @@ def _node_lines(config: StackConfig, holding: Sequence[Consumer], part: NodePart
     for section in config.pools:
         pool = config.gpu_pools[section.name]
         if pool.purchase == "reserved" and part == "always":
-            gpus = "1 GPU" if pool.max_gpus == 1 else f"{pool.max_gpus} GPUs"
-            detail = f"{gpus}, paid whether nodes run or not"
-            yield Line.reckoned(part, f"Reserved capacity, {pool.name}", detail, reserved_reasons(pool), pool.name)
+            yield _reserved(section, pool)
         standing, asked = _split(holding, pool)
         if standing if part == "always" else asked:
             yield from _lines(section, config, standing, asked, part)
+
+
+def _reserved(section: GpuPool, pool: Pool) -> Line:
+    """What is paid whether nodes run or not: reservations by the hour, a capacity block once, for all of its time."""
+    gpus = "1 GPU" if pool.max_gpus == 1 else f"{pool.max_gpus} GPUs"
+    if not pool.block:
+        detail = f"{gpus}, paid whether nodes run or not"
+        return Line.reckoned("always", f"Reserved capacity, {pool.name}", detail, reserved_reasons(pool), pool.name)
+    fee = section.upfront_fee_usd
+    how_much = "" if fee else "; how much is not known: write upfrontFeeUsd"
+    detail = f"{gpus}, paid once, in advance, whether nodes run or not{how_much}"
+    return Line.reckoned("always", f"Capacity block, {pool.name}", detail, block_reasons(pool, fee), pool.name)
 
 
 def _split(holding: Sequence[Consumer], pool: Pool) -> tuple[list[Consumer], list[Consumer]]:

@@ -75,12 +75,13 @@ def parse(raw: Mapping[str, Any], *, stack: str, region: str | None, today: date
     problems = [_unknown(key, raw[key]) for key in raw if key not in KEYS]
     values = _values(filled(raw), problems)
     problems += check_region(region)
-    parts, unmet = place(_parts(values, stack, region, today or date.today()))
-    problems += unmet
-    problems += checks.check(parts)
+    said = _parts(values, stack, region, today or date.today())
+    of_pools, slots = checks.check_pools(said)
+    parts, unmet = place(said, slots)
+    problems += [*of_pools, *unmet, *checks.check(parts, slots)]
     if problems:
-        said = _each_once(problems)
-        raise ConfigError(stack, sorted(said, key=lambda problem: _position(raw, problem.path)))
+        once = _each_once(problems)
+        raise ConfigError(stack, sorted(once, key=lambda problem: _position(raw, problem.path)))
     values |= {"models": parts.models, "workloads": parts.workloads}
     fields = {_FIELDS.get(key, key): value for key, value in values.items()}
     config = schema.StackConfig.model_construct(stack=stack, region=region, **fields)

@@ -16,7 +16,6 @@ from typing import Any, Literal, TypeVar, assert_never
 from config.checks.importance import capacity_on_pool
 from config.checks.models import model_on_pool
 from config.checks.parts import Parts, Slots, all_of
-from config.checks.pools import check_pools
 from config.checks.serving import service_on_pool
 from config.checks.workloads import on_pool
 from config.errors import MISSING, Path, Problem
@@ -37,6 +36,7 @@ S = TypeVar("S", bound=Section)
 #: Most pools whose reason an error names.
 _NAMED = 4
 _UNTRUSTED = "its tenants do not trust each other: nothing goes there that does not name it"
+_BLOCK = "its capacity block ends at its hour: nothing goes there that does not name it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +79,14 @@ class Placement:
         return None if share is None else self.offer.slots * self.offer.pool.slot_share - share
 
 
-def place(parts: Parts) -> tuple[Parts, list[Problem]]:
-    """The parts with a pool and slots for every entry that says what it needs; and what cannot be met."""
+def place(parts: Parts, pools: Slots) -> tuple[Parts, list[Problem]]:
+    """The parts with a pool and slots for every entry that says what it needs; and what cannot be met.
+
+    pools: those of the parts in which nothing is wrong that concerns their slots.
+    """
     workloads, models = parts.workloads or (), parts.models or ()
     if all(map(_settled, workloads)) and not any(map(_pool_left_out, models)):
         return parts, []
-    _, pools = check_pools(parts)
     sections = {name: section for section in parts.pools or () if section and (name := _name(section))}
     complete = parts.pools is not None and len(pools) == len(parts.pools)
     placing = _Placing(pools, sections, complete)
@@ -258,6 +260,8 @@ class _Placing:
 
     def _closed(self, pool: Pool) -> str:
         """Why nothing goes to a pool by itself, or empty."""
+        if pool.block:
+            return _BLOCK
         section = self.sections.get(pool.name)
         with suppress(BrokenValueError):
             return _UNTRUSTED if section is None or section.tenants == "untrusted" else ""
@@ -292,7 +296,7 @@ class _Placing:
 
     def _remedy(self, need: Need, importance: Importance, pools: Sequence[Pool]) -> str:
         """What would meet the need on capacity for such work, cheapest first, and its price."""
-        fitting = [pool for pool in pools if may_run_on(importance, pool.capacity_types)]
+        fitting = [pool for pool in pools if not pool.block and may_run_on(importance, pool.capacity_types)]
         cut = [made for pool in fitting if not self._closed(pool) and (made := recut(need, pool))]
         if cut:
             best = min(cut, key=lambda made: _dearness(Offer(pool=made, slots=1)))
@@ -312,7 +316,8 @@ class _Placing:
 def _with_capacity(pool: Pool, importance: Importance) -> Pool:
     """The pool with capacity on which such work may run, where its own is none."""
     purchases: tuple[Purchase, ...] = ("spot", "on-demand")
-    return replace(pool, purchase=next(each for each in purchases if may_run_on(importance, (each,))), fallback=False)
+    purchase = next(each for each in purchases if may_run_on(importance, (each,)))
+    return replace(pool, purchase=purchase, reservation_type="default", fallback=False)
 
 
 def _at_a_time(workload: Workload) -> int:

@@ -31,7 +31,7 @@ from config.fields import (
 )
 from config.section import Section
 from gpu import sharing
-from gpu.pool import Purchase
+from gpu.pool import Purchase, ReservationType
 from gpu.prices import CapacityType
 from gpu.scheduler import PACKING_SCHEDULER
 from gpu.sharing import Ami
@@ -252,6 +252,12 @@ class GpuPool(Section):
     capacity_reservation_selector_terms: Annotated[tuple[ReservationTerm, ...], List, Field(max_length=30)] = ()
     """Capacity reservations of a pool with capacityType reserved, for as many GPUs as maxGpus says: they are paid
     whether nodes run or not."""
+    capacity_reservation_type: ReservationType = "default"
+    """What these reservations are: `default`, on-demand capacity reservations, or `capacity-block`, which AWS sells for
+    a time, all of it paid in advance. A capacity block ends at its hour: critical work is refused there."""
+    upfront_fee_usd: Annotated[float, Field(gt=0, le=100_000_000, allow_inf_nan=False)] | None = None
+    """What AWS took for the capacity block (`UpfrontFee` of its offering), in USD. The bill has it once. Default: not
+    known, and so is the bill's sum."""
     on_demand: OnDemand | None = None
     """Why the pool may buy on-demand GPUs or use reserved ones, and until when."""
     max_gpus: Annotated[Int, Field(ge=1, le=1000)]

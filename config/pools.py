@@ -10,7 +10,7 @@ from types import MappingProxyType
 from config.pool_schema import GpuPool
 from gpu import prices
 from gpu.catalog import INSTANCE_TYPES, InstanceType, types_in
-from gpu.pool import Pool, Purchase, Taint
+from gpu.pool import Pool, Purchase, ReservationType, Taint
 from gpu.sharing import Ami, SharingProfile
 
 DEFAULT_GPU_COUNTS = (1,)
@@ -42,11 +42,11 @@ def resolve(pool: GpuPool, region: str) -> Pool:
     """
     choice = (pool.instance_families, pool.instance_types, gpu_counts(pool))
     taints = tuple(Taint(each.key, each.value, each.effect) for each in pool.taints)
-    bought = (pool.capacity_type, pool.fallback is not None, taints)
+    bought = (pool.capacity_type, pool.capacity_reservation_type, pool.fallback is not None, taints)
     return _resolved(pool.name, pool.sharing.profile(), choice, region, pool.max_gpus, pool.ami, bought)
 
 
-_Bought = tuple[Purchase, bool, tuple[Taint, ...]]
+_Bought = tuple[Purchase, ReservationType, bool, tuple[Taint, ...]]
 _Choice = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]
 
 
@@ -60,7 +60,7 @@ def _resolved(
     ami: Ami,
     bought: _Bought,
 ) -> Pool:
-    purchase, fallback, taints = bought
+    purchase, reservation_type, fallback, taints = bought
     pool = Pool(
         name=name,
         profile=profile,
@@ -69,6 +69,8 @@ def _resolved(
         prices=prices.of(region),
         ami=ami,
         purchase=purchase,
+        # What contradicts itself is said by the checks, and must not end them.
+        reservation_type=reservation_type if purchase == "reserved" else "default",
         fallback=fallback,
         taints=taints,
     )

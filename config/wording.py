@@ -232,6 +232,7 @@ _ONE_PURCHASE = (
     "is not a key here: write capacityType, and fallback: on-demand where the pool may buy that when Spot is out"
 )
 _RESERVATION = "is not a key here: write capacityType: reserved and capacityReservationSelectorTerms: [{id: cr-...}]"
+_BLOCK = f"{_RESERVATION}, and capacityReservationType: capacity-block"
 _NO_AUTO_MODE = "is not a key here: EKS Auto Mode knows no NodeOverlay, so it cannot count slots of shared GPUs"
 _OWN_WAY = "is not a key here: Karpenter buys nodes when pods wait, and takes idle ones away; warm keeps slots free"
 _EQUAL_SLOTS = (
@@ -268,9 +269,10 @@ WISHES: Final[Mapping[str, Mapping[str, str]]] = {
     "GpuPool": {
         **dict.fromkeys(("capacityTypes", "onDemandFallback", "spotFallback"), _ONE_PURCHASE),
         **dict.fromkeys(
-            ("capacityBlock", "capacityBlocks", "capacityReservation", "capacityReservationId", "reserved"),
+            ("capacityReservation", "capacityReservationId", "reserved"),
             _RESERVATION,
         ),
+        **dict.fromkeys(("capacityBlock", "capacityBlocks"), _BLOCK),
         **dict.fromkeys(
             ("min", "minSize", "minGpus", "minNodes", "desired", "desiredSize", "desiredCapacity"), _OWN_WAY
         ),

@@ -222,8 +222,11 @@ def node_of(pool: Pool, consumers: Iterable[Consumer]) -> SlotPrice | None:
 def node_reasons(pool: Pool, price: SlotPrice) -> Reasons:
     """A node's price by the hour: Spot between the least and the most that was seen (`RegionPrices.why_spot`).
 
-    What is reserved costs the same whether it runs or not (`reserved_reasons`): here its hours are worth that much.
+    What is reserved costs the same whether it runs or not (`reserved_reasons`): here its hours are worth that much. Of
+    a capacity block nobody knows what one hour of a node is worth.
     """
+    if pool.block:
+        return Reasons.even(given(f"an hour of a node of {pool.name}, in a capacity block", None, "USD/h"))
     match pool.capacity_type:
         case "on-demand":
             return Reasons.even(pool.prices.why_node(price.instance_type, "on-demand"))
@@ -240,8 +243,16 @@ def node_reasons(pool: Pool, price: SlotPrice) -> Reasons:
 def bought_words(pool: Pool) -> str:
     """How a pool gets its nodes, as tables and the bill say it."""
     if pool.purchase == "reserved":
-        return "reserved"
+        return "capacity block" if pool.block else "reserved"
     return f"{BOUGHT[pool.capacity_type]}, else on-demand" if pool.fallback else BOUGHT[pool.capacity_type]
+
+
+def block_reasons(pool: Pool, upfront_fee_usd: float | None) -> Reasons:
+    """A capacity block in the month in which it is paid: all of it, once, whether its nodes run or not.
+
+    upfront_fee_usd: what AWS took for it, in USD; None where nobody said it.
+    """
+    return Reasons.even(given(f"upfront fee of the capacity block of {pool.name}", upfront_fee_usd, "USD"))
 
 
 def reserved_reasons(pool: Pool) -> Reasons:

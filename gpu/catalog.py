@@ -16,7 +16,16 @@ from gpu.gpus import GPUS
 from gpu.memory import GpuMemory, gpu_memory
 from gpu.mig import MigProfile, mig_profiles
 
-__all__ = ["FAMILIES", "GENERATED_ON", "INSTANCE_TYPES", "REGIONS", "Gpu", "InstanceType", "types_in"]
+__all__ = [
+    "CAPACITY_BLOCK_FAMILIES",
+    "FAMILIES",
+    "GENERATED_ON",
+    "INSTANCE_TYPES",
+    "REGIONS",
+    "Gpu",
+    "InstanceType",
+    "types_in",
+]
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,9 @@ FAMILIES = _by_family(INSTANCE_TYPES.values())
 UNSUPPORTED_FAMILIES: Mapping[str, str] = MappingProxyType(
     {row.family: why for row in ROWS if (why := GPUS[row.gpu, row.gpu_memory_mib].unsupported)}
 )
+#: Families of which AWS sells capacity blocks: types whose `SupportedUsageClasses` have `capacity-block` (EC2's
+#: DescribeInstanceTypes).
+CAPACITY_BLOCK_FAMILIES = frozenset({"p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "p6-b300"})
 #: Regions in which at least one of the types is offered.
 REGIONS = frozenset(region for t in INSTANCE_TYPES.values() for region in t.zone_ids)
 

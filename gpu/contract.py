@@ -96,6 +96,8 @@ TWIN_SYSTEM_LABEL: Final = f"{OURS}system-node"
 NODE_POOL_LABEL: Final = "karpenter.sh/nodepool"
 #: `spot`, `on-demand` or `reserved`: Karpenter -> requirements of pools, policies, the twin.
 CAPACITY_TYPE_LABEL: Final = "karpenter.sh/capacity-type"
+#: `default` or `capacity-block`, of what is reserved: Karpenter -> requirements of pools, policies, adoption.
+RESERVATION_TYPE_LABEL: Final = "karpenter.k8s.aws/capacity-reservation-type"
 EKS_CAPACITY_TYPE_LABEL: Final = "eks.amazonaws.com/capacityType"
 #: `true` on the nodes that Karpenter itself runs on: the managed node group -> what must not run on Karpenter's nodes.
 CONTROLLER_LABEL: Final = "karpenter.sh/controller"

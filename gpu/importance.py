@@ -13,7 +13,7 @@ from typing import Final, Literal, assert_never
 
 from gpu.bill import node_reasons
 from gpu.contract import CAPACITY_TYPE_LABEL, DO_NOT_DISRUPT_ANNOTATION, IMPORTANCE_LABEL
-from gpu.pool import Pool, Purchase
+from gpu.pool import Pool, Purchase, ReservationType
 from gpu.why import Why, given, most, times
 
 Importance = Literal["critical", "standard", "batch"]
@@ -76,11 +76,14 @@ def priorities(found: Collection[Importance], owner: str) -> list[Priority]:
     return sorted((one for one in each if one), key=lambda one: -one.value)
 
 
-def may_run_on(importance: Importance, bought: tuple[Purchase, ...]) -> tuple[Purchase, ...]:
+def may_run_on(
+    importance: Importance, bought: tuple[Purchase, ...], reservation_type: ReservationType = "default"
+) -> tuple[Purchase, ...]:
     """Kinds of capacity on which such work may run, of those that a pool buys; nothing where it is no pool for it."""
     match importance:
         case "critical":
-            return () if "spot" in bought else bought
+            # A capacity block ends at its hour, whatever runs on it.
+            return () if "spot" in bought or reservation_type == "capacity-block" else bought
         case "standard":
             return bought
         case "batch":
@@ -89,13 +92,19 @@ def may_run_on(importance: Importance, bought: tuple[Purchase, ...]) -> tuple[Pu
             assert_never(importance)
 
 
-def placing(importance: Importance, bought: tuple[Purchase, ...], owner: str) -> Placing:
-    """What the pods of some work get. bought: what their pool buys. Raises ValueError where that is nothing for it."""
-    allowed, own = may_run_on(importance, bought), priority(importance, owner)
+def placing(
+    importance: Importance, bought: tuple[Purchase, ...], owner: str, reservation_type: ReservationType = "default"
+) -> Placing:
+    """What the pods of some work get. bought, reservation_type: what their pool buys, and of what is reserved which.
+
+    Raises ValueError where that is nothing for it.
+    """
+    allowed, own = may_run_on(importance, bought, reservation_type), priority(importance, owner)
     if own is None:
         return Placing()
     if not allowed:
-        raise ValueError(f"{importance} work cannot run on a pool that buys {', else '.join(bought)}")
+        what = "a capacity block" if reservation_type == "capacity-block" else ", else ".join(bought)
+        raise ValueError(f"{importance} work cannot run on a pool that buys {what}")
     critical = importance == "critical"
     return Placing(
         priority_class=own.name,

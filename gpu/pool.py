@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from fractions import Fraction
 from functools import cached_property
 from types import MappingProxyType
@@ -24,6 +25,13 @@ from gpu.why import Why, given, over
 
 #: How a pool gets its nodes: what AWS sells, or capacity that is reserved already.
 Purchase = Literal["spot", "on-demand", "reserved"]
+#: Of what is reserved, as Karpenter's label says it: an on-demand capacity reservation, which stays as long as somebody
+#: pays for it, or a capacity block, which is paid in advance and ends at its hour.
+ReservationType = Literal["default", "capacity-block"]
+#: When Karpenter ends the nodes of a capacity block, and when EC2 takes what is left of them, before the block's end
+#: (karpenter-provider-aws v1.15.0 pkg/controllers/capacityreservation/expiration/controller.go).
+DRAINED_BEFORE_END = timedelta(minutes=40)
+TAKEN_BEFORE_END = timedelta(minutes=30)
 
 
 def capacity_types(purchase: Purchase, *, fallback: bool) -> tuple[Purchase, ...]:
@@ -45,9 +53,10 @@ class Pool:
     """GPU nodes that are bought and shared alike. Memory in MiB, prices in USD per hour.
 
     types: at least one, and all that the pool may buy. max_gpus: physical GPUs at a time. prices: those of its region.
-    purchase: how it gets its nodes. fallback: whether it buys on-demand where there is no Spot capacity. taints: see
-    `Taint`; pods of ours tolerate them. Whatever asks a GPU for what it cannot do raises SharingError, and the pool
-    itself ValueError for what nobody can buy or name.
+    purchase: how it gets its nodes. reservation_type: which kind is reserved, where that is its purchase. fallback:
+    whether it buys on-demand where there is no Spot capacity. taints: see `Taint`; pods of ours tolerate them. Whatever
+    asks a GPU for what it cannot do raises SharingError, and the pool itself ValueError for what nobody can buy or
+    name.
     """
 
     name: str
@@ -57,6 +66,7 @@ class Pool:
     prices: RegionPrices
     ami: Ami = "al2023"
     purchase: Purchase = "spot"
+    reservation_type: ReservationType = "default"
     fallback: bool = False
     taints: tuple[Taint, ...] = ()
 
@@ -66,13 +76,27 @@ class Pool:
             raise ValueError(f"pool {self.name}: types must name at least one")
         if type(self.max_gpus) is not int or self.max_gpus < 1:
             raise ValueError(f"pool {self.name}: max_gpus is {self.max_gpus!r}: write a whole number of 1 or more")
-        for what, value, known in (("ami", self.ami, AMIS), ("purchase", self.purchase, get_args(Purchase))):
+        for what, value, known in (
+            ("ami", self.ami, AMIS),
+            ("purchase", self.purchase, get_args(Purchase)),
+            ("reservation_type", self.reservation_type, get_args(ReservationType)),
+        ):
             if value not in known:
                 raise ValueError(f"pool {self.name}: {what} is {value!r}: write {' or '.join(known)}")
+        if self.block and self.purchase != "reserved":
+            raise ValueError(f"pool {self.name}: a capacity block is reserved, and the pool buys {self.purchase}")
+
+    @property
+    def block(self) -> bool:
+        """Whether its nodes are of a capacity block: paid once for all of its time, at a price that changes daily."""
+        return self.reservation_type == "capacity-block"
 
     @property
     def capacity_type(self) -> CapacityType:
-        """What its nodes cost: reserved ones as much as on-demand (EC2 user guide, "Capacity Reservation pricing")."""
+        """What its nodes cost: reserved ones as much as on-demand (EC2 user guide, "Capacity Reservation pricing").
+
+        Those of a capacity block (`block`) have no price by the hour.
+        """
         return "spot" if self.purchase == "spot" else "on-demand"
 
     @property
@@ -244,6 +268,8 @@ class Pool:
     @property
     def usd_per_slot_hour(self) -> float | None:
         """Price of a slot as the pool buys it; an estimate for Spot, None where no price is known."""
+        if self.block:
+            return None
         return self.price.usd_per_hour(self.capacity_type) / self.price.slots if self.price else None
 
     def why_slot(self, capacity_type: CapacityType, of: SlotPrice | None = None) -> Why:
@@ -261,6 +287,7 @@ class Pool:
             "name": self.name,
             "sharing": self.profile.strategy,
             "capacityType": self.purchase,
+            **({"capacityReservationType": self.reservation_type} if self.purchase == "reserved" else {}),
             "resource": self.resource,
             "slotsPerGpu": self.slots_per_gpu,
             "maxSlots": self.max_slots,

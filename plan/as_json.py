@@ -73,6 +73,8 @@ def _pool(pool: Pool, section: GpuPool) -> dict[str, Any]:
     return {
         "name": pool.name,
         "capacityType": pool.purchase,
+        "capacityReservationType": pool.reservation_type if pool.purchase == "reserved" else None,
+        "upfrontFeeUsd": section.upfront_fee_usd,
         "fallback": section.fallback,
         "onDemand": section.on_demand.model_dump(mode="json", by_alias=True) if section.on_demand else None,
         "sharing": section.sharing.model_dump(mode="json", by_alias=True),
@@ -233,6 +235,7 @@ def _work(work: WorkFigures) -> dict[str, Any]:
         "capacityTypes": list(work.capacity_types),
         "usdPerHourAtMost": _usd(work.why_at_most.value),
         "whenSpotTakesItsNode": work.taken or None,
+        "whenItsBlockEnds": work.ends or None,
         "spotInterruptions": {
             "bands": [{"instanceType": name, "band": band} for name, band in work.interruption_bands.items()],
             "date": interruptions.date if interruptions else None,

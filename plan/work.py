@@ -21,7 +21,8 @@ Kind = Literal["model", "server", "Deployment", "Job", "CronJob"]
 class WorkFigures:
     """A model, a server or a workload. why_at_most: USD per hour (`gpu.importance.why_at_most`).
 
-    taken: what happens when Spot takes its node; empty where none of its nodes is on Spot.
+    taken: what happens when Spot takes its node; empty where none of its nodes is on Spot. ends: what happens when its
+    capacity block ends; empty where it is on none.
     """
 
     name: str
@@ -31,6 +32,7 @@ class WorkFigures:
     capacity_types: tuple[Purchase, ...]
     why_at_most: Why
     taken: str
+    ends: str
 
     @property
     def interruption_bands(self) -> Mapping[str, str]:
@@ -50,7 +52,7 @@ def work_figures(config: StackConfig) -> tuple[WorkFigures, ...]:
         return known[key]
 
     def made(name: str, kind: Kind, importance: Importance, pool: Pool, pods: int, taken: str) -> WorkFigures:
-        where = may_run_on(importance, pool.capacity_types)
+        where = may_run_on(importance, pool.capacity_types, pool.reservation_type)
         return WorkFigures(
             name=name,
             kind=kind,
@@ -59,6 +61,7 @@ def work_figures(config: StackConfig) -> tuple[WorkFigures, ...]:
             capacity_types=where,
             why_at_most=at_most(importance, pool, pods),
             taken=f"{taken}{_then(where)}" if "spot" in where else "",
+            ends=_at_the_end(kind) if pool.block else "",
         )
 
     def each() -> Iterator[WorkFigures]:
@@ -81,6 +84,16 @@ def _pods(workload: Workload, consumer: Consumer) -> int:
     """Most pods at a time: of a CronJob, runs may stand beside each other (`config.bill`)."""
     each = consumer.pool.held_slots(max(container.slots for container in workload.containers))
     return consumer.slots // each
+
+
+def _at_the_end(kind: Kind) -> str:
+    match kind:
+        case "model" | "server":
+            return "does not answer until the pool has another capacity block"
+        case "Deployment" | "Job" | "CronJob":
+            return "is told to end, and its pods wait until the pool has another capacity block"
+        case _:
+            assert_never(kind)
 
 
 def _then(where: tuple[Purchase, ...]) -> str:

@@ -14,10 +14,16 @@ from typing import Any, Final
 
 from pulumi_policy.proxy import UnknownValueError
 
-from gpu.contract import CAPACITY_TYPE_LABEL, EKS_CAPACITY_TYPE_LABEL, IMPORTANCE_LABEL, INSTANCE_TYPE_LABEL
+from gpu.contract import (
+    CAPACITY_TYPE_LABEL,
+    EKS_CAPACITY_TYPE_LABEL,
+    IMPORTANCE_LABEL,
+    INSTANCE_TYPE_LABEL,
+    RESERVATION_TYPE_LABEL,
+)
 from policy.dra import CLAIM_TYPES, device_classes, requests
 from policy.framework import Resource, Stack, matches
-from policy.karpenter import NODE_POOL_TYPES, NodePool
+from policy.karpenter import CAPACITY_BLOCK, NODE_POOL_TYPES, NodePool
 from policy.nodes import MANAGED_GROUPS
 from policy.pods import PodTemplate
 from policy.reading import Unknown, each, get, strings, text, truthy, whole
@@ -146,8 +152,10 @@ _EFFECTS: Final = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREF
 def _as_pool(group: Mapping[str, Any]) -> Mapping[str, Any]:
     """The manifest of a NodePool that launches what a managed node group does; its types may stand elsewhere."""
     given, types = group.get("capacityType"), group.get("instanceTypes")
-    values = [given] if isinstance(given, Unknown) else [SPOT if text(given) == "SPOT" else "on-demand"]
+    values = [given] if isinstance(given, Unknown) else [_KINDS.get(text(given), "on-demand")]
     requirements = [{"key": CAPACITY_TYPE_LABEL, "operator": "In", "values": values}]
+    if text(given) == "CAPACITY_BLOCK":
+        requirements.append({"key": RESERVATION_TYPE_LABEL, "operator": "In", "values": [CAPACITY_BLOCK]})
     if types:
         requirements.append({"key": INSTANCE_TYPE_LABEL, "operator": "In", "values": types})
     taints = [

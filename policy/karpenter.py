@@ -13,19 +13,28 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
 
-from gpu.contract import ARCH_LABEL, CAPACITY_TYPE_LABEL, INSTANCE_TYPE_LABEL, NODE_POOL_LABEL, OS_LABEL
+from gpu.contract import (
+    ARCH_LABEL,
+    CAPACITY_TYPE_LABEL,
+    INSTANCE_TYPE_LABEL,
+    NODE_POOL_LABEL,
+    OS_LABEL,
+    RESERVATION_TYPE_LABEL,
+)
 from policy.instances import Candidate, Label, candidates, named
 from policy.reading import Unknown, each, get, strings, text, whole
 
 CAPACITY_TYPES: Final = frozenset({"spot", "on-demand", "reserved"})
+CAPACITY_BLOCK: Final = "capacity-block"
 
 #: All values that a node can have of these labels (karpenter v1.15.0, pkg/apis/v1/labels.go
 #: WellKnownValuesForRequirements; karpenter-provider-aws, pkg/apis/v1/labels.go AWSToKubeArchitectures and
-#: pkg/providers/instancetype/types.go getOS).
+#: pkg/providers/instancetype/types.go getOS; pkg/apis/v1/ec2nodeclass_status.go CapacityReservationType).
 KNOWN_VALUES: Final[Mapping[str, frozenset[str]]] = {
     CAPACITY_TYPE_LABEL: CAPACITY_TYPES,
     ARCH_LABEL: frozenset({"amd64", "arm64"}),
     OS_LABEL: frozenset({"linux", "windows"}),
+    RESERVATION_TYPE_LABEL: frozenset({"default", CAPACITY_BLOCK}),
 }
 
 NODE_POOL_TYPES: Final = ("kubernetes:karpenter.sh/*:NodePool", "kubernetes:karpenter.sh/*:Provisioner")
@@ -260,6 +269,12 @@ class NodePool:
         spec, labels = self._template
         whole = any(isinstance(value, Unknown) for value in (spec, labels, get(spec, "requirements")))
         return whole or any(item.values is None for item in self.requirements if item.key == CAPACITY_TYPE_LABEL)
+
+    @property
+    def block(self) -> bool:
+        """Whether what it reserves is of capacity blocks alone."""
+        found = [item for item in self.requirements if item.key == RESERVATION_TYPE_LABEL]
+        return any(item.operator == "In" and item.values == (CAPACITY_BLOCK,) for item in found)
 
     @property
     def capacity_types(self) -> frozenset[str]:

@@ -765,7 +765,7 @@ def _workloads(config: StackConfig, keeping: Mapping[str, Checkpointing], opts: 
                 pool := config.gpu_pools[workload.pool],
                 keeping.get(workload.name),
                 config.gpu_sharing.scheduler,
-                placing(workload.importance, pool.capacity_types, config.own_name),
+                placing(workload.importance, pool.capacity_types, config.own_name, pool.reservation_type),
             )
             for workload in config.workloads
         ]

@@ -157,7 +157,7 @@ def _model_args(service: Service, pool: Pool, config: StackConfig) -> OllamaMode
         max_scale=service.max_scale,
         idle=first.idle,
         scheduler=config.gpu_sharing.scheduler,
-        placing=placing(first.importance, pool.capacity_types, config.own_name),
+        placing=placing(first.importance, pool.capacity_types, config.own_name, pool.reservation_type),
     )
 
 

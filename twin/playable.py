@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import versions
-from gpu.contract import CAPACITY_TYPE_LABEL, DISCOVERY_TAG
+from gpu.contract import CAPACITY_TYPE_LABEL, DISCOVERY_TAG, RESERVATION_TYPE_LABEL
 from gpu.sharing.bottlerocket import is_bottlerocket
 
 Manifest = dict[str, Any]
@@ -59,6 +59,7 @@ def _node_pool(manifest: Manifest) -> Manifest:
         if each["key"] == CAPACITY_TYPE_LABEL and "values" in each
         else each
         for each in inner["requirements"]
+        if each["key"] != RESERVATION_TYPE_LABEL
     ]
     template = {**spec["template"], "spec": {**inner, "requirements": requirements}}
     return {**manifest, "spec": {**spec, "template": template}}

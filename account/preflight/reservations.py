@@ -1,18 +1,20 @@
-"""Capacity reservations that pools use: whether they are there, are of their types, and as large as the pool says."""
+"""Capacity reservations and blocks that pools use: whether they are there, and are what the pools say."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from account.commands import Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
+from config import bill
 from config.pool_schema import GpuPool, ReservationTerm
 from config.schema import StackConfig
 from gpu.catalog import INSTANCE_TYPES
-from gpu.pool import Pool
+from gpu.pool import DRAINED_BEFORE_END, Pool, ReservationType
 
 TOPIC = "Capacity"
 
@@ -24,9 +26,10 @@ def requirements(config: StackConfig) -> list[Requirement]:
 
 def _pool(pool: GpuPool, config: StackConfig) -> Requirement:
     terms = pool.capacity_reservation_selector_terms
+    kind = "capacity block is" if config.gpu_pools[pool.name].block else "capacity reservations are"
     return Requirement(
         topic=TOPIC,
-        what=f"pool {pool.name}: its capacity reservations are active, for {pool.max_gpus} GPUs of its types",
+        what=f"pool {pool.name}: its {kind} active, for {pool.max_gpus} GPUs of its types",
         look=[_look(term, config.region) for term in terms],
         judge=partial(_judge, pool, config.gpu_pools[pool.name]),
     )
@@ -39,7 +42,8 @@ def _filters(term: ReservationTerm) -> Mapping[str, str]:
 
 
 def _look(term: ReservationTerm, region: str) -> Command:
-    query = "CapacityReservations[].[CapacityReservationId,State,InstanceType,TotalInstanceCount]"
+    what = ["CapacityReservationId", "ReservationType", "State", "InstanceType", "TotalInstanceCount"]
+    query = f"CapacityReservations[].[{','.join([*what, 'AvailabilityZoneId', 'StartDate', 'EndDate'])}]"
     filters = [f"Name={name},Values={value}" for name, value in _filters(term).items()]
     named: dict[str, Any] = {"capacity_reservation_ids": term.id} if term.id else {"filters": filters}
     return aws("ec2", "describe-capacity-reservations", region=region, query=query, **named)
@@ -66,16 +70,41 @@ def _judge(section: GpuPool, pool: Pool, sight: Sight) -> Verdict:
                 return Missing(f"there is no {term.id} in {sight.config.region}")
             case Unseen() as unseen:
                 return unseen
-    return _verdict(pool, [each for each in found.values() if each["State"] == "active"])
+    config = sight.config
+    zones = () if config.cluster.existing or config.network.existing else bill.zones(config)
+    return _verdict(pool, list(found.values()), zones)
 
 
-def _verdict(pool: Pool, active: list[Mapping[str, Any]]) -> Verdict:
+def _verdict(pool: Pool, found: list[Mapping[str, Any]], zones: Collection[str]) -> Verdict:
+    """zones: those of the network, by id; empty where somebody's network is not known."""
+    kind = [each for each in found if each.get("ReservationType", "default") == pool.reservation_type]
+    if found and not kind:
+        other: ReservationType = "default" if pool.block else "capacity-block"
+        ids = ", ".join(sorted(each["CapacityReservationId"] for each in found))
+        return Missing(f"{ids}: AWS says {other}. Write capacityReservationType: {other}; the pool would have no node")
+    active = [each for each in kind if each["State"] == "active"]
+    # A capacity block is paid weeks before it begins.
+    coming = sorted(each["StartDate"] for each in kind if each["State"] == "scheduled" and each.get("StartDate"))
+    if coming and not active:
+        return Note(f"none has begun: the first does at {_moment(coming[0])}; until then the pool has no node")
     names = {each.name for each in pool.types}
     fitting = [each for each in active if each["InstanceType"] in names]
     if not fitting:
         there = ", ".join(sorted({each["InstanceType"] for each in active})) or "none is active"
         return Missing(f"none of {', '.join(sorted(names))} is: {there}; the pool would never have a node")
+    if outside := sorted({each["AvailabilityZoneId"] for each in fitting if zones} - set(zones)):
+        return Missing(f"they are in {', '.join(outside)}, where the network has no subnet: add it to network.zoneIds")
     gpus = sum(each["TotalInstanceCount"] * INSTANCE_TYPES[each["InstanceType"]].gpu_count for each in fitting)
     if gpus != pool.max_gpus:
         return Note(f"they have {gpus} GPUs, and all of them are paid: write maxGpus: {gpus}, so that the bill says so")
-    return Ok(f"{len(fitting)} with {gpus} GPUs")
+    ends = sorted(each["EndDate"] for each in fitting if each.get("EndDate"))
+    return Ok(f"{len(fitting)} with {gpus} GPUs{_end(pool, ends[0]) if ends else ''}")
+
+
+def _end(pool: Pool, end: datetime) -> str:
+    drained = f"; Karpenter ends its nodes at {_moment(end - DRAINED_BEFORE_END)}" if pool.block else ""
+    return f", to {_moment(end)}{drained}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"

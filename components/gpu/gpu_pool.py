@@ -37,6 +37,7 @@ from gpu.contract import (
     NODE_POOL_LABEL,
     OS_LABEL,
     POOL_LABEL,
+    RESERVATION_TYPE_LABEL,
     SHARING_LABEL,
     TENANTS_LABEL,
 )
@@ -227,6 +228,8 @@ def _requirements(args: GpuPoolArgs) -> list[dict[str, Any]]:
         one_of(ARCH_LABEL, sorted({t.arch for t in args.pool.types})),
         one_of(OS_LABEL, ["linux"]),
         one_of(CAPACITY_TYPE_LABEL, args.pool.capacity_types),
+        # Tags may select both kinds, and only one of them ends at its hour.
+        *([one_of(RESERVATION_TYPE_LABEL, [args.pool.reservation_type])] if args.pool.purchase == "reserved" else []),
         # By name, not by family: a size that AWS adds tomorrow has no overlay yet.
         one_of(INSTANCE_TYPE_LABEL, [t.name for t in args.pool.types]),
     ]

@@ -18,7 +18,7 @@ from config.checks.levers import check_levers
 from config.checks.models import check_models
 from config.checks.names import check_names
 from config.checks.network import check_network
-from config.checks.parts import Parts, attempt, twice
+from config.checks.parts import Parts, Slots, attempt, twice
 from config.checks.pools import check_cpu_pools, check_pools
 from config.checks.serving import check_serving
 from config.checks.together import check_together
@@ -27,17 +27,18 @@ from config.checks.workloads import check_workloads
 from config.errors import Problem
 from config.schema import Budget
 
-__all__ = ["Parts", "check"]
+__all__ = ["Parts", "check", "check_pools"]
 
 
-def check(parts: Parts) -> Iterator[Problem]:
-    """Every problem among the validated parts of a configuration."""
+def check(parts: Parts, slots: Slots) -> Iterator[Problem]:
+    """Every problem among the validated parts of a configuration but those of GPU pools alone.
+
+    slots: of the pools in which these are right, as `check_pools` finds them.
+    """
     yield from check_cluster(parts)
     yield from check_network(parts)
     yield from check_names(parts)
     yield from check_cpu_pools(parts)
-    problems, slots = check_pools(parts)
-    yield from problems
     yield from check_models(parts, slots)
     yield from check_serving(parts, slots)
     yield from check_levers(parts, slots)

@@ -42,7 +42,7 @@ def capacity_on_pool(work: Model | Workload, path: Path, pools: _Pools) -> Itera
     if pool is None:
         return
     bought = _bought(pool)
-    if not may_run_on(work.importance, bought):
+    if not may_run_on(work.importance, bought, pool.capacity_reservation_type):
         yield Problem((*path, "importance"), work.importance, _no_pool(work.importance, work.pool, bought))
 
 
@@ -50,12 +50,15 @@ def _bought(pool: GpuPool) -> tuple[Purchase, ...]:
     return capacity_types(pool.capacity_type, fallback=pool.fallback is not None)
 
 
-def _no_pool(importance: Importance, pool: str, bought: tuple[Purchase, ...]) -> str:
-    buys = f"pool {pool} buys {', else '.join(each.replace('spot', 'Spot') for each in bought)}"
+def _no_pool(importance: Importance, name: str, bought: tuple[Purchase, ...]) -> str:
+    buys = f"pool {name} buys {', else '.join(each.replace('spot', 'Spot') for each in bought)}"
     match importance:
         case "critical":
+            where = f"must not be on Spot, and {buys}"
+            if "spot" not in bought:
+                where = f"must not be on a capacity block, which ends at its hour, and pool {name} is one"
             return (
-                f"must not be on Spot, and {buys}: give it a pool with capacityType: on-demand and onDemand: "
+                f"{where}: give it a pool with capacityType: on-demand and onDemand: "
                 "{justification: ..., expires: ...}, or capacityType: reserved, and no fallback; or write standard"
             )
         case "batch":
@@ -74,7 +77,7 @@ def _sleeping(parts: Parts, pools: _Pools) -> Iterator[Problem]:
             if model is None or model.importance != "critical" or model.min_scale > 0:
                 continue
             pool, waking = pools.get(model.pool), asleep.setdefault(model.pool, set())
-            if pool is None or not may_run_on("critical", _bought(pool)):
+            if pool is None or not may_run_on("critical", _bought(pool), pool.capacity_reservation_type):
                 continue  # no pool for it: said already
             waking.add(service_name(model))
             kept = pool.warm.slots if pool.warm and pool.warm.start is None else 0

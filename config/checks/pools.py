@@ -13,11 +13,12 @@ from config.checks.types import check_types
 from config.errors import MISSING, Path, Problem, listed
 from config.pool_schema import OnDemand
 from config.pools import pool_types, region_zones, resolve
+from config.quantities import seconds
 from config.schema import CpuPool, GpuPool
 from config.section import BrokenValueError
 from gpu import prices
-from gpu.catalog import InstanceType
-from gpu.pool import Pool
+from gpu.catalog import CAPACITY_BLOCK_FAMILIES, FAMILIES, InstanceType
+from gpu.pool import DRAINED_BEFORE_END, TAKEN_BEFORE_END, Pool
 
 #: Longest time for which on-demand may be justified; then somebody must look at it again.
 MAX_JUSTIFIED_DAYS = 180
@@ -138,17 +139,29 @@ def _max_gpus(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Itera
 
 
 def _beyond_the_limit(pool: GpuPool, path: Path, found: Pool) -> Iterator[Problem]:
-    """Types that are named, and that a limit in vCPUs never lets Karpenter buy."""
-    if not found.claims:
-        return
-    for index, name in enumerate(pool.instance_types):
-        if found.takes(name) > found.room:
-            fewest, vcpus = min(found.types, key=lambda each: each.vcpus), found.takes(name)
+    """Types and sizes that are named, and that the limit never lets Karpenter buy."""
+    counts = () if found.claims else pool.gpus_per_node
+    for index, count in enumerate(counts):
+        if count > found.room:
             message = (
-                f"would never be bought: strategy memory counts maxGpus in vCPUs of {fewest.name}, {found.room} in "
-                f"all, and this type has {vcpus}; remove it, or write maxGpus: {-(-vcpus // fewest.vcpus)} or more"
+                f"would never be bought: maxGpus is {found.room}, and nodes are whole; remove it, or write maxGpus: "
+                f"{count} or more"
             )
-            yield Problem((*path, "instanceTypes", index), name, message)
+            yield Problem((*path, "gpusPerNode", index), count, message)
+    for index, name in enumerate(pool.instance_types):
+        if found.takes(name) > found.room and found.takes(name) not in counts:
+            yield Problem((*path, "instanceTypes", index), name, _never_bought(found, name))
+
+
+def _never_bought(found: Pool, name: str) -> str:
+    takes = found.takes(name)
+    if not found.claims:
+        limit, has, enough = f"maxGpus is {found.room}", f"{takes} GPUs", takes
+    else:
+        fewest = min(found.types, key=lambda each: each.vcpus)
+        limit = f"strategy memory counts maxGpus in vCPUs of {fewest.name}, {found.room} in all"
+        has, enough = f"{takes}", -(-takes // fewest.vcpus)
+    return f"would never be bought: {limit}, and this type has {has}; remove it, or write maxGpus: {enough} or more"
 
 
 def _iops(pool: GpuPool, path: Path) -> Iterator[Problem]:
@@ -163,6 +176,7 @@ def _capacity(pool: GpuPool, path: Path, today: date) -> Iterator[Problem]:
     place: Path = (*path, "onDemand")
     yield from attempt(_fallback(pool, path))
     yield from attempt(_reservations(pool, path))
+    yield from attempt(_block(pool, path))
     if pool.capacity_type == "spot" and not pool.fallback:
         if pool.on_demand:
             message = (
@@ -199,6 +213,41 @@ def _reservations(pool: GpuPool, path: Path) -> Iterator[Problem]:
             yield Problem((*place, index), MISSING, "must have an id or tags: one of both")
         elif term.id and term.owner_id:
             yield Problem((*place, index, "ownerID"), term.owner_id, "says nothing beside an id: leave it out")
+
+
+def _block(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    """Capacity blocks are reserved, of families of which AWS sells them, and their nodes end within ten minutes."""
+    if pool.capacity_reservation_type == "default":
+        if pool.upfront_fee_usd is not None:
+            message = (
+                "is what AWS takes for a capacity block: write capacityReservationType: capacity-block, or remove it"
+            )
+            yield Problem((*path, "upfrontFeeUsd"), pool.upfront_fee_usd, message)
+        return
+    place: Path = (*path, "capacityReservationType")
+    if pool.capacity_type != "reserved":
+        message = f"belongs to capacityType reserved, and this pool is {pool.capacity_type}: remove one of the two"
+        yield Problem(place, pool.capacity_reservation_type, message)
+        return
+    yield from attempt(_sold_in_blocks(pool, path))
+    before, left = (
+        each // timedelta(minutes=1) for each in (DRAINED_BEFORE_END, DRAINED_BEFORE_END - TAKEN_BEFORE_END)
+    )
+    if seconds(pool.termination_grace_period) > left * 60:
+        message = (
+            f"must be {left}m or less on a capacity block: Karpenter ends its nodes {before} minutes before the "
+            f"block's end, and {left} minutes later EC2 takes them, whatever runs"
+        )
+        yield Problem((*path, "terminationGracePeriod"), pool.termination_grace_period, message)
+
+
+def _sold_in_blocks(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    sold = [family for family in FAMILIES if family in CAPACITY_BLOCK_FAMILIES]
+    for key, names in (("instanceFamilies", pool.instance_families), ("instanceTypes", pool.instance_types)):
+        for index, name in enumerate(names):
+            if name.partition(".")[0] not in sold:
+                message = f"is not sold in capacity blocks: AWS has them of {listed(sold, 'and')}"
+                yield Problem((*path, key, index), name, message)
 
 
 def _justification(on_demand: OnDemand, path: Path) -> Iterator[Problem]:

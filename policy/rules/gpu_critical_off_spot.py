@@ -1,4 +1,4 @@
-"""What is critical does not run on capacity that AWS may take back."""
+"""What is critical does not run on capacity that AWS takes back."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from policy.pods import POD_TYPES, PodTemplate, pod_templates
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
-    """Yield critical pods with GPUs that may land on Spot."""
+    """Yield critical pods with GPUs that may land on Spot, or on a capacity block."""
     known, pools, claims = classes(stack), gpu_pools(stack), gpu_claims(stack)
     yield from by_resource(with_pods(stack), lambda resource: _of(resource, known, pools, claims))
 
@@ -36,6 +36,13 @@ def _of(resource: Resource, known: Classes, pools: list[NodePool], claims: froze
         importance = known.of(pod)
         if (CRITICAL in importance.words or importance.unknown) and uses_gpu(pod, claims):
             where = _where(pod, pools)
+            blocks = placed(pod, [pool for pool in pools if pool.block], "reserved")
+            if blocks and CRITICAL in importance.words:
+                yield Finding(
+                    f"is critical, and may land on a capacity block{_of_pools(blocks)}: all its nodes end at its hour. "
+                    "Give it a pool of capacity that stays: on demand with a justification, or a reservation.",
+                    pod.urn,
+                )
             if where and CRITICAL in importance.words:
                 yield Finding(
                     f"is critical, and may land on Spot{where}: AWS takes it back with two minutes' notice. Require "
@@ -54,18 +61,26 @@ def _of(resource: Resource, known: Classes, pools: list[NodePool], claims: froze
 def _where(pod: PodTemplate, pools: list[NodePool]) -> str:
     """Words for where it meets Spot; empty where it does not. Without pools in the program, what it asks for itself."""
     if names := placed(pod, pools, SPOT):
-        return f" of pool{'s' if len(names) > 1 else ''} {', '.join(names)}"
+        return _of_pools(names)
     return ", which it asks for" if kinds_of(pod) == {SPOT} else ""
+
+
+def _of_pools(names: list[str]) -> str:
+    return f" of pool{'s' if len(names) > 1 else ''} {', '.join(names)}"
 
 
 RULE = StackRule(
     name="gpu-critical-off-spot",
-    title="Critical work is not on Spot",
-    description=f"Pods with GPUs and `{IMPORTANCE_LABEL}: critical`, or a critical PriorityClass, must not be on Spot.",
+    title="Critical work is on capacity that stays",
+    description=(
+        f"Pods with GPUs and `{IMPORTANCE_LABEL}: critical`, or a critical PriorityClass, must not be on Spot nor on a "
+        "capacity block."
+    ),
     why=(
         "AWS takes GPU instances of some types back in one of five cases a month, with two minutes' notice, and most "
         "often when nobody else gets any either. A model that must answer is then away until capacity comes back: its "
-        "priority helps against other pods, not against the end of its node."
+        "priority helps against other pods, not against the end of its node. A capacity block ends at an hour that is "
+        "known, with all its nodes."
     ),
     fix=(
         f"Give the pods `nodeSelector: {{{CAPACITY_TYPE_LABEL}: on-demand}}` (or `reserved`) and a pool that buys it, "

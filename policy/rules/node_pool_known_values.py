@@ -26,8 +26,8 @@ RULE = ResourceRule(
     name="node-pool-known-values",
     title="Pools ask for nodes that there can be",
     description=(
-        "Karpenter's pools, claims and overlays must name capacity types, architectures and operating systems as "
-        "nodes have them."
+        "Karpenter's pools, claims and overlays must name capacity types, kinds of reservations, architectures and "
+        "operating systems as nodes have them."
     ),
     why=(
         "Values are compared letter by letter. A pool whose `karpenter.sh/capacity-type` is `On-Demand` never gets "
@@ -37,7 +37,8 @@ RULE = ResourceRule(
     ),
     fix=(
         "Write `spot`, `on-demand` or `reserved` for `karpenter.sh/capacity-type`, `amd64` or `arm64` for "
-        "`kubernetes.io/arch`, and `linux` or `windows` for `kubernetes.io/os`."
+        "`kubernetes.io/arch`, `linux` or `windows` for `kubernetes.io/os`, and `default` or `capacity-block` for "
+        "`karpenter.k8s.aws/capacity-reservation-type`."
     ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,

@@ -157,12 +157,14 @@ def test_a_reserved_pool_launches_into_its_reservations_and_nothing_else() -> No
         {"tags": {"team": "ml"}, "ownerID": "111122223333"},
     ]
     assert capacity("held") == ["reserved"]
+    # A capacity block that the tags select too would end below critical work.
+    assert capacity("held", "karpenter.k8s.aws/capacity-reservation-type") == ["default"]
     assert capacity("shared") == ["spot", "on-demand"]
 
 
-def capacity(pool: str) -> list[str]:
+def capacity(pool: str, label: str = "karpenter.sh/capacity-type") -> list[str]:
     requirements = spec(NODE_POOL, pool)["template"]["spec"]["requirements"]
-    (values,) = [each["values"] for each in requirements if each["key"] == "karpenter.sh/capacity-type"]
+    (values,) = [each["values"] for each in requirements if each["key"] == label]
     return list(values)
 
 

@@ -175,7 +175,6 @@ def test_a_managed_node_group_on_spot_is_such_a_pool() -> None:
     "of_group",
     [
         group("ON_DEMAND"),
-        group("CAPACITY_BLOCK"),
         group(types=["m7i.large"]),
         group(types=[]),
         group(taints=[{**TAINT, "key": "others"}]),
@@ -252,3 +251,20 @@ def test_pods_that_claim_gpus_are_judged_too() -> None:
     assert said(pool(), claim("dra.net"), claiming()) == []
     assert said(pool(), claim(UNKNOWN), claiming()) == []
     assert said(pool(), claim(name=UNKNOWN), claiming("another")) == []
+
+
+def test_on_a_capacity_block_it_is_told_with_the_pool() -> None:
+    block = buying("reserved")
+    block.inputs["spec"]["template"]["spec"]["requirements"].append(
+        {"key": "karpenter.k8s.aws/capacity-reservation-type", "operator": "In", "values": ["capacity-block"]}
+    )
+    (message,) = said(block, critical())
+    assert "is critical, and may land on a capacity block of pool gpu: all its nodes end at its hour" in message
+    assert said(block, deployment()) == []
+    stays = buying("reserved")
+    stays.inputs["spec"]["template"]["spec"]["requirements"].append(
+        {"key": "karpenter.k8s.aws/capacity-reservation-type", "operator": "In", "values": ["default"]}
+    )
+    assert said(stays, critical()) == []
+    (message,) = said(group("CAPACITY_BLOCK"), on_group())
+    assert "of pool gpus" in message

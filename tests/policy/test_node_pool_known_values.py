@@ -29,6 +29,7 @@ def pool(key: str, operator: str, *values: Any, labels: dict[str, Any] | None = 
         ("kubernetes.io/arch", "aarch64"),
         ("beta.kubernetes.io/arch", "ARM64"),
         ("kubernetes.io/os", "Linux"),
+        ("karpenter.k8s.aws/capacity-reservation-type", "CAPACITY_BLOCK"),
         ("beta.kubernetes.io/os", "bottlerocket"),
     ],
 )

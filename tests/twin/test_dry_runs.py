@@ -5,6 +5,7 @@ Nothing is made: requests are dry runs.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -20,6 +21,8 @@ from config.load import parse
 from config.schema import StackConfig
 from stacks.workloads import gpu_workload
 from tests.day import TODAY
+from tests.plan import test_capacity_blocks as block
+from tests.plan.test_destroy_order import NODE_CLASS, NODE_POOL
 from tests.unit.components.recording import record
 from tests.unit.config.support import changed
 from twin.kube.client import ApiError, Kube, Object
@@ -183,3 +186,15 @@ def test_a_fault_of_each_kind_would_be_seen(kube: Kube) -> None:
     metadata = {"name": "a", "namespace": NAMESPACE, "labels": {"a..b/c": "d"}}
     service = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"ports": [{"port": 1}]}}
     assert "a..b" in refused(kube, service)
+
+
+def test_a_pool_of_a_capacity_block_is_taken_as_it_is_written(kube: Kube) -> None:
+    """By Karpenter's definitions with their rules; which kinds of reservations there are, these leave to Karpenter."""
+    node_class, node_pool = block.manifest(NODE_CLASS), block.manifest(NODE_POOL)
+    assert [refused(kube, each) for each in (node_class, node_pool)] == ["", ""]
+    terms = [{"id": "cr-0123456789abcdef0", "tags": {"team": "ml"}}]
+    both = {**node_class, "spec": {**node_class["spec"], "capacityReservationSelectorTerms": terms}}
+    assert "'id' is mutually exclusive" in refused(kube, both)
+    asked = copy.deepcopy(node_pool)
+    asked["spec"]["template"]["spec"]["requirements"][-2]["key"] = "karpenter.k8s.aws/reservation-type"
+    assert "is restricted" in refused(kube, asked)

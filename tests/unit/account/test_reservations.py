@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from account.preflight.requirement import Sight, findings
 from account.preflight.reservations import requirements
 from account.session import Account
+from config.schema import StackConfig
 from plan.make import Plan
 from tests.unit.account.test_existing import DENIED, Answers, config
+from tests.unit.config.support import changed, parsed
 
 TERMS = [{"id": "cr-0123456789abcdef0"}, {"tags": {"team": "ml"}, "ownerID": "111122223333"}]
 STACK = config(
@@ -28,14 +31,38 @@ STACK = config(
 )
 
 
-def reservation(name: str = "cr-1", kind: str = "g6.xlarge", count: int = 4, state: str = "active") -> dict[str, Any]:
-    return {"CapacityReservationId": name, "InstanceType": kind, "TotalInstanceCount": count, "State": state}
+POOL = {
+    "name": "block",
+    "instanceTypes": ["p5.4xlarge"],
+    "maxGpus": 4,
+    "sharing": {"strategy": "none"},
+    "capacityType": "reserved",
+    "capacityReservationType": "capacity-block",
+    "capacityReservationSelectorTerms": TERMS[:1],
+    "upfrontFeeUsd": 9000,
+    "terminationGracePeriod": "10m",
+    "onDemand": {"justification": "GPU-142: the training run of the quarter", "expires": "2027-03-31"},
+}
+BLOCK = parsed(changed({"models": [], "workloads": [], "dialogue": {}, "examples": False, "pools": [POOL]}))
+BEGINS, ENDS = datetime(2026, 12, 1, 11, 30, tzinfo=UTC), datetime(2026, 12, 8, 11, 30, tzinfo=UTC)
 
 
-def check(answer: Any) -> tuple[str, str, Answers]:
+def reservation(
+    name: str = "cr-1", kind: str = "g6.xlarge", count: int = 4, state: str = "active", **more: Any
+) -> dict[str, Any]:
+    each = {"CapacityReservationId": name, "InstanceType": kind, "TotalInstanceCount": count, "State": state}
+    return {"ReservationType": "default", "AvailabilityZoneId": "use1-az1", **each, **more}
+
+
+def block(**more: Any) -> dict[str, Any]:
+    times = {"StartDate": BEGINS, "EndDate": ENDS}
+    return reservation(kind="p5.4xlarge", **{"ReservationType": "capacity-block", **times, **more})
+
+
+def check(answer: Any, stack: StackConfig = STACK) -> tuple[str, str, Answers]:
     account = Answers({"describe_capacity_reservations": answer})
-    (needed,) = requirements(STACK)
-    ((_, found),) = findings([needed], Sight(cast(Plan, None), STACK, cast(Account, account)))
+    (needed,) = requirements(stack)
+    ((_, found),) = findings([needed], Sight(cast(Plan, None), stack, cast(Account, account)))
     return found.status, found.detail, account
 
 
@@ -58,6 +85,7 @@ def test_reservations_are_asked_for_by_id_and_by_tags() -> None:
         ([reservation(state="expired")], "missing", "none is active"),
         ([reservation(kind="p5.48xlarge")], "missing", "p5.48xlarge; the pool would never have a node"),
         ([reservation(count=1), reservation("cr-2", "g6.12xlarge", 2)], "note", "have 9 GPUs"),
+        ([block(InstanceType="g6.xlarge")], "missing", "cr-1: AWS says capacity-block. Write capacityReservationType"),
         (DENIED, "unseen", "denied"),
     ],
 )
@@ -65,6 +93,26 @@ def test_what_is_wrong_with_them_is_said(answer: Any, status: str, words: str) -
     found, detail, _ = check(answer)
     assert found == status
     assert words in detail
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "words"),
+    [
+        ([block()], "ok", "1 with 4 GPUs, to 2026-12-08 11:30 UTC; Karpenter ends its nodes at 2026-12-08 10:50 UTC"),
+        ([block(state="scheduled")], "note", "none has begun: the first does at 2026-12-01 11:30 UTC"),
+        ([block(state="payment-failed")], "missing", "none is active"),
+        (
+            [block(ReservationType="default")],
+            "missing",
+            "cr-1: AWS says default. Write capacityReservationType: default",
+        ),
+        ([block(AvailabilityZoneId="use1-az9")], "missing", "they are in use1-az9, where the network has no subnet"),
+        ([block(count=2)], "note", "have 2 GPUs"),
+    ],
+)
+def test_a_capacity_block_is_told_with_its_end(answer: Any, status: str, words: str) -> None:
+    found, detail, _ = check(answer, BLOCK)
+    assert (found, words in detail) == (status, True), detail
 
 
 def test_pools_that_buy_ask_for_none() -> None:

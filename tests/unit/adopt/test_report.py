@@ -12,6 +12,7 @@ from adopt.export import read_export
 from adopt.inventory import inventory
 from adopt.report import Report, as_json, report
 from adopt.rights import Rights
+from cli.render_adopt import _there
 from config.errors import PROJECT
 from config.load import parse
 from gpu import prices
@@ -524,3 +525,22 @@ def test_the_json_has_everything(tmp_path: Path) -> None:
     assert document["proposal"]["podMibFrom"] == ["--pod-mib"]
     assert [way["nodes"] for way in document["ways"]] == [3, 1, 1]
     assert {each["status"] for each in document["findings"]} <= {"fits", "missing", "note", "unseen"}
+
+
+def test_nodes_of_a_capacity_block_are_told_apart_from_reservations(tmp_path: Path) -> None:
+    kind = "karpenter.k8s.aws/capacity-reservation-type"
+    block, held = node("held-1", bought="reserved"), node("held-2", bought="reserved")
+    block["metadata"]["labels"][kind] = "capacity-block"
+    held["metadata"]["labels"][kind] = "default"
+    pool = node_pool()
+    requirements = pool["spec"]["template"]["spec"]["requirements"]
+    next(each for each in requirements if each["key"] == "karpenter.sh/capacity-type")["values"] = ["reserved"]
+    notes = said(reported(tmp_path, pool, node_class(), held), "note")
+    assert "reserved capacity: is counted at its on-demand price" in notes
+    assert "capacity blocks" not in notes
+    requirements.append({"key": kind, "operator": "In", "values": ["capacity-block"]})
+    found = reported(tmp_path, pool, node_class(), block)
+    assert "capacity blocks: are counted at the on-demand price" in said(found, "note")
+    assert "reserved capacity" not in said(found, "note")
+    (row,) = [text for about, text in _there(found.there) if about == "NodePool gpus"]
+    assert row.startswith("g6; capacity block; ")

@@ -104,6 +104,8 @@ Made = Callable[..., Any]
         (Pool, POOL, {"max_gpus": 2.5}, "max_gpus is 2.5"),
         (Pool, POOL, {"ami": "al2"}, "ami is 'al2': write al2023 or bottlerocket"),
         (Pool, POOL, {"purchase": "cheap"}, "write spot or on-demand or reserved"),
+        (Pool, POOL, {"reservation_type": "block"}, "write default or capacity-block"),
+        (Pool, POOL, {"reservation_type": "capacity-block"}, "a capacity block is reserved, and the pool buys spot"),
         (CpuPoolArgs, CPU, {"pool": "Graviton"}, "CpuPoolArgs.pool is 'Graviton'"),
         (CpuPoolArgs, CPU, {"cpu_limit": 0}, "must be 1 or more"),
         (WarmSlotsArgs, WARM, {"days": ("monday",)}, "no day is called 'monday'"),

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
+from pathlib import Path
 
+import moto
 import pytest
 
 from gpu import catalog, gpus
-from gpu.catalog import FAMILIES, INSTANCE_TYPES, REGIONS, UNSUPPORTED_FAMILIES, InstanceType, types_in
+from gpu.catalog import (
+    CAPACITY_BLOCK_FAMILIES,
+    FAMILIES,
+    INSTANCE_TYPES,
+    REGIONS,
+    UNSUPPORTED_FAMILIES,
+    InstanceType,
+    types_in,
+)
 from gpu.prices import of, priced_regions
 from gpu.sharing.mps import max_mps_clients
 from tests.unit.gpu.support import GPUS, TYPES
@@ -101,3 +113,11 @@ def test_the_catalogue_cannot_be_changed() -> None:
 
 def test_its_date_is_one() -> None:
     assert re.fullmatch(r"\d{4}-\d{2}-\d{2}", catalog.GENERATED_ON)
+
+
+def test_the_families_of_capacity_blocks_are_those_that_ec2_tells_of() -> None:
+    """EC2's own answer to DescribeInstanceTypes, as moto has it."""
+    kept = Path(moto.__file__).parent / "ec2" / "resources" / "instance_types.json.gz"
+    told = json.loads(gzip.decompress(kept.read_bytes()))
+    sold = {name for name, each in told.items() if "capacity-block" in each["SupportedUsageClasses"]}
+    assert {t.name for family in CAPACITY_BLOCK_FAMILIES for t in FAMILIES[family]} == sold & INSTANCE_TYPES.keys()

@@ -97,3 +97,11 @@ def test_batch_work_never_costs_what_the_fallback_does() -> None:
     assert standard is not None
     assert batch is not None
     assert standard > batch
+
+
+@pytest.mark.parametrize("importance", get_args(Importance))
+def test_only_standard_work_is_on_a_capacity_block(importance: Importance) -> None:
+    assert bool(may_run_on(importance, ("reserved",), "capacity-block")) == (importance == "standard")
+    if importance != "standard":
+        with pytest.raises(ValueError, match=f"{importance} work cannot run on a pool that buys a capacity block"):
+            placing(importance, ("reserved",), "acme", "capacity-block")
