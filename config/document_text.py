@@ -193,8 +193,8 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "always runs in the bill.",
     ),
     "models": (
-        "Without a `pool` a model goes to the one with the cheapest slot or claim that holds it; nothing goes by itself "
-        "to a pool with `tenants: untrusted`.",
+        "Without a `pool` a model goes to the one with the cheapest slot or claim that holds it; nothing goes by "
+        "itself to a pool with `tenants: untrusted`.",
         "Weights, KV cache (context x parallel requests) and overhead must fit a slot of the pool, on the smallest GPU "
         "that the pool may buy. The message says what would fit.",
         "A model that the built-in table does not know ([models.md](models.md)) needs `weightsMib` and "
