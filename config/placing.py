@@ -69,7 +69,10 @@ class Offer:
     @cached_property
     def usd_per_hour(self) -> float | None:
         """The same; None where no price is known."""
-        return self.why.value
+        if self.claim_mib:
+            return self.pool.usd_per_claim_hour(self.claim_mib)
+        usd = self.pool.usd_per_slot_hour
+        return None if usd is None else usd * self.slots
 
     def gpus_for(self, pods: int) -> int:
         """GPUs that so many of such pods take together."""

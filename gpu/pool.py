@@ -255,6 +255,17 @@ class Pool:
         whole = self.prices.why_node(node.instance_type, capacity_type)
         return over(whole, given(f"slots of {node.instance_type}", node.slots))
 
+    def usd_per_claim_hour(self, claim_mib: int) -> float | None:
+        """Price of a claim as the pool buys it: its part, by memory, of the cheapest node whose GPU holds it.
+
+        An estimate for Spot, None where no price is known.
+        """
+        node = self.cheapest(self.capacity_type, claim_mib)
+        if node is None:
+            return None
+        whole = INSTANCE_TYPES[node.instance_type].gpu.memory.total_mib
+        return node.usd_per_hour(self.capacity_type) * claim_mib / whole
+
     def why_gib(self, capacity_type: CapacityType, of: SlotPrice | None) -> Why:
         """Price of a GiB of a GPU when all of it is claimed, USD per hour. of: a node with one GPU."""
         if of is None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from config.placing import Placement, placements
 from config.quantities import memory_mib, share_of_gpu
 from config.schema import StackConfig
-from gpu import why
 from gpu.pool import Pool
 from tests.unit.config.support import CONTAINER, DEV, GONE, MPS, ON_DEMAND, changed, parsed
 
@@ -117,7 +116,7 @@ def test_who_names_a_pool_is_left_alone() -> None:
 
 
 def test_the_first_of_the_file_where_no_price_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Pool, "why_slot", lambda *_: why.given("price of a node", None))
+    monkeypatch.setattr(Pool, "usd_per_slot_hour", None)
     (found,) = placed({"gpuMemory": "1 GiB"})
     assert (found.offer.pool.name, found.offer.usd_per_hour) == ("shared", None)
 

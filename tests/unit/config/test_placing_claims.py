@@ -45,6 +45,8 @@ def test_a_claim_is_chosen_where_its_part_of_the_node_is_smaller_than_a_slot(mib
     by_claim = NODE_USD * claim / L4.memory.total_mib
     usd = {offer.pool.name: offer.usd_per_hour for offer in (found.offer, *found.others)}
     assert usd == {"slots": pytest.approx(NODE_USD / 4), "claimed": pytest.approx(by_claim)}
+    for offer in (found.offer, *found.others):
+        assert offer.why.value == pytest.approx(offer.usd_per_hour), "what --explain tells is what was chosen by"
     on_slot = mib <= L4.usable_mib // 4 and by_claim > NODE_USD / 4
     assert (found.offer.pool.name, found.offer.slots) == ("slots" if on_slot else "claimed", 1)
     assert (found.offer.claim_mib, found.unused_mib == 0) == ((0, False) if on_slot else (claim, True))
