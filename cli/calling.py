@@ -29,6 +29,8 @@ Form = Literal["text", "markdown", "json"]
 _STACK = re.compile(r"(?!\.+\Z)[\w.-]{1,100}", re.ASCII)
 #: What writing to standard output fails with: a full disk, a device that takes no more.
 _OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+#: Seconds until an interruption that Python ignored comes again: the callback that it met is over by then.
+_AGAIN_SECONDS = 0.05
 
 
 def directory_option(command: Callable[P, None]) -> Callable[P, None]:
@@ -147,6 +149,8 @@ def interruptible(rest: Callable[[], str] = str) -> Iterator[None]:
     """Within it Ctrl-C is a KeyboardInterrupt, and SIGTERM too: there is something to put in order. Elsewhere they end
     the process.
 
+    Python ignores what is raised while it runs a weak reference's callback or a finalizer (sys.unraisablehook): an
+    interruption of that moment comes again.
     rest: asked after an interruption: what is left, and what to do about it.
     """
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -157,6 +161,7 @@ def interruptible(rest: Callable[[], str] = str) -> Iterator[None]:
         handlers |= {signal.SIGTERM: _terminated} if before[signal.SIGTERM] is signal.SIG_DFL else {}
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    ignored, sys.unraisablehook = sys.unraisablehook, _again(sys.unraisablehook)
     try:
         yield
     except KeyboardInterrupt as interrupt:
@@ -164,8 +169,23 @@ def interruptible(rest: Callable[[], str] = str) -> Iterator[None]:
             interrupt.args = (left,)
         raise
     finally:
+        sys.unraisablehook = ignored
         for number in handlers:
             signal.signal(number, before[number])
+
+
+def _again(otherwise: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], object]:
+    """A hook that interrupts this process again when an interruption was ignored. otherwise: told of all else."""
+
+    def hook(unraisable: sys.UnraisableHookArgs, /) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            otherwise(unraisable)
+            return
+        number = signal.SIGTERM if issubclass(unraisable.exc_type, Terminated) else signal.SIGINT
+        # What is raised in here is ignored as well.
+        threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number)).start()
+
+    return hook
 
 
 def no_output(error: OSError) -> NoReturn:

@@ -6,7 +6,8 @@ from rich.console import Console
 
 from cli.console import count, hanging
 from cli.tables import section, table
-from plan.claims import MIB_PER_GIB, ClaimFigures
+from gpu.pool import MIB_PER_GIB
+from plan.claims import ClaimFigures
 from plan.figures import Figures
 
 

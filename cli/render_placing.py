@@ -23,7 +23,7 @@ def print_placing(console: Console, figures: Figures) -> None:
     for group in groups:
         first = group[0]
         offer = first.offer
-        gets = f"{offer.pool.name}, {count(offer.slots, 'slot')}\n{given(offer.pool)}"
+        gets = f"{offer.pool.name}, {_got(offer)}\n{given(offer.pool)}"
         found.add_row(f"{_names(group)}\n{first.need.words}", gets, _left_over(first), _usd(offer))
     section(console, "Where work goes that says what it needs", found)
     console.print(Padding("", (0, 0)))
@@ -46,6 +46,10 @@ def _names(group: Sequence[Placement]) -> str:
     return first if len(group) == 1 else f"{first} … {group[-1].name} (×{len(group)})"
 
 
+def _got(offer: Offer) -> str:
+    return f"a claim of {offer.claim_mib:,} MiB" if offer.claim_mib else count(offer.slots, "slot")
+
+
 def _left_over(placement: Placement) -> str:
     share = placement.unused_share
     parts = [percent(share)] if share is not None else []
@@ -63,7 +67,8 @@ def _why(placement: Placement) -> str:
         return f"the stack file names pool {placement.offer.pool.name}."
     reasons = "; ".join(_reasons(placement))
     known = placement.offer.usd_per_hour is not None
-    first = "the cheapest slot that does" if known else "the first slot that does, for no price is known"
+    one = "slot or claim" if any(each.claim_mib for each in (placement.offer, *placement.others)) else "slot"
+    first = f"the cheapest {one} that does" if known else f"the first {one} that does, for no price is known"
     return f"{first}. {reasons[0].upper()}{reasons[1:]}." if reasons else f"{first}: there is no other pool."
 
 

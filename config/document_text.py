@@ -194,8 +194,8 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "always runs in the bill.",
     ),
     "models": (
-        "Without a `pool` a model goes to the one with the cheapest slot that holds it; nothing goes by itself to a "
-        "pool with `tenants: untrusted`.",
+        "Without a `pool` a model goes to the one with the cheapest slot or claim that holds it; nothing goes by "
+        "itself to a pool with `tenants: untrusted`.",
         "Weights, KV cache (context x parallel requests) and overhead must fit a slot of the pool, on the smallest GPU "
         "that the pool may buy. The message says what would fit.",
         "A model that the built-in table does not know ([models.md](models.md)) needs `weightsMib` and "
@@ -221,8 +221,8 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "it would carry keys in the clear, inside the VPC: only with `plainHttp`, whose value is the reason.",
     ),
     "workloads": (
-        "Without a `pool`, `gpuMemory` or `gpuShare` says what one pod needs: the pool with the cheapest slot that has "
-        "it is taken, and the only container gets its slots ([sharing.md](sharing.md#what-a-pod-needs)).",
+        "Without a `pool`, `gpuMemory` or `gpuShare` says what one pod needs: the pool with the cheapest slot or claim "
+        "that has it is taken, and the only container gets its slots ([sharing.md](sharing.md#what-a-pod-needs)).",
         "Exactly one container has `slots: 1`. Two GPU containers in a pod would take two slots, for which Karpenter "
         "may buy a second GPU; two slots for one container are not twice the GPU.",
         "Several slots for one container are whole GPUs: the pool shares none (`strategy: none`), and all its nodes "

@@ -1,16 +1,17 @@
 """Which pool work goes to that names none, and how many slots come to what it says that it needs.
 
 The stack file may say "3 GiB" or "20 % of a GPU" in place of a pool and slots. Before anything is checked, each such
-entry gets the pool with the cheapest slot that meets its need, and its slots: everything behind sees whole entries. The
-other pools have no pods then, and Karpenter keeps no node of theirs.
+entry gets the pool with the cheapest slot or claim that meets its need, and its slots: everything behind sees whole
+entries. The other pools have no pods then, and Karpenter keeps no node of theirs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, Literal, TypeVar, assert_never
 
 from config.checks.importance import capacity_on_pool
@@ -23,13 +24,15 @@ from config.pool_schema import GpuPool
 from config.quantities import memory_mib, share_of_gpu
 from config.schema import Model, StackConfig, Workload
 from config.section import BrokenValueError, Section
-from config.services import memory_of, service_name
+from config.services import Service, memory_of, service_claim, service_name, workload_claim
 from config.wording import PURPOSES
+from gpu.claims import ClaimError
 from gpu.estimate import BOUGHT, cheapest_gpu
 from gpu.fraction import Need, recut, shortfall, slots_for
 from gpu.importance import Importance, may_run_on
 from gpu.pool import Pool, Purchase
 from gpu.sharing import MemoryClaims, Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+from gpu.why import Why, given, times
 
 E = TypeVar("E", Model, Workload)
 S = TypeVar("S", bound=Section)
@@ -41,17 +44,53 @@ _BLOCK = "its capacity block ends at its hour: nothing goes there that does not 
 
 @dataclass(frozen=True, kw_only=True)
 class Offer:
-    """What a pool has for one pod. why_not: why the pod does not go there, as a sentence without subject, or empty."""
+    """What a pool has for one pod. claim_mib: what the pod claims there; 0 where it gets slots, or no GPU holds it.
+
+    why_not: why the pod does not go there, as a sentence without subject, or empty.
+    """
 
     pool: Pool
     slots: int
+    claim_mib: int = 0
     why_not: str = ""
 
     @property
+    def why(self) -> Why:
+        """What its slots or its claim cost on a node of which nothing is left over, USD per hour.
+
+        A slot is its part of a node's price by number, a claim its part by memory, on the cheapest node that holds it.
+        """
+        bought = self.pool.capacity_type
+        if self.claim_mib:
+            return self.pool.why_claim(self.claim_mib, bought)
+        one = self.pool.why_slot(bought)
+        return one if self.slots == 1 else times(given("slots", self.slots), one)
+
+    @cached_property
     def usd_per_hour(self) -> float | None:
-        """What its slots cost, on a node whose slots are all taken; None where no price is known."""
+        """The same; None where no price is known."""
+        if self.claim_mib:
+            return self.pool.usd_per_claim_hour(self.claim_mib)
         usd = self.pool.usd_per_slot_hour
         return None if usd is None else usd * self.slots
+
+    def gpus_for(self, pods: int) -> int:
+        """GPUs that so many of such pods take together."""
+        if self.claim_mib:
+            return self.pool.gpus_for([self.claim_mib] * pods)
+        return -(-pods * self.slots // self.pool.slots_per_gpu)
+
+    def crowded(self, pods: int) -> str:
+        """Why so many of such pods do not find a place at the same time, or empty."""
+        pool, claims = self.pool, self.claim_mib > 0
+        if claims and self.gpus_for(pods) > pool.max_gpus:
+            return f"it has maxGpus {pool.max_gpus}, and claims of {self.claim_mib:,} MiB for {pods} pods need more"
+        if claims or pods * self.slots <= pool.max_slots:
+            return ""
+        return (
+            f"it has {pool.max_slots} slot{'s' if pool.max_slots > 1 else ''}, and {pods * self.slots} are needed at a "
+            "time"
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,9 +107,14 @@ class Placement:
 
     @property
     def unused_mib(self) -> int | None:
-        """Memory of its slots beyond the need, in MiB; None where it says none."""
-        room = self.offer.slots * self.offer.pool.slot_memory_mib
-        return None if self.need.memory_mib is None else room - self.need.memory_mib
+        """Memory of its slots beyond the need, in MiB; of a claim, what it claims beyond the need's. None where it says
+        none."""
+        need, offer = self.need.memory_mib, self.offer
+        if need is None:
+            return None
+        if offer.claim_mib:
+            return offer.claim_mib - offer.pool.claim_mib(need)
+        return offer.slots * offer.pool.slot_memory_mib - need
 
     @property
     def unused_share(self) -> Fraction | None:
@@ -189,10 +233,10 @@ class _Placing:
         there = _with(workload, pool=pool.name, **({"gpu_memory_mib": need.memory_mib} if need.memory_mib else {}))
         there = _with_slots(there, _slots_there(there, need, pool))
         slots = max((each.slots for each in all_of(there.containers)), default=1)
+        offer = Offer(pool=pool, slots=max(slots, 1), claim_mib=_claim(lambda: workload_claim(there, pool)))
         why_not = self._closed(pool) or shortfall(need, pool) or self._other_capacity(there)
-        why_not = why_not or _crowded(_at_a_time(there), slots, pool)
-        why_not = why_not or _first(on_pool(there, path, {pool.name: pool}), path)
-        return Offer(pool=pool, slots=max(slots, 1), why_not=why_not)
+        why_not = why_not or offer.crowded(_at_a_time(there))
+        return replace(offer, why_not=why_not or _first(on_pool(there, path, {pool.name: pool}), path))
 
     def _sized(self, workload: Workload, need: Need, path: Path) -> Workload:
         """The workload on its pool with the slots of its need. Appends what is wrong with its share of that pool."""
@@ -246,6 +290,8 @@ class _Placing:
         return [self._service_offer(members, need, pool) for pool in self.pools.values()]
 
     def _service_offer(self, members: Sequence[tuple[int, Model]], need: Need, pool: Pool) -> Offer:
+        service = Service(service_name(members[0][1]), tuple(model for _, model in members), pool.max_slots)
+        offer = Offer(pool=pool, slots=1, claim_mib=_claim(lambda: service_claim(service, pool)))
         why_not = self._closed(pool) or shortfall(need, pool) or ""
         if not why_not:
             there = [(index, _with(model, pool=pool.name)) for index, model in members]
@@ -254,7 +300,7 @@ class _Placing:
             why_not = next(filter(None, (_first(model_on_pool(m, ("models", i), slots), path) for i, m in there)), "")
             why_not = why_not or _first(service_on_pool(there, slots), path)
             why_not = why_not or self._other_capacity(there[0][1])
-        return Offer(pool=pool, slots=1, why_not=why_not)
+        return replace(offer, why_not=why_not)
 
     # --- Both ---
 
@@ -287,10 +333,9 @@ class _Placing:
         large = [offer for offer in offers if shortfall(need, offer.pool) is None and not self._closed(offer.pool)]
         remedy = "" if large else f". {self._remedy(need, work.importance, [offer.pool for offer in offers])}"
         pods = _at_a_time(work) if isinstance(work, Workload) else 1
-        if full := [offer for offer in large if offer.why_not == _crowded(pods, offer.slots, offer.pool)]:
+        if full := [offer for offer in large if offer.why_not == offer.crowded(pods)]:
             best = min(full, key=_dearness)
-            gpus = -(-pods * best.slots // best.pool.slots_per_gpu)
-            remedy = f". Pool {best.pool.name} with maxGpus: {gpus} would do{_priced(best.pool)}"
+            remedy = f". Pool {best.pool.name} with maxGpus: {best.gpus_for(pods)} would do{_priced(best)}"
         message = f"{problem.message}. {'; '.join(whys[:_NAMED])}{more}{remedy}"
         self.problems.append(replace(problem, message=message))
 
@@ -299,8 +344,8 @@ class _Placing:
         fitting = [pool for pool in pools if not pool.block and may_run_on(importance, pool.capacity_types)]
         cut = [made for pool in fitting if not self._closed(pool) and (made := recut(need, pool))]
         if cut:
-            best = min(cut, key=lambda made: _dearness(Offer(pool=made, slots=1)))
-            return f"Pool {best.name} with sharing: {_written(best.profile)} would do{_priced(best)}"
+            best = min((Offer(pool=made, slots=1) for made in cut), key=_dearness)
+            return f"Pool {best.pool.name} with sharing: {_written(best.pool.profile)} would do{_priced(best)}"
         if need.share and need.share > 1:
             return f"Several GPUs are slots of a pool with sharing: {_written(NoSharing())} and larger gpusPerNode"
         pool = fitting[0] if fitting else _with_capacity(pools[0], importance)
@@ -310,7 +355,7 @@ class _Placing:
         made = replace(pool, name=single.family, profile=NoSharing(), types=(single,))
         bought = "" if fitting else f", capacityType: {pool.purchase}"
         what = f"instanceFamilies: [{single.family}]{bought} and sharing: {_written(made.profile)}"
-        return f"A pool with {what} would do{_priced(made)}"
+        return f"A pool with {what} would do{_priced(Offer(pool=made, slots=1))}"
 
 
 def _with_capacity(pool: Pool, importance: Importance) -> Pool:
@@ -331,15 +376,16 @@ def _at_a_time(workload: Workload) -> int:
             assert_never(workload.kind)
 
 
-def _crowded(pods: int, slots: int, pool: Pool) -> str:
-    """Why so many pods of so many slots do not find a place at the same time, or empty."""
-    has = f"{pool.max_slots} slot{'s' if pool.max_slots > 1 else ''}"
-    return f"it has {has}, and {pods * slots} are needed at a time" if pods * slots > pool.max_slots else ""
+def _claim(claim: Callable[[], int]) -> int:
+    """What is claimed; 0 where nobody can say it, or nothing holds it: why not is said otherwise."""
+    with suppress(ClaimError, BrokenValueError):
+        return claim()
+    return 0
 
 
-def _priced(pool: Pool) -> str:
-    usd = pool.usd_per_slot_hour
-    return f", at {usd:.4f} USD an hour a slot ({BOUGHT[pool.capacity_type]})" if usd is not None else ""
+def _priced(offer: Offer) -> str:
+    usd, one = replace(offer, slots=1).usd_per_hour, "claim" if offer.claim_mib else "slot"
+    return f", at {usd:.4f} USD an hour a {one} ({BOUGHT[offer.pool.capacity_type]})" if usd is not None else ""
 
 
 def _written(profile: SharingProfile) -> str:

@@ -235,8 +235,8 @@ class Model(Section):
     model: OllamaModel | None = None
     """Ollama's name and tag, such as `mistral:7b`. Default: the name."""
     pool: str = ""
-    """Name of the GPU pool. Default: the one with the cheapest slot that holds the model, or all models of its
-    server."""
+    """Name of the GPU pool. Default: the one with the cheapest slot or claim that holds the model, or all models
+    of its server."""
     importance: Importance = "standard"
     """`critical`: never on Spot, with a slot that is always there. `batch`: on Spot alone, and first to give way. See
     [importance.md](importance.md)."""

@@ -306,7 +306,8 @@ class Workload(Section):
     name: Name
     """Name of the object; models and workloads share one name space."""
     pool: str = ""
-    """Name of the GPU pool. Default: of those whose slot has gpuMemory and gpuShare, the one with the cheapest slot."""
+    """Name of the GPU pool. Default: of those that have gpuMemory and gpuShare, the one with the cheapest slot or
+    claim."""
     gpu_memory: GpuMemory | None = None
     """GPU memory that each pod needs, such as `3 GiB`. With it or gpuShare the one container needs no `slots`."""
     gpu_share: GpuShare | None = None

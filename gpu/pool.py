@@ -21,8 +21,9 @@ from gpu.host_share import HostShare, claim_for_share, claim_share, host_share
 from gpu.naming import check_name
 from gpu.prices import CapacityType, RegionPrices
 from gpu.sharing import AMIS, Ami, SharingProfile, overlay_capacities
-from gpu.why import Why, given, over
+from gpu.why import Why, given, over, times
 
+MIB_PER_GIB = 1024
 #: How a pool gets its nodes: what AWS sells, or capacity that is reserved already.
 Purchase = Literal["spot", "on-demand", "reserved"]
 #: Of what is reserved, as Karpenter's label says it: an on-demand capacity reservation, which stays as long as somebody
@@ -279,6 +280,36 @@ class Pool:
             return given("price of a node", None, "USD/h")
         whole = self.prices.why_node(node.instance_type, capacity_type)
         return over(whole, given(f"slots of {node.instance_type}", node.slots))
+
+    def usd_per_claim_hour(self, claim_mib: int) -> float | None:
+        """Price of a claim as the pool buys it: its part, by memory, of the cheapest node whose GPU holds it.
+
+        An estimate for Spot, None where no price is known.
+        """
+        node = self.cheapest(self.capacity_type, claim_mib)
+        if node is None:
+            return None
+        whole = INSTANCE_TYPES[node.instance_type].gpu.memory.total_mib
+        return node.usd_per_hour(self.capacity_type) * claim_mib / whole
+
+    def why_gib(self, capacity_type: CapacityType, of: SlotPrice | None) -> Why:
+        """Price of a GiB of a GPU when all of it is claimed, USD per hour. of: a node with one GPU."""
+        if of is None:
+            return given("price of a node", None, "USD/h")
+        gpu = INSTANCE_TYPES[of.instance_type].gpu
+        whole = self.prices.why_node(of.instance_type, capacity_type)
+        return over(whole, given(f"memory of a GPU of {of.instance_type}", gpu.memory.total_mib / MIB_PER_GIB, "GiB"))
+
+    def why_claim(
+        self, claim_mib: int, capacity_type: CapacityType, of: SlotPrice | None = None, by: str = "a pod"
+    ) -> Why:
+        """Price of a claim when all of the GPU is claimed, USD per hour: its part of a node's price.
+
+        of: a node; else the cheapest whose GPU holds the claim. by: whose claim it is, in words.
+        """
+        node = of or self.cheapest(capacity_type, claim_mib)
+        claimed = given(f"claimed by {by}", claim_mib / MIB_PER_GIB, "GiB")
+        return times(claimed, self.why_gib(capacity_type, node))
 
     def as_output(self) -> dict[str, Any]:
         """The pool as a stack output, in plain values."""

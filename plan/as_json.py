@@ -177,6 +177,7 @@ def _placement(placement: Placement) -> dict[str, Any]:
         "chosen": placement.chosen,
         "pool": offer.pool.name,
         "slots": offer.slots,
+        "claimMib": offer.claim_mib or None,
         "slotMemoryMib": offer.pool.slot_memory_mib,
         "slotShare": round(float(offer.pool.slot_share), 4),
         "given": given(offer.pool),
@@ -187,6 +188,7 @@ def _placement(placement: Placement) -> dict[str, Any]:
             {
                 "pool": other.pool.name,
                 "slots": other.slots,
+                "claimMib": other.claim_mib or None,
                 "usdPerHour": _usd(other.usd_per_hour),
                 "whyNot": other.why_not or None,
             }

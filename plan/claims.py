@@ -10,9 +10,7 @@ from gpu.claims import bought, bound, equal_slots, pools_by_size
 from gpu.estimate import SlotPrice
 from gpu.pool import Pool
 from gpu.prices import CapacityType
-from gpu.why import Why, given, over, times
-
-MIB_PER_GIB = 1024
+from gpu.why import Why
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +54,11 @@ class ClaimFigures:
 
     def why_gib(self, capacity_type: CapacityType) -> Why:
         """USD for an hour of a GiB of the GPU, when all of it is claimed."""
-        if self.node is None:
-            return given("price of a node", None, "USD/h")
-        whole = self.pool.prices.why_node(self.node.instance_type, capacity_type)
-        return over(whole, given(f"memory of a GPU of {self.node.instance_type}", self.gpu_mib / MIB_PER_GIB, "GiB"))
+        return self.pool.why_gib(capacity_type, self.node)
 
     def why_claim(self, holder: Consumer, capacity_type: CapacityType) -> Why:
         """USD for an hour of what a pod claims."""
-        return times(
-            given(f"claimed by a pod of {holder.name}", holder.claim_mib / MIB_PER_GIB, "GiB"),
-            self.why_gib(capacity_type),
-        )
+        return self.pool.why_claim(holder.claim_mib, capacity_type, self.node, f"a pod of {holder.name}")
 
 
 def claim_figures(pools: Sequence[Pool], consumers: Sequence[Consumer]) -> Iterator[ClaimFigures]:

@@ -64,6 +64,7 @@ def explanations(figures: Figures) -> list[Explanation]:
         *_work(figures),
         *_pools(figures),
         *_claims(figures),
+        *_placements(figures),
         *_own(figures),
         *_ways(figures),
         *_tokens(figures),
@@ -188,6 +189,15 @@ def _claims(figures: Figures) -> Iterator[Explanation]:
             cases = tuple((words, claims.why_claim(holder, capacity_type)) for words, capacity_type in _BOUGHT)
             what = "what a pod claims of a GPU for an hour"
             yield Explanation(name=f"claim, {holder.name}", what=what, unit=HOURLY, cases=cases)
+
+
+def _placements(figures: Figures) -> Iterator[Explanation]:
+    """Of work that says what it needs: what it costs on each pool that would do, the chosen one first."""
+    for each in figures.placements:
+        would = [each.offer, *(other for other in each.others if not other.why_not)]
+        cases = tuple((offer.pool.name, offer.why) for offer in would)
+        what = "its slots or its claim on each pool that would do, when nothing of the node is left over"
+        yield Explanation(name=f"place, {each.name}", what=what, unit=HOURLY, cases=cases)
 
 
 def _node(pool: Pool, node: SlotPrice, which: str) -> Iterator[Explanation]:

@@ -136,12 +136,14 @@ def test_where_work_goes_that_says_what_it_needs() -> None:
         "chosen": True,
         "pool": "shared",
         "slots": 1,
+        "claimMib": None,
         "slotMemoryMib": 7447,
         "slotShare": 0.3333,
         "unusedMib": 4375,
         "unusedShare": 0.1333,
     }
     assert "not enforced" in words
-    assert [other["pool"] for other in others] == ["always-on", "claimed", "isolated"]
-    assert usd < others[0]["usdPerHour"]
-    assert (others[0]["whyNot"], "no larger slot" in others[2]["whyNot"]) == (None, True)
+    assert [other["pool"] for other in others] == ["claimed", "always-on", "isolated"]
+    assert usd < others[1]["usdPerHour"]
+    assert (others[1]["whyNot"], "no larger slot" in others[2]["whyNot"]) == (None, True)
+    assert (others[0]["claimMib"], others[0]["whyNot"]) == (3168, "its pods claim memory, and no part of the time")

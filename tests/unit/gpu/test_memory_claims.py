@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -14,11 +15,12 @@ from gpu.claims import ClaimError, known_to_karpenter
 from gpu.compare import compare
 from gpu.host_share import SERVER_AT_LEAST, node_room
 from gpu.pool import Pool
-from gpu.prices import HOURS_PER_MONTH, of
+from gpu.prices import HOURS_PER_MONTH, CapacityType, of
 from gpu.sharing import MemoryClaims, SharingError, TimeSlicing, overlay_capacities
 from gpu.sharing.bottlerocket import bottlerocket_settings
 from gpu.sharing.plugin_config import device_plugin_config
 
+ROOT = Path(__file__).parents[3]
 KNOWN = tuple(t for t in INSTANCE_TYPES.values() if t.gpu_count == 1 and known_to_karpenter(t.gpu))
 L4, L40S, T4 = (INSTANCE_TYPES[name] for name in ("g6.xlarge", "g6e.xlarge", "g4dn.xlarge"))
 BY_NAME = {t.name: t for t in KNOWN}
@@ -71,6 +73,52 @@ def test_a_quarter_of_the_gpu_has_a_quarter_of_the_node() -> None:
     quarter, room = pool(L4).claim_share(L4.gpu.memory.total_mib // 4), node_room(L4)
     assert quarter.cpu_millis == pytest.approx(room.cpu_millis / 4, abs=1)
     assert quarter.memory_mib == pytest.approx(room.memory_mib / 4, abs=2)
+
+
+#: What stack memory's models need; claims are need x 23034 / 22342, rounded up: an L4 as NVML shows it, and without
+#: what its driver keeps.
+BY_HAND = {"mistral": (5631, 5806), "phi3": (4557, 4699), "llama3-2": (3278, 3380)}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+@pytest.mark.parametrize("bought", ["spot", "on-demand"])
+def test_a_claim_costs_its_part_of_the_node(name: str, bought: CapacityType) -> None:
+    need, claim = BY_HAND[name]
+    found, node = pool(L4), of("us-east-1").node_usd_per_hour("g6.xlarge", bought) or 0.0
+    assert found.claim_mib(need, SERVER_AT_LEAST) == claim
+    why = found.why_claim(claim, bought)
+    assert why.value == pytest.approx(node / 23034 * claim)
+    assert [each.name for each in why.inputs[:1]] == ["claimed by a pod"]
+    gib = found.why_gib(bought, found.cheapest(bought)).value or 0.0
+    assert gib == pytest.approx(node / (23034 / 1024))
+    assert why.value == pytest.approx(gib * claim / 1024)
+
+
+def test_claims_that_fill_a_gpu_cost_its_node() -> None:
+    found, node = pool(L4), of("us-east-1").node_usd_per_hour("g6.xlarge", "spot")
+    parts = [found.why_claim(claim, "spot").value or 0.0 for claim in (11460, 6447, 3105, 2022)]
+    assert sum(parts) == pytest.approx(node)
+
+
+def test_a_claim_is_priced_on_the_cheapest_node_that_holds_it() -> None:
+    found = pool(T4, L4, L40S, prices=of("us-east-1"))
+    whole = {t.name: of("us-east-1").node_usd_per_hour(t.name, "spot") or 0.0 for t in (T4, L4, L40S)}
+    assert whole["g4dn.xlarge"] < whole["g6.xlarge"] < whole["g6e.xlarge"]
+    for claim, name in ((10_000, "g4dn.xlarge"), (20_000, "g6.xlarge"), (40_000, "g6e.xlarge")):
+        part = claim / INSTANCE_TYPES[name].gpu.memory.total_mib
+        assert found.why_claim(claim, "spot").value == pytest.approx(whole[name] * part)
+    assert found.why_claim(50_000, "spot").value is None, "no GPU of the pool holds it"
+
+
+def test_the_document_reckons_so() -> None:
+    """The row of docs/sharing.md, "What a pod needs"."""
+    text = (ROOT / "docs" / "sharing.md").read_text(encoding="utf-8")
+    found, node = pool(L4), of("us-east-1").node_usd_per_hour("g6.xlarge", "spot") or 0.0
+    claim, slot = found.claim_mib(3072), pool(L4, profile=TimeSlicing(4))
+    left = (slot.slot_memory_mib - 3072) / 1024
+    assert f"3 GiB on a g6.xlarge, the node at {node:.4f} USD |" in text
+    assert f"| {slot.usd_per_slot_hour:.4f} in four slots, of which it leaves {left:.1f} GiB unused |" in text
+    assert f"| {found.why_claim(claim, 'spot').value:.4f} for {claim:,} MiB of 23,034 |" in text
 
 
 @given(some_types, st.integers(1, 14000))

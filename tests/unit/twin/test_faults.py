@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -317,6 +318,33 @@ def test_an_interruption_says_what_is_left(number: int, status: int, capsys: pyt
     finally:
         signal.signal(signal.SIGINT, before[0])
     assert capsys.readouterr().err == "interrupted: what stands is left, `slices down local` ends it\n"
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_that_python_ignores_comes_again(
+    number: int, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a handler raises in the callback of a weak reference, Python prints and forgets."""
+
+    def command() -> int:
+        with interruptible():
+            held = threading.Event()
+            told = weakref.ref(held, lambda _: signal.raise_signal(number))
+            del held
+            assert told() is None, "the callback ran, and we are still here"
+            time.sleep(5)
+        return 0
+
+    before = signal.signal(signal.SIGINT, leave), sys.unraisablehook
+    began = time.monotonic()
+    try:
+        with pytest.raises(SystemExit) as ended:
+            plainly(command)()
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+    assert (ended.value.code, sys.unraisablehook) == (status, before[1])
+    assert time.monotonic() - began < 2
+    assert capsys.readouterr().err == "interrupted\n"
 
 
 def test_up_interrupted_before_anything_stands_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
