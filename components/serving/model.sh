@@ -126,7 +126,7 @@ keeps_promise() {
     [[ $one =~ \"context_length\":([0-9]+) ]] && shown+="${shown:+, }${one%%\"*} with context ${BASH_REMATCH[1]}"
   done
   ((bytes > PROMISED_MIB * 1048576)) || return 0
-  say "$shown: $((bytes / 1048576)) MiB of the GPU, of which $PROMISED_MIB are promised to this pod; others have the rest"
+  say "$shown: $(((bytes + 1048575) / 1048576)) MiB of the GPU, of which $PROMISED_MIB are promised to this pod; others have the rest"
   return 1
 }
 

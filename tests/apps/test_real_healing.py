@@ -177,7 +177,7 @@ def test_a_context_beyond_what_is_promised_ends_the_pod_and_says_so_last(models:
         pod.ask("/api/generate", model=MODEL, prompt="a", stream=False, options={"num_ctx": 8192, "num_predict": 1})
         assert pod.process.wait(timeout=40) == 1
         said = pod.said.read_text()
-        words = f"gpu-slices: {MODEL} with context 8192: 4 MiB of the GPU, of which 2 are promised to this pod"
+        words = f"gpu-slices: {MODEL} with context 8192: 5 MiB of the GPU, of which 2 are promised to this pod"
         assert said.splitlines()[-1].startswith(words), said[-2000:]
         assert mended >= 1
         assert said.count("loading as before") == mended, "what takes too much is not loaded again"
