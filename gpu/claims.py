@@ -41,6 +41,15 @@ def claimed_mib(need_mib: int, gpus: Iterable[Gpu]) -> int:
     return max(CLAIM_AT_LEAST_MIB, whole)
 
 
+def promised_mib(claim_mib: int, gpus: Iterable[Gpu]) -> int:
+    """What the processes of a claim have of a GPU beside any other claims: `claimed_mib` the other way round.
+
+    The least among the GPUs that can hold it, of which there is one at least.
+    """
+    able = [gpu for gpu in gpus if gpu.memory.total_mib >= claim_mib]
+    return min(claim_mib * gpu.usable_mib // gpu.memory.total_mib for gpu in able)
+
+
 def known_to_karpenter(gpu: Gpu) -> bool:
     """Whether Karpenter knows what NVIDIA's driver will publish of it: for others it buys no node for a claim."""
     return gpu.memory.measured and gpu.memory.source == KARPENTER

@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Literal, assert_never, get_args
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
-from gpu.claims import bought, claimed_mib
+from gpu.claims import bought, claimed_mib, promised_mib
 from gpu.contract import GPU_RESOURCE
 from gpu.estimate import SlotPrice, slot_price
 from gpu.host_share import HostShare, claim_for_share, claim_share, host_share
@@ -149,6 +149,10 @@ class Pool:
         """
         claim = claimed_mib(need_mib, [t.gpu for t in self.types])
         return claim_for_share(self.types, claim, least) if least else claim
+
+    def promised_mib(self, claim_mib: int = 0) -> int:
+        """MiB of a GPU that a pod may take: what every slot has, or a claim's part of what the driver leaves."""
+        return promised_mib(claim_mib, [t.gpu for t in self.types]) if claim_mib else self.slot_memory_mib
 
     def claim_share(self, claim_mib: int) -> HostShare:
         """What a claim may take of its node's processors and memory."""

@@ -142,6 +142,7 @@ def _model_args(service: Service, pool: Pool, config: StackConfig) -> OllamaMode
         pool=pool.name,
         resource_name=pool.resource,
         claim_mib=claim or None,
+        promised_mib=pool.promised_mib(claim),
         share=pool.claim_share(claim) if claim else pool.host_share,
         taints=pool.taints,
         weights_mib=service.weights_mib,

@@ -3,15 +3,16 @@
 #
 #   model.sh fetch    have the node's cache pull the models, and wait until they are there (init container)
 #   model.sh serve    start the server, load the models wholly on the GPU, end if that fails, and keep them as they are
-#   model.sh ready    succeed if every model is loaded wholly on the GPU (startup and readiness probe)
+#   model.sh ready    succeed if every model is loaded wholly on the GPU, within what is promised (startup and readiness probe)
 #   model.sh alive    succeed if the server answers, whatever is loaded: that is mended without a restart (liveness probe)
 #
 # MODELS: names as Ollama shows them (`mistral:7b`), separated by blanks. DIGESTS: for each name the sha256 of its
-# manifest, or `-`. CACHE: host of the node's cache. PULLED_BY: the version of Ollama there. OLLAMA_MODELS: folder of the
-# weights, read only. HOME: scratch.
+# manifest, or `-`. PROMISED_MIB: GPU memory that the pod's slot or claim promises; without it nobody looks. CACHE: host of
+# the node's cache. PULLED_BY: the version of Ollama there. OLLAMA_MODELS: folder of the weights, read only. HOME: scratch.
 set -uo pipefail
 
-readonly PORT=${OLLAMA_PORT:-11434} HERE=127.0.0.1 LOADED=${HOME:-/tmp}/loaded
+readonly PORT=${OLLAMA_PORT:-11434} HERE=127.0.0.1 LOADED=${HOME:-/tmp}/loaded LAST_WORDS=${HOME:-/tmp}/last-words
+readonly TOO_MUCH=2
 
 say() { echo "gpu-slices: $*" >&2; }
 
@@ -113,11 +114,28 @@ load() {
   return 1
 }
 
+# keeps_promise ANSWER: fail if what /api/ps shows takes more of the GPU than PROMISED_MIB. Ollama counts weights, cache and
+# buffers, and not CUDA's own part: what is above the promise by this count is above it indeed.
+keeps_promise() {
+  local rest=$1 one bytes=0 shown=
+  [[ -n ${PROMISED_MIB-} ]] || return 0
+  while [[ $rest == *'{"name":"'* ]]; do
+    rest=${rest#*'{"name":"'}
+    one=${rest%%'{"name":"'*}
+    [[ $one =~ \"size_vram\":([0-9]+) ]] && bytes=$((bytes + BASH_REMATCH[1]))
+    [[ $one =~ \"context_length\":([0-9]+) ]] && shown+="${shown:+, }${one%%\"*} with context ${BASH_REMATCH[1]}"
+  done
+  ((bytes > PROMISED_MIB * 1048576)) || return 0
+  say "$shown: $(((bytes + 1048575) / 1048576)) MiB of the GPU, of which $PROMISED_MIB are promised to this pod; others have the rest"
+  return 1
+}
+
 # on_gpu: succeed if /api/ps shows every model with `size_vram` equal to `size`, and with the context that it was loaded
-# with (CONTEXTS: once they are known).
+# with (CONTEXTS: once they are known). TOO_MUCH where all that is loaded takes more than is promised.
 on_gpu() {
   local running model rest size vram context contexts=()
   running=$(request "$HERE" GET /api/ps) || return 1
+  keeps_promise "$running" || return "$TOO_MUCH"
   for model in $MODELS; do
     rest=${running#*"{\"name\":\"$model\","}
     if [[ $rest == "$running" ]]; then
@@ -137,20 +155,35 @@ on_gpu() {
   [[ -z ${CONTEXTS-} || $FOUND == "$CONTEXTS" ]]
 }
 
+# give_up SERVER WHY: end it, so that the pod begins anew. WHY is said at once, and again as the last that the container says,
+# which Kubernetes keeps as the message of its end.
+give_up() {
+  say "$2"
+  echo "$2" >"$LAST_WORDS"
+  kill -TERM "$1"
+}
+
 # keep SERVER: as long as it lives, load again what a request unloaded (keep_alive), or loaded with another context or
 # fewer layers on the GPU (num_ctx, num_gpu, another model). What is loaded as it should be is left alone. Three times in
-# vain, and the server is ended, so that the pod begins anew.
+# vain, and the server is ended. So it is at once where the pod takes more than is promised: Ollama would load again only
+# when the request has been answered, and the memory is somebody else's.
 keep() {
-  local model answer tries=0
+  local model answer said status tries=0
   while sleep 1 && kill -0 "$1" 2>/dev/null; do
-    if on_gpu 2>/dev/null; then
+    said=$(on_gpu loudly 2>&1)
+    status=$?
+    if ((status == 0)); then
       tries=0
       continue
     fi
+    said=${said#gpu-slices: }
+    if ((status == TOO_MUCH)); then
+      give_up "$1" "$said; restarting"
+      return
+    fi
     request "$HERE" GET / >/dev/null || continue
     if ((++tries > 3)); then
-      say "$MODELS: cannot be loaded as before: ${answer:-$(on_gpu loudly 2>&1)}"
-      kill -TERM "$1"
+      give_up "$1" "$MODELS: cannot be loaded as before: ${answer:-$said}"
       return
     fi
     say "a request unloaded or changed $MODELS: loading as before"
@@ -160,7 +193,7 @@ keep() {
 
 serve() {
   local server model answer
-  rm -f "$LOADED"
+  rm -f "$LOADED" "$LAST_WORDS"
   check_weights || exit 1
   ollama serve &
   server=$!
@@ -195,6 +228,10 @@ serve() {
     status=$?
   done
   kill "$keeper" 2>/dev/null
+  if [[ -s $LAST_WORDS ]]; then
+    say "$(<"$LAST_WORDS")"
+    exit 1
+  fi
   exit "$status"
 }
 

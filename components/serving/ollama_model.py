@@ -131,6 +131,8 @@ class OllamaModelArgs(Arguments):
     models: one, or those of a shared server. They share context_length (tokens), parallel and kv_cache_type.
     resource_name: what one slot of the pool is called. claim_mib: MiB of a GPU that a pod claims in place of a slot, on
     a memory pool (`ModelClaims`); `ModelSpace` has the template of that size.
+    promised_mib: MiB of a GPU that the slot or claim promises. A pod in which Ollama has loaded more is restarted, and
+    says so; None does not look.
     share: what a slot or claim may take of its node; the pod requests no more than that.
     taints: of the pool's nodes, beside that of GPU nodes.
     weights_mib: of all models together.
@@ -146,6 +148,7 @@ class OllamaModelArgs(Arguments):
     pool: str
     resource_name: str
     claim_mib: int | None = None
+    promised_mib: int | None = None
     share: HostShare
     taints: Sequence[Taint] = ()
     weights_mib: int
@@ -358,6 +361,8 @@ def _server_environment(args: OllamaModelArgs) -> dict[str, str]:
         # llama.cpp would put on the CPU what does not fit, whatever a request asks for.
         "LLAMA_ARG_FIT": "off",
     }
+    if args.promised_mib:
+        environment["PROMISED_MIB"] = str(args.promised_mib)
     if args.kv_cache_type != "f16":
         environment["OLLAMA_FLASH_ATTENTION"] = "1"
     return environment | args.mps.environment

@@ -36,6 +36,8 @@ model = OllamaModel(
         pool="shared",
         resource_name=profile.resource_name("bottlerocket"),
         share=host_share(types, profile),
+        # A pod that takes more of its GPU is restarted.
+        promised_mib=min(profile.slot_memory_mib(each.gpu) for each in types),
         weights_mib=4170,
     ),
     pulumi.ResourceOptions.merge(in_cluster, pulumi.ResourceOptions(depends_on=[*space.ready])),

@@ -33,7 +33,7 @@ CONTEXT = 512
 class Served:
     """The script, the server that it started, and what clients do to it."""
 
-    def __init__(self, models: ModelServer, folder: Path, served: str) -> None:
+    def __init__(self, models: ModelServer, folder: Path, served: str, **more: str) -> None:
         self.port, self._hidden = free_port(), free_port()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self._hidden}", timeout=60)
         self.said = folder / "said"
@@ -54,6 +54,7 @@ class Served:
             "OLLAMA_NO_CLOUD": "1",
             "LLAMA_ARG_FIT": "off",
             "MODELS": served,
+            **more,
         }
         self._relay = ThreadingHTTPServer(("127.0.0.1", self.port), _relay(self._hidden))
         threading.Thread(target=self._relay.serve_forever, daemon=True).start()
@@ -161,6 +162,28 @@ def test_no_client_can_unload_or_change_a_model_for_the_others(served: Served) -
         assert answer["eval_count"] == 4
     said = served.said.read_text()
     assert said.count(f"a request unloaded or changed {MODEL}: loading as before") >= len(spoilt)
+
+
+def test_a_context_beyond_what_is_promised_ends_the_pod_and_says_so_last(models: ModelServer, tmp_path: Path) -> None:
+    """Ollama's own count: 0.6 MiB with a context of 512, 4.4 MiB with 8192. A smaller one is mended as ever."""
+    if models.why_double:
+        pytest.skip(models.why_double)
+    pod = Served(models, tmp_path, MODEL, PROMISED_MIB="2")
+    try:
+        pod.until(lambda: pod.probe("ready"), "it never became ready")
+        pod.ask("/api/generate", model=MODEL, prompt="a", stream=False, options={"num_ctx": 1024, "num_predict": 1})
+        pod.until(lambda: pod.loaded() == {MODEL: CONTEXT} and pod.probe("ready"), "a context of 1024 was not mended")
+        mended = pod.said.read_text().count("loading as before")
+        pod.ask("/api/generate", model=MODEL, prompt="a", stream=False, options={"num_ctx": 8192, "num_predict": 1})
+        assert pod.process.wait(timeout=40) == 1
+        said = pod.said.read_text()
+        words = f"gpu-slices: {MODEL} with context 8192: 5 MiB of the GPU, of which 2 are promised to this pod"
+        assert said.splitlines()[-1].startswith(words), said[-2000:]
+        assert mended >= 1
+        assert said.count("loading as before") == mended, "what takes too much is not loaded again"
+        assert not pod.probe("alive")
+    finally:
+        pod.close()
 
 
 def test_what_is_as_it_should_be_is_left_alone(served: Served) -> None:

@@ -115,6 +115,25 @@ def test_the_door_goes_before_what_it_leads_to_and_stands_in() -> None:
     assert not [r for r in plan.of_type("kubernetes:core/v1:Service") if r.inputs["spec"].get("type") == "LoadBalancer"]
 
 
+def test_who_gives_pods_their_claims_is_there_before_them_and_as_long(recorded: Callable[[str], Recording]) -> None:
+    """A pod that is made without the policy has no GPU, and one whose template is gone waits for ever."""
+    plan = recorded("memory")
+    graph = Graph(plan)
+    models, templates = plan.of_type(SERVICE), plan.of_type("kubernetes:resource.k8s.io/v1:ResourceClaimTemplate")
+    group = "kubernetes:admissionregistration.k8s.io/v1:"
+    (policy,) = plan.of_type(f"{group}MutatingAdmissionPolicy")
+    (binding,) = plan.of_type(f"{group}MutatingAdmissionPolicyBinding")
+    assert len(models) == len(templates) == 3
+    assert graph.missing(models, [policy, binding, *templates]) == []
+    assert graph.missing(node_pools(plan, "memory"), [policy, binding]) == []
+    # What Kubernetes lets nobody change has its content in its name, so that another size is another resource.
+    for template in templates:
+        (request,) = template.inputs["spec"]["spec"]["devices"]["requests"]
+        size = request["exactly"]["capacity"]["requests"]["memory"].removesuffix("Mi")
+        assert template.name == f"models-claim-{size}mi"
+        assert template.inputs["metadata"]["name"] == f"gpu-{size}mi"
+
+
 def test_only_alpha_gates_that_something_needs_are_open(recorded: Callable[[str], Recording]) -> None:
     (karpenter,) = [r for r in recorded("dev").of_type(RELEASE) if r.inputs["name"] == "karpenter"]
     assert karpenter.inputs["values"]["settings"]["featureGates"]["capacityBuffer"] is False

@@ -206,10 +206,64 @@ def test_what_cannot_be_loaded_again_ends_the_pod(pod: Pod, tmp_path: Path) -> N
         assert (pod.run("ready")[0], pod.run("alive")) == (1, (0, ""))
         _, said = process.communicate(timeout=30)
         assert process.returncode != 0
-        assert "mistral:7b: cannot be loaded as before" in said
+        assert "mistral:7b: cannot be loaded as before" in said.splitlines()[-1], "the message of the container's end"
         assert "only 3000 of its 5000 bytes" in said
         assert len(pod.requests()) == 4
         assert pod.run("alive")[0] != 0
+    finally:
+        end(process)
+
+
+MIB = 1024 * 1024
+
+
+def test_what_takes_more_than_is_promised_ends_the_pod_at_once_and_says_so_last(pod: Pod, tmp_path: Path) -> None:
+    """A client's context: Ollama would load it as before only when that client has its answer."""
+    pod.weigh()
+    shown = tmp_path / "ps.json"
+    good = running("mistral:7b", 5_000 * MIB, 5_000 * MIB)
+    shown.write_text(json.dumps({"models": [good]}))
+    process = pod.start("serve", {"ps_path": str(shown)}, PROMISED_MIB="5000")
+    try:
+        assert pod.becomes_ready(process, PROMISED_MIB="5000")
+        time.sleep(1.5)
+        assert process.poll() is None, "all that is promised may be taken"
+        grown = {**good, "size": 9_000 * MIB, "size_vram": 9_000 * MIB, "context_length": 32768}
+        (tmp_path / "new.json").write_text(json.dumps({"models": [grown]}))
+        (tmp_path / "new.json").replace(shown)
+        ready, why = pod.run("ready", PROMISED_MIB="5000")
+        assert ready != 0
+        words = "mistral:7b with context 32768: 9000 MiB of the GPU, of which 5000 are promised to this pod"
+        assert words in why, "the kubelet's event of the probe has it too"
+        _, said = process.communicate(timeout=30)
+        assert process.returncode == 1, "0 would leave the container's end without a message"
+        assert words in said.splitlines()[-1]
+        assert "loading as before" not in said
+        assert len(pod.requests()) == 1
+    finally:
+        end(process)
+
+
+def test_a_model_that_is_too_large_from_the_start_never_becomes_ready(pod: Pod) -> None:
+    pod.weigh()
+    pod.weigh("llama3.2", "3b")
+    both = [running("llama3.2:3b", 3_000 * MIB, 3_000 * MIB), running("mistral:7b", 5_000 * MIB, 5_000 * MIB)]
+    status, said = pod.run("serve", {"ps": {"models": both}}, MODELS="mistral:7b llama3.2:3b", PROMISED_MIB="7999")
+    assert status == 1
+    assert "llama3.2:3b with context 4096, mistral:7b with context 4096: 8000 MiB of the GPU, of which 7999" in said
+    assert "all of it on the GPU" not in said
+
+
+def test_last_words_are_of_this_start(pod: Pod) -> None:
+    """The scratch folder outlives the container."""
+    pod.weigh()
+    (pod.weights.parent / "last-words").write_text("of the container before")
+    process = pod.start("serve", {"ps": {"models": [running("mistral:7b", 1, 1)]}})
+    try:
+        assert pod.becomes_ready(process)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+        assert "of the container before" not in said
     finally:
         end(process)
 

@@ -94,6 +94,11 @@ def test_context_parallelism_and_cache_are_said_and_the_cpu_is_no_way_out() -> N
     assert pod(parallel=2)["containerConcurrency"] == 2
 
 
+def test_the_server_knows_what_its_slot_or_claim_promises() -> None:
+    assert environment(server(promised_mib=5631))["PROMISED_MIB"] == "5631"
+    assert "PROMISED_MIB" not in environment(server()), "a component of its own need not say it"
+
+
 def test_probes_ask_whether_the_model_is_on_the_gpu() -> None:
     container = server()
     for probe in ("startupProbe", "readinessProbe"):

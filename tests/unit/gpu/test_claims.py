@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gpu.catalog import INSTANCE_TYPES, Gpu
-from gpu.claims import ClaimError, bought, bound, claimed_mib, equal_slots, pools_by_size
+from gpu.claims import ClaimError, bought, bound, claimed_mib, equal_slots, pools_by_size, promised_mib
 
 GPUS = {name: INSTANCE_TYPES[name].gpu for name in ("g4dn.xlarge", "g5.xlarge", "g6.xlarge", "g6e.xlarge")}
 L4 = GPUS["g6.xlarge"]
@@ -29,6 +29,14 @@ def test_what_the_scheduler_lets_in_has_what_it_needs(names: set[str], needs: li
             if claim <= left:
                 left, let_in = left - claim, let_in + need
         assert let_in <= gpu.usable_mib
+
+
+@given(st.sets(st.sampled_from(sorted(GPUS)), min_size=1), st.integers(1, 45000))
+def test_a_claim_promises_what_was_needed_wherever_it_fits(names: set[str], need: int) -> None:
+    pool = [GPUS[name] for name in names]
+    assume(need <= max(gpu.usable_mib for gpu in pool))
+    promised = promised_mib(claimed_mib(need, pool), pool)
+    assert need <= promised <= max(gpu.usable_mib for gpu in pool)
 
 
 @pytest.mark.parametrize("gpu", GPUS.values())
