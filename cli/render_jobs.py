@@ -23,7 +23,7 @@ def print_jobs(console: Console, figures: Figures) -> None:
 def job_lines(figures: Figures) -> Iterator[str]:
     """What each Job loses, in the order of the file."""
     for workload in figures.config.workloads:
-        if workload.kind != "Deployment":
+        if workload.kind in ("Job", "CronJob"):
             capacity = figures.config.gpu_pools[workload.pool].capacity_type
             where = "on Spot" if capacity == "spot" else "on demand"
             yield f"{workload.name}, {where}: {interruption_of(workload)}."

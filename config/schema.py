@@ -289,7 +289,7 @@ class Door(Section):
 
 
 class Serving(Section):
-    """Knative, which serves the models. It is installed where there are models."""
+    """Knative, which serves the models and KnativeServices. It is installed where there are such."""
 
     replicas: Annotated[Int, Field(ge=1, le=5)] = 2
     """Pods of each part of Knative's control plane, on the system nodes."""
@@ -441,6 +441,16 @@ class StackConfig(Section):
     def work(self) -> tuple[Model | Workload, ...]:
         """All that has an importance."""
         return (*self.models, *self.workloads)
+
+    @property
+    def on_request(self) -> tuple[Workload, ...]:
+        """Workloads that Knative runs."""
+        return tuple(workload for workload in self.workloads if workload.kind == "KnativeService")
+
+    @property
+    def knative(self) -> bool:
+        """Whether the stack brings Knative."""
+        return bool(self.models or self.on_request)
 
     @property
     def cluster_name(self) -> str:

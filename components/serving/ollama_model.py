@@ -90,10 +90,6 @@ class Weights(Arguments):
                 assert_never(self.source)
 
 
-#: Feature flags that every model needs.
-FEATURES: frozenset[Feature] = frozenset({"nodeselector", "tolerations", "securitycontext"})
-
-
 @dataclass(frozen=True, kw_only=True)
 class ServedModel(Arguments):
     """A model. name: Ollama's, with tag, such as `mistral:7b`. digest: sha256 of its manifest; None for any."""
