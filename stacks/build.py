@@ -138,7 +138,7 @@ def build(config: StackConfig) -> Platform:
     scheduler = _scheduler(config, after(in_cluster, *ground.running))
     named = [*scheduler, *_priorities(config, in_cluster)]
     keeping = checkpointing(config, ground.made, tags, in_aws)
-    stand = Stand(
+    base = Stand(
         made=ground.made,
         sharing=sharing,
         pools=pools,
@@ -149,9 +149,9 @@ def build(config: StackConfig) -> Platform:
         in_cluster=in_cluster,
     )
     workloads = _gpu_workloads(config, keeping)
-    knative = knative_serving(config, stand, workloads)
+    knative = knative_serving(config, base, workloads)
     _workloads(config, workloads, knative, after(in_cluster, *node_pools, *named))
-    serve(config, stand, knative)
+    serve(config, base, knative)
     return Platform(pools=pools, outputs=_outputs(config, ground.kubeconfig))
 
 

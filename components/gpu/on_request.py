@@ -13,6 +13,7 @@ from typing import Any
 import pulumi
 
 from components.arguments import Arguments
+from components.quantities import canonical
 from components.serving.knative_config import (
     FEATURES,
     QUEUE_PORTS,
@@ -69,14 +70,24 @@ def service_spec(scale: OnRequest, template: Mapping[str, Any]) -> dict[str, Any
 
 
 def _as_knative_takes(containers: Iterable[Mapping[str, Any]], volumes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Volumes that some container mounts, and mounts that say of read-only volumes that they are: else it refuses."""
+    """Volumes that some container mounts, and mounts that say of read-only volumes that they are: else it refuses.
+
+    Quantities are as it stores them, and variables without a value have none.
+    """
     mounted = {mount["name"] for container in containers for mount in container["volumeMounts"]}
     sealed = {each["name"] for each in volumes if each.get("persistentVolumeClaim", {}).get("readOnly")}
     return {
-        "volumes": [volume for volume in volumes if volume["name"] in mounted],
+        "volumes": [_volume(volume) for volume in volumes if volume["name"] in mounted],
         "containers": [
             {
                 **container,
+                "resources": {
+                    kind: {name: canonical(value) for name, value in given.items()}
+                    for kind, given in container["resources"].items()
+                },
+                "env": [
+                    {key: value for key, value in variable.items() if value != ""} for variable in container["env"]
+                ],
                 "volumeMounts": [
                     {**mount, "readOnly": True} if mount["name"] in sealed else mount
                     for mount in container["volumeMounts"]
@@ -85,6 +96,11 @@ def _as_knative_takes(containers: Iterable[Mapping[str, Any]], volumes: Iterable
             for container in containers
         ],
     }
+
+
+def _volume(volume: Mapping[str, Any]) -> dict[str, Any]:
+    size = volume.get("emptyDir", {}).get("sizeLimit")
+    return {**volume, "emptyDir": {**volume["emptyDir"], "sizeLimit": canonical(size)}} if size else dict(volume)
 
 
 def features_of(pod: Mapping[str, Any]) -> set[Feature]:

@@ -115,10 +115,11 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         "gpuSharing": {"scoringStrategy": "MostAllocated"},
         "pools": [
             POOL,
-            {**POOL, "name": "whole", "maxGpus": 8, "gpusPerNode": [4], "sharing": {"strategy": "none"}},
+            {**POOL, "name": "whole", "maxGpus": 4, "gpusPerNode": [4], "sharing": {"strategy": "none"}},
             {
                 **POOL,
                 "name": "firm",
+                "maxGpus": 2,
                 "capacityType": "on-demand",
                 "onDemand": {"justification": "GPU-142: what must answer is not on Spot", "expires": "2027-03-31"},
             },
@@ -143,19 +144,21 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
                 "volumes": [
                     {"name": "home", "efs": {"fileSystemId": "fs-0123456789abcdef0"}},
                     {"name": "own", "persistentVolumeClaim": {"claimName": "made-by-hand", "readOnly": True}},
-                    {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "16Gi"}},
+                    {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1.5Gi"}},
                 ],
                 "containers": [
                     {
                         "name": "log",
                         "image": "nvcr.io/nvidia/cuda:13.0.0-base",
-                        "env": [{"name": "PORT", "value": "1"}],
+                        "memory": "1000M",
+                        "env": [{"name": "PORT", "value": "1"}, {"name": "EMPTY", "value": ""}],
                     },
                     {
                         "name": "app",
                         "image": "r.example.com/app:1",
                         "slots": 2,
-                        "memory": "64Gi",
+                        "cpu": "2000m",
+                        "memory": "65536Mi",
                         "ports": [{"name": "h2c", "containerPort": 8000}],
                         "env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "key", "key": "key"}}}],
                         "envFrom": [{"prefix": "SET_", "configMapRef": {"name": "fleet"}}],

@@ -1,6 +1,6 @@
 // Judges Knative services as Knative's webhook does when they are made: defaults filled in, then validated, by the config
 // maps of an installation. On standard input {"config": {"features": {...}, ...}, "services": [...]}, on standard output
-// what is wrong with each service, empty where it is accepted.
+// what is wrong with each service, empty where it is accepted, and the service as it is stored then.
 package main
 
 import (
@@ -20,6 +20,11 @@ type question struct {
 	Services []json.RawMessage            `json:"services"`
 }
 
+type answer struct {
+	Wrong  string      `json:"wrong"`
+	Stored *v1.Service `json:"stored"`
+}
+
 func installed(maps map[string]map[string]string) *config.Config {
 	defaults, err := config.NewDefaultsConfigFromMap(maps["defaults"])
 	check(err)
@@ -30,17 +35,17 @@ func installed(maps map[string]map[string]string) *config.Config {
 	return &config.Config{Defaults: defaults, Features: features, Autoscaler: scaling}
 }
 
-func judge(ctx context.Context, text json.RawMessage) string {
+func judge(ctx context.Context, text json.RawMessage) answer {
 	service := &v1.Service{}
 	if err := json.Unmarshal(text, service); err != nil {
-		return err.Error()
+		return answer{Wrong: err.Error()}
 	}
 	service.SetDefaults(ctx)
 	// Warnings pass.
 	if errs := service.Validate(ctx).Filter(apis.ErrorLevel); errs != nil {
-		return errs.Error()
+		return answer{Wrong: errs.Error()}
 	}
-	return ""
+	return answer{Stored: service}
 }
 
 func check(err error) {
@@ -53,7 +58,7 @@ func main() {
 	var asked question
 	check(json.NewDecoder(os.Stdin).Decode(&asked))
 	ctx := apis.WithinCreate(config.ToContext(context.Background(), installed(asked.Config)))
-	found := make([]string, len(asked.Services))
+	found := make([]answer, len(asked.Services))
 	for i, text := range asked.Services {
 		found[i] = judge(ctx, text)
 	}

@@ -342,7 +342,7 @@ def test_pods_of_three_gpus_hold_nodes_of_four() -> None:
 def test_a_knative_service_is_billed_by_use_as_a_model_is() -> None:
     sleeps = {**WORKLOAD, "kind": "KnativeService", "containers": [{**CONTAINER, "ports": [{"containerPort": 8000}]}]}
 
-    def held(stack: StackConfig) -> tuple[int, float, str, bool]:
+    def held(stack: StackConfig) -> tuple[object, ...]:
         (found,) = [each for each in consumers(stack) if each.kind == "KnativeService"]
         return found.slots, pytest.approx(found.hours), found.part, found.sleeps
 
