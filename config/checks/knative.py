@@ -13,6 +13,7 @@ from config.checks.parts import all_of, attempt
 from config.checks.serving import idle_problem
 from config.errors import MISSING, Path, Problem
 from config.workload_schema import Container, Workload
+from gpu.contract import MODELS_CLIENT_LABEL
 from gpu.pool import Pool
 
 #: Attribute and key of what is a KnativeService's alone.
@@ -89,7 +90,7 @@ def _left_out(workload: Workload, path: Path) -> Iterator[Problem]:
     if workload.client_namespaces:
         message = (
             "says nothing of a KnativeService, whose requests all come from Knative: label the namespaces that may "
-            'call it, and models, with gpu-slices/models-client: "true"; remove it'
+            f'call it, and models, with {MODELS_CLIENT_LABEL}: "true"; remove it'
         )
         yield Problem((*path, "clientNamespaces"), list(workload.client_namespaces), message)
     if workload.automount_service_account_token:
