@@ -135,7 +135,8 @@ def max_scale(work: Model | Workload, slots: int) -> int:
 
 def workload_scale(workload: Workload, pool: Pool) -> int:
     """Most pods of a KnativeService."""
-    return max_scale(workload, pool.max_slots // pool.held_slots(slots_of(workload)))
+    # None at all would be 0, which is no limit to Knative.
+    return max_scale(workload, max(1, pool.max_slots // pool.held_slots(slots_of(workload))))
 
 
 def services(config: StackConfig, slots: dict[str, int]) -> list[Service]:
