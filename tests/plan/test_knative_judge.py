@@ -15,15 +15,17 @@ from typing import Any
 
 import pytest
 
+import versions
 from gpu.contract import RETENTION_ANNOTATION
 from plan.record import Recording
-from tests.gotools import built
+from tests.gotools import KNATIVE_MODULE, KNATIVE_PKG, built
 from tests.plan.conftest import STACKS
 from tests.plan.knative import SERVICE, SERVING
 from tests.plan.variants import VARIANTS, varied
 
 pytestmark = pytest.mark.go
 
+FOLDER = Path(__file__).parent / "knative_judge"
 #: The variant whose services are workloads.
 ASLEEP = "workloads that sleep"
 
@@ -42,7 +44,7 @@ Judge = Callable[[Mapping[str, Any], Sequence[Mapping[str, Any]]], list[Verdict]
 @pytest.fixture(scope="module")
 def judge() -> Judge:
     """Knative's webhook: an installation's config maps and services to what is wrong with each."""
-    program = built(Path(__file__).parent / "knative_judge", "knative-judge")
+    program = built(FOLDER, "knative-judge")
 
     def judged(config: Mapping[str, Any], services: Sequence[Mapping[str, Any]]) -> list[Verdict]:
         question = json.dumps({"config": config, "services": services})
@@ -60,6 +62,12 @@ def config(plan: Recording) -> dict[str, Any]:
     (serving,) = plan.of_type(SERVING)
     found: dict[str, Any] = copy.deepcopy(dict(serving.inputs))["spec"]["config"]
     return found
+
+
+def test_the_judge_is_of_the_version_that_is_installed() -> None:
+    text = (FOLDER / "go.mod").read_text(encoding="utf-8")
+    assert f"\t{KNATIVE_MODULE} {versions.KNATIVE_MODULE_VERSION}\n" in text
+    assert f"\t{' '.join(KNATIVE_PKG)}\n" in text
 
 
 @pytest.mark.parametrize("name", [*STACKS, *VARIANTS])
