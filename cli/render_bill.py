@@ -143,8 +143,11 @@ def _use(figures: Figures) -> Iterator[tuple[bool, str]]:
     """How much is used, and whether the stack file says so."""
     usage, kinds = figures.config.usage, {consumer.kind for consumer in figures.consumers}
     said, lines = usage.model_fields_set, {line.name for line in figures.bill.lines}
-    if any(consumer.sleeps for consumer in figures.consumers):
-        hours = f"models that may sleep hold their slots {usage.hours_per_day:g} h a day, all at the same hours"
+    sleeping = {consumer.kind for consumer in figures.consumers if consumer.sleeps}
+    if sleeping:
+        who = {"models": sleeping & {"model", "server"}, "KnativeServices": sleeping & {"KnativeService"}}
+        what = " and ".join(each for each, there in who.items() if there)
+        hours = f"{what} that may sleep hold their slots {usage.hours_per_day:g} h a day, all at the same hours"
         yield "hours_per_day" in said, hours
         if "Images and weights" in lines:
             yield "starts_per_day" in said, f"nodes of models that may sleep start {usage.starts_per_day} x a day"

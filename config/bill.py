@@ -122,6 +122,7 @@ def _said(usage: Usage, field: str) -> str:
 def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, UsageOf], stays_hours: float) -> Consumer:
     """stays_hours: for which a node of the pool stays after the last of its slots is free."""
     entry, slots, at_once = known.get(workload.name), slots_of(workload), 1
+    pods, always = workload.most_replicas, workload.kind == "Deployment"
     match workload.kind:
         case "Deployment":
             hours, hours_from = float(HOURS_PER_MONTH), "a Deployment never sleeps"
@@ -136,6 +137,12 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
                 # More hours than a month has: runs stand beside each other, each with slots of its own.
                 at_once = ceil(round(hours / _HOURS_OF_SCHEDULES, 6))
                 hours, hours_from = hours / at_once, f"{hours_from}, {at_once} runs at once"
+        case "KnativeService":
+            pods, always = workload.min_scale or 1, workload.min_scale > 0
+            said = entry.hours_per_day if entry else None
+            hours = HOURS_PER_MONTH if always else (usage.hours_per_day if said is None else said) * DAYS_PER_MONTH
+            hours_from = _said(usage, "hours_per_day") if said is None else "usage.each"
+            hours_from = "minScale" if always else hours_from
         case _:
             assert_never(workload.kind)
     held = pool.held_slots(slots)
@@ -143,9 +150,10 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
         name=workload.name,
         kind=workload.kind,
         pool=pool,
-        slots=at_once * workload.most_replicas * held,
+        slots=at_once * pods * held,
         hours=min(hours, HOURS_PER_MONTH),
-        part="always" if workload.kind == "Deployment" else "on demand",
+        part="always" if always else "on demand",
+        sleeps=workload.kind == "KnativeService" and not always,
         hours_from=hours_from,
         idle=_idle_hours(workload, usage, entry, stays_hours),
         # A GPU of its own for each slot: of several whole GPUs each holds its part.
@@ -156,7 +164,7 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
 
 def _idle_hours(workload: Workload, usage: Usage, entry: UsageOf | None, stays_hours: float) -> float:
     """Hours of a month for which nodes stay after runs: until the next run of a schedule at most."""
-    if workload.kind == "Deployment":
+    if workload.kind in ("Deployment", "KnativeService"):
         return 0.0
     runs = _runs(usage, entry, _scheduled_runs(workload))
     if workload.schedule is None:
@@ -438,10 +446,11 @@ def _fetched_gb(section: GpuPool, config: StackConfig, holding: Sequence[Consume
     """
     pool = config.gpu_pools[section.name]
     standing, asked = _split(holding, pool)
-    waking = [consumer for consumer in asked if consumer.sleeps]
+    by_name = {service.name: service for service in stack_services(config)}
+    # How large the images of workloads are, nobody says.
+    waking = [consumer for consumer in asked if consumer.sleeps and consumer.name in by_name]
     if section.volume.snapshot_id or not waking:
         return 0.0, 0.0
-    by_name = {service.name: service for service in stack_services(config)}
     parts = [_image_and_weights_mb(by_name[consumer.name], config) for consumer in waking]
     images, weights = [image for image, _ in parts], sum(own for _, own in parts)
     node = node_of(pool, [*standing, *waking])

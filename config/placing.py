@@ -372,6 +372,8 @@ def _at_a_time(workload: Workload) -> int:
             return 1
         case "Deployment":
             return workload.most_replicas
+        case "KnativeService":
+            return max(1, workload.min_scale)
         case _:
             assert_never(workload.kind)
 

@@ -289,7 +289,7 @@ class Door(Section):
 
 
 class Serving(Section):
-    """Knative, which serves the models. It is installed where there are models."""
+    """Knative, which serves the models and KnativeServices. It is installed where there are such."""
 
     replicas: Annotated[Int, Field(ge=1, le=5)] = 2
     """Pods of each part of Knative's control plane, on the system nodes."""
@@ -372,9 +372,9 @@ class UsageOf(Section):
     """What is known better of one model, server or Job."""
 
     name: Name
-    """Name of the model, server or Job, or `cuda-vector-add` of the examples."""
+    """Name of the model, server, KnativeService or Job, or `cuda-vector-add` of the examples."""
     hours_per_day: Hours | None = None
-    """Hours a day for which a model that may sleep holds its slot."""
+    """Hours a day for which a model or KnativeService that may sleep holds its slot."""
     runs_per_month: Runs | None = None
     """Runs of a Job in a month."""
     hours_per_run: RunHours | None = None
@@ -393,7 +393,7 @@ class Usage(Section):
     """How much is used, as far as somebody knows: for the bill alone. Nothing is built or limited by it."""
 
     hours_per_day: Hours = 8
-    """Hours a day for which every model that may sleep holds its slot, all at the same hours."""
+    """Hours a day for which every model and KnativeService that may sleep holds its slot, all at the same hours."""
     starts_per_day: Annotated[Int, Field(ge=0, le=1000)] = 1
     """How often a day the nodes of models that sleep start anew, and fetch image and weights."""
     runs_per_month: Runs = 1
@@ -441,6 +441,16 @@ class StackConfig(Section):
     def work(self) -> tuple[Model | Workload, ...]:
         """All that has an importance."""
         return (*self.models, *self.workloads)
+
+    @property
+    def on_request(self) -> tuple[Workload, ...]:
+        """Workloads that Knative runs."""
+        return tuple(workload for workload in self.workloads if workload.kind == "KnativeService")
+
+    @property
+    def knative(self) -> bool:
+        """Whether the stack brings Knative."""
+        return bool(self.models or self.on_request)
 
     @property
     def cluster_name(self) -> str:

@@ -128,9 +128,15 @@ def slots_of(workload: Workload) -> int:
     return max(container.slots for container in workload.containers)
 
 
-def max_scale(model: Model, slots: int) -> int:
-    """Most pods of a model on a pool with so many slots."""
-    return model.max_scale or max(model.min_scale, min(DEFAULT_MAX_SCALE, slots))
+def max_scale(work: Model | Workload, slots: int) -> int:
+    """Most pods of a model or a KnativeService on a pool with slots for so many."""
+    return work.max_scale or max(work.min_scale, min(DEFAULT_MAX_SCALE, slots))
+
+
+def workload_scale(workload: Workload, pool: Pool) -> int:
+    """Most pods of a KnativeService."""
+    # None at all would be 0, which is no limit to Knative.
+    return max_scale(workload, max(1, pool.max_slots // pool.held_slots(slots_of(workload))))
 
 
 def services(config: StackConfig, slots: dict[str, int]) -> list[Service]:

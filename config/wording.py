@@ -192,6 +192,7 @@ SYNONYMS: Final[Mapping[str, str]] = {
     "numCtx": "contextLength",
     "num_ctx": "contextLength",
     "numParallel": "parallel",
+    "containerConcurrency": "parallel",
     "renameByDefault": "rename",
     "slices": "replicas",
     "architecture": "arch",
@@ -294,11 +295,8 @@ WISHES: Final[Mapping[str, Mapping[str, str]]] = {
     "Workload": {
         **dict.fromkeys(("hostIPC", "hostPID", "hostNetwork"), _HOST),
         **dict.fromkeys(("priority", "critical", "spot", "capacityType"), _IMPORTANCE),
-        **dict.fromkeys(("service", "serviceType", "ingress", "loadBalancer", "knative"), _CLUSTER_IP),
-        **dict.fromkeys(
-            ("minScale", "maxScale", "idle"),
-            "is not a key here: workloads do not sleep; models do. Their number follows requests with autoscaling",
-        ),
+        **dict.fromkeys(("service", "serviceType", "ingress", "loadBalancer"), _CLUSTER_IP),
+        "knative": "is not a key here: write kind: KnativeService, and minScale, maxScale, parallel, idle beside it",
         **dict.fromkeys(
             ("nodeSelector", "affinity", "tolerations"),
             "is not a key here: pods go to the nodes of their pool",

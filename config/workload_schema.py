@@ -15,6 +15,7 @@ from config.fields import (
     Bucket,
     Cpu,
     DataKey,
+    Duration,
     FileSystem,
     GpuMemory,
     GpuShare,
@@ -191,7 +192,7 @@ class Container(Section):
     env_from: Annotated[tuple[EnvFrom, ...], List] = ()
     """Secrets and ConfigMaps whose keys become variables."""
     ports: Annotated[tuple[ContainerPort, ...], List] = ()
-    """Ports of a Deployment, at which its Service answers."""
+    """Ports of a Deployment, at which its Service answers. A KnativeService has one, which is called at port 80."""
     startup_probe: Probe | None = None
     """Until it succeeds the other two wait: give it the time that loading may take."""
     readiness_probe: Probe | None = None
@@ -301,7 +302,7 @@ class PodSecurity(Section):
 
 
 class Workload(Section):
-    """A workload that is no Ollama model: a Job that runs once, a CronJob, or a Deployment."""
+    """A workload that is no Ollama model: a Job that runs once, a CronJob, a Deployment, or a KnativeService."""
 
     name: Name
     """Name of the object; models and workloads share one name space."""
@@ -316,8 +317,8 @@ class Workload(Section):
     importance: Importance = "standard"
     """`critical`: never on Spot, and never moved to save money. `batch`: on Spot alone, and first to give way. See
     [importance.md](importance.md)."""
-    kind: Literal["Job", "CronJob", "Deployment"] = "Deployment"
-    """Whether it ends, and begins again."""
+    kind: Literal["Job", "CronJob", "Deployment", "KnativeService"] = "Deployment"
+    """Whether it ends, and begins again. A KnativeService sleeps, and wakes with a request, as models do."""
     schedule: str | None = None
     """When a CronJob runs: minute, hour, day of the month, month, day of the week, such as `"30 3 * * 1-5"`;
     or `"@daily"`, or `"@every 6h"`, which no time zone moves."""
@@ -329,6 +330,15 @@ class Workload(Section):
     """Pods; each takes its slots. For a Deployment at most the pool's slots."""
     autoscaling: Autoscaling | None = None
     """Of a Deployment, in place of `replicas`: how many pods it has as requests come and go."""
+    min_scale: Annotated[Int, Field(ge=0, le=1000)] = 0
+    """Of a KnativeService: pods that always run, each on slots that are always paid for. 0 lets it sleep."""
+    max_scale: Annotated[Int, Field(ge=1, le=1000)] | None = None
+    """Of a KnativeService: most pods. Default: 2, or as many as the pool has slots for."""
+    parallel: Annotated[Int, Field(ge=1, le=1000)] = 1
+    """Of a KnativeService: requests that a pod answers at the same time; more wait, or start another pod."""
+    idle: Duration = "5m"
+    """Of a KnativeService: how long the last pod stays when nobody asks any more, beside Knative's window of a minute;
+    at most 1h."""
     gpu_memory_mib: Annotated[Int, Field(ge=1)] | None = None
     """The same as gpuMemory, as a number of MiB: one of the two."""
     labels: dict[str, str] = Field(default={})
@@ -340,7 +350,8 @@ class Workload(Section):
     image_pull_secrets: Annotated[tuple[ObjectRef, ...], List] = ()
     """Secrets with the registries' passwords."""
     client_namespaces: Annotated[tuple[Namespace, ...], List, Field(max_length=50)] = ()
-    """Namespaces whose pods may reach its ports. Default: nobody may."""
+    """Namespaces whose pods may reach the ports of a Deployment. Default: nobody may. A KnativeService is called by
+    namespaces with the label `gpu-slices/models-client`, as models are."""
     volumes: Annotated[tuple[WorkloadVolume, ...], List] = ()
     """Volumes that its containers mount."""
     security_context: PodSecurity = PodSecurity()

@@ -146,7 +146,7 @@ def _as_done(consumer: Consumer, way: Way) -> Consumer | None:
     match consumer.kind:
         case "warm slots":
             return None
-        case "model" | "server" | "Deployment" | "Job" | "CronJob" | "example":
+        case "model" | "server" | "Deployment" | "KnativeService" | "Job" | "CronJob" | "example":
             return (
                 replace(consumer, hours=float(HOURS_PER_MONTH), hours_from="always on") if consumer.sleeps else consumer
             )

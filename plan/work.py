@@ -8,13 +8,14 @@ from typing import Literal, assert_never
 
 from config.bill import consumers
 from config.schema import StackConfig, Workload
-from config.services import Service, stack_services
+from config.services import Service, stack_services, workload_scale
 from gpu.bill import Consumer
 from gpu.importance import Importance, may_run_on, why_at_most
 from gpu.pool import Pool, Purchase
 from gpu.why import Why
 
-Kind = Literal["model", "server", "Deployment", "Job", "CronJob"]
+Kind = Literal["model", "server", "Deployment", "KnativeService", "Job", "CronJob"]
+_WAIT = "requests wait until another node answers, as at a cold start"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +68,7 @@ def work_figures(config: StackConfig) -> tuple[WorkFigures, ...]:
     def each() -> Iterator[WorkFigures]:
         for service in stack_services(config):
             first, kind = service.first, _kind_of(service)
-            taken = "requests wait until another node answers, as at a cold start"
-            yield made(service.name, kind, first.importance, pools[first.pool], service.max_scale, taken)
+            yield made(service.name, kind, first.importance, pools[first.pool], service.max_scale, _WAIT)
         for workload in config.workloads:
             pool, pods = pools[workload.pool], _pods(workload, held[workload.name])
             yield made(workload.name, workload.kind, workload.importance, pool, pods, interruption_of(workload))
@@ -82,13 +82,15 @@ def _kind_of(service: Service) -> Literal["model", "server"]:
 
 def _pods(workload: Workload, consumer: Consumer) -> int:
     """Most pods at a time: of a CronJob, runs may stand beside each other (`config.bill`)."""
+    if workload.kind == "KnativeService":
+        return workload_scale(workload, consumer.pool)
     each = consumer.pool.held_slots(max(container.slots for container in workload.containers))
     return consumer.slots // each
 
 
 def _at_the_end(kind: Kind) -> str:
     match kind:
-        case "model" | "server":
+        case "model" | "server" | "KnativeService":
             return "does not answer until the pool has another capacity block"
         case "Deployment" | "Job" | "CronJob":
             return "is told to end, and its pods wait until the pool has another capacity block"
@@ -105,6 +107,8 @@ def interruption_of(workload: Workload) -> str:
     match workload.kind:
         case "Deployment":
             return "its pods start anew on another node"
+        case "KnativeService":
+            return _WAIT
         case "Job" | "CronJob":
             pass
         case _:

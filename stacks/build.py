@@ -29,7 +29,7 @@ from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import ExistingPlugin, GpuSharing, GpuSharingArgs
 from components.gpu.packing_scheduler import PackingScheduler, PackingSchedulerArgs
 from components.gpu.work_priorities import WorkPriorities, WorkPrioritiesArgs
-from components.gpu.workloads import Checkpointing, GpuWorkloads, GpuWorkloadsArgs
+from components.gpu.workloads import Checkpointing, GpuWorkload, GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import INTENT_TAINT, CpuPool, CpuPoolArgs
 from components.karpenter.interruption import rule_name
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
@@ -46,6 +46,7 @@ from components.network.existing import ExistingSubnetsArgs, look_up_subnets
 from components.network.network import Network, NetworkArgs
 from components.new_only import new_only
 from components.pods import tolerations
+from components.serving.knative_serving import KnativeServing
 from components.serving.model_claims import ModelClaims
 from components.serving.ollama_model import model_url
 from config.bill import zones
@@ -64,11 +65,11 @@ from gpu.registries import ecr_registry
 from gpu.sharing import AMIS, Mig
 from stacks.checkpoints import checkpointing
 from stacks.options import after, system_node_labels
-from stacks.serving import Made, Stand, serve
+from stacks.serving import Made, Stand, knative_serving, serve
 from stacks.summary import costs
 from stacks.tags import stack_tags
 from stacks.ways_in import aws_auth, dialogue_url, next_steps
-from stacks.workloads import gpu_workload
+from stacks.workloads import gpu_workload, on_knative
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,20 +138,20 @@ def build(config: StackConfig) -> Platform:
     scheduler = _scheduler(config, after(in_cluster, *ground.running))
     named = [*scheduler, *_priorities(config, in_cluster)]
     keeping = checkpointing(config, ground.made, tags, in_aws)
-    _workloads(config, keeping, after(in_cluster, *node_pools, *named))
-    serve(
-        config,
-        Stand(
-            made=ground.made,
-            sharing=sharing,
-            pools=pools,
-            cpu_pools=[pool.node_pool for pool in cpu_pools],
-            running=[*ground.running, *named],
-            tags=tags,
-            in_aws=in_aws,
-            in_cluster=in_cluster,
-        ),
+    base = Stand(
+        made=ground.made,
+        sharing=sharing,
+        pools=pools,
+        cpu_pools=[pool.node_pool for pool in cpu_pools],
+        running=[*ground.running, *named],
+        tags=tags,
+        in_aws=in_aws,
+        in_cluster=in_cluster,
     )
+    workloads = _gpu_workloads(config, keeping)
+    knative = knative_serving(config, base, workloads)
+    _workloads(config, workloads, knative, after(in_cluster, *node_pools, *named))
+    serve(config, base, knative)
     return Platform(pools=pools, outputs=_outputs(config, ground.kubeconfig))
 
 
@@ -585,7 +586,7 @@ def watched_stack(config: StackConfig) -> WatchedStack:
     """What Prometheus watches of a stack."""
     return WatchedStack(
         gpu_pools=list(config.gpu_pools),
-        serving=bool(config.models),
+        serving=config.knative,
         dialogue=bool(config.models and config.dialogue and config.dialogue.image),
         usd_per_hour=_usd_per_hour(config),
     )
@@ -626,7 +627,7 @@ def watched(config: StackConfig) -> Watched:
     return Watched(
         cluster_name=config.cluster_name,
         spot_rule=rule_name(config.cluster_name, "spot"),
-        controllers=[KARPENTER, KNATIVE] if config.models else [KARPENTER],
+        controllers=[KARPENTER, KNATIVE] if config.knative else [KARPENTER],
         utilisation=not any(isinstance(pool.profile, Mig) for pool in config.gpu_pools.values()),
         usd_per_gpu_hour=max(prices) if len(prices) == len(config.pools) else None,
         usd_per_hour=_usd_per_hour(config),
@@ -747,7 +748,22 @@ def _term(term: ReservationTerm) -> Mapping[str, Any]:
     return {"tags": dict(term.tags), **({"ownerID": term.owner_id} if term.owner_id else {})}
 
 
-def _workloads(config: StackConfig, keeping: Mapping[str, Checkpointing], opts: pulumi.ResourceOptions) -> None:
+def _gpu_workloads(config: StackConfig, keeping: Mapping[str, Checkpointing]) -> list[GpuWorkload]:
+    return [
+        gpu_workload(
+            workload,
+            pool := config.gpu_pools[workload.pool],
+            keeping.get(workload.name),
+            config.gpu_sharing.scheduler,
+            placing(workload.importance, pool.capacity_types, config.own_name, pool.reservation_type),
+        )
+        for workload in config.workloads
+    ]
+
+
+def _workloads(
+    config: StackConfig, workloads: Sequence[GpuWorkload], knative: KnativeServing | None, opts: pulumi.ResourceOptions
+) -> None:
     if config.examples:
         first = config.gpu_pools[config.pools[0].name]
         gpu = GpuExample(
@@ -758,18 +774,9 @@ def _workloads(config: StackConfig, keeping: Mapping[str, Checkpointing], opts: 
         architectures = sorted({pool.arch for pool in config.cpu_pools})
         arguments = ExampleWorkloadsArgs(architectures=architectures, gpu=gpu)
         ExampleWorkloads("examples", arguments, opts)
-    if config.workloads:
-        workloads = [
-            gpu_workload(
-                workload,
-                pool := config.gpu_pools[workload.pool],
-                keeping.get(workload.name),
-                config.gpu_sharing.scheduler,
-                placing(workload.importance, pool.capacity_types, config.own_name, pool.reservation_type),
-            )
-            for workload in config.workloads
-        ]
-        GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=workloads), opts)
+    if workloads:
+        after_knative = [on_knative(workload, knative.ready) if knative else workload for workload in workloads]
+        GpuWorkloads("workloads", GpuWorkloadsArgs(workloads=after_knative), opts)
 
 
 def _outputs(config: StackConfig, kubeconfig: pulumi.Output[str]) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Composes what serves a stack's models: Knative, nodes' caches, a service for each model, the dialogue, its door."""
+"""Composes what serves on request: Knative, nodes' caches, a service for each model, the dialogue, its door."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from components.cluster.cluster import Cluster
 from components.cluster.ebs_driver import STORAGE_CLASS
 from components.gpu.gpu_pool import GpuPool
 from components.gpu.gpu_sharing import GpuSharing
+from components.gpu.workloads import GpuWorkload
 from components.karpenter.cpu_pool import Architecture
 from components.serving import conversations
 from components.serving.app_image import AppImage, AppImageArgs
 from components.serving.conversation_table import ConversationTable, ConversationTableArgs
 from components.serving.dialogue import NAMESPACE, SERVICE, SERVICE_ACCOUNT, Dialogue, DialogueArgs, Speaker, Table
 from components.serving.door import Door, DoorArgs
-from components.serving.knative_config import Feature
+from components.serving.knative_config import FEATURES, Feature
 from components.serving.knative_serving import KnativeServing, KnativeServingArgs
 from components.serving.model_space import ModelSpace, ModelSpaceArgs
 from components.serving.ollama_model import (
-    FEATURES,
     MpsClient,
     OllamaModel,
     OllamaModelArgs,
@@ -74,16 +74,15 @@ class Stand:
     in_cluster: pulumi.ResourceOptions
 
 
-def serve(config: StackConfig, stand: Stand) -> None:
-    """Registers everything that a stack with models has more than one without."""
-    _warm_slots(config, stand)
-    if not config.models:
-        return
+def knative_serving(config: StackConfig, stand: Stand, workloads: Sequence[GpuWorkload]) -> KnativeServing | None:
+    """Knative with the flags that models, the dialogue and workloads need; None where nothing is served by it."""
+    if not config.knative:
+        return None
     door = config.serving.door
-    knative = KnativeServing(
+    return KnativeServing(
         "knative",
         KnativeServingArgs(
-            features=_features(config),
+            features=_features(config).union(*(workload.features for workload in workloads)),
             replicas=config.serving.replicas,
             domain=door.domain if door else None,
             tls_secret=door.tls_secret if door else None,
@@ -93,6 +92,14 @@ def serve(config: StackConfig, stand: Stand) -> None:
         ),
         after(stand.in_cluster, *stand.running),
     )
+
+
+def serve(config: StackConfig, stand: Stand, knative: KnativeServing | None) -> None:
+    """Registers what keeps slots warm, and everything else that a stack with models has more than one without."""
+    _warm_slots(config, stand)
+    if not config.models or knative is None:
+        return
+    door = config.serving.door
     cached = dict.fromkeys(model.pool for model in config.models if WEIGHTS[model.weights.source].cached)
     space = ModelSpace(
         "models",
@@ -122,6 +129,9 @@ def _claim(service: Service, config: StackConfig) -> int:
 
 
 def _features(config: StackConfig) -> set[Feature]:
+    """Flags that models and the dialogue need."""
+    if not config.models:
+        return set()
     kept = config.dialogue and config.dialogue.on_volume
     of_models = {feature for model in config.models for feature in _weights(model).features}
     named: set[Feature] = {"schedulername"} if config.gpu_sharing.scheduler else set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from components.gpu.workloads import namespace_of
 from components.serving.dialogue import INTERNAL_HOST, SERVICE
 from config.schema import Dialogue, StackConfig
 from gpu.standing import NODE_ROLE_SUFFIX
@@ -49,6 +50,8 @@ def next_steps(config: StackConfig, update_kubeconfig: str) -> list[str]:
         steps.append("kubectl -n examples create job --from=cronjob/cuda-vector-add hello-gpu")
     if config.models:
         steps.append("kubectl -n models get ksvc")
+    namespaces = dict.fromkeys(namespace_of(each.security_context.run_as_user) for each in config.on_request)
+    steps += [f"kubectl -n {namespace} get ksvc" for namespace in namespaces]
     if service_of(config):
         steps.append(f".venv/bin/slices open dialogue {config.stack}")
     if config.monitoring.backend == "prometheus":

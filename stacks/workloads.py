@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pulumi
 
 from components.gpu.autoscaling import Autoscaling
+from components.gpu.on_request import OnRequest
 from components.gpu.workload_volumes import BucketSource, ClaimSource, EmptyDirSource, FileSystemSource, VolumeSource
 from components.gpu.workloads import Checkpointing, CronSchedule, GpuWorkload, Security, WorkloadContainer
 from components.pods import tolerations
 from config.schema import Container, Workload
 from config.section import Section
-from config.services import workload_claim
+from config.services import workload_claim, workload_scale
 from config.workload_schema import WorkloadVolume
 from gpu.contract import POOL_LABEL
 from gpu.importance import Placing
@@ -41,6 +43,7 @@ def gpu_workload(
         kind=workload.kind,
         replicas=workload.replicas,
         autoscaling=_autoscaling(workload),
+        on_request=_on_request(workload, pool),
         resource_name=pool.resource,
         claim_mib=workload_claim(workload, pool) or None,
         node_selector={POOL_LABEL: pool.name},
@@ -67,6 +70,13 @@ def gpu_workload(
     )
 
 
+def on_knative(workload: GpuWorkload, ready: pulumi.Resource) -> GpuWorkload:
+    """A workload that comes after Knative, and ends before it, where it is a KnativeService. ready: of Knative."""
+    if workload.on_request is None:
+        return workload
+    return replace(workload, on_request=replace(workload.on_request, after=[ready]))
+
+
 def weaknesses(workload: Workload) -> Iterator[str]:
     """What a workload may that others may not."""
     if workload.security_context.run_as_user == 0:
@@ -88,6 +98,17 @@ def _autoscaling(workload: Workload) -> Autoscaling | None:
         metric=section.metric,
         average_value=section.average_value,
         stabilization_window_seconds=section.stabilization_window_seconds,
+    )
+
+
+def _on_request(workload: Workload, pool: Pool) -> OnRequest | None:
+    if workload.kind != "KnativeService":
+        return None
+    return OnRequest(
+        min_scale=workload.min_scale,
+        max_scale=workload_scale(workload, pool),
+        parallel=workload.parallel,
+        idle=workload.idle,
     )
 
 

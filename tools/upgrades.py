@@ -127,7 +127,7 @@ STEPS: Final[Sequence[Step]] = (
             "KNATIVE_IMAGES",
         ),
         now=f"operator {versions.KNATIVE_OPERATOR_CHART.version}, Serving {versions.KNATIVE_SERVING_VERSION}",
-        source="releases of knative/operator",
+        source="releases of knative/operator; `go mod tidy` in tests/plan/knative_judge, which judges services",
         effect="The operator first, Serving in the next `pulumi up`, one minor at a time. Pods of models get a new "
         "sidecar: those that run start again.",
     ),

@@ -9,14 +9,17 @@ from typing import Any, Literal, assert_never, get_args
 
 import pulumi
 
+import versions
 from components.arguments import Arguments
 from components.disruption_budget import one_at_a_time
 from components.gpu.autoscaling import Autoscaling, autoscaler
 from components.gpu.claims import claim_templates, container_claims, pod_claims
+from components.gpu.on_request import OnRequest, features_of, service_metadata, service_spec, way_in_from_knative
 from components.gpu.workload_volumes import Mounts, VolumeSource
 from components.options import child_options
 from components.pods import NO_GPU, restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
+from components.serving.knative_config import Feature
 from components.serving.network_policy import namespace_peer, network_policy, tcp
 from gpu.checkpoints import GRACE_VARIABLE, INTERVAL_VARIABLE, RUN_VARIABLES, URL_VARIABLE, check_prefix, run_url
 from gpu.contract import NAME_LABEL, SECURITY_ANNOTATION
@@ -30,7 +33,7 @@ USER_NAME = "workload"
 #: Of pods that run as root, which the restricted standard refuses and the baseline standard admits.
 ROOT_NAMESPACE = "workloads-baseline"
 
-WorkloadKind = Literal["Job", "CronJob", "Deployment"]
+WorkloadKind = Literal["Job", "CronJob", "Deployment", "KnativeService"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +104,7 @@ class Checkpointing(Arguments):
 
 @dataclass(frozen=True, kw_only=True)
 class GpuWorkload(Arguments):
-    """A Job that runs once, a CronJob, or a Deployment, on slots of a pool.
+    """A Job that runs once, a CronJob, a Deployment, or a KnativeService, on slots of a pool.
 
     resource_name: what one slot is called, such as `nvidia.com/gpu`. claim_mib: MiB of a GPU that each pod claims in
     place of a slot, on a memory pool.
@@ -109,10 +112,12 @@ class GpuWorkload(Arguments):
     scheduler: name of the scheduler that places its pods; None is the default one.
     placing: what its pods get of its importance; a class of their own, where there is one, in place of priority_class.
     autoscaling: of a Deployment, in place of replicas.
+    on_request: of a KnativeService, in place of replicas; its Knative must have `features` on.
     schedule: of a CronJob. client_namespaces: whose pods may reach the ports of a Deployment.
     checkpoint: of a Job or CronJob, whose pods then have a service account of the workload's name.
     Raises ValueError unless exactly one container uses the GPU (Karpenter would count a GPU for each), a CronJob, and
-    nothing else, has a schedule, only a Deployment autoscaling, and what ends and no other account's keeps checkpoints.
+    nothing else, has a schedule, a KnativeService on_request and what Knative takes, only a Deployment autoscaling, and
+    what ends and no other account's keeps checkpoints.
     """
 
     name: str
@@ -124,6 +129,7 @@ class GpuWorkload(Arguments):
     tolerations: Sequence[Mapping[str, str]]
     containers: Sequence[WorkloadContainer]
     autoscaling: Autoscaling | None = None
+    on_request: OnRequest | None = None
     schedule: CronSchedule | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
@@ -148,9 +154,17 @@ class GpuWorkload(Arguments):
             raise ValueError(f"workload {self.name}: exactly one container must use the GPU, not {using}")
         if (self.kind == "CronJob") != (self.schedule is not None):
             raise ValueError(f"workload {self.name}: a CronJob, and nothing else, has a schedule")
+        if (self.kind == "KnativeService") != (self.on_request is not None):
+            raise ValueError(f"workload {self.name}: a KnativeService, and nothing else, has on_request")
+        if self.on_request and self.claim_mib:
+            raise ValueError(f"workload {self.name}: Knative's API takes no claims: a KnativeService has a slot")
+        if self.on_request and len(self.ports) != 1:
+            raise ValueError(f"workload {self.name}: a KnativeService has one port, not {len(self.ports)}")
+        if self.on_request and self.security.token:
+            raise ValueError(f"workload {self.name}: Knative's API lets no service ask for the token")
         if self.autoscaling and self.kind != "Deployment":
             raise ValueError(f"workload {self.name}: only a Deployment has autoscaling")
-        if self.checkpoint and (self.kind == "Deployment" or self.security.service_account):
+        if self.checkpoint and (self.kind in ("Deployment", "KnativeService") or self.security.service_account):
             raise ValueError(f"workload {self.name}: a Job with a service account of its own keeps checkpoints")
         if self.priority_class and self.placing.priority_class:
             raise ValueError(f"workload {self.name}: has a priority class, and another by its importance")
@@ -169,6 +183,11 @@ class GpuWorkload(Arguments):
     def ports(self) -> Sequence[Mapping[str, Any]]:
         """Ports of all containers."""
         return [port for container in self.containers for port in container.ports]
+
+    @property
+    def features(self) -> set[Feature]:
+        """Flags of Knative's that it needs, where it is a KnativeService."""
+        return features_of(_template(self)["spec"]) if self.on_request else set()
 
 
 def namespace_of(user: int) -> str:
@@ -217,9 +236,11 @@ class GpuWorkloads(pulumi.ComponentResource):
             spec=no_ingress,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
         )
-        sizes = [each.claim_mib for each in args.workloads if each.namespace == namespace_name and each.claim_mib]
         inside = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
-        return namespace, policy, *claim_templates(name, namespace_name, sizes, inside)
+        of_knative = [each for each in args.workloads if each.namespace == namespace_name and each.on_request]
+        way_in = [way_in_from_knative(name, namespace_name, inside)] if of_knative else []
+        sizes = [each.claim_mib for each in args.workloads if each.namespace == namespace_name and each.claim_mib]
+        return namespace, policy, *way_in, *claim_templates(name, namespace_name, sizes, inside)
 
 
 def _make(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
@@ -248,6 +269,10 @@ def _make(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> Non
             if workload.placing.one_at_a_time:
                 one_at_a_time(f"{name}-budget", workload.name, workload.namespace, _selector(workload), opts)
             _make_deployment(name, workload, after)
+        case "KnativeService":
+            if workload.placing.one_at_a_time:
+                one_at_a_time(f"{name}-budget", workload.name, workload.namespace, _selector(workload), opts)
+            _make_service(name, workload, after)
         case _:
             assert_never(workload.kind)
 
@@ -262,6 +287,19 @@ def _make_deployment(name: str, workload: GpuWorkload, opts: pulumi.ResourceOpti
     if scaling:
         after = pulumi.ResourceOptions(parent=opts.parent, depends_on=[deployment])
         autoscaler(name, scaling, metadata, after)
+
+
+def _make_service(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
+    scale = workload.on_request
+    assert scale is not None
+    k8s.apiextensions.CustomResource(
+        name,
+        api_version=versions.KNATIVE_SERVING_API,
+        kind="Service",
+        metadata=service_metadata(_metadata(workload), scale.min_scale),
+        spec=service_spec(scale, _template(workload)),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=list(scale.after))),
+    )
 
 
 def _service(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:

@@ -23,10 +23,9 @@ from components.pods import restricted_admission, restricted_container, restrict
 from components.sdk import k8s
 from components.serving import conversations
 from components.serving.conversation_table import EGRESS
-from components.serving.knative_config import INTERNAL_PORT, LONGEST_SECONDS, PROXIES
+from components.serving.knative_config import INTERNAL_PORT, LONGEST_SECONDS, PROXIES, QUEUE_PORTS
 from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
 from components.serving.knative_serving import CLIENT_LABEL
-from components.serving.model_space import QUEUE_PORTS
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
 from gpu.contract import (
     ARCH_LABEL,

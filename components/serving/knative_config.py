@@ -32,6 +32,9 @@ Feature = Literal[
     "volumes-image",
 ]
 
+#: Feature flags that every service on GPU nodes needs.
+FEATURES: Final[frozenset[Feature]] = frozenset({"nodeselector", "tolerations", "securitycontext"})
+
 #: Longest that a request may take, in seconds: a cold start (a Spot node may need minutes) and an answer. It is also
 #: the grace period of a pod's end, which `GpuPool` cuts short.
 REQUEST_SECONDS: Final = 1200
@@ -45,6 +48,9 @@ PROXIES: Final = 3
 #: Ports that Kourier listens on when an NLB leads to it; free in every cluster that has no other fixed node ports.
 HTTP_NODE_PORT: Final = 31080
 HTTPS_NODE_PORT: Final = 31443
+
+#: Ports of queue-proxy, which stands before the service in its pod: requests, and what the autoscaler reads.
+QUEUE_PORTS: Final = (8012, 8013, 8112, 9090, 9091)
 
 #: What one queue-proxy, Knative's own container in every pod, requests: millicores and MiB.
 QUEUE_PROXY_CPU_MILLIS: Final = 25

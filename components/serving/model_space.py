@@ -22,6 +22,7 @@ from components.options import child_options
 from components.pods import restricted_admission
 from components.sdk import k8s
 from components.serving.knative_config import NAMESPACE as KNATIVE_NAMESPACE
+from components.serving.knative_config import QUEUE_PORTS
 from components.serving.model_cache import CACHE_CLAIM, CACHE_PATH, CACHE_PORT, POD_LABELS, ModelCache, ModelCacheArgs
 from components.serving.network_policy import DNS, namespace_peer, network_policy, tcp
 from gpu.contract import WEIGHTS_LABEL
@@ -29,8 +30,6 @@ from gpu.pool import Taint
 
 NAMESPACE = "models"
 
-#: Ports of queue-proxy, which stands before the model in its pod: requests, and what the autoscaler reads.
-QUEUE_PORTS = (8012, 8013, 8112, 9090, 9091)
 #: A folder of the node has no size of its own; the field is required.
 _ANY_SIZE = "1Ti"
 

@@ -18,6 +18,7 @@ from components.arguments import Arguments
 from components.disruption_budget import one_at_a_time
 from components.options import child_options
 from components.pods import NO_GPU, restricted_container, restricted_pod, tolerations
+from components.quantities import canonical
 from components.sdk import k8s
 from components.serving.knative_config import (
     QUEUE_PROXY_CPU_MILLIS,
@@ -88,10 +89,6 @@ class Weights(Arguments):
                 return set()
             case _:
                 assert_never(self.source)
-
-
-#: Feature flags that every model needs.
-FEATURES: frozenset[Feature] = frozenset({"nodeselector", "tolerations", "securitycontext"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -331,7 +328,7 @@ def _requests(args: OllamaModelArgs) -> tuple[str, str]:
     """CPU and memory: the slot's share of the node, but no more than the models can use."""
     cpu = min(args.share.cpu_millis - QUEUE_PROXY_CPU_MILLIS, _MOST_CPU_MILLIS)
     memory = min(args.share.memory_mib - QUEUE_PROXY_MEMORY_MIB, args.weights_mib + _SERVER_MEMORY_MIB)
-    return f"{cpu}m", f"{memory}Mi"
+    return canonical(f"{cpu}m"), canonical(f"{memory}Mi")
 
 
 def _environment(args: OllamaModelArgs) -> dict[str, str]:

@@ -28,7 +28,7 @@ def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
     """Everything about a workload's checkpoints that its own keys say."""
     if workload.checkpoint is None:
         return
-    if workload.kind == "Deployment":
+    if workload.kind in ("Deployment", "KnativeService"):
         message = "is for what ends: write kind: Job or kind: CronJob, or remove it"
         yield Problem((*path, "checkpoint"), {}, message)
     if workload.name == "default":

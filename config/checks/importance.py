@@ -11,7 +11,7 @@ from config.errors import Path, Problem
 from config.pool_schema import GpuPool
 from config.schema import Model, Workload
 from config.section import BrokenValueError
-from config.services import service_name
+from config.services import service_name, slots_of
 from gpu.contract import DO_NOT_DISRUPT_ANNOTATION
 from gpu.importance import Importance, may_run_on
 from gpu.pool import Purchase, capacity_types
@@ -70,25 +70,38 @@ def _no_pool(importance: Importance, name: str, bought: tuple[Purchase, ...]) ->
 
 
 def _sleeping(parts: Parts, pools: _Pools) -> Iterator[Problem]:
-    """Critical models that sleep wake in slots that their pool keeps free at all hours: one for each."""
-    asleep: dict[str, set[str]] = {}
-    for index, model in enumerate(parts.models or ()):
+    """Critical work that sleeps wakes in slots that its pool keeps free at all hours: one for each pod."""
+    asleep: dict[str, dict[str, int]] = {}
+    for work, path in _may_sleep(parts):
         with suppress(BrokenValueError):
-            if model is None or model.importance != "critical" or model.min_scale > 0:
+            if work.importance != "critical" or work.min_scale > 0:
                 continue
-            pool, waking = pools.get(model.pool), asleep.setdefault(model.pool, set())
+            pool, waking = pools.get(work.pool), asleep.setdefault(work.pool, {})
             if pool is None or not may_run_on("critical", _bought(pool), pool.capacity_reservation_type):
                 continue  # no pool for it: said already
-            waking.add(service_name(model))
+            name, slots = (service_name(work), 1) if isinstance(work, Model) else (work.name, slots_of(work))
+            waking[name] = slots
             kept = pool.warm.slots if pool.warm and pool.warm.start is None else 0
-            if len(waking) > kept:
+            if sum(waking.values()) > kept:
+                what = "model" if isinstance(work, Model) else "KnativeService"
                 message = "must be 1 or more: critical work has a slot that is always there"
                 if not STRATEGIES[pool.sharing.strategy].claims:  # which have no warm slots
                     message += (
-                        "; or let the pool keep one free at all hours for each critical model that sleeps: warm: "
-                        f"{{slots: {len(waking)}}}"
+                        f"; or let the pool keep one free at all hours for each critical {what} that sleeps: warm: "
+                        f"{{slots: {sum(waking.values())}}}"
                     )
-                yield Problem(("models", index, "minScale"), model.min_scale, message)
+                yield Problem((*path, "minScale"), work.min_scale, message)
+
+
+def _may_sleep(parts: Parts) -> Iterator[tuple[Model | Workload, Path]]:
+    """Models and KnativeServices whose kind is known, with their places."""
+    for index, model in enumerate(parts.models or ()):
+        if model:
+            yield model, ("models", index)
+    for index, workload in enumerate(parts.workloads or ()):
+        with suppress(BrokenValueError):
+            if workload and workload.kind == "KnativeService":
+                yield workload, ("workloads", index)
 
 
 def _one_priority(workload: Workload, path: Path) -> Iterator[Problem]:

@@ -57,7 +57,7 @@ def check_serving(parts: Parts, slots: Slots) -> Iterator[Problem]:
             with suppress(BrokenValueError):
                 if model.server:
                     servers.setdefault(model.server, []).append((index, model))
-    if parts.models or (parts.monitoring and parts.monitoring.backend == "prometheus"):
+    if _knative(parts) or (parts.monitoring and parts.monitoring.backend == "prometheus"):
         yield from attempt(_control_plane(parts))
     if parts.monitoring:
         yield from attempt(_figures(parts.monitoring))
@@ -93,12 +93,16 @@ def _scale(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
 
 
 def _idle(model: Model, path: Path) -> Iterator[Problem]:
-    if (
-        sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)([smh])", model.idle))
-        > MOST_IDLE_SECONDS
-    ):
-        message = "must be 1h or less: Knative keeps no idle pod for longer; minScale: 1 keeps one for ever"
+    if message := idle_problem(model.idle):
         yield Problem((*path, "idle"), model.idle, message)
+
+
+def idle_problem(idle: str) -> str:
+    """What is wrong with the time for which the last pod stays; empty where it is right."""
+    seconds = sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)([smh])", idle))
+    if seconds <= MOST_IDLE_SECONDS:
+        return ""
+    return "must be 1h or less: Knative keeps no idle pod for longer; minScale: 1 keeps one for ever"
 
 
 def _weights(model: Model, path: Path, parts: Parts) -> Iterator[Problem]:
@@ -263,7 +267,7 @@ def _control_plane(parts: Parts) -> Iterator[Problem]:
     packing = parts.gpu_sharing is not None and parts.gpu_sharing.scheduler is not None
     braked = parts.budget is not None and parts.budget.soft_brake
     needed = control_plane_cpu_millis(
-        parts.serving.replicas if parts.models else 0,
+        parts.serving.replicas if _knative(parts) else 0,
         nodes.desired,
         ebs_driver=driver,
         prometheus=backend == "prometheus",
@@ -279,8 +283,10 @@ def _control_plane(parts: Parts) -> Iterator[Problem]:
         }
         more = [name for name, there in besides.items() if there]
         does = f"do{'es' if len(more) == 1 else ''}"
-        runs = "with models, Knative's control plane runs on these nodes too"
-        if not parts.models:
+        runs = (
+            f"with {'models' if parts.models else 'a KnativeService'}, Knative's control plane runs on these nodes too"
+        )
+        if not _knative(parts):
             runs = f"{listed(more, 'and')} run{'s' if len(more) == 1 else ''} on these nodes too"
         elif more:
             runs = f"{runs}, as {does} {listed(more, 'and')}"
@@ -290,6 +296,13 @@ def _control_plane(parts: Parts) -> Iterator[Problem]:
             f"{nodes.instance_types[0]} has {room}m{left}"
         )
         yield Problem(("cluster", "systemNodes", "desired"), nodes.desired, message)
+
+
+def _knative(parts: Parts) -> bool:
+    """Whether the stack brings Knative, as far as its sections are right."""
+    with suppress(BrokenValueError):
+        return bool(parts.models) or any(each and each.kind == "KnativeService" for each in parts.workloads or ())
+    return bool(parts.models)
 
 
 def _vcpus(instance_type: str) -> int:

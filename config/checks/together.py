@@ -13,11 +13,11 @@ from config.services import service_name
 
 
 def check_together(parts: Parts, slots: Slots) -> Iterator[Problem]:
-    """Deployments and models that never sleep hold their slots; those of a dialogue must find theirs beside them."""
+    """Deployments, and models and KnativeServices that never sleep, hold their slots; a dialogue finds its own."""
     standing: dict[str, int] = {}
     for index, workload in enumerate(parts.workloads or ()):
         if workload:
-            yield from attempt(_deployment(index, workload, slots, standing))
+            yield from attempt(_standing(index, workload, slots, standing))
     awake: dict[str, Model] = {}
     for index, model in enumerate(parts.models or ()):
         if model:
@@ -26,15 +26,18 @@ def check_together(parts: Parts, slots: Slots) -> Iterator[Problem]:
         yield from attempt(_dialogue(parts.dialogue, parts, slots, standing))
 
 
-def _deployment(index: int, workload: Workload, slots: Slots, standing: dict[str, int]) -> Iterator[Problem]:
+def _standing(index: int, workload: Workload, slots: Slots, standing: dict[str, int]) -> Iterator[Problem]:
     match workload.kind:
         case "Job" | "CronJob":
             return
         case "Deployment":
-            pass
+            replicas = workload.most_replicas
+            key: Path = ("autoscaling", "maxReplicas") if workload.autoscaling else ("replicas",)
+        case "KnativeService":
+            replicas, key = workload.min_scale, ("minScale",)
         case _:
             assert_never(workload.kind)
-    pool, replicas = slots.get(workload.pool), workload.most_replicas
+    pool = slots.get(workload.pool)
     before = standing.get(workload.pool, 0)
     most = pool.max_slots if pool and not pool.claims else None
     each = pool.held_slots(whole_gpus(workload, pool)) if pool else 1
@@ -44,7 +47,6 @@ def _deployment(index: int, workload: Workload, slots: Slots, standing: dict[str
         message = (
             f"must be {(most - before) // each} or less: pool {workload.pool} has {left}, and each pod holds {holds}"
         )
-        key: Path = ("autoscaling", "maxReplicas") if workload.autoscaling else ("replicas",)
         yield Problem(("workloads", index, *key), replicas, message)
     else:
         standing[workload.pool] = before + replicas * each

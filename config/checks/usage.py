@@ -22,6 +22,8 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "a Job": ("runs_per_month", "hours_per_run"),
     "a CronJob": ("hours_per_run",),
     "a Deployment": (),
+    "a KnativeService": ("hours_per_day",),
+    "a KnativeService that never sleeps": (),
     "a model that never sleeps": _TOKENS,
     "a model of a server that never sleeps": (),
 }
@@ -54,7 +56,8 @@ def _known(parts: Parts) -> dict[str, str]:
     for workload in parts.workloads:
         if workload is None:
             raise BrokenValueError("workloads")
-        found[workload.name] = f"a {workload.kind}"
+        awake = " that never sleeps" if workload.kind == "KnativeService" and workload.min_scale else ""
+        found[workload.name] = f"a {workload.kind}{awake}"
     return found
 
 

@@ -73,6 +73,10 @@ def _autoscaling(workload: Workload, path: Path) -> Iterator[Problem]:
     section = workload.autoscaling
     if section is None:
         return
+    if workload.kind == "KnativeService":
+        message = "is for a Deployment: a KnativeService has as many pods as its requests need; write maxScale"
+        yield Problem((*path, "autoscaling"), {}, message)
+        return
     if workload.kind != "Deployment":
         message = f"is for a Deployment: a {workload.kind} has the pods that it begins with; write replicas"
         yield Problem((*path, "autoscaling"), {}, message)
@@ -141,6 +145,8 @@ def check_user(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Pr
 
 
 def _ports(workload: Workload, path: Path) -> Iterator[Problem]:
+    if workload.kind == "KnativeService":
+        return  # has one, and rules of its own: `config.checks.knative`
     found = [
         (port, (*path, "containers", index, "ports", position))
         for index, container in enumerate(all_of(workload.containers))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from config.checks.checkpoints import check_checkpoints
+from config.checks.knative import check_knative, knative_on_pool
 from config.checks.models import ONE_SLOT, pool_of, room_of
 from config.checks.parts import Parts, Slots, attempt, name_of
 from config.checks.vllm import check_vllm
@@ -28,6 +29,7 @@ def check_workloads(parts: Parts, slots: Slots) -> Iterator[Problem]:
             yield from check_pod(workload, path)
             yield from check_volumes(workload, path, pool_of(workload, slots))
             yield from attempt(check_checkpoints(workload, path))
+            yield from attempt(check_knative(workload, path))
 
 
 def on_pool(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
@@ -35,8 +37,15 @@ def on_pool(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
     yield from attempt(_gpu_containers(workload, path, slots))
     yield from attempt(_fit(workload, path, slots))
     yield from attempt(_node(workload, path, slots))
+    yield from attempt(_knative(workload, path, slots))
     yield from attempt(check_user(workload, path, pool_of(workload, slots)))
     yield from check_vllm(workload, path, pool_of(workload, slots))
+
+
+def _knative(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
+    pool = slots.get(workload.pool)
+    if pool:
+        yield from knative_on_pool(workload, path, pool, whole_gpus(workload, pool))
 
 
 def whole_gpus(workload: Workload, pool: Pool) -> int:

@@ -4,8 +4,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from components.new_only import new_only
+from components.serving.knative_config import FEATURES
 from components.serving.knative_serving import KnativeServing, KnativeServingArgs
-from components.serving.ollama_model import FEATURES, Weights
+from components.serving.ollama_model import Weights
 
 settings = pulumi.Config()
 config, context = settings.get("kubeconfig"), settings.get("context")

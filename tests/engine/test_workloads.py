@@ -6,8 +6,9 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import versions
 from tests.engine.engine import Workspace
-from tests.plan.variants import VARIANTS
+from tests.plan.variants import POOL, VARIANTS, snippet
 from twin.kube.client import Kube
 from twin.machine.launch import connect
 from twin.machine.state import TwinState
@@ -60,6 +61,38 @@ def test_workloads_come_rest_change_and_go(
     after = _claims(kube)
     assert after.keys() == before.keys()
     assert {name for name in after if after[name] != before[name]} == {"qwen.weights"}
+    assert made.preview("--expect-no-changes").steps() == {}
+
+    made.destroy(expect=0)
+    assert made.state() == []
+
+
+def test_a_service_that_sleeps_comes_rests_changes_and_goes(
+    workspace: Callable[[str], Workspace], ground: Callable[[Workspace], TwinState]
+) -> None:
+    """With no model: Knative is there for it alone, and `up` waits for no GPU."""
+    made = workspace("dev")
+    (written,) = snippet("docs/knative.md", "gpu-slices:workloads")
+    values = {"dialogue": {}, "models": [], "pools": [POOL], "examples": False}
+    made.configure({**values, "workloads": [written]})
+    kube = connect(ground(made))
+
+    made.preview(expect=0)
+    made.up(expect=0)
+    assert made.preview("--expect-no-changes").steps() == {}
+    service = kube.get(versions.KNATIVE_SERVING_API, "Service", "rank", "workloads")
+    assert service is not None
+    assert service["spec"]["template"]["spec"]["containerConcurrency"] == written["parallel"]
+    assert kube.list("v1", "Pod", "workloads") == []
+
+    made.configure({"workloads": [{**written, "maxScale": 2, "minScale": 1}]})
+    steps = {
+        urn.rpartition("::")[2]: operation
+        for urn, operation in made.preview(expect=0).steps().items()
+        if "::pulumi:pulumi:Stack::" not in urn
+    }
+    assert steps == {"workloads-rank": "update"}
+    made.up(expect=0)
     assert made.preview("--expect-no-changes").steps() == {}
 
     made.destroy(expect=0)

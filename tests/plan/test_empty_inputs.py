@@ -23,6 +23,9 @@ MEANT: Final = {
     ("kubernetes:apps/v1:Deployment", "spec.template.spec.volumes.emptyDir"): "a folder without a limit of its own",
     ("kubernetes:batch/v1:Job", "spec.template.spec.volumes.emptyDir"): "the same",
     ("kubernetes:batch/v1:CronJob", "spec.jobTemplate.spec.template.spec.volumes.emptyDir"): "the same",
+    ("kubernetes:serving.knative.dev/v1:Service", "spec.template.spec.volumes.emptyDir"): (
+        "the same, and Knative keeps it (`test_knative_judge`)"
+    ),
     ("aws:ec2/defaultSecurityGroup:DefaultSecurityGroup", "ingress"): (
         "no rules, also not those that somebody adds: left out, the provider takes over what it finds"
     ),

@@ -90,6 +90,44 @@ def test_a_bent_model_is_noticed(name: str, planned: Callable[[str], Stack]) -> 
     assert rule in {verdict.rule for verdict in judge(mutation(planned(stack)), CONFIG, today=TODAY)}
 
 
+def unbound(inputs: dict[str, Any]) -> None:
+    del container(inputs)["resources"]["limits"]["memory"]
+
+
+def on_spot(inputs: dict[str, Any]) -> None:
+    template = at(inputs, "spec", "template")
+    template["spec"]["nodeSelector"] = {"gpu-slices/pool": "p"}
+    template["spec"]["tolerations"] = [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+def kept(inputs: dict[str, Any]) -> None:
+    at(inputs, "spec", "template", "metadata", "annotations")["karpenter.sh/do-not-disrupt"] = "true"
+
+
+def own_devices(inputs: dict[str, Any]) -> None:
+    container(inputs)["env"].append({"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"})
+
+
+#: Workloads of kind KnativeService: the rule, and what bends one.
+BENT_WORKLOADS: dict[str, tuple[str, Mutation]] = {
+    "two slots": ("gpu-one-slot-per-pod", change(SERVICE, two_slots, "workloads-rank")),
+    "every GPU of the node": ("gpu-devices-by-slot-only", change(SERVICE, own_devices, "workloads-rank")),
+    "no limit of memory": ("k8s-resource-limits", change(SERVICE, unbound, "workloads-rank")),
+    "root": ("k8s-pod-security", change(SERVICE, as_root, "workloads-rank")),
+    "critical on Spot": ("gpu-critical-off-spot", change(SERVICE, on_spot, "workloads-answer")),
+    "batch that does not give way": ("gpu-batch-gives-way", change(SERVICE, kept, "workloads-fleet")),
+}
+
+
+@pytest.mark.parametrize("name", BENT_WORKLOADS)
+def test_a_bent_workload_is_noticed(name: str) -> None:
+    rule, mutation = BENT_WORKLOADS[name]
+    plan = varied("workloads that sleep")
+    resources = [as_judged(each, plan.preview_inputs(each)) for each in plan.resources]
+    assert rule not in {verdict.rule for verdict in judge(resources, CONFIG, today=TODAY)}
+    assert rule in {verdict.rule for verdict in judge(mutation(resources), CONFIG, today=TODAY)}
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_stacks_with_everything_satisfy_every_rule(name: str) -> None:
     plan = varied(name)

@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from config.load import parse
 from gpu.vllm import UTILIZATION, option
 from plan.errors import InputError
-from tests.plan.variants import POOL, changed_dev, snippet, varied
+from plan.figures import figures
+from tests.day import TODAY
+from tests.plan.variants import POOL, VARIANTS, changed_dev, snippet, varied
 
 WRITTEN = snippet("docs/serving.md", "gpu-slices:workloads")
 
@@ -73,3 +76,32 @@ def test_the_autoscaler_of_the_page_goes_with_its_deployment_and_stays_in_its_po
     assert deployment.inputs["spec"]["replicas"] == scaler.inputs["spec"]["minReplicas"] == 3
     (pool,) = snippet("docs/classifier.md", "gpu-slices:pools")
     assert scaler.inputs["spec"]["maxReplicas"] <= pool["maxGpus"] * pool["sharing"]["replicas"]
+
+
+ASLEEP = "workloads that sleep"
+
+
+def test_a_service_that_sleeps_is_in_every_table_of_the_plan() -> None:
+    raw = {"dialogue": {}, **VARIANTS[ASLEEP]}
+    found = figures(parse(raw, stack="dev", region="us-east-1", today=TODAY))
+    work = {each.name: each for each in found.work}
+    assert {each.kind for each in work.values()} == {"KnativeService"}
+    assert work["rank"].taken.startswith("requests wait until another node answers")
+    assert not work["answer"].taken, "never on Spot"
+    held = {each.name: (each.slots, each.part, each.sleeps) for each in found.consumers if each.kind != "example"}
+    assert held == {
+        "rank": (1, "on demand", True),
+        "fleet": (2, "on demand", True),
+        "answer": (1, "always", False),
+    }
+
+
+def test_knative_comes_with_the_first_service_and_people_are_told_where_it_is() -> None:
+    plan = varied(ASLEEP)
+    assert len(plan.of_type("kubernetes:operator.knative.dev/v1beta1:KnativeServing")) == 1
+    assert not plan.of_type("gpu-slices:index:ModelSpace"), "there are no models"
+    steps = [step for step in plan.outputs["nextSteps"] if "ksvc" in step]
+    assert steps == ["kubectl -n workloads get ksvc", "kubectl -n workloads-baseline get ksvc"]
+    budget = VARIANTS[ASLEEP]["budget"]
+    asleep = {"dialogue": {}, "models": [], "pools": [POOL], "workloads": WRITTEN, "budget": budget}
+    assert not changed_dev(asleep).of_type("kubernetes:operator.knative.dev/v1beta1:KnativeServing")

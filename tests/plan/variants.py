@@ -109,6 +109,90 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
             *snippet("docs/classifier.md", "gpu-slices:workloads"),
         ],
     },
+    "workloads that sleep": {
+        # Above what always runs of it.
+        "budget": {"monthlyUsd": 8000, "emails": ["platform@example.com"]},
+        "gpuSharing": {"scoringStrategy": "MostAllocated"},
+        "pools": [
+            POOL,
+            {**POOL, "name": "whole", "maxGpus": 4, "gpusPerNode": [4], "sharing": {"strategy": "none"}},
+            {
+                **POOL,
+                "name": "firm",
+                "maxGpus": 2,
+                "capacityType": "on-demand",
+                "onDemand": {"justification": "GPU-142: what must answer is not on Spot", "expires": "2027-03-31"},
+            },
+        ],
+        # Knative is there for workloads alone.
+        "models": [],
+        "workloads": [
+            *snippet("docs/knative.md", "gpu-slices:workloads"),
+            {
+                "name": "fleet",
+                "pool": "whole",
+                "kind": "KnativeService",
+                "importance": "batch",
+                "maxScale": 2,
+                "parallel": 100,
+                "idle": "1h",
+                "annotations": {"team": "research"},
+                "securityContext": {"runAsUser": 0, "fsGroup": 2000},
+                "securityReason": "GPU-142: the image writes below /opt",
+                "serviceAccountName": "reader",
+                "imagePullSecrets": [{"name": "registry"}],
+                "volumes": [
+                    {"name": "home", "efs": {"fileSystemId": "fs-0123456789abcdef0"}},
+                    {"name": "own", "persistentVolumeClaim": {"claimName": "made-by-hand", "readOnly": True}},
+                    {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1.5Gi"}},
+                ],
+                "containers": [
+                    {
+                        "name": "log",
+                        "image": "nvcr.io/nvidia/cuda:13.0.0-base",
+                        "memory": "1000M",
+                        "env": [{"name": "PORT", "value": "1"}, {"name": "EMPTY", "value": ""}],
+                    },
+                    {
+                        "name": "app",
+                        "image": "r.example.com/app:1",
+                        "slots": 2,
+                        "cpu": "2000m",
+                        "memory": "65536Mi",
+                        "ports": [{"name": "h2c", "containerPort": 8000}],
+                        "env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "key", "key": "key"}}}],
+                        "envFrom": [{"prefix": "SET_", "configMapRef": {"name": "fleet"}}],
+                        "startupProbe": {"tcpSocket": {"port": 8000}, "failureThreshold": 60},
+                        "readinessProbe": {"exec": {"command": ["/bin/ready"]}, "periodSeconds": 2},
+                        "livenessProbe": {"httpGet": {"path": "/", "port": 8000, "scheme": "HTTPS"}},
+                        "securityContext": {"readOnlyRootFilesystem": False},
+                        "volumeMounts": [
+                            {"name": "home", "mountPath": "/home/app", "subPath": "ann"},
+                            {"name": "own", "mountPath": "/data"},
+                            {"name": "shm", "mountPath": "/dev/shm"},
+                        ],
+                    },
+                ],
+            },
+            {
+                "name": "answer",
+                "pool": "firm",
+                "kind": "KnativeService",
+                "importance": "critical",
+                "minScale": 1,
+                "volumes": [{"name": "tmp", "emptyDir": {}}],
+                "containers": [
+                    {
+                        "name": "app",
+                        "image": "r.example.com/app:1",
+                        "slots": 1,
+                        "ports": [{"containerPort": 8000}],
+                        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
+                    }
+                ],
+            },
+        ],
+    },
     "jobs with checkpoints": {
         "models": [MODEL],
         "workloads": [

@@ -61,7 +61,7 @@ def test_it_asks_its_node_for_no_more_than_its_share() -> None:
     assert requests["cpu"] == f"{1166 - 25}m"
     assert requests["memory"] == f"{4403 - 64}Mi"
     alone = server(share=HostShare(96_000, 1_000_000))["resources"]["requests"]
-    assert (alone["cpu"], alone["memory"]) == ("4000m", f"{4197 + 2048}Mi")
+    assert (alone["cpu"], alone["memory"]) == ("4", f"{4197 + 2048}Mi"), "as Knative stores it"
 
 
 def test_it_sleeps_until_somebody_asks() -> None:

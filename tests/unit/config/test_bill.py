@@ -339,6 +339,24 @@ def test_pods_of_three_gpus_hold_nodes_of_four() -> None:
     assert hours(2) == pytest.approx(730)
 
 
+def test_a_knative_service_is_billed_by_use_as_a_model_is() -> None:
+    sleeps = {**WORKLOAD, "kind": "KnativeService", "containers": [{**CONTAINER, "ports": [{"containerPort": 8000}]}]}
+
+    def held(stack: StackConfig) -> tuple[object, ...]:
+        (found,) = [each for each in consumers(stack) if each.kind == "KnativeService"]
+        return found.slots, pytest.approx(found.hours), found.part, found.sleeps
+
+    plain = {"models": [], "examples": False}
+    assert held(config(**plain, workloads=[sleeps])) == (1, USED, "on demand", True)
+    often = {"each": [{"name": "batch", "hoursPerDay": 2}]}
+    assert held(config(**plain, workloads=[sleeps], usage=often)) == (1, 2 * 730 / 24, "on demand", True)
+    awake = {**sleeps, "minScale": 2}
+    assert held(config(**plain, workloads=[awake])) == (2, 730, "always", False)
+    found = bill_of(**plain, workloads=[sleeps])
+    assert expected(found, "on demand", "GPU nodes, shared") == pytest.approx(USED * SPOT_L4)
+    assert "Images and weights" not in {each.name for each in found.lines}, "of its image nobody knows the size"
+
+
 def test_the_example_costs_nothing_until_somebody_starts_it() -> None:
     (asleep,) = [each for each in consumers(config()) if each.kind == "example"]
     assert (asleep.slots, asleep.hours) == (1, 0)
