@@ -31,7 +31,7 @@ from config.fields import (
 )
 from config.section import Section
 from gpu import sharing
-from gpu.pool import Purchase
+from gpu.pool import ConsolidationPolicy, Purchase
 from gpu.prices import CapacityType
 from gpu.scheduler import PACKING_SCHEDULER
 from gpu.sharing import Ami
@@ -262,8 +262,12 @@ class GpuPool(Section):
     """`untrusted` when those who share a GPU do not trust each other: needs strategy mig or none."""
     volume: Volume = Volume()
     """The node's volume."""
+    consolidation_policy: ConsolidationPolicy = "WhenEmpty"
+    """When Karpenter takes nodes away: `WhenEmpty` moves no pod; with `Balanced` half-empty nodes merge where that
+    saves more than it disturbs, and a model that is moved loads again. See sharing.md, "Nodes that merge"."""
     consolidate_after: Duration = "5m"
-    """How long a node must be idle before Karpenter removes it, such as 5m or 1h30m."""
+    """How long a node must be idle before Karpenter removes it, such as 5m or 1h30m. With `Balanced`: how long no pod
+    must have come or gone."""
     expire_after: Lifetime = "336h"
     """Age at which Karpenter replaces a node, such as 336h, so that images and kernels stay fresh; or Never."""
     termination_grace_period: Duration = "15m"

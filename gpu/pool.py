@@ -24,6 +24,8 @@ from gpu.why import Why, given, over
 
 #: How a pool gets its nodes: what AWS sells, or capacity that is reserved already.
 Purchase = Literal["spot", "on-demand", "reserved"]
+#: When Karpenter takes nodes away to save money, in its own words; its third policy knows no measure.
+ConsolidationPolicy = Literal["WhenEmpty", "Balanced"]
 
 
 def capacity_types(purchase: Purchase, *, fallback: bool) -> tuple[Purchase, ...]:

@@ -710,6 +710,7 @@ def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -
         fast_image_pull=pool.fast_image_pull,
         instance_store=pool.instance_store,
         gpu_operator=config.gpu_sharing.existing is not None and config.gpu_sharing.installer == "gpu-operator",
+        consolidation_policy=pool.consolidation_policy,
         consolidate_after=pool.consolidate_after,
         expire_after=pool.expire_after,
         termination_grace_period=pool.termination_grace_period,

@@ -40,7 +40,7 @@ from gpu.contract import (
     SHARING_LABEL,
     TENANTS_LABEL,
 )
-from gpu.pool import Pool, Taint
+from gpu.pool import ConsolidationPolicy, Pool, Taint
 from gpu.sharing import AMIS
 from gpu.sharing.memory import CONSUMABLE
 from gpu.sharing.plugin_config import config_name
@@ -65,7 +65,9 @@ class GpuPoolArgs:
     instance_store: whether the node's own disks, where it has some, hold images and pods' scratch space.
     gpu_operator: whether a GPU Operator of somebody's finds the nodes. The image has driver and toolkit, and the node
     cuts its own MIG instances: it must bring neither.
-    consolidate_after: how long a node stays when nothing runs on it any more.
+    consolidation_policy: whether nodes go only when nothing runs on them, or also where their pods fit elsewhere and
+    that saves more than it disturbs: then one at a time. Balanced needs Karpenter 1.14 or later.
+    consolidate_after: how long a node stays when nothing runs on it any more, or when its pods no longer change.
     expire_after: age at which a node is replaced, so that images and kernels stay fresh.
     termination_grace_period: longest that pods can hold up the end of a node; shorter than Pulumi waits on destroy.
     node_repair: whether Karpenter's gate NodeRepair is on, in 1.15 or later: then one unhealthy node of the pool at a
@@ -84,6 +86,7 @@ class GpuPoolArgs:
     labels: Mapping[str, str] = field(default_factory=dict)
     own: OwnNodeClass = field(default_factory=OwnNodeClass)
     user_data: str | None = None
+    consolidation_policy: ConsolidationPolicy = "WhenEmpty"
     consolidate_after: str = "5m"
     expire_after: str = "336h"
     termination_grace_period: str = "15m"
@@ -157,9 +160,9 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
         },
         "limits": {resource: str(most) for resource, most in args.pool.limits.items()},
         "disruption": {
-            # A model that answers nobody looks idle to Karpenter, so only empty nodes go: moving a loaded model costs
-            # more than the GPU it would save.
-            "consolidationPolicy": "WhenEmpty",
+            # A model that answers nobody looks idle to Karpenter, so only empty nodes go where nobody says otherwise:
+            # moving a loaded model costs more than the GPU that it saves.
+            "consolidationPolicy": args.consolidation_policy,
             "consolidateAfter": args.consolidate_after,
             "budgets": _budgets(args),
         },
@@ -169,6 +172,8 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
 def _budgets(args: GpuPoolArgs) -> list[dict[str, Any]]:
     """How many nodes may go at a time, by reason; for a reason that no budget names there is no limit."""
     found: list[dict[str, Any]] = [{"nodes": "100%", "reasons": ["Empty"]}, {"nodes": "1", "reasons": ["Drifted"]}]
+    if args.consolidation_policy == "Balanced":
+        found.append({"nodes": "1", "reasons": ["Underutilized"]})
     if args.node_repair:
         found.append({"nodes": "1", "reasons": ["Unhealthy"]})
     return found

@@ -163,6 +163,7 @@ def _capacity(pool: GpuPool, path: Path, today: date) -> Iterator[Problem]:
     place: Path = (*path, "onDemand")
     yield from attempt(_fallback(pool, path))
     yield from attempt(_reservations(pool, path))
+    yield from attempt(_consolidation(pool, path))
     if pool.capacity_type == "spot" and not pool.fallback:
         if pool.on_demand:
             message = (
@@ -199,6 +200,15 @@ def _reservations(pool: GpuPool, path: Path) -> Iterator[Problem]:
             yield Problem((*place, index), MISSING, "must have an id or tags: one of both")
         elif term.id and term.owner_id:
             yield Problem((*place, index, "ownerID"), term.owner_id, "says nothing beside an id: leave it out")
+
+
+def _consolidation(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    if pool.consolidation_policy == "Balanced" and pool.capacity_type == "reserved":
+        message = (
+            "moves pods to give nodes back, and reserved capacity is paid whether nodes run or not: leave it out, so "
+            "that nodes go when they are empty"
+        )
+        yield Problem((*path, "consolidationPolicy"), pool.consolidation_policy, message)
 
 
 def _justification(on_demand: OnDemand, path: Path) -> Iterator[Problem]:

@@ -39,6 +39,7 @@ FULL: dict[str, Any] = changed(
         "network.interfaceEndpoints": True,
         "cpuPools": [{"name": "arm", "arch": "arm64", "cpus": [2], "capacityTypes": ["spot"], "limitCpus": 8}],
         "pools[0].volume": {"sizeGib": 50, "iops": 3000, "throughputMibps": 125},
+        "pools[0].consolidationPolicy": "Balanced",
         "pools[0].consolidateAfter": "1h",
         "pools[0].tenants": "trusted",
         "pools[1]": {"name": "mig", "instanceTypes": ["p5.4xlarge"], "maxGpus": 4, "sharing": MIG, "ami": "al2023"},
