@@ -60,13 +60,15 @@ def _break_even(costs: TokenCosts) -> Iterator[str]:
 
 def print_comparison(console: Console, figures: Figures) -> None:
     """What the same work costs in other ways."""
-    working = [each for each in figures.consumers if each.slots and (each.sleeps or each.hours)]
+    holding = [each for each in figures.consumers if each.kind != "static nodes"]
+    working = [each for each in holding if each.slots and (each.sleeps or each.hours)]
     if not working:
         return
     section(console, "A GPU of its own for each, bought alike, USD per hour", _own(working))
     comparison = figures.comparison
     if comparison is None:
-        hanging(console, "- ", "Nothing is compared: of something above the price is not known, or no GPU holds it.")
+        why = "of something above the price is not known, no GPU holds it, or its nodes are paid anyway"
+        hanging(console, "- ", f"Nothing is compared: {why}.")
         return
     section(console, "What sharing, Spot and sleep save: GPU nodes alone, USD per month", _ways(comparison))
     for note in _comparison_notes(comparison, {pool.name: pool for pool in figures.pools}):

@@ -232,6 +232,13 @@ class Warm(Section):
     """Time zone of start and end, such as `Europe/Berlin`."""
 
 
+class Static(Section):
+    """A fixed number of nodes, whoever needs them. Alpha: a gate of Karpenter's that is off by default."""
+
+    replicas: Annotated[Int, Field(ge=1, le=1000)]
+    """Nodes that the pool always has, and that are always paid."""
+
+
 class GpuPool(Section):
     """A Karpenter GPU node pool and the way in which its GPUs are shared."""
 
@@ -256,6 +263,9 @@ class GpuPool(Section):
     """Why the pool may buy on-demand GPUs or use reserved ones, and until when."""
     max_gpus: Annotated[Int, Field(ge=1, le=1000)]
     """Most physical GPUs that the pool may have at a time: whole nodes."""
+    static: Static | None = None
+    """Nodes that always stand, in place of nodes that come and go with the pods. A pool that is there cannot become
+    static, nor the other way round: give it another name. See sharing.md, "Nodes that always stand"."""
     ami: Ami = "al2023"
     """Operating system of the nodes."""
     tenants: Literal["trusted", "untrusted"] = "trusted"

@@ -42,11 +42,11 @@ def resolve(pool: GpuPool, region: str) -> Pool:
     """
     choice = (pool.instance_families, pool.instance_types, gpu_counts(pool))
     taints = tuple(Taint(each.key, each.value, each.effect) for each in pool.taints)
-    bought = (pool.capacity_type, pool.fallback is not None, taints)
+    bought = (pool.capacity_type, pool.fallback is not None, taints, pool.static.replicas if pool.static else None)
     return _resolved(pool.name, pool.sharing.profile(), choice, region, pool.max_gpus, pool.ami, bought)
 
 
-_Bought = tuple[Purchase, bool, tuple[Taint, ...]]
+_Bought = tuple[Purchase, bool, tuple[Taint, ...], int | None]
 _Choice = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]
 
 
@@ -60,7 +60,7 @@ def _resolved(
     ami: Ami,
     bought: _Bought,
 ) -> Pool:
-    purchase, fallback, taints = bought
+    purchase, fallback, taints, static = bought
     pool = Pool(
         name=name,
         profile=profile,
@@ -71,6 +71,7 @@ def _resolved(
         purchase=purchase,
         fallback=fallback,
         taints=taints,
+        static=static,
     )
     if not pool.claims:
         return pool

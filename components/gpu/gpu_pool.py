@@ -97,8 +97,9 @@ class GpuPoolArgs:
 class GpuPool(pulumi.ComponentResource):
     """One NodePool with its EC2NodeClass and a NodeOverlay for each GPU count.
 
-    Needs a Kubernetes provider, and in the cluster a Karpenter with the feature gate NodeOverlay. Let it depend on what
-    its nodes need and the same program makes: Karpenter's controller, the device plugin's release. Nodes end before it.
+    Needs a Kubernetes provider, and in the cluster a Karpenter with the feature gate NodeOverlay; a static pool needs
+    StaticCapacity too. Let it depend on what its nodes need and the same program makes: Karpenter's controller, the
+    device plugin's release. Nodes end before it.
     """
 
     pool: str
@@ -144,7 +145,10 @@ class GpuPool(pulumi.ComponentResource):
 
 def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
     """The `spec` of the `karpenter.sh/v1` NodePool."""
+    # Beside it Karpenter ignores consolidationPolicy and consolidateAfter; definitions before 1.15 want the latter.
+    static = {} if args.pool.static is None else {"replicas": args.pool.static}
     return {
+        **static,
         "template": {
             "metadata": {
                 # Ours last: they say how the GPUs are shared.

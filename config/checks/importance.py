@@ -75,6 +75,8 @@ def _sleeping(parts: Parts, pools: _Pools) -> Iterator[Problem]:
             pool, waking = pools.get(model.pool), asleep.setdefault(model.pool, set())
             if pool is None or not may_run_on("critical", _bought(pool)):
                 continue  # no pool for it: said already
+            if pool.static:
+                continue  # its nodes always stand, and critical work takes the place of others there
             waking.add(service_name(model))
             kept = pool.warm.slots if pool.warm and pool.warm.start is None else 0
             if len(waking) > kept:

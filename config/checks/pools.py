@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from config.checks.nodes import check_nodes, check_user_data, iops, throughput
 from config.checks.parts import Parts, Slots, attempt, name_of, twice
 from config.checks.sharing import check_sharing, check_tenants
+from config.checks.static import check_static
 from config.checks.types import check_types
 from config.errors import MISSING, Path, Problem, listed
 from config.pool_schema import OnDemand
@@ -86,7 +87,7 @@ def _slots(pool: GpuPool, path: Path, parts: Parts) -> tuple[list[Problem], Pool
         types = pool_types(pool, parts.region)
     except BrokenValueError:
         return [], None
-    max_gpus = list(attempt(_max_gpus(pool, path, types)))
+    max_gpus = list(attempt(_max_gpus(pool, path, types))) or list(attempt(check_static(pool, path, types)))
     sharing = list(check_sharing(pool, path, types))
     with suppress(BrokenValueError):
         if not sharing:

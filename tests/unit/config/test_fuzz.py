@@ -46,6 +46,7 @@ FULL: dict[str, Any] = changed(
         "pools[2]": {"name": "always", "instanceFamilies": ["g6"], "maxGpus": 2, "sharing": MPS | {"rename": True}},
         "pools[2].capacityType": "on-demand",
         "pools[2].onDemand": ON_DEMAND,
+        "pools[2].static": {"replicas": 1},
         "gpuSharing": {"installer": "device-plugin", "scoringStrategy": "MostAllocated"},
         "models[3]": {"name": "own", "model": "acme/own:1b", "pool": "mig", "slots": 1, "contextLength": 2048},
         "models[3].parallel": 2,
