@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from gpu.contract import DO_NOT_DISRUPT_ANNOTATION
-from gpu.importance import Placing
 from twin.machine import launch
 from twin.machine.state import TwinState
 from twin.plan import TwinPlan
@@ -38,30 +37,37 @@ def twin(tmp_path_factory: pytest.TempPathFactory, bring_up: Callable[..., TwinP
 
 
 def test_half_empty_nodes_merge_where_the_pool_is_balanced(twin: TwinState) -> None:
-    """Of four nodes with a pod each two stay: those whose pods must not be disturbed. WhenEmpty keeps both of two."""
+    """Of three nodes with a pod each two stay: those whose pods must not be disturbed. WhenEmpty keeps both of two."""
     story: list[str] = []
     with playing(twin, story.append) as play:
-        resource = play.plan.gpu_pools[0].resource
-        placed = Placing(annotations={DO_NOT_DISRUPT_ANNOTATION: "true"})
-        work = {"cheap": "balanced", "kept": "balanced", "resident": "when-empty"}
-        # One after the other, so that no node has pods of both kinds.
-        for name, pool in work.items():
-            play.deploy(name, pool, resource, 2 * SLOTS, placing=placed if name == "kept" else None)
-            play.wait(lambda name=name: len(play.nodes_of(name)) == 2, 150, f"nodes for {name}")
-        play.wait(lambda: all(play.running(name) == 2 * SLOTS for name in work), 150, "running pods")
-        for name in work:
-            keep_only(play, name, {one_on(play, name, node) for node in play.nodes_of(name)})
-        before = {name: _uids(play, name) for name in work}
-        kept, resident = play.nodes_of("kept"), play.nodes_of("resident")
-        play.wait(lambda: {node.name for node in play.view.pool("balanced")} == kept, 150, "the merged nodes")
-        play.wait(lambda: play.running("cheap") == 2, 30, "the moved pods")
-        assert play.nodes_of("cheap") <= kept
-        assert not before["cheap"] & _uids(play, "cheap"), "they were evicted, and others came in their place"
-        assert _uids(play, "kept") == before["kept"]
-        assert _uids(play, "resident") == before["resident"]
-        assert {node.name for node in play.view.pool("when-empty")} == resident
-        assert len(play.claims_of("balanced")) == 4, "no node was bought for it"
+        work = {"balanced": 3, "when-empty": 2}
+        for pool, nodes in work.items():
+            play.deploy(pool, pool, play.plan.gpu_pools[0].resource, nodes * SLOTS)
+        play.wait(lambda: all(play.running(pool) == n * SLOTS for pool, n in work.items()), 150, "running pods")
+        assert {pool: len(play.nodes_of(pool)) for pool in work} == work
+        _, *kept = sorted(play.nodes_of("balanced"))
+        for pod in play.pods("balanced"):
+            if pod["spec"]["nodeName"] in kept:
+                play.kube.patch({**pod, "apiVersion": "v1", "kind": "Pod"}, _MUST_NOT_BE_DISTURBED)
+        for pool in work:
+            keep_only(play, pool, {one_on(play, pool, node) for node in play.nodes_of(pool)})
+        before, resident = {pool: _uids(play, pool) for pool in work}, play.nodes_of("when-empty")
+        play.wait(lambda: _nodes(play, "balanced") == set(kept), 120, "two nodes")
+        play.wait(lambda: play.running("balanced") == 3, 30, "the pod that was moved")
+        assert play.stays(lambda: _nodes(play, "balanced") == set(kept), 30), "and these two nodes do not merge"
+        assert play.nodes_of("balanced") == set(kept)
+        assert len(before["balanced"] & _uids(play, "balanced")) == 2, "one was evicted, and another came in its place"
+        assert _uids(play, "when-empty") == before["when-empty"]
+        assert _nodes(play, "when-empty") == resident
+        assert len(play.claims_of("balanced")) == 3, "no node was bought for it"
+
+
+_MUST_NOT_BE_DISTURBED = {"metadata": {"annotations": {DO_NOT_DISRUPT_ANNOTATION: "true"}}}
 
 
 def _uids(play: Play, name: str) -> set[str]:
     return {str(pod["metadata"]["uid"]) for pod in play.pods(name)}
+
+
+def _nodes(play: Play, pool: str) -> set[str]:
+    return {node.name for node in play.view.pool(pool)}
