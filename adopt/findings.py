@@ -10,6 +10,7 @@ from typing import Final, Literal
 import versions
 from adopt.inventory import FoundPool, Inventory
 from adopt.karpenter import Karpenter
+from adopt.objects import at
 from adopt.proposal import Proposal
 from adopt.stack_file import (
     StackText,
@@ -246,6 +247,10 @@ def _pools(there: Inventory) -> Iterator[Finding]:
             yield _note(about, "is a template: what it may buy is filled in elsewhere")
         elif pool.sharing and pool.sharing.shares and not there.overlays:
             yield _missing(about, f"{shared_words(pool)} without a NodeOverlay: Karpenter buys a GPU for each slot")
+        if nodes := at(pool.node_pool.manifest, "spec").get("replicas"):
+            yield _note(
+                about, f"is static: {nodes} of its nodes stay, whoever leaves them, until its replicas are fewer"
+            )
     if any(node.reserved and not node.block for node in there.nodes):
         yield _note("reserved capacity", "is counted at its on-demand price")
     if any(node.block for node in there.nodes):

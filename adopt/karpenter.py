@@ -22,7 +22,11 @@ from adopt.objects import (
 from gpu.contract import DISCOVERY_TAG, NAME_LABEL, NODE_POOL_LABEL
 
 #: Gates as Karpenter's own option names them (`--feature-gates`), and as its chart and stack files do.
-GATES: Final[Mapping[str, str]] = {"NodeOverlay": "nodeOverlay", "CapacityBuffer": "capacityBuffer"}
+GATES: Final[Mapping[str, str]] = {
+    "NodeOverlay": "nodeOverlay",
+    "CapacityBuffer": "capacityBuffer",
+    "StaticCapacity": "staticCapacity",
+}
 #: EKS' own mark on nodes that Auto Mode manages (EKS user guide, "Control if a workload is deployed on EKS Auto Mode
 #: nodes").
 AUTO_NODE_LABEL: Final = "eks.amazonaws.com/compute-type"

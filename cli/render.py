@@ -101,6 +101,8 @@ def _pools(pools: Sequence[Pool]) -> Table:
 
 def _limit(summary: Pool) -> str:
     """What Karpenter is told."""
+    if summary.static is not None:
+        return f"always {count(summary.static, 'node')}"
     return count(summary.room, "vCPU") if summary.claims else count(summary.max_slots, "slot")
 
 
@@ -225,12 +227,16 @@ def _memory(figures: Figures) -> Table:
     return found
 
 
+#: Whose names say their pool.
+_NAMED_BY_POOL = ("warm slots", "static nodes")
+
+
 def _other(group: Sequence[Consumer]) -> tuple[str, ...]:
-    """A workload, the example, or slots that are kept warm: of these nobody knows what their memory is made of."""
+    """A workload, the example, slots that are kept warm or always there: nobody knows what their memory is made of."""
     first = group[0]
     need, slot = sum(first.needs), first.pool.slot_memory_mib
     known = (_gib(need), _gib(slot), _gib(slot - need)) if need else ("-", _gib(slot), "-")
-    who = f"{names(group)} on {first.pool.name}" if first.kind != "warm slots" else names(group)
+    who = f"{names(group)} on {first.pool.name}" if first.kind not in _NAMED_BY_POOL else names(group)
     return (f"{who}\n{kind_words(first)}", str(sum(each.slots for each in group)), "-", "-", "-", *known)
 
 

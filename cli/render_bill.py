@@ -61,13 +61,15 @@ def _break_even(costs: TokenCosts) -> Iterator[str]:
 def print_comparison(console: Console, figures: Figures) -> None:
     """What the same work costs in other ways."""
     # A capacity block is bought whole: nothing on it could have a GPU of its own that is bought alike.
-    working = [c for c in figures.consumers if c.slots and (c.sleeps or c.hours) and not c.pool.block]
+    holding = [each for each in figures.consumers if each.kind != "static nodes" and not each.pool.block]
+    working = [each for each in holding if each.slots and (each.sleeps or each.hours)]
     if not working:
         return
     section(console, "A GPU of its own for each, bought alike, USD per hour", _own(working))
     comparison = figures.comparison
     if comparison is None:
-        hanging(console, "- ", "Nothing is compared: of something above the price is not known, or no GPU holds it.")
+        why = "of something above the price is not known, no GPU holds it, or its nodes are paid anyway"
+        hanging(console, "- ", f"Nothing is compared: {why}.")
         return
     section(console, "What sharing, Spot and sleep save: GPU nodes alone, USD per month", _ways(comparison))
     for note in _comparison_notes(comparison, {pool.name: pool for pool in figures.pools}):

@@ -80,7 +80,7 @@ def zones(config: StackConfig) -> tuple[str, ...]:
 
 
 def consumers(config: StackConfig) -> list[Consumer]:
-    """All that hold slots: models, workloads, the example, and slots that are kept warm."""
+    """All that hold slots: models, workloads, the example, slots that are kept warm, and nodes that always stand."""
     pools, known = config.gpu_pools, {entry.name: entry for entry in config.usage.each}
     found = [_service(service, pools[service.first.pool], config.usage, known) for service in stack_services(config)]
     stays = {section.name: seconds(section.consolidate_after) / 3600 for section in config.pools}
@@ -91,7 +91,7 @@ def consumers(config: StackConfig) -> list[Consumer]:
         idle = _runs(config.usage, entry, None) * stays[pool.name] if entry else 0.0
         example = Consumer(name=CUDA_EXAMPLE, kind="example", pool=pool, slots=1, hours=hours, part="on demand")
         found.append(replace(example, idle=idle))
-    return [*found, *_warm(config)]
+    return [*found, *_warm(config), *_static(config)]
 
 
 def _service(service: Service, pool: Pool, usage: Usage, known: dict[str, UsageOf]) -> Consumer:
@@ -204,6 +204,22 @@ def _warm(config: StackConfig) -> Iterator[Consumer]:
                 hours=warm_hours_per_month(section),
                 part="always",
                 hours_from="warm",
+            )
+
+
+def _static(config: StackConfig) -> Iterator[Consumer]:
+    """Nodes that always stand. Whoever holds slots of theirs adds nothing: no pool has more nodes than it may."""
+    for pool in config.gpu_pools.values():
+        if pool.static is not None:
+            slots = max((price.slots for price in pool.node_prices), default=pool.max_slots // pool.static)
+            yield Consumer(
+                name=f"{pool.name}, static",
+                kind="static nodes",
+                pool=pool,
+                slots=pool.static * slots,
+                hours=HOURS_PER_MONTH,
+                part="always",
+                hours_from="static",
             )
 
 
@@ -377,7 +393,9 @@ def _lines(
     where = where if hours.value else "free on nodes that always run"
     if pool.purchase != "reserved":
         unit = "claim" if pool.claims else "slot"
-        yield Line.reckoned(part, name, f"{held} {unit}{'' if held == 1 else 's'}, {where}", reasons, pool.name)
+        who = f"{held} {unit}{'' if held == 1 else 's'}"
+        who = "nodes that always stand" if always and pool.static is not None else who
+        yield Line.reckoned(part, name, f"{who}, {where}", reasons, pool.name)
 
     def hourly(each: Why) -> Reasons:
         usual = times(hours, each)

@@ -184,6 +184,10 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         f"`capacityType: on-demand` needs `onDemand`, with a justification of {MIN_JUSTIFICATION_LENGTH} to "
         f"{MAX_TAG_VALUE} characters and a date that is not past and at most {MAX_JUSTIFIED_DAYS} days ahead.",
         "`maxGpus` counts whole nodes: with nodes of 8 GPUs it is 8, 16, 24, ...",
+        "With `static` all types of a pool have as many GPUs, and `maxGpus` has room for one node more, unless they "
+        "are reserved; not beside `warm`, `consolidationPolicy: Balanced` and `consolidateAfter`, nor with strategy "
+        "`memory`.",
+        "`consolidationPolicy: Balanced` is not for reserved capacity, which is paid anyway.",
         "The name `default` is taken by GPU nodes of no pool.",
         "`volume.sizeGib` must hold the weights of all the pool's models that use the node's cache, beside 25 GiB.",
         "`fastImagePull` needs `volume: {throughputMibps: 600}` or `instanceStore`: with less it is slower than "

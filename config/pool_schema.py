@@ -31,7 +31,7 @@ from config.fields import (
 )
 from config.section import Section
 from gpu import sharing
-from gpu.pool import Purchase, ReservationType
+from gpu.pool import ConsolidationPolicy, Purchase, ReservationType
 from gpu.prices import CapacityType
 from gpu.scheduler import PACKING_SCHEDULER
 from gpu.sharing import Ami
@@ -232,6 +232,13 @@ class Warm(Section):
     """Time zone of start and end, such as `Europe/Berlin`."""
 
 
+class Static(Section):
+    """A fixed number of nodes, whoever needs them. Alpha: a gate of Karpenter's that is off by default."""
+
+    replicas: Annotated[Int, Field(ge=1, le=1000)]
+    """Nodes that the pool always has, and that are always paid."""
+
+
 class GpuPool(Section):
     """A Karpenter GPU node pool and the way in which its GPUs are shared."""
 
@@ -262,14 +269,21 @@ class GpuPool(Section):
     """Why the pool may buy on-demand GPUs or use reserved ones, and until when."""
     max_gpus: Annotated[Int, Field(ge=1, le=1000)]
     """Most physical GPUs that the pool may have at a time: whole nodes."""
+    static: Static | None = None
+    """Nodes that always stand, in place of nodes that come and go with the pods. A pool that is there cannot become
+    static, nor the other way round: give it another name. See sharing.md, "Nodes that always stand"."""
     ami: Ami = "al2023"
     """Operating system of the nodes."""
     tenants: Literal["trusted", "untrusted"] = "trusted"
     """`untrusted` when those who share a GPU do not trust each other: needs strategy mig or none."""
     volume: Volume = Volume()
     """The node's volume."""
+    consolidation_policy: ConsolidationPolicy = "WhenEmpty"
+    """When Karpenter takes nodes away: `WhenEmpty` moves no pod; with `Balanced` half-empty nodes merge where that
+    saves more than it disturbs, and a model that is moved loads again. See sharing.md, "Nodes that merge"."""
     consolidate_after: Duration = "5m"
-    """How long a node must be idle before Karpenter removes it, such as 5m or 1h30m."""
+    """How long a node must be idle before Karpenter removes it, such as 5m or 1h30m. With `Balanced`: how long no pod
+    must have come or gone."""
     expire_after: Lifetime = "336h"
     """Age at which Karpenter replaces a node, such as 336h, so that images and kernels stay fresh; or Never."""
     termination_grace_period: Duration = "15m"

@@ -42,11 +42,12 @@ def resolve(pool: GpuPool, region: str) -> Pool:
     """
     choice = (pool.instance_families, pool.instance_types, gpu_counts(pool))
     taints = tuple(Taint(each.key, each.value, each.effect) for each in pool.taints)
-    bought = (pool.capacity_type, pool.capacity_reservation_type, pool.fallback is not None, taints)
+    static = pool.static.replicas if pool.static else None
+    bought = (pool.capacity_type, pool.capacity_reservation_type, pool.fallback is not None, taints, static)
     return _resolved(pool.name, pool.sharing.profile(), choice, region, pool.max_gpus, pool.ami, bought)
 
 
-_Bought = tuple[Purchase, ReservationType, bool, tuple[Taint, ...]]
+_Bought = tuple[Purchase, ReservationType, bool, tuple[Taint, ...], int | None]
 _Choice = tuple[tuple[str, ...], tuple[str, ...], tuple[int, ...]]
 
 
@@ -60,7 +61,7 @@ def _resolved(
     ami: Ami,
     bought: _Bought,
 ) -> Pool:
-    purchase, reservation_type, fallback, taints = bought
+    purchase, reservation_type, fallback, taints, static = bought
     pool = Pool(
         name=name,
         profile=profile,
@@ -73,6 +74,7 @@ def _resolved(
         reservation_type=reservation_type if purchase == "reserved" else "default",
         fallback=fallback,
         taints=taints,
+        static=static,
     )
     if not pool.claims:
         return pool

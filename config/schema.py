@@ -80,7 +80,7 @@ __all__ = [
 ]
 
 
-FeatureGate = Literal["nodeOverlay", "capacityBuffer"]
+FeatureGate = Literal["nodeOverlay", "capacityBuffer", "staticCapacity"]
 AuthenticationMode = Literal["API", "API_AND_CONFIG_MAP", "CONFIG_MAP"]
 
 
@@ -183,7 +183,8 @@ class ExistingKarpenter(Section):
     """Name of the IAM role of its nodes, which the cluster lets in."""
     feature_gates: Annotated[tuple[FeatureGate, ...], List] = ()
     """Of its gates (`settings.featureGates` of its chart) those that are on and that pools need: `nodeOverlay` wherever
-    GPUs are shared, `capacityBuffer` where slots are kept warm at all hours."""
+    GPUs are shared, `capacityBuffer` where slots are kept warm at all hours, `staticCapacity` where a pool is
+    static."""
     controller_role: RoleName | None = None
     """Name of its controller's role, which the budget's brake denies new GPU instances, for every NodePool there is.
     Only with a budget."""

@@ -151,7 +151,9 @@ PURPOSES: Final[Mapping[str, str]] = {
     "name": "every entry needs a name of its own",
     "arch": "write amd64 or arm64",
     "sharing": "write how the pool's GPUs are shared, such as sharing: {strategy: time-slicing, replicas: 4}",
-    "replicas": f"write the number of slots per GPU, {sharing.MIN_REPLICAS} or more",
+    "replicas": (
+        f"write the number of slots per GPU, {sharing.MIN_REPLICAS} or more; below static the number of nodes"
+    ),
     "profile": "write a MIG profile, such as 1g.10gb",
     "maxGpus": "write the most physical GPUs that the pool may buy",
     "pool": (
@@ -235,7 +237,10 @@ _ONE_PURCHASE = (
 _RESERVATION = "is not a key here: write capacityType: reserved and capacityReservationSelectorTerms: [{id: cr-...}]"
 _BLOCK = f"{_RESERVATION}, and capacityReservationType: capacity-block"
 _NO_AUTO_MODE = "is not a key here: EKS Auto Mode knows no NodeOverlay, so it cannot count slots of shared GPUs"
-_OWN_WAY = "is not a key here: Karpenter buys nodes when pods wait, and takes idle ones away; warm keeps slots free"
+_OWN_WAY = (
+    "is not a key here: Karpenter buys nodes when pods wait, and takes idle ones away; warm keeps slots free, and "
+    "static: {replicas: ...} nodes"
+)
 _EQUAL_SLOTS = (
     "is not a key here: slots of a pool are equal parts of its GPUs, by the replicas or profile of sharing; another "
     "size is another pool"

@@ -20,7 +20,9 @@ from gpu.prices import HOURS_PER_MONTH, SPOT_CASES, CapacityType, RegionPrices, 
 from gpu.why import Why, given, least, minus, most, over, plus, times
 
 Part = Literal["floor", "always", "on demand", "traffic and logs"]
-Kind = Literal["model", "server", "Deployment", "KnativeService", "Job", "CronJob", "example", "warm slots"]
+Kind = Literal[
+    "model", "server", "Deployment", "KnativeService", "Job", "CronJob", "example", "warm slots", "static nodes"
+]
 
 #: What a gp3 volume has at no extra charge (EBS user guide, "General Purpose SSD volumes").
 _FREE_IOPS, _FREE_MIBPS = 3000, 125

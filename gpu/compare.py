@@ -102,12 +102,12 @@ class Comparison:
 
 def compare(consumers: Sequence[Consumer]) -> Comparison | None:
     """The comparison; None where nothing holds a slot, or a price is missing and a sum would mislead."""
-    # What nobody starts is no work; what sleeps all day would be up in a way without sleep. What is reserved is paid in
-    # every way alike.
+    # What nobody starts is no work; what sleeps all day would be up in a way without sleep. Nodes that are paid anyway
+    # are so in every way alike.
     work = [
         consumer
         for consumer in consumers
-        if consumer.slots > 0 and (consumer.sleeps or consumer.hours > 0) and consumer.pool.purchase != "reserved"
+        if consumer.slots > 0 and (consumer.sleeps or consumer.hours > 0) and not consumer.pool.always_paid
     ]
     if not work:
         return None
@@ -144,7 +144,7 @@ def _as_done(consumer: Consumer, way: Way) -> Consumer | None:
     if way.sleeps:
         return consumer
     match consumer.kind:
-        case "warm slots":
+        case "warm slots" | "static nodes":
             return None
         case "model" | "server" | "Deployment" | "KnativeService" | "Job" | "CronJob" | "example":
             return (

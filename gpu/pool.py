@@ -33,6 +33,8 @@ ReservationType = Literal["default", "capacity-block"]
 #: (karpenter-provider-aws v1.15.0 pkg/controllers/capacityreservation/expiration/controller.go).
 DRAINED_BEFORE_END = timedelta(minutes=40)
 TAKEN_BEFORE_END = timedelta(minutes=30)
+#: When Karpenter takes nodes away to save money, in its own words; its third policy knows no measure.
+ConsolidationPolicy = Literal["WhenEmpty", "Balanced"]
 
 
 def capacity_types(purchase: Purchase, *, fallback: bool) -> tuple[Purchase, ...]:
@@ -55,7 +57,8 @@ class Pool:
 
     types: at least one, and all that the pool may buy. max_gpus: physical GPUs at a time. prices: those of its region.
     purchase: how it gets its nodes. reservation_type: which kind is reserved, where that is its purchase. fallback:
-    whether it buys on-demand where there is no Spot capacity. taints: see `Taint`; pods of ours tolerate them. Whatever
+    whether it buys on-demand where there is no Spot capacity. taints: see `Taint`; pods of ours tolerate them. static:
+    nodes that it always has, whoever needs them, all of one size; None where they come and go with the pods. Whatever
     asks a GPU for what it cannot do raises SharingError, and the pool itself ValueError for what nobody can buy or
     name.
     """
@@ -70,6 +73,7 @@ class Pool:
     reservation_type: ReservationType = "default"
     fallback: bool = False
     taints: tuple[Taint, ...] = ()
+    static: int | None = None
 
     def __post_init__(self) -> None:
         check_name("name of a pool", self.name)
@@ -86,11 +90,24 @@ class Pool:
                 raise ValueError(f"pool {self.name}: {what} is {value!r}: write {' or '.join(known)}")
         if self.block and self.purchase != "reserved":
             raise ValueError(f"pool {self.name}: a capacity block is reserved, and the pool buys {self.purchase}")
+        if self.static is not None:
+            self._check_static(self.static)
 
     @property
     def block(self) -> bool:
         """Whether its nodes are of a capacity block: paid once for all of its time, at a price that changes daily."""
         return self.reservation_type == "capacity-block"
+
+    def _check_static(self, nodes: int) -> None:
+        """A number of nodes says how many GPUs only where all have as many, and where the limit has room for them."""
+        if type(nodes) is not int or nodes < 1:
+            raise ValueError(f"pool {self.name}: static is {nodes!r}: write a whole number of 1 or more")
+        if len(counts := {t.gpu_count for t in self.types}) > 1:
+            raise ValueError(f"pool {self.name}: static needs types with as many GPUs each, not {sorted(counts)}")
+        if self.claims:
+            raise ValueError(f"pool {self.name}: static is for slots, and its pods claim memory")
+        if self.max_gpus < (needed := nodes * self.types[0].gpu_count):
+            raise ValueError(f"pool {self.name}: max_gpus is {self.max_gpus}: static needs {needed} or more")
 
     @property
     def capacity_type(self) -> CapacityType:
@@ -104,6 +121,11 @@ class Pool:
     def capacity_types(self) -> tuple[Purchase, ...]:
         """What Karpenter may launch, the first first."""
         return capacity_types(self.purchase, fallback=self.fallback)
+
+    @property
+    def always_paid(self) -> bool:
+        """Whether its nodes cost the same whether anybody uses them or not."""
+        return self.purchase == "reserved" or self.static is not None
 
     @property
     def resource(self) -> str:
@@ -169,7 +191,8 @@ class Pool:
     @property
     def max_slots(self) -> int:
         """Slots that the pool surely has when all its GPUs are bought."""
-        return self.max_gpus * self.slots_per_gpu
+        gpus = self.max_gpus if self.static is None else self.static * self.types[0].gpu_count
+        return gpus * self.slots_per_gpu
 
     @cached_property
     def host_share(self) -> HostShare:
@@ -189,15 +212,22 @@ class Pool:
         With renamed slots the physical resource is overlaid with 0, and its own limit binds only if overlays are off.
         Nodes whose memory is claimed have no such resource at all, and Karpenter counts no devices: their processors
         are limited, to those that come with maxGpus of the type with the fewest for each. Larger types are bought for
-        fewer GPUs.
+        fewer GPUs. A static pool may limit nothing but its nodes: what is above their number is room to replace some.
         """
+        if self.static is not None:
+            return {"nodes": self.max_gpus // self.types[0].gpu_count}
         if self.claims:
             return {"cpu": self.room}
         return {GPU_RESOURCE: self.max_gpus} | {self.resource: self.max_slots}
 
     @property
     def room(self) -> int:
-        """What nodes may take of the pool's limits together: GPUs, or vCPUs where memory is claimed."""
+        """What nodes may take of the pool's limits together: GPUs, or vCPUs where memory is claimed.
+
+        Of a static pool those of its nodes; but all that are reserved, which are paid anyway.
+        """
+        if self.static is not None and self.purchase != "reserved":
+            return self.static * self.types[0].gpu_count
         return min(self.max_gpus * t.vcpus // t.gpu_count for t in self.types) if self.claims else self.max_gpus
 
     def takes(self, instance_type: str) -> int:

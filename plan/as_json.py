@@ -86,6 +86,7 @@ def _pool(pool: Pool, section: GpuPool) -> dict[str, Any]:
         "slotMemoryMib": pool.slot_memory_mib,
         "maxGpus": pool.max_gpus,
         "maxSlots": pool.max_slots,
+        "static": pool.static,
         "cheapest": _price(pool.price) if pool.price else None,
         "dearest": _price(pool.dearest) if pool.dearest else None,
         "usdPerSlotHour": _usd(pool.usd_per_slot_hour),

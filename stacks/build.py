@@ -445,6 +445,8 @@ def _karpenter_args(
         public_addresses=config.network.nat == "none",
         # Alpha: only where a pool keeps slots warm at all hours.
         capacity_buffer=any(pool.warm and pool.warm.start is None for pool in config.pools),
+        # Alpha: only where a pool has a fixed number of nodes.
+        static_capacity=any(pool.static is not None for pool in config.gpu_pools.values()),
         # Alpha: only where pods claim memory.
         dra_nvidia_gpu=any(pool.claims for pool in config.gpu_pools.values()),
         additional_node_policies=node_policies,
@@ -538,8 +540,8 @@ def _soft_brake_args(config: StackConfig, made: Made | None, tags: Mapping[str, 
         cluster_name=config.cluster_name,
         account_id=made.account_id,
         budget_name=config.own_name,
-        pools=[pool.name for pool in pools if pool.purchase != "reserved"],
-        others=[pool.name for pool in pools if pool.purchase == "reserved"],
+        pools=[pool.name for pool in pools if not pool.always_paid],
+        others=[pool.name for pool in pools if pool.always_paid],
         tags=tags,
         after=made.cluster.ready,
     )
@@ -711,6 +713,7 @@ def _gpu_pool_args(pool: PoolConfig, config: StackConfig, nodes: ClusterNodes) -
         fast_image_pull=pool.fast_image_pull,
         instance_store=pool.instance_store,
         gpu_operator=config.gpu_sharing.existing is not None and config.gpu_sharing.installer == "gpu-operator",
+        consolidation_policy=pool.consolidation_policy,
         consolidate_after=pool.consolidate_after,
         expire_after=pool.expire_after,
         termination_grace_period=pool.termination_grace_period,

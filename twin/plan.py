@@ -111,6 +111,8 @@ class PlannedPool:
     """`spot` or `on-demand`; the first that the pool allows."""
     claims: bool = False
     """Whether pods claim memory of its GPUs; then there are no slots."""
+    static: bool = False
+    """Whether it has a fixed number of nodes, so that none comes for a pod."""
 
     def slots_per_node(self, gpus: int = 1) -> int:
         """Slots of a node with that many GPUs."""
@@ -167,8 +169,8 @@ class TwinPlan:
 
     @property
     def slot_pools(self) -> tuple[PlannedPool, ...]:
-        """GPU pools whose pods take slots."""
-        return tuple(pool for pool in self.gpu_pools if not pool.claims)
+        """GPU pools whose pods take slots, and get nodes for that."""
+        return tuple(pool for pool in self.gpu_pools if not pool.claims and not pool.static)
 
     @property
     def claim_pools(self) -> tuple[PlannedPool, ...]:
@@ -205,7 +207,14 @@ def _gpu_pool(pool: Mapping[str, Any], overlays: list[Mapping[str, Any]], claims
             slots |= {int(gpus): number for gpus in wanted.get(GPU_COUNT_LABEL, ["1"])}
     requirements = {r["key"]: r.get("values") or [] for r in pool["spec"]["template"]["spec"]["requirements"]}
     capacity_type = next(iter(requirements.get(CAPACITY_TYPE_LABEL, [])), "")
-    return PlannedPool(name=name, resource=resource, slots=slots, capacity_type=capacity_type, claims=claims)
+    return PlannedPool(
+        name=name,
+        resource=resource,
+        slots=slots,
+        capacity_type=capacity_type,
+        claims=claims,
+        static="replicas" in pool["spec"],
+    )
 
 
 def types_of(pool: Mapping[str, Any]) -> list[InstanceType]:

@@ -75,7 +75,7 @@ def needs(config: StackConfig, figures: Figures) -> Mapping[Quota, Need]:
 
     for pool in figures.pools:
         for quota, types in _by_quota(pool.types, pool.capacity_type).items():
-            least = min(t.vcpus for t in types)
+            least = min(t.vcpus for t in types) * (pool.static or 1)
             add(quota, Need(least, most_vcpus(types, pool.max_gpus), (f"pool {pool.name}",)))
         for quota, types in _by_quota(pool.types if pool.fallback else (), "on-demand").items():
             # Only where Spot is out.

@@ -41,7 +41,7 @@ from gpu.contract import (
     SHARING_LABEL,
     TENANTS_LABEL,
 )
-from gpu.pool import Pool, Taint
+from gpu.pool import ConsolidationPolicy, Pool, Taint
 from gpu.sharing import AMIS
 from gpu.sharing.memory import CONSUMABLE
 from gpu.sharing.plugin_config import config_name
@@ -66,7 +66,9 @@ class GpuPoolArgs:
     instance_store: whether the node's own disks, where it has some, hold images and pods' scratch space.
     gpu_operator: whether a GPU Operator of somebody's finds the nodes. The image has driver and toolkit, and the node
     cuts its own MIG instances: it must bring neither.
-    consolidate_after: how long a node stays when nothing runs on it any more.
+    consolidation_policy: whether nodes go only when nothing runs on them, or also where their pods fit elsewhere and
+    that saves more than it disturbs: then one at a time. Balanced needs Karpenter 1.14 or later.
+    consolidate_after: how long a node stays when nothing runs on it any more, or when its pods no longer change.
     expire_after: age at which a node is replaced, so that images and kernels stay fresh.
     termination_grace_period: longest that pods can hold up the end of a node; shorter than Pulumi waits on destroy.
     node_repair: whether Karpenter's gate NodeRepair is on, in 1.15 or later: then one unhealthy node of the pool at a
@@ -85,6 +87,7 @@ class GpuPoolArgs:
     labels: Mapping[str, str] = field(default_factory=dict)
     own: OwnNodeClass = field(default_factory=OwnNodeClass)
     user_data: str | None = None
+    consolidation_policy: ConsolidationPolicy = "WhenEmpty"
     consolidate_after: str = "5m"
     expire_after: str = "336h"
     termination_grace_period: str = "15m"
@@ -95,8 +98,9 @@ class GpuPoolArgs:
 class GpuPool(pulumi.ComponentResource):
     """One NodePool with its EC2NodeClass and a NodeOverlay for each GPU count.
 
-    Needs a Kubernetes provider, and in the cluster a Karpenter with the feature gate NodeOverlay. Let it depend on what
-    its nodes need and the same program makes: Karpenter's controller, the device plugin's release. Nodes end before it.
+    Needs a Kubernetes provider, and in the cluster a Karpenter with the feature gate NodeOverlay; a static pool needs
+    StaticCapacity too. Let it depend on what its nodes need and the same program makes: Karpenter's controller, the
+    device plugin's release. Nodes end before it.
     """
 
     pool: str
@@ -142,7 +146,10 @@ class GpuPool(pulumi.ComponentResource):
 
 def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
     """The `spec` of the `karpenter.sh/v1` NodePool."""
+    # Beside it Karpenter ignores consolidationPolicy and consolidateAfter; definitions before 1.15 want the latter.
+    static = {} if args.pool.static is None else {"replicas": args.pool.static}
     return {
+        **static,
         "template": {
             "metadata": {
                 # Ours last: they say how the GPUs are shared.
@@ -158,9 +165,9 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
         },
         "limits": {resource: str(most) for resource, most in args.pool.limits.items()},
         "disruption": {
-            # A model that answers nobody looks idle to Karpenter, so only empty nodes go: moving a loaded model costs
-            # more than the GPU it would save.
-            "consolidationPolicy": "WhenEmpty",
+            # A model that answers nobody looks idle to Karpenter, so only empty nodes go where nobody says otherwise:
+            # moving a loaded model costs more than the GPU that it saves.
+            "consolidationPolicy": args.consolidation_policy,
             "consolidateAfter": args.consolidate_after,
             "budgets": _budgets(args),
         },
@@ -170,6 +177,8 @@ def gpu_node_pool_spec(args: GpuPoolArgs) -> dict[str, Any]:
 def _budgets(args: GpuPoolArgs) -> list[dict[str, Any]]:
     """How many nodes may go at a time, by reason; for a reason that no budget names there is no limit."""
     found: list[dict[str, Any]] = [{"nodes": "100%", "reasons": ["Empty"]}, {"nodes": "1", "reasons": ["Drifted"]}]
+    if args.consolidation_policy == "Balanced":
+        found.append({"nodes": "1", "reasons": ["Underutilized"]})
     if args.node_repair:
         found.append({"nodes": "1", "reasons": ["Unhealthy"]})
     return found

@@ -39,6 +39,7 @@ class KarpenterArgs:
     (aws/eks-node-monitoring-agent#266, #275): healthy GPU nodes would end. Give `GpuPoolArgs.node_repair` the same.
     spot_to_spot: alpha feature gate; lets consolidation replace Spot nodes by cheaper Spot nodes.
     capacity_buffer: alpha feature gate; keeps spare capacity warm.
+    static_capacity: alpha feature gate; keeps as many nodes of a NodePool as its `replicas` says.
     dra_nvidia_gpu: alpha feature gate of the AWS provider; buys nodes for claims of devices of NVIDIA's DRA driver.
     additional_node_policies: see `NodeRoleArgs.additional_policies`.
     oidc_issuer: see `ControllerRoleArgs.oidc_issuer`. access_entry: see `NodeRoleArgs.access_entry`.
@@ -61,6 +62,7 @@ class KarpenterArgs:
     node_repair: bool = False
     spot_to_spot: bool = False
     capacity_buffer: bool = False
+    static_capacity: bool = False
     dra_nvidia_gpu: bool = False
     system_nodes: int = KARPENTER_REPLICAS
     public_addresses: bool = False
@@ -152,6 +154,7 @@ def chart_values(args: KarpenterArgs, queue_name: str, role_arn: pulumi.Input[st
     if role_arn is not None:
         account["annotations"] = {"eks.amazonaws.com/role-arn": role_arn}
     # Only where it is on: with it the chart tells Karpenter not to ignore pods with claims.
+    static: dict[str, Any] = {"staticCapacity": True} if args.static_capacity else {}
     aws_gates: dict[str, Any] = {"awsFeatureGates": {"draNVIDIAGPU": True}} if args.dra_nvidia_gpu else {}
     return {
         "serviceAccount": account,
@@ -172,6 +175,7 @@ def chart_values(args: KarpenterArgs, queue_name: str, role_arn: pulumi.Input[st
                 "nodeRepair": args.node_repair,
                 "spotToSpotConsolidation": args.spot_to_spot,
                 "capacityBuffer": args.capacity_buffer,
+                **static,
             },
             **aws_gates,
         },

@@ -37,6 +37,6 @@ def check_budget(config: StackConfig) -> Iterator[Problem]:
 
 
 def _soft_brake(config: StackConfig) -> Iterator[Problem]:
-    if config.budget and config.budget.soft_brake and all(p.purchase == "reserved" for p in config.gpu_pools.values()):
-        message = "would hold nothing: every pool is of reserved capacity, which is paid anyway; leave it out"
+    if config.budget and config.budget.soft_brake and all(p.always_paid for p in config.gpu_pools.values()):
+        message = "would hold nothing: every pool is static or of reserved capacity, which is paid anyway; leave it out"
         yield Problem(("budget", "softBrake"), True, message)

@@ -20,6 +20,10 @@ OVERLAYS_SINCE: Final = (1, 7)
 #: and the first with ReservedCapacity on (sigs.k8s.io/karpenter v1.6.4 pkg/operator/options).
 BUFFERS_SINCE: Final = (1, 14)
 RESERVATIONS_SINCE: Final = (1, 6)
+#: First with StaticCapacity, off by default (sigs.k8s.io/karpenter v1.8.0 pkg/operator/options).
+STATIC_SINCE: Final = (1, 8)
+#: First release whose NodePool may say `Balanced` (sigs.k8s.io/karpenter pkg/apis/crds: in 1.14.0, in 1.13.0 not).
+BALANCED_SINCE: Final = (1, 14)
 #: Keys of `cluster` that say something of one that is there, and one that is Karpenter's.
 _OF_EXISTING: Final = ("existing", "system_node_labels", "version", "registry_mirror")
 _OF_OWN_KARPENTER: Final = ("authentication_mode", "node_repair")
@@ -242,6 +246,30 @@ def _gates(parts: Parts, existing: ExistingKarpenter, slots: Slots) -> Iterator[
         yield Problem((*path, "featureGates"), list(existing.feature_gates), message)
     yield from attempt(_buffer(pools, existing))
     yield from attempt(_reservations(pools, existing))
+    yield from attempt(_balanced(pools, existing))
+    yield from attempt(_static(pools, existing))
+
+
+def _static(pools: list[GpuPool], existing: ExistingKarpenter) -> Iterator[Problem]:
+    static = [pool.name for pool in pools if pool.static]
+    path = ("karpenter", "existing")
+    if static and _version(existing) < STATIC_SINCE:
+        message = f"keeps no fixed number of nodes, which pool {listed(static, 'and')} has: raise Karpenter to 1.8 or "
+        yield Problem((*path, "chartVersion"), existing.chart_version, f"{message}later, or leave static out")
+    elif static and "staticCapacity" not in existing.feature_gates:
+        message = f"has no staticCapacity, without which pool {listed(static, 'and')} never has a node: set "
+        message += "settings.featureGates.staticCapacity: true in its chart, and write it here"
+        yield Problem((*path, "featureGates"), list(existing.feature_gates), message)
+
+
+def _balanced(pools: list[GpuPool], existing: ExistingKarpenter) -> Iterator[Problem]:
+    balanced = [pool.name for pool in pools if pool.consolidation_policy == "Balanced"]
+    if balanced and _version(existing) < BALANCED_SINCE:
+        message = (
+            f"knows no consolidationPolicy Balanced, which pool {listed(balanced, 'and')} has: raise Karpenter to "
+        )
+        message += "1.14 or later, or leave the key out"
+        yield Problem(("karpenter", "existing", "chartVersion"), existing.chart_version, message)
 
 
 def _buffer(pools: list[GpuPool], existing: ExistingKarpenter) -> Iterator[Problem]:

@@ -79,6 +79,8 @@ def _sleeping(parts: Parts, pools: _Pools) -> Iterator[Problem]:
             pool, waking = pools.get(work.pool), asleep.setdefault(work.pool, {})
             if pool is None or not may_run_on("critical", _bought(pool), pool.capacity_reservation_type):
                 continue  # no pool for it: said already
+            if pool.static:
+                continue  # its nodes always stand, and critical work takes the place of others there
             name, slots = (service_name(work), 1) if isinstance(work, Model) else (work.name, slots_of(work))
             waking[name] = slots
             kept = pool.warm.slots if pool.warm and pool.warm.start is None else 0

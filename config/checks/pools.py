@@ -9,6 +9,7 @@ from datetime import date, timedelta
 from config.checks.nodes import check_nodes, check_user_data, iops, throughput
 from config.checks.parts import Parts, Slots, attempt, name_of, twice
 from config.checks.sharing import check_sharing, check_tenants
+from config.checks.static import check_static
 from config.checks.types import check_types
 from config.errors import MISSING, Path, Problem, listed
 from config.pool_schema import OnDemand
@@ -87,7 +88,7 @@ def _slots(pool: GpuPool, path: Path, parts: Parts) -> tuple[list[Problem], Pool
         types = pool_types(pool, parts.region)
     except BrokenValueError:
         return [], None
-    max_gpus = list(attempt(_max_gpus(pool, path, types)))
+    max_gpus = list(attempt(_max_gpus(pool, path, types))) or list(attempt(check_static(pool, path, types)))
     sharing = list(check_sharing(pool, path, types))
     with suppress(BrokenValueError):
         if not sharing:
@@ -177,6 +178,7 @@ def _capacity(pool: GpuPool, path: Path, today: date) -> Iterator[Problem]:
     yield from attempt(_fallback(pool, path))
     yield from attempt(_reservations(pool, path))
     yield from attempt(_block(pool, path))
+    yield from attempt(_consolidation(pool, path))
     if pool.capacity_type == "spot" and not pool.fallback:
         if pool.on_demand:
             message = (
@@ -248,6 +250,15 @@ def _sold_in_blocks(pool: GpuPool, path: Path) -> Iterator[Problem]:
             if name.partition(".")[0] not in sold:
                 message = f"is not sold in capacity blocks: AWS has them of {listed(sold, 'and')}"
                 yield Problem((*path, key, index), name, message)
+
+
+def _consolidation(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    if pool.consolidation_policy == "Balanced" and pool.capacity_type == "reserved":
+        message = (
+            "moves pods to give nodes back, and reserved capacity is paid whether nodes run or not: leave it out, so "
+            "that nodes go when they are empty"
+        )
+        yield Problem((*path, "consolidationPolicy"), pool.consolidation_policy, message)
 
 
 def _justification(on_demand: OnDemand, path: Path) -> Iterator[Problem]:

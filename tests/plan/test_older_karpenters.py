@@ -48,8 +48,12 @@ def schema(chart: str, kind: str) -> tuple[str, dict[str, Any]]:
 
 def objects(chart: str) -> list[dict[str, Any]]:
     """Everything of Karpenter's that the program registers for somebody's Karpenter of that version."""
-    pools = [pool if chart == "1.9.0" else {**pool, "sharing": {"strategy": "none"}} for pool in POOLS]
-    changes = {"karpenter": {"existing": {**KARPENTER, "chartVersion": chart}}, "pools": pools}
+    gates = KARPENTER["featureGates"]
+    pools = [{**pool, "sharing": {"strategy": "none"}} for pool in POOLS]
+    if chart == "1.9.0":
+        pools, gates = [*POOLS, {**POOLS[0], "name": "standing", "static": {"replicas": 2}}], [*gates, "staticCapacity"]
+    existing = {**KARPENTER, "chartVersion": chart, "featureGates": gates}
+    changes = {"karpenter": {"existing": existing}, "pools": pools}
     if chart != "1.9.0":
         changes |= {"models": [], "dialogue": {}}
     values = {**stack_file().values, **{f"gpu-slices:{key}": json.dumps(value) for key, value in changes.items()}}

@@ -267,6 +267,14 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
         ],
         "models": [MODEL],
     },
+    "nodes that merge, nodes that always stand, and a soft brake": {
+        "budget": {"monthlyUsd": 6000, "emails": ["platform@example.com"], "softBrake": True},
+        "pools": [
+            {**POOL, "consolidationPolicy": "Balanced"},
+            {**POOL, "name": "standing", "gpusPerNode": [1], "maxGpus": 3, "static": {"replicas": 2}},
+        ],
+        "models": [MODEL],
+    },
     "everything": {
         "pools": [
             {**POOL, "sharing": {"strategy": "time-slicing", "replicas": 2}, "warm": {"slots": 2}},

@@ -25,24 +25,25 @@ def consolidation(play: Play) -> None:
         disruption.get("consolidationPolicy") == "WhenEmpty", "the plan consolidates empty nodes only", str(disruption)
     )
     play.change_pool(pool.name, {**disruption, "consolidateAfter": "5s"})
-    keep = {_one_on(play, "busy", first), _one_on(play, "busy", second)}
-    _keep_only(play, "busy", keep)
+    keep = {one_on(play, "busy", first), one_on(play, "busy", second)}
+    keep_only(play, "busy", keep)
     play.tell(f"one busy model on each of two nodes, {2 * slots - 2} slots free: one node would do for both")
     calm = play.stays(lambda: keep <= {p["metadata"]["name"] for p in play.pods("busy")}, 45)
     play.check(calm, "45 s long no model is moved")
     play.check({first, second} <= {n.name for n in play.view.pool(pool.name)}, "and both nodes stay")
-    _keep_only(play, "busy", {next(iter(keep))})
+    keep_only(play, "busy", {next(iter(keep))})
     stays = next(p["spec"]["nodeName"] for p in play.pods("busy") if p["metadata"]["name"] in keep)
     seconds = play.wait(lambda: len(play.view.pool(pool.name)) == 1, 90, "the end of the empty node")
     play.figures["seconds until the empty node is gone"] = round(seconds, 1)
     play.check(play.view.pool(pool.name)[0].name == stays, "the empty node goes, the busy one stays")
 
 
-def _one_on(play: Play, name: str, node: str) -> str:
+def one_on(play: Play, name: str, node: str) -> str:
+    """Name of one of a workload's pods on a node."""
     return next(str(p["metadata"]["name"]) for p in play.pods(name) if p["spec"].get("nodeName") == node)
 
 
-def _keep_only(play: Play, name: str, keep: set[str]) -> None:
+def keep_only(play: Play, name: str, keep: set[str]) -> None:
     """Let a workload shrink to these pods: the cheapest to delete go first (`pod-deletion-cost`)."""
     for pod in play.pods(name):
         cost = "100" if pod["metadata"]["name"] in keep else "-100"

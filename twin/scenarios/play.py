@@ -120,7 +120,10 @@ class Play:
         for pool in pools:
             if not sharing or self._sharing(pool) == sharing:
                 return pool
-        raise Failed(f"stack {self.plan.stack} has no GPU pool with slots" + (f" with {sharing}" if sharing else ""))
+        raise Failed(
+            f"stack {self.plan.stack} has no GPU pool that buys nodes for slots"
+            + (f" with {sharing}" if sharing else "")
+        )
 
     def _sharing(self, pool: PlannedPool) -> str:
         manifest = self.plan.node_pool(pool.name)
@@ -318,7 +321,7 @@ def playing(
 
 
 def clean(play: Play) -> None:
-    """No workloads, no GPU nodes, no faults, and pools as the plan has them."""
+    """No workloads, no GPU nodes but those that always stand, no faults, and pools as the plan has them."""
     stale = play.faults.stale
     play.faults.clear()
     if stale:
@@ -338,7 +341,8 @@ def clean(play: Play) -> None:
             f"anew: `slices down {play.state.stack}`"
         ) from failed
     _remove_nodes(play)
-    play.wait(lambda: not play.view.gpu_nodes, 90, "an empty cluster")
+    static = _static_pools(play)
+    play.wait(lambda: all(node.pool in static for node in play.view.gpu_nodes), 90, "an empty cluster")
 
 
 def _put_models_to_sleep(play: Play) -> None:
@@ -387,9 +391,14 @@ def _remove_workloads(play: Play) -> None:
         kube.apply(dict(manifest))
 
 
+def _static_pools(play: Play) -> set[str]:
+    """Pools with a fixed number of nodes: Karpenter would buy at once what is taken away."""
+    return {pool.name for pool in play.plan.gpu_pools if pool.static}
+
+
 def _remove_nodes(play: Play) -> None:
     planned = {pool["metadata"]["name"] for pool in play.plan.manifests("NodePool")}
-    gpu_pools = {pool.name for pool in play.plan.gpu_pools} | {""}
+    gpu_pools = {pool.name for pool in play.plan.gpu_pools} - _static_pools(play) | {""}
     for claim in play.observed.all("NodeClaim"):
         pool = claim["metadata"]["labels"].get(NODE_POOL_LABEL, "")
         if pool in gpu_pools or pool not in planned:

@@ -45,6 +45,7 @@ def test_names_versions_and_what_stays_are_seen(tmp_path: Path) -> None:
     [
         ("NodeOverlay=true", {"nodeOverlay"}),
         ("NodeOverlay=false,CapacityBuffer=true", {"capacityBuffer"}),
+        ("StaticCapacity=true,NodeRepair=true", {"staticCapacity"}),
         ("NodeOverlay = True , X=1", {"nodeOverlay"}),
         ("", set()),
     ],

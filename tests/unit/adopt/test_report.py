@@ -124,6 +124,18 @@ def test_pods_on_slots_already_stay(tmp_path: Path) -> None:
     assert "without a NodeOverlay: Karpenter buys a GPU for each slot" in said(waits, "missing")
 
 
+def test_pools_that_merge_or_always_stand_are_taken_as_they_are(tmp_path: Path) -> None:
+    merging, standing = node_pool(), node_pool("standing")
+    merging["spec"]["disruption"] = {"consolidationPolicy": "Balanced", "consolidateAfter": "1m"}
+    standing["spec"] |= {"replicas": 2, "limits": {"nodes": "3"}}
+    plain = reported(tmp_path, *by_hand())
+    found = reported(tmp_path, *[each for each in by_hand() if each["kind"] != "NodePool"], merging, standing)
+    told = {each for each in found.findings if each not in plain.findings}
+    assert [each.text for each in told] == [
+        "is static: 2 of its nodes stay, whoever leaves them, until its replicas are fewer"
+    ]
+
+
 def test_pods_that_need_more_than_half_of_a_gpu_share_none(tmp_path: Path) -> None:
     found = reported(tmp_path, *by_hand(), pod_mib=20_000)
     assert found.proposal.replicas == 0

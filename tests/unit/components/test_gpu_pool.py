@@ -207,6 +207,20 @@ def test_only_empty_nodes_are_consolidated_and_at_once() -> None:
     ]
 
 
+def test_nodes_merge_one_at_a_time_where_the_pool_says_so() -> None:
+    disruption = spec(pool(TimeSlicing(2), consolidation_policy="Balanced"), NODE_POOL)["disruption"]
+    assert disruption["consolidationPolicy"] == "Balanced"
+    assert {"nodes": "1", "reasons": ["Underutilized"]} in disruption["budgets"]
+
+
+def test_a_static_pool_says_its_nodes_and_limits_nothing_else() -> None:
+    """The API server refuses more, and weights (karpenter.sh_nodepools.yaml, `x-kubernetes-validations`)."""
+    found = spec(pool(TimeSlicing(2), static=2, types=types_in(names=["g6.xlarge"]), max_gpus=3), NODE_POOL)
+    assert (found["replicas"], found["limits"]) == (2, {"nodes": "3"})
+    assert "weight" not in found
+    assert "replicas" not in spec(pool(TimeSlicing(2)), NODE_POOL)
+
+
 def test_one_unhealthy_node_at_a_time_is_replaced_where_karpenter_repairs() -> None:
     budgets = spec(pool(TimeSlicing(2), node_repair=True), NODE_POOL)["disruption"]["budgets"]
     assert {"nodes": "1", "reasons": ["Unhealthy"]} in budgets

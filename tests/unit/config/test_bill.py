@@ -463,3 +463,18 @@ def test_runs_beside_each_other_write_beside_each_other(policy: str, hours: floa
 def test_jobs_without_checkpoints_have_no_line_of_them() -> None:
     job = {**WORKLOAD, "kind": "Job"}
     assert not [each for each in bill_of(workloads=[job]).lines if "Checkpoints" in each.name]
+
+
+def test_nodes_that_always_stand_are_paid_whoever_uses_them() -> None:
+    """Two nodes at all hours; models that wake there cost nothing more."""
+    static = {"pools[0].maxGpus": 3, "pools[0].static": {"replicas": 2}}
+    found = bill_of(**static)
+    assert expected(found, "always", "GPU nodes, shared") == pytest.approx(2 * 730 * SPOT_L4, abs=0.005)
+    assert expected(found, "always", "Volumes, shared") == pytest.approx(2 * 730 * VOLUME, abs=0.005)
+    assert expected(found, "on demand", "GPU nodes, shared") == 0
+    assert "free on nodes that always run" in line(found, "on demand", "GPU nodes, shared").detail
+    busy = bill_of(**static, **{"models[0].minScale": 1})
+    assert of(busy, "always") == pytest.approx(of(found, "always"))
+    # Not more than two of the dearest: the third node is there only while one is replaced.
+    two = bill_of(**{"pools[0].maxGpus": 2})
+    assert found.ceiling == pytest.approx(two.ceiling)

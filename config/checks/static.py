@@ -1,0 +1,51 @@
+"""Checks of pools with a fixed number of nodes: what says something only of nodes that come and go, and their room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from config.errors import MISSING, Path, Problem, listed
+from config.pool_schema import GpuPool
+from gpu.catalog import InstanceType
+
+
+def check_static(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:
+    """Everything about `static`, where the pool has it."""
+    if pool.static is None:
+        return
+    place, nodes = (*path, "static"), pool.static.replicas
+    yield from _idle(pool, path)
+    if pool.sharing.profile().claims:
+        message = (
+            "is for slots: Karpenter buys nodes for claims of memory when somebody claims it; remove one of the two"
+        )
+        yield Problem(place, MISSING, message)
+        return
+    counts = sorted({t.gpu_count for t in types})
+    if len(counts) > 1:
+        message = f"needs nodes of one size, and the pool's types have {listed(counts)} GPUs: "
+        message += f"write gpusPerNode: [{counts[0]}]"
+        yield Problem(place, MISSING, message)
+        return
+    # One more than stand: else Karpenter replaces none whose image or cut has changed, since a new one comes first.
+    # Reserved capacity has what it has.
+    needed = (nodes if pool.capacity_type == "reserved" else nodes + 1) * counts[0]
+    if pool.max_gpus < needed:
+        room = "" if pool.capacity_type == "reserved" else ", and one more for the time in which one is replaced"
+        size = "1 GPU" if counts[0] == 1 else f"{counts[0]} GPUs"
+        stand = f"1 node of {size} always stands" if nodes == 1 else f"{nodes} nodes of {size} always stand"
+        message = f"must be {needed} or more: {stand}"
+        yield Problem((*path, "maxGpus"), pool.max_gpus, f"{message}{room}")
+
+
+def _idle(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    """What Karpenter ignores of such a pool, and what its nodes are already."""
+    if pool.consolidation_policy != "WhenEmpty":
+        message = "says when nodes go, and those of a static pool stay: remove one of the two"
+        yield Problem((*path, "consolidationPolicy"), pool.consolidation_policy, message)
+    if "consolidate_after" in pool.model_fields_set:
+        message = "says when nodes go, and those of a static pool stay: leave it out"
+        yield Problem((*path, "consolidateAfter"), pool.consolidate_after, message)
+    if pool.warm is not None:
+        message = "keeps slots free by further nodes, and a static pool has no more: leave it out"
+        yield Problem((*path, "warm"), MISSING, message)
