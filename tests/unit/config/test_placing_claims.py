@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.checks.sharing import MIN_SLOT_MIB
 from config.placing import Placement, placements
 from gpu.catalog import INSTANCE_TYPES
 from gpu.prices import of
@@ -37,7 +38,7 @@ def placed(*workloads: dict[str, Any], **changes: Any) -> list[Placement]:
 
 # A stack is read in each.
 @settings(deadline=None, max_examples=30)
-@given(mib=st.integers(1, L4.usable_mib))
+@given(mib=st.integers(MIN_SLOT_MIB, L4.usable_mib))
 def test_a_claim_is_chosen_where_its_part_of_the_node_is_smaller_than_a_slot(mib: int) -> None:
     (found,) = placed({"gpuMemory": f"{mib} MiB"})
     # By hand: a claim has its part of what the driver keeps, and pays its part of the GPU.
