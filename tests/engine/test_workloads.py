@@ -73,7 +73,8 @@ def test_a_service_that_sleeps_comes_rests_changes_and_goes(
     """With no model: Knative is there for it alone, and `up` waits for no GPU."""
     made = workspace("dev")
     (written,) = snippet("docs/knative.md", "gpu-slices:workloads")
-    values = {"dialogue": {}, "models": [], "pools": [POOL], "examples": False}
+    budget = {"monthlyUsd": 4000, "emails": ["platform@gpu-slices.dev"]}
+    values = {"dialogue": {}, "models": [], "pools": [POOL], "examples": False, "budget": budget}
     made.configure({**values, "workloads": [written]})
     kube = connect(ground(made))
 
