@@ -5,7 +5,8 @@ import yaml
 
 import versions
 from components.gpu.packing_scheduler import PackingScheduler, PackingSchedulerArgs
-from gpu.scheduler import PACKING_SCHEDULER, slot_resources
+from gpu.contract import GPU_RESOURCE
+from gpu.scheduler import PACKING_SCHEDULER, packing_profile, slot_resources
 from gpu.sharing import Mig, Mps, TimeSlicing
 from tests.unit.components.recording import Recording, record
 
@@ -23,10 +24,32 @@ def test_it_fills_nodes_by_whatever_slots_are_called(recording: Recording[Packin
     arguments = {plugin["name"]: plugin["args"] for plugin in profile["pluginConfig"]}
     strategy = arguments["NodeResourcesFit"]["scoringStrategy"]
     assert strategy["type"] == "MostAllocated"
-    counted = {resource["name"] for resource in strategy["resources"]}
-    assert counted == set(slot_resources())
-    assert {TimeSlicing(2, True).resource_name("al2023"), Mps(2).resource_name("al2023")} <= counted
+    counted = {resource["name"]: resource["weight"] for resource in strategy["resources"]}
+    assert counted.keys() == {*slot_resources(), "cpu", "memory"}
+    assert {TimeSlicing(2, True).resource_name("al2023"), Mps(2).resource_name("al2023")} <= counted.keys()
     assert Mig("1g.10gb").resource_name("al2023") in counted
+
+
+def test_it_fills_nodes_whose_memory_is_claimed_by_what_goes_with_the_claims() -> None:
+    """As kube-scheduler reckons (v1.36.3 noderesources/most_allocated.go), whose scores are whole numbers."""
+    weights: dict[str, int] = {
+        each["name"]: each["weight"]
+        for each in packing_profile()["pluginConfig"][0]["args"]["scoringStrategy"]["resources"]
+    }
+    assert all(1 <= weight <= 100 for weight in weights.values())
+
+    def score(**taken: float) -> int:
+        """Parts of a node that are taken, with the pod; extended resources that it does not ask for are left out."""
+        parts = {
+            name.replace("gpu", GPU_RESOURCE): int(100 * part) * weights[name.replace("gpu", GPU_RESOURCE)]
+            for name, part in taken.items()
+        }
+        return sum(parts.values()) // sum(weights[name] for name in parts)
+
+    assert score(cpu=0.6, memory=0.6) > score(cpu=0.5, memory=0.5), "claims alone: the fuller node"
+    for slots in (2, 4, 10, 48):
+        emptier, fuller = score(gpu=1 / slots, cpu=1, memory=1), score(gpu=2 / slots, cpu=0, memory=0)
+        assert fuller >= emptier, "the host never outweighs a slot"
 
 
 def test_it_may_what_a_scheduler_may_and_holds_a_lease_of_its_own(recording: Recording[PackingScheduler]) -> None:
