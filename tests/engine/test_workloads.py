@@ -67,13 +67,14 @@ def test_workloads_come_rest_change_and_go(
     assert made.state() == []
 
 
-def test_a_service_that_sleeps_comes_and_rests(
+def test_a_service_that_sleeps_comes_rests_changes_and_goes(
     workspace: Callable[[str], Workspace], ground: Callable[[Workspace], TwinState]
 ) -> None:
     """With no model: Knative is there for it alone, and `up` waits for no GPU."""
     made = workspace("dev")
     (written,) = snippet("docs/knative.md", "gpu-slices:workloads")
-    values = {"dialogue": {}, "models": [], "pools": [POOL], "examples": False}
+    budget = {"monthlyUsd": 4000, "emails": ["platform@gpu-slices.dev"]}
+    values = {"dialogue": {}, "models": [], "pools": [POOL], "examples": False, "budget": budget}
     made.configure({**values, "workloads": [written]})
     kube = connect(ground(made))
 
@@ -84,6 +85,19 @@ def test_a_service_that_sleeps_comes_and_rests(
     assert service is not None
     assert service["spec"]["template"]["spec"]["containerConcurrency"] == written["parallel"]
     assert kube.list("v1", "Pod", "workloads") == []
+
+    made.configure({"workloads": [{**written, "maxScale": 2, "minScale": 1}]})
+    steps = {
+        urn.rpartition("::")[2]: operation
+        for urn, operation in made.preview(expect=0).steps().items()
+        if "::pulumi:pulumi:Stack::" not in urn
+    }
+    assert steps == {"workloads-rank": "update"}
+    made.up(expect=0)
+    assert made.preview("--expect-no-changes").steps() == {}
+
+    made.destroy(expect=0)
+    assert made.state() == []
 
 
 def _claims(kube: Kube) -> dict[str, str]:
