@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from config.checks.parts import Parts, all_of, attempt
-from config.errors import Path, Problem
+from config.errors import MISSING, Path, Problem, key_of
 from config.pool_schema import GpuPool
 from config.quantities import seconds
 from config.section import BrokenValueError
@@ -56,6 +56,35 @@ def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
             if container.slots and variable.name in _OURS:
                 place = (*path, "containers", index, "env", position, "name")
                 yield Problem(place, variable.name, "is what checkpoint says: remove one of the two")
+
+
+def check_prefixes(parts: Parts) -> Iterator[Problem]:
+    """Whether each Job's place in a bucket is its own: a role sees all that lies below its prefix."""
+    seen: list[tuple[str, Path]] = []
+    for index, workload in enumerate(parts.workloads or ()):
+        with suppress(BrokenValueError):
+            if workload is None or workload.checkpoint is None:
+                continue
+            section, path = workload.checkpoint, ("workloads", index, "checkpoint", "prefix")
+            # Without one the stack's own, which no bucket of a name is.
+            place = f"{section.bucket or ''}/{section.prefix or workload.name}/"
+            for other, where in seen:
+                if place.startswith(other) or other.startswith(place):
+                    yield Problem(path, section.prefix or MISSING, _shared(workload, other, where))
+                    break
+            seen.append((place, path))
+
+
+def _shared(workload: Workload, other: str, where: Path) -> str:
+    """other: bucket and prefix of the workload whose key is `where`."""
+    assert workload.checkpoint
+    own = "" if workload.checkpoint.prefix else f"is by default {workload.name}, and "
+    prefix = other.partition("/")[2].removesuffix("/")
+    return (
+        f"{own}overlaps {key_of(where)}, {prefix}, in the same bucket: the role of one Job may read and delete the "
+        "other's checkpoints; write prefixes of which none begins with the other, such as "
+        f"{workload.name}-checkpoints"
+    )
 
 
 def check_time_to_end(parts: Parts) -> Iterator[Problem]:
