@@ -85,7 +85,7 @@ def leaving(time: Any) -> Recorded:
 
 @pytest.mark.parametrize(("time", "grace"), [("30s", None), ("89s", None), ("1m", 1), ("2m30s", 100), ("0s", 0)])
 def test_a_job_whose_node_ends_before_it_can_be_evicted_is_told(time: str, grace: int | None) -> None:
-    spec = {} if grace is None else {"terminationGracePeriodSeconds": grace}
+    spec: dict[str, Any] = {} if grace is None else {"terminationGracePeriodSeconds": grace}
     (message,) = said(leaving(time), job({}, **spec))
     has = 30 if grace is None else grace
     assert f"its pods have {has} s to end" in message
@@ -95,7 +95,8 @@ def test_a_job_whose_node_ends_before_it_can_be_evicted_is_told(time: str, grace
 @pytest.mark.parametrize(("time", "grace"), [("90s", None), ("1h", 100), ("2m40s", 100), (None, 3600)])
 def test_one_with_its_time_passes(time: str | None, grace: int | None) -> None:
     given = leaving(time) if time else pool()
-    assert said(given, job({}, **({} if grace is None else {"terminationGracePeriodSeconds": grace}))) == []
+    spec: dict[str, Any] = {} if grace is None else {"terminationGracePeriodSeconds": grace}
+    assert said(given, job({}, **spec)) == []
     assert said(leaving("1s"), job({}, type_=DEPLOYMENT)) == []
 
 

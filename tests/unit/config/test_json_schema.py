@@ -15,6 +15,7 @@ from config.errors import ConfigError
 from config.json_schema import TARGET, main, stack_schema, within
 from config.load import KEYS, OPTIONAL, parse
 from config.schema import StackConfig
+from config.section import Section
 from tests.day import TODAY
 
 ROOT = Path(__file__).parents[3]
@@ -103,9 +104,10 @@ def test_an_empty_section_that_is_as_good_as_none_is_taken(key: str) -> None:
 def test_no_key_may_be_empty() -> None:
     """Of every key that may be left out, wherever it stands, the schema says what the sections do."""
     assert '"null"' not in TARGET.read_text(encoding="utf-8")
+    sections: set[type[Section]] = {StackConfig, *within(StackConfig)}
     optional = [
         (section, str(field.alias))
-        for section in {StackConfig, *within(StackConfig)}
+        for section in sections
         for field in section.model_fields.values()
         if field.default is None
     ]
