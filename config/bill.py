@@ -15,7 +15,6 @@ from pydantic.alias_generators import to_camel
 import versions
 from config.pool_schema import GpuPool
 from config.pools import network_zones
-from config.quantities import seconds
 from config.schedule import parse_schedule
 from config.schema import StackConfig, Usage, UsageOf, Workload
 from config.services import (
@@ -51,6 +50,7 @@ from gpu.bill import (
 from gpu.checkpoints import KEPT, PART_MB, REQUESTS_BESIDE
 from gpu.coldstart import IMAGE_MB
 from gpu.compare import HOURS_PER_DAY
+from gpu.durations import seconds
 from gpu.estimate import MONTH, CostItem, FloorInputs, Kept, idle_floor, kept_items
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH

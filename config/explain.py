@@ -54,6 +54,8 @@ def _message(detail: ErrorDetails, section: type[BaseModel] | None, path: Path, 
         return bound or _bound(kind, context) + (f": {reason}" if reason else "")
     if kind == "string_pattern_mismatch":
         return FORMS[key]
+    if kind == "empty" and key in SAMPLES:
+        return f"write {SAMPLES[key]}, or remove the key"
     if kind in TYPES:
         return _type(kind, key, value)
     return detail["msg"][0].lower() + detail["msg"][1:]

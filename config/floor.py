@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
 
+from config.errors import PROJECT, listed
+
 if TYPE_CHECKING:
     from config.schema import StackConfig
 
@@ -69,3 +71,24 @@ def gives_up(config: StackConfig) -> Sequence[str]:
             return tuple(each for each, so in given_up.items() if so)
         case _:
             assert_never(config.cluster.floor)
+
+
+def gateway_on_spot(config: StackConfig) -> str:
+    """What is wrong with critical models behind system nodes on Spot, with the keys that mend it; empty if nothing.
+
+    Requests come through Knative's gateway, which runs there (`components.serving.knative_config`). Whoever has a
+    cluster already knows its nodes; the stack does not.
+    """
+    critical = [model.name for model in config.models if model.importance == "critical"]
+    nodes = config.cluster.system_nodes
+    if not critical or config.cluster.existing or nodes.capacity_type != "spot":
+        return ""
+    lean = config.cluster.floor == "lean"
+    key = f"{PROJECT}:cluster.{'floor = lean' if lean else 'systemNodes.capacityType = spot'}"
+    where = "one system node on Spot" if nodes.desired == 1 else "system nodes on Spot"
+    beside = f" and {PROJECT}:serving.replicas: 2" if config.serving.replicas == 1 else ""
+    return (
+        f"{key}: requests to {listed(critical, 'and')}, importance: critical, come through Knative's gateway on "
+        f"{where}: while AWS takes {'it' if nodes.desired == 1 else 'them'} back, for some minutes, nobody reaches a "
+        f"model. Write {PROJECT}:cluster.systemNodes: {{capacityType: on-demand, desired: 2}}{beside}"
+    )

@@ -32,6 +32,7 @@ _ENCRYPTED: Final = {
     "additionalProperties": False,
 }
 
+_NULL: Final = {"type": "null"}
 #: A section that is absent when it is empty.
 _NOTHING: Final = {"type": "object", "maxProperties": 0}
 
@@ -39,7 +40,7 @@ _NOTHING: Final = {"type": "object", "maxProperties": 0}
 def stack_schema() -> dict[str, Any]:
     """The schema of a file `Pulumi.<stack>.yaml`."""
     made = _standard(schema.StackConfig.model_json_schema(by_alias=True))
-    sections = {model.__name__: model for model in _within(schema.StackConfig)}
+    sections = {model.__name__: model for model in within(schema.StackConfig)}
     for name, section in made["$defs"].items():
         _describe(section, sections[name])
     buys = made["$defs"]["GpuPool"]["properties"]
@@ -75,13 +76,13 @@ def _forms(key: str, value: dict[str, Any]) -> list[dict[str, Any]]:
     return [_untitled(value), *([_NOTHING] if key in OPTIONAL else [])]
 
 
-def _within(model: type[Section]) -> Iterator[type[Section]]:
+def within(model: type[Section]) -> Iterator[type[Section]]:
     """The sections within a section, at any depth."""
     for field in model.model_fields.values():
         for found in sections_in(field.annotation):
             section = cast("type[Section]", found)
             yield section
-            yield from _within(section)
+            yield from within(section)
 
 
 def _describe(found: dict[str, Any], section: type[Section]) -> None:
@@ -97,10 +98,19 @@ def _untitled(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _standard(value: Any) -> Any:
-    """The same with the limits' own names."""
+    """The same with the limits' own names, and without null: what may be left out is not written empty (`Section`)."""
     if isinstance(value, dict):
-        return {_LIMITS.get(key, key): _standard(inner) for key, inner in value.items()}
+        return {_LIMITS.get(key, key): _standard(inner) for key, inner in _without_null(value).items()}
     return [_standard(inner) for inner in value] if isinstance(value, list) else value
+
+
+def _without_null(value: dict[str, Any]) -> dict[str, Any]:
+    """A field that may be None, as the other thing that it may be."""
+    if _NULL not in value.get("anyOf", ()):
+        return value
+    rest = {key: inner for key, inner in value.items() if key != "anyOf" and (key, inner) != ("default", None)}
+    left = [each for each in value["anyOf"] if each != _NULL]
+    return {**left[0], **rest} if len(left) == 1 else {"anyOf": left, **rest}
 
 
 def main(arguments: list[str]) -> int:

@@ -280,7 +280,10 @@ class _Placing:
             offers = self.service_offers(members)
             if best := self._best(offers):
                 return best.pool.name
-            said = f"is left out, and no pool's slot has the {need.words} of {service_name(members[0][1])}"
+            name = service_name(members[0][1])
+            said = f"is left out, and no pool's slot has the {need.words} of {name}"
+            if any(shortfall(need, offer.pool) is None for offer in offers):
+                said = f"is left out, and no pool does for {name}, which needs {need.words}"
             self._no_pool(Problem(("models", members[0][0], "pool"), MISSING, said), need, offers, members[0][1])
         return None
 

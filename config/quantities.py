@@ -1,13 +1,11 @@
-"""Kubernetes quantities and durations of stack files, as numbers."""
+"""Kubernetes quantities of stack files, as numbers."""
 
 from __future__ import annotations
 
 import math
-import re
 from fractions import Fraction
 from typing import Final
 
-_SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 _BYTES: Final = {"Mi": 2**20, "Gi": 2**30, "M": 10**6, "G": 10**9}
 
 
@@ -26,8 +24,3 @@ def memory_mib(memory: str) -> int:
 def share_of_gpu(share: str) -> Fraction:
     """The part of a GPU that `20 %` is."""
     return Fraction(share.rstrip("% ")) / 100
-
-
-def seconds(duration: str) -> int:
-    """Seconds of `5m` or `1h30m`."""
-    return sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)([hms])", duration))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 
 class BrokenValueError(Exception):
@@ -23,6 +24,17 @@ class Section(BaseModel):
         validate_by_name=False,
         validate_by_alias=True,
     )
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _not_empty(cls, value: Any) -> Any:
+        """Nothing behind a key is a mistake also where the key may be left out: nobody knows which of the two is meant.
+
+        Defaults do not come here.
+        """
+        if value is None:
+            raise PydanticCustomError("empty", "write a value, or remove the key")
+        return value
 
     if not TYPE_CHECKING:  # it would make every misspelt attribute look right
 

@@ -137,8 +137,12 @@ FORMS: Final[Mapping[str, str]] = {
 
 #: How sections are written which people write in a shorter form, as other tools take it.
 SAMPLES: Final[Mapping[str, str]] = {
+    "autoscaling": "{maxReplicas: 4, metric: requests_in_flight, averageValue: 2}",
+    "checkpoint": "{}",
+    "emptyDir": "{}",
     "env": "{name: LOG_LEVEL, value: debug}",
     "envFrom": "{prefix: APP_, secretRef: {name: app}}",
+    "onDemand": "{justification: ..., expires: ...}",
     "ports": "{name: http, containerPort: 8000}",
     "imagePullSecrets": "{name: registry}",
     "volumes": "{name: models, s3: {bucketName: acme-models}}",

@@ -9,6 +9,11 @@ from typing import Final
 #: Most seconds from SIGTERM to the end of a pod: EC2 gives two minutes' notice, of which Karpenter needs some to hear
 #: of it through its queue and to evict the pods.
 MAX_GRACE_SECONDS: Final = 100
+#: Seconds of pods that say nothing (Kubernetes API, PodSpec.terminationGracePeriodSeconds).
+POD_GRACE_SECONDS: Final = 30
+#: Seconds that Karpenter has from the end of a node's claim, with which the node's time begins, to the eviction of its
+#: pods: it marks the node first, and tries again while the API server is busy. Ours.
+_TO_EVICT: Final = 60
 #: Whole checkpoints that a run keeps, and the one that is being written (`apps/checkpoint`, `Checkpoints.keep`).
 KEPT: Final = 3
 #: MB of a file that are one request (`apps/checkpoint/s3.py`); and requests of a checkpoint beside those of its data:
@@ -34,6 +39,16 @@ MAX_PREFIX: Final = 200
 
 #: Of 63 characters, the longest name of a bucket, what the rest leaves for the cluster's.
 _CLUSTER_CHARS: Final = 29
+
+
+def node_seconds(grace: int) -> int:
+    """Least `terminationGracePeriod` of nodes, in seconds, from which pods with so many seconds of grace are evicted.
+
+    A pod whose grace is longer than what its node has left is deleted at once, with what is left as its grace
+    (Karpenter 1.15, pkg/controllers/node/termination/terminator/eviction.go, `needsForceDelete`). Such a pod has no
+    condition `DisruptionTarget`: its Job counts a failure.
+    """
+    return grace + _TO_EVICT
 
 
 def bucket_stem(cluster_name: str, region: str) -> str:

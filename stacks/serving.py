@@ -31,6 +31,7 @@ from components.serving.ollama_model import (
 )
 from components.serving.warm_slots import WarmSlots, WarmSlotsArgs
 from config.fields import BUILD
+from config.floor import gateway_on_spot
 from config.schema import Dialogue as DialogueConfig
 from config.schema import Door as DoorConfig
 from config.schema import Model, StackConfig
@@ -112,6 +113,8 @@ def serve(config: StackConfig, stand: Stand, knative: KnativeServing | None) -> 
         after(stand.in_cluster, stand.sharing.namespace, *(stand.pools[name].node_pool for name in cached)),
     )
     ready = (knative.ready, *space.ready)
+    if exposed := gateway_on_spot(config):
+        pulumi.log.warn(exposed)
     for service in stack_services(config):
         pool = config.gpu_pools[service.first.pool]
         opts = after(stand.in_cluster, *ready, stand.pools[pool.name].node_pool)

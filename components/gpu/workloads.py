@@ -359,7 +359,9 @@ def _deployment(workload: GpuWorkload) -> Any:
     return {
         "replicas": workload.autoscaling.min_replicas if workload.autoscaling else workload.replicas,
         "selector": {"matchLabels": _selector(workload)},
-        # A surge would need a spare slot, for which Karpenter might buy a GPU.
+        # A surge would need a spare slot, for which Karpenter might buy a GPU. So does a rolling update without: the
+        # new pod is there while the old one still ends, whose slot Karpenter counts as taken (1.15,
+        # pkg/controllers/state/cluster.go: only pods that have ended are left out).
         "strategy": {"type": "Recreate"},
         "template": _template(workload),
     }

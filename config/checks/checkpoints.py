@@ -7,21 +7,23 @@ from contextlib import suppress
 from typing import Final
 
 from config.checks.parts import Parts, all_of, attempt
-from config.errors import Path, Problem
+from config.errors import MISSING, Path, Problem, key_of
 from config.pool_schema import GpuPool
-from config.quantities import seconds
 from config.section import BrokenValueError
 from config.workload_schema import Workload
-from gpu.checkpoints import GRACE_VARIABLE, INTERVAL_VARIABLE, RUN_VARIABLES, URL_VARIABLE
+from gpu.checkpoints import (
+    GRACE_VARIABLE,
+    INTERVAL_VARIABLE,
+    POD_GRACE_SECONDS,
+    RUN_VARIABLES,
+    URL_VARIABLE,
+    node_seconds,
+)
 from gpu.contract import DO_NOT_DISRUPT_ANNOTATION
+from gpu.durations import seconds
 
 #: Variables that the section sets.
 _OURS: Final = {URL_VARIABLE, INTERVAL_VARIABLE, GRACE_VARIABLE, *RUN_VARIABLES}
-#: Seconds of pods that say nothing (Kubernetes API, PodSpec.terminationGracePeriodSeconds).
-_POD_GRACE: Final = 30
-#: Seconds that Karpenter has from the end of a node's claim, with which the node's time begins, to the eviction of its
-#: pods: it marks the node first, and tries again while the API server is busy. Ours.
-_TO_EVICT: Final = 60
 
 
 def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
@@ -58,13 +60,37 @@ def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
                 yield Problem(place, variable.name, "is what checkpoint says: remove one of the two")
 
 
-def check_time_to_end(parts: Parts) -> Iterator[Problem]:
-    """Whether nodes of Jobs live long enough for their pods to be evicted.
+def check_prefixes(parts: Parts) -> Iterator[Problem]:
+    """Whether each Job's place in a bucket is its own: a role sees all that lies below its prefix."""
+    seen: list[tuple[str, Path]] = []
+    for index, workload in enumerate(parts.workloads or ()):
+        with suppress(BrokenValueError):
+            if workload is None or workload.checkpoint is None:
+                continue
+            section, path = workload.checkpoint, ("workloads", index, "checkpoint", "prefix")
+            # Without one the stack's own, which no bucket of a name is.
+            place = f"{section.bucket or ''}/{section.prefix or workload.name}/"
+            for other, where in seen:
+                if place.startswith(other) or other.startswith(place):
+                    yield Problem(path, section.prefix or MISSING, _shared(workload, other, where))
+                    break
+            seen.append((place, path))
 
-    A pod whose grace is longer than what its node has left is deleted at once, with what is left as its grace
-    (Karpenter 1.15, pkg/controllers/node/termination/terminator/eviction.go, `needsForceDelete`). Such a pod has no
-    condition `DisruptionTarget`: its Job counts a failure, and has six.
-    """
+
+def _shared(workload: Workload, other: str, where: Path) -> str:
+    """other: bucket and prefix of the workload whose key is `where`."""
+    assert workload.checkpoint
+    own = "" if workload.checkpoint.prefix else f"is by default {workload.name}, and "
+    prefix = other.partition("/")[2].removesuffix("/")
+    return (
+        f"{own}overlaps {key_of(where)}, {prefix}, in the same bucket: the role of one Job may read and delete the "
+        "other's checkpoints; write prefixes of which none begins with the other, such as "
+        f"{workload.name}-checkpoints"
+    )
+
+
+def check_time_to_end(parts: Parts) -> Iterator[Problem]:
+    """Whether nodes of Jobs live long enough for their pods to be evicted (`gpu.checkpoints.node_seconds`)."""
     for index, pool in enumerate(parts.pools or ()):
         if pool:
             yield from attempt(_time_to_end(pool, ("pools", index), parts))
@@ -75,11 +101,11 @@ def _time_to_end(pool: GpuPool, path: Path, parts: Parts) -> Iterator[Problem]:
     for workload in parts.workloads or ():
         with suppress(BrokenValueError):
             if workload and workload.pool == pool.name and workload.kind != "Deployment":
-                graces[workload.name] = workload.checkpoint.grace_seconds if workload.checkpoint else _POD_GRACE
+                graces[workload.name] = workload.checkpoint.grace_seconds if workload.checkpoint else POD_GRACE_SECONDS
     name = max(graces, key=lambda each: graces[each], default=None)
-    if name is not None and seconds(pool.termination_grace_period) < graces[name] + _TO_EVICT:
+    if name is not None and seconds(pool.termination_grace_period) < (least := node_seconds(graces[name])):
         message = (
-            f"must be {graces[name] + _TO_EVICT}s or more: pods of {name} have {graces[name]} s to end, and on a node "
+            f"must be {least}s or more: pods of {name} have {graces[name]} s to end, and on a node "
             "that has no longer itself Karpenter deletes them without eviction, with less, and their Job counts each "
             "interruption as a failure"
         )

@@ -124,7 +124,10 @@ def _disruption(workload: Workload, path: Path) -> Iterator[Problem]:
     place = (*path, "annotations", DO_NOT_DISRUPT_ANNOTATION)
     match workload.importance:
         case "critical":
-            if given is not None:
+            if given == "false":
+                message = "is the contrary of what importance: critical says: remove it, or write standard"
+                yield Problem(place, given, message)
+            elif given is not None:
                 yield Problem(place, given, "is what importance: critical says: remove one of the two")
         case "batch":
             # With checkpoints that is said of all work (`config.checks.checkpoints`).

@@ -9,9 +9,9 @@ from config.checks.parts import Parts, attempt, twice
 from config.checks.workload_pods import marks
 from config.errors import MISSING, Path, Problem, listed
 from config.pool_schema import ExtraVolume, Volume
-from config.quantities import seconds
 from config.schema import GpuPool, Karpenter
 from gpu.contract import GPU_RESOURCE, INSTANCE_TYPE_LABEL, NVIDIA_PREFIX, OURS
+from gpu.durations import seconds
 from gpu.pool import Pool
 from gpu.sharing import AMIS, SharingError
 from gpu.user_data import pool_user_data

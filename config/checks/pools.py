@@ -14,11 +14,11 @@ from config.checks.types import check_types
 from config.errors import MISSING, Path, Problem, listed
 from config.pool_schema import OnDemand
 from config.pools import pool_types, region_zones, resolve
-from config.quantities import seconds
 from config.schema import CpuPool, GpuPool
 from config.section import BrokenValueError
 from gpu import prices
 from gpu.catalog import CAPACITY_BLOCK_FAMILIES, FAMILIES, InstanceType
+from gpu.durations import seconds
 from gpu.pool import DRAINED_BEFORE_END, TAKEN_BEFORE_END, Pool
 
 #: Longest time for which on-demand may be justified; then somebody must look at it again.

@@ -1,24 +1,26 @@
-"""A Job on Spot GPUs must hear that its node goes."""
+"""A Job on Spot GPUs must hear that its node goes, and have its time to end."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from gpu.checkpoints import POD_GRACE_SECONDS, node_seconds
 from gpu.contract import CAPACITY_TYPE_LABEL, DO_NOT_DISRUPT_ANNOTATION
+from gpu.durations import seconds
 from policy.dra import CLAIM_TYPES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.importance import SPOT, gpu_claims, may_be, placed, uses_gpu
 from policy.karpenter import NODE_POOL_TYPES, NodePool
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
-from policy.reading import Unknown, get, text
+from policy.reading import Unknown, get, text, whole
 
 #: Kinds whose pods end by themselves.
 _JOBS: Final = (":Job", ":CronJob", ":JobSet")
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
-    """Yield Jobs whose pods take GPUs, may land on Spot and must not be evicted."""
+    """Yield Jobs whose pods take GPUs, may land on Spot and must not be evicted, or not in time."""
     pools = [NodePool(resource.plain, resource.name) for resource in stack.of(*NODE_POOL_TYPES)]
     spot = [pool for pool in pools if may_be(pool, SPOT)]
     jobs = [resource for resource in stack.resources if resource.type.endswith(_JOBS)]
@@ -28,9 +30,14 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
 
 def _of(resource: Resource, spot: list[NodePool], claims: frozenset[str]) -> Iterator[Finding]:
     for pod in pod_templates(resource):
+        if not uses_gpu(pod, claims):
+            continue
+        theirs = [pool for pool in spot if placed(pod, [pool], SPOT)]
         problem = _problem(pod)
-        if problem and uses_gpu(pod, claims) and (_asks_for_spot(pod) or placed(pod, spot, SPOT)):
+        if problem and (_asks_for_spot(pod) or theirs):
             yield Finding(problem, pod.urn)
+        for late in filter(None, (_too_late(pod, pool) for pool in theirs)):
+            yield Finding(late, pod.urn)
 
 
 def _asks_for_spot(pod: PodTemplate) -> bool:
@@ -50,19 +57,47 @@ def _problem(pod: PodTemplate) -> str | None:
     )
 
 
+def _too_late(pod: PodTemplate, pool: NodePool) -> str | None:
+    """What is wrong with the time that a pool's nodes give the pod; nothing where they wait as long as it takes."""
+    given = get(pool.manifest, "spec", "template", "spec", "terminationGracePeriod")
+    grace = pod.spec.get("terminationGracePeriodSeconds")
+    if given is None:
+        return None
+    if isinstance(given, Unknown) or isinstance(grace, Unknown):
+        what = (
+            f"terminationGracePeriod of NodePool {pool.name}" if isinstance(given, Unknown) else "the grace of its pods"
+        )
+        return f"{what} is not known in preview, and whether the pods have time to end: write it as a literal."
+    has = POD_GRACE_SECONDS if (said := whole(grace)) is None else said
+    least = node_seconds(has)
+    if seconds(text(given)) >= least:
+        return None
+    return (
+        f"its pods have {has} s to end, and nodes of NodePool {pool.name} {text(given)} (terminationGracePeriod): "
+        "Karpenter deletes the pods without eviction, with less, and the Job counts the interruption as a failure. "
+        f"Write {least}s or more there."
+    )
+
+
 RULE = StackRule(
     name="gpu-spot-jobs-can-end",
     title="Jobs on Spot hear of their end",
-    description=f"A Job with GPUs that may run on Spot should not have `{DO_NOT_DISRUPT_ANNOTATION}` on its pods.",
+    description=(
+        f"A Job with GPUs that may run on Spot should not have `{DO_NOT_DISRUPT_ANNOTATION}` on its pods, nor nodes "
+        "whose `terminationGracePeriod` is shorter than the pods' grace and a minute to evict them."
+    ),
     why=(
         "The annotation keeps Karpenter from evicting a pod for any reason, Spot's notice among them: the node is "
         "drained of everything else, and two minutes later the instance ends under the pod, which was never told. "
-        "What it could have kept in that time is lost, and the node is never consolidated while it runs."
+        "What it could have kept in that time is lost, and the node is never consolidated while it runs. "
+        "A pod whose grace is longer than what its node has left is deleted, not evicted: it has less than its grace, "
+        "and no condition `DisruptionTarget`, by which a `podFailurePolicy` would not count it."
     ),
     fix=(
         f"Remove `{DO_NOT_DISRUPT_ANNOTATION}`, and let the job keep checkpoints: `checkpoint` of an entry of "
         "`workloads`, or a program that saves on SIGTERM within its grace period. What must not be interrupted belongs "
-        "on capacity that is not Spot."
+        "on capacity that is not Spot. Raise `spec.template.spec.terminationGracePeriod` of the NodePool, or leave it "
+        "out."
     ),
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,

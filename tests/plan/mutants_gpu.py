@@ -299,6 +299,12 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a 
         "a job that hears nothing",
         change(CRON_JOB, keep_from_eviction),
     )
+    yield (
+        "gpu-spot-jobs-can-end",
+        "dev",
+        "a job that needs longer to end than its node has",
+        change(CRON_JOB, lambda i: pod(i).update(terminationGracePeriodSeconds=86_400)),
+    )
     yield "gpu-critical-off-spot", "dev", "critical on Spot", change(CRON_JOB, important("critical"))
     yield "gpu-batch-gives-way", "dev", "batch that stays", change(CRON_JOB, important("batch", kept=True))
     yield (

@@ -107,3 +107,11 @@ def test_the_plan_says_where_each_may_run_what_it_costs_and_what_then() -> None:
     for each in found.values():
         assert each.why_at_most.value
         assert bool(each.interruption_bands) == ("spot" in may_run_on(each.importance, each.pool.capacity_types))
+
+
+def test_a_critical_model_behind_one_node_on_spot_is_warned_of() -> None:
+    given = json.loads(json.dumps(VARIANTS[NAME], default=str))
+    recording = changed_dev({"dialogue": {}, **given, "cluster": {**given.get("cluster", {}), "floor": "lean"}})
+    (said,) = [text for severity, text in recording.messages if severity == "warning" and "critical" in text]
+    assert said.startswith("gpu-slices:cluster.floor = lean: requests to chat and asleep, importance: critical,")
+    assert not [text for _, text in varied(NAME).messages if "cluster.floor" in text]

@@ -52,7 +52,7 @@ def test_the_next_steps_are_commands_that_can_be_pasted() -> None:
     assert steps[-1] == ".venv/bin/slices open dialogue dev"
     assert {shlex.split(step)[0] for step in steps} == {"aws", "kubectl", ".venv/bin/slices"}
     assert all(step.isprintable() for step in steps)
-    without = outputs(None, dialogue={**TALK, "image": None}, examples=False).outputs["nextSteps"]
+    without = outputs(None, dialogue={"speakers": TALK["speakers"]}, examples=False).outputs["nextSteps"]
     assert not any("open dialogue" in step or "examples" in step for step in without)
 
 

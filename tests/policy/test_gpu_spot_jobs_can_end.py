@@ -74,3 +74,34 @@ def test_without_a_gpu_it_is_not_about_it() -> None:
 def test_what_is_not_known_is_told(metadata: Any) -> None:
     (message,) = said(pool(), job(metadata))
     assert "not known" in message or "literal" in message
+
+
+def leaving(time: Any) -> Recorded:
+    """A pool on Spot whose nodes end after so long."""
+    found = pool()
+    found.inputs["spec"]["template"]["spec"]["terminationGracePeriod"] = time
+    return found
+
+
+@pytest.mark.parametrize(("time", "grace"), [("30s", None), ("89s", None), ("1m", 1), ("2m30s", 100), ("0s", 0)])
+def test_a_job_whose_node_ends_before_it_can_be_evicted_is_told(time: str, grace: int | None) -> None:
+    spec: dict[str, Any] = {} if grace is None else {"terminationGracePeriodSeconds": grace}
+    (message,) = said(leaving(time), job({}, **spec))
+    has = 30 if grace is None else grace
+    assert f"its pods have {has} s to end" in message
+    assert message.endswith(f"Write {has + 60}s or more there.")
+
+
+@pytest.mark.parametrize(("time", "grace"), [("90s", None), ("1h", 100), ("2m40s", 100), (None, 3600)])
+def test_one_with_its_time_passes(time: str | None, grace: int | None) -> None:
+    given = leaving(time) if time else pool()
+    spec: dict[str, Any] = {} if grace is None else {"terminationGracePeriodSeconds": grace}
+    assert said(given, job({}, **spec)) == []
+    assert said(leaving("1s"), job({}, type_=DEPLOYMENT)) == []
+
+
+def test_time_that_is_not_known_is_told() -> None:
+    (message,) = said(leaving(UNKNOWN), job({}))
+    assert message.startswith("terminationGracePeriod of NodePool")
+    (message,) = said(leaving("15m"), job({}, terminationGracePeriodSeconds=UNKNOWN))
+    assert message.startswith("the grace of its pods is not known")

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from config.bill import bill, consumers, floor_items
-from config.floor import gives_up
+from config.floor import gateway_on_spot, gives_up
 from config.schema import StackConfig
 from gpu.prices import HOURS_PER_MONTH
-from tests.unit.config.support import GONE, changed, parsed, problems_of
+from tests.unit.config.support import GONE, ON_DEMAND, changed, parsed, problems_of
 
 LEAN = {"cluster.floor": "lean"}
 DAYS = HOURS_PER_MONTH / 24
@@ -86,6 +86,31 @@ def test_what_the_file_keeps_is_not_given_up() -> None:
     for nodes in ({"desired": 2}, {"capacityType": "on-demand"}):
         (kept_nodes,) = gives_up(config(**LEAN, **{"cluster.systemNodes": nodes}))
         assert kept_nodes.startswith("the NAT gateway")
+
+
+FIRM = {"pools[0].capacityType": "on-demand", "pools[0].onDemand": ON_DEMAND}
+CRITICAL = {**FIRM, "models[1].importance": "critical", "models[1].minScale": 1}
+
+
+def test_a_critical_model_behind_a_system_node_on_spot_is_told() -> None:
+    said = gateway_on_spot(config(**LEAN, **CRITICAL))
+    assert said.startswith("gpu-slices:cluster.floor = lean: requests to llama2, importance: critical,")
+    assert "on one system node on Spot" in said
+    assert said.endswith(
+        "gpu-slices:cluster.systemNodes: {capacityType: on-demand, desired: 2} and gpu-slices:serving.replicas: 2"
+    )
+    nodes = {"cluster.systemNodes": {"capacityType": "spot"}}
+    said = gateway_on_spot(config(**CRITICAL, **nodes))
+    assert said.startswith("gpu-slices:cluster.systemNodes.capacityType = spot:")
+    assert said.endswith("{capacityType: on-demand, desired: 2}")
+
+
+def test_what_it_says_to_write_ends_it() -> None:
+    mended = {"cluster.systemNodes": {"capacityType": "on-demand", "desired": 2}, "serving.replicas": 2}
+    stack = config(**LEAN, **CRITICAL, **mended)
+    assert gateway_on_spot(stack) == ""
+    assert (stack.cluster.system_nodes.desired, stack.serving.replicas) == (2, 2)
+    assert gateway_on_spot(config(**LEAN, **FIRM)) == gateway_on_spot(config(**CRITICAL)) == ""
 
 
 def test_mistakes_beside_the_choice_are_those_of_the_file() -> None:

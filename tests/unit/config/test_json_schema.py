@@ -9,10 +9,13 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from config.errors import ConfigError
-from config.json_schema import TARGET, main, stack_schema
+from config.json_schema import TARGET, main, stack_schema, within
 from config.load import KEYS, OPTIONAL, parse
+from config.schema import StackConfig
+from config.section import Section
 from tests.day import TODAY
 
 ROOT = Path(__file__).parents[3]
@@ -63,6 +66,9 @@ POOL = {"name": "a", "instanceFamilies": ["g6"], "maxGpus": 1, "sharing": {"stra
         ({"gpu-slices:pools": [{**POOL, "sharing": {"strategy": "mps", "replicas": 49}}]}, "sharing"),
         ({"gpu-slices:pools": [{**POOL, "sharing": {"strategy": "mig", "replicas": 2}}]}, "sharing"),
         ({"gpu-slices:pools": [{**POOL, "capacityType": "ondemand"}]}, "capacityType"),
+        ({"gpu-slices:pools": [{**POOL, "warm": None}]}, "warm"),
+        ({"gpu-slices:pools": [{**POOL, "fallback": None}]}, "fallback"),
+        ({"gpu-slices:cluster": {"name": None}}, "cluster"),
         ({"aws:region": "us-east-9"}, "region"),
         ({"gpu-slices:examples": "yes"}, "examples"),
     ],
@@ -93,3 +99,20 @@ def test_an_empty_section_that_is_as_good_as_none_is_taken(key: str) -> None:
     config = {"aws:region": "us-east-1", "gpu-slices:pools": [POOL], f"gpu-slices:{key}": {}}
     assert problems({"config": config}) == []
     parse({"pools": [POOL], key: {}}, stack="dev", region="us-east-1", today=TODAY)  # raises nothing
+
+
+def test_no_key_may_be_empty() -> None:
+    """Of every key that may be left out, wherever it stands, the schema says what the sections do."""
+    assert '"null"' not in TARGET.read_text(encoding="utf-8")
+    sections: set[type[Section]] = {StackConfig, *within(StackConfig)}
+    optional = [
+        (section, str(field.alias))
+        for section in sections
+        for field in section.model_fields.values()
+        if field.default is None
+    ]
+    assert len(optional) > 80
+    for section, key in optional:
+        with pytest.raises(ValidationError) as caught:
+            section.model_validate({key: None})
+        assert ("empty", (key,)) in [(each["type"], each["loc"]) for each in caught.value.errors()], (section, key)
