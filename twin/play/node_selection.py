@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -22,7 +22,8 @@ def selected(labels: Mapping[str, str], selector: Mapping[str, Any], affinity: M
 
 
 def _holds(labels: Mapping[str, str], expression: Mapping[str, Any]) -> bool:
-    given, values = labels.get(str(expression.get("key"))), expression.get("values") or ()
+    given = labels.get(str(expression.get("key")))
+    values: Sequence[str] = expression.get("values") or []
     match expression.get("operator"):
         case "In":
             return given in values
