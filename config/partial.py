@@ -40,7 +40,8 @@ def _salvage(model: type[S], value: Any) -> S | None:
             known |= _salvage_field(model, name, value[field.alias])
         elif not field.is_required() and field.alias not in meant:
             known[name] = field.get_default(call_default_factory=True)
-    section = model.model_construct(**known)
+    written = {name for name, field in model.model_fields.items() if name in known and field.alias in value}
+    section = model.model_construct(_fields_set=written, **known)
     for name in model.model_fields:
         if name not in known:
             section.__dict__.pop(name, None)  # a default that stands for a wrong value would mislead
