@@ -153,7 +153,7 @@ def test_the_plan_says_where_processors_take_more_gpus_than_claims(capsys: pytes
     """Eight pods of 3 GiB fit on two GPUs; of three processors a node of four has room for one."""
 
     def planned(cpu: str) -> tuple[dict[str, Any], str]:
-        container = {**CLAIMING["containers"][0], "cpu": cpu}
+        container = {**WORK["containers"][0], "slots": 1, "cpu": cpu}
         work = {**CLAIMING, "gpuMemoryMib": 3072, "replicas": 8, "containers": [container]}
         plan = plan_of({**CONFIG, "pools": [*CONFIG["pools"], CLAIMED], "workloads": [work]})
         assert plan.figures
