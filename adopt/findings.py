@@ -24,7 +24,7 @@ from adopt.stack_file import (
 )
 from config.checks.existing import OVERLAYS_SINCE
 from config.errors import key_of, listed
-from gpu.contract import DISCOVERY_TAG, MEMORY_ANNOTATION, POOL_LABEL
+from gpu.contract import DEVICE_CLASS, DISCOVERY_TAG, MEMORY_ANNOTATION, POOL_LABEL
 from gpu.standing import POD_IDENTITY_AGENT
 
 Status = Literal["fits", "missing", "note", "unseen"]
@@ -274,7 +274,12 @@ def _plugins(there: Inventory) -> Iterator[Finding]:
     for plugin in there.plugins:
         about = f"{plugin.kind} {plugin.name}"
         if plugin.kind == "DRA driver":
-            yield _note(about, "gives out the same GPUs by claims: nodes of the new pool must not be its own too")
+            text = (
+                "gives out the same GPUs by claims: nodes of the new pool must not be its own too. Pools with strategy "
+                f"memory bring this driver themselves, and Helm ends at a DeviceClass {DEVICE_CLASS} that is not its "
+                "release's: remove the driver, with this class, before you write such a pool"
+            )
+            yield _note(about, text)
         elif not plugin.reaches:
             yield _fits(about, "stays on nodes of its own")
     found, joined = reaching(there), joined_plugin(there)

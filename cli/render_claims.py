@@ -30,7 +30,19 @@ def print_claims(console: Console, figures: Figures) -> None:
     section(console, "GPU memory that pods claim", found)
     for each in figures.claims:
         hanging(console, "- ", _sum(each))
+        if each.gpus_with_hosts > each.gpus:
+            hanging(console, "- ", _hosts(each))
     hanging(console, "- ", "Alpha: a claim is a promise that nothing enforces (docs/sharing.md, Claims of memory).")
+
+
+def _hosts(each: ClaimFigures) -> str:
+    """What the pods ask of their nodes beside the GPU is more than goes with their claims."""
+    nodes, most = each.gpus_with_hosts, each.pool.max_gpus
+    waits = f", and maxGpus {most} lets pods wait" if nodes > most else ""
+    return (
+        f"{each.pool.name}: by the CPU and memory of workloads it is {count(nodes, 'GPU')}{waits}. The bill counts "
+        "claims: give workloads cpu and memory in proportion to gpuMemoryMib, or the pool types with more of both."
+    )
 
 
 def _sum(each: ClaimFigures) -> str:

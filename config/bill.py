@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 import versions
 from config.pool_schema import GpuPool
 from config.pools import network_zones
+from config.quantities import cpu_millis, memory_mib
 from config.schedule import parse_schedule
 from config.schema import StackConfig, Usage, UsageOf, Workload
 from config.services import (
@@ -52,6 +53,7 @@ from gpu.coldstart import IMAGE_MB
 from gpu.compare import HOURS_PER_DAY
 from gpu.durations import seconds
 from gpu.estimate import MONTH, CostItem, FloorInputs, Kept, idle_floor, kept_items
+from gpu.host_share import HostShare
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
 from gpu.registries import ecr_registry, in_mirror
@@ -159,6 +161,15 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
         # A GPU of its own for each slot: of several whole GPUs each holds its part.
         needs=(-(-workload.gpu_memory_mib // slots),) if workload.gpu_memory_mib else (),
         claim_mib=workload_claim(workload, pool),
+        host=_asked(workload) if pool.claims else None,
+    )
+
+
+def _asked(workload: Workload) -> HostShare:
+    """What the containers of a pod ask of its node together."""
+    return HostShare(
+        sum(cpu_millis(container.cpu) for container in workload.containers),
+        sum(memory_mib(container.memory) for container in workload.containers),
     )
 
 

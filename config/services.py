@@ -163,6 +163,7 @@ def node_start(pool: GpuPool) -> NodeStart:
         snapshot=pool.volume.snapshot_id is not None,
         snapshot_mib_per_s=pool.volume.initialization_rate_mibps,
         warm=pool.static is not None or (pool.warm is not None and pool.warm.start is None),
+        claims=STRATEGIES[pool.sharing.strategy].claims,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Literal, assert_never
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.claims import bought
 from gpu.estimate import BOUGHT, MONTH, SlotPrice, dedicated_gpu
+from gpu.host_share import HostShare
 from gpu.models import ModelMemory
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH, SPOT_CASES, CapacityType, RegionPrices, ServicePrices
@@ -109,7 +110,8 @@ class Consumer:
     sleep they would be all. needs: GPU memory in MiB of each thing that would have a GPU of its own if nothing were
     shared; empty where nobody said it, which counts as a whole slot. hours_from: who says the hours. idle: hours of a
     month for which a node that it has left stays, empty, until Karpenter takes it away.
-    claim_mib: where the pool's pods claim memory, what each of them claims; slots are then pods.
+    claim_mib: where the pool's pods claim memory, what each of them claims; slots are then pods. host: what each of
+    these asks of its node, where somebody wrote it; None for the claim's part.
     """
 
     name: str
@@ -123,6 +125,7 @@ class Consumer:
     hours_from: str = ""
     idle: float = 0.0
     claim_mib: int = 0
+    host: HostShare | None = None
 
     @property
     def paid_hours(self) -> float:

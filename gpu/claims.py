@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from gpu.catalog import Gpu
 from gpu.gpus import KARPENTER
+from gpu.host_share import HostShare
 
 #: What NVIDIA's driver takes for a claim: whole MiB, this at least (its `requestPolicy`).
 CLAIM_AT_LEAST_MIB = 1
@@ -79,6 +80,28 @@ def bought(claims: Sequence[int], gpu_mib: int) -> tuple[tuple[int, ...], ...]:
         else:
             room.append(claim)
     return tuple(tuple(node) for node in nodes)
+
+
+def bought_with_hosts(pods: Sequence[tuple[int, HostShare]], gpu_mib: int, room: HostShare) -> int:
+    """Nodes that Karpenter buys for pods that wait at once, by their claims and by what they ask of the host.
+
+    It takes and tries them as `bought` says. room: what pods have of such a node; what asks for more has one alone.
+    """
+    _check([claim for claim, _ in pods], gpu_mib)
+    nodes: list[list[tuple[int, HostShare]]] = []
+    for claim, host in sorted(pods, key=lambda pod: (pod[1].cpu_millis, pod[1].memory_mib, pod[0]), reverse=True):
+        nodes.sort(key=len)
+        for node in nodes:
+            if (
+                sum(mib for mib, _ in node) + claim <= gpu_mib
+                and sum(each.cpu_millis for _, each in node) + host.cpu_millis <= room.cpu_millis
+                and sum(each.memory_mib for _, each in node) + host.memory_mib <= room.memory_mib
+            ):
+                node.append((claim, host))
+                break
+        else:
+            nodes.append([(claim, host)])
+    return len(nodes)
 
 
 def equal_slots(claims: Sequence[int], gpu_mib: int) -> int:

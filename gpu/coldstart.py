@@ -44,6 +44,8 @@ _PLUGIN: Mapping[Ami, tuple[float, str]] = {
     "al2023": (15.0, "pull and registration of the device plugin"),
     "bottlerocket": (3.0, "the device plugin is a service of the host"),
 }
+#: Of pools whose pods claim memory, which are of AL2023 alone and keep nothing warm.
+_DRIVER = (15.0, "pull and registration of NVIDIA's DRA driver")
 #: MB/s of pulling and unpacking an image.
 _PULL: Mapping[tuple[Ami, bool], tuple[float, str]] = {
     ("al2023", False): (9350 / 130.8, f"{_BLUEPRINT} in 130.8 s by containerd ({_WHERE})"),
@@ -72,7 +74,7 @@ class NodeStart:
     snapshot: whether that volume is made from a snapshot with image and weights on it; `snapshot_mib_per_s` is the rate
     at which EBS fills it in advance, None for on demand.
     mps: whether slots wait for MPS' control daemon.
-    warm: whether a node with a free slot is kept.
+    warm: whether a node with a free slot is kept. claims: whether pods claim memory, by the DRA driver.
     """
 
     ami: Ami
@@ -83,6 +85,7 @@ class NodeStart:
     snapshot: bool = False
     snapshot_mib_per_s: int | None = None
     warm: bool = False
+    claims: bool = False
 
     @property
     def read_mib_per_s(self) -> float:
@@ -127,11 +130,12 @@ def _node(start: NodeStart) -> tuple[Step, ...]:
     if start.warm:
         return tuple(Step(name, 0.0, "estimate", "a node with a free slot is kept", "warm") for name in names)
     seconds, source = _NODE[start.ami]
-    plugin_seconds, plugin_source = _PLUGIN[start.ami]
+    plugin_seconds, plugin_source = _DRIVER if start.claims else _PLUGIN[start.ami]
+    lever = "minScale" if start.claims else "warm, ami"
     daemon = "the device plugin looks for MPS' daemon, misses it, and looks again"
     steps = {
-        "node": Step("node", seconds, "measured", source, "warm, ami"),
-        "plugin": Step("plugin", plugin_seconds, "estimate", plugin_source, "warm, ami"),
+        "node": Step("node", seconds, "measured", source, lever),
+        "plugin": Step("plugin", plugin_seconds, "estimate", plugin_source, lever),
         "mps": Step("mps", MPS_RETRY_SECONDS, "estimate", daemon, "warm, sharing"),
     }
     return tuple(steps[name] for name in names)

@@ -188,6 +188,19 @@ class Pool:
         able = [t.gpu.memory.total_mib for t in self.types if t.gpu.memory.total_mib >= waiting[0]]
         return len(bought(waiting, min(able)))
 
+    def room_for(self, claims: Iterable[int]) -> int:
+        """The least of `room` that nodes take which hold these claims together.
+
+        Of all ways to put them on one kind of GPU, and what is too large for it on the kind with the fewest vCPUs that
+        holds it.
+        """
+        waiting = sorted(claims, reverse=True)
+        kinds: dict[int, int] = {}
+        for t in self.types:
+            whole = t.gpu.memory.total_mib
+            kinds[whole] = min(kinds.get(whole, t.vcpus), t.vcpus)
+        return min(_taken(waiting, kinds, whole) for whole in kinds)
+
     @property
     def max_slots(self) -> int:
         """Slots that the pool surely has when all its GPUs are bought."""
@@ -361,3 +374,20 @@ class Pool:
             "usdPerSlotHour": round(usd, 4) if usd is not None else None,
             "usdPerSlotHourIsEstimate": self.price_is_estimate,
         }
+
+
+def _taken(waiting: Iterable[int], kinds: Mapping[int, int], usual: int) -> int:
+    """vCPUs of nodes for claims, each on the node with the fewest that has room, as Karpenter tries them.
+
+    kinds: the vCPUs of a node by the MiB of its GPU. usual: the GPU that is bought where a claim fits on it.
+    """
+    nodes: list[tuple[int, list[int]]] = []
+    for claim in waiting:
+        nodes.sort(key=lambda node: len(node[1]))
+        held = next((held for whole, held in nodes if sum(held) + claim <= whole), None)
+        if held is not None:
+            held.append(claim)
+            continue
+        able = [whole for whole in kinds if whole >= claim]
+        nodes.append((usual if usual in able else min(able, key=lambda whole: kinds[whole]), [claim]))
+    return sum(kinds[whole] for whole, _ in nodes)

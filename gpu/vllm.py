@@ -141,11 +141,22 @@ def largest_utilization(pool: Pool, promised_mib: int | None = None) -> float:
 
     promised_mib: what it needs by its claim, where the pool's pods claim memory.
     """
+    # What is too large for all of them is refused elsewhere.
+    able = [t.gpu for t in pool.types if t.gpu.usable_mib >= (promised_mib or 0)] or [t.gpu for t in pool.types]
     shares = (
-        ((promised_mib or pool.profile.slot_memory_mib(t.gpu)) - CONTEXT_MIB) / _device_mib(pool.profile, t.gpu)
-        for t in pool.types
+        ((promised_mib or pool.profile.slot_memory_mib(gpu)) - CONTEXT_MIB) / _device_mib(pool.profile, gpu)
+        for gpu in able
     )
     return max(math.floor(min(shares) * 100) / 100, 0.0)
+
+
+def unequal_gpus(pool: Pool, promised_mib: int) -> Sequence[int]:
+    """Memory in MiB of the GPUs that hold a claim, least first, where no one share is as much on each; else nothing.
+
+    Shares are written in hundredths: GPUs that differ by less are alike.
+    """
+    able = sorted({t.gpu.memory.total_mib for t in pool.types if t.gpu.usable_mib >= promised_mib})
+    return able if able and able[-1] - able[0] > able[-1] / 100 else ()
 
 
 def _device_mib(profile: SharingProfile, gpu: Gpu) -> int:

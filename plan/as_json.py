@@ -150,6 +150,7 @@ def _claims(figures: ClaimFigures) -> dict[str, Any]:
         "pool": figures.pool.name,
         "gpuMib": figures.gpu_mib,
         "gpus": figures.gpus,
+        "gpusWithCpuAndMemory": figures.gpus_with_hosts,
         "gpusByTheirSum": figures.bound,
         "gpusInEqualSlots": figures.in_equal_slots,
         "gpusWithAPoolForEachSize": figures.by_size,

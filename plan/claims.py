@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gpu.bill import Consumer, gpu_mib_of, node_of
-from gpu.claims import bought, bound, equal_slots, pools_by_size
+from gpu.catalog import INSTANCE_TYPES
+from gpu.claims import bought, bought_with_hosts, bound, equal_slots, pools_by_size
 from gpu.estimate import SlotPrice
+from gpu.host_share import node_room
 from gpu.pool import Pool
 from gpu.prices import CapacityType
 from gpu.why import Why
@@ -36,6 +38,17 @@ class ClaimFigures:
     def gpus(self) -> int:
         """GPUs that Karpenter buys for them."""
         return len(bought(self.claims, self.gpu_mib))
+
+    @property
+    def gpus_with_hosts(self) -> int:
+        """The same where a node must also have the processors and the memory that their pods ask for."""
+        kind = INSTANCE_TYPES[self.node.instance_type] if self.node else self.pool.smallest
+        pods = [
+            (each.claim_mib, each.host or self.pool.claim_share(each.claim_mib))
+            for each in self.holders
+            for _ in range(each.slots)
+        ]
+        return max(self.gpus, bought_with_hosts(pods, self.gpu_mib, node_room(kind)))
 
     @property
     def bound(self) -> int:

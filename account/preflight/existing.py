@@ -11,7 +11,7 @@ from account.commands import HOME_REGION, Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Account, Answer, Found, Unseen
 from config.schema import ExistingKarpenter, ExistingNetwork, StackConfig
-from gpu.contract import DISCOVERY_TAG
+from gpu.contract import DEVICE_CLASS, DISCOVERY_TAG, DRIVER_ANNOTATION
 from gpu.standing import POD_IDENTITY_AGENT
 
 TOPIC = "Existing cluster"
@@ -61,6 +61,9 @@ def requirements(config: StackConfig) -> list[Requirement]:
         tags=where.security_group_tags or tags,
     )
     found.append(_selected(groups, config))
+    claimed = [name for name, pool in config.gpu_pools.items() if pool.claims]
+    if claimed:
+        found.append(_driver(claimed))
     if karpenter and karpenter.controller_role:
         found.append(_controller_role(karpenter.controller_role))
     return found
@@ -321,6 +324,19 @@ def _zones(subnets: list[dict[str, Any]]) -> Verdict:
     if len(zones) < _FEW_ZONES:
         return Note(f"all are in {zones[0]}: pools wait as soon as that zone has no Spot capacity")
     return Ok(f"{len(subnets)} in {', '.join(zones)}")
+
+
+def _driver(pools: Sequence[str]) -> Requirement:
+    """Whether another DRA driver is there: AWS does not know, and nothing here asks the cluster."""
+    return Requirement(
+        topic=TOPIC,
+        what=f"no DRA driver of NVIDIA's but the stack's gives out the GPUs of {', '.join(pools)} (strategy memory)",
+        judge=Note(
+            f"look there, kubectl get deviceclass {DEVICE_CLASS} --ignore-not-found -o yaml: one without the "
+            f"annotation {DRIVER_ANNOTATION} is another driver's, and `pulumi up` would end at the stack's chart; "
+            "remove that driver and the class first"
+        ),
+    )
 
 
 def _controller_role(role: str) -> Requirement:

@@ -7,8 +7,9 @@ the cluster: there the pools share it, and a node takes the one that its label `
 Bottlerocket runs the plugin as a host service and is configured by user data, so its pools get no pods from here.
 
 On pools whose pods claim memory NVIDIA's driver for dynamic resource allocation (DRA) owns the GPUs, and no plugin
-runs: its one release selects nodes of that strategy, and a release of the plugin those of its pool. The GPU Operator,
-which would find all GPU nodes, is kept away by a label (`components.gpu.gpu_pool`).
+runs: its one release selects nodes of that strategy, and a release of the plugin those of its pool with another: a pool
+that came from claims has nodes of both until the old ones have drifted. The GPU Operator, which would find all GPU
+nodes, is kept away by a label (`components.gpu.gpu_pool`).
 
 Of a plugin that somebody installed one reads only the ConfigMap that its values name (`config.name`; of the operator
 `devicePlugin.config.name`): its sidecar takes the entry that the node's label names (v0.19.3 cmd/config-manager).
@@ -49,6 +50,13 @@ NAMESPACE = GPU_SYSTEM_NAMESPACE
 DEFAULT_CONFIG = "default"
 #: Release of the DRA driver.
 DRA_RELEASE = "dra-driver"
+
+#: Nodes of a pool that the plugin may have: with GPUs, as `components.gpu.gpu_pool` says of them, which nobody claims.
+#: It stands in place of the chart's own terms, of which it is one (v0.20.0 values.yaml, affinity).
+_UNCLAIMED_GPUS = [
+    {"key": "nvidia.com/gpu.present", "operator": "In", "values": ["true"]},
+    {"key": SHARING_LABEL, "operator": "NotIn", "values": [MemoryClaims.strategy]},
+]
 
 _SYSTEM_TOLERATION = {"key": "CriticalAddonsOnly", "operator": "Exists"}
 
@@ -221,6 +229,13 @@ def device_plugin_values(pool: str, args: GpuSharingArgs) -> dict[str, Any]:
         "gfd": {"enabled": False},
         "nfd": {"enabled": False},
         "nodeSelector": {POOL_LABEL: pool},
+        "affinity": {
+            "nodeAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": {
+                    "nodeSelectorTerms": [{"matchExpressions": _UNCLAIMED_GPUS}]
+                }
+            }
+        },
         "tolerations": [*tolerations(args.taints.get(pool, ())), _SYSTEM_TOLERATION],
     }
 

@@ -111,9 +111,22 @@ def _together(parts: Parts, pools: Mapping[str, Pool]) -> Iterator[Problem]:
         pool = pools[service.first.pool]
         wanted = service.first.max_scale
         claim = _claim(service, pool)
-        if wanted and claim and pool.gpus_for([claim] * wanted) > pool.max_gpus:
+        if wanted and claim and not _fit(pool, [claim] * wanted):
             message = f"pods of {claim} MiB each need {pool.gpus_for([claim] * wanted)} GPUs, and pool {pool.name} has "
-            yield Problem(("models", index, "maxScale"), wanted, f"{message}maxGpus {pool.max_gpus}")
+            yield Problem(("models", index, "maxScale"), wanted, f"{message}{_limit(pool, [claim] * wanted)}")
+
+
+def _fit(pool: Pool, claims: Sequence[int]) -> bool:
+    """Whether the pool's limit lets all of them run at once."""
+    return pool.room_for(claims) <= pool.room if claims else True
+
+
+def _limit(pool: Pool, claims: Sequence[int]) -> str:
+    """What they exceed: the GPUs, or the processors of nodes with larger ones."""
+    said = f"maxGpus {pool.max_gpus}"
+    if pool.gpus_for(claims) > pool.max_gpus:
+        return said
+    return f"{said}, which lets its nodes have {pool.room} vCPUs: nodes for these claims have {pool.room_for(claims)}"
 
 
 def _services(parts: Parts, pools: Mapping[str, Pool]) -> Mapping[str, tuple[int, Service]]:
@@ -158,17 +171,15 @@ def _awake(servers: Mapping[str, tuple[int, Service]], pools: Mapping[str, Pool]
 
 def _too_many(holding: _Holding, held: Sequence[int], name: str) -> Problem | None:
     pool = holding.pool
-    if pool.gpus_for([*held, *holding.claims]) <= pool.max_gpus:
+    if _fit(pool, [*held, *holding.claims]):
         return None
     fits = next(
-        pods
-        for pods in range(holding.pods - 1, -1, -1)
-        if not pods or pool.gpus_for([*held, *[holding.claim_mib] * pods]) <= pool.max_gpus
+        pods for pods in range(holding.pods - 1, -1, -1) if not pods or _fit(pool, [*held, *[holding.claim_mib] * pods])
     )
     beside = f" beside {sum(held)} MiB of what always runs" if held else ""
     message = (
-        f"must be {fits} or less: each pod claims {holding.claim_mib} MiB, and pool {name} has maxGpus "
-        f"{pool.max_gpus}{beside}"
+        f"must be {fits} or less: each pod claims {holding.claim_mib} MiB, and pool {name} has "
+        f"{_limit(pool, [*held, *holding.claims])}{beside}"
     )
     return Problem(holding.path, holding.pods, message)
 
@@ -181,10 +192,10 @@ def _dialogue(
     asked = [service for _, service in servers.values() if any(model.name in named for model in service.models)]
     waking = [service for service in asked if service.first.pool == pool.name and not service.first.min_scale]
     claims = [claim for service in waking if (claim := _claim(service, pool))]
-    if claims and pool.gpus_for([*held, *claims]) > pool.max_gpus:
+    if claims and not _fit(pool, [*held, *claims]):
         names = listed([model.name for service in waking for model in service.models if model.name in named], "and")
         message = (
             f"makes {names} run together, whose claims need {pool.gpus_for([*held, *claims])} GPUs, but pool "
-            f"{pool.name} has maxGpus {pool.max_gpus}: raise it, or use smaller models"
+            f"{pool.name} has {_limit(pool, [*held, *claims])}: raise it, or use smaller models"
         )
         yield Problem(("dialogue",), MISSING, message)

@@ -48,6 +48,14 @@ def _server(workload: Workload, container: Container, path: Path, pool: Pool | N
         return
     written = [*container.command, *container.args]
     promised = workload.gpu_memory_mib if pool.claims else None
+    if promised is not None and (sizes := vllm.unequal_gpus(pool, promised)):
+        message = (
+            f"has GPUs of {listed(sizes, 'and')} MiB that hold the claim, and vLLM counts in shares of the whole GPU: "
+            f"what is {promised} MiB of one is far from it on the other; use a pool whose instanceTypes have GPUs of "
+            "one size"
+        )
+        yield Problem((*path[:-3], "pool"), workload.pool, message)
+        return
     for message in _joined(words) or (*_share(words, pool, promised), *_gpus(words, container.slots)):
         yield Problem(path, written, message)
 

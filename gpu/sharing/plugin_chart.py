@@ -42,6 +42,8 @@ class PluginRelease:
     """What follows where it is not: `named`, `single`, `empty`."""
     node_selector: Mapping[str, Any] = field(default_factory=dict)
     """Labels that a node must have. Empty for the operator, which finds its nodes."""
+    affinity: Mapping[str, Any] = field(default_factory=dict)
+    """Affinity of its pods; empty for the chart's own, by which it runs wherever there is a GPU."""
     tolerations: tuple[Mapping[str, Any], ...] = ()
     operator: bool = False
     """Whether the GPU Operator installs it."""
@@ -131,6 +133,7 @@ def read_plugin_release(values: Mapping[str, Any]) -> PluginRelease | None:
         default=default if isinstance(default, str) else "",
         fallbacks=("empty",) if operator else fallbacks,
         node_selector=_EMPTY if operator else _mapping(values.get("nodeSelector")),
+        affinity=_EMPTY if operator else _mapping(values.get("affinity")),
         tolerations=tuple(item for item in _list(tolerations) if isinstance(item, Mapping)),
         operator=operator,
         settled=all(known_value(value) for value in (default, given, *fallbacks)),

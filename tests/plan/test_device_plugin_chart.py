@@ -9,6 +9,7 @@ import functools
 import json
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,8 +22,9 @@ from gpu.catalog import types_in
 from gpu.naming import MAX_NAME
 from gpu.pool import Pool
 from gpu.prices import of
-from gpu.sharing import Mig, Mps, NoSharing, SharingProfile, TimeSlicing
+from gpu.sharing import MemoryClaims, Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 from tests.gotools import HELM, device_plugin_dir, tool
+from twin.play.node_selection import selected
 
 pytestmark = pytest.mark.go
 
@@ -126,10 +128,20 @@ def test_pods_run_on_the_nodes_of_their_pool_alone(pool: str) -> None:
 
 
 def _runs(pod: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    affinity = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
-    terms = [term["matchExpressions"] for term in affinity["nodeSelectorTerms"]]
-    wanted = any(all(labels.get(e["key"]) in e["values"] for e in term) for term in terms)
-    return wanted and all(labels.get(key) == value for key, value in pod["nodeSelector"].items())
+    return selected(labels, pod["nodeSelector"], pod["affinity"])
+
+
+@pytest.mark.parametrize("before", [TimeSlicing(3), Mps(4), MemoryClaims()])
+@pytest.mark.parametrize("after", [TimeSlicing(4), Mps(2)])
+def test_a_pool_that_came_from_claims_has_nodes_whose_gpus_are_no_plugin_s(
+    before: SharingProfile, after: SharingProfile
+) -> None:
+    """By the pool's label it would go there, and without a configuration's take the only one that it has."""
+    labels = node_labels(replace(resolved("dev"), profile=before), "trusted") | {"nvidia.com/mps.capable": "true"}
+    sets = daemon_sets(rendered({"dev": after})["dev"])
+    assert len(sets) == 2
+    for each in sets.values():
+        assert _runs(each["spec"]["template"]["spec"], labels) is not isinstance(before, MemoryClaims)
 
 
 @pytest.mark.parametrize("pool", POOLS)

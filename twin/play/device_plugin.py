@@ -20,6 +20,7 @@ from gpu.sharing.mps import max_mps_clients
 from gpu.sharing.plugin_chart import PluginRelease, read_plugin_release
 from gpu.sharing.plugin_config import PluginConfig, read_plugin_config
 from gpu.sharing.yaml_text import plugin_document
+from twin.play.node_selection import selected
 
 if TYPE_CHECKING:
     from gpu.catalog import Gpu
@@ -48,7 +49,7 @@ class InstalledPlugin(PluginRelease):
         """Whether its pod goes to a GPU node with these labels."""
         if self.leaves_out and self.leaves_out in labels:
             return False
-        return self.runs and all(labels.get(key) == value for key, value in self.node_selector.items())
+        return self.runs and selected(labels, self.node_selector, self.affinity)
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,10 @@ def _checksum(chart: Mapping[str, Any], release: PluginRelease) -> str:
 def _plain(chart: Mapping[str, Any]) -> PluginRelease:
     """A plugin without configurations: it gives whole GPUs."""
     selector, tolerations = chart.get("nodeSelector") or {}, chart.get("tolerations") or ()
-    return PluginRelease(fallbacks=("empty",), node_selector=selector, tolerations=tuple(tolerations))
+    affinity = chart.get("affinity") or {}
+    return PluginRelease(
+        fallbacks=("empty",), node_selector=selector, affinity=affinity, tolerations=tuple(tolerations)
+    )
 
 
 def _config_map(name: str, manifests: Sequence[Mapping[str, Any] | None]) -> Mapping[str, str]:

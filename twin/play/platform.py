@@ -49,6 +49,17 @@ _ADDONS: Mapping[str, _Share] = {
     "eks-node-monitoring-agent": _Share("eks-node-monitoring-agent", {"cpu": "10m", "memory": "30Mi"}),
 }
 _EVERYWHERE = [{"operator": "Exists"}]
+#: Karpenter labels every node whose type has GPUs; the plugin's chart finds them by what is on the bus.
+_ON_GPU_NODES: Mapping[str, Any] = {
+    "nodeAffinity": {
+        "requiredDuringSchedulingIgnoredDuringExecution": {
+            "nodeSelectorTerms": [
+                {"matchExpressions": [{"key": GPU_COUNT_LABEL, "operator": "Exists"}]},
+                {"matchExpressions": [{"key": CONFIG_LABEL, "operator": "Exists"}]},
+            ]
+        }
+    }
+}
 
 
 def daemon_sets(plan: TwinPlan) -> list[Object]:
@@ -68,17 +79,7 @@ def _plugin(plugin: InstalledPlugin) -> Object:
     made["spec"]["selector"]["matchLabels"] = labels
     made["spec"]["template"]["metadata"]["labels"] = labels
     made["spec"]["template"]["metadata"]["annotations"] = {CHECKSUM: plugin.checksum}
-    # Karpenter labels every node whose type has GPUs; the chart finds them by what is on the bus.
-    made["spec"]["template"]["spec"]["affinity"] = {
-        "nodeAffinity": {
-            "requiredDuringSchedulingIgnoredDuringExecution": {
-                "nodeSelectorTerms": [
-                    {"matchExpressions": [{"key": GPU_COUNT_LABEL, "operator": "Exists"}]},
-                    {"matchExpressions": [{"key": CONFIG_LABEL, "operator": "Exists"}]},
-                ]
-            }
-        }
-    }
+    made["spec"]["template"]["spec"]["affinity"] = dict(plugin.affinity or _ON_GPU_NODES)
     return made
 
 

@@ -143,6 +143,23 @@ def test_what_is_wrong_is_said(changes: Mapping[str, Any], status: str, words: s
     assert [each.detail for each in found.values() if each.status == status and words in each.detail], found
 
 
+def test_claims_of_memory_need_a_cluster_without_another_dra_driver() -> None:
+    """AWS cannot tell: a person is told where to look, and what to remove."""
+    pool = {
+        "name": "p",
+        "instanceFamilies": ["g6"],
+        "gpusPerNode": [1],
+        "maxGpus": 2,
+        "sharing": {"strategy": "memory"},
+    }
+    found, _ = check(config(karpenter={}, pools=[pool], examples=False))
+    (note,) = [each for what, each in found.items() if "DRA driver" in what]
+    assert note.status == "note"
+    for words in ("kubectl get deviceclass gpu.nvidia.com", "annotation gpu-slices/driver", "remove that driver"):
+        assert words in note.detail
+    assert not any("DRA driver" in what for what in check(config(karpenter={}))[0])
+
+
 def test_a_stack_that_makes_its_cluster_asks_for_none() -> None:
     assert requirements(config(cluster={}, karpenter={})) == []
 

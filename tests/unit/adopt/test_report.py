@@ -196,6 +196,12 @@ def test_with_a_plugin_that_would_come_too_the_nodes_bring_their_own(tmp_path: P
     assert "stays on nodes of its own" in said(found, "fits")
 
 
+def test_a_dra_driver_that_is_there_must_go_before_claims_of_memory(tmp_path: Path) -> None:
+    device_class = {"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": "gpu.nvidia.com"}}
+    found = said(reported(tmp_path, *by_hand(), device_class), "note")
+    assert "remove the driver, with this class, before you write such a pool" in found
+
+
 @pytest.mark.parametrize(("version", "gates"), [("1.9.0", "NodeOverlay=false"), ("1.6.3", "NodeOverlay=true")])
 def test_without_the_gate_nothing_is_shared_and_the_line_is_told(tmp_path: Path, version: str, gates: str) -> None:
     found = reported(tmp_path, *by_hand(version=version, gates=gates), pod_mib=5000)

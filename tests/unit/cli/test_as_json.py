@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from cli.render_claims import print_claims
 from plan.as_json import plan_json
 from plan.make import Plan
 from plan.wire import Secret
@@ -147,3 +149,23 @@ def test_where_work_goes_that_says_what_it_needs() -> None:
     assert usd < others[1]["usdPerHour"]
     assert (others[1]["whyNot"], "no larger slot" in others[2]["whyNot"]) == (None, True)
     assert (others[0]["claimMib"], others[0]["whyNot"]) == (3168, "its pods claim memory, and no part of the time")
+
+
+def test_the_plan_says_where_processors_take_more_gpus_than_claims(capsys: pytest.CaptureFixture[str]) -> None:
+    """Eight pods of 3 GiB fit on two GPUs; of three processors a node of four has room for one."""
+
+    def planned(cpu: str) -> tuple[dict[str, Any], str]:
+        container = {**WORK["containers"][0], "slots": 1, "cpu": cpu}
+        work = {**CLAIMING, "gpuMemoryMib": 3072, "replicas": 8, "containers": [container]}
+        plan = plan_of({**CONFIG, "pools": [*CONFIG["pools"], CLAIMED], "workloads": [work]})
+        assert plan.figures
+        print_claims(Console(width=400), plan.figures)
+        (claims,) = json.loads(plan_json(plan))["claims"]
+        return claims, capsys.readouterr().out
+
+    claims, said = planned("3")
+    assert (claims["gpus"], claims["gpusWithCpuAndMemory"]) == (2, 8)
+    assert "by the CPU and memory of workloads it is 8 GPUs, and maxGpus 2 lets pods wait" in said
+    claims, said = planned("500m")
+    assert claims["gpus"] == claims["gpusWithCpuAndMemory"] == 2
+    assert "by the CPU and memory" not in said

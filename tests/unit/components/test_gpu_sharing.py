@@ -66,6 +66,9 @@ def test_each_chart_runs_on_the_nodes_of_its_pool() -> None:
         values, pool = inputs["values"], name.removeprefix("plugin-")
         assert (inputs["chart"], inputs["namespace"]) == ("nvidia-device-plugin", "gpu-system")
         assert values["nodeSelector"] == {"gpu-slices/pool": pool}
+        required = values["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        (term,) = required["nodeSelectorTerms"]
+        assert {"key": "gpu-slices/sharing", "operator": "NotIn", "values": ["memory"]} in term["matchExpressions"]
         assert list(values["config"]["map"]) == [config_name(pool, PROFILES[pool])]
         assert values["podAnnotations"] == {"checksum/config": "by-label"}, "else all plugins restart at once"
         assert {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"} in values["tolerations"]

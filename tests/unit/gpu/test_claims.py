@@ -7,7 +7,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gpu.catalog import INSTANCE_TYPES, Gpu
-from gpu.claims import ClaimError, bought, bound, claimed_mib, equal_slots, pools_by_size, promised_mib
+from gpu.claims import (
+    ClaimError,
+    bought,
+    bought_with_hosts,
+    bound,
+    claimed_mib,
+    equal_slots,
+    pools_by_size,
+    promised_mib,
+)
+from gpu.host_share import HostShare
 
 GPUS = {name: INSTANCE_TYPES[name].gpu for name in ("g4dn.xlarge", "g5.xlarge", "g6.xlarge", "g6e.xlarge")}
 L4 = GPUS["g6.xlarge"]
@@ -90,3 +100,21 @@ def test_what_no_driver_takes_is_refused(claims: list[int]) -> None:
     for function in (bound, bought, equal_slots, pools_by_size):
         with pytest.raises(ClaimError, match="at least 1, at most the GPU's 100"):
             function(claims, 100)
+
+
+ROOM = HostShare(3500, 12000)
+
+
+def test_processors_fill_a_node_before_its_gpu() -> None:
+    small = HostShare(100, 512)
+    assert bought_with_hosts([(3000, HostShare(3000, 1024))] * 8, 23034, ROOM) == 8
+    assert bought_with_hosts([(3000, small)] * 8, 23034, ROOM) == 2
+    assert bought_with_hosts([(3000, HostShare(100, 6000))] * 8, 23034, ROOM) == 4, "two by their memory"
+    assert bought_with_hosts([(3000, HostShare(3000, 1024)), *[(3000, small)] * 5], 23034, ROOM) == 1
+    assert bought_with_hosts([(3000, HostShare(9000, 1024))] * 2, 23034, ROOM) == 2
+
+
+@given(st.lists(st.integers(1, 23034), min_size=1, max_size=40))
+def test_pods_that_ask_next_to_nothing_of_the_host_pack_by_their_claims(claims: list[int]) -> None:
+    pods = [(claim, HostShare(0, 0)) for claim in claims]
+    assert bought_with_hosts(pods, 23034, ROOM) == len(bought(sorted(claims, reverse=True), 23034))

@@ -69,6 +69,15 @@ def test_weights_move_with_their_source() -> None:
     assert fast["weights"] < volume["weights"]
 
 
+def test_claims_wait_for_the_driver_and_have_no_warm_node() -> None:
+    slots, claims = budget(), budget(claims=True)
+    assert seconds(claims) == seconds(slots)
+    steps = {step.name: step for step in claims.steps}
+    assert "DRA driver" in steps["plugin"].source
+    assert {steps[name].lever for name in ("node", "plugin")} == {"minScale"}
+    assert "device plugin" in {step.name: step for step in slots.steps}["plugin"].source
+
+
 def test_a_slow_disk_bounds_the_download() -> None:
     assert seconds(budget(volume_mib_per_s=50))["weights"] == pytest.approx(4096 / 50)
 

@@ -145,6 +145,29 @@ def test_what_fits_on_the_largest_gpu_alone_is_bought_for_it() -> None:
     assert both.gpus_for([]) == 0
 
 
+def test_the_limit_in_processors_decides_what_is_bought_of_mixed_sizes() -> None:
+    """A g6e.4xlarge has 16 vCPUs of the 20 that come with five g4dn.xlarge."""
+    mixed = pool(T4, INSTANCE_TYPES["g6e.4xlarge"], max_gpus=5)
+    assert mixed.room == 20
+    assert mixed.gpus_for([30000, 30000]) == 2 <= mixed.max_gpus
+    assert mixed.room_for([30000, 30000]) == 32 > mixed.room
+    assert mixed.room_for([30000, 15000, 1000]) == 16, "the second has room beside the first"
+    assert mixed.room_for([40000, 15000]) == 20, "one of each"
+    assert mixed.room_for([15000] * 3) == 12, "three T4, though one larger one holds all for 16"
+    assert mixed.room_for([5000] * 8) == 12
+    assert mixed.room_for([]) == 0
+
+
+@given(some_types, st.lists(st.integers(512, 12000), max_size=30))
+def test_claims_of_one_size_of_gpu_take_as_much_of_the_limit_as_gpus(
+    types: list[InstanceType], claims: list[int]
+) -> None:
+    alone = pool(types[0])
+    assert alone.room_for(claims) == alone.gpus_for(claims) * types[0].vcpus
+    assert alone.room == alone.max_gpus * types[0].vcpus
+    assert pool(*types).room_for(claims) <= alone.room_for(claims), "another type never takes more"
+
+
 def test_nodes_offer_no_gpu_to_pods_without_a_claim() -> None:
     assert overlay_capacities(MemoryClaims(), "al2023", [L4, L40S]) == {1: {"nvidia.com/gpu": 0}}
 

@@ -121,6 +121,10 @@ def test_without_the_chart_an_al2023_node_never_offers_anything() -> None:
     assert "no device plugin" in offered.problem
 
 
+#: What the program's pools say of their nodes, and its releases ask for.
+PRESENT = {"nvidia.com/gpu.present": "true"}
+
+
 def releases(**pools: Any) -> tuple[InstalledPlugin, ...]:
     """A release a pool, as the program installs them."""
     args = GpuSharingArgs(profiles=pools)
@@ -132,14 +136,16 @@ def test_a_node_takes_the_release_of_its_pool() -> None:
     plugins = releases(**profiles)
     assert [plugin.name for plugin in plugins] == ["plugin-dev", "plugin-chat"]
     for pool, expected in {"dev": {"nvidia.com/gpu": 4}, "chat": {"nvidia.com/gpu.shared": 3}}.items():
-        node = {**labels(config=config_name(pool, profiles[pool])), "gpu-slices/pool": pool}
+        node = {**labels(config=config_name(pool, profiles[pool])), "gpu-slices/pool": pool, **PRESENT}
         assert offer(node, node_class(), plugins).resources == expected
 
 
 @pytest.mark.parametrize("profile", [TimeSlicing(3), Mps(3), Mps(3, rename=True), NoSharing()])
 def test_slots_of_mps_alone_wait_for_its_daemon(profile: SharingProfile) -> None:
     chart_s = offer(
-        {**labels(config=config_name("p", profile)), "gpu-slices/pool": "p"}, node_class(), releases(p=profile)
+        {**labels(config=config_name("p", profile)), "gpu-slices/pool": "p", **PRESENT},
+        node_class(),
+        releases(p=profile),
     )
     user_data = bottlerocket_settings(profile, [INSTANCE_TYPES["g6.xlarge"].gpu])
     host_s = offer(labels(), node_class(user_data, alias="bottlerocket@v1"), ())

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from components.gpu.gpu_sharing import GpuSharingArgs, device_plugin_values
 from gpu.contract import CONSUMABLE_ANNOTATION, GPU_COUNT_LABEL
+from gpu.sharing import TimeSlicing
 from twin.kube.client import Object
 from twin.play.agent.dra import OTHERWISE, DraDriver
 from twin.play.agent.lost import DEADLINE, REASON, TRIES
 from twin.play.agent.plugin import DELAY, DevicePlugin
-from twin.play.device_plugin import InstalledPlugin
+from twin.play.device_plugin import InstalledPlugin, installed_plugins
 from twin.play.dra_driver import COMPONENT, InstalledDriver
 from twin.play.faults import Faults
 
@@ -158,6 +161,32 @@ def test_device_plugins_leave_the_drivers_nodes_alone(server: Server, faults: Fa
     for now in (0, DELAY, DEADLINE, DEADLINE + 1):
         plugin.tick(now)
     assert not server.said, "not one of theirs that never speaks"
+
+
+def test_old_nodes_of_a_pool_that_came_from_claims_are_no_plugin_s(server: Server, faults: Faults) -> None:
+    """The plugin's release selects their pool's label, and its affinity leaves them out; nor are they given up."""
+    kube: Any = server
+    server.node("a")
+    agent = agent_of(server, faults, DRIVER)
+    agent.tick(0)
+    agent.tick(DELAY)
+    labels = server.objects["Node"][0]["metadata"]["labels"] = {
+        **server.objects["Node"][0]["metadata"]["labels"],
+        "gpu-slices/pool": "was",
+        "nvidia.com/gpu.present": "true",
+    }
+    args = GpuSharingArgs(profiles={"was": TimeSlicing(4)})
+    (release,) = installed_plugins([device_plugin_values("was", args)], [])
+    assert release.runs_on(labels | {"gpu-slices/sharing": "time-slicing"})
+    assert not release.runs_on(labels)
+    assert replace(release, affinity={}).runs_on(labels), "by the chart's own affinity it would be there"
+    # Driver and annotation are gone with the change; what was published stays while the node does.
+    server.objects["EC2NodeClass"] = [{"metadata": {"name": "memory"}, "spec": {}}]
+    plugin = DevicePlugin(kube, kube, [release], faults)
+    for now in (0, DELAY, DEADLINE, DEADLINE + 1):
+        plugin.tick(now)
+    assert not server.said
+    assert "nvidia.com/gpu" not in server.objects["Node"][0]["status"].get("allocatable", {})
 
 
 def test_a_gpu_with_two_owners_has_both(server: Server, faults: Faults) -> None:

@@ -96,9 +96,12 @@ class DevicePlugin:
     def _is_drivers(self, node: Object) -> bool:
         """Whether the GPUs of a node are published as devices, and no plugin goes there beside the driver."""
         labels = node["metadata"]["labels"]
-        return expects_driver(labels, node_class_of(self._observed, node), self._drivers) and not any(
-            plugin.runs_on(labels) for plugin in self._plugins
-        )
+        if any(plugin.runs_on(labels) for plugin in self._plugins):
+            return False
+        name = node["metadata"]["name"]
+        published = any(found["spec"].get("nodeName") == name for found in self._observed.all("ResourceSlice"))
+        # What was published stays while the node does, also where its pool has meanwhile another cut.
+        return published or expects_driver(labels, node_class_of(self._observed, node), self._drivers)
 
     def _plugin_phases(self) -> Mapping[str, str]:
         """Phase of the plugin's pod by node."""
