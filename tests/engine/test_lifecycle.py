@@ -63,7 +63,11 @@ def _busy(kube: Kube, plan: TwinPlan) -> None:
     kube.apply(namespace)
     for pool in plan.gpu_pools:
         kube.apply(_deployment(pool.name, pool.resource, pool.slots_per_node() + 1))
-    wanted = {pool.name: 2 for pool in plan.gpu_pools}
+    wait_for_nodes(kube, {pool.name: 2 for pool in plan.gpu_pools})
+
+
+def wait_for_nodes(kube: Kube, wanted: Mapping[str, int]) -> None:
+    """Until Karpenter has bought so many of each GPU pool, and none of another."""
     deadline = time.monotonic() + _PATIENCE
     while (found := _nodes_by_pool(kube)) != wanted and time.monotonic() < deadline:
         time.sleep(0.5)
