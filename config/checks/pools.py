@@ -76,7 +76,22 @@ def check_pools(parts: Parts) -> tuple[list[Problem], Slots]:
         name = name_of(pool)
         if pool_slots and name:
             slots.setdefault(name, pool_slots)
-    return problems, slots
+    return [*problems, *_kinds(parts)], slots
+
+
+def _kinds(parts: Parts) -> Iterator[Problem]:
+    """A reservation that several pools name is the same to all of them: on demand, or a capacity block."""
+    kinds: dict[str, tuple[str, str]] = {}
+    for index, pool in enumerate(parts.pools or ()):
+        with suppress(BrokenValueError):
+            if pool is None or pool.capacity_type != "reserved":
+                continue
+            kind = pool.capacity_reservation_type
+            for term in pool.capacity_reservation_selector_terms:
+                other, said = kinds.setdefault(term.id or "", (pool.name, kind))
+                if term.id and said != kind:
+                    message = f"of {term.id} is {said} in pool {other}: a reservation is one of the two"
+                    yield Problem(("pools", index, "capacityReservationType"), kind, message)
 
 
 def _slots(pool: GpuPool, path: Path, parts: Parts) -> tuple[list[Problem], Pool | None]:
