@@ -116,8 +116,9 @@ def _bill_notes(figures: Figures) -> Iterator[str]:
             "Low: the least that was seen on Spot. High: the dearest type that a pool may buy, "
             "and nobody's hours overlap, so that each slot has a node of its own."
         )
-    if any(line.pool and line.part == "on demand" for line in bill.lines):
-        stays = listed([*dict.fromkeys(section.consolidate_after for section in figures.config.pools)], "or")
+    comes = [section for section in figures.config.pools if section.static is None]
+    if {section.name for section in comes} & {line.pool for line in bill.lines if line.part == "on demand"}:
+        stays = listed([*dict.fromkeys(section.consolidate_after for section in comes)], "or")
         yield f"Left out: the minutes in which a node starts, and for which it stays empty after a model ({stays})."
     yield from (
         f"{pool.name}: high and ceiling leave out {_some(types)}: no price known." for pool, types in _unpriced(figures)

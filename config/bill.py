@@ -478,7 +478,7 @@ def _fetched_gb(section: GpuPool, config: StackConfig, holding: Sequence[Consume
     by_name = {service.name: service for service in stack_services(config)}
     # How large the images of workloads are, nobody says.
     waking = [consumer for consumer in asked if consumer.sleeps and consumer.name in by_name]
-    if section.volume.snapshot_id or not waking:
+    if section.volume.snapshot_id or section.static or not waking:
         return 0.0, 0.0
     parts = [_image_and_weights_mb(by_name[consumer.name], config) for consumer in waking]
     images, weights = [image for image, _ in parts], sum(own for _, own in parts)

@@ -18,6 +18,7 @@ from config.checks.importance import capacity_on_pool
 from config.checks.models import model_on_pool
 from config.checks.parts import Parts, Slots, all_of
 from config.checks.serving import service_on_pool
+from config.checks.static import static_room
 from config.checks.workloads import on_pool
 from config.errors import MISSING, Path, Problem
 from config.pool_schema import GpuPool
@@ -338,7 +339,7 @@ class _Placing:
         pods = _at_a_time(work) if isinstance(work, Workload) else 1
         if full := [offer for offer in large if offer.why_not == offer.crowded(pods)]:
             best = min(full, key=_dearness)
-            remedy = f". Pool {best.pool.name} with maxGpus: {best.gpus_for(pods)} would do{_priced(best)}"
+            remedy = f". Pool {best.pool.name} with {_larger(best.pool, best.gpus_for(pods))} would do{_priced(best)}"
         message = f"{problem.message}. {'; '.join(whys[:_NAMED])}{more}{remedy}"
         self.problems.append(replace(problem, message=message))
 
@@ -359,6 +360,16 @@ class _Placing:
         bought = "" if fitting else f", capacityType: {pool.purchase}"
         what = f"instanceFamilies: [{single.family}]{bought} and sharing: {_written(made.profile)}"
         return f"A pool with {what} would do{_priced(Offer(pool=made, slots=1))}"
+
+
+def _larger(pool: Pool, gpus: int) -> str:
+    """What a pool must say to have so many GPUs: of whole nodes."""
+    size = min(each.gpu_count for each in pool.types)
+    nodes = -(-gpus // size)
+    if pool.static is None:
+        return f"maxGpus: {nodes * size}"
+    room = max(pool.max_gpus, static_room(nodes, size, pool.purchase))
+    return f"static: {{replicas: {nodes}}} and maxGpus: {room}"
 
 
 def _with_capacity(pool: Pool, importance: Importance) -> Pool:

@@ -162,7 +162,8 @@ def node_start(pool: GpuPool) -> NodeStart:
         instance_store=pool.instance_store,
         snapshot=pool.volume.snapshot_id is not None,
         snapshot_mib_per_s=pool.volume.initialization_rate_mibps,
-        warm=pool.static is not None or (pool.warm is not None and pool.warm.start is None),
+        warm=pool.warm is not None and pool.warm.start is None,
+        static=pool.static is not None,
         claims=STRATEGIES[pool.sharing.strategy].claims,
     )
 

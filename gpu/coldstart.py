@@ -74,7 +74,8 @@ class NodeStart:
     snapshot: whether that volume is made from a snapshot with image and weights on it; `snapshot_mib_per_s` is the rate
     at which EBS fills it in advance, None for on demand.
     mps: whether slots wait for MPS' control daemon.
-    warm: whether a node with a free slot is kept. claims: whether pods claim memory, by the DRA driver.
+    warm: whether a node with a free slot is kept. static: whether its nodes always stand. claims: whether pods claim
+    memory, by the DRA driver.
     """
 
     ami: Ami
@@ -85,6 +86,7 @@ class NodeStart:
     snapshot: bool = False
     snapshot_mib_per_s: int | None = None
     warm: bool = False
+    static: bool = False
     claims: bool = False
 
     @property
@@ -127,6 +129,8 @@ def cold_start(start: NodeStart, source: WeightsSource, weights_mib: int) -> Col
 
 def _node(start: NodeStart) -> tuple[Step, ...]:
     names: tuple[StepName, ...] = ("node", "plugin", "mps") if start.mps else ("node", "plugin")
+    if start.static:
+        return tuple(Step(name, 0.0, "estimate", "nodes always stand", "static") for name in names)
     if start.warm:
         return tuple(Step(name, 0.0, "estimate", "a node with a free slot is kept", "warm") for name in names)
     seconds, source = _NODE[start.ami]

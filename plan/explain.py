@@ -229,7 +229,8 @@ def _zone(pool: Pool, instance_type: str, zone: str, seen: SpotRange) -> Explana
 
 def _own(figures: Figures) -> Iterator[Explanation]:
     for consumer in figures.consumers:
-        if consumer.slots:
+        # Nodes that always stand hold slots for others, and nothing is bought as a capacity block is.
+        if consumer.slots and consumer.kind != "static nodes" and not consumer.pool.block:
             why, words = consumer.why_own(consumer.pool.capacity_type), "GPUs of its own, bought as its pool buys"
             yield Explanation(name=f"GPU of its own, {consumer.name}", what=words, unit=HOURLY, cases=(("", why),))
     for model in figures.models:

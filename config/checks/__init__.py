@@ -47,7 +47,7 @@ def check(parts: Parts, slots: Slots) -> Iterator[Problem]:
     yield from check_workloads(parts, slots)
     yield from check_prefixes(parts)
     yield from check_time_to_end(parts)
-    yield from check_importance(parts)
+    yield from check_importance(parts, slots)
     yield from check_together(parts, slots)
     yield from check_claims(parts, slots)
     yield from check_usage(parts)

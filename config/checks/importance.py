@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import assert_never
 
-from config.checks.parts import Parts, attempt, name_of
+from config.checks.parts import Parts, Slots, attempt, name_of
+from config.checks.workloads import whole_gpus
 from config.errors import Path, Problem
 from config.pool_schema import GpuPool
 from config.schema import Model, Workload
@@ -20,13 +21,14 @@ from gpu.sharing import STRATEGIES
 _Pools = Mapping[str, GpuPool]
 
 
-def check_importance(parts: Parts) -> Iterator[Problem]:
+def check_importance(parts: Parts, slots: Slots) -> Iterator[Problem]:
     """Everything about the importance of models and workloads."""
     pools = {name: pool for pool in parts.pools or () if pool and (name := name_of(pool))}
     for index, model in enumerate(parts.models or ()):
         if model:
             yield from attempt(capacity_on_pool(model, ("models", index), pools))
     yield from _sleeping(parts, pools)
+    yield from _on_nodes_that_stand(parts, slots)
     for index, workload in enumerate(parts.workloads or ()):
         if workload:
             path: Path = ("workloads", index)
@@ -80,7 +82,7 @@ def _sleeping(parts: Parts, pools: _Pools) -> Iterator[Problem]:
             if pool is None or not may_run_on("critical", _bought(pool), pool.capacity_reservation_type):
                 continue  # no pool for it: said already
             if pool.static:
-                continue  # its nodes always stand, and critical work takes the place of others there
+                continue  # `_on_nodes_that_stand`
             name, slots = (service_name(work), 1) if isinstance(work, Model) else (work.name, slots_of(work))
             waking[name] = slots
             kept = pool.warm.slots if pool.warm and pool.warm.start is None else 0
@@ -93,6 +95,41 @@ def _sleeping(parts: Parts, pools: _Pools) -> Iterator[Problem]:
                         f"{{slots: {sum(waking.values())}}}"
                     )
                 yield Problem((*path, "minScale"), work.min_scale, message)
+
+
+def _on_nodes_that_stand(parts: Parts, slots: Slots) -> Iterator[Problem]:
+    """Critical work takes the place of others on the nodes of a static pool, and not of its like: a slot for each.
+
+    Of pods that always run alone: `config.checks.together`.
+    """
+    held: dict[str, dict[str, int]] = {}
+    for work, path in [*_deployments(parts), *_may_sleep(parts)]:
+        with suppress(BrokenValueError):
+            pool = slots.get(work.pool)
+            if pool is None or pool.static is None or work.importance != "critical":
+                continue
+            if isinstance(work, Model):
+                name, pods, each, key = service_name(work), work.min_scale, 1, "minScale"
+            else:
+                deployment = work.kind == "Deployment"
+                name, pods = work.name, work.most_replicas if deployment else work.min_scale
+                each = whole_gpus(work, pool)
+                key = "importance" if deployment else "minScale"
+            of_pool = held.setdefault(work.pool, {})
+            of_pool[name] = max(pods, 1) * pool.held_slots(each)
+            if pods == 0 and sum(of_pool.values()) > pool.max_slots:
+                message = (
+                    f"wakes in a slot that is always there, and the critical work of pool {work.pool} needs "
+                    f"{sum(of_pool.values())} of its {pool.max_slots}: raise static.replicas, or write standard"
+                )
+                yield Problem((*path, key), pods, message)
+
+
+def _deployments(parts: Parts) -> Iterator[tuple[Workload, Path]]:
+    for index, workload in enumerate(parts.workloads or ()):
+        with suppress(BrokenValueError):
+            if workload and workload.kind == "Deployment":
+                yield workload, ("workloads", index)
 
 
 def _may_sleep(parts: Parts) -> Iterator[tuple[Model | Workload, Path]]:

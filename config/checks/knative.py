@@ -101,7 +101,7 @@ def _left_out(workload: Workload, path: Path) -> Iterator[Problem]:
 def _marks(workload: Workload, path: Path) -> Iterator[Problem]:
     for key, given in (("labels", workload.labels), ("annotations", workload.annotations)):
         for name, value in given.items():
-            if name.partition("/")[0].endswith(_DOMAIN):
+            if f".{name.partition('/')[0]}".endswith(f".{_DOMAIN}"):
                 message = (
                     "has a name of Knative's: minScale, maxScale, parallel and idle say what it is told; remove it"
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from config.checks.parts import Parts, attempt, twice
+from config.checks.parts import Parts, all_of, attempt, twice
 from config.checks.workload_pods import marks
 from config.errors import MISSING, Path, Problem, listed
 from config.pool_schema import ExtraVolume, Volume
@@ -64,7 +64,7 @@ def _labels(pool: GpuPool, path: Path) -> Iterator[Problem]:
 
 def _taints(pool: GpuPool, path: Path) -> Iterator[Problem]:
     seen: set[tuple[str, str]] = set()
-    for index, taint in enumerate(pool.taints):
+    for index, taint in enumerate(all_of(pool.taints)):
         place = (*path, "taints", index)
         if taint.key == GPU_RESOURCE:
             yield Problem((*place, "key"), taint.key, "is the taint that every GPU pool has: leave it out")
@@ -99,7 +99,7 @@ def _image(pool: GpuPool, path: Path) -> Iterator[Problem]:
 
 def _volumes(pool: GpuPool, path: Path) -> Iterator[Problem]:
     taken = ["/dev/xvda", *(["/dev/xvdb"] if AMIS[pool.ami].data_volume else [])]
-    for index, volume in enumerate(pool.node_class.volumes):
+    for index, volume in enumerate(all_of(pool.node_class.volumes)):
         place = (*path, "nodeClass", "volumes", index)
         if volume.device_name in taken:
             message = f"is taken: nodes have {listed(taken, 'and')} already"

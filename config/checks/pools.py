@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import date, timedelta
 
 from config.checks.nodes import check_nodes, check_user_data, iops, throughput
-from config.checks.parts import Parts, Slots, attempt, name_of, twice
+from config.checks.parts import Parts, Slots, all_of, attempt, name_of, twice
 from config.checks.sharing import check_sharing, check_tenants
 from config.checks.static import check_static
 from config.checks.types import check_types
@@ -76,7 +76,22 @@ def check_pools(parts: Parts) -> tuple[list[Problem], Slots]:
         name = name_of(pool)
         if pool_slots and name:
             slots.setdefault(name, pool_slots)
-    return problems, slots
+    return [*problems, *_kinds(parts)], slots
+
+
+def _kinds(parts: Parts) -> Iterator[Problem]:
+    """A reservation that several pools name is the same to all of them: on demand, or a capacity block."""
+    kinds: dict[str, tuple[str, str]] = {}
+    for index, pool in enumerate(parts.pools or ()):
+        with suppress(BrokenValueError):
+            if pool is None or pool.capacity_type != "reserved":
+                continue
+            kind = pool.capacity_reservation_type
+            for term in all_of(pool.capacity_reservation_selector_terms):
+                other, said = kinds.setdefault(term.id or "", (pool.name, kind))
+                if term.id and said != kind:
+                    message = f"of {term.id} is {said} in pool {other}: a reservation is one of the two"
+                    yield Problem(("pools", index, "capacityReservationType"), kind, message)
 
 
 def _slots(pool: GpuPool, path: Path, parts: Parts) -> tuple[list[Problem], Pool | None]:
@@ -113,6 +128,7 @@ def _resolved(pool: GpuPool, region: str, types: tuple[InstanceType, ...], *, li
     """
     if limit_is_right:
         with suppress(BrokenValueError):
+            all_of(pool.taints)
             return resolve(pool, region)
     limit = _NO_LIMIT
     with suppress(BrokenValueError):
@@ -210,7 +226,7 @@ def _reservations(pool: GpuPool, path: Path) -> Iterator[Problem]:
     elif terms and not reserved:
         message = f"belongs to capacityType reserved, and this pool is {pool.capacity_type}: remove one of the two"
         yield Problem(place, MISSING, message)
-    for index, term in enumerate(terms):
+    for index, term in enumerate(all_of(terms)):
         if bool(term.id) == bool(term.tags):
             yield Problem((*place, index), MISSING, "must have an id or tags: one of both")
         elif term.id and term.owner_id:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from config.errors import MISSING, Path, Problem, listed
 from config.pool_schema import GpuPool
 from gpu.catalog import InstanceType
+from gpu.pool import Purchase
 
 
 def check_static(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Iterator[Problem]:
@@ -27,15 +28,22 @@ def check_static(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> It
         message += f"write gpusPerNode: [{counts[0]}]"
         yield Problem(place, MISSING, message)
         return
-    # One more than stand: else Karpenter replaces none whose image or cut has changed, since a new one comes first.
-    # Reserved capacity has what it has.
-    needed = (nodes if pool.capacity_type == "reserved" else nodes + 1) * counts[0]
+    needed = static_room(nodes, counts[0], pool.capacity_type)
     if pool.max_gpus < needed:
         room = "" if pool.capacity_type == "reserved" else ", and one more for the time in which one is replaced"
         size = "1 GPU" if counts[0] == 1 else f"{counts[0]} GPUs"
         stand = f"1 node of {size} always stands" if nodes == 1 else f"{nodes} nodes of {size} always stand"
         message = f"must be {needed} or more: {stand}"
         yield Problem((*path, "maxGpus"), pool.max_gpus, f"{message}{room}")
+
+
+def static_room(nodes: int, gpus_per_node: int, purchase: Purchase) -> int:
+    """Least maxGpus of so many nodes that always stand.
+
+    One more than stand: else Karpenter replaces none whose image or cut has changed, since a new one comes first.
+    Reserved capacity has what it has.
+    """
+    return (nodes if purchase == "reserved" else nodes + 1) * gpus_per_node
 
 
 def _idle(pool: GpuPool, path: Path) -> Iterator[Problem]:

@@ -133,6 +133,8 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _limits(pool: JudgedPool, sharing: Sharing) -> Iterator[str]:
+    if get(pool.pool.manifest, "spec", "replicas") is not None:
+        return  # of a static pool nothing but nodes may be limited
     resource, limits = sharing.resource, pool.pool.limits
     if resource is not None and resource != GPU_RESOURCE and limits and resource not in limits:
         nothing = f"{GPU_RESOURCE} limits nothing here"

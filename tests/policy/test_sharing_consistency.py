@@ -268,6 +268,15 @@ def test_the_heavier_overlay_counts() -> None:
     assert said(*platform(), overlay({GPU: "8"}, weight=5, name="lighter")) == []
 
 
+def test_a_static_pool_limits_nothing_but_its_nodes() -> None:
+    """Whatever its slots are called: Karpenter's definition refuses other limits beside `replicas`."""
+    renamed = overlay({SHARED: "4"}), plugin(gpu=config(timeSlicing=section(4, renameByDefault=True)))
+    limited = pool(limits={"nodes": "3"})
+    static = replace(limited, inputs={**limited.inputs, "spec": {**limited.inputs["spec"], "replicas": 2}})
+    assert said(node_class(), static, *renamed) == []
+    assert said(node_class(), limited, *renamed)
+
+
 def test_pools_without_gpus_and_of_auto_mode_are_left_alone() -> None:
     assert said(pool("m7g.large"), overlay({GPU: "9"}), plugin(gpu=config(timeSlicing=section(4)))) == []
 

@@ -146,6 +146,17 @@ def test_nothing_of_a_cent_is_cut() -> None:
     assert minus(both, given("c", 0.3)).value == 0, "what floats leave is nothing"
 
 
+def test_nodes_that_always_stand_have_no_gpu_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Nor has the plan's table a row of them."""
+    config = {**FULL, "pools": [{**POOL, "maxGpus": 3, "static": {"replicas": 2}}, *FULL["pools"][1:]]}
+    names = {each.name for each in explanations(figures_of(config))}
+    assert "GPU of its own, second" in names
+    assert "GPU of its own, shared, static" not in names
+    table = printed(plan_of(config), capsys).partition("A GPU of its own for each")[2]
+    assert "second" in table
+    assert "static" not in table.partition("In USD for")[0]
+
+
 def test_names_are_unique() -> None:
     names = [each.name for each in explanations(figures_of())]
     assert len(names) == len(set(names))

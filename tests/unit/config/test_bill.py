@@ -473,8 +473,12 @@ def test_nodes_that_always_stand_are_paid_whoever_uses_them() -> None:
     assert expected(found, "always", "Volumes, shared") == pytest.approx(2 * 730 * VOLUME, abs=0.005)
     assert expected(found, "on demand", "GPU nodes, shared") == 0
     assert "free on nodes that always run" in line(found, "on demand", "GPU nodes, shared").detail
+    # They have images and weights: nothing starts anew.
+    assert "Images and weights" not in {each.name for each in found.lines}
     busy = bill_of(**static, **{"models[0].minScale": 1})
     assert of(busy, "always") == pytest.approx(of(found, "always"))
     # Not more than two of the dearest: the third node is there only while one is replaced.
     two = bill_of(**{"pools[0].maxGpus": 2})
-    assert found.ceiling == pytest.approx(two.ceiling)
+    fetched = [each.usd.high for each in two.lines if each.name in ("Images and weights", "Between zones") and each.usd]
+    assert len(fetched) == 2
+    assert found.ceiling == pytest.approx((two.ceiling or 0) - sum(fetched))

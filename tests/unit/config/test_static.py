@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from account.preflight.quotas import needs
 from config.services import node_start
+from gpu.coldstart import cold_start
 from plan.figures import figures
 from tests.unit.config.support import ON_DEMAND, changed, parsed
 
@@ -23,8 +24,11 @@ def test_critical_models_that_sleep_need_no_warm_slots_there() -> None:
 
 
 def test_models_wake_there_on_a_node_that_stands() -> None:
-    assert node_start(parsed(changed(STATIC)).pools[0]).warm
-    assert not node_start(parsed(changed({})).pools[0]).warm
+    """What changes that is `static`: `warm` is refused there."""
+    there, comes = (node_start(parsed(changed(changes)).pools[0]) for changes in (STATIC, {}))
+    found = {step.name: step for step in cold_start(there, "node-cache", 4096).steps}
+    assert (found["node"].seconds, found["node"].lever) == (0, "static")
+    assert {step.name: step for step in cold_start(comes, "node-cache", 4096).steps}["node"].seconds > 0
 
 
 def test_the_account_must_allow_all_of_its_nodes_at_once() -> None:

@@ -42,6 +42,7 @@ def test_mps_waits_for_its_daemon_once() -> None:
     ("levers", "shorter"),
     [
         ({"warm": True}, {"node", "plugin"}),
+        ({"static": True}, {"node", "plugin"}),
         ({"ami": "bottlerocket"}, {"node", "plugin"}),
         ({"fast_image_pull": True}, {"image"}),
         ({"volume_mib_per_s": 1000}, {"load"}),
