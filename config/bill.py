@@ -374,7 +374,8 @@ def _reserved(section: GpuPool, pool: Pool) -> Line:
     fee = section.upfront_fee_usd
     how_much = "" if fee else "; how much is not known: write upfrontFeeUsd"
     detail = f"{gpus}, paid once, in advance, whether nodes run or not{how_much}"
-    return Line.reckoned("always", f"Capacity block, {pool.name}", detail, block_reasons(pool, fee), pool.name)
+    line = Line.reckoned("always", f"Capacity block, {pool.name}", detail, block_reasons(pool, fee), pool.name)
+    return replace(line, once=True)
 
 
 def _split(holding: Sequence[Consumer], pool: Pool) -> tuple[list[Consumer], list[Consumer]]:

@@ -74,7 +74,7 @@ class Line:
     """One line of the bill; its sum is None where a price is not known.
 
     reasons: how the sum comes about; None where somebody else reckoned it. pool: whose nodes it is about; None for what
-    is no pool's.
+    is no pool's. once: whether it is paid in one month alone.
     """
 
     part: Part
@@ -83,6 +83,7 @@ class Line:
     usd: Spread | None
     reasons: Reasons | None = None
     pool: str | None = None
+    once: bool = False
 
     @classmethod
     def reckoned(cls, part: Part, name: str, detail: str, reasons: Reasons, pool: str | None = None) -> Line:

@@ -15,13 +15,13 @@ def check_budget(config: StackConfig) -> Iterator[Problem]:
 
     Needs a configuration in which nothing else is wrong.
 
-    Spot counts at the least that was seen, and what has no price counts nothing: a budget is refused only where it
-    cannot hold.
+    Spot counts at the least that was seen, and what has no price counts nothing, nor what is paid in one month alone: a
+    budget is refused only where it cannot hold.
     """
     if config.budget is None:
         return
     yield from _soft_brake(config)
-    lines = quiet_lines(config, consumers(config))
+    lines = [line for line in quiet_lines(config, consumers(config)) if not line.once]
     known = known_of(lines)
     quiet, floor = sum_of(known), sum_of([line for line in known if line.part == "floor"])
     if quiet is None or floor is None or config.budget.monthly_usd >= quiet.low:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from io import StringIO
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from rich.console import Console
 from cli.render import _purchase
 from cli.render_jobs import job_lines
 from cli.render_work import print_work
+from config.errors import ConfigError
 from plan.as_json import _pool, _work
 from plan.figures import Figures, figures
 from plan.make import stack_config
@@ -41,11 +43,11 @@ IMAGE = {"name": "app", "image": "ghcr.io/acme/app:1.2.3", "slots": 8}
 FEE = 105_000.0
 
 
-def stack_file(**more: Any) -> StackFile:
+def stack_file(budget: Mapping[str, Any] = MappingProxyType({}), **more: Any) -> StackFile:
     config = load_stack(find_project(ROOT), "dev")
     own = {
         "pools": [{**POOL, **more}],
-        "budget": {},
+        "budget": dict(budget),
         "examples": False,
         "dialogue": {},
         "models": [],
@@ -145,3 +147,10 @@ def test_the_twin_plays_it_as_on_demand() -> None:
     played = requirements(playable({"kind": "NodePool", **manifest(NODE_POOL)}, "prod", "nodes"))
     assert played["karpenter.sh/capacity-type"] == ["on-demand"]
     assert "karpenter.k8s.aws/capacity-reservation-type" not in played
+
+
+def test_a_budget_of_a_month_need_not_hold_what_is_paid_once() -> None:
+    emails = {"emails": ["platform@acme.dev"]}
+    assert stack_config(stack_file({"monthlyUsd": 4000, **emails}, upfrontFeeUsd=FEE)).budget
+    with pytest.raises(ConfigError, match=r"cannot hold: the stack costs [0-9.]+ USD a month"):
+        stack_config(stack_file({"monthlyUsd": 10, **emails}, upfrontFeeUsd=FEE))
