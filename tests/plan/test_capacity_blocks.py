@@ -43,7 +43,7 @@ IMAGE = {"name": "app", "image": "ghcr.io/acme/app:1.2.3", "slots": 8}
 FEE = 105_000.0
 
 
-def stack_file(budget: Mapping[str, Any] = MappingProxyType({}), **more: Any) -> StackFile:
+def stack_file(budget: Mapping[str, Any] = MappingProxyType({}), /, **more: Any) -> StackFile:
     config = load_stack(find_project(ROOT), "dev")
     own = {
         "pools": [{**POOL, **more}],
