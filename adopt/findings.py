@@ -266,7 +266,7 @@ def _pools(there: Inventory, proposal: Proposal) -> Iterator[Finding]:
         if pool.auto_mode:
             yield _note(about, "of EKS Auto Mode, whose device plugin gives whole GPUs alone")
         elif pool.filled_in:
-            yield _note(about, "is a template: what it may buy is filled in elsewhere")
+            yield _note(about, "is a template: of what it may buy, parts are filled in elsewhere")
         elif pool.sharing and pool.sharing.shares and not there.overlays:
             yield _missing(about, f"{shared_words(pool)} without a NodeOverlay: Karpenter buys a GPU for each slot")
         if nodes := at(pool.node_pool.manifest, "spec").get("replicas"):
@@ -274,7 +274,10 @@ def _pools(there: Inventory, proposal: Proposal) -> Iterator[Finding]:
             supposed = any(node.pool == pool.name for node in proposal.leaving)
             yield _note(about, f"{text}, as the sums suppose" if supposed else text)
     if any(node.reserved and not node.block for node in there.nodes):
-        yield _note("reserved capacity", "is counted at its on-demand price")
+        text = (
+            "is counted at its on-demand price, which AWS bills until the reservation ends, whether nodes use it or not"
+        )
+        yield _note("reserved capacity", text)
     if any(node.block for node in there.nodes):
         yield _note("capacity blocks", "are counted at the on-demand price: no cluster tells what was paid for them")
     if there.strange_nodes:

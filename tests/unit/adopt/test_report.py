@@ -25,6 +25,7 @@ from tests.unit.adopt.cluster import (
     config_map,
     daemon_set,
     gpu_operator,
+    karpenter,
     node,
     node_class,
     node_pool,
@@ -117,8 +118,9 @@ def test_who_cannot_move_stays_with_its_node_and_is_told_why(tmp_path: Path) -> 
 def test_pods_on_slots_already_stay(tmp_path: Path) -> None:
     shared = node("gpu-0")
     shared["status"]["allocatable"]["nvidia.com/gpu"] = "4"
-    found = reported(tmp_path, shared, pod("llm", "gpu-0"))
+    found = reported(tmp_path, karpenter(), shared, pod("llm", "gpu-0"))
     assert [each.why for each in found.proposal.stays] == ["a slot already"]
+    assert "# No pod was seen that fits: a beginning. 2 slots per GPU" in found.written.text
     waits = reported(tmp_path, node_pool(), plugin("c", "any"), config_map("c", any=time_slicing(4)), pod("llm"))
     assert [each.why for each in waits.proposal.stays] == ["a slot already"]
     assert "without a NodeOverlay: Karpenter buys a GPU for each slot" in said(waits, "missing")
@@ -554,7 +556,7 @@ def test_nodes_of_a_capacity_block_are_told_apart_from_reservations(tmp_path: Pa
     requirements = pool["spec"]["template"]["spec"]["requirements"]
     next(each for each in requirements if each["key"] == "karpenter.sh/capacity-type")["values"] = ["reserved"]
     notes = said(reported(tmp_path, pool, node_class(), held), "note")
-    assert "reserved capacity: is counted at its on-demand price" in notes
+    assert "reserved capacity: is counted at its on-demand price, which AWS bills until the reservation ends" in notes
     assert "capacity blocks" not in notes
     requirements.append({"key": kind, "operator": "In", "values": ["capacity-block"]})
     found = reported(tmp_path, pool, node_class(), block)
