@@ -159,7 +159,7 @@ def _overlays(there: Inventory, found: Karpenter, proposal: Proposal) -> Iterato
         return
     why = "without it Karpenter buys a GPU for each slot; the file shares nothing before it is"
     version = found.version if knows_overlays(found) else ""
-    if not found.serves_overlays and proposal.replicas:
+    if not (found.serves_overlays and knows_overlays(found)) and proposal.replicas:
         text = f"have no definition here, since Helm brings none when it raises a chart; {why} there"
         yield _missing("NodeOverlays", text, f"kubectl apply -f {_DEFINITION.format(version or 'VERSION')}")
     if found.gates is None:

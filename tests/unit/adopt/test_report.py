@@ -213,6 +213,8 @@ def test_without_the_gate_nothing_is_shared_and_the_line_is_told(tmp_path: Path,
     missing = said(found, "missing")
     assert "settings.featureGates.nodeOverlay=true" in missing
     assert ("knows no NodeOverlay" in missing) is (version == "1.6.3")
+    # Nobody showed definitions, and one of before overlays brought none.
+    assert ("kubectl apply -f https://" in missing) is (version == "1.6.3")
     # A chart of before overlays knows nothing of the value.
     assert (
         f"--namespace kube-system --reuse-values --version {'VERSION' if version == '1.6.3' else version} " in missing
