@@ -157,7 +157,7 @@ def _overlays(there: Inventory, found: Karpenter, proposal: Proposal) -> Iterato
     if gate_is_on(there):
         yield _fits("gate NodeOverlay", "is on")
         return
-    why = "without it Karpenter buys a GPU for each slot; the file shares nothing before it is"
+    why = "without it Karpenter buys a GPU for each slot; the sums suppose it, the file shares nothing before it is"
     version = found.version if knows_overlays(found) else ""
     if not (found.serves_overlays and knows_overlays(found)) and proposal.replicas:
         text = f"have no definition here, since Helm brings none when it raises a chart; {why} there"

@@ -212,6 +212,7 @@ def test_without_the_gate_nothing_is_shared_and_the_line_is_told(tmp_path: Path,
     assert "# sharing: { strategy: time-slicing, replicas: 4 }" in found.written.text
     missing = said(found, "missing")
     assert "settings.featureGates.nodeOverlay=true" in missing
+    assert "the sums suppose it, the file shares nothing before it is on" in missing
     assert ("knows no NodeOverlay" in missing) is (version == "1.6.3")
     # Nobody showed definitions, and one of before overlays brought none.
     assert ("kubectl apply -f https://" in missing) is (version == "1.6.3")
