@@ -23,6 +23,8 @@ _MOST_BYTES: Final = 512 * 2**20
 _DOCUMENT: Final = re.compile(r"^---(?:[ \t].*)?$", re.MULTILINE)
 _ITEM: Final = re.compile(r"^- ", re.MULTILINE)
 _FIRST: Final = "- apiVersion:"
+#: How templates of Helm and of Terraform say that something is filled in.
+_FILLED_IN: Final = re.compile(r"\{\{|[$%]\{")
 _KIND: Final = re.compile(r"^(?:  |- )?kind: *[\"']?(\w+)", re.MULTILINE)
 #: What may lie beside an export, and is not expected to be one.
 _PROSE: Final = (".html", ".md", ".py", ".rst", ".sh", ".tf", ".txt")
@@ -95,7 +97,7 @@ def _read(text: str, objects: Objects, file: str) -> None:
         except ValueError as error:
             wrong.append(" ".join(str(error).split())[:160])
     if wrong and not file.endswith(_PROSE):
-        template = " (it is a template: export what became of it)" if "{{" in text else ""
+        template = " (it is a template: export what became of it)" if _FILLED_IN.search(text) else ""
         objects.unseen.append(f"{file}: {wrong[0]}{template}")
 
 

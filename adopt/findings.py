@@ -42,15 +42,16 @@ class Finding:
 
 def findings(there: Inventory, proposal: Proposal, written: StackText) -> list[Finding]:
     """All that is to be said, in the order in which somebody would ask."""
+    has_file = not written.problems and refusal(there) is None
     return [
         *_versions(there),
         *_karpenter(there, proposal),
         *_joining(there),
-        *_pools(there),
-        *_plugins(there),
+        *_pools(there, proposal),
+        *_plugins(there, has_file=has_file),
         *_others(there),
         *_pods(there, proposal),
-        *(_unseen(each) for each in there.unseen),
+        *_unread(there),
         *(Finding(status="missing", about=key_of(each.path), text=each.message) for each in written.problems),
     ]
 
@@ -67,8 +68,15 @@ def _missing(about: str, text: str, line: str = "") -> Finding:
     return Finding(status="missing", about=about, text=text, line=line)
 
 
-def _unseen(text: str, about: str = "not seen", line: str = "") -> Finding:
+def _unseen(text: str, about: str, line: str = "") -> Finding:
     return Finding(status="unseen", about=about, text=text, line=line)
+
+
+def _unread(there: Inventory) -> Iterator[Finding]:
+    """What could not be read: its name, and why."""
+    for each in there.unseen:
+        about, _, why = each.partition(": ")
+        yield _unseen(why, about)
 
 
 def _versions(there: Inventory) -> Iterator[Finding]:
@@ -100,13 +108,15 @@ def refusal(there: Inventory) -> Finding | None:
     if found is not None and not found.serves_v1:
         text = (
             f"pools are {found.old_api} alone, of before 1.0, and those of a stack are karpenter.sh/v1: raise "
-            f"Karpenter to {_OLDEST} or later, and look again"
+            f"Karpenter to {_OLDEST} or later{_BY_WAY}, and look again"
         )
         return _missing("Karpenter", text, "helm list -A")
     return None
 
 
 _OLDEST: Final = ".".join(map(str, OVERLAYS_SINCE))
+#: Karpenter's "v1 Migration": 1.1 serves no v1beta1 any more.
+_BY_WAY: Final = ", by way of 1.0, which turns them into v1"
 #: EKS user guide, "EKS Auto Mode": its device plugin, add-ons and definitions are EKS'. Karpenter's troubleshooting,
 #: "Helm Error When Installing the karpenter-crd Chart"; its chart's affinity (values.yaml: nodepool DoesNotExist).
 _AUTO_MODE: Final = (
@@ -128,7 +138,7 @@ def _karpenter(there: Inventory, proposal: Proposal) -> Iterator[Finding]:
         yield from _no_karpenter(there)
         return
     if found.old_api:
-        text = f"pools are {found.old_api}, of before 1.0: shared GPUs need Karpenter {_OLDEST} or later"
+        text = f"pools are {found.old_api}, of before 1.0: shared GPUs need Karpenter {_OLDEST} or later{_BY_WAY}"
         yield _missing("Karpenter", text)
     elif not found.version:
         text = f"nothing tells its version: {versions.KARPENTER_VERSION} stands in the file"
@@ -142,12 +152,14 @@ def _karpenter(there: Inventory, proposal: Proposal) -> Iterator[Finding]:
 
 def _overlays(there: Inventory, found: Karpenter, proposal: Proposal) -> Iterator[Finding]:
     """Whether Karpenter learns of slots: its gate, and the definition, which Helm does not bring with a later chart."""
+    if found.version.startswith("0."):
+        return  # no one step leads from there to a version that has either
     if gate_is_on(there):
         yield _fits("gate NodeOverlay", "is on")
         return
-    why = "without it Karpenter buys a GPU for each slot; the file shares nothing before it is"
+    why = "without it Karpenter buys a GPU for each slot; the sums suppose it, the file shares nothing before it is"
     version = found.version if knows_overlays(found) else ""
-    if not found.serves_overlays and proposal.replicas:
+    if not (found.serves_overlays and knows_overlays(found)) and proposal.replicas:
         text = f"have no definition here, since Helm brings none when it raises a chart; {why} there"
         yield _missing("NodeOverlays", text, f"kubectl apply -f {_DEFINITION.format(version or 'VERSION')}")
     if found.gates is None:
@@ -220,23 +232,33 @@ def _joining(there: Inventory) -> Iterator[Finding]:
     elif chosen.profile:
         look = f"aws iam get-instance-profile --instance-profile-name {chosen.profile}"
         yield _unseen(f"EC2NodeClass {chosen.name} names a profile alone: write its role", "role of nodes", look)
-    elif not chosen.filled_in:
-        yield _unseen(f"EC2NodeClass {chosen.name} names none", "role of nodes")
+    else:
+        why = "has it filled in elsewhere: write it" if chosen.filled_in else "names none"
+        yield _unseen(f"EC2NodeClass {chosen.name} {why}", "role of nodes")
     for noun, tags, ids in (
         ("subnets", chosen.subnet_tags, chosen.subnet_ids),
         ("security groups", chosen.group_tags, chosen.group_ids),
     ):
         if tags or ids:
             yield _fits(noun, ", ".join(f"{key}={value}" for key, value in tags.items()) or ", ".join(ids))
-        elif not chosen.filled_in:
+        elif chosen.filled_in:
+            text = f"EC2NodeClass {chosen.name} has their tags filled in elsewhere"
+            yield _unseen(f"{text}: found by {DISCOVERY_TAG}={there.cluster}, unless the file names them", noun)
+        else:
             yield _missing(
                 noun,
-                f"EC2NodeClass {chosen.name} finds them without ids, and without tags that have a value: tag them with "
-                f"{DISCOVERY_TAG}={there.cluster}, or write the tags that they have",
+                f"EC2NodeClass {chosen.name} names no ids of them, and no tags whose values are written out: tag them "
+                f"with {DISCOVERY_TAG}={there.cluster}, or write the tags that they have",
             )
+    if chosen.own:
+        text = f"{listed(chosen.own, 'and')}: not taken over, the new nodes are as the stack makes them"
+        where = (
+            "What pods need of it must stand at the pool, as far as there are keys: pools[] in docs/configuration.md"
+        )
+        yield _note(f"EC2NodeClass {chosen.name}", f"{text}. {where}")
 
 
-def _pools(there: Inventory) -> Iterator[Finding]:
+def _pools(there: Inventory, proposal: Proposal) -> Iterator[Finding]:
     for pool in there.pools:
         if pool.open:
             continue
@@ -244,15 +266,18 @@ def _pools(there: Inventory) -> Iterator[Finding]:
         if pool.auto_mode:
             yield _note(about, "of EKS Auto Mode, whose device plugin gives whole GPUs alone")
         elif pool.filled_in:
-            yield _note(about, "is a template: what it may buy is filled in elsewhere")
+            yield _note(about, "is a template: of what it may buy, parts are filled in elsewhere")
         elif pool.sharing and pool.sharing.shares and not there.overlays:
             yield _missing(about, f"{shared_words(pool)} without a NodeOverlay: Karpenter buys a GPU for each slot")
         if nodes := at(pool.node_pool.manifest, "spec").get("replicas"):
-            yield _note(
-                about, f"is static: {nodes} of its nodes stay, whoever leaves them, until its replicas are fewer"
-            )
+            text = f"is static: {nodes} of its nodes stay, whoever leaves them, until its replicas are fewer"
+            supposed = any(node.pool == pool.name for node in proposal.leaving)
+            yield _note(about, f"{text}, as the sums suppose" if supposed else text)
     if any(node.reserved and not node.block for node in there.nodes):
-        yield _note("reserved capacity", "is counted at its on-demand price")
+        text = (
+            "is counted at its on-demand price, which AWS bills until the reservation ends, whether nodes use it or not"
+        )
+        yield _note("reserved capacity", text)
     if any(node.block for node in there.nodes):
         yield _note("capacity blocks", "are counted at the on-demand price: no cluster tells what was paid for them")
     if there.strange_nodes:
@@ -261,6 +286,8 @@ def _pools(there: Inventory) -> Iterator[Finding]:
 
 def shared_words(pool: FoundPool) -> str:
     """How a pool's GPUs are shared, in a few words."""
+    if pool.auto_mode:
+        return "whole GPUs"
     if pool.sharing is None:
         return "nothing tells how its GPUs are shared"
     if not pool.sharing.shares:
@@ -270,7 +297,7 @@ def shared_words(pool: FoundPool) -> str:
     return f"{pool.sharing.strategy}{slots}{profile} by {pool.sharing.source}"
 
 
-def _plugins(there: Inventory) -> Iterator[Finding]:
+def _plugins(there: Inventory, *, has_file: bool) -> Iterator[Finding]:
     for plugin in there.plugins:
         about = f"{plugin.kind} {plugin.name}"
         if plugin.kind == "DRA driver":
@@ -282,6 +309,8 @@ def _plugins(there: Inventory) -> Iterator[Finding]:
             yield _note(about, text)
         elif not plugin.reaches:
             yield _fits(about, "stays on nodes of its own")
+    if not has_file:
+        return
     found, joined = reaching(there), joined_plugin(there)
     if joined is not None:
         text = (

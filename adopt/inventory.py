@@ -24,7 +24,7 @@ from adopt.plugins import Plugin, plugins_of, releases
 from adopt.rights import Rights, rights_of
 from adopt.work import GpuNode, Work, gpu_nodes, standing_labels, work_of
 from gpu.catalog import INSTANCE_TYPES
-from gpu.contract import DEVICE_CLASS, INSTANCE_TYPE_LABEL, REGION_LABEL
+from gpu.contract import DEVICE_CLASS, INSTANCE_TYPE_LABEL, MIG_CONFIG_LABEL, REGION_LABEL
 from policy.device_plugin import Sharing
 from policy.framework import Stack
 from policy.karpenter import AUTO_MODE_DOMAIN, NodePool, Requirement
@@ -142,13 +142,13 @@ def _auto_mode(objects: Objects) -> bool:
 
 def _pools(objects: Objects, plugins: list[Plugin]) -> list[FoundPool]:
     view = SharingView(Stack(resources=[*objects.resources, *releases(plugins)]))
-    plain = any(plugin.kind == "device plugin" and not plugin.config_map for plugin in plugins)
+    plain = any(_plain(plugin) for plugin in plugins)
     found = []
     for judged in view.pools:
         pool = judged.pool
         spec = at(pool.manifest, "spec", "template", "spec")
         sharing = judged.sharing
-        if sharing is None and plain and not pool.auto_mode:
+        if sharing is None and plain and not pool.auto_mode and MIG_CONFIG_LABEL not in pool.labels:
             sharing = Sharing("none", "its device plugin, which has no configuration")
         found.append(
             FoundPool(
@@ -165,6 +165,14 @@ def _pools(objects: Objects, plugins: list[Plugin]) -> list[FoundPool]:
             )
         )
     return found
+
+
+def _plain(plugin: Plugin) -> bool:
+    """Whether a plugin has no configuration, and so gives whole GPUs unless a label has them cut."""
+    on = plugin.kind == "device plugin" or (
+        plugin.kind == "GPU Operator" and at(plugin.values, "devicePlugin").get("enabled")
+    )
+    return on is True and not plugin.config_map
 
 
 def _narrows(item: Requirement) -> bool:

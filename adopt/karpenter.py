@@ -68,6 +68,8 @@ class NodeClass:
     group_ids: tuple[str, ...] = ()
     filled_in: bool = False
     """Whether parts of it are filled in elsewhere: a template, not a class."""
+    own: tuple[str, ...] = ()
+    """Fields of it, as it calls them, by which its nodes differ from those of Karpenter's defaults."""
 
 
 def karpenter_of(objects: Objects) -> Karpenter | None:
@@ -185,7 +187,25 @@ def _node_class(manifest: Object) -> NodeClass:
         subnet_ids=_ids(spec.get("subnetSelectorTerms")),
         group_ids=_ids(spec.get("securityGroupSelectorTerms")),
         filled_in=has_unknown(spec),
+        own=tuple(field for field in _OWN if spec.get(field)) + _images(spec),
     )
+
+
+_OWN: Final = (
+    "userData",
+    "blockDeviceMappings",
+    "instanceStorePolicy",
+    "kubelet",
+    "metadataOptions",
+    "networkInterfaces",
+    "capacityReservationSelectorTerms",
+)
+
+
+def _images(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """The field of images, where they are chosen otherwise than by an alias of AWS' own."""
+    terms = listed(spec.get("amiSelectorTerms"))
+    return ("amiSelectorTerms",) if any("alias" not in term for term in terms) else ()
 
 
 def _text(value: Any) -> str:
@@ -193,10 +213,11 @@ def _text(value: Any) -> str:
 
 
 def _tags(terms: Any) -> dict[str, str]:
-    """Tags with a value: `*` and nothing mean any, which a stack file cannot say."""
+    """Tags whose values are written out: `*` and nothing mean any, which a stack file cannot say."""
     for term in listed(terms):
         found = words(term.get("tags"))
-        if found and all(value and "*" not in value for value in found.values()):
+        whole = len(found) == len(at(term, "tags"))  # else a part of them is filled in elsewhere
+        if found and whole and all(value and "*" not in value for value in found.values()):
             return found
     return {}
 

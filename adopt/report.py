@@ -11,7 +11,7 @@ from adopt.inventory import Inventory
 from adopt.money import Row, rows
 from adopt.proposal import Proposal, propose
 from adopt.stack_file import StackText, stack_text
-from adopt.work import Work
+from adopt.work import GpuNode, Work
 from gpu import prices
 
 SCHEMA_VERSION = 1
@@ -70,7 +70,7 @@ def as_json(found: Report) -> dict[str, Any]:
         "policyEngines": list(there.engines),
         "knative": there.knative,
         "gpuNodes": [
-            {"name": n.name, "instanceType": n.kind.name, "capacityType": n.bought, "nodePool": n.pool or None}
+            {"name": n.name, "instanceType": n.kind.name, "capacityType": _capacity(n), "nodePool": n.pool or None}
             for n in there.nodes
         ],
         "gpuPods": [_work(work) for work in there.work],
@@ -93,6 +93,10 @@ def as_json(found: Report) -> dict[str, Any]:
 
 def _cents(usd: float | None) -> float | None:
     return None if usd is None else round(usd, 2)
+
+
+def _capacity(node: GpuNode) -> str:
+    return "reserved" if node.reserved else node.bought
 
 
 def _karpenter(there: Inventory) -> dict[str, Any] | None:

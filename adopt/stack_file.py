@@ -280,7 +280,7 @@ def _sharing(proposal: Proposal, written: Mapping[str, Any]) -> Iterator[str]:
         yield "      # above, and here:"
         yield f"      # sharing: {flow(meant)}"
         return
-    begin = "" if proposal.moves else "No pod that wants a GPU was seen: a beginning. "
+    begin = "" if proposal.moves else "No pod was seen that fits: a beginning. "
     yield f"      # {begin}{proposal.replicas} slots per GPU, each with {mib:,} MiB: {MEANINGS['time-slicing']}."
 
 

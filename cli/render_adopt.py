@@ -13,9 +13,10 @@ from adopt.findings import Finding, Status, shared_words
 from adopt.inventory import FoundPool, Inventory
 from adopt.proposal import Proposal
 from adopt.report import Report
-from adopt.work import Work
+from adopt.work import GpuNode, Work
 from cli.console import command, count, hanging, heading, printable, write
 from cli.tables import section, table
+from gpu.contract import CAPACITY_TYPE_LABEL
 from plan.errors import slices
 
 _MARKS: dict[Status, tuple[str, str]] = {
@@ -69,14 +70,14 @@ def _there(there: Inventory) -> list[tuple[str, str]]:
         ),
         *((f"{plugin.kind}", f"{plugin.name} {plugin.version}".strip()) for plugin in there.plugins),
         *((f"NodePool {pool.name}", _pool(pool)) for pool in there.pools if not pool.open),
-        ("EC2NodeClasses", ", ".join(each.name for each in there.node_classes) or "none"),
+        ("EC2NodeClasses", _classes(there)),
         ("NodeOverlays", ", ".join(there.overlays) or "none"),
         ("GPU nodes", _nodes(there)),
         ("policy engines", ", ".join(there.engines) or "none"),
         ("Knative", "there" if there.knative else "none"),
     ]
     if not any(not pool.open for pool in there.pools):
-        rows.insert(2, ("GPU NodePools", "none"))
+        rows.insert(2, ("GPU NodePools", "none seen" if there.unseen else "none"))
     opened = [pool.name for pool in there.pools if pool.open]
     if opened:
         rows.insert(-5, ("open NodePools", f"{', '.join(opened)}: nothing in them forbids GPUs"))
@@ -84,19 +85,38 @@ def _there(there: Inventory) -> list[tuple[str, str]]:
 
 
 def _pool(pool: FoundPool) -> str:
-    # Where it may buy something else, reserved is no more than what Karpenter takes where there is some.
-    bought = ", ".join(kind for kind in pool.capacity_types if kind != "reserved") or _reserved(pool)
+    # Where nobody names it and something else may be bought, reserved is what Karpenter takes where there is some.
+    kinds = [kind for kind in pool.capacity_types if kind != "reserved" or _names_reserved(pool)]
+    bought = ", ".join(_reserved(pool) if kind == "reserved" else kind for kind in kinds) or _reserved(pool)
     families = ", ".join(pool.families) or ("filled in elsewhere" if pool.filled_in else "no GPU of the catalogue")
     return f"{families}; {bought}; {shared_words(pool)}"
+
+
+def _names_reserved(pool: FoundPool) -> bool:
+    items = (item for item in pool.node_pool.requirements if item.key == CAPACITY_TYPE_LABEL)
+    return any(item.operator == "In" and "reserved" in (item.values or ()) for item in items)
 
 
 def _reserved(pool: FoundPool) -> str:
     return "capacity block" if pool.node_pool.block else "reserved"
 
 
+def _classes(there: Inventory) -> str:
+    if there.node_classes:
+        return ", ".join(each.name for each in there.node_classes)
+    named = sorted({pool.node_class for pool in there.pools if not pool.auto_mode} - {""})
+    return f"none seen; pools name {', '.join(named)}" if named else "none"
+
+
 def _nodes(there: Inventory) -> str:
-    kinds = Counter(f"{node.kind.name} {node.bought}" for node in there.nodes)
+    kinds = Counter(f"{node.kind.name} {_bought(node)}" for node in there.nodes)
     return ", ".join(f"{number} x {kind}" for kind, number in sorted(kinds.items())) or "none"
+
+
+def _bought(node: GpuNode) -> str:
+    if node.reserved:
+        return "capacity block" if node.block else "reserved"
+    return node.bought
 
 
 def _work(there: Inventory) -> Table:

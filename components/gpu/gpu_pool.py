@@ -47,8 +47,10 @@ from gpu.sharing.memory import CONSUMABLE
 from gpu.sharing.plugin_config import config_name
 from gpu.user_data import pool_user_data
 
-#: Any weight does: overlays of one pool never meet on an instance type, and other pools' are scoped to those pools.
-_OVERLAY_WEIGHT = 10
+#: The most that there is. Overlays of one pool never meet on an instance type, but somebody's may be for all pools. Of
+#: two that say the same at one weight Karpenter drops one, also for the pools of its owner (sigs.k8s.io/karpenter
+#: v1.15.0, pkg/controllers/nodeoverlay/store.go isCapacityUpdateConflicting; at most 10,000 in its definition).
+_OVERLAY_WEIGHT = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 import versions
+from components.gpu.gpu_pool import overlay_spec
 from components.karpenter.node_class import ClusterNodes, NodeClassArgs, Volume, node_class_spec
 from plan.record import Recording
 from tests.gotools import karpenter_dir
@@ -148,3 +149,9 @@ def test_the_definitions_find_what_is_wrong(mutation: str, recorded: Callable[[s
     assert problems(resource) == []
     spoil(resource["spec"])
     assert len(problems(resource)) == 1
+
+
+def test_no_overlay_of_somebodys_that_is_for_all_pools_meets_ours_at_its_weight() -> None:
+    """Karpenter drops one of two that say the same at one weight, for all pools; of two weights the larger holds."""
+    weight = schemas()[APIS["NodeOverlay"], "NodeOverlay"]["properties"]["spec"]["properties"]["weight"]
+    assert overlay_spec("shared", 1, {"nvidia.com/gpu": 4})["weight"] == weight["maximum"]

@@ -87,10 +87,11 @@ def test_a_folder_without_objects_is_refused(tmp_path: Path, content: str) -> No
         read_export(tmp_path)
 
 
-def test_a_template_is_told_from_an_export(tmp_path: Path) -> None:
+@pytest.mark.parametrize("filled_in", ["{{ .Values.name }}", "x\n  ${indent(2, rest)}"])
+def test_a_template_is_told_from_an_export(tmp_path: Path, filled_in: str) -> None:
     pool = node_pool()
-    pool["spec"]["template"]["spec"]["nodeClassRef"]["name"] = "{{ .Values.name }}"
-    (tmp_path / "pool.yaml").write_text(yaml.safe_dump(pool).replace("'", ""))
+    pool["spec"]["template"]["spec"]["nodeClassRef"]["name"] = "NAME"
+    (tmp_path / "pool.yaml").write_text(yaml.safe_dump(pool).replace("NAME", filled_in))
     (tmp_path / "other.yaml").write_text(yaml.safe_dump(pod("llm")))
     (unseen,) = read_export(tmp_path).unseen
     assert "export what became of it" in unseen

@@ -135,6 +135,23 @@ def test_a_configuration_that_is_mounted_by_hand(tmp_path: Path, words: list[str
     assert sharing(there) == "time-slicing, 6 replicas by device-plugin configuration mine.yaml"
 
 
+def test_an_operator_without_configurations_gives_whole_gpus(tmp_path: Path) -> None:
+    policy = {
+        "apiVersion": "nvidia.com/v1",
+        "kind": "ClusterPolicy",
+        "metadata": {"name": "cluster-policy"},
+        "spec": {},
+    }
+    assert sharing(read(tmp_path, node_pool(), policy)) == "whole GPUs"
+    cut = node_pool()
+    cut["spec"]["template"]["metadata"]["labels"]["nvidia.com/mig.config"] = "all-1g.10gb"
+    off = {**policy, "spec": {"devicePlugin": {"enabled": False}}}
+    for number, objects in enumerate(([cut, plugin()], [node_pool(), off])):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        assert read(folder, *objects).pools[0].sharing is None
+
+
 def test_the_operators_configuration(tmp_path: Path) -> None:
     policy: Object = {
         "apiVersion": "nvidia.com/v1",

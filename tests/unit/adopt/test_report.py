@@ -25,6 +25,7 @@ from tests.unit.adopt.cluster import (
     config_map,
     daemon_set,
     gpu_operator,
+    karpenter,
     node,
     node_class,
     node_pool,
@@ -117,8 +118,9 @@ def test_who_cannot_move_stays_with_its_node_and_is_told_why(tmp_path: Path) -> 
 def test_pods_on_slots_already_stay(tmp_path: Path) -> None:
     shared = node("gpu-0")
     shared["status"]["allocatable"]["nvidia.com/gpu"] = "4"
-    found = reported(tmp_path, shared, pod("llm", "gpu-0"))
+    found = reported(tmp_path, karpenter(), shared, pod("llm", "gpu-0"))
     assert [each.why for each in found.proposal.stays] == ["a slot already"]
+    assert "# No pod was seen that fits: a beginning. 2 slots per GPU" in found.written.text
     waits = reported(tmp_path, node_pool(), plugin("c", "any"), config_map("c", any=time_slicing(4)), pod("llm"))
     assert [each.why for each in waits.proposal.stays] == ["a slot already"]
     assert "without a NodeOverlay: Karpenter buys a GPU for each slot" in said(waits, "missing")
@@ -210,7 +212,10 @@ def test_without_the_gate_nothing_is_shared_and_the_line_is_told(tmp_path: Path,
     assert "# sharing: { strategy: time-slicing, replicas: 4 }" in found.written.text
     missing = said(found, "missing")
     assert "settings.featureGates.nodeOverlay=true" in missing
+    assert "the sums suppose it, the file shares nothing before it is on" in missing
     assert ("knows no NodeOverlay" in missing) is (version == "1.6.3")
+    # Nobody showed definitions, and one of before overlays brought none.
+    assert ("kubectl apply -f https://" in missing) is (version == "1.6.3")
     # A chart of before overlays knows nothing of the value.
     assert (
         f"--namespace kube-system --reuse-values --version {'VERSION' if version == '1.6.3' else version} " in missing
@@ -554,7 +559,7 @@ def test_nodes_of_a_capacity_block_are_told_apart_from_reservations(tmp_path: Pa
     requirements = pool["spec"]["template"]["spec"]["requirements"]
     next(each for each in requirements if each["key"] == "karpenter.sh/capacity-type")["values"] = ["reserved"]
     notes = said(reported(tmp_path, pool, node_class(), held), "note")
-    assert "reserved capacity: is counted at its on-demand price" in notes
+    assert "reserved capacity: is counted at its on-demand price, which AWS bills until the reservation ends" in notes
     assert "capacity blocks" not in notes
     requirements.append({"key": kind, "operator": "In", "values": ["capacity-block"]})
     found = reported(tmp_path, pool, node_class(), block)
@@ -562,3 +567,108 @@ def test_nodes_of_a_capacity_block_are_told_apart_from_reservations(tmp_path: Pa
     assert "reserved capacity" not in said(found, "note")
     (row,) = [text for about, text in _there(found.there) if about == "NodePool gpus"]
     assert row.startswith("g6; capacity block; ")
+
+
+def test_nodes_of_a_reservation_are_not_called_on_demand(tmp_path: Path) -> None:
+    block = node("held-2", bought="reserved")
+    block["metadata"]["labels"]["karpenter.k8s.aws/capacity-reservation-type"] = "capacity-block"
+    found = reported(tmp_path, *by_hand(node("held-1", bought="reserved"), block))
+    rows = dict(_there(found.there))
+    assert rows["GPU nodes"] == "1 x g6.xlarge capacity block, 3 x g6.xlarge on-demand, 1 x g6.xlarge reserved"
+    assert [each["capacityType"] for each in as_json(found)["gpuNodes"]][-2:] == ["reserved", "reserved"]
+
+
+@pytest.mark.parametrize(
+    ("named", "row"),
+    [
+        (["reserved", "on-demand"], "on-demand, reserved"),
+        (["on-demand", "spot"], "spot, on-demand"),
+        (None, "spot, on-demand"),
+    ],
+)
+def test_reserved_capacity_is_told_of_pools_that_name_it(tmp_path: Path, named: list[str] | None, row: str) -> None:
+    pool = node_pool()
+    spec = pool["spec"]["template"]["spec"]
+    spec["requirements"] = [each for each in spec["requirements"] if each["key"] != "karpenter.sh/capacity-type"]
+    if named:
+        spec["requirements"].append({"key": "karpenter.sh/capacity-type", "operator": "In", "values": named})
+    assert dict(_there(reported(tmp_path, pool).there))["NodePool gpus"].startswith(f"g6; {row}; ")
+
+
+# --- What others write ------------------------------------------------------------------------------------------------
+
+
+def test_a_class_that_pools_name_and_nobody_showed_is_not_said_to_be_none(tmp_path: Path) -> None:
+    assert dict(_there(reported(tmp_path, node_pool()).there))["EC2NodeClasses"] == "none seen; pools name theirs"
+
+
+def test_what_could_not_be_read_is_told_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "pools.yaml").write_text("apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: [\n")
+    unseen = [each for each in reported(tmp_path, *by_hand()).findings if each.status == "unseen"]
+    assert [each.about for each in unseen] == ["pools.yaml"]
+    assert unseen[0].text.startswith("not YAML: ")
+
+
+def test_pools_that_could_not_be_read_are_not_said_to_be_none(tmp_path: Path) -> None:
+    objects = [each for each in by_hand() if each["kind"] != "NodePool"]
+    assert dict(_there(reported(tmp_path, *objects).there))["GPU NodePools"] == "none"
+    (tmp_path / "pools.yaml").write_text("apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: [\n")
+    assert dict(_there(reported(tmp_path, *objects).there))["GPU NodePools"] == "none seen"
+
+
+def test_what_a_template_leaves_to_be_filled_in_is_not_taken_for_seen(tmp_path: Path) -> None:
+    terms = [{"tags": {"tier": "private", "Name": "${name}"}}]
+    others = [each for each in by_hand() if each["kind"] != "EC2NodeClass"]
+    found = reported(tmp_path, *others, node_class(role="${role}", subnetSelectorTerms=terms))
+    unseen = said(found, "unseen")
+    assert "role of nodes: EC2NodeClass theirs has it filled in elsewhere: write it" in unseen
+    assert "found by karpenter.sh/discovery=prod, unless the file names them" in unseen
+    assert "subnetTags" not in found.written.values["karpenter"]["existing"]  # by the half of them it would find more
+
+
+def test_tags_with_a_wildcard_are_not_said_to_have_no_value(tmp_path: Path) -> None:
+    others = [each for each in by_hand() if each["kind"] != "EC2NodeClass"]
+    terms = [{"tags": {"Name": "nodes-*"}}]
+    missing = said(reported(tmp_path, *others, node_class(subnetSelectorTerms=terms)), "missing")
+    assert "subnets: EC2NodeClass theirs names no ids of them, and no tags whose values are written out" in missing
+
+
+def test_what_a_class_has_of_its_own_is_said_not_to_be_taken_over(tmp_path: Path) -> None:
+    own = {"userData": "[settings]", "instanceStorePolicy": "RAID0", "amiSelectorTerms": [{"name": "ours-*"}]}
+    others = [each for each in by_hand() if each["kind"] != "EC2NodeClass"]
+    notes = said(reported(tmp_path, *others, node_class(**own)), "note")
+    assert "EC2NodeClass theirs: userData, instanceStorePolicy and amiSelectorTerms: not taken over" in notes
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    assert "not taken over" not in said(reported(plain, *by_hand()), "note")
+
+
+def test_sums_without_the_nodes_of_a_static_pool_say_what_they_suppose(tmp_path: Path) -> None:
+    pool = node_pool()
+    pool["spec"] |= {"replicas": 3, "limits": {"nodes": "3"}}
+    found = reported(tmp_path, *[each for each in by_hand() if each["kind"] != "NodePool"], pool, pod_mib=5000)
+    assert found.rows[-1].nodes == 1
+    assert "stay, whoever leaves them, until its replicas are fewer, as the sums suppose" in said(found, "note")
+
+
+def test_without_a_file_nothing_is_said_of_one(tmp_path: Path) -> None:
+    beta = {**node_pool(), "apiVersion": "karpenter.sh/v1beta1"}
+    for number, objects in enumerate(
+        ([*by_hand(version="0.36.2", gates=""), beta], [auto_pool(), plugin(), *groups()])
+    ):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found = reported(folder, *objects)
+        assert not found.fits
+        texts = " ".join(f"{each.text} {each.line}" for each in found.findings)
+        assert "the file" not in texts
+        assert "helm upgrade" not in texts  # it would skip 1.0, without which pools of v1beta1 are lost
+    assert "by way of 1.0" in said(reported(tmp_path / "0", *by_hand(version="0.36.2"), beta), "missing")
+
+
+def test_a_pool_of_auto_mode_has_whole_gpus(tmp_path: Path) -> None:
+    pool = auto_pool()
+    pool["spec"]["template"]["spec"]["requirements"] = [
+        {"key": "eks.amazonaws.com/instance-family", "operator": "In", "values": ["g6"]}
+    ]
+    assert dict(_there(reported(tmp_path, pool).there))["NodePool general-purpose"].endswith("; whole GPUs")
