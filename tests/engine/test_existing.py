@@ -110,12 +110,13 @@ def test_up_and_destroy_leave_what_was_there(
     made.settle("maxGpus: 2", "maxGpus: 3", "Pulumi.dev.yaml")
     assert set(made.up(expect=0).steps().values()) == {"update"}
 
-    # A second stack that has a name in common, as the namespace of device plugins.
+    # A second stack that has names in common, as the namespace of device plugins and a CPU pool's class.
     mine = everything(kube)
     second = workspace("local")
     second.configure({**EXISTING, "models": [], "dialogue": {}, "examples": False, "workloads": []})
     second.use_twin(states[0])
-    assert 'namespaces "gpu-system" already exists' in second.up(expect=1).text
+    # Which of the names in common is met first is a matter of moments.
+    assert "already exists" in second.up(expect=1).text
     second.destroy(expect=0)
     assert settled(kube, mine) == mine
 
