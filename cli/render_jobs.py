@@ -25,7 +25,7 @@ def print_jobs(console: Console, figures: Figures) -> None:
 def job_lines(figures: Figures) -> Iterator[str]:
     """What each Job loses, in the order of the file."""
     for workload in figures.config.workloads:
-        if workload.kind in ("Job", "CronJob"):
+        if workload.ends:
             where = _where(figures.config.gpu_pools[workload.pool])
             yield f"{workload.name}, {where}: {interruption_of(workload)}."
 

@@ -175,7 +175,7 @@ def _asked(workload: Workload) -> HostShare:
 
 def _idle_hours(workload: Workload, usage: Usage, entry: UsageOf | None, stays_hours: float) -> float:
     """Hours of a month for which nodes stay after runs: until the next run of a schedule at most."""
-    if workload.kind in ("Deployment", "KnativeService"):
+    if not workload.ends:
         return 0.0
     runs = _runs(usage, entry, _scheduled_runs(workload))
     if workload.schedule is None:

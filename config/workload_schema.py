@@ -368,6 +368,11 @@ class Workload(Section):
     """Containers; exactly one has slots."""
 
     @property
+    def ends(self) -> bool:
+        """Whether its pods do something and are done, so that an interruption may count as a failure."""
+        return self.kind in ("Job", "CronJob")
+
+    @property
     def most_replicas(self) -> int:
         """Pods that it has at most at the same time."""
         return self.autoscaling.max_replicas if self.autoscaling else self.replicas

@@ -30,7 +30,7 @@ def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
     """Everything about a workload's checkpoints that its own keys say."""
     if workload.checkpoint is None:
         return
-    if workload.kind in ("Deployment", "KnativeService"):
+    if not workload.ends:
         message = "is for what ends: write kind: Job or kind: CronJob, or remove it"
         yield Problem((*path, "checkpoint"), {}, message)
     if workload.name == "default":
@@ -100,7 +100,7 @@ def _time_to_end(pool: GpuPool, path: Path, parts: Parts) -> Iterator[Problem]:
     graces: dict[str, int] = {}
     for workload in parts.workloads or ():
         with suppress(BrokenValueError):
-            if workload and workload.pool == pool.name and workload.kind != "Deployment":
+            if workload and workload.pool == pool.name and workload.ends:
                 graces[workload.name] = workload.checkpoint.grace_seconds if workload.checkpoint else POD_GRACE_SECONDS
     name = max(graces, key=lambda each: graces[each], default=None)
     if name is not None and seconds(pool.termination_grace_period) < (least := node_seconds(graces[name])):
