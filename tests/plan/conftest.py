@@ -1,5 +1,6 @@
 """Recordings of the whole program for each stack of the repository."""
 
+import json
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 
 from plan.monitor import Resource
-from plan.project import find_project, load_stack
+from plan.project import StackFile, find_project, load_stack
 from plan.record import Recording, record
 from policy.analyzer import Recorded
 
@@ -22,6 +23,14 @@ def owned(config: Mapping[str, str]) -> dict[str, str]:
         key: text.replace("203.0.113.", "8.8.8.").replace("@example.com", "@gpu-slices.dev")
         for key, text in config.items()
     }
+
+
+def changed_stack(values: Mapping[str, Any], stack: str = "dev") -> StackFile:
+    """A stack of the repository with other values of some keys. values: by key, without the project's name."""
+    config = load_stack(find_project(ROOT), stack)
+    # Days are texts in JSON.
+    changed = {f"gpu-slices:{key}": json.dumps(value, default=str) for key, value in values.items()}
+    return StackFile(stack=stack, values={**config.values, **changed})
 
 
 @cache

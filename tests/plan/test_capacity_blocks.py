@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from functools import cache
 from io import StringIO
@@ -20,10 +19,10 @@ from config.errors import ConfigError
 from plan.as_json import _pool, _work
 from plan.figures import Figures, figures
 from plan.make import stack_config
-from plan.project import StackFile, find_project, load_stack
+from plan.project import StackFile, find_project
 from plan.record import Recording, record
 from policy.analyzer import judge
-from tests.plan.conftest import ROOT, as_judged
+from tests.plan.conftest import ROOT, as_judged, changed_stack
 from tests.plan.test_destroy_order import NODE_CLASS, NODE_POOL
 from tests.plan.test_own_nodes import WHY
 from twin.playable import playable
@@ -44,7 +43,6 @@ FEE = 105_000.0
 
 
 def stack_file(budget: Mapping[str, Any] = MappingProxyType({}), /, **more: Any) -> StackFile:
-    config = load_stack(find_project(ROOT), "dev")
     own = {
         "pools": [{**POOL, **more}],
         "budget": dict(budget),
@@ -56,8 +54,7 @@ def stack_file(budget: Mapping[str, Any] = MappingProxyType({}), /, **more: Any)
             {"name": "api", "pool": "block", "containers": [IMAGE]},
         ],
     }
-    values = {**config.values, **{f"gpu-slices:{key}": json.dumps(value) for key, value in own.items()}}
-    return StackFile(stack="dev", values=values)
+    return changed_stack(own)
 
 
 @cache

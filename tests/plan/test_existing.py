@@ -13,7 +13,7 @@ from plan.make import stack_config
 from plan.project import StackFile, find_project, load_stack
 from plan.record import Recording, record
 from policy.analyzer import judge
-from tests.plan.conftest import ROOT, as_judged
+from tests.plan.conftest import ROOT, as_judged, changed_stack
 from tests.plan.test_destroy_order import NODE_CLASS, NODE_POOL, Graph
 from twin.errors import TwinError
 from twin.plan import CONTROLLER_CHART, CRD_CHART
@@ -33,10 +33,8 @@ CLUSTER = {"existing": "prod", "version": "1.35", "systemNodeLabels": {"role": "
 
 def stack_file(**changes: Any) -> StackFile:
     """`dev` on a cluster that is there."""
-    config = load_stack(find_project(ROOT), "dev")
     own = {"cluster": CLUSTER, "network": {}, "karpenter": {"existing": KARPENTER}, **changes}
-    values = {**config.values, **{f"gpu-slices:{key}": json.dumps(value) for key, value in own.items()}}
-    return StackFile(stack="dev", values=values)
+    return changed_stack(own)
 
 
 @cache

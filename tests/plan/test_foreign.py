@@ -19,10 +19,10 @@ from plan import cloud
 from plan.errors import InputError
 from plan.figures import figures
 from plan.make import stack_config
-from plan.project import StackFile, find_project, load_stack
+from plan.project import StackFile, find_project
 from plan.record import Recording, record
 from policy.analyzer import judge
-from tests.plan.conftest import ROOT, as_judged
+from tests.plan.conftest import ROOT, as_judged, changed_stack
 from tests.plan.test_destroy_order import NODE_CLASS, NODE_POOL, Graph
 from twin.planning import _plan
 from twin.play.device_plugin import offer
@@ -44,9 +44,7 @@ TAGGED: Mapping[str, Any] = {"network": {"existing": {"subnetTags": {"tier": "pr
 
 def stack_file(changes: Mapping[str, Any]) -> StackFile:
     """`dev` with some keys."""
-    config = load_stack(find_project(ROOT), "dev")
-    values = {**config.values, **{f"gpu-slices:{key}": json.dumps(value) for key, value in changes.items()}}
-    return StackFile(stack="dev", values=values)
+    return changed_stack(changes)
 
 
 @cache

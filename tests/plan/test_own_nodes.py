@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -14,11 +13,11 @@ import versions
 from cli.render import _purchase
 from plan.figures import Figures, figures
 from plan.make import stack_config
-from plan.project import StackFile, find_project, load_stack
+from plan.project import StackFile, find_project
 from plan.record import Recording, record
 from policy.analyzer import judge
 from tests.day import TODAY
-from tests.plan.conftest import ROOT, as_judged
+from tests.plan.conftest import ROOT, as_judged, changed_stack
 from tests.plan.test_destroy_order import NODE_CLASS, NODE_POOL
 from twin.playable import playable
 
@@ -62,7 +61,6 @@ KARPENTER = {"chartVersion": "1.9.0", "nodeRole": "nodes", "controllerRole": "bu
 
 
 def stack_file() -> StackFile:
-    config = load_stack(find_project(ROOT), "dev")
     own = {
         "cluster": {"existing": "prod"},
         "network": {},
@@ -77,8 +75,7 @@ def stack_file() -> StackFile:
             }
         ],
     }
-    values = {**config.values, **{f"gpu-slices:{key}": json.dumps(value) for key, value in own.items()}}
-    return StackFile(stack="dev", values=values)
+    return changed_stack(own)
 
 
 @cache

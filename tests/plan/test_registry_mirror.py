@@ -19,14 +19,14 @@ import versions
 from components.mirror import CHARTS, from_mirror
 from components.sdk import k8s
 from gpu.registries import UPSTREAMS, in_mirror
-from plan.project import StackFile, find_project, load_stack
+from plan.project import StackFile, find_project
 from plan.record import Recording, record
 from policy.analyzer import judge, read_config
 from tests.charts import chart_path
 from tests.day import TODAY
 from tests.gotools import HELM, device_plugin_dir, karpenter_dir, tool
 from tests.plan import knative
-from tests.plan.conftest import ROOT, STACKS, as_judged
+from tests.plan.conftest import ROOT, STACKS, as_judged, changed_stack
 from tests.plan.test_knative_chart import operator_chart
 from tests.plan.test_pins import images
 from tests.plan.variants import POOL, VARIANTS
@@ -56,8 +56,7 @@ def planned(case: str, mirror: str | None) -> Recording:
     """The recording of a case with that mirror."""
     stack, values = CASES[case]
     project = find_project(ROOT)
-    file = load_stack(project, stack)
-    found = {**file.values, **{f"gpu-slices:{key}": json.dumps(value) for key, value in values.items()}}
+    found = dict(changed_stack(values, stack).values)
     if mirror:
         cluster = json.loads(found["gpu-slices:cluster"]) | {"registryMirror": mirror}
         found["gpu-slices:cluster"] = json.dumps(cluster)

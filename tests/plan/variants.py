@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import functools
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import yaml
 
-from plan.project import StackFile, find_project, load_stack
+from plan.project import find_project
 from plan.record import Recording, record
-from tests.plan.conftest import ROOT
+from tests.plan.conftest import ROOT, changed_stack
 
 DIGEST = f"@sha256:{'0' * 64}"
 POOL = {
@@ -353,9 +352,4 @@ def varied(name: str) -> Recording:
 
 def changed_dev(values: Mapping[str, Any]) -> Recording:
     """The recording of `dev` with other values of some keys."""
-    project = find_project(ROOT)
-    dev = load_stack(project, "dev")
-    # Days are texts in JSON.
-    changed = {f"gpu-slices:{key}": json.dumps(value, default=str) for key, value in values.items()}
-    config = StackFile(stack=dev.stack, values={**dev.values, **changed}, secret_keys=(), problems=(), notes=())
-    return record(project, config)
+    return record(find_project(ROOT), changed_stack(values))
