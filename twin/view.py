@@ -29,6 +29,7 @@ from gpu.prices import CapacityType, RegionPrices
 from gpu.sharing.memory import MemoryClaims
 from twin.devices import Device, Devices
 from twin.kube.client import Object
+from twin.kube.events import last_seen
 
 #: Why the kubelet fails a pod whose devices the plugin does not give (kubelet/cm/admission/errors.go).
 REFUSED = "UnexpectedAdmissionError"
@@ -169,7 +170,7 @@ def view(
     # Karpenter's newest word about each object: looked up once for each of thousands of waiting pods.
     words = {
         (event.get("involvedObject") or {}).get("uid", ""): str(event.get("message", ""))
-        for event in sorted(warnings, key=_time)
+        for event in sorted(warnings, key=last_seen)
         if str((event.get("source") or {}).get("component", "")).startswith("karpenter")
     }
     seen = _bought(list(nodes), list(claims))
@@ -177,7 +178,7 @@ def view(
         nodes=tuple(_node(prices, node, claim, by_node, devices) for node, claim in seen),
         pending=tuple(_pod(pod, words, devices) for pod in waiting),
         refused=tuple(replace(_pod(pod, {}, devices), reason=str(pod["status"].get("message", ""))) for pod in refused),
-        warnings=tuple(_text(event) for event in sorted(warnings, key=_time)[-20:]),
+        warnings=tuple(_text(event) for event in sorted(warnings, key=last_seen)[-20:]),
     )
 
 
@@ -345,10 +346,6 @@ def _labels(obj: Object | None) -> Mapping[str, str]:
 
 def _created(obj: Object) -> str:
     return str((obj.get("metadata") or {}).get("creationTimestamp", ""))
-
-
-def _time(event: Object) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or _created(event))
 
 
 def _text(event: Object) -> str:

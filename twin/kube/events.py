@@ -10,6 +10,18 @@ from twin.kube.client import ApiError, Kube, Object
 COMPONENT = "slices"
 
 
+def last_seen(event: Object) -> str:
+    """When an event last happened: RFC 3339 in UTC, sorts like times to the second; empty where it says none."""
+    series = event.get("series") or {}
+    found = (
+        series.get("lastObservedTime")
+        or event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"].get("creationTimestamp")
+    )
+    return str(found or "")
+
+
 def warn(kube: Kube, about: Object, reason: str, message: str) -> None:
     """A warning about an object. An event that cannot be written is no reason to stop."""
     event(kube, about, reason, message, kind="Warning")

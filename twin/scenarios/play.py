@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import versions
@@ -15,6 +16,7 @@ from gpu.prices import RegionPrices
 from twin.devices import Devices
 from twin.errors import TwinError
 from twin.kube.client import ApiError, Kube, Object
+from twin.kube.events import last_seen
 from twin.kube.observe import Observed
 from twin.machine.launch import connect, signal_process, status, wake
 from twin.machine.pulse import pulse_of
@@ -61,6 +63,8 @@ class Play:
     """Called in every wait; what it raises ends it."""
     claims: dict[str, Object] = field(default_factory=dict)
     """Every NodeClaim that there ever was in this run, by name."""
+    began: str = ""
+    """When the cluster was empty, as `last_seen` writes it: what was said before is an earlier run's."""
 
     # --- Telling and checking -----------------------------------------------------------------------------------------
 
@@ -192,8 +196,12 @@ class Play:
         return [c for c in self.claims.values() if c["metadata"]["labels"].get(NODE_POOL_LABEL) == pool]
 
     def warnings(self, reason: str) -> list[Object]:
-        """Warnings with a reason, oldest first."""
-        return [e for e in self.observed.all("Event") if e.get("reason") == reason and e.get("type") == "Warning"]
+        """Warnings of this run with a reason, oldest first. The API server keeps those of earlier runs for an hour."""
+        return [
+            event
+            for event in self.observed.all("Event")
+            if event.get("reason") == reason and event.get("type") == "Warning" and last_seen(event) >= self.began
+        ]
 
     # --- Faults -------------------------------------------------------------------------------------------------------
 
@@ -305,6 +313,7 @@ def playing(
         play = Play(state, run, load_plan(state), kube, observed, faults, tell, pulse=pulse, claims=claims)
         clean(play)
         claims.clear()
+        play.began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
         kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
         try:
             yield play

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from gpu.contract import GPU_SYSTEM_NAMESPACE
 from twin.kube.client import Object
+from twin.kube.events import last_seen
 from twin.watch.words import moment
 
 #: Events that are looked at; a burst of pods makes three of them for each pod.
@@ -58,7 +59,7 @@ def feed(
     """The newest entries, newest first. names: what the pictures call a node, by its name in the cluster."""
     entries: list[Entry] = []
     groups: dict[tuple[object, ...], int] = {}
-    for event in heapq.nlargest(_NEWEST, filter(_is_news, events), key=_stamp):
+    for event in heapq.nlargest(_NEWEST, filter(_is_news, events), key=last_seen):
         entry = _entry(event)
         alike = _alike(entry)
         place = groups.get(alike)
@@ -74,25 +75,12 @@ def feed(
 
 def happened(event: Object) -> float:
     """When an event was last seen, in seconds since 1970; 0 where it does not say."""
-    return moment(_stamp(event))
+    return moment(last_seen(event))
 
 
 def source_of(event: Object) -> str:
     """Who wrote an event."""
     return str((event.get("source") or {}).get("component") or event.get("reportingComponent") or "")
-
-
-def _stamp(event: Object) -> str:
-    """RFC 3339 in UTC: texts sort like times."""
-    series = event.get("series") or {}
-    metadata = event["metadata"]
-    found = (
-        series.get("lastObservedTime")
-        or event.get("lastTimestamp")
-        or event.get("eventTime")
-        or metadata.get("creationTimestamp")
-    )
-    return str(found or "")
 
 
 def _is_news(event: Object) -> bool:

@@ -175,3 +175,15 @@ def test_what_never_comes_is_said_and_replaced_twice(
     told = len(server.said)
     agent.tick(DEADLINE + 1)
     assert len(server.said) == told, "each is told once"
+
+
+def test_a_pool_made_anew_under_its_name_is_replaced_anew(server: Server, agent: DevicePlugin, faults: Faults) -> None:
+    faults.set_plugin(never=("shared",))
+    for round_ in ("first", "second"):
+        server.objects["NodePool"] = [{**NODE_POOL, "metadata": {"name": "shared", "uid": round_}}]
+        server.objects |= {"Node": [], "NodeClaim": []}
+        for number in range(3):
+            server.node(f"{round_}-{number}", "Running", "timeSlicing")
+        agent.tick(0)
+        agent.tick(DEADLINE)
+        assert [o["metadata"]["name"] for o in server.objects["NodeClaim"]] == [f"claim-{round_}-2"]

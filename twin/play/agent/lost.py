@@ -66,24 +66,27 @@ class Lost:
 
     def came(self, pool: str) -> None:
         """A node of the pool works."""
-        self._lost.pop(pool, None)
+        self._lost.pop(self._known_as(pool), None)
 
     def _give_up(self, node: Object, lacks: str) -> None:
         """Say what is wrong with a node and have it replaced; after a few in a row, say it of its pool and stop."""
         name, pool = node["metadata"]["name"], node_pool(node)
         message = f"node {name} of pool {pool} {lacks}"
         warn(self._kube, node, REASON, message)
-        self._lost[pool] = self._lost.get(pool, 0) + 1
-        bought = self._observed.get("NodePool", pool)
-        if self._lost[pool] > TRIES:
-            if bought:
-                count = self._lost[pool]
+        count = self._lost[self._known_as(pool)] = self._lost.get(self._known_as(pool), 0) + 1
+        if count > TRIES:
+            if bought := self._observed.get("NodePool", pool):
                 warn(self._kube, bought, REASON, f"{message}; {count} nodes in a row: not replaced any more")
             return
         claim = next((c for c in self._observed.all("NodeClaim") if _claims(c, name)), None)
         if claim is not None:
             # Karpenter drains the node, returns the instance, and buys another for the pods that still wait.
             self._kube.delete("karpenter.sh/v1", "NodeClaim", claim["metadata"]["name"])
+
+    def _known_as(self, pool: str) -> str:
+        """A pool that was deleted and made anew under its name begins to count anew."""
+        found = self._observed.get("NodePool", pool)
+        return str(found["metadata"].get("uid", pool)) if found else pool
 
 
 def _claims(claim: Object, node: str) -> bool:
