@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from adopt.inventory import Inventory
+from adopt.inventory import FoundPool, Inventory
 from adopt.objects import at, listed
 from adopt.work import GpuNode, Work
 from gpu import prices
@@ -177,11 +177,39 @@ def _families(there: Inventory) -> list[str]:
     running = [node.kind.family for node in there.nodes]
     allowed = [family for pool in there.pools if not pool.open for family in pool.families]
     for wanted in (running, allowed, _USUAL, tuple(FAMILIES)):
-        known = [f for f in dict.fromkeys(wanted) if f not in UNSUPPORTED_FAMILIES and _smallest(f, there.region)]
+        known = [family for family in dict.fromkeys(wanted) if not _why_left(family, there.region)]
         x86 = [family for family in known if FAMILIES[family][0].arch == "amd64"]
         if x86 or known:
             return x86 or known
     raise ValueError(f"no GPU that is known is offered in {there.region}")
+
+
+def left_out(there: Inventory, pool: FoundPool) -> dict[str, list[str]]:
+    """Of the families and types that a pool names those that no pool of a stack here may buy, by the reason."""
+    found: dict[str, list[str]] = {}
+    x86 = any(
+        FAMILIES[family][0].arch == "amd64" and not _why_left(family, there.region)
+        for each in there.pools
+        if not each.open
+        for family in each.families
+    )
+    for name in pool.named:
+        family = name.partition(".")[0]
+        if name in pool.unknown:
+            why = "not in the catalogue: docs/catalog.md"
+        elif family not in pool.families:
+            continue
+        elif not (why := _why_left(family, there.region)):
+            why = "arm64, and others are not" if x86 and FAMILIES[family][0].arch != "amd64" else ""
+        if why:
+            found.setdefault(why, []).append(name)
+    return found
+
+
+def _why_left(family: str, region: str) -> str:
+    if family in UNSUPPORTED_FAMILIES:
+        return f"not supported: {UNSUPPORTED_FAMILIES[family]}"
+    return "" if _smallest(family, region) else f"not offered in {region}"
 
 
 def _smallest(family: str, region: str) -> list[InstanceType]:

@@ -130,8 +130,10 @@ def test_pools_that_merge_or_always_stand_are_taken_as_they_are(tmp_path: Path) 
     merging, standing = node_pool(), node_pool("standing")
     merging["spec"]["disruption"] = {"consolidationPolicy": "Balanced", "consolidateAfter": "1m"}
     standing["spec"] |= {"replicas": 2, "limits": {"nodes": "3"}}
-    plain = reported(tmp_path, *by_hand())
-    found = reported(tmp_path, *[each for each in by_hand() if each["kind"] != "NodePool"], merging, standing)
+    gates = "NodeOverlay=true,StaticCapacity=true"
+    plain = reported(tmp_path, *by_hand(gates=gates))
+    rest = [each for each in by_hand(gates=gates) if each["kind"] != "NodePool"]
+    found = reported(tmp_path, *rest, merging, standing)
     told = {each for each in found.findings if each not in plain.findings}
     assert [each.text for each in told] == [
         "is static: 2 of its nodes stay, whoever leaves them, until its replicas are fewer"
@@ -421,10 +423,14 @@ def test_pools_of_before_v1_alone_are_refused_and_beside_newer_ones_told(tmp_pat
     found = reported(tmp_path, *groups(), beta)
     assert not found.fits
     assert "pools are karpenter.sh/v1beta1 alone, of before 1.0" in said(found, "missing")
-    for both in ([node_pool(), beta, node_class()], [*by_hand(), beta]):
-        found = reported(tmp_path, *groups(), *both)
-        assert found.fits
-        assert "pools are karpenter.sh/v1beta1, of before 1.0" in said(found, "missing")
+    found = reported(tmp_path, *groups(), node_pool(), beta, node_class())
+    assert found.fits
+    assert "pools are karpenter.sh/v1beta1, of before 1.0: shared GPUs need Karpenter 1.7" in said(found, "missing")
+    found = reported(tmp_path, *by_hand(), beta)
+    assert found.fits
+    left = "pools are karpenter.sh/v1beta1, of before 1.0, which 1.9.0 does not serve: write them as v1"
+    assert left in said(found, "note")
+    assert "Karpenter: 1.9.0" in said(found, "fits")
     assert not reported(tmp_path, *by_hand(version="0.37.0"), beta).fits
 
 
@@ -519,7 +525,11 @@ def test_a_version_that_nobody_knows_gives_no_file(tmp_path: Path) -> None:
             each["status"]["nodeInfo"]["kubeletVersion"] = "v1.28.9-eks-1"
     found = reported(tmp_path, *objects)
     assert not found.fits
-    assert "gpu-slices:cluster.version" in said(found, "missing")
+    told = said(found, "missing")
+    assert "Kubernetes: 1.28 is not an EKS version that this release knows; must be " in told
+    assert "Raise the cluster first, one minor version after the other" in told
+    assert "gpu-slices:" not in " ".join(each.about for each in found.findings)  # no file has that key
+    assert "Kubernetes" not in said(found, "fits")
 
 
 def test_a_name_that_is_taken_is_not_taken_again(tmp_path: Path) -> None:
