@@ -119,11 +119,8 @@ def _selected(there: Inventory, chosen: NodeClass, noun: str, selected: Selected
         yield unseen(noun, f"{text}: found by {DISCOVERY_TAG}={there.cluster}, unless the file names them")
         return
     else:
-        yield missing(
-            noun,
-            f"EC2NodeClass {chosen.name} names no ids of them, and no tags whose values are written out: tag them "
-            f"with {DISCOVERY_TAG}={there.cluster}, or write the tags that they have",
-        )
+        text = f"EC2NodeClass {chosen.name} has neither ids nor tags of them: tag them with "
+        yield missing(noun, f"{text}{DISCOVERY_TAG}={there.cluster}, or write the tags that they have")
         return
     if left := [f"({each})" for each in selected.left]:
         text = (

@@ -70,8 +70,7 @@ def _node_class(manifest: Object) -> NodeClass:
         profile=_text(spec.get("instanceProfile")),
         subnets=_selected(subnets, status.get("subnets")),
         groups=_selected(groups, status.get("securityGroups")),
-        clusters=frozenset(_plain_tags(term).get(DISCOVERY_TAG, "") for term in (*_terms(subnets), *_terms(groups)))
-        - {""},
+        clusters=frozenset(_tags(term).get(DISCOVERY_TAG, "") for term in (*_terms(subnets), *_terms(groups))) - {""},
         filled_in=has_unknown(spec),
         own=tuple(field for field in _OWN if spec.get(field)) + _images(spec),
     )
@@ -84,15 +83,15 @@ def _selected(given: Any, status: Any) -> Selected:
     """What a stack file can say of selector terms. status: what Karpenter found by all of them, where it has run."""
     terms = _terms(given)
     by_id = [_id(term) for term in terms]
-    if len(terms) == 1 and (tags := _plain_tags(terms[0])):
+    if len(terms) == 1 and (tags := _tags(terms[0])):
         return Selected(tags=tags, terms=1)
     if terms and all(by_id):
         return Selected(ids=tuple(dict.fromkeys(by_id)), terms=len(terms))
     if terms and (seen := tuple(filter(None, map(_id, listed(status))))):
         return Selected(ids=seen, terms=len(terms), found=True)
-    if taken := next((term for term in terms if _plain_tags(term)), None):
+    if taken := next((term for term in terms if _tags(term)), None):
         left = tuple(_words(term) for term in terms if term != taken)
-        return Selected(tags=_plain_tags(taken), terms=len(terms), left=left)
+        return Selected(tags=_tags(taken), terms=len(terms), left=left)
     left = tuple(_words(term) for term, known in zip(terms, by_id, strict=True) if not known)
     return Selected(ids=tuple(dict.fromkeys(filter(None, by_id))), terms=len(terms), left=left)
 
@@ -108,11 +107,10 @@ def _id(term: Mapping[str, Any]) -> str:
     return found if isinstance(found, str) else ""
 
 
-def _plain_tags(term: Mapping[str, Any]) -> dict[str, str]:
-    """Tags whose values are written out: `*` and nothing mean any, which a stack file cannot say."""
+def _tags(term: Mapping[str, Any]) -> dict[str, str]:
+    """Its tags, `*` for any value as a stack file has it; none where a part of them is filled in elsewhere."""
     found = words(term.get("tags"))
-    whole = len(found) == len(at(term, "tags"))  # else a part of them is filled in elsewhere
-    return found if whole and all(value and "*" not in value for value in found.values()) else {}
+    return found if len(found) == len(at(term, "tags")) and all(found.values()) else {}
 
 
 def _words(term: Mapping[str, Any]) -> str:
@@ -124,7 +122,7 @@ def _words(term: Mapping[str, Any]) -> str:
 
 def _pairs(term: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"{key} {term[key]}" for key in ("id", "name") if isinstance(term.get(key), str))
-    yield from (f"{key}={value or '*'}" for key, value in words(term.get("tags")).items())
+    yield from (f"{key}={value}" for key, value in words(term.get("tags")).items())
 
 
 # --- The rest ---------------------------------------------------------------------------------------------------------

@@ -636,11 +636,17 @@ def test_what_a_template_leaves_to_be_filled_in_is_not_taken_for_seen(tmp_path: 
     assert "subnetTags" not in found.written.values["karpenter"]["existing"]  # by the half of them it would find more
 
 
-def test_tags_with_a_wildcard_are_not_said_to_have_no_value(tmp_path: Path) -> None:
+def test_tags_with_a_wildcard_stand_in_the_file_as_karpenter_takes_them(tmp_path: Path) -> None:
     others = [each for each in by_hand() if each["kind"] != "EC2NodeClass"]
-    terms = [{"tags": {"Name": "nodes-*"}}]
-    missing = said(reported(tmp_path, *others, node_class(subnetSelectorTerms=terms)), "missing")
-    assert "subnets: EC2NodeClass theirs names no ids of them, and no tags whose values are written out" in missing
+    for number, tags in enumerate(({"Name": "nodes-*"}, {"kubernetes.io/cluster/prod": "*"})):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found = reported(folder, *others, node_class(subnetSelectorTerms=[{"tags": tags}]))
+        assert found.fits
+        assert loaded(found)["karpenter"]["existing"]["subnetTags"] == tags  # type: ignore[index]
+    (tmp_path / "none").mkdir()
+    found = reported(tmp_path / "none", *others, node_class(subnetSelectorTerms=[{"tags": {"Name": ""}}]))
+    assert "subnets: EC2NodeClass theirs has neither ids nor tags of them" in said(found, "missing")
 
 
 def test_what_a_class_has_of_its_own_is_said_not_to_be_taken_over(tmp_path: Path) -> None:
