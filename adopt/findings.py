@@ -161,7 +161,7 @@ def _plugins(there: Inventory, *, has_file: bool) -> Iterator[Finding]:
     elif found:
         why = "; ".join(f"{each.name}: {each.apart}" for each in found if each.apart) or "they are several"
         if len(found) == 1 and not found[0].apart and (operator := bringing(there)):
-            why = f"{operator.name} would bring {listed(operator.brings, 'and')} to nodes without it"
+            why = f"{operator.name} would bring its {listed(operator.brings, 'and')} to the nodes"
         text = (
             "would run on the new nodes too, and two quarrel over the kubelet's socket: the file says ami: "
             f"bottlerocket, whose nodes are left out; or keep yours away from nodes with the label {POOL_LABEL}. "
@@ -177,8 +177,8 @@ def _without_plugin(operator: Plugin, about: str, *, has_file: bool) -> Iterator
         yield fits(about, text)
     elif has_file:
         text += (
-            f". But it would bring them {listed(operator.brings, 'and')}: the file says ami: bottlerocket, whose nodes "
-            "keep all of it away by the label nvidia.com/gpu.deploy.operands"
+            f". But it would bring them its {listed(operator.brings, 'and')}: the file says ami: bottlerocket, whose "
+            "nodes keep all of it away by the label nvidia.com/gpu.deploy.operands"
         )
         yield note(about, text)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,7 +35,8 @@ ENGINES: Final[Mapping[str, str]] = {
 class FoundPool:
     """A NodePool that may buy GPUs. types: of the catalogue. sharing: None where nothing tells.
 
-    named: types, or else families, that its requirements name. unknown: those of them that are not in the catalogue.
+    named: types, else families, else GPUs that its requirements name. unknown: those of them that are not in the
+    catalogue.
     """
 
     node_pool: NodePool
@@ -72,7 +73,7 @@ class Inventory:
     taken: names that a pool cannot have, since a NodePool or an EC2NodeClass has them.
     definitions: those of Karpenter, whoever made them. authentication_mode, network: what the account says of the
     cluster; empty and None where nobody asked it. network: keys of `network.existing`, none where nodes are found by
-    the default.
+    the default. strange_nodes: types of nodes with GPUs that are not in the catalogue, by the node's name.
     """
 
     cluster: str
@@ -89,7 +90,7 @@ class Inventory:
     engines: tuple[str, ...]
     knative: bool
     nodes: Sequence[GpuNode]
-    strange_nodes: tuple[str, ...]
+    strange_nodes: Mapping[str, str]
     standing: Mapping[str, str]
     work: Sequence[Work]
     counts: Mapping[str, int]
@@ -121,7 +122,7 @@ def inventory(objects: Objects, *, cluster: str = "", region: str = "") -> Inven
         engines=_engines(objects),
         knative=_has_group(objects, "serving.knative.dev") or any(True for _ in objects.of("KnativeServing")),
         nodes=nodes,
-        strange_nodes=tuple(sorted(set(strange))),
+        strange_nodes=strange,
         standing=standing_labels(objects),
         work=work_of(objects),
         counts=Counter(objects.counts),
@@ -150,18 +151,19 @@ def _pools(view: SharingView, plugins: list[Plugin]) -> list[FoundPool]:
     found = []
     for judged in view.pools:
         pool = judged.pool
+        if _without_gpus(pool):
+            continue
         spec = at(pool.manifest, "spec", "template", "spec")
-        sharing, named = judged.sharing, _named(pool)
-        may_buy = [each.name for each in pool.gpu_types()]
+        sharing, (named, unknown) = judged.sharing, _named(pool)
         if sharing is None and plain and not pool.auto_mode and MIG_CONFIG_LABEL not in pool.labels:
             sharing = Sharing("none", "its device plugin, which has no configuration")
         found.append(
             FoundPool(
                 node_pool=pool,
                 name=judged.name,
-                types=tuple(name for name in may_buy if name in INSTANCE_TYPES),
+                types=tuple(name for each in pool.gpu_types() if (name := each.name) in INSTANCE_TYPES),
                 named=named,
-                unknown=tuple(n for n in named if n in may_buy and n not in INSTANCE_TYPES and n not in FAMILIES),
+                unknown=unknown,
                 capacity_types=tuple(sorted(pool.capacity_types, key=("spot", "on-demand", "reserved").index)),
                 auto_mode=pool.auto_mode,
                 node_class=str(at(spec, "nodeClassRef").get("name") or ""),
@@ -174,13 +176,29 @@ def _pools(view: SharingView, plugins: list[Plugin]) -> list[FoundPool]:
     return found
 
 
-def _named(pool: NodePool) -> tuple[str, ...]:
-    """Types that its requirements name; families where they name no types."""
-    for key in (INSTANCE_TYPE_LABEL, "instance-family"):
+#: What requirements may name, the narrowest first, and what of it is in the catalogue.
+_NAMED: Final[Mapping[str, Collection[str]]] = {
+    INSTANCE_TYPE_LABEL: INSTANCE_TYPES,
+    "instance-family": FAMILIES,
+    "instance-gpu-name": {kind.gpu.name for kind in INSTANCE_TYPES.values()},
+}
+
+
+def _named(pool: NodePool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Types that its requirements name, else families, else GPUs; and those of them that are not in the catalogue."""
+    for key, known in _NAMED.items():
         values = [item.values or () for item in pool.requirements if item.key == key and item.operator == "In"]
         if values:
-            return tuple(dict.fromkeys(name for each in values for name in each))
-    return ()
+            names = tuple(dict.fromkeys(name for each in values for name in each))
+            may_buy = {each.name for each in pool.gpu_types()}
+            # A GPU's name is of nothing else; of types and families some have none.
+            return names, tuple(n for n in names if n not in known and (n in may_buy or key == "instance-gpu-name"))
+    return (), ()
+
+
+def _without_gpus(pool: NodePool) -> bool:
+    """A Provisioner that names no machines buys of categories c, m and r alone (Karpenter 0.31, its defaults)."""
+    return pool.manifest.get("kind") == "Provisioner" and not any(_narrows(item) for item in pool.requirements)
 
 
 def _plain(plugin: Plugin) -> bool:

@@ -34,7 +34,7 @@ def refusal(there: Inventory) -> Finding | None:
     if found is not None and found.before_v1:
         seen = f"is {found.version}" if found.version else f"{_old(found)} alone"
         text = (
-            f"{seen}, of before 1.0, and pools of a stack are karpenter.sh/v1: raise it to {_OLDEST} or later"
+            f"{seen}, of before 1.0, and pools of a stack are karpenter.sh/v1: raise Karpenter to {_OLDEST} or later"
             f"{_by_way(found)}, and look again"
         )
         return missing("Karpenter", text, "" if found.version else "helm list -A")

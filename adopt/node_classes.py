@@ -89,7 +89,8 @@ def _selected(given: Any, status: Any) -> Selected:
         return Selected(ids=tuple(dict.fromkeys(by_id)), terms=len(terms))
     if terms and (seen := tuple(filter(None, map(_id, listed(status))))):
         return Selected(ids=seen, terms=len(terms), found=True)
-    if taken := next((term for term in terms if _tags(term)), None):
+    taken = next((term for term in terms if _tags(term)), None)
+    if taken and sum(map(bool, by_id)) < 2:  # else ids say more
         left = tuple(_words(term) for term in terms if term != taken)
         return Selected(tags=_tags(taken), terms=len(terms), left=left)
     left = tuple(_words(term) for term, known in zip(terms, by_id, strict=True) if not known)

@@ -35,10 +35,8 @@ def pool_findings(there: Inventory, proposal: Proposal, written: StackText) -> I
     if any(node.block for node in there.nodes):
         yield note("capacity blocks", "are counted at the on-demand price: no cluster tells what was paid for them")
     if there.strange_nodes:
-        text = (
-            f"of types with GPUs that are not in the catalogue: {', '.join(there.strange_nodes)}. The sum of today is "
-            "without them, and pods on them count as on GPUs of the proposal"
-        )
+        types = ", ".join(sorted(set(there.strange_nodes.values())))
+        text = f"of types with GPUs that are not in the catalogue: {types}. Neither they nor their pods are in a sum"
         yield note("nodes", text)
 
 

@@ -31,7 +31,14 @@ _USUAL: Final = ("g6", "g5")
 #: How much dearer a slot of a further family may be: more families are easier to get as Spot.
 _DEARER: Final = 1.5
 
-Why = Literal["several GPUs", "a slot already", "too large for a slot", "on a node that stays", "claimed by DRA"]
+Why = Literal[
+    "several GPUs",
+    "a slot already",
+    "too large for a slot",
+    "on a node that stays",
+    "on a node of a type that is not in the catalogue",
+    "claimed by DRA",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +135,8 @@ def _why_not(work: Work, there: Inventory, node: GpuNode | None) -> Why | None:
     """Why pods do not take a slot, as far as it can be told from them and their node alone."""
     if work.claims:
         return "claimed by DRA"
+    if work.node in there.strange_nodes:
+        return "on a node of a type that is not in the catalogue"
     if set(work.asks) != {GPU_RESOURCE} or (node and node.shared) or (node is None and _only_shared(work, there)):
         return "a slot already"
     return "several GPUs" if work.gpus > 1 else None

@@ -72,9 +72,10 @@ class Work:
         return self.asks.get(GPU_RESOURCE, 0)
 
 
-def gpu_nodes(objects: Objects) -> tuple[list[GpuNode], list[str]]:
-    """Nodes with GPUs; and types of nodes that look like GPUs and are not in the catalogue."""
-    found, strange = [], []
+def gpu_nodes(objects: Objects) -> tuple[list[GpuNode], dict[str, str]]:
+    """Nodes with GPUs; and types of nodes with GPUs that are not in the catalogue, by the node's name."""
+    found: list[GpuNode] = []
+    strange: dict[str, str] = {}
     for node in objects.of("Node"):
         labels = labels_of(node)
         kind = INSTANCE_TYPES.get(labels.get(INSTANCE_TYPE_LABEL, ""))
@@ -82,7 +83,7 @@ def gpu_nodes(objects: Objects) -> tuple[list[GpuNode], list[str]]:
         if kind is not None:
             found.append(_gpu_node(node, kind, labels, offered))
         elif offered:
-            strange.append(labels.get(INSTANCE_TYPE_LABEL) or name_of(node))
+            strange[name_of(node)] = labels.get(INSTANCE_TYPE_LABEL) or name_of(node)
     return found, strange
 
 

@@ -104,17 +104,27 @@ def test_pools_whose_types_are_known_or_not_named_are_passed_over() -> None:
 
 def test_requirements_that_nothing_known_meets_are_told() -> None:
     pool = node_pool()
-    name = {"key": "karpenter.k8s.aws/instance-gpu-name", "operator": "In", "values": ["m60"]}
-    pool["spec"]["template"]["spec"]["requirements"] = [name]
+    requirement = {"key": "karpenter.k8s.aws/instance-gpu-manufacturer", "operator": "In", "values": ["amd"]}
+    pool["spec"]["template"]["spec"]["requirements"] = [requirement]
     told = "may buy no type with GPUs that is in the catalogue (docs/catalog.md): it is not adopted"
     assert f"NodePool gpus: {told}" in said(reported(pool, node_class()), "note")
+
+
+def test_gpus_that_nobody_here_knows_are_named() -> None:
+    pool = node_pool()
+    requirement = {"key": "karpenter.k8s.aws/instance-gpu-name", "operator": "In", "values": ["t4", "m60"]}
+    pool["spec"]["template"]["spec"]["requirements"] = [requirement]
+    assert "may buy m60 (not in the catalogue: docs/catalog.md): the" in said(reported(pool, node_class()), "note")
 
 
 def test_nodes_of_types_that_nobody_here_knows_are_said_to_be_in_no_sum() -> None:
     strange = node("old-1")
     strange["metadata"]["labels"]["node.kubernetes.io/instance-type"] = "p3.2xlarge"
-    notes = said(reported(*by_hand(strange, pod("train", "old-1"))), "note")
-    assert "not in the catalogue: p3.2xlarge. The sum of today is without them, and pods on them count" in notes
+    plain, found = reported(*by_hand()), reported(*by_hand(strange, pod("train", "old-1")))
+    notes = said(found, "note")
+    assert "not in the catalogue: p3.2xlarge. Neither they nor their pods are in a sum" in notes
+    assert "pods that stay: 1: on a node of a type that is not in the catalogue" in notes
+    assert found.rows == plain.rows
 
 
 # --- A GPU Operator whose plugin is off -------------------------------------------------------------------------------
@@ -136,7 +146,7 @@ def test_an_operator_without_its_plugin_quarrels_with_nobody_but_brings_what_nod
     found = reported(*without("DaemonSet"), gpu_operator(devicePlugin=OFF, **more))
     told = said(found, "note")
     assert "GPU Operator cluster-policy: its device plugin is off: it gives out no GPUs" in told
-    assert f"it would bring them {brings}: the file says ami: bottlerocket" in told
+    assert f"it would bring them its {brings}: the file says ami: bottlerocket" in told
     assert "quarrel" not in everything(found)
     assert found.written.values["pools"][0]["ami"] == "bottlerocket"
     assert "The GPU Operator would come to these nodes too" in found.written.text
@@ -159,7 +169,7 @@ def test_a_plugin_beside_an_operator_that_brings_its_own_is_not_joined() -> None
     found = reported(*without("DaemonSet"), off, plugin("configs", "whole"), configs)
     assert "gpuSharing" not in found.written.values
     assert found.written.values["pools"][0]["ami"] == "bottlerocket"
-    assert "cluster-policy would bring driver and toolkit to nodes without it" in said(found, "note")
+    assert "cluster-policy would bring its driver and toolkit to the nodes" in said(found, "note")
 
 
 # --- Before Karpenter 1.0 ---------------------------------------------------------------------------------------------
@@ -207,11 +217,15 @@ def test_before_1_0_the_report_says_what_to_raise_and_nothing_of_a_file(
     assert not found.fits
     (karpenters,) = [each for each in found.findings if each.about == "Karpenter"]
     assert karpenters.status == "missing"
-    assert karpenters.text.startswith(f"{what}, of before 1.0, and pools of a stack are karpenter.sh/v1: raise it")
+    assert karpenters.text.startswith(f"{what}, of before 1.0, and pools of a stack are karpenter.sh/v1: raise Karp")
     assert way in karpenters.text
     told = everything(found)
     for useless in ("gpu-slices:", "the file", "write role", "systemNodeLabels", "featureGates", "NodeOverlay"):
         assert useless not in told
+
+
+def test_a_provisioner_that_names_no_machines_buys_no_gpus() -> None:
+    assert reported({**PROVISIONER, "spec": {"requirements": []}}, TEMPLATE).there.pools == []
 
 
 def test_a_node_of_a_provisioner_is_of_no_node_group() -> None:
@@ -268,6 +282,13 @@ def test_of_several_terms_the_report_says_which_is_taken_and_which_are_left() ->
     assert "kubectl get ec2nodeclass theirs -o 'jsonpath={.status.securityGroups[*].id}'" in notes
     existing = found.written.values["karpenter"]["existing"]
     assert (existing["subnetTags"], existing["securityGroupTags"]) == ({"tier": "private"}, {"role": "nodes"})
+
+
+def test_of_tags_and_several_ids_the_ids_are_taken() -> None:
+    terms = [TERMS[0], {"id": "subnet-0a1b2c3d"}, TERMS[1]]
+    found = reported(*without("EC2NodeClass"), node_class(subnetSelectorTerms=terms))
+    assert found.written.values["karpenter"]["existing"]["subnetIds"] == ["subnet-0a1b2c3d", "subnet-4e5f6a7b"]
+    assert "left out is what (tier=private) finds" in said(found, "note")
 
 
 @pytest.mark.parametrize("terms", [TERMS, [TERMS[0], TERMS[0]]], ids=["others", "twice"])
