@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from adopt.finding import Finding, missing, note
 from adopt.inventory import FoundPool, Inventory
@@ -89,15 +89,18 @@ def _left_out(there: Inventory, proposal: Proposal, pool: FoundPool) -> Iterator
 
 
 def _meeting(there: Inventory, proposal: Proposal, name: str) -> Iterator[Finding]:
-    """Overlays of theirs that say the same as the new pool's, at the same weight: Karpenter drops one whole.
+    """Overlays of theirs that change prices of the new pool's types, or say the same as its own at the same weight.
 
-    The one whose name is earlier in the alphabet, for all pools (sigs.k8s.io/karpenter v1.15.0,
-    pkg/controllers/nodeoverlay/controller.go, pkg/apis/v1alpha1/nodeoverlay.go OrderByWeight).
+    Of these Karpenter drops one whole: the one whose name is earlier in the alphabet, for all pools
+    (sigs.k8s.io/karpenter v1.15.0, pkg/controllers/nodeoverlay/controller.go, pkg/apis/v1alpha1/nodeoverlay.go
+    OrderByWeight).
     """
     labels = {POOL_LABEL: name, SHARING_LABEL: proposal.pool.profile.strategy}
     template = {"metadata": {"labels": labels}}
     ours = NodePool({"metadata": {"name": name}, "spec": {"template": template}})
     for overlay in there.overlays:
+        if overlay.prices and any(_matches(overlay, ours, proposal, count) for count in proposal.counts):
+            yield note(f"NodeOverlay {overlay.name}", _PRICES.format(key=NODE_POOL_LABEL, pool=name))
         counts = [
             count
             for count, capacity in proposal.pool.overlay_capacities.items()
@@ -107,6 +110,14 @@ def _meeting(there: Inventory, proposal: Proposal, name: str) -> Iterator[Findin
         ]
         if counts:
             yield _dropped(overlay, name, counts)
+
+
+#: karpenter-provider-aws v1.15.0, pkg/providers/instance/instance.go: of whatever offering the price is.
+_PRICES: Final = (
+    "changes prices of the new pool's types too: Karpenter then launches its Spot nodes by "
+    "capacity-optimized-prioritized in place of price-capacity-optimized (rule gpu-no-price-overlays). Keep it off the "
+    "new pool: {key} NotIn [{pool}] among its requirements"
+)
 
 
 def _matches(overlay: Overlay, ours: NodePool, proposal: Proposal, count: int) -> bool:

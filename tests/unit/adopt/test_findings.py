@@ -355,7 +355,6 @@ def test_an_overlay_of_theirs_at_our_weight_is_told_with_who_is_dropped(theirs: 
         overlay("all", OVERLAY_WEIGHT - 1),
         overlay("all", None),
         overlay("all", capacity={"smarter-devices/fuse": "1"}),
-        overlay("all", capacity=None, price="0.1"),
         overlay("all", **one_of("karpenter.sh/nodepool", "gpus")),
         overlay("all", **one_of("karpenter.sh/nodepool", "shared", operator="NotIn")),
         overlay("all", **one_of("karpenter.k8s.aws/instance-family", "p5")),
@@ -364,6 +363,17 @@ def test_an_overlay_of_theirs_at_our_weight_is_told_with_who_is_dropped(theirs: 
 )
 def test_overlays_that_do_not_meet_ours_are_passed_over(theirs: Object) -> None:
     assert "NodeOverlay all" not in everything(reported(*by_hand(), theirs))
+
+
+@pytest.mark.parametrize("field", ["price", "priceAdjustment"])
+@pytest.mark.parametrize("pod_mib", [5_000, 20_000])
+def test_overlays_that_change_prices_of_the_new_pool_are_told(field: str, pod_mib: int) -> None:
+    theirs = overlay("cheap", 10, capacity=None, **{field: "0.1"}, **one_of("karpenter.sh/capacity-type", "on-demand"))
+    notes = said(reported(*by_hand(), theirs, pod_mib=pod_mib), "note")
+    assert "NodeOverlay cheap: changes prices of the new pool's types too" in notes
+    assert "karpenter.sh/nodepool NotIn [shared] among its requirements" in notes
+    own = overlay("cheap", 10, capacity=None, **{field: "0.1"}, **one_of("karpenter.sh/nodepool", "gpus"))
+    assert "changes prices" not in everything(reported(*by_hand(), own))
 
 
 def test_where_nothing_is_shared_no_overlay_meets() -> None:
