@@ -109,12 +109,16 @@ def _is_yaml(text: str) -> bool:
         return False
 
 
+#: What stands elsewhere under a name, as tools write it that dump YAML: an element alone cannot be read.
+_ALIAS: Final = re.compile(r"(?:^|[\s:-]) *\*[\w-]+ *$", re.MULTILINE)
+
+
 def _chunks(text: str) -> Iterator[str]:
     """Documents, and of a list its elements. Nothing inside an element begins at the first column."""
     for document in _DOCUMENT.split(text):
         # What stands before `items:` says that it is a list, and nothing more.
         _, _, rest = f"\n{document}".partition("\nitems:\n")
-        if not rest.startswith("- "):
+        if not rest.startswith("- ") or _ALIAS.search(document):
             if document.strip():
                 yield document
             continue

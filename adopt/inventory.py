@@ -4,31 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from adopt.export import minor_version
-from adopt.karpenter import (
-    AUTO_NODE,
-    AUTO_NODE_LABEL,
-    Karpenter,
-    NodeClass,
-    definitions_of,
-    discovered,
-    karpenter_of,
-    node_classes_of,
-)
+from adopt.karpenter import AUTO_NODE, AUTO_NODE_LABEL, Karpenter, definitions_of, karpenter_of
+from adopt.node_classes import NodeClass, discovered, node_classes_of
 from adopt.objects import Object, Objects, at, labels_of, listed, name_of, words
 from adopt.plugins import Plugin, plugins_of, releases
 from adopt.rights import Rights, rights_of
 from adopt.work import GpuNode, Work, gpu_nodes, standing_labels, work_of
-from gpu.catalog import INSTANCE_TYPES
+from gpu.catalog import FAMILIES, INSTANCE_TYPES
 from gpu.contract import DEVICE_CLASS, INSTANCE_TYPE_LABEL, MIG_CONFIG_LABEL, REGION_LABEL
 from policy.device_plugin import Sharing
 from policy.framework import Stack
 from policy.karpenter import AUTO_MODE_DOMAIN, NodePool, Requirement
-from policy.sharing import SharingView
+from policy.sharing import Overlay, SharingView
 
 #: Engines that may refuse pods: API group, and what people call it.
 ENGINES: Final[Mapping[str, str]] = {
@@ -41,11 +33,17 @@ ENGINES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class FoundPool:
-    """A NodePool that may buy GPUs. types: of the catalogue. sharing: None where nothing tells."""
+    """A NodePool that may buy GPUs. types: of the catalogue. sharing: None where nothing tells.
+
+    named: types, else families, else GPUs that its requirements name. unknown: those of them that are not in the
+    catalogue.
+    """
 
     node_pool: NodePool
     name: str
     types: tuple[str, ...]
+    named: tuple[str, ...]
+    unknown: tuple[str, ...]
     capacity_types: tuple[str, ...]
     auto_mode: bool
     node_class: str
@@ -57,6 +55,12 @@ class FoundPool:
     """Whether it may buy GPUs only because nothing forbids it."""
 
     @property
+    def title(self) -> str:
+        """Its kind and name: before 0.32 pools were Provisioners."""
+        kind = "Provisioner" if self.node_pool.manifest.get("kind") == "Provisioner" else "NodePool"
+        return f"{kind} {self.name}"
+
+    @property
     def families(self) -> tuple[str, ...]:
         """Families of its types, in the catalogue's order."""
         return tuple(dict.fromkeys(INSTANCE_TYPES[name].family for name in self.types))
@@ -66,9 +70,10 @@ class FoundPool:
 class Inventory:
     """What is there. Names are empty where nothing tells them.
 
+    taken: names that a pool cannot have, since a NodePool or an EC2NodeClass has them.
     definitions: those of Karpenter, whoever made them. authentication_mode, network: what the account says of the
     cluster; empty and None where nobody asked it. network: keys of `network.existing`, none where nodes are found by
-    the default.
+    the default. strange_nodes: types of nodes with GPUs that are not in the catalogue, by the node's name.
     """
 
     cluster: str
@@ -79,13 +84,13 @@ class Inventory:
     definitions: tuple[str, ...]
     node_classes: Sequence[NodeClass]
     pools: Sequence[FoundPool]
-    pool_names: frozenset[str]
-    overlays: tuple[str, ...]
+    taken: frozenset[str]
+    overlays: Sequence[Overlay]
     plugins: Sequence[Plugin]
     engines: tuple[str, ...]
     knative: bool
     nodes: Sequence[GpuNode]
-    strange_nodes: tuple[str, ...]
+    strange_nodes: Mapping[str, str]
     standing: Mapping[str, str]
     work: Sequence[Work]
     counts: Mapping[str, int]
@@ -99,7 +104,8 @@ def inventory(objects: Objects, *, cluster: str = "", region: str = "") -> Inven
     """What is there. cluster, region: what somebody says of it, which counts before what is seen."""
     plugins, classes, karpenter = plugins_of(objects), node_classes_of(objects), karpenter_of(objects)
     nodes, strange = gpu_nodes(objects)
-    pools = _pools(objects, plugins)
+    view = SharingView(Stack(resources=[*objects.resources, *releases(plugins)]))
+    pools = _pools(view, plugins)
     seen_name = (karpenter.cluster if karpenter else "") or discovered(classes) or _eksctl(objects)
     return Inventory(
         cluster=cluster or objects.names.get("cluster", "") or seen_name,
@@ -110,13 +116,13 @@ def inventory(objects: Objects, *, cluster: str = "", region: str = "") -> Inven
         definitions=definitions_of(objects),
         node_classes=classes,
         pools=pools,
-        pool_names=frozenset(name_of(each) for each in objects.of("NodePool")),
-        overlays=tuple(sorted(name_of(each) for each in objects.of("NodeOverlay"))),
+        taken=frozenset(name_of(each) for kind in ("NodePool", "EC2NodeClass") for each in objects.of(kind)),
+        overlays=sorted(view.overlays, key=lambda overlay: overlay.name),
         plugins=plugins,
         engines=_engines(objects),
         knative=_has_group(objects, "serving.knative.dev") or any(True for _ in objects.of("KnativeServing")),
         nodes=nodes,
-        strange_nodes=tuple(sorted(set(strange))),
+        strange_nodes=strange,
         standing=standing_labels(objects),
         work=work_of(objects),
         counts=Counter(objects.counts),
@@ -140,14 +146,15 @@ def _auto_mode(objects: Objects) -> bool:
     )
 
 
-def _pools(objects: Objects, plugins: list[Plugin]) -> list[FoundPool]:
-    view = SharingView(Stack(resources=[*objects.resources, *releases(plugins)]))
+def _pools(view: SharingView, plugins: list[Plugin]) -> list[FoundPool]:
     plain = any(_plain(plugin) for plugin in plugins)
     found = []
     for judged in view.pools:
         pool = judged.pool
+        if _without_gpus(pool):
+            continue
         spec = at(pool.manifest, "spec", "template", "spec")
-        sharing = judged.sharing
+        sharing, (named, unknown) = judged.sharing, _named(pool)
         if sharing is None and plain and not pool.auto_mode and MIG_CONFIG_LABEL not in pool.labels:
             sharing = Sharing("none", "its device plugin, which has no configuration")
         found.append(
@@ -155,6 +162,8 @@ def _pools(objects: Objects, plugins: list[Plugin]) -> list[FoundPool]:
                 node_pool=pool,
                 name=judged.name,
                 types=tuple(name for each in pool.gpu_types() if (name := each.name) in INSTANCE_TYPES),
+                named=named,
+                unknown=unknown,
                 capacity_types=tuple(sorted(pool.capacity_types, key=("spot", "on-demand", "reserved").index)),
                 auto_mode=pool.auto_mode,
                 node_class=str(at(spec, "nodeClassRef").get("name") or ""),
@@ -165,6 +174,31 @@ def _pools(objects: Objects, plugins: list[Plugin]) -> list[FoundPool]:
             )
         )
     return found
+
+
+#: What requirements may name, the narrowest first, and what of it is in the catalogue.
+_NAMED: Final[Mapping[str, Collection[str]]] = {
+    INSTANCE_TYPE_LABEL: INSTANCE_TYPES,
+    "instance-family": FAMILIES,
+    "instance-gpu-name": {kind.gpu.name for kind in INSTANCE_TYPES.values()},
+}
+
+
+def _named(pool: NodePool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Types that its requirements name, else families, else GPUs; and those of them that are not in the catalogue."""
+    for key, known in _NAMED.items():
+        values = [item.values or () for item in pool.requirements if item.key == key and item.operator == "In"]
+        if values:
+            names = tuple(dict.fromkeys(name for each in values for name in each))
+            may_buy = {each.name for each in pool.gpu_types()}
+            # A GPU's name is of nothing else; of types and families some have none.
+            return names, tuple(n for n in names if n not in known and (n in may_buy or key == "instance-gpu-name"))
+    return (), ()
+
+
+def _without_gpus(pool: NodePool) -> bool:
+    """A Provisioner that names no machines buys of categories c, m and r alone (Karpenter 0.31, its defaults)."""
+    return pool.manifest.get("kind") == "Provisioner" and not any(_narrows(item) for item in pool.requirements)
 
 
 def _plain(plugin: Plugin) -> bool:

@@ -1,25 +1,26 @@
-"""The Karpenter of a cluster: its version, its gates, and what its node classes name."""
+"""The Karpenter of a cluster: its version, its gates, and which of its APIs are of before 1.0."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from adopt.objects import (
+    PROVISIONER_LABEL,
     Object,
     Objects,
     at,
     containers_of,
     environment,
-    has_unknown,
     labels_of,
     listed,
     name_of,
+    pool_label,
     words,
 )
-from gpu.contract import DISCOVERY_TAG, NAME_LABEL, NODE_POOL_LABEL
+from gpu.contract import NAME_LABEL, NODE_POOL_LABEL
 
 #: Gates as Karpenter's own option names them (`--feature-gates`), and as its chart and stack files do.
 GATES: Final[Mapping[str, str]] = {
@@ -48,28 +49,26 @@ class Karpenter:
     gates: frozenset[str] | None = None
     cluster: str = ""
     old_api: str = ""
-    """An API version of pools before v1, such as `karpenter.sh/v1beta1`; empty where all are v1."""
+    """An API version of before v1, such as `karpenter.sh/v1beta1`, of pools or else node classes; empty without one."""
     serves_v1: bool = True
     """Whether it may serve `karpenter.sh/v1`, of which pools of ours are; also where nothing tells."""
     serves_overlays: bool = True
     """Whether NodeOverlays may be defined; also where nothing tells."""
 
+    @property
+    def before_v1(self) -> bool:
+        """Whether it is of before 1.0, which serves no `karpenter.sh/v1`."""
+        return self.version.startswith("0.") or not self.serves_v1
 
-@dataclass(frozen=True, kw_only=True)
-class NodeClass:
-    """An EC2NodeClass: what nodes need to join. Tags are those of the first term that has some, ids those of all."""
+    @property
+    def before_v1beta1(self) -> bool:
+        """Whether it is of before 0.32, with Provisioners and AWSNodeTemplates, which 1.0 does not know."""
+        older = self.version.startswith("0.") and int(self.version.split(".")[1]) < _BETA_SINCE
+        return older or "alpha" in self.old_api
 
-    name: str
-    role: str = ""
-    profile: str = ""
-    subnet_tags: Mapping[str, str] = field(default_factory=dict)
-    group_tags: Mapping[str, str] = field(default_factory=dict)
-    subnet_ids: tuple[str, ...] = ()
-    group_ids: tuple[str, ...] = ()
-    filled_in: bool = False
-    """Whether parts of it are filled in elsewhere: a template, not a class."""
-    own: tuple[str, ...] = ()
-    """Fields of it, as it calls them, by which its nodes differ from those of Karpenter's defaults."""
+
+#: First release with v1beta1, 0.32 (Karpenter's "v1beta1 Migration").
+_BETA_SINCE: Final = 32
 
 
 def karpenter_of(objects: Objects) -> Karpenter | None:
@@ -90,25 +89,39 @@ _OVERLAYS: Final = "nodeoverlays.karpenter.sh"
 
 def _karpenter_of(objects: Objects) -> Karpenter | None:
     pools = [*objects.of("NodePool"), *objects.of("Provisioner")]
-    old = next((text for pool in pools if (text := str(pool.get("apiVersion"))) not in _APIS), "")
+    classes = [*objects.of("EC2NodeClass"), *objects.of("AWSNodeTemplate")]
+    old = _oldest(pools) or _oldest(classes)
     for deployment in objects.of("Deployment", "apps"):
         controller = next((each for each in containers_of(deployment) if _is_controller(deployment, each)), None)
         if controller is not None:
             made = _karpenter(deployment, controller, objects)
-            return replace(made, old_api=old, serves_v1=bool(made.version) or _may_serve_v1(pools))
+            return replace(made, old_api=old, serves_v1=bool(made.version) or _may_serve_v1([*pools, *classes]))
     # Pools alone may be those of EKS Auto Mode.
     own = any(at(pool, "spec", "template", "spec", "nodeClassRef").get("kind") == "EC2NodeClass" for pool in pools)
     if own or old or any(next(objects.of(kind), None) for kind in ("EC2NodeClass", "NodeOverlay")):
-        return Karpenter(gates=_gates_of_overlays(objects), old_api=old, serves_v1=_may_serve_v1(pools))
+        return Karpenter(gates=_gates_of_overlays(objects), old_api=old, serves_v1=_may_serve_v1([*pools, *classes]))
     # Somebody showed nodes alone.
-    bought = [labels for node in objects.of("Node") if NODE_POOL_LABEL in (labels := labels_of(node))]
-    if any(labels.get(AUTO_NODE_LABEL) != AUTO_NODE for labels in bought):
+    bought = [labels for node in objects.of("Node") if pool_label(labels := labels_of(node))]
+    if any(NODE_POOL_LABEL in labels and labels.get(AUTO_NODE_LABEL) != AUTO_NODE for labels in bought):
         return Karpenter()
-    return None
+    return (
+        Karpenter(old_api=_PROVISIONERS, serves_v1=False) if any(PROVISIONER_LABEL in each for each in bought) else None
+    )
 
 
-def _may_serve_v1(pools: list[Object]) -> bool:
-    return not pools or any(str(pool.get("apiVersion")) in _APIS for pool in pools)
+def _oldest(manifests: list[Object]) -> str:
+    """An API version of before v1 among them, of before v1beta1 first; empty where there is none."""
+    found = (text for each in manifests if _OLD_API.fullmatch(text := str(each.get("apiVersion"))))
+    return min(found, key=lambda text: "alpha" not in text, default="")
+
+
+def _may_serve_v1(manifests: list[Object]) -> bool:
+    return not manifests or not all(_OLD_API.fullmatch(str(each.get("apiVersion"))) for each in manifests)
+
+
+#: API versions of Karpenter before 1.0; what is filled in elsewhere counts as none of them.
+_OLD_API: Final = re.compile(r"karpenter\.(?:sh|k8s\.aws)/v1(?:alpha|beta)\d+")
+_PROVISIONERS: Final = "karpenter.sh/v1alpha5"
 
 
 #: API groups of its definitions.
@@ -119,10 +132,6 @@ def definitions_of(objects: Objects) -> tuple[str, ...]:
     """Names of Karpenter's definitions, or their API groups where the server lists these alone."""
     named = [each for each in objects.of("CustomResourceDefinition") if at(each, "spec").get("group") in _GROUPS]
     return tuple(sorted(map(name_of, named))) or tuple(group for group in _GROUPS if group in objects.groups)
-
-
-#: API versions of pools that Karpenter serves since 1.0; what is filled in elsewhere counts as one.
-_APIS: Final = ("karpenter.sh/v1",)
 
 
 def _is_controller(deployment: Object, container: Mapping[str, Any]) -> bool:
@@ -171,62 +180,5 @@ def _gates_of_overlays(objects: Objects) -> frozenset[str] | None:
     return frozenset({"nodeOverlay"}) if judged else None
 
 
-def node_classes_of(objects: Objects) -> list[NodeClass]:
-    """Node classes of Karpenter, in the order of their names."""
-    return sorted((_node_class(each) for each in objects.of("EC2NodeClass")), key=lambda found: found.name)
-
-
-def _node_class(manifest: Object) -> NodeClass:
-    spec = at(manifest, "spec")
-    return NodeClass(
-        name=name_of(manifest),
-        role=_text(spec.get("role")),
-        profile=_text(spec.get("instanceProfile")),
-        subnet_tags=_tags(spec.get("subnetSelectorTerms")),
-        group_tags=_tags(spec.get("securityGroupSelectorTerms")),
-        subnet_ids=_ids(spec.get("subnetSelectorTerms")),
-        group_ids=_ids(spec.get("securityGroupSelectorTerms")),
-        filled_in=has_unknown(spec),
-        own=tuple(field for field in _OWN if spec.get(field)) + _images(spec),
-    )
-
-
-_OWN: Final = (
-    "userData",
-    "blockDeviceMappings",
-    "instanceStorePolicy",
-    "kubelet",
-    "metadataOptions",
-    "networkInterfaces",
-    "capacityReservationSelectorTerms",
-)
-
-
-def _images(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """The field of images, where they are chosen otherwise than by an alias of AWS' own."""
-    terms = listed(spec.get("amiSelectorTerms"))
-    return ("amiSelectorTerms",) if any("alias" not in term for term in terms) else ()
-
-
 def _text(value: Any) -> str:
     return value.rpartition("/")[2] if isinstance(value, str) else ""
-
-
-def _tags(terms: Any) -> dict[str, str]:
-    """Tags whose values are written out: `*` and nothing mean any, which a stack file cannot say."""
-    for term in listed(terms):
-        found = words(term.get("tags"))
-        whole = len(found) == len(at(term, "tags"))  # else a part of them is filled in elsewhere
-        if found and whole and all(value and "*" not in value for value in found.values()):
-            return found
-    return {}
-
-
-def _ids(terms: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(found for term in listed(terms) if isinstance(found := term.get("id"), str) and found))
-
-
-def discovered(classes: list[NodeClass]) -> str:
-    """Name of the cluster by the tag of Karpenter's own guide; empty where classes have none, or several."""
-    names = {tags.get(DISCOVERY_TAG, "") for found in classes for tags in (found.subnet_tags, found.group_tags)} - {""}
-    return names.pop() if len(names) == 1 else ""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from gpu.contract import NVIDIA_PREFIX
+from gpu.contract import NODE_POOL_LABEL, NVIDIA_PREFIX
 from policy.pods import POD_TYPES
 from policy.reading import Unknown
 from policy.registered import Resource
@@ -19,7 +19,8 @@ Object = Mapping[str, Any]
 #: Deployments and their likes matter by what they install, or by the GPUs that their pods ask for.
 _PARTS: Final = rf"{re.escape(NVIDIA_PREFIX)}|karpenter|nvidia|knative|kyverno|gatekeeper|kubewarden|resourceClaims"
 WANTED: Final[Mapping[str, str]] = {
-    **dict.fromkeys(("NodePool", "Provisioner", "NodeOverlay", "EC2NodeClass", "NodeClass", "ClusterPolicy"), ""),
+    **dict.fromkeys(("NodePool", "Provisioner", "NodeOverlay", "ClusterPolicy"), ""),
+    **dict.fromkeys(("EC2NodeClass", "AWSNodeTemplate", "NodeClass"), ""),
     **dict.fromkeys(("DeviceClass", "ResourceClaimTemplate", "KnativeServing", "CustomResourceDefinition"), ""),
     **dict.fromkeys(("ValidatingAdmissionPolicy", "ConstraintTemplate", "ValidatingWebhookConfiguration"), ""),
     "Node": "",
@@ -109,6 +110,15 @@ def name_of(manifest: Object) -> str:
 def labels_of(manifest: Object) -> dict[str, str]:
     """Labels of an object."""
     return words(at(manifest, "metadata").get("labels"))
+
+
+#: Of nodes that Karpenter before 0.32 bought, the name of their Provisioner.
+PROVISIONER_LABEL: Final = "karpenter.sh/provisioner-name"
+
+
+def pool_label(labels: Mapping[str, str]) -> str:
+    """The pool of Karpenter's that bought a node with these labels; empty where none did."""
+    return labels.get(NODE_POOL_LABEL) or labels.get(PROVISIONER_LABEL, "")
 
 
 def containers_of(manifest: Object) -> list[Mapping[str, Any]]:

@@ -24,7 +24,8 @@ class Plugin:
 
     config_map: from which it takes its configurations, in namespace. reaches: whether it would run on nodes of pools of
     ours too. values: of its chart, as far as they say how GPUs are shared. apart: why a stack cannot add
-    configurations to its ConfigMap (`gpuSharing.existing`); empty where it can.
+    configurations to its ConfigMap (`gpuSharing.existing`); empty where it can. off: whether it is a GPU Operator whose
+    device plugin is off, which gives out nothing. brings: what a GPU Operator puts on new nodes whose images have it.
     """
 
     kind: Kind
@@ -34,6 +35,8 @@ class Plugin:
     default: str = ""
     namespace: str = ""
     apart: str = ""
+    off: bool = False
+    brings: tuple[str, ...] = ()
     reaches: bool = True
     values: Mapping[str, Any] = field(default_factory=dict)
 
@@ -193,9 +196,9 @@ def _operator(policy: Object, objects: Objects) -> Plugin:
     spec = at(policy, "spec")
     config = words(at(spec, "devicePlugin").get("config"))
     values = {
-        "devicePlugin": {"config": dict(config), "enabled": at(spec, "devicePlugin").get("enabled", True)},
+        "devicePlugin": {"config": dict(config), "enabled": _is_on(spec, "devicePlugin")},
         "mig": dict(words(spec.get("mig"))),
-        "migManager": {"enabled": at(spec, "migManager").get("enabled", True)},
+        "migManager": {"enabled": _is_on(spec, "migManager")},
     }
     name = config.get("name", "")
     spaces = _namespaces(name, objects) if name else []
@@ -203,6 +206,8 @@ def _operator(policy: Object, objects: Objects) -> Plugin:
         kind="GPU Operator",
         namespace=spaces[0] if len(spaces) == 1 else "",
         apart=_why_operator_apart(spec, name, spaces),
+        off=not _is_on(spec, "devicePlugin"),
+        brings=tuple(part for key, part in _PARTS.items() if _is_on(spec, key)),
         name=name_of(policy),
         version=str(at(spec, "devicePlugin").get("version") or "").removeprefix("v"),
         config_map=name,
@@ -211,9 +216,16 @@ def _operator(policy: Object, objects: Objects) -> Plugin:
     )
 
 
+#: Parts of a GPU Operator that nodes of ours have by their image, or cut by themselves, as a ClusterPolicy calls them.
+_PARTS: Final[Mapping[str, str]] = {"driver": "driver", "toolkit": "toolkit", "migManager": "MIG manager"}
+
+
+def _is_on(spec: Mapping[str, Any], part: str) -> bool:
+    """Whether a part runs: it does unless it is off (gpu-operator api/nvidia/v1/clusterpolicy_types.go IsEnabled)."""
+    return at(spec, part).get("enabled") is not False
+
+
 def _why_operator_apart(spec: Mapping[str, Any], config_map: str, spaces: list[str]) -> str:
-    if at(spec, "devicePlugin").get("enabled", True) is not True:
-        return "its device plugin is off"
     if not config_map:
         return "it has no ConfigMap with configurations (devicePlugin.config.name)"
     if len(spaces) != 1:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
 
-from adopt.inventory import Inventory
+from adopt.inventory import FoundPool, Inventory
 from adopt.objects import at, listed
 from adopt.work import GpuNode, Work
 from gpu import prices
@@ -31,7 +31,14 @@ _USUAL: Final = ("g6", "g5")
 #: How much dearer a slot of a further family may be: more families are easier to get as Spot.
 _DEARER: Final = 1.5
 
-Why = Literal["several GPUs", "a slot already", "too large for a slot", "on a node that stays", "claimed by DRA"]
+Why = Literal[
+    "several GPUs",
+    "a slot already",
+    "too large for a slot",
+    "on a node that stays",
+    "on a node of a type that is not in the catalogue",
+    "claimed by DRA",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,6 +135,8 @@ def _why_not(work: Work, there: Inventory, node: GpuNode | None) -> Why | None:
     """Why pods do not take a slot, as far as it can be told from them and their node alone."""
     if work.claims:
         return "claimed by DRA"
+    if work.node in there.strange_nodes:
+        return "on a node of a type that is not in the catalogue"
     if set(work.asks) != {GPU_RESOURCE} or (node and node.shared) or (node is None and _only_shared(work, there)):
         return "a slot already"
     return "several GPUs" if work.gpus > 1 else None
@@ -177,11 +186,39 @@ def _families(there: Inventory) -> list[str]:
     running = [node.kind.family for node in there.nodes]
     allowed = [family for pool in there.pools if not pool.open for family in pool.families]
     for wanted in (running, allowed, _USUAL, tuple(FAMILIES)):
-        known = [f for f in dict.fromkeys(wanted) if f not in UNSUPPORTED_FAMILIES and _smallest(f, there.region)]
+        known = [family for family in dict.fromkeys(wanted) if not _why_left(family, there.region)]
         x86 = [family for family in known if FAMILIES[family][0].arch == "amd64"]
         if x86 or known:
             return x86 or known
     raise ValueError(f"no GPU that is known is offered in {there.region}")
+
+
+def left_out(there: Inventory, pool: FoundPool) -> dict[str, list[str]]:
+    """Of the families and types that a pool names those that no pool of a stack here may buy, by the reason."""
+    found: dict[str, list[str]] = {}
+    x86 = any(
+        FAMILIES[family][0].arch == "amd64" and not _why_left(family, there.region)
+        for each in there.pools
+        if not each.open
+        for family in each.families
+    )
+    for name in pool.named:
+        family = name.partition(".")[0]
+        if name in pool.unknown:
+            why = "not in the catalogue: docs/catalog.md"
+        elif family not in pool.families:
+            continue
+        elif not (why := _why_left(family, there.region)):
+            why = "arm64, and others are not" if x86 and FAMILIES[family][0].arch != "amd64" else ""
+        if why:
+            found.setdefault(why, []).append(name)
+    return found
+
+
+def _why_left(family: str, region: str) -> str:
+    if family in UNSUPPORTED_FAMILIES:
+        return f"not supported: {UNSUPPORTED_FAMILIES[family]}"
+    return "" if _smallest(family, region) else f"not offered in {region}"
 
 
 def _smallest(family: str, region: str) -> list[InstanceType]:

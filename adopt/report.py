@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adopt.findings import Finding, findings, refusal
+from adopt.finding import Finding
+from adopt.findings import findings
 from adopt.inventory import Inventory
+from adopt.karpenter_findings import refusal
 from adopt.money import Row, rows
 from adopt.proposal import Proposal, propose
 from adopt.stack_file import StackText, stack_text
@@ -62,7 +64,7 @@ def as_json(found: Report) -> dict[str, Any]:
         "karpenterDefinitions": list(there.definitions),
         "nodePools": [_pool(each) for each in there.pools],
         "nodeClasses": [each.name for each in there.node_classes],
-        "nodeOverlays": list(there.overlays),
+        "nodeOverlays": [each.name for each in there.overlays],
         "plugins": [
             {"kind": p.kind, "name": p.name, "version": p.version or None, "configMap": p.config_map or None}
             for p in there.plugins

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import versions
 from adopt.inventory import Inventory
-from adopt.karpenter import Karpenter, NodeClass
+from adopt.karpenter import Karpenter
+from adopt.node_classes import NodeClass, Selected
 from adopt.plugins import Plugin
 from adopt.proposal import Proposal
 from config.checks.existing import OVERLAYS_SINCE
@@ -109,14 +110,15 @@ def _existing(there: Inventory) -> tuple[dict[str, dict[str, Any]], dict[str, st
         "featureGates": sorted(found.gates or ()),
     }
     standard = {DISCOVERY_TAG: there.cluster}
-    if chosen and chosen.subnet_tags not in ({}, standard):
-        karpenter["subnetTags"] = dict(chosen.subnet_tags)
-    if chosen and chosen.group_tags not in ({}, standard):
-        karpenter["securityGroupTags"] = dict(chosen.group_tags)
-    if chosen and chosen.subnet_ids and not chosen.subnet_tags:
-        karpenter["subnetIds"] = list(chosen.subnet_ids)
-    if chosen and chosen.group_ids and not chosen.group_tags:
-        karpenter["securityGroupIds"] = list(chosen.group_ids)
+    subnets, groups = (chosen.subnets, chosen.groups) if chosen else (Selected(), Selected())
+    for tags, ids, selected in (
+        ("subnetTags", "subnetIds", subnets),
+        ("securityGroupTags", "securityGroupIds", groups),
+    ):
+        if selected.ids and not selected.tags:
+            karpenter[ids] = list(selected.ids)
+        elif selected.tags not in ({}, standard):
+            karpenter[tags] = dict(selected.tags)
     return {"cluster": cluster, "karpenter": {"existing": karpenter}, "network": {}}, guessed
 
 
@@ -154,25 +156,30 @@ def model_class(there: Inventory) -> NodeClass | None:
     used = {pool.node_class for pool in there.pools if not pool.open}
     return max(
         there.node_classes,
-        key=lambda each: (bool(each.role), bool(each.subnet_tags), bool(each.group_tags), each.name in used),
+        key=lambda each: (bool(each.role), bool(each.subnets), bool(each.groups), each.name in used),
         default=None,
     )
 
 
 def reaching(there: Inventory) -> list[Plugin]:
     """Plugins that would run on nodes of ours too."""
-    return [plugin for plugin in there.plugins if plugin.reaches and plugin.kind != "DRA driver"]
+    return [plugin for plugin in there.plugins if plugin.reaches and plugin.kind != "DRA driver" and not plugin.off]
+
+
+def bringing(there: Inventory) -> Plugin | None:
+    """A GPU Operator whose device plugin is off, and which would bring to nodes of ours what their image has."""
+    return next((plugin for plugin in there.plugins if plugin.off and plugin.brings), None)
 
 
 def joined_plugin(there: Inventory) -> Plugin | None:
     """The plugin that takes the pool's configuration too; None where none does, or several would run there."""
     found = reaching(there)
-    return found[0] if len(found) == 1 and not found[0].apart else None
+    return found[0] if len(found) == 1 and not found[0].apart and bringing(there) is None else None
 
 
-def needs_own_plugin(there: Inventory) -> bool:
-    """Whether nodes of ours must bring their own plugin, since one that is there would run on them too."""
-    return bool(reaching(there)) and joined_plugin(there) is None
+def needs_own_nodes(there: Inventory) -> bool:
+    """Whether nodes of ours must have all of their own, since what is there would come to them too."""
+    return bringing(there) is not None or (bool(reaching(there)) and joined_plugin(there) is None)
 
 
 def _sharing_of(there: Inventory) -> dict[str, Any]:
@@ -187,7 +194,7 @@ def _sharing_of(there: Inventory) -> dict[str, Any]:
 
 def _pool(there: Inventory, proposal: Proposal) -> dict[str, Any]:
     names = (_POOL, *(f"{_POOL}-{number}" for number in range(2, 1000)))
-    found: dict[str, Any] = {"name": next(name for name in names if name not in there.pool_names)}
+    found: dict[str, Any] = {"name": next(name for name in names if name not in there.taken)}
     if proposal.families:
         found["instanceFamilies"] = list(proposal.families)
     else:
@@ -195,7 +202,7 @@ def _pool(there: Inventory, proposal: Proposal) -> dict[str, Any]:
     if proposal.counts != (1,) and proposal.families:
         found["gpusPerNode"] = list(proposal.counts)
     found["maxGpus"] = proposal.max_gpus
-    if needs_own_plugin(there):
+    if needs_own_nodes(there):
         found["ami"] = "bottlerocket"
     sharing = {"strategy": "time-slicing", "replicas": proposal.replicas} if proposal.replicas else {"strategy": "none"}
     return {**found, "sharing": sharing}
@@ -231,7 +238,8 @@ def _lines(
         if key == "sharing":
             yield from _sharing(proposal, value)
         elif key == "ami":
-            yield "      # A plugin of the cluster would run on these nodes too; Bottlerocket's are left out of it."
+            what = "A plugin of the cluster would run on" if reaching(there) else "The GPU Operator would come to"
+            yield f"      # {what} these nodes too; Bottlerocket's are left out of it."
         if key == "maxGpus":
             yield "      # Most GPUs at a time: none is bought before a pod asks for a slot."
         yield f"    {'- ' if number == 0 else '  '}{key}: {flow(value)}"

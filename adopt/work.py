@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from pulumi_policy.proxy import UnknownValueError
 
-from adopt.objects import Object, Objects, as_resource, at, labels_of, listed, name_of, words
+from adopt.objects import Object, Objects, as_resource, at, labels_of, listed, name_of, pool_label, words
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.contract import (
     CAPACITY_TYPE_LABEL,
@@ -18,7 +18,6 @@ from gpu.contract import (
     GPU_RESOURCE,
     INSTANCE_TYPE_LABEL,
     MEMORY_ANNOTATION,
-    NODE_POOL_LABEL,
     NVIDIA_PREFIX,
     RESERVATION_TYPE_LABEL,
 )
@@ -73,9 +72,10 @@ class Work:
         return self.asks.get(GPU_RESOURCE, 0)
 
 
-def gpu_nodes(objects: Objects) -> tuple[list[GpuNode], list[str]]:
-    """Nodes with GPUs; and types of nodes that look like GPUs and are not in the catalogue."""
-    found, strange = [], []
+def gpu_nodes(objects: Objects) -> tuple[list[GpuNode], dict[str, str]]:
+    """Nodes with GPUs; and types of nodes with GPUs that are not in the catalogue, by the node's name."""
+    found: list[GpuNode] = []
+    strange: dict[str, str] = {}
     for node in objects.of("Node"):
         labels = labels_of(node)
         kind = INSTANCE_TYPES.get(labels.get(INSTANCE_TYPE_LABEL, ""))
@@ -83,7 +83,7 @@ def gpu_nodes(objects: Objects) -> tuple[list[GpuNode], list[str]]:
         if kind is not None:
             found.append(_gpu_node(node, kind, labels, offered))
         elif offered:
-            strange.append(labels.get(INSTANCE_TYPE_LABEL) or name_of(node))
+            strange[name_of(node)] = labels.get(INSTANCE_TYPE_LABEL) or name_of(node)
     return found, strange
 
 
@@ -95,7 +95,7 @@ def _gpu_node(node: Object, kind: InstanceType, labels: Mapping[str, str], offer
         bought="spot" if said.lower() == "spot" else "on-demand",
         reserved=said in ("reserved", "CAPACITY_BLOCK"),
         block=said == "CAPACITY_BLOCK" or labels.get(RESERVATION_TYPE_LABEL) == CAPACITY_BLOCK,
-        pool=labels.get(NODE_POOL_LABEL, ""),
+        pool=pool_label(labels),
         resources=offered,
     )
 
@@ -107,7 +107,7 @@ def _nvidia(given: Any) -> dict[str, int]:
 
 def standing_labels(objects: Objects) -> dict[str, str]:
     """A label that nodes which stay have in common: those that no Karpenter buys; empty where there is none."""
-    stays = [labels_of(node) for node in objects.of("Node") if NODE_POOL_LABEL not in labels_of(node)]
+    stays = [labels_of(node) for node in objects.of("Node") if not pool_label(labels_of(node))]
     stays = [labels for labels in stays if labels.get(INSTANCE_TYPE_LABEL, "") not in INSTANCE_TYPES]
     for key in (CONTROLLER_LABEL, "eks.amazonaws.com/nodegroup", "alpha.eksctl.io/nodegroup-name"):
         values = {labels.get(key, "") for labels in stays}

@@ -17,7 +17,7 @@ from account.preflight.existing import in_auto_mode, mode_of
 from account.session import Absent, Account, Found, Unseen
 from adopt.cluster import Access, ClusterError, read_cluster
 from adopt.export import ExportError, read_export
-from adopt.findings import Finding, Status
+from adopt.finding import Finding, Status
 from adopt.inventory import Inventory, inventory
 from adopt.report import Report, as_json, report
 from adopt.rights import Rights

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from adopt.export import ExportError, read_export
-from adopt.findings import refusal
 from adopt.inventory import Inventory, inventory
+from adopt.karpenter_findings import refusal
 from adopt.played import played
 from adopt.proposal import propose
 from cli.console import printable

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from adopt.findings import Finding, Status, shared_words
+from adopt.finding import Finding, Status
 from adopt.inventory import FoundPool, Inventory
+from adopt.pool_findings import shared_words
 from adopt.proposal import Proposal
 from adopt.report import Report
 from adopt.work import GpuNode, Work
@@ -69,9 +70,9 @@ def _there(there: Inventory) -> list[tuple[str, str]]:
             f"{karpenter.version or 'version not seen'}; gates on: {gates}" if karpenter else "none",
         ),
         *((f"{plugin.kind}", f"{plugin.name} {plugin.version}".strip()) for plugin in there.plugins),
-        *((f"NodePool {pool.name}", _pool(pool)) for pool in there.pools if not pool.open),
+        *((pool.title, _pool(pool)) for pool in there.pools if not pool.open),
         ("EC2NodeClasses", _classes(there)),
-        ("NodeOverlays", ", ".join(there.overlays) or "none"),
+        ("NodeOverlays", ", ".join(each.name for each in there.overlays) or "none"),
         ("GPU nodes", _nodes(there)),
         ("policy engines", ", ".join(there.engines) or "none"),
         ("Knative", "there" if there.knative else "none"),

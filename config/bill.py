@@ -13,6 +13,7 @@ from typing import Literal, assert_never
 from pydantic.alias_generators import to_camel
 
 import versions
+from config.errors import listed
 from config.pool_schema import GpuPool
 from config.pools import network_zones
 from config.quantities import cpu_millis, memory_mib
@@ -359,21 +360,36 @@ def _node_lines(config: StackConfig, holding: Sequence[Consumer], part: NodePart
     for section in config.pools:
         pool = config.gpu_pools[section.name]
         if pool.purchase == "reserved" and part == "always":
-            yield _reserved(section, pool)
+            yield _reserved(section, pool, _on_the_same(section, config))
         standing, asked = _split(holding, pool)
         if standing if part == "always" else asked:
             yield from _lines(section, config, standing, asked, part)
 
 
-def _reserved(section: GpuPool, pool: Pool) -> Line:
-    """What is paid whether nodes run or not: reservations by the hour, a capacity block once, for all of its time."""
+def _on_the_same(section: GpuPool, config: StackConfig) -> str:
+    """Pools that name a reservation of this one: whoever writes them parts its GPUs, which no stack file tells."""
+    mine = {each.id for each in section.capacity_reservation_selector_terms if each.id}
+    named = {
+        each.name: sorted(mine & {term.id for term in each.capacity_reservation_selector_terms if term.id})
+        for each in config.pools
+        if each is not section
+    }
+    told = [f"{listed(ids, 'and')} is pool {name}'s too" for name, ids in named.items() if ids]
+    return f"; {listed(told, 'and')}: each counts its own maxGpus" if told else ""
+
+
+def _reserved(section: GpuPool, pool: Pool, others: str) -> Line:
+    """What is paid whether nodes run or not: reservations by the hour, a capacity block once, for all of its time.
+
+    others: in words, which pools have a part of the same reservation.
+    """
     gpus = "1 GPU" if pool.max_gpus == 1 else f"{pool.max_gpus} GPUs"
     if not pool.block:
-        detail = f"{gpus}, paid whether nodes run or not"
+        detail = f"{gpus}, paid whether nodes run or not{others}"
         return Line.reckoned("always", f"Reserved capacity, {pool.name}", detail, reserved_reasons(pool), pool.name)
     fee = section.upfront_fee_usd
     how_much = "" if fee else "; how much is not known: write upfrontFeeUsd"
-    detail = f"{gpus}, paid once, in advance, whether nodes run or not{how_much}"
+    detail = f"{gpus}, paid once, in advance, whether nodes run or not{others}{how_much}"
     line = Line.reckoned("always", f"Capacity block, {pool.name}", detail, block_reasons(pool, fee), pool.name)
     return replace(line, once=True)
 

@@ -108,6 +108,11 @@ DISCOVERY_TAG: Final = "karpenter.sh/discovery"
 DO_NOT_DISRUPT_ANNOTATION: Final = "karpenter.sh/do-not-disrupt"
 #: GPUs of the machine: Karpenter -> overlays, CPU pools, policies, the twin.
 GPU_COUNT_LABEL: Final = "karpenter.k8s.aws/instance-gpu-count"
+#: Weight of NodeOverlays, the most that there is: GPU pools -> Karpenter, adoption. Overlays of one pool never meet on
+#: an instance type, but somebody's may be for all pools. Of two that say the same at one weight Karpenter drops one,
+#: also for the pools of its owner (sigs.k8s.io/karpenter v1.15.0, pkg/controllers/nodeoverlay/store.go
+#: isCapacityUpdateConflicting; at most 10,000 in its definition).
+OVERLAY_WEIGHT: Final = 10_000
 #: What claims may share of a node's GPUs (annotation): EC2NodeClasses of memory pools -> Karpenter (1.15, gate
 #: DRANVIDIAGPU), policies. Must say what NVIDIA's DRA driver is set to, which Karpenter cannot read.
 CONSUMABLE_ANNOTATION: Final = "karpenter.k8s.aws/nvidia-consumable-capacity"

@@ -18,3 +18,8 @@ def check_name(what: str, name: str) -> None:
         raise ValueError(
             f"{what} is {name!r}: write small letters, digits and dashes, a letter first, at most {MAX_NAME} characters"
         )
+
+
+def overlay_name(pool: str, gpu_count: int) -> str:
+    """Name of the NodeOverlay of a pool's types with so many GPUs."""
+    return f"{pool}-{gpu_count}gpu"

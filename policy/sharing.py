@@ -37,13 +37,14 @@ SHARING_TYPES: Final = (*NODE_POOL_TYPES, *NODE_CLASS_TYPES, *OVERLAY_TYPES, *CO
 
 @dataclass(frozen=True)
 class Overlay:
-    """A NodeOverlay's capacity, and the instance types that it is for."""
+    """A NodeOverlay's capacity, the instance types that it is for, and whether it changes their prices."""
 
     name: str
     urn: str
     selection: Selection
     weight: float
     capacity: Mapping[str, Any]
+    prices: bool = False
 
 
 Gpus = tuple[int, str, str]
@@ -227,4 +228,5 @@ def _overlay(manifest: Mapping[str, Any], resource_name: str, urn: str) -> Overl
         selection=selection(get(manifest, "spec", "requirements")),
         weight=number(get(manifest, "spec", "weight")) or 0,
         capacity=capacity if isinstance(capacity, Mapping) else {},
+        prices=any(get(manifest, "spec", name) is not None for name in ("price", "priceAdjustment")),
     )

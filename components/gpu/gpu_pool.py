@@ -36,21 +36,18 @@ from gpu.contract import (
     JUSTIFICATION_ANNOTATION,
     NODE_POOL_LABEL,
     OS_LABEL,
+    OVERLAY_WEIGHT,
     POOL_LABEL,
     RESERVATION_TYPE_LABEL,
     SHARING_LABEL,
     TENANTS_LABEL,
 )
+from gpu.naming import overlay_name
 from gpu.pool import ConsolidationPolicy, Pool, Taint
 from gpu.sharing import AMIS
 from gpu.sharing.memory import CONSUMABLE
 from gpu.sharing.plugin_config import config_name
 from gpu.user_data import pool_user_data
-
-#: The most that there is. Overlays of one pool never meet on an instance type, but somebody's may be for all pools. Of
-#: two that say the same at one weight Karpenter drops one, also for the pools of its owner (sigs.k8s.io/karpenter
-#: v1.15.0, pkg/controllers/nodeoverlay/store.go isCapacityUpdateConflicting; at most 10,000 in its definition).
-_OVERLAY_WEIGHT = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +124,7 @@ class GpuPool(pulumi.ComponentResource):
                 f"{name}-overlay-{count}",
                 api_version=versions.NODE_OVERLAY_API,
                 kind="NodeOverlay",
-                object_name=f"{args.pool.name}-{count}gpu",
+                object_name=overlay_name(args.pool.name, count),
                 spec=overlay_spec(args.pool.name, count, capacity),
                 opts=child_options(self, opts),
             )
@@ -222,7 +219,7 @@ _NOT_THE_OPERATORS = {
 def overlay_spec(pool: str, gpu_count: int, capacity: Mapping[str, int]) -> dict[str, Any]:
     """The `spec` of a NodeOverlay: capacity only, since any price would change how Spot capacity is chosen."""
     return {
-        "weight": _OVERLAY_WEIGHT,
+        "weight": OVERLAY_WEIGHT,
         "requirements": [
             {"key": NODE_POOL_LABEL, "operator": "In", "values": [pool]},
             {"key": GPU_COUNT_LABEL, "operator": "In", "values": [str(gpu_count)]},

@@ -36,6 +36,18 @@ def test_a_list_documents_and_json_say_the_same(tmp_path: Path) -> None:
     assert names(as_documents) == names(as_json) == names(apart) == expected
 
 
+def test_a_list_in_which_values_stand_once_is_read(tmp_path: Path) -> None:
+    """As tools write it that dump a list of their own: of values that are the same, one, and names of it elsewhere."""
+    labels = {"team": "ml"}
+    items = [{**node_pool(name), "metadata": {"name": name, "labels": labels}} for name in ("a", "b")]
+    text = yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": items})
+    assert "labels: *id" in text
+    (tmp_path / "dump.yaml").write_text(text)
+    found = read_export(tmp_path)
+    assert [(name_of(each), each["metadata"]["labels"]) for each in found.found] == [("a", labels), ("b", labels)]
+    assert found.unseen == []
+
+
 def test_elements_of_a_list_of_one_kind_need_not_say_theirs(tmp_path: Path) -> None:
     items = [{key: value for key, value in node_pool().items() if key not in ("apiVersion", "kind")}]
     (tmp_path / "p.json").write_text(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from adopt.export import read_export
-from adopt.findings import shared_words
 from adopt.inventory import Inventory, inventory
+from adopt.pool_findings import shared_words
 from tests.unit.adopt.cluster import (
     Object,
     by_hand,
@@ -101,7 +101,7 @@ def test_a_pool_that_may_buy_anything_is_told_apart(tmp_path: Path) -> None:
     cpus["spec"]["template"]["spec"]["requirements"].pop(1)
     there = read(tmp_path, anything, cpus, node_pool())
     assert [(pool.name, pool.open) for pool in there.pools] == [("anything", True), ("gpus", False)]
-    assert there.pool_names == {"anything", "cpus", "gpus"}
+    assert there.taken == {"anything", "cpus", "gpus"}
 
 
 # --- How GPUs are shared ----------------------------------------------------------------------------------------------
@@ -263,6 +263,6 @@ def test_a_template_says_nothing_that_is_filled_in_elsewhere(tmp_path: Path) -> 
     pool = node_pool(families=("${family}",))
     there = read(tmp_path, klass, pool, standing_node("n"))
     (found,) = there.node_classes
-    assert (found.role, found.subnet_tags, found.filled_in) == ("", {}, True)
+    assert (found.role, bool(found.subnets), found.filled_in) == ("", False, True)
     assert there.pools[0].filled_in
     assert there.cluster == ""

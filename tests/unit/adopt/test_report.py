@@ -130,8 +130,10 @@ def test_pools_that_merge_or_always_stand_are_taken_as_they_are(tmp_path: Path) 
     merging, standing = node_pool(), node_pool("standing")
     merging["spec"]["disruption"] = {"consolidationPolicy": "Balanced", "consolidateAfter": "1m"}
     standing["spec"] |= {"replicas": 2, "limits": {"nodes": "3"}}
-    plain = reported(tmp_path, *by_hand())
-    found = reported(tmp_path, *[each for each in by_hand() if each["kind"] != "NodePool"], merging, standing)
+    gates = "NodeOverlay=true,StaticCapacity=true"
+    plain = reported(tmp_path, *by_hand(gates=gates))
+    rest = [each for each in by_hand(gates=gates) if each["kind"] != "NodePool"]
+    found = reported(tmp_path, *rest, merging, standing)
     told = {each for each in found.findings if each not in plain.findings}
     assert [each.text for each in told] == [
         "is static: 2 of its nodes stay, whoever leaves them, until its replicas are fewer"
@@ -421,10 +423,14 @@ def test_pools_of_before_v1_alone_are_refused_and_beside_newer_ones_told(tmp_pat
     found = reported(tmp_path, *groups(), beta)
     assert not found.fits
     assert "pools are karpenter.sh/v1beta1 alone, of before 1.0" in said(found, "missing")
-    for both in ([node_pool(), beta, node_class()], [*by_hand(), beta]):
-        found = reported(tmp_path, *groups(), *both)
-        assert found.fits
-        assert "pools are karpenter.sh/v1beta1, of before 1.0" in said(found, "missing")
+    found = reported(tmp_path, *groups(), node_pool(), beta, node_class())
+    assert found.fits
+    assert "pools are karpenter.sh/v1beta1, of before 1.0: shared GPUs need Karpenter 1.7" in said(found, "missing")
+    found = reported(tmp_path, *by_hand(), beta)
+    assert found.fits
+    left = "pools are karpenter.sh/v1beta1, of before 1.0, which 1.9.0 does not serve: write them as v1"
+    assert left in said(found, "note")
+    assert "Karpenter: 1.9.0" in said(found, "fits")
     assert not reported(tmp_path, *by_hand(version="0.37.0"), beta).fits
 
 
@@ -519,7 +525,11 @@ def test_a_version_that_nobody_knows_gives_no_file(tmp_path: Path) -> None:
             each["status"]["nodeInfo"]["kubeletVersion"] = "v1.28.9-eks-1"
     found = reported(tmp_path, *objects)
     assert not found.fits
-    assert "gpu-slices:cluster.version" in said(found, "missing")
+    told = said(found, "missing")
+    assert "Kubernetes: 1.28 is not an EKS version that this release knows; must be " in told
+    assert "Raise the cluster first, one minor version after the other" in told
+    assert "gpu-slices:" not in " ".join(each.about for each in found.findings)  # no file has that key
+    assert "Kubernetes" not in said(found, "fits")
 
 
 def test_a_name_that_is_taken_is_not_taken_again(tmp_path: Path) -> None:
@@ -626,11 +636,17 @@ def test_what_a_template_leaves_to_be_filled_in_is_not_taken_for_seen(tmp_path: 
     assert "subnetTags" not in found.written.values["karpenter"]["existing"]  # by the half of them it would find more
 
 
-def test_tags_with_a_wildcard_are_not_said_to_have_no_value(tmp_path: Path) -> None:
+def test_tags_with_a_wildcard_stand_in_the_file_as_karpenter_takes_them(tmp_path: Path) -> None:
     others = [each for each in by_hand() if each["kind"] != "EC2NodeClass"]
-    terms = [{"tags": {"Name": "nodes-*"}}]
-    missing = said(reported(tmp_path, *others, node_class(subnetSelectorTerms=terms)), "missing")
-    assert "subnets: EC2NodeClass theirs names no ids of them, and no tags whose values are written out" in missing
+    for number, tags in enumerate(({"Name": "nodes-*"}, {"kubernetes.io/cluster/prod": "*"})):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found = reported(folder, *others, node_class(subnetSelectorTerms=[{"tags": tags}]))
+        assert found.fits
+        assert loaded(found)["karpenter"]["existing"]["subnetTags"] == tags  # type: ignore[index]
+    (tmp_path / "none").mkdir()
+    found = reported(tmp_path / "none", *others, node_class(subnetSelectorTerms=[{"tags": {"Name": ""}}]))
+    assert "subnets: EC2NodeClass theirs has neither ids nor tags of them" in said(found, "missing")
 
 
 def test_what_a_class_has_of_its_own_is_said_not_to_be_taken_over(tmp_path: Path) -> None:

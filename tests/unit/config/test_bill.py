@@ -482,3 +482,26 @@ def test_nodes_that_always_stand_are_paid_whoever_uses_them() -> None:
     fetched = [each.usd.high for each in two.lines if each.name in ("Images and weights", "Between zones") and each.usd]
     assert len(fetched) == 2
     assert found.ceiling == pytest.approx((two.ceiling or 0) - sum(fetched))
+
+
+def test_pools_of_one_reservation_say_that_each_counts_its_own() -> None:
+    held = {
+        "capacityType": "reserved",
+        "onDemand": ON_DEMAND,
+        "instanceFamilies": ["g6"],
+        "sharing": {"strategy": "none"},
+    }
+    terms = [[{"id": "cr-0a1b2c3d"}, {"id": "cr-4e5f6a7b"}], [{"id": "cr-4e5f6a7b"}], [{"id": "cr-99999999"}]]
+    pools = [
+        {"name": name, "maxGpus": 2, "capacityReservationSelectorTerms": each, **held}
+        for name, each in zip(("one", "two", "three"), terms, strict=True)
+    ]
+    stack = changed({"pools[1]": pools[0], "pools[2]": pools[1], "pools[3]": pools[2], "dialogue": GONE})
+    found = billed(parsed(stack))
+    told = [line(found, "always", f"Reserved capacity, {name}") for name in ("one", "two", "three")]
+    assert [each.detail for each in told] == [
+        "2 GPUs, paid whether nodes run or not; cr-4e5f6a7b is pool two's too: each counts its own maxGpus",
+        "2 GPUs, paid whether nodes run or not; cr-4e5f6a7b is pool one's too: each counts its own maxGpus",
+        "2 GPUs, paid whether nodes run or not",
+    ]
+    assert len({each.usd for each in told}) == 1
