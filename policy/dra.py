@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from gpu.contract import DEVICE_CLASS
+from gpu.contract import DEVICE_CLASS, DEVICE_CLASS_PREFIX
 from gpu.sharing.memory import DEVICE_MEMORY
 from policy.framework import Resource, Stack
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
@@ -20,9 +20,6 @@ CLAIM_TYPES: Final = (
     "kubernetes:resource.k8s.io/*:ResourceClaim",
 )
 DEVICE_CLASS_TYPES: Final = ("kubernetes:resource.k8s.io/*:DeviceClass",)
-#: What stands before the name of any DeviceClass in a resource that a pod may request in place of a claim
-#: (`ResourceDeviceClassPrefix` of k8s.io/api resource/v1; gate DRAExtendedResource, on since 1.36).
-_BY_CLASS: Final = "deviceclass.resource.kubernetes.io/"
 
 #: Texts in an expression of CEL, and one that wants devices of the driver's which are no whole GPUs.
 _QUOTED: Final = re.compile(r"""['"]([^'"]*)['"]""")
@@ -178,7 +175,7 @@ def without_claim(pod: PodTemplate, classes: Collection[str]) -> Iterator[tuple[
 
     Raises UnknownValueError at what is not known.
     """
-    names = {f"{_BY_CLASS}{each}" for each in classes}
+    names = {f"{DEVICE_CLASS_PREFIX}{each}" for each in classes}
     for container in pod.containers(init=True):
         asked = [literal(container, "resources", kind) for kind in ("requests", "limits")]
         found = {name: given for each in asked if isinstance(each, Mapping) for name, given in each.items()}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from gpu.contract import GPU_RESOURCE
+from components.gpu.sized_claims import CLAIMS_POLICY, PODS_POLICY
+from gpu.contract import DEVICE_CLASS, DEVICE_CLASS_PREFIX, GPU_RESOURCE
+from twin.kube.client import ApiError
 from twin.play.agent.dra import OTHERWISE
 from twin.play.agent.lost import REASON
 from twin.scenarios import claiming
 from twin.scenarios.claiming import PATIENCE, Claiming, Kill
 from twin.scenarios.failures import send_interruption
-from twin.scenarios.play import Play, workload
+from twin.scenarios.play import NAMESPACE, Play, workload
 
 #: Three models of unequal size that share an L4, one that fits beside them, and one that does not.
 _UNEQUAL = (5632, 6554, 3277)
@@ -76,7 +78,8 @@ def claims_lost(play: Play) -> None:
 
 
 def both_worlds(play: Play) -> None:
-    """Pods with a slot, a claim or neither, thrown at both kinds of pool: each lands where it may, or says why not."""
+    """Pods with a slot, a claim or neither, thrown at both kinds of pool: each lands where it may, or says why not. Who
+    would take a claimed GPU whole is refused."""
     on, slots = Claiming.of(play), play.pool()
     on.make_room(2)
     play.make_room(slots, 2)
@@ -89,6 +92,7 @@ def both_worlds(play: Play) -> None:
     wrong = [f"slot-at-{on.pool}", f"claim-at-{slots.name}", f"neither-at-{on.pool}", f"neither-at-{slots.name}"]
     seconds = play.wait(lambda: all(map(play.running, right)), PATIENCE, "the pods that are right")
     play.figures["seconds until the right ones run"] = round(seconds, 1)
+    _whole(play, on)
     play.stays(lambda: True, 10)  # a purchase for one of the others would follow now
     for name in wrong:
         why = on.why(name)
@@ -100,6 +104,30 @@ def both_worlds(play: Play) -> None:
         not any(play.devices.of_node(node.name) for node in play.view.pool(slots.name)),
         "and no driver publishes what a device plugin offers",
     )
+
+
+def _whole(play: Play, on: Claiming) -> None:
+    """Ask for a GPU of the pool, which has room on one, by the name of its class, and by a claim without a size."""
+    name = "whole"
+    resource = f"{DEVICE_CLASS_PREFIX}{DEVICE_CLASS}"
+    play.kube.apply(workload(name, on.pool, 1, {"limits": {resource: "1"}}))
+    said = ""
+
+    def refused() -> str:
+        nonlocal said
+        found = play.kube.get("apps/v1", "Deployment", name, NAMESPACE) or {}
+        conditions = (found.get("status") or {}).get("conditions") or []
+        said = next((each["message"] for each in conditions if each["type"] == "ReplicaFailure"), "")
+        return said
+
+    play.wait(lambda: bool(refused()), 30, f"a word about a pod that asks for {resource}")
+    play.check(PODS_POLICY in said, f"a pod that asks for {resource} is refused", said[-300:])
+    try:
+        play.kube.apply(claim_template("whole", {"deviceClassName": DEVICE_CLASS, "count": 1}))
+        said = "it was taken"
+    except ApiError as error:
+        said = str(error)
+    play.check(CLAIMS_POLICY in said, "and so is a claim without a size", said[-200:])
 
 
 def driver_late(play: Play) -> None:
