@@ -64,7 +64,11 @@ RULE = StackRule(
         f"without a unit is in bytes, of which the driver makes 1Mi. `{CONSUMABLE_ANNOTATION}: memory` is read from "
         "EC2NodeClasses of the same stack."
     ),
-    fix="Write `capacity: {requests: {memory: 6Gi}}` beside `deviceClassName`, in each alternative of the request.",
+    fix=(
+        "Write `capacity: {requests: {memory: 6Gi}}` beside `deviceClassName`, in each alternative of the request. For "
+        "`adminAccess` 1Mi will do: Kubernetes 1.36 lets such a claim in only where as much is free as it says, or all "
+        "of a GPU where it says nothing, and Karpenter buys one for it."
+    ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,
     types=(*NODE_CLASS_TYPES, *CLAIM_TYPES, *DEVICE_CLASS_TYPES, *POD_TYPES),
