@@ -17,7 +17,7 @@ from twin.kube.client import Object
 _DECIMAL: Final = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _BINARY: Final = {f"{letter}i": 1024 ** (index + 1) for index, letter in enumerate("KMGTPE")}
 #: The API server writes exponents as it is given them.
-_QUANTITY: Final = re.compile(r"(?P<figure>[0-9.]+)(?:[eE](?P<exponent>[+-]?[0-9]+)|(?P<suffix>[A-Za-z]*))")
+_QUANTITY: Final = re.compile(r"(?P<figure>-?[0-9.]+)(?:[eE](?P<exponent>[+-]?[0-9]+)|(?P<suffix>[A-Za-z]*))")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,6 +124,7 @@ def test_a_gpu_that_is_promised_too_often_is_found() -> None:
         ("6E+9", 5723),
         ("1E", 953674316407),
         ("1500m", 1),
+        ("-6Gi", -6144),
     ],
 )
 def test_quantities(quantity: str, mib: int) -> None:
