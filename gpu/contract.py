@@ -133,6 +133,11 @@ REGION_LABEL: Final = "topology.kubernetes.io/region"
 #: Name of an application: whoever makes its pods -> selectors, the twin.
 NAME_LABEL: Final = "app.kubernetes.io/name"
 
+#: What stands before the name of any DeviceClass in a resource that a pod may request in place of a claim
+#: (`ResourceDeviceClassPrefix` of k8s.io/api resource/v1; gate DRAExtendedResource, on since 1.36): the scheduler ->
+#: policies, in the pack and in the cluster.
+DEVICE_CLASS_PREFIX: Final = "deviceclass.resource.kubernetes.io/"
+
 # NVIDIA's (k8s-device-plugin v0.20)
 #: What the names of all resources of the device plugin begin with.
 NVIDIA_PREFIX: Final = "nvidia.com/"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from gpu.contract import DEVICE_CLASS
+from gpu.contract import DEVICE_CLASS, DEVICE_CLASS_PREFIX, NVIDIA_PREFIX
 from gpu.sharing.memory import DEVICE_MEMORY
 from policy.framework import Resource, Stack
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
@@ -20,9 +20,8 @@ CLAIM_TYPES: Final = (
     "kubernetes:resource.k8s.io/*:ResourceClaim",
 )
 DEVICE_CLASS_TYPES: Final = ("kubernetes:resource.k8s.io/*:DeviceClass",)
-#: What stands before the name of any DeviceClass in a resource that a pod may request in place of a claim
-#: (`ResourceDeviceClassPrefix` of k8s.io/api resource/v1; gate DRAExtendedResource, on since 1.36).
-_BY_CLASS: Final = "deviceclass.resource.kubernetes.io/"
+#: What gives a class that is there another spec, without its selectors.
+DEVICE_CLASS_PATCHES: Final = ("kubernetes:resource.k8s.io/*:DeviceClassPatch",)
 
 #: Texts in an expression of CEL, and one that wants devices of the driver's which are no whole GPUs.
 _QUOTED: Final = re.compile(r"""['"]([^'"]*)['"]""")
@@ -173,16 +172,29 @@ def _may_select_gpus(expression: str) -> bool:
     return not _OTHER_TYPE.search(expression) and (not domains or any(name in DEVICE_CLASS for name in domains))
 
 
-def without_claim(pod: PodTemplate, classes: Collection[str]) -> Iterator[tuple[str, str]]:
-    """Containers that have a device by its class's own resource, of which Kubernetes claims all; and that resource.
+def class_resources(stack: Stack, classes: Collection[str]) -> set[str]:
+    """What pods may request in place of a claim of these classes: a resource by the name of each, and one of its spec.
 
-    Raises UnknownValueError at what is not known.
+    Not a device plugin's, which NVIDIA's class has by default: it is also what slots are called.
     """
-    names = {f"{_BY_CLASS}{each}" for each in classes}
+    named = {
+        text(get(resource.plain, "spec", "extendedResourceName"))
+        for resource in stack.of(*DEVICE_CLASS_TYPES, *DEVICE_CLASS_PATCHES)
+        if text(get(resource.plain, "metadata", "name")) in classes
+    }
+    slots = {name for name in named if not name or name.startswith(NVIDIA_PREFIX)}
+    return {f"{DEVICE_CLASS_PREFIX}{each}" for each in classes} | named - slots
+
+
+def without_claim(pod: PodTemplate, names: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Containers that have a device by a resource of its class, of which Kubernetes claims all; and that resource.
+
+    names: of such resources. Raises UnknownValueError at what is not known.
+    """
     for container in pod.containers(init=True):
         asked = [literal(container, "resources", kind) for kind in ("requests", "limits")]
         found = {name: given for each in asked if isinstance(each, Mapping) for name, given in each.items()}
-        for name in sorted(names & {*found}):
+        for name in sorted({*names} & {*found}):
             if quantity(found[name]) != 0:
                 yield text(literal(container, "name")), name
 

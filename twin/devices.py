@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
+from math import ceil
 from typing import Any, Final
 
 from gpu.contract import DEVICE_CLASS
 from gpu.sharing.memory import DEVICE_MEMORY
 from twin.kube.client import Object
 
-_BYTES: Final = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+_DECIMAL: Final = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
+_BINARY: Final = {f"{letter}i": 1024 ** (index + 1) for index, letter in enumerate("KMGTPE")}
+#: The API server writes exponents as it is given them.
+_QUANTITY: Final = re.compile(r"(?P<figure>-?[0-9.]+)(?:[eE](?P<exponent>[+-]?[0-9]+)|(?P<suffix>[A-Za-z]*))")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +36,7 @@ class Claimed:
     """What a pod claims of GPUs."""
 
     mib: int = 0
-    """Memory, of all its claims together; of a whole GPU only once it has one."""
+    """Memory, of all its claims together; of a whole GPU only once it has one; its part of a claim that pods share."""
     device: str = ""
     """Name of its GPU on the node; empty where it has none yet."""
 
@@ -63,11 +69,10 @@ class Devices:
     def of_pod(self, pod: Object) -> Claimed:
         """What a pod claims, and where it has it."""
         found = [self._claims[key] for key in _claims_of(pod) if key in self._claims]
-        if not found:
-            return NOTHING
-        taken = [result for claim in found for result in _results(claim)]
+        taken = [(result, _sharers(claim)) for claim in found for result in _results(claim)]
         if taken:
-            return Claimed(mib=sum(map(self._taken, taken)), device=str(taken[0]["device"]))
+            mib = sum(self._taken(result) // sharers for result, sharers in taken)
+            return Claimed(mib=mib, device=str(taken[0][0]["device"]))
         return Claimed(mib=sum(map(_asked, found)))
 
     def overfull(self) -> dict[str, int]:
@@ -89,10 +94,13 @@ class Devices:
 
 
 def mib_of(quantity: str) -> int:
-    """MiB of a Kubernetes quantity, rounded up."""
-    unit = quantity.lstrip("0123456789.")
-    number = quantity[: len(quantity) - len(unit)]
-    return -int(-float(number) * _BYTES[unit] // 2**20)
+    """MiB of a Kubernetes quantity of the API server's, rounded up."""
+    found = _QUANTITY.fullmatch(quantity)
+    if found is None:
+        raise ValueError(f"no quantity: {quantity}")
+    suffix = found["suffix"] or ""
+    factor = Decimal(_BINARY.get(suffix, 1)).scaleb(int(found["exponent"] or _DECIMAL.get(suffix, 0)))
+    return ceil(Decimal(found["figure"]) * factor / 2**20)
 
 
 def _key(metadata: Mapping[str, Any]) -> tuple[str, str]:
@@ -110,15 +118,24 @@ def _claims_of(pod: Object) -> list[tuple[str, str]]:
 
 
 def _results(claim: Object) -> list[Mapping[str, Any]]:
+    """What a claim has of GPUs; not those that it looks after, of which it takes nothing whatever it says."""
     allocation = (claim.get("status") or {}).get("allocation") or {}
     results = (allocation.get("devices") or {}).get("results") or []
-    return [result for result in results if result.get("driver") == DEVICE_CLASS]
+    return [each for each in results if each.get("driver") == DEVICE_CLASS and not each.get("adminAccess")]
+
+
+def _sharers(claim: Object) -> int:
+    """Pods that have a claim together; one at least."""
+    reserved = (claim.get("status") or {}).get("reservedFor") or []
+    return max(1, len([each for each in reserved if each.get("resource") == "pods"]))
 
 
 def _asked(claim: Object) -> int:
+    """MiB that a claim asks for; of a prioritized list by what it would like best."""
     total = 0
     for request in (claim["spec"].get("devices") or {}).get("requests") or []:
-        exactly = request.get("exactly") or {}
-        asked = ((exactly.get("capacity") or {}).get("requests") or {}).get(DEVICE_MEMORY)
-        total += mib_of(asked) * int(exactly.get("count") or 1) if asked else 0
+        wanted: Mapping[str, Any] = request.get("exactly") or next(iter(request.get("firstAvailable") or []), {})
+        asked = ((wanted.get("capacity") or {}).get("requests") or {}).get(DEVICE_MEMORY)
+        if asked and not wanted.get("adminAccess"):
+            total += mib_of(asked) * int(wanted.get("count") or 1)
     return total

@@ -8,8 +8,9 @@ Bottlerocket runs the plugin as a host service and is configured by user data, s
 
 On pools whose pods claim memory NVIDIA's driver for dynamic resource allocation (DRA) owns the GPUs, and no plugin
 runs: its one release selects nodes of that strategy, and a release of the plugin those of its pool with another: a pool
-that came from claims has nodes of both until the old ones have drifted. The GPU Operator, which would find all GPU
-nodes, is kept away by a label (`components.gpu.gpu_pool`).
+that came from claims has nodes of both until the old ones have drifted. Before the driver come the policies by which no
+pod takes a GPU without a claim (`components.gpu.sized_claims`). The GPU Operator, which would find all GPU nodes, is
+kept away by a label (`components.gpu.gpu_pool`).
 
 Of a plugin that somebody installed one reads only the ConfigMap that its values name (`config.name`; of the operator
 `devicePlugin.config.name`): its sidecar takes the entry that the node's label names (v0.19.3 cmd/config-manager).
@@ -29,6 +30,7 @@ from pulumi import ResourceOptions
 import versions
 from components.arguments import Arguments
 from components.cluster.addons import SYSTEM_NODE_LABEL
+from components.gpu.sized_claims import SizedClaims
 from components.options import child_options
 from components.pods import tolerations
 from components.sdk import k8s
@@ -164,7 +166,9 @@ class GpuSharing(pulumi.ComponentResource):
         if not args.claims:
             return {}
         chart, values = versions.NVIDIA_DRA_DRIVER_CHART, dra_driver_values(args)
-        release = self._release(f"{name}-{DRA_RELEASE}", chart, DRA_RELEASE, values)
+        # Before there is a DeviceClass, and until it is gone.
+        sized = SizedClaims(f"{name}-sized-claims", child_options(self, self._opts))
+        release = self._release(f"{name}-{DRA_RELEASE}", chart, DRA_RELEASE, values, *sized.ready)
         # The chart has no value for it: by its DeviceClass what asks `nvidia.com/gpu` and may go to such a node gets a
         # whole GPU, and claims find less than Karpenter has bought for them. Each upgrade of the release writes the
         # chart's word again (helm v3.18 pkg/kube/client.go, createPatch: against what is there), so that the patch must
@@ -187,7 +191,9 @@ class GpuSharing(pulumi.ComponentResource):
         release = self._release(f"{name}-gpu-operator", chart, "gpu-operator", gpu_operator_values(args))
         return dict.fromkeys(args.profiles, release)
 
-    def _release(self, name: str, chart: versions.Chart, release: str, values: dict[str, Any]) -> k8s.helm.v3.Release:
+    def _release(
+        self, name: str, chart: versions.Chart, release: str, values: dict[str, Any], *after: pulumi.Resource
+    ) -> k8s.helm.v3.Release:
         return k8s.helm.v3.Release(
             name,
             chart=chart.chart,
@@ -201,7 +207,7 @@ class GpuSharing(pulumi.ComponentResource):
             cleanup_on_fail=True,
             max_history=5,
             timeout=600,
-            opts=child_options(self, self._opts, self.namespace),
+            opts=child_options(self, self._opts, self.namespace, *after),
         )
 
 

@@ -7,7 +7,16 @@ from typing import Final
 
 from gpu.claims import CLAIM_AT_LEAST_MIB
 from gpu.contract import CONSUMABLE_ANNOTATION
-from policy.dra import CLAIM_TYPES, DEVICE_CLASS_TYPES, DeviceRequest, device_classes, requests, without_claim
+from policy.dra import (
+    CLAIM_TYPES,
+    DEVICE_CLASS_PATCHES,
+    DEVICE_CLASS_TYPES,
+    DeviceRequest,
+    class_resources,
+    device_classes,
+    requests,
+    without_claim,
+)
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import POD_TYPES, pod_templates
 from policy.reading import quantity, text
@@ -23,12 +32,13 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
         return
     classes = device_classes(stack)
     yield from by_resource(stack.of(*CLAIM_TYPES), lambda resource: _of(resource, classes))
-    yield from by_resource(stack.of(*POD_TYPES), lambda resource: _pods(resource, classes))
+    names = class_resources(stack, classes)
+    yield from by_resource(stack.of(*POD_TYPES), lambda resource: _pods(resource, names))
 
 
-def _pods(resource: Resource, classes: Collection[str]) -> Iterator[Finding]:
+def _pods(resource: Resource, names: Collection[str]) -> Iterator[Finding]:
     for pod in pod_templates(resource):
-        for container, name in without_claim(pod, classes):
+        for container, name in without_claim(pod, names):
             message = f"container {container} requests {name}, and takes a whole GPU: name a claim with a size."
             yield Finding(message, resource.urn)
 
@@ -64,9 +74,13 @@ RULE = StackRule(
         f"without a unit is in bytes, of which the driver makes 1Mi. `{CONSUMABLE_ANNOTATION}: memory` is read from "
         "EC2NodeClasses of the same stack."
     ),
-    fix="Write `capacity: {requests: {memory: 6Gi}}` beside `deviceClassName`, in each alternative of the request.",
+    fix=(
+        "Write `capacity: {requests: {memory: 6Gi}}` beside `deviceClassName`, in each alternative of the request. For "
+        "`adminAccess` 1Mi will do: Kubernetes 1.36 lets such a claim in only where as much is free as it says, or all "
+        "of a GPU where it says nothing, and Karpenter buys one for it."
+    ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,
-    types=(*NODE_CLASS_TYPES, *CLAIM_TYPES, *DEVICE_CLASS_TYPES, *POD_TYPES),
+    types=(*NODE_CLASS_TYPES, *CLAIM_TYPES, *DEVICE_CLASS_TYPES, *DEVICE_CLASS_PATCHES, *POD_TYPES),
     check=check,
 )

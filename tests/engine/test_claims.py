@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from components.gpu.sized_claims import CLAIMS_POLICY, PODS_POLICY
 from components.serving.model_claims import POLICY
 from gpu.contract import CLAIM_LABEL
 from gpu.sharing.memory import template_name
@@ -29,6 +30,9 @@ NAMESPACES = ("models", "workloads")
 _TEMPLATE = "kubernetes:resource.k8s.io/v1:ResourceClaimTemplate"
 _POLICY = "kubernetes:admissionregistration.k8s.io/v1:MutatingAdmissionPolicy"
 _BINDING = f"{_POLICY}Binding"
+#: What refuses pods and claims that would take a whole GPU.
+_REFUSES = "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy"
+_RELEASE = "kubernetes:helm.sh/v3:Release"
 _POOL = "kubernetes:karpenter.sh/v1:NodePool"
 _SERVICE = "kubernetes:serving.knative.dev/v1:Service"
 _DEPLOYMENT = "kubernetes:apps/v1:Deployment"
@@ -60,6 +64,10 @@ def test_claims_come_change_and_go(
     _one_after_the_other(
         _of(came, "create", _POLICY, _BINDING, _TEMPLATE), _of(came, "create", _SERVICE, name="model-")
     )
+    _one_after_the_other(
+        _of(came, "create", _REFUSES, f"{_REFUSES}Binding"), _of(came, "create", _RELEASE, name="dra-driver")
+    )
+    assert _refusing(kube) == {CLAIMS_POLICY, PODS_POLICY}
     assert made.preview("--expect-no-changes").steps() == {}
     _changed(made, kube, _running(kube, {}))
     _destroyed(made, kube)
@@ -101,6 +109,10 @@ def _destroyed(made: Workspace, kube: Kube) -> None:
     _one_after_the_other(users, _of(entries, "delete", _TEMPLATE))
     pools = _of(entries, "delete", _POOL, name="gpu-memory")
     _one_after_the_other([*users, *pools], _of(entries, "delete", _POLICY, _BINDING))
+    _one_after_the_other(
+        _of(entries, "delete", _RELEASE, name="dra-driver"), _of(entries, "delete", _REFUSES, f"{_REFUSES}Binding")
+    )
+    assert _refusing(kube) == set()
     assert _templates(kube) == set()
     policies = kube.list("admissionregistration.k8s.io/v1", "MutatingAdmissionPolicy")
     assert POLICY not in {each["metadata"]["name"] for each in policies}
@@ -131,6 +143,12 @@ def _template_of(kube: Kube, model: str) -> str:
 
 def _templates(kube: Kube) -> set[str]:
     return {each["metadata"]["name"] for each in kube.list("resource.k8s.io/v1", "ResourceClaimTemplate")}
+
+
+def _refusing(kube: Kube) -> set[str]:
+    """Names of the policies that are bound."""
+    bindings = kube.list("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding")
+    return {each["spec"]["policyName"] for each in bindings}
 
 
 def _running(kube: Kube, before: Mapping[str, _Pod]) -> dict[str, _Pod]:

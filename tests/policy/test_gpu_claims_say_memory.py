@@ -115,6 +115,25 @@ def test_the_resource_of_a_device_class_is_no_way_round(kind: str, place: str) -
     assert judged(gpu_claims_say_memory.RULE, node_class(), pods(f"{_BY_CLASS}gpu.nvidia.com")) == []
 
 
+@pytest.mark.parametrize("kind", ["DeviceClass", "DeviceClassPatch"])
+def test_nor_is_a_name_that_somebody_gives_the_class(kind: str) -> None:
+    def called(name: str, of: str = "gpu.nvidia.com") -> Recorded:
+        given = {"metadata": {"name": of}, "spec": {"extendedResourceName": name}}
+        return recorded(f"kubernetes:resource.k8s.io/v1:{kind}", given, "class")
+
+    def pod(resource: str) -> Recorded:
+        spec = {"containers": [{"name": "app", "resources": {"limits": {resource: "1"}}}]}
+        return recorded("kubernetes:core/v1:Pod", {"metadata": {"name": "a"}, "spec": spec}, "a")
+
+    rule, name = gpu_claims_say_memory.RULE, "example.com/gpu"
+    (verdict,) = judged(rule, claimed(), called(name), pod(name))
+    assert "container app requests example.com/gpu" in verdict.message
+    assert judged(rule, claimed(), pod(name)) == []
+    assert judged(rule, claimed(), called("nvidia.com/gpu"), pod("nvidia.com/gpu")) == [], "a slot, where there is one"
+    if kind == "DeviceClassPatch":
+        assert judged(rule, claimed(), called(name, of="dra.net"), pod(name)) == []
+
+
 @pytest.mark.parametrize("node", [node_class(), claimed("disabled"), claimed("4")])
 def test_where_memory_is_not_shared_a_claim_is_a_gpu(node: Recorded) -> None:
     assert judged(gpu_claims_say_memory.RULE, node, claim(request(capacity=None))) == []

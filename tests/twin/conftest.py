@@ -19,6 +19,8 @@ from twin.planning import make_plan
 from twin.up import Up
 
 ROOT = Path(__file__).parents[2]
+#: The stack with a pool whose pods claim memory.
+MEMORY = "memory"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -55,6 +57,29 @@ def twin(
 ) -> Iterator[TwinState]:
     """A running twin of stack local; tests leave it as they found it."""
     state = TwinState(tmp_path_factory.mktemp("twin") / ".twin", "local")
+    try:
+        bring_up(state, plan)
+        yield state
+    finally:
+        launch.stop(state)
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory: pytest.TempPathFactory, bring_up: Callable[..., TwinPlan]) -> Iterator[TwinState]:
+    """A twin with a pool whose pods claim memory beside one with slots; each GPU has one owner."""
+    plan = make_plan(ROOT, MEMORY)
+    assert [pool.name for pool in plan.claim_pools] == ["memory"]
+    assert [pool.name for pool in plan.slot_pools] == ["slots"]
+    (driver,) = plan.drivers
+    assert (driver.consumable_shares, driver.problem) == ("memory", "")
+    labels = {name: plan.node_pool(name)["spec"]["template"]["metadata"]["labels"] for name in ("memory", "slots")}
+    assert {name: driver.runs_on(found) for name, found in labels.items()} == {"memory": True, "slots": False}
+    assert {name: any(p.runs_on(found) for p in plan.plugins) for name, found in labels.items()} == {
+        "memory": False,
+        "slots": True,
+    }
+    assert all(model.claim_mib and not model.slot for model in plan.models if model.wants_gpu)
+    state = TwinState(tmp_path_factory.mktemp("claims") / ".twin", MEMORY)
     try:
         bring_up(state, plan)
         yield state

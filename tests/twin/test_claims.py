@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,16 +11,14 @@ import pytest
 from components.serving.model_claims import POLICY, policy_spec
 from gpu.contract import CLAIM_LABEL
 from tests.sweep import EVERYTHING
-from twin.kube.client import ApiError, Kube, Object
-from twin.machine import launch
+from tests.twin.admission import ADMISSION, dry_run
+from tests.twin.conftest import MEMORY as STACK
+from twin.kube.client import ApiError, Object
 from twin.machine.launch import connect
 from twin.machine.state import TwinState
-from twin.plan import TwinPlan, load_plan
-from twin.planning import make_plan
+from twin.plan import load_plan
 from twin.scenarios.run import SCENARIOS, run_scenario
 
-ROOT = Path(__file__).parents[2]
-STACK = "memory"
 #: Minutes each, of which unit tests and the other scenarios hold the parts: with SWEEP=everything.
 LONG = {"claims-lost", "driver-never", "driver-wrong", "mixed"}
 #: Fewer than by default: the machine of a test is slow, and `bench.claims` has the figures of many.
@@ -31,29 +27,6 @@ PODS = {"mixed": 20}
 SCENARIOS_OF_CLAIMS = [
     name for name, each in SCENARIOS.items() if each.stack == STACK and (EVERYTHING or name not in LONG)
 ]
-
-
-@pytest.fixture(scope="module")
-def memory(tmp_path_factory: pytest.TempPathFactory, bring_up: Callable[..., TwinPlan]) -> Iterator[TwinState]:
-    """A twin with a pool whose pods claim memory beside one with slots; each GPU has one owner."""
-    plan = make_plan(ROOT, STACK)
-    assert [pool.name for pool in plan.claim_pools] == ["memory"]
-    assert [pool.name for pool in plan.slot_pools] == ["slots"]
-    (driver,) = plan.drivers
-    assert (driver.consumable_shares, driver.problem) == ("memory", "")
-    labels = {name: plan.node_pool(name)["spec"]["template"]["metadata"]["labels"] for name in ("memory", "slots")}
-    assert {name: driver.runs_on(found) for name, found in labels.items()} == {"memory": True, "slots": False}
-    assert {name: any(p.runs_on(found) for p in plan.plugins) for name, found in labels.items()} == {
-        "memory": False,
-        "slots": True,
-    }
-    assert all(model.claim_mib and not model.slot for model in plan.models if model.wants_gpu)
-    state = TwinState(tmp_path_factory.mktemp("claims") / ".twin", STACK)
-    try:
-        bring_up(state, plan)
-        yield state
-    finally:
-        launch.stop(state)
 
 
 @pytest.mark.parametrize("name", SCENARIOS_OF_CLAIMS)
@@ -72,17 +45,8 @@ def test_models_of_the_plan_share_a_gpu_from_zero(memory: TwinState) -> None:
 
 # --- The policy that gives models' pods their claims, judged by the real API server: requests are dry runs -----------
 
-ADMISSION = "admissionregistration.k8s.io/v1"
 OURS, OTHERS = {"name": "gpu", "resourceClaimTemplateName": "gpu-5806mi"}, {"name": "nic", "resourceClaimName": "nic"}
 USE = [{"name": "gpu"}]
-
-
-def dry_run(kube: Kube, manifest: Object) -> Object:
-    """What the API server would make of an object."""
-    path = kube.collection(manifest["apiVersion"], manifest["kind"], manifest["metadata"].get("namespace"))
-    query = {"dryRun": "All", "fieldValidation": "Strict"}
-    made: Object = kube.request("POST", path, manifest, query=query)
-    return made
 
 
 def model_pod(memory: TwinState, labels: dict[str, str] | None = None, **changes: Any) -> Object:

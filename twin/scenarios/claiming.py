@@ -13,6 +13,7 @@ from gpu.claims import bought, bound, equal_slots, pools_by_size
 from gpu.contract import DEVICE_CLASS
 from gpu.host_share import node_room
 from gpu.sharing.memory import DEVICE_MEMORY, template_name
+from twin.kube.client import Object
 from twin.plan import most_gpus, types_of, vcpus_per_gpu
 from twin.play.dra_driver import DEVICES_API
 from twin.scenarios.play import NAMESPACE, Failed, Play, workload
@@ -35,6 +36,16 @@ def draw(pods: int, seed: int) -> list[int]:
 def allowed_gpus(least: int) -> int:
     """GPUs that pods may take of whom no placing can do with less than `least`."""
     return max(int(MOST_OVER_BOUND * least), least + 1)
+
+
+def claim_template(name: str, exactly: Mapping[str, Any]) -> Object:
+    """The template of claims with one request."""
+    return {
+        "apiVersion": DEVICES_API,
+        "kind": "ResourceClaimTemplate",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {"spec": {"devices": {"requests": [{"name": "gpu", "exactly": dict(exactly)}]}}},
+    }
 
 
 @dataclass(frozen=True)
@@ -96,14 +107,7 @@ class Claiming:
         proportion to it, as the stack's own pods do.
         """
         exactly = {"deviceClassName": DEVICE_CLASS, "count": 1, "capacity": {"requests": {DEVICE_MEMORY: f"{mib}Mi"}}}
-        self.play.kube.apply(
-            {
-                "apiVersion": DEVICES_API,
-                "kind": "ResourceClaimTemplate",
-                "metadata": {"name": template_name(mib), "namespace": NAMESPACE},
-                "spec": {"spec": {"devices": {"requests": [{"name": "gpu", "exactly": exactly}]}}},
-            }
-        )
+        self.play.kube.apply(claim_template(template_name(mib), exactly))
         requests = self._host(mib) if host else {"cpu": "50m", "memory": "64Mi"}
         made = workload(name, pool or self.pool, replicas, {"requests": requests, "claims": [{"name": "gpu"}]})
         made["spec"]["template"]["spec"]["resourceClaims"] = [

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from gpu.contract import GPU_RESOURCE
+from gpu.contract import DEVICE_CLASS, DEVICE_CLASS_PREFIX, GPU_RESOURCE
+from twin.kube.client import ApiError
 from twin.play.agent.dra import OTHERWISE
 from twin.play.agent.lost import REASON
 from twin.scenarios import claiming
-from twin.scenarios.claiming import PATIENCE, Claiming, Kill
+from twin.scenarios.claiming import PATIENCE, Claiming, Kill, claim_template
 from twin.scenarios.failures import send_interruption
-from twin.scenarios.play import Play, workload
+from twin.scenarios.play import NAMESPACE, Play, workload
 
 #: Three models of unequal size that share an L4, one that fits beside them, and one that does not.
 _UNEQUAL = (5632, 6554, 3277)
 _FOURTH, _FIFTH = 4000, 10240
+#: Of what the API server says by one of the plan's policies.
+_REFUSED = "ValidatingAdmissionPolicy"
 
 
 def claims(play: Play) -> None:
@@ -76,7 +79,8 @@ def claims_lost(play: Play) -> None:
 
 
 def both_worlds(play: Play) -> None:
-    """Pods with a slot, a claim or neither, thrown at both kinds of pool: each lands where it may, or says why not."""
+    """Pods with a slot, a claim or neither, thrown at both kinds of pool: each lands where it may, or says why not. Who
+    would take a claimed GPU whole is refused."""
     on, slots = Claiming.of(play), play.pool()
     on.make_room(2)
     play.make_room(slots, 2)
@@ -89,6 +93,7 @@ def both_worlds(play: Play) -> None:
     wrong = [f"slot-at-{on.pool}", f"claim-at-{slots.name}", f"neither-at-{on.pool}", f"neither-at-{slots.name}"]
     seconds = play.wait(lambda: all(map(play.running, right)), PATIENCE, "the pods that are right")
     play.figures["seconds until the right ones run"] = round(seconds, 1)
+    _whole(play, on)
     play.stays(lambda: True, 10)  # a purchase for one of the others would follow now
     for name in wrong:
         why = on.why(name)
@@ -100,6 +105,34 @@ def both_worlds(play: Play) -> None:
         not any(play.devices.of_node(node.name) for node in play.view.pool(slots.name)),
         "and no driver publishes what a device plugin offers",
     )
+
+
+def _whole(play: Play, on: Claiming) -> None:
+    """Ask for a whole GPU of the pool, by the resource of its class and by a claim without a size."""
+    resource = f"{DEVICE_CLASS_PREFIX}{DEVICE_CLASS}"
+    play.kube.apply(workload("whole", on.pool, 1, {"limits": {resource: "1"}}))
+    play.wait(lambda: bool(_no_pods("whole", play)), 30, f"a word about pods that request {resource}")
+    said = _no_pods("whole", play)
+    play.check(_REFUSED in said, f"no pod is made that requests {resource}", _last(said))
+    try:
+        play.kube.apply(claim_template("whole", {"deviceClassName": DEVICE_CLASS, "count": 1}))
+    except ApiError as error:
+        said = str(error)
+    else:
+        said = "it is there"
+    play.check(_REFUSED in said, "nor a template of claims without a size", _last(said))
+
+
+def _last(said: str) -> str:
+    """What a policy says, without the words of the API server before it."""
+    return said.rpartition("denied request: ")[2]
+
+
+def _no_pods(name: str, play: Play) -> str:
+    """Why no pods of a workload are made; empty where they are."""
+    found = play.kube.get("apps/v1", "Deployment", name, NAMESPACE) or {}
+    conditions = (found.get("status") or {}).get("conditions") or []
+    return next((str(each["message"]) for each in conditions if each["type"] == "ReplicaFailure"), "")
 
 
 def driver_late(play: Play) -> None:

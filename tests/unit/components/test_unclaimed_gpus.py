@@ -15,6 +15,7 @@ from tests.unit.components.recording import record
 
 PATCH = "kubernetes:resource.k8s.io/v1:DeviceClassPatch"
 RELEASE = "kubernetes:helm.sh/v3:Release"
+POLICY = "kubernetes:admissionregistration.k8s.io/v1:ValidatingAdmissionPolicy"
 
 
 def test_what_asks_for_nvidias_resource_gets_no_claimed_gpu() -> None:
@@ -32,6 +33,19 @@ def test_what_asks_for_nvidias_resource_gets_no_claimed_gpu() -> None:
 def test_without_claims_there_is_no_class() -> None:
     recording = record(lambda: GpuSharing("sharing", GpuSharingArgs(profiles={"whole": NoSharing()})))
     assert not recording.of_type(PATCH)
+    assert not recording.of_type(POLICY)
+
+
+def test_policies_are_there_before_the_class_and_as_long() -> None:
+    """What a pod would take of it in between, nobody would take away again."""
+    recording = record(lambda: GpuSharing("sharing", GpuSharingArgs(profiles={}, claims=["claimed"])))
+    policies, bindings = recording.of_type(POLICY), recording.of_type(f"{POLICY}Binding")
+    names = [each.inputs["metadata"]["name"] for each in policies]
+    assert names == ["gpu-claims-say-memory", "gpu-pods-name-claims"]
+    assert [each.inputs["spec"]["policyName"] for each in bindings] == names
+    assert {each.inputs["spec"]["failurePolicy"] for each in policies} == {"Fail"}
+    driver = recording.one(RELEASE)
+    assert {each.urn for each in (*policies, *bindings)} <= {*driver.dependencies}
 
 
 def test_class_is_patched_again_with_each_upgrade_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
