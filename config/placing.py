@@ -61,6 +61,8 @@ class Offer:
 
         A slot is its part of a node's price by number, a claim its part by memory, on the cheapest node that holds it.
         """
+        if self.pool.block:
+            return self.pool.why_block_hour
         bought = self.pool.capacity_type
         if self.claim_mib:
             return self.pool.why_claim(self.claim_mib, bought)

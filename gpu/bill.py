@@ -232,7 +232,7 @@ def node_reasons(pool: Pool, price: SlotPrice) -> Reasons:
     a capacity block nobody knows what one hour of a node is worth.
     """
     if pool.block:
-        return Reasons.even(given(f"an hour of a node of {pool.name}, in a capacity block", None, "USD/h"))
+        return Reasons.even(pool.why_block_hour)
     match pool.capacity_type:
         case "on-demand":
             return Reasons.even(pool.prices.why_node(price.instance_type, "on-demand"))
