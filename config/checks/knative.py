@@ -11,7 +11,7 @@ from typing import Final
 
 from config.checks.parts import all_of, attempt
 from config.checks.serving import idle_problem
-from config.errors import MISSING, Path, Problem
+from config.errors import MISSING, Path, Problem, counted
 from config.workload_schema import Container, Workload
 from gpu.contract import MODELS_CLIENT_LABEL
 from gpu.pool import Pool
@@ -69,8 +69,8 @@ def knative_on_pool(workload: Workload, path: Path, pool: Pool, slots: int) -> I
     each = pool.held_slots(slots)
     if workload.max_scale is not None and workload.max_scale * each > pool.max_slots:
         holds = "one" if each == 1 else str(each)
-        count = f"{pool.max_slots} slot{'s' if pool.max_slots > 1 else ''}"
-        message = f"must be {pool.max_slots // each} or less: pool {pool.name} has {count}, and each pod takes {holds}"
+        has = counted(pool.max_slots, "slot")
+        message = f"must be {pool.max_slots // each} or less: pool {pool.name} has {has}, and each pod takes {holds}"
         yield Problem((*path, "maxScale"), workload.max_scale, message)
 
 

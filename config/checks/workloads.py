@@ -11,7 +11,7 @@ from config.checks.parts import Parts, Slots, attempt, name_of
 from config.checks.vllm import check_vllm
 from config.checks.workload_pods import check_pod, check_user
 from config.checks.workload_volumes import check_volumes
-from config.errors import MISSING, Path, Problem
+from config.errors import MISSING, Path, Problem, counted
 from config.quantities import cpu_millis, memory_mib
 from config.schema import Container, Workload
 from config.section import BrokenValueError
@@ -66,7 +66,7 @@ def _slots_problem(slots: int, pool: Pool | None) -> str | None:
     few = sorted({t.gpu_count for t in pool.types if t.gpu_count < slots})
     if few:
         return (
-            f"must be {few[0]} or less: pool {pool.name} may buy nodes with {few[0]} GPU{'s' if few[0] > 1 else ''}; "
+            f"must be {few[0]} or less: pool {pool.name} may buy nodes with {counted(few[0], 'GPU')}; "
             "write gpusPerNode with larger ones only, or make a pool of its own"
         )
     return None
