@@ -105,8 +105,7 @@ def _time_to_end(pool: GpuPool, path: Path, parts: Parts) -> Iterator[Problem]:
     name = max(graces, key=lambda each: graces[each], default=None)
     if name is not None and seconds(pool.termination_grace_period) < (least := node_seconds(graces[name])):
         message = (
-            f"must be {least}s or more: pods of {name} have {graces[name]} s to end, and on a node "
-            "that has no longer itself Karpenter deletes them without eviction, with less, and their Job counts each "
-            "interruption as a failure"
+            f"must be {least}s or more: pods of {name} have {graces[name]} s to end. Where their node has less, "
+            "Karpenter deletes them and does not evict them, and their Job counts each interruption as a failure"
         )
         yield Problem((*path, "terminationGracePeriod"), pool.termination_grace_period, message)

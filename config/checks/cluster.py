@@ -164,7 +164,7 @@ def _access(cluster: Cluster) -> Iterator[Problem]:
     yield from twice(("cluster", "viewers"), cluster.viewers)
     for index, arn in enumerate(cluster.viewers):
         if arn in cluster.admins:
-            message = "is one of admins already: EKS has one access entry for each principal"
+            message = "is one of admins already, and EKS has one access entry for each principal: remove one of the two"
             yield Problem(("cluster", "viewers", index), arn, message)
 
 

@@ -90,7 +90,7 @@ def _kinds(parts: Parts) -> Iterator[Problem]:
             for term in all_of(pool.capacity_reservation_selector_terms):
                 other, said = kinds.setdefault(term.id or "", (pool.name, kind))
                 if term.id and said != kind:
-                    message = f"of {term.id} is {said} in pool {other}: a reservation is one of the two"
+                    message = f"is not what pool {other} says of {term.id}, {said}: write the same, what AWS says of it"
                     yield Problem(("pools", index, "capacityReservationType"), kind, message)
 
 

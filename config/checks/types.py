@@ -78,7 +78,7 @@ def _type_problem(name: str) -> str | None:
     if name in INSTANCE_TYPES:
         return None
     if family in _FRACTIONAL:
-        return "has a fraction of a GPU, which is not supported"
+        return f"has a fraction of a GPU, which is not supported: write a type of {family.removesuffix('f')}"
     if family in FAMILIES:
         return f"is no instance type: {one_of(name, [t.name for t in FAMILIES[family]])}"
     return f"is no instance type with NVIDIA GPUs: must be of family {listed(_supported(FAMILIES))}"

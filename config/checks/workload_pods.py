@@ -164,11 +164,15 @@ def _ports(workload: Workload, path: Path) -> Iterator[Problem]:
     names: set[str] = set()
     for port, place in found:
         if port.container_port in numbers:
-            yield Problem((*place, "containerPort"), port.container_port, "is a port of this pod already")
+            yield Problem(
+                (*place, "containerPort"),
+                port.container_port,
+                "is a port of this pod already: choose another",
+            )
         if port.name is None and len(found) > 1:
             yield Problem((*place, "name"), MISSING, "is missing: of several ports each needs a name")
         elif port.name in names:
-            yield Problem((*place, "name"), port.name, "is the name of a port of this pod already")
+            yield Problem((*place, "name"), port.name, "is the name of a port of this pod already: choose another")
         numbers.add(port.container_port)
         names |= {port.name} if port.name else set()
 

@@ -40,7 +40,7 @@ def _names(workload: Workload, path: Path) -> Iterator[Problem]:
         if volume.name == SCRATCH_VOLUME:
             yield Problem(place, volume.name, "is taken by the pod's own disk at /tmp: choose another name")
         elif volume.name in seen:
-            yield Problem(place, volume.name, "is the name of another volume of this workload already")
+            yield Problem(place, volume.name, "is the name of another volume of this workload already: choose another")
         seen.add(volume.name)
 
 
@@ -107,9 +107,9 @@ def _mounts_of(container: Container, path: Path, known: list[str], pool: Pool | 
 
 def _place(where: str, written: str, path: Path, seen: Set[str], pool: Pool | None) -> Iterator[Problem]:
     if where == "/":
-        yield Problem(path, written, "must not be the root: it would hide the image")
+        yield Problem(path, written, "must not be the root, which would hide the image: write a folder below it")
     elif where in seen:
-        yield Problem(path, written, "is where another volume is mounted already")
+        yield Problem(path, written, "is where another volume is mounted already: choose another path")
     elif pool and pool.profile.strategy == "mps" and (where == _SHM or where.startswith(f"{_SHM}/")):
         message = "is the device plugin's on an MPS pool, by which clients and server talk: remove the mount"
         yield Problem(path, written, message)
