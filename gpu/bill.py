@@ -153,7 +153,12 @@ class Consumer:
         return self.why_own(capacity_type).value
 
     def why_own(self, capacity_type: CapacityType) -> Why:
-        """The same, with what it is made of. Where nothing is shared it is the pool's own node."""
+        """The same, with what it is made of. Where nothing is shared it is the pool's own node.
+
+        Of a capacity block nothing is bought by the hour, neither its nodes nor what would stand in their place.
+        """
+        if self.pool.block:
+            return self.pool.why_block_hour
         if not self.pool.profile.shares:
             return times(given(f"slots of {self.name}", self.slots), self.pool.why_slot(capacity_type))
         needs, prices = self.needs or (self.pool.slot_memory_mib,), self.pool.prices

@@ -16,7 +16,7 @@ from cli.render import _purchase
 from cli.render_jobs import job_lines
 from cli.render_work import print_work
 from config.errors import ConfigError
-from plan.as_json import _claims, _pool, _work
+from plan.as_json import _claims, _consumer, _pool, _work
 from plan.figures import Figures, figures
 from plan.make import stack_config
 from plan.project import StackFile, find_project
@@ -110,6 +110,7 @@ def test_an_hour_of_it_has_no_price() -> None:
     assert pool.usd_per_slot_hour is None
     assert {each.why_at_most.value for each in reckoned().work} == {None}
     assert reckoned().comparison is None
+    assert {_consumer(each)["ownUsdPerHour"] for each in reckoned().consumers} == {None}
     assert _purchase(pool) == "capacity block"
     assert pool.as_output()["capacityReservationType"] == "capacity-block"
     told = _pool(pool, reckoned().config.pools[0])
