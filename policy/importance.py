@@ -40,15 +40,8 @@ _KUBERNETES_OWN: Final = ("system-cluster-critical", "system-node-critical")
 
 @dataclass(frozen=True)
 class Importance:
-    """What a pod and its class say. unknown: paths of what is not known in preview and could say more."""
-
-    words: frozenset[str]
-    unknown: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Class:
-    """What a PriorityClass says of its pods."""
+    """What a pod and its class say, or the class alone. unknown: paths of what is not known in preview and could say
+    more."""
 
     words: frozenset[str]
     unknown: tuple[str, ...]
@@ -62,7 +55,7 @@ class Classes:
     defaults: paths of what may make one of them everybody's.
     """
 
-    by_name: Mapping[str, _Class]
+    by_name: Mapping[str, Importance]
     default: str
     nameless: tuple[str, ...]
     defaults: tuple[str, ...]
@@ -90,7 +83,7 @@ class Classes:
 
 def classes(stack: Stack) -> Classes:
     """The PriorityClasses among a stack's resources."""
-    by_name: dict[str, _Class] = {}
+    by_name: dict[str, Importance] = {}
     nameless: list[str] = []
     defaults: list[str] = []
     default = ""
@@ -110,14 +103,14 @@ def classes(stack: Stack) -> Classes:
     return Classes(by_name, default, tuple(nameless), tuple(defaults))
 
 
-def _of_class(given: Mapping[str, Any]) -> _Class:
+def _of_class(given: Mapping[str, Any]) -> Importance:
     marks = list(_marks(given.get("metadata")))
     found = {text(mark).strip().lower() for mark in marks if not isinstance(mark, Unknown)}
     number = whole(given.get("value"))
     if number is not None and number < 0:
         found.add(BATCH)
     unknown = [mark.path for mark in (*marks, given.get("value")) if isinstance(mark, Unknown)]
-    return _Class(frozenset(found), tuple(unknown))
+    return Importance(frozenset(found), tuple(unknown))
 
 
 def _marks(*metadata: Any) -> Iterator[Any]:

@@ -193,7 +193,6 @@ def karpenter_object(
     object_name: str,
     spec: Mapping[str, Any],
     opts: pulumi.ResourceOptions,
-    labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> k8s.apiextensions.CustomResource:
     """A custom resource of Karpenter's that Pulumi waits for: until it is Ready, and until its finalizers have ended.
@@ -207,8 +206,6 @@ def karpenter_object(
         kind=kind,
         metadata={
             "name": object_name,
-            # The API server drops an empty map here, and the provider would then want to add it again at every update.
-            **({"labels": dict(labels)} if labels else {}),
             "annotations": {"pulumi.com/waitFor": "condition=Ready", **(annotations or {})},
         },
         spec=dict(spec),
