@@ -17,6 +17,7 @@ from pulumi_policy.proxy import UnknownValueError
 from gpu.contract import (
     CAPACITY_TYPE_LABEL,
     EKS_CAPACITY_TYPE_LABEL,
+    EKS_TAINT_EFFECTS,
     IMPORTANCE_LABEL,
     INSTANCE_TYPE_LABEL,
     RESERVATION_TYPE_LABEL,
@@ -138,10 +139,6 @@ def gpu_pools(stack: Stack) -> list[NodePool]:
     return [pool for pool in (*pools, *named) if pool.first_gpu_type() is not None]
 
 
-#: Effects as EKS writes them (EKS API, Taint).
-_EFFECTS: Final = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
-
-
 def _as_pool(group: Mapping[str, Any]) -> Mapping[str, Any]:
     """The manifest of a NodePool that launches what a managed node group does; its types may stand elsewhere."""
     given, types = group.get("capacityType"), group.get("instanceTypes")
@@ -152,7 +149,7 @@ def _as_pool(group: Mapping[str, Any]) -> Mapping[str, Any]:
     if types:
         requirements.append({"key": INSTANCE_TYPE_LABEL, "operator": "In", "values": types})
     taints = [
-        {**taint, "effect": _EFFECTS.get(text(taint.get("effect")), taint.get("effect"))}
+        {**taint, "effect": EKS_TAINT_EFFECTS.get(text(taint.get("effect")), taint.get("effect"))}
         for taint in each(group.get("taints"))
         if isinstance(taint, Mapping)
     ]

@@ -13,12 +13,11 @@ from config.checks.parts import all_of, attempt
 from config.checks.serving import idle_problem
 from config.errors import MISSING, Path, Problem, counted
 from config.workload_schema import Container, Workload
-from gpu.contract import MODELS_CLIENT_LABEL
+from gpu.contract import MODELS_CLIENT_LABEL, QUEUE_PROXY
 from gpu.pool import Pool
 
 #: Attribute and key of what is a KnativeService's alone.
 _KEYS: Final = {"min_scale": "minScale", "max_scale": "maxScale", "parallel": "parallel", "idle": "idle"}
-_CONTAINER_NAME: Final = "queue-proxy"
 #: Ports of queue-proxy, in the same pod.
 _PORTS: Final = frozenset({8008, 8012, 8013, 8022, 9090, 9091})
 _PORT_NAMES: Final = (None, "http1", "h2c")
@@ -141,7 +140,7 @@ def _port(workload: Workload, path: Path) -> Iterator[Problem]:
 
 
 def _container(container: Container, path: Path) -> Iterator[Problem]:
-    if container.name == _CONTAINER_NAME:
+    if container.name == QUEUE_PROXY:
         message = "is the name of Knative's own container in the pod: choose another"
         yield Problem((*path, "name"), container.name, message)
     for index, variable in enumerate(all_of(container.env)):

@@ -10,12 +10,10 @@ from config.errors import MISSING, Path, Problem, listed
 from config.fields import LABEL_NAME, LABEL_VALUE
 from config.schedule import ScheduleError, parse_schedule
 from config.workload_schema import Container, EnvFrom, EnvVar, Probe, Workload
-from gpu.contract import MIN_SECURITY_REASON, NAME_LABEL, OURS
+from gpu.contract import MIN_SECURITY_REASON, NAME_LABEL, OURS, VISIBLE_DEVICES
 from gpu.pods import GPU_USER
 from gpu.pool import Pool
 
-#: NVIDIA's runtime reads it: who writes it chooses GPUs by himself.
-_DEVICES: Final = "NVIDIA_VISIBLE_DEVICES"
 #: Beginnings of names that are not for stack files.
 _TAKEN: Final = (
     *(OURS, "pulumi.com/", "kubernetes.io/", "pod-security.kubernetes.io/", "batch.kubernetes.io/"),
@@ -187,7 +185,7 @@ def _variables(container: Container, path: Path) -> Iterator[Problem]:
         if variable.name in seen:
             yield Problem((*place, "name"), variable.name, "is listed twice")
         seen.add(variable.name)
-        if variable.name == _DEVICES:
+        if variable.name == VISIBLE_DEVICES:
             message = "chooses GPUs past the device plugin: slots does that; remove it"
             yield Problem((*place, "name"), variable.name, message)
         yield from attempt(_value(variable, place))
@@ -217,10 +215,10 @@ def _source(source: EnvFrom, path: Path) -> Iterator[Problem]:
 def _prefix(source: EnvFrom, container: Container, path: Path) -> Iterator[Problem]:
     """Nobody sees the keys: one could be the name by which a container chooses GPUs."""
     prefix = source.prefix
-    if container.slots and (prefix is None or _DEVICES.startswith(prefix)):
+    if container.slots and (prefix is None or VISIBLE_DEVICES.startswith(prefix)):
         message = (
-            f"must be there, and another than the beginning of {_DEVICES}: a key of that name would choose GPUs past "
-            "the device plugin; write a prefix such as APP_, or the variables one by one under env"
+            f"must be there, and another than the beginning of {VISIBLE_DEVICES}: a key of that name would choose GPUs "
+            "past the device plugin; write a prefix such as APP_, or the variables one by one under env"
         )
         yield Problem((*path, "prefix"), MISSING if prefix is None else prefix, message)
 

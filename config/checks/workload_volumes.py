@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Set
-from typing import Final
 
 from config.checks.parts import all_of, attempt
 from config.checks.workload_pods import exactly_one
 from config.errors import MISSING, Path, Problem, one_of
 from config.quantities import memory_mib
 from config.workload_schema import Container, Workload, WorkloadVolume
-from gpu.pods import SCRATCH_VOLUME
+from gpu.pods import SCRATCH_VOLUME, SHARED_MEMORY
 from gpu.pool import Pool
-
-_SHM: Final = "/dev/shm"
 
 
 def check_volumes(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Problem]:
@@ -110,6 +107,6 @@ def _place(where: str, written: str, path: Path, seen: Set[str], pool: Pool | No
         yield Problem(path, written, "must not be the root, which would hide the image: write a folder below it")
     elif where in seen:
         yield Problem(path, written, "is where another volume is mounted already: choose another path")
-    elif pool and pool.profile.strategy == "mps" and (where == _SHM or where.startswith(f"{_SHM}/")):
+    elif pool and pool.profile.strategy == "mps" and (where == SHARED_MEMORY or where.startswith(f"{SHARED_MEMORY}/")):
         message = "is the device plugin's on an MPS pool, by which clients and server talk: remove the mount"
         yield Problem(path, written, message)

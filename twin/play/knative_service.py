@@ -10,6 +10,7 @@ from gpu.contract import (
     CLAIM_LABEL,
     MIN_SCALE_ANNOTATION,
     NVIDIA_PREFIX,
+    QUEUE_PROXY,
     RETENTION_ANNOTATION,
     WINDOW_ANNOTATION,
 )
@@ -59,8 +60,8 @@ def queue_proxy(serving: Mapping[str, Any]) -> Mapping[str, Any]:
     if "queue-sidecar-memory-request" in config:
         requests["memory"] = config["queue-sidecar-memory-request"]
     return {
-        "name": "queue-proxy",
-        "image": "queue-proxy",
+        "name": QUEUE_PROXY,
+        "image": QUEUE_PROXY,
         "resources": {"requests": requests},
         "securityContext": {**HARDENED_CONTAINER, **HARDENED_POD},
     }
