@@ -90,6 +90,7 @@ class _Holding:
 
     @property
     def claims(self) -> Sequence[int]:
+        """Of all its pods, in MiB."""
         return [self.claim_mib] * self.pods
 
 
