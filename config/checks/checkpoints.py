@@ -32,7 +32,7 @@ def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
         return
     if not workload.ends:
         message = "is for what ends: write kind: Job or kind: CronJob, or remove it"
-        yield Problem((*path, "checkpoint"), {}, message)
+        yield Problem((*path, "checkpoint"), MISSING, message)
     if workload.name == "default":
         message = "is the name of a service account that every namespace has: with checkpoint choose another name"
         yield Problem((*path, "name"), workload.name, message)

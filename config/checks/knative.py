@@ -132,7 +132,7 @@ def _port(workload: Workload, path: Path) -> Iterator[Problem]:
         for field, key in _PROBES.items():
             if not called and getattr(container, field):
                 message = "is of a container that Knative does not call, and asks nothing: remove it"
-                yield Problem((*path, "containers", index, key), {}, message)
+                yield Problem((*path, "containers", index, key), MISSING, message)
         for position, variable in enumerate(all_of(container.env)):
             if called and variable.name == _PORT_VARIABLE:
                 message = "is written by Knative: it is containerPort; remove it"

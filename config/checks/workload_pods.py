@@ -73,11 +73,11 @@ def _autoscaling(workload: Workload, path: Path) -> Iterator[Problem]:
         return
     if workload.kind == "KnativeService":
         message = "is for a Deployment: a KnativeService has as many pods as its requests need; write maxScale"
-        yield Problem((*path, "autoscaling"), {}, message)
+        yield Problem((*path, "autoscaling"), MISSING, message)
         return
     if workload.kind != "Deployment":
         message = f"is for a Deployment: a {workload.kind} has the pods that it begins with; write replicas"
-        yield Problem((*path, "autoscaling"), {}, message)
+        yield Problem((*path, "autoscaling"), MISSING, message)
     if workload.replicas != 1:
         message = "is not read beside autoscaling, which has minReplicas and maxReplicas: remove it"
         yield Problem((*path, "replicas"), workload.replicas, message)
