@@ -141,6 +141,6 @@ def test_what_knative_does_not_take_is_refused(changes: dict[str, Any], said: st
         ({"min_scale": -1}, "-1 to 2 pods are no range"),
     ],
 )
-def test_a_scale_without_end_or_sense_is_refused(changes: dict[str, int], said: str) -> None:
+def test_a_scale_without_end_or_sense_is_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=f"on_request: {said}"):
         OnRequest(**changes)
