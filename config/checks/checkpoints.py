@@ -10,6 +10,7 @@ from config.checks.parts import Parts, all_of, attempt
 from config.errors import MISSING, Path, Problem, key_of
 from config.pool_schema import GpuPool
 from config.section import BrokenValueError
+from config.services import checkpoint_prefix
 from config.workload_schema import Workload
 from gpu.checkpoints import (
     GRACE_VARIABLE,
@@ -69,7 +70,7 @@ def check_prefixes(parts: Parts) -> Iterator[Problem]:
                 continue
             section, path = workload.checkpoint, ("workloads", index, "checkpoint", "prefix")
             # Without one the stack's own, which no bucket of a name is.
-            place = f"{section.bucket or ''}/{section.prefix or workload.name}/"
+            place = f"{section.bucket or ''}/{checkpoint_prefix(workload)}/"
             for other, where in seen:
                 if place.startswith(other) or other.startswith(place):
                     yield Problem(path, section.prefix or MISSING, _shared(workload, other, where))
