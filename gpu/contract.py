@@ -169,8 +169,6 @@ DRIVER_ANNOTATION: Final = f"{OURS}driver"
 # Knative's (serving v1)
 #: `cluster-local`: no route from outside: services of models and the dialogue -> Knative, policies.
 VISIBILITY_LABEL: Final = "networking.knative.dev/visibility"
-#: Knative's own container in each pod: Knative -> what gives claims to the others, checks.
-QUEUE_PROXY: Final = "queue-proxy"
 #: Service of a pod: Knative -> the twin's view.
 SERVICE_LABEL: Final = "serving.knative.dev/service"
 #: Fewest and most pods (annotations): models, the dialogue -> Knative, the twin's Knative.

@@ -9,6 +9,8 @@ from typing import Any, Final
 #: User of every pod that takes a slot. One MPS server serves one user at a time (nvidia-cuda-mps-control manual), so
 #: all that may share a GPU run as the same one; above 10000 it is no user of the node (Checkov CKV_K8S_40).
 GPU_USER: Final = 10001
+#: Knative's own container in each pod of a service: the stack file's checks, the twin.
+QUEUE_PROXY: Final = "queue-proxy"
 #: Where processes of a container share memory. On an MPS node it is the device plugin's, by which clients and server
 #: talk: the stack file's checks, policies.
 SHARED_MEMORY: Final = "/dev/shm"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from account.commands import HOME_REGION, Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
@@ -134,11 +134,12 @@ def _pool(pool: Pool, config: StackConfig) -> Requirement:
     )
 
 
-#: EC2's words for how it sells a type (`SupportedUsageClasses`), and ours.
-_AS: Mapping[str, str] = {"spot": "on Spot", "on-demand": "on demand", "capacity-block": "in capacity blocks"}
+#: How EC2 sells a type (`SupportedUsageClasses`).
+UsageClass = Literal["spot", "on-demand", "capacity-block"]
+_AS: Mapping[UsageClass, str] = {"spot": "on Spot", "on-demand": "on demand", "capacity-block": "in capacity blocks"}
 
 
-def _usage_class(pool: Pool) -> str:
+def _usage_class(pool: Pool) -> UsageClass:
     """How EC2 must sell the pool's types: some are sold in capacity blocks alone."""
     return "capacity-block" if pool.block else pool.capacity_type
 

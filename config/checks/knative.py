@@ -13,7 +13,8 @@ from config.checks.parts import all_of, attempt
 from config.checks.serving import idle_problem
 from config.errors import MISSING, Path, Problem, counted
 from config.workload_schema import Container, Workload
-from gpu.contract import MODELS_CLIENT_LABEL, QUEUE_PROXY
+from gpu.contract import MODELS_CLIENT_LABEL
+from gpu.pods import QUEUE_PROXY
 from gpu.pool import Pool
 
 #: Attribute and key of what is a KnativeService's alone.

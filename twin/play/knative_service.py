@@ -10,10 +10,10 @@ from gpu.contract import (
     CLAIM_LABEL,
     MIN_SCALE_ANNOTATION,
     NVIDIA_PREFIX,
-    QUEUE_PROXY,
     RETENTION_ANNOTATION,
     WINDOW_ANNOTATION,
 )
+from gpu.pods import QUEUE_PROXY
 from twin.plan import HARDENED_CONTAINER, HARDENED_POD, WINDOW_SECONDS, Model
 
 #: What belongs to a revision and not to a pod.
