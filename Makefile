@@ -72,7 +72,7 @@ test-parts: $(STAMP) ## Run the tests on other people's parts: Karpenter's own f
 	@$(BIN)/python -m pytest --stepwise-reset tests/apps $(ARGS) || $(BIN)/python -m pytest --stepwise tests/apps $(ARGS)
 
 .PHONY: test-twin
-test-twin: $(STAMP) ## Run the tests of the twin, three at a time: every scenario, crashes, mistakes (about ten minutes)
+test-twin: $(STAMP) ## Run the tests of the twin, three at a time: scenarios, crashes, mistakes
 	@$(BIN)/python -m pytest -m twin -n 3 --dist worksteal tests/twin $(ARGS)
 
 .PHONY: test-engine

@@ -43,11 +43,6 @@ def command(console: Console, text: str, columns: int, style: str = "") -> None:
         console.print(Text(f"{' ' * columns}{line}", style=style), soft_wrap=True)
 
 
-def count(number: int, noun: str) -> str:
-    """`1 rule`, `2 rules`."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
 def printable(text: str) -> str:
     """A text of somebody else's for a terminal: nothing in it moves the cursor."""
     return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)

@@ -12,9 +12,10 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from cli.console import count, hanging, heading, kind, printable, write
+from cli.console import hanging, heading, kind, printable, write
 from cli.errors import POLICY_ERROR, UNSEEN_ERROR
 from cli.render_verdicts import print_verdicts
+from config.errors import counted
 from plan.errors import InputError
 from plan.verdict_json import verdict_json
 from policy.analyzer import PolicyConfigError, Verdict, disabled_rules, judge, read_config
@@ -51,8 +52,8 @@ def status_of(program: Program, verdicts: Sequence[Verdict]) -> int:
 
 def _print(console: Console, program: Program, verdicts: Sequence[Verdict], disabled: int) -> None:
     resources = program.resources
-    files = [count(number, name) for name, number in Counter(program.kinds).items()]
-    heading(console, f"{count(len(resources), 'resource')} in {', '.join(files) or 'what could be read'}")
+    files = [counted(number, name) for name, number in Counter(program.kinds).items()]
+    heading(console, f"{counted(len(resources), 'resource')} in {', '.join(files) or 'what could be read'}")
     several = len({str(place.file) for resource in resources if (place := program.place(resource.urn))}) > 1
 
     def where(verdict: Verdict) -> str:

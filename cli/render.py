@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from account.commands import aws, shell_text
-from cli.console import command, count, hanging, heading, kind, write
+from cli.console import command, hanging, heading, kind, write
 from cli.render_bill import alike, kind_words, names, print_bill, print_comparison, print_tokens
 from cli.render_claims import print_claims
 from cli.render_jobs import print_jobs
@@ -21,6 +21,7 @@ from cli.render_verdicts import print_verdicts
 from cli.render_work import print_work
 from cli.tables import section, table
 from cli.tree import count_by_package, resource_tree
+from config.errors import counted
 from config.schema import MpsLimits
 from gpu.bill import Consumer
 from gpu.estimate import BOUGHT
@@ -94,7 +95,7 @@ def _pools(pools: Sequence[Pool]) -> Table:
             f"{families}\n{gpus}",
             "-" if summary.claims else _slots(summary),
             _gib(summary.slot_memory_mib),
-            f"{_limit(summary)}\n{count(summary.max_gpus, 'GPU')}",
+            f"{_limit(summary)}\n{counted(summary.max_gpus, 'GPU')}",
         )
     return found
 
@@ -102,8 +103,8 @@ def _pools(pools: Sequence[Pool]) -> Table:
 def _limit(summary: Pool) -> str:
     """What Karpenter is told."""
     if summary.static is not None:
-        return f"always {count(summary.static, 'node')}"
-    return count(summary.room, "vCPU") if summary.claims else count(summary.max_slots, "slot")
+        return f"always {counted(summary.static, 'node')}"
+    return counted(summary.room, "vCPU") if summary.claims else counted(summary.max_slots, "slot")
 
 
 def _slots(summary: Pool) -> str:
@@ -133,7 +134,7 @@ def _price_notes(console: Console, summary: Pool, region: str) -> None:
     name, cheapest, dearest = summary.name, summary.price, summary.dearest
     if cheapest and dearest and dearest.instance_type != cheapest.instance_type:
         price = f"{_usd(dearest.usd_per_hour(summary.capacity_type))} ({_bought(summary)})"
-        others = f"{name} may buy others, up to {dearest.instance_type}: {price}, {count(dearest.slots, 'slot')}."
+        others = f"{name} may buy others, up to {dearest.instance_type}: {price}, {counted(dearest.slots, 'slot')}."
         hanging(console, "- ", others)
     if taken_back := _taken_back(summary):
         hanging(console, "- ", taken_back)

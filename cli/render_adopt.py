@@ -15,8 +15,9 @@ from adopt.pool_findings import shared_words
 from adopt.proposal import Proposal
 from adopt.report import Report
 from adopt.work import GpuNode, Work
-from cli.console import command, count, hanging, heading, printable, write
+from cli.console import command, hanging, heading, printable, write
 from cli.tables import section, table
+from config.errors import counted
 from gpu.contract import CAPACITY_TYPE_LABEL
 from plan.errors import slices
 
@@ -144,8 +145,8 @@ def _proposal(proposal: Proposal) -> str:
         return "Nothing is shared: no pod that was seen fits half of a GPU. The pool gives a whole GPU to each."
     where = ", ".join(proposal.families or proposal.types)
     slots = f"{proposal.replicas} slots per GPU with {proposal.pool.slot_memory_mib:,} MiB each (time-slicing)"
-    pods = f"for {count(proposal.pods, 'pod')}" if proposal.pods else "to begin with: no pod was seen that fits"
-    return f"Pool of {where}, bought as Spot, {slots}, at most {count(proposal.max_gpus, 'GPU')}: {pods}."
+    pods = f"for {counted(proposal.pods, 'pod')}" if proposal.pods else "to begin with: no pod was seen that fits"
+    return f"Pool of {where}, bought as Spot, {slots}, at most {counted(proposal.max_gpus, 'GPU')}: {pods}."
 
 
 def _ways(found: Report) -> Table:

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from cli.console import count, hanging
+from cli.console import hanging
 from cli.tables import section, table
 from config.bill import DAYS_PER_MONTH, Bill
-from config.errors import listed
+from config.errors import counted, listed
 from config.floor import gives_up
 from config.tokens import TokenCosts, per_million
 from gpu.bill import Consumer, Line, Spread, known_of, own_type, sum_of
@@ -191,7 +191,7 @@ def _own_type(consumer: Consumer) -> str:
 
 
 def _when(consumer: Consumer) -> str:
-    slots = count(consumer.slots, "claim" if consumer.claim_mib else "slot")
+    slots = counted(consumer.slots, "claim" if consumer.claim_mib else "slot")
     if consumer.hours >= HOURS_PER_MONTH:
         return f"{slots}, always"
     if consumer.sleeps:

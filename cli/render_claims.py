@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from cli.console import count, hanging
+from cli.console import hanging
 from cli.tables import section, table
+from config.errors import counted
 from gpu.pool import MIB_PER_GIB
 from plan.claims import ClaimFigures
 from plan.figures import Figures
@@ -40,7 +41,7 @@ def _hosts(each: ClaimFigures) -> str:
     nodes, most = each.gpus_with_hosts, each.pool.max_gpus
     waits = f", and maxGpus {most} lets pods wait" if nodes > most else ""
     return (
-        f"{each.pool.name}: by the CPU and memory of workloads it is {count(nodes, 'GPU')}{waits}. The bill counts "
+        f"{each.pool.name}: by the CPU and memory of workloads it is {counted(nodes, 'GPU')}{waits}. The bill counts "
         "claims: give workloads cpu and memory in proportion to gpuMemoryMib, or the pool types with more of both."
     )
 
@@ -50,7 +51,7 @@ def _sum(each: ClaimFigures) -> str:
     total = f"{sum(each.claims) / MIB_PER_GIB:.1f} of {each.gpus * each.gpu_mib / MIB_PER_GIB:.1f} GiB"
     price = "" if usd is None else f"; a GiB costs {usd:.4f} USD an hour"
     return (
-        f"{each.pool.name}: {count(each.gpus, 'GPU')} for {count(len(each.claims), 'claim')} at once ({total}), "
+        f"{each.pool.name}: {counted(each.gpus, 'GPU')} for {counted(len(each.claims), 'claim')} at once ({total}), "
         f"at least {each.bound} by their sum; in equal slots {each.in_equal_slots}, with a pool for each size "
         f"{each.by_size}{price}."
     )

@@ -11,8 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cli.console import count, hanging, heading, printable
+from cli.console import hanging, heading, printable
 from cli.tables import table
+from config.errors import counted
 from gpu.bill import Line, Spread
 from plan.cost.diff import Row, StackDiff, ceiling_of, total_of, usd_of
 from plan.cost.reasons import Reason
@@ -186,7 +187,7 @@ def _markdown_row(cells: _Cells, bold: str = "") -> str:
 
 def _markdown_why(diff: StackDiff) -> Iterator[str]:
     for kind, reasons in _why(diff):
-        yield f"- {_code(kind)}: {count(len(reasons), 'change')}"
+        yield f"- {_code(kind)}: {counted(len(reasons), 'change')}"
         for what, first, second in reasons[:_SHOWN]:
             sides = "" if first is None and second is None else f": {_value(first)} → {_value(second)}"
             yield f"  - {_code(what)}{sides}"

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.padding import Padding
 
-from cli.console import count, hanging
+from cli.console import hanging
 from cli.tables import section, table
+from config.errors import counted
 from config.placing import Offer, Placement
 from gpu.fraction import given, percent
 from plan.figures import Figures
@@ -47,7 +48,7 @@ def _names(group: Sequence[Placement]) -> str:
 
 
 def _got(offer: Offer) -> str:
-    return f"a claim of {offer.claim_mib:,} MiB" if offer.claim_mib else count(offer.slots, "slot")
+    return f"a claim of {offer.claim_mib:,} MiB" if offer.claim_mib else counted(offer.slots, "slot")
 
 
 def _left_over(placement: Placement) -> str:

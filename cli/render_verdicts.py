@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from cli.console import count, heading, printable
+from cli.console import heading, printable
+from config.errors import counted
 from policy.analyzer import Verdict
 from policy.pack import RULES
 
@@ -17,7 +18,7 @@ def print_verdicts(
     console: Console, verdicts: Sequence[Verdict], where: Callable[[Verdict], str], disabled: int = 0
 ) -> None:
     """Print all verdicts, mandatory ones first. where: the place of one, for people. disabled: rules that were off."""
-    judged = f"{count(len(RULES) - disabled, 'rule')} judged{f' ({disabled} disabled)' if disabled else ''}"
+    judged = f"{counted(len(RULES) - disabled, 'rule')} judged{f' ({disabled} disabled)' if disabled else ''}"
     mandatory = [verdict for verdict in verdicts if verdict.mandatory]
     advisory = [verdict for verdict in verdicts if not verdict.mandatory]
     heading(console, "Policies")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from gpu.contract import GPU_RESOURCE
+from gpu.contract import GPU_RESOURCE, VISIBLE_DEVICES
 from gpu.pool import Taint
 
 #: Of every pod that may run on a GPU node: its taint keeps the others away.
@@ -27,7 +27,7 @@ def _toleration(taint: Taint) -> dict[str, str]:
 
 #: Of a container without a slot on a GPU node: the container runtime gives GPUs to one whose image asks for them, and
 #: many images ask for all (NVIDIA/k8s-device-plugin#87). One with a slot gets the plugin's value.
-NO_GPU: Mapping[str, str] = MappingProxyType({"name": "NVIDIA_VISIBLE_DEVICES", "value": "void"})
+NO_GPU: Mapping[str, str] = MappingProxyType({"name": VISIBLE_DEVICES, "value": "void"})
 
 
 def restricted_admission() -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Literal, assert_never
 from pydantic.alias_generators import to_camel
 
 import versions
-from config.errors import listed
+from config.errors import counted, listed
 from config.pool_schema import GpuPool
 from config.pools import network_zones
 from config.quantities import cpu_millis, memory_mib
@@ -383,7 +383,7 @@ def _reserved(section: GpuPool, pool: Pool, others: str) -> Line:
 
     others: in words, which pools have a part of the same reservation.
     """
-    gpus = "1 GPU" if pool.max_gpus == 1 else f"{pool.max_gpus} GPUs"
+    gpus = counted(pool.max_gpus, "GPU")
     if not pool.block:
         detail = f"{gpus}, paid whether nodes run or not{others}"
         return Line.reckoned("always", f"Reserved capacity, {pool.name}", detail, reserved_reasons(pool), pool.name)
@@ -420,8 +420,7 @@ def _lines(
     # Who comes on demand may find room on nodes that are there anyway.
     where = where if hours.value else "free on nodes that always run"
     if pool.purchase != "reserved":
-        unit = "claim" if pool.claims else "slot"
-        who = f"{held} {unit}{'' if held == 1 else 's'}"
+        who = counted(held, "claim" if pool.claims else "slot")
         who = "nodes that always stand" if always and pool.static is not None else who
         yield Line.reckoned(part, name, f"{who}, {where}", reasons, pool.name)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Final
 
-from config.checks.pools import MAX_JUSTIFIED_DAYS, MIN_JUSTIFICATION_LENGTH
 from config.checks.sharing import MIG_FAMILIES, MIN_SLOT_MIB
 from config.checks.tags import MAX_TAG_NAME, MAX_TAGS, TAKEN
 from config.errors import listed
@@ -20,6 +19,7 @@ from config.placeholders import (
     STAND_IN_DOMAINS,
 )
 from config.pools import EKS_EXCLUDED_ZONES
+from gpu.contract import MAX_JUSTIFIED_DAYS, MIN_JUSTIFICATION
 from gpu.gpus import GPUS
 from gpu.vllm import UTILIZATION
 
@@ -181,7 +181,7 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "types must give the same slots per GPU, on Bottlerocket those with the same number of GPUs. Bottlerocket cuts "
         f"{listed(_CUT_BY_BOTTLEROCKET, 'and')} only, and has no 4g profiles.",
         "`tenants: untrusted` needs `mig` or `none`: nothing else isolates memory and faults.",
-        f"`capacityType: on-demand` needs `onDemand`, with a justification of {MIN_JUSTIFICATION_LENGTH} to "
+        f"`capacityType: on-demand` needs `onDemand`, with a justification of {MIN_JUSTIFICATION} to "
         f"{MAX_TAG_VALUE} characters and a date that is not past and at most {MAX_JUSTIFIED_DAYS} days ahead.",
         "`maxGpus` counts whole nodes: with nodes of 8 GPUs it is 8, 16, 24, ...",
         "With `static` all types of a pool have as many GPUs, and `maxGpus` has room for one node more, unless they "

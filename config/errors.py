@@ -72,9 +72,8 @@ class ConfigError(Exception):
 
     def __str__(self) -> str:
         """A heading and every problem, in the order of the file."""
-        count = len(self.problems)
-        noun = "problem" if count == 1 else "problems"
-        lines = [f"{count} {noun} in the configuration of stack '{self.stack}'; nothing was planned or changed.", ""]
+        many = counted(len(self.problems), "problem")
+        lines = [f"{many} in the configuration of stack '{self.stack}'; nothing was planned or changed.", ""]
         lines += [f"  {problem}" for problem in self.problems]
         return "\n".join(lines)
 
@@ -99,6 +98,11 @@ def listed(names: Iterable[object], word: str = "or") -> str:
     """`a, b or c`."""
     *most, last = [str(name) for name in names] or ["nothing"]
     return f"{', '.join(most)} {word} {last}" if most else last
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 slot`, `2 slots`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def one_of(value: object, options: Sequence[str] | Mapping[str, object]) -> str:

@@ -74,12 +74,13 @@ def gives_up(config: StackConfig) -> Sequence[str]:
 
 
 def gateway_on_spot(config: StackConfig) -> str:
-    """What is wrong with critical models behind system nodes on Spot, with the keys that mend it; empty if nothing.
+    """What is wrong with critical work behind system nodes on Spot, with the keys that mend it; empty if nothing.
 
-    Requests come through Knative's gateway, which runs there (`components.serving.knative_config`). Whoever has a
-    cluster already knows its nodes; the stack does not.
+    Requests to models and KnativeServices come through Knative's gateway, which runs there
+    (`components.serving.knative_config`). Whoever has a cluster already knows its nodes; the stack does not.
     """
     critical = [model.name for model in config.models if model.importance == "critical"]
+    critical += [workload.name for workload in config.on_request if workload.importance == "critical"]
     nodes = config.cluster.system_nodes
     if not critical or config.cluster.existing or nodes.capacity_type != "spot":
         return ""
@@ -89,6 +90,7 @@ def gateway_on_spot(config: StackConfig) -> str:
     beside = f" and {PROJECT}:serving.replicas: 2" if config.serving.replicas == 1 else ""
     return (
         f"{key}: requests to {listed(critical, 'and')}, importance: critical, come through Knative's gateway on "
-        f"{where}: while AWS takes {'it' if nodes.desired == 1 else 'them'} back, for some minutes, nobody reaches a "
-        f"model. Write {PROJECT}:cluster.systemNodes: {{capacityType: on-demand, desired: 2}}{beside}"
+        f"{where}: while AWS takes {'it' if nodes.desired == 1 else 'them'} back, for some minutes, nobody reaches "
+        f"{'it' if len(critical) == 1 else 'them'}. Write {PROJECT}:cluster.systemNodes: {{capacityType: on-demand, "
+        f"desired: 2}}{beside}"
     )

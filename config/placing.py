@@ -20,7 +20,7 @@ from config.checks.parts import Parts, Slots, all_of
 from config.checks.serving import service_on_pool
 from config.checks.static import static_room
 from config.checks.workloads import on_pool
-from config.errors import MISSING, Path, Problem
+from config.errors import MISSING, Path, Problem, counted
 from config.pool_schema import GpuPool
 from config.quantities import memory_mib, share_of_gpu
 from config.schema import Model, StackConfig, Workload
@@ -61,6 +61,8 @@ class Offer:
 
         A slot is its part of a node's price by number, a claim its part by memory, on the cheapest node that holds it.
         """
+        if self.pool.block:
+            return self.pool.why_block_hour
         bought = self.pool.capacity_type
         if self.claim_mib:
             return self.pool.why_claim(self.claim_mib, bought)
@@ -88,10 +90,7 @@ class Offer:
             return f"it has maxGpus {pool.max_gpus}, and claims of {self.claim_mib:,} MiB for {pods} pods need more"
         if claims or pods * self.slots <= pool.max_slots:
             return ""
-        return (
-            f"it has {pool.max_slots} slot{'s' if pool.max_slots > 1 else ''}, and {pods * self.slots} are needed at a "
-            "time"
-        )
+        return f"it has {counted(pool.max_slots, 'slot')}, and {pods * self.slots} are needed at a time"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,7 +331,7 @@ class _Placing:
             return  # a pool that is wrong might do once it is right
         whys = [f"{offer.pool.name}: {offer.why_not}" for offer in offers]
         left = len(whys) - _NAMED
-        more = f"; and {left} more pool{'s' if left > 1 else ''}" if left > 0 else ""
+        more = f"; and {counted(left, 'more pool')}" if left > 0 else ""
         # Where a slot is large enough, its reason says what to do.
         large = [offer for offer in offers if shortfall(need, offer.pool) is None and not self._closed(offer.pool)]
         remedy = "" if large else f". {self._remedy(need, work.importance, [offer.pool for offer in offers])}"

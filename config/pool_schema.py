@@ -30,7 +30,7 @@ from config.fields import (
     TimeZone,
 )
 from config.section import Section
-from gpu import sharing
+from gpu import gp3, sharing
 from gpu.pool import ConsolidationPolicy, Purchase, ReservationType
 from gpu.prices import CapacityType
 from gpu.scheduler import PACKING_SCHEDULER
@@ -147,9 +147,9 @@ class Volume(Section):
 
     size_gib: Annotated[Int, Field(ge=30, le=16384)] = 100
     """Size in GiB."""
-    iops: Annotated[Int, Field(ge=3000, le=16000)] = 3000
+    iops: Annotated[Int, Field(ge=gp3.BASE_IOPS, le=gp3.MAX_IOPS)] = gp3.BASE_IOPS
     """Operations per second; at most 500 for each GiB."""
-    throughput_mibps: Annotated[Int, Field(ge=125, le=1000)] = 250
+    throughput_mibps: Annotated[Int, Field(ge=gp3.BASE_MIBPS, le=gp3.MAX_MIBPS)] = 250
     """Throughput in MiB/s; at most a quarter of iops."""
     snapshot_id: Snapshot | None = None
     """Snapshot from which the volume is made, with images and weights on it: Bottlerocket's data volume."""
@@ -186,9 +186,9 @@ class ExtraVolume(Section):
     """Device, such as `/dev/xvdc`."""
     size_gib: Annotated[Int, Field(ge=1, le=16384)]
     """Size in GiB."""
-    iops: Annotated[Int, Field(ge=3000, le=16000)] = 3000
+    iops: Annotated[Int, Field(ge=gp3.BASE_IOPS, le=gp3.MAX_IOPS)] = gp3.BASE_IOPS
     """Operations per second; at most 500 for each GiB."""
-    throughput_mibps: Annotated[Int, Field(ge=125, le=1000)] = 125
+    throughput_mibps: Annotated[Int, Field(ge=gp3.BASE_MIBPS, le=gp3.MAX_MIBPS)] = gp3.BASE_MIBPS
     """Throughput in MiB/s; at most a quarter of iops."""
     snapshot_id: Snapshot | None = None
     """Snapshot from which it is made."""

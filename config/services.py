@@ -128,6 +128,11 @@ def slots_of(workload: Workload) -> int:
     return max(container.slots for container in workload.containers)
 
 
+def checkpoint_prefix(workload: Workload) -> str:
+    """Where in their bucket the checkpoints of a workload are, if it has some."""
+    return (workload.checkpoint and workload.checkpoint.prefix) or workload.name
+
+
 def max_scale(work: Model | Workload, slots: int) -> int:
     """Most pods of a model or a KnativeService on a pool with slots for so many."""
     return work.max_scale or max(work.min_scale, min(DEFAULT_MAX_SCALE, slots))

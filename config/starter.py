@@ -82,13 +82,11 @@ def starter(choices: Choices, stack: str = "new") -> Starter:
     raise ConfigError(stack, problems)
 
 
-def starters(
-    region: str, models: tuple[str, ...], families: tuple[str, ...] = (), strategy: Strategy | None = None
-) -> Iterator[Starter]:
-    """Every single family with every strategy that holds the models, or those of the families and strategy given."""
+def starters(region: str, models: tuple[str, ...], families: tuple[str, ...] = ()) -> Iterator[Starter]:
+    """Every single family, or the families given together, with every strategy that holds the models."""
     choices = [families] if families else [(name,) for name in FAMILIES if name not in UNSUPPORTED_FAMILIES]
     for chosen in choices:
-        for way in [strategy] if strategy else MEANINGS:
+        for way in MEANINGS:
             try:
                 yield starter(Choices(region=region, models=models, families=chosen, strategy=way))
             except ConfigError:

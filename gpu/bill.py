@@ -14,6 +14,7 @@ from typing import Literal, assert_never
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.claims import bought
 from gpu.estimate import BOUGHT, MONTH, SlotPrice, dedicated_gpu
+from gpu.gp3 import BASE_IOPS, BASE_MIBPS
 from gpu.host_share import HostShare
 from gpu.models import ModelMemory
 from gpu.pool import Pool
@@ -24,9 +25,6 @@ Part = Literal["floor", "always", "on demand", "traffic and logs"]
 Kind = Literal[
     "model", "server", "Deployment", "KnativeService", "Job", "CronJob", "example", "warm slots", "static nodes"
 ]
-
-#: What a gp3 volume has at no extra charge (EBS user guide, "General Purpose SSD volumes").
-_FREE_IOPS, _FREE_MIBPS = 3000, 125
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +151,12 @@ class Consumer:
         return self.why_own(capacity_type).value
 
     def why_own(self, capacity_type: CapacityType) -> Why:
-        """The same, with what it is made of. Where nothing is shared it is the pool's own node."""
+        """The same, with what it is made of. Where nothing is shared it is the pool's own node.
+
+        Of a capacity block nothing is bought by the hour, neither its nodes nor what would stand in their place.
+        """
+        if self.pool.block:
+            return self.pool.why_block_hour
         if not self.pool.profile.shares:
             return times(given(f"slots of {self.name}", self.slots), self.pool.why_slot(capacity_type))
         needs, prices = self.needs or (self.pool.slot_memory_mib,), self.pool.prices
@@ -232,7 +235,7 @@ def node_reasons(pool: Pool, price: SlotPrice) -> Reasons:
     a capacity block nobody knows what one hour of a node is worth.
     """
     if pool.block:
-        return Reasons.even(given(f"an hour of a node of {pool.name}, in a capacity block", None, "USD/h"))
+        return Reasons.even(pool.why_block_hour)
     match pool.capacity_type:
         case "on-demand":
             return Reasons.even(pool.prices.why_node(price.instance_type, "on-demand"))
@@ -395,10 +398,10 @@ def _dearest_fleet(limit: int, usd_per_node: Mapping[int, float]) -> Mapping[int
 def why_volume(size_gib: int, iops: int, mib_per_s: int, services: ServicePrices) -> Why:
     """USD for an hour of a gp3 volume while its node is there."""
     terms = [times(given("volume", size_gib, "GiB"), services.why("gp3_per_gb_month"))]
-    if iops > _FREE_IOPS:
-        more = given(f"IOPS beyond {_FREE_IOPS}", iops - _FREE_IOPS)
+    if iops > BASE_IOPS:
+        more = given(f"IOPS beyond {BASE_IOPS}", iops - BASE_IOPS)
         terms.append(times(more, services.why("gp3_per_iops_month")))
-    if mib_per_s > _FREE_MIBPS:
-        more = given(f"MiB/s beyond {_FREE_MIBPS}", mib_per_s - _FREE_MIBPS)
+    if mib_per_s > BASE_MIBPS:
+        more = given(f"MiB/s beyond {BASE_MIBPS}", mib_per_s - BASE_MIBPS)
         terms.append(times(more, services.why("gp3_per_mibps_month")))
     return over(plus(*terms), MONTH)

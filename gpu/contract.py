@@ -26,6 +26,11 @@ TENANTS_LABEL: Final = f"{OURS}tenants"
 JUSTIFICATION_ANNOTATION: Final = f"{OURS}on-demand-justification"
 #: Day after which that reason no longer counts, as YYYY-MM-DD: GPU NodePools -> policies.
 EXPIRES_ANNOTATION: Final = f"{OURS}on-demand-expires"
+#: Fewest characters of the reason, and different letters and figures in it, for one again and again is no reason; most
+#: days until it expires: the stack file's checks, policies.
+MIN_JUSTIFICATION: Final = 20
+MIN_DIFFERENT_LETTERS: Final = 8
+MAX_JUSTIFIED_DAYS: Final = 180
 #: What the brake inside the cluster does, and why; on NodePools only: the soft brake's job -> people, the watch page.
 BRAKE_ANNOTATION: Final = f"{OURS}brake"
 
@@ -98,7 +103,12 @@ NODE_POOL_LABEL: Final = "karpenter.sh/nodepool"
 CAPACITY_TYPE_LABEL: Final = "karpenter.sh/capacity-type"
 #: `default` or `capacity-block`, of what is reserved: Karpenter -> requirements of pools, policies, adoption.
 RESERVATION_TYPE_LABEL: Final = "karpenter.k8s.aws/capacity-reservation-type"
+#: `SPOT`, `ON_DEMAND` or `CAPACITY_BLOCK`: EKS, on nodes of its managed node groups -> policies.
 EKS_CAPACITY_TYPE_LABEL: Final = "eks.amazonaws.com/capacityType"
+#: Effects of taints as EKS writes them (EKS API, Taint), and as Kubernetes does: node groups -> policies, the twin.
+EKS_TAINT_EFFECTS: Final = MappingProxyType(
+    {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
+)
 #: `true` on the nodes that Karpenter itself runs on: the managed node group -> what must not run on Karpenter's nodes.
 CONTROLLER_LABEL: Final = "karpenter.sh/controller"
 #: Name of the cluster (tag): subnets and the security group -> EC2NodeClasses.
@@ -149,6 +159,11 @@ GPU_TAINT: Final = MappingProxyType({"key": GPU_RESOURCE, "value": "true", "effe
 SHARED_RESOURCE: Final = f"{NVIDIA_PREFIX}gpu.shared"
 #: Configuration that a node's device plugin takes: GPU NodePools -> the device plugin, policies, the twin.
 CONFIG_LABEL: Final = f"{NVIDIA_PREFIX}device-plugin.config"
+#: `true` on nodes with GPUs: GPU NodePools, GPU feature discovery -> charts of the device plugin and of the DRA driver.
+GPU_PRESENT_LABEL: Final = f"{NVIDIA_PREFIX}gpu.present"
+#: Variable by which a container is given GPUs: the device plugin, images -> NVIDIA's container runtime. Who writes it
+#: chooses GPUs without a slot: pods of ours without one, checks, policies.
+VISIBLE_DEVICES: Final = "NVIDIA_VISIBLE_DEVICES"
 MIG_CONFIG_LABEL: Final = f"{NVIDIA_PREFIX}mig.config"
 
 # NVIDIA's (dra-driver-nvidia-gpu v0.5)

@@ -71,8 +71,3 @@ def mig_profiles(gpu_name: str, memory_mib: int) -> Mapping[str, MigProfile]:
     ``memory_mib`` is EC2's figure in MiB.
     """
     return _PROFILES.get((gpu_name, memory_mib), _NONE)
-
-
-def is_mig_profile_name(name: str) -> bool:
-    """Whether a text looks like a MIG profile, such as `1g.10gb`."""
-    return _NAME.match(name) is not None

@@ -320,6 +320,11 @@ class Pool:
             return None
         return self.price.usd_per_hour(self.capacity_type) / self.price.slots if self.price else None
 
+    @property
+    def why_block_hour(self) -> Why:
+        """Price of an hour of a node of a capacity block, which nobody knows."""
+        return given(f"an hour of a node of {self.name}, in a capacity block", None, "USD/h")
+
     def why_slot(self, capacity_type: CapacityType, of: SlotPrice | None = None) -> Why:
         """Price of a slot when all of the node are taken, USD per hour. of: a node; else the cheapest as bought."""
         node = of or self.price
@@ -334,13 +339,15 @@ class Pool:
         An estimate for Spot, None where no price is known.
         """
         node = self.cheapest(self.capacity_type, claim_mib)
-        if node is None:
+        if node is None or self.block:
             return None
         whole = INSTANCE_TYPES[node.instance_type].gpu.memory.total_mib
         return node.usd_per_hour(self.capacity_type) * claim_mib / whole
 
     def why_gib(self, capacity_type: CapacityType, of: SlotPrice | None) -> Why:
         """Price of a GiB of a GPU when all of it is claimed, USD per hour. of: a node with one GPU."""
+        if self.block:
+            return self.why_block_hour
         if of is None:
             return given("price of a node", None, "USD/h")
         gpu = INSTANCE_TYPES[of.instance_type].gpu

@@ -16,6 +16,8 @@ POD_IDENTITY_AGENT: Final = "eks-pod-identity-agent"
 ROLE_NAME_LIMIT: Final = 64
 NODE_ROLE_SUFFIX: Final = "-karpenter-node"
 
+#: Wider than this an allowlist of the API server names no organisation any more; two /1 are the whole internet.
+WIDEST_ALLOWED_PREFIX: Final = 8
 #: Volume of a system node, in GiB.
 SYSTEM_VOLUME_GIB: Final = 50
 #: Volume on which the dialogue keeps its conversations, in GiB: the smallest of gp3. A conversation takes about 125 KiB

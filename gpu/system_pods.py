@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from gpu.scheduler import PACKING_SCHEDULER
+
 
 @dataclass(frozen=True)
 class SystemPod:
@@ -59,7 +61,7 @@ EBS_NODE_CPU_MILLIS: Final = 3 * 10
 
 #: What fills GPU nodes, with `gpuSharing.scoringStrategy: MostAllocated`. The twin's, of the same release, had 65 MiB
 #: with 24 pods on 6 nodes.
-PACKING_SCHEDULER_POD: Final = SystemPod("gpu-slices-scheduler", "kube-scheduler", 50, 128)
+PACKING_SCHEDULER_POD: Final = SystemPod(PACKING_SCHEDULER, "kube-scheduler", 50, 128)
 PACKING_SCHEDULER_REPLICAS: Final = 2
 
 #: The job of the budget's soft brake, for seconds once an hour. AWS' CLI is Python: 70 to 90 MiB.

@@ -47,7 +47,10 @@ def write_manifests(recording: Recording, target: Path) -> None:
 
 
 def manifest_files(recording: Recording) -> Iterator[tuple[str, str]]:
-    """File names and contents, in the order of application: what an object depends on has a lower number."""
+    """File names and contents, in the order of application: what an object depends on has a lower number.
+
+    Raises InputError where only a provider knows which objects there are.
+    """
     objects = [resource for resource in recording.resources if resource.type.startswith("kubernetes:")]
     width = max(3, len(str(len(objects))))
     for number, resource in enumerate(objects, 1):

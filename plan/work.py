@@ -8,7 +8,7 @@ from typing import Literal, assert_never
 
 from config.bill import consumers
 from config.schema import StackConfig, Workload
-from config.services import Service, stack_services, workload_scale
+from config.services import Service, checkpoint_prefix, stack_services, workload_scale
 from gpu.bill import Consumer
 from gpu.importance import Importance, may_run_on, why_at_most
 from gpu.pool import Pool, Purchase
@@ -119,5 +119,5 @@ def interruption_of(workload: Workload) -> str:
     bucket = checkpoint.bucket or "the stack's bucket"
     return (
         f"goes on, at most {checkpoint.interval_minutes} min of work lost; nothing where it is told, with "
-        f"{checkpoint.grace_seconds} s to keep its state. Kept in {bucket}, {checkpoint.prefix or workload.name}/"
+        f"{checkpoint.grace_seconds} s to keep its state. Kept in {bucket}, {checkpoint_prefix(workload)}/"
     )

@@ -17,6 +17,7 @@ from pulumi_policy.proxy import UnknownValueError
 from gpu.contract import (
     CAPACITY_TYPE_LABEL,
     EKS_CAPACITY_TYPE_LABEL,
+    EKS_TAINT_EFFECTS,
     IMPORTANCE_LABEL,
     INSTANCE_TYPE_LABEL,
     RESERVATION_TYPE_LABEL,
@@ -40,15 +41,8 @@ _KUBERNETES_OWN: Final = ("system-cluster-critical", "system-node-critical")
 
 @dataclass(frozen=True)
 class Importance:
-    """What a pod and its class say. unknown: paths of what is not known in preview and could say more."""
-
-    words: frozenset[str]
-    unknown: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Class:
-    """What a PriorityClass says of its pods."""
+    """What a pod and its class say, or the class alone. unknown: paths of what is not known in preview and could say
+    more."""
 
     words: frozenset[str]
     unknown: tuple[str, ...]
@@ -62,7 +56,7 @@ class Classes:
     defaults: paths of what may make one of them everybody's.
     """
 
-    by_name: Mapping[str, _Class]
+    by_name: Mapping[str, Importance]
     default: str
     nameless: tuple[str, ...]
     defaults: tuple[str, ...]
@@ -90,7 +84,7 @@ class Classes:
 
 def classes(stack: Stack) -> Classes:
     """The PriorityClasses among a stack's resources."""
-    by_name: dict[str, _Class] = {}
+    by_name: dict[str, Importance] = {}
     nameless: list[str] = []
     defaults: list[str] = []
     default = ""
@@ -110,14 +104,14 @@ def classes(stack: Stack) -> Classes:
     return Classes(by_name, default, tuple(nameless), tuple(defaults))
 
 
-def _of_class(given: Mapping[str, Any]) -> _Class:
+def _of_class(given: Mapping[str, Any]) -> Importance:
     marks = list(_marks(given.get("metadata")))
     found = {text(mark).strip().lower() for mark in marks if not isinstance(mark, Unknown)}
     number = whole(given.get("value"))
     if number is not None and number < 0:
         found.add(BATCH)
     unknown = [mark.path for mark in (*marks, given.get("value")) if isinstance(mark, Unknown)]
-    return _Class(frozenset(found), tuple(unknown))
+    return Importance(frozenset(found), tuple(unknown))
 
 
 def _marks(*metadata: Any) -> Iterator[Any]:
@@ -145,10 +139,6 @@ def gpu_pools(stack: Stack) -> list[NodePool]:
     return [pool for pool in (*pools, *named) if pool.first_gpu_type() is not None]
 
 
-#: Effects as EKS writes them (EKS API, Taint).
-_EFFECTS: Final = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
-
-
 def _as_pool(group: Mapping[str, Any]) -> Mapping[str, Any]:
     """The manifest of a NodePool that launches what a managed node group does; its types may stand elsewhere."""
     given, types = group.get("capacityType"), group.get("instanceTypes")
@@ -159,7 +149,7 @@ def _as_pool(group: Mapping[str, Any]) -> Mapping[str, Any]:
     if types:
         requirements.append({"key": INSTANCE_TYPE_LABEL, "operator": "In", "values": types})
     taints = [
-        {**taint, "effect": _EFFECTS.get(text(taint.get("effect")), taint.get("effect"))}
+        {**taint, "effect": EKS_TAINT_EFFECTS.get(text(taint.get("effect")), taint.get("effect"))}
         for taint in each(group.get("taints"))
         if isinstance(taint, Mapping)
     ]

@@ -8,7 +8,13 @@ from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any, Final
 
-from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
+from gpu.contract import (
+    EXPIRES_ANNOTATION,
+    JUSTIFICATION_ANNOTATION,
+    MAX_JUSTIFIED_DAYS,
+    MIN_DIFFERENT_LETTERS,
+    MIN_JUSTIFICATION,
+)
 from policy.framework import Option, today
 from policy.reading import Unknown, each, text
 
@@ -30,10 +36,6 @@ _NO_TRACKER: Final = re.compile(
     r"|ollama\.com|openai\.com|pulumi\.com|wikipedia\.org)(?![\w.-])",
     re.IGNORECASE,
 )
-MIN_LENGTH: Final = 20
-#: Different letters and figures: one again and again is no reason.
-MIN_DIFFERENT: Final = 8
-MAX_DAYS: Final = 180
 #: How far ahead the date of the hint is.
 SAMPLE_DAYS: Final = 90
 
@@ -45,7 +47,7 @@ OPTIONS: Final[Mapping[str, Option]] = {
     ),
     "maxDays": Option(
         type="integer",
-        default=MAX_DAYS,
+        default=MAX_JUSTIFIED_DAYS,
         description="Most days from today until a justification expires.",
         schema={"minimum": 1},
     ),
@@ -91,8 +93,11 @@ def _reason_problems(reason: Any, settings: Mapping[str, Any]) -> Iterator[str]:
     if not reason:
         yield f"{JUSTIFICATION_ANNOTATION} is missing"
         return
-    if len(reason) < MIN_LENGTH or len({sign for sign in _base(reason) if sign.isalnum()}) < MIN_DIFFERENT:
-        yield f"{JUSTIFICATION_ANNOTATION} must say why in at least {MIN_LENGTH} characters"
+    if (
+        len(reason) < MIN_JUSTIFICATION
+        or len({sign for sign in _base(reason) if sign.isalnum()}) < MIN_DIFFERENT_LETTERS
+    ):
+        yield f"{JUSTIFICATION_ANNOTATION} must say why in at least {MIN_JUSTIFICATION} characters"
     pattern = settings["ticketPattern"]
     try:
         found = [match[0] for match in re.finditer(pattern, reason)]

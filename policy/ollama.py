@@ -9,15 +9,14 @@ from typing import Any, Final
 
 from gpu.contract import GPU_RESOURCE, MODEL_ANNOTATION, NAME_LABEL, NVIDIA_PREFIX
 from gpu.models import find_model
+from policy.dra import RELEASE_TYPES
 from policy.framework import matches
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, each, each_known, get, literals, text, truthy
 from policy.registered import Resource, shared
 
 PORT: Final = "11434"
-
-CHART_TYPES: Final = ("kubernetes:helm.sh/*:Release", "kubernetes:helm.sh/*:Chart")
-OLLAMA_TYPES: Final = (*POD_TYPES, *CHART_TYPES)
+OLLAMA_TYPES: Final = (*POD_TYPES, *RELEASE_TYPES)
 
 _VERSION: Final = re.compile(r"v?([0-9]{1,9})\.([0-9]{1,9})\.([0-9]{1,9})(?![\d.])")
 #: A model as a shell's line names it: `ollama pull llama3.1:70b`, options before it; no variable of the shell.
@@ -79,7 +78,7 @@ def servers(resource: Resource) -> Sequence[Server]:
 
 
 def _servers(resource: Resource) -> Iterator[Server]:
-    if matches(CHART_TYPES, resource.type):
+    if matches(RELEASE_TYPES, resource.type):
         yield from _of_chart(resource)
         return
     for pod in pod_templates(resource):
@@ -118,7 +117,7 @@ def images(resource: Resource) -> Iterator[tuple[str, Any]]:
         for container in pod.containers(init=True):
             if _is_server(container, container.get("image")):
                 yield text(container.get("name")), container.get("image")
-    if matches(CHART_TYPES, resource.type):
+    if matches(RELEASE_TYPES, resource.type):
         yield from ((server.name, server.image) for server in _of_chart(resource))
 
 

@@ -9,6 +9,7 @@ import pulumi
 from components.gpu.checkpoints import CheckpointAccess, CheckpointAccessArgs, CheckpointBucket, CheckpointBucketArgs
 from components.gpu.workloads import Checkpointing, namespace_of
 from config.schema import StackConfig, Workload
+from config.services import checkpoint_prefix
 from config.workload_schema import Checkpoint
 from stacks.serving import Made
 
@@ -45,7 +46,7 @@ def _of(
 ) -> Checkpointing:
     ours = bucket if section.bucket is None else None
     name: pulumi.Input[str] = ours.bucket_name if ours else section.bucket or ""
-    prefix = section.prefix or workload.name
+    prefix = checkpoint_prefix(workload)
     access = CheckpointAccess(
         f"checkpoints-{workload.name}",
         CheckpointAccessArgs(

@@ -79,6 +79,8 @@ def knative_serving(config: StackConfig, stand: Stand, workloads: Sequence[GpuWo
     """Knative with the flags that models, the dialogue and workloads need; None where nothing is served by it."""
     if not config.knative:
         return None
+    if exposed := gateway_on_spot(config):
+        pulumi.log.warn(exposed)
     door = config.serving.door
     return KnativeServing(
         "knative",
@@ -113,8 +115,6 @@ def serve(config: StackConfig, stand: Stand, knative: KnativeServing | None) -> 
         after(stand.in_cluster, stand.sharing.namespace, *(stand.pools[name].node_pool for name in cached)),
     )
     ready = (knative.ready, *space.ready)
-    if exposed := gateway_on_spot(config):
-        pulumi.log.warn(exposed)
     for service in stack_services(config):
         pool = config.gpu_pools[service.first.pool]
         opts = after(stand.in_cluster, *ready, stand.pools[pool.name].node_pool)

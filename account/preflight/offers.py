@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
-from account.commands import HOME_REGION, aws
+from account.commands import HOME_REGION, Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
 from components.cluster.cluster import HOME_ZONES
 from config.bill import zones
 from config.schema import StackConfig
 from gpu.pool import Pool
-from gpu.prices import CapacityType
 from plan.figures import Figures
 from plan.make import Plan
 
@@ -106,16 +105,20 @@ def _judge_zones(wanted: Sequence[str], sight: Sight) -> Verdict:
 # --- Capacity ---------------------------------------------------------------------------------------------------------
 
 
-def _pool(pool: Pool, config: StackConfig) -> Requirement:
-    names = [t.name for t in pool.types]
-    offerings = aws(
+def _offerings(names: Sequence[str], region: str) -> Command:
+    """In which zones there are such types."""
+    return aws(
         "ec2",
         "describe-instance-type-offerings",
-        region=config.region,
+        region=region,
         location_type="availability-zone-id",
         filters=f"Name=instance-type,Values={','.join(names)}",
         query="InstanceTypeOfferings[].[InstanceType,Location]",
     )
+
+
+def _pool(pool: Pool, config: StackConfig) -> Requirement:
+    names = [t.name for t in pool.types]
     classes = aws(
         "ec2",
         "describe-instance-types",
@@ -125,13 +128,20 @@ def _pool(pool: Pool, config: StackConfig) -> Requirement:
     )
     return Requirement(
         topic=CAPACITY,
-        what=f"pool {pool.name}: its types are there {_AS[pool.capacity_type]} in the stack's zones",
-        look=[offerings, classes],
+        what=f"pool {pool.name}: its types are there {_AS[_usage_class(pool)]} in the stack's zones",
+        look=[_offerings(names, config.region), classes],
         judge=partial(_judge_pool, pool),
     )
 
 
-_AS: Mapping[CapacityType, str] = {"spot": "on Spot", "on-demand": "on demand"}
+#: How EC2 sells a type (`SupportedUsageClasses`).
+UsageClass = Literal["spot", "on-demand", "capacity-block"]
+_AS: Mapping[UsageClass, str] = {"spot": "on Spot", "on-demand": "on demand", "capacity-block": "in capacity blocks"}
+
+
+def _usage_class(pool: Pool) -> UsageClass:
+    """How EC2 must sell the pool's types: some are sold in capacity blocks alone."""
+    return "capacity-block" if pool.block else pool.capacity_type
 
 
 def _judge_pool(pool: Pool, sight: Sight) -> Verdict:
@@ -140,18 +150,18 @@ def _judge_pool(pool: Pool, sight: Sight) -> Verdict:
         return _unseen(types)
     if not isinstance(offerings, Found):
         return _unseen(offerings)
-    wanted, capacity_type = zones(sight.config), pool.capacity_type
+    wanted, usage_class = zones(sight.config), _usage_class(pool)
     here, absent, other_class = [], [], []
     for name in (t.name for t in pool.types):
         if not any((name, zone) in offerings.value for zone in wanted):
             absent.append(name)
-        elif capacity_type not in types.value.get(name, {}).get("SupportedUsageClasses", []):
+        elif usage_class not in types.value.get(name, {}).get("SupportedUsageClasses", []):
             other_class.append(name)
         else:
             here.append(name)
     out = _listed(
         (f"in none of {', '.join(wanted)}: {', '.join(absent)}", absent),
-        (f"not sold {_AS[capacity_type]}: {', '.join(other_class)}", other_class),
+        (f"not sold {_AS[usage_class]}: {', '.join(other_class)}", other_class),
     )
     if not here:
         where = f"gpu-slices:pools, {pool.name}"
@@ -169,16 +179,7 @@ def _system_nodes(config: StackConfig) -> Requirement:
     return Requirement(
         topic=CAPACITY,
         what=f"system nodes: {' or '.join(names)} in {' and '.join(home)}",
-        look=[
-            aws(
-                "ec2",
-                "describe-instance-type-offerings",
-                region=config.region,
-                location_type="availability-zone-id",
-                filters=f"Name=instance-type,Values={','.join(names)}",
-                query="InstanceTypeOfferings[].[InstanceType,Location]",
-            )
-        ],
+        look=[_offerings(names, config.region)],
         judge=partial(_judge_system_nodes, names, home),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from account.commands import Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
 from config import bill
+from config.errors import listed
 from config.pool_schema import GpuPool, ReservationTerm
 from config.schema import StackConfig
 from gpu.catalog import INSTANCE_TYPES
@@ -72,10 +73,16 @@ def _judge(section: GpuPool, pool: Pool, sight: Sight) -> Verdict:
                 return unseen
     config = sight.config
     zones = () if config.cluster.existing or config.network.existing else bill.zones(config)
-    return _verdict(pool, list(found.values()), zones)
+    return _verdict(pool, list(found.values()), zones, _sharers(section, config))
 
 
-def _verdict(pool: Pool, found: list[Mapping[str, Any]], zones: Collection[str]) -> Verdict:
+def _sharers(section: GpuPool, config: StackConfig) -> Sequence[GpuPool]:
+    """The pools that name one of its reservations, itself among them: they part its GPUs (docs/costs.md)."""
+    own = section.capacity_reservation_selector_terms
+    return [each for each in config.pools if any(term in own for term in each.capacity_reservation_selector_terms)]
+
+
+def _verdict(pool: Pool, found: list[Mapping[str, Any]], zones: Collection[str], sharers: Sequence[GpuPool]) -> Verdict:
     """zones: those of the network, by id; empty where somebody's network is not known."""
     kind = [each for each in found if each.get("ReservationType", "default") == pool.reservation_type]
     if found and not kind:
@@ -95,10 +102,15 @@ def _verdict(pool: Pool, found: list[Mapping[str, Any]], zones: Collection[str])
     if outside := sorted({each["AvailabilityZoneId"] for each in fitting if zones} - set(zones)):
         return Missing(f"they are in {', '.join(outside)}, where the network has no subnet: add it to network.zoneIds")
     gpus = sum(each["TotalInstanceCount"] * INSTANCE_TYPES[each["InstanceType"]].gpu_count for each in fitting)
-    if gpus != pool.max_gpus:
-        return Note(f"they have {gpus} GPUs, and all of them are paid: write maxGpus: {gpus}, so that the bill says so")
     ends = sorted(each["EndDate"] for each in fitting if each.get("EndDate"))
-    return Ok(f"{len(fitting)} with {gpus} GPUs{_end(pool, ends[0]) if ends else ''}")
+    have = f"{gpus} GPUs{_end(pool, ends[0]) if ends else ''}"
+    said = sum(each.max_gpus for each in sharers)
+    if gpus == said:
+        return Ok(f"{len(fitting)} with {have}")
+    remedy = f"write maxGpus: {gpus}"
+    if len(sharers) > 1:
+        remedy = f"maxGpus of {listed([each.name for each in sharers], 'and')} is {said} together, write {gpus}"
+    return Note(f"they have {have}. All of them are paid: {remedy}, so that the bill says so")
 
 
 def _end(pool: Pool, end: datetime) -> str:

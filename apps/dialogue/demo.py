@@ -56,13 +56,13 @@ _ENDINGS = (
 )
 
 
-def local_ollama(timeout: float = _LOOK_SECONDS) -> tuple[str, list[str]] | None:
+def local_ollama() -> tuple[str, list[str]] | None:
     """Address and models of the Ollama on this machine (OLLAMA_HOST, else port 11434), or None."""
     url = (os.environ.get("OLLAMA_HOST") or "127.0.0.1").replace("0.0.0.0", "127.0.0.1").rstrip("/")
     if "://" not in url:
         url = f"http://{url}" if ":" in url else f"http://{url}:{OLLAMA_PORT}"
     try:
-        models = httpx.get(f"{url}/api/tags", timeout=timeout).raise_for_status().json()["models"]
+        models = httpx.get(f"{url}/api/tags", timeout=_LOOK_SECONDS).raise_for_status().json()["models"]
         return url, [str(model["name"]) for model in models if "embed" not in str(model["name"])]
     except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError, TypeError):
         return None

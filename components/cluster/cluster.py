@@ -14,15 +14,13 @@ from components.cluster.addons import AddonsArgs, ClusterAddons, NodeAddons
 from components.cluster.system_nodes import SystemNodeCapacity, SystemNodes, SystemNodesArgs
 from components.sdk import aws, eks
 from gpu.contract import DISCOVERY_TAG
+from gpu.standing import WIDEST_ALLOWED_PREFIX
 
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 """All that EKS has."""
 
 HOME_ZONES = 2
 """Zones of the control plane and of the system nodes; EKS wants two at least."""
-
-SMALLEST_ALLOWLIST_PREFIX = 8
-"""Networks wider than a /8 are no allowlist: two /1 are the whole Internet."""
 
 #: The defaults of the SDK's classes.
 _OVERWRITE: Mapping[str, Any] = {
@@ -72,7 +70,7 @@ class ClusterArgs:
         if len(self.private_subnet_ids) < HOME_ZONES:
             raise ValueError(f"a cluster needs subnets in {HOME_ZONES} zones")
         for cidr in self.public_access_cidrs:
-            if ipaddress.ip_network(cidr).prefixlen < SMALLEST_ALLOWLIST_PREFIX:
+            if ipaddress.ip_network(cidr).prefixlen < WIDEST_ALLOWED_PREFIX:
                 raise ValueError(f"{cidr} is too wide for an allowlist of the API server")
 
 

@@ -17,7 +17,7 @@ from gpu.standing import SYSTEM_VOLUME_GIB
 ROOT_DEVICE = "/dev/xvda"
 """Root device of AL2023 images."""
 
-_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore")
+NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore")
 """Join the cluster, pull images, give shell access by Session Manager. The CNI's come from Pod Identity."""
 
 
@@ -122,7 +122,7 @@ class SystemNodes(pulumi.ComponentResource):
             opts=child,
         )
         policies: dict[str, pulumi.Input[str]] = {
-            **{policy: f"arn:{self._args.partition}:iam::aws:policy/{policy}" for policy in _POLICIES},
+            **{policy: f"arn:{self._args.partition}:iam::aws:policy/{policy}" for policy in NODE_POLICIES},
             **self._args.additional_policies,
         }
         attachments = [

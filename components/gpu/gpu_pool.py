@@ -31,6 +31,7 @@ from gpu.contract import (
     CONSUMABLE_ANNOTATION,
     EXPIRES_ANNOTATION,
     GPU_COUNT_LABEL,
+    GPU_PRESENT_LABEL,
     GPU_TAINT,
     INSTANCE_TYPE_LABEL,
     JUSTIFICATION_ANNOTATION,
@@ -200,12 +201,12 @@ def node_labels(pool: Pool, tenants: str, *, gpu_operator: bool = False) -> dict
         return labels | _NO_OPERANDS
     if pool.claims:
         # The driver's pods look for the first; the second keeps the GPU Operator's plugin away.
-        return labels | {"nvidia.com/gpu.present": "true", **_NO_OPERANDS}
+        return labels | {GPU_PRESENT_LABEL: "true", **_NO_OPERANDS}
     name = config_name(pool.name, pool.profile, untrusted=tenants == "untrusted")
     labels |= {CONFIG_LABEL: name, **pool.profile.node_labels}
     # The operator takes `gpu.present` back, with all of the others, from a node that its feature discovery has not yet
     # seen; of labels that are there it changes none (gpu-operator controllers/state_manager.go).
-    return labels | (_NOT_THE_OPERATORS if gpu_operator else {"nvidia.com/gpu.present": "true"})
+    return labels | (_NOT_THE_OPERATORS if gpu_operator else {GPU_PRESENT_LABEL: "true"})
 
 
 #: No part of a GPU Operator.

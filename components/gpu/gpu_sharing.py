@@ -37,6 +37,7 @@ from components.sdk import k8s
 from gpu.contract import (
     DEVICE_CLASS,
     DRIVER_ANNOTATION,
+    GPU_PRESENT_LABEL,
     GPU_SYSTEM_NAMESPACE,
     POOL_LABEL,
     SHARING_LABEL,
@@ -56,7 +57,7 @@ DRA_RELEASE = "dra-driver"
 #: Nodes of a pool that the plugin may have: with GPUs, as `components.gpu.gpu_pool` says of them, which nobody claims.
 #: It stands in place of the chart's own terms, of which it is one (v0.20.0 values.yaml, affinity).
 _UNCLAIMED_GPUS = [
-    {"key": "nvidia.com/gpu.present", "operator": "In", "values": ["true"]},
+    {"key": GPU_PRESENT_LABEL, "operator": "In", "values": ["true"]},
     {"key": SHARING_LABEL, "operator": "NotIn", "values": [MemoryClaims.strategy]},
 ]
 

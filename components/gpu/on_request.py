@@ -38,6 +38,8 @@ class OnRequest(Arguments):
 
     parallel: requests that a pod answers at the same time. idle: how long the last pod stays when nobody asks any more,
     beside Knative's window of a minute. after: what installs Knative.
+    Raises ValueError unless max_scale and parallel are at least 1, for 0 is no limit to Knative, and min_scale at most
+    max_scale.
     """
 
     min_scale: int = 0
@@ -45,6 +47,14 @@ class OnRequest(Arguments):
     parallel: int = 1
     idle: str = "5m"
     after: Sequence[pulumi.Resource] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in (("max_scale", self.max_scale), ("parallel", self.parallel)):
+            if value < 1:
+                raise ValueError(f"on_request: {name} is {value}, which is no limit to Knative: write 1 or more")
+        if not 0 <= self.min_scale <= self.max_scale:
+            raise ValueError(f"on_request: {self.min_scale} to {self.max_scale} pods are no range")
 
 
 def service_spec(scale: OnRequest, template: Mapping[str, Any]) -> dict[str, Any]:

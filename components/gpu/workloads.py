@@ -266,15 +266,19 @@ def _make(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> Non
         case "CronJob":
             k8s.batch.v1.CronJob(name, metadata=metadata, spec=_cron_job(workload), opts=after)
         case "Deployment":
-            if workload.placing.one_at_a_time:
-                one_at_a_time(f"{name}-budget", workload.name, workload.namespace, _selector(workload), opts)
+            _budget(name, workload, opts)
             _make_deployment(name, workload, after)
         case "KnativeService":
-            if workload.placing.one_at_a_time:
-                one_at_a_time(f"{name}-budget", workload.name, workload.namespace, _selector(workload), opts)
+            _budget(name, workload, opts)
             _make_service(name, workload, after)
         case _:
             assert_never(workload.kind)
+
+
+def _budget(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:
+    """Of what serves: a drain takes no second pod while one is away, where its importance wants that."""
+    if workload.placing.one_at_a_time:
+        one_at_a_time(f"{name}-budget", workload.name, workload.namespace, _selector(workload), opts)
 
 
 def _make_deployment(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> None:

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 
 import pulumi
 
+from components.cluster.system_nodes import NODE_POLICIES
 from components.karpenter import karpenter_policies as policies
 from components.sdk import aws
 from gpu.standing import NODE_ROLE_SUFFIX
-
-_NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore")
-"""Join the cluster, pull images, give shell access by Session Manager. The CNI's come from Pod Identity."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +147,7 @@ class NodeRole(pulumi.ComponentResource):
             opts=child,
         )
         attached: dict[str, pulumi.Input[str]] = {
-            **{policy: f"arn:{args.partition}:iam::aws:policy/{policy}" for policy in _NODE_POLICIES},
+            **{policy: f"arn:{args.partition}:iam::aws:policy/{policy}" for policy in NODE_POLICIES},
             **args.additional_policies,
         }
         for policy, arn in attached.items():

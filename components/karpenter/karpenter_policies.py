@@ -17,9 +17,6 @@ from gpu.standing import NODE_ROLE_SUFFIX
 CONTROLLER_NAMESPACE = "kube-system"
 CONTROLLER_SERVICE_ACCOUNT = "karpenter"
 
-#: Most characters of a managed policy; white space does not count (IAM quotas).
-MANAGED_POLICY_LIMIT = 6144
-
 Statement = dict[str, Any]
 
 

@@ -16,13 +16,8 @@ import versions
 from components.arguments import Arguments
 from components.sdk import k8s
 from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, POOL_LABEL
+from gpu.gp3 import BASE_IOPS, BASE_MIBPS, IOPS_PER_MIBPS
 from gpu.sharing import Ami
-
-#: gp3: MiB/s for each provisioned IOPS, and what a volume has at no extra charge (EBS user guide, "General Purpose
-#: SSD volumes").
-_GP3_MIB_PER_S_PER_IOPS = 0.25
-_GP3_BASE_IOPS = 3000
-_GP3_BASE_MIB_PER_S = 125
 
 #: Karpenter's finalizers end when the instances have; a node has its pool's termination grace period for that.
 DELETE_TIMEOUT = "30m"
@@ -40,18 +35,18 @@ class Volume(Arguments):
     """
 
     size_gib: int = 50
-    iops: int = _GP3_BASE_IOPS
-    throughput_mib_per_s: int = _GP3_BASE_MIB_PER_S
+    iops: int = BASE_IOPS
+    throughput_mib_per_s: int = BASE_MIBPS
     snapshot_id: str | None = None
     initialization_mib_per_s: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        most = int(self.iops * _GP3_MIB_PER_S_PER_IOPS)
+        most = self.iops // IOPS_PER_MIBPS
         if self.throughput_mib_per_s > most:
             raise ValueError(
-                f"gp3 volume: {self.throughput_mib_per_s} MiB/s needs {self.throughput_mib_per_s * 4} IOPS, "
-                f"{self.iops} give at most {most} MiB/s"
+                f"gp3 volume: {self.throughput_mib_per_s} MiB/s needs "
+                f"{self.throughput_mib_per_s * IOPS_PER_MIBPS} IOPS, {self.iops} give at most {most} MiB/s"
             )
 
 
@@ -193,7 +188,6 @@ def karpenter_object(
     object_name: str,
     spec: Mapping[str, Any],
     opts: pulumi.ResourceOptions,
-    labels: Mapping[str, str] | None = None,
     annotations: Mapping[str, str] | None = None,
 ) -> k8s.apiextensions.CustomResource:
     """A custom resource of Karpenter's that Pulumi waits for: until it is Ready, and until its finalizers have ended.
@@ -207,8 +201,6 @@ def karpenter_object(
         kind=kind,
         metadata={
             "name": object_name,
-            # The API server drops an empty map here, and the provider would then want to add it again at every update.
-            **({"labels": dict(labels)} if labels else {}),
             "annotations": {"pulumi.com/waitFor": "condition=Ready", **(annotations or {})},
         },
         spec=dict(spec),

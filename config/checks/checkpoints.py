@@ -10,6 +10,7 @@ from config.checks.parts import Parts, all_of, attempt
 from config.errors import MISSING, Path, Problem, key_of
 from config.pool_schema import GpuPool
 from config.section import BrokenValueError
+from config.services import checkpoint_prefix
 from config.workload_schema import Workload
 from gpu.checkpoints import (
     GRACE_VARIABLE,
@@ -32,7 +33,7 @@ def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
         return
     if not workload.ends:
         message = "is for what ends: write kind: Job or kind: CronJob, or remove it"
-        yield Problem((*path, "checkpoint"), {}, message)
+        yield Problem((*path, "checkpoint"), MISSING, message)
     if workload.name == "default":
         message = "is the name of a service account that every namespace has: with checkpoint choose another name"
         yield Problem((*path, "name"), workload.name, message)
@@ -69,7 +70,7 @@ def check_prefixes(parts: Parts) -> Iterator[Problem]:
                 continue
             section, path = workload.checkpoint, ("workloads", index, "checkpoint", "prefix")
             # Without one the stack's own, which no bucket of a name is.
-            place = f"{section.bucket or ''}/{section.prefix or workload.name}/"
+            place = f"{section.bucket or ''}/{checkpoint_prefix(workload)}/"
             for other, where in seen:
                 if place.startswith(other) or other.startswith(place):
                     yield Problem(path, section.prefix or MISSING, _shared(workload, other, where))
@@ -105,8 +106,7 @@ def _time_to_end(pool: GpuPool, path: Path, parts: Parts) -> Iterator[Problem]:
     name = max(graces, key=lambda each: graces[each], default=None)
     if name is not None and seconds(pool.termination_grace_period) < (least := node_seconds(graces[name])):
         message = (
-            f"must be {least}s or more: pods of {name} have {graces[name]} s to end, and on a node "
-            "that has no longer itself Karpenter deletes them without eviction, with less, and their Job counts each "
-            "interruption as a failure"
+            f"must be {least}s or more: pods of {name} have {graces[name]} s to end. Where their node has less, "
+            "Karpenter deletes them and does not evict them, and their Job counts each interruption as a failure"
         )
         yield Problem((*path, "terminationGracePeriod"), pool.termination_grace_period, message)

@@ -90,6 +90,7 @@ class _Holding:
 
     @property
     def claims(self) -> Sequence[int]:
+        """Of all its pods, in MiB."""
         return [self.claim_mib] * self.pods
 
 
@@ -97,10 +98,10 @@ def _together(parts: Parts, pools: Mapping[str, Pool]) -> Iterator[Problem]:
     """What never sleeps, and a dialogue's speakers beside it, must fit within maxGpus; so must all pods of a model."""
     servers = _services(parts, pools)
     standing = [*_deployments(parts, pools), *_awake(servers, pools)]
-    for name, pool in pools.items():
+    for pool in pools.values():
         held: list[int] = []
         for holding in (each for each in standing if each.pool is pool):
-            problem = _too_many(holding, held, name)
+            problem = _too_many(holding, held)
             if problem:
                 yield problem
             else:
@@ -108,12 +109,11 @@ def _together(parts: Parts, pools: Mapping[str, Pool]) -> Iterator[Problem]:
         if parts.dialogue:
             yield from _dialogue(parts.dialogue, pool, servers, held)
     for index, service in servers.values():
-        pool = pools[service.first.pool]
-        wanted = service.first.max_scale
+        pool, wanted = pools[service.first.pool], service.first.max_scale
         claim = _claim(service, pool)
-        if wanted and claim and not _fit(pool, [claim] * wanted):
-            message = f"pods of {claim} MiB each need {pool.gpus_for([claim] * wanted)} GPUs, and pool {pool.name} has "
-            yield Problem(("models", index, "maxScale"), wanted, f"{message}{_limit(pool, [claim] * wanted)}")
+        if wanted and claim:
+            problem = _too_many(_Holding(pool, claim, wanted, ("models", index, "maxScale")), [])
+            yield from [problem] if problem else []
 
 
 def _fit(pool: Pool, claims: Sequence[int]) -> bool:
@@ -169,7 +169,8 @@ def _awake(servers: Mapping[str, tuple[int, Service]], pools: Mapping[str, Pool]
             yield _Holding(pool, claim, service.first.min_scale, ("models", index, "minScale"))
 
 
-def _too_many(holding: _Holding, held: Sequence[int], name: str) -> Problem | None:
+def _too_many(holding: _Holding, held: Sequence[int]) -> Problem | None:
+    """What is wrong with pods that do not fit within the limit of their pool. held: what always runs there already."""
     pool = holding.pool
     if _fit(pool, [*held, *holding.claims]):
         return None
@@ -178,7 +179,7 @@ def _too_many(holding: _Holding, held: Sequence[int], name: str) -> Problem | No
     )
     beside = f" beside {sum(held)} MiB of what always runs" if held else ""
     message = (
-        f"must be {fits} or less: each pod claims {holding.claim_mib} MiB, and pool {name} has "
+        f"must be {fits} or less: each pod claims {holding.claim_mib} MiB, and pool {pool.name} has "
         f"{_limit(pool, [*held, *holding.claims])}{beside}"
     )
     return Problem(holding.path, holding.pods, message)

@@ -15,6 +15,7 @@ from config.schema import Cluster, GpuSharing
 from gpu import prices
 from gpu.naming import MAX_NAME, NAME
 from gpu.prices import HOURS_PER_MONTH, is_named_type, named_types, product
+from gpu.standing import WIDEST_ALLOWED_PREFIX
 
 #: Ranges from which no request of the internet comes (IANA special-purpose address registry). Those for documentation,
 #: which samples hold, are in `config.placeholders`.
@@ -34,8 +35,6 @@ _RESERVED = [
         "224.0.0.0/3",
     )
 ]
-#: Wider than this an allowlist does not name an organisation any more; two /1 are the whole internet.
-_WIDEST_ALLOWED_PREFIX = 8
 _GRAVITON = re.compile(r"[cmrt]\d+g[a-z]*\.(?P<size>\w+)")
 #: They have room for one to eight pods beside the DaemonSets, too few for Karpenter and the add-ons.
 _TOO_SMALL = ("nano", "micro", "small", "medium")
@@ -139,8 +138,8 @@ def _cidr_problem(cidr: str) -> str | None:
 
 
 def _ipv4_problem(cidr: str, network: IPv4Network) -> str | None:
-    if network.prefixlen < _WIDEST_ALLOWED_PREFIX:
-        return f"is too wide for an allowlist: write your own ranges, of /{_WIDEST_ALLOWED_PREFIX} or smaller"
+    if network.prefixlen < WIDEST_ALLOWED_PREFIX:
+        return f"is too wide for an allowlist: write your own ranges, of /{WIDEST_ALLOWED_PREFIX} or smaller"
     for reserved in _RESERVED:
         if network.overlaps(reserved):
             what = "lies in" if network.subnet_of(reserved) else "holds"
@@ -164,7 +163,7 @@ def _access(cluster: Cluster) -> Iterator[Problem]:
     yield from twice(("cluster", "viewers"), cluster.viewers)
     for index, arn in enumerate(cluster.viewers):
         if arn in cluster.admins:
-            message = "is one of admins already: EKS has one access entry for each principal"
+            message = "is one of admins already, and EKS has one access entry for each principal: remove one of the two"
             yield Problem(("cluster", "viewers", index), arn, message)
 
 

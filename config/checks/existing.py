@@ -222,7 +222,7 @@ def _not_yet(parts: Parts) -> Iterator[Problem]:
                 "needs the stack's own key and agent of Pod Identity: with cluster.existing remove it, and write "
                 "CHECKPOINT_URL under env with a serviceAccountName that may write there (docs/jobs.md)"
             )
-            yield Problem(("workloads", index, "checkpoint"), {}, message)
+            yield Problem(("workloads", index, "checkpoint"), MISSING, message)
     if parts.dialogue and parts.dialogue.needs_driver:
         message = (
             "is missing: a stack installs no EBS CSI driver in a cluster that is there; name a StorageClass that "

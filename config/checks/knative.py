@@ -11,14 +11,14 @@ from typing import Final
 
 from config.checks.parts import all_of, attempt
 from config.checks.serving import idle_problem
-from config.errors import MISSING, Path, Problem
+from config.errors import MISSING, Path, Problem, counted
 from config.workload_schema import Container, Workload
 from gpu.contract import MODELS_CLIENT_LABEL
+from gpu.pods import QUEUE_PROXY
 from gpu.pool import Pool
 
 #: Attribute and key of what is a KnativeService's alone.
 _KEYS: Final = {"min_scale": "minScale", "max_scale": "maxScale", "parallel": "parallel", "idle": "idle"}
-_CONTAINER_NAME: Final = "queue-proxy"
 #: Ports of queue-proxy, in the same pod.
 _PORTS: Final = frozenset({8008, 8012, 8013, 8022, 9090, 9091})
 _PORT_NAMES: Final = (None, "http1", "h2c")
@@ -69,8 +69,8 @@ def knative_on_pool(workload: Workload, path: Path, pool: Pool, slots: int) -> I
     each = pool.held_slots(slots)
     if workload.max_scale is not None and workload.max_scale * each > pool.max_slots:
         holds = "one" if each == 1 else str(each)
-        count = f"{pool.max_slots} slot{'s' if pool.max_slots > 1 else ''}"
-        message = f"must be {pool.max_slots // each} or less: pool {pool.name} has {count}, and each pod takes {holds}"
+        has = counted(pool.max_slots, "slot")
+        message = f"must be {pool.max_slots // each} or less: pool {pool.name} has {has}, and each pod takes {holds}"
         yield Problem((*path, "maxScale"), workload.max_scale, message)
 
 
@@ -133,7 +133,7 @@ def _port(workload: Workload, path: Path) -> Iterator[Problem]:
         for field, key in _PROBES.items():
             if not called and getattr(container, field):
                 message = "is of a container that Knative does not call, and asks nothing: remove it"
-                yield Problem((*path, "containers", index, key), {}, message)
+                yield Problem((*path, "containers", index, key), MISSING, message)
         for position, variable in enumerate(all_of(container.env)):
             if called and variable.name == _PORT_VARIABLE:
                 message = "is written by Knative: it is containerPort; remove it"
@@ -141,7 +141,7 @@ def _port(workload: Workload, path: Path) -> Iterator[Problem]:
 
 
 def _container(container: Container, path: Path) -> Iterator[Problem]:
-    if container.name == _CONTAINER_NAME:
+    if container.name == QUEUE_PROXY:
         message = "is the name of Knative's own container in the pod: choose another"
         yield Problem((*path, "name"), container.name, message)
     for index, variable in enumerate(all_of(container.env)):

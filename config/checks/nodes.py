@@ -12,13 +12,11 @@ from config.pool_schema import ExtraVolume, Volume
 from config.schema import GpuPool, Karpenter
 from gpu.contract import GPU_RESOURCE, INSTANCE_TYPE_LABEL, NVIDIA_PREFIX, OURS
 from gpu.durations import seconds
+from gpu.gp3 import BASE_IOPS, IOPS_PER_GIB, IOPS_PER_MIBPS
 from gpu.pool import Pool
 from gpu.sharing import AMIS, SharingError
 from gpu.user_data import pool_user_data
 
-#: gp3 (EBS user guide, "General Purpose SSD volumes"): IOPS for each GiB, and MiB/s for each IOPS.
-_IOPS_PER_GIB: Final = 500
-_IOPS_PER_MIBPS: Final = 4
 #: Pulumi waits for the end of a node class for half an hour (`components.karpenter.node_class`), and an instance needs
 #: some minutes of it.
 _LONGEST_GRACE_MINUTES: Final = 25
@@ -122,16 +120,16 @@ def _role(pool: GpuPool, path: Path, karpenter: Karpenter) -> Iterator[Problem]:
 
 def iops(volume: Volume | ExtraVolume, path: Path) -> Iterator[Problem]:
     """Whether a volume is large enough for its IOPS."""
-    if volume.iops > max(volume.size_gib * _IOPS_PER_GIB, 3000):
-        most = volume.size_gib * _IOPS_PER_GIB
-        message = f"must be {most} or less for {volume.size_gib} GiB: gp3 gives {_IOPS_PER_GIB} for each GiB"
+    if volume.iops > max(volume.size_gib * IOPS_PER_GIB, BASE_IOPS):
+        most = volume.size_gib * IOPS_PER_GIB
+        message = f"must be {most} or less for {volume.size_gib} GiB: gp3 gives {IOPS_PER_GIB} for each GiB"
         yield Problem((*path, "iops"), volume.iops, message)
 
 
 def throughput(volume: Volume | ExtraVolume, path: Path) -> Iterator[Problem]:
     """Whether a volume has the IOPS for its throughput."""
-    if volume.throughput_mibps * _IOPS_PER_MIBPS > volume.iops:
-        needed = volume.throughput_mibps * _IOPS_PER_MIBPS
+    if volume.throughput_mibps * IOPS_PER_MIBPS > volume.iops:
+        needed = volume.throughput_mibps * IOPS_PER_MIBPS
         message = f"needs iops: {needed}: gp3 gives a quarter MiB/s for each, so {volume.iops} give "
-        message += f"{volume.iops // _IOPS_PER_MIBPS}"
+        message += f"{volume.iops // IOPS_PER_MIBPS}"
         yield Problem((*path, "throughputMibps"), volume.throughput_mibps, message)

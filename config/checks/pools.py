@@ -18,13 +18,10 @@ from config.schema import CpuPool, GpuPool
 from config.section import BrokenValueError
 from gpu import prices
 from gpu.catalog import CAPACITY_BLOCK_FAMILIES, FAMILIES, InstanceType
+from gpu.contract import MAX_JUSTIFIED_DAYS, MIN_DIFFERENT_LETTERS, MIN_JUSTIFICATION
 from gpu.durations import seconds
 from gpu.pool import DRAINED_BEFORE_END, TAKEN_BEFORE_END, Pool
 
-#: Longest time for which on-demand may be justified; then somebody must look at it again.
-MAX_JUSTIFIED_DAYS = 180
-MIN_JUSTIFICATION_LENGTH = 20
-MIN_DIFFERENT_LETTERS = 8
 #: vCPUs that instances of the c, m and r families have, from generation 7 on.
 _CPU_SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
 _NO_LIMIT = 10**9
@@ -90,7 +87,7 @@ def _kinds(parts: Parts) -> Iterator[Problem]:
             for term in all_of(pool.capacity_reservation_selector_terms):
                 other, said = kinds.setdefault(term.id or "", (pool.name, kind))
                 if term.id and said != kind:
-                    message = f"of {term.id} is {said} in pool {other}: a reservation is one of the two"
+                    message = f"is not what pool {other} says of {term.id}, {said}: write the same, what AWS says of it"
                     yield Problem(("pools", index, "capacityReservationType"), kind, message)
 
 
@@ -281,8 +278,8 @@ def _justification(on_demand: OnDemand, path: Path) -> Iterator[Problem]:
     reason = " ".join(on_demand.justification.split())
     # One letter again and again is no reason; so is one short word.
     said = {sign for sign in reason.lower() if sign.isalnum()}
-    if len(reason) < MIN_JUSTIFICATION_LENGTH or len(said) < MIN_DIFFERENT_LETTERS:
-        message = f"must say why Spot does not do and name the ticket, in {MIN_JUSTIFICATION_LENGTH} characters or more"
+    if len(reason) < MIN_JUSTIFICATION or len(said) < MIN_DIFFERENT_LETTERS:
+        message = f"must say why Spot does not do and name the ticket, in {MIN_JUSTIFICATION} characters or more"
         yield Problem((*path, "justification"), on_demand.justification, message)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from config.checks.models import pool_of, room_of
 from config.checks.parts import Parts, Slots, attempt
-from config.errors import MISSING, Path, Problem, listed
+from config.errors import MISSING, Path, Problem, counted, listed
 from config.schema import GpuPool, Model, Monitoring
 from config.section import BrokenValueError
 from config.services import memory_of, ollama_name, service_name
+from gpu.durations import seconds
 from gpu.host_share import SERVER_AT_LEAST
 from gpu.pool import Pool
 from gpu.sharing import STRATEGIES, Mps
@@ -30,7 +30,6 @@ SYSTEM_DISK_GIB = 25
 
 #: Longest scale-to-zero-pod-retention-period (knative.dev/serving pkg/apis/autoscaling/register.go, WindowMax).
 MOST_IDLE_SECONDS = 3600
-_SECONDS: Mapping[str, int] = {"s": 1, "m": 60, "h": 3600}
 
 #: What the models of one server share, since they are one process: attribute and key.
 _SHARED: Mapping[str, str] = {
@@ -86,7 +85,7 @@ def _scale(model: Model, path: Path, slots: Slots) -> Iterator[Problem]:
     most = pool.max_slots if pool and not pool.claims else None
     wanted = model.max_scale
     if most is not None and wanted is not None and wanted > most:
-        message = f"must be {most} or less: pool {model.pool} has {_slots(most)}, and each pod takes one"
+        message = f"must be {most} or less: pool {model.pool} has {counted(most, 'slot')}, and each pod takes one"
         yield Problem((*path, "maxScale"), wanted, message)
     elif wanted is not None and model.min_scale > wanted:
         yield Problem((*path, "minScale"), model.min_scale, f"must be {wanted} or less, the model's maxScale")
@@ -99,8 +98,7 @@ def _idle(model: Model, path: Path) -> Iterator[Problem]:
 
 def idle_problem(idle: str) -> str:
     """What is wrong with the time for which the last pod stays; empty where it is right."""
-    seconds = sum(int(number) * _SECONDS[unit] for number, unit in re.findall(r"(\d+)([smh])", idle))
-    if seconds <= MOST_IDLE_SECONDS:
+    if seconds(idle) <= MOST_IDLE_SECONDS:
         return ""
     return "must be 1h or less: Knative keeps no idle pod for longer; minScale: 1 keeps one for ever"
 
@@ -309,7 +307,3 @@ def _vcpus(instance_type: str) -> int:
     """vCPUs of a Graviton type, by its size; 0 for sizes that system nodes cannot have."""
     size = instance_type.partition(".")[2]
     return {"large": 2, "xlarge": 4, "2xlarge": 8, "4xlarge": 16}.get(size, 0)
-
-
-def _slots(count: int) -> str:
-    return f"{count} slot{'s' if count != 1 else ''}"

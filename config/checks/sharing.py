@@ -34,7 +34,7 @@ def check_tenants(pool: GpuPool, path: Path) -> Iterator[Problem]:
     """Tenants that do not trust each other need hardware between them."""
     strategy = pool.sharing.strategy
     if pool.tenants == "untrusted" and not STRATEGIES[strategy].isolated:
-        message = f"must be trusted: {strategy} isolates neither memory nor faults; use strategy mig or none"
+        message = f"must be trusted: strategy {strategy} isolates neither memory nor faults; use strategy mig or none"
         yield Problem((*path, "tenants"), pool.tenants, message)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from config.errors import MISSING, Path, Problem, listed
+from config.errors import MISSING, Path, Problem, counted, listed
 from config.pool_schema import GpuPool
 from gpu.catalog import InstanceType
 from gpu.pool import Purchase
@@ -18,7 +18,8 @@ def check_static(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> It
     yield from _idle(pool, path)
     if pool.sharing.profile().claims:
         message = (
-            "is for slots: Karpenter buys nodes for claims of memory when somebody claims it; remove one of the two"
+            "is for slots, and pods of this pool claim memory, for which Karpenter buys nodes when somebody claims it: "
+            "remove it, or use another strategy than memory"
         )
         yield Problem(place, MISSING, message)
         return
@@ -31,8 +32,7 @@ def check_static(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> It
     needed = static_room(nodes, counts[0], pool.capacity_type)
     if pool.max_gpus < needed:
         room = "" if pool.capacity_type == "reserved" else ", and one more for the time in which one is replaced"
-        size = "1 GPU" if counts[0] == 1 else f"{counts[0]} GPUs"
-        stand = f"1 node of {size} always stands" if nodes == 1 else f"{nodes} nodes of {size} always stand"
+        stand = f"{counted(nodes, 'node')} of {counted(counts[0], 'GPU')} always stand{'s' if nodes == 1 else ''}"
         message = f"must be {needed} or more: {stand}"
         yield Problem((*path, "maxGpus"), pool.max_gpus, f"{message}{room}")
 

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from config.checks.parts import Parts, Slots, attempt
 from config.checks.workloads import whole_gpus
-from config.errors import MISSING, Path, Problem, listed
+from config.errors import MISSING, Path, Problem, counted, listed
 from config.schema import Dialogue, Model, Workload
 from config.services import service_name
 
@@ -42,7 +42,7 @@ def _standing(index: int, workload: Workload, slots: Slots, standing: dict[str, 
     most = pool.max_slots if pool and not pool.claims else None
     each = pool.held_slots(whole_gpus(workload, pool)) if pool else 1
     if most is not None and before + replicas * each > most:
-        left = f"{most - before} left of its {_slots(most)}" if before else _slots(most)
+        left = f"{most - before} left of its {counted(most, 'slot')}" if before else counted(most, "slot")
         holds = "one" if each == 1 else str(each)
         message = (
             f"must be {(most - before) // each} or less: pool {workload.pool} has {left}, and each pod holds {holds}"
@@ -62,7 +62,7 @@ def _awake(
     pool, before = slots.get(model.pool), standing.get(model.pool, 0)
     most = pool.max_slots if pool and not pool.claims else None
     if most is not None and before + model.min_scale > most:
-        left = f"{most - before} left of its {_slots(most)}" if before else _slots(most)
+        left = f"{most - before} left of its {counted(most, 'slot')}" if before else counted(most, "slot")
         message = (
             f"must be {most - before} or less: pool {model.pool} has {left}, and each pod that always runs holds one"
         )
@@ -91,11 +91,7 @@ def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: dict[str
             others = "a pod that always runs" if taken == 1 else f"{taken} pods that always run"
             beside = f" beside {others}" if taken else ""
             message = (
-                f"makes {listed(names, 'and')} run together{beside}, but pool {pool_name} has {_slots(most)}: raise "
-                "its maxGpus or its slots per GPU"
+                f"makes {listed(names, 'and')} run together{beside}, but pool {pool_name} has "
+                f"{counted(most, 'slot')}: raise its maxGpus or its slots per GPU"
             )
             yield Problem(("dialogue",), MISSING, message)
-
-
-def _slots(count: int) -> str:
-    return f"{count} slot{'s' if count != 1 else ''}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from config.checks.parts import attempt, twice
 from config.errors import MISSING, Path, Problem, listed, one_of
@@ -12,6 +12,7 @@ from gpu.catalog import FAMILIES, INSTANCE_TYPES, UNSUPPORTED_FAMILIES, Instance
 
 #: Families whose nodes have a part of a GPU; EC2 and Karpenter count none (gpu count 0).
 _FRACTIONAL = ("g6f", "gr6f")
+_SUPPORTED = tuple(family for family in FAMILIES if family not in UNSUPPORTED_FAMILIES)
 
 
 def check_types(pool: GpuPool, path: Path, region: str | None, zone_ids: Sequence[str]) -> Iterator[Problem]:
@@ -58,7 +59,7 @@ def _family_problem(family: str) -> str | None:
         return f"has fractions of a GPU, which are not supported; did you mean {family.removesuffix('f')}?"
     if family in INSTANCE_TYPES:
         return f"is an instance type: write family {family.partition('.')[0]}, or the type under instanceTypes"
-    return f"is no family with NVIDIA GPUs: {one_of(family, _supported(FAMILIES))}"
+    return f"is no family with NVIDIA GPUs: {one_of(family, _SUPPORTED)}"
 
 
 def _types(pool: GpuPool, path: Path) -> Iterator[Problem]:
@@ -78,14 +79,10 @@ def _type_problem(name: str) -> str | None:
     if name in INSTANCE_TYPES:
         return None
     if family in _FRACTIONAL:
-        return "has a fraction of a GPU, which is not supported"
+        return f"has a fraction of a GPU, which is not supported: write a type of {family.removesuffix('f')}"
     if family in FAMILIES:
         return f"is no instance type: {one_of(name, [t.name for t in FAMILIES[family]])}"
-    return f"is no instance type with NVIDIA GPUs: must be of family {listed(_supported(FAMILIES))}"
-
-
-def _supported(families: Mapping[str, object]) -> list[str]:
-    return [family for family in families if family not in UNSUPPORTED_FAMILIES]
+    return f"is no instance type with NVIDIA GPUs: must be of family {listed(_SUPPORTED)}"
 
 
 def _counts_once(pool: GpuPool, path: Path) -> Iterator[Problem]:

@@ -10,6 +10,7 @@ from config.checks.parts import all_of, attempt
 from config.errors import MISSING, Path, Problem, listed
 from config.workload_schema import Container, Workload
 from gpu import vllm
+from gpu.pods import SHARED_MEMORY
 from gpu.pool import Pool
 
 
@@ -22,9 +23,6 @@ def check_vllm(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Pr
             yield from attempt(_shared_memory(container, workload, (*path, "containers", index, "volumeMounts"), pool))
 
 
-_SHARED_MEMORY = "/dev/shm"
-
-
 def _shared_memory(container: Container, workload: Workload, path: Path, pool: Pool | None) -> Iterator[Problem]:
     """Processes of one server talk by shared memory, of which a container has 64 MiB: vLLM's queues alone are larger
     (shm_broadcast.py: ten chunks of 16 MiB), and NCCL has its own.
@@ -33,11 +31,11 @@ def _shared_memory(container: Container, workload: Workload, path: Path, pool: P
     if pool is None or words is None or not 1 < math.prod(vllm.parallel(words).values()) <= container.slots:
         return
     in_memory = {each.name for each in all_of(workload.volumes) if each.empty_dir and each.empty_dir.medium == "Memory"}
-    mounted = {each.name for each in all_of(container.volume_mounts) if each.mount_path.rstrip("/") == _SHARED_MEMORY}
+    mounted = {each.name for each in all_of(container.volume_mounts) if each.mount_path.rstrip("/") == SHARED_MEMORY}
     if not mounted & in_memory:
         message = (
             f"leave a server of several GPUs 64 MiB of shared memory, at which it ends: mount an emptyDir with "
-            f"medium: Memory at {_SHARED_MEMORY}, and give the container its size in memory too"
+            f"medium: Memory at {SHARED_MEMORY}, and give the container its size in memory too"
         )
         yield Problem(path, MISSING, message)
 

@@ -10,12 +10,10 @@ from config.errors import MISSING, Path, Problem, listed
 from config.fields import LABEL_NAME, LABEL_VALUE
 from config.schedule import ScheduleError, parse_schedule
 from config.workload_schema import Container, EnvFrom, EnvVar, Probe, Workload
-from gpu.contract import MIN_SECURITY_REASON, NAME_LABEL, OURS
+from gpu.contract import MIN_SECURITY_REASON, NAME_LABEL, OURS, VISIBLE_DEVICES
 from gpu.pods import GPU_USER
 from gpu.pool import Pool
 
-#: NVIDIA's runtime reads it: who writes it chooses GPUs by himself.
-_DEVICES: Final = "NVIDIA_VISIBLE_DEVICES"
 #: Beginnings of names that are not for stack files.
 _TAKEN: Final = (
     *(OURS, "pulumi.com/", "kubernetes.io/", "pod-security.kubernetes.io/", "batch.kubernetes.io/"),
@@ -75,11 +73,11 @@ def _autoscaling(workload: Workload, path: Path) -> Iterator[Problem]:
         return
     if workload.kind == "KnativeService":
         message = "is for a Deployment: a KnativeService has as many pods as its requests need; write maxScale"
-        yield Problem((*path, "autoscaling"), {}, message)
+        yield Problem((*path, "autoscaling"), MISSING, message)
         return
     if workload.kind != "Deployment":
         message = f"is for a Deployment: a {workload.kind} has the pods that it begins with; write replicas"
-        yield Problem((*path, "autoscaling"), {}, message)
+        yield Problem((*path, "autoscaling"), MISSING, message)
     if workload.replicas != 1:
         message = "is not read beside autoscaling, which has minReplicas and maxReplicas: remove it"
         yield Problem((*path, "replicas"), workload.replicas, message)
@@ -164,11 +162,15 @@ def _ports(workload: Workload, path: Path) -> Iterator[Problem]:
     names: set[str] = set()
     for port, place in found:
         if port.container_port in numbers:
-            yield Problem((*place, "containerPort"), port.container_port, "is a port of this pod already")
+            yield Problem(
+                (*place, "containerPort"),
+                port.container_port,
+                "is a port of this pod already: choose another",
+            )
         if port.name is None and len(found) > 1:
             yield Problem((*place, "name"), MISSING, "is missing: of several ports each needs a name")
         elif port.name in names:
-            yield Problem((*place, "name"), port.name, "is the name of a port of this pod already")
+            yield Problem((*place, "name"), port.name, "is the name of a port of this pod already: choose another")
         numbers.add(port.container_port)
         names |= {port.name} if port.name else set()
 
@@ -183,7 +185,7 @@ def _variables(container: Container, path: Path) -> Iterator[Problem]:
         if variable.name in seen:
             yield Problem((*place, "name"), variable.name, "is listed twice")
         seen.add(variable.name)
-        if variable.name == _DEVICES:
+        if variable.name == VISIBLE_DEVICES:
             message = "chooses GPUs past the device plugin: slots does that; remove it"
             yield Problem((*place, "name"), variable.name, message)
         yield from attempt(_value(variable, place))
@@ -213,10 +215,10 @@ def _source(source: EnvFrom, path: Path) -> Iterator[Problem]:
 def _prefix(source: EnvFrom, container: Container, path: Path) -> Iterator[Problem]:
     """Nobody sees the keys: one could be the name by which a container chooses GPUs."""
     prefix = source.prefix
-    if container.slots and (prefix is None or _DEVICES.startswith(prefix)):
+    if container.slots and (prefix is None or VISIBLE_DEVICES.startswith(prefix)):
         message = (
-            f"must be there, and another than the beginning of {_DEVICES}: a key of that name would choose GPUs past "
-            "the device plugin; write a prefix such as APP_, or the variables one by one under env"
+            f"must be there, and another than the beginning of {VISIBLE_DEVICES}: a key of that name would choose GPUs "
+            "past the device plugin; write a prefix such as APP_, or the variables one by one under env"
         )
         yield Problem((*path, "prefix"), MISSING if prefix is None else prefix, message)
 

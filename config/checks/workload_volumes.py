@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Set
-from typing import Final
 
 from config.checks.parts import all_of, attempt
 from config.checks.workload_pods import exactly_one
 from config.errors import MISSING, Path, Problem, one_of
 from config.quantities import memory_mib
 from config.workload_schema import Container, Workload, WorkloadVolume
-from gpu.pods import SCRATCH_VOLUME
+from gpu.pods import SCRATCH_VOLUME, SHARED_MEMORY
 from gpu.pool import Pool
-
-_SHM: Final = "/dev/shm"
 
 
 def check_volumes(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Problem]:
@@ -40,7 +37,7 @@ def _names(workload: Workload, path: Path) -> Iterator[Problem]:
         if volume.name == SCRATCH_VOLUME:
             yield Problem(place, volume.name, "is taken by the pod's own disk at /tmp: choose another name")
         elif volume.name in seen:
-            yield Problem(place, volume.name, "is the name of another volume of this workload already")
+            yield Problem(place, volume.name, "is the name of another volume of this workload already: choose another")
         seen.add(volume.name)
 
 
@@ -107,9 +104,9 @@ def _mounts_of(container: Container, path: Path, known: list[str], pool: Pool | 
 
 def _place(where: str, written: str, path: Path, seen: Set[str], pool: Pool | None) -> Iterator[Problem]:
     if where == "/":
-        yield Problem(path, written, "must not be the root: it would hide the image")
+        yield Problem(path, written, "must not be the root, which would hide the image: write a folder below it")
     elif where in seen:
-        yield Problem(path, written, "is where another volume is mounted already")
-    elif pool and pool.profile.strategy == "mps" and (where == _SHM or where.startswith(f"{_SHM}/")):
+        yield Problem(path, written, "is where another volume is mounted already: choose another path")
+    elif pool and pool.profile.strategy == "mps" and (where == SHARED_MEMORY or where.startswith(f"{SHARED_MEMORY}/")):
         message = "is the device plugin's on an MPS pool, by which clients and server talk: remove the mount"
         yield Problem(path, written, message)

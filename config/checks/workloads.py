@@ -11,7 +11,7 @@ from config.checks.parts import Parts, Slots, attempt, name_of
 from config.checks.vllm import check_vllm
 from config.checks.workload_pods import check_pod, check_user
 from config.checks.workload_volumes import check_volumes
-from config.errors import MISSING, Path, Problem
+from config.errors import MISSING, Path, Problem, counted
 from config.quantities import cpu_millis, memory_mib
 from config.schema import Container, Workload
 from config.section import BrokenValueError
@@ -66,7 +66,7 @@ def _slots_problem(slots: int, pool: Pool | None) -> str | None:
     few = sorted({t.gpu_count for t in pool.types if t.gpu_count < slots})
     if few:
         return (
-            f"must be {few[0]} or less: pool {pool.name} may buy nodes with {few[0]} GPU{'s' if few[0] > 1 else ''}; "
+            f"must be {few[0]} or less: pool {pool.name} may buy nodes with {counted(few[0], 'GPU')}; "
             "write gpusPerNode with larger ones only, or make a pool of its own"
         )
     return None
@@ -106,7 +106,7 @@ def _container_names(workload: Workload, path: Path) -> Iterator[Problem]:
     for index, container in enumerate(workload.containers):
         name = name_of(container)
         if name in seen:
-            message = "is the name of another container of this workload already"
+            message = "is the name of another container of this workload already: choose another"
             yield Problem((*path, "containers", index, "name"), name, message)
         elif name:
             seen.add(name)
@@ -121,7 +121,7 @@ def _fit(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
         what, has = (room_of(pool), "has") if count == 1 else (f"{count} GPUs", "have")
         message = (
             f"does not fit: {what} of pool {workload.pool} {has} {count * pool.slot_memory_mib} MiB on "
-            f"{pool.smallest.gpu.product} ({pool.smallest.family})"
+            f"{pool.smallest.gpu.product} ({pool.smallest.family}): write less, or give it another pool"
         )
         said = ("gpuMemory", workload.gpu_memory) if workload.gpu_memory else ("gpuMemoryMib", needed)
         yield Problem((*path, said[0]), said[1], message)
@@ -140,9 +140,10 @@ def _node(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
     nodes = [node_room(instance_type) for instance_type in able]
     if nodes and not any(cpu <= node.cpu_millis and memory <= node.memory_mib for node in nodes):
         most = max(nodes, key=lambda node: (node.memory_mib, node.cpu_millis))
+        held = " whose GPU holds it" if len(able) < len(pool.types) else ""
         message = (
             f"ask for {cpu}m CPU and {memory} MiB together, but pods have {most.cpu_millis}m and {most.memory_mib} MiB "
-            f"of the largest node of pool {workload.pool}{' whose GPU holds it' if len(able) < len(pool.types) else ''}"
+            f"of the largest node of pool {workload.pool}{held}: write less, or give the pool larger types"
         )
         yield Problem((*path, "containers"), MISSING, message)
 

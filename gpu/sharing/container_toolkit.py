@@ -38,7 +38,10 @@ touch /etc/gpu-slices/devices-come-by-mount
 
 
 def devices_by_mount(user_data: str | None = None) -> str:
-    """MIME document for an EC2NodeClass: the script, before whatever the pool's user data (a MIME document) has."""
+    """MIME document for an EC2NodeClass: the script, before whatever the pool's user data has.
+
+    Raises ValueError for user data that is no MIME document with a boundary.
+    """
     part = f'Content-Type: text/x-shellscript; charset="us-ascii"\n\n{script()}'
     if user_data is None:
         head = f'MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary="{_BOUNDARY}"\n\n'

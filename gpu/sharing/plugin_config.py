@@ -67,7 +67,8 @@ def device_plugin_config(profile: SharingProfile, *, untrusted: bool = False) ->
 
     untrusted: the plugin tells the container runtime of a slot's device by a mount that pods without rights on the host
     cannot make, instead of by the variable NVIDIA_VISIBLE_DEVICES, which any image can set. It needs a node whose
-    runtime listens to mounts and not to the variable (`gpu.sharing.container_toolkit`).
+    runtime listens to mounts and not to the variable (`gpu.sharing.container_toolkit`). Raises SharingError for claims
+    of memory, which no device plugin gives.
     """
     config: dict[str, Any] = {"version": VERSION, "flags": {"migStrategy": "none"}}
     if untrusted:

@@ -72,10 +72,10 @@ def _unfolded(value: Any, known: dict[int, int], most: int = MOST_VALUES) -> int
     return known[id(value)]
 
 
-def too_deep(value: Any, most: int = MOST_LEVELS) -> bool:
-    """Whether data is nested deeper than `most` levels: whoever walks it might run out of stack."""
+def too_deep(value: Any) -> bool:
+    """Whether data is nested deeper than `MOST_LEVELS`: whoever walks it might run out of stack."""
     level = [value]
-    for _ in range(most):
+    for _ in range(MOST_LEVELS):
         level = [part for holder in level for part in (holder.values() if isinstance(holder, dict) else holder)]
         level = [part for part in level if isinstance(part, dict | list)]
         if not level:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from gpu.contract import GPU_SYSTEM_NAMESPACE
+from gpu.contract import GPU_SYSTEM_NAMESPACE, VISIBLE_DEVICES
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity
 from policy.pods import PATCH_TYPES, POD_TYPES, mount_paths, pod_templates
 from policy.reading import Unknown, get, literal, literals, text
 
-_VARIABLE: Final = "NVIDIA_VISIBLE_DEVICES"
 #: Values with which the container runtime mounts no GPU (nvidia-container-toolkit internal/config/image/cuda_image.go).
 _NOTHING: Final = frozenset({"", "void", "none"})
 #: Where the runtime reads devices from mounts of /dev/null.
@@ -28,14 +27,14 @@ def check(resource: Resource, settings: Settings) -> Iterator[str]:
 
 
 def _problems(container: Mapping[str, Any]) -> Iterator[str]:
-    named = [item for item in literals(container, "env") if text(literal(item, "name")) == _VARIABLE]
+    named = [item for item in literals(container, "env") if text(literal(item, "name")) == VISIBLE_DEVICES]
     for variable in named:
         value = get(variable, "value")
         if isinstance(value, Unknown) or get(variable, "valueFrom") is not None:
-            yield f"{_VARIABLE} must be a literal."
+            yield f"{VISIBLE_DEVICES} must be a literal."
         elif text(value) not in _NOTHING:
             yield (
-                f"{_VARIABLE} is {text(value)}, which gives it GPUs that it has no slot for. Remove it where the "
+                f"{VISIBLE_DEVICES} is {text(value)}, which gives it GPUs that it has no slot for. Remove it where the "
                 "container asks for a slot, and write void where it does not."
             )
     if not named:  # what env says wins over envFrom
@@ -49,10 +48,10 @@ def _sources(container: Mapping[str, Any]) -> Iterator[str]:
     """ConfigMaps and Secrets whose keys become variables. Nobody sees here which they are, or will be."""
     for source in literals(container, "envFrom"):
         prefix = get(source, "prefix")
-        if isinstance(prefix, Unknown) or _VARIABLE.startswith(text(prefix)):
+        if isinstance(prefix, Unknown) or VISIBLE_DEVICES.startswith(text(prefix)):
             yield (
-                f"envFrom may set {_VARIABLE}. Write a prefix there, name the variables one by one, or, where the "
-                f"container asks for no slot, write {_VARIABLE} void under env, which wins."
+                f"envFrom may set {VISIBLE_DEVICES}. Write a prefix there, name the variables one by one, or, where "
+                f"the container asks for no slot, write {VISIBLE_DEVICES} void under env, which wins."
             )
             return
 
@@ -61,8 +60,8 @@ RULE = ResourceRule(
     name="gpu-devices-by-slot-only",
     title="GPUs come with a slot, or not at all",
     description=(
-        f"Pods must not give themselves GPUs: not by {_VARIABLE}, and not by a mount below {_MOUNTS}. Nor may they "
-        "leave open whether they do, by values that are unknown in preview or by `envFrom`."
+        f"Pods must not give themselves GPUs: not by {VISIBLE_DEVICES}, and not by a mount below {_MOUNTS}. Nor may "
+        "they leave open whether they do, by values that are unknown in preview or by `envFrom`."
     ),
     why=(
         "The NVIDIA container runtime gives a container what this variable names, with a slot or without, and a pod's "
@@ -73,8 +72,8 @@ RULE = ResourceRule(
         "`internal/cri/server/container_create_linux.go`; kubelet `kuberuntime/labels.go` newContainerAnnotations)."
     ),
     fix=(
-        f"Remove {_VARIABLE} from containers with a slot: the device plugin sets it. Write `void` in those without one "
-        "whose image says `all`, as NVIDIA's and Ollama's do. Name the namespaces of your own GPU tools in "
+        f"Remove {VISIBLE_DEVICES} from containers with a slot: the device plugin sets it. Write `void` in those "
+        "without one whose image says `all`, as NVIDIA's and Ollama's do. Name the namespaces of your own GPU tools in "
         "`exemptNamespaces`."
     ),
     severity=Severity.HIGH,

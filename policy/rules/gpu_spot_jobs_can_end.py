@@ -74,7 +74,7 @@ def _too_late(pod: PodTemplate, pool: NodePool) -> str | None:
         return None
     return (
         f"its pods have {has} s to end, and nodes of NodePool {pool.name} {text(given)} (terminationGracePeriod): "
-        "Karpenter deletes the pods without eviction, with less, and the Job counts the interruption as a failure. "
+        "Karpenter deletes the pods and does not evict them, and the Job counts the interruption as a failure. "
         f"Write {least}s or more there."
     )
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gpu.pods import SHARED_MEMORY
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
 from policy.pods import POD_TYPES, mount_paths
 from policy.rules.mps_one_user import mps_pods
 from policy.sharing import SHARING_TYPES
-
-_SHM = "/dev/shm"
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -17,7 +16,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     for pool, pod in mps_pods(stack):
         for container in pod.gpu_containers():
             for written, path in mount_paths(container.spec):
-                if path == _SHM or path.startswith(f"{_SHM}/"):
+                if path == SHARED_MEMORY or path.startswith(f"{SHARED_MEMORY}/"):
                     yield Finding(
                         f"container {container.name} mounts {written} and may share a GPU of MPS pool {pool.name}: "
                         "remove the mount.",

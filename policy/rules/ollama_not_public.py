@@ -6,9 +6,10 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 from gpu.contract import VISIBILITY_LABEL
+from policy.dra import RELEASE_TYPES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule
 from policy.load_balancers import ALB, GATEWAY, INGRESS, INTERNAL, NLB, SCHEME_TYPES, Schemes, schemes
-from policy.ollama import CHART_TYPES, OLLAMA_TYPES, PORT, servers
+from policy.ollama import OLLAMA_TYPES, PORT, servers
 from policy.pods import PodTemplate
 from policy.reading import Unknown, each, get, text, truthy
 
@@ -56,7 +57,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
         parents = get(resource.plain, "spec", "parentRefs")
         if _backends(resource.plain) & leading and not _stays_inside(parents, inside):
             yield from _found(resource, _ROUTE_PROBLEM)
-    for resource in stack.of(_KNATIVE, *CHART_TYPES):
+    for resource in stack.of(_KNATIVE, *RELEASE_TYPES):
         if any(True for _ in servers(resource)):
             knative = resource.type == _KNATIVE
             props = resource.plain

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
+from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION, MIN_JUSTIFICATION
 from policy.contents import UNSEEN_PART
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity, matches
 from policy.inventory.charts import lies_here
-from policy.justification import MIN_LENGTH, OPTIONS, problems
+from policy.justification import OPTIONS, problems
 from policy.ondemand.aws import HANDLERS, TEMPLATE
 from policy.ondemand.hidden import search
 from policy.ondemand.pools import of_patch, of_pool
@@ -192,8 +192,8 @@ RULE = ResourceRule(
     fix=(
         "Buy Spot: `karpenter.sh/capacity-type In [spot]`, `capacityType: SPOT` and the like. Keep GPUs out of CPU "
         "pools with `karpenter.k8s.aws/instance-category In [c, m, r]` or `instance-gpu-count DoesNotExist`. Or write "
-        f"down why: annotation (AWS resources: tag) `{JUSTIFICATION_ANNOTATION}` of at least {MIN_LENGTH} characters "
-        f"that names a ticket, and `{EXPIRES_ANNOTATION}` with a date. All of it must be literal values."
+        f"down why: annotation (AWS resources: tag) `{JUSTIFICATION_ANNOTATION}` of at least {MIN_JUSTIFICATION} "
+        f"characters that names a ticket, and `{EXPIRES_ANNOTATION}` with a date. All of it must be literal values."
     ),
     severity=Severity.CRITICAL,
     level=EnforcementLevel.MANDATORY,

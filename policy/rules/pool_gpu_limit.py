@@ -50,14 +50,7 @@ def _problems(pool: JudgedPool, limits: Mapping[str, Any]) -> Iterator[str]:
         gpu = pool.pool.first_gpu_type()
         yield f'can launch {gpu} without end: write `"nvidia.com/gpu": "<most GPUs>"` under spec.limits.'
     for key, value in limits.items():
-        if isinstance(value, Unknown):
-            yield f"spec.limits.{key} must be a literal."
-            continue
-        most = quantity(value)
-        if most is None:
-            yield f"spec.limits.{key} is {text(value)!r}, which is no Kubernetes quantity: write a number such as 4."
-        elif most < 0:
-            yield f"spec.limits.{key} is {text(value)}, with which Karpenter buys nothing: write 0 or more."
+        yield from _no_limit(key, value)
 
 
 def _of_claims(pool: NodePool) -> Iterator[str]:
@@ -67,14 +60,19 @@ def _of_claims(pool: NodePool) -> Iterator[str]:
         besides = f": limits {given}, and nodes whose memory is claimed are not counted by that" if given else ""
         yield f"can launch {pool.first_gpu_type()} without end{besides}; limit cpu, to the vCPUs of as many GPUs."
         return
-    value = pool.limits["cpu"]
-    most = quantity(value)
+    yield from _no_limit("cpu", pool.limits["cpu"])
+
+
+def _no_limit(key: str, value: Any) -> Iterator[str]:
+    """What is wrong with a limit by itself."""
     if isinstance(value, Unknown):
-        yield "spec.limits.cpu must be a literal."
-    elif most is None:
-        yield f"spec.limits.cpu is {text(value)!r}, which is no Kubernetes quantity: write a number such as 16."
+        yield f"spec.limits.{key} must be a literal."
+        return
+    most = quantity(value)
+    if most is None:
+        yield f"spec.limits.{key} is {text(value)!r}, which is no Kubernetes quantity: write a number such as 4."
     elif most < 0:
-        yield f"spec.limits.cpu is {text(value)}, with which Karpenter buys nothing: write 0 or more."
+        yield f"spec.limits.{key} is {text(value)}, with which Karpenter buys nothing: write 0 or more."
 
 
 def _all_without_nvidia(pool: NodePool) -> bool:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from config.checks.pools import MAX_JUSTIFIED_DAYS
 from config.checks.tags import MAX_TAG_NAME, MAX_TAGS
 from config.fields import MAX_TAG_VALUE
 from gpu.catalog import REGIONS
+from gpu.contract import MAX_JUSTIFIED_DAYS
 from gpu.naming import MAX_NAME
 from plan.project import StackFile, find_project, load_stack
 from plan.record import Recording, record

@@ -16,7 +16,7 @@ from cli.render import _purchase
 from cli.render_jobs import job_lines
 from cli.render_work import print_work
 from config.errors import ConfigError
-from plan.as_json import _pool, _work
+from plan.as_json import _claims, _consumer, _pool, _work
 from plan.figures import Figures, figures
 from plan.make import stack_config
 from plan.project import StackFile, find_project
@@ -42,13 +42,14 @@ IMAGE = {"name": "app", "image": "ghcr.io/acme/app:1.2.3", "slots": 8}
 FEE = 105_000.0
 
 
+PLAIN = {"budget": {}, "examples": False, "dialogue": {}, "models": []}
+
+
 def stack_file(budget: Mapping[str, Any] = MappingProxyType({}), /, **more: Any) -> StackFile:
     own = {
+        **PLAIN,
         "pools": [{**POOL, **more}],
         "budget": dict(budget),
-        "examples": False,
-        "dialogue": {},
-        "models": [],
         "workloads": [
             {"name": "train", "kind": "Job", "pool": "block", "checkpoint": {}, "containers": [IMAGE]},
             {"name": "api", "pool": "block", "containers": [IMAGE]},
@@ -109,10 +110,27 @@ def test_an_hour_of_it_has_no_price() -> None:
     assert pool.usd_per_slot_hour is None
     assert {each.why_at_most.value for each in reckoned().work} == {None}
     assert reckoned().comparison is None
+    assert {_consumer(each)["ownUsdPerHour"] for each in reckoned().consumers} == {None}
     assert _purchase(pool) == "capacity block"
     assert pool.as_output()["capacityReservationType"] == "capacity-block"
     told = _pool(pool, reckoned().config.pools[0])
     assert (told["capacityReservationType"], told["upfrontFeeUsd"]) == ("capacity-block", FEE)
+
+
+def test_neither_has_a_claim_of_its_memory_nor_a_need_that_is_met_there() -> None:
+    """AWS sells the block as a whole, at a price of its day: an hour of a part of it has none."""
+    own = {**POOL, "instanceTypes": ["p5.4xlarge"], "maxGpus": 2, "sharing": {"strategy": "memory"}}
+    needy = {"name": "needy", "gpuMemory": "20 GiB", "pool": "block", "containers": [{**IMAGE, "slots": 1}]}
+    found = figures(stack_config(changed_stack({**PLAIN, "pools": [own], "workloads": [needy]})))
+    (claims,) = found.claims
+    assert claims.pool.usd_per_claim_hour(claims.claims[0]) is None
+    told = _claims(claims)
+    assert (told["usdPerGibHour"], told["holders"][0]["usdPerHour"]) == (None, None)
+    (placed,) = found.placements
+    assert (placed.offer.usd_per_hour, placed.offer.why.value) == (None, None)
+    slots = figures(stack_config(changed_stack({**PLAIN, "pools": [POOL], "workloads": [{**needy, "name": "slots"}]})))
+    (placed,) = slots.placements
+    assert (placed.offer.usd_per_hour, placed.offer.why.value) == (None, None)
 
 
 def test_the_plan_says_what_happens_when_the_block_ends() -> None:

@@ -125,8 +125,9 @@ def test_the_pack_finds_nothing() -> None:
 
 
 def test_node_pools_go_before_their_classes() -> None:
-    graph = Graph(recorded())
-    for pool in recorded().of_type(NODE_POOL):
+    graph, pools = Graph(recorded()), recorded().of_type(NODE_POOL)
+    assert pools
+    for pool in pools:
         name = pool.inputs["metadata"]["name"]
         classes = [each for each in recorded().of_type(NODE_CLASS) if each.inputs["metadata"]["name"] == name]
         assert len(classes) == 1

@@ -143,12 +143,15 @@ def test_where_only_aws_auth_lets_nodes_in_its_line_is_said() -> None:
 
 
 def test_nodes_go_where_the_file_says() -> None:
-    for found in recorded(OLD).of_type(NODE_CLASS):
+    by_id, by_tags = recorded(OLD).of_type(NODE_CLASS), recorded(KARPENTER).of_type(NODE_CLASS)
+    assert by_id
+    assert by_tags
+    for found in by_id:
         spec = found.inputs["spec"]
         assert spec["subnetSelectorTerms"] == [{"id": each} for each in SUBNETS]
         assert spec["securityGroupSelectorTerms"] == [{"id": each} for each in GROUPS]
         assert "kmsKeyID" not in json.dumps(spec), "the account's own key of EBS"
-    for found in recorded(KARPENTER).of_type(NODE_CLASS):
+    for found in by_tags:
         assert found.inputs["spec"]["subnetSelectorTerms"] == [{"tags": {"karpenter.sh/discovery": "prod"}}]
         assert found.inputs["spec"]["role"] == "prod-karpenter-node"
 

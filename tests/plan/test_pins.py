@@ -94,10 +94,15 @@ def test_add_ons_name_their_versions_and_so_does_the_image_of_the_system_nodes(p
 
 
 def test_no_alias_and_no_chart_moves(plan: Recording) -> None:
-    for node_class in plan.of_type("kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"):
+    classes, releases = (
+        plan.of_type(f"kubernetes:{kind}") for kind in ("karpenter.k8s.aws/v1:EC2NodeClass", "helm.sh/v3:Release")
+    )
+    assert classes
+    assert releases
+    for node_class in classes:
         [term] = node_class.inputs["spec"]["amiSelectorTerms"]
         assert re.fullmatch(r"(al2023@v\d{8}|bottlerocket@v\d+\.\d+\.\d+)", term["alias"])
-    for release in plan.of_type("kubernetes:helm.sh/v3:Release"):
+    for release in releases:
         assert re.fullmatch(r"v?\d+\.\d+\.\d+", release.inputs["version"]), release.name
 
 
@@ -157,7 +162,9 @@ def test_samples_in_documents_name_the_same_images() -> None:
 
 
 def test_github_actions_are_pinned_by_commit() -> None:
-    for workflow in (ROOT / ".github" / "workflows").glob("*.yml"):
+    workflows = list((ROOT / ".github" / "workflows").glob("*.yml"))
+    assert workflows
+    for workflow in workflows:
         jobs = yaml.safe_load(workflow.read_text())["jobs"].values()
         used = [step["uses"] for job in jobs for step in job.get("steps", []) if "uses" in step]
         used += [job["uses"] for job in jobs if "uses" in job]

@@ -52,9 +52,10 @@ def test_it_knows_every_gpu_pool_and_no_other() -> None:
 
 def test_its_limit_is_in_no_pool_that_the_program_makes() -> None:
     """Else both would own the field, and `pulumi up` would end with a conflict."""
-    for pool in varied(VARIANT).of_type(NODE_POOL):
-        if pool.name.startswith("gpu-"):
-            assert not LIMIT.keys() & pool.inputs["spec"]["limits"].keys()
+    pools = [pool for pool in varied(VARIANT).of_type(NODE_POOL) if pool.name.startswith("gpu-")]
+    assert pools
+    for pool in pools:
+        assert not LIMIT.keys() & pool.inputs["spec"]["limits"].keys()
 
 
 def test_it_comes_after_the_pools_and_goes_before_them() -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION
+from gpu.contract import EXPIRES_ANNOTATION, JUSTIFICATION_ANNOTATION, MAX_JUSTIFIED_DAYS
 from policy.framework import on_day
-from policy.justification import MAX_DAYS, TICKET, problems
+from policy.justification import TICKET, problems
 from tests.day import TODAY
 
-SETTINGS: Mapping[str, Any] = {"ticketPattern": TICKET, "maxDays": MAX_DAYS}
+SETTINGS: Mapping[str, Any] = {"ticketPattern": TICKET, "maxDays": MAX_JUSTIFIED_DAYS}
 
 
 def _problems(reason: str, expires: str = "2027-02-01") -> list[str]:

@@ -42,7 +42,7 @@ from tests.unit.gpu.support import profiles
         ({"memory", *(profile.strategy for profile in test_plugin_reads.PROFILES)}, Strategy),
         (estimate.BOUGHT, prices.CapacityType),
         (quotas.STANDARD, prices.CapacityType),
-        (offers._AS, prices.CapacityType),
+        (offers._AS, offers.UsageClass),
         (WEIGHTS, WeightsSource),
     ],
 )

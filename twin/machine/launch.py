@@ -75,9 +75,9 @@ def prepare(state: TwinState) -> Run:
     return run
 
 
-def _free_soon(run: Run, seconds: float = 3.0) -> bool:
+def _free_soon(run: Run) -> bool:
     """Whether a twin's ports are free, or get free: processes that were just killed hold theirs for a moment."""
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + 3
     while not all(map(is_free, run.ports.values())):
         if time.monotonic() > deadline:
             return False
@@ -138,10 +138,10 @@ def wake(state: TwinState) -> None:
         os.kill(status(state)["supervisor"], signal.SIGHUP)
 
 
-def signal_process(state: TwinState, name: str, number: int = signal.SIGKILL) -> None:
-    """Send a signal to one of the twin's processes."""
+def signal_process(state: TwinState, name: str) -> None:
+    """Kill one of the twin's processes (SIGKILL), as a crash would; nothing where it does not run."""
     with contextlib.suppress(ProcessLookupError, TypeError):
-        os.kill(status(state)["processes"][name]["pid"], number)
+        os.kill(status(state)["processes"][name]["pid"], signal.SIGKILL)
 
 
 def status(state: TwinState) -> dict[str, Any]:

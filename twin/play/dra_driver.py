@@ -15,6 +15,7 @@ from gpu.catalog import INSTANCE_TYPES, Gpu
 from gpu.contract import (
     CONSUMABLE_ANNOTATION,
     DEVICE_CLASS,
+    GPU_PRESENT_LABEL,
     GPU_RESOURCE,
     INSTANCE_TYPE_LABEL,
 )
@@ -36,7 +37,7 @@ _AFFINITY: Final[Mapping[str, Any]] = {
     "nodeAffinity": {
         "requiredDuringSchedulingIgnoredDuringExecution": {
             "nodeSelectorTerms": [
-                {"matchExpressions": [{"key": "nvidia.com/gpu.present", "operator": "In", "values": ["true"]}]}
+                {"matchExpressions": [{"key": GPU_PRESENT_LABEL, "operator": "In", "values": ["true"]}]}
             ]
         }
     }

@@ -13,6 +13,7 @@ from gpu.contract import (
     RETENTION_ANNOTATION,
     WINDOW_ANNOTATION,
 )
+from gpu.pods import QUEUE_PROXY
 from twin.plan import HARDENED_CONTAINER, HARDENED_POD, WINDOW_SECONDS, Model
 
 #: What belongs to a revision and not to a pod.
@@ -59,8 +60,8 @@ def queue_proxy(serving: Mapping[str, Any]) -> Mapping[str, Any]:
     if "queue-sidecar-memory-request" in config:
         requests["memory"] = config["queue-sidecar-memory-request"]
     return {
-        "name": "queue-proxy",
-        "image": "queue-proxy",
+        "name": QUEUE_PROXY,
+        "image": QUEUE_PROXY,
         "resources": {"requests": requests},
         "securityContext": {**HARDENED_CONTAINER, **HARDENED_POD},
     }

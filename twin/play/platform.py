@@ -13,6 +13,7 @@ from gpu.contract import (
     ARCH_LABEL,
     CONFIG_LABEL,
     EKS_CAPACITY_TYPE_LABEL,
+    EKS_TAINT_EFFECTS,
     GPU_COUNT_LABEL,
     GPU_SYSTEM_NAMESPACE,
     INSTANCE_TYPE_LABEL,
@@ -185,11 +186,8 @@ def _bought(inputs: Mapping[str, Any]) -> dict[str, str]:
     return {EKS_CAPACITY_TYPE_LABEL: str(inputs.get("capacityType", "ON_DEMAND"))}
 
 
-_EFFECTS = {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}
-
-
 def _taint(given: Mapping[str, str]) -> Object:
-    return {"key": given["key"], "value": given.get("value", ""), "effect": _EFFECTS[given["effect"]]}
+    return {"key": given["key"], "value": given.get("value", ""), "effect": EKS_TAINT_EFFECTS[given["effect"]]}
 
 
 def _node(name: str, instance_type: str, labels: Mapping[str, str], taints: list[Object], zone: str) -> Object:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from account.preflight import offers
 from account.preflight.requirement import Sight, findings
 from account.preflight.reservations import requirements
 from account.session import Account
+from config.bill import zones
 from config.schema import StackConfig
+from plan.figures import figures
 from plan.make import Plan
 from tests.unit.account.test_existing import DENIED, Answers, config
 from tests.unit.config.support import changed, parsed
@@ -107,12 +111,53 @@ def test_what_is_wrong_with_them_is_said(answer: Any, status: str, words: str) -
             "cr-1: AWS says default. Write capacityReservationType: default",
         ),
         ([block(AvailabilityZoneId="use1-az9")], "missing", "they are in use1-az9, where the network has no subnet"),
-        ([block(count=2)], "note", "have 2 GPUs"),
+        ([block(count=2)], "note", "they have 2 GPUs, to 2026-12-08 11:30 UTC; Karpenter ends its nodes at"),
+        ([block(count=2)], "note", "All of them are paid: write maxGpus: 2, so that the bill says so"),
     ],
 )
 def test_a_capacity_block_is_told_with_its_end(answer: Any, status: str, words: str) -> None:
     found, detail, _ = check(answer, BLOCK)
     assert (found, words in detail) == (status, True), detail
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (1, ("ok", "1 with 4 GPUs, to 2026-12-08 11:30 UTC; Karpenter ends its nodes at 2026-12-08 10:50 UTC")),
+        (2, ("note", "maxGpus of first and second is 5 together, write 4, so that the bill says so")),
+    ],
+)
+def test_pools_that_share_a_block_part_its_gpus(second: int, said: tuple[str, str]) -> None:
+    pools = [{**POOL, "name": "first", "maxGpus": 3}, {**POOL, "name": "second", "maxGpus": second}]
+    stack = parsed(changed({"models": [], "workloads": [], "dialogue": {}, "examples": False, "pools": pools}))
+    account = cast(Account, Answers({"describe_capacity_reservations": [block()]}))
+    told = [found for _, found in findings(requirements(stack), Sight(cast(Plan, None), stack, account))]
+    assert len(told) == 2
+    for each in told:
+        assert (each.status, said[1] in each.detail) == (said[0], True), each.detail
+
+
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (["capacity-block"], ("ok", "p5.4xlarge")),
+        (["on-demand", "spot"], ("missing", "not sold in capacity blocks: p5.4xlarge")),
+    ],
+)
+def test_types_of_a_block_are_sold_in_blocks_and_need_no_other_way(classes: list[str], said: tuple[str, str]) -> None:
+    account = Answers(
+        {
+            "describe_instance_types": [{"InstanceType": "p5.4xlarge", "SupportedUsageClasses": classes}],
+            "describe_instance_type_offerings": [
+                {"InstanceType": "p5.4xlarge", "Location": zone} for zone in zones(BLOCK)
+            ],
+        }
+    )
+    plan = cast(Plan, SimpleNamespace(figures=figures(BLOCK)))
+    needed = offers._pool(BLOCK.gpu_pools["block"], BLOCK)
+    assert needed.what == "pool block: its types are there in capacity blocks in the stack's zones"
+    ((_, found),) = findings([needed], Sight(plan, BLOCK, cast(Account, account)))
+    assert (found.status, said[1] in found.detail) == (said[0], True), found.detail
 
 
 def test_pools_that_buy_ask_for_none() -> None:

@@ -22,6 +22,8 @@ ACCOUNT = "123456789012"
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/volumes"
 CLUSTER = "gpu-slices-test"
 LONGEST = "c" * 49
+#: Most characters of a managed policy; white space does not count (IAM quotas).
+MANAGED_POLICY_LIMIT = 6144
 SCOPE = policies.Scope(cluster_name=CLUSTER, account_id=ACCOUNT, region="us-east-1")
 RELEASE = "kubernetes:helm.sh/v3:Release"
 
@@ -93,7 +95,7 @@ WITHOUT_CLUSTER = {
 def test_policies_fit_into_iam_with_the_longest_cluster_name(topic: str) -> None:
     scope = policies.Scope(cluster_name=LONGEST, account_id=ACCOUNT, region="ap-southeast-2")
     text = json.dumps(policies.document(TOPICS[topic](scope)), separators=(",", ":"))
-    assert len(text) <= policies.MANAGED_POLICY_LIMIT
+    assert len(text) <= MANAGED_POLICY_LIMIT
 
 
 @pytest.mark.parametrize("topic", TOPICS)

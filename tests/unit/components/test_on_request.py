@@ -130,3 +130,17 @@ def test_critical_pods_go_one_at_a_time() -> None:
 def test_what_knative_does_not_take_is_refused(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ValueError, match=f"workload transcribe: .*{said}"):
         workload(**changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"max_scale": 0}, "max_scale is 0, which is no limit to Knative"),
+        ({"parallel": 0}, "parallel is 0, which is no limit to Knative"),
+        ({"min_scale": 3}, "3 to 2 pods are no range"),
+        ({"min_scale": -1}, "-1 to 2 pods are no range"),
+    ],
+)
+def test_a_scale_without_end_or_sense_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=f"on_request: {said}"):
+        OnRequest(**changes)

@@ -105,6 +105,15 @@ def test_a_critical_model_behind_a_system_node_on_spot_is_told() -> None:
     assert said.endswith("{capacityType: on-demand, desired: 2}")
 
 
+def test_so_is_a_critical_knative_service() -> None:
+    container = {"name": "app", "image": "ghcr.io/acme/rank:1.4.0", "slots": 1, "ports": [{"containerPort": 8000}]}
+    work = {"name": "rank", "pool": "shared", "kind": "KnativeService", "minScale": 1, "containers": [container]}
+    said = gateway_on_spot(config(**LEAN, **FIRM, workloads=[{**work, "importance": "critical"}]))
+    assert "requests to rank, importance: critical, come through Knative's gateway" in said
+    assert "nobody reaches it." in said
+    assert gateway_on_spot(config(**LEAN, **FIRM, workloads=[work])) == ""
+
+
 def test_what_it_says_to_write_ends_it() -> None:
     mended = {"cluster.systemNodes": {"capacityType": "on-demand", "desired": 2}, "serving.replicas": 2}
     stack = config(**LEAN, **CRITICAL, **mended)

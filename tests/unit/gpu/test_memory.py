@@ -14,7 +14,7 @@ from gpu import gpus
 from gpu.catalog import INSTANCE_TYPES, Gpu, InstanceType
 from gpu.gpus import KARPENTER
 from gpu.memory import UNMEASURED_RATIO, gpu_memory
-from gpu.mig import MigProfile, is_mig_profile_name, mig_profiles
+from gpu.mig import MigProfile, mig_profiles
 from gpu.sharing import Mig, Mps, NoSharing, SharingError, SharingProfile, TimeSlicing
 from tests.gotools import karpenter_dir
 from tests.unit.gpu.support import GPUS, MIG_GPUS, shared_types
@@ -160,7 +160,6 @@ def test_mig_parts_never_exceed_the_gpu(gpu: Gpu) -> None:
     assert whole.memory_slices == whole.total_memory_slices
     for key, profile in gpu.mig_profiles.items():
         assert key == profile.name
-        assert is_mig_profile_name(profile.name)
         assert profile.memory_slices * profile.max_per_gpu <= profile.total_memory_slices
         assert profile.compute_slices * profile.max_per_gpu <= whole.compute_slices
         assert Mig(key).slot_memory_mib(gpu) * profile.max_per_gpu <= gpu.memory.total_mib
@@ -180,14 +179,6 @@ def test_a_part_s_memory_is_near_what_its_name_says(gpu: Gpu) -> None:
     for profile in gpu.mig_profiles:
         named_gb = int(profile.partition(".")[2].removesuffix("gb"))
         assert Mig(profile).slot_memory_mib(gpu) / 1024 == pytest.approx(named_gb, rel=0.16)
-
-
-@pytest.mark.parametrize(
-    ("text", "is_name"),
-    [("1g.10gb", True), ("7g.141gb", True), ("8g.80gb", False), ("1g.10gb.me", False), ("1g", False), ("", False)],
-)
-def test_mig_profile_names_are_told_apart(text: str, is_name: bool) -> None:
-    assert is_mig_profile_name(text) is is_name
 
 
 def test_gpus_without_mig_have_no_profiles() -> None:
