@@ -136,6 +136,10 @@ def _marks(*metadata: Any) -> Iterator[Any]:
 class _Group(NodePool):
     """A managed node group, read as a pool. Its nodes have EKS' label of capacity, and none of Karpenter's."""
 
+    def values_of(self, key: str) -> tuple[str, ...] | None:
+        """As of a pool, but for the capacity, which is said in Karpenter's words here and not on the nodes."""
+        return None if key == CAPACITY_TYPE_LABEL else super().values_of(key)
+
 
 def gpu_pools(stack: Stack) -> list[NodePool]:
     """Pools of the stack that can launch GPUs, and its node groups with GPU types, which are read as pools."""

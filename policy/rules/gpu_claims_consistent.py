@@ -65,12 +65,12 @@ def _owners(
 ) -> Iterator[str]:
     """Device plugins on nodes of claims, and the driver on nodes of a device plugin."""
     claimed = node_class is not None and bool(claims_of(node_class))
-    owner = next((plugin.name for plugin in plugins if plugin.runs_on(pool.labels)), "")
+    owner = next((plugin.name for plugin in plugins if plugin.runs_on(pool)), "")
     if node_class is not None and is_bottlerocket(node_class):
         owner = "Bottlerocket's device plugin"
     if claimed and owner:
         yield f"its GPUs are claimed, and {owner} offers them as well: keep it off these nodes by labels"
-    elif not claimed and owner and any(driver.runs_on(pool.labels) for driver in found):
+    elif not claimed and owner and any(driver.runs_on(pool) for driver in found):
         yield f"{owner} offers its GPUs, and NVIDIA's DRA driver runs on its nodes too: give that a nodeSelector"
 
 
