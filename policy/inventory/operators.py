@@ -284,7 +284,7 @@ _LLM: Final = Kind(
 _TRAINING: Final = Kind(_templates("spec.template.spec.replicatedJobs.*.template.spec.template"), ends=True)
 
 #: Shell patterns over type tokens.
-_KINDS: Final[Mapping[str, Kind]] = {
+KINDS: Final[Mapping[str, Kind]] = {
     "serving.kserve.io/*:InferenceService": Kind(
         (*(Pods(f"spec.{part}", _component) for part in _COMPONENTS), Pods("spec.predictor.workerSpec", _component)),
         elsewhere=tuple(
@@ -334,7 +334,7 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "sparkoperator.k8s.io/*:SparkApplication": _spark_application("spec"),
     "sparkoperator.k8s.io/*:ScheduledSparkApplication": _spark_application("spec.template"),
 }
-_PATTERNS: Final = tuple((re.compile(translate(f"kubernetes:{name}")), kind) for name, kind in _KINDS.items())
+_PATTERNS: Final = tuple((re.compile(translate(f"kubernetes:{name}")), kind) for name, kind in KINDS.items())
 
 
 @cache

@@ -9,7 +9,7 @@ from gpu.claims import CLAIM_AT_LEAST_MIB
 from gpu.contract import CONSUMABLE_ANNOTATION
 from policy.dra import CLAIM_TYPES, DEVICE_CLASS_TYPES, DeviceRequest, device_classes, requests, without_claim
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.pods import POD_TYPES, pod_templates
+from policy.pods import PATCH_TYPES, POD_TYPES, pod_templates
 from policy.reading import quantity, text
 from policy.sharing import NODE_CLASS_TYPES, claims_of
 
@@ -23,7 +23,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
         return
     classes = device_classes(stack)
     yield from by_resource(stack.of(*CLAIM_TYPES), lambda resource: _of(resource, classes))
-    yield from by_resource(stack.of(*POD_TYPES), lambda resource: _pods(resource, classes))
+    yield from by_resource(stack.of(*POD_TYPES, *PATCH_TYPES), lambda resource: _pods(resource, classes))
 
 
 def _pods(resource: Resource, classes: Collection[str]) -> Iterator[Finding]:
@@ -67,6 +67,6 @@ RULE = StackRule(
     fix="Write `capacity: {requests: {memory: 6Gi}}` beside `deviceClassName`, in each alternative of the request.",
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,
-    types=(*NODE_CLASS_TYPES, *CLAIM_TYPES, *DEVICE_CLASS_TYPES, *POD_TYPES),
+    types=(*NODE_CLASS_TYPES, *CLAIM_TYPES, *DEVICE_CLASS_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
-from policy.pods import POD_TYPES, mount_paths
+from policy.pods import PATCH_TYPES, POD_TYPES, mount_paths
 from policy.rules.mps_one_user import mps_pods
 from policy.sharing import SHARING_TYPES
 
@@ -37,6 +37,6 @@ RULE = StackRule(
     fix="Remove the mount; the plugin's /dev/shm holds half of the node's memory.",
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,
-    types=(*SHARING_TYPES, *POD_TYPES),
+    types=(*SHARING_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpu.contract import GPU_RESOURCE
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.pods import POD_TYPES, GpuContainer, PodTemplate, pod_templates
+from policy.pods import PATCH_TYPES, POD_TYPES, GpuContainer, PodTemplate, pod_templates
 from policy.reading import Unknown, quantity, text
 from policy.sharing import SHARING_TYPES, JudgedPool, sharing_view
 
@@ -60,6 +60,6 @@ RULE = StackRule(
     ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,
-    types=(*SHARING_TYPES, *POD_TYPES),
+    types=(*SHARING_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )
