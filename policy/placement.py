@@ -20,7 +20,7 @@ Labels = Callable[[str], Label]
 #: Domains of labels that Karpenter, the kubelet, clouds and NVIDIA's discovery fill in; of others a node has what its
 #: pool says.
 DISCOVERED: Final = (
-    *("kubernetes.io", "k8s.io", "karpenter.sh", "k8s.aws", "amazonaws.com"),
+    *("kubernetes.io", "k8s.io", "karpenter.sh", "k8s.aws", "amazonaws.com", "csi.aws.com", "eksctl.io"),
     "nvidia.com",
 )
 _REQUIRED: Final = ("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")

@@ -92,6 +92,15 @@ class PodTemplate:
                 found.append(GpuContainer(text(get(container, "name")), resource, given, container))
         return found
 
+    def initial_gpu_containers(self) -> list[GpuContainer]:
+        """Containers that run before the others and ask for a resource of NVIDIA's, which the pod has all its time."""
+        return [
+            GpuContainer(text(get(container, "name")), resource, given, container)
+            for container in literals(self.spec, "initContainers")
+            if isinstance(container, Mapping) and get(container, "restartPolicy") != "Always"
+            for resource, given in _gpu_quantities(container)
+        ]
+
     def may_land_on(self, pool: NodePool) -> bool:
         """Whether the scheduler could place it there, by node selector, required node affinity and tolerations.
 

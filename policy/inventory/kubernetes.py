@@ -471,10 +471,14 @@ def _says_of_container(value: Mapping[str, Any]) -> bool:
     return "template" not in value and ("image" in value or "securityContext" in value)
 
 
+#: What tells a container that has no image here.
+_OF_CONTAINER: Final = frozenset({"securityContext", "resources", "env", "envFrom", "volumeMounts"})
+
+
 def _is_pod(spec: Any) -> bool:
     containers = get(spec, "containers") if isinstance(spec, Mapping) else None
     return isinstance(containers, list) and any(
-        isinstance(one, Mapping) and ("image" in one or ("name" in one and "securityContext" in one))
+        isinstance(one, Mapping) and ("image" in one or ("name" in one and not _OF_CONTAINER.isdisjoint(one)))
         for one in containers
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from functools import cache
 from typing import Any, Final
@@ -54,11 +54,16 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Kind:
-    """What is known of a kind. ends: whether its pods end by themselves."""
+    """What is known of a kind.
+
+    ends: whether its pods end by themselves; None for what only others make pods of. unsaid: how many pods there may be
+    of a template where nothing sets a most.
+    """
 
     pods: tuple[Pods, ...]
-    ends: bool = False
+    ends: bool | None = False
     elsewhere: tuple[Elsewhere, ...] = ()
+    unsaid: int = 0
 
 
 def _template(chain: Chain) -> Template:
@@ -130,8 +135,7 @@ def _step(chain: Chain) -> Template | None:
     """A step of a workflow, with what the workflow says of all steps."""
     here = chain[-1]
     workflow = next((one for one in chain if "templates" in one), {})
-    given = workflow.get("templateDefaults")
-    defaults: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
+    defaults = _map(workflow.get("templateDefaults"))
     kinds = [name for name in _OF_STEP if name in here] or [name for name in _OF_STEP if name in defaults]
     parts = {name: _over(defaults.get(name), here.get(name)) for name in kinds}
     containers = [{**parts[name], "name": name} for name in _OF_STEP[:2] if isinstance(parts.get(name), Mapping)]
@@ -168,20 +172,18 @@ _SPARKS_POD: Final[Mapping[str, str]] = {
 def _spark(chain: Chain) -> Template:
     """The driver or the executors of Spark, which are written over the first container of a template."""
     application, here = chain[-2], chain[-1]
-    given = here.get("template")
-    base: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
-    spec = base["spec"] if isinstance(base.get("spec"), Mapping) else {}
+    base = _map(here.get("template"))
+    spec = _map(base.get("spec"))
     first, *others = [*each(spec.get("containers"))] or [{"name": "spark"}]
     container = {name: value for name in _SPARKS_CONTAINER if (value := here.get(name)) is not None}
     if "image" in application:
         container.setdefault("image", application["image"])
-    names = here.get("envVars")
-    variables = names.items() if isinstance(names, Mapping) else ()
-    container["env"] = [*each(here.get("env")), *({"name": name, "value": value} for name, value in variables)]
+    variables = {**_spark_variables(application, here), **_map(here.get("envVars"))}
+    container["env"] = [*each(here.get("env")), *({"name": name, "value": given} for name, given in variables.items())]
     container["resources"] = _spark_resources(application, here)
     own = {theirs: here[name] for name, theirs in _SPARKS_POD.items() if name in here}
     around = {name: application[name] for name in ("nodeSelector", "volumes") if name in application}
-    containers = [_over(first, without_empty(container)), *others, *each(here.get("sidecars"))]
+    containers = [_over(first, _without_empty(container)), *others, *each(here.get("sidecars"))]
     content = {
         "metadata": _over(base.get("metadata") or {}, _labels(here)),
         "spec": {**around, **spec, **own, "containers": containers},
@@ -189,7 +191,7 @@ def _spark(chain: Chain) -> Template:
     return Template(content)
 
 
-def without_empty(given: Mapping[str, Any]) -> dict[str, Any]:
+def _without_empty(given: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that say something."""
     return {name: value for name, value in given.items() if value not in ([], {})}
 
@@ -208,12 +210,25 @@ def _spark_gpus(application: Mapping[str, Any], here: Mapping[str, Any]) -> Iter
     """GPUs by the operator's own setting, and by Spark's (spark.apache.org, Running on Kubernetes)."""
     if isinstance(here.get("gpu"), Mapping):
         yield text(get(here, "gpu", "name")), get(here, "gpu", "quantity")
-    part = "driver" if here is application.get("driver") else "executor"
-    settings = application.get("sparkConf")
-    if isinstance(settings, Mapping):
-        amount = settings.get(f"spark.{part}.resource.gpu.amount")
-        if amount is not None:
-            yield f"{text(settings.get(f'spark.{part}.resource.gpu.vendor'))}/gpu", amount
+    part, settings = _part(application, here), _map(application.get("sparkConf"))
+    amount = settings.get(f"spark.{part}.resource.gpu.amount")
+    if amount is not None:
+        yield f"{text(settings.get(f'spark.{part}.resource.gpu.vendor'))}/gpu", amount
+
+
+def _spark_variables(application: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, Any]:
+    """Variables by Spark's own settings."""
+    prefix = {"driver": "spark.kubernetes.driverEnv.", "executor": "spark.executorEnv."}[_part(application, here)]
+    settings = _map(application.get("sparkConf"))
+    return {name.removeprefix(prefix): value for name, value in settings.items() if name.startswith(prefix)}
+
+
+def _part(application: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    return "driver" if here is application.get("driver") else "executor"
+
+
+def _map(given: Any) -> Mapping[str, Any]:
+    return given if isinstance(given, Mapping) else {}
 
 
 def _labels(around: Mapping[str, Any]) -> dict[str, Any]:
@@ -268,7 +283,11 @@ def _spark_application(spec: str) -> Kind:
     return Kind((Pods(f"{spec}.driver", _spark), Pods(f"{spec}.executor", _spark)), ends=True)
 
 
-_RUNTIME: Final = Kind((Pods("spec", _component), Pods("spec.workerSpec", _component)))
+_RUNTIME: Final = Kind((Pods("spec", _component), Pods("spec.workerSpec", _component)), ends=None)
+#: More pods than one, where an autoscaler has no bound (Knative, `max-scale` 0).
+_UNBOUNDED: Final = 2
+#: KEDA's own (apis/keda/v1alpha1 scaledjob_types.go).
+_SCALED_JOBS: Final = 100
 _COMPONENTS: Final = ("predictor", "transformer", "explainer")
 _LLM_PODS: Final = (
     *("template", "worker", "prefill.template", "prefill.worker"),
@@ -281,7 +300,7 @@ _LLM: Final = Kind(
         Elsewhere("spec.baseRefs.*", "takes the rest of its pods from", "takes the rest of its pods from presets"),
     ),
 )
-_TRAINING: Final = Kind(_templates("spec.template.spec.replicatedJobs.*.template.spec.template"), ends=True)
+_TRAINING: Final = Kind(_templates("spec.template.spec.replicatedJobs.*.template.spec.template"), ends=None)
 
 #: Shell patterns over type tokens.
 KINDS: Final[Mapping[str, Kind]] = {
@@ -296,11 +315,12 @@ KINDS: Final[Mapping[str, Kind]] = {
             for part in _COMPONENTS
             for server in _SERVERS
         ),
+        unsaid=_UNBOUNDED,
     ),
     "serving.kserve.io/*:ServingRuntime": _RUNTIME,
     "serving.kserve.io/*:ClusterServingRuntime": _RUNTIME,
     "serving.kserve.io/*:LLMInferenceService": _LLM,
-    "serving.kserve.io/*:LLMInferenceServiceConfig": _LLM,
+    "serving.kserve.io/*:LLMInferenceServiceConfig": replace(_LLM, ends=None),
     "kubeflow.org/*:PyTorchJob": _replicas("pytorchReplicaSpecs"),
     "kubeflow.org/*:TFJob": _replicas("tfReplicaSpecs"),
     "kubeflow.org/*:MPIJob": _replicas("mpiReplicaSpecs"),
@@ -330,7 +350,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "argoproj.io/*:CronWorkflow": _workflow("spec.workflowSpec"),
     # Its own template is read as a Deployment's is (`policy.pods`).
     "argoproj.io/*:Rollout": Kind((), elsewhere=(Elsewhere("spec.workloadRef", "takes its pods from", "has no pods"),)),
-    "keda.sh/*:ScaledJob": Kind(_templates("spec.jobTargetRef.template"), ends=True),
+    "keda.sh/*:ScaledJob": Kind(_templates("spec.jobTargetRef.template"), ends=True, unsaid=_SCALED_JOBS),
     "sparkoperator.k8s.io/*:SparkApplication": _spark_application("spec"),
     "sparkoperator.k8s.io/*:ScheduledSparkApplication": _spark_application("spec.template"),
 }
@@ -352,7 +372,12 @@ def pods_of(kind: Kind, item: Item) -> Iterator[Item | Blind]:
                 yield Blind(place, "is unknown in preview")
             elif (found := pods.read(chain)) is not None:
                 yield made(
-                    found.content, item, place, ends=kind.ends, partial=patch or found.partial, count=_count(chain)
+                    found.content,
+                    item,
+                    place,
+                    ends=kind.ends,
+                    partial=patch or found.partial,
+                    count=_count(chain, kind.unsaid),
                 )
     for other in kind.elsewhere:
         for place, chain in _at((item.props,), item.place, other.path.split(".")):
@@ -385,18 +410,17 @@ def _below(chain: Chain, place: str, element: Any, rest: list[str]) -> Iterator[
             yield from _below(chain, f"{place}.{index}", one, rest[1:])
 
 
-#: What operators call the number of pods that are alike, in the map of the pods or next around it.
+#: What operators call the number of pods that are alike, in the map of the pods or around it.
 _COUNTS: Final = ("maxReplicas", "replicas", "instances", "numNodes", "parallelism", "maxReplicaCount")
 
 
-def _count(chain: Chain) -> Any:
+def _count(chain: Chain, unsaid: int) -> Any:
     """How many pods there may be of these; None where it is not said."""
-    for around in reversed(chain[1:]):
-        given = [around[name] for name in _COUNTS if around.get(name) is not None]
-        if given:
-            unknown = next((value for value in given if isinstance(value, Unknown)), None)
-            return unknown or max((whole(value) or 0 for value in given), default=0)
-    return None
+    given = {name: around[name] for around in chain[1:] for name in _COUNTS if around.get(name) is not None}
+    if not any(name.startswith("max") for name in given) and unsaid:
+        given["unsaid"] = unsaid
+    unknown = next((value for value in given.values() if isinstance(value, Unknown)), None)
+    return unknown or max((whole(value) or 0 for value in given.values()), default=None)
 
 
 def made(

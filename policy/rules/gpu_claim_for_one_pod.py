@@ -51,7 +51,8 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     for claim, resource in users:
         others = {one.name for name, one in users if _alike(name, claim) and _identity(one) != _identity(resource)}
         if others:
-            yield Finding(f"shares claim {claim[1]} with {', '.join(sorted(others))}{_REMEDY}", resource.urn)
+            who = "other pods of the same object" if others == {resource.name} else ", ".join(sorted(others))
+            yield Finding(f"shares claim {claim[1]} with {who}{_REMEDY}", resource.urn)
 
 
 _REMEDY: Final = (

@@ -25,8 +25,8 @@ from policy.placement import keys
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, each, text
 
-#: One pod on each node, which is the node's own.
-_AGENTS: Final = ":DaemonSet"
+#: The node's own, one pod on each; and what others make pods of, who may ask for the GPU.
+_LEFT_ALONE: Final = (":DaemonSet", ":PodTemplate")
 #: Labels that only nodes with GPUs have, by Karpenter, Auto Mode, GKE's and EKS' autoscalers.
 _GPU_LABELS: Final = (
     "karpenter.k8s.aws/instance-gpu-",
@@ -40,7 +40,7 @@ _GPU_TYPES: Final = frozenset(name for name, found in INSTANCE_TYPES.items() if 
 def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
     """Yield pods without a GPU of their own that go to nodes with GPUs."""
     pools, classes = gpu_pools(stack), device_classes(stack)
-    pods = [one for one in stack.of(*POD_TYPES) if not one.type.endswith(_AGENTS)]
+    pods = [one for one in stack.of(*POD_TYPES) if not one.type.endswith(_LEFT_ALONE)]
     yield from by_resource(pods, lambda resource: _of(resource, pools, classes, settings["exemptNamespaces"]))
 
 
@@ -98,7 +98,8 @@ def _chosen(pool: NodePool, asked: list[Requirement]) -> bool:
 
 def _asks(pod: PodTemplate, classes: set[str]) -> bool:
     """Whether it has a GPU by a resource or a claim; of claims of others nobody knows what they are for."""
-    return bool(pod.gpu_containers() or pod.spec.get("resourceClaims") or [*without_claim(pod, classes)])
+    asks = [*pod.gpu_containers(), *pod.initial_gpu_containers()]
+    return bool(asks or pod.spec.get("resourceClaims") or [*without_claim(pod, classes)])
 
 
 RULE = StackRule(

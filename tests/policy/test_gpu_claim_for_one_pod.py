@@ -55,6 +55,8 @@ SEVERAL = [
     made("kubernetes:kubeflow.org/v1:PyTorchJob", {"pytorchReplicaSpecs": {"Worker": {"replicas": 3, **TEMPLATED}}}),
     made("kubernetes:batch.volcano.sh/v1alpha1:Job", {"tasks": [{"replicas": 3, **TEMPLATED}]}),
     made("kubernetes:keda.sh/v1alpha1:ScaledJob", {"maxReplicaCount": 4, "jobTargetRef": TEMPLATED}),
+    made("kubernetes:keda.sh/v1alpha1:ScaledJob", {"jobTargetRef": {"parallelism": 1, **TEMPLATED}}),
+    made("kubernetes:serving.kserve.io/v1beta1:InferenceService", {"predictor": {"minReplicas": 1, **POD}}),
 ]
 
 
@@ -72,6 +74,8 @@ ONE = [
     pods("kubernetes:batch/v1:Job"),
     recorded("kubernetes:core/v1:Pod", {"metadata": HERE, "spec": POD}),
     made("kubernetes:kubeflow.org/v1:PyTorchJob", {"pytorchReplicaSpecs": {"Master": {"replicas": 1, **TEMPLATED}}}),
+    made("kubernetes:keda.sh/v1alpha1:ScaledJob", {"maxReplicaCount": 1, "jobTargetRef": TEMPLATED}),
+    made("kubernetes:serving.kserve.io/v1beta1:InferenceService", {"predictor": {"maxReplicas": 1, **POD}}),
 ]
 
 

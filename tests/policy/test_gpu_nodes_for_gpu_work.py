@@ -56,6 +56,7 @@ AWAY = [
     {**TOLERATES, **required(("karpenter.sh/nodepool", "NotIn", ["gpu"]))},
     {**TOLERATES, "nodeSelector": {"disk": "fast"}},
     {**TOLERATES, "containers": [{**CONTAINER, "resources": {"limits": {GPU: "1"}}}]},
+    {**TOLERATES, "initContainers": [{**CONTAINER, "resources": {"limits": {GPU: "1"}}}]},
     {**TOLERATES, "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "six-gib"}]},
 ]
 
@@ -119,6 +120,6 @@ def test_every_operator_s_pods_are_judged_alike(name: str) -> None:
     every = {**CONTAINER, "env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}
     (message,) = [verdict.message for verdict in judged(devices_by_slot.RULE, carrier.around(every))]
     assert "NVIDIA_VISIBLE_DEVICES is all" in message
-    if carrier.whole:
+    if carrier.whole and not carrier.lent:
         assert len(said(pool(), carrier.around(CONTAINER, **TOLERATES))) == 1
         assert said(pool(), carrier.around(CONTAINER)) == []

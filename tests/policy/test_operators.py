@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pytest
 
 from policy.analyzer import Recorded
+from policy.framework import matches
+from policy.inventory import Item, unfold
 from policy.inventory.operators import KINDS, kind_of
+from policy.pods import POD_TYPES
 from policy.rules import (
     contents_can_be_seen,
     devices_by_slot,
@@ -27,13 +30,14 @@ from tests.policy.support import UNKNOWN, judged, recorded
 class Carrier:
     """A kind, and its `spec` around one container and what is said of its pod.
 
-    whole: whether nothing else adds to the pod. ends: whether its pods end.
+    whole: whether nothing else adds to the pod. ends: whether its pods end. lent: whether others make pods of it.
     """
 
     type: str
     spec: Callable[[dict[str, Any], dict[str, Any]], Any]
     whole: bool = True
     ends: bool = False
+    lent: bool = False
 
     def around(
         self, container: Mapping[str, Any], *, metadata: Mapping[str, Any] | None = None, **pod: Any
@@ -119,9 +123,11 @@ CARRIERS: Final[Mapping[str, Carrier]] = {
         whole=False,
         ends=True,
     ),
-    "TrainingRuntime": _job("trainer.kubeflow.org/v1alpha1:TrainingRuntime", "template", "spec", *_JOBSET),
-    "ClusterTrainingRuntime": _job(
-        "trainer.kubeflow.org/v1alpha1:ClusterTrainingRuntime", "template", "spec", *_JOBSET
+    "TrainingRuntime": replace(
+        _job("trainer.kubeflow.org/v1alpha1:TrainingRuntime", "template", "spec", *_JOBSET), lent=True
+    ),
+    "ClusterTrainingRuntime": replace(
+        _job("trainer.kubeflow.org/v1alpha1:ClusterTrainingRuntime", "template", "spec", *_JOBSET), lent=True
     ),
     "RayCluster": Carrier("kubernetes:ray.io/v1:RayCluster", _template(*_ray())),
     "RayCluster's head": Carrier("kubernetes:ray.io/v1:RayCluster", _template("headGroupSpec", "template")),
@@ -200,8 +206,8 @@ CARRIERS: Final[Mapping[str, Carrier]] = {
         "kubernetes:serving.kserve.io/v1beta1:InferenceService",
         lambda container, pod: {"transformer": _pod(container, pod)},
     ),
-    "ServingRuntime": Carrier("kubernetes:serving.kserve.io/v1alpha1:ServingRuntime", _pod),
-    "ClusterServingRuntime": Carrier("kubernetes:serving.kserve.io/v1alpha1:ClusterServingRuntime", _pod),
+    "ServingRuntime": Carrier("kubernetes:serving.kserve.io/v1alpha1:ServingRuntime", _pod, lent=True),
+    "ClusterServingRuntime": Carrier("kubernetes:serving.kserve.io/v1alpha1:ClusterServingRuntime", _pod, lent=True),
     "LLMInferenceService": Carrier(
         "kubernetes:serving.kserve.io/v1alpha2:LLMInferenceService",
         lambda container, pod: {"model": {"uri": "hf://a/b"}, "template": _pod(container, pod)},
@@ -213,6 +219,7 @@ CARRIERS: Final[Mapping[str, Carrier]] = {
     "LLMInferenceServiceConfig": Carrier(
         "kubernetes:serving.kserve.io/v1alpha2:LLMInferenceServiceConfig",
         lambda container, pod: {"worker": _pod(container, pod)},
+        lent=True,
     ),
 }
 EVERY: Final = pytest.mark.parametrize("name", CARRIERS)
@@ -273,6 +280,16 @@ def test_labels_of_the_object_say_how_important_it_is(name: str) -> None:
     assert len(judged(gpu_critical_off_spot.RULE, pool(), object_)) == 1
 
 
+@EVERY
+def test_pods_are_of_the_kind_that_they_are_like(name: str) -> None:
+    carrier = CARRIERS[name]
+    found = unfold(carrier.type, carrier.around(_two(name)).inputs)
+    inside = {one.type.removesuffix("Patch") for one in found if isinstance(one, Item) and one.place}
+    kind = "core/v1:PodTemplate" if carrier.lent else "batch/v1:Job" if carrier.ends else "apps/v1:ReplicaSet"
+    as_it_is = matches(POD_TYPES, carrier.type)
+    assert inside == (set() if as_it_is else {f"kubernetes:{kind}"})
+
+
 KEPT: Final = {"annotations": {"karpenter.sh/do-not-disrupt": "true"}}
 
 
@@ -322,6 +339,14 @@ KEPT: Final = {"annotations": {"karpenter.sh/do-not-disrupt": "true"}}
 def test_work_that_ends_is_judged_as_jobs_are(resource: Recorded) -> None:
     assert len(judged(gpu_spot_jobs_can_end.RULE, pool(), resource)) == 1
     assert len(judged(gpu_batch_gives_way.RULE, pool(), resource)) == 1
+
+
+def test_a_kind_that_nobody_knows_is_read_by_its_shape() -> None:
+    filled_in = {"name": "server", "resources": {"limits": {"nvidia.com/gpu.shared": 2}}}
+    spec = {"replicas": 1, "podTemplate": {"spec": {"containers": [filled_in], **TOLERATES}}}
+    made = {"apiVersion": "models.example.com/v1", "kind": "Server", "metadata": {"name": "it"}, "spec": spec}
+    (verdict,) = judged(one_slot_per_pod.RULE, pool(), recorded("kubernetes:models.example.com/v1:Server", made))
+    assert verdict.message.startswith("spec.podTemplate: container server asks for 2")
 
 
 def unseen(type_: str, spec: Any) -> list[str]:
