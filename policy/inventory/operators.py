@@ -44,12 +44,14 @@ class Pods:
 class Elsewhere:
     """A place that says that pods, or a part of them, are told by another object.
 
-    says: before the name of that object; unnamed: where none is named.
+    says: before the name of that object, which stands under one of `names`. unnamed: where there is none; empty where
+    nothing is elsewhere then.
     """
 
     path: str
     says: str
-    unnamed: str
+    unnamed: str = ""
+    names: tuple[str, ...] = ("runtime", "name")
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,11 @@ def _spark_resources(application: Mapping[str, Any], here: Mapping[str, Any]) ->
         memory = f"{memory[:-1]}{memory[-1:].upper()}i" if memory[-1:].isalpha() else memory
     cores = here.get("coreRequest", here.get("cores", 1))
     limits = {name: quantity for name, quantity in _spark_gpus(application, here) if name != "/gpu"}
-    return {"requests": {"cpu": cores, "memory": memory}, "limits": {"memory": memory, **limits}}
+    given = here.get("gpu")
+    return {
+        "requests": {"cpu": cores, "memory": memory},
+        "limits": given if isinstance(given, Unknown) else {"memory": memory, **limits},
+    }
 
 
 def _spark_gpus(application: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -280,7 +286,12 @@ def _replicas(name: str) -> Kind:
 
 def _spark_application(spec: str) -> Kind:
     """A SparkApplicationSpec (sparkoperator v1beta2 sparkapplication_types.go)."""
-    return Kind((Pods(f"{spec}.driver", _spark), Pods(f"{spec}.executor", _spark)), ends=True)
+    files = tuple(f"spark.kubernetes.{part}.podTemplateFile" for part in ("driver", "executor"))
+    return Kind(
+        (Pods(f"{spec}.driver", _spark), Pods(f"{spec}.executor", _spark)),
+        ends=True,
+        elsewhere=(Elsewhere(f"{spec}.sparkConf", "takes pods from file", names=files),),
+    )
 
 
 _RUNTIME: Final = Kind((Pods("spec", _component), Pods("spec.workerSpec", _component)), ends=None)
@@ -349,7 +360,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     },
     "argoproj.io/*:CronWorkflow": _workflow("spec.workflowSpec"),
     # Its own template is read as a Deployment's is (`policy.pods`).
-    "argoproj.io/*:Rollout": Kind((), elsewhere=(Elsewhere("spec.workloadRef", "takes its pods from", "has no pods"),)),
+    "argoproj.io/*:Rollout": Kind(
+        (), elsewhere=(Elsewhere("spec.workloadRef", "takes its pods from", "takes its pods from another object"),)
+    ),
     "keda.sh/*:ScaledJob": Kind(_templates("spec.jobTargetRef.template"), ends=True, unsaid=_SCALED_JOBS),
     "sparkoperator.k8s.io/*:SparkApplication": _spark_application("spec"),
     "sparkoperator.k8s.io/*:ScheduledSparkApplication": _spark_application("spec.template"),
@@ -366,10 +379,11 @@ def kind_of(type_: str) -> Kind | None:
 def pods_of(kind: Kind, item: Item) -> Iterator[Item | Blind]:
     """The pods of an object of the table, and what of them is said elsewhere."""
     patch = item.type.endswith("Patch")
+    unknown: set[str] = set()
     for pods in kind.pods:
         for place, chain in _at((item.props,), item.place, pods.path.split(".")):
             if isinstance(chain, Unknown):
-                yield Blind(place, "is unknown in preview")
+                unknown.add(place)
             elif (found := pods.read(chain)) is not None:
                 yield made(
                     found.content,
@@ -381,11 +395,15 @@ def pods_of(kind: Kind, item: Item) -> Iterator[Item | Blind]:
                 )
     for other in kind.elsewhere:
         for place, chain in _at((item.props,), item.place, other.path.split(".")):
-            yield Blind(place, other.unnamed if isinstance(chain, Unknown) else _said(other, chain[-1]))
+            if isinstance(chain, Unknown):
+                unknown.add(place)
+            elif said := _said(other, chain[-1]):
+                yield Blind(place, said)
+    yield from (Blind(place, "is unknown in preview") for place in sorted(unknown))
 
 
 def _said(other: Elsewhere, reference: Mapping[str, Any]) -> str:
-    name = text(reference.get("runtime") or reference.get("name"))
+    name = next((text(reference[key]) for key in other.names if reference.get(key)), "")
     return " ".join(filter(None, (other.says, text(reference.get("kind")), name))) if name else other.unnamed
 
 

@@ -13,7 +13,7 @@ from tests.policy.platform import GPU, pool
 from tests.policy.support import UNKNOWN, judged, recorded
 from tests.policy.test_operators import CARRIERS
 
-TOLERATES = {"tolerations": [{"key": GPU, "operator": "Exists"}]}
+TOLERATES: dict[str, Any] = {"tolerations": [{"key": GPU, "operator": "Exists"}]}
 CONTAINER = {"name": "main", "image": "a"}
 
 

@@ -227,7 +227,7 @@ WHOLE: Final = pytest.mark.parametrize("name", [name for name, carrier in CARRIE
 
 #: Two slots of a container, as its operator writes them.
 TWO: Final = {"name": "main", "image": "registry.example/work:1", "resources": {"limits": {GPU: "2"}}}
-TOLERATES: Final = {"tolerations": [{"key": GPU, "operator": "Exists"}]}
+TOLERATES: Final[dict[str, Any]] = {"tolerations": [{"key": GPU, "operator": "Exists"}]}
 #: Spark writes resources of its own over a template's, and a TrainJob's patches have none.
 ASKING: Final = pytest.mark.parametrize(
     "name", [name for name in CARRIERS if name not in {"SparkApplication's template", "TrainJob, patched"}]
@@ -405,11 +405,31 @@ def unseen(type_: str, spec: Any) -> list[str]:
         ("ray.io/v1:RayCluster", {"workerGroupSpecs": UNKNOWN}, "spec.workerGroupSpecs: is unknown in preview"),
         ("ray.io/v1:RayCluster", {"headGroupSpec": {"template": UNKNOWN}}, "spec.headGroupSpec.template: is unknown"),
         ("batch.volcano.sh/v1alpha1:Job", {"tasks": [UNKNOWN]}, "spec.tasks.0: is unknown in preview"),
+        ("argoproj.io/v1alpha1:Workflow", {"templates": UNKNOWN}, "spec.templates: is unknown in preview"),
+        ("argoproj.io/v1alpha1:Rollout", {"workloadRef": UNKNOWN}, "spec.workloadRef: is unknown in preview"),
+        ("serving.kserve.io/v1beta1:InferenceService", UNKNOWN, "spec: is unknown in preview"),
+        (
+            "serving.kserve.io/v1beta1:InferenceService",
+            {"predictor": {"model": UNKNOWN}},
+            "spec.predictor.model: is unk",
+        ),
+        ("sparkoperator.k8s.io/v1beta2:SparkApplication", {"sparkConf": UNKNOWN}, "spec.sparkConf: is unknown"),
+        (
+            "sparkoperator.k8s.io/v1beta2:SparkApplication",
+            {"sparkConf": {"spark.kubernetes.executor.podTemplateFile": "s3a://jobs/pod.yaml"}},
+            "spec.sparkConf: takes pods from file s3a://jobs/pod.yaml",
+        ),
     ],
 )
 def test_pods_that_are_told_elsewhere_are_said(type_: str, spec: Any, said: str) -> None:
     (message,) = unseen(type_, spec)
     assert message.startswith(said)
+
+
+def test_gpus_of_spark_that_are_not_known_are_said() -> None:
+    (verdict,) = judged(one_slot_per_pod.RULE, pool(), CARRIERS["SparkApplication"].around({"gpu": UNKNOWN}))
+    assert "must be a literal" in verdict.message
+    assert unseen("sparkoperator.k8s.io/v1beta2:SparkApplication", {"sparkConf": {"spark.executor.cores": "2"}}) == []
 
 
 def test_a_rollout_with_a_template_of_its_own_is_seen() -> None:
