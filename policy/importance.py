@@ -281,11 +281,11 @@ def gpu_claims(stack: Stack) -> frozenset[str]:
 
 
 def uses_gpu(pod: PodTemplate, claims: frozenset[str]) -> bool:
-    """Whether a pod asks for a GPU, by a resource or by one of the claims.
+    """Whether a pod asks for a GPU, by a resource, by one of the claims or by the label that stands for one.
 
     Raises UnknownValueError if its resources as a whole are not known in preview.
     """
-    if pod.gpu_containers():
+    if pod.gpu_containers() or pod.claims_by_label:
         return True
     named = [claim for claim in each(pod.spec.get("resourceClaims")) if isinstance(claim, Mapping)]
     return any(text(one.get(key)) in claims for one in named for key in _CLAIM_NAMES if one.get(key))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gpu.contract import NVIDIA_PREFIX
+from gpu.contract import CLAIM_LABEL, NVIDIA_PREFIX
 from policy.framework import matches
 from policy.karpenter import NodePool
 from policy.placement import admitted, on_pool
@@ -71,6 +71,12 @@ class PodTemplate:
         """Labels of the pods."""
         found = self.metadata.get("labels")
         return found if isinstance(found, Mapping) else {}
+
+    @property
+    def claims_by_label(self) -> bool:
+        """Whether it has the label by which the admission policy of a stack gives it a claim (`gpu.contract`)."""
+        given = self.labels.get(CLAIM_LABEL)
+        return isinstance(given, Unknown) or bool(text(given))
 
     def containers(self, *, init: bool = False) -> list[Mapping[str, Any]]:
         """Containers of the pod; with `init` the ones that run before, or for debugging, as well.

@@ -99,7 +99,7 @@ def _chosen(pool: NodePool, asked: list[Requirement]) -> bool:
 def _asks(pod: PodTemplate, classes: set[str]) -> bool:
     """Whether it has a GPU by a resource or a claim; of claims of others nobody knows what they are for."""
     asks = [*pod.gpu_containers(), *pod.initial_gpu_containers()]
-    return bool(asks or pod.spec.get("resourceClaims") or [*without_claim(pod, classes)])
+    return bool(asks or pod.claims_by_label or pod.spec.get("resourceClaims") or [*without_claim(pod, classes)])
 
 
 RULE = StackRule(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gpu.contract import CLAIM_LABEL
 from policy.analyzer import Recorded
 from policy.rules import devices_by_slot
 from policy.rules.gpu_nodes_for_gpu_work import RULE
@@ -105,6 +106,13 @@ def test_the_nodes_own_are_left_alone() -> None:
     assert said(pool(), pods("kubernetes:apps/v1:DaemonSet", **TOLERATES)) == []
     assert said(pool(), pods(namespace="gpu-system", **TOLERATES)) == []
     assert len(said(pool(), pods(namespace="gpu-system", **TOLERATES), exemptNamespaces=[])) == 1
+
+
+def test_a_label_that_stands_for_a_claim_is_one() -> None:
+    spec = {"containers": [CONTAINER], **TOLERATES}
+    labelled = {"metadata": {"labels": {CLAIM_LABEL: "6144"}}, "spec": spec}
+    made = {"metadata": {"name": "it", "namespace": "models"}, "spec": {"template": labelled}}
+    assert said(pool(), recorded("kubernetes:serving.knative.dev/v1:Service", made)) == []
 
 
 def test_a_pool_without_a_taint_is_open_to_all_and_chosen_by_some() -> None:
