@@ -205,11 +205,9 @@ def _spark_resources(application: Mapping[str, Any], here: Mapping[str, Any]) ->
         memory = f"{memory[:-1]}{memory[-1:].upper()}i" if memory[-1:].isalpha() else memory
     cores = here.get("coreRequest", here.get("cores", 1))
     limits = {name: quantity for name, quantity in _spark_gpus(application, here) if name != "/gpu"}
-    given = here.get("gpu")
-    return {
-        "requests": {"cpu": cores, "memory": memory},
-        "limits": given if isinstance(given, Unknown) else {"memory": memory, **limits},
-    }
+    asked = here.get("gpu")
+    unknown = next((given for given in (asked, get(asked, "name")) if isinstance(given, Unknown)), None)
+    return {"requests": {"cpu": cores, "memory": memory}, "limits": unknown or {"memory": memory, **limits}}
 
 
 def _spark_gpus(application: Mapping[str, Any], here: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -241,6 +239,9 @@ def _labels(around: Mapping[str, Any]) -> dict[str, Any]:
     return {name: around[name] for name in ("labels", "annotations") if name in around}
 
 
+_REST: Final = "takes the rest of its pods from"
+
+
 def _templates(*paths: str) -> tuple[Pods, ...]:
     return tuple(Pods(path, _template) for path in paths)
 
@@ -263,7 +264,7 @@ def _train(job: str) -> Kind:
         *(Pods(f"{job}.{name}", _container) for name in ("trainer", "initializer.dataset", "initializer.model")),
         *(Pods(f"{job}.{path}", _patch) for path in patches),
     )
-    runtime = Elsewhere(f"{job}.runtimeRef", "takes the rest of its pods from", "names no runtime")
+    runtime = Elsewhere(f"{job}.runtimeRef", _REST, f"{_REST} a runtime that it does not name")
     return Kind(pods, ends=True, elsewhere=(runtime,))
 
 
@@ -307,8 +308,8 @@ _LLM_PODS: Final = (
 _LLM: Final = Kind(
     tuple(Pods(f"spec.{name}", _specification) for name in _LLM_PODS),
     elsewhere=(
-        Elsewhere("spec.model", "takes the rest of its pods from KServe's presets, for model", "is served by presets"),
-        Elsewhere("spec.baseRefs.*", "takes the rest of its pods from", "takes the rest of its pods from presets"),
+        Elsewhere("spec.model", "", f"{_REST} KServe's presets", names=()),
+        Elsewhere("spec.baseRefs.*", _REST, f"{_REST} presets"),
     ),
 )
 _TRAINING: Final = Kind(_templates("spec.template.spec.replicatedJobs.*.template.spec.template"), ends=None)
@@ -320,8 +321,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         elsewhere=tuple(
             Elsewhere(
                 f"spec.{part}.{server}",
-                "leaves the rest of its pods to serving runtime",
-                "leaves the rest of its pods to a serving runtime that KServe chooses",
+                f"{_REST} serving runtime",
+                f"{_REST} a serving runtime that KServe chooses",
+                names=("runtime",),
             )
             for part in _COMPONENTS
             for server in _SERVERS

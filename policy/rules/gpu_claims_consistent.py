@@ -90,8 +90,8 @@ RULE = StackRule(
         "Set `settings.awsFeatureGates.draNVIDIAGPU: true` of Karpenter's chart, and of the driver's "
         "`featureGates.ConsumableShares: true` and `consumableShares` as the annotation "
         "`karpenter.k8s.aws/nvidia-consumable-capacity` says. Give nodes of claims a label that the driver selects "
-        "(`kubeletPlugin.nodeSelector`) and the device plugin does not; with the GPU Operator also "
-        '`nvidia.com/gpu.deploy.operands: "false"`.'
+        "(`kubeletPlugin.nodeSelector`) and the device plugin does not, or keep it off by a required node affinity; "
+        'with the GPU Operator also `nvidia.com/gpu.deploy.operands: "false"`.'
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,

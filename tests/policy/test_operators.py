@@ -365,13 +365,13 @@ def unseen(type_: str, spec: Any) -> list[str]:
         ),
         (
             "serving.kserve.io/v1beta1:InferenceService",
-            {"predictor": {"model": {"runtime": "vllm", "modelFormat": {"name": "x"}}}},
-            "spec.predictor.model: leaves the rest of its pods to serving runtime vllm",
+            {"predictor": {"model": {"runtime": "vllm", "name": "x", "modelFormat": {"name": "x"}}}},
+            "spec.predictor.model: takes the rest of its pods from serving runtime vllm",
         ),
         (
             "serving.kserve.io/v1beta1:InferenceService",
             {"predictor": {"huggingface": {"storageUri": "hf://a/b"}}},
-            "spec.predictor.huggingface: leaves the rest of its pods to a serving runtime that KServe chooses",
+            "spec.predictor.huggingface: takes the rest of its pods from a serving runtime that KServe chooses",
         ),
         (
             "serving.kserve.io/v1alpha2:LLMInferenceService",
@@ -427,8 +427,9 @@ def test_pods_that_are_told_elsewhere_are_said(type_: str, spec: Any, said: str)
 
 
 def test_gpus_of_spark_that_are_not_known_are_said() -> None:
-    (verdict,) = judged(one_slot_per_pod.RULE, pool(), CARRIERS["SparkApplication"].around({"gpu": UNKNOWN}))
-    assert "must be a literal" in verdict.message
+    for gpu in (UNKNOWN, {"name": UNKNOWN, "quantity": 2}, {"name": GPU + ".shared", "quantity": UNKNOWN}):
+        (verdict,) = judged(one_slot_per_pod.RULE, pool(), CARRIERS["SparkApplication"].around({"gpu": gpu}))
+        assert "must be a literal" in verdict.message
     assert unseen("sparkoperator.k8s.io/v1beta2:SparkApplication", {"sparkConf": {"spark.executor.cores": "2"}}) == []
 
 
