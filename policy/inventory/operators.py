@@ -276,7 +276,10 @@ def _workflow(spec: str) -> Kind:
     return Kind(
         tuple(Pods(f"{spec}.templates.*{step}", _step) for step in steps),
         ends=True,
-        elsewhere=tuple(Elsewhere(path, "runs steps of", "runs steps that are not named") for path in elsewhere),
+        elsewhere=(
+            *(Elsewhere(path, "runs steps of", "runs steps that are not named") for path in elsewhere),
+            Elsewhere(f"{spec}.templateDefaults", "", names=()),  # told where it is not known
+        ),
     )
 
 

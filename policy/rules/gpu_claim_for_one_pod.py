@@ -10,7 +10,7 @@ from pulumi_policy.proxy import UnknownValueError
 from policy.dra import CLAIM_TYPES, device_classes, requests
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import PATCH_TYPES, POD_TYPES, pod_templates
-from policy.reading import Unknown, each, get, text, whole
+from policy.reading import Unknown, get, literals, text, whole
 from policy.sharing import NODE_CLASS_TYPES, claims_of
 
 _CLAIM: Final = CLAIM_TYPES[1]
@@ -24,7 +24,7 @@ _SERVING: Final = "kubernetes:serving.knative.dev/"
 _MAX_SCALE: Final = "autoscaling.knative.dev/max-scale"
 
 Names = tuple[Any, Any]
-"""Namespace and name of an object; a namespace that is not known may be any."""
+"""Namespace and name of an object; what is not known may be any."""
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -63,7 +63,7 @@ _REMEDY: Final = (
 
 def _named_claims(resource: Resource) -> Iterator[Any]:
     """Claims that its pods name, each once."""
-    entries = [entry for pod in pod_templates(resource) for entry in each(pod.spec.get("resourceClaims"))]
+    entries = [entry for pod in pod_templates(resource) for entry in literals(pod.spec, "resourceClaims")]
     found = (entry.get("resourceClaimName") for entry in entries if isinstance(entry, Mapping))
     yield from dict.fromkeys(name if isinstance(name, Unknown) else text(name) for name in found if name is not None)
 
@@ -84,14 +84,15 @@ def _claims(stack: Stack) -> list[Names]:
 
 def _names(resource: Resource) -> Names:
     about = resource.plain.get("metadata")
-    namespace = get(about, "namespace")
-    return namespace or "default", text(get(about, "name")) or resource.name
+    if isinstance(about, Unknown):
+        return about, about
+    return get(about, "namespace") or "default", get(about, "name") or resource.name
 
 
 def _alike(one: Names, other: Names) -> bool:
     """Whether two names may be the same object's."""
-    unknown = isinstance(one[0], Unknown) or isinstance(other[0], Unknown)
-    return one[1] == other[1] and (unknown or one[0] == other[0])
+    pairs = zip(one, other, strict=True)
+    return all(isinstance(a, Unknown) or isinstance(b, Unknown) or text(a) == text(b) for a, b in pairs)
 
 
 def _identity(resource: Resource) -> object:

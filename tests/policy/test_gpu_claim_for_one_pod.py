@@ -138,6 +138,8 @@ def test_what_is_not_known_may_be_shared() -> None:
     unknown = {**POD, "resourceClaims": [{"name": "gpu", "resourceClaimName": UNKNOWN}]}
     (message,) = said(pods(pod=unknown))
     assert "must be a literal" in message
+    assert len(said(pods(pod={**POD, "resourceClaims": UNKNOWN}))) == 1
+    assert len(said(pods(pod={**POD, "resourceClaims": [UNKNOWN]}))) == 1
     unseen = claim(request(deviceClassName=UNKNOWN), type_=CLAIM)
     assert len(said(pods(replicas=9), claims=unseen)) == 1
     anywhere = recorded(DEPLOYMENT, {"metadata": {"namespace": UNKNOWN}, "spec": {"replicas": 2, **TEMPLATED}})
