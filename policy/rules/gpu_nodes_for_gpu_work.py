@@ -74,7 +74,7 @@ def _is_gpu(asked: Requirement) -> bool:
     if asked.key.startswith(_HAS_GPU):
         return values is None or (asked.operator in {"In", "Exists"} and values != ("false",))
     if asked.key.startswith(_GPU_LABELS):
-        return asked.operator in {"In", "Exists", "Gt"}
+        return values is None or asked.operator in {"In", "Exists", "Gt"}
     return (
         asked.key == INSTANCE_TYPE_LABEL and asked.operator == "In" and bool(values) and {*(values or ())} <= _GPU_TYPES
     )

@@ -27,7 +27,7 @@ def said(*resources: Recorded, **options: Any) -> list[str]:
     return [verdict.message for verdict in judged(RULE, *resources, **options)]
 
 
-def required(*expressions: tuple[str, str, list[str]]) -> dict[str, Any]:
+def required(*expressions: tuple[str, Any, list[str]]) -> dict[str, Any]:
     given = [{"key": key, "operator": operator, "values": values} for key, operator, values in expressions]
     terms = {"nodeSelectorTerms": [{"matchExpressions": given}]}
     return {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}}
@@ -75,6 +75,7 @@ def test_a_pod_elsewhere_or_with_a_gpu_passes(spec: dict[str, Any]) -> None:
         {"nodeSelector": {"node.kubernetes.io/instance-type": "g5.xlarge"}},
         required(("karpenter.k8s.aws/instance-gpu-count", "Gt", ["0"])),
         required(("eks.amazonaws.com/instance-gpu-name", "Exists", [])),
+        required(("karpenter.k8s.aws/instance-gpu-count", UNKNOWN, ["0"])),
         TOLERATES,
     ],
 )
