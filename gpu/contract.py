@@ -60,7 +60,8 @@ MIN_SECURITY_REASON: Final = 15
 #: `critical` or `batch` (label): pods of models and workloads, priority classes -> policies, whoever looks for them.
 IMPORTANCE_LABEL: Final = f"{OURS}importance"
 
-#: MiB of a GPU that the pod claims (label): models of memory pools -> the policy that gives pods claims, the twin.
+#: MiB of a GPU that the pod claims (label): models of memory pools -> the policy that gives pods claims, policies, the
+#: twin.
 CLAIM_LABEL: Final = f"{OURS}gpu-memory-mib"
 # In the cluster
 

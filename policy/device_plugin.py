@@ -19,6 +19,7 @@ from gpu.sharing.plugin_chart import PluginRelease, read_mig_manager, read_plugi
 from gpu.sharing.plugin_config import PluginConfig, read_plugin_config
 from gpu.sharing.profile import Strategy
 from gpu.sharing.yaml_text import plugin_document
+from policy.placement import admitted
 from policy.reading import Unknown, get, text
 
 #: Resources that can hold a plugin configuration: charts by their values, ConfigMaps by their data.
@@ -78,8 +79,8 @@ class Plugin:
 
     def runs_on(self, labels: Mapping[str, Any]) -> bool:
         """Whether it may configure nodes of a pool with these labels; those that nobody declares count as there."""
-        selector = self.release.node_selector
-        return all(isinstance(v, Unknown) or text(labels.get(k, v)) == text(v) for k, v in selector.items())
+        selection = {"nodeSelector": self.release.node_selector, "affinity": self.release.affinity}
+        return admitted(selection, lambda key: (text(labels[key]),) if key in labels else ())
 
     def config_of(self, labels: Mapping[str, Any]) -> NamedConfig | None:
         """The configuration of a node with these labels; None where there is none, or it is elsewhere."""

@@ -105,6 +105,12 @@ in compositions of kro and Crossplane; and resources of AWS in CloudFormation, C
 Crossplane and bridged providers, Cluster API and eksctl, with the defaults of each. What cannot be read is told by
 [contents-can-be-seen](#contents-can-be-seen).
 
+Pods of operators are read by the APIs of their kinds: KServe (InferenceService, its models and workers, runtimes,
+LLMInferenceService), Kubeflow's training operator and Trainer, KubeRay, Volcano, JobSet, LeaderWorkerSet, Argo
+Workflows and Rollouts, KEDA's ScaledJob, Spark's operator, Knative. What ends is judged as a Job is. Where another
+object adds to a pod, as a runtime to a TrainJob or to a model of KServe, what the program says is judged, and nothing
+is said of what is missing. Pods of other kinds are found by their shape.
+
 Rules about the stack as a whole see inputs as well, so that a first preview judges what the update would. The engine
 shows stack policies only outputs, and an object of a cluster that does not exist yet has none; so each rule about
 single resources keeps the inputs that it is shown. Leave at least one of these on: with all of them disabled, rules

@@ -10,6 +10,8 @@ from typing import Any, Final
 from gpu.contract import DEVICE_CLASS, DEVICE_CLASS_PREFIX, NVIDIA_PREFIX
 from gpu.sharing.memory import DEVICE_MEMORY
 from policy.framework import Resource, Stack
+from policy.karpenter import NodePool
+from policy.placement import admitted, on_pool
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, each, get, literal, literals, quantity, text, truthy
 
@@ -30,8 +32,6 @@ _DRIVER: Final = re.compile(r"(.*/)?(dra-driver-nvidia-gpu|nvidia-dra-driver-gpu
 _PLUGIN: Final = re.compile(r"(.*/)?nvidia-device-plugin")
 _OPERATOR: Final = re.compile(r"(.*/)?gpu-operator")
 _KARPENTER: Final = re.compile(r"(.*/)?karpenter")
-#: Domains of labels that others put on nodes: NVIDIA's and node feature discovery, the kubelet, clouds, Karpenter.
-_DISCOVERED: Final = ("nvidia.com", "kubernetes.io", "k8s.io", "karpenter.sh", "k8s.aws", "amazonaws.com")
 #: Labels that keep the GPU Operator's device plugin away from a node (gpu-operator controllers/state_manager.go).
 _NO_OPERATOR: Final = ("nvidia.com/gpu.deploy.operands", "nvidia.com/gpu.deploy.device-plugin")
 
@@ -46,26 +46,30 @@ class DriverRelease:
     """`consumableShares` of its values, or Unknown."""
     gate: Any
     """Its feature gate ConsumableShares, or Unknown."""
-    node_selector: Mapping[str, Any]
+    selection: Mapping[str, Any]
+    """What has its node selector and affinity."""
 
-    def runs_on(self, labels: Mapping[str, Any]) -> bool:
-        """Whether it may run on nodes of a pool with these labels."""
-        return selects(self.node_selector, labels)
+    def runs_on(self, pool: NodePool) -> bool:
+        """Whether it may run on nodes of a pool."""
+        return admitted(self.selection, on_pool(pool))
 
 
 @dataclass(frozen=True)
 class DevicePlugin:
-    """What runs NVIDIA's device plugin: a release of its chart, pods, or the GPU Operator, which finds its nodes."""
+    """What runs NVIDIA's device plugin: a release of its chart, pods, or the GPU Operator, which finds its nodes.
+
+    selection: what has its node selector and affinity.
+    """
 
     name: str
-    node_selector: Mapping[str, Any]
+    selection: Mapping[str, Any]
     operator: bool = False
 
-    def runs_on(self, labels: Mapping[str, Any]) -> bool:
-        """Whether it may run on nodes of a pool with these labels."""
+    def runs_on(self, pool: NodePool) -> bool:
+        """Whether it may run on nodes of a pool."""
         if self.operator:
-            return not any(text(labels.get(label)) == "false" for label in _NO_OPERATOR)
-        return selects(self.node_selector, labels)
+            return not any(text(pool.labels.get(label)) == "false" for label in _NO_OPERATOR)
+        return admitted(self.selection, on_pool(pool))
 
 
 @dataclass(frozen=True)
@@ -91,27 +95,12 @@ class DeviceRequest:
     admin: bool = False
 
 
-def selects(selector: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
-    """Whether nodes of a pool that declares these labels may have those of a selector.
-
-    Labels that others put on nodes, and values that are not known, count as there.
-    """
-
-    def may(key: str, value: Any) -> bool:
-        if key in labels and labels[key] is not None:
-            given = labels[key]
-            return isinstance(value, Unknown) or isinstance(given, Unknown) or text(given) == text(value)
-        return any(domain in key.partition("/")[0] for domain in _DISCOVERED)
-
-    return all(may(key, value) for key, value in selector.items())
-
-
 def device_plugins(stack: Stack) -> Iterator[DevicePlugin]:
     """All that runs NVIDIA's device plugin, with a configuration or without."""
     for resource in stack.of(*RELEASE_TYPES):
         chart, values = text(get(resource.plain, "chart")), get(resource.plain, "values")
         if _PLUGIN.fullmatch(chart):
-            yield DevicePlugin(f"device plugin {resource.name}", _labels(get(values, "nodeSelector")))
+            yield DevicePlugin(f"device plugin {resource.name}", _mapping(values))
         elif _OPERATOR.fullmatch(chart):
             enabled = get(values, "devicePlugin", "enabled")
             if enabled is None or isinstance(enabled, Unknown) or truthy(enabled):
@@ -120,10 +109,10 @@ def device_plugins(stack: Stack) -> Iterator[DevicePlugin]:
         for pod in pod_templates(resource):
             images = (text(get(container, "image")) for container in each(pod.spec.get("containers")))
             if any("k8s-device-plugin" in image for image in images):
-                yield DevicePlugin(f"device plugin {resource.name}", _labels(pod.spec.get("nodeSelector")))
+                yield DevicePlugin(f"device plugin {resource.name}", pod.spec)
 
 
-def _labels(given: Any) -> Mapping[str, Any]:
+def _mapping(given: Any) -> Mapping[str, Any]:
     return given if isinstance(given, Mapping) else {}
 
 
@@ -138,7 +127,7 @@ def drivers(stack: Stack) -> Iterator[DriverRelease]:
                 urn=resource.urn,
                 shares=get(values, "consumableShares"),
                 gate=get(values, "featureGates", "ConsumableShares"),
-                node_selector=_labels(get(values, "kubeletPlugin", "nodeSelector")),
+                selection=_mapping(get(values, "kubeletPlugin")),
             )
 
 

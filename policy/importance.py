@@ -130,6 +130,10 @@ def _marks(*metadata: Any) -> Iterator[Any]:
 class _Group(NodePool):
     """A managed node group, read as a pool. Its nodes have EKS' label of capacity, and none of Karpenter's."""
 
+    def values_of(self, key: str) -> tuple[str, ...] | None:
+        """As of a pool, but for the capacity, which is said in Karpenter's words here and not on the nodes."""
+        return None if key == CAPACITY_TYPE_LABEL else super().values_of(key)
+
 
 def gpu_pools(stack: Stack) -> list[NodePool]:
     """Pools of the stack that can launch GPUs, and its node groups with GPU types, which are read as pools."""
@@ -267,11 +271,11 @@ def gpu_claims(stack: Stack) -> frozenset[str]:
 
 
 def uses_gpu(pod: PodTemplate, claims: frozenset[str]) -> bool:
-    """Whether a pod asks for a GPU, by a resource or by one of the claims.
+    """Whether a pod asks for a GPU, by a resource, by one of the claims or by the label that stands for one.
 
     Raises UnknownValueError if its resources as a whole are not known in preview.
     """
-    if pod.gpu_containers():
+    if pod.gpu_containers() or pod.claims_by_label:
         return True
     named = [claim for claim in each(pod.spec.get("resourceClaims")) if isinstance(claim, Mapping)]
     return any(text(one.get(key)) in claims for one in named for key in _CLAIM_NAMES if one.get(key))

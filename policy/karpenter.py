@@ -68,7 +68,7 @@ class Requirement:
             return False
         if self.key not in candidate.labels:
             return True
-        return _admits(self.operator, self.values, candidate.labels[self.key])
+        return admits(self.operator, self.values, candidate.labels[self.key])
 
 
 def _below(item: Requirement, candidate: Candidate) -> bool:
@@ -79,7 +79,8 @@ def _below(item: Requirement, candidate: Candidate) -> bool:
     return least < bound if item.operator == "Lt" else least <= bound
 
 
-def _admits(operator: str, values: tuple[str, ...], label: Label) -> bool:
+def admits(operator: str, values: tuple[str, ...], label: Label) -> bool:
+    """Whether one of a label's possible values meets an operator. label: empty where none is known, None: no label."""
     if label is None:
         return operator in {"NotIn", "DoesNotExist"} or operator not in _OPERATORS
     if operator == "DoesNotExist":
@@ -129,6 +130,11 @@ def _labels(given: Any, domain: str) -> Iterator[Requirement]:
             yield Requirement(_key(str(key), domain), "In", None if isinstance(value, Unknown) else (text(value),))
 
 
+def requirements_of(given: Any) -> Iterator[Requirement]:
+    """A list of expressions on labels (plain data), with keys as they are written."""
+    return _requirements(given, "")
+
+
 #: Domains of labels that instance types have; which values they have is not known for all of them.
 _OF_TYPES: Final = ("kubernetes.io", "karpenter.sh", DOMAIN, "topology.k8s.aws")
 
@@ -152,16 +158,16 @@ class Selection:
         if item.values is None:
             return True
         if item.key == NODE_POOL_LABEL:
-            return _admits(item.operator, item.values, (pool.name,))
+            return admits(item.operator, item.values, (pool.name,))
         if item.key in pool.template_labels:
             value = pool.template_labels[item.key]
-            return isinstance(value, Unknown) or _admits(item.operator, item.values, (text(value),))
+            return isinstance(value, Unknown) or admits(item.operator, item.values, (text(value),))
         if item.key in candidate.labels:
             return item.admits(candidate)
         prefix, slash, _ = item.key.partition("/")
         domains = any(prefix == domain or prefix.endswith(f".{domain}") for domain in _OF_TYPES)
         of_types = domains if slash else item.key.startswith("instance-")
-        return of_types or _admits(item.operator, item.values, None)
+        return of_types or admits(item.operator, item.values, None)
 
 
 def selection(given: Any) -> Selection:
@@ -249,6 +255,15 @@ class NodePool:
         if key == NODE_POOL_LABEL:
             return text(get(self.manifest, "metadata", "name")) or None
         return self.labels.get(key)
+
+    def values_of(self, key: str) -> tuple[str, ...] | None:
+        """Values that its requirements leave a label; empty where any is possible, None where they do not name it."""
+        mine = [item for item in self.requirements if item.key == _key(key, self._domain)]
+        if not mine:
+            return None
+        listed = [set(item.values) for item in mine if item.operator == "In" and item.values is not None]
+        never = {value for item in mine if item.operator == "NotIn" for value in item.values or ()}
+        return tuple(sorted(set.intersection(*listed) - never)) if listed else ()
 
     @cached_property
     def taints(self) -> list[Mapping[str, Any]]:

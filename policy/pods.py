@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from gpu.contract import NODE_POOL_LABEL, NVIDIA_PREFIX
+from gpu.contract import CLAIM_LABEL, NVIDIA_PREFIX
 from policy.framework import matches
 from policy.karpenter import NodePool
+from policy.placement import admitted, on_pool
 from policy.reading import Unknown, each, get, literal, literals, quantity, text
 from policy.registered import Resource, shared
 
@@ -42,9 +43,6 @@ POD_TYPES: Final = tuple(_PLACES)
 PATCH_TYPES: Final = tuple(f"{pattern}Patch" for pattern in _PLACES)
 _BY_KIND: Final = {pattern.rpartition(":")[2]: places for pattern, places in _PLACES.items()}
 
-#: Label domains that Karpenter or the kubelet fill in; of others a node has what its pool declares.
-_WELL_KNOWN: Final = ("kubernetes.io", "karpenter.sh", "karpenter.k8s.aws", "eks.amazonaws.com", "k8s.aws")
-
 
 @dataclass(frozen=True)
 class GpuContainer:
@@ -58,7 +56,7 @@ class GpuContainer:
 
 @dataclass(frozen=True)
 class PodTemplate:
-    """The pods of a resource, as plain data."""
+    """The pods of a resource, as plain data. partial: whether it is laid over another, of which the rest is."""
 
     name: str
     urn: str
@@ -66,12 +64,19 @@ class PodTemplate:
     metadata: Mapping[str, Any]
     spec: Mapping[str, Any]
     owner: Mapping[str, Any]
+    partial: bool = False
 
     @property
     def labels(self) -> Mapping[str, Any]:
         """Labels of the pods."""
         found = self.metadata.get("labels")
         return found if isinstance(found, Mapping) else {}
+
+    @property
+    def claims_by_label(self) -> bool:
+        """Whether it has the label by which the admission policy of a stack gives it a claim (`gpu.contract`)."""
+        given = self.labels.get(CLAIM_LABEL)
+        return isinstance(given, Unknown) or bool(text(given))
 
     def containers(self, *, init: bool = False) -> list[Mapping[str, Any]]:
         """Containers of the pod; with `init` the ones that run before, or for debugging, as well.
@@ -93,46 +98,31 @@ class PodTemplate:
                 found.append(GpuContainer(text(get(container, "name")), resource, given, container))
         return found
 
+    def initial_gpu_containers(self) -> list[GpuContainer]:
+        """Containers that run before the others and ask for a resource of NVIDIA's, which the pod has all its time."""
+        return [
+            GpuContainer(text(get(container, "name")), resource, given, container)
+            for container in literals(self.spec, "initContainers")
+            if isinstance(container, Mapping) and get(container, "restartPolicy") != "Always"
+            for resource, given in _gpu_quantities(container)
+        ]
+
     def may_land_on(self, pool: NodePool) -> bool:
-        """Whether the scheduler could place it there, by node selector and tolerations.
+        """Whether the scheduler could place it there, by node selector, required node affinity and tolerations.
 
-        Affinity is not read, and what is unknown may be what fits, so that a pod is rather judged once too often.
+        What is unknown may be what fits, so that a pod is rather judged once too often.
         """
-        return self._selects(pool) and self._tolerates(pool)
-
-    def _selects(self, pool: NodePool) -> bool:
-        selector = self.spec.get("nodeSelector")
-        for key, value in selector.items() if isinstance(selector, Mapping) else ():
-            if isinstance(value, Unknown) or isinstance(pool.given_labels.get(key), Unknown):
-                continue
-            if key == NODE_POOL_LABEL and pool.label(key) is not None:
-                if pool.label(key) != text(value):
-                    return False
-            elif key in pool.labels:
-                if pool.labels[key] != text(value):
-                    return False
-            elif not key.partition("/")[0].endswith(_WELL_KNOWN) or not _admitted(pool, key, text(value)):
-                return False
-        return True
+        return admitted(self.spec, on_pool(pool)) and self._tolerates(pool)
 
     def _tolerates(self, pool: NodePool) -> bool:
         given = self.spec.get("tolerations")
-        if isinstance(given, Unknown):
+        if isinstance(given, Unknown) or (given is None and self.partial):
             return True
         if any(isinstance(item, Unknown) for item in each(given)):
             return True
         tolerations = [item for item in each(given) if isinstance(item, Mapping)]
         hard = [taint for taint in pool.taints if text(taint.get("effect")) in {"NoSchedule", "NoExecute"}]
         return all(any(tolerated(taint, toleration) for toleration in tolerations) for taint in hard)
-
-
-def _admitted(pool: NodePool, key: str, value: str) -> bool:
-    """Whether the pool's requirements on that key, if it has any, leave the value possible."""
-    short = key.partition("/")[2]
-    name = short if short.startswith("instance-") and not key.startswith("node.kubernetes.io/") else key
-    listed = [item for item in pool.requirements if item.key == name and item.values is not None]
-    wanted = all(value in (item.values or ()) for item in listed if item.operator == "In")
-    return wanted and not any(value in (item.values or ()) for item in listed if item.operator == "NotIn")
 
 
 def tolerated(taint: Mapping[str, Any], toleration: Mapping[str, Any]) -> bool:
@@ -215,4 +205,5 @@ def _pod_templates(resource: Resource) -> Iterator[PodTemplate]:
                 metadata=metadata if isinstance(metadata, Mapping) else {},
                 spec=spec,
                 owner=props,
+                partial=resource.type.endswith("Patch"),
             )

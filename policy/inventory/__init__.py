@@ -59,7 +59,8 @@ _READERS: Final[tuple[tuple[str, Reader | None], ...]] = (
     ("kubernetes:*List", kubernetes.of_list),
     ("kubernetes:argoproj.io/*:Application", charts.argo),
     ("kubernetes:argoproj.io/*:ApplicationSet", charts.argo_set),
-    ("kubernetes:argoproj.io/*:Rollout*", None),
+    ("kubernetes:argoproj.io/*:Rollout", kubernetes.referring),
+    ("kubernetes:argoproj.io/*:RolloutPatch", None),
     ("kubernetes:helm.toolkit.fluxcd.io/*:HelmRelease", charts.flux),
     ("kubernetes:kustomize.toolkit.fluxcd.io/*:Kustomization", kubernetes.patched),
     ("kubernetes:helm.cattle.io/*:HelmChart", charts.k3s),
@@ -120,7 +121,8 @@ def _reader(type_: str) -> Reader | None:
 @cache
 def _special(type_: str) -> bool:
     """Whether a kind has a reader of its own, by which a patch of it is read as well."""
-    return _reader(type_) not in {None, kubernetes.custom, kubernetes.anything, kubernetes.jobs}
+    plain = {None, kubernetes.custom, kubernetes.anything, kubernetes.jobs, kubernetes.referring}
+    return _reader(type_) not in plain
 
 
 def carries(type_: str) -> bool:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from policy.inventory import machines
-from policy.inventory.item import Blind, Item, without_nothing
+from policy.inventory.item import Blind, Item
+from policy.inventory.operators import OF_STEPS, kind_of, made, pods_of
 from policy.inventory.texts import ROOTS, decoded, file_content, parsed, rendered
 from policy.placeholders import GO, SHELL, filled, without_placeholders
 from policy.reading import Unknown, each, get, text
@@ -369,12 +370,27 @@ def _in_braces(value: Any) -> Any:
 
 
 def custom(item: Item) -> Found:
-    """A kind that no rule knows: objects inside it, and pods by their shape."""
+    """A kind that no rule knows: objects inside it, and pods, by the table of kinds that are known and by shape."""
     yield item.alone()
+    found = list(pods_of(kind, item)) if (kind := kind_of(item.type)) else []
+    yield from found
+    known = tuple(one.place for one in found if isinstance(one, Item))
     unfilled = filled(item.props, GO) if "template" in item.props else item.props
     rest = {key: value for key, value in unfilled.items() if key not in {"apiVersion", "kind", "metadata"}}
     yield from objects(rest, item.place)
-    yield from _pods(rest, item, item.place)
+    yield from (pod for pod in _pods(rest, item, item.place) if not _inside(pod.place, known))
+
+
+def referring(item: Item) -> Found:
+    """A kind that rules know as it is, and that may take its pods from another object."""
+    yield item.alone()
+    if kind := kind_of(item.type):
+        yield from pods_of(kind, item)
+
+
+def _inside(place: str, known: tuple[str, ...]) -> bool:
+    """Whether a place was read already: what operators patch over their pods is said apart."""
+    return not place.endswith(".podSpecPatch") and any(f"{place}.".startswith(f"{one}.") for one in known)
 
 
 def stored(item: Item) -> Found:
@@ -422,7 +438,7 @@ def _pods(value: Any, item: Item, place: str, shared: Mapping[str, Any] | None =
 
 
 def _of_pods(value: Any) -> dict[str, Any]:
-    return {name: value[name] for name in _OF_PODS if name in value} if isinstance(value, Mapping) else {}
+    return {name: value[name] for name in OF_STEPS if name in value} if isinstance(value, Mapping) else {}
 
 
 def _with_sidecars(spec: dict[str, Any]) -> dict[str, Any]:
@@ -455,25 +471,17 @@ def _says_of_container(value: Mapping[str, Any]) -> bool:
     return "template" not in value and ("image" in value or "securityContext" in value)
 
 
-#: What a workflow, or a step of one, says of its pods beside containers (Argo Workflows, WorkflowSpec and Template).
-_OF_PODS: Final = (
-    *("initContainers", "sidecars", "volumes", "nodeSelector", "tolerations", "affinity", "securityContext"),
-    *("serviceAccountName", "automountServiceAccountToken", "hostAliases", "hostNetwork"),
-)
+#: What tells a container that has no image here.
+_OF_CONTAINER: Final = frozenset({"securityContext", "resources", "env", "envFrom", "volumeMounts"})
 
 
 def _is_pod(spec: Any) -> bool:
     containers = get(spec, "containers") if isinstance(spec, Mapping) else None
     return isinstance(containers, list) and any(
-        isinstance(one, Mapping) and ("image" in one or ("name" in one and "securityContext" in one))
+        isinstance(one, Mapping) and ("image" in one or ("name" in one and not _OF_CONTAINER.isdisjoint(one)))
         for one in containers
     )
 
 
 def _pod(template: Any, item: Item, place: str) -> Item:
-    metadata = {"namespace": get(item.props, "metadata", "namespace"), "name": item.name or None}
-    known = without_nothing(metadata)
-    manifest = {"apiVersion": "v1", "kind": "PodTemplate", "metadata": known, "template": template}
-    # A container without an image is laid over one of an operator's, of which the rest is not known.
-    over = any("image" not in one for one in each(get(template, "spec", "containers")) if isinstance(one, Mapping))
-    return Item(f"kubernetes:core/v1:PodTemplate{'Patch' if over else ''}", manifest, place, item.name)
+    return made(template, item, place)

@@ -24,7 +24,8 @@ RULE = ResourceRule(
     why=(
         "A NodePool or a node group inside a text buys the same GPUs as one that is written as a resource. What is an "
         "output of another resource, a file that is not here or a value from a Secret may hold anything, and no other "
-        "rule can say so."
+        "rule can say so. So may an object from which a TrainJob, a model of KServe or a workflow takes its pods; it "
+        "is judged by itself where a program registers it."
     ),
     fix=(
         "Write the text or the values as literals, run the check where the files are, or judge the rendered objects "

@@ -8,7 +8,7 @@ from gpu.contract import DO_NOT_DISRUPT_ANNOTATION, IMPORTANCE_LABEL
 from policy.dra import CLAIM_TYPES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.importance import BATCH, PRIORITY_CLASS, Classes, classes, gpu_claims, uses_gpu, with_pods
-from policy.pods import POD_TYPES, PodTemplate, pod_templates
+from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, text
 
 
@@ -65,6 +65,6 @@ RULE = StackRule(
     ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.ADVISORY,
-    types=(PRIORITY_CLASS, *CLAIM_TYPES, *POD_TYPES),
+    types=(PRIORITY_CLASS, *CLAIM_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

@@ -65,12 +65,12 @@ def _owners(
 ) -> Iterator[str]:
     """Device plugins on nodes of claims, and the driver on nodes of a device plugin."""
     claimed = node_class is not None and bool(claims_of(node_class))
-    owner = next((plugin.name for plugin in plugins if plugin.runs_on(pool.labels)), "")
+    owner = next((plugin.name for plugin in plugins if plugin.runs_on(pool)), "")
     if node_class is not None and is_bottlerocket(node_class):
         owner = "Bottlerocket's device plugin"
     if claimed and owner:
         yield f"its GPUs are claimed, and {owner} offers them as well: keep it off these nodes by labels"
-    elif not claimed and owner and any(driver.runs_on(pool.labels) for driver in found):
+    elif not claimed and owner and any(driver.runs_on(pool) for driver in found):
         yield f"{owner} offers its GPUs, and NVIDIA's DRA driver runs on its nodes too: give that a nodeSelector"
 
 
@@ -90,8 +90,8 @@ RULE = StackRule(
         "Set `settings.awsFeatureGates.draNVIDIAGPU: true` of Karpenter's chart, and of the driver's "
         "`featureGates.ConsumableShares: true` and `consumableShares` as the annotation "
         "`karpenter.k8s.aws/nvidia-consumable-capacity` says. Give nodes of claims a label that the driver selects "
-        "(`kubeletPlugin.nodeSelector`) and the device plugin does not; with the GPU Operator also "
-        '`nvidia.com/gpu.deploy.operands: "false"`.'
+        "(`kubeletPlugin.nodeSelector`) and the device plugin does not, or keep it off by a required node affinity; "
+        'with the GPU Operator also `nvidia.com/gpu.deploy.operands: "false"`.'
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,

@@ -18,7 +18,7 @@ from policy.dra import (
     without_claim,
 )
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.pods import POD_TYPES, pod_templates
+from policy.pods import PATCH_TYPES, POD_TYPES, pod_templates
 from policy.reading import quantity, text
 from policy.sharing import NODE_CLASS_TYPES, claims_of
 
@@ -33,7 +33,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     classes = device_classes(stack)
     yield from by_resource(stack.of(*CLAIM_TYPES), lambda resource: _of(resource, classes))
     names = class_resources(stack, classes)
-    yield from by_resource(stack.of(*POD_TYPES), lambda resource: _pods(resource, names))
+    yield from by_resource(stack.of(*POD_TYPES, *PATCH_TYPES), lambda resource: _pods(resource, names))
 
 
 def _pods(resource: Resource, names: Collection[str]) -> Iterator[Finding]:
@@ -81,6 +81,6 @@ RULE = StackRule(
     ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,
-    types=(*NODE_CLASS_TYPES, *CLAIM_TYPES, *DEVICE_CLASS_TYPES, *DEVICE_CLASS_PATCHES, *POD_TYPES),
+    types=(*NODE_CLASS_TYPES, *CLAIM_TYPES, *DEVICE_CLASS_TYPES, *DEVICE_CLASS_PATCHES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

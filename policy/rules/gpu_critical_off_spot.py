@@ -22,7 +22,7 @@ from policy.importance import (
     with_pods,
 )
 from policy.karpenter import NODE_POOL_TYPES, NodePool
-from policy.pods import POD_TYPES, PodTemplate, pod_templates
+from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -91,6 +91,6 @@ RULE = StackRule(
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=(*NODE_POOL_TYPES, NODE_GROUP, PRIORITY_CLASS, *CLAIM_TYPES, *POD_TYPES),
+    types=(*NODE_POOL_TYPES, NODE_GROUP, PRIORITY_CLASS, *CLAIM_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

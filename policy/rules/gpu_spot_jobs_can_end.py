@@ -12,11 +12,11 @@ from policy.dra import CLAIM_TYPES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.importance import SPOT, gpu_claims, may_be, placed, uses_gpu
 from policy.karpenter import NODE_POOL_TYPES, NodePool
-from policy.pods import POD_TYPES, PodTemplate, pod_templates
+from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, get, text, whole
 
 #: Kinds whose pods end by themselves.
-_JOBS: Final = (":Job", ":CronJob", ":JobSet")
+_JOBS: Final = tuple(f":{kind}{patch}" for kind in ("Job", "CronJob", "JobSet") for patch in ("", "Patch"))
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
@@ -101,6 +101,6 @@ RULE = StackRule(
     ),
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,
-    types=(*NODE_POOL_TYPES, *CLAIM_TYPES, *POD_TYPES),
+    types=(*NODE_POOL_TYPES, *CLAIM_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

@@ -8,7 +8,7 @@ from typing import Any
 from gpu.contract import TENANTS_LABEL
 from gpu.sharing import STRATEGIES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.pods import POD_TYPES, pod_templates
+from policy.pods import PATCH_TYPES, POD_TYPES, pod_templates
 from policy.reading import Unknown, get, text
 from policy.sharing import SHARING_TYPES, JudgedPool, SharingView, is_bottlerocket, sharing_view
 
@@ -105,6 +105,6 @@ RULE = StackRule(
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=(*SHARING_TYPES, *POD_TYPES, _NAMESPACE),
+    types=(*SHARING_TYPES, *POD_TYPES, *PATCH_TYPES, _NAMESPACE),
     check=check,
 )

@@ -9,7 +9,7 @@ from typing import Any, Final
 from gpu.catalog import INSTANCE_TYPES
 from gpu.sharing import MPS_MEMORY, MPS_THREADS, Mps, SharingError
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.pods import POD_TYPES, GpuContainer, pod_templates
+from policy.pods import PATCH_TYPES, POD_TYPES, GpuContainer, pod_templates
 from policy.reading import Unknown, get, literals, number, text
 from policy.sharing import SHARING_TYPES, JudgedPool, sharing_view
 
@@ -103,6 +103,6 @@ RULE = StackRule(
     fix="Lower the value, or give the pool fewer replicas; remove it where the pool does not share by MPS.",
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,
-    types=(*SHARING_TYPES, *POD_TYPES),
+    types=(*SHARING_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

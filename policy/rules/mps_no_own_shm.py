@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpu.pods import SHARED_MEMORY
 from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
-from policy.pods import POD_TYPES, mount_paths
+from policy.pods import PATCH_TYPES, POD_TYPES, mount_paths
 from policy.rules.mps_one_user import mps_pods
 from policy.sharing import SHARING_TYPES
 
@@ -36,6 +36,6 @@ RULE = StackRule(
     fix="Remove the mount; the plugin's /dev/shm holds half of the node's memory.",
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,
-    types=(*SHARING_TYPES, *POD_TYPES),
+    types=(*SHARING_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

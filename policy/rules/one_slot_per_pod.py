@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gpu.contract import GPU_RESOURCE
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.pods import POD_TYPES, GpuContainer, PodTemplate, pod_templates
+from policy.pods import PATCH_TYPES, POD_TYPES, GpuContainer, PodTemplate, pod_templates
 from policy.reading import Unknown, quantity, text
 from policy.sharing import SHARING_TYPES, JudgedPool, sharing_view
 
@@ -20,7 +20,9 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
 def _of(resource: Resource, pools: list[JudgedPool]) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         slots = [item for item in pod.gpu_containers() if _is_slot(item, pod, pools)]
-        yield from (Finding(problem, pod.urn) for problem in _problems(slots))
+        before = [item for item in pod.initial_gpu_containers() if _is_slot(item, pod, pools)]
+        problems = (*_quantities([*before, *slots]), *_shares(slots))
+        yield from (Finding(problem, pod.urn) for problem in problems)
 
 
 def _is_slot(container: GpuContainer, pod: PodTemplate, pools: list[JudgedPool]) -> bool:
@@ -30,7 +32,7 @@ def _is_slot(container: GpuContainer, pod: PodTemplate, pools: list[JudgedPool])
     return any(pod.may_land_on(pool.pool) and pool.sharing and pool.sharing.shares for pool in pools)
 
 
-def _problems(slots: list[GpuContainer]) -> Iterator[str]:
+def _quantities(slots: list[GpuContainer]) -> Iterator[str]:
     for container in slots:
         if isinstance(container.quantity, Unknown):
             yield f"container {container.name}: {container.resource} must be a literal."
@@ -39,6 +41,9 @@ def _problems(slots: list[GpuContainer]) -> Iterator[str]:
                 f"container {container.name} asks for {text(container.quantity)} {container.resource}: ask for 1. Two "
                 "slots are not twice the GPU; for whole GPUs use a pool without sharing."
             )
+
+
+def _shares(slots: list[GpuContainer]) -> Iterator[str]:
     names = list(dict.fromkeys(container.name for container in slots))
     if len(names) > 1:
         yield f"containers {', '.join(names)} each take a slot: give the GPU to one of them."
@@ -60,6 +65,6 @@ RULE = StackRule(
     ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.MANDATORY,
-    types=(*SHARING_TYPES, *POD_TYPES),
+    types=(*SHARING_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

@@ -476,6 +476,17 @@ _SHARING: Final = (
         mended={("greedy", "spec", "template", "spec", "containers", 0, "env", 0, "value"): "10"},
     ),
     State(
+        name="no-slot-on-a-gpu-node",
+        fires=frozenset({"gpu-nodes-for-gpu-work"}),
+        resources=(
+            *_shared("idle"),
+            deployment(
+                "idle", pod(None, nodeSelector={POOL_LABEL: "idle"}, tolerations=[{"key": GPU, "operator": "Exists"}])
+            ),
+        ),
+        mended={("idle", "spec", "template", "spec", "containers", 0, "resources", "limits", GPU): "1"},
+    ),
+    State(
         name="every-gpu-without-a-slot",
         fires=frozenset({"gpu-devices-by-slot-only"}),
         resources=(
@@ -544,6 +555,13 @@ def _claimed(name: str, shares: str = "memory", size: Any = None, limits: Any = 
     )
 
 
+def _one_claim(name: str) -> Planned:
+    """The claim of which others make a template."""
+    template = _claimed(name)[4]
+    inputs = {**template.inputs, "spec": template.inputs["spec"]["spec"]}
+    return replace(template, type=_CLAIM.removesuffix("Template"), inputs=inputs)
+
+
 _CLAIMS: Final = (
     State(
         name="driver-that-shares-otherwise",
@@ -556,6 +574,30 @@ _CLAIMS: Final = (
         fires=frozenset({"gpu-claims-say-memory"}),
         resources=_claimed("unsized", size={}),
         mended={("unsized-claim", *_SIZE): _SIX_GIB},
+    ),
+    State(
+        name="claim-of-nine-pods",
+        fires=frozenset({"gpu-claim-for-one-pod"}),
+        resources=(
+            *_claimed("nine")[:4],
+            _one_claim("nine"),
+            _with(
+                deployment(
+                    "nine",
+                    pod(
+                        None,
+                        nodeSelector={POOL_LABEL: "nine"},
+                        tolerations=[{"key": GPU, "operator": "Exists"}],
+                        resourceClaims=[{"name": "gpu", "resourceClaimName": "gpu-6gi"}],
+                    ),
+                    namespace="models",
+                    dependencies=("nine-claim",),
+                ),
+                *("spec", "replicas"),
+                value=9.0,
+            ),
+        ),
+        mended={("nine", "spec", "replicas"): 1.0},
     ),
     State(
         name="claims-under-a-limit-that-counts-nothing",

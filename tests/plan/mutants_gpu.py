@@ -124,6 +124,14 @@ def ollama(
     return mutation
 
 
+def without_slot(inputs: Inputs) -> None:
+    """Let a job go to its GPU node without a GPU."""
+    for container in pod(inputs)["containers"]:
+        resources = container["resources"]
+        for kind in ("requests", "limits"):
+            resources[kind] = {name: given for name, given in resources[kind].items() if "nvidia.com/" not in name}
+
+
 def claims(then: Mutation = list) -> Mutation:
     """Let Karpenter take the GPUs of all pools for shared by claims, and more."""
     bend = change(NODE_CLASS, lambda i: i["metadata"]["annotations"].update({CONSUMABLE_ANNOTATION: "memory"}), "gpu-*")
@@ -234,6 +242,18 @@ def _mutants() -> Iterator[tuple[str, str, str, Mutation]]:  # noqa: PLR0915  a 
     unsized = {"spec": {"spec": {"devices": {"requests": [{"exactly": {"deviceClassName": "gpu.nvidia.com"}}]}}}}
     template = "kubernetes:resource.k8s.io/v1:ResourceClaimTemplate"
     yield "gpu-claims-say-memory", "dev", "a claim without a size", claims(plus(template, unsized))
+    exactly = {"deviceClassName": "gpu.nvidia.com", "capacity": {"requests": {"memory": "6Gi"}}}
+    whose = {"namespace": "ml", "name": "shared"}
+    sized = {"metadata": whose, "spec": {"devices": {"requests": [{"exactly": exactly}]}}}
+    spec = {"containers": [{"name": "main"}], "resourceClaims": [{"name": "gpu", "resourceClaimName": "shared"}]}
+    nine = {"metadata": whose, "spec": {"replicas": 9, "template": {"spec": spec}}}
+
+    def shared_claim(stack: Stack) -> Stack:
+        both = (plus(template.removesuffix("Template"), sized), plus("kubernetes:apps/v1:Deployment", nine))
+        return both[1](both[0](stack))
+
+    yield "gpu-claim-for-one-pod", "dev", "nine pods in one claim", claims(shared_claim)
+    yield "gpu-nodes-for-gpu-work", "dev", "a job without a slot", change(CRON_JOB, without_slot)
     yield "gpu-pool-has-limit", "dev", "claims under a limit on GPUs", claims()
     rule = "gpu-refuses-more-than-one-slot"
     for stack in ("dev", "staging"):

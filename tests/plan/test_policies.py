@@ -30,7 +30,7 @@ def violated(resources: Stack) -> set[str]:
     return {verdict.rule for verdict in judge(resources, CONFIG, today=TODAY)}
 
 
-@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("stack", [*STACKS, "memory"])
 def test_every_stack_satisfies_every_rule(stack: str, planned: Callable[[str], Stack]) -> None:
     verdicts = judge(planned(stack), CONFIG, today=TODAY)
     assert [f"{verdict.rule}: {verdict.resource}: {verdict.message}" for verdict in verdicts] == []

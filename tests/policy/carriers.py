@@ -275,6 +275,7 @@ def left_to_others(program: Sequence[Recorded]) -> frozenset[str]:
     limits = [item for given in inputs for item in dict(get(given, "spec", "limits") or {}).items()]
     kinds = {patch.type.rpartition(":")[2].removesuffix("Patch") for patch in patches}
     said = {
+        "gpu-nodes-for-gpu-work": False,
         "gpu-pool-has-limit": any(key.startswith("nvidia.com/") and _no_quantity(value) for key, value in limits),
         "gpu-pool-has-taint": any(get(given, "spec", "template", "spec", "taints") for given in inputs),
         "gpu-sharing-consistent": "NodeOverlay" in kinds,

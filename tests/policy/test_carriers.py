@@ -31,7 +31,7 @@ KNOWN: Final[Mapping[str, str]] = dict.fromkeys(
         *("patches: sharing-other-figure", "patches: state llama-in-a-quarter", "patches: sharing-by-type"),
         *("patches: two-gpu-containers", "patches: pods-for-two-slots", "patches: mps-two-users"),
         *("patches: model-too-large", "patches: model-in-an-eighth", "patches: strangers-share"),
-        *("patches: overlay-too-many", "patches: bottlerocket-double-slots"),
+        *("patches: overlay-too-many", "patches: bottlerocket-double-slots", "patches: claim-of-nine-pods"),
     ),
     "rules that compare pools, overlays and pods with each other take no patch for a pool or an overlay",
 )

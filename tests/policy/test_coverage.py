@@ -130,12 +130,13 @@ def test_rules_about_machines_look_at_the_same(name: str) -> None:
 
 
 _ABSENCE: Final = "it is about what is missing, and a patch leaves out what it does not change"
-_TOGETHER: Final = "it compares several objects, and a patch for itself is none of them"
+_TOGETHER: Final = "it compares several objects, and a patch of another than a pod is for itself none of them"
 _BY_VALUES: Final = "nobody changes a release's values or a node class' user data by a patch of the SDK"
 #: Rules that do not look at patches of all that they look at.
 WITHOUT_PATCHES: Final[Mapping[str, str]] = {
     "gpu-batch-gives-way": _TOGETHER,
     "gpu-ceiling-per-stack": _TOGETHER,
+    "gpu-claim-for-one-pod": _TOGETHER,
     "gpu-claims-consistent": _TOGETHER,
     "gpu-claims-say-memory": _TOGETHER,
     "gpu-critical-off-spot": _TOGETHER,
@@ -143,6 +144,7 @@ WITHOUT_PATCHES: Final[Mapping[str, str]] = {
     "gpu-mps-client-limits": _TOGETHER,
     "gpu-mps-no-own-shm": _TOGETHER,
     "gpu-mps-one-user": _TOGETHER,
+    "gpu-nodes-for-gpu-work": _ABSENCE,
     "gpu-one-slot-per-pod": _TOGETHER,
     "gpu-pool-has-limit": _TOGETHER,
     "gpu-refuses-more-than-one-slot": _BY_VALUES,

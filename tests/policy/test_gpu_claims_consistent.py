@@ -130,6 +130,92 @@ def test_a_device_plugin_on_nodes_of_claims_is_a_second_owner(owner: Recorded) -
     assert "its GPUs are claimed, and " in verdict.message
 
 
+def required(*terms: list[tuple[Any, Any, Any]]) -> dict[str, Any]:
+    """An affinity that is required: of the terms one, of a term's expressions all."""
+    given = [
+        {"matchExpressions": [{"key": key, "operator": operator, "values": values} for key, operator, values in term]}
+        for term in terms
+    ]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": given}}}
+
+
+def chart(**values: Any) -> Recorded:
+    return recorded(RELEASE, {"chart": "nvidia-device-plugin", "values": values}, "plain")
+
+
+def daemon(**spec: Any) -> Recorded:
+    pod = {"containers": [{"image": "nvcr.io/nvidia/k8s-device-plugin:v0.20.0"}], **spec}
+    return recorded("kubernetes:apps/v1:DaemonSet", {"spec": {"template": {"spec": pod}}}, "manifest")
+
+
+#: The pool of `GOOD` is called gpu and declares `owner: dra`, and no label `sharing`.
+KEPT_OFF = [
+    required([("owner", "NotIn", ["dra"])]),
+    required([("owner", "In", ["plugin", "nobody"])]),
+    required([("owner", "DoesNotExist", None)]),
+    required([("sharing", "Exists", None)]),
+    required([("sharing", "In", ["slots"])]),
+    required([("sharing", "Gt", ["1"])]),
+    required([("karpenter.sh/nodepool", "NotIn", ["gpu"])]),
+    required([("karpenter.sh/nodepool", "In", ["other"])]),
+    required([("nvidia.com/gpu.present", "In", ["true"]), ("owner", "NotIn", ["dra"])]),
+    required([("owner", "NotIn", ["dra"])], [("sharing", "Exists", None)]),
+    required([]),  # a term that says nothing selects nothing
+]
+NOT_KEPT_OFF = [
+    required([("owner", "In", ["dra"])]),
+    required([("owner", "NotIn", ["plugin"])]),
+    required([("owner", "Exists", None)]),
+    required([("sharing", "NotIn", ["slots"])]),
+    required([("sharing", "DoesNotExist", None)]),
+    required([("nvidia.com/gpu.present", "In", ["true"])]),
+    required([("feature.node.kubernetes.io/pci-10de.present", "In", ["true"])]),
+    required([("karpenter.sh/nodepool", "In", ["gpu", "other"])]),
+    required([("owner", "NotIn", ["dra"])], [("nvidia.com/gpu.present", "Exists", None)]),  # one term is enough
+    required([("owner", UNKNOWN, ["dra"])]),
+    required([("owner", "In", UNKNOWN)]),
+    required([(UNKNOWN, "In", ["plugin"])]),
+    required(),
+    {"nodeAffinity": UNKNOWN},
+    {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": UNKNOWN}},
+    {
+        "nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [
+                {"weight": 100, "preference": {"matchExpressions": [{"key": "owner", "operator": "DoesNotExist"}]}}
+            ]
+        }
+    },
+    UNKNOWN,
+]
+
+
+@pytest.mark.parametrize("made", [chart, daemon])
+@pytest.mark.parametrize("affinity", KEPT_OFF)
+def test_an_affinity_keeps_a_device_plugin_off_nodes_of_claims(made: Any, affinity: Any) -> None:
+    assert judged(gpu_claims_consistent.RULE, *GOOD, made(affinity=affinity)) == []
+
+
+@pytest.mark.parametrize("made", [chart, daemon])
+@pytest.mark.parametrize("affinity", NOT_KEPT_OFF)
+def test_another_affinity_does_not(made: Any, affinity: Any) -> None:
+    (verdict,) = judged(gpu_claims_consistent.RULE, *GOOD, made(affinity=affinity))
+    assert "its GPUs are claimed, and device plugin" in verdict.message
+
+
+def test_a_selector_and_an_affinity_must_both_let_it() -> None:
+    here, away = {"owner": "dra"}, required([("owner", "Exists", None)])
+    assert judged(gpu_claims_consistent.RULE, *GOOD, chart(nodeSelector=here, affinity=away))
+    assert judged(gpu_claims_consistent.RULE, *GOOD, chart(nodeSelector={"owner": "plugin"}, affinity=away)) == []
+
+
+def test_the_driver_s_affinity_counts_too() -> None:
+    shared = release("gpu", gpu=config(timeSlicing=section()))
+    away = driver(kubeletPlugin={"affinity": required([("gpu-slices/pool", "NotIn", ["gpu"])])})
+    assert judged(gpu_claims_consistent.RULE, node_class(), pool(), shared, away) == []
+    here = driver(kubeletPlugin={"affinity": required([("gpu-slices/pool", "In", ["gpu"])])})
+    assert len(judged(gpu_claims_consistent.RULE, node_class(), pool(), shared, here)) == 1
+
+
 @pytest.mark.parametrize("label", ["operands", "device-plugin"])
 def test_the_operator_stays_away_by_a_label(label: str) -> None:
     operator = recorded(RELEASE, {"chart": "gpu-operator", "values": {"driver": {"enabled": False}}}, "operator")

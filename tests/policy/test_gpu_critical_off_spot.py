@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gpu.contract import CLAIM_LABEL
 from policy.analyzer import Recorded
 from policy.rules.gpu_critical_off_spot import RULE
 from tests.policy.platform import KNATIVE, container, deployment, pool
@@ -46,6 +47,13 @@ def affinity(*terms: tuple[str, str, Any]) -> dict[str, Any]:
 def test_a_critical_model_on_a_spot_pool_is_told_with_the_pool() -> None:
     (message,) = said(pool(), deployment(type_=KNATIVE, metadata=CRITICAL))
     assert "is critical, and may land on Spot of pool gpu" in message
+
+
+def test_a_model_that_claims_by_a_label_is_told_too() -> None:
+    without = {"containers": [{"name": "main", "image": "a"}]}
+    labels = {**CRITICAL["labels"], CLAIM_LABEL: "6144"}
+    assert len(said(pool(), deployment(type_=KNATIVE, metadata={"labels": labels}, spec=without))) == 1
+    assert said(pool(), deployment(type_=KNATIVE, metadata=CRITICAL, spec=without)) == []
 
 
 @pytest.mark.parametrize("capacity_types", [("on-demand",), ("reserved",), ("on-demand", "reserved")])

@@ -60,6 +60,14 @@ def test_other_names_are_slots_whatever_the_pools(resource: str) -> None:
     assert said(deployment(container("1", resource))) == []
 
 
+def test_a_container_that_runs_before_the_others_holds_its_slots_all_the_time() -> None:
+    first = {**container("2", SHARED), "name": "first"}
+    (verdict,) = judged(RULE, *platform(), deployment(container("1", SHARED), spec={"initContainers": [first]}))
+    assert "container first asks for 2" in verdict.message
+    once = {**container("1", SHARED), "name": "first"}
+    assert judged(RULE, *platform(), deployment(container("1", SHARED), spec={"initContainers": [once]})) == []
+
+
 def test_pods_that_cannot_land_there_are_left_alone() -> None:
     pods = [
         deployment(container("2"), pool="other"),

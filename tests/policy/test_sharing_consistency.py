@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import yaml
 
 from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import CONFIG_LABEL
@@ -302,3 +303,17 @@ def test_the_gpu_operators_values_are_read_too() -> None:
     changed = Recorded(type=base[3].type, name="operator", urn="urn:operator", inputs=operator)
     assert said(*base[:3], changed) == []
     assert said(base[0], base[1], overlay({GPU: "5"}), changed)
+
+
+def test_releases_that_an_affinity_keeps_apart_take_no_socket_of_each_other() -> None:
+    def kept(name: str, operator: str) -> Recorded:
+        here = {"key": "gpu-slices/pool", "operator": operator, "values": ["gpu"]}
+        terms = {"nodeSelectorTerms": [{"matchExpressions": [here]}]}
+        affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+        values = {"config": {"map": {"gpu": yaml.safe_dump(config(timeSlicing=section()))}}, "affinity": affinity}
+        return recorded(RELEASE, {"chart": "nvidia-device-plugin", "values": values}, name)
+
+    base = (node_class(), pool(), overlay({GPU: "4"}))
+    assert judged(RULE, *base, kept("a", "In"), kept("b", "NotIn")) == []
+    (verdict,) = judged(RULE, *base, kept("a", "In"), kept("b", "In"))
+    assert "2 releases of the device plugin run on its nodes" in verdict.message

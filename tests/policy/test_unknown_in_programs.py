@@ -33,6 +33,8 @@ SILENT: Final[Mapping[tuple[str, str], str]] = {
     ("gpu-sharing-consistent", "kubernetes:karpenter.sh/"): "which configuration its nodes take is not told",
     ("gpu-launch-template", "aws:ec2/instance:"): "what it depends on tells which template it takes",
     ("gpu-refuses", "kubernetes:karpenter.k8s.aws/"): "user data that may be of anything",
+    ("gpu-nodes-for-gpu-work", "kubernetes:"): "an affinity that may be of anything; tolerations are told",
+    ("gpu-claim-for-one-pod", "kubernetes:karpenter.k8s.aws/"): "whether its nodes share memory is not told",
     ("gpu-refuses", "kubernetes:core/"): "a ConfigMap that may be of anything",
     ("gpu-sharing-config-valid", "kubernetes:core/"): "a ConfigMap that may be of anything",
 }
