@@ -26,7 +26,7 @@ from gpu.pods import OUTLASTS_DISRUPTION
 from twin.kube.client import Object
 from twin.plan import PlannedPool
 from twin.scenarios.failures import send_interruption
-from twin.scenarios.play import NAMESPACE, Failed, Play
+from twin.scenarios.play import NAMESPACE, Failed, Play, instance_of
 
 _APPS: Final = Path(__file__).parents[2] / "apps"
 _NAME: Final = "interrupted"
@@ -142,7 +142,7 @@ def interrupted_job(play: Play) -> None:
         kubelet = _Kubelet(play, folder)
         try:
             play.kube.apply(_job(pool))
-            lost = _interrupt(play, kubelet, pool)
+            lost = _interrupt(play, kubelet)
             unbroken.process.wait(_PATIENCE)
             _to_the_end(play, kubelet)
         finally:
@@ -193,7 +193,7 @@ def _job(pool: PlannedPool) -> Object:
     }
 
 
-def _interrupt(play: Play, kubelet: _Kubelet, pool: PlannedPool) -> list[float]:
+def _interrupt(play: Play, kubelet: _Kubelet) -> list[float]:
     """Interrupt the job at random moments of its work; seconds of work that each has cost.
 
     The controller of Jobs waits longer before each new pod, 10 s and then twice as long each time up to 10 min, and
@@ -213,7 +213,7 @@ def _interrupt(play: Play, kubelet: _Kubelet, pool: PlannedPool) -> list[float]:
         kubelet.killing = bool(number % 2)
         how = "killed" if kubelet.killing else "told to end"
         play.tell(f"interruption {number + 1}, {'by Spot' if by_spot else 'an eviction'}: its process is {how}")
-        _take_away(play, pool, by_spot)
+        _take_away(play, by_spot=by_spot)
         _wait_for_its_end(play, kubelet, worker, _PATIENCE)
         play.wait(lambda: not play.pods(_NAME), _PATIENCE, "the end of its pod")
         play.kill("kube-controller-manager")
@@ -237,13 +237,12 @@ def _wait_for_its_end(play: Play, kubelet: _Kubelet, worker: _Process, seconds: 
     play.wait(ended, seconds, "the end of its process")
 
 
-def _take_away(play: Play, pool: PlannedPool, by_spot: bool) -> None:
+def _take_away(play: Play, *, by_spot: bool) -> None:
     """Take the pod's node, as Spot does, or evict the pod alone, as a drain does."""
     (pod,) = [pod for pod in play.pods(_NAME) if not pod["metadata"].get("deletionTimestamp")]
     if by_spot:
         node = pod["spec"]["nodeName"]
-        claim = next(c for c in play.claims_of(pool.name) if (c.get("status") or {}).get("nodeName") == node)
-        send_interruption(play, claim["status"]["providerID"].rpartition("/")[2])
+        send_interruption(play, instance_of(play.claim_of(node)))
         return
     name = pod["metadata"]["name"]
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name, "namespace": NAMESPACE}}
