@@ -24,6 +24,7 @@ def spot_interruption(play: Play) -> None:
     play.deploy("spot", pool.name, pool.resource, pods)
     play.wait(lambda: play.running("spot") == pods, _PATIENCE, f"{pods} running pods")
     victim = play.view.pool(pool.name)[0]
+    before = {node.name for node in play.view.pool(pool.name)}
     claim = play.claim_of(victim.name)
     instance = instance_of(claim)
     play.tell(f"AWS warns: {instance}, {victim.instance_type} in {victim.zone}, ends in two minutes")
@@ -38,7 +39,7 @@ def spot_interruption(play: Play) -> None:
     )
     play.figures["seconds until all run again"] = round(gone + moved + seconds, 1)
     play.wait(lambda: all(node.name != victim.name for node in play.view.nodes), 120, "the old node's end")
-    new = [node for node in play.view.pool(pool.name) if node.created > victim.created]
+    new = [node for node in play.view.pool(pool.name) if node.name not in before]
     play.check(bool(new), "another node has taken its place", ", ".join(f"{n.instance_type} {n.zone}" for n in new))
     play.check(
         all((node.instance_type, node.zone) != (victim.instance_type, victim.zone) for node in new),
