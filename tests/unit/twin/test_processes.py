@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from twin.errors import TwinError
-from twin.machine import launch, processes, supervisor
+from twin.machine import launch, ports, processes, supervisor
 from twin.machine.processes import Spec, alive, find, write_spec
 from twin.machine.state import TwinState, load_run, twins
 
@@ -252,3 +252,15 @@ def test_keys_are_for_the_owner_only(state: TwinState) -> None:
     assert state.folder.stat().st_mode & 0o077 == 0
     for path in (state.kubeconfig, state.run, *state.pki.iterdir()):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_no_twin_gets_a_port_among_those_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which some listen later than others, and Karpenter's not at all while it starts anew."""
+    taken = {20001}
+    monkeypatch.setattr(ports, "_LAST", 20007)
+    monkeypatch.setattr(ports, "is_free", lambda port: port not in taken)
+    names = ("etcd", "apiserver", "aws", "karpenter")
+    assert ports.free_ports(names) == dict(zip(names, range(20004, 20008), strict=True))
+    taken.add(20007)
+    with pytest.raises(OSError, match="no free loopback ports"):
+        ports.free_ports(names)
