@@ -147,7 +147,7 @@ def test_an_interruption_tells_what_is_left(
     status = 128 + number
     up = Command(own, "up")
     # Not by what it says: steps that follow each other at once are one line, and which one is a matter of moments.
-    wait((own.folder / "cloud.json").exists)
+    wait(own.plan.exists)
     up.process.send_signal(number)
     said = up.ends(status)
     assert said == "interrupted: what stands so far is left. `slices up local` goes on, `slices down local` ends it"
