@@ -17,6 +17,7 @@ from twin.machine import parts
 from twin.machine.build import KARPENTER_MODULE, module_versions
 from twin.machine.credentials import write_impersonating_kubeconfig
 from twin.machine.launch import answers, status, tail, wake
+from twin.machine.ports import is_free
 from twin.machine.processes import Spec, digest, read_specs, write_spec
 from twin.machine.pulse import Pulse
 from twin.machine.state import Run, TwinState
@@ -54,11 +55,26 @@ def start_karpenter(
     write_impersonating_kubeconfig(state, run, kubeconfig, charts.account(objects), groups)
     spec = parts.karpenter(run, programs, settings, plan.region, kubeconfig)
     before = read_specs(state).get(spec.name)
+    if before is None:
+        _refuse_taken_ports(state, run)
     write_spec(state, spec)
     wake(state)
     _wait_until_ready(state, run, spec, pulse)
     if before not in (None, spec):
         _forget_verdicts(kube)
+
+
+def _refuse_taken_ports(state: TwinState, run: Run) -> None:
+    """Raises TwinError where somebody else has a port that Karpenter is to listen on since the twin has chosen it.
+
+    Who has it may answer in Karpenter's place, which would not start: nothing would ever get Ready, for no reason.
+    """
+    taken = [port for name in ("karpenter-metrics", "karpenter-health") if not is_free(port := run.ports[name])]
+    if taken:
+        raise TwinError(
+            f"port {' and '.join(map(str, taken))}, on which Karpenter is to listen, was taken meanwhile by another "
+            f"program: `slices down {state.stack}` and `slices up {state.stack}` choose others"
+        )
 
 
 def _wait_until_ready(state: TwinState, run: Run, spec: Spec, pulse: Pulse) -> None:

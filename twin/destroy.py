@@ -100,7 +100,7 @@ def delete_and_wait(kube: Kube, manifest: Object) -> None:
 
 def _stop_karpenter(state: TwinState, kube: Kube) -> None:
     """End the controller, as uninstalling its chart does."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 30
     while instances(kube) and time.monotonic() < deadline:
         time.sleep(0.2)  # the simulated EC2 writes its instances down once a second
     (state.specs / "karpenter.json").unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -88,10 +89,11 @@ class ModelServer:
 
     def kill(self) -> None:
         """End the server and its runners at once, as when their machine is taken away."""
-        if self._process:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
+        process, self._process = self._process, None
+        if process:
+            with contextlib.suppress(ProcessLookupError):  # it has ended by itself, with all its runners
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
     def create_models(self) -> None:
         """Write the models and make them known to a real server."""

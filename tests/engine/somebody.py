@@ -37,7 +37,9 @@ _VOLATILE = frozenset(
 #: The status with which the API server asks for patience with a definition.
 _INITIALIZING = 429
 #: Seconds for what controllers do by themselves: the pods of a Deployment come, those of one that is gone go.
-_PATIENCE = 30.0
+_PATIENCE = 120.0
+#: Seconds in which nothing has come or gone, after which controllers are taken to be done.
+_REST = 4.0
 
 
 def somebodys(ground: Callable[[Workspace], TwinState], made: Workspace, programs: Path) -> Kube:
@@ -107,6 +109,18 @@ def _list(kube: Kube, api_version: str, kind: str) -> list[Object]:
             if error.status != _INITIALIZING or time.monotonic() > deadline:
                 raise
         time.sleep(0.5)
+
+
+def at_rest(kube: Kube) -> dict[tuple[str, str, str], str]:
+    """All objects, once nothing comes or goes any more: what controllers still make would be missed later."""
+    deadline = time.monotonic() + _PATIENCE
+    found = everything(kube)
+    while time.monotonic() < deadline:
+        time.sleep(_REST)
+        before, found = found, everything(kube)
+        if found == before:
+            return found
+    raise AssertionError(f"controllers do not come to rest within {_PATIENCE:.0f} s")
 
 
 def settled(kube: Kube, wanted: Mapping[tuple[str, str, str], str]) -> dict[tuple[str, str, str], str]:

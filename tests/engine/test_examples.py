@@ -13,7 +13,7 @@ import yaml
 
 from plan.make import make_plan
 from tests.engine.engine import ROOT, Workspace
-from tests.engine.somebody import everything, settled, somebodys
+from tests.engine.somebody import at_rest, everything, settled, somebodys
 from twin.kube.client import Kube
 from twin.machine.state import TwinState
 
@@ -77,7 +77,7 @@ def test_each_comes_changes_and_goes_and_what_was_there_stays(
         return states[0]
 
     kube = somebodys(noted, workspace("dev"), programs)
-    before = everything(kube)
+    before = at_rest(kube)
 
     def example(name: str) -> Workspace:
         made = Workspace(tmp_path / name, engine_programs, "dev", program=FOLDER / name)
@@ -91,7 +91,7 @@ def test_each_comes_changes_and_goes_and_what_was_there_stays(
                 pass
             assert settled(kube, before) == before, f"after {name}"
     with _living("knative_serving", example("knative_serving"), kube):
-        with_knative = everything(kube)
+        with_knative = at_rest(kube)
         for name in ON_KNATIVE:
             with _living(name, example(name), kube):
                 pass

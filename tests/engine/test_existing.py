@@ -14,7 +14,7 @@ from adopt.inventory import inventory
 from adopt.report import report
 from cli.rehearse import Rehearsal
 from tests.engine.engine import ROOT, Workspace
-from tests.engine.somebody import EXISTING, everything, settled, somebodys
+from tests.engine.somebody import EXISTING, at_rest, settled, somebodys
 from twin.kube.client import Kube
 from twin.machine.launch import connect, stop
 from twin.machine.state import TwinState
@@ -93,7 +93,7 @@ def test_up_and_destroy_leave_what_was_there(
         return states[0]
 
     kube = somebodys(noted, made, programs)
-    before = everything(kube)
+    before = at_rest(kube)
     assert {("NodePool", "", "theirs"), ("Deployment", "kube-system", "karpenter")} <= before.keys()
 
     # Names that somebody has are refused, and what has them is neither changed nor deleted.
@@ -111,7 +111,7 @@ def test_up_and_destroy_leave_what_was_there(
     assert set(made.up(expect=0).steps().values()) == {"update"}
 
     # A second stack that has names in common, as the namespace of device plugins and a CPU pool's class.
-    mine = everything(kube)
+    mine = at_rest(kube)
     second = workspace("local")
     second.configure({**EXISTING, "models": [], "dialogue": {}, "examples": False, "workloads": []})
     second.use_twin(states[0])

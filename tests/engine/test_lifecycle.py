@@ -23,8 +23,8 @@ _NODE_POOL = "kubernetes:karpenter.sh/v1:NodePool"
 _NODE_CLASS = "kubernetes:karpenter.k8s.aws/v1:EC2NodeClass"
 _OVERLAY = "kubernetes:karpenter.sh/v1alpha1:NodeOverlay"
 _RELEASE = "kubernetes:helm.sh/v3:Release"
-#: Seconds in which the twin's Karpenter has bought a node and its pods run; on two busy cores it needs a third.
-_PATIENCE = 180.0
+#: Seconds in which the twin's Karpenter has bought a node and its pods run; on two busy cores it needs a fifth.
+_PATIENCE = 300.0
 
 
 @pytest.mark.parametrize("stack", STACKS)

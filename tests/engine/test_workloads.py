@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -101,7 +102,13 @@ def test_a_service_that_sleeps_comes_rests_changes_and_goes(
 
 
 def _claims(kube: Kube) -> dict[str, str]:
-    """Uids of the claims, all of which are bound, by workload and volume."""
-    claims = kube.list("v1", "PersistentVolumeClaim", "workloads")
-    assert {claim["status"]["phase"] for claim in claims} == {"Bound"}
+    """Uids of the claims, as soon as all are bound, by workload and volume."""
+    deadline = time.monotonic() + 120
+    while True:
+        claims = kube.list("v1", "PersistentVolumeClaim", "workloads")
+        phases = {claim["metadata"]["name"]: claim["status"]["phase"] for claim in claims}
+        if set(phases.values()) == {"Bound"}:
+            break
+        assert time.monotonic() < deadline, phases
+        time.sleep(0.5)
     return {claim["metadata"]["name"].rpartition(".")[0]: claim["metadata"]["uid"] for claim in claims}

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.built import mark_all_below, twin_programs
+from twin.errors import TwinError
 from twin.machine import launch
 from twin.machine.state import TwinState
 from twin.plan import TwinPlan
@@ -46,7 +47,13 @@ def bring_up(programs: Path) -> Callable[..., TwinPlan]:
 
     def up(state: TwinState, plan: TwinPlan, *, ready_seconds: float = 120.0) -> TwinPlan:
         with state.lock():
-            return Up(state, programs, lambda _: None, ready_seconds=ready_seconds).run(lambda: plan)
+            try:
+                return Up(state, programs, lambda _: None, ready_seconds=ready_seconds).run(lambda: plan)
+            except TwinError as error:
+                # The twin is gone when somebody reads of it.
+                for name in ("karpenter", "aws"):
+                    error.add_note(f"{name}, its last words:\n{launch.tail(state, name)}")
+                raise
 
     return up
 

@@ -52,8 +52,8 @@ def test_half_empty_nodes_merge_where_the_pool_is_balanced(twin: TwinState) -> N
         for pool in work:
             keep_only(play, pool, {one_on(play, pool, node) for node in play.nodes_of(pool)})
         before, resident = {pool: _uids(play, pool) for pool in work}, play.nodes_of("when-empty")
-        play.wait(lambda: _nodes(play, "balanced") == set(kept), 120, "two nodes")
-        play.wait(lambda: play.running("balanced") == 3, 30, "the pod that was moved")
+        play.wait(lambda: _nodes(play, "balanced") == set(kept), 240, "two nodes")
+        play.wait(lambda: play.running("balanced") == 3, 150, "the pod that was moved")
         assert play.stays(lambda: _nodes(play, "balanced") == set(kept), 30), "and these two nodes do not merge"
         assert play.nodes_of("balanced") == set(kept)
         assert len(before["balanced"] & _uids(play, "balanced")) == 2, "one was evicted, and another came in its place"

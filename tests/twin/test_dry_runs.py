@@ -25,6 +25,7 @@ from tests.plan import test_capacity_blocks as block
 from tests.plan.test_destroy_order import NODE_CLASS, NODE_POOL
 from tests.unit.components.recording import record
 from tests.unit.config.support import changed
+from twin.destroy import delete_and_wait
 from twin.kube.client import ApiError, Kube, Object
 from twin.machine.launch import connect
 from twin.machine.state import TwinState
@@ -40,7 +41,7 @@ def kube(twin: TwinState) -> Iterator[Kube]:
         found.apply(each)
     yield found
     for each in made:
-        found.delete(each["apiVersion"], each["kind"], each["metadata"]["name"])
+        delete_and_wait(found, each)  # nothing can be made in a namespace that is about to go
 
 
 _NAMESPACES = (NAMESPACE, ROOT_NAMESPACE)

@@ -58,6 +58,8 @@ class Watched:
 
     def look(self, play: Play) -> None:
         """Look once."""
+        # Pods first: a copy of the nodes that is older than theirs would lack the slots of the newest.
+        pods = {pool: play.pods(pool) for pool in STRATEGIES}
         nodes = gpu_nodes(play)
         for node in nodes:
             self.configs.setdefault(node["metadata"]["name"], set()).add(node["metadata"]["labels"][CONFIG_LABEL])
@@ -65,11 +67,11 @@ class Watched:
                 self.offered.setdefault(node["metadata"]["name"], set()).add(slots)
         for pool in STRATEGIES:
             own = [node for node in nodes if node["metadata"]["labels"][NODE_POOL_LABEL] == pool]
-            drained = {node["metadata"]["name"] for node in own if goes(node)} & play.nodes_of(pool)
-            self.at_once = max(self.at_once, len(drained))
+            taken_by = [str(pod["spec"].get("nodeName", "")) for pod in pods[pool]]
+            self.at_once = max(self.at_once, len({n["metadata"]["name"] for n in own if goes(n)} & set(taken_by)))
             stay = {n["metadata"]["name"]: slots_of(n["status"]).get(GPU_RESOURCE, 0) for n in own if not goes(n)}
-            taken = sum(pod["spec"].get("nodeName") in stay for pod in play.pods(pool))
-            waiting = [pod["metadata"]["name"] for pod in play.pods(pool) if not pod["spec"].get("nodeName")]
+            taken = sum(node in stay for node in taken_by)
+            waiting = [pod["metadata"]["name"] for pod in pods[pool] if not pod["spec"].get("nodeName")]
             if len(waiting) > sum(stay.values()) - taken:
                 self.homeless.update(waiting)
 

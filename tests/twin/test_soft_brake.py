@@ -105,10 +105,10 @@ def test_a_model_stays_asleep_and_says_why_while_all_that_runs_goes_on(
         ask(play.kube, model, time.time() + 600)
         # Pools that the brake does not hold are served as ever.
         play.deploy("other", OTHER, other.resource, 1)
-        play.wait(lambda: bool(said_of(play, model)), 30, "Karpenter's reason")
+        play.wait(lambda: bool(said_of(play, model)), _PATIENCE, "Karpenter's reason")
         assert "exceed limits for nodepool" in said_of(play, model)
         assert POOL in said_of(play, model)
-        play.wait(lambda: bool(play.claims_of(OTHER)), 30, "a node of another pool")
+        play.wait(lambda: bool(play.claims_of(OTHER)), _PATIENCE, "a node of another pool")
         # Who made the pool applies it again, as `pulumi up` does.
         play.kube.apply(dict(play.plan.node_pool(POOL)))
         braked = node_pool(play)
@@ -119,7 +119,7 @@ def test_a_model_stays_asleep_and_says_why_while_all_that_runs_goes_on(
         assert play.running("runs") == slots
 
         brake("off")
-        play.wait(lambda: len(play.claims_of(POOL)) == 2, 60, "a node for the model")
+        play.wait(lambda: len(play.claims_of(POOL)) == 2, _PATIENCE, "a node for the model")
         free = node_pool(play)
         assert free["spec"]["limits"] == play.plan.node_pool(POOL)["spec"]["limits"]
         assert BRAKE_ANNOTATION not in free["metadata"].get("annotations", {})

@@ -68,7 +68,7 @@ def _nodes(kube: Kube) -> dict[str, Any]:
 
 
 def _wait(kube: Kube, right: Callable[[set[str]], bool], what: str) -> set[str]:
-    deadline = time.monotonic() + 120.0
+    deadline = time.monotonic() + 240.0
     while not right(found := set(_nodes(kube))):
         assert time.monotonic() < deadline, f"{what}: still {sorted(found)}"
         time.sleep(0.5)

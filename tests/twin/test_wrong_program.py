@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -128,5 +129,17 @@ def _as_it_was(twin: TwinState, plan: TwinPlan, bring_up: Callable[..., TwinPlan
 def test_a_mistake_is_reported_in_karpenters_words(
     mutation: Mutation, reason: str, twin: TwinState, plan: TwinPlan, bring_up: Callable[..., TwinPlan]
 ) -> None:
-    with pytest.raises(TwinError, match=f"(?s){reason}"):
-        bring_up(twin, mutation(plan), ready_seconds=12.0)
+    # Short, for each of them waits to its end; again, with patience, where the machine was too busy for Karpenter.
+    said = refusal(bring_up, twin, mutation(plan), 12.0)
+    if not re.search(reason, said, re.DOTALL):
+        said = refusal(bring_up, twin, mutation(plan), 90.0)
+    assert re.search(reason, said, re.DOTALL), said
+
+
+def refusal(bring_up: Callable[..., TwinPlan], twin: TwinState, plan: TwinPlan, seconds: float) -> str:
+    """Why a plan does not come up."""
+    try:
+        bring_up(twin, plan, ready_seconds=seconds)
+    except TwinError as error:
+        return str(error)
+    return ""

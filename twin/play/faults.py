@@ -79,7 +79,7 @@ class Faults:
     @property
     def stale(self) -> bool:
         """Whether Karpenter must start again to see offerings as they are."""
-        return bool(self.withdrawn() or self.without_spot())
+        return bool(self.withdrawn() or self.without_spot() or self._read().get("taken_back"))
 
     def impaired(self) -> Mapping[str, str]:
         """Instances whose status check fails, and since when (RFC 3339)."""
@@ -116,6 +116,10 @@ class Faults:
     def withdraw_spot(self, patterns: Sequence[tuple[str, str]]) -> None:
         """Withdraw offerings as Spot alone. Karpenter asks for their prices when it starts, and every twelve hours."""
         write_json(self._path, {**self._read(), "without_spot": [list(pattern) for pattern in patterns]})
+
+    def take_back(self) -> None:
+        """Note that Spot has taken a node: Karpenter leaves its type in its zone out for three minutes."""
+        write_json(self._path, {**self._read(), "taken_back": True})
 
     def impair(self, instances: Mapping[str, str]) -> None:
         """Let the status checks of instances fail since a time (RFC 3339). Karpenter asks every minute."""

@@ -132,7 +132,7 @@ class Claiming:
     def end(self, name: str) -> None:
         """No pods of a workload any more."""
         self.play.scale(name, 0)
-        self.play.wait(lambda: not self.play.pods(name), 60, "no pods")
+        self.play.wait(lambda: not self.play.pods(name), PATIENCE, "no pods")
 
     def burst(self, name: str, kill: Kill | None = None) -> int:
         """Ask for twice as much as the pool may buy, and stay for what might follow; the most GPUs that there were.
@@ -149,7 +149,6 @@ class Claiming:
         self.ask(name, self.gpu_mib * 3 // 4, 2 * limit)
         if kill == "bought":
             play.wait(lambda: look() >= limit, PATIENCE, f"{limit} GPUs that are bought")
-            play.stays(lambda: look() > 0, 2)  # the simulated EC2 saves its instances once a second
         if kill:
             play.restart_karpenter()
         seconds = play.wait(lambda: look() > 0 and play.running(name) == limit, PATIENCE, f"{limit} running pods")

@@ -9,7 +9,7 @@ from twin.play.agent.lost import REASON
 from twin.scenarios import claiming
 from twin.scenarios.claiming import PATIENCE, Claiming, Kill, claim_template
 from twin.scenarios.failures import send_interruption
-from twin.scenarios.play import NAMESPACE, Play, workload
+from twin.scenarios.play import NAMESPACE, Play, instance_of, workload
 
 #: Three models of unequal size that share an L4, one that fits beside them, and one that does not.
 _UNEQUAL = (5632, 6554, 3277)
@@ -47,11 +47,11 @@ def claims(play: Play) -> None:
 def _to_zero(play: Play, names: list[str]) -> None:
     for name in names:
         play.scale(name, 0)
-    seconds = play.wait(lambda: not play.observed.all("ResourceClaim"), 60, "no claims")
+    seconds = play.wait(lambda: not play.observed.all("ResourceClaim"), PATIENCE, "no claims")
     play.figures["seconds to zero claims"] = round(seconds, 1)
     seconds = play.wait(lambda: not play.view.gpu_nodes, PATIENCE, "zero nodes")
     play.figures["seconds to zero nodes"] = round(seconds, 1)
-    play.wait(lambda: not play.observed.all("ResourceSlice"), 30, "no devices")
+    play.wait(lambda: not play.observed.all("ResourceSlice"), PATIENCE, "no devices")
     play.check(True, "when nobody claims any more, no claim, no node and no ResourceSlice is left")
 
 
@@ -61,8 +61,7 @@ def claims_lost(play: Play) -> None:
     on.make_room(2)
     names = on.together(_UNEQUAL)
     old = play.view.pool(on.pool)[0]
-    found = next(c for c in play.observed.all("NodeClaim") if c["status"].get("nodeName") == old.name)
-    instance = found["status"]["providerID"].rpartition("/")[2]
+    instance = instance_of(play.claim_of(old.name))
     play.tell(f"AWS warns: {instance}, {old.instance_type} in {old.zone}, ends in two minutes")
     send_interruption(play, instance)
     seconds = play.wait(
@@ -72,7 +71,7 @@ def claims_lost(play: Play) -> None:
     )
     play.figures["seconds until all run again"] = round(seconds, 1)
     play.check(len({node for name in names for node in play.nodes_of(name)}) == 1, "on one GPU again")
-    play.wait(lambda: not play.devices.of_node(old.name), 60, "the end of the old node's devices")
+    play.wait(lambda: not play.devices.of_node(old.name), PATIENCE, "the end of the old node's devices")
     play.check(True, "the ResourceSlice went with its node")
     play.check(on.bought == 2, "one node was bought for the one that went")
     on.check_devices()
@@ -154,8 +153,7 @@ def driver_never(play: Play) -> None:
     report = play.warnings(REASON)[0]
     dumb = report["involvedObject"]["name"]
     play.check("has no devices" in report["message"], "the node is reported", report["message"][:160])
-    play.faults.clear()
-    play.tell("from now on drivers publish again")
+    play.speak_again(dumb, "drivers publish")
     play.wait(lambda: play.running("never") == 1, PATIENCE, "a running pod")
     play.check(dumb not in play.nodes_of("never"), "the pod runs on another node")
     play.check(on.bought == 2, "one node was bought for the one that went")
@@ -172,7 +170,7 @@ def driver_wrong(play: Play) -> None:
     play.wait(lambda: bool(play.warnings(OTHERWISE)), PATIENCE, "a report")
     report = play.warnings(OTHERWISE)[0]
     play.check("consumableShares: disabled" in report["message"], "the node is reported", report["message"][:200])
-    play.wait(lambda: sum(map(play.running, names)) == 1, 30, "one running pod")
+    play.wait(lambda: sum(map(play.running, names)) == 1, 60, "one running pod")
     play.check(play.stays(lambda: sum(map(play.running, names)) == 1, 5), "the GPU is for one pod alone")
     play.wait(lambda: sum(map(play.running, names)) == 2, PATIENCE, "the other pod")
     play.check(on.bought == 2, "and another GPU is bought for the other")

@@ -11,7 +11,7 @@ from gpu.contract import CONFIG_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
 from twin.aws.account import client
 from twin.play.agent.lost import REASON
 from twin.scenarios.packing import nodes_needed
-from twin.scenarios.play import Play
+from twin.scenarios.play import Play, instance_of
 
 _PATIENCE = 150.0
 
@@ -24,28 +24,30 @@ def spot_interruption(play: Play) -> None:
     play.deploy("spot", pool.name, pool.resource, pods)
     play.wait(lambda: play.running("spot") == pods, _PATIENCE, f"{pods} running pods")
     victim = play.view.pool(pool.name)[0]
-    claim = next(c for c in play.observed.all("NodeClaim") if c["status"].get("nodeName") == victim.name)
-    instance = claim["status"]["providerID"].rpartition("/")[2]
+    before = {node.name for node in play.view.pool(pool.name)}
+    claim = play.claim_of(victim.name)
+    instance = instance_of(claim)
     play.tell(f"AWS warns: {instance}, {victim.instance_type} in {victim.zone}, ends in two minutes")
     send_interruption(play, instance)
     gone = play.wait(
-        lambda: any(c["metadata"].get("deletionTimestamp") for c in [_now(play, claim)]), 15, "a node that is drained"
+        lambda: any(c["metadata"].get("deletionTimestamp") for c in [_now(play, claim)]), 60, "a node that is drained"
     )
     play.figures["seconds to the drain"] = round(gone, 1)
-    moved = play.wait(lambda: play.running("spot") < pods, 15, "evicted pods")
+    moved = play.wait(lambda: play.running("spot") < pods, 60, "evicted pods")
     seconds = play.wait(
         lambda: play.running("spot") == pods and victim.name not in play.nodes_of("spot"), _PATIENCE, "all pods again"
     )
     play.figures["seconds until all run again"] = round(gone + moved + seconds, 1)
-    play.wait(lambda: all(node.name != victim.name for node in play.view.nodes), 60, "the old node's end")
-    new = [node for node in play.view.pool(pool.name) if node.created > victim.created]
+    play.wait(lambda: all(node.name != victim.name for node in play.view.nodes), 120, "the old node's end")
+    new = [node for node in play.view.pool(pool.name) if node.name not in before]
     play.check(bool(new), "another node has taken its place", ", ".join(f"{n.instance_type} {n.zone}" for n in new))
     play.check(
         all((node.instance_type, node.zone) != (victim.instance_type, victim.zone) for node in new),
         "not in the zone and of the type that Spot has just run out of",
     )
     play.check(len(play.claims_of(pool.name)) == 3, "one node was bought for the one that went")
-    play.check(_queue_length(play) == 0, "the message is off the queue")
+    play.wait(lambda: _queue_length(play) == 0, 60, "a queue that is empty")
+    play.check(True, "the message is off the queue")
 
 
 def _now(play: Play, claim: dict[str, Any]) -> dict[str, Any]:
@@ -66,6 +68,7 @@ def send_interruption(play: Play, instance: str) -> None:
         "resources": [f"arn:aws:ec2:{play.plan.region}:111122223333:instance/{instance}"],
         "detail": {"instance-id": instance, "instance-action": "terminate"},
     }
+    play.faults.take_back()
     sqs, url = _queue(play)
     sqs.send_message(QueueUrl=url, MessageBody=json.dumps(body))
 
@@ -96,9 +99,9 @@ def no_capacity(play: Play) -> None:
     play.faults.withdraw([(f"{family}.*", "*") for family in families])
     play.restart_karpenter()  # it asks for offerings when it starts, and then every twelve hours
     play.deploy("capacity", pool.name, pool.resource, 1)
-    play.wait(lambda: bool(_karpenter_says(play)), 60, "Karpenter's reason")
+    play.wait(lambda: bool(_karpenter_says(play)), _PATIENCE, "Karpenter's reason")
     play.check(True, "the pod says why it waits", _karpenter_says(play)[:240])
-    play.check(play.stays(lambda: not play.claims, 10), "nothing is bought")
+    play.check(play.stays(lambda: not play.claims_of(pool.name), 10), "nothing is bought")
     if len(families) == 1:
         play.faults.clear()
         play.tell("EC2 has capacity again")
@@ -188,11 +191,10 @@ def plugin_never(play: Play) -> None:
     report = play.warnings(REASON)[0]
     dumb = report["involvedObject"]["name"]
     play.check(report["involvedObject"]["kind"] == "Node", "the node is reported", report["message"][:160])
-    play.faults.clear()
-    play.tell("from now on device plugins speak again")
+    play.speak_again(dumb, "device plugins speak")
     play.wait(lambda: play.running("never") == 1, _PATIENCE, "a running pod")
     play.check(dumb not in play.nodes_of("never"), "the pod runs on another node")
-    play.wait(lambda: all(node.name != dumb for node in play.view.nodes), 60, "the end of the dumb node")
+    play.wait(lambda: all(node.name != dumb for node in play.view.nodes), 120, "the end of the dumb node")
     play.check(len(play.claims_of(pool.name)) == 2, "one node was bought for the one that went")
 
 
@@ -225,15 +227,15 @@ def controller_restart(play: Play) -> None:
     play.wait(lambda: play.running("before") == 2 * slots, _PATIENCE, "running pods")
     nodes = {node.name for node in play.view.pool(pool.name)}
     play.deploy("during", pool.name, pool.resource, slots)
-    play.wait(lambda: len(play.claims_of(pool.name)) == 3, 30, "a third node, bought")
-    play.stays(lambda: True, 2)  # the simulated EC2 saves its instances once a second
+    play.wait(lambda: len(list(filter(instance_of, play.claims_of(pool.name)))) == 3, 60, "a third node, bought")
+    play.wait(play.instances_are_kept, 60, "its instance, written down")
     for process in ("karpenter", "kube-controller-manager", "kube-scheduler", "kwok", "agent", "aws"):
         play.tell(f"{process} is killed")
         play.kill(process)
     play.wait(lambda: play.running("during") == slots, _PATIENCE, "the pods that waited meanwhile")
     play.tell("the API server is killed")
     play.kill("kube-apiserver")
-    play.wait(play.kube.ready, 60, "the API server", down=True)
+    play.wait(play.kube.ready, _PATIENCE, "the API server", down=True)
     play.stays(lambda: True, 10)
     play.check(play.running("before") == 2 * slots, "every pod that ran still runs")
     play.check(nodes <= {node.name for node in play.view.pool(pool.name)}, "on the same nodes")

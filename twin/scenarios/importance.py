@@ -12,7 +12,7 @@ from gpu.importance import placing, priorities
 from twin.kube.client import Object
 from twin.plan import PlannedPool
 from twin.scenarios.failures import send_interruption
-from twin.scenarios.play import Play
+from twin.scenarios.play import Play, instance_of
 
 _PATIENCE: Final = 150.0
 _OWNER: Final = "scenario"
@@ -36,14 +36,18 @@ def critical_stays(play: Play) -> None:
         taken = [claim for claim in play.claims_of(pool.name) if _type_of(claim) == "spot"]
         play.tell(f"AWS takes all Spot nodes back: {len(taken)} of {len(known)}")
         for claim in taken:
-            send_interruption(play, claim["status"]["providerID"].rpartition("/")[2])
+            send_interruption(play, instance_of(claim))
         gone = {claim["metadata"]["name"] for claim in taken}
-        play.wait(lambda: not gone & {c["metadata"]["name"] for c in play.observed.all("NodeClaim")}, 60, "their end")
+        play.wait(
+            lambda: not gone & {c["metadata"]["name"] for c in play.observed.all("NodeClaim")}, _PATIENCE, "their end"
+        )
 
         def bought() -> list[Object]:
-            return [claim for claim in play.claims_of(pool.name) if claim["metadata"]["name"] not in known]
+            """Once they are: what a claim buys, its labels say after the launch."""
+            new = [claim for claim in play.claims_of(pool.name) if claim["metadata"]["name"] not in known]
+            return new if all(map(_type_of, new)) else []
 
-        play.wait(lambda: bool(bought()), 60, "another node for batch work")
+        play.wait(lambda: bool(bought()), _PATIENCE, "another node for batch work")
         play.check(_where(play, "critical") == before, "no critical pod has moved or begun anew")
         types = ", ".join(sorted({_type_of(claim) for claim in bought()}))
         play.check(types == "spot", "batch work gets Spot again, though the pool may buy on demand", types)
@@ -62,13 +66,13 @@ def batch_first(play: Play) -> None:
         stood = set(_where(play, "standard"))
         play.tell(f"all {slots} slots of the pool's one node are taken, {batch} of them by batch work")
         play.deploy("more", pool.name, pool.resource, batch)
-        seconds = play.wait(lambda: play.running("more") == batch, 30, "standard work in the place of batch")
+        seconds = play.wait(lambda: play.running("more") == batch, _PATIENCE, "standard work in the place of batch")
         play.figures["seconds to a slot that batch work held"] = round(seconds, 1)
         play.check(play.running("batch") == 0, "all batch work gave way")
         play.check(set(_where(play, "standard")) == stood, "no standard work did")
         # On this pool alone: what counts is its class.
         play.deploy("critical", pool.name, pool.resource, 1, placing=replace(_CRITICAL, node_selector={}))
-        play.wait(lambda: play.running("critical") == 1, 30, "critical work in the place of standard")
+        play.wait(lambda: play.running("critical") == 1, _PATIENCE, "critical work in the place of standard")
         first = _where(play, "critical")
         play.check(
             play.running("standard") + play.running("more") == slots - 1, "one of standard work gave way to critical"

@@ -33,7 +33,7 @@ def consolidation(play: Play) -> None:
     play.check({first, second} <= {n.name for n in play.view.pool(pool.name)}, "and both nodes stay")
     keep_only(play, "busy", {next(iter(keep))})
     stays = next(p["spec"]["nodeName"] for p in play.pods("busy") if p["metadata"]["name"] in keep)
-    seconds = play.wait(lambda: len(play.view.pool(pool.name)) == 1, 90, "the end of the empty node")
+    seconds = play.wait(lambda: len(play.view.pool(pool.name)) == 1, _PATIENCE, "the end of the empty node")
     play.figures["seconds until the empty node is gone"] = round(seconds, 1)
     play.check(play.view.pool(pool.name)[0].name == stays, "the empty node goes, the busy one stays")
 
@@ -45,7 +45,8 @@ def one_on(play: Play, name: str, node: str) -> str:
 
 def keep_only(play: Play, name: str, keep: set[str]) -> None:
     """Let a workload shrink to these pods: the cheapest to delete go first (`pod-deletion-cost`)."""
-    for pod in play.pods(name):
+    # Those that stay first: what the controller of ReplicaSets has not read yet costs nothing, and goes before them.
+    for pod in sorted(play.pods(name), key=lambda pod: pod["metadata"]["name"] not in keep):
         cost = "100" if pod["metadata"]["name"] in keep else "-100"
         play.kube.patch(
             {**pod, "apiVersion": "v1", "kind": "Pod"},
@@ -53,7 +54,7 @@ def keep_only(play: Play, name: str, keep: set[str]) -> None:
         )
     about = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": NAMESPACE}}
     play.kube.patch(about, {"spec": {"replicas": len(keep)}})
-    play.wait(lambda: {p["metadata"]["name"] for p in play.pods(name)} == keep, 30, "a smaller workload")
+    play.wait(lambda: {p["metadata"]["name"] for p in play.pods(name)} == keep, _PATIENCE, "a smaller workload")
 
 
 def drain_and_destroy(play: Play) -> None:
@@ -67,11 +68,12 @@ def drain_and_destroy(play: Play) -> None:
         _PATIENCE,
         "running pods",
     )
+    play.wait(play.instances_are_kept, 30, "the instances of the simulated EC2, written down")
     play.check(len(instances(play.kube)) == len(play.view.gpu_nodes), "each node has its instance")
     steps = destroy(play.state, play.plan, play.kube, play.tell)
     play.figures["seconds"] = round(sum(steps.values()), 1)
     play.figures |= {f"seconds for {step}": round(seconds, 1) for step, seconds in steps.items() if seconds >= 1}
-    play.wait(lambda: not play.view.gpu_nodes, 10, "no nodes")
+    play.wait(lambda: not play.view.gpu_nodes, 60, "no nodes")
     play.check(not instances(play.kube), "no EC2 instance is left")
     play.check(not play.view.gpu_nodes, "no node is left")
     left = left_in_aws(play.run, play.plan)

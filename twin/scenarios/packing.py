@@ -84,18 +84,20 @@ def no_overlay(play: Play) -> None:
     play.tell(f"pool {pool.name} under the name no-overlay, {pods} pods; {needed} nodes would do")
     play.deploy("no-overlay", "no-overlay", GPU_RESOURCE, pods)
     play.wait(lambda: play.running("no-overlay") == pods, _PATIENCE, f"{pods} running pods")
+    play.wait(lambda: all(n.slots for n in play.view.pool("no-overlay")), _PATIENCE, "slots on each of the nodes")
     play.stays(lambda: True, 5)
     nodes = play.view.pool("no-overlay")
-    used = play.nodes_of("no-overlay")
+    offered = sum(node.slots for node in nodes)
     bought = len(play.claims_of("no-overlay"))
     paid = sum(node.usd_per_hour for node in nodes)
     cheapest = min(node.usd_per_hour for node in nodes)
     play.check(bought > needed, "without overlays more nodes are bought than needed", f"{bought} instead of {needed}")
     play.check(bought == pods, "one node for each slot that was asked for", f"{bought} nodes, {pods} slots")
-    play.check(len(used) < bought, "and some of them stand empty", f"{bought - len(used)} of {bought}")
+    play.check(offered == bought * pool.slots_per_node(), "and most of their slots stand free", f"{pods} of {offered}")
     play.figures |= {
         "nodes bought": bought,
         "nodes needed": needed,
+        "nodes without a pod": bought - len(play.nodes_of("no-overlay")),
         "USD per hour": round(paid, 3),
         "USD per hour with overlays": round(cheapest * needed, 3),
     }

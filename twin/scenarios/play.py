@@ -13,6 +13,7 @@ import versions
 from gpu.contract import CAPACITY_TYPE_LABEL, GPU_RESOURCE, NAME_LABEL, NODE_POOL_LABEL, SCENARIO_LABEL, SHARING_LABEL
 from gpu.importance import Placing
 from gpu.prices import RegionPrices
+from twin.destroy import instances
 from twin.devices import Devices
 from twin.errors import TwinError
 from twin.kube.client import ApiError, Kube, Object
@@ -195,6 +196,13 @@ class Play:
         """Every NodeClaim that a pool has had in this run."""
         return [c for c in self.claims.values() if c["metadata"]["labels"].get(NODE_POOL_LABEL) == pool]
 
+    def claim_of(self, node: str) -> Object:
+        """The NodeClaim of a node. Raises Failed where there is none."""
+        for claim in self.observed.all("NodeClaim"):
+            if (claim.get("status") or {}).get("nodeName") == node:
+                return claim
+        raise Failed(f"node {node} has no NodeClaim")
+
     def warnings(self, reason: str) -> list[Object]:
         """Warnings of this run with a reason, oldest first. The API server keeps those of earlier runs for an hour."""
         return [
@@ -212,7 +220,7 @@ class Play:
         wake(self.state)
         self.wait(
             lambda: status(self.state)["processes"].get(process, {}).get("pid") not in (before, None),
-            30,
+            60,
             f"a new {process}",
             down=True,
         )
@@ -221,8 +229,33 @@ class Play:
         """Kill Karpenter and wait until it works again."""
         from twin.machine.launch import answers  # noqa: PLC0415
 
+        self.wait(self.instances_are_kept, 30, "the instances of the simulated EC2, written down")
         self.kill("karpenter")
-        self.wait(lambda: answers(f"http://127.0.0.1:{self.run.ports['karpenter-health']}/readyz"), 60, "Karpenter")
+        self.wait(lambda: answers(f"http://127.0.0.1:{self.run.ports['karpenter-health']}/readyz"), 120, "Karpenter")
+
+    def instances_are_kept(self) -> bool:
+        """Whether a Karpenter that starts anew finds the instances that there are.
+
+        The simulated EC2 lives in Karpenter's process, and writes its instances down once a second: who kills it sooner
+        loses one that was just bought, or gets one back that has just ended.
+        """
+        kept = {instance["InstanceId"] for instance in instances(self.kube)}
+        there = {instance_of(claim): claim for claim in self.observed.all("NodeClaim") if instance_of(claim)}
+        stays = {name for name, claim in there.items() if not claim["metadata"].get("deletionTimestamp")}
+        return stays <= kept <= there.keys()
+
+    def speak_again(self, dumb: str, who: str) -> None:
+        """End the silence of what offers GPUs, once Karpenter drains the node that was dumb: it would offer some, too.
+
+        who: who spoke not, and does what now.
+        """
+        self.wait(lambda: self._goes(dumb), 60, "a node that is drained")
+        self.faults.clear()
+        self.tell(f"from now on {who} again")
+
+    def _goes(self, node: str) -> bool:
+        found = self.observed.get("Node", node)
+        return found is None or bool(found["metadata"].get("deletionTimestamp"))
 
     def change_pool(self, pool: str, disruption: Mapping[str, Any]) -> None:
         """Change a pool's disruption settings for this run, and say so; the end of the run puts them back."""
@@ -259,6 +292,11 @@ class Play:
     def _patch_pool(self, pool: str, spec: Mapping[str, Any]) -> None:
         about = {"apiVersion": "karpenter.sh/v1", "kind": "NodePool", "metadata": {"name": pool}}
         self.kube.patch(about, {"spec": dict(spec)})
+
+
+def instance_of(claim: Object) -> str:
+    """Id of a NodeClaim's instance; empty where it has none yet."""
+    return str((claim.get("status") or {}).get("providerID", "")).rpartition("/")[2]
 
 
 def workload(
@@ -304,8 +342,9 @@ def playing(
     faults = Faults(state.folder)
     claims: dict[str, Object] = {}
 
-    def remember(kind: str, _: str, obj: Object) -> None:
-        if kind == "NodeClaim":
+    def remember(kind: str, event: str, obj: Object) -> None:
+        # The end of one is heard of a moment after it has left the copies: then it is no claim of this run.
+        if kind == "NodeClaim" and event != "DELETED":
             claims[obj["metadata"]["name"]] = obj
 
     labels = {"Pod": SCENARIO_LABEL} if own_pods_only else {}
@@ -338,20 +377,28 @@ def clean(play: Play) -> None:
     _remove_workloads(play)
     _put_models_to_sleep(play)
     with contextlib.suppress(Failed):
-        play.wait(
-            lambda: not any(p["metadata"].get("namespace") == NAMESPACE for p in play.observed.all("Pod")), 30, ""
-        )
+        play.wait(lambda: not _own_pods(play), 30, "")
     try:
-        play.wait(lambda: not _in_the_way(play), 15, "")
+        play.wait(lambda: not _in_the_way(play), 30, "")
     except Failed as failed:
         pods = ", ".join(_in_the_way(play)[:5])
         raise Failed(
             f"a scenario begins with an empty cluster, and these pods keep their slots: {pods}. Delete them, or begin "
             f"anew: `slices down {play.state.stack}`"
         ) from failed
-    _remove_nodes(play)
     static = _static_pools(play)
-    play.wait(lambda: all(node.pool in static for node in play.view.gpu_nodes), 90, "an empty cluster")
+
+    def empty() -> bool:
+        # Again and again: Karpenter may have been about to buy a node for a pod that is gone.
+        left = _remove_nodes(play)
+        return not left and not _own_pods(play) and all(node.pool in static for node in play.view.gpu_nodes)
+
+    play.wait(empty, 180, "an empty cluster")
+
+
+def _own_pods(play: Play) -> list[Object]:
+    """Pods of scenarios."""
+    return [pod for pod in play.observed.all("Pod") if pod["metadata"].get("namespace") == NAMESPACE]
 
 
 def _put_models_to_sleep(play: Play) -> None:
@@ -387,13 +434,12 @@ def leave(play: Play) -> None:
 
 def _remove_workloads(play: Play) -> None:
     kube = play.kube
-    for job in kube.list("batch/v1", "Job", NAMESPACE):
-        kube.delete("batch/v1", "Job", job["metadata"]["name"], NAMESPACE)
-    for deployment in play.observed.all("Deployment"):
-        if deployment["metadata"].get("namespace") == NAMESPACE:
-            kube.delete("apps/v1", "Deployment", deployment["metadata"]["name"], NAMESPACE)
+    # Asked of the server: the copies may lag behind what this run has just made.
+    for version, kind in (("batch/v1", "Job"), ("apps/v1", "Deployment")):
+        for made in kube.list(version, kind, NAMESPACE):
+            kube.delete(version, kind, made["metadata"]["name"], NAMESPACE)
     planned = {pool["metadata"]["name"]: pool for pool in play.plan.manifests("NodePool")}
-    for pool in play.observed.all("NodePool"):
+    for pool in kube.list("karpenter.sh/v1", "NodePool"):
         if pool["metadata"]["name"] not in planned:
             kube.delete("karpenter.sh/v1", "NodePool", pool["metadata"]["name"])
     for manifest in planned.values():
@@ -405,10 +451,15 @@ def _static_pools(play: Play) -> set[str]:
     return {pool.name for pool in play.plan.gpu_pools if pool.static}
 
 
-def _remove_nodes(play: Play) -> None:
+def _remove_nodes(play: Play) -> bool:
+    """Have the nodes of GPU pools go; whether there were any, or some that had been bought and were none yet."""
     planned = {pool["metadata"]["name"] for pool in play.plan.manifests("NodePool")}
     gpu_pools = {pool.name for pool in play.plan.gpu_pools} - _static_pools(play) | {""}
+    found = False
     for claim in play.observed.all("NodeClaim"):
         pool = claim["metadata"]["labels"].get(NODE_POOL_LABEL, "")
         if pool in gpu_pools or pool not in planned:
-            play.kube.delete("karpenter.sh/v1", "NodeClaim", claim["metadata"]["name"])
+            found = True
+            if not claim["metadata"].get("deletionTimestamp"):
+                play.kube.delete("karpenter.sh/v1", "NodeClaim", claim["metadata"]["name"])
+    return found

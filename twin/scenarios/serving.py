@@ -48,10 +48,10 @@ def from_zero(play: Play) -> None:
         bought = len(play.claims_of(name))
         play.check(bought == needed, f"{name}: {len(asked)} models on {needed} nodes", f"bought {bought}")
     play.figures["USD per hour while they answer"] = round(sum(n.usd_per_hour for n in play.view.gpu_nodes), 3)
-    seconds = play.wait(lambda: not any(_pods(play, model) for model in models), 60, "zero pods")
+    seconds = play.wait(lambda: not any(_pods(play, model) for model in models), _PATIENCE, "zero pods")
     play.figures["seconds to zero pods"] = round(seconds, 1)
     play.check(True, "when nobody asks any more, no pod is left")
-    seconds = play.wait(lambda: not play.view.gpu_nodes, 120, "zero nodes")
+    seconds = play.wait(lambda: not play.view.gpu_nodes, _PATIENCE, "zero nodes")
     play.figures["seconds to zero nodes"] = round(seconds, 1)
     play.check(True, "and no node")
     for model in models:

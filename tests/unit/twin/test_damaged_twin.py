@@ -313,7 +313,7 @@ def test_a_spoilt_twin_is_brought_back_unless_somebody_interrupts(
     assert not state.finished.exists()
 
 
-@pytest.mark.parametrize("withdrawn", ["all", "spot", ""])
+@pytest.mark.parametrize("withdrawn", ["all", "spot", "taken back", ""])
 def test_karpenter_hears_that_offerings_are_back(withdrawn: str, state: TwinState) -> None:
     """It would go on without them for twelve hours, in a twin that somebody else goes on to use."""
     faults, done = Faults(state.folder), list[str]()
@@ -322,6 +322,8 @@ def test_karpenter_hears_that_offerings_are_back(withdrawn: str, state: TwinStat
             faults.withdraw([("g6.*", "*")])
         case "spot":
             faults.withdraw_spot([("g6.*", "*")])
+        case "taken back":
+            faults.take_back()
 
     def restart() -> None:
         assert not faults.stale

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from twin import controller
 from twin.errors import TwinError
-from twin.machine import launch, processes, supervisor
+from twin.machine import launch, ports, processes, supervisor
 from twin.machine.processes import Spec, alive, find, write_spec
 from twin.machine.state import TwinState, load_run, twins
 
@@ -252,3 +253,27 @@ def test_keys_are_for_the_owner_only(state: TwinState) -> None:
     assert state.folder.stat().st_mode & 0o077 == 0
     for path in (state.kubeconfig, state.run, *state.pki.iterdir()):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_a_port_of_karpenter_s_that_somebody_took_is_named(state: TwinState) -> None:
+    """Else who has it would answer in Karpenter's place."""
+    run = launch.prepare(state)
+    controller._refuse_taken_ports(state, run)
+    port = run.ports["karpenter-health"]
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        with pytest.raises(TwinError, match=f"port {port}, on which Karpenter is to listen, was taken"):
+            controller._refuse_taken_ports(state, run)
+
+
+def test_no_twin_gets_a_port_among_those_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which some listen later than others, and Karpenter's not at all while it starts anew."""
+    taken = {20001}
+    monkeypatch.setattr(ports, "_LAST", 20007)
+    monkeypatch.setattr(ports, "is_free", lambda port: port not in taken)
+    names = ("etcd", "apiserver", "aws", "karpenter")
+    assert ports.free_ports(names) == dict(zip(names, range(20004, 20008), strict=True))
+    taken.add(20007)
+    with pytest.raises(OSError, match="no free loopback ports"):
+        ports.free_ports(names)
