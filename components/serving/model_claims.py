@@ -16,11 +16,11 @@ from components.options import child_options
 from components.sdk import k8s
 from components.serving.model_space import NAMESPACE
 from gpu.contract import CLAIM_LABEL
+from gpu.pods import QUEUE_PROXY
 from gpu.sharing.memory import template_name
 
 POLICY = "gpu-memory-claim"
 #: Knative's container in each pod of a service.
-_QUEUE_PROXY = "queue-proxy"
 
 
 class ModelClaims(pulumi.ComponentResource):
@@ -77,5 +77,5 @@ def _expression() -> str:
     container = (
         f"Object.spec.containers{{name: c.name, resources: Object.spec.containers.resources{{claims: [{use}]}}}}"
     )
-    containers = f'object.spec.containers.filter(c, c.name != "{_QUEUE_PROXY}").map(c, {container})'
+    containers = f'object.spec.containers.filter(c, c.name != "{QUEUE_PROXY}").map(c, {container})'
     return f"Object{{spec: Object.spec{{resourceClaims: [{claim}], containers: {containers}}}}}"

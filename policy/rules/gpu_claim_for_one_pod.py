@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pulumi_policy.proxy import UnknownValueError
 
+from gpu.contract import MAX_SCALE_ANNOTATION
 from policy.dra import CLAIM_TYPES, device_classes, requests
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import PATCH_TYPES, POD_TYPES, pod_templates
@@ -21,7 +22,6 @@ _COUNTS: Final = frozenset({"replicas", "parallelism", "size", "maxReplicas", "m
 #: Kinds that have several pods by their nature: one on each node, or as many as requests need.
 _SEVERAL: Final = (":DaemonSet", ":DaemonSetPatch")
 _SERVING: Final = "kubernetes:serving.knative.dev/"
-_MAX_SCALE: Final = "autoscaling.knative.dev/max-scale"
 
 Names = tuple[Any, Any]
 """Namespace and name of an object; what is not known may be any."""
@@ -116,7 +116,7 @@ def _several(resource: Resource) -> bool:
     if resource.type.startswith(_SERVING):
         pods = pod_templates(resource)
         annotations = (one.metadata.get("annotations") for one in pods)
-        return any(whole(get(given, _MAX_SCALE)) != 1 for given in annotations)
+        return any(whole(get(given, MAX_SCALE_ANNOTATION)) != 1 for given in annotations)
     return _counts(resource.plain.get("spec"))
 
 
