@@ -20,7 +20,6 @@ from gpu.pods import QUEUE_PROXY
 from gpu.sharing.memory import template_name
 
 POLICY = "gpu-memory-claim"
-#: Knative's container in each pod of a service.
 
 
 class ModelClaims(pulumi.ComponentResource):
