@@ -9,7 +9,7 @@ from pathlib import Path as FilePath
 
 import yaml
 
-from config.errors import PROJECT, Path, Problem
+from config.errors import MISSING, PROJECT, Path, Problem
 from gpu.files import read_text
 
 _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -18,7 +18,8 @@ _LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def locate(stack_file: FilePath, problems: Iterable[Problem]) -> Sequence[Problem]:
     """The same problems with `file:line` filled in, in the order of the file.
 
-    What is missing stands on the line of the section that lacks it. Without a readable file nothing is filled in.
+    What is missing stands on the line of the section that lacks it; the value of a key that is not in the file, such as
+    a default, in no line. Without a readable file nothing is filled in.
     """
     try:
         text = read_text(stack_file, encoding="utf-8-sig")
@@ -37,6 +38,8 @@ def locate_in(text: str, name: str, problems: Iterable[Problem]) -> Sequence[Pro
     for problem in problems:
         line = _line(document, problem.path) if document else None
         place = f"{name}:{line}" if line else None
+        if document and line and problem.value is not MISSING and _form(document, problem.path[0]) is None:
+            place = f"not in {name}"
         located.append((line or sys.maxsize, replace(problem, where=place)))
     return [problem for _, problem in sorted(located, key=lambda pair: pair[0])]
 
@@ -47,14 +50,22 @@ def _line(document: yaml.Node, path: Path) -> int | None:
     if found is None:
         return None
     head, *rest = path
-    # The CLI also takes the older `gpu-slices:config:cluster`, and `cluster` alone.
-    forms = [head] if ":" in str(head) else [f"{PROJECT}:{head}", f"{PROJECT}:config:{head}", head]
-    for part in ([form for form in forms if _child(found[1], form)][:1] or [head], *([part] for part in rest)):
-        deeper = _child(found[1], part[0])
+    for part in (_form(document, head), *rest):
+        deeper = None if part is None else _child(found[1], part)
         if deeper is None:
             break
         found = deeper
     return int(found[0].start_mark.line) + 1
+
+
+def _form(document: yaml.Node, head: str | int) -> str | int | None:
+    """How the file writes a key of a stack; None where it has none.
+
+    The CLI also takes the older `gpu-slices:config:cluster`, and `cluster` alone.
+    """
+    found = _child(document, "config")
+    forms = [head] if ":" in str(head) else [f"{PROJECT}:{head}", f"{PROJECT}:config:{head}", head]
+    return next((form for form in forms if found and _child(found[1], form)), None)
 
 
 def _child(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:

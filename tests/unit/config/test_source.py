@@ -73,6 +73,18 @@ def test_a_problem_stands_on_the_line_of_its_key(path: KeyPath, line: int, tmp_p
     assert place(path, tmp_path) == f"Pulumi.dev.yaml:{line}"
 
 
+def test_a_default_stands_on_no_line(tmp_path: Path) -> None:
+    file = tmp_path / "Pulumi.dev.yaml"
+    file.write_text(STACK_FILE)
+    found = locate(
+        file, [Problem(("examples",), True, "is wrong"), Problem(("cluster", "version"), "1.36", "is wrong")]
+    )
+    assert {each.path[0]: each.where for each in found} == {
+        "examples": "not in Pulumi.dev.yaml",
+        "cluster": "Pulumi.dev.yaml:5",
+    }
+
+
 def test_other_forms_of_keys_are_found(tmp_path: Path) -> None:
     text = "config:\n  gpu-slices:config:tags: {}\n  cluster:\n    version: '1.36'\n"
     assert place(("tags",), tmp_path, text) == "Pulumi.dev.yaml:2"
