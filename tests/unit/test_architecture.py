@@ -9,7 +9,7 @@ from pathlib import Path
 import pulumi
 import pytest
 
-from stacks import build, serving
+from stacks import build, ground, pools, serving, watching
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
@@ -44,7 +44,7 @@ def test_the_names_within_a_place_are_there(row: str) -> None:
 
 COMPOSED = {
     name
-    for module in (build, serving)
+    for module in (build, ground, pools, serving, watching)
     for name, value in inspect.getmembers(module, inspect.isclass)
     if issubclass(value, pulumi.ComponentResource)
 }

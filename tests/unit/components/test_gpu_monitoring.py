@@ -35,7 +35,7 @@ from components.monitoring.gpu_monitoring import ADDON, GpuMonitoring, GpuMonito
 from gpu.host_share import RESERVED_CPU_MILLIS, RESERVED_MEMORY_MIB
 from gpu.standing import MONITORING_ALARMS, MONITORING_COUNTERS
 from gpu.system_pods import MONITORING_PODS
-from stacks.build import watched
+from stacks.watching import watched
 from tests.unit.components.recording import Recording, record
 from tests.unit.config.support import changed, parsed
 

@@ -14,7 +14,7 @@ from components.monitoring.prometheus import PrometheusMonitoring, PrometheusMon
 from components.monitoring.rules import WatchedStack
 from gpu.host_share import RESERVED_CPU_MILLIS, RESERVED_MEMORY_MIB
 from gpu.system_pods import MONITORING_PODS
-from stacks.build import watched_stack
+from stacks.watching import watched_stack
 from tests.unit.components.recording import Recording, record
 from tests.unit.config.support import changed, parsed
 
