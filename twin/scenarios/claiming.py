@@ -16,9 +16,8 @@ from gpu.sharing.memory import DEVICE_MEMORY, template_name
 from twin.kube.client import Object
 from twin.plan import most_gpus, types_of, vcpus_per_gpu
 from twin.play.dra_driver import DEVICES_API
-from twin.scenarios.play import NAMESPACE, Failed, Play, workload
+from twin.scenarios.play import NAMESPACE, PATIENCE, Failed, Play, workload
 
-PATIENCE = 150.0
 #: Sizes of pods in the larger runs: 1.4 to 11.2 GiB, in steps of about half a GiB.
 SIZES = tuple(range(1434, 11469, 557))
 #: When Karpenter is killed: pods are there and it has not bought yet, or all is bought that may be.

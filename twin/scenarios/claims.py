@@ -7,9 +7,9 @@ from twin.kube.client import ApiError
 from twin.play.agent.dra import OTHERWISE
 from twin.play.agent.lost import REASON
 from twin.scenarios import claiming
-from twin.scenarios.claiming import PATIENCE, Claiming, Kill, claim_template
+from twin.scenarios.claiming import Claiming, Kill, claim_template
 from twin.scenarios.failures import send_interruption
-from twin.scenarios.play import NAMESPACE, Play, instance_of, workload
+from twin.scenarios.play import NAMESPACE, PATIENCE, Play, instance_of, workload
 
 #: Three models of unequal size that share an L4, one that fits beside them, and one that does not.
 _UNEQUAL = (5632, 6554, 3277)

@@ -11,9 +11,7 @@ from gpu.contract import CONFIG_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
 from twin.aws.account import client
 from twin.play.agent.lost import REASON
 from twin.scenarios.packing import nodes_needed
-from twin.scenarios.play import Play, instance_of
-
-_PATIENCE = 150.0
+from twin.scenarios.play import PATIENCE, Play, instance_of
 
 
 def spot_interruption(play: Play) -> None:
@@ -22,7 +20,7 @@ def spot_interruption(play: Play) -> None:
     pods = 2 * pool.slots_per_node()
     play.make_room(pool, 3)
     play.deploy("spot", pool.name, pool.resource, pods)
-    play.wait(lambda: play.running("spot") == pods, _PATIENCE, f"{pods} running pods")
+    play.wait(lambda: play.running("spot") == pods, PATIENCE, f"{pods} running pods")
     victim = play.view.pool(pool.name)[0]
     before = {node.name for node in play.view.pool(pool.name)}
     claim = play.claim_of(victim.name)
@@ -35,7 +33,7 @@ def spot_interruption(play: Play) -> None:
     play.figures["seconds to the drain"] = round(gone, 1)
     moved = play.wait(lambda: play.running("spot") < pods, 60, "evicted pods")
     seconds = play.wait(
-        lambda: play.running("spot") == pods and victim.name not in play.nodes_of("spot"), _PATIENCE, "all pods again"
+        lambda: play.running("spot") == pods and victim.name not in play.nodes_of("spot"), PATIENCE, "all pods again"
     )
     play.figures["seconds until all run again"] = round(gone + moved + seconds, 1)
     play.wait(lambda: all(node.name != victim.name for node in play.view.nodes), 120, "the old node's end")
@@ -99,7 +97,7 @@ def no_capacity(play: Play) -> None:
     play.faults.withdraw([(f"{family}.*", "*") for family in families])
     play.restart_karpenter()  # it asks for offerings when it starts, and then every twelve hours
     play.deploy("capacity", pool.name, pool.resource, 1)
-    play.wait(lambda: bool(_karpenter_says(play)), _PATIENCE, "Karpenter's reason")
+    play.wait(lambda: bool(_karpenter_says(play)), PATIENCE, "Karpenter's reason")
     play.check(True, "the pod says why it waits", _karpenter_says(play)[:240])
     play.check(play.stays(lambda: not play.claims_of(pool.name), 10), "nothing is bought")
     if len(families) == 1:
@@ -109,7 +107,7 @@ def no_capacity(play: Play) -> None:
         play.faults.withdraw([(f"{families[0]}.*", "*")])
         play.tell(f"EC2 has capacity again, but none of the cheapest family, {families[0]}")
     play.restart_karpenter()
-    play.wait(lambda: play.running("capacity") == 1, _PATIENCE, "a running pod")
+    play.wait(lambda: play.running("capacity") == 1, PATIENCE, "a running pod")
     bought = play.view.pool(pool.name)[0].instance_type
     if len(families) > 1:
         play.check(not bought.startswith(f"{families[0]}."), "the pool falls to its next family", bought)
@@ -131,7 +129,7 @@ def fallback(play: Play) -> None:
     play.faults.withdraw_spot([(f"{family}.*", "*") for family in families])
     play.restart_karpenter()
     play.deploy("first", pool.name, pool.resource, slots)
-    seconds = play.wait(lambda: play.running("first") == slots, _PATIENCE, "running pods")
+    seconds = play.wait(lambda: play.running("first") == slots, PATIENCE, "running pods")
     play.figures["seconds until all run"] = round(seconds, 1)
     (dear,) = play.view.pool(pool.name)
     play.check(dear.capacity_type == "on-demand", "one node was bought, on demand", f"{dear.instance_type} {dear.zone}")
@@ -140,7 +138,7 @@ def fallback(play: Play) -> None:
     play.tell("EC2 has Spot capacity again")
     play.restart_karpenter()
     play.deploy("second", pool.name, pool.resource, 1)
-    play.wait(lambda: play.running("second") == 1, _PATIENCE, "a pod on a second node")
+    play.wait(lambda: play.running("second") == 1, PATIENCE, "a pod on a second node")
     cheap = next(node for node in play.view.pool(pool.name) if node.name != dear.name)
     play.check(cheap.capacity_type == "spot", "the next node is Spot", f"{cheap.instance_type} {cheap.zone}")
     there = [node.name for node in play.view.pool(pool.name)]
@@ -175,7 +173,7 @@ def plugin_late(play: Play) -> None:
     play.make_room(pool, 2)
     play.faults.set_plugin(seconds=25)
     play.deploy("late", pool.name, pool.resource, pods)
-    seconds = play.wait(lambda: play.running("late") == pods, _PATIENCE, f"{pods} running pods")
+    seconds = play.wait(lambda: play.running("late") == pods, PATIENCE, f"{pods} running pods")
     play.figures["seconds until all run"] = round(seconds, 1)
     bought = len(play.claims_of(pool.name))
     play.check(bought == 2, "2 nodes were bought although they offered nothing for 25 s", f"bought {bought}")
@@ -187,12 +185,12 @@ def plugin_never(play: Play) -> None:
     play.make_room(pool, 2)
     play.faults.set_plugin(never=[pool.name], give_up=15)
     play.deploy("never", pool.name, pool.resource, 1)
-    play.wait(lambda: bool(play.warnings(REASON)), _PATIENCE, "a report")
+    play.wait(lambda: bool(play.warnings(REASON)), PATIENCE, "a report")
     report = play.warnings(REASON)[0]
     dumb = report["involvedObject"]["name"]
     play.check(report["involvedObject"]["kind"] == "Node", "the node is reported", report["message"][:160])
     play.speak_again(dumb, "device plugins speak")
-    play.wait(lambda: play.running("never") == 1, _PATIENCE, "a running pod")
+    play.wait(lambda: play.running("never") == 1, PATIENCE, "a running pod")
     play.check(dumb not in play.nodes_of("never"), "the pod runs on another node")
     play.wait(lambda: all(node.name != dumb for node in play.view.nodes), 120, "the end of the dumb node")
     play.check(len(play.claims_of(pool.name)) == 2, "one node was bought for the one that went")
@@ -224,7 +222,7 @@ def controller_restart(play: Play) -> None:
     slots = pool.slots_per_node()
     play.make_room(pool, 3)
     play.deploy("before", pool.name, pool.resource, 2 * slots)
-    play.wait(lambda: play.running("before") == 2 * slots, _PATIENCE, "running pods")
+    play.wait(lambda: play.running("before") == 2 * slots, PATIENCE, "running pods")
     nodes = {node.name for node in play.view.pool(pool.name)}
     play.deploy("during", pool.name, pool.resource, slots)
     play.wait(lambda: len(list(filter(instance_of, play.claims_of(pool.name)))) == 3, 60, "a third node, bought")
@@ -232,10 +230,10 @@ def controller_restart(play: Play) -> None:
     for process in ("karpenter", "kube-controller-manager", "kube-scheduler", "kwok", "agent", "aws"):
         play.tell(f"{process} is killed")
         play.kill(process)
-    play.wait(lambda: play.running("during") == slots, _PATIENCE, "the pods that waited meanwhile")
+    play.wait(lambda: play.running("during") == slots, PATIENCE, "the pods that waited meanwhile")
     play.tell("the API server is killed")
     play.kill("kube-apiserver")
-    play.wait(play.kube.ready, _PATIENCE, "the API server", down=True)
+    play.wait(play.kube.ready, PATIENCE, "the API server", down=True)
     play.stays(lambda: True, 10)
     play.check(play.running("before") == 2 * slots, "every pod that ran still runs")
     play.check(nodes <= {node.name for node in play.view.pool(pool.name)}, "on the same nodes")

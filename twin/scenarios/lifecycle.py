@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from twin.destroy import destroy, instances, left_in_aws
-from twin.scenarios.play import NAMESPACE, Play
-
-_PATIENCE = 150.0
+from twin.scenarios.play import NAMESPACE, PATIENCE, Play
 
 
 def consolidation(play: Play) -> None:
@@ -17,7 +15,7 @@ def consolidation(play: Play) -> None:
         return
     play.make_room(pool, 2)
     play.deploy("busy", pool.name, pool.resource, 2 * slots)
-    play.wait(lambda: play.running("busy") == 2 * slots, _PATIENCE, "running pods")
+    play.wait(lambda: play.running("busy") == 2 * slots, PATIENCE, "running pods")
     first, second = sorted(play.nodes_of("busy"))[:2]
     planned = play.plan.node_pool(pool.name)
     disruption = planned["spec"]["disruption"]
@@ -33,7 +31,7 @@ def consolidation(play: Play) -> None:
     play.check({first, second} <= {n.name for n in play.view.pool(pool.name)}, "and both nodes stay")
     keep_only(play, "busy", {next(iter(keep))})
     stays = next(p["spec"]["nodeName"] for p in play.pods("busy") if p["metadata"]["name"] in keep)
-    seconds = play.wait(lambda: len(play.view.pool(pool.name)) == 1, _PATIENCE, "the end of the empty node")
+    seconds = play.wait(lambda: len(play.view.pool(pool.name)) == 1, PATIENCE, "the end of the empty node")
     play.figures["seconds until the empty node is gone"] = round(seconds, 1)
     play.check(play.view.pool(pool.name)[0].name == stays, "the empty node goes, the busy one stays")
 
@@ -54,7 +52,7 @@ def keep_only(play: Play, name: str, keep: set[str]) -> None:
         )
     about = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "namespace": NAMESPACE}}
     play.kube.patch(about, {"spec": {"replicas": len(keep)}})
-    play.wait(lambda: {p["metadata"]["name"] for p in play.pods(name)} == keep, _PATIENCE, "a smaller workload")
+    play.wait(lambda: {p["metadata"]["name"] for p in play.pods(name)} == keep, PATIENCE, "a smaller workload")
 
 
 def drain_and_destroy(play: Play) -> None:
@@ -65,7 +63,7 @@ def drain_and_destroy(play: Play) -> None:
         play.deploy(f"last-{pool.name}", pool.name, pool.resource, pool.slots_per_node() + 1)
     play.wait(
         lambda: all(play.running(f"last-{pool.name}") == pool.slots_per_node() + 1 for pool in pools),
-        _PATIENCE,
+        PATIENCE,
         "running pods",
     )
     play.wait(play.instances_are_kept, 30, "the instances of the simulated EC2, written down")

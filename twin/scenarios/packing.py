@@ -6,11 +6,9 @@ from gpu.contract import CAPACITY_TYPE_LABEL, GPU_RESOURCE, INSTANCE_TYPE_LABEL
 from gpu.estimate import BOUGHT
 from gpu.scheduler import PACKING_SCHEDULER
 from twin.plan import PlannedPool
-from twin.scenarios.play import Play
+from twin.scenarios.play import PATIENCE, Play
 
 #: Seconds from a pod to its slot: 30 until a node has booted, 8 until its device plugin speaks, the rest is waiting
-#: for processors. At least 20 s more for each hundred nodes on two busy cores.
-_PATIENCE = 150.0
 _PATIENCE_PER_POD = 0.5
 
 
@@ -28,7 +26,7 @@ def pack(play: Play, pods: int = 9) -> None:
     play.tell(f"{pods} pods of one slot each in every pool: {', '.join(pool.name for pool in pools)}")
     seconds = play.wait(
         lambda: all(play.running(f"pack-{pool.name}") == pods for pool in pools),
-        _PATIENCE + _PATIENCE_PER_POD * pods * len(pools),
+        PATIENCE + _PATIENCE_PER_POD * pods * len(pools),
         f"{pods} running pods",
     )
     play.figures["seconds until all run"] = round(seconds, 1)
@@ -83,8 +81,8 @@ def no_overlay(play: Play) -> None:
     needed = nodes_needed(pods, pool.slots_per_node())
     play.tell(f"pool {pool.name} under the name no-overlay, {pods} pods; {needed} nodes would do")
     play.deploy("no-overlay", "no-overlay", GPU_RESOURCE, pods)
-    play.wait(lambda: play.running("no-overlay") == pods, _PATIENCE, f"{pods} running pods")
-    play.wait(lambda: all(n.slots for n in play.view.pool("no-overlay")), _PATIENCE, "slots on each of the nodes")
+    play.wait(lambda: play.running("no-overlay") == pods, PATIENCE, f"{pods} running pods")
+    play.wait(lambda: all(n.slots for n in play.view.pool("no-overlay")), PATIENCE, "slots on each of the nodes")
     play.stays(lambda: True, 5)
     nodes = play.view.pool("no-overlay")
     offered = sum(node.slots for node in nodes)
@@ -111,7 +109,7 @@ def burst(play: Play, pods: int = 40) -> None:
     needed = nodes_needed(pods, pool.slots_per_node())
     play.make_room(pool, needed)
     play.deploy("burst", pool.name, pool.resource, pods)
-    patience = _PATIENCE + _PATIENCE_PER_POD * pods
+    patience = PATIENCE + _PATIENCE_PER_POD * pods
     seconds = play.wait(lambda: play.running("burst") == pods, patience, f"{pods} running pods")
     play.figures["seconds up"] = round(seconds, 1)
     play.check(len(play.claims_of(pool.name)) == needed, f"{pods} pods on {needed} nodes, bought at once")
@@ -137,7 +135,7 @@ def scoring(play: Play, pods: int = 24) -> None:
     before = {pod["metadata"]["uid"] for pod in play.pods("packed")}
     paid = sum(node.usd_per_hour for node in play.view.pool(pool.name))
     play.empty_soon(pool.name)
-    play.wait(lambda: len(play.view.pool(pool.name)) == half, _PATIENCE, f"{half} nodes")
+    play.wait(lambda: len(play.view.pool(pool.name)) == half, PATIENCE, f"{half} nodes")
     play.check({pod["metadata"]["uid"] for pod in play.pods("packed")} == before, "no pod was moved for that")
     play.figures |= {
         "nodes used, default-scheduler": spread,
@@ -151,10 +149,10 @@ def _come_and_go(play: Play, pool: PlannedPool, name: str, pods: int, scheduler:
     """Nodes that so many pods took; they are gone again unless they stay."""
     play.deploy(name, pool.name, pool.resource, pods, scheduler)
     play.wait(
-        lambda: play.running(name) == pods, _PATIENCE + _PATIENCE_PER_POD * pods, f"{pods} running pods by {scheduler}"
+        lambda: play.running(name) == pods, PATIENCE + _PATIENCE_PER_POD * pods, f"{pods} running pods by {scheduler}"
     )
     taken = len(play.nodes_of(name))
     if not stay:
         play.deploy(name, pool.name, pool.resource, 0, scheduler)
-        play.wait(lambda: not play.pods(name), _PATIENCE, "no pods")
+        play.wait(lambda: not play.pods(name), PATIENCE, "no pods")
     return taken

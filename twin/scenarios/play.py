@@ -29,6 +29,8 @@ from twin.prices import played
 from twin.view import View, view
 
 NAMESPACE = "slices-scenario"
+#: Seconds that a scenario waits for nodes to be bought and pods to run: a bound, for a machine that is busy.
+PATIENCE = 150.0
 _PAUSE = versions.PAUSE_IMAGE
 _KINDS = ("Node", "NodeClaim", "Pod", "Event", "NodePool", "Deployment", "ResourceSlice", "ResourceClaim")
 
