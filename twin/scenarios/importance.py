@@ -12,9 +12,8 @@ from gpu.importance import placing, priorities
 from twin.kube.client import Object
 from twin.plan import PlannedPool
 from twin.scenarios.failures import send_interruption
-from twin.scenarios.play import Play, instance_of
+from twin.scenarios.play import PATIENCE, Play, instance_of
 
-_PATIENCE: Final = 150.0
 _OWNER: Final = "scenario"
 #: As the program gives them to pods: on a pool that buys both, critical work is made to choose.
 _CRITICAL: Final = placing("critical", ("on-demand",), _OWNER)
@@ -29,7 +28,7 @@ def critical_stays(play: Play) -> None:
     with _classes(play):
         play.deploy("critical", pool.name, pool.resource, slots, placing=_CRITICAL)
         play.deploy("batch", pool.name, pool.resource, slots, placing=_BATCH)
-        play.wait(lambda: play.running("critical") == play.running("batch") == slots, _PATIENCE, "both, running")
+        play.wait(lambda: play.running("critical") == play.running("batch") == slots, PATIENCE, "both, running")
         _check_bought(play, "critical", "on-demand")
         _check_bought(play, "batch", "spot")
         before, known = _where(play, "critical"), {claim["metadata"]["name"] for claim in play.claims_of(pool.name)}
@@ -39,7 +38,7 @@ def critical_stays(play: Play) -> None:
             send_interruption(play, instance_of(claim))
         gone = {claim["metadata"]["name"] for claim in taken}
         play.wait(
-            lambda: not gone & {c["metadata"]["name"] for c in play.observed.all("NodeClaim")}, _PATIENCE, "their end"
+            lambda: not gone & {c["metadata"]["name"] for c in play.observed.all("NodeClaim")}, PATIENCE, "their end"
         )
 
         def bought() -> list[Object]:
@@ -47,7 +46,7 @@ def critical_stays(play: Play) -> None:
             new = [claim for claim in play.claims_of(pool.name) if claim["metadata"]["name"] not in known]
             return new if all(map(_type_of, new)) else []
 
-        play.wait(lambda: bool(bought()), _PATIENCE, "another node for batch work")
+        play.wait(lambda: bool(bought()), PATIENCE, "another node for batch work")
         play.check(_where(play, "critical") == before, "no critical pod has moved or begun anew")
         types = ", ".join(sorted({_type_of(claim) for claim in bought()}))
         play.check(types == "spot", "batch work gets Spot again, though the pool may buy on demand", types)
@@ -62,17 +61,17 @@ def batch_first(play: Play) -> None:
     with _classes(play):
         play.deploy("standard", pool.name, pool.resource, slots - batch)
         play.deploy("batch", pool.name, pool.resource, batch, placing=_BATCH)
-        play.wait(lambda: play.running("standard") + play.running("batch") == slots, _PATIENCE, f"{slots} running pods")
+        play.wait(lambda: play.running("standard") + play.running("batch") == slots, PATIENCE, f"{slots} running pods")
         stood = set(_where(play, "standard"))
         play.tell(f"all {slots} slots of the pool's one node are taken, {batch} of them by batch work")
         play.deploy("more", pool.name, pool.resource, batch)
-        seconds = play.wait(lambda: play.running("more") == batch, _PATIENCE, "standard work in the place of batch")
+        seconds = play.wait(lambda: play.running("more") == batch, PATIENCE, "standard work in the place of batch")
         play.figures["seconds to a slot that batch work held"] = round(seconds, 1)
         play.check(play.running("batch") == 0, "all batch work gave way")
         play.check(set(_where(play, "standard")) == stood, "no standard work did")
         # On this pool alone: what counts is its class.
         play.deploy("critical", pool.name, pool.resource, 1, placing=replace(_CRITICAL, node_selector={}))
-        play.wait(lambda: play.running("critical") == 1, _PATIENCE, "critical work in the place of standard")
+        play.wait(lambda: play.running("critical") == 1, PATIENCE, "critical work in the place of standard")
         first = _where(play, "critical")
         play.check(
             play.running("standard") + play.running("more") == slots - 1, "one of standard work gave way to critical"

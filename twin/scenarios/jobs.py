@@ -27,11 +27,10 @@ from gpu.pods import OUTLASTS_DISRUPTION
 from twin.kube.client import Object
 from twin.plan import PlannedPool
 from twin.scenarios.failures import send_interruption
-from twin.scenarios.play import NAMESPACE, Failed, Play, instance_of
+from twin.scenarios.play import NAMESPACE, PATIENCE, Failed, Play, instance_of
 
 _APPS: Final = Path(__file__).parents[2] / "apps"
 _NAME: Final = "interrupted"
-_PATIENCE: Final = 150.0
 _INTERRUPTIONS, _BY_SPOT = 20, 3
 #: Steps of the job, and what each takes beside its arithmetic, in seconds.
 _STEPS, _STEP_SECONDS = 2500, 0.03
@@ -145,7 +144,7 @@ def interrupted_job(play: Play) -> None:
         try:
             play.kube.apply(_job(pool))
             lost = _interrupt(play, kubelet)
-            unbroken.process.wait(_PATIENCE)
+            unbroken.process.wait(PATIENCE)
             _to_the_end(play, kubelet)
         finally:
             kubelet.end()
@@ -217,8 +216,8 @@ def _interrupt(play: Play, kubelet: _Kubelet) -> list[tuple[float, float]]:
         how = "killed" if kubelet.killing else "told to end"
         play.tell(f"interruption {number + 1}, {'by Spot' if by_spot else 'an eviction'}: its process is {how}")
         _take_away(play, by_spot=by_spot)
-        _wait_for_its_end(play, kubelet, worker, _PATIENCE)
-        play.wait(lambda: not play.pods(_NAME), _PATIENCE, "the end of its pod")
+        _wait_for_its_end(play, kubelet, worker, PATIENCE)
+        play.wait(lambda: not play.pods(_NAME), PATIENCE, "the end of its pod")
         play.kill("kube-controller-manager")
         after = _at_work(play, kubelet, "another pod that goes on", worker).began_after
         lost.append((_lost(worker, after), _longest_pause(worker)))
@@ -227,7 +226,7 @@ def _interrupt(play: Play, kubelet: _Kubelet) -> list[tuple[float, float]]:
 
 def _at_work(play: Play, kubelet: _Kubelet, what: str, before: _Process | None) -> _Process:
     """The process that does steps, another than the one before. Waits for it."""
-    play.wait(lambda: kubelet.at_work() and kubelet.last is not before, _PATIENCE, what)
+    play.wait(lambda: kubelet.at_work() and kubelet.last is not before, PATIENCE, what)
     last = kubelet.last
     assert last is not None
     return last
@@ -272,7 +271,7 @@ def _to_the_end(play: Play, kubelet: _Kubelet) -> None:
     if last is None:
         raise Failed("no pod of the job has begun")
     play.tell("nothing interrupts it any more")
-    _wait_for_its_end(play, kubelet, last, 2 * _PATIENCE)
+    _wait_for_its_end(play, kubelet, last, 2 * PATIENCE)
     if last.process.returncode:
         raise Failed(f"the process has ended with {last.process.returncode}: {last.text[-300:]}")
     (pod,) = [pod for pod in play.pods(_NAME) if (pod.get("status") or {}).get("phase") == "Running"]

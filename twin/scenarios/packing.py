@@ -8,7 +8,7 @@ from gpu.scheduler import PACKING_SCHEDULER
 from twin.plan import PlannedPool
 from twin.scenarios.play import PATIENCE, Play
 
-#: Seconds from a pod to its slot: 30 until a node has booted, 8 until its device plugin speaks, the rest is waiting
+#: Seconds more for each pod of many: at least 20 s for each hundred nodes on two busy cores.
 _PATIENCE_PER_POD = 0.5
 
 

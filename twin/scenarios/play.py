@@ -29,7 +29,8 @@ from twin.prices import played
 from twin.view import View, view
 
 NAMESPACE = "slices-scenario"
-#: Seconds that a scenario waits for nodes to be bought and pods to run: a bound, for a machine that is busy.
+#: Seconds from a pod to its slot, at most: 30 until a node has booted, 8 until its device plugin speaks, the rest is
+#: waiting for processors.
 PATIENCE = 150.0
 _PAUSE = versions.PAUSE_IMAGE
 _KINDS = ("Node", "NodeClaim", "Pod", "Event", "NodePool", "Deployment", "ResourceSlice", "ResourceClaim")
