@@ -15,20 +15,13 @@ from typing import Any, Final
 
 from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
 
+from gpu.quantities import read_quantity
+
 _Key = str | int
 #: What Go's `int64`, and so Kubernetes, Karpenter and AWS' provider, can hold. A quantity above it is cut to it.
 _LARGEST: Final = 2**63 - 1
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,19}")
 _NUMBER: Final = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,2})?")
-#: apimachinery v0.36 `pkg/api/resource/quantity.go` ParseQuantity, `suffix.go`. No number has a longer exponent.
-_QUANTITY: Final = re.compile(
-    r"(?P<figure>[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30}))"
-    r"((?P<binary>[KMGTPE])i|(?P<decimal>[numkMGTPE])|[eE](?P<exponent>[+-]?[0-9]{1,3}))?"
-)
-_BINARY: Final = "KMGTPE"
-_DECIMAL: Final[Mapping[str, int]] = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-
-
 #: Sequences that are no lists. Most values are texts, and the check for them is the quickest.
 _TEXTS = (str, bytes)
 
@@ -155,12 +148,10 @@ def quantity(value: Any) -> float | None:
 
     What is above 2^63 - 1 counts as that, as in Kubernetes.
     """
-    found = _QUANTITY.fullmatch(_figures(value))
-    if found is None:
+    try:
+        figure = read_quantity(_figures(value))
+    except ValueError:
         return None
-    exponent = int(found["exponent"] or _DECIMAL.get(found["decimal"] or "", 0))
-    factor = Decimal(1024) ** (_BINARY.index(found["binary"]) + 1) if found["binary"] else Decimal(10) ** exponent
-    figure = Decimal(found["figure"]) * factor
     return float(max(min(figure, Decimal(_LARGEST)), Decimal(-_LARGEST)))
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from math import ceil
 from typing import Any, Final
 
 from gpu.contract import DEVICE_CLASS
+from gpu.quantities import read_quantity
 from gpu.sharing.memory import DEVICE_MEMORY
 from twin.kube.client import Object
-
-_DECIMAL: Final = {"": 0, "n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
-_BINARY: Final = {f"{letter}i": 1024 ** (index + 1) for index, letter in enumerate("KMGTPE")}
-#: The API server writes exponents as it is given them.
-_QUANTITY: Final = re.compile(r"(?P<figure>-?[0-9.]+)(?:[eE](?P<exponent>[+-]?[0-9]+)|(?P<suffix>[A-Za-z]*))")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,12 +89,7 @@ class Devices:
 
 def mib_of(quantity: str) -> int:
     """MiB of a Kubernetes quantity of the API server's, rounded up."""
-    found = _QUANTITY.fullmatch(quantity)
-    if found is None:
-        raise ValueError(f"no quantity: {quantity}")
-    suffix = found["suffix"] or ""
-    factor = Decimal(_BINARY.get(suffix, 1)).scaleb(int(found["exponent"] or _DECIMAL.get(suffix, 0)))
-    return ceil(Decimal(found["figure"]) * factor / 2**20)
+    return ceil(read_quantity(quantity) / 2**20)
 
 
 def _key(metadata: Mapping[str, Any]) -> tuple[str, str]:

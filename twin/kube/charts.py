@@ -6,18 +6,17 @@ import json
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from gpu.quantities import read_quantity
 from twin.errors import TwinError
 from twin.kube.client import Object
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-
-
 #: What charts ask the cluster for (`Capabilities.APIVersions`): without it Helm believes in a cluster of long ago.
 _API_VERSIONS = ("policy/v1",)
 
@@ -76,13 +75,5 @@ def _value(entry: Object, container: Object, deployment: Object) -> str | None:
     quantity = ((container.get("resources") or {}).get(kind) or {}).get(resource)
     if quantity is None:
         return None
-    divisor = _number(str(reference.get("divisor") or "0")) or 1
-    return str(int(-(-_number(str(quantity)) // divisor)))
-
-
-def _number(quantity: str) -> float:
-    """A Kubernetes quantity."""
-    if quantity.endswith("m"):
-        return float(quantity[:-1]) / 1000
-    digits = quantity.rstrip("kMGTi")
-    return float(digits) * _UNITS[quantity[len(digits) :]]
+    divisor = read_quantity(str(reference.get("divisor") or "0")) or 1
+    return str(ceil(read_quantity(str(quantity)) / divisor))
