@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 import versions
 from config.errors import counted, listed
 from config.pool_schema import GpuPool
-from config.pools import network_zones
+from config.pools import network_zones, reservations_shared
 from config.quantities import cpu_millis, memory_mib
 from config.schedule import parse_schedule
 from config.schema import StackConfig, Usage, UsageOf, Workload
@@ -368,11 +368,9 @@ def _node_lines(config: StackConfig, holding: Sequence[Consumer], part: NodePart
 
 def _on_the_same(section: GpuPool, config: StackConfig) -> str:
     """Pools that name a reservation of this one: whoever writes them parts its GPUs, which no stack file tells."""
-    mine = {each.id for each in section.capacity_reservation_selector_terms if each.id}
     named = {
-        each.name: sorted(mine & {term.id for term in each.capacity_reservation_selector_terms if term.id})
-        for each in config.pools
-        if each is not section
+        name: sorted({term.id for term in terms if term.id})
+        for name, terms in reservations_shared(section, config.pools).items()
     }
     told = [f"{listed(ids, 'and')} is pool {name}'s too" for name, ids in named.items() if ids]
     return f"; {listed(told, 'and')}: each counts its own maxGpus" if told else ""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import lru_cache
 from types import MappingProxyType
 
-from config.pool_schema import GpuPool
+from config.pool_schema import GpuPool, ReservationTerm
 from gpu import prices
 from gpu.catalog import INSTANCE_TYPES, InstanceType, types_in
 from gpu.pool import Pool, Purchase, ReservationType, Taint
@@ -33,6 +33,17 @@ def gpu_counts(pool: GpuPool) -> tuple[int, ...]:
 def pool_types(pool: GpuPool, region: str) -> tuple[InstanceType, ...]:
     """Instance types that the pool may buy in the region. Raises KeyError for unknown families or types."""
     return _types(pool.instance_families, pool.instance_types, gpu_counts(pool), region)
+
+
+def reservations_shared(pool: GpuPool, pools: Sequence[GpuPool]) -> Mapping[str, Sequence[ReservationTerm]]:
+    """The reservations of the pool that others name too, by the others' names: they part its GPUs (docs/costs.md)."""
+    own = pool.capacity_reservation_selector_terms
+    named = {
+        each.name: [term for term in each.capacity_reservation_selector_terms if term in own]
+        for each in pools
+        if each is not pool
+    }
+    return {name: terms for name, terms in named.items() if terms}
 
 
 def resolve(pool: GpuPool, region: str) -> Pool:

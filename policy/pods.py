@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -91,21 +91,13 @@ class PodTemplate:
 
         Raises UnknownValueError if their resources as a whole are not known in preview.
         """
-        found = []
         sidecars = [item for item in literals(self.spec, "initContainers") if get(item, "restartPolicy") == "Always"]
-        for container in (*self.containers(), *sidecars):
-            for resource, given in _gpu_quantities(container):
-                found.append(GpuContainer(text(get(container, "name")), resource, given, container))
-        return found
+        return _with_gpus((*self.containers(), *sidecars))
 
     def initial_gpu_containers(self) -> list[GpuContainer]:
         """Containers that run before the others and ask for a resource of NVIDIA's, which the pod has all its time."""
-        return [
-            GpuContainer(text(get(container, "name")), resource, given, container)
-            for container in literals(self.spec, "initContainers")
-            if isinstance(container, Mapping) and get(container, "restartPolicy") != "Always"
-            for resource, given in _gpu_quantities(container)
-        ]
+        given = (item for item in literals(self.spec, "initContainers") if isinstance(item, Mapping))
+        return _with_gpus(item for item in given if get(item, "restartPolicy") != "Always")
 
     def may_land_on(self, pool: NodePool) -> bool:
         """Whether the scheduler could place it there, by node selector, required node affinity and tolerations.
@@ -139,6 +131,15 @@ def tolerated(taint: Mapping[str, Any], toleration: Mapping[str, Any]) -> bool:
 def _may_be(one: Any, other: Any) -> bool:
     """Whether two values are the same text, or one of them is not known."""
     return isinstance(one, Unknown) or isinstance(other, Unknown) or text(one) == text(other)
+
+
+def _with_gpus(containers: Iterable[Mapping[str, Any]]) -> list[GpuContainer]:
+    """Containers that ask for resources of NVIDIA's, once for each."""
+    return [
+        GpuContainer(text(get(container, "name")), resource, given, container)
+        for container in containers
+        for resource, given in _gpu_quantities(container)
+    ]
 
 
 def _gpu_quantities(container: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from account.session import Absent, Found, Unseen
 from config import bill
 from config.errors import listed
 from config.pool_schema import GpuPool, ReservationTerm
+from config.pools import reservations_shared
 from config.schema import StackConfig
 from gpu.catalog import INSTANCE_TYPES
 from gpu.pool import DRAINED_BEFORE_END, Pool, ReservationType
@@ -77,9 +78,9 @@ def _judge(section: GpuPool, pool: Pool, sight: Sight) -> Verdict:
 
 
 def _sharers(section: GpuPool, config: StackConfig) -> Sequence[GpuPool]:
-    """The pools that name one of its reservations, itself among them: they part its GPUs (docs/costs.md)."""
-    own = section.capacity_reservation_selector_terms
-    return [each for each in config.pools if any(term in own for term in each.capacity_reservation_selector_terms)]
+    """The pools that name one of its reservations, itself among them, in the order of the file."""
+    others = reservations_shared(section, config.pools)
+    return [each for each in config.pools if each is section or each.name in others]
 
 
 def _verdict(pool: Pool, found: list[Mapping[str, Any]], zones: Collection[str], sharers: Sequence[GpuPool]) -> Verdict:

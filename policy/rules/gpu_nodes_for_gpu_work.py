@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import GPU_SYSTEM_NAMESPACE, INSTANCE_TYPE_LABEL, NODE_POOL_LABEL, NVIDIA_PREFIX
-from policy.dra import CLAIM_TYPES, device_classes, without_claim
+from policy.dra import CLAIM_TYPES, DEVICE_CLASS_TYPES, device_classes, without_claim
 from policy.framework import (
     EnforcementLevel,
     Finding,
@@ -122,7 +122,7 @@ RULE = StackRule(
     ),
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,
-    types=(*NODE_POOL_TYPES, NODE_GROUP, *CLAIM_TYPES, "kubernetes:resource.k8s.io/*:DeviceClass", *POD_TYPES),
+    types=(*NODE_POOL_TYPES, NODE_GROUP, *CLAIM_TYPES, *DEVICE_CLASS_TYPES, *POD_TYPES),
     options={
         "exemptNamespaces": Option(
             type="array",
