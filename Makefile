@@ -66,8 +66,11 @@ test-sweep: $(STAMP) ## Run whole what `make test` tries a part of: every progra
 	  tests/unit/config/test_starter.py tests/unit/config/test_placeholders.py tests/unit/config/test_fuzz.py $(ARGS)
 
 .PHONY: test-parts
-test-parts: $(STAMP) ## Run the tests on other people's parts: Karpenter's own files, moto, systemd, a real Ollama (builds with Go)
+test-parts: $(STAMP) ## Run the tests on other people's parts: Karpenter's own files, moto, systemd, Terraform (builds with Go)
 	@$(BIN)/python -m pytest -n 2 -m "go or parts" tests/unit tests/policy tests/plan $(ARGS)
+
+.PHONY: test-apps
+test-apps: $(STAMP) ## Run the tests of the page and its models, on a real Ollama and in Chromium where they are (builds with Go)
 	@# Ollama may get stuck (tests/apps/conftest.py): once more, from there on, with a new server.
 	@$(BIN)/python -m pytest --stepwise-reset tests/apps $(ARGS) || $(BIN)/python -m pytest --stepwise tests/apps $(ARGS)
 

@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import pytest
@@ -89,11 +90,11 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_result_of_an_unbroken_
     chance = random.Random(20261130)
     # Of the process before, which was killed.
     former: dict[int, float] = {}
-    lost: list[float] = []
+    lost: list[Loss] = []
     for kill in range(20):
         with running(tmp_path, bucket.environment, steps=STEPS) as job:
-            job.wait_for("attempt ")
-            # Also before its first step, and in the middle of what it writes.
+            # Later also before its first step, and in the middle of what it writes.
+            job.wait_for("attempt " if kill else "step 20 ")
             time.sleep(chance.uniform(0, 0.9))
             number = signal.SIGTERM if kill % 2 else signal.SIGKILL
             status = job.end(number)
@@ -104,16 +105,26 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_result_of_an_unbroken_
         assert job.result == unbroken
         lost += losses(former, resumed(job))
         assert resumed(job) > 0, "all that went before was of no use"
-    # What a process takes longer than ever before, on a machine with others on it, is beyond what it can reckon with.
-    assert max(lost) <= BOUND + 0.5, lost
-    assert max(lost) > 0, "no kill has cost anything: they came too late"
+    assert any(loss.seconds > 0 for loss in lost), "no kill has cost anything: they came too late"
+    # On a machine with others on it a step or a save may take longer than ever before, which cannot be reckoned with;
+    # saves of more than the bound are made in half of the time.
+    assert all(loss.seconds <= max(BOUND, 2 * loss.longest_pause) + loss.longest_pause for loss in lost), lost
 
 
-def losses(former: dict[int, float], resumed_after: int) -> Iterator[float]:
-    """Seconds of the killed process' work that are done again. former: its steps, and when they were done."""
+class Loss(NamedTuple):
+    """What a kill has cost: seconds of work that are done again, the longest time between two steps of that process."""
+
+    seconds: float
+    longest_pause: float
+
+
+def losses(former: dict[int, float], resumed_after: int) -> Iterator[Loss]:
+    """Of the killed process. former: its steps, and when they were done."""
     if any(step > resumed_after for step in former):
         # It may have been killed before it kept anything: what it did since its start is lost.
-        yield max(former.values()) - former.get(resumed_after, min(former.values()))
+        lost = max(former.values()) - former.get(resumed_after, min(former.values()))
+        times = sorted(former.values())
+        yield Loss(lost, max((after - before for before, after in pairwise(times)), default=0))
 
 
 def test_told_to_end_it_loses_nothing(bucket: Bucket, tmp_path: Path) -> None:
@@ -214,11 +225,10 @@ def test_what_s3_refuses_is_told_and_the_work_goes_on(
 
 
 def test_a_slow_s3_holds_the_work_up_and_ends_nothing(bucket: Bucket, tmp_path: Path) -> None:
-    steps = 100  # each waits for saves, on a busy machine for long
+    steps = 100  # some wait for saves, each of which takes longer than the second that may be lost
     with running(tmp_path, {keeper.URL_VARIABLE: str(tmp_path / "run")}, steps=steps, step_seconds=0) as job:
         unbroken = job.result
-    bucket.troubles = lambda method, path: Trouble(seconds=0.3) if method == "PUT" else None
-    # A save takes longer than the second that may be lost: at most half of the time goes into saves.
+    bucket.troubles = lambda method, path: Trouble(seconds=BOUND) if method == "PUT" else None
     with running(tmp_path, bucket.environment, steps=steps) as job:
         assert job.result == unbroken
         assert "half of the time" in job.said()
