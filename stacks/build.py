@@ -10,10 +10,12 @@ import pulumi
 import pulumi_aws as aws
 
 from components.cluster.existing import update_kubeconfig_command
+from components.gpu.checkpoints import Checkpointing
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
 from components.gpu.gpu_pool import GpuPool
 from components.gpu.gpu_sharing import GpuSharing
-from components.gpu.workloads import Checkpointing, GpuWorkload, GpuWorkloads, GpuWorkloadsArgs
+from components.gpu.gpu_workload import GpuWorkload
+from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import CpuPool
 from components.money.budget import Budget
 from components.money.soft_brake import SoftBrake

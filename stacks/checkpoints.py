@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.gpu.checkpoints import CheckpointAccess, CheckpointAccessArgs, CheckpointBucket, CheckpointBucketArgs
-from components.gpu.workloads import Checkpointing, namespace_of
+from components.gpu.checkpoint_access import CheckpointAccess, CheckpointAccessArgs
+from components.gpu.checkpoint_bucket import CheckpointBucket, CheckpointBucketArgs
+from components.gpu.checkpoints import Checkpointing
+from components.gpu.gpu_workload import namespace_of
 from config.schema import StackConfig, Workload
 from config.services import checkpoint_prefix
 from config.workload_schema import Checkpoint

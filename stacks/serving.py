@@ -11,7 +11,8 @@ from components.cluster.cluster import Cluster
 from components.cluster.ebs_driver import STORAGE_CLASS
 from components.gpu.gpu_pool import GpuPool
 from components.gpu.gpu_sharing import GpuSharing
-from components.gpu.workloads import GpuWorkload
+from components.gpu.gpu_workload import GpuWorkload
+from components.gpu.workloads import knative_features
 from components.karpenter.cpu_pool import Architecture
 from components.serving import conversations
 from components.serving.app_image import AppImage, AppImageArgs
@@ -85,7 +86,7 @@ def knative_serving(config: StackConfig, stand: Stand, workloads: Sequence[GpuWo
     return KnativeServing(
         "knative",
         KnativeServingArgs(
-            features=_features(config).union(*(workload.features for workload in workloads)),
+            features=_features(config).union(*map(knative_features, workloads)),
             replicas=config.serving.replicas,
             domain=door.domain if door else None,
             tls_secret=door.tls_secret if door else None,

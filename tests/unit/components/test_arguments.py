@@ -11,9 +11,10 @@ import pytest
 
 from components.arguments import Arguments
 from components.cluster.addons import AddonsArgs
-from components.gpu.checkpoints import CheckpointAccessArgs
+from components.gpu.checkpoint_access import CheckpointAccessArgs
+from components.gpu.checkpoints import Checkpointing
+from components.gpu.gpu_workload import GpuWorkload, WorkloadContainer
 from components.gpu.workload_volumes import BucketSource
-from components.gpu.workloads import Checkpointing, GpuWorkload, WorkloadContainer
 from components.karpenter.cpu_pool import CpuPoolArgs
 from components.karpenter.node_class import ClusterNodes, OwnNodeClass
 from components.money.budget import BudgetArgs

@@ -8,13 +8,10 @@ from typing import Any
 import pytest
 
 from checkpoint import keeper
-from components.gpu.checkpoints import (
-    CheckpointAccess,
-    CheckpointAccessArgs,
-    CheckpointBucket,
-    CheckpointBucketArgs,
-)
-from components.gpu.workloads import Checkpointing, Security
+from components.gpu.checkpoint_access import CheckpointAccess, CheckpointAccessArgs
+from components.gpu.checkpoint_bucket import CheckpointBucket, CheckpointBucketArgs
+from components.gpu.checkpoints import Checkpointing
+from components.gpu.gpu_workload import Security
 from gpu import checkpoints
 from tests.unit.components.recording import Recording, record
 from tests.unit.components.test_workloads import recorded, workload

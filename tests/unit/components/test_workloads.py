@@ -6,15 +6,9 @@ from typing import Any
 import pytest
 
 from components.gpu.autoscaling import Autoscaling
+from components.gpu.gpu_workload import CronSchedule, GpuWorkload, Security, WorkloadContainer
 from components.gpu.workload_volumes import BucketSource, ClaimSource, EmptyDirSource, FileSystemSource
-from components.gpu.workloads import (
-    CronSchedule,
-    GpuWorkload,
-    GpuWorkloads,
-    GpuWorkloadsArgs,
-    Security,
-    WorkloadContainer,
-)
+from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
 from tests.unit.components.recording import Recording, record
 
 MAIN = WorkloadContainer(name="main", image="app:1", slots=1, cpu="2", memory="4Gi", args=["--serve"])
