@@ -10,9 +10,9 @@ from components.gpu.on_request import OnRequest
 from components.gpu.workload_volumes import BucketSource, ClaimSource, EmptyDirSource
 from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs, knative_features
 from gpu.importance import Placing
+from tests.unit.components.gpu_workloads import MAIN, SIDECAR
+from tests.unit.components.gpu_workloads import workload as a_workload
 from tests.unit.components.recording import Recording, record
-from tests.unit.components.test_workloads import MAIN, SIDECAR
-from tests.unit.components.test_workloads import workload as a_workload
 
 SERVICE = "kubernetes:serving.knative.dev/v1:Service"
 SERVER = replace(MAIN, ports=[{"containerPort": 8000}])
