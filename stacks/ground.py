@@ -19,7 +19,7 @@ from components.cluster.existing import (
     look_up_cluster,
     look_up_oidc_provider,
 )
-from components.cluster.pull_through import PullThroughPolicy, PullThroughPolicyArgs
+from components.cluster.pull_through_policy import PullThroughPolicy, PullThroughPolicyArgs
 from components.cluster.system_nodes import SystemNodeCapacity
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
 from components.karpenter.node_class import ClusterNodes

@@ -7,7 +7,7 @@ from typing import assert_never
 
 import pulumi
 
-from components.cluster.addons import AddonsArgs
+from components.cluster.addon import AddonsArgs
 from components.cluster.ebs_driver import STORAGE_CLASS
 from components.karpenter.interruption import rule_name
 from components.money.alerts import AlertTopic, AlertTopicArgs, Publisher

@@ -15,8 +15,8 @@ from typing import Final
 import pulumi
 
 import versions
-from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 from components.cluster.pod_identity import PodRole, PodRoleArgs
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
 from components.sdk import aws, k8s
 
 ADDON: Final = "aws-ebs-csi-driver"
@@ -121,7 +121,7 @@ class EbsCsiDriver(pulumi.ComponentResource):
 
 def _configuration(args: EbsCsiDriverArgs) -> dict[str, object]:
     """Values of the add-on (chart of kubernetes-sigs/aws-ebs-csi-driver, values.yaml)."""
-    system = [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}]
+    system = [SYSTEM_NODE_TOLERATION]
     return {
         "controller": {"nodeSelector": SYSTEM_NODE_LABEL, "tolerations": system},
         "node": {"tolerateAllTaints": False, **({"tolerations": system} if args.system_volumes else {})},

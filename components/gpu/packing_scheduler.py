@@ -15,7 +15,7 @@ import pulumi
 import yaml
 
 import versions
-from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
 from components.options import child_options
 from components.pods import restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
@@ -182,7 +182,7 @@ def _deployment(args: PackingSchedulerArgs, settings: str) -> Any:
         "serviceAccountName": PACKING_SCHEDULER,
         "automountServiceAccountToken": True,
         **({"nodeSelector": dict(args.node_selector)} if args.node_selector else {}),
-        "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
+        "tolerations": [SYSTEM_NODE_TOLERATION],
         "topologySpreadConstraints": [spread],
         "containers": [container],
         "volumes": [{"name": "settings", "configMap": {"name": PACKING_SCHEDULER}}],

@@ -10,8 +10,9 @@ from typing import Any
 import pulumi
 
 from components.arguments import Arguments
-from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT, AddonsArgs, addon
+from components.cluster.addon import AddonsArgs, addon
 from components.cluster.pod_identity import PodRole, PodRoleArgs
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
 from components.monitoring.alarms import Alarm, Query, Watched, alarms
 from components.monitoring.dashboard import dashboard, dashboard_name
 from components.sdk import aws
@@ -160,7 +161,7 @@ def addon_configuration(node_selector: Mapping[str, str]) -> dict[str, Any]:
         },
         "manager": {
             **({"nodeSelector": dict(node_selector)} if node_selector else {}),
-            "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
+            "tolerations": [SYSTEM_NODE_TOLERATION],
         },
         "otelContainerInsights": {"enabled": False},
     }

@@ -13,7 +13,7 @@ import pulumi
 
 import versions
 from components.arguments import Arguments
-from components.cluster.addons import SYSTEM_NODE_LABEL
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL
 from components.options import child_options
 from components.pods import restricted_admission
 from components.sdk import k8s

@@ -10,7 +10,7 @@ import pulumi
 import pytest
 
 from components.arguments import Arguments
-from components.cluster.addons import AddonsArgs
+from components.cluster.addon import AddonsArgs
 from components.gpu.checkpoint_access import CheckpointAccessArgs
 from components.gpu.checkpoints import Checkpointing
 from components.gpu.gpu_workload import GpuWorkload, WorkloadContainer

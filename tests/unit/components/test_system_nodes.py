@@ -5,7 +5,7 @@ import json
 import pytest
 
 import versions
-from components.cluster.addons import AddonsArgs
+from components.cluster.addon import AddonsArgs
 from components.cluster.ebs_driver import ADDON as ADDON_OF_VOLUMES
 from components.cluster.system_nodes import SystemNodeCapacity
 from components.monitoring.gpu_monitoring import ADDON as ADDON_OF_MONITORING
