@@ -10,6 +10,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from components.cluster.access import AccessGrant
+from components.cluster.addon import AddonsArgs
 from components.cluster.cluster import HOME_ZONES, Cluster, ClusterArgs
 from components.cluster.ebs_driver import EbsCsiDriver, EbsCsiDriverArgs
 from components.cluster.encryption import Encryption, EncryptionArgs
@@ -349,14 +350,16 @@ def _driver(
     if not (conversations or config.monitoring.needs_driver):
         return ()
     arguments = EbsCsiDriverArgs(
-        cluster_name=config.cluster_name,
-        kubernetes_version=config.cluster.version,
-        account_id=account_id,
+        addons=AddonsArgs(
+            cluster_name=config.cluster_name,
+            kubernetes_version=config.cluster.version,
+            account_id=account_id,
+            tags=tags,
+        ),
         volume_key_arn=keys.volume_key_arn,
         system_volumes=config.monitoring.needs_driver,
         # A class cannot be changed: tags that people change would make it anew.
         volume_tags={key: tags[key] for key in (STACK_TAG, CLUSTER_TAG, REGION_TAG)},
-        tags=tags,
         after=after,
     )
     return EbsCsiDriver("ebs-csi", arguments, opts).ready

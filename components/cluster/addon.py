@@ -20,7 +20,7 @@ from components.sdk import aws
 
 @dataclass(frozen=True, kw_only=True)
 class AddonsArgs(Arguments):
-    """Inputs of `NodeAddons` and `ClusterAddons`.
+    """Whose add-ons they are: inputs of `NodeAddons` and `ClusterAddons`, and of each component that brings one.
 
     kubernetes_version: minor of the cluster; each add-on's version is the one that `versions.EKS_ADDON_VERSIONS` has
     for it. Raises ValueError for a minor that is not in that table.
@@ -50,9 +50,12 @@ def addon(
     configuration: Mapping[str, Any] | None = None,
     pod_roles: Mapping[str, pulumi.Input[str]] | None = None,
 ) -> aws.eks.Addon:
-    """An add-on of EKS; `pod_roles` maps its service accounts to role ARNs."""
+    """An add-on of EKS. name: its logical name. addon_name: what EKS calls it, of those in `versions`.
+
+    configuration: values by the add-on's own schema. pod_roles: ARNs of roles by service account.
+    """
     return aws.eks.Addon(
-        f"{name}-{addon_name}",
+        name,
         cluster_name=args.cluster_name,
         addon_name=addon_name,
         addon_version=versions.EKS_ADDON_VERSIONS[args.kubernetes_version][addon_name],

@@ -21,16 +21,22 @@ class ClusterAddons(pulumi.ComponentResource):
         self.addons = (
             # Pinned to nodes that Karpenter never consolidates: names must resolve while Spot nodes come and go.
             addon(
-                name,
+                f"{name}-coredns",
                 args,
                 "coredns",
                 child,
                 configuration={"nodeSelector": SYSTEM_NODE_LABEL, "tolerations": [SYSTEM_NODE_TOLERATION]},
             ),
-            addon(name, args, "metrics-server", child, configuration={"tolerations": [SYSTEM_NODE_TOLERATION]}),
+            addon(
+                f"{name}-metrics-server",
+                args,
+                "metrics-server",
+                child,
+                configuration={"tolerations": [SYSTEM_NODE_TOLERATION]},
+            ),
             # Its own DaemonSet tolerates everything, its DCGM part nothing: it would miss every tainted GPU node.
             addon(
-                name,
+                f"{name}-eks-node-monitoring-agent",
                 args,
                 "eks-node-monitoring-agent",
                 child,

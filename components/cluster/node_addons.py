@@ -21,7 +21,7 @@ class NodeAddons(pulumi.ComponentResource):
     def __init__(self, name: str, args: AddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:NodeAddons", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        agent = addon(name, args, "eks-pod-identity-agent", child)
+        agent = addon(f"{name}-eks-pod-identity-agent", args, "eks-pod-identity-agent", child)
         role = PodRole(
             f"{name}-cni",
             PodRoleArgs(
@@ -36,7 +36,7 @@ class NodeAddons(pulumi.ComponentResource):
             child,
         )
         cni = addon(
-            name,
+            f"{name}-vpc-cni",
             args,
             "vpc-cni",
             pulumi.ResourceOptions(parent=self, depends_on=[agent]),
@@ -44,5 +44,5 @@ class NodeAddons(pulumi.ComponentResource):
             configuration={"enableNetworkPolicy": "true"},
             pod_roles={"aws-node": role.role_arn},
         )
-        self.addons = (agent, cni, addon(name, args, "kube-proxy", child))
+        self.addons = (agent, cni, addon(f"{name}-kube-proxy", args, "kube-proxy", child))
         self.register_outputs({})

@@ -146,21 +146,8 @@ def usd_expression(usd_per_gpu_hour: float, period: int) -> str:
 def alarms(watched: Watched) -> list[Alarm]:
     """Every alarm of a stack, in the order of the page."""
     cluster = {"ClusterName": watched.cluster_name}
-    idle = [
-        Alarm(
-            name="gpu-idle",
-            says=(
-                f"A GPU computed nothing for {IDLE_MINUTES} minutes and is paid for. Nodes without pods leave by "
-                "themselves: look which pods hold its slots, and lower minScale, replicas or warm slots."
-            ),
-            queries=[_insights("idle", "node_gpu_utilization", watched, "ASC")],
-            comparison="LessThanThreshold",
-            threshold=IDLE_PERCENT,
-            minutes=IDLE_MINUTES,
-        )
-    ]
     found = [
-        *(idle if watched.utilisation else []),
+        *([_idle(watched)] if watched.utilisation else []),
         Alarm(
             name="gpu-memory-full",
             says=(
@@ -199,6 +186,20 @@ def alarms(watched: Watched) -> list[Alarm]:
     if watched.utilisation and watched.usd_per_gpu_hour is not None and watched.usd_per_hour is not None:
         found.append(_usd(watched, watched.usd_per_gpu_hour, watched.usd_per_hour))
     return found
+
+
+def _idle(watched: Watched) -> Alarm:
+    return Alarm(
+        name="gpu-idle",
+        says=(
+            f"A GPU computed nothing for {IDLE_MINUTES} minutes and is paid for. Nodes without pods leave by "
+            "themselves: look which pods hold its slots, and lower minScale, replicas or warm slots."
+        ),
+        queries=[_insights("idle", "node_gpu_utilization", watched, "ASC")],
+        comparison="LessThanThreshold",
+        threshold=IDLE_PERCENT,
+        minutes=IDLE_MINUTES,
+    )
 
 
 def _errors(controller: Controller, watched: Watched) -> Alarm:

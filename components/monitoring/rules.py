@@ -141,6 +141,24 @@ def recorded(watched: WatchedStack) -> Iterator[Recorded]:
 
 def alarms(watched: WatchedStack) -> Iterator[PrometheusAlarm]:
     """Every alarm of a stack, in the order of the page."""
+    yield from _of_gpus(watched)
+    yield from _of_capacity()
+    yield _errors("KarpenterErrors", "karpenter", "reconciliations of Karpenter failed")
+    if watched.serving:
+        yield _errors("KnativeErrors", "knative", "requests for models failed")
+    if watched.usd_per_hour is not None:
+        yield _usd(watched.usd_per_hour)
+    yield PrometheusAlarm(
+        name="FiguresMissing",
+        summary="{{ $labels.job }} in {{ $labels.namespace }} gives Prometheus no figures",
+        says=f"For {SILENT_MINUTES} minutes, and the alarms on them are silent. Look at its pods.",
+        expression="max by (namespace, job) (up) == 0",
+        minutes=SILENT_MINUTES,
+    )
+
+
+def _of_gpus(watched: WatchedStack) -> Iterator[PrometheusAlarm]:
+    """GPUs that are paid for and do not work, or cannot take more."""
     holds = (
         f'sum by (node) (kube_pod_container_resource_requests{{{SLOTS}, node!=""}}\n'
         '      * on (namespace, pod) group_left () (max by (namespace, pod) (kube_pod_status_phase{phase="Running"})))'
@@ -179,6 +197,10 @@ def alarms(watched: WatchedStack) -> Iterator[PrometheusAlarm]:
         ),
         minutes=OFFER_MINUTES,
     )
+
+
+def _of_capacity() -> Iterator[PrometheusAlarm]:
+    """Slots and nodes that are not to be had, or are taken back."""
     yield PrometheusAlarm(
         name="PodsWaiting",
         summary="Pod {{ $labels.pod }} in {{ $labels.namespace }} waits",
@@ -202,28 +224,6 @@ def alarms(watched: WatchedStack) -> Iterator[PrometheusAlarm]:
         ),
         minutes=0,
     )
-    yield _errors("KarpenterErrors", "karpenter", "reconciliations of Karpenter failed")
-    if watched.serving:
-        yield _errors("KnativeErrors", "knative", "requests for models failed")
-    if watched.usd_per_hour is not None:
-        yield PrometheusAlarm(
-            name="GpuUsdPerHour",
-            summary='GPU nodes cost {{ $value | printf "%.2f" }} USD an hour over a day',
-            says=(
-                f"That is more than {watched.usd_per_hour:.2f}: so the month's budget is gone before the month. Lower "
-                "maxGpus, or look what runs."
-            ),
-            # By the day, and not by the samples that there are: else a busy first hour would be dearer than the month.
-            expression=f"sum_over_time({USD}[1d]) / {DAY // INTERVAL} > {watched.usd_per_hour:.2f}",
-            minutes=0,
-        )
-    yield PrometheusAlarm(
-        name="FiguresMissing",
-        summary="{{ $labels.job }} in {{ $labels.namespace }} gives Prometheus no figures",
-        says=f"For {SILENT_MINUTES} minutes, and the alarms on them are silent. Look at its pods.",
-        expression="max by (namespace, job) (up) == 0",
-        minutes=SILENT_MINUTES,
-    )
 
 
 def _errors(name: str, of: str, what: str) -> PrometheusAlarm:
@@ -233,6 +233,20 @@ def _errors(name: str, of: str, what: str) -> PrometheusAlarm:
         says=f"{ERRORS} or more, for a quarter of an hour: read {of}'s log.",
         expression=f'{ERRORS_5M}{{of="{of}"}} >= {ERRORS}',
         minutes=15,
+    )
+
+
+def _usd(limit: float) -> PrometheusAlarm:
+    return PrometheusAlarm(
+        name="GpuUsdPerHour",
+        summary='GPU nodes cost {{ $value | printf "%.2f" }} USD an hour over a day',
+        says=(
+            f"That is more than {limit:.2f}: so the month's budget is gone before the month. Lower maxGpus, or look "
+            "what runs."
+        ),
+        # By the day, and not by the samples that there are: else a busy first hour would be dearer than the month.
+        expression=f"sum_over_time({USD}[1d]) / {DAY // INTERVAL} > {limit:.2f}",
+        minutes=0,
     )
 
 
