@@ -14,7 +14,7 @@ from typing import Any
 import pulumi
 
 import versions
-from components.arguments import Arguments
+from components.arguments import Arguments, check_minor
 from components.sdk import aws
 
 
@@ -34,11 +34,7 @@ class AddonsArgs(Arguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.kubernetes_version not in versions.EKS_ADDON_VERSIONS:
-            raise ValueError(
-                f"no add-on versions are known for Kubernetes {self.kubernetes_version}: they are for "
-                f"{', '.join(versions.EKS_ADDON_VERSIONS)}"
-            )
+        check_minor("add-on versions", self.kubernetes_version, versions.EKS_ADDON_VERSIONS)
 
 
 def addon(

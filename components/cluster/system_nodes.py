@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pulumi
 
 import versions
+from components.arguments import Arguments, check_minor
 from components.sdk import aws
 from gpu.contract import CONTROLLER_LABEL, SYSTEM_NODE_TAINT
 from gpu.prices import CapacityType
@@ -47,9 +48,10 @@ class SystemNodeCapacity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SystemNodesArgs:
+class SystemNodesArgs(Arguments):
     """Inputs of `SystemNodes`.
 
+    kubernetes_version: minor of the cluster, of those in `versions.SYSTEM_NODE_RELEASES`: ValueError for others.
     additional_policies: ARNs of policies of the nodes' role beside those that every node needs, by a name of one's own.
     after: what the nodes reach AWS through, and must outlive them.
     """
@@ -63,6 +65,10 @@ class SystemNodesArgs:
     additional_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_minor("releases of system nodes", self.kubernetes_version, versions.SYSTEM_NODE_RELEASES)
 
 
 class SystemNodes(pulumi.ComponentResource):

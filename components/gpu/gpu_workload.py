@@ -137,7 +137,10 @@ class GpuWorkload(Arguments):
         if self.autoscaling and self.kind != "Deployment":
             raise ValueError(f"workload {self.name}: only a Deployment has autoscaling")
         if self.checkpoint and (self.kind in ("Deployment", "KnativeService") or self.security.service_account):
-            raise ValueError(f"workload {self.name}: a Job with a service account of its own keeps checkpoints")
+            raise ValueError(
+                f"workload {self.name}: only a Job or CronJob keeps checkpoints, under an account of its own name: "
+                "leave security.service_account out"
+            )
         if self.priority_class and self.placing.priority_class:
             raise ValueError(f"workload {self.name}: has a priority class, and another by its importance")
 

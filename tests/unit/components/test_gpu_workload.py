@@ -34,5 +34,5 @@ def test_what_ends_is_not_scaled_and_a_range_is_one() -> None:
     "values", [{"kind": "Deployment"}, {"kind": "Job", "security": Security(service_account="mine")}]
 )
 def test_what_never_ends_and_what_has_another_account_keeps_none(values: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="a Job with a service account of its own keeps checkpoints"):
+    with pytest.raises(ValueError, match="only a Job or CronJob keeps checkpoints, under an account of its own name"):
         workload(**values, checkpoint=KEEPING)
