@@ -28,7 +28,6 @@ from components.mirror import from_mirror
 from components.network.existing import ExistingSubnetsArgs, look_up_subnets
 from components.network.network import Network, NetworkArgs
 from components.new_only import new_only
-from config.bill import zones
 from config.pools import EKS_EXCLUDED_ZONES
 from config.schema import ExistingKarpenter, ExistingNetwork, StackConfig
 from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, REGION_TAG, STACK_TAG
@@ -252,7 +251,7 @@ def _network_args(
         cidr=config.network.cidr,
         region=config.region,
         account_id=account_id,
-        zone_ids=zones(config),
+        zone_ids=config.zones,
         nat=config.network.nat,
         endpoints=config.network.interface_endpoints,
         logs_key_arn=keys.data_key_arn,
