@@ -16,13 +16,11 @@ from components.gpu.workload_volumes import Mounts, VolumeSource
 from gpu.contract import NAME_LABEL
 from gpu.importance import Placing
 from gpu.naming import check_name
-from gpu.pods import GPU_USER
+from gpu.pods import GPU_USER, WorkloadKind
 
 NAMESPACE = "workloads"
 #: Of pods that run as root, which the restricted standard refuses and the baseline standard admits.
 ROOT_NAMESPACE = "workloads-baseline"
-
-WorkloadKind = Literal["Job", "CronJob", "Deployment", "KnativeService"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -127,7 +127,7 @@ def single(
     returned: bool = True,
     period: int = PERIOD,
 ) -> Query:
-    """One metric."""
+    """One metric. period: seconds that are one datapoint. returned: whether the alarm looks at it, or a formula."""
     of: dict[str, Any] = {"namespace": namespace, "metric_name": metric, "stat": stat, "period": period}
     if dimensions:
         of["dimensions"] = dict(dimensions)
@@ -135,7 +135,7 @@ def single(
 
 
 def usd_expression(usd_per_gpu_hour: float, period: int) -> str:
-    """Metric math: mean of the GPUs that run, times the price of one.
+    """Metric math: mean of the GPUs that run, times the price of one. period: seconds that are one datapoint.
 
     `samples` are those of GPU utilisation: the agent sends one a minute for each GPU, which is also counted for the
     cluster.
