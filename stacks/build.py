@@ -38,7 +38,7 @@ from stacks.pools import (
     sharing_args,
     work_priorities,
 )
-from stacks.serving import Stand, knative_serving, serve
+from stacks.serving import ServingBase, knative_serving, serve
 from stacks.summary import costs
 from stacks.tags import stack_tags
 from stacks.watching import alert_topic, budget_args, soft_brake_args, watch
@@ -93,7 +93,7 @@ def build(config: StackConfig) -> Platform:
     scheduler = packing_scheduler(config, after(in_cluster, *ground.running))
     named = [*scheduler, *work_priorities(config, in_cluster)]
     keeping = checkpointing(config, ground.made, tags, in_aws)
-    base = Stand(
+    base = ServingBase(
         made=ground.made,
         sharing=sharing,
         pools=pools,

@@ -33,7 +33,7 @@ from config.schema import ExistingKarpenter, ExistingNetwork, StackConfig
 from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, REGION_TAG, STACK_TAG
 from gpu.registries import ecr_registry
 from stacks.options import system_node_labels
-from stacks.serving import Made
+from stacks.own_cluster import OwnCluster
 from stacks.watching import topic_publishers
 from stacks.ways_in import aws_auth
 
@@ -49,7 +49,7 @@ class Ground:
     kubernetes: k8s.Provider
     nodes: ClusterNodes
     buyer_role_name: pulumi.Input[str] | None
-    made: Made | None = None
+    made: OwnCluster | None = None
     running: Sequence[pulumi.Resource] = ()
     under_karpenter: Sequence[pulumi.Resource] = ()
     new: k8s.Provider | None = None
@@ -97,7 +97,7 @@ def _made(
         kubernetes=kubernetes,
         nodes=_placed(karpenter.nodes, config.network.existing),
         buyer_role_name=karpenter.controller_role_name,
-        made=Made(
+        made=OwnCluster(
             account_id=account_id,
             cluster=cluster,
             vpc_id=net.vpc_id,
