@@ -9,15 +9,15 @@ from rich.table import Table
 
 from cli.console import hanging
 from cli.tables import section, table
-from config.bill import DAYS_PER_MONTH, Bill
+from config.bill import Bill
 from config.errors import counted, listed
 from config.floor import gives_up
 from config.tokens import TokenCosts, per_million
 from gpu.bill import Consumer, Line, Spread, known_of, own_type, sum_of
-from gpu.compare import HOURS_PER_DAY, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Way
+from gpu.compare import OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Way
 from gpu.estimate import BOUGHT
 from gpu.pool import Pool
-from gpu.prices import HOURS_PER_MONTH
+from gpu.prices import DAYS_PER_MONTH, HOURS_PER_DAY, HOURS_PER_MONTH
 from plan.explain import PART_NAMES
 from plan.figures import Figures
 

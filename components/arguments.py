@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -26,6 +26,12 @@ class Arguments:
                     f"{type(self).__name__}.{each.name} must be a plain value, and is an output of a resource: write "
                     "the value itself, or read it from the stack's configuration"
                 )
+
+
+def check_minor(what: str, minor: str, known: Collection[str]) -> None:
+    """Raise ValueError for a minor of Kubernetes that is not known. what: what is, of the others."""
+    if minor not in known:
+        raise ValueError(f"no {what} are known for Kubernetes {minor}: they are for {', '.join(known)}")
 
 
 def _outputs(value: Any) -> Iterator[bool]:

@@ -21,7 +21,7 @@ from gpu.registries import chart_in_mirror, in_mirror
 
 Transformation = Callable[[pulumi.ResourceTransformationArgs], pulumi.ResourceTransformationResult | None]
 
-_RELEASE: Final = "kubernetes:helm.sh/v3:Release"
+RELEASE: Final = "kubernetes:helm.sh/v3:Release"
 _KNATIVE_SERVING: Final = f"kubernetes:{versions.KNATIVE_OPERATOR_API}:KnativeServing"
 #: Every chart that a component here installs.
 CHARTS: Final = (
@@ -47,7 +47,7 @@ def from_mirror(mirror: str) -> Transformation:
         if not args.type_.startswith("kubernetes:"):
             return None
         inputs: dict[str, Any] = dict(args.props)
-        if args.type_ == _RELEASE:
+        if args.type_ == RELEASE:
             inputs = _release(inputs, mirror)
         elif args.type_ == _KNATIVE_SERVING:
             inputs["spec"] = _serving(inputs["spec"], mirror)

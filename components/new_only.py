@@ -16,9 +16,7 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.mirror import Transformation
-
-_RELEASE = "kubernetes:helm.sh/v3:Release"
+from components.mirror import RELEASE, Transformation
 
 
 def new_only(provider: pulumi.ProviderResource) -> Transformation:
@@ -29,7 +27,7 @@ def new_only(provider: pulumi.ProviderResource) -> Transformation:
 
     def transform(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
         # Helm refuses by itself what another release has, and a patch is for what is there.
-        if not args.type_.startswith("kubernetes:") or args.type_ == _RELEASE or args.type_.endswith("Patch"):
+        if not args.type_.startswith("kubernetes:") or args.type_ == RELEASE or args.type_.endswith("Patch"):
             return None
         metadata = args.props.get("metadata")
         if not isinstance(metadata, Mapping) or "namespace" in metadata:

@@ -43,7 +43,7 @@ from config.fields import (
 )
 from config.floor import Floor
 from config.pool_schema import CpuPool, GpuPool, GpuSharing
-from config.pools import resolve
+from config.pools import network_zones, resolve
 from config.section import Section
 from config.workload_schema import Container, Workload
 from gpu import prices
@@ -432,6 +432,12 @@ class StackConfig(Section):
     def gpu_pools(self) -> Mapping[str, Pool]:
         """GPU pools with their figures, by name and in the order of the file."""
         return {pool.name: resolve(pool, self.region) for pool in self.pools}
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        """Zone ids of the network: those of the stack file, else those that offer the pools' types."""
+        types = [each for pool in self.gpu_pools.values() for each in pool.types]
+        return self.network.zone_ids or network_zones(self.region, types)
 
     @property
     def prices(self) -> RegionPrices:

@@ -40,7 +40,7 @@ from config.fields import (
 from config.section import Section
 from gpu.checkpoints import MAX_GRACE_SECONDS
 from gpu.importance import Importance
-from gpu.pods import GPU_USER
+from gpu.pods import GPU_USER, WorkloadKind
 
 Port = Annotated[Int, Field(ge=1, le=65535)]
 #: Kubernetes' users and groups are 32 bits wide, and not negative.
@@ -317,7 +317,7 @@ class Workload(Section):
     importance: Importance = "standard"
     """`critical`: never on Spot, and never moved to save money. `batch`: on Spot alone, and first to give way. See
     [importance.md](importance.md)."""
-    kind: Literal["Job", "CronJob", "Deployment", "KnativeService"] = "Deployment"
+    kind: WorkloadKind = "Deployment"
     """Whether it ends, and begins again. A KnativeService sleeps, and wakes with a request, as models do."""
     schedule: str | None = None
     """When a CronJob runs: minute, hour, day of the month, month, day of the week, such as `"30 3 * * 1-5"`;

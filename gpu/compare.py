@@ -15,10 +15,8 @@ from typing import assert_never
 
 from gpu.bill import Consumer, gpu_mib_of, largest_claim, node_peak, why_node_hours
 from gpu.pool import Pool
-from gpu.prices import HOURS_PER_MONTH, CapacityType
+from gpu.prices import DAYS_PER_MONTH, HOURS_PER_DAY, HOURS_PER_MONTH, CapacityType
 from gpu.why import Why, given, over, plus, times
-
-HOURS_PER_DAY = 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +184,9 @@ def _dearer(work: Sequence[Consumer]) -> tuple[tuple[float, float], ...]:
     """Ranges of hours a day. Both costs are straight lines between the hours of what does not sleep."""
     if not any(consumer.sleeps for consumer in work):
         return ()
-    per_day = HOURS_PER_MONTH / HOURS_PER_DAY
-    fixed = {consumer.paid_hours / per_day for consumer in work if not consumer.sleeps}
+    fixed = {consumer.paid_hours / DAYS_PER_MONTH for consumer in work if not consumer.sleeps}
     edges = sorted({0.0, float(HOURS_PER_DAY), *(hours for hours in fixed if hours < HOURS_PER_DAY)})
-    more = {edge: _more(work, edge * per_day) for edge in edges}
+    more = {edge: _more(work, edge * DAYS_PER_MONTH) for edge in edges}
     ranges: list[tuple[float, float]] = []
     for start, end in pairwise(edges):
         here, there = more[start], more[end]

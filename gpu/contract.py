@@ -112,6 +112,8 @@ EKS_TAINT_EFFECTS: Final = MappingProxyType(
 )
 #: `true` on the nodes that Karpenter itself runs on: the managed node group -> what must not run on Karpenter's nodes.
 CONTROLLER_LABEL: Final = "karpenter.sh/controller"
+#: Key of those nodes' taint, which charts of many tolerate by themselves: the managed node group -> what runs there.
+SYSTEM_NODE_TAINT: Final = "CriticalAddonsOnly"
 #: Name of the cluster (tag): subnets and the security group -> EC2NodeClasses.
 DISCOVERY_TAG: Final = "karpenter.sh/discovery"
 #: Karpenter leaves the pod's node alone, except where AWS takes it (annotation): the dialogue, critical work ->

@@ -32,7 +32,7 @@ def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
 
 
 def read_text(path: Path, most: int = MOST_BYTES, encoding: str = "utf-8") -> str:
-    """The same as text. Raises UnicodeDecodeError besides."""
+    """The content as text. Raises what `read_bytes` raises, and UnicodeDecodeError."""
     return read_bytes(path, most).decode(encoding)
 
 

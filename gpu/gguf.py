@@ -201,7 +201,7 @@ class _Model:
         return f"{self.architecture}.{name}" in self._metadata
 
     def number(self, name: str, default: int | None = None, layer: int = 0) -> int:
-        """A figure, or a layer's where there is a list of them."""
+        """A figure, or a layer's where there is a list of them. Raises GgufError for none, or an absurd one."""
         value = self._metadata.get(f"{self.architecture}.{name}", default)
         if isinstance(value, Sequence) and not isinstance(value, str):
             if layer >= len(value):

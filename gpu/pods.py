@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+#: Kinds of workloads, by Kubernetes' names; a KnativeService is what Knative itself calls a Service.
+WorkloadKind = Literal["Job", "CronJob", "Deployment", "KnativeService"]
 #: User of every pod that takes a slot. One MPS server serves one user at a time (nvidia-cuda-mps-control manual), so
 #: all that may share a GPU run as the same one; above 10000 it is no user of the node (Checkov CKV_K8S_40).
 GPU_USER: Final = 10001

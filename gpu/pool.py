@@ -244,7 +244,7 @@ class Pool:
         return min(self.max_gpus * t.vcpus // t.gpu_count for t in self.types) if self.claims else self.max_gpus
 
     def takes(self, instance_type: str) -> int:
-        """What a node of a type takes of `room`."""
+        """What a node of a type takes of `room`: GPUs, or vCPUs where memory is claimed."""
         kind = INSTANCE_TYPES[instance_type]
         return kind.vcpus if self.claims else kind.gpu_count
 

@@ -23,7 +23,9 @@ from gpu.price_file import InterruptionTable, PriceFileError, ServiceTable, Spot
 from gpu.why import Why, given, least, most, times
 
 __all__ = [
+    "DAYS_PER_MONTH",
     "FRESH_DAYS",
+    "HOURS_PER_DAY",
     "HOURS_PER_MONTH",
     "REFRESHED",
     "UNIT_PRICES",
@@ -43,8 +45,10 @@ __all__ = [
 ]
 
 CapacityType = Literal["spot", "on-demand"]
+HOURS_PER_DAY = 24
 #: AWS's own convention for monthly figures.
 HOURS_PER_MONTH = 730
+DAYS_PER_MONTH = HOURS_PER_MONTH / HOURS_PER_DAY
 #: Prices older than these days are told to be old.
 FRESH_DAYS = 90
 

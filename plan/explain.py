@@ -14,11 +14,11 @@ from typing import Final
 from config.errors import nearest
 from config.tokens import per_million
 from gpu.bill import Line, Reasons, known_of, node_reasons, sum_of
-from gpu.compare import HOURS_PER_DAY, MORE_WORDS, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Sides
+from gpu.compare import MORE_WORDS, OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WORDS, WRITTEN, Comparison, Sides
 from gpu.estimate import SlotPrice
 from gpu.pool import Pool
 from gpu.price_file import SpotRange
-from gpu.prices import CapacityType
+from gpu.prices import HOURS_PER_DAY, CapacityType
 from gpu.why import Input, Why, figure, given
 from plan.errors import InputError
 from plan.figures import Figures

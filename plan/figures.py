@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 
-from config.bill import Bill, bill, consumers
+from config.bill import Bill, bill
+from config.consumers import consumers
 from config.errors import listed
 from config.placing import Placement, placements
 from config.pool_schema import GpuPool

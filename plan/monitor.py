@@ -44,9 +44,7 @@ class Resource:
     protect: bool
     deleted_with: str
     retain_on_delete: bool
-    delete_before_replace: bool
     ignore_changes: tuple[str, ...]
-    replace_on_changes: tuple[str, ...]
     aliases: int
     custom_timeouts: Mapping[str, str]
     """`create`, `update`, `delete` as durations, as far as given."""
@@ -114,7 +112,7 @@ class Monitor(mocks.MockMonitor):
         return resource_pb2.ReadResourceResponse(urn=urn, properties=request.properties)
 
     def RegisterResource(self, request: Any) -> Any:
-        """Record a resource and answer with what it would have."""
+        """Record a resource and answer with what it would have. Raises EngineError for a URN that is there already."""
         urn = self._urn(request)
         if urn in self._urns and request.type != STACK_TYPE:
             # The mocks that Pulumi brings would accept it, the engine does not.
@@ -171,9 +169,7 @@ def _resource(request: Any, urn: str, identity: str, inputs: dict[str, Any]) -> 
         protect=request.protect,
         deleted_with=request.deletedWith,
         retain_on_delete=request.retainOnDelete,
-        delete_before_replace=request.deleteBeforeReplace,
         ignore_changes=tuple(request.ignoreChanges),
-        replace_on_changes=tuple(request.replaceOnChanges),
         aliases=len(request.aliases),
         custom_timeouts={k: v for k in ("create", "update", "delete") if (v := getattr(timeouts, k))},
     )

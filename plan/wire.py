@@ -7,6 +7,8 @@ from typing import Any
 
 from google.protobuf import struct_pb2
 
+from plan.project import SECRET_PLACEHOLDER
+
 # How the wire form marks values that JSON has no type for (pulumi/pulumi, sdk/go/common/resource/sig/sig.go).
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -14,7 +16,6 @@ _RESOURCE = "5cf8f73096256a8f31e491e813e4eb8e"
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """Stands for a value that is not known in a preview."""
-HIDDEN = "<secret>"
 UNKNOWN_TEXT = "<known after pulumi up>"
 
 
@@ -65,7 +66,7 @@ def _referred(fields: Mapping[str, struct_pb2.Value]) -> str:
 def shown(value: Any) -> Any:
     """A copy for people and files: secrets hidden, unknown values in words."""
     if isinstance(value, Secret):
-        return HIDDEN
+        return SECRET_PLACEHOLDER
     if value == UNKNOWN:
         return UNKNOWN_TEXT
     if isinstance(value, Mapping):

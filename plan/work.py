@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from config.bill import consumers
+from config.consumers import consumers
 from config.schema import StackConfig, Workload
 from config.services import Service, checkpoint_prefix, stack_services, workload_scale
 from gpu.bill import Consumer
@@ -81,7 +81,7 @@ def _kind_of(service: Service) -> Literal["model", "server"]:
 
 
 def _pods(workload: Workload, consumer: Consumer) -> int:
-    """Most pods at a time: of a CronJob, runs may stand beside each other (`config.bill`)."""
+    """Most pods at a time: of a CronJob, runs may stand beside each other (`config.consumers`)."""
     if workload.kind == "KnativeService":
         return workload_scale(workload, consumer.pool)
     each = consumer.pool.held_slots(max(container.slots for container in workload.containers))

@@ -169,7 +169,7 @@ Benchmark 1.8. A rule without ids has no equal there.
 
 
 def document() -> str:
-    """The page."""
+    """The page. Raises ValueError for a rule whose name begins with a word that has no heading."""
     unplaced = [rule.name for rule in RULES if _area(rule) not in _AREAS]
     if unplaced:
         raise ValueError(f"rules of no known area: {', '.join(unplaced)}; add the first word of the name to _AREAS")

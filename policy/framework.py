@@ -267,7 +267,8 @@ _FRAMEWORK: Final = "CIS Amazon EKS Benchmark"
 def to_policy(rule: Rule, inputs: Inputs) -> Policy:
     """The rule as the CrossGuard policy that the engine, and `policy.analyzer`, run.
 
-    All policies of a pack share `inputs`: resource rules write them, stack rules read them.
+    All policies of a pack share `inputs`: resource rules write them, stack rules read them. Raises TypeError for a rule
+    of neither kind.
     """
     if isinstance(rule, ResourceRule):
         return ResourceValidationPolicy(validate=_validate_resource(rule, inputs), **_described(rule))

@@ -25,12 +25,11 @@ from gpu.contract import (
 from policy.dra import CLAIM_TYPES, device_classes, requests
 from policy.framework import Resource, Stack, matches
 from policy.karpenter import CAPACITY_BLOCK, NODE_POOL_TYPES, NodePool
-from policy.nodes import MANAGED_GROUPS
+from policy.nodes import NODE_GROUP
 from policy.pods import PodTemplate
 from policy.reading import Unknown, each, get, strings, text, truthy, whole
 
 PRIORITY_CLASS: Final = "kubernetes:scheduling.k8s.io/*:PriorityClass"
-NODE_GROUP: Final = MANAGED_GROUPS[0]
 SPOT: Final = "spot"
 CRITICAL: Final = "critical"
 BATCH: Final = "batch"

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from policy.framework import Resource
+from policy.inventory import machines
 from policy.reading import each, get, present, truthy
 
-LAUNCH_TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
-INSTANCE: Final = "aws:ec2/instance:Instance"
+LAUNCH_TEMPLATE: Final = machines.TEMPLATE
+INSTANCE: Final = machines.INSTANCE
 SPOT_INSTANCE: Final = "aws:ec2/spotInstanceRequest:SpotInstanceRequest"
+NODE_GROUP: Final = machines.NODE_GROUP
 LAUNCH_CONFIGURATION: Final = "aws:ec2/launchConfiguration:LaunchConfiguration"
 SPOT_FLEET: Final = "aws:ec2/spotFleetRequest:SpotFleetRequest"
 NODE_CLASS: Final = "kubernetes:karpenter.k8s.aws/*:EC2NodeClass"
@@ -19,7 +21,7 @@ NODE_CLASSES: Final = (NODE_CLASS, f"{NODE_CLASS}Patch")
 
 INSTANCES: Final = (INSTANCE, SPOT_INSTANCE)
 #: Node groups of EKS, which take their machines' settings from a launch template or leave them to EKS.
-MANAGED_GROUPS: Final = ("aws:eks/nodeGroup:NodeGroup", "eks:index:ManagedNodeGroup")
+MANAGED_GROUPS: Final = (NODE_GROUP, "eks:index:ManagedNodeGroup")
 #: Node groups that pulumi-eks builds from its own inputs; the cluster makes one by default.
 OWN_GROUPS: Final = ("eks:index:NodeGroup", "eks:index:NodeGroupV2", "eks:index:Cluster")
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from policy.framework import Resource
+from policy.inventory import machines
 from policy.reading import each, get, strings, text, whole
 
-GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
+GROUP: Final = machines.SECURITY_GROUP
 RULE: Final = "aws:ec2/securityGroupRule:SecurityGroupRule"
 INGRESS: Final = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 INGRESS_TYPES: Final = (GROUP, RULE, INGRESS)

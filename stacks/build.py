@@ -10,10 +10,12 @@ import pulumi
 import pulumi_aws as aws
 
 from components.cluster.existing import update_kubeconfig_command
+from components.gpu.checkpoints import Checkpointing
 from components.gpu.examples import ExampleWorkloads, ExampleWorkloadsArgs, GpuExample
 from components.gpu.gpu_pool import GpuPool
 from components.gpu.gpu_sharing import GpuSharing
-from components.gpu.workloads import Checkpointing, GpuWorkload, GpuWorkloads, GpuWorkloadsArgs
+from components.gpu.gpu_workload import GpuWorkload
+from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.cpu_pool import CpuPool
 from components.money.budget import Budget
 from components.money.soft_brake import SoftBrake
@@ -36,7 +38,7 @@ from stacks.pools import (
     sharing_args,
     work_priorities,
 )
-from stacks.serving import Stand, knative_serving, serve
+from stacks.serving import ServingBase, knative_serving, serve
 from stacks.summary import costs
 from stacks.tags import stack_tags
 from stacks.watching import alert_topic, budget_args, soft_brake_args, watch
@@ -91,7 +93,7 @@ def build(config: StackConfig) -> Platform:
     scheduler = packing_scheduler(config, after(in_cluster, *ground.running))
     named = [*scheduler, *work_priorities(config, in_cluster)]
     keeping = checkpointing(config, ground.made, tags, in_aws)
-    base = Stand(
+    base = ServingBase(
         made=ground.made,
         sharing=sharing,
         pools=pools,

@@ -6,16 +6,18 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.gpu.checkpoints import CheckpointAccess, CheckpointAccessArgs, CheckpointBucket, CheckpointBucketArgs
-from components.gpu.workloads import Checkpointing, namespace_of
+from components.gpu.checkpoint_access import CheckpointAccess, CheckpointAccessArgs
+from components.gpu.checkpoint_bucket import CheckpointBucket, CheckpointBucketArgs
+from components.gpu.checkpoints import Checkpointing
+from components.gpu.gpu_workload import namespace_of
 from config.schema import StackConfig, Workload
 from config.services import checkpoint_prefix
 from config.workload_schema import Checkpoint
-from stacks.serving import Made
+from stacks.own_cluster import OwnCluster
 
 
 def checkpointing(
-    config: StackConfig, made: Made | None, tags: Mapping[str, str], opts: pulumi.ResourceOptions
+    config: StackConfig, made: OwnCluster | None, tags: Mapping[str, str], opts: pulumi.ResourceOptions
 ) -> Mapping[str, Checkpointing]:
     """Of each workload with checkpoints, by its name. opts: of what is made in AWS."""
     sections = [(workload, section) for workload in config.workloads if (section := workload.checkpoint)]
@@ -39,7 +41,7 @@ def _of(
     config: StackConfig,
     workload: Workload,
     section: Checkpoint,
-    made: Made,
+    made: OwnCluster,
     bucket: CheckpointBucket | None,
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from components.cluster.access import AccessGrant
+from components.cluster.addon import AddonsArgs
 from components.cluster.cluster import HOME_ZONES, Cluster, ClusterArgs
 from components.cluster.ebs_driver import EbsCsiDriver, EbsCsiDriverArgs
 from components.cluster.encryption import Encryption, EncryptionArgs
@@ -19,7 +20,7 @@ from components.cluster.existing import (
     look_up_cluster,
     look_up_oidc_provider,
 )
-from components.cluster.pull_through import PullThroughPolicy, PullThroughPolicyArgs
+from components.cluster.pull_through_policy import PullThroughPolicy, PullThroughPolicyArgs
 from components.cluster.system_nodes import SystemNodeCapacity
 from components.karpenter.karpenter import Karpenter, KarpenterArgs
 from components.karpenter.node_class import ClusterNodes
@@ -27,13 +28,12 @@ from components.mirror import from_mirror
 from components.network.existing import ExistingSubnetsArgs, look_up_subnets
 from components.network.network import Network, NetworkArgs
 from components.new_only import new_only
-from config.bill import zones
 from config.pools import EKS_EXCLUDED_ZONES
 from config.schema import ExistingKarpenter, ExistingNetwork, StackConfig
 from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, REGION_TAG, STACK_TAG
 from gpu.registries import ecr_registry
 from stacks.options import system_node_labels
-from stacks.serving import Made
+from stacks.own_cluster import OwnCluster
 from stacks.watching import topic_publishers
 from stacks.ways_in import aws_auth
 
@@ -49,7 +49,7 @@ class Ground:
     kubernetes: k8s.Provider
     nodes: ClusterNodes
     buyer_role_name: pulumi.Input[str] | None
-    made: Made | None = None
+    made: OwnCluster | None = None
     running: Sequence[pulumi.Resource] = ()
     under_karpenter: Sequence[pulumi.Resource] = ()
     new: k8s.Provider | None = None
@@ -97,7 +97,7 @@ def _made(
         kubernetes=kubernetes,
         nodes=_placed(karpenter.nodes, config.network.existing),
         buyer_role_name=karpenter.controller_role_name,
-        made=Made(
+        made=OwnCluster(
             account_id=account_id,
             cluster=cluster,
             vpc_id=net.vpc_id,
@@ -251,7 +251,7 @@ def _network_args(
         cidr=config.network.cidr,
         region=config.region,
         account_id=account_id,
-        zone_ids=zones(config),
+        zone_ids=config.zones,
         nat=config.network.nat,
         endpoints=config.network.interface_endpoints,
         logs_key_arn=keys.data_key_arn,
@@ -349,14 +349,16 @@ def _driver(
     if not (conversations or config.monitoring.needs_driver):
         return ()
     arguments = EbsCsiDriverArgs(
-        cluster_name=config.cluster_name,
-        kubernetes_version=config.cluster.version,
-        account_id=account_id,
+        addons=AddonsArgs(
+            cluster_name=config.cluster_name,
+            kubernetes_version=config.cluster.version,
+            account_id=account_id,
+            tags=tags,
+        ),
         volume_key_arn=keys.volume_key_arn,
         system_volumes=config.monitoring.needs_driver,
         # A class cannot be changed: tags that people change would make it anew.
         volume_tags={key: tags[key] for key in (STACK_TAG, CLUSTER_TAG, REGION_TAG)},
-        tags=tags,
         after=after,
     )
     return EbsCsiDriver("ebs-csi", arguments, opts).ready

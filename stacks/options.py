@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.cluster.addons import SYSTEM_NODE_LABEL
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL
 from config.schema import StackConfig
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pulumi
 
-from components.cluster.cluster import Cluster
 from components.cluster.ebs_driver import STORAGE_CLASS
 from components.gpu.gpu_pool import GpuPool
 from components.gpu.gpu_sharing import GpuSharing
-from components.gpu.workloads import GpuWorkload
+from components.gpu.gpu_workload import GpuWorkload
+from components.gpu.workloads import knative_features
 from components.karpenter.cpu_pool import Architecture
 from components.serving import conversations
 from components.serving.app_image import AppImage, AppImageArgs
@@ -40,31 +40,16 @@ from gpu.importance import placing
 from gpu.pool import Pool
 from gpu.weights import WEIGHTS
 from stacks.options import after, system_node_labels
+from stacks.own_cluster import OwnCluster
 
 DIALOGUE_FOLDER = "apps/dialogue"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Made:
-    """Of a cluster that the stack makes: what a door, and an image that is built, need of it.
-
-    home_subnet_ids: of the zones in which its system nodes are. route_table_ids: of the stack's own network; none in a
-    network that is there.
-    """
-
-    account_id: pulumi.Input[str]
-    cluster: Cluster
-    vpc_id: pulumi.Input[str]
-    home_subnet_ids: Sequence[pulumi.Input[str]]
-    route_table_ids: Sequence[pulumi.Input[str]] = ()
-    data_key_arn: pulumi.Input[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stand:
+class ServingBase:
     """What serving stands on. made: None in a cluster that is there, where checks let no door and no build pass."""
 
-    made: Made | None
+    made: OwnCluster | None
     sharing: GpuSharing
     pools: Mapping[str, GpuPool]
     cpu_pools: Sequence[pulumi.Resource]
@@ -75,7 +60,7 @@ class Stand:
     in_cluster: pulumi.ResourceOptions
 
 
-def knative_serving(config: StackConfig, stand: Stand, workloads: Sequence[GpuWorkload]) -> KnativeServing | None:
+def knative_serving(config: StackConfig, base: ServingBase, workloads: Sequence[GpuWorkload]) -> KnativeServing | None:
     """Knative with the flags that models, the dialogue and workloads need; None where nothing is served by it."""
     if not config.knative:
         return None
@@ -85,7 +70,7 @@ def knative_serving(config: StackConfig, stand: Stand, workloads: Sequence[GpuWo
     return KnativeServing(
         "knative",
         KnativeServingArgs(
-            features=_features(config).union(*(workload.features for workload in workloads)),
+            features=_features(config).union(*map(knative_features, workloads)),
             replicas=config.serving.replicas,
             domain=door.domain if door else None,
             tls_secret=door.tls_secret if door else None,
@@ -93,13 +78,13 @@ def knative_serving(config: StackConfig, stand: Stand, workloads: Sequence[GpuWo
             vpc_cidr=config.network.cidr if door else None,
             node_selector=system_node_labels(config),
         ),
-        after(stand.in_cluster, *stand.running),
+        after(base.in_cluster, *base.running),
     )
 
 
-def serve(config: StackConfig, stand: Stand, knative: KnativeServing | None) -> None:
+def serve(config: StackConfig, base: ServingBase, knative: KnativeServing | None) -> None:
     """Registers what keeps slots warm, and everything else that a stack with models has more than one without."""
-    _warm_slots(config, stand)
+    _warm_slots(config, base)
     if not config.models or knative is None:
         return
     door = config.serving.door
@@ -112,19 +97,19 @@ def serve(config: StackConfig, stand: Stand, knative: KnativeServing | None) -> 
             registries=config.serving.registry_cidrs,
             claims=[claim for service in stack_services(config) if (claim := _claim(service, config))],
         ),
-        after(stand.in_cluster, stand.sharing.namespace, *(stand.pools[name].node_pool for name in cached)),
+        after(base.in_cluster, base.sharing.namespace, *(base.pools[name].node_pool for name in cached)),
     )
     ready = (knative.ready, *space.ready)
     for service in stack_services(config):
         pool = config.gpu_pools[service.first.pool]
-        opts = after(stand.in_cluster, *ready, stand.pools[pool.name].node_pool)
+        opts = after(base.in_cluster, *ready, base.pools[pool.name].node_pool)
         OllamaModel(f"model-{service.name}", _model_args(service, pool, config), opts)
     if config.dialogue and config.dialogue.image:
-        _dialogue(config, config.dialogue, [knative.ready, *stand.cpu_pools], stand)
+        _dialogue(config, config.dialogue, [knative.ready, *base.cpu_pools], base)
     if door:
         if door.plain_http is not None:
             pulumi.log.warn(f"the door speaks plain HTTP, keys and all, inside the VPC: {door.plain_http}")
-        Door("door", _door_args(config, door, _own(stand), stand.tags), stand.in_aws)
+        Door("door", _door_args(config, door, _own(base), base.tags), base.in_aws)
 
 
 def _claim(service: Service, config: StackConfig) -> int:
@@ -175,7 +160,7 @@ def _model_args(service: Service, pool: Pool, config: StackConfig) -> OllamaMode
     )
 
 
-def _warm_slots(config: StackConfig, stand: Stand) -> None:
+def _warm_slots(config: StackConfig, base: ServingBase) -> None:
     for section in config.pools:
         if section.warm is None:
             continue
@@ -191,10 +176,12 @@ def _warm_slots(config: StackConfig, stand: Stand) -> None:
             end=warm.end,
             time_zone=warm.time_zone,
         )
-        WarmSlots(f"warm-{pool.name}", arguments, after(stand.in_cluster, stand.pools[pool.name].node_pool))
+        WarmSlots(f"warm-{pool.name}", arguments, after(base.in_cluster, base.pools[pool.name].node_pool))
 
 
-def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pulumi.Resource], stand: Stand) -> None:
+def _dialogue(
+    config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pulumi.Resource], base: ServingBase
+) -> None:
     arch = _architecture(config)
     image: pulumi.Input[str] = dialogue.image or BUILD
     if image == BUILD:
@@ -202,13 +189,13 @@ def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pul
             repository=f"{config.cluster_name}/dialogue",
             context=DIALOGUE_FOLDER,
             platform="linux/amd64" if arch == "amd64" else "linux/arm64",
-            key_arn=_own(stand).data_key_arn,
-            tags=stand.tags,
+            key_arn=_own(base).data_key_arn,
+            tags=base.tags,
         )
-        image = AppImage("dialogue-image", arguments, stand.in_aws).reference
+        image = AppImage("dialogue-image", arguments, base.in_aws).reference
     table = None
     if dialogue.store == "dynamodb":
-        kept = ConversationTable("conversations", _table_args(config, _own(stand), stand.tags), stand.in_aws)
+        kept = ConversationTable("conversations", _table_args(config, _own(base), base.tags), base.in_aws)
         table, ready = Table(name=kept.table_name, region=config.region), [*ready, *kept.ready]
     Dialogue(
         "dialogue",
@@ -222,11 +209,11 @@ def _dialogue(config: StackConfig, dialogue: DialogueConfig, ready: Sequence[pul
             storage_class=dialogue.storage_class or STORAGE_CLASS,
             table=table,
         ),
-        after(stand.in_cluster, *ready),
+        after(base.in_cluster, *ready),
     )
 
 
-def _table_args(config: StackConfig, made: Made, tags: Mapping[str, str]) -> ConversationTableArgs:
+def _table_args(config: StackConfig, made: OwnCluster, tags: Mapping[str, str]) -> ConversationTableArgs:
     return ConversationTableArgs(
         cluster_name=config.cluster_name,
         account_id=made.account_id,
@@ -270,12 +257,12 @@ def _speakers(config: StackConfig, dialogue: DialogueConfig) -> list[Speaker]:
     return found
 
 
-def _own(stand: Stand) -> Made:
-    assert stand.made is not None, "the configuration lets it pass only where the stack makes the cluster"
-    return stand.made
+def _own(base: ServingBase) -> OwnCluster:
+    assert base.made is not None, "the configuration lets it pass only where the stack makes the cluster"
+    return base.made
 
 
-def _door_args(config: StackConfig, door: DoorConfig, made: Made, tags: Mapping[str, str]) -> DoorArgs:
+def _door_args(config: StackConfig, door: DoorConfig, made: OwnCluster, tags: Mapping[str, str]) -> DoorArgs:
     return DoorArgs(
         hosts=[f"{SERVICE}.{door.domain}"],
         allowed_cidrs=door.allowed_cidrs or [config.network.cidr],

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from config.bill import bill, consumers
+from config.bill import bill
+from config.consumers import consumers
 from config.schema import StackConfig
 
 

@@ -7,7 +7,7 @@ from typing import assert_never
 
 import pulumi
 
-from components.cluster.addons import AddonsArgs
+from components.cluster.addon import AddonsArgs
 from components.cluster.ebs_driver import STORAGE_CLASS
 from components.karpenter.interruption import rule_name
 from components.money.alerts import AlertTopic, AlertTopicArgs, Publisher
@@ -23,7 +23,7 @@ from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import STACK_TAG
 from gpu.prices import HOURS_PER_MONTH
 from gpu.sharing import Mig
-from stacks.serving import Made
+from stacks.own_cluster import OwnCluster
 
 
 def topic_publishers(config: StackConfig) -> Sequence[Publisher]:
@@ -39,7 +39,7 @@ def topic_publishers(config: StackConfig) -> Sequence[Publisher]:
 
 
 def alert_topic(
-    config: StackConfig, made: Made | None, tags: Mapping[str, str], opts: pulumi.ResourceOptions
+    config: StackConfig, made: OwnCluster | None, tags: Mapping[str, str], opts: pulumi.ResourceOptions
 ) -> AlertTopic | None:
     """The topic that hears of money and alarms: where the stack has a key for it."""
     publishers = topic_publishers(config)
@@ -80,7 +80,7 @@ def budget_args(
     )
 
 
-def soft_brake_args(config: StackConfig, made: Made | None, tags: Mapping[str, str]) -> SoftBrakeArgs:
+def soft_brake_args(config: StackConfig, made: OwnCluster | None, tags: Mapping[str, str]) -> SoftBrakeArgs:
     """Of the softer brake: pools of GPUs that it may stop, and those that are paid whatever runs."""
     assert made is not None, "the configuration lets no soft brake pass without a cluster of the stack's own"
     pools = config.gpu_pools.values()
@@ -97,7 +97,7 @@ def soft_brake_args(config: StackConfig, made: Made | None, tags: Mapping[str, s
 
 def watch(
     config: StackConfig,
-    made: Made,
+    made: OwnCluster,
     topic: AlertTopic,
     running: Sequence[pulumi.Resource],
     tags: Mapping[str, str],
@@ -117,7 +117,7 @@ def watch(
 
 
 def _prometheus_args(
-    config: StackConfig, made: Made, topic: AlertTopic, tags: Mapping[str, str]
+    config: StackConfig, made: OwnCluster, topic: AlertTopic, tags: Mapping[str, str]
 ) -> PrometheusMonitoringArgs:
     return PrometheusMonitoringArgs(
         cluster_name=config.cluster_name,
@@ -148,7 +148,7 @@ def _usd_per_hour(config: StackConfig) -> float | None:
 
 
 def _monitoring_args(
-    config: StackConfig, made: Made, topic: AlertTopic, after: Sequence[pulumi.Resource], tags: Mapping[str, str]
+    config: StackConfig, made: OwnCluster, topic: AlertTopic, after: Sequence[pulumi.Resource], tags: Mapping[str, str]
 ) -> GpuMonitoringArgs:
     return GpuMonitoringArgs(
         addons=AddonsArgs(

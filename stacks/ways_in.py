@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.gpu.workloads import namespace_of
+from components.gpu.gpu_workload import namespace_of
 from components.serving.dialogue import INTERNAL_HOST, SERVICE
 from config.schema import Dialogue, StackConfig
 from gpu.standing import NODE_ROLE_SUFFIX

@@ -9,9 +9,10 @@ from typing import Any
 import pulumi
 
 from components.gpu.autoscaling import Autoscaling
+from components.gpu.checkpoints import Checkpointing
+from components.gpu.gpu_workload import CronSchedule, GpuWorkload, Security, WorkloadContainer
 from components.gpu.on_request import OnRequest
 from components.gpu.workload_volumes import BucketSource, ClaimSource, EmptyDirSource, FileSystemSource, VolumeSource
-from components.gpu.workloads import Checkpointing, CronSchedule, GpuWorkload, Security, WorkloadContainer
 from components.pods import tolerations
 from config.schema import Container, Workload
 from config.section import Section

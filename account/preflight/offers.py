@@ -10,7 +10,6 @@ from account.commands import HOME_REGION, Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
 from components.cluster.cluster import HOME_ZONES
-from config.bill import zones
 from config.schema import StackConfig
 from gpu.pool import Pool
 from plan.figures import Figures
@@ -72,7 +71,7 @@ def _judge_region(region: str, sight: Sight) -> Verdict:
 
 
 def _zones(config: StackConfig) -> Requirement:
-    wanted = zones(config)
+    wanted = config.zones
     return Requirement(
         topic=REGION,
         what=f"zones {', '.join(wanted)} are open to the account",
@@ -150,7 +149,7 @@ def _judge_pool(pool: Pool, sight: Sight) -> Verdict:
         return _unseen(types)
     if not isinstance(offerings, Found):
         return _unseen(offerings)
-    wanted, usage_class = zones(sight.config), _usage_class(pool)
+    wanted, usage_class = sight.config.zones, _usage_class(pool)
     here, absent, other_class = [], [], []
     for name in (t.name for t in pool.types):
         if not any((name, zone) in offerings.value for zone in wanted):
@@ -175,7 +174,7 @@ def _listed(*parts: tuple[str, Sequence[str]]) -> str:
 
 def _system_nodes(config: StackConfig) -> Requirement:
     names = config.cluster.system_nodes.instance_types
-    home = zones(config)[:HOME_ZONES]
+    home = config.zones[:HOME_ZONES]
     return Requirement(
         topic=CAPACITY,
         what=f"system nodes: {' or '.join(names)} in {' and '.join(home)}",
@@ -229,7 +228,7 @@ def _judge_score(names: Sequence[str], nodes: int, sight: Sight) -> Verdict:
     )
     if not isinstance(answer, Found):
         return _unseen(answer)
-    wanted = zones(sight.config)
+    wanted = sight.config.zones
     scores = {each["AvailabilityZoneId"]: each["Score"] for each in answer.value if "AvailabilityZoneId" in each}
     ours = {zone: scores[zone] for zone in wanted if zone in scores}
     if not ours:

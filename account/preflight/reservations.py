@@ -10,7 +10,6 @@ from typing import Any
 from account.commands import Command, aws
 from account.preflight.requirement import Missing, Note, Ok, Requirement, Sight, Verdict
 from account.session import Absent, Found, Unseen
-from config import bill
 from config.errors import listed
 from config.pool_schema import GpuPool, ReservationTerm
 from config.pools import reservations_shared
@@ -73,7 +72,7 @@ def _judge(section: GpuPool, pool: Pool, sight: Sight) -> Verdict:
             case Unseen() as unseen:
                 return unseen
     config = sight.config
-    zones = () if config.cluster.existing or config.network.existing else bill.zones(config)
+    zones = () if config.cluster.existing or config.network.existing else config.zones
     return _verdict(pool, list(found.values()), zones, _sharers(section, config))
 
 

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from account.session import Account, Answer, Found, Unseen
+from gpu.pool import MIB_PER_GIB
 from gpu.price_file import SpotRange
 
 #: Where Pricing answers for all regions in USD.
@@ -23,7 +24,6 @@ _PRICING_REGION: Final = "us-east-1"
 #: What a bill puts before the usage type of a region: `EUC1-`, `EU-`, of KMS `eu-central-1-`; nothing in us-east-1.
 _OF_REGION: Final = r"(?:(?!TS-)[A-Z]{2,4}\d?-|[a-z]{2}(?:-[a-z]+)+-\d-)?"
 _LINUX: Final = ("Linux/UNIX", "Linux/UNIX (Amazon VPC)")
-_MIB_PER_GIB: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def unit_price(account: Account, query: ServiceQuery) -> Answer[float]:
 
 def _per_unit(usd: float, unit: str) -> float:
     """Throughput is listed by GiB/s, and asked for by MiB/s."""
-    return usd / _MIB_PER_GIB if unit.lower().startswith("gibps") else usd
+    return usd / MIB_PER_GIB if unit.lower().startswith("gibps") else usd
 
 
 def _products(

@@ -101,7 +101,10 @@ class Deletion:
     _done: set[tuple[str, str]] = field(default_factory=set)
 
     def run(self, survey: Survey) -> None:
-        """Delete what the survey found, until all is gone or nothing goes any more. Can be broken off at any time."""
+        """Delete what the survey found, until all is gone or nothing goes any more. Can be broken off at any time.
+
+        Raises ValueError while the cluster stands, or where nobody could see whether it does.
+        """
         if not survey.cluster_is_gone:
             raise ValueError("the cluster still stands, or nobody knows")
         quiet = 0.0

@@ -134,6 +134,7 @@ class Endpoint:
         """Whether the server would go on with the last message, the assistant's, instead of answering it.
 
         That depends on the model's template. Ollama shows the prompt that it would make, without running the model.
+        Raises `AsleepError` where the server is not there.
         """
         if self._continues is None:
             body = {**self._body(messages, {"num_predict": 1}), "stream": False, "_debug_render_only": True}

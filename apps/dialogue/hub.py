@@ -91,7 +91,7 @@ class Hub:
         personas: Mapping[str, str] | None = None,
         turns: int = 0,
     ) -> Conversation:
-        """Begin a conversation. Raises `RequestError`."""
+        """Begin a conversation. turns: how many; 0 for as many as usual. Raises `RequestError`."""
         limits = self._limits
         topic = topic.strip()
         if not topic:
@@ -141,7 +141,7 @@ class Hub:
                 self.resume(conversation)
 
     async def stop(self, conversation: Conversation, reason: str = "asked") -> None:
-        """Stop a conversation where it is; the model stops generating."""
+        """Stop a conversation where it is; the model stops generating. Raises `RequestError`."""
         if conversation.state == "finished":
             raise RequestError(409, "finished", "the conversation is over")
         if conversation.elsewhere:
@@ -151,7 +151,7 @@ class Hub:
         await self._cancel(conversation, reason)
 
     def resume(self, conversation: Conversation) -> None:
-        """Go on with a stopped conversation, in the middle of its turn if need be."""
+        """Go on with a stopped conversation, in the middle of its turn if need be. Raises `RequestError`."""
         if conversation.state == "finished":
             raise RequestError(409, "finished", "the conversation is over")
         if conversation.id not in self._tasks:
@@ -160,7 +160,7 @@ class Hub:
             self._run(conversation)
 
     def join(self, conversation: Conversation, name: str, persona: str = "") -> None:
-        """Let one more speaker take part."""
+        """Let one more speaker take part. Raises `RequestError`."""
         speaker = self._with_personas(self._speakers([name], fewest=1), {name: persona} if persona else {})[0]
         if conversation.id not in self._tasks:
             self._claim(conversation)

@@ -48,7 +48,8 @@ class Row(NamedTuple):
 class Store(Protocol):
     """Where conversations are kept. It is opened when it is needed, and again after a failure.
 
-    Everything but `close` raises `StoreError` where the store cannot be read or written.
+    Times are in seconds since 1970. Everything but `close` raises `StoreError` where the store cannot be read or
+    written.
     """
 
     identity: object = None

@@ -10,7 +10,9 @@ from typing import Any, cast
 import pulumi
 
 from components.cluster.access import Access, AccessArgs, AccessGrant
-from components.cluster.addons import AddonsArgs, ClusterAddons, NodeAddons
+from components.cluster.addon import AddonsArgs
+from components.cluster.cluster_addons import ClusterAddons
+from components.cluster.node_addons import NodeAddons
 from components.cluster.system_nodes import SystemNodeCapacity, SystemNodes, SystemNodesArgs
 from components.sdk import aws, eks
 from gpu.contract import DISCOVERY_TAG
@@ -163,7 +165,7 @@ class Cluster(pulumi.ComponentResource):
             create_oidc_provider=False,
             encryption_config_key_arn=args.data_key_arn,
             enabled_cluster_log_types=[*LOG_TYPES],
-            # Every add-on is one of ours, see components.cluster.addons.
+            # Every add-on is one of ours, see components.cluster.addon.
             bootstrap_self_managed_addons=False,
             use_default_vpc_cni=True,
             kube_proxy_addon_options=eks.KubeProxyAddonOptionsArgs(enabled=False, **_OVERWRITE),

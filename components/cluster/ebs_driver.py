@@ -7,16 +7,15 @@ there can have a volume of EBS.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
 
-import versions
-from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.cluster.addon import AddonsArgs, addon
 from components.cluster.pod_identity import PodRole, PodRoleArgs
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
 from components.sdk import aws, k8s
 
 ADDON: Final = "aws-ebs-csi-driver"
@@ -28,20 +27,17 @@ _SERVICE_ACCOUNT: Final = "ebs-csi-controller-sa"
 class EbsCsiDriverArgs:
     """Inputs of `EbsCsiDriver`.
 
+    addons: the cluster's, whose tags are the driver's too.
     volume_key_arn: key of the volumes; its own policy must let IAM policies of the account decide (`Encryption` does).
     volume_tags: tags of the volumes, by which they are found. Without `=` in their names: the driver would cut there.
     system_volumes: whether pods on the system nodes may have volumes.
     after: the cluster with its nodes, on which the controller runs.
     """
 
-    cluster_name: str
-    kubernetes_version: str
-    account_id: pulumi.Input[str]
+    addons: AddonsArgs
     volume_key_arn: pulumi.Input[str]
-    partition: str = "aws"
     volume_tags: Mapping[str, str] = field(default_factory=dict)
     system_volumes: bool = False
-    tags: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
 
 
@@ -57,71 +53,84 @@ class EbsCsiDriver(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: EbsCsiDriverArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:EbsCsiDriver", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
+        driver = self._driver(name, args)
+        storage_class = _storage_class(
+            f"{name}-class",
+            args.volume_key_arn,
+            args.volume_tags,
+            pulumi.ResourceOptions(parent=self, depends_on=[driver]),
+        )
+        self.storage_class = STORAGE_CLASS
+        self.ready = (driver, storage_class)
+        self.register_outputs({"storage_class": self.storage_class})
+
+    def _driver(self, name: str, args: EbsCsiDriverArgs) -> aws.eks.Addon:
+        """The add-on, whose controller may use the volumes' key."""
+        addons, child = args.addons, pulumi.ResourceOptions(parent=self)
         policy = aws.iam.Policy(
             f"{name}-key",
-            description=f"EBS CSI driver of {args.cluster_name}: the key of its volumes",
+            description=f"EBS CSI driver of {addons.cluster_name}: the key of its volumes",
             policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": _key_statements(args)}),
-            tags=dict(args.tags),
+            tags=dict(addons.tags),
             opts=child,
         )
         role = PodRole(
             f"{name}-controller",
             PodRoleArgs(
-                cluster_name=args.cluster_name,
-                account_id=args.account_id,
-                partition=args.partition,
+                cluster_name=addons.cluster_name,
+                account_id=addons.account_id,
+                partition=addons.partition,
                 namespace="kube-system",
                 service_account=_SERVICE_ACCOUNT,
                 # V2 touches volumes with the driver's own tag alone. The one that is bound to a cluster attaches them
                 # to instances with EKS' tag of managed node groups only, which Karpenter's have not (driver #2918).
                 managed_policies=("AmazonEBSCSIDriverPolicyV2",),
                 additional_policies={"key": policy.arn},
-                tags=args.tags,
+                tags=addons.tags,
             ),
             child,
         )
-        addon = aws.eks.Addon(
+        return addon(
             f"{name}-addon",
-            cluster_name=args.cluster_name,
-            addon_name=ADDON,
-            addon_version=versions.EKS_ADDON_VERSIONS[args.kubernetes_version][ADDON],
-            configuration_values=json.dumps(_configuration(args), sort_keys=True),
-            pod_identity_associations=[
-                aws.eks.AddonPodIdentityAssociationArgs(service_account=_SERVICE_ACCOUNT, role_arn=role.role_arn)
-            ],
-            resolve_conflicts_on_create="OVERWRITE",
-            resolve_conflicts_on_update="OVERWRITE",
-            tags=dict(args.tags),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
+            addons,
+            ADDON,
+            pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
+            configuration=_configuration(args),
+            pod_roles={_SERVICE_ACCOUNT: role.role_arn},
         )
-        storage_class = k8s.storage.v1.StorageClass(
-            f"{name}-class",
-            metadata={"name": STORAGE_CLASS},
-            provisioner="ebs.csi.aws.com",
-            parameters={
-                "type": "gp3",
-                "encrypted": "true",
-                "kmsKeyId": args.volume_key_arn,
-                **{
-                    f"tagSpecification_{number}": f"{key}={value}"
-                    for number, (key, value) in enumerate(sorted(args.volume_tags.items()), start=1)
-                },
+
+
+def _storage_class(
+    name: str,
+    key_arn: pulumi.Input[str],
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+) -> pulumi.Resource:
+    made: pulumi.Resource = k8s.storage.v1.StorageClass(
+        name,
+        metadata={"name": STORAGE_CLASS},
+        provisioner="ebs.csi.aws.com",
+        parameters={
+            "type": "gp3",
+            "encrypted": "true",
+            "kmsKeyId": key_arn,
+            **{
+                f"tagSpecification_{number}": f"{key}={value}"
+                for number, (key, value) in enumerate(sorted(tags.items()), start=1)
             },
-            reclaim_policy="Delete",
-            # A volume is in one zone: that of the node on which its first pod is to run.
-            volume_binding_mode="WaitForFirstConsumer",
-            allow_volume_expansion=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[addon]),
-        )
-        self.storage_class = STORAGE_CLASS
-        self.ready = (addon, storage_class)
-        self.register_outputs({"storage_class": self.storage_class})
+        },
+        reclaim_policy="Delete",
+        # A volume is in one zone: that of the node on which its first pod is to run.
+        volume_binding_mode="WaitForFirstConsumer",
+        allow_volume_expansion=True,
+        opts=opts,
+    )
+    return made
 
 
 def _configuration(args: EbsCsiDriverArgs) -> dict[str, object]:
     """Values of the add-on (chart of kubernetes-sigs/aws-ebs-csi-driver, values.yaml)."""
-    system = [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}]
+    system = [SYSTEM_NODE_TOLERATION]
     return {
         "controller": {"nodeSelector": SYSTEM_NODE_LABEL, "tolerations": system},
         "node": {"tolerateAllTaints": False, **({"tolerations": system} if args.system_volumes else {})},

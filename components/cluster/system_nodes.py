@@ -9,17 +9,22 @@ from dataclasses import dataclass, field
 import pulumi
 
 import versions
-from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.arguments import Arguments, check_minor
 from components.sdk import aws
+from gpu.contract import CONTROLLER_LABEL, SYSTEM_NODE_TAINT
 from gpu.prices import CapacityType
 from gpu.standing import SYSTEM_VOLUME_GIB
+
+#: Of system nodes, as in Karpenter's getting-started guide.
+SYSTEM_NODE_LABEL = {CONTROLLER_LABEL: "true"}
+#: Of pods that run there.
+SYSTEM_NODE_TOLERATION = {"key": SYSTEM_NODE_TAINT, "operator": "Exists"}
 
 ROOT_DEVICE = "/dev/xvda"
 """Root device of AL2023 images."""
 
-NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore")
-"""Join the cluster, pull images, give shell access by Session Manager. The CNI's come from Pod Identity."""
-
+#: Join the cluster, pull images, give shell access by Session Manager. The CNI's come from Pod Identity.
+_NODE_POLICIES = ("AmazonEKSWorkerNodePolicy", "AmazonEC2ContainerRegistryPullOnly", "AmazonSSMManagedInstanceCore")
 
 #: What EKS calls the ways to buy (API reference, Nodegroup `capacityType`).
 _EKS_NAMES: Mapping[CapacityType, str] = {"spot": "SPOT", "on-demand": "ON_DEMAND"}
@@ -43,9 +48,10 @@ class SystemNodeCapacity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SystemNodesArgs:
+class SystemNodesArgs(Arguments):
     """Inputs of `SystemNodes`.
 
+    kubernetes_version: minor of the cluster, of those in `versions.SYSTEM_NODE_RELEASES`: ValueError for others.
     additional_policies: ARNs of policies of the nodes' role beside those that every node needs, by a name of one's own.
     after: what the nodes reach AWS through, and must outlive them.
     """
@@ -59,6 +65,10 @@ class SystemNodesArgs:
     additional_policies: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     after: Sequence[pulumi.Resource] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_minor("releases of system nodes", self.kubernetes_version, versions.SYSTEM_NODE_RELEASES)
 
 
 class SystemNodes(pulumi.ComponentResource):
@@ -121,10 +131,7 @@ class SystemNodes(pulumi.ComponentResource):
             tags=dict(self._args.tags),
             opts=child,
         )
-        policies: dict[str, pulumi.Input[str]] = {
-            **{policy: f"arn:{self._args.partition}:iam::aws:policy/{policy}" for policy in NODE_POLICIES},
-            **self._args.additional_policies,
-        }
+        policies = node_policies(self._args.partition, self._args.additional_policies)
         attachments = [
             aws.iam.RolePolicyAttachment(f"{self._name}-{policy}", role=role.name, policy_arn=arn, opts=child)
             for policy, arn in policies.items()
@@ -161,3 +168,8 @@ class SystemNodes(pulumi.ComponentResource):
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+def node_policies(partition: str, additional: Mapping[str, pulumi.Input[str]]) -> Mapping[str, pulumi.Input[str]]:
+    """ARNs of the policies of a node's role, by name: what every node needs, and additional ones."""
+    return {**{name: f"arn:{partition}:iam::aws:policy/{name}" for name in _NODE_POLICIES}, **additional}

@@ -1,210 +1,55 @@
-"""Where Jobs keep checkpoints, and who may: CheckpointBucket, and CheckpointAccess for each Job.
-
-`GpuWorkloads` makes the Jobs themselves; `apps/checkpoint` is what runs in them.
-"""
+"""What the pods of a Job know of its checkpoints: where they go, how often, and how much time is left at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
 from components.arguments import Arguments
-from components.cluster.pod_identity import OwnPolicy, PodRoleArgs, pod_access
-from components.sdk import aws
-from gpu.checkpoints import bucket_stem, check_prefix
-
-#: Days after which an object is removed. A run that goes on writes new ones every few minutes.
-EXPIRY_DAYS: Final = 30
-#: Days after which the parts of an upload that was broken off are removed: nobody sees them, and they cost the same.
-_UPLOAD_DAYS: Final = 1
-
-_OBJECT_ACTIONS: Final = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject")
-_KEY_ACTIONS: Final = ("kms:Decrypt", "kms:GenerateDataKey")
+from gpu.checkpoints import GRACE_VARIABLE, INTERVAL_VARIABLE, RUN_VARIABLES, URL_VARIABLE, check_prefix, run_url
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointBucketArgs(Arguments):
-    """Inputs of `CheckpointBucket`. key_arn: KMS key that encrypts what is in it."""
+class Checkpointing(Arguments):
+    """Where and how often the pods of a Job keep checkpoints; `CheckpointBucket` and `CheckpointAccess` make both.
 
-    cluster_name: str
-    account_id: pulumi.Input[str]
-    region: str
-    partition: str = "aws"
-    key_arn: pulumi.Input[str]
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-class CheckpointBucket(pulumi.ComponentResource):
-    """A bucket of S3 for checkpoints: encrypted, not public, by TLS alone; what is old goes by itself.
-
-    It keeps no versions: nothing in it is written twice, and each of the checkpoints that are removed every few minutes
-    would be paid for a day longer. `pulumi destroy` deletes it with what is in it. Needs an AWS provider.
+    bucket_name, prefix: below which every run has a folder of its own. region: the bucket's.
+    interval_seconds: most work that may be lost. grace_seconds: from SIGTERM to the pod's end.
+    after: what lets the pods at the bucket: they come after it.
     """
 
-    bucket_name: pulumi.Output[str]
-    ready: tuple[pulumi.Resource, ...]
-
-    def __init__(self, name: str, args: CheckpointBucketArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("gpu-slices:index:CheckpointBucket", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
-        bucket = aws.s3.Bucket(
-            name,
-            bucket=pulumi.Output.concat(bucket_stem(args.cluster_name, args.region), args.account_id),
-            force_destroy=True,
-            tags=dict(args.tags),
-            opts=child,
-        )
-        by_default = aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
-            sse_algorithm="aws:kms", kms_master_key_id=args.key_arn
-        )
-        encryption = aws.s3.BucketServerSideEncryptionConfiguration(
-            name,
-            bucket=bucket.id,
-            rules=[
-                aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
-                    apply_server_side_encryption_by_default=by_default,
-                    # One request to KMS for many objects.
-                    bucket_key_enabled=True,
-                )
-            ],
-            opts=child,
-        )
-        public = aws.s3.BucketPublicAccessBlock(
-            name,
-            bucket=bucket.id,
-            block_public_acls=True,
-            block_public_policy=True,
-            ignore_public_acls=True,
-            restrict_public_buckets=True,
-            opts=child,
-        )
-        policy = aws.s3.BucketPolicy(
-            name,
-            bucket=bucket.id,
-            policy=_tls_only(bucket.arn),
-            # S3 takes one change of a bucket's access at a time (409 OperationAborted).
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[public]),
-        )
-        expiry = aws.s3.BucketLifecycleConfiguration(name, bucket=bucket.id, rules=_expiry(), opts=child)
-        self.bucket_name = bucket.bucket
-        self.ready = (bucket, encryption, public, policy, expiry)
-        self.register_outputs({"bucket_name": self.bucket_name})
-
-
-def _tls_only(bucket_arn: pulumi.Output[str]) -> pulumi.Output[str]:
-    return pulumi.Output.json_dumps(
-        {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Sid": "DenyPlainHttp",
-                    "Effect": "Deny",
-                    "Principal": {"AWS": "*"},
-                    "Action": "s3:*",
-                    "Resource": [bucket_arn, pulumi.Output.concat(bucket_arn, "/*")],
-                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                }
-            ],
-        }
-    )
-
-
-def _expiry() -> list[Any]:
-    return [
-        aws.s3.BucketLifecycleConfigurationRuleArgs(
-            id="checkpoints-of-runs-that-ended",
-            status="Enabled",
-            filter=aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix=""),
-            expiration=aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(days=EXPIRY_DAYS),
-            abort_incomplete_multipart_upload=aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
-                days_after_initiation=_UPLOAD_DAYS
-            ),
-        )
-    ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckpointAccessArgs(Arguments):
-    """Inputs of `CheckpointAccess`.
-
-    bucket_name, prefix: where the Job's pods may list, read, write and delete; no slash at the prefix' ends.
-    key_arn: KMS key with which the bucket encrypts; None where S3 does it with a key of its own.
-    namespace, service_account: of the pods.
-    after: what the association needs: the cluster with its agent of Pod Identity.
-    """
-
-    cluster_name: str
-    account_id: pulumi.Input[str]
-    region: str
-    partition: str = "aws"
     bucket_name: pulumi.Input[str]
     prefix: str
-    key_arn: pulumi.Input[str] | None = None
-    namespace: str
-    service_account: str
-    tags: Mapping[str, str] = field(default_factory=dict)
+    region: str
+    interval_seconds: int
+    grace_seconds: int
     after: Sequence[pulumi.Resource] = ()
 
     def __post_init__(self) -> None:
         """Raise ValueError for a prefix that could mean more than one place."""
         super().__post_init__()
-        check_prefix("CheckpointAccessArgs.prefix", self.prefix)
+        check_prefix("Checkpointing.prefix", self.prefix)
 
 
-class CheckpointAccess(pulumi.ComponentResource):
-    """A role for the pods of one Job, by EKS Pod Identity: its prefix of a bucket, and nothing else.
+def checkpoint_variables(checkpoint: Checkpointing, given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What a job knows of its checkpoints. Kubernetes fills in `$(NAME)` of variables that stand before.
 
-    Let the Job depend on `ready`: credentials are given to pods when they are made. Needs an AWS provider.
+    given: what the container has already, which stays.
     """
-
-    ready: tuple[pulumi.Resource, ...]
-
-    def __init__(self, name: str, args: CheckpointAccessArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("gpu-slices:index:CheckpointAccess", name, None, opts)
-        association = pod_access(
-            name,
-            PodRoleArgs(
-                cluster_name=args.cluster_name,
-                account_id=args.account_id,
-                partition=args.partition,
-                namespace=args.namespace,
-                service_account=args.service_account,
-                tags=args.tags,
-            ),
-            OwnPolicy(
-                name=name,
-                key="bucket",
-                description=f"{args.namespace}/{args.service_account} in {args.cluster_name}: its checkpoints",
-                document=_policy(args),
-            ),
-            self,
-            pulumi.ResourceOptions(parent=self, depends_on=[*args.after]),
-        )
-        self.ready = (association,)
-        self.register_outputs({})
-
-
-def _policy(args: CheckpointAccessArgs) -> pulumi.Output[str]:
-    bucket = pulumi.Output.concat("arn:", args.partition, ":s3:::", args.bucket_name)
-    statements: list[dict[str, Any]] = [
-        {
-            "Effect": "Allow",
-            "Action": "s3:ListBucket",
-            "Resource": bucket,
-            "Condition": {"StringLike": {"s3:prefix": f"{args.prefix}/*"}},
-        },
-        {
-            "Effect": "Allow",
-            "Action": list(_OBJECT_ACTIONS),
-            "Resource": pulumi.Output.concat(bucket, f"/{args.prefix}/*"),
-        },
+    labels = [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.labels['{label}']"}}}
+        for name, label in RUN_VARIABLES.items()
     ]
-    if args.key_arn is not None:
-        by_s3 = {"StringEquals": {"kms:ViaService": f"s3.{args.region}.amazonaws.com"}}
-        statements.append(
-            {"Effect": "Allow", "Action": list(_KEY_ACTIONS), "Resource": args.key_arn, "Condition": by_s3}
-        )
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements})
+    values = {
+        URL_VARIABLE: pulumi.Output.from_input(checkpoint.bucket_name).apply(
+            lambda bucket: run_url(bucket, checkpoint.prefix)
+        ),
+        INTERVAL_VARIABLE: str(checkpoint.interval_seconds),
+        GRACE_VARIABLE: str(checkpoint.grace_seconds),
+        "AWS_DEFAULT_REGION": checkpoint.region,
+    }
+    there = {variable["name"] for variable in given}
+    return [*labels, *({"name": name, "value": value} for name, value in values.items() if name not in there)]

@@ -29,7 +29,7 @@ from pulumi import ResourceOptions
 
 import versions
 from components.arguments import Arguments
-from components.cluster.addons import SYSTEM_NODE_LABEL
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
 from components.gpu.sized_claims import SizedClaims
 from components.options import child_options
 from components.pods import tolerations
@@ -60,8 +60,6 @@ _UNCLAIMED_GPUS = [
     {"key": GPU_PRESENT_LABEL, "operator": "In", "values": ["true"]},
     {"key": SHARING_LABEL, "operator": "NotIn", "values": [MemoryClaims.strategy]},
 ]
-
-_SYSTEM_TOLERATION = {"key": "CriticalAddonsOnly", "operator": "Exists"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +241,7 @@ def device_plugin_values(pool: str, args: GpuSharingArgs) -> dict[str, Any]:
                 }
             }
         },
-        "tolerations": [*tolerations(args.taints.get(pool, ())), _SYSTEM_TOLERATION],
+        "tolerations": [*tolerations(args.taints.get(pool, ())), SYSTEM_NODE_TOLERATION],
     }
 
 
@@ -258,7 +256,7 @@ def dra_driver_values(args: GpuSharingArgs) -> dict[str, Any]:
         "consumableShares": CONSUMABLE,
         "kubeletPlugin": {
             "nodeSelector": {SHARING_LABEL: MemoryClaims.strategy},
-            "tolerations": [*tolerations(taints), _SYSTEM_TOLERATION],
+            "tolerations": [*tolerations(taints), SYSTEM_NODE_TOLERATION],
         },
     }
 
@@ -266,7 +264,7 @@ def dra_driver_values(args: GpuSharingArgs) -> dict[str, Any]:
 def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
     """Values of the GPU Operator chart: the AMI has driver and toolkit, nodes cut their MIG instances at boot."""
     on_gpu_nodes = tolerations(dict.fromkeys(each for taints in args.taints.values() for each in taints))
-    on_system_nodes: dict[str, Any] = {"tolerations": [_SYSTEM_TOLERATION]}
+    on_system_nodes: dict[str, Any] = {"tolerations": [SYSTEM_NODE_TOLERATION]}
     if args.node_selector:
         on_system_nodes["nodeSelector"] = dict(args.node_selector)
     return {
@@ -294,7 +292,7 @@ def gpu_operator_values(args: GpuSharingArgs) -> dict[str, Any]:
         "node-feature-discovery": {
             "master": on_system_nodes,
             "gc": on_system_nodes,
-            "worker": {"tolerations": [*on_gpu_nodes, _SYSTEM_TOLERATION]},
+            "worker": {"tolerations": [*on_gpu_nodes, SYSTEM_NODE_TOLERATION]},
         },
     }
 

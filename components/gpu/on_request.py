@@ -12,8 +12,10 @@ from typing import Any
 
 import pulumi
 
+import versions
 from components.arguments import Arguments
 from components.quantities import canonical
+from components.sdk import k8s
 from components.serving.knative_config import (
     FEATURES,
     QUEUE_PORTS,
@@ -57,8 +59,25 @@ class OnRequest(Arguments):
             raise ValueError(f"on_request: {self.min_scale} to {self.max_scale} pods are no range")
 
 
-def service_spec(scale: OnRequest, template: Mapping[str, Any]) -> dict[str, Any]:
-    """The `spec` of a service (serving.knative.dev/v1). template: of its pods, as a Deployment has it."""
+def knative_service(
+    name: str,
+    scale: OnRequest,
+    metadata: Mapping[str, Any],
+    template: Mapping[str, Any],
+    opts: pulumi.ResourceOptions,
+) -> pulumi.Resource:
+    """A service (serving.knative.dev/v1). name: the logical one. template: of its pods, as a Deployment has it."""
+    return k8s.apiextensions.CustomResource(
+        name,
+        api_version=versions.KNATIVE_SERVING_API,
+        kind="Service",
+        metadata=_metadata(metadata, scale.min_scale),
+        spec=_spec(scale, template),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=list(scale.after))),
+    )
+
+
+def _spec(scale: OnRequest, template: Mapping[str, Any]) -> dict[str, Any]:
     metadata, pod = template["metadata"], template["spec"]
     annotations = {
         **metadata.get("annotations", {}),
@@ -125,8 +144,8 @@ def features_of(pod: Mapping[str, Any]) -> set[Feature]:
     return {*FEATURES, *(feature for feature, is_asked in asked.items() if is_asked)}
 
 
-def service_metadata(metadata: Mapping[str, Any], min_scale: int) -> dict[str, Any]:
-    """The metadata of a service: no route from outside. One that sleeps is ready without a pod, which is waited for."""
+def _metadata(metadata: Mapping[str, Any], min_scale: int) -> dict[str, Any]:
+    """No route from outside. One that sleeps is ready without a pod, which is waited for."""
     annotations = dict(metadata["annotations"])
     if min_scale == 0:
         del annotations["pulumi.com/skipAwait"]

@@ -15,7 +15,8 @@ import pulumi
 import yaml
 
 import versions
-from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.arguments import Arguments, check_minor
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
 from components.options import child_options
 from components.pods import restricted_admission, restricted_container, restricted_pod
 from components.sdk import k8s
@@ -39,16 +40,20 @@ _AUTHENTICATION_ROLE = "extension-apiserver-authentication-reader"
 
 
 @dataclass(frozen=True, kw_only=True)
-class PackingSchedulerArgs:
+class PackingSchedulerArgs(Arguments):
     """Inputs of `PackingScheduler`.
 
     kubernetes_version: minor of the cluster, of `versions.KUBE_SCHEDULER_IMAGES`: a scheduler may be a minor older than
-        the API server, never newer (Kubernetes' version skew policy).
+        the API server, never newer (Kubernetes' version skew policy). ValueError for others.
     node_selector: labels of the nodes that stay, on which it runs; empty for any.
     """
 
     kubernetes_version: str
     node_selector: Mapping[str, str] = field(default_factory=lambda: dict(SYSTEM_NODE_LABEL))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_minor("images of the scheduler", self.kubernetes_version, versions.KUBE_SCHEDULER_IMAGES)
 
 
 class PackingScheduler(pulumi.ComponentResource):
@@ -182,7 +187,7 @@ def _deployment(args: PackingSchedulerArgs, settings: str) -> Any:
         "serviceAccountName": PACKING_SCHEDULER,
         "automountServiceAccountToken": True,
         **({"nodeSelector": dict(args.node_selector)} if args.node_selector else {}),
-        "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
+        "tolerations": [SYSTEM_NODE_TOLERATION],
         "topologySpreadConstraints": [spread],
         "containers": [container],
         "volumes": [{"name": "settings", "configMap": {"name": PACKING_SCHEDULER}}],

@@ -9,11 +9,12 @@ from typing import Any
 import pulumi
 
 import versions
-from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
 from components.karpenter import karpenter_policies as policies
+from components.karpenter.controller_role import ControllerRole, ControllerRoleArgs
 from components.karpenter.interruption import InterruptionQueue, InterruptionQueueArgs
-from components.karpenter.karpenter_iam import ControllerRole, ControllerRoleArgs, NodeRole, NodeRoleArgs
 from components.karpenter.node_class import ClusterNodes
+from components.karpenter.node_role import NodeRole, NodeRoleArgs
 from components.sdk import k8s
 from gpu.contract import OS_LABEL
 from gpu.standing import NODE_ROLE_SUFFIX, ROLE_NAME_LIMIT
@@ -164,7 +165,7 @@ def chart_values(args: KarpenterArgs, queue_name: str, role_arn: pulumi.Input[st
         "priorityClassName": "system-cluster-critical",
         "dnsPolicy": "Default",
         "nodeSelector": {OS_LABEL: "linux", **args.node_selector},
-        "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
+        "tolerations": [SYSTEM_NODE_TOLERATION],
         "logLevel": args.log_level,
         "controller": {"resources": {"requests": requests, "limits": limits}},
         "settings": {

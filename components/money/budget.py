@@ -96,6 +96,14 @@ class Budget(pulumi.ComponentResource):
             tags=dict(args.tags),
             opts=child,
         )
+        self._brake(name, args, budget)
+        if args.anomalies:
+            self._anomalies(name, args)
+        self.register_outputs({"budget_name": budget.name})
+
+    def _brake(self, name: str, args: BudgetArgs, budget: aws.budgets.Budget) -> None:
+        """The action that denies new GPU instances to whoever buys them, and tells the same people."""
+        child = pulumi.ResourceOptions(parent=self)
         brake = aws.iam.Policy(
             f"{name}-brake",
             description=f"{args.name}: no new GPU instances, the budget is spent",
@@ -119,22 +127,12 @@ class Budget(pulumi.ComponentResource):
                 )
             ),
             subscribers=[
-                *(
-                    aws.budgets.BudgetActionSubscriberArgs(address=email, subscription_type="EMAIL")
-                    for email in args.emails
-                ),
-                *(
-                    [aws.budgets.BudgetActionSubscriberArgs(address=args.topic_arn, subscription_type="SNS")]
-                    if args.topic_arn is not None
-                    else []
-                ),
+                aws.budgets.BudgetActionSubscriberArgs(address=address, subscription_type=kind)
+                for kind, address in _subscribers(args)
             ],
             tags=dict(args.tags),
             opts=child,
         )
-        if args.anomalies:
-            self._anomalies(name, args)
-        self.register_outputs({"budget_name": budget.name})
 
     def _anomalies(self, name: str, args: BudgetArgs) -> None:
         """A monitor of what carries the tag. Mail comes by the day, to the topic at once: AWS allows no other mix."""
@@ -211,6 +209,12 @@ class Budget(pulumi.ComponentResource):
             opts=child,
         )
         return role
+
+
+def _subscribers(args: BudgetArgs) -> list[tuple[str, pulumi.Input[str]]]:
+    """Who hears: type of each, as AWS Budgets calls it, and address."""
+    mails: list[tuple[str, pulumi.Input[str]]] = [("EMAIL", email) for email in args.emails]
+    return mails if args.topic_arn is None else [*mails, ("SNS", args.topic_arn)]
 
 
 def _trust(args: BudgetArgs, account_id: str) -> str:

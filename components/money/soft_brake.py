@@ -23,8 +23,8 @@ import pulumi
 import yaml
 
 import versions
-from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
 from components.cluster.pod_identity import OwnPolicy, PodRoleArgs, pod_access
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
 from components.money.budget import SOFT_BRAKE_AT
 from components.options import child_options
 from components.pods import restricted_admission, restricted_container, restricted_pod
@@ -220,7 +220,7 @@ def _cron_job(args: SoftBrakeArgs) -> Any:
         "serviceAccountName": NAME,
         "restartPolicy": "Never",
         **({"nodeSelector": dict(args.node_selector)} if args.node_selector else {}),
-        "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
+        "tolerations": [SYSTEM_NODE_TOLERATION],
         "initContainers": [_asking(args)],
         "containers": [_telling()],
         "volumes": [

@@ -113,11 +113,11 @@ def worst_by_instance(metric: str, watched: Watched, order: Order = "DESC") -> s
     )
 
 
-def _insights(id_: str, metric: str, watched: Watched, order: Order) -> Query:
+def _insights_query(id_: str, metric: str, watched: Watched, order: Order) -> Query:
     return {"id": id_, "expression": worst_by_instance(metric, watched, order), "period": PERIOD, "return_data": True}
 
 
-def single(
+def metric_query(
     id_: str,
     namespace: str,
     metric: str,
@@ -127,7 +127,7 @@ def single(
     returned: bool = True,
     period: int = PERIOD,
 ) -> Query:
-    """One metric."""
+    """One metric. period: seconds that are one datapoint. returned: whether the alarm looks at it, or a formula."""
     of: dict[str, Any] = {"namespace": namespace, "metric_name": metric, "stat": stat, "period": period}
     if dimensions:
         of["dimensions"] = dict(dimensions)
@@ -135,7 +135,7 @@ def single(
 
 
 def usd_expression(usd_per_gpu_hour: float, period: int) -> str:
-    """Metric math: mean of the GPUs that run, times the price of one.
+    """Metric math: mean of the GPUs that run, times the price of one. period: seconds that are one datapoint.
 
     `samples` are those of GPU utilisation: the agent sends one a minute for each GPU, which is also counted for the
     cluster.
@@ -146,28 +146,15 @@ def usd_expression(usd_per_gpu_hour: float, period: int) -> str:
 def alarms(watched: Watched) -> list[Alarm]:
     """Every alarm of a stack, in the order of the page."""
     cluster = {"ClusterName": watched.cluster_name}
-    idle = [
-        Alarm(
-            name="gpu-idle",
-            says=(
-                f"A GPU computed nothing for {IDLE_MINUTES} minutes and is paid for. Nodes without pods leave by "
-                "themselves: look which pods hold its slots, and lower minScale, replicas or warm slots."
-            ),
-            queries=[_insights("idle", "node_gpu_utilization", watched, "ASC")],
-            comparison="LessThanThreshold",
-            threshold=IDLE_PERCENT,
-            minutes=IDLE_MINUTES,
-        )
-    ]
     found = [
-        *(idle if watched.utilisation else []),
+        *([_idle(watched)] if watched.utilisation else []),
         Alarm(
             name="gpu-memory-full",
             says=(
                 f"A GPU's memory is {FULL_PERCENT:.0f} % full: the next allocation of a slot fails. Time-slicing "
                 "limits nobody; take fewer replicas, shorter contexts or smaller models."
             ),
-            queries=[_insights("memory", "node_gpu_memory_utilization", watched, "DESC")],
+            queries=[_insights_query("memory", "node_gpu_memory_utilization", watched, "DESC")],
             comparison="GreaterThanOrEqualToThreshold",
             threshold=FULL_PERCENT,
             minutes=10,
@@ -178,7 +165,7 @@ def alarms(watched: Watched) -> list[Alarm]:
                 f"Pods wait for {WAITING_MINUTES} minutes: no free slot, no capacity, maxGpus reached, the budget's "
                 "brake, or a node that never offered its GPU. kubectl get nodeclaims shows nodes that are not ready."
             ),
-            queries=[single("waiting", INSIGHTS, "pod_status_pending", "Maximum", cluster)],
+            queries=[metric_query("waiting", INSIGHTS, "pod_status_pending", "Maximum", cluster)],
             comparison="GreaterThanOrEqualToThreshold",
             threshold=1,
             minutes=WAITING_MINUTES,
@@ -189,7 +176,7 @@ def alarms(watched: Watched) -> list[Alarm]:
                 f"EC2 took back {INTERRUPTIONS} Spot instances of this account and region in five minutes: allow more "
                 "instance families or zones."
             ),
-            queries=[single("warnings", "AWS/Events", "TriggeredRules", "Sum", {"RuleName": watched.spot_rule})],
+            queries=[metric_query("warnings", "AWS/Events", "TriggeredRules", "Sum", {"RuleName": watched.spot_rule})],
             comparison="GreaterThanOrEqualToThreshold",
             threshold=INTERRUPTIONS,
             minutes=5,
@@ -201,11 +188,25 @@ def alarms(watched: Watched) -> list[Alarm]:
     return found
 
 
+def _idle(watched: Watched) -> Alarm:
+    return Alarm(
+        name="gpu-idle",
+        says=(
+            f"A GPU computed nothing for {IDLE_MINUTES} minutes and is paid for. Nodes without pods leave by "
+            "themselves: look which pods hold its slots, and lower minScale, replicas or warm slots."
+        ),
+        queries=[_insights_query("idle", "node_gpu_utilization", watched, "ASC")],
+        comparison="LessThanThreshold",
+        threshold=IDLE_PERCENT,
+        minutes=IDLE_MINUTES,
+    )
+
+
 def _errors(controller: Controller, watched: Watched) -> Alarm:
     return Alarm(
         name=f"{controller.name}-errors",
         says=f"{controller.name} logged {ERRORS} errors in five minutes, for a quarter of an hour: read its log.",
-        queries=[single("errors", watched.errors_namespace, f"{controller.name}-errors", "Sum", {})],
+        queries=[metric_query("errors", watched.errors_namespace, f"{controller.name}-errors", "Sum", {})],
         comparison="GreaterThanOrEqualToThreshold",
         threshold=ERRORS,
         minutes=15,
@@ -221,7 +222,9 @@ def _usd(watched: Watched, each: float, limit: float) -> Alarm:
             "budget is gone before the month. Lower maxGpus, or look what runs."
         ),
         queries=[
-            single("samples", INSIGHTS, "node_gpu_utilization", "SampleCount", cluster, returned=False, period=DAY),
+            metric_query(
+                "samples", INSIGHTS, "node_gpu_utilization", "SampleCount", cluster, returned=False, period=DAY
+            ),
             {"id": "usd", "expression": usd_expression(each, DAY), "label": "USD an hour", "return_data": True},
         ],
         comparison="GreaterThanThreshold",

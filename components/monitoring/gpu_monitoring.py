@@ -10,8 +10,9 @@ from typing import Any
 import pulumi
 
 from components.arguments import Arguments
-from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT, AddonsArgs, addon
+from components.cluster.addon import AddonsArgs, addon
 from components.cluster.pod_identity import PodRole, PodRoleArgs
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
 from components.monitoring.alarms import Alarm, Query, Watched, alarms
 from components.monitoring.dashboard import dashboard, dashboard_name
 from components.sdk import aws
@@ -53,17 +54,7 @@ class GpuMonitoring(pulumi.ComponentResource):
         self._args = args
         cluster, child = args.watched.cluster_name, pulumi.ResourceOptions(parent=self)
         # Before the agent, which would make them without a key and for ever.
-        groups = {
-            log: aws.cloudwatch.LogGroup(
-                f"{name}-{log}",
-                name=f"/aws/containerinsights/{cluster}/{log}",
-                kms_key_id=args.key_arn,
-                retention_in_days=args.log_retention_days,
-                tags=dict(args.tags),
-                opts=child,
-            )
-            for log in _LOGS
-        }
+        groups = self._log_groups(name)
         role = PodRole(
             f"{name}-agent",
             PodRoleArgs(
@@ -78,27 +69,14 @@ class GpuMonitoring(pulumi.ComponentResource):
             child,
         )
         addon(
-            name,
+            f"{name}-{ADDON}",
             args.addons,
             ADDON,
             pulumi.ResourceOptions(parent=self, depends_on=[*groups.values(), *args.after]),
             configuration=addon_configuration(args.node_selector),
             pod_roles={"cloudwatch-agent": role.role_arn},
         )
-        for controller in args.watched.controllers:
-            aws.cloudwatch.LogMetricFilter(
-                f"{name}-{controller.name}-errors",
-                name=f"{cluster}-{controller.name}-errors",
-                log_group_name=groups["application"].name,
-                pattern=controller.pattern,
-                metric_transformation=aws.cloudwatch.LogMetricFilterMetricTransformationArgs(
-                    namespace=args.watched.errors_namespace,
-                    name=f"{controller.name}-errors",
-                    value="1",
-                    default_value="0",
-                ),
-                opts=child,
-            )
+        self._count_errors(name, groups["application"])
         for each in alarms(args.watched):
             self._alarm(name, each)
         aws.cloudwatch.Dashboard(
@@ -108,6 +86,38 @@ class GpuMonitoring(pulumi.ComponentResource):
             opts=child,
         )
         self.register_outputs({})
+
+    def _log_groups(self, name: str) -> Mapping[str, aws.cloudwatch.LogGroup]:
+        """Those of Container Insights, by their last word."""
+        return {
+            log: aws.cloudwatch.LogGroup(
+                f"{name}-{log}",
+                name=f"/aws/containerinsights/{self._args.watched.cluster_name}/{log}",
+                kms_key_id=self._args.key_arn,
+                retention_in_days=self._args.log_retention_days,
+                tags=dict(self._args.tags),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for log in _LOGS
+        }
+
+    def _count_errors(self, name: str, group: aws.cloudwatch.LogGroup) -> None:
+        """A metric of the errors that each controller writes to its log."""
+        watched = self._args.watched
+        for controller in watched.controllers:
+            aws.cloudwatch.LogMetricFilter(
+                f"{name}-{controller.name}-errors",
+                name=f"{watched.cluster_name}-{controller.name}-errors",
+                log_group_name=group.name,
+                pattern=controller.pattern,
+                metric_transformation=aws.cloudwatch.LogMetricFilterMetricTransformationArgs(
+                    namespace=watched.errors_namespace,
+                    name=f"{controller.name}-errors",
+                    value="1",
+                    default_value="0",
+                ),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
 
     def _alarm(self, name: str, alarm: Alarm) -> None:
         aws.cloudwatch.MetricAlarm(
@@ -160,7 +170,7 @@ def addon_configuration(node_selector: Mapping[str, str]) -> dict[str, Any]:
         },
         "manager": {
             **({"nodeSelector": dict(node_selector)} if node_selector else {}),
-            "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
+            "tolerations": [SYSTEM_NODE_TOLERATION],
         },
         "otelContainerInsights": {"enabled": False},
     }

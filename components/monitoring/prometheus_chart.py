@@ -16,7 +16,7 @@ from typing import Any, Final
 import pulumi
 
 import versions
-from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
 from components.monitoring.grafana import DATASOURCE, dashboard
 from components.monitoring.rules import INTERVAL, WatchedStack
 from components.monitoring.scrapes import DCGM_EXPORTER
@@ -40,7 +40,7 @@ _SCRATCH_GIB: Final = 4
 _FILLED: Final = 0.8
 _ON_SYSTEM_NODES: Final[Mapping[str, Any]] = {
     "nodeSelector": SYSTEM_NODE_LABEL,
-    "tolerations": [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}],
+    "tolerations": [SYSTEM_NODE_TOLERATION],
 }
 #: MiB that each may take at most.
 _LIMITS: Final[Mapping[str, int]] = {

@@ -65,7 +65,7 @@ class WatchedStack:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recorded:
+class RecordingRule:
     """A figure that alarms and dashboard share. says: what it is, with its unit."""
 
     name: str
@@ -75,7 +75,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrometheusAlarm:
+class AlertingRule:
     """An alarm: what it means and what to do, and for how many minutes its expression must give something.
 
     summary: one line with the labels of what rings, in Prometheus' template language.
@@ -88,9 +88,9 @@ class PrometheusAlarm:
     minutes: int
 
 
-def recorded(watched: WatchedStack) -> Iterator[Recorded]:
+def recording_rules(watched: WatchedStack) -> Iterator[RecordingRule]:
     """Figures that are reckoned once a minute."""
-    yield Recorded(
+    yield RecordingRule(
         name=UTILISATION,
         says="Percent of the time in which a GPU computed. Of a MIG GPU the busiest of the instances that work.",
         expression=(
@@ -99,7 +99,7 @@ def recorded(watched: WatchedStack) -> Iterator[Recorded]:
         ),
         labels={},
     )
-    yield Recorded(
+    yield RecordingRule(
         name=MEMORY,
         says="Percent of a GPU's memory that is taken, or of a MIG instance's.",
         expression=(
@@ -107,7 +107,7 @@ def recorded(watched: WatchedStack) -> Iterator[Recorded]:
         ),
         labels={},
     )
-    yield Recorded(
+    yield RecordingRule(
         name=USD,
         says="Nodes of the GPU pools, USD an hour, at the price that Karpenter knows of type, zone and capacity type.",
         expression=(
@@ -121,14 +121,14 @@ def recorded(watched: WatchedStack) -> Iterator[Recorded]:
         ),
         labels={},
     )
-    yield Recorded(
+    yield RecordingRule(
         name=ERRORS_5M,
         says="Reconciliations of Karpenter that failed in five minutes.",
         expression=f'sum(increase(controller_runtime_reconcile_errors_total{{job="{KARPENTER_JOB}"}}[5m]))',
         labels={"of": "karpenter"},
     )
     if watched.serving:
-        yield Recorded(
+        yield RecordingRule(
             name=ERRORS_5M,
             says="Requests for models that Knative answered with a status of 500 or above in five minutes.",
             expression=(
@@ -139,13 +139,31 @@ def recorded(watched: WatchedStack) -> Iterator[Recorded]:
         )
 
 
-def alarms(watched: WatchedStack) -> Iterator[PrometheusAlarm]:
+def alerting_rules(watched: WatchedStack) -> Iterator[AlertingRule]:
     """Every alarm of a stack, in the order of the page."""
+    yield from _of_gpus(watched)
+    yield from _of_capacity()
+    yield _errors("KarpenterErrors", "karpenter", "reconciliations of Karpenter failed")
+    if watched.serving:
+        yield _errors("KnativeErrors", "knative", "requests for models failed")
+    if watched.usd_per_hour is not None:
+        yield _usd(watched.usd_per_hour)
+    yield AlertingRule(
+        name="FiguresMissing",
+        summary="{{ $labels.job }} in {{ $labels.namespace }} gives Prometheus no figures",
+        says=f"For {SILENT_MINUTES} minutes, and the alarms on them are silent. Look at its pods.",
+        expression="max by (namespace, job) (up) == 0",
+        minutes=SILENT_MINUTES,
+    )
+
+
+def _of_gpus(watched: WatchedStack) -> Iterator[AlertingRule]:
+    """GPUs that are paid for and do not work, or cannot take more."""
     holds = (
         f'sum by (node) (kube_pod_container_resource_requests{{{SLOTS}, node!=""}}\n'
         '      * on (namespace, pod) group_left () (max by (namespace, pod) (kube_pod_status_phase{phase="Running"})))'
     )
-    yield PrometheusAlarm(
+    yield AlertingRule(
         name="GpuIdle",
         summary="GPU {{ $labels.gpu }} of {{ $labels.node }} computes nothing, and pods hold its node's slots",
         says=(
@@ -155,7 +173,7 @@ def alarms(watched: WatchedStack) -> Iterator[PrometheusAlarm]:
         expression=f"max_over_time({UTILISATION}[5m]) < {IDLE_PERCENT:g}\nand on (node) (\n  {holds} > 0\n)",
         minutes=IDLE_MINUTES,
     )
-    yield PrometheusAlarm(
+    yield AlertingRule(
         name="GpuMemoryFull",
         summary="Memory of GPU {{ $labels.gpu }}{{ $labels.GPU_I_ID }} of {{ $labels.node }} is "
         '{{ $value | printf "%.0f" }} % full',
@@ -166,7 +184,7 @@ def alarms(watched: WatchedStack) -> Iterator[PrometheusAlarm]:
         expression=f"{MEMORY} >= {FULL_PERCENT:g}",
         minutes=10,
     )
-    yield PrometheusAlarm(
+    yield AlertingRule(
         name="GpuNodeWithoutSlots",
         summary=f"Node {{{{ $labels.node }}}} of pool {{{{ $labels.{_POOL} }}}} never offered its GPU",
         says=(
@@ -179,7 +197,11 @@ def alarms(watched: WatchedStack) -> Iterator[PrometheusAlarm]:
         ),
         minutes=OFFER_MINUTES,
     )
-    yield PrometheusAlarm(
+
+
+def _of_capacity() -> Iterator[AlertingRule]:
+    """Slots and nodes that are not to be had, or are taken back."""
+    yield AlertingRule(
         name="PodsWaiting",
         summary="Pod {{ $labels.pod }} in {{ $labels.namespace }} waits",
         says=(
@@ -190,7 +212,7 @@ def alarms(watched: WatchedStack) -> Iterator[PrometheusAlarm]:
         minutes=WAITING_MINUTES,
     )
     warned = 'karpenter_interruption_received_messages_total{message_type="spot_interrupted"}'
-    yield PrometheusAlarm(
+    yield AlertingRule(
         name="SpotInterruptions",
         summary="EC2 took back {{ $value }} Spot instances of this cluster in five minutes",
         says="Allow more instance families or zones.",
@@ -202,32 +224,10 @@ def alarms(watched: WatchedStack) -> Iterator[PrometheusAlarm]:
         ),
         minutes=0,
     )
-    yield _errors("KarpenterErrors", "karpenter", "reconciliations of Karpenter failed")
-    if watched.serving:
-        yield _errors("KnativeErrors", "knative", "requests for models failed")
-    if watched.usd_per_hour is not None:
-        yield PrometheusAlarm(
-            name="GpuUsdPerHour",
-            summary='GPU nodes cost {{ $value | printf "%.2f" }} USD an hour over a day',
-            says=(
-                f"That is more than {watched.usd_per_hour:.2f}: so the month's budget is gone before the month. Lower "
-                "maxGpus, or look what runs."
-            ),
-            # By the day, and not by the samples that there are: else a busy first hour would be dearer than the month.
-            expression=f"sum_over_time({USD}[1d]) / {DAY // INTERVAL} > {watched.usd_per_hour:.2f}",
-            minutes=0,
-        )
-    yield PrometheusAlarm(
-        name="FiguresMissing",
-        summary="{{ $labels.job }} in {{ $labels.namespace }} gives Prometheus no figures",
-        says=f"For {SILENT_MINUTES} minutes, and the alarms on them are silent. Look at its pods.",
-        expression="max by (namespace, job) (up) == 0",
-        minutes=SILENT_MINUTES,
-    )
 
 
-def _errors(name: str, of: str, what: str) -> PrometheusAlarm:
-    return PrometheusAlarm(
+def _errors(name: str, of: str, what: str) -> AlertingRule:
+    return AlertingRule(
         name=name,
         summary=f'{{{{ $value | printf "%.0f" }}}} {what} in five minutes',
         says=f"{ERRORS} or more, for a quarter of an hour: read {of}'s log.",
@@ -236,11 +236,25 @@ def _errors(name: str, of: str, what: str) -> PrometheusAlarm:
     )
 
 
+def _usd(limit: float) -> AlertingRule:
+    return AlertingRule(
+        name="GpuUsdPerHour",
+        summary='GPU nodes cost {{ $value | printf "%.2f" }} USD an hour over a day',
+        says=(
+            f"That is more than {limit:.2f}: so the month's budget is gone before the month. Lower maxGpus, or look "
+            "what runs."
+        ),
+        # By the day, and not by the samples that there are: else a busy first hour would be dearer than the month.
+        expression=f"sum_over_time({USD}[1d]) / {DAY // INTERVAL} > {limit:.2f}",
+        minutes=0,
+    )
+
+
 def rule_spec(watched: WatchedStack) -> dict[str, Any]:
     """The `spec` of the PrometheusRule."""
     figures = [
         {"record": each.name, "expr": each.expression, **({"labels": dict(each.labels)} if each.labels else {})}
-        for each in recorded(watched)
+        for each in recording_rules(watched)
     ]
     rings = [
         {
@@ -250,7 +264,7 @@ def rule_spec(watched: WatchedStack) -> dict[str, Any]:
             "labels": {"severity": "warning"},
             "annotations": {"summary": each.summary, "description": each.says},
         }
-        for each in alarms(watched)
+        for each in alerting_rules(watched)
     ]
     return {
         "groups": [

@@ -31,21 +31,7 @@ class Monitor:
 
 def monitors(watched: WatchedStack) -> Iterator[Monitor]:
     """All monitors beside those that the chart brings for its own parts."""
-    yield Monitor(
-        name="dcgm-exporter",
-        kind="PodMonitor",
-        spec={
-            **_of(GPU_NAMESPACE, {NAME_LABEL: DCGM_EXPORTER}),
-            "podMetricsEndpoints": [
-                {
-                    "port": "metrics",
-                    "interval": f"{INTERVAL}s",
-                    # The exporter's own `pod` is whom it believes to hold the GPU: it stays `exported_pod`.
-                    "relabelings": [_as_label("__meta_kubernetes_pod_node_name", "node")],
-                }
-            ],
-        },
-    )
+    yield _dcgm_exporter()
     yield Monitor(
         name="karpenter",
         kind="ServiceMonitor",
@@ -66,32 +52,48 @@ def monitors(watched: WatchedStack) -> Iterator[Monitor]:
             },
         )
     if watched.dialogue:
-        yield Monitor(
-            name="dialogue",
-            kind="PodMonitor",
-            spec={
-                **_of(DIALOGUE_NAMESPACE, {SERVICE_LABEL: SERVICE}),
-                # Knative lets a container have one port, and it is the page's: the other is found beside it.
-                "podMetricsEndpoints": [
-                    {
-                        "interval": f"{INTERVAL}s",
-                        "relabelings": [
-                            {
-                                "action": "keep",
-                                "sourceLabels": ["__meta_kubernetes_pod_container_port_name"],
-                                "regex": _USER_PORT,
-                            },
-                            {
-                                "action": "replace",
-                                "sourceLabels": ["__meta_kubernetes_pod_ip"],
-                                "targetLabel": "__address__",
-                                "replacement": f"$1:{METRICS_PORT}",
-                            },
-                        ],
-                    }
-                ],
-            },
-        )
+        yield _dialogue()
+
+
+def _dcgm_exporter() -> Monitor:
+    return Monitor(
+        name="dcgm-exporter",
+        kind="PodMonitor",
+        spec={
+            **_of(GPU_NAMESPACE, {NAME_LABEL: DCGM_EXPORTER}),
+            "podMetricsEndpoints": [
+                {
+                    "port": "metrics",
+                    "interval": f"{INTERVAL}s",
+                    # The exporter's own `pod` is whom it believes to hold the GPU: it stays `exported_pod`.
+                    "relabelings": [_as_label("__meta_kubernetes_pod_node_name", "node")],
+                }
+            ],
+        },
+    )
+
+
+def _dialogue() -> Monitor:
+    """Knative lets a container have one port, and it is the page's: that of the figures is found beside it."""
+    page = {
+        "action": "keep",
+        "sourceLabels": ["__meta_kubernetes_pod_container_port_name"],
+        "regex": _USER_PORT,
+    }
+    figures = {
+        "action": "replace",
+        "sourceLabels": ["__meta_kubernetes_pod_ip"],
+        "targetLabel": "__address__",
+        "replacement": f"$1:{METRICS_PORT}",
+    }
+    return Monitor(
+        name="dialogue",
+        kind="PodMonitor",
+        spec={
+            **_of(DIALOGUE_NAMESPACE, {SERVICE_LABEL: SERVICE}),
+            "podMetricsEndpoints": [{"interval": f"{INTERVAL}s", "relabelings": [page, figures]}],
+        },
+    )
 
 
 def _of(namespace: str, labels: Mapping[str, str]) -> dict[str, Any]:

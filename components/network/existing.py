@@ -63,7 +63,10 @@ class ExistingSubnets:
 
 
 def look_up_subnets(args: ExistingSubnetsArgs, provider: aws.Provider) -> ExistingSubnets:
-    """Asks for subnets. Where they do not do the program ends, with words, before anything is made in them."""
+    """Asks for subnets. Where they do not do the program ends, with words, before anything is made in them.
+
+    Raises ValueError unless they are found by ids or by tags, and not by both.
+    """
     if bool(args.ids) == bool(args.tags):
         raise ValueError("subnets are found by their ids or by tags: give one of both")
     options = pulumi.InvokeOutputOptions(provider=provider)

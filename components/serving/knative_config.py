@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import versions
-from components.cluster.addons import SYSTEM_NODE_TAINT
+from components.cluster.system_nodes import SYSTEM_NODE_TOLERATION
 from components.serving.network_policy import namespace_peer, tcp
 from gpu.coldstart import FIRST_BYTE_SECONDS
 from gpu.system_pods import KNATIVE_DEPLOYMENTS, KNATIVE_OPERATOR, KNATIVE_OPERATOR_WEBHOOK, SystemPod
@@ -56,11 +56,9 @@ QUEUE_PORTS: Final = (8012, 8013, 8112, 9090, 9091)
 QUEUE_PROXY_CPU_MILLIS: Final = 25
 QUEUE_PROXY_MEMORY_MIB: Final = 64
 
-
 _BUDGETS: Final = ("activator-pdb", "webhook-pdb", "3scale-kourier-gateway-pdb")
 #: Jobs that run once after each version.
 _JOBS: Final = ("storage-version-migration-serving-", "cleanup-serving-")
-_TOLERATIONS: Final = [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}]
 
 
 def operator_values(node_selector: Mapping[str, str]) -> dict[str, Any]:
@@ -69,7 +67,7 @@ def operator_values(node_selector: Mapping[str, str]) -> dict[str, Any]:
     required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [{"matchExpressions": chosen}]}}
     on_system_nodes = {
         **({"affinity": {"nodeAffinity": required}} if chosen else {}),
-        "tolerations": _TOLERATIONS,
+        "tolerations": [SYSTEM_NODE_TOLERATION],
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
     }
     return {
@@ -130,12 +128,12 @@ def _workloads(node_selector: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         yield {
             "name": workload.name,
             **chosen,
-            "tolerations": _TOLERATIONS,
+            "tolerations": [SYSTEM_NODE_TOLERATION],
             "resources": [{"container": workload.container, "requests": requests}],
         }
     for job in _JOBS:
         # Otherwise Karpenter would buy a node for each of them.
-        yield {"name": job, **chosen, "tolerations": _TOLERATIONS}
+        yield {"name": job, **chosen, "tolerations": [SYSTEM_NODE_TOLERATION]}
 
 
 def config(spec: ServingSpec) -> dict[str, dict[str, str]]:

@@ -13,7 +13,7 @@ import pulumi
 
 import versions
 from components.arguments import Arguments
-from components.cluster.addons import SYSTEM_NODE_LABEL
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL
 from components.options import child_options
 from components.pods import restricted_admission
 from components.sdk import k8s
@@ -68,24 +68,8 @@ class KnativeServing(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: KnativeServingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:KnativeServing", name, None, opts)
-        before = child_options(self, opts)
-        operator_namespace = _namespace(f"{name}-operator-namespace", OPERATOR_NAMESPACE, before)
-        operator = k8s.helm.v3.Release(
-            f"{name}-operator",
-            name="knative-operator",
-            namespace=OPERATOR_NAMESPACE,
-            chart=versions.KNATIVE_OPERATOR_CHART.chart,
-            version=versions.KNATIVE_OPERATOR_CHART.version,
-            repository_opts=k8s.helm.v3.RepositoryOptsArgs(repo=versions.KNATIVE_OPERATOR_CHART.repo),
-            values=operator_values(args.node_selector),
-            atomic=True,
-            max_history=5,
-            timeout=600,
-            opts=pulumi.ResourceOptions.merge(
-                child_options(self, opts, operator_namespace), pulumi.ResourceOptions(custom_timeouts=_TIMEOUTS)
-            ),
-        )
-        namespace = _namespace(f"{name}-namespace", NAMESPACE, before)
+        operator = self._operator(f"{name}-operator", args, opts)
+        namespace = _namespace(f"{name}-namespace", NAMESPACE, child_options(self, opts))
         # Requests for models pass Kourier and the activator: who may not reach these may not reach any model.
         policies = [
             network_policy(
@@ -124,6 +108,27 @@ class KnativeServing(pulumi.ComponentResource):
             ),
         )
         self.register_outputs({})
+
+    def _operator(
+        self, name: str, args: KnativeServingArgs, opts: pulumi.ResourceOptions | None
+    ) -> k8s.helm.v3.Release:
+        """The operator's chart, in a namespace of its own."""
+        namespace = _namespace(f"{name}-namespace", OPERATOR_NAMESPACE, child_options(self, opts))
+        return k8s.helm.v3.Release(
+            name,
+            name="knative-operator",
+            namespace=OPERATOR_NAMESPACE,
+            chart=versions.KNATIVE_OPERATOR_CHART.chart,
+            version=versions.KNATIVE_OPERATOR_CHART.version,
+            repository_opts=k8s.helm.v3.RepositoryOptsArgs(repo=versions.KNATIVE_OPERATOR_CHART.repo),
+            values=operator_values(args.node_selector),
+            atomic=True,
+            max_history=5,
+            timeout=600,
+            opts=pulumi.ResourceOptions.merge(
+                child_options(self, opts, namespace), pulumi.ResourceOptions(custom_timeouts=_TIMEOUTS)
+            ),
+        )
 
 
 def _namespace(name: str, namespace: str, opts: pulumi.ResourceOptions) -> k8s.core.v1.Namespace:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from config.bill import consumers, quiet_lines
+from config.bill import quiet_lines
+from config.consumers import consumers
 from config.errors import Problem
 from config.schema import StackConfig
 from gpu.bill import known_of, sum_of

@@ -4,15 +4,11 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
-from components.gpu.checkpoints import CheckpointAccess, CheckpointAccessArgs, CheckpointBucket, CheckpointBucketArgs
-from components.gpu.workloads import (
-    NAMESPACE,
-    Checkpointing,
-    GpuWorkload,
-    GpuWorkloads,
-    GpuWorkloadsArgs,
-    WorkloadContainer,
-)
+from components.gpu.checkpoint_access import CheckpointAccess, CheckpointAccessArgs
+from components.gpu.checkpoint_bucket import CheckpointBucket, CheckpointBucketArgs
+from components.gpu.checkpoints import Checkpointing
+from components.gpu.gpu_workload import NAMESPACE, GpuWorkload, WorkloadContainer
+from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
 from components.new_only import new_only
 from gpu.sharing import TimeSlicing
 

@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_aws as aws
 
-from components.cluster.addons import AddonsArgs
+from components.cluster.addon import AddonsArgs
 from components.monitoring.alarms import KARPENTER, Watched
 from components.monitoring.gpu_monitoring import GpuMonitoring, GpuMonitoringArgs
 

@@ -3,8 +3,9 @@
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.gpu.gpu_workload import GpuWorkload, WorkloadContainer
 from components.gpu.workload_volumes import BucketSource, EmptyDirSource
-from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, WorkloadContainer
+from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
 from components.new_only import new_only
 from components.pods import GPU_TOLERATION
 from gpu.catalog import types_in

@@ -3,12 +3,8 @@
 import pulumi
 import pulumi_aws as aws
 
-from components.cluster.pull_through import (
-    PullThroughCache,
-    PullThroughCacheArgs,
-    PullThroughPolicy,
-    PullThroughPolicyArgs,
-)
+from components.cluster.pull_through_cache import PullThroughCache, PullThroughCacheArgs
+from components.cluster.pull_through_policy import PullThroughPolicy, PullThroughPolicyArgs
 from gpu.registries import EcrRegistry
 
 settings = pulumi.Config()

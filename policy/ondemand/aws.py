@@ -351,7 +351,6 @@ def _render_fleet(props: Props, _also: Also) -> Iterator[Purchase]:
         )
 
 
-TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
 #: What starts machines from launch templates, to whether it does so as Spot alone.
 SPOT_ONLY: Final[Mapping[str, Callable[[Props], bool]]] = {
     "aws:autoscaling/group:Group": _spot_group,

@@ -9,7 +9,6 @@ from policy.dra import CLAIM_TYPES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.importance import (
     CRITICAL,
-    NODE_GROUP,
     PRIORITY_CLASS,
     SPOT,
     Classes,
@@ -22,6 +21,7 @@ from policy.importance import (
     with_pods,
 )
 from policy.karpenter import NODE_POOL_TYPES, NodePool
+from policy.nodes import NODE_GROUP
 from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates
 
 

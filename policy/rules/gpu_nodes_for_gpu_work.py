@@ -19,8 +19,9 @@ from policy.framework import (
     StackRule,
     by_resource,
 )
-from policy.importance import NODE_GROUP, gpu_pools
+from policy.importance import gpu_pools
 from policy.karpenter import NODE_POOL_TYPES, NodePool, Requirement, admits
+from policy.nodes import NODE_GROUP
 from policy.placement import keys
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, each, text

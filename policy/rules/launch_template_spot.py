@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule
-from policy.ondemand.aws import SPOT_ONLY, TEMPLATE, of_template
+from policy.nodes import LAUNCH_TEMPLATE
+from policy.ondemand.aws import SPOT_ONLY, of_template
 from policy.reading import Unknown, text
 from policy.rules.on_demand_gpu import SETTINGS, spoken
 
@@ -15,7 +16,7 @@ def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
     """Yield templates from which a GPU can be started on demand."""
     also = tuple(settings["alsoCategories"])
     users = list(stack.of(*SPOT_ONLY))
-    for template in stack.of(TEMPLATE):
+    for template in stack.of(LAUNCH_TEMPLATE):
         using = [user for user in users if _uses(user, template)]
         if using and all(SPOT_ONLY[user.type](user.plain) for user in using):
             continue
@@ -62,7 +63,7 @@ RULE = StackRule(
     ),
     severity=Severity.CRITICAL,
     level=EnforcementLevel.MANDATORY,
-    types=(TEMPLATE, *SPOT_ONLY),
+    types=(LAUNCH_TEMPLATE, *SPOT_ONLY),
     options=SETTINGS,
     check=check,
 )

@@ -11,7 +11,8 @@ from policy.contents import UNSEEN_PART
 from policy.framework import EnforcementLevel, Option, Resource, ResourceRule, Settings, Severity, matches
 from policy.inventory.charts import lies_here
 from policy.justification import OPTIONS, problems
-from policy.ondemand.aws import HANDLERS, TEMPLATE
+from policy.nodes import LAUNCH_TEMPLATE
+from policy.ondemand.aws import HANDLERS
 from policy.ondemand.hidden import search
 from policy.ondemand.pools import of_patch, of_pool
 from policy.ondemand.programs import started_by_code, started_in_pods
@@ -122,7 +123,7 @@ def _one_each(variables: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _purchases(resource: Resource, settings: Settings) -> Iterator[Purchase]:
-    if resource.type == TEMPLATE:
+    if resource.type == LAUNCH_TEMPLATE:
         yield from started_by_code(resource.plain, tuple(settings["alsoCategories"]))
         return  # gpu-launch-template-is-spot judges it together with what uses it
     if matches(_RUN, resource.type):

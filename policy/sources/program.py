@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
+
+from pulumi_policy.deserialize import SPECIAL_SIG_KEY
 
 from policy.analyzer import Recorded
 
@@ -69,14 +71,10 @@ def urn(project: str, type_: str, name: str) -> str:
     return f"urn:pulumi:judged::{project}::{type_}::{name}"
 
 
-MARK: Final = "4dabf18193072939515e22adb298388d"
-"""The key by which Pulumi's wire form says that an object is no object (pulumi, sdk/go/common/resource/sig/sig.go)."""
-
-
 def unmarked(value: Any) -> Any:
     """A copy of data that is not Pulumi's, in which nothing passes for a mark of its wire form."""
     if isinstance(value, Mapping):
-        return {str(key): unmarked(element) for key, element in value.items() if key != MARK}
+        return {str(key): unmarked(element) for key, element in value.items() if key != SPECIAL_SIG_KEY}
     return [unmarked(element) for element in value] if isinstance(value, list) else value
 
 

@@ -11,15 +11,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from pulumi_policy.deserialize import SPECIAL_ASSET_SIG, SPECIAL_SECRET_SIG, SPECIAL_SIG_KEY
+
 from gpu.sharing.yaml_text import too_deep
 from policy.analyzer import UNKNOWN, Recorded
-from policy.sources.program import MARK, Place, Program, Unseen, mapping, objects, texts
+from policy.sources.program import Place, Program, Unseen, mapping, objects, texts
 
 # How a value is marked that JSON has no type for (pulumi, sdk/go/common/resource/sig/sig.go).
-_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
 _RESOURCE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
 _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-_ASSET: Final = "c44067f5952c0a294b673a41bacd8c17"
 #: A preview writes this for a secret, and an event log too.
 _HIDDEN: Final = "[secret]"
 #: Steps after which the resource is not there.
@@ -94,7 +94,7 @@ def _resource(program: Program, given: Mapping[str, Any], file: str) -> None:
 
 def _object(value: Any) -> dict[str, Any]:
     held = value.items() if isinstance(value, Mapping) else ()
-    return {str(key): _plain(element) for key, element in held if key != MARK}
+    return {str(key): _plain(element) for key, element in held if key != SPECIAL_SIG_KEY}
 
 
 def _plain(value: Any) -> Any:
@@ -105,15 +105,15 @@ def _plain(value: Any) -> Any:
         return [_plain(element) for element in value]
     if not isinstance(value, Mapping):
         return value
-    if MARK not in value:
+    if SPECIAL_SIG_KEY not in value:
         return _object(value)
-    return _marked(value[MARK], value)
+    return _marked(value[SPECIAL_SIG_KEY], value)
 
 
 def _marked(mark: Any, value: Mapping[str, Any]) -> Any:
-    if mark == _SECRET:
+    if mark == SPECIAL_SECRET_SIG:
         return _secret(value)
-    if mark == _ASSET:
+    if mark == SPECIAL_ASSET_SIG:
         return _asset(value)
     if mark == _OUTPUT and "value" in value:
         return _plain(value["value"])
@@ -138,9 +138,9 @@ def _asset(asset: Mapping[str, Any]) -> Any:
     """An asset whose content is here: its text, or a file that one can read to its end."""
     text, path = asset.get("text"), asset.get("path")
     if isinstance(text, str) and text:
-        return {MARK: _ASSET, "text": text}
+        return {SPECIAL_SIG_KEY: SPECIAL_ASSET_SIG, "text": text}
     try:
         here = isinstance(path, str) and Path(path).is_file()
     except (OSError, ValueError):
         here = False
-    return {MARK: _ASSET, "path": path} if here else UNKNOWN
+    return {SPECIAL_SIG_KEY: SPECIAL_ASSET_SIG, "path": path} if here else UNKNOWN

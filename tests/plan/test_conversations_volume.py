@@ -10,7 +10,7 @@ import pytest
 
 from account.teardown.marks import Marks, tags_of
 from components.cluster.ebs_driver import STORAGE_CLASS
-from config.bill import floor_items
+from config.idle_floor import floor_items
 from gpu.system_pods import control_plane_cpu_millis
 from plan.monitor import Resource
 from plan.record import Recording

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 import versions
-from components.cluster.addons import SYSTEM_NODE_LABEL, SYSTEM_NODE_TAINT
+from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
 from components.serving.knative_config import OPERATOR_NAMESPACE, operator_values
 from policy.pod_security import LEVELS
 from tests.gotools import HELM, knative_operator_dir, tool
@@ -60,7 +60,7 @@ def test_both_pods_run_on_system_nodes_and_are_restricted(name: str, objects: Ob
     pod = objects["Deployment", name]["spec"]["template"]["spec"]
     (term,) = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     assert {e["key"]: e["values"] for e in term["matchExpressions"]} == {k: [v] for k, v in SYSTEM_NODE_LABEL.items()}
-    assert pod["tolerations"] == [{"key": SYSTEM_NODE_TAINT, "operator": "Exists"}]
+    assert pod["tolerations"] == [SYSTEM_NODE_TOLERATION]
     assert [problem for level in LEVELS["restricted"] for problem in level(pod)] == []
     (container,) = pod["containers"]
     assert container["resources"]["requests"]["cpu"] == "50m"

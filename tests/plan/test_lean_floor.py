@@ -10,8 +10,8 @@ import yaml
 from rich.console import Console
 
 from cli.render_bill import print_bill
-from config.bill import floor_items
 from config.floor import gives_up
+from config.idle_floor import floor_items
 from gpu.prices import HOURS_PER_MONTH
 from plan.make import Plan, make_plan
 from tests.plan.conftest import ROOT

@@ -26,7 +26,7 @@ from components.monitoring.prometheus_chart import (
     dcgm_values,
     stack_values,
 )
-from components.monitoring.rules import USD, WatchedStack, alarms, recorded, rule_spec
+from components.monitoring.rules import USD, WatchedStack, alerting_rules, recording_rules, rule_spec
 from components.monitoring.scrapes import monitors
 from components.serving.knative_config import METRICS_PORT
 from gpu.system_pods import PROMETHEUS_PODS
@@ -69,7 +69,7 @@ def panel_expressions() -> list[str]:
 
 def test_prometheus_takes_the_rules_and_what_the_dashboard_asks(tmp_path: Path) -> None:
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule_spec(WATCHED)))
-    rules = len([*recorded(WATCHED), *alarms(WATCHED)])
+    rules = len([*recording_rules(WATCHED), *alerting_rules(WATCHED)])
     assert f"SUCCESS: {rules} rules found" in promtool("check", "rules", "rules.yaml", cwd=tmp_path)
     asked = [{"record": f"panel:{number}", "expr": each} for number, each in enumerate(panel_expressions())]
     (tmp_path / "panels.yaml").write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": asked}]}))
@@ -212,13 +212,15 @@ def test_when_alarms_ring(tmp_path: Path) -> None:
 
 
 def test_every_alarm_is_seen_to_ring_and_to_rest() -> None:
-    assert {alarm for alarm, _, _, rings in CASES.values() if rings} == {each.name for each in alarms(WATCHED)}
-    assert {alarm for alarm, _, _, rings in CASES.values() if not rings} == {each.name for each in alarms(WATCHED)}
+    assert {alarm for alarm, _, _, rings in CASES.values() if rings} == {each.name for each in alerting_rules(WATCHED)}
+    assert {alarm for alarm, _, _, rings in CASES.values() if not rings} == {
+        each.name for each in alerting_rules(WATCHED)
+    }
 
 
 def test_without_models_and_budget_nothing_is_asked_of_them() -> None:
     bare = WatchedStack(gpu_pools=["shared"])
-    assert {each.name for each in alarms(WATCHED)} - {each.name for each in alarms(bare)} == {
+    assert {each.name for each in alerting_rules(WATCHED)} - {each.name for each in alerting_rules(bare)} == {
         "GpuUsdPerHour",
         "KnativeErrors",
     }
@@ -229,9 +231,9 @@ def test_without_models_and_budget_nothing_is_asked_of_them() -> None:
 
 
 def test_every_metric_that_is_read_has_a_source() -> None:
-    expressions = [*(e.expression for e in recorded(WATCHED)), *(e.expression for e in alarms(WATCHED))]
+    expressions = [*(e.expression for e in recording_rules(WATCHED)), *(e.expression for e in alerting_rules(WATCHED))]
     expressions += panel_expressions()
-    own = {each.name for each in recorded(WATCHED)}
+    own = {each.name for each in recording_rules(WATCHED)}
     assert set().union(*map(names_in, expressions)) - own == METRICS.keys()
 
 

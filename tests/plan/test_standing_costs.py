@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from config.bill import floor_items
+from config.idle_floor import floor_items
 from plan.make import make_plan
 from plan.monitor import Resource
 from tests.plan.conftest import ROOT, STACKS

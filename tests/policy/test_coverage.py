@@ -10,8 +10,8 @@ import pytest
 from policy.framework import Rule
 from policy.inventory.aws import FORMS
 from policy.inventory.terraform import table
-from policy.nodes import SPOT_FLEET
-from policy.ondemand.aws import HANDLERS, SPOT_ONLY, TEMPLATE
+from policy.nodes import LAUNCH_TEMPLATE, SPOT_FLEET
+from policy.ondemand.aws import HANDLERS, SPOT_ONLY
 from policy.pack import RULES
 from policy.pods import PATCH_TYPES, POD_TYPES
 from policy.rules.gpu_ceiling import _COUNTERS
@@ -106,7 +106,7 @@ def test_what_can_buy_gpus_is_counted_or_here_is_why_not() -> None:
     assert set(HANDLERS) - set(_COUNTERS) == set(UNCOUNTED)
     assert set(_COUNTERS) - set(HANDLERS) == {"aws:ec2/spotInstanceRequest:SpotInstanceRequest"}  # Spot by its nature
     assert set(SPOT_ONLY) <= set(HANDLERS)
-    assert TEMPLATE not in HANDLERS
+    assert LAUNCH_TEMPLATE not in HANDLERS
 
 
 #: Rules about machines, to what the others of them look at and they do not.

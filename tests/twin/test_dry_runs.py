@@ -14,7 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from components.gpu.workloads import NAMESPACE, ROOT_NAMESPACE, GpuWorkloads, GpuWorkloadsArgs
+from components.gpu.gpu_workload import NAMESPACE, ROOT_NAMESPACE
+from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
 from config.errors import ConfigError
 from config.fields import available_time_zones
 from config.load import parse

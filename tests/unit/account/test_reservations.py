@@ -12,7 +12,6 @@ from account.preflight import offers
 from account.preflight.requirement import Sight, findings
 from account.preflight.reservations import requirements
 from account.session import Account
-from config.bill import zones
 from config.schema import StackConfig
 from plan.figures import figures
 from plan.make import Plan
@@ -149,7 +148,7 @@ def test_types_of_a_block_are_sold_in_blocks_and_need_no_other_way(classes: list
         {
             "describe_instance_types": [{"InstanceType": "p5.4xlarge", "SupportedUsageClasses": classes}],
             "describe_instance_type_offerings": [
-                {"InstanceType": "p5.4xlarge", "Location": zone} for zone in zones(BLOCK)
+                {"InstanceType": "p5.4xlarge", "Location": zone} for zone in BLOCK.zones
             ],
         }
     )

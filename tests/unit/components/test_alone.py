@@ -11,8 +11,10 @@ import pytest
 
 import components
 from components.cluster.access import Access, AccessArgs, AccessGrant
-from components.cluster.addons import AddonsArgs, ClusterAddons, NodeAddons
+from components.cluster.addon import AddonsArgs
+from components.cluster.cluster_addons import ClusterAddons
 from components.cluster.encryption import Encryption, EncryptionArgs
+from components.cluster.node_addons import NodeAddons
 from components.cluster.pod_identity import PodRole, PodRoleArgs
 from components.cluster.system_nodes import SystemNodes, SystemNodesArgs
 from components.network.endpoints import Endpoints, EndpointsArgs
@@ -82,6 +84,17 @@ ARGS = [
     for name, value in inspect.getmembers(importlib.import_module(module), inspect.isclass)
     if name.endswith(("Args", "Grant", "Capacity")) and value.__module__ == module
 ]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_component_is_found_by_its_file(module: str) -> None:
+    """One component a file (docs/architecture.md)."""
+    found = [
+        name
+        for name, value in inspect.getmembers(importlib.import_module(module), inspect.isclass)
+        if issubclass(value, pulumi.ComponentResource) and value.__module__ == module
+    ]
+    assert len(found) <= 1, found
 
 
 @pytest.mark.parametrize("args", ARGS, ids=lambda args: args.__name__)

@@ -9,11 +9,15 @@ from typing import Any
 import pulumi
 import pytest
 
+import versions
 from components.arguments import Arguments
-from components.cluster.addons import AddonsArgs
-from components.gpu.checkpoints import CheckpointAccessArgs
+from components.cluster.addon import AddonsArgs
+from components.cluster.system_nodes import SystemNodesArgs
+from components.gpu.checkpoint_access import CheckpointAccessArgs
+from components.gpu.checkpoints import Checkpointing
+from components.gpu.gpu_workload import GpuWorkload, WorkloadContainer
+from components.gpu.packing_scheduler import PackingSchedulerArgs
 from components.gpu.workload_volumes import BucketSource
-from components.gpu.workloads import Checkpointing, GpuWorkload, WorkloadContainer
 from components.karpenter.cpu_pool import CpuPoolArgs
 from components.karpenter.node_class import ClusterNodes, OwnNodeClass
 from components.money.budget import BudgetArgs
@@ -63,6 +67,15 @@ WORKLOAD: Mapping[str, Any] = {
     "tolerations": [],
     "containers": [SERVER],
 }
+MINOR = versions.EKS_DEFAULT_VERSION
+ADDONS: Mapping[str, Any] = {"cluster_name": "prod", "kubernetes_version": MINOR, "account_id": "1"}
+SYSTEM: Mapping[str, Any] = {
+    "cluster_name": "prod",
+    "kubernetes_version": MINOR,
+    "subnet_ids": ["subnet-1"],
+    "volume_key_arn": "arn:aws:kms:us-east-1:1:key/1",
+}
+PACKING: Mapping[str, Any] = {"kubernetes_version": MINOR}
 ACCESS: Mapping[str, Any] = {
     "cluster_name": "prod",
     "account_id": "1",
@@ -117,6 +130,14 @@ Made = Callable[..., Any]
         (BudgetArgs, BUDGET, {"monthly_usd": float("nan")}, "monthly_usd is nan"),
         (BudgetArgs, BUDGET, {"emails": []}, "one to 10 emails, or to a topic"),
         (BudgetArgs, BUDGET, {"name": "a:b"}, "no : and no"),
+        (AddonsArgs, ADDONS, {"kubernetes_version": "1.29"}, r"no add-on versions .* 1\.29: they are for 1\."),
+        (
+            SystemNodesArgs,
+            SYSTEM,
+            {"kubernetes_version": "1.29"},
+            r"no releases of system nodes .* 1\.29: they",
+        ),
+        (PackingSchedulerArgs, PACKING, {"kubernetes_version": "1.29"}, r"no images of the scheduler .* 1\.29: they"),
         (GpuWorkload, WORKLOAD, {"name": "Train"}, "GpuWorkload.name is 'Train'"),
         (GpuWorkload, WORKLOAD, {"kind": "StatefulSet"}, "write Job or CronJob or Deployment"),
         (CheckpointAccessArgs, ACCESS, {"prefix": "*"}, r"prefix is '\*'"),

@@ -7,6 +7,7 @@ import json
 import pulumi
 import pulumi_kubernetes as k8s
 
+from components.cluster.addon import AddonsArgs
 from components.cluster.ebs_driver import EbsCsiDriver, EbsCsiDriverArgs
 from tests.unit.components.recording import Recording, record
 
@@ -18,9 +19,7 @@ def build() -> Recording[EbsCsiDriver]:
     def program() -> EbsCsiDriver:
         provider = k8s.Provider("k", kubeconfig="{}")
         arguments = EbsCsiDriverArgs(
-            cluster_name="c",
-            kubernetes_version="1.36",
-            account_id=ACCOUNT,
+            addons=AddonsArgs(cluster_name="c", kubernetes_version="1.36", account_id=ACCOUNT),
             volume_key_arn=KEY,
             volume_tags={"team": "ml"},
         )

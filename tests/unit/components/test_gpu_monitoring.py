@@ -16,7 +16,7 @@ from botocore.validate import ParamValidator
 from moto import mock_aws
 
 import versions
-from components.cluster.addons import AddonsArgs
+from components.cluster.addon import AddonsArgs
 from components.karpenter.interruption import EVENTS, rule_name
 from components.monitoring.alarms import (
     DAY,

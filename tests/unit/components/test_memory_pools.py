@@ -12,7 +12,8 @@ import pytest
 import versions
 from components.gpu.gpu_pool import GpuPool, GpuPoolArgs
 from components.gpu.gpu_sharing import GpuSharing, GpuSharingArgs, device_plugin_values, dra_driver_values
-from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, Security, WorkloadContainer
+from components.gpu.gpu_workload import GpuWorkload, Security, WorkloadContainer
+from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs
 from components.karpenter.karpenter import KarpenterArgs, chart_values
 from components.karpenter.node_class import ClusterNodes
 from components.serving.model_claims import ModelClaims, policy_spec

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from components.gpu.gpu_workload import GpuWorkload, Security
 from components.gpu.on_request import OnRequest
 from components.gpu.workload_volumes import BucketSource, ClaimSource, EmptyDirSource
-from components.gpu.workloads import GpuWorkload, GpuWorkloads, GpuWorkloadsArgs, Security
+from components.gpu.workloads import GpuWorkloads, GpuWorkloadsArgs, knative_features
 from gpu.importance import Placing
+from tests.unit.components.gpu_workloads import MAIN, SIDECAR
+from tests.unit.components.gpu_workloads import workload as a_workload
 from tests.unit.components.recording import Recording, record
-from tests.unit.components.test_workloads import MAIN, SIDECAR
-from tests.unit.components.test_workloads import workload as a_workload
 
 SERVICE = "kubernetes:serving.knative.dev/v1:Service"
 SERVER = replace(MAIN, ports=[{"containerPort": 8000}])
@@ -101,12 +102,12 @@ def test_it_asks_for_the_flags_of_its_fields_and_no_others() -> None:
     always = {"nodeselector", "tolerations", "securitycontext"}
     sealed, open_ = (ClaimSource(claim_name="made-by-hand", read_only=each) for each in (True, False))
     claims = {"persistent-volume-claim"}
-    assert workload().features == always
-    assert workload(volumes={"own": sealed}).features == always | claims
-    assert workload(volumes={"own": open_}).features == always | claims | {"persistent-volume-write"}
-    assert workload(scheduler="packing").features == always | {"schedulername"}
-    assert workload(placing=Placing(priority_class="critical-a")).features == always | {"priorityclassname"}
-    assert a_workload(scheduler="packing").features == set()
+    assert knative_features(workload()) == always
+    assert knative_features(workload(volumes={"own": sealed})) == always | claims
+    assert knative_features(workload(volumes={"own": open_})) == always | claims | {"persistent-volume-write"}
+    assert knative_features(workload(scheduler="packing")) == always | {"schedulername"}
+    assert knative_features(workload(placing=Placing(priority_class="critical-a"))) == always | {"priorityclassname"}
+    assert knative_features(a_workload(scheduler="packing")) == set()
 
 
 def test_critical_pods_go_one_at_a_time() -> None:

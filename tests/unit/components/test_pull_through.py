@@ -6,12 +6,8 @@ import json
 
 import pytest
 
-from components.cluster.pull_through import (
-    PullThroughCache,
-    PullThroughCacheArgs,
-    PullThroughPolicy,
-    PullThroughPolicyArgs,
-)
+from components.cluster.pull_through_cache import PullThroughCache, PullThroughCacheArgs
+from components.cluster.pull_through_policy import PullThroughPolicy, PullThroughPolicyArgs
 from gpu.registries import UPSTREAMS, EcrRegistry, in_mirror
 from tests.unit.components.recording import record
 

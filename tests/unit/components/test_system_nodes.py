@@ -5,7 +5,6 @@ import json
 import pytest
 
 import versions
-from components.cluster.addons import AddonsArgs
 from components.cluster.ebs_driver import ADDON as ADDON_OF_VOLUMES
 from components.cluster.system_nodes import SystemNodeCapacity
 from components.monitoring.gpu_monitoring import ADDON as ADDON_OF_MONITORING
@@ -172,11 +171,6 @@ def test_add_ons_and_system_nodes_have_the_versions_of_their_kubernetes(minor: s
     patch, _, day = group["releaseVersion"].partition("-")
     assert patch.startswith(f"{minor}.")
     assert versions.AMI_ALIASES["al2023"] == f"al2023@v{day}"
-
-
-def test_a_kubernetes_without_known_add_on_versions_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"no add-on versions are known for Kubernetes 1\.29"):
-        AddonsArgs(cluster_name="c", kubernetes_version="1.29", account_id=ACCOUNT)
 
 
 def test_what_is_written_here_wins_over_edits_by_hand() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from components.gpu.work_priorities import WorkPriorities, WorkPrioritiesArgs
 from gpu.importance import placing, priorities
+from tests.unit.components import gpu_workloads as workloads
 from tests.unit.components import test_ollama_model as models
-from tests.unit.components import test_workloads as workloads
 from tests.unit.components.recording import record
 
 BUDGET = "kubernetes:policy/v1:PodDisruptionBudget"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from config.bill import Bill, bill, consumers
+from config.bill import Bill, bill
+from config.consumers import consumers
 from config.schema import StackConfig
 from gpu.bill import Line
 from stacks.summary import costs

@@ -19,11 +19,15 @@ ROOT = Path(__file__).parents[3]
 READERS = (
     "stacks/*.py",
     "config/bill.py",
+    "config/consumers.py",
     "config/floor.py",
+    "config/idle_floor.py",
+    "config/node_lines.py",
     "config/placing.py",
     "config/pools.py",
     "config/services.py",
     "config/tokens.py",
+    "config/traffic_lines.py",
     "config/schema.py",
     "config/pool_schema.py",
 )

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from config.bill import bill, consumers, floor_items
+from config.bill import bill
+from config.consumers import consumers
 from config.floor import gateway_on_spot, gives_up
+from config.idle_floor import floor_items
 from config.schema import StackConfig
 from gpu.prices import HOURS_PER_MONTH
 from tests.unit.config.support import GONE, ON_DEMAND, changed, parsed, problems_of

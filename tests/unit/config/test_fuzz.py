@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from components.karpenter.node_class import Volume
 from components.network.subnets import plan_subnets
-from config.bill import bill, consumers, zones
+from config.bill import bill
+from config.consumers import consumers
 from config.errors import ConfigError
 from config.load import KEYS, parse
 from config.placing import placements
@@ -205,7 +206,7 @@ def assert_computable(config: StackConfig) -> None:
     for placement in placements(config):
         assert not placement.offer.why_not
         assert placement.offer.pool.slot_memory_mib * placement.offer.slots >= (placement.need.memory_mib or 0)
-    assert plan_subnets(config.network.cidr, zones(config))
+    assert plan_subnets(config.network.cidr, config.zones)
     for line in bill(config, consumers(config)).lines:
         assert line.usd is None or 0 <= line.usd.low <= line.usd.expected + 1e-6 <= line.usd.high + 2e-6, line
 

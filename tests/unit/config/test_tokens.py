@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from config.bill import bill, consumers
+from config.bill import bill
+from config.consumers import consumers
 from config.schema import StackConfig
 from config.tokens import TokenCosts, per_million, token_costs
 from tests.unit.config.support import GONE, WORKLOAD, changed, parsed, problems_of
