@@ -53,11 +53,17 @@ class Objects:
     unseen: list[str] = field(default_factory=list)
     kubernetes: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
+    _places: dict[tuple[str, ...], int] = field(default_factory=dict, init=False)
 
     def add(self, manifest: Object) -> None:
-        """Take an object in."""
-        self.found.append(manifest)
+        """Take an object in. One that was read before counts once, as it was read last: exports overlap, by versions too."""
         self.groups.add(group_of(manifest))
+        place = len(self.found)
+        if name := name_of(manifest):
+            namespace = str(at(manifest, "metadata").get("namespace", ""))
+            key = (group_of(manifest), str(manifest.get("kind", "")), namespace, name)
+            place = self._places.setdefault(key, place)
+        self.found[place : place + 1] = [manifest]
 
     def of(self, kind: str, group: str | None = None) -> Iterator[Object]:
         """Objects of a kind, of one API group alone where it is named."""

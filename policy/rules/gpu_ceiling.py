@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from policy.instances import is_gpu
 from policy.karpenter import NODE_POOL_PATCHES, NodePool
 from policy.ondemand.purchase import gpus_required
 from policy.reading import Unknown, each, get, number, quantity, strings, text, whole
-from policy.sharing import SHARING_TYPES, JudgedPool, sharing_view
+from policy.sharing import SHARING_TYPES, JudgedPool, Overlay, sharing_view
 
 #: GPUs of a type that is not in the catalogue: the most that any type has.
 _MOST: Final = max(instance_type.gpu_count for instance_type in INSTANCE_TYPES.values())
@@ -45,10 +46,11 @@ def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
 
 def _counts(stack: Stack) -> Iterator[tuple[str, str, Count]]:
     """Everything that may have GPUs: its name, its URN, and how many."""
-    pools = sharing_view(stack).pools
+    view = sharing_view(stack)
+    pools = view.pools
     for pool in pools:
         replicas = get(pool.pool.manifest, "spec", "replicas")
-        most = _of_pool(pool) if replicas is None else _of_static_pool(pool, replicas)
+        most = _of_pool(pool, view.overlays) if replicas is None else _of_static_pool(pool, replicas)
         if most is not None:  # a pool without a limit is gpu-pool-has-limit's business
             yield f"NodePool {pool.name}", pool.urn, most
     for resource in stack.of(*NODE_POOL_PATCHES):
@@ -112,16 +114,30 @@ def _ceiling(stack: Stack, settings: Settings) -> float:
     return ceiling
 
 
-def _of_pool(pool: JudgedPool) -> Count | None:
-    """Physical GPUs: limits are in slots where the pool's overlays state slots."""
+def _of_pool(pool: JudgedPool, overlays: Sequence[Overlay]) -> Count | None:
+    """Physical GPUs: limits are in slots where the pool's overlays state slots, whatever makes them."""
     limits = pool.pool.limits
     if pool.sharing and pool.sharing.strategy == "memory":
         return _of_vcpus(pool, limits)
     resource = (pool.sharing.resource if pool.sharing else None) or GPU_RESOURCE
-    if resource not in limits:
-        return _largest(limits)
-    limit = _limit(resource, limits[resource])
-    return limit if isinstance(limit, str) else -(-limit // max(1, pool.slots_per_gpu() or 1))
+    names = [resource] if resource in limits else _gpu_limits(limits)
+    return _worst(_within(pool, overlays, name, _limit(name, limits[name])) for name in names)
+
+
+def _within(pool: JudgedPool, overlays: Sequence[Overlay], resource: str, limit: Count) -> Count:
+    """GPUs below a limit on a resource: of the type of which each adds least to what Karpenter counts."""
+    if isinstance(limit, str):
+        return limit
+    found = [limit] if not pool.types else []
+    for gpus, candidate in pool.types:
+        here = pool.overlays(candidate, overlays)
+        stated = next((overlay.capacity[resource] for overlay in here if resource in overlay.capacity), None)
+        counted = None if isinstance(stated, Unknown) else quantity(stated)
+        if not counted or counted < 0:
+            slots = 1 if resource == GPU_RESOURCE and stated is None else pool.slots_of(gpus) or 1
+            counted = gpus[0] * slots
+        found.append(math.ceil(limit * gpus[0] / counted))
+    return max(found)
 
 
 def _of_vcpus(pool: JudgedPool, limits: Mapping[str, Any]) -> Count | None:
@@ -146,7 +162,8 @@ def _of_patch(patch: NodePool, pools: list[JudgedPool]) -> Iterator[Count]:
     spec = get(patch.manifest, "spec")
     if any(isinstance(given, Unknown) for given in (spec, get(spec, "limits"), get(spec, "limits", "resources"))):
         yield "spec.limits must be a literal"
-    limit, replicas = _largest(patch.limits), get(spec, "replicas")
+    limit = _worst(_limit(name, patch.limits[name]) for name in _gpu_limits(patch.limits))
+    replicas = get(spec, "replicas")
     if limit is not None:
         yield limit
     if replicas is not None:
@@ -155,10 +172,14 @@ def _of_patch(patch: NodePool, pools: list[JudgedPool]) -> Iterator[Count]:
         yield from (_of_static_pool(pool, replicas) for pool in changed or own)
 
 
-def _largest(limits: Mapping[str, Any]) -> Count | None:
-    """The limit on GPUs, or else the largest on what may be slots of one GPU each."""
-    names = [GPU_RESOURCE] if GPU_RESOURCE in limits else [name for name in limits if name.startswith(NVIDIA_PREFIX)]
-    found = [_limit(name, limits[name]) for name in names]
+def _gpu_limits(limits: Mapping[str, Any]) -> list[str]:
+    """The limit on GPUs, or else those on what may be slots."""
+    return [GPU_RESOURCE] if GPU_RESOURCE in limits else [name for name in limits if name.startswith(NVIDIA_PREFIX)]
+
+
+def _worst(counts: Iterable[Count]) -> Count | None:
+    """What cannot be counted, or else the most; None where there is nothing."""
+    found = list(counts)
     wrong = next((count for count in found if isinstance(count, str)), None)
     return wrong or max((count for count in found if isinstance(count, int)), default=None)
 
@@ -171,9 +192,7 @@ def _limit(name: str, value: Any) -> Count:
 
 def _gpus_of(machines: list[Machine], where: str) -> Count:
     """Most GPUs that one of these machines has."""
-    found = [_gpus_of_machine(machine, where) for machine in machines]
-    wrong = next((count for count in found if isinstance(count, str)), None)
-    return wrong or max((count for count in found if isinstance(count, int)), default=0)
+    return _worst(_gpus_of_machine(machine, where) for machine in machines) or 0
 
 
 def _gpus_of_machine(machine: Machine, where: str) -> Count:

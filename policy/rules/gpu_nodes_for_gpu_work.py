@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from gpu.catalog import INSTANCE_TYPES
 from gpu.contract import GPU_SYSTEM_NAMESPACE, INSTANCE_TYPE_LABEL, NODE_POOL_LABEL, NVIDIA_PREFIX
-from policy.dra import CLAIM_TYPES, DEVICE_CLASS_TYPES, device_classes, without_claim
+from policy.dra import DEVICE_CLASS_PATCHES, DEVICE_CLASS_TYPES, class_resources, device_classes, without_claim
 from policy.framework import (
     EnforcementLevel,
     Finding,
@@ -40,15 +40,15 @@ _GPU_TYPES: Final = frozenset(name for name, found in INSTANCE_TYPES.items() if 
 
 def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
     """Yield pods without a GPU of their own that go to nodes with GPUs."""
-    pools, classes = gpu_pools(stack), device_classes(stack)
+    pools, names = gpu_pools(stack), class_resources(stack, device_classes(stack))
     pods = [one for one in stack.of(*POD_TYPES) if not one.type.endswith(_LEFT_ALONE)]
-    yield from by_resource(pods, lambda resource: _of(resource, pools, classes, settings["exemptNamespaces"]))
+    yield from by_resource(pods, lambda resource: _of(resource, pools, names, settings["exemptNamespaces"]))
 
 
-def _of(resource: Resource, pools: list[NodePool], classes: set[str], exempt: list[str]) -> Iterator[Finding]:
+def _of(resource: Resource, pools: list[NodePool], names: set[str], exempt: list[str]) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         where = _where(pod, pools)
-        if where and pod.namespace not in exempt and not _asks(pod, classes):
+        if where and pod.namespace not in exempt and not _asks(pod, names):
             yield Finding(
                 f"asks for no GPU and {where}: it takes CPU and memory of a GPU node, which stays for it. Let it go to "
                 "other nodes, or ask for a slot.",
@@ -97,10 +97,10 @@ def _chosen(pool: NodePool, asked: list[Requirement]) -> bool:
     return False
 
 
-def _asks(pod: PodTemplate, classes: set[str]) -> bool:
-    """Whether it has a GPU by a resource or a claim; of claims of others nobody knows what they are for."""
+def _asks(pod: PodTemplate, names: set[str]) -> bool:
+    """Whether it has a GPU by a resource, a DeviceClass' too, or a claim; of claims of others nobody knows what they are for."""
     asks = [*pod.gpu_containers(), *pod.initial_gpu_containers()]
-    return bool(asks or pod.claims_by_label or pod.spec.get("resourceClaims") or [*without_claim(pod, classes)])
+    return bool(asks or pod.claims_by_label or pod.spec.get("resourceClaims") or [*without_claim(pod, names)])
 
 
 RULE = StackRule(
@@ -123,7 +123,7 @@ RULE = StackRule(
     ),
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,
-    types=(*NODE_POOL_TYPES, NODE_GROUP, *CLAIM_TYPES, *DEVICE_CLASS_TYPES, *POD_TYPES),
+    types=(*NODE_POOL_TYPES, NODE_GROUP, *DEVICE_CLASS_TYPES, *DEVICE_CLASS_PATCHES, *POD_TYPES),
     options={
         "exemptNamespaces": Option(
             type="array",

@@ -262,11 +262,14 @@ def _program(written: list[_Written], file: str, kind: str) -> Program:
         else:
             type_, shape = token_of(resource.type)
             inputs = inputs_of(resource.values, shape)
+            # In modules of Terraform's registry everything is called `this`: only an address says which.
+            name = resource.address
             if resource.type.startswith("kubernetes_"):
                 unread[resource.type] += shape is False
                 inputs |= _header(type_)
-            depends = [found for name in sorted(resource.refers) for found in by_name.get((resource.module, name), ())]
-            _add(program, place, type_, resource.name, inputs, depends)
+                name = resource.name
+            depends = [found for each in sorted(resource.refers) for found in by_name.get((resource.module, each), ())]
+            _add(program, place, type_, name, inputs, depends)
     for type_, count in (+unread).items():
         what = f"{type_}, {count} of them: a kind that is not read from Terraform"
         program.unseen.append(Unseen(place=Place(file=file), what=what))

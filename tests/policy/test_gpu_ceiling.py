@@ -7,7 +7,7 @@ import pytest
 from policy.analyzer import Recorded
 from policy.rules.gpu_ceiling import RULE
 from tests.policy.eks_components import silent, spoken
-from tests.policy.platform import GPU, SHARED, config, node_class, overlay, platform, plugin, pool, section
+from tests.policy.platform import GPU, OVERLAY, SHARED, config, node_class, overlay, platform, plugin, pool, section
 from tests.policy.support import UNKNOWN, judged, recorded
 
 NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
@@ -31,6 +31,15 @@ def test_limits_are_slots_and_the_ceiling_is_gpus() -> None:
     mig = plugin(gpu={"version": "v1", "flags": {"migStrategy": "mixed"}})
     cut = node_class(user_data="nvidia-smi mig -cgi 1g.10gb -C")
     assert total(cut, pool("p5.4xlarge", limits={"nvidia.com/mig-1g.10gb": "28"}), mig) == 4
+
+
+def test_what_overlays_state_is_what_a_limit_counts_whatever_else_is_known() -> None:
+    """Files of NodePools alone, whose plugin Helm installs from elsewhere, are judged as Karpenter counts them."""
+    assert total(pool(limits={GPU: "18"}), overlay({GPU: "3"})) == 6
+    assert total(pool(limits={SHARED: "18"}), overlay({SHARED: "3"})) == 6
+    assert total(pool("g5.xlarge", "g5.12xlarge", limits={GPU: "24"}), overlay({GPU: "3"}), overlay({GPU: "8"}, 4)) == 12
+    assert total(pool(limits={GPU: "18"}), overlay({GPU: UNKNOWN})) == 18
+    assert total(*[each for each in platform("mps", 4) if each.type != OVERLAY]) == 8  # no overlay: EC2's GPUs
 
 
 def test_everything_that_starts_instances_is_counted_at_its_largest() -> None:

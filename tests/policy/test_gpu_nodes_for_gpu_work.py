@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpu.contract import CLAIM_LABEL
+from gpu.contract import CLAIM_LABEL, DEVICE_CLASS_PREFIX
 from policy.analyzer import Recorded
 from policy.rules import devices_by_slot
 from policy.rules.gpu_nodes_for_gpu_work import RULE
@@ -59,6 +59,7 @@ AWAY = [
     {**TOLERATES, "containers": [{**CONTAINER, "resources": {"limits": {GPU: "1"}}}]},
     {**TOLERATES, "initContainers": [{**CONTAINER, "resources": {"limits": {GPU: "1"}}}]},
     {**TOLERATES, "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "six-gib"}]},
+    {**TOLERATES, "containers": [{**CONTAINER, "resources": {"limits": {f"{DEVICE_CLASS_PREFIX}gpu.nvidia.com": "1"}}}]},
 ]
 
 
@@ -114,6 +115,17 @@ def test_a_label_that_stands_for_a_claim_is_one() -> None:
     labelled = {"metadata": {"labels": {CLAIM_LABEL: "6144"}}, "spec": spec}
     made = {"metadata": {"name": "it", "namespace": "models"}, "spec": {"template": labelled}}
     assert said(pool(), recorded("kubernetes:serving.knative.dev/v1:Service", made)) == []
+
+
+def test_a_resource_by_which_a_device_class_is_asked_for_is_a_gpu() -> None:
+    """Its name and the one that it says itself, as Kubernetes claims a device for either (DRAExtendedResource)."""
+    selectors = [{"cel": {"expression": "device.driver == 'gpu.nvidia.com'"}}]
+    made = {"metadata": {"name": "cards"}, "spec": {"extendedResourceName": "acme.com/card", "selectors": selectors}}
+    device_class = recorded("kubernetes:resource.k8s.io/v1:DeviceClass", made)
+    for name in (f"{DEVICE_CLASS_PREFIX}cards", "acme.com/card"):
+        asks = pods(**TOLERATES, containers=[{**CONTAINER, "resources": {"limits": {name: "1"}}}])
+        assert said(pool(), device_class, asks) == []
+        assert len(said(pool(), asks)) == 1
 
 
 def test_a_pool_without_a_taint_is_open_to_all_and_chosen_by_some() -> None:

@@ -191,6 +191,23 @@ def test_modules_are_gone_through_by_their_own_configuration() -> None:
     assert place.address == f"{address}.aws_eks_node_group.it"
 
 
+def test_what_a_sum_is_made_of_is_named_by_address() -> None:
+    """Modules of Terraform's registry call each of their resources `this`."""
+    groups = [
+        {
+            "address": f'module.eks.module.groups["{name}"].aws_eks_node_group.this[0]',
+            "mode": "managed",
+            "type": "aws_eks_node_group",
+            "name": "this",
+            "values": {"instance_types": ["g6.xlarge"], "capacity_type": "SPOT", "scaling_config": [{"max_size": 9}]},
+        }
+        for name in ("chat", "search")
+    ]
+    program = parsed({"format_version": "1.2", "planned_values": {"root_module": {"resources": groups}}})
+    (ceiling,) = [found.message for found in verdicts(program) if found.rule == "gpu-ceiling-per-stack"]
+    assert all(f"9 of NodeGroup {each['address']}" in ceiling for each in groups)
+
+
 def test_tags_of_the_provider_count() -> None:
     values = {"tags": None, "tags_all": {"team": "x"}}
     resource = {"address": "aws_kms_key.k", "mode": "managed", "type": "aws_kms_key", "name": "k", "values": values}

@@ -56,6 +56,17 @@ def test_elements_of_a_list_of_one_kind_need_not_say_theirs(tmp_path: Path) -> N
     assert names(tmp_path) == ["NodePool gpus"]
 
 
+def test_what_two_files_hold_counts_once_as_it_was_read_last(tmp_path: Path) -> None:
+    """An export beside an older one, or commands whose kinds overlap: nodes that stood twice were paid twice."""
+    older = [{**node_pool(), "apiVersion": "karpenter.sh/v1beta1"}, pod("a"), pod("a", metadata={"namespace": "other"})]
+    write(tmp_path, [*WHOLE, *older], "1")
+    write(tmp_path, [*WHOLE, pod("a")], "2")
+    (tmp_path / "3.json").write_text(json.dumps(node_pool()))
+    assert len(names(tmp_path)) == len({*names(tmp_path)}) + 1, "two pods of one name, in two namespaces"
+    (pool,) = (each for each in read_export(tmp_path).found if each["kind"] == "NodePool")
+    assert pool["apiVersion"] == "karpenter.sh/v1"
+
+
 def test_what_says_nothing_of_gpus_is_counted_and_not_read(tmp_path: Path) -> None:
     web = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}, "spec": {"containers": [{"name": "c"}]}}
     write(tmp_path, [web, web, pod("llm", "gpu-0"), config_map("mine", text="nothing")])
@@ -127,14 +138,13 @@ def test_a_large_cluster_takes_seconds(tmp_path: Path, form: str) -> None:
         "spec": {"containers": [{"name": "c", "image": "nginx", "resources": {"requests": {"cpu": "1"}}}]},
         "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
     }
+    gpus = [pod(f"llm-{number}", "gpu-0") for number in range(20)]
     if form == "yaml":
         item = "- " + yaml.safe_dump(web).replace("\n", "\n  ").rstrip(" ")
-        gpu = "- " + yaml.safe_dump(pod("llm", "gpu-0")).replace("\n", "\n  ").rstrip(" ")
-        (tmp_path / "pods").write_text("apiVersion: v1\nitems:\n" + item * 38_000 + gpu * 20 + "kind: List\n")
+        gpu = ["- " + yaml.safe_dump(each).replace("\n", "\n  ").rstrip(" ") for each in gpus]
+        (tmp_path / "pods").write_text("apiVersion: v1\nitems:\n" + item * 38_000 + "".join(gpu) + "kind: List\n")
     else:
-        (tmp_path / "pods").write_text(
-            json.dumps({"kind": "List", "items": [web] * 38_000 + [pod("llm", "gpu-0")] * 20})
-        )
+        (tmp_path / "pods").write_text(json.dumps({"kind": "List", "items": [web] * 38_000 + gpus}))
     began = time.process_time()
     found = read_export(tmp_path)
     assert time.process_time() - began < 10
