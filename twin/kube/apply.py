@@ -15,8 +15,8 @@ from twin.plan import Planned
 
 #: Seconds after which an object that is not Ready is given up; Karpenter needs one to five.
 READY_SECONDS = 60.0
-#: Most seconds that the first thread waits for others at a time: Python sees a signal that comes just as it begins to wait
-#: only when that ends.
+#: Most seconds that the first thread waits for others at a time: Python sees a signal that comes just as it begins to
+#: wait only when that ends.
 SIGNAL_SECONDS = 0.5
 _LOOK = 0.1
 
