@@ -30,7 +30,9 @@ _LISTED: Final = (
     ("apps", "daemonsets", ""),
     ("karpenter.sh", "nodepools", ""),
     ("karpenter.sh", "nodeoverlays", ""),
+    ("karpenter.sh", "provisioners", ""),
     ("karpenter.k8s.aws", "ec2nodeclasses", ""),
+    ("karpenter.k8s.aws", "awsnodetemplates", ""),
     ("eks.amazonaws.com", "nodeclasses", ""),
     ("nvidia.com", "clusterpolicies", ""),
     ("resource.k8s.io", "deviceclasses", ""),
@@ -41,8 +43,12 @@ _LISTED: Final = (
     ("kyverno.io", "clusterpolicies", ""),
     ("templates.gatekeeper.sh", "constrainttemplates", ""),
 )
-#: Of which version where the group has several: overlays are alpha.
-_VERSIONS: Final[Mapping[str, str]] = {"nodeoverlays": "v1alpha1"}
+#: Of which version where the group has several: overlays are alpha, and so is what Karpenter had before 0.32.
+_VERSIONS: Final[Mapping[str, str]] = {
+    "nodeoverlays": "v1alpha1",
+    "provisioners": "v1alpha5",
+    "awsnodetemplates": "v1alpha1",
+}
 
 
 class ClusterError(RuntimeError):

@@ -20,6 +20,7 @@ from gpu.contract import DEVICE_CLASS, INSTANCE_TYPE_LABEL, MIG_CONFIG_LABEL, RE
 from policy.device_plugin import Sharing
 from policy.framework import Stack
 from policy.karpenter import AUTO_MODE_DOMAIN, NodePool, Requirement
+from policy.placeholders import PLACEHOLDER
 from policy.sharing import Overlay, SharingView
 
 #: Engines that may refuse pods: API group, and what people call it.
@@ -169,7 +170,7 @@ def _pools(view: SharingView, plugins: list[Plugin]) -> list[FoundPool]:
                 node_class=str(at(spec, "nodeClassRef").get("name") or ""),
                 limits=words(pool.limits),
                 sharing=sharing,
-                filled_in=any(item.values is None for item in pool.requirements),
+                filled_in=any(map(_leaves_open, pool.requirements)),
                 open=not any(_narrows(item) for item in pool.requirements),
             )
         )
@@ -192,8 +193,22 @@ def _named(pool: NodePool) -> tuple[tuple[str, ...], tuple[str, ...]]:
             names = tuple(dict.fromkeys(name for each in values for name in each))
             may_buy = {each.name for each in pool.gpu_types()}
             # A GPU's name is of nothing else; of types and families some have none.
-            return names, tuple(n for n in names if n not in known and (n in may_buy or key == "instance-gpu-name"))
+            return names, tuple(
+                name
+                for name in names
+                if name not in known
+                and (name in may_buy or key == "instance-gpu-name")
+                and not (_is_filled_in(name) and name.partition(".")[0] in FAMILIES)
+            )
     return (), ()
+
+
+def _leaves_open(item: Requirement) -> bool:
+    return item.values is None or any(map(_is_filled_in, item.values))
+
+
+def _is_filled_in(value: str) -> bool:
+    return PLACEHOLDER.search(value) is not None
 
 
 def _without_gpus(pool: NodePool) -> bool:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from adopt.objects import Object, Objects, at, containers_of, environment, listed, name_of, words
-from gpu.contract import CONFIG_LABEL, DEVICE_CLASS, GPU_TAINT, NODE_POOL_LABEL, POOL_LABEL
+from gpu.contract import CONFIG_LABEL, DEVICE_CLASS, GPU_TAINT, NODE_POOL_LABEL, OURS
+from policy.instances import Label
+from policy.placement import admitted
 from policy.pods import tolerated
 from policy.registered import Resource
 
@@ -103,7 +105,7 @@ def _device_plugin(daemon_set: Object, images: list[str], objects: Objects) -> P
         version=_version(images, "k8s-device-plugin"),
         config_map=config_map,
         default=default,
-        reaches=_reaches(pod),
+        reaches=admitted(pod, _label),
         values=values,
     )
 
@@ -168,28 +170,20 @@ def _texts(value: Any) -> list[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
-def _reaches(pod: Mapping[str, Any]) -> bool:
-    """Whether it may run on nodes of ours: unless it says no, or asks for a label that these do not have."""
-    if any(map(_is_theirs, words(pod.get("nodeSelector")))):
-        return False
-    required = at(pod, "affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
-    terms = [listed(term.get("matchExpressions")) for term in listed(required.get("nodeSelectorTerms"))]
-    return not terms or any(not any(map(_keeps_out, term)) for term in terms)
-
-
-def _keeps_out(expression: Mapping[str, Any]) -> bool:
-    key, operator = str(expression.get("key")), expression.get("operator")
-    return (key == POOL_LABEL and operator == "DoesNotExist") or (_is_theirs(key) and operator in ("In", "Exists"))
-
-
-#: Domains of labels that nodes get whoever buys them, and of those labels the ones that name a pool or a group.
+#: Domains of labels that nodes get whoever buys them, and the label of those among them that only nodes of a group get.
 _ON_ANY_NODE: Final = ("kubernetes.io", "nvidia.com", "k8s.aws", "karpenter.sh", "eks.amazonaws.com")
-_OF_ONE: Final = (NODE_POOL_LABEL, "eks.amazonaws.com/nodegroup")
+_OF_A_GROUP: Final = "eks.amazonaws.com/nodegroup"
+#: A name that nobody who wrote before knew.
+_NEW_NAME: Final = ("",)
 
 
-def _is_theirs(key: str) -> bool:
-    domain, slash, _ = key.partition("/")
-    return key in _OF_ONE or not slash or not (domain.endswith(_ON_ANY_NODE) or key == POOL_LABEL)
+def _label(key: str) -> Label:
+    """Values of a label that nodes of ours may have: of a pool that is not there yet."""
+    if key == NODE_POOL_LABEL:
+        return _NEW_NAME
+    domain = key.partition("/")[0] if "/" in key else ""
+    anywhere = any(domain == one or domain.endswith(f".{one}") for one in _ON_ANY_NODE)
+    return () if key.startswith(OURS) or (anywhere and key != _OF_A_GROUP) else None
 
 
 def _operator(policy: Object, objects: Objects) -> Plugin:

@@ -13,11 +13,20 @@ from adopt.objects import at
 from adopt.proposal import Proposal, left_out
 from adopt.stack_file import StackText
 from config.errors import listed
-from gpu.contract import NODE_POOL_LABEL, OVERLAY_WEIGHT, POOL_LABEL, SHARING_LABEL
+from gpu.contract import (
+    CONFIG_LABEL,
+    GPU_PRESENT_LABEL,
+    NODE_POOL_LABEL,
+    NVIDIA_PREFIX,
+    OVERLAY_WEIGHT,
+    POOL_LABEL,
+    SHARING_LABEL,
+    TENANTS_LABEL,
+)
 from gpu.naming import overlay_name
 from policy.instances import candidates
 from policy.karpenter import NodePool
-from policy.reading import whole
+from policy.reading import Unknown, whole
 from policy.sharing import Overlay
 
 
@@ -70,12 +79,12 @@ def _static(there: Inventory, proposal: Proposal, pool: FoundPool, replicas: int
 
 def _left_out(there: Inventory, proposal: Proposal, pool: FoundPool) -> Iterator[Finding]:
     """Types of a pool that no pool of a stack may buy, and what follows."""
-    if pool.filled_in:
-        return
     about, reasons = pool.title, left_out(there, pool)
+    if pool.filled_in and not reasons:
+        return
     told = listed([f"{listed(names, 'and')} ({why})" for why, names in reasons.items()], "and")
     of = listed(proposal.families or proposal.types, "and")
-    if set(pool.families) - {name.partition(".")[0] for names in reasons.values() for name in names}:
+    if pool.filled_in or set(pool.families) - {name.partition(".")[0] for names in reasons.values() for name in names}:
         if reasons:
             yield note(about, f"may buy {told}: the pool that is proposed is without them")
         return
@@ -95,8 +104,7 @@ def _meeting(there: Inventory, proposal: Proposal, name: str) -> Iterator[Findin
     (sigs.k8s.io/karpenter v1.15.0, pkg/controllers/nodeoverlay/controller.go, pkg/apis/v1alpha1/nodeoverlay.go
     OrderByWeight).
     """
-    labels = {POOL_LABEL: name, SHARING_LABEL: proposal.pool.profile.strategy}
-    template = {"metadata": {"labels": labels}}
+    template = {"metadata": {"labels": _labels(name, proposal)}}
     ours = NodePool({"metadata": {"name": name}, "spec": {"template": template}})
     for overlay in there.overlays:
         if overlay.prices and any(_matches(overlay, ours, proposal, count) for count in proposal.counts):
@@ -110,6 +118,14 @@ def _meeting(there: Inventory, proposal: Proposal, name: str) -> Iterator[Findin
         ]
         if counts:
             yield _dropped(overlay, name, counts)
+
+
+def _labels(name: str, proposal: Proposal) -> dict[str, Any]:
+    """Labels of the new pool's template; what its nodes have in the end of others is for the stack file to say."""
+    profile = proposal.pool.profile
+    open_ones = (TENANTS_LABEL, CONFIG_LABEL, GPU_PRESENT_LABEL, f"{NVIDIA_PREFIX}gpu.deploy.operands")
+    known = {POOL_LABEL: name, SHARING_LABEL: profile.strategy, **profile.node_labels}
+    return {**dict.fromkeys(open_ones, Unknown("labels")), **known}
 
 
 #: karpenter-provider-aws v1.15.0, pkg/providers/instance/instance.go: of whatever offering the price is.

@@ -9,9 +9,10 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal, NoReturn, ParamSpec, TypeVar
 
 import click
@@ -144,34 +145,41 @@ def _terminated(*_: object) -> NoReturn:
     raise Terminated
 
 
+_RAISING: Mapping[signal.Signals, Callable[[int, FrameType | None], object]] = {
+    signal.SIGINT: signal.default_int_handler,
+    signal.SIGTERM: _terminated,
+}
+
+
 @contextlib.contextmanager
 def interruptible(rest: Callable[[], str] = str) -> Iterator[None]:
     """Within it Ctrl-C is a KeyboardInterrupt, and SIGTERM too: there is something to put in order. Elsewhere they end
-    the process.
+    the process (`leave`).
 
     Python ignores what is raised while it runs a weak reference's callback or a finalizer (sys.unraisablehook): an
     interruption of that moment comes again.
-    rest: asked after an interruption: what is left, and what to do about it.
+    rest: asked after an interruption: what is left, and what to do about it. Another one does not end that, which may
+    still be removing something: what is said would not be so.
     """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    # Otherwise called by somebody else's program, or told to ignore it.
-    handlers: dict[signal.Signals, Callable[..., object]] = {}
-    if threading.current_thread() is threading.main_thread():
-        handlers |= {signal.SIGINT: signal.default_int_handler} if before[signal.SIGINT] is leave else {}
-        handlers |= {signal.SIGTERM: _terminated} if before[signal.SIGTERM] is signal.SIG_DFL else {}
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+    # Others are of somebody else's program that called us, or told to ignore it.
+    ours = [number for number in _RAISING if signal.getsignal(number) is leave]
+    if threading.current_thread() is not threading.main_thread():
+        ours = []
+    for number in ours:
+        signal.signal(number, _RAISING[number])
     ignored, sys.unraisablehook = sys.unraisablehook, _again(sys.unraisablehook)
     try:
         yield
     except KeyboardInterrupt as interrupt:
+        for number in ours:
+            signal.signal(number, signal.SIG_IGN)
         if left := rest():
             interrupt.args = (left,)
         raise
     finally:
         sys.unraisablehook = ignored
-        for number in handlers:
-            signal.signal(number, before[number])
+        for number in ours:
+            signal.signal(number, leave)
 
 
 def _again(otherwise: Callable[[sys.UnraisableHookArgs], object]) -> Callable[[sys.UnraisableHookArgs], object]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cli.calling import interruptible
 from cli.errors import POLICY_ERROR
 from cli.render import render
 from cli.render_explain import render_explanation
@@ -36,7 +37,8 @@ def plan_stack(
     if explain is not None:
         return _explain(plan, explain, as_json=as_json)
     if manifests:
-        write_manifests(plan.recording, manifests)
+        with interruptible():
+            write_manifests(plan.recording, manifests)
     if as_json:
         click.echo(plan_json(plan))
         return status_of(plan)

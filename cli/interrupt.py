@@ -1,16 +1,22 @@
-"""How a command ends after Ctrl-C."""
+"""How a command ends after Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
+_WORD = b"interrupted\n"
+#: On a terminal: the cursor is shown, which a bar that is drawn hides, and the line of the bar stays whole.
+_TERMINAL = b"\x1b[?25h\n"
 
 
-def leave(*_: object) -> None:
-    """End at once. An exception would run into whatever is at work, and come out as an error of that.
+def leave(number: int, *_: object) -> None:
+    """End at once, with a word. An exception would run into whatever is at work, and come out as an error of that.
 
     A command that has something to put in order says so (`cli.calling.interruptible`).
     """
-    os._exit(INTERRUPTED)
+    with contextlib.suppress(OSError):  # nobody reads
+        os.write(2, _TERMINAL + _WORD if os.isatty(2) else _WORD)
+    os._exit(128 + number)

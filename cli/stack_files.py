@@ -16,12 +16,12 @@ from plan.project import Project, load_stack
 def write_stack(project: Project, name: str, content: str, *, overwrite: bool = False) -> Path:
     """Write a stack's file, after it was read as the program will read it. Raises InputError where there is one."""
     file = f"Pulumi.{name}.yaml"
-    with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / file).write_text(content, encoding="utf-8")
-        read = load_stack(replace(project, stack_files=Path(scratch)), name)
-    parse(read.values_of(PROJECT), stack=name, region=read.values["aws:region"])
     path = project.stack_files / file
-    with interruptible():
+    with interruptible(lambda: f"{file} is {'there' if path.exists() else 'not written'}"):
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / file).write_text(content, encoding="utf-8")
+            read = load_stack(replace(project, stack_files=Path(scratch)), name)
+        parse(read.values_of(PROJECT), stack=name, region=read.values["aws:region"])
         if overwrite and path.is_file():
             _replace(path, content)
         else:

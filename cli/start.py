@@ -14,8 +14,9 @@ except KeyboardInterrupt:
 
 def main() -> None:
     """Run the command line of this process."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where whoever started us ignores it
-        signal.signal(signal.SIGINT, leave)
+    for number, otherwise in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+        if signal.getsignal(number) is otherwise:  # not where whoever started us ignores it
+            signal.signal(number, leave)
     from cli.main import main as command  # noqa: PLC0415
 
     command()

@@ -24,7 +24,6 @@ from account.teardown.table import KINDS
 from account.teardown.target import Target, read_target
 from cli.calling import interruptible
 from cli.errors import MISSING_ERROR, UNSEEN_ERROR
-from cli.interrupt import INTERRUPTED
 from cli.render_teardown import Report, render
 from plan.errors import InputError, slices
 
@@ -85,12 +84,8 @@ def _delete(
         return {}, survey
     _confirm(target, place, todo, yes)
     deletion = Deletion(place, known, tell=click.echo)
-    try:
-        with interruptible():
-            deletion.run(survey)
-    except KeyboardInterrupt:
-        click.echo("\nInterrupted. What is deleted stays deleted; the same command takes up the rest.", err=True)
-        sys.exit(INTERRUPTED)
+    with interruptible(lambda: "what is deleted stays deleted; the same command takes up the rest"):
+        deletion.run(survey)
     click.echo("")
     return deletion.failed, _look(place)
 

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec
 
 import click
 
-from cli.calling import directory_option, interruptible, plainly, stack_argument, stack_name, stack_option
+from cli.calling import Terminated, directory_option, interruptible, plainly, stack_argument, stack_name, stack_option
 from plan.errors import slices
 from twin.errors import TwinError
 from twin.machine.state import FOLDER, TwinState, twins
@@ -170,9 +170,14 @@ def down(stack: str, directory: Path, everything: bool) -> int:
             click.echo(f"There is no twin of {state.stack}.")
             continue
         # Another command may be in the middle of something; what it has started is stopped all the same.
-        ended = stop(state)
+        with interruptible(partial(_after_down, state)):
+            ended = stop(state)
         click.echo(f"The twin of {state.stack} is gone ({len(ended)} processes ended).")
     return 0
+
+
+def _after_down(state: TwinState) -> str:
+    return "nothing is left" if not state.exists else f"`slices down {state.stack}` removes what is left"
 
 
 @click.command(short_help="The twin's processes, nodes and slots, and what it costs.")
@@ -219,7 +224,12 @@ def watch(stack: str, directory: Path, web: bool, port: int | None, svg: str) ->
         raise click.UsageError("--web and --svg exclude each other, and --port goes with --web")
     state = twin_of(directory, stack)
     with interruptible(), told(state):
-        status = follow(state, web=web, port=port or 0, svg=svg)
+        try:
+            status = follow(state, web=web, port=port or 0, svg=svg)
+        except KeyboardInterrupt as interrupt:
+            if svg or isinstance(interrupt, Terminated):
+                raise
+            status = 0  # the end that is meant
     if svg not in ("", "-"):
         click.echo(f"Wrote {svg}", err=True)  # a target such as /dev/stdout gets the picture alone
     return status
@@ -284,5 +294,5 @@ def _after_scenario(state: TwinState) -> str:
     from twin.machine.launch import supervised, unfinished  # noqa: PLC0415
 
     if not supervised(state):
-        return "nothing is left"
+        return _after_down(state)
     return unfinished(state) or "the twin runs on, and what the scenario made is on its way out"

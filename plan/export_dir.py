@@ -69,11 +69,12 @@ def _swap(staging: Path, target: Path) -> None:
         staging.rename(target)
         return
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    target.rename(old / "old")
     try:
+        target.rename(old / "old")
         staging.rename(target)
     except BaseException:
-        (old / "old").rename(target)
+        if not target.exists():
+            (old / "old").rename(target)
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)

@@ -17,6 +17,7 @@ from typing import Final
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.contract import ARCH_LABEL, INSTANCE_TYPE_LABEL
+from policy.placeholders import PLACEHOLDER
 
 #: Karpenter's own split of a type's name (karpenter-provider-aws v1.15.0, instancetype/types.go instanceTypeScheme).
 _NAME: Final = re.compile(r"(?P<category>[a-z]+)(?:-\d+tb)?(?P<generation>\d+)[a-z0-9-]*")
@@ -53,9 +54,10 @@ def category(name: str) -> str:
 def is_gpu(name: str, also: Iterable[str] = ()) -> bool:
     """Whether an instance type, family, category or a pattern with `*` names or admits a type with a GPU.
 
-    `also` are further categories to treat like GPUs. SageMaker's `ml.` and similar prefixes are ignored.
+    `also` are further categories to treat like GPUs. SageMaker's `ml.` and similar prefixes are ignored. Of a name
+    that is filled in elsewhere what is written tells: `g5.{{ .Values.size }}`.
     """
-    name = name.strip().lower()
+    name = PLACEHOLDER.sub("", name).strip().lower()
     wanted = tuple(also)
     if "*" in name:
         prefix = name.partition("*")[0]
@@ -104,7 +106,7 @@ def named(values: Iterable[str], also: Iterable[str] = ()) -> Iterator[Candidate
             **_ANY_GPU,
         }
         if size:
-            labels |= {INSTANCE_TYPE_LABEL: (value,), "instance-size": (size,)}
+            labels |= {INSTANCE_TYPE_LABEL: (value,), "instance-size": () if PLACEHOLDER.search(size) else (size,)}
         yield Candidate(value, labels, _SMALLEST)
 
 

@@ -10,11 +10,13 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from threading import Event
 from typing import Any
 
 from twin.aws.account import client
-from twin.errors import TwinError
+from twin.errors import GivenUpError, TwinError
 from twin.kube import charts
+from twin.kube.apply import SIGNAL_SECONDS
 from twin.kube.client import ApiError, Kube, Object
 from twin.kube.definitions import CLUSTER_POLICY
 from twin.machine.build import knative_definitions, programs_dir
@@ -37,49 +39,61 @@ def destroy(state: TwinState, plan: TwinPlan, kube: Kube, tell: Callable[[str], 
             dependents.setdefault(urn, []).append(thing.urn)
     done: dict[str, Future[float]] = {}
     seconds: dict[str, float] = {}
+    broken_off = Event()
     with ThreadPoolExecutor(12) as pool:
-        for thing in reversed(plan.planned):
-            before = [done[urn] for urn in dependents.get(thing.urn, []) if urn in done]
-            done[thing.urn] = pool.submit(_go, thing, before, state, plan, kube)
-        for thing in reversed(plan.planned):
-            took = done[thing.urn].result()
-            kind = thing.name.partition(" ")[0] if thing.manifest else thing.name
-            seconds[kind] = max(seconds.get(kind, 0.0), took)
-            if took >= 1:
-                tell(f"{thing.name} is gone after {took:.1f} s")
+        try:
+            for thing in reversed(plan.planned):
+                before = [done[urn] for urn in dependents.get(thing.urn, []) if urn in done]
+                done[thing.urn] = pool.submit(_go, thing, before, state, plan, kube, broken_off)
+            for thing in reversed(plan.planned):
+                while not done[thing.urn].done():
+                    wait([done[thing.urn]], SIGNAL_SECONDS)
+                took = done[thing.urn].result()
+                kind = thing.name.partition(" ")[0] if thing.manifest else thing.name
+                seconds[kind] = max(seconds.get(kind, 0.0), took)
+                if took >= 1:
+                    tell(f"{thing.name} is gone after {took:.1f} s")
+        except BaseException:  # interrupted, or one does not go: nobody need wait for the others
+            broken_off.set()
+            raise
     return seconds
 
 
-def _go(thing: Planned, before: list[Future[float]], state: TwinState, plan: TwinPlan, kube: Kube) -> float:
+def _go(
+    thing: Planned, before: list[Future[float]], state: TwinState, plan: TwinPlan, kube: Kube, broken_off: Event
+) -> float:
     wait(before)
     for future in before:
         future.result()  # what depends on this is still there
     began = time.monotonic()
     if thing.manifest:
-        delete_and_wait(kube, dict(thing.manifest))
+        delete_and_wait(kube, dict(thing.manifest), broken_off)
     else:
-        uninstall(thing, state, plan, kube)
+        uninstall(thing, state, plan, kube, broken_off)
     return time.monotonic() - began
 
 
-def uninstall(thing: Planned, state: TwinState, plan: TwinPlan, kube: Kube) -> None:
+def uninstall(thing: Planned, state: TwinState, plan: TwinPlan, kube: Kube, broken_off: Event) -> None:
     """Take a Helm release away, as `twin.up.Releases` brought it."""
     if thing.chart == CONTROLLER_CHART:
         _stop_karpenter(state, kube)
-        _delete_rendered(thing, plan, kube)
+        _delete_rendered(thing, plan, kube, broken_off)
     elif thing.chart == CRD_CHART:
-        _delete_rendered(thing, plan, kube)
+        _delete_rendered(thing, plan, kube, broken_off)
     elif thing.chart == KNATIVE_CHART:
         for definition in knative_definitions(programs_dir()):
-            delete_and_wait(kube, definition)
+            delete_and_wait(kube, definition, broken_off)
     elif thing.chart == DRIVER_CHART:
-        delete_and_wait(kube, device_class())
+        delete_and_wait(kube, device_class(), broken_off)
     elif thing.chart == OPERATOR_CHART:
-        delete_and_wait(kube, CLUSTER_POLICY)
+        delete_and_wait(kube, CLUSTER_POLICY, broken_off)
 
 
-def delete_and_wait(kube: Kube, manifest: Object) -> None:
-    """Delete an object and wait until it is gone. Raises TwinError with the finalizers that hold it."""
+def delete_and_wait(kube: Kube, manifest: Object, broken_off: Event | None = None) -> None:
+    """Delete an object and wait until it is gone. Raises TwinError with the finalizers that hold it.
+
+    broken_off: ends the wait, from another thread.
+    """
     metadata = manifest["metadata"]
     try:
         path = kube.path_of(manifest)
@@ -95,6 +109,8 @@ def delete_and_wait(kube: Kube, manifest: Object) -> None:
         if time.monotonic() > deadline:
             held = ", ".join(found["metadata"].get("finalizers") or []) or "nothing"
             raise TwinError(f"{manifest['kind']} {metadata['name']} does not go; it is held by {held}")
+        if broken_off and broken_off.is_set():
+            raise GivenUpError
         time.sleep(0.1)
 
 
@@ -109,12 +125,12 @@ def _stop_karpenter(state: TwinState, kube: Kube) -> None:
         time.sleep(0.1)
 
 
-def _delete_rendered(thing: Planned, plan: TwinPlan, kube: Kube) -> None:
+def _delete_rendered(thing: Planned, plan: TwinPlan, kube: Kube, broken_off: Event) -> None:
     rendered = charts.render(
         programs_dir(), thing.chart, thing.chart, _KARPENTER_NAMESPACE, thing.values, plan.kubernetes
     )
     for obj in reversed(rendered):
-        delete_and_wait(kube, obj)
+        delete_and_wait(kube, obj, broken_off)
 
 
 def instances(kube: Kube) -> list[dict[str, Any]]:

@@ -67,13 +67,20 @@ class Need:
 
 
 def needs(config: StackConfig, figures: Figures) -> Mapping[Quota, Need]:
-    """What the stack needs of each vCPU quota: system nodes, CPU pools, GPU pools."""
+    """What the stack needs of each vCPU quota: system nodes, CPU pools, GPU pools.
+
+    Not what is reserved: a reservation counts from the day it is made, used or not, once, whichever pools name it (EC2
+    user guide, "On-Demand Capacity Reservations", Limitations), and instances in a Capacity Block never do ("Capacity
+    Blocks for ML", Considerations).
+    """
     found: dict[Quota, Need] = {}
 
     def add(quota: Quota, need: Need) -> None:
         found[quota] = found[quota] + need if quota in found else need
 
     for pool in figures.pools:
+        if pool.purchase == "reserved":
+            continue
         for quota, types in _by_quota(pool.types, pool.capacity_type).items():
             least = min(t.vcpus for t in types) * (pool.static or 1)
             add(quota, Need(least, most_vcpus(types, pool.max_gpus), (f"pool {pool.name}",)))

@@ -118,6 +118,8 @@ def test_capacity_types(requirements: tuple[dict[str, Any], ...], capacity: set[
         "g4ad.xlarge",
         "g*",
         "*",
+        "g6.{{ .Values.size }}",
+        "ml.g5.${var.size}",
     ],
 )
 def test_names_of_gpus(name: str) -> None:
@@ -125,7 +127,18 @@ def test_names_of_gpus(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["m7g.large", "optimal", "t4g.nano", "trn1.2xlarge", "inf2.xlarge", "c*", "u-6tb1.metal", ""]
+    "name",
+    [
+        "m7g.{{ .Values.gpu.size }}",
+        "m7g.large",
+        "optimal",
+        "t4g.nano",
+        "trn1.2xlarge",
+        "inf2.xlarge",
+        "c*",
+        "u-6tb1.metal",
+        "",
+    ],
 )
 def test_names_of_others(name: str) -> None:
     assert not is_gpu(name)

@@ -15,6 +15,9 @@ from twin.plan import Planned
 
 #: Seconds after which an object that is not Ready is given up; Karpenter needs one to five.
 READY_SECONDS = 60.0
+#: Most seconds that the first thread waits for others at a time: Python sees a signal that comes just as it begins to
+#: wait only when that ends.
+SIGNAL_SECONDS = 0.5
 _LOOK = 0.1
 
 
@@ -57,16 +60,18 @@ class Applier:
         # Things come in the order of the program: whatever one waits for was handed in before it, so the oldest thing
         # that is not done never waits, and no number of workers is too small.
         with ThreadPoolExecutor(12) as pool:
-            for thing in planned:
-                after = [done[urn] for urn in thing.after if urn in done]
-                done[thing.urn] = pool.submit(self._one, thing, after)
             try:
-                finished, _ = wait(done.values(), return_when=FIRST_EXCEPTION)
+                for thing in planned:
+                    after = [done[urn] for urn in thing.after if urn in done]
+                    done[thing.urn] = pool.submit(self._one, thing, after)
+                running = set(done.values())
+                while running and not self._failed.is_set():
+                    finished, running = wait(running, SIGNAL_SECONDS, return_when=FIRST_EXCEPTION)
+                    if any(future.exception() for future in finished):
+                        self._fail()
             except BaseException:  # interrupted: nobody need wait for what is not there yet
                 self._fail()
                 raise
-            if any(future.exception() for future in finished):
-                self._fail()
         errors = [error for future in done.values() if (error := future.exception())]
         for error in errors:
             if not isinstance(error, _SkippedError | GivenUpError):

@@ -23,6 +23,7 @@ import yaml
 from twin.errors import TwinError
 from twin.kube.definitions import any_spec
 from twin.machine.go import ROOT, GoModule
+from twin.machine.state import write_text
 
 _TOOLS = Path(__file__).resolve().parent / "tools"
 _KUBERNETES = GoModule(_TOOLS / "kubernetes")
@@ -148,7 +149,7 @@ def _build(folder: Path, progress: Progress) -> None:
         _writable(folder / "charts" / chart)
     _fetch_knative(folder / "knative")
     versions = {path: module["Version"].removeprefix("v") for path, module in modules.items()}
-    (folder / _DONE).write_text(json.dumps(versions, indent=1), encoding="utf-8")
+    write_text(folder / _DONE, json.dumps(versions, indent=1))
 
 
 def _mended_karpenter(karpenter: Path, target: Path) -> GoModule:

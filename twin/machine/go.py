@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -65,14 +66,19 @@ class GoModule:
         flags = " ".join(f"-X {name}={text}" for name, text in variables.items())
         command = [str(self.go), "build", "-v", "-trimpath", "-ldflags", f"-s -w {flags}", "-o", str(target), package]
         said = []
-        # Interrupted, Go keeps what it has compiled so far.
         with subprocess.Popen(
             command, cwd=self.folder, env=self._environment(), stderr=subprocess.PIPE, text=True
         ) as process:
             assert process.stderr is not None
-            for line in process.stderr:
-                said.append(line)
-                compiled(line.strip())
+            try:
+                for line in process.stderr:
+                    said.append(line)
+                    compiled(line.strip())
+            except BaseException:
+                # Interrupted, Go keeps what it has compiled so far. A terminal tells it too, `kill` us alone.
+                process.send_signal(signal.SIGINT)
+                process.wait()
+                raise
         if process.returncode:
             raise TwinError(f"{target.name} could not be built:\n{''.join(said[-15:]).strip()}")
 

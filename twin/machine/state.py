@@ -243,7 +243,8 @@ def write_text(path: Path, text: str) -> None:
         with os.fdopen(file, "w", encoding="utf-8") as stream:
             stream.write(text)
         aside.replace(path)
-    except OSError as error:
+    except BaseException as error:
         aside.unlink(missing_ok=True)
-        error.filename = error.filename or str(path)  # a full disk names none
+        if isinstance(error, OSError):
+            error.filename = error.filename or str(path)  # a full disk names none
         raise

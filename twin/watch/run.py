@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -26,12 +25,11 @@ from twin.watch.words import in_ascii, writes_signs
 
 
 def watch(state: TwinState, *, web: bool, port: int, svg: str) -> int:
-    """Watch a twin until Ctrl-C, or until it is stopped. Raises TwinError when there is none.
+    """Watch a twin until it is stopped, or for ever. Raises TwinError when there is none.
 
     web: serve the page, on a port (0: any that is free). svg: write one picture to that file instead; `-` is stdout.
     """
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # the terminal is put in order first
-    with contextlib.suppress(KeyboardInterrupt), Source(state) as source:
+    with Source(state) as source:
         if svg:
             write_picture(source.scene(), svg)
         elif web:
@@ -61,9 +59,10 @@ def write_picture(scene: Scene, target: str) -> None:
             aside.write_bytes(content)
             aside.replace(path.resolve())
     except OSError as error:
+        raise TwinError(f"{target} cannot be written: {error.strerror}") from error
+    finally:
         with contextlib.suppress(OSError):
             aside.unlink()
-        raise TwinError(f"{target} cannot be written: {error.strerror}") from error
 
 
 def scenes_of(source: Scenes) -> Iterator[Scene]:

@@ -10,9 +10,12 @@ from moto import mock_aws
 
 from account.preflight import quotas
 from account.preflight.quotas import gpu_quota, graviton_vcpus, most_vcpus, needs
+from config.schema import StackConfig
 from gpu.catalog import FAMILIES, INSTANCE_TYPES, types_in
 from gpu.prices import named_types
+from plan.figures import figures
 from tests.unit.account.ready import ready_plan
+from tests.unit.account.test_reservations import BLOCK, STACK
 
 
 def most_by_trying(names: list[str], max_gpus: int) -> int:
@@ -65,6 +68,13 @@ def test_graviton_sizes_are_ec2s() -> None:
     compared = {name: (graviton_vcpus(name), known[name]) for name in ours if name in known}
     assert len(compared) > 40
     assert {name: pair for name, pair in compared.items() if pair[0] != pair[1]} == {}
+
+
+@pytest.mark.parametrize("config", [STACK, BLOCK], ids=["reservation", "block"])
+def test_what_is_reserved_needs_no_more_of_a_quota(config: StackConfig) -> None:
+    found = needs(config, figures(config))
+    assert [pool.purchase for pool in config.gpu_pools.values()] == ["reserved"]
+    assert not {quotas.ON_DEMAND_G, quotas.ON_DEMAND_P} & found.keys()
 
 
 def test_the_stack_that_has_everything() -> None:

@@ -12,6 +12,7 @@ from adopt.export import read_export
 from adopt.inventory import inventory
 from tests.unit.adopt.cluster import by_hand, config_map, plugin, time_slicing, write
 from tests.unit.adopt.recording_api import kubeconfig, serving
+from tests.unit.adopt.test_findings import PROVISIONER, TEMPLATE
 
 pytestmark = [
     pytest.mark.parts,
@@ -24,6 +25,10 @@ WHOLE = [
     plugin("configs", "default"),
     config_map("configs", default=time_slicing(4)),
 ]
+
+
+#: Plurals of what Karpenter had before 0.32.
+OLD = {"provisioners", "awsnodetemplates"}
 
 
 def access(path: Path) -> Access:
@@ -66,10 +71,21 @@ def test_kinds_that_are_forbidden_are_told_and_the_rest_is_read(tmp_path: Path) 
 def test_a_server_that_knows_no_overlays_says_so(tmp_path: Path) -> None:
     with serving(WHOLE, unknown=frozenset({"NodeOverlay"})) as api:
         objects = read_cluster(access(kubeconfig(tmp_path, api.url)))
-    assert (objects.unseen, objects.absent) == ([], {"nodeoverlays"})
+    assert (objects.unseen, objects.absent) == ([], {"nodeoverlays", *OLD})
     found = inventory(objects).karpenter
     assert found is not None
     assert not found.serves_overlays
+
+
+def test_provisioners_are_read_too(tmp_path: Path) -> None:
+    """Their API is not the one that the server prefers; without a controller in sight they alone tell of Karpenter."""
+    with serving([PROVISIONER, TEMPLATE]) as api:
+        objects = read_cluster(access(kubeconfig(tmp_path, api.url)))
+    there = inventory(objects)
+    assert [pool.title for pool in there.pools] == ["Provisioner gpus"]
+    assert there.karpenter is not None
+    assert (there.karpenter.old_api, there.karpenter.before_v1beta1) == ("karpenter.sh/v1alpha5", True)
+    assert next(objects.of("AWSNodeTemplate"))["metadata"]["name"] == "default"
 
 
 def test_the_kubeconfig_of_eks_tells_name_and_region(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from adopt.inventory import inventory
 from adopt.objects import Objects
 from adopt.report import Report, report
+from components.gpu.gpu_pool import node_labels
 from config.load import parse
 from gpu.contract import OVERLAY_WEIGHT
 from policy.placeholders import without_placeholders
@@ -170,6 +171,27 @@ def test_a_plugin_beside_an_operator_that_brings_its_own_is_not_joined() -> None
     assert "gpuSharing" not in found.written.values
     assert found.written.values["pools"][0]["ami"] == "bottlerocket"
     assert "cluster-policy would bring its driver and toolkit to the nodes" in said(found, "note")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["p3.2xlarge", "p3.{{ .Values.size }}", "p3.${var.size}", "p3.$(params.size)"],
+    ids=["plain", "go", "tf", "k"],
+)
+def test_a_template_names_what_the_catalogue_does_not_know(value: str) -> None:
+    pool = by_types("gpus", value, "g6.{{ .Values.size }}")
+    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["{{ .Values.zone }}"]}
+    pool["spec"]["template"]["spec"]["requirements"].append(zone)
+    notes = said(reported(pool, node_class()), "note")
+    assert "NodePool gpus: is a template: of what it may buy, parts are filled in elsewhere" in notes
+    assert f"NodePool gpus: may buy {value} (not in the catalogue: docs/catalog.md): the pool" in notes
+
+
+@pytest.mark.parametrize("size", ["{{ .Values.size }}", "${size}", "${var.size}"])
+def test_a_pool_whose_sizes_alone_are_filled_in_is_a_template(size: str) -> None:
+    notes = said(reported(by_types("gpus", f"g6.{size}"), node_class()), "note")
+    assert "NodePool gpus: is a template: of what it may buy, parts are filled in elsewhere" in notes
+    assert "not in the catalogue" not in notes
 
 
 # --- Before Karpenter 1.0 ---------------------------------------------------------------------------------------------
@@ -347,6 +369,15 @@ def test_an_overlay_of_theirs_at_our_weight_is_told_with_who_is_dropped(theirs: 
     assert lost in told
     assert "karpenter.sh/nodepool NotIn [shared] among its requirements" in told
     assert f"""kubectl patch nodeoverlay {name} --type merge --patch '{{"spec": {{"weight": 9999}}}}'""" in told
+
+
+def test_an_overlay_may_select_by_any_label_of_the_new_pool() -> None:
+    config = parse(reported(*by_hand()).written.values, stack="mine", region=REGION)
+    labels = node_labels(config.gpu_pools["shared"], config.pools[0].tenants)
+    assert len(labels) > 3
+    for key in labels:
+        told = said(reported(*by_hand(), overlay("all", **one_of(key, operator="Exists"))), "missing")
+        assert "NodeOverlay all: has weight 10,000" in told, key
 
 
 @pytest.mark.parametrize(

@@ -180,12 +180,23 @@ def test_the_operators_configuration(tmp_path: Path) -> None:
         ({"affinity": ("gpu-slices/pool", "DoesNotExist")}, False),
         ({"affinity": ("karpenter.sh/nodepool", "In")}, False),
         ({"affinity": ("nvidia.com/gpu.present", "Exists")}, True),
+        ({"affinity": ("karpenter.sh/nodepool", "Exists")}, True),
+        ({"affinity": ("karpenter.sh/nodepool", "DoesNotExist")}, False),
+        ({"affinity": ("eks.amazonaws.com/nodegroup", "Exists")}, False),
+        ({"affinity": ("gpu-slices/sharing", "DoesNotExist")}, False),
+        ({"nodeSelector": {"notkarpenter.sh/of-theirs": "yes"}}, False),
+        ({"terms": []}, True),
+        ({"terms": [{}]}, False),
+        ({"terms": [{"matchExpressions": []}]}, False),
+        ({"terms": [{}, {"matchExpressions": [{"key": "nvidia.com/gpu.present", "operator": "Exists"}]}]}, True),
     ],
 )
 def test_whether_a_plugin_comes_to_new_nodes(tmp_path: Path, spec: dict[str, Any], reaches: bool) -> None:
     if "affinity" in spec:
         key, operator = spec["affinity"]
-        terms = [{"matchExpressions": [{"key": key, "operator": operator}]}]
+        spec = {"terms": [{"matchExpressions": [{"key": key, "operator": operator, "values": ["gpus"]}]}]}
+    if "terms" in spec:
+        terms = spec["terms"]
         required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
         spec = {"affinity": {"nodeAffinity": required}}
     (found,) = read(tmp_path, node_pool(), plugin(**spec)).plugins

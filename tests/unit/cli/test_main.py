@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -15,6 +16,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import main
+from plan.export_dir import write_directory
+from tests.twin.pseudoterminal import Terminal
 from tests.unit.cli.projects import write_project
 
 ROOT = Path(__file__).parents[3]
@@ -227,7 +230,7 @@ def test_ctrl_c_while_modules_load_is_130_and_no_traceback(seconds: float) -> No
         process.send_signal(signal.SIGINT)
         out, error = process.communicate(timeout=60)
     done = process.returncode == 0 and out and not error  # on a fast machine it was through already
-    assert done or (process.returncode, out, error) == (130, "", "")
+    assert done or (process.returncode, out, error) == (130, "", "interrupted\n")
 
 
 def test_ctrl_c_where_something_is_put_in_order_is_130_and_one_line() -> None:
@@ -245,3 +248,90 @@ def test_ctrl_c_where_something_is_put_in_order_is_130_and_one_line() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (130, "in order\n", "interrupted\n")
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_bar_leaves_the_cursor_and_a_word(number: int, status: int) -> None:
+    code = (
+        "import signal, time; from rich.console import Console; from rich.progress import Progress\n"
+        "from cli import main, start\n"
+        "def asking():\n"
+        "    with Progress(console=Console(stderr=True), transient=True) as progress:\n"
+        "        progress.add_task('asking AWS')\n"
+        "        progress.refresh()\n"
+        f"        signal.raise_signal({int(number)})\n"
+        "main.main = asking\n"
+        "start.main()"
+    )
+    with Terminal([sys.executable, "-c", code], {**os.environ, "TERM": "xterm"}, columns=80, lines=24) as terminal:
+        assert terminal.wait() == status
+        hidden, shown = terminal.output.rindex("\x1b[?25l"), terminal.output.rindex("\x1b[?25h")
+        assert hidden < shown
+        assert terminal.output.endswith("\r\ninterrupted\r\n")
+
+
+def interrupted(code: str, number: int) -> subprocess.CompletedProcess[str]:
+    """What a program says that has the signals of ours, and gets one where `code` calls `now`."""
+    head = (
+        "import signal, sys; from cli import interrupt\n"
+        "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, interrupt.leave)\n"
+        f"def now(*_, **__): signal.raise_signal({int(number)})\n"
+        "from cli.main import main\n"
+    )
+    return subprocess.run([sys.executable, "-c", head + code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_export_leaves_what_was_there(tmp_path: Path, number: int) -> None:
+    write_project(tmp_path)
+    target = tmp_path / "out"
+    write_directory(target, {"old.yaml": "1"})
+    before = sorted(tmp_path.rglob("*"))
+    code = (
+        "from pathlib import Path; from plan import export_dir\n"
+        "write = Path.write_text\n"
+        "def write_text(path, *text, **more):\n"
+        "    write(path, *text, **more)\n"
+        "    now()\n"
+        "Path.write_text = write_text\n"
+        f"main(['plan', 'dev', '-C', {str(tmp_path)!r}, '--manifests', {str(target)!r}])"
+    )
+    done = interrupted(code, number)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "interrupted\n")
+    assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts] == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_init_leaves_nothing(tmp_path: Path, number: int) -> None:
+    project, scratch = tmp_path / "project", tmp_path / "scratch"
+    project.mkdir()
+    scratch.mkdir()
+    (project / "Pulumi.yaml").write_text("name: gpu-slices\nruntime: python\n")
+    code = (
+        f"import tempfile; tempfile.tempdir = {str(scratch)!r}\n"
+        "from cli import stack_files; stack_files.load_stack = now\n"
+        f"main(['init', 'mine', '--yes', '-C', {str(project)!r}])"
+    )
+    done = interrupted(code, number)
+    said = "interrupted: Pulumi.mine.yaml is not written\n"
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", said)
+    assert [path.name for path in (*project.iterdir(), *scratch.iterdir())] == ["Pulumi.yaml"]
+
+
+def test_what_stood_before_an_export_is_back_when_its_successor_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, rename = tmp_path / "out", Path.rename
+    write_directory(target, {"old.yaml": "1"})
+
+    def aside(path: Path, to: Path) -> Path:
+        made = rename(path, to)
+        if path == target:
+            raise KeyboardInterrupt
+        return made
+
+    monkeypatch.setattr(Path, "rename", aside)
+    with pytest.raises(KeyboardInterrupt):
+        write_directory(target, {"new.yaml": "2"})
+    assert (target / "old.yaml").read_text() == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

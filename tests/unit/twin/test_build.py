@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,9 @@ from twin.machine import go as toolchain
 from twin.machine.go import GoModule
 
 
-def _build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> tuple[list[str], Path]:
+def _build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, hears: Callable[[str], None] | None = None
+) -> tuple[list[str], Path]:
     go = tmp_path / "go"
     go.write_text(f"#!/bin/sh\n{script}\n")
     go.chmod(0o755)
@@ -21,7 +25,7 @@ def _build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> tupl
     monkeypatch.setattr(toolchain, "find_go", lambda _: go)
     heard: list[str] = []
     target = tmp_path / "program"
-    GoModule(tmp_path).build("example.com/program", target, {"example.com/version": "1"}, heard.append)
+    GoModule(tmp_path).build("example.com/program", target, {"example.com/version": "1"}, hears or heard.append)
     gc.collect()  # what was left open is an error here
     return heard, target
 
@@ -50,3 +54,27 @@ def test_a_main_of_karpenters_that_needs_no_mending_is_told(tmp_path: Path, monk
     monkeypatch.setattr(build, "_MENDED", {"state.NewCluster(old)": "state.NewCluster(new)"})
     with pytest.raises(TwinError, match=r"kwok/main.go is not what .* mends .*: it lacks state.NewCluster\(old\)$"):
         build._mended_karpenter(main.parents[1], tmp_path / "ours")
+
+
+def test_an_interrupted_build_ends_the_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`kill` reaches this process alone; Go, told the same, ends what it is at, and writes nothing afterwards."""
+    ended, compiler = tmp_path / "ended", tmp_path / "compiler.py"
+    compiler.write_text(
+        "import pathlib, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "try:\n"
+        "    print('first', file=sys.stderr, flush=True)\n"
+        "    time.sleep(20)\n"
+        "except KeyboardInterrupt:\n"
+        f"    pathlib.Path({str(ended)!r}).touch()\n"
+    )
+
+    class Terminated(KeyboardInterrupt):
+        pass
+
+    def interrupt(package: str) -> None:
+        raise Terminated(package)
+
+    with pytest.raises(Terminated):
+        _build(tmp_path, monkeypatch, f"exec {sys.executable} {compiler}", interrupt)
+    assert ended.exists()

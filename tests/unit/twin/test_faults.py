@@ -27,6 +27,7 @@ from cli.calling import interruptible, plainly
 from cli.interrupt import leave
 from cli.main import main
 from tests.unit.twin.cluster import Cluster
+from twin.destroy import destroy
 from twin.errors import GivenUpError, TwinError
 from twin.kube.apply import Applier, wait_ready
 from twin.kube.client import ApiError, Kube, UnreachableError, wait_until_ready
@@ -35,7 +36,7 @@ from twin.machine.processes import Spec
 from twin.machine.pulse import Pulse, told
 from twin.machine.state import TwinState, load_run
 from twin.machine.supervisor import Supervisor
-from twin.plan import Model, Planned
+from twin.plan import Model, Planned, TwinPlan
 from twin.play.agent.knative import deployment_name
 from twin.prices import played
 from twin.request import _Story
@@ -301,6 +302,16 @@ def test_a_supervisor_outlives_a_full_disk_and_a_lost_program(
 # --- Interruptions ----------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def program() -> Iterator[None]:
+    """Signals end the process, as in the program."""
+    before = {number: signal.signal(number, leave) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    now = {number: signal.signal(number, handler) for number, handler in before.items()}
+    assert set(now.values()) == {leave}, "they do so again"
+
+
+@pytest.mark.usefixtures("program")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_says_what_is_left(number: int, status: int, capsys: pytest.CaptureFixture[str]) -> None:
     def command() -> int:
@@ -309,17 +320,35 @@ def test_an_interruption_says_what_is_left(number: int, status: int, capsys: pyt
             time.sleep(5)
         return 0
 
-    before = signal.signal(signal.SIGINT, leave), signal.getsignal(signal.SIGTERM)
-    try:
-        with pytest.raises(SystemExit) as ended:
-            plainly(command)()
-        assert ended.value.code == status
-        assert signal.getsignal(signal.SIGTERM) == before[1]
-    finally:
-        signal.signal(signal.SIGINT, before[0])
+    with pytest.raises(SystemExit) as ended:
+        plainly(command)()
+    assert ended.value.code == status
     assert capsys.readouterr().err == "interrupted: what stands is left, `slices down local` ends it\n"
 
 
+@pytest.mark.usefixtures("program")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_is_removed_after_an_interruption_is_removed_whatever_follows(
+    number: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    removed: list[str] = []
+
+    def rest() -> str:
+        signal.raise_signal(number)
+        removed.append("the files")
+        return "nothing is left"
+
+    def command() -> int:
+        with interruptible(rest):
+            signal.raise_signal(signal.SIGINT)
+        return 0
+
+    with pytest.raises(SystemExit):
+        plainly(command)()
+    assert (removed, capsys.readouterr().err) == (["the files"], "interrupted: nothing is left\n")
+
+
+@pytest.mark.usefixtures("program")
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_that_python_ignores_comes_again(
     number: int, status: int, capsys: pytest.CaptureFixture[str]
@@ -335,14 +364,11 @@ def test_an_interruption_that_python_ignores_comes_again(
             time.sleep(5)
         return 0
 
-    before = signal.signal(signal.SIGINT, leave), sys.unraisablehook
+    before = sys.unraisablehook
     began = time.monotonic()
-    try:
-        with pytest.raises(SystemExit) as ended:
-            plainly(command)()
-    finally:
-        signal.signal(signal.SIGINT, before[0])
-    assert (ended.value.code, sys.unraisablehook) == (status, before[1])
+    with pytest.raises(SystemExit) as ended:
+        plainly(command)()
+    assert (ended.value.code, sys.unraisablehook) == (status, before)
     assert time.monotonic() - began < 2
     assert capsys.readouterr().err == "interrupted\n"
 
@@ -371,6 +397,64 @@ def test_an_interrupted_apply_does_not_wait_for_what_is_not_ready(beat: Pulse) -
     finally:
         signal.signal(signal.SIGINT, before)
     assert time.monotonic() - began < 3
+
+
+def test_an_apply_that_is_interrupted_while_things_are_handed_in_gives_up_what_runs(beat: Pulse) -> None:
+    ended: list[str] = []
+
+    def handed_in() -> Iterator[Planned]:
+        yield Planned(urn="a", name="a", after=())
+        raise KeyboardInterrupt
+
+    def release(_: Planned) -> None:
+        deadline = time.monotonic() + 20
+        try:
+            while time.monotonic() < deadline:  # as one that waits for Karpenter
+                beat()
+                time.sleep(0.01)
+        except GivenUpError:
+            ended.append("given up")
+            raise
+
+    applier = Applier(cast(Kube, None), {}, release, pulse=beat, give_up=beat.give_up)
+    with pytest.raises(KeyboardInterrupt):
+        applier.apply(cast(tuple[Planned, ...], handed_in()))
+    assert ended in (["given up"], []), "begun, or not even that"
+    with pytest.raises(GivenUpError):
+        beat()
+
+
+def test_a_destruction_that_is_interrupted_does_not_wait_for_what_is_held(state: TwinState) -> None:
+    deleted = threading.Event()
+
+    class Held:
+        """Whatever is deleted stays, held by a finalizer."""
+
+        def path_of(self, _: object) -> str:
+            return "/"
+
+        def request(self, *_: object) -> None:
+            deleted.set()
+
+        def get(self, *_: object) -> dict[str, Any]:
+            return {"metadata": {"finalizers": ["somebody's"]}}
+
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "a"}}
+    plan = SimpleNamespace(planned=(Planned(urn="a", name="a", after=(), manifest=manifest),))
+
+    def interrupt() -> None:
+        deleted.wait(20)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=interrupt).start()
+    began = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            destroy(state, cast(TwinPlan, plan), cast(Kube, Held()), lambda _: None)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert time.monotonic() - began < 15, "one thing may take minutes"
 
 
 # --- A clock that is off ----------------------------------------------------------------------------------------------
