@@ -57,10 +57,10 @@ class Applier:
         # Things come in the order of the program: whatever one waits for was handed in before it, so the oldest thing
         # that is not done never waits, and no number of workers is too small.
         with ThreadPoolExecutor(12) as pool:
-            for thing in planned:
-                after = [done[urn] for urn in thing.after if urn in done]
-                done[thing.urn] = pool.submit(self._one, thing, after)
             try:
+                for thing in planned:
+                    after = [done[urn] for urn in thing.after if urn in done]
+                    done[thing.urn] = pool.submit(self._one, thing, after)
                 finished, _ = wait(done.values(), return_when=FIRST_EXCEPTION)
             except BaseException:  # interrupted: nobody need wait for what is not there yet
                 self._fail()
