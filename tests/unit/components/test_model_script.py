@@ -140,7 +140,6 @@ class Pod:
                 return True
         return False
 
-
     def looked(self, times: int = 3) -> None:
         """Wait until it was asked so many times again what is loaded."""
         looks = self.seen.with_name("seen.looks")
