@@ -39,7 +39,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 ' "$BASH" tools/bootstrap.sh
 fi
 if [[ $SETUP_LOCKED == later && $(cat .venv/.stamp 2>/dev/null) == "$PWD" && .venv/.stamp -nt requirements.txt &&
-  .venv/.stamp -nt requirements-uv.txt && .venv/.stamp -nt pyproject.toml && .venv/.stamp -nt tools/bootstrap.sh ]]; then
+  .venv/.stamp -nt requirements/uv.txt && .venv/.stamp -nt pyproject.toml && .venv/.stamp -nt tools/bootstrap.sh ]]; then
   exit 0 # whoever was first has done it
 fi
 

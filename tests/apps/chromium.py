@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.built import unavailable
+from tests.patience import PATIENCE
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _OPTIONS = (
@@ -29,7 +30,6 @@ _OPTIONS = (
     "--hide-scrollbars",
     "--force-color-profile=srgb",
 )
-_SECONDS = 30
 
 
 def command() -> str:
@@ -69,7 +69,7 @@ class Page:
             call["sessionId"] = self._session
         self._answers[number] = asyncio.get_running_loop().create_future()
         self._writer.write(json.dumps(call).encode() + b"\0")
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             return await self._answers[number]
 
     def receive(self, message: dict[str, Any]) -> None:
@@ -109,12 +109,12 @@ class Page:
 
     async def until(self, expression: str) -> Any:
         """Wait until an expression is true, and return its value."""
-        end = asyncio.get_running_loop().time() + _SECONDS
+        end = asyncio.get_running_loop().time() + PATIENCE
         while True:
             with contextlib.suppress(RuntimeError):  # a page on its way to another one
                 if value := await self.js(expression):
                     return value
-            assert asyncio.get_running_loop().time() < end, f"not within {_SECONDS} s: {expression}; {self.complaints}"
+            assert asyncio.get_running_loop().time() < end, f"never so: {expression}; {self.complaints}"
             await asyncio.sleep(0.02)
 
     async def press(self, key: str, modifiers: int = 0) -> None:

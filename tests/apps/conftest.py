@@ -11,10 +11,12 @@ import pytest
 from components.serving import conversation_table
 from tests.apps import aws_server
 from tests.apps.ollama_server import ModelServer
+from tests.apps.rig import Clock
+from tests.patience import PATIENCE
 
 _ran: dict[str, str] = {}
-#: Seconds; the slowest of these tests takes a tenth of it.
-_LONGEST = 90.0
+#: Seconds; the slowest of these tests takes a twentieth of it, and what waits gives up before and says for what.
+_LONGEST = PATIENCE + 60
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,6 +43,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
         yield server
     finally:
         server.kill()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Nothing is left alone for long unless the test says so."""
+    return Clock(monkeypatch)
 
 
 @pytest.fixture

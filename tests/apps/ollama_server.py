@@ -17,6 +17,7 @@ import httpx
 
 from tests.apps import ollama_build, tiny_model
 from tests.apps.ollama_double import CLOSED, MODELS
+from tests.patience import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[2]
 #: Marks who speaks, and leaves an answer open that was begun.
@@ -30,7 +31,6 @@ CLOSED_TEMPLATE = "{{ range .Messages }}[{{ .Role }}] {{ .Content }}\n{{ end }}[
 #: One thread: several of them wait for each other in a loop, which is slow on a busy machine.
 PARAMETERS = {"temperature": 0, "repeat_penalty": 1.3, "repeat_last_n": 16, "num_thread": 1}
 CONTEXT = 2048
-_START_SECONDS = 60
 
 
 class ModelServer:
@@ -76,7 +76,7 @@ class ModelServer:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=environment, stdout=log, stderr=log, start_new_session=True
             )
-        end = time.monotonic() + _START_SECONDS
+        end = time.monotonic() + PATIENCE
         while True:
             try:
                 httpx.get(f"{self.url}/api/version").raise_for_status()
@@ -108,7 +108,7 @@ class ModelServer:
         tiny_model.write(path, seed, pooling=pooling)
         content = path.read_bytes()
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        with httpx.Client(base_url=self.url, timeout=60) as client:
+        with httpx.Client(base_url=self.url, timeout=PATIENCE) as client:
             client.post(f"/api/blobs/{digest}", content=content).raise_for_status()
             for model, template in templates.items():
                 model_file = {"model": model, "files": {path.name: digest}, "parameters": PARAMETERS}

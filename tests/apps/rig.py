@@ -6,16 +6,19 @@ import asyncio
 import contextlib
 import json
 import socket
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import pytest
 import uvicorn
 from starlette.types import ASGIApp
 
-from dialogue import server
+from dialogue import conversation, hub, server, sse
 from dialogue.settings import Limits, Settings, Speaker
+from tests.patience import PATIENCE, eventually
 
 KEY = "a-key-for-tests-0123456789"
 #: Quick, so that tests are.
@@ -53,12 +56,36 @@ class Heard:
     at: float
 
 
+class Clock:
+    """The service's clock for what is left alone: it goes on when the test says so."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        for module in (conversation, hub):
+            patch.setattr(module, "time", self)
+        patch.setattr(hub, "_JANITOR_SECONDS", 0.02)
+        patch.setattr(sse, "_LOOK_SECONDS", 0.02)
+        self.time = time.time
+        self._now = time.monotonic()
+        self._looks = 0
+
+    def monotonic(self) -> float:
+        """Now."""
+        self._looks += 1
+        return self._now
+
+    async def passes(self, seconds: float) -> None:
+        """Let time pass, and the service see it."""
+        self._now += seconds
+        after = self._looks + 10
+        await eventually(lambda: self._looks >= after, "further looks at the clock")
+
+
 class Browser:
     """Uses the dialogue's API."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        self.http = httpx.AsyncClient(base_url=url, headers=headers, timeout=60)
+        self.http = httpx.AsyncClient(base_url=url, headers=headers, timeout=PATIENCE)
 
     async def start(self, topic: str = "the sea", **body: Any) -> str:
         """Start a conversation; gives its id."""
@@ -77,13 +104,17 @@ class Browser:
         shown: dict[str, Any] = response.json()
         return shown
 
-    async def watch(self, identifier: str, after: int | None = None) -> AsyncIterator[Heard]:
-        """Events as they come."""
+    async def watch(
+        self, identifier: str, after: int | None = None, opened: asyncio.Event | None = None
+    ) -> AsyncIterator[Heard]:
+        """Events as they come. opened: set when the stream is open."""
         headers = {} if after is None else {"last-event-id": str(after)}
         path = f"/api/conversations/{identifier}/events"
-        async with self.http.stream("GET", path, headers=headers, timeout=120) as response:
+        async with self.http.stream("GET", path, headers=headers, timeout=PATIENCE) as response:
             assert response.status_code == 200, response.status_code
             assert response.headers["content-type"].startswith("text/event-stream")
+            if opened:
+                opened.set()
             rest = b""
             async for chunk in response.aiter_bytes():
                 *blocks, rest = (rest + chunk).split(b"\n\n")
@@ -91,11 +122,24 @@ class Browser:
                     if heard := _parse(block.decode()):
                         yield heard
 
-    async def listen(self, identifier: str, until: str = "state:finished", after: int | None = None) -> list[Heard]:
+    async def listening(self, identifier: str, until: str, after: int | None = None) -> asyncio.Task[list[Heard]]:
+        """`listen` on a stream that is open."""
+        opened = asyncio.Event()
+        task = asyncio.create_task(self.listen(identifier, until, after, opened))
+        await eventually(lambda: opened.is_set() or task.done(), "the stream")
+        return task
+
+    async def listen(
+        self,
+        identifier: str,
+        until: str = "state:finished",
+        after: int | None = None,
+        opened: asyncio.Event | None = None,
+    ) -> list[Heard]:
         """All events up to the first `kind` or `kind:value`, where the value is that of any field."""
         kind, _, value = until.partition(":")
         events = []
-        async with contextlib.aclosing(self.watch(identifier, after)) as watching:  # type: ignore[type-var]
+        async with contextlib.aclosing(self.watch(identifier, after, opened)) as watching:  # type: ignore[type-var]
             async for event in watching:
                 events.append(event)
                 if event.kind == kind and (not value or value in map(str, event.data.values())):

@@ -21,6 +21,7 @@ from tests.apps import rig
 from tests.apps.ollama_double import Double
 from tests.apps.ollama_server import ROOT, free_port
 from tests.apps.rig import KEY, dialogue, settings
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 OTHER = "another-key-for-tests-0123456789"
@@ -152,7 +153,7 @@ async def test_the_program_writes_its_lines_to_standard_output_and_ends_with_bot
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        async with asyncio.timeout(20), httpx.AsyncClient() as http:
+        async with asyncio.timeout(PATIENCE), httpx.AsyncClient() as http:
             while True:
                 try:
                     await http.get(f"http://127.0.0.1:{figures}/metrics")
@@ -161,6 +162,6 @@ async def test_the_program_writes_its_lines_to_standard_output_and_ends_with_bot
                 except httpx.TransportError:
                     await asyncio.sleep(0.05)
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=PATIENCE)
     assert [json.loads(line)["who"] for line in out.splitlines()] == ["bob"]
     assert "Traceback" not in err

@@ -18,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.apps.ollama_server import ROOT, free_port
+from tests.patience import PATIENCE
 
 APP = ROOT / "apps" / "classifier"
 ENVIRONMENT = ROOT / ".venv-classifier"
@@ -49,11 +50,11 @@ def serving(**variables: str) -> Iterator[httpx.Client]:
             if "Uvicorn running" in line:
                 break
         assert process.poll() is None
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             yield client
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,7 @@ def fails(variables: Mapping[str, str]) -> tuple[int, str]:
         env={**os.environ, "PYTHONPATH": str(ROOT / "apps"), **variables},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     return done.returncode, done.stderr

@@ -21,6 +21,7 @@ from tests.apps import rig
 from tests.apps.ollama_double import Double
 from tests.apps.ollama_server import ROOT, ModelServer, free_port
 from tests.apps.rig import KEY
+from tests.patience import PATIENCE, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -40,7 +41,7 @@ async def command(*arguments: str) -> AsyncIterator[Process]:
 
 
 async def outcome(process: Process) -> tuple[int, str, str]:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate()
     return process.returncode or 0, out.decode(), err.decode()
 
@@ -75,8 +76,7 @@ async def test_interrupting_it_frees_the_model_and_keeps_what_was_said(tmp_path:
             code, _, err = await outcome(process)
         assert code == 130
         assert "Traceback" not in err
-        await asyncio.sleep(0.1)
-        assert double.answering == 0
+        await eventually(lambda: double.answering == 0, "the end of the model's answer")
     assert "word3" in json.loads(saved.read_text())["said"][0]["text"]
 
 
@@ -122,7 +122,7 @@ async def test_the_service_starts_with_a_config_file_and_ends_when_told(models: 
     arguments = ["--config", str(config), "--keys-file", str(key_file), "--host", "0.0.0.0", "--port", str(port)]
     async with command("serve", *arguments) as process:
         browser = rig.Browser(f"http://127.0.0.1:{port}", KEY)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while True:
                 with contextlib.suppress(httpx.TransportError):
                     await browser.http.get("/healthz")
@@ -130,8 +130,7 @@ async def test_the_service_starts_with_a_config_file_and_ends_when_told(models: 
                 await asyncio.sleep(0.05)
         identifier = await browser.start()
         await browser.listen(identifier, "token")
-        listening = asyncio.create_task(browser.listen(identifier, "state:stopped"))
-        await asyncio.sleep(0.2)
+        listening = await browser.listening(identifier, "state:stopped")
         process.send_signal(signal.SIGTERM)
         assert (await listening)[-1].data["reason"] == "shutdown"
         await browser.http.aclose()
@@ -159,7 +158,7 @@ async def test_the_demonstration_is_marked_and_ends_with_ctrl_c(
             ]
             (url,) = re.findall("http://127.0.0.1:[0-9]+", lines[2])
             browser = rig.Browser(url)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE):
                 while True:
                     with contextlib.suppress(httpx.TransportError):
                         session = (await browser.http.get("/api/session")).json()

@@ -15,7 +15,8 @@ from dialogue import keys, server, sse
 from dialogue.settings import SettingsError, load
 from tests.apps import rig
 from tests.apps.ollama_double import Double
-from tests.apps.rig import KEY, dialogue, settings
+from tests.apps.rig import KEY, Clock, dialogue, settings
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 NEW = "a-new-key-for-tests-0123456789"
@@ -157,8 +158,8 @@ async def test_each_key_has_its_share_of_streams(key_file: Path) -> None:
                 assert other.status_code == 200
 
 
-async def test_a_question_for_the_heads_of_a_stream_is_no_watcher(key_file: Path) -> None:
-    limits = {"watchers_per_key": 1, "unwatched_seconds": 0.5}
+async def test_a_question_for_the_heads_of_a_stream_is_no_watcher(key_file: Path, clock: Clock) -> None:
+    limits = {"watchers_per_key": 1, "unwatched_seconds": 100}
     async with (
         rig.serving(Double(tokens_per_second=20).app) as url,
         dialogue(with_keys(key_file, url, **limits)) as browser,
@@ -167,7 +168,7 @@ async def test_a_question_for_the_heads_of_a_stream_is_no_watcher(key_file: Path
         path = f"/api/conversations/{identifier}/events"
         heads = await asyncio.gather(*(browser.http.head(path) for _ in range(3)))
         assert [each.status_code for each in heads] == [200] * 3
-        await asyncio.sleep(1)
+        await clock.passes(101)
         assert (await browser.show(identifier))["reason"] == "unwatched"
 
 
@@ -250,7 +251,7 @@ async def test_a_key_that_is_taken_away_ends_its_streams_and_no_others(
             await anext(ours)
             await anext(theirs)
             key_file.write_text(f"ada:{NEW}\nbob:{OTHER}\n")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE):
                 async for _ in ours:
                     pass
             await anext(theirs)

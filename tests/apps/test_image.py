@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 from tests.apps.ollama_server import ROOT
+from tests.patience import PATIENCE
 
 APP = ROOT / "apps" / "dialogue"
 # Starts the program with only the locked distributions importable.
@@ -59,7 +60,7 @@ def test_the_program_needs_nothing_but_what_the_image_installs() -> None:
         "::",
     ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "apps")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2, done.stderr
     assert "keys_file is needed" in done.stderr, "it came as far as its own check"
     assert metadata.version("starlette") == locked(APP / "requirements.txt")["starlette"]

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from dialogue import server
+from dialogue import conversation, server
 from tests.apps import rig
 from tests.apps.ollama_double import Double
 from tests.apps.ollama_server import ModelServer
-from tests.apps.rig import Browser, dialogue, said, settings
+from tests.apps.rig import Browser, Clock, dialogue, said, settings
+from tests.patience import PATIENCE, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -46,8 +47,7 @@ async def test_a_server_that_does_not_keep_to_the_limit_is_cut_off() -> None:
         events = await browser.listen(identifier)
         assert next(event.data["reason"] for event in events if event.kind == "turn_end") == "length"
         assert len(said(events)[1].split()) <= 27
-        await asyncio.sleep(0.1)
-        assert double.answering == 0, "the model was left to talk"
+        await eventually(lambda: double.answering == 0, "the end of the model's answer")
 
 
 async def test_all_turns_together_have_no_more_tokens_than_they_may(models: ModelServer) -> None:
@@ -60,15 +60,36 @@ async def test_all_turns_together_have_no_more_tokens_than_they_may(models: Mode
         assert (await browser.post(identifier, "resume")).status_code == 409
 
 
-async def test_time_runs_out_in_the_middle_of_a_turn_and_the_model_stops() -> None:
+class Hurried:
+    """`asyncio` whose time-outs end when the test says so."""
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    def timeout(self, seconds: float) -> asyncio.Timeout:
+        self.seconds, self._made = seconds, asyncio.timeout(None)
+        return self._made
+
+    def end(self) -> None:
+        self._made.reschedule(0)
+
+
+async def test_time_runs_out_in_the_middle_of_a_turn_and_the_model_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurried = Hurried()
+    monkeypatch.setattr(conversation, "asyncio", hurried)
     double = Double(answer=endless, tokens_per_second=50)
-    async with talking(double, turn_tokens=5000, total_tokens=9000, seconds=2) as browser:
+    async with talking(double, turn_tokens=5000, total_tokens=9000, seconds=200) as browser:
         identifier = await browser.start()
+        await browser.listen(identifier, "token")
+        assert hurried.seconds == 200
+        hurried.end()
         events = await browser.listen(identifier)
         assert events[-1].data == {"state": "finished", "reason": "time"}
         assert said(events)[1]
-        await asyncio.sleep(0.1)
-        assert double.answering == 0
+        await eventually(lambda: double.answering == 0, "the end of the model's answer")
 
 
 async def test_one_conversation_of_a_key_at_a_time() -> None:
@@ -102,15 +123,18 @@ async def test_old_conversations_make_room() -> None:
         assert codes == [404, 404, 200, 200, 200]
 
 
-async def test_what_nobody_watches_stops_and_frees_the_model() -> None:
+async def test_what_nobody_watches_stops_and_frees_the_model(clock: Clock) -> None:
     double = Double(answer=endless, tokens_per_second=50)
-    async with talking(double, unwatched_seconds=0.4) as browser:
+    async with talking(double, turn_tokens=10**5, total_tokens=10**6, unwatched_seconds=100) as browser:
         watched = await browser.start()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(1.2):
-                await browser.listen(watched)
+        listening = await browser.listening(watched, "state:finished")
+        await clock.passes(1000)
         assert (await browser.show(watched))["state"] == "running", "somebody was watching"
-        await asyncio.sleep(0.8)
+        listening.cancel()
+        await asyncio.wait([listening])
+        await clock.passes(99)
+        assert (await browser.show(watched))["state"] == "running", "somebody was watching a moment ago"
+        await clock.passes(1000)
         shown = await browser.show(watched)
         assert (shown["state"], shown["reason"]) == ("stopped", "unwatched")
         assert double.answering == 0
@@ -120,23 +144,23 @@ async def test_what_nobody_watches_stops_and_frees_the_model() -> None:
         assert (await browser.show(watched))["said"][-1]["text"].startswith(before)
 
 
-async def test_the_stream_of_a_stopped_conversation_ends_so_that_the_service_can_sleep() -> None:
+async def test_the_stream_of_a_stopped_conversation_ends_so_that_the_service_can_sleep(clock: Clock) -> None:
     """Knative keeps a pod for as long as a request is open."""
-    async with talking(Double(answer=endless, tokens_per_second=50), unwatched_seconds=0.5) as browser:
+    async with talking(Double(answer=endless, tokens_per_second=50), unwatched_seconds=100) as browser:
         identifier = await browser.start()
         path = f"/api/conversations/{identifier}/events"
         await browser.listen(identifier, "token")
-        pausing = asyncio.create_task(browser.listen(identifier, "state:running", after=10**9))
-        await asyncio.sleep(0.1)
+        pausing = await browser.listening(identifier, "state:running", after=10**9)
         await browser.post(identifier, "stop")
-        await asyncio.sleep(0.2)
+        await clock.passes(99)
         await browser.post(identifier, "resume")
         assert [event.data["state"] for event in await pausing if event.kind == "state"] == ["stopped", "running"], (
             "who pauses for a moment is seen to go on by all"
         )
 
         await browser.post(identifier, "stop")
-        async with asyncio.timeout(5):
+        await clock.passes(101)
+        async with asyncio.timeout(PATIENCE):
             events = [event async for event in browser.watch(identifier)]
         assert events[-1].data == {"state": "stopped", "reason": "asked"}
         nothing = await browser.http.get(path, headers={"last-event-id": str(events[-1].id)})
@@ -148,11 +172,13 @@ async def test_the_stream_of_a_stopped_conversation_ends_so_that_the_service_can
         assert (await browser.listen(identifier, "token", after=events[-1].id))[0].data["state"] == "running"
 
 
-async def test_what_is_old_is_forgotten() -> None:
-    async with talking(Double(), keep_seconds=0.2) as browser:
+async def test_what_is_old_is_forgotten(clock: Clock) -> None:
+    async with talking(Double(), keep_seconds=100) as browser:
         identifier = await browser.start(turns=1)
         await browser.listen(identifier)
-        await asyncio.sleep(0.6)
+        await clock.passes(99)
+        assert (await browser.show(identifier))["state"] == "finished"
+        await clock.passes(101)
         assert (await browser.http.get(f"/api/conversations/{identifier}")).status_code == 404
 
 
@@ -183,8 +209,11 @@ async def test_watchers_are_limited_and_heartbeats_keep_them() -> None:
                 if beats == 2:
                     break
             assert (await browser.http.get(path)).status_code == 503
-        await asyncio.sleep(0.1)
-        assert (await browser.listen(identifier, "turn"))[-1].kind == "turn"
+        codes = []
+        while 200 not in codes:  # it is seen in a moment that the first has gone
+            async with browser.http.stream("GET", path) as response:
+                codes.append(response.status_code)
+        assert set(codes) <= {200, 503}
 
 
 async def test_the_end_of_the_service_ends_streams_and_answers() -> None:
@@ -194,10 +223,8 @@ async def test_the_end_of_the_service_ends_streams_and_answers() -> None:
             browser = Browser(own)
             identifier = await browser.start()
             await browser.listen(identifier, "token")
-            listening = asyncio.create_task(browser.listen(identifier, "state:stopped"))
-            await asyncio.sleep(0.1)
+            listening = await browser.listening(identifier, "state:stopped")
         events = await listening
         await browser.http.aclose()
         assert events[-1].data == {"state": "stopped", "reason": "shutdown"}
-        await asyncio.sleep(0.1)
-        assert double.answering == 0
+        await eventually(lambda: double.answering == 0, "the end of the model's answer")

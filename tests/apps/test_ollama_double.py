@@ -11,6 +11,7 @@ import pytest
 from tests.apps import rig
 from tests.apps.ollama_double import Double
 from tests.apps.ollama_server import ModelServer
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +43,7 @@ def shape(value: Any) -> Any:
 
 
 async def ask(url: str, body: dict[str, Any]) -> tuple[int, list[dict[str, Any]]]:
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=PATIENCE) as client:
         response = await client.post("/api/chat", json=body)
         return response.status_code, [json.loads(line) for line in response.text.splitlines() if line]
 

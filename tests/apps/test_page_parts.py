@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.apps.ollama_server import ROOT
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 PAGE = ROOT / "apps" / "dialogue" / "page"
@@ -59,7 +60,7 @@ def run(script: str) -> Any:
     )
     whole = f"{DOCUMENT}{modules}{script}\nconsole.log(JSON.stringify(result)); process.exit(0);"
     done = subprocess.run(
-        ["node", "--input-type=module"], input=whole, capture_output=True, text=True, timeout=60, check=False
+        ["node", "--input-type=module"], input=whole, capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

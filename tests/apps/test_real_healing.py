@@ -24,6 +24,7 @@ import pytest
 
 import components.serving
 from tests.apps.ollama_server import ModelServer, free_port
+from tests.patience import PATIENCE
 
 SCRIPT = Path(components.serving.__path__[0]) / "model.sh"
 MODEL, OTHER, EMBEDDING = "tiny-a:latest", "tiny-b:latest", "tiny-embed:latest"
@@ -35,7 +36,7 @@ class Served:
 
     def __init__(self, models: ModelServer, folder: Path, served: str, **more: str) -> None:
         self.port, self._hidden = free_port(), free_port()
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self._hidden}", timeout=60)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self._hidden}", timeout=PATIENCE)
         self.said = folder / "said"
         (folder / "bin").mkdir()
         start = folder / "bin" / "ollama"
@@ -86,7 +87,7 @@ class Served:
 
     def until(self, question: Callable[[], object], what: str) -> None:
         """Wait until it is so."""
-        end = time.monotonic() + 40
+        end = time.monotonic() + PATIENCE
         while not question():
             assert self.process.poll() is None, self.said.read_text()[-2000:]
             assert time.monotonic() < end, f"{what}; {self.said.read_text()[-2000:]}"
@@ -112,7 +113,9 @@ def _relay(port: int) -> type[BaseHTTPRequestHandler]:
 
         def _pass_on(self, body: bytes | None) -> None:
             try:
-                answer = httpx.request(self.command, f"http://127.0.0.1:{port}{self.path}", content=body, timeout=60)
+                answer = httpx.request(
+                    self.command, f"http://127.0.0.1:{port}{self.path}", content=body, timeout=PATIENCE
+                )
             except httpx.TransportError:
                 self.send_error(502)
                 return
@@ -175,7 +178,7 @@ def test_a_context_beyond_what_is_promised_ends_the_pod_and_says_so_last(models:
         pod.until(lambda: pod.loaded() == {MODEL: CONTEXT} and pod.probe("ready"), "a context of 1024 was not mended")
         mended = pod.said.read_text().count("loading as before")
         pod.ask("/api/generate", model=MODEL, prompt="a", stream=False, options={"num_ctx": 8192, "num_predict": 1})
-        assert pod.process.wait(timeout=40) == 1
+        assert pod.process.wait(PATIENCE) == 1
         said = pod.said.read_text()
         words = f"gpu-slices: {MODEL} with context 8192: 5 MiB of the GPU, of which 2 are promised to this pod"
         assert said.splitlines()[-1].startswith(words), said[-2000:]
@@ -226,7 +229,7 @@ def test_the_mark_of_a_version_lies_where_the_script_looks_for_it(models: ModelS
     """`fetch` copies what it pulled under a name with Ollama's version; without a registry it says so and goes on."""
     if models.why_double:
         pytest.skip(models.why_double)
-    with httpx.Client(base_url=models.url, timeout=60) as client:
+    with httpx.Client(base_url=models.url, timeout=PATIENCE) as client:
         copied = {"source": MODEL, "destination": f"pulled-by-0-32-15/{MODEL}"}
         assert client.post("/api/copy", json=copied).status_code == 200
         environment = {

@@ -13,6 +13,7 @@ import pytest
 
 import components.serving
 from tests.apps.ollama_server import ModelServer, free_port
+from tests.patience import PATIENCE
 
 SCRIPT = Path(components.serving.__path__[0]) / "model.sh"
 MODEL = "tiny-a:latest"
@@ -47,7 +48,7 @@ def serve(models: ModelServer, folder: Path, *, read_only: bool) -> tuple[int, s
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
     try:
-        said, _ = process.communicate(timeout=120)
+        said, _ = process.communicate(timeout=PATIENCE)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -20,6 +20,7 @@ import pytest
 
 from tests.apps.ollama_server import TEMPLATE, ModelServer
 from tests.apps.test_real_healing import SCRIPT
+from tests.patience import PATIENCE
 
 REGISTRY = "registry.ollama.ai"
 #: To which the registry sends for contents.
@@ -154,7 +155,7 @@ def test_another_digest_or_a_newer_ollama_refresh_the_cache(
             "PULLED_BY": version,
         }
         command = ["/bin/bash", str(SCRIPT), "fetch"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
         return done.returncode, list(registry.asked), done.stderr
 
     def kept() -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from plan.project import find_project, load_stack
+from tests.patience import PATIENCE
 from tests.plan.conftest import ROOT, owned
 from tests.plan.variants import VARIANTS
 
@@ -29,7 +30,7 @@ def run(kind: str, stack: str, own: bool = False, **values: Any) -> dict[str, An
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         check=True,
     )
     return dict(json.loads(finished.stdout))

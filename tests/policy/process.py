@@ -14,6 +14,8 @@ from google.protobuf import struct_pb2
 from pulumi.runtime import proto
 from pulumi.runtime.proto import analyzer_pb2_grpc
 
+from tests.patience import PATIENCE
+
 
 @contextmanager
 def started(python: str | Path, pack: Path, elsewhere: Path) -> Iterator[Any]:
@@ -37,4 +39,4 @@ def diagnostics(analyzer: Any, type_: str, inputs: Mapping[str, Any]) -> list[An
     request = proto.AnalyzeRequest(
         type=type_, properties=properties, urn="urn:x", name="x", options=proto.AnalyzerResourceOptions()
     )
-    return list(analyzer.Analyze(request, timeout=30).diagnostics)
+    return list(analyzer.Analyze(request, timeout=PATIENCE).diagnostics)

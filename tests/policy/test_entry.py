@@ -14,6 +14,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime import proto
 
 from policy.pack import PACK_NAME, RULES
+from tests.patience import PATIENCE
 from tests.policy.on_demand_cases import BYPASSES, LEGITIMATE
 from tests.policy.process import diagnostics, started
 
@@ -27,7 +28,7 @@ def analyzer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def test_the_pack_tells_the_engine_what_it_has(analyzer: Any) -> None:
-    info = analyzer.GetAnalyzerInfo(empty_pb2.Empty(), timeout=30)
+    info = analyzer.GetAnalyzerInfo(empty_pb2.Empty(), timeout=PATIENCE)
     assert info.name == PACK_NAME
     assert {policy.name for policy in info.policies} == {rule.name for rule in RULES}
     described = next(policy for policy in info.policies if policy.name == "gpu-on-demand-needs-justification")

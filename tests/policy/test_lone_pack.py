@@ -15,6 +15,7 @@ from google.protobuf import empty_pb2
 
 from policy.document import document
 from policy.pack import PACK_NAME, RULES
+from tests.patience import PATIENCE
 from tests.policy.on_demand_cases import BYPASSES, LEGITIMATE
 from tests.policy.process import diagnostics, started
 from tools import policy_pack
@@ -64,7 +65,7 @@ def analyzer(alone: Alone, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def test_it_has_every_rule_and_judges(analyzer: Any) -> None:
-    info = analyzer.GetAnalyzerInfo(empty_pb2.Empty(), timeout=30)
+    info = analyzer.GetAnalyzerInfo(empty_pb2.Empty(), timeout=PATIENCE)
     assert info.name == PACK_NAME
     assert {policy.name for policy in info.policies} == {rule.name for rule in RULES}
     rule = "gpu-on-demand-needs-justification"

@@ -62,6 +62,16 @@ class Terminal:
         """Press keys."""
         os.write(self._ours, keys.encode())
 
+    def ended_after(self, keys: str) -> bool:
+        """Press keys; whether the program ends within a second, or had ended already."""
+        with contextlib.suppress(OSError):  # nobody has the other side any more
+            self.press(keys)
+        deadline = time.monotonic() + 1
+        while time.monotonic() < deadline:
+            if not self._read(0.1):
+                return True
+        return False
+
     def clear(self) -> None:
         """Forget what was written so far."""
         self._read(0)

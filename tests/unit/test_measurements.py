@@ -19,6 +19,7 @@ from bench.chart import Chart, Line, svg
 from bench.custom_metrics import served
 from bench.fewest import TooManyWaysError, fewest
 from bench.fleet import Demand, Fleet, Policy
+from tests.patience import PATIENCE
 from twin.kube.client import Object
 
 
@@ -165,7 +166,7 @@ def test_the_figures_are_served_as_the_autoscaler_asks_for_them() -> None:
         base = f"https://127.0.0.1:{service['service']['port']}/apis/{service['group']}/{service['version']}"
 
         def get(path: str) -> Any:
-            with urllib.request.urlopen(f"{base}{path}", context=context, timeout=10) as answer:
+            with urllib.request.urlopen(f"{base}{path}", context=context, timeout=PATIENCE) as answer:
                 return json.load(answer)
 
         (resource,) = get("")["resources"]

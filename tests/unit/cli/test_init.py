@@ -6,9 +6,7 @@ import errno
 import io
 import os
 import sys
-import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from cli.main import main
 from config.starter import Choices, Starter, starter, starters, text
 from gpu.catalog import REGIONS
 from plan.make import make_plan
+from tests.patience import until
 from tests.twin.pseudoterminal import Terminal
 
 pytestmark = pytest.mark.parts
@@ -222,9 +221,6 @@ def test_ctrl_c_leaves_nothing_at_any_question(project: Path, answers: int) -> N
             terminal.press("\n")
         terminal.until(says(questions[answers]))
         # Between the question and the reading of its answer Python keeps a signal until the next one.
-        for _ in range(3):
-            with suppress(OSError):  # it has ended
-                terminal.press("\x03")
-            time.sleep(0.3)
+        until(lambda: terminal.ended_after("\x03"), "the end after Ctrl-C")
         assert terminal.wait() == 130
     assert stacks(project) == []

@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import pytest
 
 from cli import open as opening
 from components.serving.dialogue import INTERNAL_HOST
+from tests.patience import PATIENCE, until
 
 pytestmark = pytest.mark.parts
 
@@ -133,7 +133,7 @@ class Machine:
 
     def run(self, *arguments: str, what: str = "dialogue") -> tuple[int, str, str]:
         process = self.start(*arguments, what=what)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=PATIENCE)
         return process.returncode, out, err
 
     @property
@@ -162,13 +162,6 @@ def service() -> Iterator[Service]:
 
 def forwarding(service: Service) -> tuple[int, str, str]:
     return (0, f"Forwarding from 127.0.0.1:{service.server_address[1]} -> 8081\n", "")
-
-
-def until(found: Any, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not found():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def alive(pid: int) -> bool:
@@ -206,7 +199,7 @@ def test_the_page_is_opened_at_a_name_that_works_and_all_ends_with_it(
         assert client.recv(4096).startswith(b"HTTP/1.1 421")
     kubectl = int((machine.bin / "pid").read_text())
     process.send_signal(number)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, "")
     assert out.splitlines() == [
         "Asking AWS for cluster gpu-slices-dev in us-east-1",
@@ -345,7 +338,7 @@ def test_grafana_is_opened_with_its_password(machine: Machine) -> None:
     until((machine.bin / "opened").read_text)
     kubectl = int((machine.bin / "pid").read_text())
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, "")
     assert out.splitlines() == [
         "Asking AWS for cluster gpu-slices-dev in us-east-1",

@@ -19,17 +19,25 @@ from typing import Any
 import pytest
 
 import components.serving
+from tests.patience import PATIENCE, until
 
 pytestmark = pytest.mark.parts
 
 SCRIPT = Path(components.serving.__path__[0]) / "model.sh"
 
-#: Plays `ollama serve`: what it answers stands in $PLAY; every request is written to $SEEN.
+#: Plays `ollama serve`: what it answers stands in $PLAY; every request is written to $SEEN, and a letter to $SEEN.looks
+#: for each question of what is loaded. A load waits for the file `gate`, where one is named, and then shows `loaded`.
 SERVER = """
-import http.server, json, os, pathlib
+import http.server, json, os, pathlib, time
 play = json.loads(os.environ["PLAY"])
+def show(path, models):
+    pathlib.Path(path + ".new").write_text(json.dumps({"models": models}))
+    os.replace(path + ".new", path)
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        if self.path == "/api/ps":
+            with open(os.environ["SEEN"] + ".looks", "a") as looks:
+                looks.write("x")
         shown = play.get("ps", {"models": []})
         if "ps_path" in play:
             shown = json.loads(pathlib.Path(play["ps_path"]).read_text())
@@ -38,6 +46,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         with open(os.environ["SEEN"], "a") as seen:
             seen.write(json.dumps([self.path, body]) + "\\n")
+        if "gate" in play:
+            while not pathlib.Path(play["gate"]).exists():
+                time.sleep(0.02)
+            if "loaded" in play:
+                show(play["ps_path"], play["loaded"])
         if self.path == "/api/pull":
             for path in play.get("pulled", []):
                 pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +123,7 @@ class Pod:
         """Run the script to its end: exit status, and what it said."""
         process = self.start(command, play, **more)
         try:
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=PATIENCE)
         finally:
             end(process)
         return process.returncode, said
@@ -121,11 +134,24 @@ class Pod:
 
     def becomes_ready(self, process: subprocess.Popen[str], **more: str) -> bool:
         """Whether the probe succeeds before the script ends."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline and process.poll() is None:
             if self.run("ready", **more)[0] == 0:
                 return True
         return False
+
+    def looked(self, times: int = 3) -> None:
+        """Wait until it was asked so many times again what is loaded."""
+        looks = self.seen.with_name("seen.looks")
+        before = looks.stat().st_size
+        until(lambda: looks.stat().st_size >= before + times, "further looks at what is loaded")
+
+
+def show(path: Path, *models: Any) -> None:
+    """Say what is loaded from now on."""
+    new = path.with_name("new.json")
+    new.write_text(json.dumps({"models": models}))
+    new.replace(path)
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -154,7 +180,7 @@ def test_a_model_that_is_wholly_on_the_gpu_becomes_ready_and_ends_when_asked(pod
             ]
         ]
         process.send_signal(signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(PATIENCE)
         assert pod.run("ready")[0] != 0
     finally:
         end(process)
@@ -171,24 +197,24 @@ def test_a_model_that_is_wholly_on_the_gpu_becomes_ready_and_ends_when_asked(pod
 )
 def test_what_a_request_unloads_or_changes_is_loaded_again(pod: Pod, tmp_path: Path, after: list[Any]) -> None:
     pod.weigh()
-    shown = tmp_path / "ps.json"
-    good = json.dumps({"models": [running("mistral:7b", 5_000, 5_000)]})
-    shown.write_text(good)
-    process = pod.start("serve", {"ps_path": str(shown)})
+    shown, gate = tmp_path / "ps.json", tmp_path / "gate"
+    good = running("mistral:7b", 5_000, 5_000)
+    show(shown, good)
+    gate.touch()
+    process = pod.start("serve", {"ps_path": str(shown), "gate": str(gate), "loaded": [good]})
     try:
         assert pod.becomes_ready(process)
-        time.sleep(2.5)
+        pod.looked()
         assert len(pod.requests()) == 1, "what is as it should be is left alone"
-        (tmp_path / "new.json").write_text(json.dumps({"models": after}))
-        (tmp_path / "new.json").replace(shown)
+        gate.unlink()
+        show(shown, *after)
         assert pod.run("ready")[0] != 0
-        deadline = time.monotonic() + 20
-        while len(pod.requests()) < 2 and time.monotonic() < deadline:
-            time.sleep(0.1)
+        until(lambda: len(pod.requests()) > 1, "a second load")
         assert pod.requests()[1] == pod.requests()[0]
-        (tmp_path / "new.json").write_text(good)
-        (tmp_path / "new.json").replace(shown)
-        assert pod.run("ready")[0] == 0
+        gate.touch()
+        assert pod.becomes_ready(process)
+        pod.looked()
+        assert len(pod.requests()) == 2
         assert process.poll() is None
     finally:
         end(process)
@@ -196,15 +222,17 @@ def test_what_a_request_unloads_or_changes_is_loaded_again(pod: Pod, tmp_path: P
 
 def test_what_cannot_be_loaded_again_ends_the_pod(pod: Pod, tmp_path: Path) -> None:
     pod.weigh()
-    shown = tmp_path / "ps.json"
-    shown.write_text(json.dumps({"models": [running("mistral:7b", 5_000, 5_000)]}))
-    process = pod.start("serve", {"ps_path": str(shown)})
+    shown, gate = tmp_path / "ps.json", tmp_path / "gate"
+    show(shown, running("mistral:7b", 5_000, 5_000))
+    gate.touch()
+    process = pod.start("serve", {"ps_path": str(shown), "gate": str(gate)})
     try:
         assert pod.becomes_ready(process)
-        (tmp_path / "new.json").write_text(json.dumps({"models": [running("mistral:7b", 5_000, 3_000)]}))
-        (tmp_path / "new.json").replace(shown)
+        gate.unlink()
+        show(shown, running("mistral:7b", 5_000, 3_000))
         assert (pod.run("ready")[0], pod.run("alive")) == (1, (0, ""))
-        _, said = process.communicate(timeout=30)
+        gate.touch()
+        _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode != 0
         assert "mistral:7b: cannot be loaded as before" in said.splitlines()[-1], "the message of the container's end"
         assert "only 3000 of its 5000 bytes" in said
@@ -222,24 +250,32 @@ def test_what_takes_more_than_is_promised_ends_the_pod_at_once_and_says_so_last(
     pod.weigh()
     shown = tmp_path / "ps.json"
     good = running("mistral:7b", 5_000 * MIB, 5_000 * MIB)
-    shown.write_text(json.dumps({"models": [good]}))
+    show(shown, good)
     process = pod.start("serve", {"ps_path": str(shown)}, PROMISED_MIB="5000")
     try:
         assert pod.becomes_ready(process, PROMISED_MIB="5000")
-        time.sleep(1.5)
+        pod.looked()
         assert process.poll() is None, "all that is promised may be taken"
-        grown = {**good, "size": 9_000 * MIB, "size_vram": 9_000 * MIB, "context_length": 32768}
-        (tmp_path / "new.json").write_text(json.dumps({"models": [grown]}))
-        (tmp_path / "new.json").replace(shown)
-        ready, why = pod.run("ready", PROMISED_MIB="5000")
-        assert ready != 0
-        words = "mistral:7b with context 32768: 9000 MiB of the GPU, of which 5000 are promised to this pod"
-        assert words in why, "the kubelet's event of the probe has it too"
-        _, said = process.communicate(timeout=30)
+        show(shown, {**good, "size": 9_000 * MIB, "size_vram": 9_000 * MIB, "context_length": 32768})
+        _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1, "0 would leave the container's end without a message"
+        words = "mistral:7b with context 32768: 9000 MiB of the GPU, of which 5000 are promised to this pod"
         assert words in said.splitlines()[-1]
         assert "loading as before" not in said
         assert len(pod.requests()) == 1
+    finally:
+        end(process)
+
+
+def test_the_probe_says_that_more_is_taken_than_is_promised(pod: Pod) -> None:
+    """The kubelet's event has it then."""
+    grown = {**running("mistral:7b", 9_000 * MIB, 9_000 * MIB), "context_length": 32768}
+    process = pod.start("serve", {"ps": {"models": [grown]}}, MODELS="")  # one that ends nothing
+    try:
+        assert pod.becomes_ready(process)
+        status, said = pod.run("ready", PROMISED_MIB="5000")
+        assert status != 0
+        assert "mistral:7b with context 32768: 9000 MiB of the GPU, of which 5000 are promised to this pod" in said
     finally:
         end(process)
 
@@ -262,7 +298,7 @@ def test_last_words_are_of_this_start(pod: Pod) -> None:
     try:
         assert pod.becomes_ready(process)
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=PATIENCE)
         assert "of the container before" not in said
     finally:
         end(process)
@@ -336,15 +372,25 @@ def test_right_digests_pass(pod: Pod) -> None:
         end(process)
 
 
-def test_weights_come_through_the_nodes_cache(pod: Pod) -> None:
+def test_weights_come_through_the_nodes_cache_which_is_asked_ever_less_often(pod: Pod, tmp_path: Path) -> None:
     path = pod.weights / "manifests/registry.ollama.ai/library/mistral/7b"
+    pauses = tmp_path / "pauses"
+    (tmp_path / "quick").mkdir()
+    sleep = tmp_path / "quick" / "sleep"
+    sleep.write_text(f'#!/bin/bash\necho "$1" >>{pauses}\nexec /bin/sleep 0.05\n')
+    sleep.chmod(0o755)
+    fetching = pod.start("fetch", PATH=f"{sleep.parent}:{pod.environment['PATH']}")
+    until(lambda: pauses.exists() and len(pauses.read_text().split()) > 6, "six questions in vain")
     cache = pod.start("serve", {"pulled": [str(path)], "ps": {"models": []}}, MODELS="")
     try:
-        status, said = pod.run("fetch")
-        assert (status, said.count("waiting") <= 3) == (0, True), said
+        _, said = fetching.communicate(timeout=PATIENCE)
+        assert fetching.returncode == 0, said
+        assert pauses.read_text().split()[:6] == ["1", "2", "4", "8", "10", "10"]
+        assert said.count("waiting for mistral:7b from 127.0.0.1") == len(pauses.read_text().split())
         assert pod.requests() == [["/api/pull", {"model": "mistral:7b", "stream": False}]]
         assert pod.run("fetch", CACHE="192.0.2.1")[0] == 0, "what is there is not fetched again"
     finally:
+        end(fetching)
         end(cache)
 
 

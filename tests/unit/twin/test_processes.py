@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -10,11 +11,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tests.patience import PATIENCE, until
 from twin import controller
 from twin.errors import TwinError
 from twin.machine import launch, ports, processes, supervisor
@@ -28,13 +32,6 @@ SLEEP = shutil.which("sleep") or "/bin/sleep"
 
 def sleeper(name: str, seconds: int = 1000) -> Spec:
     return Spec(name=name, program=SLEEP, arguments=[str(seconds)])
-
-
-def wait(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
 
 
 def running(state: TwinState, *names: str) -> bool:
@@ -63,14 +60,14 @@ def start(state: TwinState, *names: str) -> None:
     for name in names:
         write_spec(state, sleeper(name))
     launch.start(state)
-    wait(lambda: running(state, *names))
+    until(lambda: running(state, *names))
 
 
 def test_the_supervisor_runs_what_is_written_down_and_ends_what_is_not(state: TwinState) -> None:
     start(state, "etcd", "kwok")
     (state.specs / "kwok.json").unlink()
     launch.wake(state)
-    wait(lambda: "kwok" not in find(state).values())
+    until(lambda: "kwok" not in find(state).values())
     assert running(state, "etcd")
 
 
@@ -78,8 +75,8 @@ def test_a_process_that_dies_is_started_again_and_that_is_said(state: TwinState)
     start(state, "etcd")
     before = pid_of(state, "etcd")
     os.kill(before, signal.SIGKILL)
-    wait(lambda: pid_of(state, "etcd") not in (0, before))
-    wait(lambda: launch.status(state)["processes"]["etcd"]["restarts"] == 1)
+    until(lambda: pid_of(state, "etcd") not in (0, before))
+    until(lambda: launch.status(state)["processes"]["etcd"]["restarts"] == 1)
     assert launch.status(state)["processes"]["etcd"]["lastExit"] == -signal.SIGKILL
 
 
@@ -89,40 +86,64 @@ def test_a_changed_process_is_restarted_an_unchanged_one_is_not(state: TwinState
     write_spec(state, sleeper("etcd", 2000))
     write_spec(state, sleeper("kwok"))
     launch.start(state)
-    wait(lambda: pid_of(state, "etcd") not in (0, etcd))
+    until(lambda: pid_of(state, "etcd") not in (0, etcd))
     assert pid_of(state, "kwok") == kwok
 
 
 def test_a_process_that_cannot_stay_is_not_started_over_and_over(state: TwinState) -> None:
     write_spec(state, Spec(name="etcd", program=SLEEP, arguments=["nonsense"]))
     launch.start(state)
-    wait(lambda: launch.status(state)["processes"].get("etcd", {}).get("restarts", 0) >= 2)
-    # The third start waits 0.8 s, the fourth 1.6 s: far from a loop.
-    assert launch.status(state)["processes"]["etcd"]["restarts"] <= 4
+    until(lambda: launch.status(state)["processes"].get("etcd", {}).get("restarts", 0) >= 2)
     assert "invalid" in launch.tail(state, "etcd")
+
+
+def test_each_start_of_a_process_that_cannot_stay_waits_twice_as_long(
+    state: TwinState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    write_spec(state, Spec(name="etcd", program=SLEEP, arguments=["nonsense"]))
+    begun: list[float] = []
+
+    def wait(seconds: float) -> None:
+        (child,) = watching._children.values()
+        if child.process:
+            begun.append(now[0])
+            child.process.wait(PATIENCE)
+        now[0] += seconds
+        watching.stopping = now[0] > 60
+
+    watching = supervisor.Supervisor(state)
+    watching.run(wait)
+    pauses = [later - before for before, later in pairwise(begun)]
+    assert all(
+        wanted <= pause <= wanted + 0.5
+        for wanted, pause in zip((0.4, 0.8, 1.6, 3.2, 6.4, 10, 10), pauses, strict=False)
+    )
+    assert len(pauses) in (8, 9)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
 def test_children_die_with_a_killed_supervisor(state: TwinState) -> None:
     start(state, "etcd", "kwok")
     os.kill(pid_of(state, processes.SUPERVISOR), signal.SIGKILL)
-    wait(lambda: not find(state))
+    until(lambda: not find(state))
     assert not launch.supervised(state)
 
 
 def test_a_new_supervisor_takes_over_after_a_crash(state: TwinState) -> None:
     start(state, "etcd")
     os.kill(pid_of(state, processes.SUPERVISOR), signal.SIGKILL)
-    wait(lambda: not launch.supervised(state))
+    until(lambda: not launch.supervised(state))
     launch.start(state)
-    wait(lambda: running(state, "etcd"))
+    until(lambda: running(state, "etcd"))
     assert list(find(state).values()).count("etcd") == 1
 
 
 def test_there_is_one_supervisor_at_most(state: TwinState) -> None:
     start(state, "etcd")
     second = subprocess.run(
-        [sys.executable, "-m", processes.SUPERVISOR, str(state.folder)], cwd=launch.ROOT, check=False, timeout=60
+        [sys.executable, "-m", processes.SUPERVISOR, str(state.folder)], cwd=launch.ROOT, check=False, timeout=PATIENCE
     )
     assert second.returncode == 0
     assert list(find(state).values()).count("etcd") == 1
@@ -146,10 +167,10 @@ def test_a_question_for_the_supervisor_does_not_keep_it_from_starting(
 def test_processes_are_found_without_any_file(state: TwinState) -> None:
     """As after a crash that took the twin's notes with it, where children outlive their supervisor."""
     stray = subprocess.Popen([str(state.bin / "etcd"), "1000"], executable=SLEEP)
-    wait(lambda: stray.pid in find(state))
+    until(lambda: stray.pid in find(state))
     assert launch.leftovers(state) == {stray.pid: "etcd"}
     assert launch.stop(state) == ["etcd"]
-    assert stray.wait(10) == -signal.SIGKILL
+    assert stray.wait(PATIENCE) == -signal.SIGKILL
 
 
 def test_stop_leaves_nothing_and_may_be_called_again(state: TwinState, root: Path) -> None:
@@ -167,7 +188,7 @@ def test_a_deleted_folder_ends_the_twin(state: TwinState) -> None:
     start(state, "etcd")
     pids = list(find(state))
     shutil.rmtree(state.folder)
-    wait(lambda: not any(map(alive, pids)))
+    until(lambda: not any(map(alive, pids)))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -181,7 +202,8 @@ def test_kills_at_any_moment_leave_nothing_after_stop(state: TwinState, seed: in
         time.sleep(chance.random() * 0.15)
         victims = find(state)
         if victims:
-            os.kill(chance.choice(sorted(victims)), signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has ended with its supervisor
+                os.kill(chance.choice(sorted(victims)), signal.SIGKILL)
         if chance.random() < 0.3:
             launch.start(state)
     seen = list(find(state))

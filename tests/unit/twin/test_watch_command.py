@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from cli.main import main
+from tests.patience import PATIENCE
 from tests.unit.twin.cluster import everyday
 from twin.errors import TwinError
 from twin.watch import run
@@ -144,7 +145,7 @@ def piped(scenes: int, **environment: str) -> subprocess.Popen[bytes]:
 
 
 def test_a_pipe_gets_lines_and_the_end() -> None:
-    out, error = piped(3).communicate(timeout=60)
+    out, error = piped(3).communicate(timeout=PATIENCE)
     lines = out.decode().splitlines()
     assert "$2.216 per hour, $0.9700 since the start" in lines[0]
     assert [line.partition("  ")[2] for line in lines[-2:]] == ["Old…", ""]
@@ -158,12 +159,12 @@ def test_a_reader_that_leaves_ends_it_without_a_word_even_when_nothing_changes()
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=PATIENCE) == 0
         assert process.stderr.read() == b""
 
 
 def test_an_old_encoding_gets_ascii() -> None:
-    out, _ = piped(1, PYTHONIOENCODING="latin-1").communicate(timeout=60)
+    out, _ = piped(1, PYTHONIOENCODING="latin-1").communicate(timeout=PATIENCE)
     assert out.isascii()
     assert b"Old~" in out
 

@@ -6,12 +6,12 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.gpu.al2023.nvidia_smi import Gpu, Gpus
 from tests.unit.gpu.al2023.playing import COUNT, NEW, PROFILE, PROGRAM, WANTED, Hardware, hurried
 
@@ -46,7 +46,7 @@ class Machine(Hardware):
         for service in ("nvidia-persistenced", "nvidia-fabricmanager", "set-nvidia-clocks"):
             (folder / "up" / service).touch()
 
-    def command(self, limit_s: float, call_s: float = 20) -> list[str]:
+    def command(self, limit_s: float, call_s: float = PATIENCE) -> list[str]:
         text = hurried(PROGRAM.read_text(), limit_s, call_s)
         places = {"PCI=/sys/bus/pci/devices": f"PCI={self.bus}", "REBOOTED=/var/lib/": f"REBOOTED={self.folder}/"}
         for old, new in places.items():
@@ -60,11 +60,11 @@ class Machine(Hardware):
     def environment(self) -> dict[str, str]:
         return {"PATH": f"{self.bin}:/usr/bin:/bin"}
 
-    def run(self, *, limit_s: float = 20, call_s: float = 20) -> Ran:
+    def run(self, *, limit_s: float = PATIENCE, call_s: float = PATIENCE) -> Ran:
         (self.folder / "orders").write_text("")
         command = self.command(limit_s, call_s)
         process = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            command, env=self.environment, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
         )
         assert process.stderr == ""
         return Ran(process.returncode, process.stdout, (self.folder / "orders").read_text().splitlines())
@@ -208,12 +208,13 @@ def test_a_machine_without_gpus_is_refused(tmp_path: Path) -> None:
 def test_systemds_patience_ends_with_a_reason_too(tmp_path: Path) -> None:
     node = machine(tmp_path, late=100_000)
     process = subprocess.Popen(
-        node.command(60), env=node.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        node.command(PATIENCE), env=node.environment, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
-    time.sleep(1)
+    assert process.stdout is not None
+    assert "trying again" in process.stdout.readline()
     # systemd signals everything in the unit's control group.
     os.killpg(process.pid, signal.SIGTERM)
-    said, _ = process.communicate(timeout=20)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert "THIS NODE DOES NOT JOIN THE CLUSTER" in said
 
