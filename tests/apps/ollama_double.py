@@ -63,6 +63,9 @@ class Double:
         self.tokens_per_second = tokens_per_second
         self.models = models
         self.keeps_limits = True
+        self.speaks = asyncio.Event()
+        """While it is cleared, no further word is said."""
+        self.speaks.set()
         self.loaded: set[str] = set()
         self.requests: list[dict[str, Any]] = []
         self.answering = 0
@@ -124,6 +127,7 @@ class Double:
                 if self.tokens_per_second:
                     due = began + (number + 1) / self.tokens_per_second
                     await asyncio.sleep(max(due - time.perf_counter(), 0))
+                await self.speaks.wait()
                 yield _encode(_line(model, {"role": "assistant", "content": tokens[number]}, done=False))
                 await asyncio.sleep(0)
         finally:

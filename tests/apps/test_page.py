@@ -17,8 +17,9 @@ from tests.apps.chromium import Page
 from tests.apps.gateway import Cut, Fault, Gateway, Hold, Refuse
 from tests.apps.ollama_double import Double
 from tests.apps.ollama_server import ModelServer
-from tests.apps.rig import KEY, Browser, dialogue, settings
+from tests.apps.rig import KEY, Browser, Clock, dialogue, settings
 from tests.apps.test_survival import Service, ended
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.anyio
 EVIL = [
@@ -188,7 +189,7 @@ async def test_the_policy_of_the_page_stops_what_slips_through(tmp_path: Path) -
             "(() => { const made = document.createElement('img'); made.src = 'http://127.0.0.1:9/pixel.gif';"
             " document.body.append(made) })()"
         )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while not any("Content Security Policy" in complaint for complaint in page.complaints):
                 await asyncio.sleep(0.02)
 
@@ -256,9 +257,9 @@ async def test_the_page_comes_back_after_the_connection_is_lost(tmp_path: Path) 
         assert len([path for path, _ in passing.seen if path.endswith("/events")]) >= 2
 
 
-async def test_an_open_page_lets_the_service_sleep_and_goes_on_when_asked(tmp_path: Path) -> None:
+async def test_an_open_page_lets_the_service_sleep_and_goes_on_when_asked(tmp_path: Path, clock: Clock) -> None:
     """A stopped conversation's stream is closed; the service ends meanwhile, and a new one goes on with the page."""
-    limits: dict[str, Any] = {"turns": 2, "unwatched_seconds": 0.5, "watchers": 1}
+    limits: dict[str, Any] = {"turns": 2, "unwatched_seconds": 100, "watchers": 1}
     async with (
         rig.serving(Double(tokens_per_second=60).app) as url,
         chromium.opened(tmp_path) as page,
@@ -275,7 +276,8 @@ async def test_an_open_page_lets_the_service_sleep_and_goes_on_when_asked(tmp_pa
             await page.js("document.querySelector('#stop').click()")
             await page.until(f"{text('#stop')} === 'Resume'")
             identifier = await page.js("location.hash.slice(1)")
-            async with asyncio.timeout(20):
+            await clock.passes(101)
+            async with asyncio.timeout(PATIENCE):
                 # The page's stream is the only one that there may be.
                 while (await first.http.get(f"/api/conversations/{identifier}/events")).status_code == 503:
                     await asyncio.sleep(0.1)
@@ -331,15 +333,16 @@ async def test_a_service_that_is_killed_takes_nothing_from_the_page_and_says_not
             await page.until("document.querySelector('#banner').hidden")
 
 
-async def test_who_may_not_resume_can_look_again(tmp_path: Path) -> None:
+async def test_who_may_not_resume_can_look_again(tmp_path: Path, clock: Clock) -> None:
     key_file = tmp_path / "keys"
     key_file.write_text(f"ada:{KEY}\nbob:another-key-for-tests-0123456789\n")
     async with (
         rig.serving(Double(tokens_per_second=60).app) as url,
-        shown(tmp_path, url, turns=2, unwatched_seconds=0.5, keys_file=key_file) as (page, browser),
+        shown(tmp_path, url, turns=2, unwatched_seconds=100, keys_file=key_file) as (page, browser),
     ):
         identifier = await browser.start()
         await browser.post(identifier, "stop")
+        await clock.passes(101)
         await page.until("document.activeElement.id === 'key'")
         await page.write("another-key-for-tests-0123456789")
         await page.press("Enter")

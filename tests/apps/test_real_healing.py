@@ -38,6 +38,9 @@ class Served:
         self.port, self._hidden = free_port(), free_port()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self._hidden}", timeout=PATIENCE)
         self.said = folder / "said"
+        self.loads = threading.Event()
+        """Whether the script's loads go through; they wait where it is cleared."""
+        self.loads.set()
         (folder / "bin").mkdir()
         start = folder / "bin" / "ollama"
         start.write_text(f'#!/bin/bash\nOLLAMA_HOST=127.0.0.1:{self._hidden} exec {models._binary} "$@"\n')
@@ -57,7 +60,7 @@ class Served:
             "MODELS": served,
             **more,
         }
-        self._relay = ThreadingHTTPServer(("127.0.0.1", self.port), _relay(self._hidden))
+        self._relay = ThreadingHTTPServer(("127.0.0.1", self.port), _relay(self._hidden, self.loads))
         threading.Thread(target=self._relay.serve_forever, daemon=True).start()
         with self.said.open("wb") as said:
             self.process = subprocess.Popen(
@@ -103,7 +106,7 @@ class Served:
         self.client.close()
 
 
-def _relay(port: int) -> type[BaseHTTPRequestHandler]:
+def _relay(port: int, loads: threading.Event) -> type[BaseHTTPRequestHandler]:
     class Relay(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._pass_on(None)
@@ -112,10 +115,11 @@ def _relay(port: int) -> type[BaseHTTPRequestHandler]:
             self._pass_on(self.rfile.read(int(self.headers["Content-Length"])))
 
         def _pass_on(self, body: bytes | None) -> None:
+            url = f"http://127.0.0.1:{port}{self.path}"
+            if body is not None:
+                loads.wait(PATIENCE)
             try:
-                answer = httpx.request(
-                    self.command, f"http://127.0.0.1:{port}{self.path}", content=body, timeout=PATIENCE
-                )
+                answer = httpx.request(self.command, url, content=body, timeout=PATIENCE)
             except httpx.TransportError:
                 self.send_error(502)
                 return
@@ -156,8 +160,10 @@ def test_no_client_can_unload_or_change_a_model_for_the_others(served: Served) -
         ("another model", {"model": OTHER, "prompt": "a", "options": {"num_predict": 1}}, {OTHER: CONTEXT}),
     ]
     for what, body, after in spoilt:
+        served.loads.clear()
         served.ask("/api/generate", stream=False, **body)
         served.until(lambda after=after: served.loaded() == after, f"{what} did nothing")  # type: ignore[misc]
+        served.loads.set()
         served.until(lambda: served.loaded() == {MODEL: CONTEXT}, f"{what} was not mended")
         served.until(lambda: served.probe("ready"), f"not ready after {what}")
         assert served.probe("alive")

@@ -26,6 +26,7 @@ from tests.apps import rig
 from tests.apps.ollama_double import Double
 from tests.apps.ollama_server import ROOT, free_port
 from tests.apps.rig import QUICK, Browser, Heard, said, settings
+from tests.patience import PATIENCE, eventually
 
 pytestmark = pytest.mark.anyio
 KILLS = 20
@@ -70,7 +71,7 @@ class Service:
             process = await asyncio.create_subprocess_exec(
                 *command, stdin=DEVNULL, stdout=log, stderr=log, env=environment
             )
-        async with asyncio.timeout(30), httpx.AsyncClient() as client:
+        async with asyncio.timeout(PATIENCE), httpx.AsyncClient() as client:
             while True:
                 with contextlib.suppress(httpx.TransportError):
                     await client.get(f"http://127.0.0.1:{port}/healthz")
@@ -157,7 +158,7 @@ def complain(service: Service) -> None:
     assert "Traceback" not in log, log
 
 
-@pytest.mark.timeout(300, func_only=True)  # twenty starts of a process, also on a busy machine
+@pytest.mark.timeout(10 * PATIENCE, func_only=True)  # twenty starts of a process, also on a busy machine
 async def test_killed_at_twenty_random_moments_it_loses_nothing_and_says_nothing_twice(
     tmp_path: Path, table: Mapping[str, str] | None
 ) -> None:
@@ -197,17 +198,18 @@ async def test_killed_at_twenty_random_moments_it_loses_nothing_and_says_nothing
 async def test_a_new_revision_takes_over_in_the_middle_of_a_turn(
     tmp_path: Path, table: Mapping[str, str] | None
 ) -> None:
+    """The old one lets go when it is told to end: its lease, which is long, need not run out."""
     double = Double(tokens_per_second=60)
     async with rig.serving(double.app) as model:
-        service = Service(tmp_path, model, table)
+        service = Service(tmp_path, model, table, lease_seconds=10 * PATIENCE)
         other = free_port()
         old, new = (f"http://127.0.0.1:{port}" for port in (service.port, other))
         async with ended(await service.start()) as processes:
             identifier = await begun(old, turns=30)
             page = Page(old, new)
             following = asyncio.create_task(page.follow(identifier))
-            while not any(event.data["turn"] == 3 for event in page.events if event.kind == "token"):
-                await asyncio.sleep(0.01)
+            await eventually(lambda: any(event.data["turn"] == 3 for event in page.events if event.kind == "token"))
+            double.speaks.clear()
             processes.append(await service.start(other))
             async with httpx.AsyncClient(base_url=new) as client:
                 refused = await client.post(f"/api/conversations/{identifier}/stop", json={})
@@ -216,8 +218,8 @@ async def test_a_new_revision_takes_over_in_the_middle_of_a_turn(
             reading = asyncio.create_task(read.follow(identifier))
             processes[0].send_signal(signal.SIGTERM)
             assert await processes[0].wait() in (0, -signal.SIGTERM)
-            await asyncio.sleep(2)
             double.tokens_per_second = 0
+            double.speaks.set()
             await asyncio.gather(following, reading)
             whole = await shown(new, identifier)
         complain(service)
@@ -241,10 +243,14 @@ async def test_of_two_pods_one_holds_a_conversation_and_the_other_shows_it(
             identifier = await begun(one, turns=8)
             pages = [Page(one), Page(other)]
             following = [asyncio.create_task(page.follow(identifier)) for page in pages]
-            await asyncio.sleep(1)
+            await eventually(lambda: finished(pages[0].events), "a whole turn")
+            double.speaks.clear()
+            await eventually(lambda: finished(pages[1].events), "that turn on the other")
             # It is silent for longer than its lease: the other takes over, and it must notice when it wakes.
             processes[0].send_signal(signal.SIGSTOP)
-            await asyncio.sleep(4 * LEASE)
+            turns = len(finished(pages[1].events))
+            double.speaks.set()
+            await eventually(lambda: len(finished(pages[1].events)) > turns, "a turn with the other")
             processes[0].send_signal(signal.SIGCONT)
             await asyncio.gather(*following)
             seen = [await shown(url, identifier) for url in (one, other)]
@@ -263,16 +269,13 @@ async def test_a_full_store_is_told_and_what_was_said_meanwhile_is_kept_later(tm
             identifier = await begun(url, turns=10)
             page = Page(url)
             following = asyncio.create_task(page.follow(identifier))
-            while not finished(page.events):
-                await asyncio.sleep(0.02)
+            await eventually(lambda: finished(page.events), "a whole turn")
             free = resource.prlimit(processes[0].pid, resource.RLIMIT_FSIZE)
             resource.prlimit(processes[0].pid, resource.RLIMIT_FSIZE, (service.store.stat().st_size, free[1]))
-            while not (told := [event.data["ok"] for event in page.events if event.kind == "store"]):
-                await asyncio.sleep(0.02)
-            assert told == [False]
+            await eventually(lambda: any(event.kind == "store" for event in page.events), "word of the store")
+            assert [event.data["ok"] for event in page.events if event.kind == "store"] == [False]
             turns = len(finished(page.events))
-            while len(finished(page.events)) < turns + 2:
-                await asyncio.sleep(0.02)
+            await eventually(lambda: len(finished(page.events)) >= turns + 2, "two further turns")
             resource.prlimit(processes[0].pid, resource.RLIMIT_FSIZE, free)
             await following
             assert [event.data["ok"] for event in page.events if event.kind == "store"] == [False, True]
@@ -298,11 +301,9 @@ async def test_a_store_that_is_gone_stops_nobody(tmp_path: Path, back: bool) -> 
             identifier = await begun(url, turns=8)
             page = Page(url)
             following = asyncio.create_task(page.follow(identifier))
-            while not finished(page.events):
-                await asyncio.sleep(0.02)
+            await eventually(lambda: finished(page.events), "a whole turn")
             shutil.rmtree(service.store.parent)
-            while not [event for event in page.events if event.kind == "store"]:
-                await asyncio.sleep(0.02)
+            await eventually(lambda: any(event.kind == "store" for event in page.events), "word of the store")
             if back:
                 service.store.parent.mkdir()
             await following
@@ -338,16 +339,13 @@ async def test_a_store_that_becomes_read_only_stops_nobody(tmp_path: Path) -> No
             identifier = await begun(url, turns=8)
             page = Page(url)
             following = asyncio.create_task(page.follow(identifier))
-            while not finished(page.events):
-                await asyncio.sleep(0.02)
+            await eventually(lambda: finished(page.events), "a whole turn")
             service.store.chmod(0o444)
             folder.chmod(0o555)
-            while not [event for event in page.events if event.kind == "store"]:
-                await asyncio.sleep(0.02)
+            await eventually(lambda: any(event.kind == "store" for event in page.events), "word of the store")
             kept = await asyncio.to_thread(service.store.read_bytes)
             turns = len(finished(page.events))
-            while len(finished(page.events)) < turns + 2:
-                await asyncio.sleep(0.02)
+            await eventually(lambda: len(finished(page.events)) >= turns + 2, "two further turns")
             assert service.store.read_bytes() == kept
             folder.chmod(0o755)
             service.store.chmod(0o644)
@@ -381,8 +379,7 @@ async def test_conversations_are_listed_by_key_and_deleted_when_their_time_is_ov
         chosen = chosen.model_copy(update={"store": tmp_path / "talks.sqlite"})
         async with Hub(chosen, clock=lambda: now[0]).open() as hub:
             talk = hub.start("ada", "the deep blue sea")
-            while talk.state != "finished":
-                await asyncio.sleep(0.01)
+            await eventually(lambda: talk.state == "finished")
             assert [each["id"] for each in hub.belonging_to("ada")] == [talk.id]
             assert hub.belonging_to("bob") == []
         async with Hub(chosen, clock=lambda: now[0]).open() as hub:

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).parents[3]
-#: Seconds until a process says what it is waited for to say, or ends: machines with others on them take long.
-PATIENCE = 120.0
 
 
 @dataclass

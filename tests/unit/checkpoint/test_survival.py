@@ -21,7 +21,8 @@ import pytest
 from checkpoint import keeper
 from tests.apps import aws_server
 from tests.apps.aws_server import Trouble
-from tests.unit.checkpoint.jobs import PATIENCE, Job, running
+from tests.patience import PATIENCE
+from tests.unit.checkpoint.jobs import Job, running
 
 pytestmark = pytest.mark.parts
 
