@@ -11,8 +11,9 @@ import pytest
 
 from plan.errors import InputError, ProgramError
 from plan.monitor import Resource
+from plan.project import SECRET_PLACEHOLDER
 from plan.record import Recording
-from plan.wire import HIDDEN, UNKNOWN, UNKNOWN_TEXT, Secret, shown
+from plan.wire import UNKNOWN, UNKNOWN_TEXT, Secret, shown
 from tests.unit.cli.projects import PROGRAM, record_program
 
 
@@ -129,7 +130,7 @@ def test_a_resource_given_as_an_input_is_its_id_and_a_component_its_urn(tmp_path
 def test_unknown_values_and_secrets_are_not_shown() -> None:
     assert shown({"a": UNKNOWN, "b": [Secret("pw"), {"c": Secret("7")}], "d": 1, "e": None}) == {
         "a": UNKNOWN_TEXT,
-        "b": [HIDDEN, {"c": HIDDEN}],
+        "b": [SECRET_PLACEHOLDER, {"c": SECRET_PLACEHOLDER}],
         "d": 1,
         "e": None,
     }
@@ -145,7 +146,7 @@ def test_secrets_of_the_program_are_marked(tmp_path: Path) -> None:
     recording = record_program(tmp_path, program)
     assert "hunter2" not in str(shown(named(recording, "s").inputs))
     assert shown(named(recording, "s").inputs)["metadata"]["name"] == "s"
-    assert shown(recording.outputs["password"])["deep"][:2] == [HIDDEN, HIDDEN]
+    assert shown(recording.outputs["password"])["deep"][:2] == [SECRET_PLACEHOLDER, SECRET_PLACEHOLDER]
 
 
 def test_a_refused_configuration_is_a_message(tmp_path: Path) -> None:
