@@ -34,7 +34,7 @@ from twin.kube.client import ApiError, Kube, UnreachableError, wait_until_ready
 from twin.machine import launch, pulse
 from twin.machine.processes import Spec
 from twin.machine.pulse import Pulse, told
-from twin.machine.state import TwinState, load_run
+from twin.machine.state import TwinState, load_run, write_text
 from twin.machine.supervisor import Supervisor
 from twin.plan import Model, Planned, TwinPlan
 from twin.play.agent.knative import deployment_name
@@ -385,6 +385,33 @@ def test_up_interrupted_before_anything_stands_leaves_nothing(tmp_path: Path, mo
     result = CliRunner().invoke(main, ["up", "-C", str(tmp_path)])
     assert (result.exit_code, result.output) == (130, "interrupted: nothing is left\n")
     assert not (tmp_path / ".twin").exists()
+
+
+@pytest.mark.parametrize("command", ["down", "scenario pack"])
+def test_an_interrupted_removal_says_what_removes_the_rest(
+    command: str, state: TwinState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("twin.machine.launch.stop", interrupted)
+    monkeypatch.setattr("twin.scenarios.run.stop", interrupted)
+    monkeypatch.setattr("twin.scenarios.run.bring_up", interrupted)
+    result = CliRunner().invoke(main, [*command.split(), "-C", str(state.root.parent)])
+    assert result.exit_code == 130
+    assert "interrupted: `slices down local" in result.output.replace(str(Path(sys.argv[0]).parent), "")
+    assert "removes what is left" in result.output
+
+
+def test_a_file_that_is_interrupted_leaves_no_half(state: TwinState, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = sorted(state.folder.iterdir())
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_text(state.folder / "scheduler.yaml", "text")
+    assert sorted(state.folder.iterdir()) == before
 
 
 def test_an_interrupted_apply_does_not_wait_for_what_is_not_ready(beat: Pulse) -> None:
