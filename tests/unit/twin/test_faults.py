@@ -394,12 +394,14 @@ def test_an_interrupted_removal_says_what_removes_the_rest(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("twin.machine.launch.stop", interrupted)
-    monkeypatch.setattr("twin.scenarios.run.stop", interrupted)
-    monkeypatch.setattr("twin.scenarios.run.bring_up", interrupted)
-    result = CliRunner().invoke(main, [*command.split(), "-C", str(state.root.parent)])
+    with monkeypatch.context() as patched:
+        patched.setattr("twin.machine.launch.stop", interrupted)
+        patched.setattr("twin.scenarios.run.stop", interrupted)
+        patched.setattr("twin.scenarios.run.bring_up", interrupted)
+        result = CliRunner().invoke(main, [*command.split(), "-C", str(state.root.parent)])
     assert result.exit_code == 130
-    assert "interrupted: `slices down local" in result.output.replace(str(Path(sys.argv[0]).parent), "")
+    assert result.output.splitlines()[-1].startswith("interrupted: ")
+    assert "slices down local" in result.output
     assert "removes what is left" in result.output
 
 
@@ -408,9 +410,10 @@ def test_a_file_that_is_interrupted_leaves_no_half(state: TwinState, monkeypatch
         raise KeyboardInterrupt
 
     before = sorted(state.folder.iterdir())
-    monkeypatch.setattr(Path, "replace", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        write_text(state.folder / "scheduler.yaml", "text")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_text(state.folder / "scheduler.yaml", "text")
     assert sorted(state.folder.iterdir()) == before
 
 
