@@ -18,5 +18,10 @@ def leave(number: int, *_: object) -> None:
     A command that has something to put in order says so (`cli.calling.interruptible`).
     """
     with contextlib.suppress(OSError):  # nobody reads
-        os.write(2, _TERMINAL + _WORD if os.isatty(2) else _WORD)
+        said = os.dup(2)
+        # What another thread still draws would come after the word.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        os.write(said, _TERMINAL + _WORD if os.isatty(said) else _WORD)
     os._exit(128 + number)

@@ -8,8 +8,9 @@ try:
     import signal
 
     from cli.interrupt import leave
-except KeyboardInterrupt:
-    os._exit(130)  # before anything of ours is there
+except KeyboardInterrupt:  # before anything of ours is there
+    os.write(2, b"interrupted\n")
+    os._exit(130)
 
 
 def main() -> None:

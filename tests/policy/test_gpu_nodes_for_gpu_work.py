@@ -59,7 +59,10 @@ AWAY = [
     {**TOLERATES, "containers": [{**CONTAINER, "resources": {"limits": {GPU: "1"}}}]},
     {**TOLERATES, "initContainers": [{**CONTAINER, "resources": {"limits": {GPU: "1"}}}]},
     {**TOLERATES, "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "six-gib"}]},
-    {**TOLERATES, "containers": [{**CONTAINER, "resources": {"limits": {f"{DEVICE_CLASS_PREFIX}gpu.nvidia.com": "1"}}}]},
+    {
+        **TOLERATES,
+        "containers": [{**CONTAINER, "resources": {"limits": {f"{DEVICE_CLASS_PREFIX}gpu.nvidia.com": "1"}}}],
+    },
 ]
 
 

@@ -37,7 +37,7 @@ from twin.kube.client import ApiError, Kube, UnreachableError, wait_until_ready
 from twin.machine import launch, pulse
 from twin.machine.processes import Spec
 from twin.machine.pulse import Pulse, told
-from twin.machine.state import TwinState, load_run
+from twin.machine.state import TwinState, load_run, write_text
 from twin.machine.supervisor import Supervisor
 from twin.plan import Model, Planned, TwinPlan
 from twin.play.agent.knative import deployment_name
@@ -393,6 +393,36 @@ def test_up_interrupted_before_anything_stands_leaves_nothing(tmp_path: Path, mo
     result = CliRunner().invoke(main, ["up", "-C", str(tmp_path)])
     assert (result.exit_code, result.output) == (130, "interrupted: nothing is left\n")
     assert not (tmp_path / ".twin").exists()
+
+
+@pytest.mark.parametrize("command", ["down", "scenario pack"])
+def test_an_interrupted_removal_says_what_removes_the_rest(
+    command: str, state: TwinState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("twin.machine.launch.stop", interrupted)
+        patched.setattr("twin.scenarios.run.stop", interrupted)
+        patched.setattr("twin.scenarios.run.bring_up", interrupted)
+        result = CliRunner().invoke(main, [*command.split(), "-C", str(state.root.parent)])
+    assert result.exit_code == 130
+    assert result.output.splitlines()[-1].startswith("interrupted: ")
+    assert "slices down local" in result.output
+    assert "removes what is left" in result.output
+
+
+def test_a_file_that_is_interrupted_leaves_no_half(state: TwinState, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = sorted(state.folder.iterdir())
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_text(state.folder / "scheduler.yaml", "text")
+    assert sorted(state.folder.iterdir()) == before
 
 
 @pytest.mark.timeout(PATIENCE)  # it would wait for ever

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from cli.calling import Terminated
 from cli.main import main
 from tests.patience import PATIENCE
 from tests.unit.twin.cluster import everyday
@@ -194,6 +195,40 @@ def test_it_says_where_a_picture_was_written(target: str, said: str, monkeypatch
     monkeypatch.setattr("twin.watch.run.watch", lambda *_, **__: 0)
     result = CliRunner().invoke(main, ["watch", "dev", "--svg", target])
     assert (result.exit_code, result.stderr, result.stdout) == (0, said, "")
+
+
+@pytest.mark.parametrize(
+    ("error", "options", "status", "said"),
+    [
+        (KeyboardInterrupt, [], 0, ""),
+        (KeyboardInterrupt, ["--web"], 0, ""),
+        (Terminated, [], 143, "interrupted\n"),
+        (KeyboardInterrupt, ["--svg", "twin.svg"], 130, "interrupted\n"),
+        (Terminated, ["--svg", "twin.svg"], 143, "interrupted\n"),
+    ],
+)
+def test_ctrl_c_is_the_end_of_a_view_and_a_picture_that_was_not_written_is_not_told(
+    error: type[BaseException], options: list[str], status: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> int:
+        raise error
+
+    monkeypatch.setattr(run, "watch", interrupted)
+    monkeypatch.setattr("cli.twin.twin_of", lambda *_: None)
+    monkeypatch.setattr("twin.machine.pulse.told", lambda _: contextlib.nullcontext())
+    result = CliRunner().invoke(main, ["watch", "dev", *options])
+    assert (result.exit_code, result.output) == (status, said)
+
+
+def test_a_picture_that_is_interrupted_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(path: Path, content: bytes) -> None:
+        path.open("wb").close()
+        raise KeyboardInterrupt(content)
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_picture(everyday().scene(), str(tmp_path / "twin.svg"))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("options", [["--web", "--svg", "-"], ["--port", "8080"], ["--web", "--port", "0"]])
