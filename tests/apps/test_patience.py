@@ -122,6 +122,10 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[PatientProtocol]:
     return made
 
 
+def waits_for_head(connection: PatientProtocol) -> bool:
+    return connection._head is not None
+
+
 async def test_a_head_that_came_whole_is_waited_for_no_more(
     browser: Browser, connections: list[PatientProtocol]
 ) -> None:
@@ -129,10 +133,10 @@ async def test_a_head_that_came_whole_is_waited_for_no_more(
     reader, writer = await connect(browser)
     await eventually(lambda: connections)
     (connection,) = connections
-    assert connection._head is not None
+    assert waits_for_head(connection)
     writer.write(post(body)[: -len(body)])
     await eventually(lambda: connection.conn.their_state is h11.SEND_BODY, "the body's turn")
-    assert connection._head is None
+    assert not waits_for_head(connection)
     writer.write(body)
     assert b"422" in await reader.readline()
     writer.close()

@@ -211,7 +211,7 @@ def test_the_page_is_opened_at_a_name_that_works_and_all_ends_with_it(
         "Ctrl-C ends the way there.",
     ]
     assert set(service.hosts) == {INTERNAL_HOST}
-    until(lambda: not alive(kubectl), 5)
+    until(lambda: not alive(kubectl), "the end of kubectl")
     config = next(words[words.index("--kubeconfig") + 1] for name, words, _ in machine.calls if name == "kubectl")
     assert not Path(config).exists()
 
@@ -348,7 +348,7 @@ def test_grafana_is_opened_with_its_password(machine: Machine) -> None:
         "It asks who you are: admin, with the password pass-word",
         "Ctrl-C ends the way there.",
     ]
-    until(lambda: not alive(kubectl), 5)
+    until(lambda: not alive(kubectl), "the end of kubectl")
     (words,) = [words for _, words, _ in machine.calls if "port-forward" in words]
     assert words[-2:] == ["service/monitoring-grafana", ":80"]
 
