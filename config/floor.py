@@ -6,14 +6,10 @@ It fills in what the stack file does not say; whatever the file says itself, hol
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, assert_never
+from typing import Any, Final, assert_never
 
 from config.errors import PROJECT, listed
-
-if TYPE_CHECKING:
-    from config.schema import StackConfig
-
-Floor = Literal["standard", "lean"]
+from config.schema import StackConfig
 
 #: Types alike, so that Spot has a choice; the first is what the bill counts.
 _SYSTEM_NODES: Final[Mapping[str, Any]] = {

@@ -41,7 +41,6 @@ from config.fields import (
     Version,
     VpcId,
 )
-from config.floor import Floor
 from config.pool_schema import CpuPool, GpuPool, GpuSharing
 from config.pools import network_zones, resolve
 from config.section import Section
@@ -51,7 +50,7 @@ from gpu.importance import Importance
 from gpu.models import KvCacheType
 from gpu.pool import Pool
 from gpu.prices import CapacityType, RegionPrices
-from gpu.standing import Identity, MonitoringBackend, Nat
+from gpu.standing import Floor, Identity, MonitoringBackend, Nat
 from gpu.weights import WeightsSource
 
 __all__ = [

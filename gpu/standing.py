@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal, assert_never
 
+#: How dear what always stands is: as it is usual, or as cheap as this project builds it (`cluster.floor`).
+Floor = Literal["standard", "lean"]
 Nat = Literal["single", "per-zone", "none"]
 MonitoringBackend = Literal["off", "cloudwatch", "prometheus"]
 #: How a controller's pods get their role: by EKS Pod Identity's agent, or by the cluster's OIDC provider in IAM.

@@ -7,6 +7,7 @@ import pulumi
 from components.cluster.addon import AddonsArgs, addon
 from components.cluster.pod_identity import PodRole, PodRoleArgs
 from components.sdk import aws
+from gpu.standing import POD_IDENTITY_AGENT
 
 
 class NodeAddons(pulumi.ComponentResource):
@@ -21,7 +22,7 @@ class NodeAddons(pulumi.ComponentResource):
     def __init__(self, name: str, args: AddonsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gpu-slices:index:NodeAddons", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        agent = addon(f"{name}-eks-pod-identity-agent", args, "eks-pod-identity-agent", child)
+        agent = addon(f"{name}-{POD_IDENTITY_AGENT}", args, POD_IDENTITY_AGENT, child)
         role = PodRole(
             f"{name}-cni",
             PodRoleArgs(

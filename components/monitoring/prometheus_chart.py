@@ -77,21 +77,7 @@ def stack_values(cluster_name: str, topic: Topic, storage_class: str | None, vol
         "kubeEtcd": off,
         "kubeScheduler": off,
         "kubeProxy": off,
-        "prometheusOperator": {
-            **_ON_SYSTEM_NODES,
-            "image": images["prometheusOperator.image"],
-            "resources": _resources("operator", "kube-prometheus-stack"),
-            "admissionWebhooks": off,
-            "tls": off,
-            "kubeletService": off,
-            "kubeletEndpointsEnabled": False,
-            "prometheusInstanceNamespaces": [NAMESPACE],
-            "alertmanagerInstanceNamespaces": [NAMESPACE],
-            "prometheusConfigReloader": {
-                "image": images["prometheusOperator.prometheusConfigReloader.image"],
-                "resources": _resources("prometheus", "config-reloader"),
-            },
-        },
+        "prometheusOperator": _operator(images),
         "prometheus": {
             "prometheusSpec": {
                 **_ON_SYSTEM_NODES,
@@ -125,6 +111,26 @@ def stack_values(cluster_name: str, topic: Topic, storage_class: str | None, vol
             "metricLabelsAllowlist": [f"nodes=[{POOL_LABEL}]"],
         },
         "grafana": {**_ON_SYSTEM_NODES, **_grafana(), "image": images["grafana.image"]},
+    }
+
+
+def _operator(images: Mapping[str, Any]) -> dict[str, Any]:
+    """Its own part: it looks after this namespace alone, and no webhook of its judges anybody's rules."""
+    off = {"enabled": False}
+    return {
+        **_ON_SYSTEM_NODES,
+        "image": images["prometheusOperator.image"],
+        "resources": _resources("operator", "kube-prometheus-stack"),
+        "admissionWebhooks": off,
+        "tls": off,
+        "kubeletService": off,
+        "kubeletEndpointsEnabled": False,
+        "prometheusInstanceNamespaces": [NAMESPACE],
+        "alertmanagerInstanceNamespaces": [NAMESPACE],
+        "prometheusConfigReloader": {
+            "image": images["prometheusOperator.prometheusConfigReloader.image"],
+            "resources": _resources("prometheus", "config-reloader"),
+        },
     }
 
 

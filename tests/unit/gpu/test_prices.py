@@ -110,7 +110,7 @@ def test_no_type_and_no_module_has_a_price_that_is_no_regions() -> None:
     assert not [field.name for field in fields(InstanceType) if "usd" in field.name]
     public = {name: value for name, value in vars(prices).items() if not name.startswith("_")}
     numbers = {name for name, value in public.items() if isinstance(value, int | float)}
-    assert numbers == {"FRESH_DAYS", "HOURS_PER_MONTH"}
+    assert numbers == {"DAYS_PER_MONTH", "FRESH_DAYS", "HOURS_PER_DAY", "HOURS_PER_MONTH"}
     assert not [name for name, value in public.items() if isinstance(value, dict | MappingProxyType | RegionPrices)]
 
 
