@@ -152,9 +152,7 @@ def _max_gpus(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Itera
         yield Problem(place, pool.max_gpus, message)
 
 
-def _beyond_the_limit(
-    pool: GpuPool, path: Path, found: Pool, types: Sequence[InstanceType]
-) -> Iterator[Problem]:
+def _beyond_the_limit(pool: GpuPool, path: Path, found: Pool, types: Sequence[InstanceType]) -> Iterator[Problem]:
     """Types, families and sizes that are named, and that the limit never lets Karpenter buy."""
     counts = () if found.claims else pool.gpus_per_node
     for index, count in enumerate(counts):

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_an_environment_starts_in_a_folder_of_any_name_in_any_locale() -> None:
-    """Python 3.11 reads a .pth file in the locale's encoding: one that says where the checkout lies ended it at once."""
+    """Python 3.11 reads .pth files in the locale's encoding: one that says where the checkout lies ended it at once."""
     packages = Path(sysconfig.get_path("purelib"))
     if not packages.is_relative_to(ROOT / ".venv"):
         pytest.skip("another environment than that of this checkout")
