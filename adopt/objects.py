@@ -56,7 +56,10 @@ class Objects:
     _places: dict[tuple[str, ...], int] = field(default_factory=dict, init=False)
 
     def add(self, manifest: Object) -> None:
-        """Take an object in. One that was read before counts once, as it was read last: exports overlap, by versions too."""
+        """Take an object in. One that was read before counts once, as it was read last.
+
+        Exports overlap, and have an object in several versions.
+        """
         self.groups.add(group_of(manifest))
         place = len(self.found)
         if name := name_of(manifest):

@@ -241,14 +241,15 @@ def _gpu_lines(found: Sequence[Starter]) -> Iterator[str]:
     by_family: dict[str, list[Starter]] = {}
     for made in sorted(found, key=lambda made: made.pool.smallest.gpu.usable_mib):
         by_family.setdefault(made.choices.families[0], []).append(made)
-    yield "family  GPU             GiB  a node  Spot USD/h  can be shared by"
+    yield "family  GPU            GiB  a node  Spot USD/h  can be shared by"
     for family, ways in by_family.items():
         kind, price = ways[0].pool.smallest, ways[0].pool.price
         usd = f"{price.usd_per_hour('spot'):.2f}" if price else "?"
-        shared = ", ".join(way.choices.strategy for way in ways)
+        names = [way.choices.strategy for way in ways]
+        shared = ", ".join(name for name in names if name != "none") or "none"
         gib = kind.gpu.usable_mib / 1024
         product = kind.gpu.product.removeprefix("NVIDIA ")
-        yield f"{family:<7} {product:<12} {gib:6.1f}  {kind.gpu_count:>6}  {usd:>10}  {shared}"
+        yield f"{family:<7} {product:<12} {gib:5.1f}  {kind.gpu_count:>6}  {usd:>10}  {shared}"
     if any(ways[0].pool.price for ways in by_family.values()):
         yield "Spot prices are estimates, for the cheapest node."
     else:

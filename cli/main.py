@@ -71,7 +71,7 @@ def main() -> None:
 @click.option("--region", help="AWS region.")
 @click.option("--model", "models", multiple=True, metavar="MODEL", help="An Ollama model; may stand several times.")
 @click.option("--gpu", "families", multiple=True, metavar="FAMILY", help="An instance family; may stand several times.")
-@click.option("--sharing", metavar="STRATEGY", help="time-slicing, mps, mig or none.")
+@click.option("--sharing", metavar="STRATEGY", help="time-slicing, mps, mig, none or memory.")
 @click.option("--email", metavar="ADDRESS", help="Who hears when the budget is reached. Without it there is no budget.")
 @click.option("--monthly-usd", type=click.FloatRange(0.01), help="The budget, with --email.  [default: 400]")
 @click.option("--yes", is_flag=True, help="Take the suggestion wherever no option says otherwise.")

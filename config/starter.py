@@ -20,14 +20,14 @@ from gpu.catalog import FAMILIES, UNSUPPORTED_FAMILIES, InstanceType
 from gpu.pool import Pool
 from gpu.sharing import MIN_REPLICAS, Strategy
 
-#: What each strategy means, in one line, in the order in which they are offered.
+#: What each strategy means, in one line, in the order in which they are offered: first what does is suggested.
 MEANINGS: Mapping[Strategy, str] = MappingProxyType(
     {
         "time-slicing": "models take turns on the GPU; nothing isolates their memory",
         "mps": "models run side by side, each with an enforced share of memory and threads",
         "mig": "hardware partitions, isolated from each other",
-        "memory": "models claim as much of the GPU's memory as each needs; nothing isolates it (alpha)",
         "none": "each model has a whole GPU",
+        "memory": "models claim as much of the GPU's memory as each needs; nothing isolates it (alpha)",
     }
 )
 
@@ -64,12 +64,12 @@ def starter(choices: Choices, stack: str = "new") -> Starter:
     Raises ConfigError with what is wrong with the last that was tried, where none is right.
     """
     problems: Sequence[Problem] = ()
-    for sharing in _sharings(choices):
+    for sharing, gpus in _sharings(choices):
         values = _values(choices, sharing, max_gpus=_smallest_count(choices))
         try:
             pool = parse(values, stack=stack, region=choices.region).gpu_pools[POOL]
             # With its slots known: room for every model at once, and for a node of every family.
-            needed = max(-(-len(choices.models) // pool.slots_per_gpu), *_counts(choices))
+            needed = max(gpus or -(-len(choices.models) // pool.slots_per_gpu), *_counts(choices))
             step = _smallest_count(choices)
             values = _values(choices, sharing, max_gpus=-(-needed // step) * step)
             if len(choices.models) > 1:
@@ -140,7 +140,7 @@ def text(made: Starter) -> str:
         f"      gpusPerNode: {_flow(pool['gpusPerNode'])}",
         "      # Most GPUs at a time. None is bought before somebody asks a model, and none is kept afterwards.",
         f"      maxGpus: {pool['maxGpus']}",
-        f"      # {_slots(made.pool.slots_per_gpu)} per GPU, each with {gib:.1f} GiB.",
+        f"      # {_parts(made)} {gib:.1f} GiB.",
         "      sharing:",
         *(f"        {key}: {value}" for key, value in pool["sharing"].items()),
         "  gpu-slices:models:",
@@ -154,6 +154,8 @@ def text(made: Starter) -> str:
         lines += ["  gpu-slices:dialogue:"]
         lines += [f"    {key}: {_flow(names)}" for key, names in dialogue.items()]
         lines += ["    # The page, built with Docker from apps/dialogue:", "    # image: build"]
+    if values.get("examples") is False:
+        lines += ["  # Their CUDA job asks for a slot, and these GPUs have claims.", "  gpu-slices:examples: false"]
     if budget := values.get("budget"):
         lines += [
             "  # At 100 % no new GPU node is bought until the month ends: docs/costs.md.",
@@ -164,8 +166,11 @@ def text(made: Starter) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _slots(count: int) -> str:
-    return "One slot" if count == 1 else f"{count} slots"
+def _parts(made: Starter) -> str:
+    if made.choices.strategy == "memory":
+        return "Each model claims what it needs of a GPU's"
+    count = made.pool.slots_per_gpu
+    return f"{'One slot' if count == 1 else f'{count} slots'} per GPU, each with"
 
 
 def _flow(entries: Sequence[str | int]) -> str:
@@ -194,6 +199,8 @@ def _values(choices: Choices, sharing: Mapping[str, Any], max_gpus: int) -> dict
             {"name": name, "model": model, "pool": POOL} for name, model in zip(names, choices.models, strict=True)
         ],
     }
+    if choices.strategy == "memory":
+        values["examples"] = False
     if choices.emails:
         values["budget"] = {"monthlyUsd": choices.monthly_usd, "emails": list(choices.emails)}
     return values
@@ -223,18 +230,24 @@ def _smallest_count(choices: Choices) -> int:
     return min(_counts(choices))
 
 
-def _sharings(choices: Choices) -> Iterator[Mapping[str, Any]]:
-    """Ways to cut the GPUs: first the one with as many slots as there are models, or the smallest partitions."""
+def _sharings(choices: Choices) -> Iterator[tuple[Mapping[str, Any], int | None]]:
+    """Ways to cut the GPUs: first the one with as many slots as there are models, or the smallest partitions.
+
+    With each the GPUs that hold all models at once, where their slots do not tell it: of claims the fewest that do.
+    """
     match choices.strategy:
-        case "none" | "memory":
-            yield {"strategy": choices.strategy}
+        case "none":
+            yield {"strategy": "none"}, None
+        case "memory":
+            for gpus in range(1, len(choices.models) + 1):
+                yield {"strategy": "memory"}, gpus
         case "time-slicing" | "mps":
             for replicas in range(max(MIN_REPLICAS, len(choices.models)), MIN_REPLICAS - 1, -1):
-                yield {"strategy": choices.strategy, "replicas": replicas}
+                yield {"strategy": choices.strategy, "replicas": replicas}, None
         case "mig":
             layouts = [list(t.gpu.mig_profiles) for t in _types(choices)] or [[]]
             common = reduce(lambda left, right: [name for name in left if name in right], layouts)
             for profile in common or ["1g.10gb"]:  # what is wrong with GPUs without MIG, the configuration says
-                yield {"strategy": "mig", "profile": profile}
+                yield {"strategy": "mig", "profile": profile}, None
         case _:
             assert_never(choices.strategy)

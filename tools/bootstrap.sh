@@ -72,4 +72,10 @@ else
   "${pip[@]}" install --quiet --require-hashes --no-deps -r requirements.txt
   "${pip[@]}" install --quiet --no-deps --no-build-isolation --no-index --editable .
 fi
+# Paths of the checkout as seen from the file that has them: Python 3.11 reads it in the locale's encoding, and would not
+# start with LC_ALL=C in a folder whose name is not ASCII.
+for paths in .venv/lib/python3*/site-packages/_gpu_slices.pth; do
+  written=$(<"$paths")
+  echo "${written//"$(pwd -P)"/../../../..}" >"$paths"
+done
 echo "$PWD" >.venv/.stamp

@@ -105,7 +105,7 @@ def _slots(pool: GpuPool, path: Path, parts: Parts) -> tuple[list[Problem], Pool
     with suppress(BrokenValueError):
         if not sharing:
             found = _resolved(pool, parts.region, types, limit_is_right=not max_gpus)
-            beyond = attempt(_beyond_the_limit(pool, path, found))
+            beyond = attempt(_beyond_the_limit(pool, path, found, types))
             return [*max_gpus, *beyond, *attempt(check_user_data(pool, found, path))], found
     return [*max_gpus, *sharing], None
 
@@ -152,8 +152,8 @@ def _max_gpus(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> Itera
         yield Problem(place, pool.max_gpus, message)
 
 
-def _beyond_the_limit(pool: GpuPool, path: Path, found: Pool) -> Iterator[Problem]:
-    """Types and sizes that are named, and that the limit never lets Karpenter buy."""
+def _beyond_the_limit(pool: GpuPool, path: Path, found: Pool, types: Sequence[InstanceType]) -> Iterator[Problem]:
+    """Types, families and sizes that are named, and that the limit never lets Karpenter buy."""
     counts = () if found.claims else pool.gpus_per_node
     for index, count in enumerate(counts):
         if count > found.room:
@@ -165,6 +165,12 @@ def _beyond_the_limit(pool: GpuPool, path: Path, found: Pool) -> Iterator[Proble
     for index, name in enumerate(pool.instance_types):
         if found.takes(name) > found.room and found.takes(name) not in counts:
             yield Problem((*path, "instanceTypes", index), name, _never_bought(found, name))
+    for index, family in enumerate(pool.instance_families if found.claims else ()):
+        # Of a family the sizes within the limit are taken; one of which none is left was named in vain.
+        own = (each for each in types if each.family == family)
+        smallest = min(own, key=lambda each: each.vcpus, default=None)
+        if smallest and found.takes(smallest.name) > found.room:
+            yield Problem((*path, "instanceFamilies", index), family, _never_bought(found, smallest.name))
 
 
 def _never_bought(found: Pool, name: str) -> str:
@@ -175,7 +181,7 @@ def _never_bought(found: Pool, name: str) -> str:
         fewest = min(found.types, key=lambda each: each.vcpus)
         limit = f"strategy memory counts maxGpus in vCPUs of {fewest.name}, {found.room} in all"
         has, enough = f"{takes}", -(-takes // fewest.vcpus)
-    return f"would never be bought: {limit}, and this type has {has}; remove it, or write maxGpus: {enough} or more"
+    return f"would never be bought: {limit}, and {name} has {has}; remove it, or write maxGpus: {enough} or more"
 
 
 def _iops(pool: GpuPool, path: Path) -> Iterator[Problem]:

@@ -37,9 +37,8 @@ def test_what_overlays_state_is_what_a_limit_counts_whatever_else_is_known() -> 
     """Files of NodePools alone, whose plugin Helm installs from elsewhere, are judged as Karpenter counts them."""
     assert total(pool(limits={GPU: "18"}), overlay({GPU: "3"})) == 6
     assert total(pool(limits={SHARED: "18"}), overlay({SHARED: "3"})) == 6
-    assert (
-        total(pool("g5.xlarge", "g5.12xlarge", limits={GPU: "24"}), overlay({GPU: "3"}), overlay({GPU: "8"}, 4)) == 12
-    )
+    both = pool("g5.xlarge", "g5.12xlarge", limits={GPU: "24"})
+    assert total(both, overlay({GPU: "3"}), overlay({GPU: "8"}, 4)) == 12
     assert total(pool(limits={GPU: "18"}), overlay({GPU: UNKNOWN})) == 18
     assert total(*[each for each in platform("mps", 4) if each.type != OVERLAY]) == 8  # no overlay: EC2's GPUs
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpu.contract import CLAIM_LABEL, DEVICE_CLASS_PREFIX
+from gpu.contract import CLAIM_LABEL, DEVICE_CLASS, DEVICE_CLASS_PREFIX
 from policy.analyzer import Recorded
 from policy.rules import devices_by_slot
 from policy.rules.gpu_nodes_for_gpu_work import RULE
@@ -61,7 +61,7 @@ AWAY = [
     {**TOLERATES, "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "six-gib"}]},
     {
         **TOLERATES,
-        "containers": [{**CONTAINER, "resources": {"limits": {f"{DEVICE_CLASS_PREFIX}gpu.nvidia.com": "1"}}}],
+        "containers": [{**CONTAINER, "resources": {"limits": {f"{DEVICE_CLASS_PREFIX}{DEVICE_CLASS}": "1"}}}],
     },
 ]
 

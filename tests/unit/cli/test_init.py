@@ -94,6 +94,14 @@ def test_the_budget_is_written_with_its_address(project: Path) -> None:
     assert '    monthlyUsd: 900\n    emails: ["me@acme.io"]\n' in content
 
 
+def test_memory_is_a_way_to_share_as_others_are(project: Path) -> None:
+    """The examples' job asks for a slot, which claims do not have: no file could be written."""
+    assert init(project, "claims", "--sharing", "memory", "--yes").exit_code == 0
+    content = (project / "Pulumi.claims.yaml").read_text(encoding="utf-8")
+    assert "strategy: memory" in content
+    assert "gpu-slices:examples: false" in content
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

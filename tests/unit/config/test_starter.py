@@ -37,7 +37,7 @@ def test_what_is_offered_is_written_as_it_was_chosen_and_taken(region: str) -> N
         assert values_in(text(each)) == (region, each.values)
         config = parse(each.values, stack="mine", region=region)
         assert config.dialogue is not None
-        assert each.pool.max_slots >= 2
+        assert each.choices.strategy == "memory" or each.pool.max_slots >= 2
 
 
 #: Of so many models the pools are sought for 20 seconds.
@@ -79,6 +79,15 @@ def test_as_many_slots_as_models_and_fewer_where_they_would_be_too_small() -> No
     assert replicas("mistral:7b", "llama3.2:3b", "gemma2:2b") == 2
     with pytest.raises(ConfigError, match=r"llama3\.1:70b needs .* GiB"):
         replicas("llama3.1:70b")
+
+
+def test_claims_get_as_few_gpus_as_hold_them_and_are_offered_after_all_that_is_not_alpha() -> None:
+    four = ("llama3.1:8b", "gemma2:9b", "qwen2.5:14b", "mistral:7b")
+    for models, gpus in (PAIR, 1), (four, 2):
+        made = starter(Choices(region="us-east-1", models=models, families=("g6",), strategy="memory"))
+        assert made.values["pools"][0]["maxGpus"] == gpus
+        assert "gpu-slices:examples: false" in text(made)
+    assert list(MEANINGS)[-1] == "memory"
 
 
 def test_a_mig_pool_has_the_smallest_partition_that_holds_the_models() -> None:
