@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from twin.destroy import uninstall
@@ -33,4 +34,4 @@ def play(folder: Path, what: str, inputs: Mapping[str, Any]) -> None:
     if what == "install":
         Releases(state, programs_dir(), kube, run, plan, Pulse(state, run)).install(thing)
     else:
-        uninstall(thing, state, plan, kube)
+        uninstall(thing, state, plan, kube, Event())
