@@ -89,7 +89,7 @@ def supervised(state: TwinState) -> bool:
     """Whether the twin's supervisor runs."""
     try:
         with state.supervisor_lock.open("r") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # others may ask at the same time
     except FileNotFoundError:
         return False
     except OSError:

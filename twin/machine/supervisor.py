@@ -184,8 +184,8 @@ def _signals(supervisor: Supervisor) -> Callable[[float], None]:
 
 
 def _alone(lock: IO[str]) -> bool:
-    """Take the supervisor's lock. Whoever asks whether there is a supervisor holds it too, for a moment."""
-    for _ in range(20):
+    """Take the supervisor's lock. Whoever asks whether there is a supervisor shares it for a moment."""
+    for _ in range(250):  # five seconds: a process that asks may itself be stopped for a while
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import random
 import shutil
@@ -147,6 +148,12 @@ def test_there_is_one_supervisor_at_most(state: TwinState) -> None:
     )
     assert second.returncode == 0
     assert list(find(state).values()).count("etcd") == 1
+
+
+def test_two_that_ask_at_once_do_not_take_each_other_for_the_supervisor(state: TwinState) -> None:
+    with state.supervisor_lock.open("w") as other:
+        fcntl.flock(other, fcntl.LOCK_SH)
+        assert not launch.supervised(state)
 
 
 def test_a_question_for_the_supervisor_does_not_keep_it_from_starting(
