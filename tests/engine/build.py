@@ -6,12 +6,12 @@ AWS and EKS, and the language host of Python, are no Go modules: stand-ins of ou
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import shutil
 import tempfile
 from pathlib import Path
 
+from twin.machine.build import one_build
 from twin.machine.go import ROOT, GoModule
 from twin.machine.progress import BuildProgress
 
@@ -42,8 +42,7 @@ def ensure_built(progress: BuildProgress) -> Path:
     if done.exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
-    with (_CACHE / "lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with one_build(_CACHE, progress):
         if not done.exists():
             _build(folder, progress)
     return folder

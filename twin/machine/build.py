@@ -86,6 +86,9 @@ def _programs(karpenter: GoModule) -> tuple[Program, ...]:
 class Progress(Protocol):
     """Hears how a build goes."""
 
+    def waiting(self) -> None:
+        """Another command builds the same."""
+
     def begin(self, packages: int) -> None:
         """packages: how many must be compiled; those that Go has in its cache do not count."""
 
@@ -122,7 +125,7 @@ def ensure_built(progress: Progress) -> Path:
     folder = programs_dir()
     if is_built():
         return folder
-    with _lock():
+    with one_build(_CACHE, progress):
         if not is_built():
             _build(folder, progress)
     return folder
@@ -226,9 +229,13 @@ def _writable(folder: Path) -> None:
 
 
 @contextmanager
-def _lock() -> Iterator[None]:
-    """One build at a time: two would only take each other's processors."""
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    with (_CACHE / "lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+def one_build(cache: Path, progress: Progress) -> Iterator[None]:
+    """One build in a folder at a time: two would only take each other's processors."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as held:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            progress.waiting()
+            fcntl.flock(held, fcntl.LOCK_EX)
         yield

@@ -86,6 +86,10 @@ class BuildProgress:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._bar.stop()
 
+    def waiting(self) -> None:
+        """Another command builds the same."""
+        self._console.print(f"Another command builds {self._what}; this one waits for it.")
+
     def begin(self, packages: int) -> None:
         """How many packages must be compiled."""
         self._packages = packages

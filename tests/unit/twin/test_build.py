@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from twin.errors import TwinError
 from twin.machine import build
 from twin.machine import go as toolchain
 from twin.machine.go import GoModule
+from twin.machine.progress import BuildProgress
 
 
 def _build(
@@ -40,6 +44,21 @@ def test_packages_are_told_and_nothing_is_left_open(tmp_path: Path, monkeypatch:
 def test_why_it_could_not_be_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(TwinError, match=r"^program could not be built:\nno space left on device$"):
         _build(tmp_path, monkeypatch, "echo no space left on device >&2; exit 1")
+
+
+def test_a_build_of_another_command_is_waited_for_with_words(tmp_path: Path) -> None:
+    other = (tmp_path / "lock").open("w")
+    fcntl.flock(other, fcntl.LOCK_EX)
+
+    class Freeing(BuildProgress):
+        def waiting(self) -> None:
+            super().waiting()
+            other.close()
+
+    said = io.StringIO()
+    with build.one_build(tmp_path, Freeing(Console(file=said, width=120))):
+        pass
+    assert said.getvalue() == "Another command builds the twin's programs; this one waits for it.\n"
 
 
 def test_a_main_of_karpenters_that_needs_no_mending_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
