@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +41,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(here).as_posix().startswith(_PARTS):
             item.add_marker(pytest.mark.parts)
+
+
+@pytest.hookimpl(tryfirst=True)  # before fixtures that take long
+def pytest_runtest_setup() -> None:
+    """Skip where the time that `.ci/run` gives is over (`TESTS_END`, in seconds since 1970)."""
+    if time.time() > float(os.environ.get("TESTS_END", "inf")):
+        pytest.skip("NOT TESTED: the time is over, .ci/run says why")
 
 
 def pytest_collection_finish() -> None:

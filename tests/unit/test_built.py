@@ -1,11 +1,13 @@
-"""Tests without their programs are skipped, or fail where they must not be lost."""
+"""Tests without their programs, or without time, are skipped, or fail where they must not be lost."""
 
+import time
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from tests.built import build_or_skip
+from tests.conftest import pytest_runtest_setup
 from twin.errors import TwinError
 from twin.machine.progress import BuildProgress
 
@@ -25,3 +27,12 @@ def test_what_cannot_be_built(required: str, outcome: type[BaseException], monke
 
 def test_what_is_built_is_there(tmp_path: Path) -> None:
     assert build_or_skip("TWIN", lambda _: tmp_path, BuildProgress(Console(quiet=True))) == tmp_path
+
+
+def test_what_has_no_time_left_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest_runtest_setup()
+    monkeypatch.setenv("TESTS_END", str(time.time() + 60))
+    pytest_runtest_setup()
+    monkeypatch.setenv("TESTS_END", str(time.time() - 1))
+    with pytest.raises(pytest.skip.Exception, match=r"^NOT TESTED: the time is over, \.ci/run says why$"):
+        pytest_runtest_setup()
