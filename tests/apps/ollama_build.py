@@ -8,8 +8,6 @@ stays in `.cache/ollama/`. Where something is missing, `UnavailableError` says w
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -17,8 +15,12 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
+
+from rich.console import Console
+
+from twin.machine.build import one_build
+from twin.machine.progress import BuildProgress
 
 #: The newest tag that builds as a module; later ones keep llama.cpp outside. Above the fix of CVE-2026-7482 (0.17.1).
 VERSION = "v0.17.4"
@@ -47,7 +49,7 @@ def server() -> Path:
     if built.exists():
         return built
     go = _tools()
-    with _lock():
+    with one_build(_CACHE, BuildProgress(Console(stderr=True), "Ollama")):
         if not built.exists():
             with tempfile.TemporaryDirectory(dir=_CACHE) as aside:
                 _build(go, Path(aside))
@@ -103,14 +105,6 @@ def _run(command: list[str], cwd: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise UnavailableError(f"`{' '.join(command[:3])}` failed: {(done.stderr or done.stdout).strip()[-800:]}")
-
-
-@contextlib.contextmanager
-def _lock() -> Iterator[None]:
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    with (_CACHE / ".lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        yield
 
 
 if __name__ == "__main__":
