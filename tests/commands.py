@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -120,5 +121,7 @@ def typed(command: str) -> str:
     if not command.startswith("make "):
         return command
     words = ["make", "--dry-run", "--no-print-directory", *shlex.split(command)[1:]]
-    lines = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    # Of a reader's shell: what `make test ARGS=...` was given is not for the commands that its tests run.
+    shell = {"PATH": os.environ["PATH"]}
+    lines = subprocess.run(words, cwd=ROOT, env=shell, capture_output=True, text=True, check=True).stdout.splitlines()
     return lines[-1]  # what may stand before it sets up the environment

@@ -33,6 +33,15 @@ def test_the_first_page_begins_with_a_plan_and_a_stack_of_ones_own() -> None:
     assert RUN[ROOT / "README.md"][:3] == ["make plan STACK=dev", ".venv/bin/slices init mine", "make plan STACK=mine"]
 
 
+def test_commands_are_not_given_what_the_tests_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make test-parts ARGS=-rs` hands its words on to every make below it, in two ways."""
+    given = {"ARGS": "-rs", "STACK": "prod"}
+    for name, words in {"MAKEFLAGS": " -- ARGS=-rs STACK=prod", "MAKELEVEL": "1", **given}.items():
+        monkeypatch.setenv(name, words)
+    assert typed("make up").split() == [".venv/bin/slices", "up", "local"]
+    assert typed("make plan STACK=dev").split() == [".venv/bin/slices", "plan", "dev"]
+
+
 def test_every_reason_is_one_of_a_command() -> None:
     every = [command for document in DOCUMENTS for command in commands(document)]
     assert len(every) > 50
