@@ -76,7 +76,7 @@ def _go(
 def uninstall(thing: Planned, state: TwinState, plan: TwinPlan, kube: Kube, broken_off: Event) -> None:
     """Take a Helm release away, as `twin.up.Releases` brought it."""
     if thing.chart == CONTROLLER_CHART:
-        _stop_karpenter(state, kube)
+        _stop_karpenter(state, kube, broken_off)
         _delete_rendered(thing, plan, kube, broken_off)
     elif thing.chart == CRD_CHART:
         _delete_rendered(thing, plan, kube, broken_off)
@@ -114,11 +114,12 @@ def delete_and_wait(kube: Kube, manifest: Object, broken_off: Event | None = Non
         time.sleep(0.1)
 
 
-def _stop_karpenter(state: TwinState, kube: Kube) -> None:
+def _stop_karpenter(state: TwinState, kube: Kube, broken_off: Event) -> None:
     """End the controller, as uninstalling its chart does."""
     deadline = time.monotonic() + 30
     while instances(kube) and time.monotonic() < deadline:
-        time.sleep(0.2)  # the simulated EC2 writes its instances down once a second
+        if broken_off.wait(0.2):  # the simulated EC2 writes its instances down once a second
+            raise GivenUpError
     (state.specs / "karpenter.json").unlink(missing_ok=True)
     wake(state)
     while "karpenter" in find(state).values():

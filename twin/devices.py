@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import ceil
-from typing import Any, Final
+from typing import Any
 
 from gpu.contract import DEVICE_CLASS
 from gpu.quantities import read_quantity
@@ -33,9 +33,6 @@ class Claimed:
     """Memory, of all its claims together; of a whole GPU only once it has one; its part of a claim that pods share."""
     device: str = ""
     """Name of its GPU on the node; empty where it has none yet."""
-
-
-NOTHING: Final = Claimed()
 
 
 class Devices:

@@ -39,7 +39,6 @@ class Aws:
             ("pricing", "GetProducts"): self._get_products,
             ("ec2", "DescribeSpotPriceHistory"): self._spot_price_history,
             ("ec2", "DescribeInstanceTypeOfferings"): self._offerings,
-            ("ec2", "DescribeInstanceStatus"): self._instance_status,
             ("ssm", "GetParameter"): _get_parameter,
         }
 
@@ -93,20 +92,6 @@ class Aws:
             if instance_type and location and withdrawn.matches(instance_type[1], location[1]):
                 text = text.replace(item, "")
         return status, {k: v for k, v in headers.items() if k.lower() != "content-length"}, text.encode()
-
-    def _instance_status(self, _: Call) -> Answer:
-        """Moto knows no instance of Karpenter's: only those are reported that a scenario has broken."""
-        items = "".join(
-            f"<item><instanceId>{instance}</instanceId><systemStatus><status>impaired</status><details><item>"
-            f"<name>reachability</name><status>failed</status><impairedSince>{since}</impairedSince>"
-            "</item></details></systemStatus><instanceStatus><status>ok</status></instanceStatus></item>"
-            for instance, since in self._faults.impaired().items()
-        )
-        body = (
-            '<DescribeInstanceStatusResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/">'
-            f"<instanceStatusSet>{items}</instanceStatusSet></DescribeInstanceStatusResponse>"
-        )
-        return 200, _XML, body.encode()
 
 
 def _get_parameter(call: Call) -> Answer | None:

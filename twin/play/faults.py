@@ -5,7 +5,7 @@ Kept in one file of the twin, which those who play the parts read each time: it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -81,11 +81,6 @@ class Faults:
         """Whether Karpenter must start again to see offerings as they are."""
         return bool(self.withdrawn() or self.without_spot() or self._read().get("taken_back"))
 
-    def impaired(self) -> Mapping[str, str]:
-        """Instances whose status check fails, and since when (RFC 3339)."""
-        found: Mapping[str, str] = self._read().get("impaired", {})
-        return found
-
     def plugin(self) -> PluginOrders:
         """What happens to device plugins."""
         return PluginOrders(**self._read().get("plugin", {}))
@@ -120,10 +115,6 @@ class Faults:
     def take_back(self) -> None:
         """Note that Spot has taken a node: Karpenter leaves its type in its zone out for three minutes."""
         write_json(self._path, {**self._read(), "taken_back": True})
-
-    def impair(self, instances: Mapping[str, str]) -> None:
-        """Let the status checks of instances fail since a time (RFC 3339). Karpenter asks every minute."""
-        write_json(self._path, {**self._read(), "impaired": dict(instances)})
 
     def clear(self) -> None:
         """Everything as it was."""
