@@ -32,9 +32,6 @@ from gpu.why import Why, most, plus, times
 
 NodePart = Literal["always", "on demand"]
 
-#: Bottlerocket's own volume, beside that for images (`components.karpenter.node_class`), in GiB.
-_SYSTEM_GIB = 4
-
 
 def node_lines(config: StackConfig, holding: Sequence[Consumer], part: NodePart) -> Iterator[Line]:
     """Nodes and their volumes, pool by pool. On demand: what comes on top of what always runs."""
@@ -120,7 +117,7 @@ def beside_a_node(section: GpuPool, config: StackConfig) -> Iterator[Why]:
 
 def _volume(section: GpuPool, config: StackConfig) -> Why:
     """Of all volumes of a node."""
-    volume, system = section.volume, _SYSTEM_GIB if AMIS[section.ami].data_volume else 0
+    volume, system = section.volume, AMIS[section.ami].system_volume_gib
     services = config.prices.services
     first = why_volume(volume.size_gib + system, volume.iops, volume.throughput_mibps, services)
     more = [why_volume(v.size_gib, v.iops, v.throughput_mibps, services) for v in section.node_class.volumes]

@@ -116,9 +116,11 @@ CONTROLLER_LABEL: Final = "karpenter.sh/controller"
 SYSTEM_NODE_TAINT: Final = "CriticalAddonsOnly"
 #: Name of the cluster (tag): subnets and the security group -> EC2NodeClasses.
 DISCOVERY_TAG: Final = "karpenter.sh/discovery"
-#: Karpenter leaves the pod's node alone, except where AWS takes it (annotation): the dialogue, critical work ->
-#: Karpenter, policies.
+#: Karpenter does not take the pod's node to save money (annotation): the dialogue, critical work -> Karpenter,
+#: policies.
 DO_NOT_DISRUPT_ANNOTATION: Final = "karpenter.sh/do-not-disrupt"
+#: `true` on nodes that have all that their pods were bought for: Karpenter -> alarms.
+INITIALIZED_LABEL: Final = "karpenter.sh/initialized"
 #: GPUs of the machine: Karpenter -> overlays, CPU pools, policies, the twin.
 GPU_COUNT_LABEL: Final = "karpenter.k8s.aws/instance-gpu-count"
 #: Weight of NodeOverlays, the most that there is: GPU pools -> Karpenter, adoption. Overlays of one pool never meet on

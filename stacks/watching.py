@@ -136,6 +136,7 @@ def watched_stack(config: StackConfig) -> WatchedStack:
     """What Prometheus watches of a stack."""
     return WatchedStack(
         gpu_pools=list(config.gpu_pools),
+        claimed=[pool.name for pool in config.gpu_pools.values() if pool.claims],
         serving=config.knative,
         dialogue=bool(config.models and config.dialogue and config.dialogue.image),
         usd_per_hour=_usd_per_hour(config),

@@ -6,7 +6,6 @@ import pulumi
 
 from components.cluster.addon import AddonsArgs, addon
 from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
-from components.pods import GPU_TOLERATION
 from components.sdk import aws
 
 
@@ -34,13 +33,14 @@ class ClusterAddons(pulumi.ComponentResource):
                 child,
                 configuration={"tolerations": [SYSTEM_NODE_TOLERATION]},
             ),
-            # Its own DaemonSet tolerates everything, its DCGM part nothing: it would miss every tainted GPU node.
+            # Its own DaemonSet tolerates everything, its DCGM part, which goes to types with GPUs alone, no taint of
+            # theirs. Where that part is kept out, the agent calls all GPUs of the node unfit, for good (DCGMError).
             addon(
                 f"{name}-eks-node-monitoring-agent",
                 args,
                 "eks-node-monitoring-agent",
                 child,
-                configuration={"dcgmAgent": {"tolerations": [GPU_TOLERATION]}},
+                configuration={"dcgmAgent": {"tolerations": [{"operator": "Exists"}]}},
             ),
         )
         self.register_outputs({})

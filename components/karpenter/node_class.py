@@ -17,7 +17,7 @@ from components.arguments import Arguments
 from components.sdk import k8s
 from gpu.contract import CLUSTER_TAG, DISCOVERY_TAG, POOL_LABEL
 from gpu.gp3 import BASE_IOPS, BASE_MIBPS, IOPS_PER_MIBPS
-from gpu.sharing import Ami
+from gpu.sharing import AMIS, Ami
 
 #: Karpenter's finalizers end when the instances have; a node has its pool's termination grace period for that.
 DELETE_TIMEOUT = "30m"
@@ -217,7 +217,7 @@ def _block_devices(args: NodeClassArgs) -> list[dict[str, Any]]:
             return [_block_device("/dev/xvda", args, _ebs(args.volume)), *more]
         case "bottlerocket":
             # The operating system is apart from everything that grows.
-            system = _block_device("/dev/xvda", args, {"volumeSize": "4Gi"})
+            system = _block_device("/dev/xvda", args, {"volumeSize": f"{AMIS[args.ami].system_volume_gib}Gi"})
             return [system, _block_device("/dev/xvdb", args, _ebs(args.volume)), *more]
         case _:
             assert_never(args.ami)

@@ -63,9 +63,10 @@ def _panels(watched: WatchedStack) -> Iterator[tuple[str, str, float | None, Seq
     """Title, Grafana's unit, end of the axis, and lines."""
     yield "GPU utilisation", "percent", 100, [(UTILISATION, "{{node}} GPU {{gpu}}")]
     yield "GPU memory", "percent", 100, [(MEMORY, "{{node}} GPU {{gpu}} {{GPU_I_ID}}")]
-    held = f'sum(kube_pod_container_resource_requests{{{SLOTS}, node!=""}})'
-    offered = f"sum(kube_node_status_allocatable{{{SLOTS}}})"
-    yield "Slots", "none", None, [(f"{offered} or vector(0)", "offered"), (f"{held} or vector(0)", "taken")]
+    if watched.slotted:
+        held = f'sum(kube_pod_container_resource_requests{{{SLOTS}, node!=""}})'
+        offered = f"sum(kube_node_status_allocatable{{{SLOTS}}})"
+        yield "Slots", "none", None, [(f"{offered} or vector(0)", "offered"), (f"{held} or vector(0)", "taken")]
     yield "GPU nodes, USD an hour at Karpenter's price", "currencyUSD", None, [(USD, "USD an hour")]
     pending = 'max by (namespace, pod) (kube_pod_status_phase{phase="Pending"})'
     yield "Pods that wait", "none", None, [(f"sum({pending})", "pods")]

@@ -18,9 +18,8 @@ import pulumi
 import versions
 from components.cluster.system_nodes import SYSTEM_NODE_LABEL, SYSTEM_NODE_TOLERATION
 from components.monitoring.grafana import DATASOURCE, dashboard
-from components.monitoring.rules import INTERVAL, WatchedStack
+from components.monitoring.rules import INTERVAL, NODE_LABELS, WatchedStack
 from components.monitoring.scrapes import DCGM_EXPORTER
-from gpu.contract import POOL_LABEL
 from gpu.system_pods import MONITORING_PODS, PROMETHEUS_PODS
 
 NAMESPACE: Final = "monitoring"
@@ -108,7 +107,7 @@ def stack_values(cluster_name: str, topic: Topic, storage_class: str | None, vol
             "resources": _resources("kube-state-metrics", "kube-state-metrics"),
             # Its rights follow from this list: Secrets are none of it.
             "collectors": ["nodes", "pods"],
-            "metricLabelsAllowlist": [f"nodes=[{POOL_LABEL}]"],
+            "metricLabelsAllowlist": [f"nodes=[{','.join(NODE_LABELS)}]"],
         },
         "grafana": {**_ON_SYSTEM_NODES, **_grafana(), "image": images["grafana.image"]},
     }

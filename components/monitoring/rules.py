@@ -8,6 +8,7 @@ docs/metrics; Karpenter, "Metrics" in its reference; Knative, OpenTelemetry's na
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,7 +22,7 @@ from components.monitoring.alarms import (
     INTERRUPTIONS,
     WAITING_MINUTES,
 )
-from gpu.contract import NVIDIA_PREFIX, POOL_LABEL
+from gpu.contract import INITIALIZED_LABEL, NVIDIA_PREFIX, POOL_LABEL
 
 #: Seconds between two looks at a rule, and between two samples.
 INTERVAL: Final = 60
@@ -40,20 +41,31 @@ ERRORS_5M: Final = "gpu_slices:errors:increase5m"
 
 #: Resources of the device plugin, as kube-state-metrics writes names: what no label may hold is `_`.
 SLOTS: Final = f'resource=~"{NVIDIA_PREFIX.replace(".", "_").replace("/", "_")}.+"'
-#: A node's label likewise; kube-state-metrics shows those that it is told to (`metricLabelsAllowlist`).
-_POOL: Final = f"label_{POOL_LABEL.replace('-', '_').replace('/', '_')}"
+#: Labels of nodes that kube-state-metrics is told to show (`metricLabelsAllowlist`).
+NODE_LABELS: Final = (POOL_LABEL, INITIALIZED_LABEL)
+
+
+def _label(name: str) -> str:
+    """A label of a node, as kube-state-metrics writes it."""
+    return "label_" + re.sub("[^a-z]", "_", name)
+
+
+_POOL: Final = _label(POOL_LABEL)
+_RUNS: Final = 'on (namespace, pod) group_left () (max by (namespace, pod) (kube_pod_status_phase{phase="Running"}))'
 
 
 @dataclass(frozen=True, kw_only=True)
 class WatchedStack:
     """What is watched.
 
-    gpu_pools: names of the NodePools with GPUs; at least one.
+    gpu_pools: names of the NodePools with GPUs; at least one. claimed: those of them whose pods claim memory: their
+    nodes have no slots, and no pod's requests say that it holds a GPU.
     serving: whether Knative is there. dialogue: whether the dialogue runs as a service.
     usd_per_hour: mean of GPU dollars an hour that the budget bears; None for no such alarm.
     """
 
     gpu_pools: Sequence[str]
+    claimed: Sequence[str] = ()
     serving: bool = False
     dialogue: bool = False
     usd_per_hour: float | None = None
@@ -62,6 +74,11 @@ class WatchedStack:
     def any_pool(self) -> str:
         """Regular expression of the pools' names, which are DNS labels."""
         return "|".join(self.gpu_pools)
+
+    @property
+    def slotted(self) -> Sequence[str]:
+        """The pools with a device plugin."""
+        return [pool for pool in self.gpu_pools if pool not in self.claimed]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,18 +176,15 @@ def alerting_rules(watched: WatchedStack) -> Iterator[AlertingRule]:
 
 def _of_gpus(watched: WatchedStack) -> Iterator[AlertingRule]:
     """GPUs that are paid for and do not work, or cannot take more."""
-    holds = (
-        f'sum by (node) (kube_pod_container_resource_requests{{{SLOTS}, node!=""}}\n'
-        '      * on (namespace, pod) group_left () (max by (namespace, pod) (kube_pod_status_phase{phase="Running"})))'
-    )
+    idle = f"max_over_time({UTILISATION}[5m]) < {IDLE_PERCENT:g}"
     yield AlertingRule(
         name="GpuIdle",
-        summary="GPU {{ $labels.gpu }} of {{ $labels.node }} computes nothing, and pods hold its node's slots",
+        summary="GPU {{ $labels.gpu }} of {{ $labels.node }} computes nothing, and pods hold its node's GPUs",
         says=(
-            f"It computed nothing for {IDLE_MINUTES} minutes and is paid for. Look which pods hold its slots, and "
-            "lower minScale, replicas or warm slots."
+            f"It computed nothing for {IDLE_MINUTES} minutes and is paid for. Look which pods hold its slots or claim "
+            "its memory, and lower minScale, replicas or warm slots."
         ),
-        expression=f"max_over_time({UTILISATION}[5m]) < {IDLE_PERCENT:g}\nand on (node) (\n  {holds} > 0\n)",
+        expression="\n".join([idle, "and on (node) (", "\nor\n".join(_holds(watched)), ")"]),
         minutes=IDLE_MINUTES,
     )
     yield AlertingRule(
@@ -188,15 +202,45 @@ def _of_gpus(watched: WatchedStack) -> Iterator[AlertingRule]:
         name="GpuNodeWithoutSlots",
         summary=f"Node {{{{ $labels.node }}}} of pool {{{{ $labels.{_POOL} }}}} never offered its GPU",
         says=(
-            f"It is paid for, and has no slot for {OFFER_MINUTES} minutes: driver, device plugin or MIG failed. "
-            "Karpenter waits for ever. Look at the node's events and the plugin's log, then: kubectl delete nodeclaim."
+            f"It is paid for, and has no slot or no memory to claim for {OFFER_MINUTES} minutes: driver, device "
+            "plugin, DRA driver or MIG failed. Karpenter waits for ever. Look at the node's events and the log of the "
+            "plugin or the DRA driver, then: kubectl delete nodeclaim."
         ),
-        expression=(
-            f'max by (node, {_POOL}) (kube_node_labels{{{_POOL}=~"{watched.any_pool}"}})\n'
-            f"unless on (node) (sum by (node) (kube_node_status_allocatable{{{SLOTS}}}) > 0)"
-        ),
+        expression="\nor\n".join(_offers_nothing(watched)),
         minutes=OFFER_MINUTES,
     )
+
+
+def _holds(watched: WatchedStack) -> Iterator[str]:
+    """Nodes on which a running pod holds a GPU, or a part of one."""
+    if watched.slotted:
+        yield f'(sum by (node) (kube_pod_container_resource_requests{{{SLOTS}, node!=""}} * {_RUNS}) > 0)'
+    if watched.claimed:
+        # Their taint keeps out who does not want a GPU; DaemonSets tolerate it.
+        yield (
+            f'(sum by (node) (kube_pod_info{{created_by_kind!="DaemonSet", node!=""}} * {_RUNS}) > 0'
+            f" and on (node) {_nodes(watched.claimed)})"
+        )
+
+
+def _offers_nothing(watched: WatchedStack) -> Iterator[str]:
+    """Nodes whose GPUs nobody can have."""
+    if watched.slotted:
+        yield (
+            f"max by (node, {_POOL}) ({_nodes(watched.slotted)})\n"
+            f"unless on (node) (sum by (node) (kube_node_status_allocatable{{{SLOTS}}}) > 0)"
+        )
+    if watched.claimed:
+        # Karpenter waits for the devices of the drivers that pods on the node have asked for (v1.15.0,
+        # pkg/controllers/nodeclaim/lifecycle/initialization.go); no figure of kube-state-metrics shows them.
+        waits = f'{_label(INITIALIZED_LABEL)}!="true"'
+        yield f"max by (node, {_POOL}) ({_nodes(watched.claimed, waits)})"
+
+
+def _nodes(pools: Sequence[str], *which: str) -> str:
+    names = "|".join(pools)
+    labels = ", ".join((f'{_POOL}=~"{names}"', *which))
+    return f"kube_node_labels{{{labels}}}"
 
 
 def _of_capacity() -> Iterator[AlertingRule]:

@@ -84,7 +84,7 @@ def _snapshot(pool: GpuPool, path: Path) -> Iterator[Problem]:
         yield Problem((*place, "initializationRateMibps"), volume.initialization_rate_mibps, message)
     if volume.snapshot_id is None:
         return
-    if not AMIS[pool.ami].data_volume:
+    if not AMIS[pool.ami].system_volume_gib:
         message = (
             "needs ami: bottlerocket, which has a volume for images and weights alone; on al2023 the snapshot would "
             "replace the system"

@@ -96,7 +96,7 @@ def _image(pool: GpuPool, path: Path) -> Iterator[Problem]:
 
 
 def _volumes(pool: GpuPool, path: Path) -> Iterator[Problem]:
-    taken = ["/dev/xvda", *(["/dev/xvdb"] if AMIS[pool.ami].data_volume else [])]
+    taken = ["/dev/xvda", *(["/dev/xvdb"] if AMIS[pool.ami].system_volume_gib else [])]
     for index, volume in enumerate(all_of(pool.node_class.volumes)):
         place = (*path, "nodeClass", "volumes", index)
         if volume.device_name in taken:

@@ -20,8 +20,9 @@ class AmiTraits:
     """How the device plugin names MIG instances: all like whole GPUs, or by their profile."""
     mig_by_gpu: bool
     """Whether there is a MIG setting for each GPU; else one script cuts all GPUs of a pool alike."""
-    data_volume: bool
-    """Whether images and weights have a volume apart from the system's, which a snapshot can fill."""
+    system_volume_gib: int
+    """GiB of the system's own volume; 0 where images and weights are on it too. Where they have one apart, a snapshot
+    can fill that."""
     pulls_to_own_disks: bool
     """Whether the parallel puller writes to the node's own disks, where the pool uses them."""
 
@@ -29,11 +30,12 @@ class AmiTraits:
 AMIS: Mapping[Ami, AmiTraits] = MappingProxyType(
     {
         "al2023": AmiTraits(
-            plugin_by_chart=True, mig_strategy="mixed", mig_by_gpu=False, data_volume=False, pulls_to_own_disks=True
+            plugin_by_chart=True, mig_strategy="mixed", mig_by_gpu=False, system_volume_gib=0, pulls_to_own_disks=True
         ),
-        # MIG: bottlerocket-os/bottlerocket#4483.
+        # MIG: bottlerocket-os/bottlerocket#4483. Volume: as large as the snapshot of the newest image at least, or EC2
+        # starts nothing; Karpenter's own default (provider v1.15.0, pkg/providers/amifamily/bottlerocket.go).
         "bottlerocket": AmiTraits(
-            plugin_by_chart=False, mig_strategy="single", mig_by_gpu=True, data_volume=True, pulls_to_own_disks=False
+            plugin_by_chart=False, mig_strategy="single", mig_by_gpu=True, system_volume_gib=6, pulls_to_own_disks=False
         ),
     }
 )

@@ -89,6 +89,7 @@ METRICS: Final[Mapping[str, Source]] = {
             ("kube_node_labels", _NODES, ("label_NODE_LABEL",)),
             ("kube_node_status_allocatable", _NODES, ("`resource`",)),
             ("kube_pod_container_resource_requests", _PODS, ("`resource`", "`node`")),
+            ("kube_pod_info", _PODS, ("`created_by_kind`", "`node`")),
             ("kube_pod_status_phase", _PODS, ("`phase`=&lt;Pending\\|Running",)),
         )
     },

@@ -38,7 +38,9 @@ from tests.plan.test_crds import strict
 
 pytestmark = [pytest.mark.go, pytest.mark.parts]
 
-WATCHED = WatchedStack(gpu_pools=["shared", "cut"], serving=True, dialogue=True, usd_per_hour=0.55)
+WATCHED = WatchedStack(
+    gpu_pools=["shared", "cut", "claimed"], claimed=["claimed"], serving=True, dialogue=True, usd_per_hour=0.55
+)
 TOPIC = Topic(arn="arn:aws:sns:us-east-1:600000000001:c-alerts", region="us-east-1")
 PROMTOOL = Path(__file__).parent / "promtool"
 
@@ -86,6 +88,14 @@ IDLE = 'DCGM_FI_DEV_GPU_UTIL{node="n",gpu="0"}'
 INSTANCE = 'DCGM_FI_PROF_GR_ENGINE_ACTIVE{node="n",gpu="0",GPU_I_ID="7"}'
 USED, FREE = 'DCGM_FI_DEV_FB_USED{node="n",gpu="0"}', 'DCGM_FI_DEV_FB_FREE{node="n",gpu="0"}'
 LABELS = 'kube_node_labels{node="n",label_gpu_slices_pool="shared"}'
+CLAIMED = LABELS.replace("shared", "claimed")
+INITIALIZED = CLAIMED.replace("}", ',label_karpenter_sh_initialized="true"}')
+#: A pod with a claim asks for nothing that its requests show.
+CLAIMS: Series = {
+    'kube_pod_info{namespace="models",pod="a",node="n",created_by_kind="ReplicaSet"}': "1x200",
+    'kube_pod_status_phase{namespace="models",pod="a",phase="Running"}': "1x200",
+}
+DAEMON: Series = {name.replace("ReplicaSet", "DaemonSet"): values for name, values in CLAIMS.items()}
 OFFERS = 'kube_node_status_allocatable{node="n",resource="nvidia_com_gpu_shared"}'
 KARPENTER_UP = 'up{job="karpenter",namespace="kube-system"}'
 WARNED = 'karpenter_interruption_received_messages_total{message_type="spot_interrupted",pod="k"}'
@@ -109,6 +119,15 @@ CASES: Mapping[str, tuple[str, Series, int, int]] = {
         70,
         0,
     ),
+    "idle with a claim": ("GpuIdle", {IDLE: "0x200", INITIALIZED: "1x200", **CLAIMS}, 61, 1),
+    "idle with a claim of which its pod is gone": (
+        "GpuIdle",
+        {IDLE: "0x200", INITIALIZED: "1x200", **{name: "0x200" if "Running" in name else "1x200" for name in CLAIMS}},
+        70,
+        0,
+    ),
+    "idle with DaemonSets alone": ("GpuIdle", {IDLE: "0x200", INITIALIZED: "1x200", **DAEMON}, 70, 0),
+    "idle beside a pod that wants no slot": ("GpuIdle", {IDLE: "0x200", LABELS: "1x200", **CLAIMS}, 70, 0),
     "worked for a minute half an hour ago": ("GpuIdle", {IDLE: "0x40 60 0x160", **HELD}, 70, 0),
     "a MIG GPU of which an instance works": ("GpuIdle", {IDLE: "0x200", INSTANCE: "0.4x200", **HELD}, 70, 0),
     "a MIG GPU of which none works": ("GpuIdle", {INSTANCE: "0x200", **HELD}, 70, 1),
@@ -117,6 +136,14 @@ CASES: Mapping[str, tuple[str, Series, int, int]] = {
     "a node that has no slots": ("GpuNodeWithoutSlots", {LABELS: "1x30", OFFERS: "0x30"}, 16, 1),
     "a node whose plugin never spoke": ("GpuNodeWithoutSlots", {LABELS: "1x30"}, 16, 1),
     "a node that joins": ("GpuNodeWithoutSlots", {LABELS: "1x30", OFFERS: "0x5 4x25"}, 20, 0),
+    "a node with devices to claim": ("GpuNodeWithoutSlots", {INITIALIZED: "1x60"}, 50, 0),
+    "a node whose DRA driver never spoke": ("GpuNodeWithoutSlots", {CLAIMED: "1x30"}, 16, 1),
+    "a node whose DRA driver speaks late": (
+        "GpuNodeWithoutSlots",
+        {CLAIMED: "1x10 _x30", INITIALIZED: "_x11 1x30"},
+        30,
+        0,
+    ),
     "a node of a CPU pool": ("GpuNodeWithoutSlots", {LABELS.replace("shared", "x86"): "1x30"}, 20, 0),
     "a pod waits": ("PodsWaiting", {'kube_pod_status_phase{namespace="m",pod="a",phase="Pending"}': "1x60"}, 31, 1),
     "a pod waited": (
@@ -225,6 +252,17 @@ def test_without_models_and_budget_nothing_is_asked_of_them() -> None:
         "KnativeErrors",
     }
     assert [each.name for each in monitors(bare)] == ["dcgm-exporter", "karpenter"]
+
+
+@pytest.mark.parametrize("claimed", [(), ("a",), ("a", "b")])
+def test_rules_and_dashboard_of_pools_of_one_kind_are_rules(tmp_path: Path, claimed: Sequence[str]) -> None:
+    watched = WatchedStack(gpu_pools=["a", "b"], claimed=claimed)
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rule_spec(watched)))
+    promtool("check", "rules", "rules.yaml", cwd=tmp_path)
+    expressions = " ".join(each.expression for each in alerting_rules(watched))
+    assert ("kube_node_status_allocatable" in expressions) == (len(claimed) < 2)
+    assert ("label_karpenter_sh_initialized" in expressions) == bool(claimed)
+    assert ("Slots" in [panel["title"] for panel in dashboard(watched, "c")["panels"]]) == (len(claimed) < 2)
 
 
 # --- Names of metrics -------------------------------------------------------------------------------------------------

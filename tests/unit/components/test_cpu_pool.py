@@ -190,7 +190,7 @@ def test_the_large_volume_is_where_the_image_keeps_its_data() -> None:
         return {mapping["deviceName"]: mapping["ebs"]["volumeSize"] for mapping in mappings}
 
     assert sizes("al2023") == {"/dev/xvda": "200Gi"}
-    assert sizes("bottlerocket") == {"/dev/xvda": "4Gi", "/dev/xvdb": "200Gi"}
+    assert sizes("bottlerocket") == {"/dev/xvda": "6Gi", "/dev/xvdb": "200Gi"}
     data = node_class(ami="bottlerocket", volume=volume)["blockDeviceMappings"][1]["ebs"]
     assert (data["iops"], data["throughput"]) == (6000, 600)
 
