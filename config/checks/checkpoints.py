@@ -30,6 +30,7 @@ _OURS: Final = {URL_VARIABLE, INTERVAL_VARIABLE, GRACE_VARIABLE, *RUN_VARIABLES}
 def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
     """Everything about a workload's checkpoints that its own keys say."""
     if workload.checkpoint is None:
+        yield from _one_place_for_all(workload, path)
         return
     if not workload.ends:
         message = "is for what ends: write kind: Job or kind: CronJob, or remove it"
@@ -54,11 +55,34 @@ def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
         yield Problem(
             (*path, "annotations", DO_NOT_DISRUPT_ANNOTATION), workload.annotations[DO_NOT_DISRUPT_ANNOTATION], message
         )
+    for name, place in _variables(workload, path):
+        if name in _OURS:
+            yield Problem(place, name, "is what checkpoint says: remove one of the two")
+
+
+def _one_place_for_all(workload: Workload, path: Path) -> Iterator[Problem]:
+    """A variable is the same in every pod, so that one run would end with another's result.
+
+    Kubernetes has each pod's own values by `fieldRef` alone, which `checkpoint` writes.
+    """
+    if not workload.ends or (workload.kind == "Job" and workload.replicas < 2):
+        return
+    several = "runs" if workload.kind == "CronJob" else "pods"
+    for name, place in _variables(workload, path):
+        if name == URL_VARIABLE:
+            message = (
+                f"is one place for all {several}: one would go on after another's last step, and end with its result; "
+                "remove it, and write checkpoint, which gives each its own"
+            )
+            yield Problem(place, name, message)
+
+
+def _variables(workload: Workload, path: Path) -> Iterator[tuple[str, Path]]:
+    """Names of what the container with the slots is given under env, and their keys."""
     for index, container in enumerate(all_of(workload.containers)):
         for position, variable in enumerate(all_of(container.env)):
-            if container.slots and variable.name in _OURS:
-                place = (*path, "containers", index, "env", position, "name")
-                yield Problem(place, variable.name, "is what checkpoint says: remove one of the two")
+            if container.slots:
+                yield variable.name, (*path, "containers", index, "env", position, "name")
 
 
 def check_prefixes(parts: Parts) -> Iterator[Problem]:

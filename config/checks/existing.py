@@ -219,8 +219,8 @@ def _not_yet(parts: Parts) -> Iterator[Problem]:
     for index, workload in enumerate(parts.workloads or ()):
         if workload and workload.checkpoint:
             message = (
-                "needs the stack's own key and agent of Pod Identity: with cluster.existing remove it, and write "
-                "CHECKPOINT_URL under env with a serviceAccountName that may write there (docs/jobs.md)"
+                "needs the stack's own key and agent of Pod Identity: with cluster.existing remove it; a Job of one "
+                "pod may have CHECKPOINT_URL under env, and a serviceAccountName that may write there (docs/jobs.md)"
             )
             yield Problem(("workloads", index, "checkpoint"), MISSING, message)
     if parts.dialogue and parts.dialogue.needs_driver:
