@@ -235,7 +235,7 @@ _NAMED_BY_POOL = ("warm slots", "static nodes")
 def _other(group: Sequence[Consumer]) -> tuple[str, ...]:
     """A workload, the example, slots that are kept warm or always there: nobody knows what their memory is made of."""
     first = group[0]
-    need, slot = sum(first.needs), first.pool.slot_memory_mib
+    need, slot = sum(first.needs), first.slot_memory_mib
     known = (_gib(need), _gib(slot), _gib(slot - need)) if need else ("-", _gib(slot), "-")
     who = f"{names(group)} on {first.pool.name}" if first.kind not in _NAMED_BY_POOL else names(group)
     return (f"{who}\n{kind_words(first)}", str(sum(each.slots for each in group)), "-", "-", "-", *known)

@@ -185,7 +185,7 @@ def _own_type(consumer: Consumer) -> str:
     prices = consumer.pool.prices
     if not prices.on_demand:
         return "no price known"
-    needs = consumer.needs or (consumer.pool.slot_memory_mib,)
+    needs = consumer.needs or (consumer.slot_memory_mib,)
     found = [own_type(need, consumer.pool.capacity_type, prices) for need in needs]
     return ", ".join(dict.fromkeys(own.name if own else "no single GPU holds it" for own in found))
 

@@ -262,7 +262,7 @@ class Checkpoint(Section):
 
     bucket: Bucket | None = None
     """A bucket of yours in the stack's region, which S3 encrypts by a key of its own, or by one whose policy admits the
-    Job's role. Default: one that the stack makes, with its own key."""
+    Job's role. Default: one that the stack makes, with its own key; with `cluster.existing` write yours."""
     prefix: Prefix | None = None
     """Where in the bucket, and the only place that the Job's role may see. Default: the workload's name."""
     interval_minutes: Annotated[Int, Field(ge=1, le=1440)] = 10
@@ -357,7 +357,8 @@ class Workload(Section):
     security_context: PodSecurity = PodSecurity()
     """As whom its pods run."""
     service_account_name: ObjectName | None = None
-    """A ServiceAccount that is there. Default: the namespace's, which may nothing."""
+    """A ServiceAccount that is there. Default: the namespace's, which may nothing. With `checkpoint` the stack makes
+    one; with `cluster.existing` write yours."""
     automount_service_account_token: bool = False
     """Whether pods get the token of their service account. `true` needs `securityReason`."""
     security_reason: Line | None = None

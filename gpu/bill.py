@@ -127,6 +127,11 @@ class Consumer:
     host: HostShare | None = None
 
     @property
+    def slot_memory_mib(self) -> int:
+        """GPU memory in MiB that each slot has: where the pool's pods claim memory, what one of them claims."""
+        return self.claim_mib or self.pool.slot_memory_mib
+
+    @property
     def paid_hours(self) -> float:
         """Hours of a month for which it has a node to be there."""
         return min(self.hours + self.idle, HOURS_PER_MONTH) if self.hours else 0.0
@@ -159,7 +164,7 @@ class Consumer:
             return self.pool.why_block_hour
         if not self.pool.profile.shares:
             return times(given(f"slots of {self.name}", self.slots), self.pool.why_slot(capacity_type))
-        needs, prices = self.needs or (self.pool.slot_memory_mib,), self.pool.prices
+        needs, prices = self.needs or (self.slot_memory_mib,), self.pool.prices
         found = [(need, own_type(need, capacity_type, prices)) for need in needs]
         each = [
             prices.why_node(own.name, capacity_type) if own else given(f"a single GPU of {need} MiB", None, "USD/h")

@@ -114,6 +114,19 @@ FAMILIES = _by_family(INSTANCE_TYPES.values())
 UNSUPPORTED_FAMILIES: Mapping[str, str] = MappingProxyType(
     {row.family: why for row in ROWS if (why := GPUS[row.gpu, row.gpu_memory_mib].unsupported)}
 )
+#: Families with whole NVIDIA GPUs that the catalogue's source does not know, and the GPU: those that AWS withdraws, and
+#: UltraServers (AWS, EC2 instance types: accelerated computing, and previous generations).
+LEFT_OUT_FAMILIES: Mapping[str, str] = MappingProxyType(
+    {
+        "g2": "K520",
+        "g3": "M60",
+        "g3s": "M60",
+        "p2": "K80",
+        "p3": "V100",
+        "p6e-gb200": "GB200",
+        "p6e-gb300": "GB300",
+    }
+)
 #: Families of which AWS sells capacity blocks: types whose `SupportedUsageClasses` have `capacity-block` (EC2's
 #: DescribeInstanceTypes).
 CAPACITY_BLOCK_FAMILIES = frozenset({"p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "p6-b300"})

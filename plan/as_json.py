@@ -278,7 +278,7 @@ def _consumer(consumer: Consumer) -> dict[str, Any]:
         "kind": consumer.kind,
         "pool": consumer.pool.name,
         "slots": consumer.slots,
-        "slotMemoryMib": consumer.pool.slot_memory_mib,
+        "slotMemoryMib": consumer.slot_memory_mib,
         "needMib": sum(consumer.needs) if consumer.needs else None,
         "hoursPerMonth": round(consumer.hours, 2),
         "always": consumer.part == "always",

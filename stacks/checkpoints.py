@@ -1,4 +1,7 @@
-"""Where the stack's Jobs keep checkpoints: the stack's bucket, or theirs, and a role for each of them."""
+"""Where the stack's Jobs keep checkpoints: the stack's bucket, or theirs, and a role for each of them.
+
+On a cluster that is there both are somebody's: the bucket, and the role of the service account.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,8 @@ def checkpointing(
     sections = [(workload, section) for workload in config.workloads if (section := workload.checkpoint)]
     if not sections:
         return {}
-    assert made is not None, "the configuration lets no checkpoints pass without a cluster of the stack's own"
     bucket = None
-    if any(section.bucket is None for _, section in sections):
+    if made and any(section.bucket is None for _, section in sections):
         arguments = CheckpointBucketArgs(
             cluster_name=config.cluster_name,
             account_id=made.account_id,
@@ -41,35 +43,44 @@ def _of(
     config: StackConfig,
     workload: Workload,
     section: Checkpoint,
-    made: OwnCluster,
+    made: OwnCluster | None,
     bucket: CheckpointBucket | None,
     tags: Mapping[str, str],
     opts: pulumi.ResourceOptions,
 ) -> Checkpointing:
     ours = bucket if section.bucket is None else None
     name: pulumi.Input[str] = ours.bucket_name if ours else section.bucket or ""
-    prefix = checkpoint_prefix(workload)
-    access = CheckpointAccess(
-        f"checkpoints-{workload.name}",
-        CheckpointAccessArgs(
-            cluster_name=config.cluster_name,
-            account_id=made.account_id,
-            region=config.region,
-            bucket_name=name,
-            prefix=prefix,
-            key_arn=made.data_key_arn if ours else None,
-            namespace=namespace_of(workload.security_context.run_as_user),
-            service_account=workload.name,
-            tags=tags,
-            after=made.cluster.ready,
-        ),
-        opts,
-    )
+    access = [_access(config, workload, name, made, ours, tags, opts)] if made else []
     return Checkpointing(
         bucket_name=name,
-        prefix=prefix,
+        prefix=checkpoint_prefix(workload),
         region=config.region,
         interval_seconds=60 * section.interval_minutes,
         grace_seconds=section.grace_seconds,
-        after=[*access.ready, *(ours.ready if ours else ())],
+        after=[*(ready for each in access for ready in each.ready), *(ours.ready if ours else ())],
     )
+
+
+def _access(
+    config: StackConfig,
+    workload: Workload,
+    bucket_name: pulumi.Input[str],
+    made: OwnCluster,
+    ours: CheckpointBucket | None,
+    tags: Mapping[str, str],
+    opts: pulumi.ResourceOptions,
+) -> CheckpointAccess:
+    """The role of a workload's pods. ours: the bucket, if it is the stack's, which its key encrypts."""
+    arguments = CheckpointAccessArgs(
+        cluster_name=config.cluster_name,
+        account_id=made.account_id,
+        region=config.region,
+        bucket_name=bucket_name,
+        prefix=checkpoint_prefix(workload),
+        key_arn=made.data_key_arn if ours else None,
+        namespace=namespace_of(workload.security_context.run_as_user),
+        service_account=workload.name,
+        tags=tags,
+        after=made.cluster.ready,
+    )
+    return CheckpointAccess(f"checkpoints-{workload.name}", arguments, opts)

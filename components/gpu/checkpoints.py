@@ -14,7 +14,9 @@ from gpu.checkpoints import GRACE_VARIABLE, INTERVAL_VARIABLE, RUN_VARIABLES, UR
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpointing(Arguments):
-    """Where and how often the pods of a Job keep checkpoints; `CheckpointBucket` and `CheckpointAccess` make both.
+    """Where and how often the pods of a Job keep checkpoints.
+
+    `CheckpointBucket` and `CheckpointAccess` make the bucket and who may write there, or somebody else has.
 
     bucket_name, prefix: below which every run has a folder of its own. region: the bucket's.
     interval_seconds: most work that may be lost. grace_seconds: from SIGTERM to the pod's end.

@@ -84,10 +84,10 @@ class GpuWorkload(Arguments):
     autoscaling: of a Deployment, in place of replicas.
     on_request: of a KnativeService, in place of replicas; its Knative must have `knative_features` on.
     schedule: of a CronJob. client_namespaces: whose pods may reach the ports of a Deployment.
-    checkpoint: of a Job or CronJob, whose pods then have a service account of the workload's name.
+    checkpoint: of a Job or CronJob, whose pods have an account of the workload's name unless security names one.
     Raises ValueError unless exactly one container uses the GPU (Karpenter would count a GPU for each), a CronJob, and
     nothing else, has a schedule, a KnativeService on_request and what Knative takes, only a Deployment autoscaling, and
-    what ends and no other account's keeps checkpoints.
+    what ends alone keeps checkpoints.
     """
 
     name: str
@@ -134,11 +134,8 @@ class GpuWorkload(Arguments):
             raise ValueError(f"workload {self.name}: Knative's API lets no service ask for the token")
         if self.autoscaling and self.kind != "Deployment":
             raise ValueError(f"workload {self.name}: only a Deployment has autoscaling")
-        if self.checkpoint and (self.kind in ("Deployment", "KnativeService") or self.security.service_account):
-            raise ValueError(
-                f"workload {self.name}: only a Job or CronJob keeps checkpoints, under an account of its own name: "
-                "leave security.service_account out"
-            )
+        if self.checkpoint and self.kind in ("Deployment", "KnativeService"):
+            raise ValueError(f"workload {self.name}: only a Job or CronJob keeps checkpoints")
         if self.priority_class and self.placing.priority_class:
             raise ValueError(f"workload {self.name}: has a priority class, and another by its importance")
 
@@ -150,7 +147,7 @@ class GpuWorkload(Arguments):
     @property
     def service_account(self) -> str | None:
         """The pods'; None is the namespace's."""
-        return self.name if self.checkpoint else self.security.service_account
+        return self.security.service_account or (self.name if self.checkpoint else None)
 
     @property
     def selector(self) -> Mapping[str, str]:

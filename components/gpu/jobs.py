@@ -23,7 +23,7 @@ def cron_job(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> 
 
 
 def service_account(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> pulumi.Resource:
-    """Of pods with checkpoints, whom Pod Identity knows by it. name: the logical one."""
+    """Of pods with checkpoints that name none, whom Pod Identity knows by it. name: the logical one."""
     metadata: Any = {
         "name": workload.service_account,
         "namespace": workload.namespace,

@@ -78,7 +78,8 @@ def _make(name: str, workload: GpuWorkload, opts: pulumi.ResourceOptions) -> Non
     """A workload, after its volumes and what lets its pods at checkpoints."""
     parts = workload.mounts.make(name, opts)
     if workload.checkpoint:
-        parts = [*parts, service_account(name, workload, opts), *workload.checkpoint.after]
+        account = [] if workload.security.service_account else [service_account(name, workload, opts)]
+        parts = [*parts, *account, *workload.checkpoint.after]
     after = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=parts))
     match workload.kind:
         case "Job":

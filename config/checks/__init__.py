@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from config.checks.checkpoints import check_prefixes, check_time_to_end
+from config.checks.checkpoints import check_prefixes, check_rights, check_time_to_end
 from config.checks.claims import check_claims
 from config.checks.cluster import check_cluster
 from config.checks.dialogue import check_dialogue
@@ -45,6 +45,7 @@ def check(parts: Parts, slots: Slots) -> Iterator[Problem]:
     yield from check_existing(parts, slots)
     yield from attempt(check_dialogue(parts))
     yield from check_workloads(parts, slots)
+    yield from check_rights(parts)
     yield from check_prefixes(parts)
     yield from check_time_to_end(parts)
     yield from check_importance(parts, slots)

@@ -11,7 +11,7 @@ from config.errors import MISSING, Path, Problem, key_of
 from config.pool_schema import GpuPool
 from config.section import BrokenValueError
 from config.services import checkpoint_prefix
-from config.workload_schema import Workload
+from config.workload_schema import Checkpoint, Workload
 from gpu.checkpoints import (
     GRACE_VARIABLE,
     INTERVAL_VARIABLE,
@@ -30,22 +30,14 @@ _OURS: Final = {URL_VARIABLE, INTERVAL_VARIABLE, GRACE_VARIABLE, *RUN_VARIABLES}
 def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
     """Everything about a workload's checkpoints that its own keys say."""
     if workload.checkpoint is None:
+        yield from _one_place_for_all(workload, path)
         return
     if not workload.ends:
         message = "is for what ends: write kind: Job or kind: CronJob, or remove it"
         yield Problem((*path, "checkpoint"), MISSING, message)
-    if workload.name == "default":
-        message = "is the name of a service account that every namespace has: with checkpoint choose another name"
-        yield Problem((*path, "name"), workload.name, message)
     if workload.concurrency_policy == "Replace":
         message = "ends the run that checkpoints keep going: write Forbid"
         yield Problem((*path, "concurrencyPolicy"), "Replace", message)
-    if workload.service_account_name is not None:
-        message = (
-            "is not the one that may write checkpoints: with checkpoint the stack makes a service account for the "
-            "workload, with a role; remove one of the two"
-        )
-        yield Problem((*path, "serviceAccountName"), workload.service_account_name, message)
     if DO_NOT_DISRUPT_ANNOTATION in workload.annotations:
         message = (
             "keeps Karpenter from telling the pod to end when Spot takes its node, so that nothing is kept in time; "
@@ -54,11 +46,69 @@ def check_checkpoints(workload: Workload, path: Path) -> Iterator[Problem]:
         yield Problem(
             (*path, "annotations", DO_NOT_DISRUPT_ANNOTATION), workload.annotations[DO_NOT_DISRUPT_ANNOTATION], message
         )
+    for name, place in _variables(workload, path):
+        if name in _OURS:
+            yield Problem(place, name, "is what checkpoint says: remove one of the two")
+
+
+def _one_place_for_all(workload: Workload, path: Path) -> Iterator[Problem]:
+    """A variable is the same in every pod, so that one run would end with another's result.
+
+    Kubernetes has each pod's own values by `fieldRef` alone, which `checkpoint` writes.
+    """
+    if not workload.ends or (workload.kind == "Job" and workload.replicas < 2):
+        return
+    several = "runs" if workload.kind == "CronJob" else "pods"
+    for name, place in _variables(workload, path):
+        if name == URL_VARIABLE:
+            message = (
+                f"is one place for all {several}: one would go on after another's last step, and end with its result; "
+                "remove it, and write checkpoint, which gives each its own"
+            )
+            yield Problem(place, name, message)
+
+
+def _variables(workload: Workload, path: Path) -> Iterator[tuple[str, Path]]:
+    """Names of what the container with the slots is given under env, and their keys."""
     for index, container in enumerate(all_of(workload.containers)):
         for position, variable in enumerate(all_of(container.env)):
-            if container.slots and variable.name in _OURS:
-                place = (*path, "containers", index, "env", position, "name")
-                yield Problem(place, variable.name, "is what checkpoint says: remove one of the two")
+            if container.slots:
+                yield variable.name, (*path, "containers", index, "env", position, "name")
+
+
+def check_rights(parts: Parts) -> Iterator[Problem]:
+    """By whose rights they are kept: the stack makes a role and a service account, in a cluster of its own alone."""
+    if parts.cluster is None:
+        return
+    for index, workload in enumerate(parts.workloads or ()):
+        with suppress(BrokenValueError):
+            if workload and workload.checkpoint and workload.ends:
+                check = _by_the_stack if parts.cluster.existing is None else _by_somebody
+                yield from attempt(check(workload, workload.checkpoint, ("workloads", index)))
+
+
+def _by_the_stack(workload: Workload, _section: Checkpoint, path: Path) -> Iterator[Problem]:
+    if workload.name == "default":
+        message = "is the name of a service account that every namespace has: with checkpoint choose another name"
+        yield Problem((*path, "name"), workload.name, message)
+    if workload.service_account_name is not None:
+        message = (
+            "is not the one that may write checkpoints: with checkpoint the stack makes a service account for the "
+            "workload, with a role; remove one of the two"
+        )
+        yield Problem((*path, "serviceAccountName"), workload.service_account_name, message)
+
+
+def _by_somebody(workload: Workload, section: Checkpoint, path: Path) -> Iterator[Problem]:
+    if section.bucket is None:
+        message = "is missing: with cluster.existing the stack makes no bucket; write the name of one of yours"
+        yield Problem((*path, "checkpoint", "bucket"), MISSING, message)
+    if workload.service_account_name is None:
+        message = (
+            "is missing: with cluster.existing the stack makes no role for checkpoints; write a ServiceAccount whose "
+            f"role may list, read, write and delete below {checkpoint_prefix(workload)}/ of the bucket (docs/jobs.md)"
+        )
+        yield Problem((*path, "serviceAccountName"), MISSING, message)
 
 
 def check_prefixes(parts: Parts) -> Iterator[Problem]:

@@ -216,13 +216,6 @@ def _not_yet(parts: Parts) -> Iterator[Problem]:
     if parts.dialogue and parts.dialogue.store == "dynamodb":
         message = "needs the stack's own network and key: with cluster.existing write volume, and its storageClass"
         yield Problem(("dialogue", "store"), parts.dialogue.store, message)
-    for index, workload in enumerate(parts.workloads or ()):
-        if workload and workload.checkpoint:
-            message = (
-                "needs the stack's own key and agent of Pod Identity: with cluster.existing remove it, and write "
-                "CHECKPOINT_URL under env with a serviceAccountName that may write there (docs/jobs.md)"
-            )
-            yield Problem(("workloads", index, "checkpoint"), MISSING, message)
     if parts.dialogue and parts.dialogue.needs_driver:
         message = (
             "is missing: a stack installs no EBS CSI driver in a cluster that is there; name a StorageClass that "

@@ -8,7 +8,7 @@ from config.checks.parts import attempt, twice
 from config.errors import MISSING, Path, Problem, listed, one_of
 from config.pools import gpu_counts, pool_types
 from config.schema import GpuPool
-from gpu.catalog import FAMILIES, INSTANCE_TYPES, UNSUPPORTED_FAMILIES, InstanceType
+from gpu.catalog import FAMILIES, INSTANCE_TYPES, LEFT_OUT_FAMILIES, UNSUPPORTED_FAMILIES, InstanceType
 
 #: Families whose nodes have a part of a GPU; EC2 and Karpenter count none (gpu count 0).
 _FRACTIONAL = ("g6f", "gr6f")
@@ -59,7 +59,14 @@ def _family_problem(family: str) -> str | None:
         return f"has fractions of a GPU, which are not supported; did you mean {family.removesuffix('f')}?"
     if family in INSTANCE_TYPES:
         return f"is an instance type: write family {family.partition('.')[0]}, or the type under instanceTypes"
+    if family in LEFT_OUT_FAMILIES:
+        return f"{_left_out(family)}: must be {listed(_SUPPORTED)}"
     return f"is no family with NVIDIA GPUs: {one_of(family, _SUPPORTED)}"
+
+
+def _left_out(family: str) -> str:
+    """No other is meant: the nearest name may be that of the dearest nodes."""
+    return f"has NVIDIA {LEFT_OUT_FAMILIES[family]}, and is not in the catalogue (docs/catalog.md)"
 
 
 def _types(pool: GpuPool, path: Path) -> Iterator[Problem]:
@@ -82,6 +89,8 @@ def _type_problem(name: str) -> str | None:
         return f"has a fraction of a GPU, which is not supported: write a type of {family.removesuffix('f')}"
     if family in FAMILIES:
         return f"is no instance type: {one_of(name, [t.name for t in FAMILIES[family]])}"
+    if family in LEFT_OUT_FAMILIES:
+        return f"{_left_out(family)}: must be of family {listed(_SUPPORTED)}"
     return f"is no instance type with NVIDIA GPUs: must be of family {listed(_SUPPORTED)}"
 
 

@@ -75,16 +75,22 @@ def _entry(entry: UsageOf, path: Path, known: Mapping[str, str], seen: set[str])
     for field in _KEYS["a Job"] + _KEYS["a model"]:
         value = getattr(entry, field)
         if value is not None and field not in _KEYS[kind]:
-            other = _instead(field, kind)
+            other = _instead(field, kind, entry)
             yield Problem((*path, to_camel(field)), value, f"says nothing about {entry.name}, which is {kind}: {other}")
     yield from _tokens(entry, path)
 
 
-def _instead(field: str, kind: str) -> str:
+def _instead(field: str, kind: str, entry: UsageOf) -> str:
+    """What to write in place of a key; of what stands there already, nothing."""
     if field in _TOKENS:
         return "write it of a model that has its slots for itself, or of the server"
-    fitting = [to_camel(each) for each in _KEYS[kind] if each not in _TOKENS]
-    return f"write {listed(fitting, 'and')}" if fitting else "its pods are there all the time; remove it"
+    if field == "runs_per_month" and kind == "a CronJob":
+        return "its schedule says how often it runs; remove it"
+    fitting = [each for each in _KEYS[kind] if each not in _TOKENS]
+    if not fitting:
+        return "its pods are there all the time; remove it"
+    lacking = [to_camel(each) for each in fitting if getattr(entry, each) is None]
+    return f"write {listed(lacking, 'and')}" if lacking else "remove it"
 
 
 def _tokens(entry: UsageOf, path: Path) -> Iterator[Problem]:

@@ -18,6 +18,7 @@ from cli.console import hanging
 from cli.render import render
 from cli.tree import resource_tree
 from config.load import parse
+from plan.as_json import plan_json
 from plan.figures import figures
 from plan.make import Plan
 from tests.unit.cli.plans import CONFIG, POOL, STACK_URN, plan_of, resource, verdict
@@ -51,6 +52,18 @@ def test_memory_adds_up_and_says_what_is_left(capsys: pytest.CaptureFixture[str]
     assert rows[0] == ["mistral on shared", "1", "4.1", "0.5", "0.9", "5.5", "7.3", "1.8"]
     assert rows[1] == ["mistral:7b, 4096 tokens"]
     assert rows[3] == ["llama3.2:3b, 8192 tokens q8_0"]
+
+
+def test_what_claims_memory_has_its_claim_and_not_the_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a GPU's 23,034 MiB applications have 22,342: 3,093 are claimed for 3,000."""
+    pool = {"name": "claimed", "instanceTypes": ["g6.xlarge"], "maxGpus": 2, "sharing": {"strategy": "memory"}}
+    container = {"name": "app", "image": "ghcr.io/acme/app:1.2.3", "slots": 1}
+    work = {"name": "transcribe", "pool": "claimed", "gpuMemoryMib": 3000, "containers": [container]}
+    plan = plan_of({"pools": [pool], "models": [], "workloads": [work], "examples": False})
+    rows = table(printed(plan, capsys), "Slots, and the memory")
+    assert rows[0] == ["transcribe on claimed", "1", "-", "-", "-", "2.9", "3.0", "0.1"]
+    (consumer,) = json.loads(plan_json(plan))["costs"]["consumers"]
+    assert (consumer["slotMemoryMib"], consumer["needMib"]) == (3093, 3000)
 
 
 def test_the_bill_is_the_sum_of_its_lines(capsys: pytest.CaptureFixture[str]) -> None:

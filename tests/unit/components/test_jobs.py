@@ -1,6 +1,6 @@
 """Jobs and CronJobs: what they outlast, and how often they run."""
 
-from components.gpu.gpu_workload import CronSchedule
+from components.gpu.gpu_workload import CronSchedule, Security
 from tests.unit.components.gpu_workloads import KEEPING, recorded, workload
 
 
@@ -37,6 +37,13 @@ def test_a_job_outlasts_its_disruptions_and_has_an_account_of_its_own() -> None:
     account = made.one("kubernetes:core/v1:ServiceAccount").inputs
     assert account["metadata"]["name"] == "transcribe"
     assert account["automountServiceAccountToken"] is False
+
+
+def test_checkpoints_by_the_rights_of_an_account_that_is_there() -> None:
+    made = recorded(workload(kind="Job", checkpoint=KEEPING, security=Security(service_account="mine")))
+    template = made.one("kubernetes:batch/v1:Job").inputs["spec"]["template"]["spec"]
+    assert (template["serviceAccountName"], template["terminationGracePeriodSeconds"]) == ("mine", 90)
+    assert not made.of_type("kubernetes:core/v1:ServiceAccount")
 
 
 def test_without_checkpoints_a_job_is_as_it_was() -> None:

@@ -420,11 +420,19 @@ def test_use_of_nobody_in_a_stack_of_nobody() -> None:
         ({"name": "mistrel"}, "name", "is no model, server or Job of this stack; did you mean mistral?"),
         ({"name": "mistral", "runsPerMonth": 2}, "runsPerMonth", "which is a model: write hoursPerDay"),
         ({"name": "cuda-vector-add", "hoursPerDay": 2}, "hoursPerDay", "a Job: write runsPerMonth and hoursPerRun"),
+        ({"name": "mistral", "hoursPerDay": 4, "hoursPerRun": 2}, "hoursPerRun", "which is a model: remove it"),
+        (
+            {"name": "nightly", "runsPerMonth": 30, "hoursPerRun": 2},
+            "runsPerMonth",
+            "which is a CronJob: its schedule says how often it runs; remove it",
+        ),
+        ({"name": "nightly", "hoursPerDay": 2}, "hoursPerDay", "which is a CronJob: write hoursPerRun"),
         ({"name": "batch", "hoursPerDay": 2}, "hoursPerDay", "a Deployment: its pods are there all the time; remove"),
     ],
 )
 def test_what_is_said_of_use_must_fit(entry: dict[str, Any], path: str, said: str) -> None:
-    raw = changed({"usage": {"each": [entry]}, "workloads": [WORKLOAD]})
+    nightly = {**WORKLOAD, "name": "nightly", "kind": "CronJob", "schedule": "30 3 * * *"}
+    raw = changed({"usage": {"each": [entry]}, "workloads": [WORKLOAD, nightly]})
     (problem,) = problems_of(raw)
     assert problem.path == ("usage", "each", 0, path)
     assert said in problem.message

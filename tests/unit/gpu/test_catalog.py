@@ -15,6 +15,7 @@ from gpu.catalog import (
     CAPACITY_BLOCK_FAMILIES,
     FAMILIES,
     INSTANCE_TYPES,
+    LEFT_OUT_FAMILIES,
     REGIONS,
     UNSUPPORTED_FAMILIES,
     InstanceType,
@@ -121,3 +122,8 @@ def test_the_families_of_capacity_blocks_are_those_that_ec2_tells_of() -> None:
     told = json.loads(gzip.decompress(kept.read_bytes()))
     sold = {name for name, each in told.items() if "capacity-block" in each["SupportedUsageClasses"]}
     assert {t.name for family in CAPACITY_BLOCK_FAMILIES for t in FAMILIES[family]} == sold & INSTANCE_TYPES.keys()
+
+
+def test_what_is_left_out_is_not_there() -> None:
+    """Fails when the source has learned of a family: then it is one of the catalogue."""
+    assert not LEFT_OUT_FAMILIES.keys() & FAMILIES.keys()
