@@ -190,8 +190,12 @@ def _others(there: Inventory, *, has_file: bool) -> Iterator[Finding]:
         yield note(names, text)
     if there.knative:
         yield note("Knative", "is there: a stack with models installs its own operator, and two quarrel")
-    if has_file and not there.standing and there.counts.get("Node"):
-        text = "have no label in common: write cluster.systemNodeLabels before models are served"
+    # Where the stack brings Karpenter, more is to be said of them: adopt/karpenter_findings.py.
+    if has_file and there.karpenter and not there.standing.labels and there.counts.get("Node"):
+        text = (
+            "have no label in common: write cluster.systemNodeLabels before a stack file has what runs there: models, "
+            "a GPU Operator (gpuSharing.installer), a second scheduler (gpuSharing.scoringStrategy)"
+        )
         yield note("nodes that stay", text)
 
 

@@ -14,7 +14,8 @@ from adopt.node_classes import NodeClass, discovered, node_classes_of
 from adopt.objects import Object, Objects, at, labels_of, listed, name_of, words
 from adopt.plugins import Plugin, plugins_of, releases
 from adopt.rights import Rights, rights_of
-from adopt.work import GpuNode, Work, gpu_nodes, standing_labels, work_of
+from adopt.standing import Standing, standing_of
+from adopt.work import GpuNode, Work, gpu_nodes, work_of
 from gpu.catalog import FAMILIES, INSTANCE_TYPES
 from gpu.contract import DEVICE_CLASS, INSTANCE_TYPE_LABEL, MIG_CONFIG_LABEL, REGION_LABEL
 from policy.device_plugin import Sharing
@@ -92,7 +93,7 @@ class Inventory:
     knative: bool
     nodes: Sequence[GpuNode]
     strange_nodes: Mapping[str, str]
-    standing: Mapping[str, str]
+    standing: Standing
     work: Sequence[Work]
     counts: Mapping[str, int]
     unseen: tuple[str, ...]
@@ -124,7 +125,7 @@ def inventory(objects: Objects, *, cluster: str = "", region: str = "") -> Inven
         knative=_has_group(objects, "serving.knative.dev") or any(True for _ in objects.of("KnativeServing")),
         nodes=nodes,
         strange_nodes=strange,
-        standing=standing_labels(objects),
+        standing=standing_of(objects),
         work=work_of(objects),
         counts=Counter(objects.counts),
         unseen=tuple(objects.unseen),

@@ -36,7 +36,7 @@ def test_names_versions_and_what_stays_are_seen(tmp_path: Path) -> None:
     assert there.karpenter is not None
     assert there.karpenter.version == "1.9.0"
     assert there.karpenter.gates == frozenset({"nodeOverlay"})
-    assert there.standing == {"eks.amazonaws.com/nodegroup": "system"}
+    assert there.standing.labels == {"eks.amazonaws.com/nodegroup": "system"}
     assert [(n.kind.name, n.bought, n.pool) for n in there.nodes] == [("g6.xlarge", "on-demand", "gpus")] * 3
 
 
