@@ -136,6 +136,9 @@ def _selected(there: Inventory, chosen: NodeClass, noun: str, selected: Selected
 def _plugins(there: Inventory, *, has_file: bool) -> Iterator[Finding]:
     for plugin in there.plugins:
         about = f"{plugin.kind} {plugin.name}"
+        if plugin.supposed:
+            text = f"its ClusterPolicy was not shown: that it brings {listed(plugin.brings, 'and')} is supposed"
+            yield unseen(about, text, "kubectl get clusterpolicies.nvidia.com -o yaml")
         if plugin.kind == "DRA driver":
             text = (
                 "gives out the same GPUs by claims: nodes of the new pool must not be its own too. Pools with strategy "

@@ -7,7 +7,7 @@ The plugin's DaemonSet is what its chart made of values; these are put together 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from adopt.objects import Object, Objects, at, containers_of, environment, listed, name_of, words
@@ -28,6 +28,7 @@ class Plugin:
     ours too. values: of its chart, as far as they say how GPUs are shared. apart: why a stack cannot add
     configurations to its ConfigMap (`gpuSharing.existing`); empty where it can. off: whether it is a GPU Operator whose
     device plugin is off, which gives out nothing. brings: what a GPU Operator puts on new nodes whose images have it.
+    supposed: whether it is a GPU Operator of which its DaemonSets alone were seen.
     """
 
     kind: Kind
@@ -39,16 +40,18 @@ class Plugin:
     apart: str = ""
     off: bool = False
     brings: tuple[str, ...] = ()
+    supposed: bool = False
     reaches: bool = True
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
 def plugins_of(objects: Objects) -> list[Plugin]:
     """All of them, operators first: what these install is theirs."""
-    operators = [_operator(each, objects) for each in objects.of("ClusterPolicy", "nvidia.com")]
+    shown = [_operator(each, objects) for each in objects.of("ClusterPolicy", "nvidia.com")]
+    operators = shown or _supposed(objects)
     found = [*operators]
     for daemon_set in objects.of("DaemonSet"):
-        images = [str(each.get("image", "")) for each in containers_of(daemon_set)]
+        images = _images(daemon_set)
         if any("dra-driver" in image for image in images):
             found.append(_plain("DRA driver", daemon_set, images))
         elif _offers(daemon_set, images) and not (operators and _owned(daemon_set)):
@@ -59,6 +62,10 @@ def plugins_of(objects: Objects) -> list[Plugin]:
     return found
 
 
+def _images(daemon_set: Object) -> list[str]:
+    return [str(each.get("image", "")) for each in containers_of(daemon_set)]
+
+
 def _offers(daemon_set: Object, images: list[str]) -> bool:
     """Whether it is a plugin: MPS' control daemon and GPU Feature Discovery have the same image, and offer nothing."""
     others = name_of(daemon_set).endswith(("mps-control-daemon", "gpu-feature-discovery"))
@@ -66,8 +73,13 @@ def _offers(daemon_set: Object, images: list[str]) -> bool:
 
 
 def _owned(daemon_set: Object) -> bool:
+    return _policy_of(daemon_set) is not None or name_of(daemon_set).endswith("-daemonset")
+
+
+def _policy_of(daemon_set: Object) -> str | None:
+    """Name of the ClusterPolicy that made it; None where none did."""
     owners = listed(at(daemon_set, "metadata").get("ownerReferences"))
-    return any(owner.get("kind") == "ClusterPolicy" for owner in owners) or name_of(daemon_set).endswith("-daemonset")
+    return next((_text(owner.get("name")) for owner in owners if owner.get("kind") == "ClusterPolicy"), None)
 
 
 def _version(images: list[str], word: str) -> str:
@@ -208,6 +220,24 @@ def _operator(policy: Object, objects: Objects) -> Plugin:
         default=config.get("default", ""),
         values=values,
     )
+
+
+def _supposed(objects: Objects) -> list[Plugin]:
+    """A GPU Operator of which nobody saw its ClusterPolicy, by the DaemonSets that it made; the rest as by default."""
+    made = [each for each in objects.of("DaemonSet") if _policy_of(each) is not None]
+    if not made:
+        return []
+    known = {"name": _policy_of(made[0]) or "", "brings": tuple(_PARTS.values()), "supposed": True}
+    plugin = next((each for each in made if _offers(each, _images(each))), None)
+    if plugin is None:
+        return [Plugin(kind="GPU Operator", off=True, **known)]
+    found = _device_plugin(plugin, _images(plugin), objects)
+    values = {
+        "devicePlugin": {"config": found.values["config"], "enabled": True},
+        "mig": {"strategy": strategy} if (strategy := found.values.get("migStrategy")) else {},
+        "migManager": {"enabled": True},
+    }
+    return [replace(found, kind="GPU Operator", values=values, **known)]
 
 
 #: Parts of a GPU Operator that nodes of ours have by their image, or cut by themselves, as a ClusterPolicy calls them.
