@@ -17,7 +17,7 @@ from adopt.pool_findings import pool_findings
 from adopt.proposal import Proposal
 from adopt.stack_file import StackText, bringing, joined_plugin, model_class, reaching
 from config.errors import key_of, listed
-from gpu.contract import DEVICE_CLASS, DISCOVERY_TAG, MEMORY_ANNOTATION, POOL_LABEL
+from gpu.contract import DEVICE_CLASS, DISCOVERY_TAG, MEMORY_ANNOTATION, OPERANDS_LABEL, POOL_LABEL
 
 
 def findings(there: Inventory, proposal: Proposal, written: StackText) -> list[Finding]:
@@ -162,15 +162,29 @@ def _plugins(there: Inventory, *, has_file: bool) -> Iterator[Finding]:
             text += ". Labels of the new nodes keep its driver, toolkit and MIG manager away: their image has them"
         yield fits(f"{joined.kind} {joined.name}", text)
     elif found:
-        why = "; ".join(f"{each.name}: {each.apart}" for each in found if each.apart) or "they are several"
-        if len(found) == 1 and not found[0].apart and (operator := bringing(there)):
-            why = f"{operator.name} would bring its {listed(operator.brings, 'and')} to the nodes"
+        yield from _meeting(there, found)
+
+
+def _meeting(there: Inventory, found: list[Plugin]) -> Iterator[Finding]:
+    """Plugins that would run on the new nodes beside another. found: all of them."""
+    why = "; ".join(f"{each.name}: {each.apart}" for each in found if each.apart) or "they are several"
+    if len(found) == 1 and not found[0].apart and (operator := bringing(there)):
+        why = f"{operator.name} would bring its {listed(operator.brings, 'and')} to the nodes"
+    met = [each for each in found if each.meets]
+    left = f"whose nodes are left out; or keep yours away from nodes with the label {POOL_LABEL}"
+    text = (
+        "would run on the new nodes too, and two quarrel over the kubelet's socket: the file says ami: bottlerocket, "
+        f"{'whose nodes bring their own' if met else left}. gpuSharing.existing does not do ({why})"
+    )
+    yield note(listed([each.name for each in found], "and"), text)
+    for each in met:
         text = (
-            "would run on the new nodes too, and two quarrel over the kubelet's socket: the file says ami: "
-            f"bottlerocket, whose nodes are left out; or keep yours away from nodes with the label {POOL_LABEL}. "
-            f"gpuSharing.existing does not do ({why})"
+            "would run on Bottlerocket's nodes too, beside their own plugin: it crashes there, or pods find no GPU. "
+            f"Before `pulumi up` keep it away from nodes with the label {POOL_LABEL}, by a required node affinity with "
+            f"{POOL_LABEL} DoesNotExist. Write it among the values of its chart or where else it is from, too: else "
+            "what is installed again undoes the line. Its pods start anew"
         )
-        yield note(listed([each.name for each in found], "and"), text)
+        yield missing(f"{each.kind} {each.name}", text, each.away)
 
 
 def _without_plugin(operator: Plugin, about: str, *, has_file: bool) -> Iterator[Finding]:
@@ -181,7 +195,7 @@ def _without_plugin(operator: Plugin, about: str, *, has_file: bool) -> Iterator
     elif has_file:
         text += (
             f". But it would bring them its {listed(operator.brings, 'and')}: the file says ami: bottlerocket, whose "
-            "nodes keep all of it away by the label nvidia.com/gpu.deploy.operands"
+            f"nodes keep all of it away by the label {OPERANDS_LABEL}"
         )
         yield note(about, text)
 

@@ -240,7 +240,11 @@ def _lines(
             yield from _sharing(proposal, value)
         elif key == "ami":
             what = "A plugin of the cluster would run on" if reaching(there) else "The GPU Operator would come to"
-            yield f"      # {what} these nodes too; Bottlerocket's are left out of it."
+            if any(plugin.meets for plugin in reaching(there)):
+                yield f"      # {what} these nodes too. Bottlerocket's bring their own: keep it away from"
+                yield "      # them before `pulumi up`, by the line that `slices adopt` prints."
+            else:
+                yield f"      # {what} these nodes too; Bottlerocket's are left out of it."
         if key == "maxGpus":
             yield "      # Most GPUs at a time: none is bought before a pod asks for a slot."
         yield f"    {'- ' if number == 0 else '  '}{key}: {flow(value)}"
