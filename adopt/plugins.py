@@ -210,17 +210,30 @@ def _supposed(objects: Objects) -> list[Plugin]:
     made = [each for each in objects.of("DaemonSet") if _policy_of(each) is not None]
     if not made:
         return []
-    known = {"name": _policy_of(made[0]) or "", "brings": tuple(_PARTS.values()), "supposed": True, "meets": False}
+    known = Plugin(
+        kind="GPU Operator", name=_policy_of(made[0]) or "", off=True, brings=tuple(_PARTS.values()), supposed=True
+    )
     plugin = next((each for each in made if _offers(each, _images(each))), None)
     if plugin is None:
-        return [Plugin(kind="GPU Operator", off=True, **known)]
+        return [known]
     found = _device_plugin(plugin, _images(plugin), objects)
     values = {
         "devicePlugin": {"config": found.values["config"], "enabled": True},
         "mig": {"strategy": strategy} if (strategy := found.values.get("migStrategy")) else {},
         "migManager": {"enabled": True},
     }
-    return [replace(found, kind="GPU Operator", values=values, **known)]
+    return [
+        replace(
+            known,
+            off=False,
+            version=found.version,
+            namespace=found.namespace,
+            config_map=found.config_map,
+            default=found.default,
+            apart=found.apart,
+            values=values,
+        )
+    ]
 
 
 #: Parts of a GPU Operator that nodes of ours have by their image, or cut by themselves, as a ClusterPolicy calls them.
