@@ -30,6 +30,8 @@ _KIND: Final = re.compile(r"^(?:  |- )?kind: *[\"']?(\w+)", re.MULTILINE)
 _PROSE: Final = (".html", ".md", ".py", ".rst", ".sh", ".tf", ".txt")
 #: What `kubectl version -o yaml` and `-o json` write.
 _VERSION: Final = "serverVersion"
+#: What `kubectl get --raw /apis` writes.
+_GROUPS: Final = "APIGroupList"
 
 
 class ExportError(ValueError):
@@ -132,7 +134,7 @@ def _chunks(text: str) -> Iterator[str]:
 
 
 def _take(document: Any, objects: Objects) -> None:
-    """Take in a document: an object, a list of objects, or what `kubectl version` says."""
+    """Take in a document: an object, a list of objects, or what the server says of its version and its API groups."""
     pending = [document]
     while pending:
         found = pending.pop()
@@ -140,6 +142,8 @@ def _take(document: Any, objects: Objects) -> None:
             pending += reversed(listed(found))
         elif isinstance(found, dict) and str(found.get("kind", "")).endswith("List") and "items" in found:
             pending += reversed(_items(found))
+        elif isinstance(found, dict) and found.get("kind") == _GROUPS:
+            objects.groups |= {str(each.get("name")) for each in listed(found.get("groups"))}
         elif isinstance(found, dict) and _VERSION in found:
             objects.kubernetes = minor_version(str(at(found, _VERSION).get("gitVersion", "")))
         elif isinstance(found, dict) and isinstance(found.get("kind"), str):

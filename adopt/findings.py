@@ -17,7 +17,7 @@ from adopt.pool_findings import pool_findings
 from adopt.proposal import Proposal
 from adopt.stack_file import StackText, bringing, joined_plugin, model_class, reaching
 from config.errors import key_of, listed
-from gpu.contract import DEVICE_CLASS, DISCOVERY_TAG, MEMORY_ANNOTATION, POOL_LABEL
+from gpu.contract import DEVICE_CLASS, DISCOVERY_TAG, MEMORY_ANNOTATION, OPERANDS_LABEL, POOL_LABEL
 
 
 def findings(there: Inventory, proposal: Proposal, written: StackText) -> list[Finding]:
@@ -136,6 +136,9 @@ def _selected(there: Inventory, chosen: NodeClass, noun: str, selected: Selected
 def _plugins(there: Inventory, *, has_file: bool) -> Iterator[Finding]:
     for plugin in there.plugins:
         about = f"{plugin.kind} {plugin.name}"
+        if plugin.supposed:
+            text = f"its ClusterPolicy was not shown: that it brings {listed(plugin.brings, 'and')} is supposed"
+            yield unseen(about, text, "kubectl get clusterpolicies.nvidia.com -o yaml")
         if plugin.kind == "DRA driver":
             text = (
                 "gives out the same GPUs by claims: nodes of the new pool must not be its own too. Pools with strategy "
@@ -159,15 +162,29 @@ def _plugins(there: Inventory, *, has_file: bool) -> Iterator[Finding]:
             text += ". Labels of the new nodes keep its driver, toolkit and MIG manager away: their image has them"
         yield fits(f"{joined.kind} {joined.name}", text)
     elif found:
-        why = "; ".join(f"{each.name}: {each.apart}" for each in found if each.apart) or "they are several"
-        if len(found) == 1 and not found[0].apart and (operator := bringing(there)):
-            why = f"{operator.name} would bring its {listed(operator.brings, 'and')} to the nodes"
+        yield from _meeting(there, found)
+
+
+def _meeting(there: Inventory, found: list[Plugin]) -> Iterator[Finding]:
+    """Plugins that would run on the new nodes beside another. found: all of them."""
+    why = "; ".join(f"{each.name}: {each.apart}" for each in found if each.apart) or "they are several"
+    if len(found) == 1 and not found[0].apart and (operator := bringing(there)):
+        why = f"{operator.name} would bring its {listed(operator.brings, 'and')} to the nodes"
+    met = [each for each in found if each.meets]
+    left = f"whose nodes are left out; or keep yours away from nodes with the label {POOL_LABEL}"
+    text = (
+        "would run on the new nodes too, and two quarrel over the kubelet's socket: the file says ami: bottlerocket, "
+        f"{'whose nodes bring their own' if met else left}. gpuSharing.existing does not do ({why})"
+    )
+    yield note(listed([each.name for each in found], "and"), text)
+    for each in met:
         text = (
-            "would run on the new nodes too, and two quarrel over the kubelet's socket: the file says ami: "
-            f"bottlerocket, whose nodes are left out; or keep yours away from nodes with the label {POOL_LABEL}. "
-            f"gpuSharing.existing does not do ({why})"
+            "would run on Bottlerocket's nodes too, beside their own plugin: it crashes there, or pods find no GPU. "
+            f"Before `pulumi up` keep it away from nodes with the label {POOL_LABEL}, by a required node affinity with "
+            f"{POOL_LABEL} DoesNotExist. Write it among the values of its chart or where else it is from, too: else "
+            "what is installed again undoes the line. Its pods start anew"
         )
-        yield note(listed([each.name for each in found], "and"), text)
+        yield missing(f"{each.kind} {each.name}", text, each.away)
 
 
 def _without_plugin(operator: Plugin, about: str, *, has_file: bool) -> Iterator[Finding]:
@@ -178,7 +195,7 @@ def _without_plugin(operator: Plugin, about: str, *, has_file: bool) -> Iterator
     elif has_file:
         text += (
             f". But it would bring them its {listed(operator.brings, 'and')}: the file says ami: bottlerocket, whose "
-            "nodes keep all of it away by the label nvidia.com/gpu.deploy.operands"
+            f"nodes keep all of it away by the label {OPERANDS_LABEL}"
         )
         yield note(about, text)
 
@@ -190,8 +207,12 @@ def _others(there: Inventory, *, has_file: bool) -> Iterator[Finding]:
         yield note(names, text)
     if there.knative:
         yield note("Knative", "is there: a stack with models installs its own operator, and two quarrel")
-    if has_file and not there.standing and there.counts.get("Node"):
-        text = "have no label in common: write cluster.systemNodeLabels before models are served"
+    # Where the stack brings Karpenter, more is to be said of them: adopt/karpenter_findings.py.
+    if has_file and there.karpenter and not there.standing.labels and there.counts.get("Node"):
+        text = (
+            "have no label in common: write cluster.systemNodeLabels before a stack file has what runs there: models, "
+            "a GPU Operator (gpuSharing.installer), a second scheduler (gpuSharing.scoringStrategy)"
+        )
         yield note("nodes that stay", text)
 
 

@@ -11,10 +11,11 @@ from typing import Any, Final
 from adopt.export import minor_version
 from adopt.karpenter import AUTO_NODE, AUTO_NODE_LABEL, Karpenter, definitions_of, karpenter_of
 from adopt.node_classes import NodeClass, discovered, node_classes_of
-from adopt.objects import Object, Objects, at, labels_of, listed, name_of, words
+from adopt.objects import Object, Objects, at, containers_of, labels_of, listed, name_of, words
 from adopt.plugins import Plugin, plugins_of, releases
 from adopt.rights import Rights, rights_of
-from adopt.work import GpuNode, Work, gpu_nodes, standing_labels, work_of
+from adopt.standing import Standing, standing_of
+from adopt.work import GpuNode, Work, gpu_nodes, work_of
 from gpu.catalog import FAMILIES, INSTANCE_TYPES
 from gpu.contract import DEVICE_CLASS, INSTANCE_TYPE_LABEL, MIG_CONFIG_LABEL, REGION_LABEL
 from policy.device_plugin import Sharing
@@ -29,6 +30,12 @@ ENGINES: Final[Mapping[str, str]] = {
     "policies.kyverno.io": "Kyverno",
     "templates.gatekeeper.sh": "Gatekeeper",
     "policies.kubewarden.io": "Kubewarden",
+}
+#: The same by the images of their Deployments, as far as these tell them from other programs of such names.
+_IMAGES: Final[Mapping[str, str]] = {
+    r"(?:^|/)kyverno(?:[:@]|$)": "Kyverno",
+    r"openpolicyagent/gatekeeper(?:[:@]|$)": "Gatekeeper",
+    r"kubewarden/": "Kubewarden",
 }
 
 
@@ -92,7 +99,7 @@ class Inventory:
     knative: bool
     nodes: Sequence[GpuNode]
     strange_nodes: Mapping[str, str]
-    standing: Mapping[str, str]
+    standing: Standing
     work: Sequence[Work]
     counts: Mapping[str, int]
     unseen: tuple[str, ...]
@@ -121,10 +128,10 @@ def inventory(objects: Objects, *, cluster: str = "", region: str = "") -> Inven
         overlays=sorted(view.overlays, key=lambda overlay: overlay.name),
         plugins=plugins,
         engines=_engines(objects),
-        knative=_has_group(objects, "serving.knative.dev") or any(True for _ in objects.of("KnativeServing")),
+        knative=_knative(objects),
         nodes=nodes,
         strange_nodes=strange,
-        standing=standing_labels(objects),
+        standing=standing_of(objects),
         work=work_of(objects),
         counts=Counter(objects.counts),
         unseen=tuple(objects.unseen),
@@ -253,10 +260,27 @@ def _has_group(objects: Objects, group: str) -> bool:
     return group in objects.groups or group in definitions
 
 
+#: Where Knative runs, whoever installed it: its own manifests and its operator's name these.
+_KNATIVE_GROUPS: Final = ("serving.knative.dev", "operator.knative.dev")
+_KNATIVE_SPACES: Final = ("knative-serving", "knative-operator")
+
+
+def _knative(objects: Objects) -> bool:
+    spaces = {str(at(each, "metadata").get("namespace")) for each in objects.of("Deployment")}
+    return (
+        any(_has_group(objects, group) for group in _KNATIVE_GROUPS)
+        or any(True for _ in objects.of("KnativeServing"))
+        or not spaces.isdisjoint(_KNATIVE_SPACES)
+    )
+
+
 def _engines(objects: Objects) -> tuple[str, ...]:
     found = [engine for group, engine in ENGINES.items() if _has_group(objects, group)]
     hooks = " ".join(name_of(each) for each in objects.of("ValidatingWebhookConfiguration"))
     found += [engine for engine in ENGINES.values() if re.search(engine.lower(), hooks)]
+    containers = [each for deployment in objects.of("Deployment") for each in containers_of(deployment)]
+    images = [str(each.get("image", "")) for each in containers]
+    found += [engine for pattern, engine in _IMAGES.items() if any(re.search(pattern, image) for image in images)]
     if any(_refuses(each) for each in objects.of("ValidatingAdmissionPolicy")):
         found.append("ValidatingAdmissionPolicy")
     return tuple(dict.fromkeys(found))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import versions
@@ -11,8 +12,10 @@ from adopt.inventory import Inventory
 from adopt.karpenter import Karpenter
 from adopt.proposal import Proposal
 from adopt.stack_file import describe, gate_is_on, knows_overlays, list_addons
+from adopt.standing import CONTROLLERS, DEFAULT_LABEL, Standing
 from config.checks.existing import OVERLAYS_SINCE
-from gpu.contract import DISCOVERY_TAG
+from config.errors import listed
+from gpu.contract import DISCOVERY_TAG, SYSTEM_NODE_TAINT
 from gpu.standing import POD_IDENTITY_AGENT
 
 _GATE: Final = "settings.featureGates.nodeOverlay"
@@ -140,12 +143,53 @@ def _no_karpenter(there: Inventory) -> Iterator[Finding]:
         look = describe(there, "accessConfig.authenticationMode")
         yield unseen("authentication mode", "nobody asked the account: the default is supposed", look)
     yield from _rights(there)
+    yield from _place(there)
     if there.network is None:
         text = f"nobody asked the account: found by {DISCOVERY_TAG}={there.cluster}, unless the file names them"
         yield unseen("subnets and security groups", text, describe(there, "resourcesVpcConfig"))
     elif there.network:
         said = ", ".join(each for ids in there.network.values() for each in ids)
         yield fits("subnets and security groups", f"{said}, as EKS has them for the cluster")
+
+
+def _place(there: Inventory) -> Iterator[Finding]:
+    """Whether the stack's own Karpenter finds nodes to run on: without one its release fails, and so does the rest."""
+    about, found = "nodes that stay", there.standing
+    with_label = f"with {_label(found.labels)}"
+    if not there.counts.get("Node"):
+        text = f"no nodes were read: Karpenter runs on {CONTROLLERS} of them, by a label (cluster.systemNodeLabels)"
+        yield unseen(about, text, "kubectl get nodes --show-labels")
+    elif not found.takers:
+        text = (
+            f"Karpenter runs on {CONTROLLERS} that no Karpenter buys, without GPUs and with no taint but "
+            f"{SYSTEM_NODE_TAINT}: none was seen{_kept(found)}. `pulumi up` ends without one: add such nodes first, "
+            "and look again"
+        )
+        yield missing(about, text)
+    elif not found.labels:
+        text = (
+            f"have no label in common: Karpenter runs on those with {_label(DEFAULT_LABEL)}, and `pulumi up` ends "
+            f"without one. Give it to {CONTROLLERS} or more, and to their node group, so that its next nodes have it; "
+            "or write one that they have under cluster.systemNodeLabels"
+        )
+        line = ("kubectl", "label", "nodes", *found.takers[:CONTROLLERS], _label(DEFAULT_LABEL))
+        yield missing(about, text, shlex.join(line))
+    elif len(found.takers) < CONTROLLERS:
+        text = (
+            f"{len(found.takers)} {with_label} takes Karpenter{_kept(found)}: of its {CONTROLLERS} pods, each on a "
+            "node of its own, one waits for another such node, and while this one is away no node is bought"
+        )
+        yield note(about, text)
+    else:
+        yield fits(about, f"{len(found.takers)} {with_label} take Karpenter")
+
+
+def _label(labels: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in labels.items())
+
+
+def _kept(found: Standing) -> str:
+    return f"; others have the taint {listed(found.taints, 'or')}" if found.taints else ""
 
 
 def _rights(there: Inventory) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ WANTED: Final[Mapping[str, str]] = {
     "Pod": rf"{re.escape(NVIDIA_PREFIX)}|resourceClaims|AWS_WEB_IDENTITY_TOKEN_FILE",
     "ConfigMap": "sharing|migStrategy|flags",
     **dict.fromkeys((pattern.rpartition(":")[2] for pattern in POD_TYPES if not pattern.endswith(":Pod")), _PARTS),
-    "DaemonSet": rf"{_PARTS}|eks-pod-identity-agent|kube-proxy",
+    "DaemonSet": rf"{_PARTS}|eks-pod-identity-agent|kube-proxy|node-feature-discovery",
 }
 _PATTERNS: Final = {kind: re.compile(words) for kind, words in WANTED.items() if words}
 

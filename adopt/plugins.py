@@ -7,14 +7,13 @@ The plugin's DaemonSet is what its chart made of values; these are put together 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from adopt.objects import Object, Objects, at, containers_of, environment, listed, name_of, words
-from gpu.contract import CONFIG_LABEL, DEVICE_CLASS, GPU_TAINT, NODE_POOL_LABEL, OURS
-from policy.instances import Label
+from adopt.plugin_places import comes, intolerant, keep_away, on_bottlerocket, on_ours
+from gpu.contract import CONFIG_LABEL, DEVICE_CLASS
 from policy.placement import admitted
-from policy.pods import tolerated
 from policy.registered import Resource
 
 Kind = Literal["device plugin", "GPU Operator", "DRA driver"]
@@ -28,6 +27,9 @@ class Plugin:
     ours too. values: of its chart, as far as they say how GPUs are shared. apart: why a stack cannot add
     configurations to its ConfigMap (`gpuSharing.existing`); empty where it can. off: whether it is a GPU Operator whose
     device plugin is off, which gives out nothing. brings: what a GPU Operator puts on new nodes whose images have it.
+    supposed: whether it is a GPU Operator of which its DaemonSets alone were seen. meets: whether it would run on nodes
+    of ours with Bottlerocket too, beside their own. away: the command that keeps it off nodes of ours, empty without
+    one.
     """
 
     kind: Kind
@@ -39,16 +41,20 @@ class Plugin:
     apart: str = ""
     off: bool = False
     brings: tuple[str, ...] = ()
+    supposed: bool = False
     reaches: bool = True
+    meets: bool = False
+    away: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
 def plugins_of(objects: Objects) -> list[Plugin]:
     """All of them, operators first: what these install is theirs."""
-    operators = [_operator(each, objects) for each in objects.of("ClusterPolicy", "nvidia.com")]
+    shown = [_operator(each, objects) for each in objects.of("ClusterPolicy", "nvidia.com")]
+    operators = shown or _supposed(objects)
     found = [*operators]
     for daemon_set in objects.of("DaemonSet"):
-        images = [str(each.get("image", "")) for each in containers_of(daemon_set)]
+        images = _images(daemon_set)
         if any("dra-driver" in image for image in images):
             found.append(_plain("DRA driver", daemon_set, images))
         elif _offers(daemon_set, images) and not (operators and _owned(daemon_set)):
@@ -59,6 +65,10 @@ def plugins_of(objects: Objects) -> list[Plugin]:
     return found
 
 
+def _images(daemon_set: Object) -> list[str]:
+    return [str(each.get("image", "")) for each in containers_of(daemon_set)]
+
+
 def _offers(daemon_set: Object, images: list[str]) -> bool:
     """Whether it is a plugin: MPS' control daemon and GPU Feature Discovery have the same image, and offer nothing."""
     others = name_of(daemon_set).endswith(("mps-control-daemon", "gpu-feature-discovery"))
@@ -66,8 +76,13 @@ def _offers(daemon_set: Object, images: list[str]) -> bool:
 
 
 def _owned(daemon_set: Object) -> bool:
+    return _policy_of(daemon_set) is not None or name_of(daemon_set).endswith("-daemonset")
+
+
+def _policy_of(daemon_set: Object) -> str | None:
+    """Name of the ClusterPolicy that made it; None where none did."""
     owners = listed(at(daemon_set, "metadata").get("ownerReferences"))
-    return any(owner.get("kind") == "ClusterPolicy" for owner in owners) or name_of(daemon_set).endswith("-daemonset")
+    return next((_text(owner.get("name")) for owner in owners if owner.get("kind") == "ClusterPolicy"), None)
 
 
 def _version(images: list[str], word: str) -> str:
@@ -100,12 +115,14 @@ def _device_plugin(daemon_set: Object, images: list[str], objects: Objects) -> P
     return Plugin(
         kind="device plugin",
         namespace=namespace,
-        apart=_why_apart(config_map, namespace, variables, keys) or _intolerant(pod.get("tolerations")),
+        apart=_why_apart(config_map, namespace, variables, keys) or intolerant(pod.get("tolerations")),
         name=name_of(daemon_set),
         version=_version(images, "k8s-device-plugin"),
         config_map=config_map,
         default=default,
-        reaches=admitted(pod, _label),
+        reaches=admitted(pod, on_ours),
+        meets=comes(pod, on_bottlerocket(objects)),
+        away=keep_away(daemon_set),
         values=values,
     )
 
@@ -128,12 +145,6 @@ def _why_apart(config_map: str, namespace: str, variables: Mapping[str, str], ke
     if not variables.get(_DEFAULT) and single and (keys is None or (len(keys) == 1 and "default" not in keys)):
         return "it has no config.default: with a second entry nodes without the label would get no configuration"
     return ""
-
-
-def _intolerant(tolerations: Any) -> str:
-    if any(tolerated(GPU_TAINT, each) for each in listed(tolerations)):
-        return ""
-    return "its pods do not tolerate the taint {key}={value}:{effect} of the new nodes".format_map(GPU_TAINT)
 
 
 def _keys(name: str, namespace: str, objects: Objects) -> tuple[str, ...] | None:
@@ -170,22 +181,6 @@ def _texts(value: Any) -> list[str]:
     return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
 
 
-#: Domains of labels that nodes get whoever buys them, and the label of those among them that only nodes of a group get.
-_ON_ANY_NODE: Final = ("kubernetes.io", "nvidia.com", "k8s.aws", "karpenter.sh", "eks.amazonaws.com")
-_OF_A_GROUP: Final = "eks.amazonaws.com/nodegroup"
-#: A name that nobody who wrote before knew.
-_NEW_NAME: Final = ("",)
-
-
-def _label(key: str) -> Label:
-    """Values of a label that nodes of ours may have: of a pool that is not there yet."""
-    if key == NODE_POOL_LABEL:
-        return _NEW_NAME
-    domain = key.partition("/")[0] if "/" in key else ""
-    anywhere = any(domain == one or domain.endswith(f".{one}") for one in _ON_ANY_NODE)
-    return () if key.startswith(OURS) or (anywhere and key != _OF_A_GROUP) else None
-
-
 def _operator(policy: Object, objects: Objects) -> Plugin:
     spec = at(policy, "spec")
     config = words(at(spec, "devicePlugin").get("config"))
@@ -210,6 +205,37 @@ def _operator(policy: Object, objects: Objects) -> Plugin:
     )
 
 
+def _supposed(objects: Objects) -> list[Plugin]:
+    """A GPU Operator of which nobody saw its ClusterPolicy, by the DaemonSets that it made; the rest as by default."""
+    made = [each for each in objects.of("DaemonSet") if _policy_of(each) is not None]
+    if not made:
+        return []
+    known = Plugin(
+        kind="GPU Operator", name=_policy_of(made[0]) or "", off=True, brings=tuple(_PARTS.values()), supposed=True
+    )
+    plugin = next((each for each in made if _offers(each, _images(each))), None)
+    if plugin is None:
+        return [known]
+    found = _device_plugin(plugin, _images(plugin), objects)
+    values = {
+        "devicePlugin": {"config": found.values["config"], "enabled": True},
+        "mig": {"strategy": strategy} if (strategy := found.values.get("migStrategy")) else {},
+        "migManager": {"enabled": True},
+    }
+    return [
+        replace(
+            known,
+            off=False,
+            version=found.version,
+            namespace=found.namespace,
+            config_map=found.config_map,
+            default=found.default,
+            apart=found.apart,
+            values=values,
+        )
+    ]
+
+
 #: Parts of a GPU Operator that nodes of ours have by their image, or cut by themselves, as a ClusterPolicy calls them.
 _PARTS: Final[Mapping[str, str]] = {"driver": "driver", "toolkit": "toolkit", "migManager": "MIG manager"}
 
@@ -226,7 +252,7 @@ def _why_operator_apart(spec: Mapping[str, Any], config_map: str, spaces: list[s
         return f"nothing tells in which namespace its ConfigMap {config_map} is: export ConfigMaps too"
     # Without any it gives its DaemonSets the one of GPU nodes (gpu-operator assets/state-device-plugin).
     given = at(spec, "daemonsets").get("tolerations")
-    return _intolerant(given) if given else ""
+    return intolerant(given) if given else ""
 
 
 def releases(plugins: list[Plugin]) -> list[Resource]:

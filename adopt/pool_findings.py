@@ -17,7 +17,7 @@ from gpu.contract import (
     CONFIG_LABEL,
     GPU_PRESENT_LABEL,
     NODE_POOL_LABEL,
-    NVIDIA_PREFIX,
+    OPERANDS_LABEL,
     OVERLAY_WEIGHT,
     POOL_LABEL,
     SHARING_LABEL,
@@ -123,7 +123,7 @@ def _meeting(there: Inventory, proposal: Proposal, name: str) -> Iterator[Findin
 def _labels(name: str, proposal: Proposal) -> dict[str, Any]:
     """Labels of the new pool's template; what its nodes have in the end of others is for the stack file to say."""
     profile = proposal.pool.profile
-    open_ones = (TENANTS_LABEL, CONFIG_LABEL, GPU_PRESENT_LABEL, f"{NVIDIA_PREFIX}gpu.deploy.operands")
+    open_ones = (TENANTS_LABEL, CONFIG_LABEL, GPU_PRESENT_LABEL, OPERANDS_LABEL)
     known = {POOL_LABEL: name, SHARING_LABEL: profile.strategy, **profile.node_labels}
     return {**dict.fromkeys(open_ones, Unknown("labels")), **known}
 

@@ -15,13 +15,14 @@ from adopt.karpenter import Karpenter
 from adopt.node_classes import NodeClass, Selected
 from adopt.plugins import Plugin
 from adopt.proposal import Proposal
+from adopt.standing import DEFAULT_LABEL
 from config.checks.existing import OVERLAYS_SINCE
 from config.errors import ConfigError, Problem
 from config.load import parse
 from config.schema import Cluster
 from config.schema import Karpenter as KarpenterSection
 from config.starter import MEANINGS
-from gpu.contract import CONTROLLER_LABEL, DISCOVERY_TAG
+from gpu.contract import DISCOVERY_TAG
 from gpu.standing import POD_IDENTITY_AGENT
 
 _POOL: Final = "shared"
@@ -93,8 +94,8 @@ def _existing(there: Inventory) -> tuple[dict[str, dict[str, Any]], dict[str, st
     if not there.kubernetes:
         guessed["cluster.version"] = "kubectl version"
     cluster: dict[str, Any] = {"version": there.kubernetes or versions.EKS_DEFAULT_VERSION}
-    if there.standing and there.standing != {CONTROLLER_LABEL: "true"}:
-        cluster["systemNodeLabels"] = dict(there.standing)
+    if there.standing.labels and there.standing.labels != DEFAULT_LABEL:
+        cluster["systemNodeLabels"] = dict(there.standing.labels)
     if there.karpenter is None:
         return _for_own(there, cluster, guessed), guessed
     found = there.karpenter
@@ -239,7 +240,11 @@ def _lines(
             yield from _sharing(proposal, value)
         elif key == "ami":
             what = "A plugin of the cluster would run on" if reaching(there) else "The GPU Operator would come to"
-            yield f"      # {what} these nodes too; Bottlerocket's are left out of it."
+            if any(plugin.meets for plugin in reaching(there)):
+                yield f"      # {what} these nodes too. Bottlerocket's bring their own: keep it away from"
+                yield "      # them before `pulumi up`, by the line that `slices adopt` prints."
+            else:
+                yield f"      # {what} these nodes too; Bottlerocket's are left out of it."
         if key == "maxGpus":
             yield "      # Most GPUs at a time: none is bought before a pod asks for a slot."
         yield f"    {'- ' if number == 0 else '  '}{key}: {flow(value)}"

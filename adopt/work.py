@@ -13,7 +13,6 @@ from adopt.objects import Object, Objects, as_resource, at, labels_of, listed, n
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.contract import (
     CAPACITY_TYPE_LABEL,
-    CONTROLLER_LABEL,
     EKS_CAPACITY_TYPE_LABEL,
     GPU_RESOURCE,
     INSTANCE_TYPE_LABEL,
@@ -103,17 +102,6 @@ def _gpu_node(node: Object, kind: InstanceType, labels: Mapping[str, str], offer
 def _nvidia(given: Any) -> dict[str, int]:
     found = {key: whole(text) for key, text in words(given).items() if key.startswith(NVIDIA_PREFIX)}
     return {key: number for key, number in found.items() if number}
-
-
-def standing_labels(objects: Objects) -> dict[str, str]:
-    """A label that nodes which stay have in common: those that no Karpenter buys; empty where there is none."""
-    stays = [labels_of(node) for node in objects.of("Node") if not pool_label(labels_of(node))]
-    stays = [labels for labels in stays if labels.get(INSTANCE_TYPE_LABEL, "") not in INSTANCE_TYPES]
-    for key in (CONTROLLER_LABEL, "eks.amazonaws.com/nodegroup", "alpha.eksctl.io/nodegroup-name"):
-        values = {labels.get(key, "") for labels in stays}
-        if "" not in values and len(values) == 1:
-            return {key: values.pop()}
-    return {}
 
 
 def work_of(objects: Objects) -> list[Work]:

@@ -62,28 +62,37 @@ def _print(console: Console, found: Report, path: Path | None) -> None:
 
 
 def _there(there: Inventory) -> list[tuple[str, str]]:
-    karpenter = there.karpenter
-    gates = "not seen" if karpenter is None or karpenter.gates is None else ", ".join(sorted(karpenter.gates)) or "none"
     rows = [
         ("Kubernetes", there.kubernetes or "not seen"),
-        (
-            "Karpenter",
-            f"{karpenter.version or 'version not seen'}; gates on: {gates}" if karpenter else "none",
-        ),
+        ("Karpenter", _karpenter(there)),
         *((f"{plugin.kind}", f"{plugin.name} {plugin.version}".strip()) for plugin in there.plugins),
         *((pool.title, _pool(pool)) for pool in there.pools if not pool.open),
         ("EC2NodeClasses", _classes(there)),
-        ("NodeOverlays", ", ".join(each.name for each in there.overlays) or "none"),
+        ("NodeOverlays", ", ".join(each.name for each in there.overlays) or _none(there, "NodeOverlay")),
         ("GPU nodes", _nodes(there)),
-        ("policy engines", ", ".join(there.engines) or "none"),
-        ("Knative", "there" if there.knative else "none"),
+        # A cluster of EKS has such configurations of EKS' own.
+        ("policy engines", ", ".join(there.engines) or _none(there, "ValidatingWebhookConfiguration")),
+        ("Knative", "there" if there.knative else _none(there, "Deployment")),
     ]
     if not any(not pool.open for pool in there.pools):
-        rows.insert(2, ("GPU NodePools", "none seen" if there.unseen else "none"))
+        rows.insert(2, ("GPU NodePools", "none seen" if there.unseen else _none(there, "NodePool")))
     opened = [pool.name for pool in there.pools if pool.open]
     if opened:
         rows.insert(-5, ("open NodePools", f"{', '.join(opened)}: nothing in them forbids GPUs"))
     return rows if there.plugins else [*rows[:2], ("device plugin", "none seen"), *rows[2:]]
+
+
+def _none(there: Inventory, kind: str) -> str:
+    """What is said of something of which none was found. kind: of which there are some where anybody looked."""
+    return "none" if there.counts.get(kind) else "none seen"
+
+
+def _karpenter(there: Inventory) -> str:
+    found = there.karpenter
+    if found is None:
+        return _none(there, "Deployment")
+    gates = "not seen" if found.gates is None else ", ".join(sorted(found.gates)) or "none"
+    return f"{found.version or 'version not seen'}; gates on: {gates}"
 
 
 def _pool(pool: FoundPool) -> str:
@@ -107,12 +116,12 @@ def _classes(there: Inventory) -> str:
     if there.node_classes:
         return ", ".join(each.name for each in there.node_classes)
     named = sorted({pool.node_class for pool in there.pools if not pool.auto_mode} - {""})
-    return f"none seen; pools name {', '.join(named)}" if named else "none"
+    return f"none seen; pools name {', '.join(named)}" if named else _none(there, "EC2NodeClass")
 
 
 def _nodes(there: Inventory) -> str:
     kinds = Counter(f"{node.kind.name} {_bought(node)}" for node in there.nodes)
-    return ", ".join(f"{number} x {kind}" for kind, number in sorted(kinds.items())) or "none"
+    return ", ".join(f"{number} x {kind}" for kind, number in sorted(kinds.items())) or _none(there, "Node")
 
 
 def _bought(node: GpuNode) -> str:

@@ -112,8 +112,8 @@ class Cluster(Section):
     REGION --name NAME --query cluster.accessConfig.authenticationMode`. With CONFIG_MAP the stack makes no access entry
     and says what aws-auth needs."""
     system_node_labels: NodeLabels = Field(default={})
-    """Labels of the nodes of an existing cluster that stay, on which Knative and the GPU Operator run. Default:
-    `karpenter.sh/controller: "true"`, as in Karpenter's own guide."""
+    """Labels of the nodes of an existing cluster that stay, on which the stack's own Karpenter, Knative, the GPU
+    Operator and a second scheduler run. Default: `karpenter.sh/controller: "true"`, as in Karpenter's own guide."""
     version: Version = versions.EKS_DEFAULT_VERSION
     """Kubernetes version, in quotes; must be in EKS standard support. Of an existing cluster: the one that it has."""
     public_access_cidrs: Annotated[Strings, Field(max_length=40)] = ()

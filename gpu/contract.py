@@ -166,6 +166,8 @@ SHARED_RESOURCE: Final = f"{NVIDIA_PREFIX}gpu.shared"
 CONFIG_LABEL: Final = f"{NVIDIA_PREFIX}device-plugin.config"
 #: `true` on nodes with GPUs: GPU NodePools, GPU feature discovery -> charts of the device plugin and of the DRA driver.
 GPU_PRESENT_LABEL: Final = f"{NVIDIA_PREFIX}gpu.present"
+#: `false` on nodes that all parts of a GPU Operator leave alone: GPU NodePools -> the operator, policies, `adopt`.
+OPERANDS_LABEL: Final = f"{NVIDIA_PREFIX}gpu.deploy.operands"
 #: Variable by which a container is given GPUs: the device plugin, images -> NVIDIA's container runtime. Who writes it
 #: chooses GPUs without a slot: pods of ours without one, checks, policies.
 VISIBLE_DEVICES: Final = "NVIDIA_VISIBLE_DEVICES"

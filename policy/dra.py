@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from gpu.contract import DEVICE_CLASS, DEVICE_CLASS_PREFIX, NVIDIA_PREFIX
+from gpu.contract import DEVICE_CLASS, DEVICE_CLASS_PREFIX, NVIDIA_PREFIX, OPERANDS_LABEL
 from gpu.sharing.memory import DEVICE_MEMORY
 from policy.framework import Resource, Stack
 from policy.karpenter import NodePool
@@ -33,7 +33,7 @@ _PLUGIN: Final = re.compile(r"(.*/)?nvidia-device-plugin")
 _OPERATOR: Final = re.compile(r"(.*/)?gpu-operator")
 _KARPENTER: Final = re.compile(r"(.*/)?karpenter")
 #: Labels that keep the GPU Operator's device plugin away from a node (gpu-operator controllers/state_manager.go).
-_NO_OPERATOR: Final = ("nvidia.com/gpu.deploy.operands", "nvidia.com/gpu.deploy.device-plugin")
+_NO_OPERATOR: Final = (OPERANDS_LABEL, "nvidia.com/gpu.deploy.device-plugin")
 
 
 @dataclass(frozen=True)

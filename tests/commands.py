@@ -30,6 +30,7 @@ NOT_RUN = {
     ".venv/bin/slices scenario interrupted-job": "takes five minutes; tests/twin/test_scenarios.py plays it",
     "kubectl -n ": _CLUSTER,
     "kubectl get ": _CLUSTER,
+    "for kind in ": _CLUSTER,
     "kubectl patch ": _CLUSTER,
     "kubectl version ": _CLUSTER,
     ".venv/bin/slices adopt mine --context": "asks the reader's cluster; tests/twin/test_adopting.py asks a twin's",

@@ -36,6 +36,7 @@ from gpu.contract import (
     INSTANCE_TYPE_LABEL,
     JUSTIFICATION_ANNOTATION,
     NODE_POOL_LABEL,
+    OPERANDS_LABEL,
     OS_LABEL,
     OVERLAY_WEIGHT,
     POOL_LABEL,
@@ -210,7 +211,7 @@ def node_labels(pool: Pool, tenants: str, *, gpu_operator: bool = False) -> dict
 
 
 #: No part of a GPU Operator.
-_NO_OPERANDS = {"nvidia.com/gpu.deploy.operands": "false"}
+_NO_OPERANDS = {OPERANDS_LABEL: "false"}
 #: Parts of a GPU Operator that stay away: the image has driver and toolkit, and a script of ours cuts MIG instances.
 _NOT_THE_OPERATORS = {
     f"nvidia.com/gpu.deploy.{part}": "false" for part in ("driver", "container-toolkit", "mig-manager")

@@ -34,14 +34,22 @@ def group_node(name: str, instance_type: str = "g6.xlarge", **spec: Any) -> Obje
     return found
 
 
-def standing_node(name: str) -> Object:
-    """A node that stays."""
+def standing_node(name: str, group: str = "system", *taints: Object, **more: str) -> Object:
+    """A node that stays, of a node group. more: labels of its own."""
     labels = {
         "node.kubernetes.io/instance-type": "m7g.large",
-        "eks.amazonaws.com/nodegroup": "system",
+        "eks.amazonaws.com/nodegroup": group,
         "topology.kubernetes.io/region": REGION,
+        **more,
     }
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "status": {}}
+    spec = {"taints": list(taints)} if taints else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": name, "labels": labels},
+        "spec": spec,
+        "status": {},
+    }
 
 
 def pod(name: str, on: str = "", *, gpus: int = 1, owner: str = "", **more: Any) -> Object:
@@ -185,7 +193,7 @@ def node_groups(*more: Object) -> list[Object]:
     pods = [pod(f"llm-7d9-{number}", f"gpu-{number}", owner="llm-7d9") for number in range(3)]
     whole = yaml.safe_dump({"version": "v1", "flags": {"migStrategy": "none"}})
     configured = [gpu_operator(), config_map("plugin-configs", "gpu-operator", whole=whole)]
-    return [standing_node("system-1"), *configured, *nodes, *pods, *more]
+    return [standing_node("system-1"), standing_node("system-2"), *configured, *nodes, *pods, *more]
 
 
 def write(folder: Path, objects: list[Object], name: str = "export.yaml") -> Path:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from adopt.cluster import _LISTED
 from adopt.export import ExportError, read_export
 from adopt.objects import name_of
+from tests.commands import ROOT, commands
 from tests.unit.adopt.cluster import by_hand, config_map, node_pool, pod, time_slicing, write
 
 
@@ -34,6 +37,32 @@ def test_a_list_documents_and_json_say_the_same(tmp_path: Path) -> None:
     expected = names(as_list)
     assert len(expected) == len(WHOLE) - 1, "all but the Secret"
     assert names(as_documents) == names(as_json) == names(apart) == expected
+
+
+def test_api_groups_tell_what_the_cluster_knows(tmp_path: Path) -> None:
+    groups = [{"name": "karpenter.sh"}, {"name": "kyverno.io"}, {"name": None}, 3]
+    write(tmp_path, [pod("web")])
+    (tmp_path / "groups.json").write_text(json.dumps({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}))
+    found = read_export(tmp_path)
+    assert {"karpenter.sh", "kyverno.io"} <= found.groups
+    assert found.unseen == []
+
+
+def test_the_commands_of_the_page_export_all_that_is_read_through_a_kubeconfig() -> None:
+    asked = [words for each in commands(ROOT / "docs" / "adopting.md") if "> export/" in (words := each)]
+    named = set(re.split(r"[\s,;]+", " ".join(asked)))
+    assert {f"{plural}.{group}" if "." in group else plural for group, plural, _ in _LISTED} - named == set(
+        _OF_KUBERNETES
+    )
+    assert set(_OF_KUBERNETES.values()) <= named
+    assert {"configmaps", "/apis", "version", "nodepools.karpenter.sh"} <= named
+
+
+#: What is Kubernetes' own needs no group.
+_OF_KUBERNETES = {
+    f"{plural}.admissionregistration.k8s.io": plural
+    for plural in ("validatingadmissionpolicies", "validatingwebhookconfigurations")
+}
 
 
 def test_a_list_in_which_values_stand_once_is_read(tmp_path: Path) -> None:

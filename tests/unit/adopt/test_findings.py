@@ -173,6 +173,34 @@ def test_a_plugin_beside_an_operator_that_brings_its_own_is_not_joined() -> None
     assert "cluster-policy would bring its driver and toolkit to the nodes" in said(found, "note")
 
 
+def made_by_an_operator(found: Object, name: str = "nvidia-device-plugin-daemonset") -> Object:
+    owner = {"apiVersion": "nvidia.com/v1", "kind": "ClusterPolicy", "name": "cluster-policy"}
+    return {**found, "metadata": {"name": name, "namespace": "gpu-operator", "ownerReferences": [owner]}}
+
+
+def test_an_operator_of_which_its_daemon_sets_alone_were_shown_is_one() -> None:
+    configs = config_map("configs", "gpu-operator", whole="version: v1\nflags: {migStrategy: none}\n")
+    made = made_by_an_operator(plugin("configs", "whole"))
+    found = reported(*without("DaemonSet"), made, configs)
+    shown = reported(*without("DaemonSet"), made, configs, gpu_operator("configs"))
+    assert [(each.kind, each.name) for each in found.there.plugins] == [("GPU Operator", "cluster-policy")]
+    assert found.written.text == shown.written.text
+    assert found.written.values["gpuSharing"]["installer"] == "gpu-operator"
+    told = said(found, "unseen")
+    assert "its ClusterPolicy was not shown: that it brings driver, toolkit and MIG manager is supposed" in told
+    assert "kubectl get clusterpolicies.nvidia.com -o yaml" in told
+    assert not said(shown, "unseen")
+
+
+def test_an_operator_whose_plugin_is_not_among_its_daemon_sets_brings_the_rest() -> None:
+    toolkit = made_by_an_operator(plugin(), "nvidia-container-toolkit-daemonset")
+    container = {"name": "c", "image": "nvcr.io/nvidia/k8s/container-toolkit:v1.17.8"}
+    toolkit["spec"] = {"template": {"spec": {"containers": [container]}}}
+    found = reported(*without("DaemonSet"), toolkit)
+    assert "its ClusterPolicy was not shown" in said(found, "unseen")
+    assert found.written.values["pools"][0]["ami"] == "bottlerocket"
+
+
 @pytest.mark.parametrize(
     "value",
     ["p3.2xlarge", "p3.{{ .Values.size }}", "p3.${var.size}", "p3.$(params.size)"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ def test_names_versions_and_what_stays_are_seen(tmp_path: Path) -> None:
     assert there.karpenter is not None
     assert there.karpenter.version == "1.9.0"
     assert there.karpenter.gates == frozenset({"nodeOverlay"})
-    assert there.standing == {"eks.amazonaws.com/nodegroup": "system"}
+    assert there.standing.labels == {"eks.amazonaws.com/nodegroup": "system"}
     assert [(n.kind.name, n.bought, n.pool) for n in there.nodes] == [("g6.xlarge", "on-demand", "gpus")] * 3
 
 
@@ -229,6 +230,40 @@ def test_policy_engines_and_knative(tmp_path: Path) -> None:
     bare = read(tmp_path, node_pool())
     assert not bare.knative
     assert bare.engines == ()
+
+
+def deployment(image: str, namespace: str = "x") -> Object:
+    """A Deployment of theirs."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "one", "namespace": namespace},
+        "spec": {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("image", "engines"),
+    [
+        ("ghcr.io/kyverno/kyverno:v1.14.1", ("Kyverno",)),
+        ("123456789012.dkr.ecr.us-east-1.amazonaws.com/kyverno@sha256:0", ("Kyverno",)),
+        ("openpolicyagent/gatekeeper:v3.19.0", ("Gatekeeper",)),
+        ("ghcr.io/kubewarden/policy-server:v1.30.0", ("Kubewarden",)),
+        ("ghcr.io/kyverno/policy-reporter:3.1", ()),
+        ("quay.io/gogatekeeper/gatekeeper:3.2", ()),
+    ],
+)
+def test_engines_are_known_by_what_runs_too(tmp_path: Path, image: str, engines: tuple[str, ...]) -> None:
+    assert read(tmp_path, deployment(image)).engines == engines
+
+
+def test_knative_is_known_by_what_runs_and_by_its_groups(tmp_path: Path) -> None:
+    for namespace in ("knative-serving", "knative-operator"):
+        assert read(tmp_path, deployment("mirror/activator:1", namespace)).knative
+    assert not read(tmp_path, deployment("knative-gpu-dashboard", "ml")).knative
+    groups = {"kind": "APIGroupList", "apiVersion": "v1", "groups": [{"name": "operator.knative.dev"}]}
+    (tmp_path / "groups.json").write_text(json.dumps(groups))
+    assert read(tmp_path, node_pool()).knative
 
 
 # --- Pods -------------------------------------------------------------------------------------------------------------

@@ -253,7 +253,7 @@ def test_overlays_without_a_definition_are_told_with_its_line(tmp_path: Path) ->
     whole.mkdir()
     found = reported(whole, *by_hand(), pools, overlays, pod_mib=5000)
     assert found.written.values["pools"][0]["sharing"]["strategy"] == "time-slicing"
-    assert not said(found, "missing")
+    assert "NodeOverlay" not in said(found, "missing")
 
 
 def test_without_a_karpenter_the_stacks_own_shares_and_groups_stay_until_somebody_scales_them(tmp_path: Path) -> None:
@@ -612,6 +612,17 @@ def test_a_class_that_pools_name_and_nobody_showed_is_not_said_to_be_none(tmp_pa
     assert dict(_there(reported(tmp_path, node_pool()).there))["EC2NodeClasses"] == "none seen; pools name theirs"
 
 
+def test_what_nobody_looked_for_is_not_said_to_be_none(tmp_path: Path) -> None:
+    rows = dict(_there(reported(tmp_path, node_pool("web", ("m7i",))).there))
+    about = {"device plugin", "EC2NodeClasses", "NodeOverlays", "GPU nodes", "policy engines", "Knative"}
+    assert {name for name, text in rows.items() if text == "none seen"} == about
+    assert rows["GPU NodePools"] == "none"
+    hook = {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"}
+    others = [{**hook, "metadata": {"name": "vpc-resource-validating-webhook"}}, standing_node("n"), karpenter()]
+    looked = dict(_there(reported(tmp_path, node_pool("web", ("m7i",)), *others).there))
+    assert {looked[name] for name in ("policy engines", "Knative", "GPU nodes")} == {"none"}
+
+
 def test_what_could_not_be_read_is_told_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "pools.yaml").write_text("apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: [\n")
     unseen = [each for each in reported(tmp_path, *by_hand()).findings if each.status == "unseen"]
@@ -621,7 +632,7 @@ def test_what_could_not_be_read_is_told_by_its_name(tmp_path: Path) -> None:
 
 def test_pools_that_could_not_be_read_are_not_said_to_be_none(tmp_path: Path) -> None:
     objects = [each for each in by_hand() if each["kind"] != "NodePool"]
-    assert dict(_there(reported(tmp_path, *objects).there))["GPU NodePools"] == "none"
+    assert dict(_there(reported(tmp_path, *objects, node_pool("web", ("m7i",))).there))["GPU NodePools"] == "none"
     (tmp_path / "pools.yaml").write_text("apiVersion: karpenter.sh/v1\nkind: NodePool\nmetadata: [\n")
     assert dict(_there(reported(tmp_path, *objects).there))["GPU NodePools"] == "none seen"
 
