@@ -161,7 +161,7 @@ class Taint(Section):
     """A taint of the pool's nodes beside `nvidia.com/gpu`. Pods of this stack that go to the pool tolerate it."""
 
     key: LabelKey
-    """Key, such as `team`."""
+    """Key, such as `team`; none that Karpenter or Kubernetes writes itself, such as `karpenter.sh/disrupted`."""
     value: LabelValue = ""
     """Value."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]

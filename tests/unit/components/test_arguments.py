@@ -26,7 +26,7 @@ from components.serving.ollama_model import OllamaModelArgs, ServedModel
 from components.serving.warm_slots import WarmSlotsArgs
 from gpu.catalog import types_in
 from gpu.host_share import host_share
-from gpu.pool import Pool
+from gpu.pool import Pool, Taint
 from gpu.prices import of
 from gpu.sharing import TimeSlicing
 
@@ -104,6 +104,9 @@ TIMES: Mapping[str, Any] = {"node_seconds": 1.0, "image_seconds": 1.0, "weights_
 SPEAKERS = [Speaker(name=name, model=name, url=f"http://{name}", guest=name == "c", **TIMES) for name in "abc"]
 DIALOGUE: Mapping[str, Any] = {"image": "a", "arch": "amd64", "speakers": SPEAKERS}
 
+#: Of Karpenter's own: it evicts no pod that tolerates it.
+DISRUPTED = Taint("karpenter.sh/disrupted", "", "NoSchedule")
+
 Made = Callable[..., Any]
 
 
@@ -120,7 +123,9 @@ Made = Callable[..., Any]
         (Pool, POOL, {"reservation_type": "block"}, "write default or capacity-block"),
         (Pool, POOL, {"reservation_type": "capacity-block"}, "a capacity block is reserved, and the pool buys spot"),
         (CpuPoolArgs, CPU, {"pool": "Graviton"}, "CpuPoolArgs.pool is 'Graviton'"),
+        (Pool, POOL, {"taints": (DISRUPTED,)}, "karpenter.sh/disrupted is a taint that Karpenter writes"),
         (CpuPoolArgs, CPU, {"cpu_limit": 0}, "must be 1 or more"),
+        (CpuPoolArgs, CPU, {"taints": [vars(DISRUPTED)]}, "karpenter.sh/disrupted is a taint that Karpenter writes"),
         (WarmSlotsArgs, WARM, {"days": ("monday",)}, "no day is called 'monday'"),
         (WarmSlotsArgs, WARM, {"end": "08:00"}, "08:00 to 08:00: write two times"),
         (WarmSlotsArgs, WARM, {"end": "24:00"}, "08:00 to 24:00: write two times"),
