@@ -123,9 +123,9 @@ RULE = StackRule(
     ),
     fix=(
         f"Remove `{DO_NOT_DISRUPT_ANNOTATION}`, tolerate taints by name, and let the job keep checkpoints: "
-        "`checkpoint` of an entry of `workloads`, or a program that saves on SIGTERM within its grace period. What must "
-        "not be interrupted belongs on capacity that is not Spot. Raise `spec.template.spec.terminationGracePeriod` of the "
-        "NodePool, or leave it out."
+        "`checkpoint` of an entry of `workloads`, or a program that saves on SIGTERM within its grace period. What "
+        "must not be interrupted belongs on capacity that is not Spot. Raise "
+        "`spec.template.spec.terminationGracePeriod` of the NodePool, or leave it out."
     ),
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,
