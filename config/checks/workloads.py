@@ -67,7 +67,7 @@ def _slots_problem(slots: int, pool: Pool | None) -> str | None:
     if few:
         return (
             f"must be {few[0]} or less: pool {pool.name} may buy nodes with {counted(few[0], 'GPU')}; "
-            "write gpusPerNode with larger ones only, or make a pool of its own"
+            f"leave out those with fewer than {slots}, by gpusPerNode or instanceTypes, or make a pool of its own"
         )
     return None
 
