@@ -146,7 +146,7 @@ def size(written: str) -> int | None:
         return None
     if found["decimal"]:
         return int(float(found["decimals"]) * 1000 ** (_POWERS.index(found["decimal"].upper()) + 1))
-    return int(found["whole"]) * 1024 ** (_POWERS.index(found["binary"]) + 1 if found["binary"] else 0)
+    return int(found["whole"]) << 10 * (_POWERS.index(found["binary"]) + 1 if found["binary"] else 0)
 
 
 def parallel(words: Sequence[str]) -> Mapping[str, int]:

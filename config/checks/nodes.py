@@ -10,6 +10,7 @@ from config.checks.workload_pods import marks
 from config.errors import MISSING, Path, Problem, listed
 from config.pool_schema import ExtraVolume, Volume
 from config.schema import GpuPool, Karpenter
+from gpu.coldstart import life_problem
 from gpu.contract import GPU_RESOURCE, INSTANCE_TYPE_LABEL, NVIDIA_PREFIX, OURS
 from gpu.durations import seconds
 from gpu.gp3 import BASE_IOPS, IOPS_PER_GIB, IOPS_PER_MIBPS
@@ -80,8 +81,7 @@ def _grace(pool: GpuPool, path: Path) -> Iterator[Problem]:
 
 
 def _expiry(pool: GpuPool, path: Path) -> Iterator[Problem]:
-    if pool.expire_after != "Never" and not seconds(pool.expire_after):
-        message = "must be more than nothing: nodes would end as soon as they begin; write Never for no end"
+    if message := life_problem(pool.expire_after):
         yield Problem((*path, "expireAfter"), pool.expire_after, message)
 
 

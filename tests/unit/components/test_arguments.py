@@ -15,6 +15,7 @@ from components.cluster.addon import AddonsArgs
 from components.cluster.system_nodes import SystemNodesArgs
 from components.gpu.checkpoint_access import CheckpointAccessArgs
 from components.gpu.checkpoints import Checkpointing
+from components.gpu.gpu_pool import GpuPoolArgs
 from components.gpu.gpu_workload import GpuWorkload, WorkloadContainer
 from components.gpu.packing_scheduler import PackingSchedulerArgs
 from components.gpu.workload_volumes import BucketSource
@@ -41,6 +42,7 @@ POOL: Mapping[str, Any] = {
 }
 NODES = ClusterNodes(cluster_name="prod", node_role_name="nodes")
 CPU: Mapping[str, Any] = {"nodes": NODES, "pool": "graviton", "arch": "arm64"}
+GPU: Mapping[str, Any] = {"nodes": NODES, "pool": Pool(**POOL)}
 WARM: Mapping[str, Any] = {
     "pool": "shared",
     "resource_name": "nvidia.com/gpu",
@@ -125,6 +127,8 @@ Made = Callable[..., Any]
         (CpuPoolArgs, CPU, {"pool": "Graviton"}, "CpuPoolArgs.pool is 'Graviton'"),
         (Pool, POOL, {"taints": (DISRUPTED,)}, "karpenter.sh/disrupted is a taint that Karpenter writes"),
         (CpuPoolArgs, CPU, {"cpu_limit": 0}, "must be 1 or more"),
+        (CpuPoolArgs, CPU, {"expire_after": "1s"}, "pool graviton: expire_after must be 15m or more"),
+        (GpuPoolArgs, GPU, {"expire_after": "14m59s"}, "pool shared: expire_after must be 15m or more"),
         (CpuPoolArgs, CPU, {"taints": [vars(DISRUPTED)]}, "karpenter.sh/disrupted is a taint that Karpenter writes"),
         (WarmSlotsArgs, WARM, {"days": ("monday",)}, "no day is called 'monday'"),
         (WarmSlotsArgs, WARM, {"end": "08:00"}, "08:00 to 08:00: write two times"),
