@@ -161,7 +161,7 @@ class Taint(Section):
     """A taint of the pool's nodes beside `nvidia.com/gpu`. Pods of this stack that go to the pool tolerate it."""
 
     key: LabelKey
-    """Key, such as `team`."""
+    """Key, such as `team`; none that Karpenter or Kubernetes writes itself, such as `karpenter.sh/disrupted`."""
     value: LabelValue = ""
     """Value."""
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"]
@@ -285,7 +285,7 @@ class GpuPool(Section):
     """How long a node must be idle before Karpenter removes it, such as 5m or 1h30m. With `Balanced`: how long no pod
     must have come or gone."""
     expire_after: Lifetime = "336h"
-    """Age at which Karpenter replaces a node, such as 336h, so that images and kernels stay fresh; or Never."""
+    """Age at which Karpenter replaces a node, 15m or more, so that images and kernels stay fresh; or Never."""
     termination_grace_period: Duration = "15m"
     """Longest that pods can hold up the end of a node; at most 25m, since `pulumi destroy` waits for it."""
     labels: Labels = Field(default={})

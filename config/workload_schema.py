@@ -374,6 +374,11 @@ class Workload(Section):
         return self.kind in ("Job", "CronJob")
 
     @property
+    def fewest_replicas(self) -> int:
+        """Pods that it has at least at any time."""
+        return self.autoscaling.min_replicas if self.autoscaling else self.replicas
+
+    @property
     def most_replicas(self) -> int:
         """Pods that it has at most at the same time."""
         return self.autoscaling.max_replicas if self.autoscaling else self.replicas

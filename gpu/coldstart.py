@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, assert_never
 
+from gpu.durations import seconds
 from gpu.sharing import Ami
 from gpu.weights import WEIGHTS, WeightsSource
 
@@ -53,6 +54,20 @@ _PULL: Mapping[tuple[Ami, bool], tuple[float, str]] = {
     ("bottlerocket", False): (9350 / 130.8, f"{_BLUEPRINT} in 130.8 s by containerd on AL2023 ({_WHERE})"),
     ("bottlerocket", True): (9350 / 23.2, f"{_BLUEPRINT} in 23.2 s by SOCI ({_WHERE})"),
 }
+
+
+def life_problem(expire_after: str) -> str | None:
+    """What is wrong with the age at which a pool's nodes are replaced, such as `336h`; None where nothing is.
+
+    It counts from the instance's launch: nodes need most of a minute of it to start, and what a request may wait for,
+    as long as it waits, must not end before it has answered once.
+    """
+    if expire_after == "Never" or seconds(expire_after) >= FIRST_BYTE_SECONDS:
+        return None
+    return (
+        f"must be {FIRST_BYTE_SECONDS // 60}m or more: it counts from the launch, and what takes minutes to start on a "
+        "node would end before it works; write Never for no end"
+    )
 
 
 @dataclass(frozen=True, slots=True)

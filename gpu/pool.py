@@ -11,7 +11,7 @@ from datetime import timedelta
 from fractions import Fraction
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, assert_never, get_args
+from typing import Any, Final, Literal, assert_never, get_args
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.claims import bought, claimed_mib, promised_mib
@@ -40,6 +40,26 @@ ConsolidationPolicy = Literal["WhenEmpty", "Balanced"]
 def capacity_types(purchase: Purchase, *, fallback: bool) -> tuple[Purchase, ...]:
     """What Karpenter may launch for a pool; of both it takes Spot first, as long as there is some."""
     return ("spot", "on-demand") if fallback else (purchase,)
+
+
+#: What the keys of taints begin with that Karpenter and Kubernetes' controllers write on nodes and take away again. Who
+#: tolerates `karpenter.sh/disrupted` is never evicted (sigs.k8s.io/karpenter v1.15.0 pkg/utils/pod/scheduling.go,
+#: IsDrainable), and not told that its node ends. Nodes lose the others, or are never ready (pkg/scheduling/taints.go).
+_TAINTS_OF_OTHERS: Final = (
+    *("karpenter.sh/", "karpenter.k8s.aws/"),
+    *("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "readiness.k8s.io/"),
+)
+
+
+def taint_problem(key: str) -> str | None:
+    """What is wrong with a taint of such a key on a pool's nodes, whose pods tolerate it; None where nothing is."""
+    if not key.startswith(_TAINTS_OF_OTHERS):
+        return None
+    owner = "Karpenter" if key.startswith("karpenter.") else "Kubernetes"
+    return (
+        f"is a taint that {owner} writes and takes away itself: pods that tolerate it are not evicted when their node "
+        "ends, or come before it is ready; write a key of your own"
+    )
 
 
 @dataclass(frozen=True)
@@ -90,6 +110,9 @@ class Pool:
                 raise ValueError(f"pool {self.name}: {what} is {value!r}: write {' or '.join(known)}")
         if self.block and self.purchase != "reserved":
             raise ValueError(f"pool {self.name}: a capacity block is reserved, and the pool buys {self.purchase}")
+        for taint in self.taints:
+            if problem := taint_problem(taint.key):
+                raise ValueError(f"pool {self.name}: {taint.key} {problem}")
         if self.static is not None:
             self._check_static(self.static)
 

@@ -2,7 +2,9 @@
 
 vLLM multiplies the memory that CUDA shows of the device with `--gpu-memory-utilization`, refuses to start when less is
 free, and keeps within the product (vllm/v1/worker/utils.py, `request_memory`). `--kv-cache-memory-bytes` sizes the
-cache in its place, and changes nothing of what must be free at the start (vllm/v1/worker/gpu_worker.py, `init_device`).
+cache in its place, whatever the product is, and changes nothing of what must be free at the start
+(vllm/v1/worker/gpu_worker.py, `determine_available_memory` and `init_device`). `--num-gpu-blocks-override` counts the
+cache's blocks in place of both (vllm/v1/core/kv_cache_utils.py); how large one is, the model says.
 A CUDA context is there before it counts, and comes on top. On a GPU that is shared by time-slicing or MPS the device is
 the whole GPU; a MIG instance is a device of its own.
 """
@@ -20,6 +22,8 @@ from gpu.pool import Pool
 from gpu.sharing import MemoryClaims, Mig, Mps, NoSharing, SharingProfile, TimeSlicing
 
 UTILIZATION: Final = "--gpu-memory-utilization"
+CACHE_BYTES: Final = "--kv-cache-memory-bytes"
+CACHE_BLOCKS: Final = "--num-gpu-blocks-override"
 #: vllm/config/cache.py, `CacheConfig.gpu_memory_utilization`; 0.9 before.
 DEFAULT_UTILIZATION: Final = 0.92
 _DATA_PARALLEL: Final = "--data-parallel-size"
@@ -29,8 +33,9 @@ _DATA_PARALLEL_HERE: Final = "--data-parallel-size-local"
 _PARALLEL: Final = ("--tensor-parallel-size", "--pipeline-parallel-size", _DATA_PARALLEL, _DATA_PARALLEL_HERE)
 #: Short names (vllm/engine/arg_utils.py, `add_cli_args`).
 _SHORT: Final = dict(zip(("-tp", "-pp", "-dp", "-dpl"), _PARALLEL, strict=True))
-_OPTIONS: Final = (UTILIZATION, *_PARALLEL)
-#: Letters of an abbreviation from which on it is one of these options and no other: argparse takes such.
+_OPTIONS: Final = (UTILIZATION, CACHE_BYTES, CACHE_BLOCKS, *_PARALLEL)
+#: Letters of an abbreviation from which on it is one of these options, which argparse takes, or could be several, which
+#: it refuses.
 _SHORTEST: Final = len("--gp")
 
 #: A CUDA context, in MiB: what vLLM's message at the start ("Free memory on device (23.05/23.56 GiB) on startup") shows
@@ -41,6 +46,9 @@ CONTEXT_MIB = 550
 _REFERENCE: Final = re.compile(r"\$(?:(?P<escaped>\$)|\((?P<name>[^()]+)\))")
 #: A shell's.
 _SHELL_REFERENCE: Final = re.compile(r"\$(?:\{(?P<braced>\w+)\}|(?P<name>\w+))")
+#: Sizes of vLLM's options, and what they are multiples of.
+_SIZE: Final = re.compile(r"(?P<decimals>\d+(?:\.\d+)?)(?P<decimal>[kmgt])|(?P<whole>\d+)(?P<binary>[KMGT])?")
+_POWERS: Final = "KMGT"
 _COMMENT: Final = re.compile(r"(?:(?<=\s)|^)#.*$", re.MULTILINE)
 _SHELLS: Final = frozenset({"ash", "bash", "dash", "sh", "zsh"})
 _LAUNCHERS: Final = "vllm.entrypoints"
@@ -126,6 +134,19 @@ def _full(key: str) -> str:
     key = key.replace("_", "-")
     meant = [name for name in _OPTIONS if name.startswith(key)] if len(key) >= _SHORTEST else []
     return meant[0] if len(meant) == 1 else key
+
+
+def size(written: str) -> int | None:
+    """Bytes of a size as vLLM reads it (vllm/engine/arg_utils.py, `human_readable_int`); None where it refuses it.
+
+    k, m, g and t are powers of 1000, and take decimals; K, M, G and T are powers of 1024.
+    """
+    found = _SIZE.fullmatch(written.strip())
+    if found is None:
+        return None
+    if found["decimal"]:
+        return int(float(found["decimals"]) * 1000 ** (_POWERS.index(found["decimal"].upper()) + 1))
+    return int(found["whole"]) << 10 * (_POWERS.index(found["binary"]) + 1 if found["binary"] else 0)
 
 
 def parallel(words: Sequence[str]) -> Mapping[str, int]:

@@ -24,6 +24,7 @@ from components.karpenter.node_class import (
     node_class_spec,
 )
 from components.options import child_options
+from gpu.coldstart import life_problem
 from gpu.contract import (
     ARCH_LABEL,
     CAPACITY_TYPE_LABEL,
@@ -94,6 +95,11 @@ class GpuPoolArgs:
     termination_grace_period: str = "15m"
     node_repair: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for nodes that would end before anything works on them."""
+        if problem := life_problem(self.expire_after):
+            raise ValueError(f"pool {self.pool.name}: expire_after {problem}")
 
 
 class GpuPool(pulumi.ComponentResource):

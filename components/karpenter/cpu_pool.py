@@ -12,8 +12,10 @@ import versions
 from components.arguments import Arguments
 from components.karpenter.node_class import ClusterNodes, NodeClassArgs, Volume, karpenter_object, node_class_spec
 from components.options import child_options
+from gpu.coldstart import life_problem
 from gpu.contract import ARCH_LABEL, CAPACITY_TYPE_LABEL, GPU_COUNT_LABEL, OS_LABEL, POOL_LABEL
 from gpu.naming import check_name
+from gpu.pool import taint_problem
 from gpu.prices import CapacityType
 from gpu.sharing import Ami
 
@@ -61,11 +63,16 @@ class CpuPoolArgs(Arguments):
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a name that a NodePool cannot have, and for a pool that could buy nothing."""
+        """Raise ValueError for what a NodePool cannot have, a pool that could buy nothing, nodes that end at once."""
         super().__post_init__()
         check_name("CpuPoolArgs.pool", self.pool)
         if self.cpu_limit < 1 or self.memory_limit_gib < 1:
             raise ValueError(f"pool {self.pool}: cpu_limit and memory_limit_gib must be 1 or more")
+        if problem := life_problem(self.expire_after):
+            raise ValueError(f"pool {self.pool}: expire_after {problem}")
+        for taint in self.taints:
+            if problem := taint_problem(taint["key"]):
+                raise ValueError(f"pool {self.pool}: {taint['key']} {problem}")
 
 
 class CpuPool(pulumi.ComponentResource):

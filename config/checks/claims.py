@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from config.checks.parts import Parts, Slots, attempt
+from config.checks.parts import Parts, Slots, attempt, said_memory
 from config.checks.sharing import MIN_SLOT_MIB
 from config.errors import MISSING, Path, Problem, listed
 from config.schema import Cluster, Dialogue, GpuSharing, Karpenter, Model, Workload
@@ -75,8 +75,8 @@ def _need(workload: Workload, path: Path, pools: Mapping[str, Pool]) -> Iterator
     elif need < MIN_SLOT_MIB:
         # Most often GiB were meant; the pod would be promised next to nothing, and take what others have claimed.
         message = f"must be {MIN_SLOT_MIB} MiB or more: {need} MiB are too little for CUDA"
-        said = workload.gpu_memory
-        yield Problem((*path, "gpuMemory" if said else "gpuMemoryMib"), said or need, message)
+        key, said = said_memory(workload)
+        yield Problem((*path, key), said, message)
 
 
 @dataclass(frozen=True)

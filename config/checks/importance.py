@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import product
 from typing import assert_never
 
 from config.checks.parts import Parts, Slots, attempt, name_of
@@ -103,7 +104,9 @@ def _on_nodes_that_stand(parts: Parts, slots: Slots) -> Iterator[Problem]:
     Of pods that always run alone: `config.checks.together`.
     """
     held: dict[str, dict[str, int]] = {}
-    for work, path in [*_deployments(parts), *_may_sleep(parts)]:
+    works = [*_deployments(parts), *_may_sleep(parts)]
+    # Those that hold their slots first: what they leave is for those that sleep.
+    for sleep, (work, path) in product((False, True), works):
         with suppress(BrokenValueError):
             pool = slots.get(work.pool)
             if pool is None or pool.static is None or work.importance != "critical":
@@ -115,6 +118,8 @@ def _on_nodes_that_stand(parts: Parts, slots: Slots) -> Iterator[Problem]:
                 name, pods = work.name, work.most_replicas if deployment else work.min_scale
                 each = whole_gpus(work, pool)
                 key = "importance" if deployment else "minScale"
+            if (pods == 0) is not sleep:
+                continue
             of_pool = held.setdefault(work.pool, {})
             of_pool[name] = max(pods, 1) * pool.held_slots(each)
             if pods == 0 and sum(of_pool.values()) > pool.max_slots:

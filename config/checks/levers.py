@@ -9,7 +9,6 @@ from config.checks.parts import Parts, Slots, attempt, name_of, twice
 from config.checks.region import partition_problem
 from config.errors import MISSING, Path, Problem, listed
 from config.fields import BUILD
-from config.pool_schema import Warm
 from config.schema import Dialogue, Door, GpuPool, Model
 from config.services import memory_of, node_start, service_name
 from gpu.coldstart import FIRST_BYTE_SECONDS, cold_start
@@ -30,7 +29,7 @@ def check_levers(parts: Parts, slots: Slots) -> Iterator[Problem]:
             yield from attempt(_fast_pull(pool, path))
             yield from attempt(_snapshot(pool, path))
             yield from attempt(_own_disks(pool, path, slots))
-            yield from attempt(_warm(pool, path, slots))
+            yield from attempt(_hours(pool, path))
     yield from attempt(_cold_starts(parts))
     if parts.serving:
         yield from attempt(_ranges(parts.serving.registry_cidrs, ("serving", "registryCidrs")))
@@ -105,18 +104,10 @@ def _own_disks(pool: GpuPool, path: Path, slots: Slots) -> Iterator[Problem]:
         yield Problem((*path, "instanceStore"), True, message)
 
 
-def _warm(pool: GpuPool, path: Path, slots: Slots) -> Iterator[Problem]:
-    warm, place = pool.warm, (*path, "warm")
+def _hours(pool: GpuPool, path: Path) -> Iterator[Problem]:
+    warm, path = pool.warm, (*path, "warm")
     if warm is None:
         return
-    yield from _hours(warm, place)
-    known = slots.get(name_of(pool) or "")
-    if known and warm.slots > known.max_slots:
-        message = f"must be {known.max_slots} or less: the pool has no more slots"
-        yield Problem((*place, "slots"), warm.slots, message)
-
-
-def _hours(warm: Warm, path: Path) -> Iterator[Problem]:
     yield from twice((*path, "days"), warm.days)
     given = {"days": warm.days or None, "start": warm.start, "end": warm.end}
     missing = [key for key, value in given.items() if value is None]

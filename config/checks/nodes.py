@@ -10,10 +10,11 @@ from config.checks.workload_pods import marks
 from config.errors import MISSING, Path, Problem, listed
 from config.pool_schema import ExtraVolume, Volume
 from config.schema import GpuPool, Karpenter
+from gpu.coldstart import life_problem
 from gpu.contract import GPU_RESOURCE, INSTANCE_TYPE_LABEL, NVIDIA_PREFIX, OURS
 from gpu.durations import seconds
 from gpu.gp3 import BASE_IOPS, IOPS_PER_GIB, IOPS_PER_MIBPS
-from gpu.pool import Pool
+from gpu.pool import Pool, taint_problem
 from gpu.sharing import AMIS, SharingError
 from gpu.user_data import pool_user_data
 
@@ -66,6 +67,8 @@ def _taints(pool: GpuPool, path: Path) -> Iterator[Problem]:
         place = (*path, "taints", index)
         if taint.key == GPU_RESOURCE:
             yield Problem((*place, "key"), taint.key, "is the taint that every GPU pool has: leave it out")
+        elif problem := taint_problem(taint.key):
+            yield Problem((*place, "key"), taint.key, problem)
         elif (taint.key, taint.effect) in seen:
             yield Problem(place, MISSING, f"says {taint.key} with {taint.effect} a second time: nodes have each once")
         seen.add((taint.key, taint.effect))
@@ -78,8 +81,7 @@ def _grace(pool: GpuPool, path: Path) -> Iterator[Problem]:
 
 
 def _expiry(pool: GpuPool, path: Path) -> Iterator[Problem]:
-    if pool.expire_after != "Never" and not seconds(pool.expire_after):
-        message = "must be more than nothing: nodes would end as soon as they begin; write Never for no end"
+    if message := life_problem(pool.expire_after):
         yield Problem((*path, "expireAfter"), pool.expire_after, message)
 
 

@@ -99,6 +99,13 @@ def name_of(entry: Named | None) -> str | None:
     return None
 
 
+def said_memory(workload: Workload) -> tuple[str, object]:
+    """The key by which a workload says how much GPU memory it needs, and its value."""
+    if workload.gpu_memory:
+        return "gpuMemory", workload.gpu_memory
+    return "gpuMemoryMib", workload.gpu_memory_mib
+
+
 def twice(path: tuple[str | int, ...], values: Sequence[object]) -> Iterator[Problem]:
     """Values that a list holds more than once."""
     for index, value in enumerate(values):

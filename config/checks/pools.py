@@ -20,7 +20,7 @@ from gpu import prices
 from gpu.catalog import CAPACITY_BLOCK_FAMILIES, FAMILIES, InstanceType
 from gpu.contract import MAX_JUSTIFIED_DAYS, MIN_DIFFERENT_LETTERS, MIN_JUSTIFICATION
 from gpu.durations import seconds
-from gpu.pool import DRAINED_BEFORE_END, TAKEN_BEFORE_END, Pool
+from gpu.pool import DRAINED_BEFORE_END, TAKEN_BEFORE_END, Pool, taint_problem
 
 #: vCPUs that instances of the c, m and r families have, from generation 7 on.
 _CPU_SIZES = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192)
@@ -125,8 +125,8 @@ def _resolved(pool: GpuPool, region: str, types: tuple[InstanceType, ...], *, li
     """
     if limit_is_right:
         with suppress(BrokenValueError):
-            all_of(pool.taints)
-            return resolve(pool, region)
+            if not any(taint_problem(each.key) for each in all_of(pool.taints)):
+                return resolve(pool, region)
     limit = _NO_LIMIT
     with suppress(BrokenValueError):
         limit = pool.max_gpus if limit_is_right else _NO_LIMIT

@@ -26,8 +26,7 @@ def check_static(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> It
     counts = sorted({t.gpu_count for t in types})
     if len(counts) > 1:
         message = f"needs nodes of one size, and the pool's types have {listed(counts)} GPUs: "
-        message += f"write gpusPerNode: [{counts[0]}]"
-        yield Problem(place, MISSING, message)
+        yield Problem(place, MISSING, message + _of_one_size(pool, types))
         return
     needed = static_room(nodes, counts[0], pool.capacity_type)
     if pool.max_gpus < needed:
@@ -35,6 +34,19 @@ def check_static(pool: GpuPool, path: Path, types: Sequence[InstanceType]) -> It
         stand = f"{counted(nodes, 'node')} of {counted(counts[0], 'GPU')} always stand{'s' if nodes == 1 else ''}"
         message = f"must be {needed} or more: {stand}"
         yield Problem((*path, "maxGpus"), pool.max_gpus, f"{message}{room}")
+
+
+def _of_one_size(pool: GpuPool, types: Sequence[InstanceType]) -> str:
+    """What to write so that nodes have one number of GPUs: one that all families have, or else the commonest."""
+    key = "instanceFamilies" if pool.instance_families else "instanceTypes"
+    named: dict[str, set[int]] = {}
+    for each in types:
+        named.setdefault(each.family if pool.instance_families else each.name, set()).add(each.gpu_count)
+    kept = min(set().union(*named.values()), key=lambda count: (-sum(count in has for has in named.values()), count))
+    wrong = [name for name, has in named.items() if kept not in has]
+    remove = [f"remove {listed(wrong, 'and')} from {key}"] if wrong else []
+    write = [f"write gpusPerNode: [{kept}]"] if pool.gpus_per_node else []
+    return ", and ".join(remove + write)
 
 
 def static_room(nodes: int, gpus_per_node: int, purchase: Purchase) -> int:

@@ -131,9 +131,19 @@ def _counts(pool: GpuPool, path: Path, region: str) -> Iterator[Problem]:
         if not set(counts) & set(wanted):
             remedy = "and gpusPerNode leaves them out: remove one of the two"
             if not pool.gpus_per_node:
-                remedy = f"and without gpusPerNode a family means its nodes with one: write gpusPerNode: {counts[:1]}"
+                write = _all_have_one([{t.gpu_count for t in types} for types in offered.values()], wanted)
+                remedy = f"and without gpusPerNode a family means its nodes with one: write gpusPerNode: {write}"
             message = f"has nodes with {listed(counts)} GPUs, {remedy}"
             yield Problem((*path, key, index), name, message)
+
+
+def _all_have_one(counts: Sequence[set[int]], wanted: Sequence[int]) -> list[int]:
+    """Numbers of GPUs of which each of some families has one: one that all have, or else those that are wanted and the
+    smallest of each that has none of these.
+    """
+    if common := set.intersection(*counts):
+        return [min(common)]
+    return sorted({number for has in counts for number in (has & set(wanted) or {min(has)})})
 
 
 def _in_zones(pool: GpuPool, path: Path, region: str, zone_ids: Sequence[str]) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from config.checks.parts import all_of, attempt
+from config.checks.parts import all_of, attempt, said_memory
 from config.errors import MISSING, Path, Problem, listed
 from config.workload_schema import Container, Workload
 from gpu import vllm
@@ -19,7 +19,7 @@ def check_vllm(workload: Workload, path: Path, pool: Pool | None) -> Iterator[Pr
     containers: Sequence[Container | None] = workload.__dict__.get("containers", ())
     for index, container in enumerate(containers):
         if container is not None:
-            yield from attempt(_server(workload, container, (*path, "containers", index, "args"), pool))
+            yield from attempt(_server(workload, container, (*path, "containers", index), pool))
             yield from attempt(_shared_memory(container, workload, (*path, "containers", index, "volumeMounts"), pool))
 
 
@@ -44,7 +44,6 @@ def _server(workload: Workload, container: Container, path: Path, pool: Pool | N
     words = _words(container)
     if pool is None or container.slots < 1 or words is None:
         return
-    written = [*container.command, *container.args]
     promised = workload.gpu_memory_mib if pool.claims else None
     if promised is not None and (sizes := vllm.unequal_gpus(pool, promised)):
         message = (
@@ -52,31 +51,52 @@ def _server(workload: Workload, container: Container, path: Path, pool: Pool | N
             f"what is {promised} MiB of one is far from it on the other; use a pool whose instanceTypes have GPUs of "
             "one size"
         )
-        yield Problem((*path[:-3], "pool"), workload.pool, message)
+        yield Problem((*path[:-2], "pool"), workload.pool, message)
         return
-    for message in _joined(words) or (*_share(words, pool, promised), *_gpus(words, container.slots)):
-        yield Problem(path, written, message)
+    has = _room(workload, pool, promised)
+    found = _joined(words) or (
+        *_share(words, pool, promised, has),
+        *_cache(words, pool, promised, has),
+        *_gpus(words, container.slots),
+    )
+    for about, message in found:
+        key, written = _holds(container, about)
+        yield Problem((*path, key), list(written), message)
 
 
-def _joined(words: Sequence[str]) -> Sequence[str]:
+#: A word of the server's, or an option of vLLM's, and what is wrong with it.
+_Found = tuple[str, str]
+
+
+def _holds(container: Container, about: str) -> tuple[str, Sequence[str]]:
+    """Which of command and args holds a word or an option; where neither does, the one that ends the server's words."""
+    for key, words in (("args", container.args), ("command", container.command)):
+        if any(about in word or vllm.option(word.split(), about) is not None for word in words):
+            return key, words
+    return ("command", container.command) if container.command and not container.args else ("args", container.args)
+
+
+def _joined(words: Sequence[str]) -> Sequence[_Found]:
     """Options in one word with their value, or with others: vLLM knows none of such a name."""
     joined = next((word for word in words if word.startswith("-") and " " in word.partition("=")[0].strip()), None)
     joined = joined or next((word for word in words if word.startswith("-") and " --" in word), None)
     if joined is None:
         return ()
     split = ", ".join(joined.split())
-    return (f"hold {joined!r} as one word: each option and each value is an entry of its own, such as [{split}]",)
+    message = f"hold {joined!r} as one word: each option and each value is an entry of its own, such as [{split}]"
+    return ((joined, message),)
 
 
-def _gpus(words: Sequence[str], slots: int) -> Iterator[str]:
+def _gpus(words: Sequence[str], slots: int) -> Iterator[_Found]:
     parallel = vllm.parallel(words)
     needed = math.prod(parallel.values())
     if needed > slots:
         said = listed([f"{name} {count}" for name, count in parallel.items()], "and")
-        yield (
+        message = (
             f"have {said}, which need{'s' if len(parallel) == 1 else ''} {needed} GPUs, but the container has "
             f"{slots}: write slots: {needed}, on a pool that shares none"
         )
+        yield next(iter(parallel)), message
 
 
 def _words(container: Container) -> Sequence[str] | None:
@@ -85,28 +105,58 @@ def _words(container: Container) -> Sequence[str] | None:
     return vllm.server_words(container.image, container.command, container.args, known)
 
 
-def _share(words: Sequence[str], pool: Pool, promised: int | None) -> Iterator[str]:
-    """promised: what a claim says that the pod needs, in MiB; None where it has a slot."""
+def _room(workload: Workload, pool: Pool, promised: int | None) -> str:
+    """What the server has, in words. promised: what its claim says, in MiB; None where it has a slot."""
+    if promised is None:
+        has = f"a slot of pool {pool.name} has {pool.slot_memory_mib} MiB"
+        return f"{has} on {pool.smallest.gpu.product} ({pool.smallest.family})"
+    key, said = said_memory(workload)
+    return f"{key} says {promised} MiB" if key == "gpuMemoryMib" else f"{key} says {said}, {promised} MiB"
+
+
+def _share(words: Sequence[str], pool: Pool, promised: int | None, has: str) -> Iterator[_Found]:
     most = vllm.largest_utilization(pool, promised)
-    has = f"a slot of pool {pool.name} has {pool.slot_memory_mib} MiB"
-    where = f" on {pool.smallest.gpu.product} ({pool.smallest.family})"
-    if promised is not None:
-        has, where = f"gpuMemoryMib says {promised} MiB", ""
     fits = (
-        f"write {vllm.UTILIZATION}={most:.2f} or less: {has}{where}, of which a CUDA context takes "
-        f"{vllm.CONTEXT_MIB}, and vLLM counts in shares of the whole GPU"
+        f"write {vllm.UTILIZATION}={most:.2f} or less: {has}, of which a CUDA context takes {vllm.CONTEXT_MIB}, and "
+        "vLLM counts in shares of the whole GPU"
     )
     if most <= 0:
         fits = f"{has}, less than a CUDA context and anything else"
     written = vllm.option(words, vllm.UTILIZATION)
     if written is None:
         if most < vllm.DEFAULT_UTILIZATION:
-            yield f"say no {vllm.UTILIZATION}, and vLLM would take {vllm.DEFAULT_UTILIZATION}: {fits}"
+            message = f"say no {vllm.UTILIZATION}, and vLLM would take {vllm.DEFAULT_UTILIZATION}: {fits}"
+            yield vllm.UTILIZATION, message
         return
     share = None
     with suppress(ValueError):
         share = float(written)
     if share is None or not 0 < share <= 1:
-        yield f"have {vllm.UTILIZATION} {written or 'without a value'}: {fits}"
+        yield vllm.UTILIZATION, f"have {vllm.UTILIZATION} {written or 'without a value'}: {fits}"
     elif share > most:
-        yield f"have {vllm.UTILIZATION} {written}, more than the {'claim' if promised else 'slot'}: {fits}"
+        more = f"more than the {'claim' if promised else 'slot'}"
+        yield vllm.UTILIZATION, f"have {vllm.UTILIZATION} {written}, {more}: {fits}"
+
+
+def _cache(words: Sequence[str], pool: Pool, promised: int | None, has: str) -> Iterator[_Found]:
+    """Sizes of the cache, with which vLLM keeps to no share."""
+    most = (promised or pool.slot_memory_mib) - vllm.CONTEXT_MIB
+    written = vllm.option(words, vllm.CACHE_BYTES)
+    if written is not None and most > 0:
+        size = vllm.size(written)
+        fits = (
+            f"write {most}M or less, less what the model's weights take: {has}, of which a CUDA context takes "
+            f"{vllm.CONTEXT_MIB}, and with {vllm.CACHE_BYTES} vLLM keeps to no share of the GPU"
+        )
+        if size is None:
+            message = f"have {vllm.CACHE_BYTES} {written or 'without a value'}, which is no size such as 2G: {fits}"
+            yield vllm.CACHE_BYTES, message
+        elif size > most * 1024**2:
+            more = f"more than the {'claim' if promised else 'slot'}"
+            yield vllm.CACHE_BYTES, f"have {vllm.CACHE_BYTES} {written}, {more}: {fits}"
+    if pool.profile.shares and not pool.profile.isolated and vllm.option(words, vllm.CACHE_BLOCKS) is not None:
+        message = (
+            f"have {vllm.CACHE_BLOCKS}, with which the cache keeps to no share of the GPU, and only the model says how "
+            f"large a block is: remove it, or write {vllm.CACHE_BYTES}"
+        )
+        yield vllm.CACHE_BLOCKS, message

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from config.checks.checkpoints import check_checkpoints
 from config.checks.knative import check_knative, knative_on_pool
 from config.checks.models import ONE_SLOT, pool_of, room_of
-from config.checks.parts import Parts, Slots, attempt, name_of
+from config.checks.parts import Parts, Slots, attempt, name_of, said_memory
 from config.checks.vllm import check_vllm
 from config.checks.workload_pods import check_pod, check_user
 from config.checks.workload_volumes import check_volumes
@@ -67,7 +67,7 @@ def _slots_problem(slots: int, pool: Pool | None) -> str | None:
     if few:
         return (
             f"must be {few[0]} or less: pool {pool.name} may buy nodes with {counted(few[0], 'GPU')}; "
-            "write gpusPerNode with larger ones only, or make a pool of its own"
+            f"leave out those with fewer than {slots}, by gpusPerNode or instanceTypes, or make a pool of its own"
         )
     return None
 
@@ -123,8 +123,8 @@ def _fit(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
             f"does not fit: {what} of pool {workload.pool} {has} {count * pool.slot_memory_mib} MiB on "
             f"{pool.smallest.gpu.product} ({pool.smallest.family}): write less, or give it another pool"
         )
-        said = ("gpuMemory", workload.gpu_memory) if workload.gpu_memory else ("gpuMemoryMib", needed)
-        yield Problem((*path, said[0]), said[1], message)
+        key, said = said_memory(workload)
+        yield Problem((*path, key), said, message)
 
 
 def _node(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from gpu.checkpoints import POD_GRACE_SECONDS, node_seconds
 from gpu.contract import CAPACITY_TYPE_LABEL, DO_NOT_DISRUPT_ANNOTATION
@@ -12,15 +13,18 @@ from policy.dra import CLAIM_TYPES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.importance import SPOT, gpu_claims, may_be, placed, uses_gpu
 from policy.karpenter import NODE_POOL_TYPES, NodePool
-from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates
-from policy.reading import Unknown, get, text, whole
+from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates, tolerated
+from policy.reading import Unknown, each, get, text, whole
 
 #: Kinds whose pods end by themselves.
 _JOBS: Final = tuple(f":{kind}{patch}" for kind in ("Job", "CronJob", "JobSet") for patch in ("", "Patch"))
+#: Karpenter's, on nodes that go. It evicts no pod that tolerates it (sigs.k8s.io/karpenter v1.15.0
+#: pkg/utils/pod/scheduling.go, IsDrainable): it takes such a pod for one that goes last, as those of DaemonSets.
+_DISRUPTED: Final = MappingProxyType({"key": "karpenter.sh/disrupted", "effect": "NoSchedule"})
 
 
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
-    """Yield Jobs whose pods take GPUs, may land on Spot and must not be evicted, or not in time."""
+    """Yield Jobs whose pods take GPUs, may land on Spot and are not evicted, or not in time."""
     pools = [NodePool(resource.plain, resource.name) for resource in stack.of(*NODE_POOL_TYPES)]
     spot = [pool for pool in pools if may_be(pool, SPOT)]
     jobs = [resource for resource in stack.resources if resource.type.endswith(_JOBS)]
@@ -45,6 +49,28 @@ def _asks_for_spot(pod: PodTemplate) -> bool:
 
 
 def _problem(pod: PodTemplate) -> str | None:
+    return _kept(pod) or _never_drained(pod)
+
+
+def _never_drained(pod: PodTemplate) -> str | None:
+    given = pod.spec.get("tolerations")
+    items = [given] if isinstance(given, Unknown) else list(each(given))
+    fitting = [item for item in items if not isinstance(item, Mapping) or tolerated(_DISRUPTED, item)]
+    if not fitting:
+        return None
+    if not any(isinstance(item, Mapping) and not _unknown(item) for item in fitting):
+        return f"whether its pods tolerate {_DISRUPTED['key']} is not known in preview: write tolerations as literals."
+    return (
+        f"its pods tolerate {_DISRUPTED['key']}, so that Karpenter evicts them from no node that Spot takes: they end "
+        "without SIGTERM when the instance does. Tolerate by name the taints of the nodes that they are for."
+    )
+
+
+def _unknown(toleration: Mapping[str, Any]) -> bool:
+    return any(isinstance(toleration.get(name), Unknown) for name in ("key", "operator", "value", "effect"))
+
+
+def _kept(pod: PodTemplate) -> str | None:
     annotations = pod.metadata.get("annotations")
     value = annotations.get(DO_NOT_DISRUPT_ANNOTATION) if isinstance(annotations, Mapping) else annotations
     if isinstance(value, Unknown):
@@ -83,21 +109,23 @@ RULE = StackRule(
     name="gpu-spot-jobs-can-end",
     title="Jobs on Spot hear of their end",
     description=(
-        f"A Job with GPUs that may run on Spot should not have `{DO_NOT_DISRUPT_ANNOTATION}` on its pods, nor nodes "
-        "whose `terminationGracePeriod` is shorter than the pods' grace and a minute to evict them."
+        f"A Job with GPUs that may run on Spot should not have `{DO_NOT_DISRUPT_ANNOTATION}` on its pods, nor tolerate "
+        f"`{_DISRUPTED['key']}`, as who tolerates all taints does, nor have nodes whose `terminationGracePeriod` is "
+        "shorter than the pods' grace and a minute to evict them."
     ),
     why=(
         "The annotation keeps Karpenter from evicting a pod for any reason, Spot's notice among them: the node is "
         "drained of everything else, and two minutes later the instance ends under the pod, which was never told. "
         "What it could have kept in that time is lost, and the node is never consolidated while it runs. "
+        f"Nor does Karpenter evict what tolerates `{_DISRUPTED['key']}`, its taint of nodes that go. "
         "A pod whose grace is longer than what its node has left is deleted, not evicted: it has less than its grace, "
         "and no condition `DisruptionTarget`, by which a `podFailurePolicy` would not count it."
     ),
     fix=(
-        f"Remove `{DO_NOT_DISRUPT_ANNOTATION}`, and let the job keep checkpoints: `checkpoint` of an entry of "
-        "`workloads`, or a program that saves on SIGTERM within its grace period. What must not be interrupted belongs "
-        "on capacity that is not Spot. Raise `spec.template.spec.terminationGracePeriod` of the NodePool, or leave it "
-        "out."
+        f"Remove `{DO_NOT_DISRUPT_ANNOTATION}`, tolerate taints by name, and let the job keep checkpoints: "
+        "`checkpoint` of an entry of `workloads`, or a program that saves on SIGTERM within its grace period. What "
+        "must not be interrupted belongs on capacity that is not Spot. Raise "
+        "`spec.template.spec.terminationGracePeriod` of the NodePool, or leave it out."
     ),
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,

@@ -8,7 +8,7 @@ import pytest
 
 from policy.analyzer import Recorded
 from policy.rules.gpu_spot_jobs_can_end import RULE
-from tests.policy.platform import DEPLOYMENT, container, deployment, pool
+from tests.policy.platform import DEPLOYMENT, TOLERATION, container, deployment, pool
 from tests.policy.support import UNKNOWN, judged, recorded
 
 JOB, CRON_JOB = "kubernetes:batch/v1:Job", "kubernetes:batch/v1:CronJob"
@@ -66,6 +66,45 @@ def test_of_a_pool_with_both_it_may_choose_what_is_not_spot() -> None:
 
 def test_without_a_gpu_it_is_not_about_it() -> None:
     assert said(pool(), deployment(container(None), type_=JOB, metadata=KEEP)) == []
+
+
+def tolerating(*tolerations: Any) -> Recorded:
+    return job({}, tolerations=[TOLERATION, *tolerations])
+
+
+@pytest.mark.parametrize(
+    "toleration",
+    [
+        {"operator": "Exists"},
+        {"operator": "Exists", "effect": "NoSchedule"},
+        {"key": "karpenter.sh/disrupted", "operator": "Exists"},
+        {"key": "karpenter.sh/disrupted"},
+    ],
+)
+def test_one_that_tolerates_the_taint_of_nodes_that_go_is_told(toleration: dict[str, str]) -> None:
+    """Karpenter evicts no such pod."""
+    (message,) = said(pool(), tolerating(toleration))
+    assert message.startswith("its pods tolerate karpenter.sh/disrupted, so that Karpenter evicts them from no node")
+    assert said(on_demand(), tolerating(toleration)) == []
+
+
+@pytest.mark.parametrize(
+    "toleration",
+    [
+        {"key": "team", "operator": "Exists"},
+        {"operator": "Exists", "effect": "NoExecute"},
+        {"key": "karpenter.sh/disrupted", "value": "a"},
+        {"key": "team", "value": UNKNOWN},
+    ],
+)
+def test_one_that_tolerates_another_passes(toleration: dict[str, Any]) -> None:
+    assert said(pool(), tolerating(toleration)) == []
+
+
+@pytest.mark.parametrize("toleration", [{"key": UNKNOWN, "operator": "Exists"}, {"operator": UNKNOWN}])
+def test_a_toleration_that_is_not_known_is_told(toleration: dict[str, Any]) -> None:
+    (message,) = said(pool(), tolerating(toleration))
+    assert message.startswith("whether its pods tolerate karpenter.sh/disrupted is not known in preview")
 
 
 @pytest.mark.parametrize(

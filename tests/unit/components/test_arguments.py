@@ -15,6 +15,7 @@ from components.cluster.addon import AddonsArgs
 from components.cluster.system_nodes import SystemNodesArgs
 from components.gpu.checkpoint_access import CheckpointAccessArgs
 from components.gpu.checkpoints import Checkpointing
+from components.gpu.gpu_pool import GpuPoolArgs
 from components.gpu.gpu_workload import GpuWorkload, WorkloadContainer
 from components.gpu.packing_scheduler import PackingSchedulerArgs
 from components.gpu.workload_volumes import BucketSource
@@ -26,7 +27,7 @@ from components.serving.ollama_model import OllamaModelArgs, ServedModel
 from components.serving.warm_slots import WarmSlotsArgs
 from gpu.catalog import types_in
 from gpu.host_share import host_share
-from gpu.pool import Pool
+from gpu.pool import Pool, Taint
 from gpu.prices import of
 from gpu.sharing import TimeSlicing
 
@@ -41,6 +42,7 @@ POOL: Mapping[str, Any] = {
 }
 NODES = ClusterNodes(cluster_name="prod", node_role_name="nodes")
 CPU: Mapping[str, Any] = {"nodes": NODES, "pool": "graviton", "arch": "arm64"}
+GPU: Mapping[str, Any] = {"nodes": NODES, "pool": Pool(**POOL)}
 WARM: Mapping[str, Any] = {
     "pool": "shared",
     "resource_name": "nvidia.com/gpu",
@@ -104,6 +106,9 @@ TIMES: Mapping[str, Any] = {"node_seconds": 1.0, "image_seconds": 1.0, "weights_
 SPEAKERS = [Speaker(name=name, model=name, url=f"http://{name}", guest=name == "c", **TIMES) for name in "abc"]
 DIALOGUE: Mapping[str, Any] = {"image": "a", "arch": "amd64", "speakers": SPEAKERS}
 
+#: Of Karpenter's own: it evicts no pod that tolerates it.
+DISRUPTED = Taint("karpenter.sh/disrupted", "", "NoSchedule")
+
 Made = Callable[..., Any]
 
 
@@ -120,7 +125,11 @@ Made = Callable[..., Any]
         (Pool, POOL, {"reservation_type": "block"}, "write default or capacity-block"),
         (Pool, POOL, {"reservation_type": "capacity-block"}, "a capacity block is reserved, and the pool buys spot"),
         (CpuPoolArgs, CPU, {"pool": "Graviton"}, "CpuPoolArgs.pool is 'Graviton'"),
+        (Pool, POOL, {"taints": (DISRUPTED,)}, "karpenter.sh/disrupted is a taint that Karpenter writes"),
         (CpuPoolArgs, CPU, {"cpu_limit": 0}, "must be 1 or more"),
+        (CpuPoolArgs, CPU, {"expire_after": "1s"}, "pool graviton: expire_after must be 15m or more"),
+        (GpuPoolArgs, GPU, {"expire_after": "14m59s"}, "pool shared: expire_after must be 15m or more"),
+        (CpuPoolArgs, CPU, {"taints": [vars(DISRUPTED)]}, "karpenter.sh/disrupted is a taint that Karpenter writes"),
         (WarmSlotsArgs, WARM, {"days": ("monday",)}, "no day is called 'monday'"),
         (WarmSlotsArgs, WARM, {"end": "08:00"}, "08:00 to 08:00: write two times"),
         (WarmSlotsArgs, WARM, {"end": "24:00"}, "08:00 to 24:00: write two times"),

@@ -138,7 +138,7 @@ class Nodes:
     def volume_usd(self) -> float:
         """A month of a node's volume, of Bottlerocket's second one, and of its address where there is no NAT."""
         own = self.pool.get("volume", {})
-        size = own.get("sizeGib", 100) + (4 if self.pool.get("ami") == "bottlerocket" else 0)
+        size = own.get("sizeGib", 100) + (6 if self.pool.get("ami") == "bottlerocket" else 0)
         more = max(0, own.get("iops", 3000) - 3000) * 0.005 + max(0, own.get("throughputMibps", 250) - 125) * 0.04
         return float(size * 0.08 + more)
 

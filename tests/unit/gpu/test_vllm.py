@@ -119,3 +119,30 @@ def test_options_are_read_as_vllm_reads_them(words: list[str], value: str | None
 )
 def test_what_takes_several_gpus(words: list[str], gpus: dict[str, int]) -> None:
     assert vllm.parallel(words) == gpus
+
+
+@pytest.mark.parametrize(
+    ("written", "size"),
+    [
+        ("2048", 2048),
+        ("2G", 2 * 1024**3),
+        ("20K", 20 * 1024),
+        ("1T", 1024**4),
+        ("25.6k", 25_600),
+        (" 1.5g ", 1_500_000_000),
+        ("3m", 3_000_000),
+        # vLLM refuses these.
+        ("1.5G", None),
+        ("2GiB", None),
+        ("-1", None),
+        ("", None),
+        ("$SIZE", None),
+    ],
+)
+def test_sizes_are_read_as_vllm_reads_them(written: str, size: int | None) -> None:
+    assert vllm.size(written) == size
+
+
+@pytest.mark.parametrize("word", ["--kv-cache-memory-bytes=1G", "--kv_cache_memory_bytes=1G", "--kv-cache-memory=1G"])
+def test_so_are_options_of_the_cache(word: str) -> None:
+    assert vllm.option([word, "--kv-cache-dtype=fp8"], vllm.CACHE_BYTES) == "1G"
