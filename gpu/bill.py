@@ -398,20 +398,34 @@ def why_more_hours(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], as
     return minus(_hours(pool, node, [*standing, *asked]), _hours(pool, node, standing))
 
 
-def why_most_standing_hours(pool: Pool, standing: Sequence[Consumer]) -> Why:
-    """Hours of the nodes that always run, of the type for which that is most."""
-    return most(*(_hours(pool, node, standing) for node in pool.node_prices))
+def why_most_standing_hours(
+    pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]
+) -> Why:
+    """Hours of the nodes that always run, of the type for which that is most.
+
+    As far as `maxGpus` leaves room for what is expected of who comes on top, on nodes of the type of `node`.
+    """
+    room = minus(_all_hours(pool), why_more_hours(pool, node, standing, asked))
+    return least(most(*(_hours(pool, each, standing) for each in pool.node_prices)), room)
 
 
-def why_most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
-    """What `why_more_hours` is where they are there at different hours, of the type for which that is most."""
+def why_most_hours(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
+    """What `why_more_hours` is where they are there at different hours, of the type for which that is most.
+
+    As far as those that always run leave room, which may be of another type.
+    """
     alone = _each_alone(asked)
-    return most(
-        *(
-            _apart(pool, node, standing, asked, alone, minus(_node_hours(pool, node), _hours(pool, node, standing)))
-            for node in pool.node_prices
-        )
-    )
+    apart = [
+        _apart(pool, each, standing, asked, alone, minus(_node_hours(pool, each), _hours(pool, each, standing)))
+        for each in pool.node_prices
+    ]
+    return least(most(*apart), minus(_all_hours(pool), why_most_standing_hours(pool, node, standing, asked)))
+
+
+def _all_hours(pool: Pool) -> Why:
+    """Hours of a month of as many nodes as `maxGpus` allows at all."""
+    nodes = max(pool.most_nodes(each.instance_type) for each in pool.node_prices)
+    return times(given(f"nodes within maxGpus of {pool.name}", nodes), MONTH)
 
 
 def _each_alone(asked: Sequence[Consumer]) -> Why:

@@ -156,7 +156,7 @@ def _fewest(sizes: Mapping[int, int], room: int) -> int:
     by_sum = Fraction(sum(size * count for size, count in found.items()), room)
     held = {room // size for size in found}
     by_size = [sum((_part(size, room, k) * count for size, count in found.items()), Fraction(0)) for k in held]
-    return ceil(max(by_sum, *by_size, 0))
+    return ceil(max([by_sum, *by_size]))
 
 
 def _part(size: int, room: int, k: int) -> Fraction:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import assert_never
@@ -41,8 +41,7 @@ def check_together(parts: Parts, slots: Slots) -> Iterator[Problem]:
     for members in awake.values():
         yield from attempt(_awake(members, slots, standing))
     if parts.dialogue:
-        held = {name: each.slots for name, each in standing.items()}
-        yield from attempt(_dialogue(parts.dialogue, parts, slots, held))
+        yield from attempt(_dialogue(parts.dialogue, parts, slots, standing))
 
 
 def _standing(index: int, workload: Workload, slots: Slots, standing: Mapping[str, _Standing]) -> Iterator[Problem]:
@@ -91,13 +90,18 @@ def _awake(members: Sequence[tuple[int, Model]], slots: Slots, standing: Mapping
         return
     if pool is None or pool.claims:
         return
-    memories = [memory_of(each) for _, each in members]
-    asked = server_asks(pool.host_share, sum(memory.weights_mib for memory in memories if memory))
+    asked = _server_asks(pool, [each for _, each in members])
     if problem := _crowded(pool, held, asked, model.min_scale):
         yield Problem(path, model.min_scale, problem)
     else:
         held.slots += model.min_scale
         held.pods[asked] += model.min_scale
+
+
+def _server_asks(pool: Pool, members: Iterable[Model]) -> HostShare:
+    """What a pod of these models, which have one server, asks of its node."""
+    memories = [memory_of(each) for each in members]
+    return server_asks(pool.host_share, sum(memory.weights_mib for memory in memories if memory))
 
 
 def _crowded(pool: Pool, held: _Standing, asked: HostShare, pods: int) -> str:
@@ -124,7 +128,7 @@ def _crowded(pool: Pool, held: _Standing, asked: HostShare, pods: int) -> str:
     )
 
 
-def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: Mapping[str, int]) -> Iterator[Problem]:
+def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: Mapping[str, _Standing]) -> Iterator[Problem]:
     models = {model.name: model for model in reversed(parts.models or ()) if model}
     together: dict[str, dict[str, list[str]]] = {}
     for name in dict.fromkeys((*dialogue.speakers, *dialogue.guests)):
@@ -138,9 +142,10 @@ def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: Mapping[
         pool = slots.get(pool_name)
         most = pool.max_slots if pool and not pool.claims else None
         # A speaker that never sleeps holds its slot already.
-        taken = standing.get(pool_name, 0) - sum(min(own[service].min_scale, 1) for service in by_service)
+        held = standing[pool_name]
+        taken = held.slots - sum(min(own[service].min_scale, 1) for service in by_service)
+        names = [name for names in by_service.values() for name in names]
         if most is not None and len(by_service) + taken > most:
-            names = [name for names in by_service.values() for name in names]
             others = "a pod that always runs" if taken == 1 else f"{taken} pods that always run"
             beside = f" beside {others}" if taken else ""
             message = (
@@ -148,3 +153,24 @@ def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: Mapping[
                 f"{counted(most, 'slot')}: raise its maxGpus or its slots per GPU"
             )
             yield Problem(("dialogue",), MISSING, message)
+        elif pool and not pool.claims:
+            asleep = [service for service in by_service if not own[service].min_scale]
+            yield from _speakers_crowded(pool, held, names, asleep, list(models.values()))
+
+
+def _speakers_crowded(
+    pool: Pool, held: _Standing, names: Sequence[str], asleep: Sequence[str], models: Sequence[Model]
+) -> Iterator[Problem]:
+    """Speakers that sleep and wake together must fit beside what always runs by the rest of their nodes too.
+
+    names: of all speakers on the pool. asleep: services of those that sleep.
+    """
+    servers = [[model for model in models if service_name(model) == name] for name in asleep]
+    waking = Counter(_server_asks(pool, members) for members in servers)
+    if waking and host_gpus(held.pods + waking, pool.types) > pool.most_gpus:
+        message = (
+            f"makes {listed(names, 'and')} run together, and beside what always runs on pool {pool.name} no node has "
+            "the CPU and memory for all, though slots are free: raise its maxGpus, or write less cpu or memory for its "
+            "workloads"
+        )
+        yield Problem(("dialogue",), MISSING, message)

@@ -371,6 +371,18 @@ def test_what_asks_for_more_than_the_cheapest_node_has_is_on_one_that_holds_it()
     assert expected(found, "always", "GPU nodes, shared") == pytest.approx(3 * 730 * 1.3232 / 2)
 
 
+def test_volumes_are_never_more_than_the_limit_has_nodes() -> None:
+    """On a g6e.xlarge each of the three has a node of its own, on a g6.2xlarge two share one, and a Job has room."""
+    types = {"instanceTypes": ["g6.2xlarge", "g6e.xlarge"], "maxGpus": 3}
+    work = {**WORKLOAD, "kind": "Deployment", "replicas": 3, "containers": [{**CONTAINER, "cpu": "3"}]}
+    job = {**WORKLOAD, "name": "job", "kind": "Job", "replicas": 3}
+    cut = {"name": "shared", "sharing": {"strategy": "time-slicing", "replicas": 3}, **types}
+    use = {"runsPerMonth": 1000, "hoursPerRun": 5}
+    found = bill_of(pools=[cut], workloads=[work, job], models=GONE, examples=False, usage=use)
+    volumes = [line(found, part, "Volumes, shared").usd for part in ("always", "on demand")]
+    assert sum(each.high for each in volumes if each) == pytest.approx(3 * 730 * VOLUME)
+
+
 def test_claims_are_counted_by_what_their_pods_ask_of_the_host_too() -> None:
     memory = {"sharing": {"strategy": "memory"}}
     one, three = (hungry({"cpu": cpu}, memory, gpuMemoryMib=3072) for cpu in ("500m", "3"))
