@@ -14,6 +14,7 @@ from account.commands import aws, shell_text
 from cli.console import command, hanging, heading, kind, write
 from cli.render_bill import alike, kind_words, names, print_bill, print_comparison, print_tokens
 from cli.render_claims import print_claims
+from cli.render_hosts import print_hosts
 from cli.render_jobs import print_jobs
 from cli.render_placing import print_placing
 from cli.render_serving import cold_start_rows, server_lines, source_rows
@@ -63,6 +64,7 @@ def _figures(console: Console, figures: Figures) -> None:
     section(console, "GPU pools", _pools(figures.pools))
     if any(consumer.slots for consumer in figures.consumers):
         section(console, "Slots, and the memory in one, GiB", _memory(figures))
+    print_hosts(console, figures)
     print_claims(console, figures)
     print_placing(console, figures)
     if figures.services:

@@ -41,8 +41,8 @@ def _hosts(each: ClaimFigures) -> str:
     nodes, most = each.gpus_with_hosts, each.pool.max_gpus
     waits = f", and maxGpus {most} lets pods wait" if nodes > most else ""
     return (
-        f"{each.pool.name}: by the CPU and memory of workloads it is {counted(nodes, 'GPU')}{waits}. The bill counts "
-        "claims: give workloads cpu and memory in proportion to gpuMemoryMib, or the pool types with more of both."
+        f"{each.pool.name}: by the CPU and memory of workloads it is {counted(nodes, 'GPU')}{waits}, and the bill has "
+        "them: give workloads cpu and memory in proportion to gpuMemoryMib, or the pool types with more of both."
     )
 
 

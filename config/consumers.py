@@ -9,12 +9,12 @@ from typing import assert_never
 
 from pydantic.alias_generators import to_camel
 
-from config.quantities import cpu_millis, memory_mib
 from config.schedule import parse_schedule
 from config.schema import StackConfig, Usage, UsageOf, Workload
 from config.services import (
     Service,
     memory_of,
+    pod_asks,
     service_claim,
     slots_of,
     stack_services,
@@ -23,7 +23,7 @@ from config.services import (
 )
 from gpu.bill import Consumer
 from gpu.durations import seconds
-from gpu.host_share import HostShare
+from gpu.host_share import CUDA_EXAMPLE_ASKS, server_asks
 from gpu.pool import Pool
 from gpu.prices import DAYS_PER_MONTH, HOURS_PER_DAY, HOURS_PER_MONTH
 from gpu.standing import CUDA_EXAMPLE
@@ -42,7 +42,9 @@ def consumers(config: StackConfig) -> list[Consumer]:
         entry, pool = known.get(CUDA_EXAMPLE), pools[config.pools[0].name]
         hours = min(run_hours_per_month(config.usage, entry), HOURS_PER_MONTH) if entry else 0.0
         idle = runs_per_month(config.usage, entry, None) * stays[pool.name] if entry else 0.0
-        example = Consumer(name=CUDA_EXAMPLE, kind="example", pool=pool, slots=1, hours=hours, part="on demand")
+        example = Consumer(
+            name=CUDA_EXAMPLE, kind="example", pool=pool, slots=1, hours=hours, part="on demand", host=CUDA_EXAMPLE_ASKS
+        )
         found.append(replace(example, idle=idle))
     return [*found, *_warm(config), *_static(config)]
 
@@ -64,6 +66,7 @@ def _service(service: Service, pool: Pool, usage: Usage, known: dict[str, UsageO
         needs=tuple(memory.total_mib for memory in memories if memory),
         hours_from="minScale" if always else "usage.each" if said else said_in_usage(usage, "hours_per_day"),
         claim_mib=service_claim(service, pool),
+        host=None if pool.claims else server_asks(pool.host_share, service.weights_mib),
     )
 
 
@@ -113,15 +116,8 @@ def _workload(workload: Workload, pool: Pool, usage: Usage, known: dict[str, Usa
         # A GPU of its own for each slot: of several whole GPUs each holds its part.
         needs=(-(-workload.gpu_memory_mib // slots),) if workload.gpu_memory_mib else (),
         claim_mib=workload_claim(workload, pool),
-        host=_asked(workload) if pool.claims else None,
-    )
-
-
-def _asked(workload: Workload) -> HostShare:
-    """What the containers of a pod ask of its node together."""
-    return HostShare(
-        sum(cpu_millis(container.cpu) for container in workload.containers),
-        sum(memory_mib(container.memory) for container in workload.containers),
+        per_pod=held,
+        host=pod_asks(workload.kind, workload.containers),
     )
 
 

@@ -83,10 +83,10 @@ def _lines(
         return
     if always:
         hours = why_more_hours(pool, node, (), standing)
-        longest = most(hours, why_most_standing_hours(pool, standing))
+        longest = most(hours, why_most_standing_hours(pool, node, standing, asked))
     else:
         hours = why_more_hours(pool, node, standing, asked)
-        longest = most(hours, why_most_hours(pool, standing, asked))
+        longest = most(hours, why_most_hours(pool, node, standing, asked))
     where = f"{hours.value:,.0f} h of {node.instance_type}, {bought_words(pool)}"
     # Who comes on demand may find room on nodes that are there anyway.
     where = where if hours.value else "free on nodes that always run"

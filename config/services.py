@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from config.pool_schema import GpuPool
-from config.schema import Model, StackConfig, Workload
+from config.quantities import cpu_millis, memory_mib
+from config.schema import Container, Model, StackConfig, Workload
 from gpu.claims import ClaimError
 from gpu.coldstart import ColdStart, NodeStart, cold_start
-from gpu.host_share import SERVER_AT_LEAST
+from gpu.host_share import QUEUE_PROXY_ASKS, SERVER_AT_LEAST, HostShare
 from gpu.models import ModelMemory, ModelSpec, find_model, model_memory
+from gpu.pods import WorkloadKind
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH
 from gpu.sharing import STRATEGIES
@@ -126,6 +128,13 @@ def workload_claim(workload: Workload, pool: Pool) -> int:
 def slots_of(workload: Workload) -> int:
     """Slots of one pod of a workload: those of its one container that uses the GPU."""
     return max(container.slots for container in workload.containers)
+
+
+def pod_asks(kind: WorkloadKind, containers: Iterable[Container]) -> HostShare:
+    """What a pod of a workload asks of its node: its containers, and Knative's own."""
+    asked = [HostShare(cpu_millis(each.cpu), memory_mib(each.memory)) for each in containers]
+    asked += [QUEUE_PROXY_ASKS] if kind == "KnativeService" else []
+    return HostShare(sum(each.cpu_millis for each in asked), sum(each.memory_mib for each in asked))
 
 
 def checkpoint_prefix(workload: Workload) -> str:

@@ -16,7 +16,7 @@ from config.consumers import (
 from config.pool_schema import GpuPool
 from config.schema import StackConfig
 from config.services import Service, stack_services
-from gpu.bill import Consumer, Line, Reasons, gpu_mib_of, node_of, node_peak
+from gpu.bill import Consumer, Line, NodeRoom, Reasons, node_of, node_peak, room_on
 from gpu.checkpoints import KEPT, PART_MB, REQUESTS_BESIDE
 from gpu.coldstart import IMAGE_MB
 from gpu.prices import DAYS_PER_MONTH, HOURS_PER_MONTH
@@ -78,8 +78,8 @@ def _fetched_gb(section: GpuPool, config: StackConfig, holding: Sequence[Consume
     parts = [_image_and_weights_mb(by_name[consumer.name], config) for consumer in waking]
     images, weights = [image for image, _ in parts], sum(own for _, own in parts)
     node = node_of(pool, [*standing, *waking])
-    room = pool.slots_per_node, gpu_mib_of(node) if node else pool.smallest.gpu.memory.total_mib
-    new = node_peak([*standing, *waking], *room) - node_peak(standing, *room)
+    room = room_on(node) if node else NodeRoom(pool.slots_per_node, pool.smallest.gpu.memory.total_mib)
+    new = node_peak([*standing, *waking], room) - node_peak(standing, room)
     # Images may differ, since some hold weights or lie in ECR: the new nodes fetch the larger ones.
     together = sum(sorted(images, reverse=True)[:new]) + weights if new else 0.0
     return together / 1000, (sum(images) + weights) / 1000

@@ -6,16 +6,17 @@ of its slots does. Prices are USD of the pool's region; Spot figures are estimat
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, assert_never
 
 from gpu.catalog import INSTANCE_TYPES, InstanceType
-from gpu.claims import bought
+from gpu.claims import bought, bought_with_hosts
 from gpu.estimate import BOUGHT, MONTH, SlotPrice, dedicated_gpu
 from gpu.gp3 import BASE_IOPS, BASE_MIBPS
-from gpu.host_share import HostShare
+from gpu.host_share import HostNodes, HostShare, host_nodes, node_room
 from gpu.models import ModelMemory
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH, SPOT_CASES, CapacityType, RegionPrices, ServicePrices
@@ -109,8 +110,8 @@ class Consumer:
     sleep they would be all. needs: GPU memory in MiB of each thing that would have a GPU of its own if nothing were
     shared; empty where nobody said it, which counts as a whole slot. hours_from: who says the hours. idle: hours of a
     month for which a node that it has left stays, empty, until Karpenter takes it away.
-    claim_mib: where the pool's pods claim memory, what each of them claims; slots are then pods. host: what each of
-    these asks of its node, where somebody wrote it; None for the claim's part.
+    claim_mib: where the pool's pods claim memory, what each of them claims; slots are then pods. per_pod: slots that
+    each pod holds. host: what a pod asks of its node, where that is known; None for the part of its slots or its claim.
     """
 
     name: str
@@ -124,12 +125,26 @@ class Consumer:
     hours_from: str = ""
     idle: float = 0.0
     claim_mib: int = 0
+    per_pod: int = 1
     host: HostShare | None = None
 
     @property
     def slot_memory_mib(self) -> int:
         """GPU memory in MiB that each slot has: where the pool's pods claim memory, what one of them claims."""
         return self.claim_mib or self.pool.slot_memory_mib
+
+    @property
+    def pods(self) -> int:
+        """Its pods at a time."""
+        return self.slots // self.per_pod
+
+    @property
+    def asks(self) -> HostShare:
+        """What a pod of it asks of its node."""
+        if self.host:
+            return self.host
+        share = self.pool.claim_share(self.claim_mib) if self.claim_mib else self.pool.host_share
+        return HostShare(share.cpu_millis * self.per_pod, share.memory_mib * self.per_pod)
 
     @property
     def paid_hours(self) -> float:
@@ -179,21 +194,33 @@ def own_type(need_mib: int, capacity_type: CapacityType, prices: RegionPrices) -
     return dedicated_gpu(ModelMemory(need_mib, 0, 0), capacity_type, prices)
 
 
-def why_node_hours(
-    consumers: Iterable[Consumer], slots_per_node: int, most_nodes: int | None = None, gpu_mib: int = 0
-) -> Why:
-    """Hours of whole nodes in a month. most_nodes: what the pool may have; who finds no slot waits. gpu_mib: what
-    claims may share of a node."""
+@dataclass(frozen=True, slots=True)
+class NodeRoom:
+    """What pods have of a node: slots, or MiB of its GPU where they claim memory; and of the host, where it counts."""
+
+    slots: int
+    gpu_mib: int = 0
+    host: HostShare | None = None
+
+
+def room_on(node: SlotPrice) -> NodeRoom:
+    """What pods have of a node of a type."""
+    return NodeRoom(node.slots, gpu_mib_of(node), node_room(INSTANCE_TYPES[node.instance_type]))
+
+
+def why_node_hours(consumers: Iterable[Consumer], room: NodeRoom, most_nodes: int | None = None) -> Why:
+    """Hours of whole nodes in a month. most_nodes: what the pool may have; who finds no slot waits."""
     holding = [consumer for consumer in consumers if consumer.slot_hours > 0]
     steps, before = [], 0.0
     for edge in sorted({consumer.paid_hours for consumer in holding}):
         here = [consumer for consumer in holding if consumer.paid_hours >= edge]
-        held, nodes = sum(consumer.slots for consumer in here), _nodes_for(here, slots_per_node, gpu_mib)
-        few = nodes if most_nodes is None else min(nodes, most_nodes)
-        claims = largest_claim(here) > 0
-        slots = f"{held} {'claim' if claims else 'slot'}{'' if held == 1 else 's'}"
-        room = f"{gpu_mib} MiB" if claims else f"{slots_per_node}"
-        words = f"nodes for {slots}, {room} to a node" + ("" if few == nodes else ", within maxGpus")
+        held, needed = sum(consumer.slots for consumer in here), nodes_needed(here, room)
+        few = needed.nodes if most_nodes is None else min(needed.nodes, most_nodes)
+        slots = f"{held} {'claim' if largest_claim(here) else 'slot'}{'' if held == 1 else 's'}"
+        by = f", by their {needed.scarce}" if needed.scarce else ""
+        to_a_node = f"{room.gpu_mib} MiB" if largest_claim(here) else f"{room.slots}"
+        within = "" if few == needed.nodes else ", within maxGpus"
+        words = f"nodes for {slots}{by or f', {to_a_node} to a node'}{within}"
         sayers = [each.paid_hours_from for each in holding if each.paid_hours == edge]
         said = "; ".join(dict.fromkeys(filter(None, sayers)))
         hours = given(f"hours in which {slots} {'is' if held == 1 else 'are'} held", edge - before, "h", said)
@@ -202,20 +229,60 @@ def why_node_hours(
     return plus(*steps)
 
 
-def node_peak(consumers: Iterable[Consumer], slots_per_node: int, gpu_mib: int = 0) -> int:
-    """Whole nodes for all of them at once. gpu_mib: what claims may share of a node."""
-    return _nodes_for([consumer for consumer in consumers if consumer.hours > 0], slots_per_node, gpu_mib)
+def node_peak(consumers: Iterable[Consumer], room: NodeRoom) -> int:
+    """Whole nodes for all of them at once."""
+    return nodes_needed([consumer for consumer in consumers if consumer.hours > 0], room).nodes
 
 
-def _nodes_for(consumers: Sequence[Consumer], slots_per_node: int, gpu_mib: int) -> int:
+@dataclass(frozen=True, slots=True)
+class NodesNeeded:
+    """Whole nodes that hold pods at once: by the slots or claims of GPUs, and by what they ask of the host."""
+
+    by_gpu: int
+    by_cpu: int = 0
+    by_memory: int = 0
+
+    @property
+    def nodes(self) -> int:
+        """By the scarcest."""
+        return max(self.by_gpu, self.by_cpu, self.by_memory)
+
+    @property
+    def scarce(self) -> str:
+        """What of the host makes it more nodes than the GPUs do; empty where nothing does."""
+        if self.nodes == self.by_gpu:
+            return ""
+        if self.by_cpu == self.by_memory:
+            return "CPU and memory"
+        return "CPU" if self.by_cpu > self.by_memory else "memory"
+
+
+def nodes_needed(consumers: Sequence[Consumer], room: NodeRoom) -> NodesNeeded:
     """Whole nodes that hold all of these, of one pool, at once.
 
-    What claims more than the GPU has would have a node of another type: it counts as one of this.
+    What asks for more than a node has, of its GPU or of the host, would have one of another type: it counts as one.
     """
-    if not largest_claim(consumers):
-        return -(-sum(consumer.slots for consumer in consumers) // slots_per_node)
-    claims = [min(consumer.claim_mib, gpu_mib) for consumer in consumers for _ in range(consumer.slots)]
-    return len(bought(sorted(claims, reverse=True), gpu_mib))
+    if largest_claim(consumers):
+        return _for_claims(consumers, room)
+    by_slots = -(-sum(consumer.slots for consumer in consumers) // room.slots)
+    # Who takes no more than the part of its slots never makes it more.
+    if room.host is None or not any(consumer.host for consumer in consumers):
+        return NodesNeeded(by_slots)
+    pods = Counter[HostShare]()
+    for consumer in consumers:
+        pods[consumer.asks] += consumer.pods
+    found: HostNodes = host_nodes(pods, room.host)
+    return NodesNeeded(by_slots, found.by_cpu, found.by_memory)
+
+
+def _for_claims(consumers: Sequence[Consumer], room: NodeRoom) -> NodesNeeded:
+    """Nodes that Karpenter buys, which tries them one by one: how many of it are the host's, by both together."""
+    pods = [(min(each.claim_mib, room.gpu_mib), each.asks) for each in consumers for _ in range(each.slots)]
+    by_gpu = len(bought(sorted((claim for claim, _ in pods), reverse=True), room.gpu_mib))
+    if room.host is None or not any(consumer.host for consumer in consumers):
+        return NodesNeeded(by_gpu)
+    nodes = bought_with_hosts(pods, room.gpu_mib, room.host)
+    return NodesNeeded(by_gpu, nodes, nodes)
 
 
 def largest_claim(consumers: Iterable[Consumer]) -> int:
@@ -229,8 +296,15 @@ def gpu_mib_of(node: SlotPrice) -> int:
 
 
 def node_of(pool: Pool, consumers: Iterable[Consumer]) -> SlotPrice | None:
-    """The type that they are expected on, the cheapest; with claims of those whose GPU holds each of them."""
-    return pool.cheapest(pool.capacity_type, largest_claim(consumers))
+    """The type that they are expected on: the cheapest of those on which each of their pods fits."""
+    return cheapest_for(pool, pool.capacity_type, list(consumers))
+
+
+def cheapest_for(pool: Pool, capacity_type: CapacityType, consumers: Sequence[Consumer]) -> SlotPrice | None:
+    """The same, bought in one way or the other; None where no price is known."""
+    said = [consumer.host for consumer in consumers if consumer.host]
+    host = HostShare(max(each.cpu_millis for each in said), max(each.memory_mib for each in said)) if said else None
+    return pool.cheapest(capacity_type, largest_claim(consumers), host)
 
 
 def node_reasons(pool: Pool, price: SlotPrice) -> Reasons:
@@ -329,20 +403,34 @@ def why_more_hours(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], as
     return minus(_hours(pool, node, [*standing, *asked]), _hours(pool, node, standing))
 
 
-def why_most_standing_hours(pool: Pool, standing: Sequence[Consumer]) -> Why:
-    """Hours of the nodes that always run, of the type for which that is most."""
-    return most(*(_hours(pool, node, standing) for node in pool.node_prices))
+def why_most_standing_hours(
+    pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]
+) -> Why:
+    """Hours of the nodes that always run, of the type for which that is most.
+
+    As far as `maxGpus` leaves room for what is expected of who comes on top, on nodes of the type of `node`.
+    """
+    room = minus(_all_hours(pool), why_more_hours(pool, node, standing, asked))
+    return least(most(*(_hours(pool, each, standing) for each in pool.node_prices)), room)
 
 
-def why_most_hours(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
-    """What `why_more_hours` is where they are there at different hours, of the type for which that is most."""
+def why_most_hours(pool: Pool, node: SlotPrice, standing: Sequence[Consumer], asked: Sequence[Consumer]) -> Why:
+    """What `why_more_hours` is where they are there at different hours, of the type for which that is most.
+
+    As far as those that always run leave room, which may be of another type.
+    """
     alone = _each_alone(asked)
-    return most(
-        *(
-            _apart(pool, node, standing, asked, alone, minus(_node_hours(pool, node), _hours(pool, node, standing)))
-            for node in pool.node_prices
-        )
-    )
+    apart = [
+        _apart(pool, each, standing, asked, alone, minus(_node_hours(pool, each), _hours(pool, each, standing)))
+        for each in pool.node_prices
+    ]
+    return least(most(*apart), minus(_all_hours(pool), why_most_standing_hours(pool, node, standing, asked)))
+
+
+def _all_hours(pool: Pool) -> Why:
+    """Hours of a month of as many nodes as `maxGpus` allows at all."""
+    nodes = max(pool.most_nodes(each.instance_type) for each in pool.node_prices)
+    return times(given(f"nodes within maxGpus of {pool.name}", nodes), MONTH)
 
 
 def _each_alone(asked: Sequence[Consumer]) -> Why:
@@ -363,7 +451,7 @@ def _apart(
 
 
 def _hours(pool: Pool, node: SlotPrice, consumers: Sequence[Consumer]) -> Why:
-    return why_node_hours(consumers, node.slots, pool.most_nodes(node.instance_type), gpu_mib_of(node))
+    return why_node_hours(consumers, room_on(node), pool.most_nodes(node.instance_type))
 
 
 def why_ceiling(pool: Pool) -> Why:

@@ -13,7 +13,7 @@ from itertools import pairwise, product
 from types import MappingProxyType
 from typing import assert_never
 
-from gpu.bill import Consumer, gpu_mib_of, largest_claim, node_peak, why_node_hours
+from gpu.bill import Consumer, cheapest_for, node_peak, room_on, why_node_hours
 from gpu.pool import Pool
 from gpu.prices import DAYS_PER_MONTH, HOURS_PER_DAY, HOURS_PER_MONTH, CapacityType
 from gpu.why import Why, given, over, plus, times
@@ -168,14 +168,13 @@ def _as_cost(nodes: int, why: Why) -> Cost | None:
 def _pool_cost(pool: Pool, work: Sequence[Consumer], way: Way) -> Cost | None:
     bought = _bought(pool, way)
     if way.shared or not pool.profile.shares:
-        node = pool.cheapest(bought, largest_claim(work))
+        node = cheapest_for(pool, bought, work)
         if node is None:
             return None
         # Without the pool's limit: it would count less work on shared nodes than on GPUs of their own.
-        why = times(
-            why_node_hours(work, node.slots, gpu_mib=gpu_mib_of(node)), pool.prices.why_node(node.instance_type, bought)
-        )
-        return _as_cost(node_peak(work, node.slots, gpu_mib_of(node)), why)
+        room = room_on(node)
+        why = times(why_node_hours(work, room), pool.prices.why_node(node.instance_type, bought))
+        return _as_cost(node_peak(work, room), why)
     nodes = sum(consumer.slots * max(1, len(consumer.needs)) for consumer in work if consumer.hours > 0)
     return _as_cost(nodes, plus(*(times(each.why_own(bought), each.why_paid_hours) for each in work)))
 

@@ -6,8 +6,12 @@ than its share makes Karpenter buy a second node while slots of the first stay e
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil
+from typing import Final
 
 from gpu.catalog import InstanceType
 from gpu.sharing import SharingProfile
@@ -28,9 +32,20 @@ class HostShare:
     cpu_millis: int
     memory_mib: int
 
+    def holds(self, asked: HostShare) -> bool:
+        """Whether it is enough of both."""
+        return asked.cpu_millis <= self.cpu_millis and asked.memory_mib <= self.memory_mib
+
 
 #: What a model's server and Knative's container need of the node at least.
 SERVER_AT_LEAST = HostShare(150, 1024)
+#: What one queue-proxy, Knative's own container in every pod of a service, requests.
+QUEUE_PROXY_ASKS: Final = HostShare(25, 64)
+#: What the CUDA example requests.
+CUDA_EXAMPLE_ASKS: Final = HostShare(500, 1024)
+#: What Ollama and llama-server hold in the node's memory beside the weights, which the kernel may drop: in MiB.
+_SERVER_MEMORY_MIB: Final = 2048
+_MOST_SERVER_CPU_MILLIS: Final = 4000
 
 
 def host_share(types: Iterable[InstanceType], profile: SharingProfile) -> HostShare:
@@ -77,3 +92,74 @@ def node_room(instance_type: InstanceType) -> HostShare:
 def _share(instance_type: InstanceType, slots: int) -> HostShare:
     room = node_room(instance_type)
     return HostShare(room.cpu_millis // slots, room.memory_mib // slots)
+
+
+def server_asks(share: HostShare, weights_mib: int) -> HostShare:
+    """What a pod of a model's server requests: its share of the node, but no more than the models can use.
+
+    With Knative's own container. weights_mib: of all its models.
+    """
+    return HostShare(
+        min(share.cpu_millis, _MOST_SERVER_CPU_MILLIS + QUEUE_PROXY_ASKS.cpu_millis),
+        min(share.memory_mib, weights_mib + _SERVER_MEMORY_MIB + QUEUE_PROXY_ASKS.memory_mib),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HostNodes:
+    """Nodes that pods take by what they ask of the host, by each of the two."""
+
+    by_cpu: int
+    by_memory: int
+
+
+def host_nodes(pods: Mapping[HostShare, int], room: HostShare) -> HostNodes:
+    """The nodes that no placing of pods can do without; of pods that ask alike exactly as many as they take.
+
+    pods: how many ask for what. room: what they have of a node; what asks for more has one alone.
+    """
+    cpu, memory = Counter[int](), Counter[int]()
+    for asked, count in pods.items():
+        cpu[asked.cpu_millis] += count
+        memory[asked.memory_mib] += count
+    return HostNodes(_fewest(cpu, room.cpu_millis), _fewest(memory, room.memory_mib))
+
+
+def host_gpus(pods: Mapping[HostShare, int], types: Iterable[InstanceType]) -> int:
+    """GPUs of the nodes that no placing of pods can do without, whichever of the types are bought."""
+    rooms = [(t.gpu_count, node_room(t)) for t in types]
+    if len({gpus for gpus, _ in rooms}) == 1:
+        most = HostShare(max(room.cpu_millis for _, room in rooms), max(room.memory_mib for _, room in rooms))
+        found = host_nodes(pods, most)
+        return rooms[0][0] * max(found.by_cpu, found.by_memory)
+    # Of nodes of several sizes nobody knows how many of which: what they have for each GPU is the bound.
+    cpu = sum(asked.cpu_millis * count for asked, count in pods.items())
+    memory = sum(asked.memory_mib * count for asked, count in pods.items())
+    return max(
+        ceil(cpu / max(Fraction(room.cpu_millis, gpus) for gpus, room in rooms)),
+        ceil(memory / max(Fraction(room.memory_mib, gpus) for gpus, room in rooms)),
+    )
+
+
+def _fewest(sizes: Mapping[int, int], room: int) -> int:
+    """Bins that no packing can do without: by the sum, and by how many of each size a bin holds.
+
+    The second is a dual feasible function (Fekete and Schepers, "New classes of fast lower bounds for bin packing
+    problems", 2001): where a bin holds k of a size, each such thing is a k-th of it. Unlike a packing by turns, neither
+    ever falls when there is more to pack. sizes: how many there are of each.
+    """
+    room = max(room, 1)
+    found = {min(size, room): 0 for size in sizes if size > 0 and sizes[size] > 0}
+    for size, count in sizes.items():
+        if min(size, room) in found:
+            found[min(size, room)] += count
+    by_sum = Fraction(sum(size * count for size, count in found.items()), room)
+    held = {room // size for size in found}
+    by_size = [sum((_part(size, room, k) * count for size, count in found.items()), Fraction(0)) for k in held]
+    return ceil(max([by_sum, *by_size]))
+
+
+def _part(size: int, room: int, k: int) -> Fraction:
+    """The part of a bin that a thing counts as, where k of those that matter fill one."""
+    whole, rest = divmod((k + 1) * size, room)
+    return Fraction(whole, k) if rest else Fraction(size, room)

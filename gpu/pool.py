@@ -17,7 +17,7 @@ from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.claims import bought, claimed_mib, promised_mib
 from gpu.contract import GPU_RESOURCE
 from gpu.estimate import SlotPrice, slot_price
-from gpu.host_share import HostShare, claim_for_share, claim_share, host_share
+from gpu.host_share import HostShare, claim_for_share, claim_share, host_share, node_room
 from gpu.naming import check_name
 from gpu.prices import CapacityType, RegionPrices
 from gpu.sharing import AMIS, Ami, SharingProfile, overlay_capacities
@@ -227,8 +227,12 @@ class Pool:
     @property
     def max_slots(self) -> int:
         """Slots that the pool surely has when all its GPUs are bought."""
-        gpus = self.max_gpus if self.static is None else self.static * self.types[0].gpu_count
-        return gpus * self.slots_per_gpu
+        return self.most_gpus * self.slots_per_gpu
+
+    @property
+    def most_gpus(self) -> int:
+        """GPUs at a time: those that it may buy, or those of the nodes that always stand."""
+        return self.max_gpus if self.static is None else self.static * self.types[0].gpu_count
 
     @cached_property
     def host_share(self) -> HostShare:
@@ -281,14 +285,18 @@ class Pool:
         found = (slot_price(t, self.profile, self.prices) for t in self.types)
         return tuple(price for price in found if price is not None)
 
-    def cheapest(self, capacity_type: CapacityType, claim_mib: int = 0) -> SlotPrice | None:
+    def cheapest(
+        self, capacity_type: CapacityType, claim_mib: int = 0, host: HostShare | None = None
+    ) -> SlotPrice | None:
         """The type with the cheapest node, bought in one way or the other; None where no price is known.
 
-        claim_mib: what its GPU must hold, where pods claim memory.
+        claim_mib: what its GPU must hold, where pods claim memory. host: what its node must have for a pod, where one
+        of the types has it.
         """
-        kinds = {t.name: t.gpu.memory.total_mib for t in self.types}
-        able = (p for p in self.node_prices if kinds[p.instance_type] >= claim_mib)
-        return min(able, key=lambda p: (p.usd_per_hour(capacity_type), p.instance_type), default=None)
+        kinds = {t.name: t for t in self.types}
+        able = [p for p in self.node_prices if kinds[p.instance_type].gpu.memory.total_mib >= claim_mib]
+        roomy = [p for p in able if host is None or node_room(kinds[p.instance_type]).holds(host)]
+        return min(roomy or able, key=lambda p: (p.usd_per_hour(capacity_type), p.instance_type), default=None)
 
     @cached_property
     def price(self) -> SlotPrice | None:

@@ -16,6 +16,7 @@ from gpu.pool import Pool
 from gpu.prices import RegionPrices, of
 from plan.claims import ClaimFigures
 from plan.figures import Figures, ModelFigures, ServiceFigures
+from plan.hosts import HostFigures
 from plan.make import Plan
 from plan.monitor import Resource
 from plan.verdict_json import verdict_json
@@ -36,6 +37,7 @@ def plan_json(plan: Plan) -> str:
         "prices": _prices(of(recording.region), figures),
         "pools": [_pool(*both) for both in zip(figures.pools, figures.config.pools, strict=True)] if figures else [],
         "models": [_model(model) for model in figures.models] if figures else [],
+        "hosts": [_hosts(each) for each in figures.hosts] if figures else [],
         "claims": [_claims(each) for each in figures.claims] if figures else [],
         "services": [_service(service) for service in figures.services] if figures else [],
         "placements": [_placement(placement) for placement in figures.placements] if figures else [],
@@ -141,6 +143,19 @@ def _model(model: ModelFigures) -> dict[str, Any]:
         }
         if own
         else None,
+    }
+
+
+def _hosts(figures: HostFigures) -> dict[str, Any]:
+    needed = figures.needed
+    return {
+        "pool": figures.pool.name,
+        "instanceType": figures.instance_type,
+        "slots": figures.slots,
+        "nodes": needed.nodes,
+        "nodesBySlots": needed.by_gpu,
+        "nodesByCpu": needed.by_cpu,
+        "nodesByMemory": needed.by_memory,
     }
 
 

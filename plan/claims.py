@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gpu.bill import Consumer, gpu_mib_of, node_of
+from gpu.bill import Consumer, NodeRoom, gpu_mib_of, node_of, nodes_needed
 from gpu.catalog import INSTANCE_TYPES
-from gpu.claims import bought, bought_with_hosts, bound, equal_slots, pools_by_size
+from gpu.claims import bought, bound, equal_slots, pools_by_size
 from gpu.estimate import SlotPrice
 from gpu.host_share import node_room
 from gpu.pool import Pool
@@ -42,13 +42,8 @@ class ClaimFigures:
     @property
     def gpus_with_hosts(self) -> int:
         """The same where a node must also have the processors and the memory that their pods ask for."""
-        kind = INSTANCE_TYPES[self.node.instance_type] if self.node else self.pool.smallest
-        pods = [
-            (each.claim_mib, each.host or self.pool.claim_share(each.claim_mib))
-            for each in self.holders
-            for _ in range(each.slots)
-        ]
-        return max(self.gpus, bought_with_hosts(pods, self.gpu_mib, node_room(kind)))
+        host = node_room(INSTANCE_TYPES[self.node.instance_type] if self.node else self.pool.smallest)
+        return nodes_needed(self.holders, NodeRoom(1, self.gpu_mib, host)).nodes
 
     @property
     def bound(self) -> int:

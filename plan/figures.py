@@ -28,6 +28,7 @@ from gpu.pool import Pool
 from gpu.prices import FRESH_DAYS, CapacityType, PriceTable, RegionPrices
 from plan.claims import ClaimFigures, claim_figures
 from plan.errors import as_called
+from plan.hosts import HostFigures, host_figures
 from plan.work import WorkFigures, work_figures
 
 
@@ -124,6 +125,11 @@ class Figures:
     def claims(self) -> tuple[ClaimFigures, ...]:
         """What claims of memory come to, pool by pool."""
         return tuple(claim_figures(self.pools, self.consumers))
+
+    @cached_property
+    def hosts(self) -> tuple[HostFigures, ...]:
+        """What pods with slots take of their nodes beside the GPU, pool by pool."""
+        return tuple(host_figures(self.pools, self.consumers))
 
     @cached_property
     def comparison(self) -> Comparison | None:

@@ -19,8 +19,10 @@ import versions
 from components.karpenter.cpu_pool import INTENT_LABEL, INTENT_TOLERATION, Architecture
 from components.options import child_options
 from components.pods import restricted_admission, restricted_container, restricted_pod
+from components.quantities import canonical
 from components.sdk import k8s
 from gpu.contract import ARCH_LABEL, NAME_LABEL
+from gpu.host_share import CUDA_EXAMPLE_ASKS
 from gpu.pods import GPU_USER
 from gpu.standing import CUDA_EXAMPLE
 
@@ -112,9 +114,9 @@ def _scale_out(name: str, arch: Architecture, opts: pulumi.ResourceOptions) -> N
 
 def _vector_add(name: str, gpu: GpuExample, opts: pulumi.ResourceOptions) -> None:
     labels = {NAME_LABEL: CUDA_EXAMPLE}
-    container = restricted_container(
-        "vector-add", versions.CUDA_VECTOR_ADD_IMAGE, {"cpu": "500m", "memory": "1Gi", gpu.resource_name: "1"}
-    )
+    cpu, memory = canonical(f"{CUDA_EXAMPLE_ASKS.cpu_millis}m"), canonical(f"{CUDA_EXAMPLE_ASKS.memory_mib}Mi")
+    asked = {"cpu": cpu, "memory": memory, gpu.resource_name: "1"}
+    container = restricted_container("vector-add", versions.CUDA_VECTOR_ADD_IMAGE, asked)
     # The CUDA driver keeps compiled kernels below HOME, and the root file system is read-only.
     container |= {
         "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],

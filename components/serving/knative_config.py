@@ -14,6 +14,7 @@ import versions
 from components.cluster.system_nodes import SYSTEM_NODE_TOLERATION
 from components.serving.network_policy import namespace_peer, tcp
 from gpu.coldstart import FIRST_BYTE_SECONDS
+from gpu.host_share import QUEUE_PROXY_ASKS
 from gpu.system_pods import KNATIVE_DEPLOYMENTS, KNATIVE_OPERATOR, KNATIVE_OPERATOR_WEBHOOK, SystemPod
 
 NAMESPACE: Final = "knative-serving"
@@ -51,10 +52,6 @@ HTTPS_NODE_PORT: Final = 31443
 
 #: Ports of queue-proxy, which stands before the service in its pod: requests, and what the autoscaler reads.
 QUEUE_PORTS: Final = (8012, 8013, 8112, 9090, 9091)
-
-#: What one queue-proxy, Knative's own container in every pod, requests: millicores and MiB.
-QUEUE_PROXY_CPU_MILLIS: Final = 25
-QUEUE_PROXY_MEMORY_MIB: Final = 64
 
 _BUDGETS: Final = ("activator-pdb", "webhook-pdb", "3scale-kourier-gateway-pdb")
 #: Jobs that run once after each version.
@@ -156,8 +153,8 @@ def config(spec: ServingSpec) -> dict[str, dict[str, str]]:
             # Karpenter takes a preference for an order: spread pods would get a GPU each.
             "default-affinity-type": "none",
             "digest-resolution-timeout": "30s",
-            "queue-sidecar-cpu-request": f"{QUEUE_PROXY_CPU_MILLIS}m",
-            "queue-sidecar-memory-request": f"{QUEUE_PROXY_MEMORY_MIB}Mi",
+            "queue-sidecar-cpu-request": f"{QUEUE_PROXY_ASKS.cpu_millis}m",
+            "queue-sidecar-memory-request": f"{QUEUE_PROXY_ASKS.memory_mib}Mi",
             "queue-sidecar-memory-limit": "256Mi",
         },
         "defaults": {

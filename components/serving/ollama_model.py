@@ -20,12 +20,7 @@ from components.options import child_options
 from components.pods import NO_GPU, restricted_container, restricted_pod, tolerations
 from components.quantities import canonical
 from components.sdk import k8s
-from components.serving.knative_config import (
-    QUEUE_PROXY_CPU_MILLIS,
-    QUEUE_PROXY_MEMORY_MIB,
-    REQUEST_SECONDS,
-    Feature,
-)
+from components.serving.knative_config import REQUEST_SECONDS, Feature
 from components.serving.model_cache import CACHE_CLAIM, CACHE_HOST
 from components.serving.model_space import NAMESPACE, script_name
 from gpu.coldstart import FIRST_BYTE_SECONDS
@@ -41,7 +36,7 @@ from gpu.contract import (
     VISIBILITY_LABEL,
     WEIGHTS_LABEL,
 )
-from gpu.host_share import HostShare
+from gpu.host_share import QUEUE_PROXY_ASKS, HostShare, server_asks
 from gpu.importance import Placing
 from gpu.models import KvCacheType
 from gpu.naming import check_name
@@ -54,9 +49,6 @@ PORT = 11434
 WEIGHTS_PATH = "/models"
 
 _SCRIPT = ["/bin/bash", "/opt/gpu-slices/model.sh"]
-#: What Ollama and llama-server hold in the node's memory beside the weights, which the kernel may drop: in MiB.
-_SERVER_MEMORY_MIB = 2048
-_MOST_CPU_MILLIS = 4000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,9 +317,9 @@ def _serve(args: OllamaModelArgs) -> dict[str, Any]:
 
 
 def _requests(args: OllamaModelArgs) -> tuple[str, str]:
-    """CPU and memory: the slot's share of the node, but no more than the models can use."""
-    cpu = min(args.share.cpu_millis - QUEUE_PROXY_CPU_MILLIS, _MOST_CPU_MILLIS)
-    memory = min(args.share.memory_mib - QUEUE_PROXY_MEMORY_MIB, args.weights_mib + _SERVER_MEMORY_MIB)
+    """CPU and memory: what the pod asks for, without Knative's own container."""
+    pod = server_asks(args.share, args.weights_mib)
+    cpu, memory = pod.cpu_millis - QUEUE_PROXY_ASKS.cpu_millis, pod.memory_mib - QUEUE_PROXY_ASKS.memory_mib
     return canonical(f"{cpu}m"), canonical(f"{memory}Mi")
 
 

@@ -23,6 +23,7 @@ from config.checks.pools import check_cpu_pools, check_pools
 from config.checks.serving import check_serving
 from config.checks.together import check_together
 from config.checks.usage import check_usage
+from config.checks.warm import check_warm
 from config.checks.workloads import check_workloads
 from config.errors import Problem
 from config.schema import Budget
@@ -50,6 +51,7 @@ def check(parts: Parts, slots: Slots) -> Iterator[Problem]:
     yield from check_time_to_end(parts)
     yield from check_importance(parts, slots)
     yield from check_together(parts, slots)
+    yield from check_warm(parts, slots)
     yield from check_claims(parts, slots)
     yield from check_usage(parts)
     if parts.budget:

@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import assert_never
 
-from config.checks.parts import Parts, Slots, attempt
+from config.checks.parts import Parts, Slots, all_of, attempt
 from config.checks.workloads import whole_gpus
 from config.errors import MISSING, Path, Problem, counted, listed
-from config.schema import Dialogue, GpuPool, Model, Workload
+from config.schema import Dialogue, Model, Workload
 from config.section import BrokenValueError
-from config.services import service_name
-from gpu.importance import Importance
+from config.services import memory_of, pod_asks, service_name
+from gpu.host_share import HostShare, host_gpus, node_room, server_asks
 from gpu.pool import Pool
+
+
+@dataclass
+class _Standing:
+    """What always runs on a pool: the slots that it holds, and how many of its pods ask for what of their nodes."""
+
+    slots: int = 0
+    pods: Counter[HostShare] = field(default_factory=Counter)
 
 
 def check_together(parts: Parts, slots: Slots) -> Iterator[Problem]:
     """Deployments, and models and KnativeServices that never sleep, hold their slots; a dialogue finds its own."""
-    standing: dict[str, int] = {}
+    standing: dict[str, _Standing] = defaultdict(_Standing)
     for index, workload in enumerate(parts.workloads or ()):
         if workload:
             yield from attempt(_standing(index, workload, slots, standing))
-    awake: dict[str, Model] = {}
+    awake: dict[str, list[tuple[int, Model]]] = {}
     for index, model in enumerate(parts.models or ()):
-        if model:
-            yield from attempt(_awake(index, model, slots, standing, awake))
-    for index, pool in enumerate(parts.pools or ()):
-        if pool:
-            yield from attempt(_warm(pool, ("pools", index, "warm", "slots"), parts, slots))
+        with suppress(BrokenValueError):
+            if model and model.min_scale:
+                awake.setdefault(service_name(model), []).append((index, model))
+    for members in awake.values():
+        yield from attempt(_awake(members, slots, standing))
     if parts.dialogue:
         yield from attempt(_dialogue(parts.dialogue, parts, slots, standing))
 
 
-def _standing(index: int, workload: Workload, slots: Slots, standing: dict[str, int]) -> Iterator[Problem]:
+def _standing(index: int, workload: Workload, slots: Slots, standing: Mapping[str, _Standing]) -> Iterator[Problem]:
     match workload.kind:
         case "Job" | "CronJob":
             return
@@ -44,85 +55,80 @@ def _standing(index: int, workload: Workload, slots: Slots, standing: dict[str, 
             replicas, key = workload.min_scale, ("minScale",)
         case _:
             assert_never(workload.kind)
-    pool = slots.get(workload.pool)
-    before = standing.get(workload.pool, 0)
+    pool, held = slots.get(workload.pool), standing[workload.pool]
     most = pool.max_slots if pool and not pool.claims else None
     each = pool.held_slots(whole_gpus(workload, pool)) if pool else 1
-    if most is not None and before + replicas * each > most:
-        left = f"{most - before} left of its {counted(most, 'slot')}" if before else counted(most, "slot")
+    if most is not None and held.slots + replicas * each > most:
+        left = f"{most - held.slots} left of its {counted(most, 'slot')}" if held.slots else counted(most, "slot")
         holds = "one" if each == 1 else str(each)
         message = (
-            f"must be {(most - before) // each} or less: pool {workload.pool} has {left}, and each pod holds {holds}"
+            f"must be {(most - held.slots) // each} or less: pool {workload.pool} has {left}, and each pod holds "
+            f"{holds}"
         )
         yield Problem(("workloads", index, *key), replicas, message)
+        return
+    asked = pod_asks(workload.kind, all_of(workload.containers))
+    if problem := pool and _crowded(pool, held, asked, replicas):
+        yield Problem(("workloads", index, *key), replicas, problem)
     else:
-        standing[workload.pool] = before + replicas * each
+        held.slots += replicas * each
+        held.pods[asked] += replicas
 
 
-def _awake(
-    index: int, model: Model, slots: Slots, standing: dict[str, int], awake: dict[str, Model]
-) -> Iterator[Problem]:
+def _awake(members: Sequence[tuple[int, Model]], slots: Slots, standing: Mapping[str, _Standing]) -> Iterator[Problem]:
     """Slots of models that never sleep; those of one server hold theirs together."""
-    if model.min_scale == 0 or service_name(model) in awake:
-        return
-    awake[service_name(model)] = model
-    pool, before = slots.get(model.pool), standing.get(model.pool, 0)
+    index, model = members[0]
+    pool, held, path = slots.get(model.pool), standing[model.pool], ("models", index, "minScale")
     most = pool.max_slots if pool and not pool.claims else None
-    if most is not None and before + model.min_scale > most:
-        left = f"{most - before} left of its {counted(most, 'slot')}" if before else counted(most, "slot")
+    if most is not None and held.slots + model.min_scale > most:
+        left = f"{most - held.slots} left of its {counted(most, 'slot')}" if held.slots else counted(most, "slot")
         message = (
-            f"must be {most - before} or less: pool {model.pool} has {left}, and each pod that always runs holds one"
+            f"must be {most - held.slots} or less: pool {model.pool} has {left}, and each pod that always runs holds "
+            "one"
         )
-        yield Problem(("models", index, "minScale"), model.min_scale, message)
-    else:
-        standing[model.pool] = before + model.min_scale
-
-
-def _warm(pool: GpuPool, path: Path, parts: Parts, slots: Slots) -> Iterator[Problem]:
-    """Slots that are kept free are there beside the pods that always run."""
-    known, warm = slots.get(pool.name), pool.warm
-    if known is None or warm is None or known.claims or known.static is not None:
-        return  # has none, or may have none: said already
-    most, held = known.max_slots, _beside_warm(parts, known)
-    if held > most or held + warm.slots <= most:
+        yield Problem(path, model.min_scale, message)
         return
-    beside = f"pods that run beside them hold {held} of the pool's {counted(most, 'slot')}"
-    if held == most:
-        message = f"cannot be kept free: {beside}; raise maxGpus, or remove warm"
-    elif held:
-        message = f"must be {most - held} or less: {beside}; or raise maxGpus"
+    if pool is None or pool.claims:
+        return
+    asked = _server_asks(pool, [each for _, each in members])
+    if problem := _crowded(pool, held, asked, model.min_scale):
+        yield Problem(path, model.min_scale, problem)
     else:
-        message = f"must be {most} or less: the pool has no more slots"
-    yield Problem(path, warm.slots, message)
+        held.slots += model.min_scale
+        held.pods[asked] += model.min_scale
 
 
-def _beside_warm(parts: Parts, pool: Pool) -> int:
-    """Slots of the pods that run whenever warm slots are there to be taken.
+def _server_asks(pool: Pool, members: Iterable[Model]) -> HostShare:
+    """What a pod of these models, which have one server, asks of its node."""
+    memories = [memory_of(each) for each in members]
+    return server_asks(pool.host_share, sum(memory.weights_mib for memory in memories if memory))
 
-    Of what scales the fewest, but of critical work the most where warm slots are those of critical work that sleeps: it
-    wakes at any time, and takes nobody's place that is critical too.
+
+def _crowded(pool: Pool, held: _Standing, asked: HostShare, pods: int) -> str:
+    """Why so many pods do not fit beside what always runs by the rest of their nodes; empty where they do.
+
+    Only what surely does not fit: of pods that ask for different things, some more may wait.
     """
-    found: list[tuple[Importance, int, int, int]] = []
-    for workload in parts.workloads or ():
-        with suppress(BrokenValueError):
-            if workload and workload.pool == pool.name and not workload.ends:
-                fewest, most = workload.fewest_replicas, workload.most_replicas
-                if workload.kind == "KnativeService":
-                    fewest = most = workload.min_scale
-                found.append((workload.importance, fewest, most, pool.held_slots(whole_gpus(workload, pool))))
-    servers: dict[str, tuple[Importance, int]] = {}
-    for model in parts.models or ():
-        with suppress(BrokenValueError):
-            if model and model.pool == pool.name:
-                servers.setdefault(service_name(model), (model.importance, model.min_scale))
-    found += [(importance, pods, pods, 1) for importance, pods in servers.values()]
-    may_wake = any(importance == "critical" and most == 0 for importance, _, most, _ in found)
-    return sum(
-        each * (most if may_wake and importance == "critical" else fewest) for importance, fewest, most, each in found
+
+    def fit(count: int) -> bool:
+        return host_gpus(held.pods + Counter({asked: count}), pool.types) <= pool.most_gpus
+
+    # Of claims: `config.checks.claims`. What fits no node by itself is said elsewhere.
+    if pool.claims or fit(pods) or not any(node_room(t).holds(asked) for t in pool.types):
+        return ""
+    fits = bisect_left(range(pods + 1), True, key=lambda count: not fit(count)) - 1
+    most = max((node_room(t) for t in pool.types), key=lambda room: (room.cpu_millis, room.memory_mib))
+    beside = " beside what always runs" if held.pods else ""
+    limit, now = ("maxGpus", pool.max_gpus) if pool.static is None else ("static.replicas", pool.static)
+    return (
+        f"must be {max(fits, 0)} or less: each pod asks for {asked.cpu_millis}m CPU and {asked.memory_mib} MiB, pods "
+        f"have {most.cpu_millis}m and {most.memory_mib} MiB of the largest node of pool {pool.name}, and with {limit} "
+        f"{now} no more find room{beside}, though slots are free: write less cpu or memory for its workloads, a larger "
+        f"{limit}, or types with more of both"
     )
 
 
-def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: dict[str, int]) -> Iterator[Problem]:
+def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: Mapping[str, _Standing]) -> Iterator[Problem]:
     models = {model.name: model for model in reversed(parts.models or ()) if model}
     together: dict[str, dict[str, list[str]]] = {}
     for name in dict.fromkeys((*dialogue.speakers, *dialogue.guests)):
@@ -136,9 +142,10 @@ def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: dict[str
         pool = slots.get(pool_name)
         most = pool.max_slots if pool and not pool.claims else None
         # A speaker that never sleeps holds its slot already.
-        taken = standing.get(pool_name, 0) - sum(min(own[service].min_scale, 1) for service in by_service)
+        held = standing[pool_name]
+        taken = held.slots - sum(min(own[service].min_scale, 1) for service in by_service)
+        names = [name for names in by_service.values() for name in names]
         if most is not None and len(by_service) + taken > most:
-            names = [name for names in by_service.values() for name in names]
             others = "a pod that always runs" if taken == 1 else f"{taken} pods that always run"
             beside = f" beside {others}" if taken else ""
             message = (
@@ -146,3 +153,24 @@ def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: dict[str
                 f"{counted(most, 'slot')}: raise its maxGpus or its slots per GPU"
             )
             yield Problem(("dialogue",), MISSING, message)
+        elif pool and not pool.claims:
+            asleep = [service for service in by_service if not own[service].min_scale]
+            yield from _speakers_crowded(pool, held, names, asleep, list(models.values()))
+
+
+def _speakers_crowded(
+    pool: Pool, held: _Standing, names: Sequence[str], asleep: Sequence[str], models: Sequence[Model]
+) -> Iterator[Problem]:
+    """Speakers that sleep and wake together must fit beside what always runs by the rest of their nodes too.
+
+    names: of all speakers on the pool. asleep: services of those that sleep.
+    """
+    servers = [[model for model in models if service_name(model) == name] for name in asleep]
+    waking = Counter(_server_asks(pool, members) for members in servers)
+    if waking and host_gpus(held.pods + waking, pool.types) > pool.most_gpus:
+        message = (
+            f"makes {listed(names, 'and')} run together, and beside what always runs on pool {pool.name} no node has "
+            "the CPU and memory for all, though slots are free: raise its maxGpus, or write less cpu or memory for its "
+            "workloads"
+        )
+        yield Problem(("dialogue",), MISSING, message)

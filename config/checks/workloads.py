@@ -12,9 +12,9 @@ from config.checks.vllm import check_vllm
 from config.checks.workload_pods import check_pod, check_user
 from config.checks.workload_volumes import check_volumes
 from config.errors import MISSING, Path, Problem, counted
-from config.quantities import cpu_millis, memory_mib
 from config.schema import Container, Workload
 from config.section import BrokenValueError
+from config.services import pod_asks
 from gpu.host_share import node_room
 from gpu.pool import Pool
 
@@ -132,18 +132,19 @@ def _node(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
     pool, containers = slots.get(workload.pool), list(_sections(workload.containers))
     if pool is None:
         return
-    cpu = sum(cpu_millis(container.cpu) for container in containers)
-    memory = sum(memory_mib(container.memory) for container in containers)
+    asked = pod_asks(workload.kind, containers)
     # What claims more than a GPU has goes to none of its nodes, however large the rest of them is.
     claimed = workload.gpu_memory_mib or 0 if pool.claims else 0
     able = [instance_type for instance_type in pool.types if instance_type.gpu.usable_mib >= claimed]
     nodes = [node_room(instance_type) for instance_type in able]
-    if nodes and not any(cpu <= node.cpu_millis and memory <= node.memory_mib for node in nodes):
+    if nodes and not any(node.holds(asked) for node in nodes):
         most = max(nodes, key=lambda node: (node.memory_mib, node.cpu_millis))
+        own = " with Knative's own" if workload.kind == "KnativeService" else ""
         held = " whose GPU holds it" if len(able) < len(pool.types) else ""
         message = (
-            f"ask for {cpu}m CPU and {memory} MiB together, but pods have {most.cpu_millis}m and {most.memory_mib} MiB "
-            f"of the largest node of pool {workload.pool}{held}: write less, or give the pool larger types"
+            f"ask for {asked.cpu_millis}m CPU and {asked.memory_mib} MiB together{own}, but pods have "
+            f"{most.cpu_millis}m and {most.memory_mib} MiB of the largest node of pool {workload.pool}{held}: write "
+            "less, or give the pool larger types"
         )
         yield Problem((*path, "containers"), MISSING, message)
 

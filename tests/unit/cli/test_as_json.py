@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from cli.render_claims import print_claims
+from cli.render_hosts import print_hosts
 from plan.as_json import plan_json
 from plan.make import Plan
 from plan.wire import Secret
@@ -169,3 +170,34 @@ def test_the_plan_says_where_processors_take_more_gpus_than_claims(capsys: pytes
     claims, said = planned("500m")
     assert claims["gpus"] == claims["gpusWithCpuAndMemory"] == 2
     assert "by the CPU and memory" not in said
+
+
+def test_the_plan_says_where_processors_take_more_nodes_than_slots(capsys: pytest.CaptureFixture[str]) -> None:
+    """Three slots are a node; of pods with three processors a node of four has room for one."""
+    pool = {**CLAIMED, "name": "cut", "maxGpus": 3, "sharing": {"strategy": "time-slicing", "replicas": 3}}
+
+    def planned(kind: str, cpu: str) -> tuple[dict[str, Any], str]:
+        container = {**WORK["containers"][0], "slots": 1, "cpu": cpu}
+        work = {"name": "hungry", "pool": "cut", "kind": kind, "replicas": 3, "containers": [container]}
+        plan = plan_of({**CONFIG, "pools": [*CONFIG["pools"], pool], "workloads": [work]})
+        assert plan.figures
+        print_hosts(Console(width=400), plan.figures)
+        found = json.loads(plan_json(plan))["hosts"]
+        return next(each for each in found if each["pool"] == "cut"), capsys.readouterr().out
+
+    hosts, said = planned("Deployment", "3")
+    assert hosts == {
+        "pool": "cut",
+        "instanceType": "g6.xlarge",
+        "slots": 3,
+        "nodes": 3,
+        "nodesBySlots": 1,
+        "nodesByCpu": 3,
+        "nodesByMemory": 1,
+    }
+    assert "cut: by the CPU that its pods ask for, 3 slots at once take 3 nodes of g6.xlarge, where 1 would do" in said
+    assert "A slot's part of its node is 1166m CPU and 4403 MiB" in said
+    assert "lets pods wait" not in said
+    pool["maxGpus"] = 2
+    assert "and maxGpus 2 lets pods wait" in planned("Job", "3")[1]
+    assert planned("Deployment", "1166m")[1] == ""

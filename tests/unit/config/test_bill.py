@@ -340,6 +340,56 @@ def test_pods_of_three_gpus_hold_nodes_of_four() -> None:
     assert hours(2) == pytest.approx(730)
 
 
+def hungry(asked: dict[str, str], pool: dict[str, Any] | None = None, **changes: Any) -> Bill:
+    """Three pods of a Deployment that ask for this, on g6.xlarge of three slots."""
+    work = {**WORKLOAD, "kind": "Deployment", "replicas": 3, "containers": [{**CONTAINER, **asked}], **changes}
+    cut = {"name": "shared", "instanceTypes": ["g6.xlarge"], "maxGpus": 4}
+    cut |= {"sharing": {"strategy": "time-slicing", "replicas": 3}, **(pool or {})}
+    return bill_of(pools=[cut], workloads=[work], models=GONE, examples=False)
+
+
+@pytest.mark.parametrize(
+    ("asked", "nodes"),
+    [
+        ({}, 1),
+        ({"cpu": "1166m", "memory": "4403Mi"}, 1),
+        ({"cpu": "3"}, 3),
+        ({"cpu": "1500m"}, 2),
+        ({"memory": "7Gi"}, 3),
+    ],
+)
+def test_nodes_are_counted_by_the_scarcest_of_slots_cpu_and_memory(asked: dict[str, str], nodes: int) -> None:
+    found = hungry(asked)
+    assert expected(found, "always", "GPU nodes, shared") == pytest.approx(nodes * 730 * SPOT_L4)
+    assert expected(found, "always", "Volumes, shared") == pytest.approx(nodes * 730 * VOLUME)
+
+
+def test_what_asks_for_more_than_the_cheapest_node_has_is_on_one_that_holds_it() -> None:
+    """A g6.4xlarge has 15500m; on Spot it is 1.3232 x 0.5."""
+    found = hungry({"cpu": "10"}, {"instanceTypes": ["g6.xlarge", "g6.4xlarge"]})
+    assert "g6.4xlarge" in line(found, "always", "GPU nodes, shared").detail
+    assert expected(found, "always", "GPU nodes, shared") == pytest.approx(3 * 730 * 1.3232 / 2)
+
+
+def test_volumes_are_never_more_than_the_limit_has_nodes() -> None:
+    """On a g6e.xlarge each of the three has a node of its own, on a g6.2xlarge two share one, and a Job has room."""
+    types = {"instanceTypes": ["g6.2xlarge", "g6e.xlarge"], "maxGpus": 3}
+    work = {**WORKLOAD, "kind": "Deployment", "replicas": 3, "containers": [{**CONTAINER, "cpu": "3"}]}
+    job = {**WORKLOAD, "name": "job", "kind": "Job", "replicas": 3}
+    cut = {"name": "shared", "sharing": {"strategy": "time-slicing", "replicas": 3}, **types}
+    use = {"runsPerMonth": 1000, "hoursPerRun": 5}
+    found = bill_of(pools=[cut], workloads=[work, job], models=GONE, examples=False, usage=use)
+    volumes = [line(found, part, "Volumes, shared").usd for part in ("always", "on demand")]
+    assert sum(each.high for each in volumes if each) == pytest.approx(3 * 730 * VOLUME)
+
+
+def test_claims_are_counted_by_what_their_pods_ask_of_the_host_too() -> None:
+    memory = {"sharing": {"strategy": "memory"}}
+    one, three = (hungry({"cpu": cpu}, memory, gpuMemoryMib=3072) for cpu in ("500m", "3"))
+    assert expected(one, "always", "GPU nodes, shared") == pytest.approx(730 * SPOT_L4)
+    assert expected(three, "always", "GPU nodes, shared") == pytest.approx(3 * 730 * SPOT_L4)
+
+
 def test_a_knative_service_is_billed_by_use_as_a_model_is() -> None:
     sleeps = {**WORKLOAD, "kind": "KnativeService", "containers": [{**CONTAINER, "ports": [{"containerPort": 8000}]}]}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gpu.bill import Consumer, asked_reasons, standing_reasons, why_ceiling, why_node_hours, why_volume
+from gpu.bill import Consumer, NodeRoom, asked_reasons, standing_reasons, why_ceiling, why_node_hours, why_volume
 from gpu.catalog import INSTANCE_TYPES
 from gpu.compare import OWN_ALIKE, OWN_ON_DEMAND_ALWAYS, WRITTEN, Comparison, Way, compare
 from gpu.pool import Pool
@@ -169,8 +169,8 @@ def test_two_models_of_one_server_would_have_a_gpu_each() -> None:
 
 def test_nodes_leave_when_the_last_of_their_slots_does() -> None:
     """Slots of four: five for 100 h and one for 40 more are 2 nodes for 100 h and 1 for 40."""
-    assert why_node_hours([model(T4, hours=100, slots=5), model(T4, hours=140)], 4).value == 240
-    assert why_node_hours([model(T4, hours=100, slots=9)], 4, most_nodes=2).value == 200, "the ninth waits"
+    assert why_node_hours([model(T4, hours=100, slots=5), model(T4, hours=140)], NodeRoom(4)).value == 240
+    assert why_node_hours([model(T4, hours=100, slots=9)], NodeRoom(4), most_nodes=2).value == 200, "the ninth waits"
 
 
 def test_what_comes_on_demand_takes_free_slots_first() -> None:

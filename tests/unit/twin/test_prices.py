@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gpu.bill import node_peak
+from gpu.bill import node_peak, room_on
 from gpu.prices import HOURS_PER_MONTH, of
 from plan.make import make_plan
 from tests.plan.conftest import ROOT, STACKS
@@ -58,7 +58,7 @@ def test_nodes_that_stand_cost_a_month_what_the_bill_says(stack: str) -> None:
             continue
         assert pool.price
         cluster = Cluster()
-        for index in range(node_peak(standing, pool.slots_per_node)):
+        for index in range(node_peak(standing, room_on(pool.price))):
             cluster.node(f"node-{index}", pool.name, type=pool.price.instance_type, capacity=pool.capacity_type)
         seen = view(prices, cluster.objects["Node"], cluster.objects["NodeClaim"], [], [])
         always = lines["always", f"GPU nodes, {pool.name}"]

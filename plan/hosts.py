@@ -1,0 +1,61 @@
+"""What pods with slots ask of the CPU and memory of their nodes: whether that takes more nodes than their slots do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gpu.bill import Consumer, NodeRoom, NodesNeeded, node_of, nodes_needed, room_on
+from gpu.estimate import SlotPrice
+from gpu.host_share import node_room
+from gpu.pool import Pool
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostFigures:
+    """The pods of a pool, if all run at once, on the cheapest type that holds each of them."""
+
+    pool: Pool
+    holders: tuple[Consumer, ...]
+    node: SlotPrice | None
+    """None where no price is known: the node is then the one with the smallest slots."""
+
+    @property
+    def instance_type(self) -> str:
+        """The type that the figures are of."""
+        return self.node.instance_type if self.node else self.pool.smallest.name
+
+    @property
+    def slots(self) -> int:
+        """Slots that they hold."""
+        return sum(each.slots for each in self.holders)
+
+    @property
+    def needed(self) -> NodesNeeded:
+        """Nodes that hold them."""
+        return nodes_needed(self.holders, self._room)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the pool may not have so many."""
+        return self.needed.nodes > self.pool.most_nodes(self.instance_type)
+
+    @property
+    def _room(self) -> NodeRoom:
+        if self.node:
+            return room_on(self.node)
+        kind = self.pool.smallest
+        return NodeRoom(self.pool.slots[kind.name] * kind.gpu_count, host=node_room(kind))
+
+
+def host_figures(pools: Sequence[Pool], consumers: Sequence[Consumer]) -> Iterator[HostFigures]:
+    """Of each pool that has pods with slots. Of claims: `plan.claims`."""
+    for pool in pools:
+        holders = tuple(
+            each
+            for each in consumers
+            # Who holds slots of nodes that always stand adds nothing to them.
+            if each.pool is pool and each.slots and each.kind != "static nodes"
+        )
+        if holders and not pool.claims:
+            yield HostFigures(pool=pool, holders=holders, node=node_of(pool, holders))
