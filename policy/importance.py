@@ -22,7 +22,15 @@ from gpu.contract import (
     INSTANCE_TYPE_LABEL,
     RESERVATION_TYPE_LABEL,
 )
-from policy.dra import CLAIM_TYPES, device_classes, requests
+from policy.dra import (
+    CLAIM_TYPES,
+    DEVICE_CLASS_PATCHES,
+    DEVICE_CLASS_TYPES,
+    class_resources,
+    device_classes,
+    requests,
+    without_claim,
+)
 from policy.framework import Resource, Stack, matches
 from policy.karpenter import CAPACITY_BLOCK, NODE_POOL_TYPES, NodePool
 from policy.nodes import NODE_GROUP
@@ -258,26 +266,43 @@ def placed(pod: PodTemplate, pools: Sequence[NodePool], capacity_type: str) -> l
     ]
 
 
-def gpu_claims(stack: Stack) -> frozenset[str]:
-    """Names of the claims and templates of a stack that ask for NVIDIA's GPUs."""
+GPU_CLAIM_TYPES: Final = (*CLAIM_TYPES, *DEVICE_CLASS_TYPES, *DEVICE_CLASS_PATCHES)
+"""What `gpu_claims` reads of a stack."""
+
+
+@dataclass(frozen=True)
+class GpuClaims:
+    """Names by which pods of a stack have NVIDIA's GPUs and none of a device plugin's resources.
+
+    claims: of claims and templates. resources: of classes, for which Kubernetes makes the claim.
+    """
+
+    claims: frozenset[str]
+    resources: frozenset[str]
+
+
+def gpu_claims(stack: Stack) -> GpuClaims:
+    """The claims, templates and resources of classes of a stack that are NVIDIA's GPUs."""
     known = device_classes(stack)
     found = set()
     for resource in stack.of(*CLAIM_TYPES):
         with suppress(UnknownValueError):  # told by the rules on claims
             if any(request.device_class in known for request in requests(resource)):
                 found.add(text(get(resource.plain, "metadata", "name")))
-    return frozenset(found)
+    return GpuClaims(frozenset(found), frozenset(class_resources(stack, known)))
 
 
-def uses_gpu(pod: PodTemplate, claims: frozenset[str]) -> bool:
+def uses_gpu(pod: PodTemplate, of_stack: GpuClaims) -> bool:
     """Whether a pod asks for a GPU, by a resource, by one of the claims or by the label that stands for one.
 
-    Raises UnknownValueError if its resources as a whole are not known in preview.
+    One that asks for it only in a container that runs before the others has it all its time. Raises UnknownValueError
+    if its resources as a whole are not known in preview.
     """
-    if pod.gpu_containers() or pod.claims_by_label:
+    if pod.every_gpu_container() or pod.claims_by_label:
         return True
     named = [claim for claim in each(pod.spec.get("resourceClaims")) if isinstance(claim, Mapping)]
-    return any(text(one.get(key)) in claims for one in named for key in _CLAIM_NAMES if one.get(key))
+    by_claim = any(text(one.get(key)) in of_stack.claims for one in named for key in _CLAIM_NAMES if one.get(key))
+    return by_claim or any(True for _ in without_claim(pod, of_stack.resources))
 
 
 #: Of an entry of a pod's `resourceClaims` (Kubernetes API, PodResourceClaim).

@@ -99,7 +99,7 @@ def _chosen(pool: NodePool, asked: list[Requirement]) -> bool:
 
 def _asks(pod: PodTemplate, names: set[str]) -> bool:
     """Whether it has a GPU by a resource or a claim; of claims of others nobody knows what they are for."""
-    asks = [*pod.gpu_containers(), *pod.initial_gpu_containers()]
+    asks = pod.every_gpu_container()
     return bool(asks or pod.claims_by_label or pod.spec.get("resourceClaims") or [*without_claim(pod, names)])
 
 

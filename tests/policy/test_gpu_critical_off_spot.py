@@ -9,6 +9,7 @@ import pytest
 from gpu.contract import CLAIM_LABEL
 from policy.analyzer import Recorded
 from policy.rules.gpu_critical_off_spot import RULE
+from tests.policy.claims import device_class
 from tests.policy.platform import KNATIVE, container, deployment, pool
 from tests.policy.support import UNKNOWN, judged, recorded
 
@@ -259,6 +260,36 @@ def test_pods_that_claim_gpus_are_judged_too() -> None:
     assert said(pool(), claim("dra.net"), claiming()) == []
     assert said(pool(), claim(UNKNOWN), claiming()) == []
     assert said(pool(), claim(name=UNKNOWN), claiming("another")) == []
+
+
+def test_a_claim_of_a_class_of_the_programs_own_is_one() -> None:
+    assert len(said(pool(), device_class(), claim("team-gpu"), claiming())) == 1
+    assert said(pool(), claim("team-gpu"), claiming()) == []
+
+
+@pytest.mark.parametrize(
+    "resource", ["deviceclass.resource.kubernetes.io/gpu.nvidia.com", "deviceclass.resource.kubernetes.io/team-gpu"]
+)
+def test_a_resource_of_a_class_is_a_gpu(resource: str) -> None:
+    asking = critical(containers=[container(resource=resource)])
+    assert len(said(pool(), device_class(), asking)) == 1
+    assert said(pool(), device_class(), critical(containers=[container(0, resource=resource)])) == []
+
+
+def test_a_name_that_a_class_gives_its_resource_is_a_gpu() -> None:
+    asking = critical(containers=[container(resource="acme.com/card")])
+    assert len(said(pool(), device_class(extendedResourceName="acme.com/card"), asking)) == 1
+    patch = recorded(
+        "kubernetes:resource.k8s.io/v1:DeviceClassPatch",
+        {"metadata": {"name": "team-gpu"}, "spec": {"extendedResourceName": "acme.com/card"}},
+    )
+    assert len(said(pool(), device_class(), patch, asking)) == 1
+    assert said(pool(), device_class(), asking) == []
+
+
+def test_a_gpu_of_a_container_that_runs_before_the_others_is_the_pods() -> None:
+    asking = critical(containers=[container(None)], initContainers=[container(name="first")])
+    assert len(said(pool(), asking)) == 1
 
 
 def test_on_a_capacity_block_it_is_told_with_the_pool() -> None:
