@@ -33,7 +33,7 @@ from policy.dra import (
 )
 from policy.framework import Resource, Stack, matches
 from policy.karpenter import CAPACITY_BLOCK, NODE_POOL_TYPES, NodePool
-from policy.nodes import NODE_GROUP
+from policy.nodes import LAUNCH_TEMPLATE, NODE_GROUP, launched_from
 from policy.pods import PodTemplate
 from policy.reading import Unknown, each, get, strings, text, truthy, whole
 
@@ -145,14 +145,22 @@ class _Group(NodePool):
 def gpu_pools(stack: Stack) -> list[NodePool]:
     """Pools of the stack that can launch GPUs, and its node groups with GPU types, which are read as pools."""
     pools = [NodePool(resource.plain, resource.name) for resource in stack.of(*NODE_POOL_TYPES)]
-    groups = [_Group(_as_pool(resource.plain), resource.name) for resource in stack.of(NODE_GROUP)]
+    templates = list(stack.of(LAUNCH_TEMPLATE))
+    groups = [
+        _Group(_as_pool(resource.plain, launched_from(resource, templates)), resource.name)
+        for resource in stack.of(NODE_GROUP)
+    ]
     named = [group for group in groups if any(item.key == INSTANCE_TYPE_LABEL for item in group.requirements)]
     return [pool for pool in (*pools, *named) if pool.first_gpu_type() is not None]
 
 
-def _as_pool(group: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The manifest of a NodePool that launches what a managed node group does; its types may stand elsewhere."""
-    given, types = group.get("capacityType"), group.get("instanceTypes")
+def _as_pool(group: Mapping[str, Any], templates: Sequence[Resource]) -> Mapping[str, Any]:
+    """The manifest of a NodePool that launches what a managed node group does.
+
+    Where it names no types they stand in its launch template, or where nobody sees them.
+    """
+    named = [template.plain["instanceType"] for template in templates if template.plain.get("instanceType")]
+    given, types = group.get("capacityType"), group.get("instanceTypes") or named
     values = [given] if isinstance(given, Unknown) else [_KINDS.get(text(given), "on-demand")]
     requirements = [{"key": CAPACITY_TYPE_LABEL, "operator": "In", "values": values}]
     if text(given) == "CAPACITY_BLOCK":
@@ -167,6 +175,10 @@ def _as_pool(group: Mapping[str, Any]) -> Mapping[str, Any]:
     reference = {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "group"}
     spec = {"nodeClassRef": reference, "requirements": requirements, "taints": taints}
     return {"spec": {"template": {"metadata": {"labels": group.get("labels") or {}}, "spec": spec}}}
+
+
+GPU_POOL_TYPES: Final = (*NODE_POOL_TYPES, NODE_GROUP, LAUNCH_TEMPLATE)
+"""What `gpu_pools` reads of a stack."""
 
 
 def may_be(pool: NodePool, capacity_type: str) -> bool:
@@ -311,5 +323,5 @@ _CLAIM_NAMES: Final = ("resourceClaimName", "resourceClaimTemplateName")
 
 def with_pods(stack: Stack) -> list[Resource]:
     """The stack's resources but pools, node groups and classes: what may have pods."""
-    others = (*NODE_POOL_TYPES, PRIORITY_CLASS, NODE_GROUP)
+    others = (*GPU_POOL_TYPES, PRIORITY_CLASS)
     return [resource for resource in stack.resources if not matches(others, resource.type)]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from policy.framework import Resource
 from policy.inventory import machines
-from policy.reading import each, get, present, truthy
+from policy.reading import Unknown, each, get, present, text, truthy
 
 LAUNCH_TEMPLATE: Final = machines.TEMPLATE
 INSTANCE: Final = machines.INSTANCE
@@ -29,6 +29,42 @@ OWN_GROUPS: Final = ("eks:index:NodeGroup", "eks:index:NodeGroupV2", "eks:index:
 def from_template(resource: Resource) -> bool:
     """Whether it takes what it does not say itself from a launch template, which is judged on its own."""
     return present(resource.props, "launchTemplate")
+
+
+def launched_from(user: Resource, templates: Iterable[Resource]) -> list[Resource]:
+    """Those of a stack's launch templates and configurations from which it starts machines.
+
+    It uses an output of them, which makes it depend on them, or says their name or id.
+    """
+    said = set(_templates_said(user.plain))
+    return [
+        template
+        for template in templates
+        if template.urn in user.dependencies or said & {*_own(template.plain, "name"), *_own(template.plain, "id")}
+    ]
+
+
+def _templates_said(value: Any) -> Iterator[tuple[str, str]]:
+    """Names and ids of launch templates and configurations anywhere in the inputs of what uses them."""
+    if isinstance(value, Mapping):
+        for key, element in value.items():
+            if key in {"launchTemplate", "launchTemplateSpecification"}:
+                yield from _own(element, "name", "launchTemplateName")
+                yield from _own(element, "id", "launchTemplateId")
+            if key == "launchConfiguration":  # always its name
+                yield from _own({"name": element}, "name")
+            yield from _templates_said(element)
+    elif isinstance(value, list):
+        for element in value:
+            yield from _templates_said(element)
+
+
+def _own(given: Any, word: str, *others: str) -> Iterator[tuple[str, str]]:
+    """What it has by a word, however it is called there; nothing that is not known."""
+    for key in (word, *others):
+        found = get(given, key)
+        if not isinstance(found, Unknown) and text(found):
+            yield word, text(found)
 
 
 def makes_default_group(props: Mapping[str, Any]) -> bool:

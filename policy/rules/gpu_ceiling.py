@@ -62,18 +62,17 @@ def _counts(stack: Stack) -> Iterator[tuple[str, str, Count]]:
 
 def _machines(stack: Stack) -> Iterator[tuple[Resource, Count]]:
     """Everything but pools that starts instances, once: a component by its inputs, or else by what is inside it."""
-    templates = {resource.urn: resource for resource in stack.of(*_TEMPLATES)}
+    templates = list(stack.of(*_TEMPLATES))
     components = {resource.urn: resource for resource in stack.of(*CONTENTS)}
     used: set[str] = set()
     for resource in stack.of(*_COUNTERS):
-        launched = [urn for urn in resource.dependencies if urn in templates]
-        used.update(launched)
+        launched = nodes.launched_from(resource, templates)
+        used.update(template.urn for template in launched)
         if not _counted_in(resource, components):
-            types = [_launched(templates[urn]) for urn in launched]
-            yield resource, _COUNTERS[resource.type](resource.plain, types)
-    for urn, resource in templates.items():
+            yield resource, _COUNTERS[resource.type](resource.plain, [_launched(template) for template in launched])
+    for resource in templates:
         # A node group that CloudFormation starts (eks.NodeGroup): its size stands in a template that nobody knows yet.
-        if resource.parent in components and urn not in used and not _counted_in(resource, components):
+        if resource.parent in components and resource.urn not in used and not _counted_in(resource, components):
             gpus = _gpus_of([_launched(resource)], "instanceType")
             yield resource, f"how many instances of {resource.name} are started must be a literal" if gpus else 0
 

@@ -9,6 +9,7 @@ from policy.framework import EnforcementLevel, Finding, Resource, Settings, Seve
 from policy.importance import (
     CRITICAL,
     GPU_CLAIM_TYPES,
+    GPU_POOL_TYPES,
     PRIORITY_CLASS,
     SPOT,
     Classes,
@@ -21,8 +22,7 @@ from policy.importance import (
     uses_gpu,
     with_pods,
 )
-from policy.karpenter import NODE_POOL_TYPES, NodePool
-from policy.nodes import NODE_GROUP
+from policy.karpenter import NodePool
 from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates
 
 
@@ -92,6 +92,6 @@ RULE = StackRule(
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=(*NODE_POOL_TYPES, NODE_GROUP, PRIORITY_CLASS, *GPU_CLAIM_TYPES, *POD_TYPES, *PATCH_TYPES),
+    types=(*GPU_POOL_TYPES, PRIORITY_CLASS, *GPU_CLAIM_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

@@ -19,9 +19,8 @@ from policy.framework import (
     StackRule,
     by_resource,
 )
-from policy.importance import gpu_pools
-from policy.karpenter import NODE_POOL_TYPES, NodePool, Requirement, admits
-from policy.nodes import NODE_GROUP
+from policy.importance import GPU_POOL_TYPES, gpu_pools
+from policy.karpenter import NodePool, Requirement, admits
 from policy.placement import keys
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, each, text
@@ -123,7 +122,7 @@ RULE = StackRule(
     ),
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,
-    types=(*NODE_POOL_TYPES, NODE_GROUP, *DEVICE_CLASS_TYPES, *DEVICE_CLASS_PATCHES, *POD_TYPES),
+    types=(*GPU_POOL_TYPES, *DEVICE_CLASS_TYPES, *DEVICE_CLASS_PATCHES, *POD_TYPES),
     options={
         "exemptNamespaces": Option(
             type="array",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -178,6 +179,35 @@ def test_a_managed_node_group_on_spot_is_such_a_pool() -> None:
     assert len(said(group(UNKNOWN), on_group())) == 1
     assert len(said(group(), on_group(nodeSelector={EKS: "SPOT"}))) == 1
     assert "which it asks for" in said(on_group(nodeSelector={EKS: "SPOT"}))[0]
+
+
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+
+
+def template(instance_type: Any = "g6.xlarge", **more: Any) -> Recorded:
+    return recorded(TEMPLATE, {"name": "nodes", "instanceType": instance_type, **more}, "nodes")
+
+
+@pytest.mark.parametrize(
+    "of_group",
+    [
+        replace(group(types=[]), dependencies=(template().urn,)),
+        group(types=[], launchTemplate={"name": "nodes"}),
+        group(types=[], launchTemplate={"id": "lt-1"}),
+    ],
+)
+def test_the_type_of_a_managed_node_group_may_stand_in_its_launch_template(of_group: Recorded) -> None:
+    (message,) = said(template(id="lt-1"), of_group, on_group())
+    assert "may land on Spot of pool gpus" in message
+    assert len(said(template(UNKNOWN, id="lt-1"), of_group, on_group())) == 1
+    assert said(template("m7i.large", id="lt-1"), of_group, on_group()) == []
+    on_demand = replace(of_group, inputs={**of_group.inputs, "capacityType": "ON_DEMAND"})
+    assert said(template(id="lt-1"), on_demand, on_group()) == []
+
+
+def test_the_launch_template_of_others_and_types_of_its_own_decide() -> None:
+    assert said(template(), group(types=[], launchTemplate={"name": "others"}), on_group()) == []
+    assert said(template(), group(types=["m7i.large"], launchTemplate={"name": "nodes"}), on_group()) == []
 
 
 @pytest.mark.parametrize(
