@@ -17,10 +17,7 @@ from pulumi_policy.proxy import UnknownValueError
 from gpu.contract import (
     CAPACITY_TYPE_LABEL,
     EKS_CAPACITY_TYPE_LABEL,
-    EKS_TAINT_EFFECTS,
     IMPORTANCE_LABEL,
-    INSTANCE_TYPE_LABEL,
-    RESERVATION_TYPE_LABEL,
 )
 from policy.dra import (
     CLAIM_TYPES,
@@ -32,13 +29,12 @@ from policy.dra import (
     without_claim,
 )
 from policy.framework import Resource, Stack, matches
-from policy.karpenter import CAPACITY_BLOCK, NODE_POOL_TYPES, NodePool
-from policy.nodes import LAUNCH_TEMPLATE, NODE_GROUP, launched_from
+from policy.karpenter import NodePool
+from policy.node_groups import GPU_POOL_TYPES, KINDS, SPOT, NodeGroup
 from policy.pods import PodTemplate
 from policy.reading import Unknown, each, get, strings, text, truthy, whole
 
 PRIORITY_CLASS: Final = "kubernetes:scheduling.k8s.io/*:PriorityClass"
-SPOT: Final = "spot"
 CRITICAL: Final = "critical"
 BATCH: Final = "batch"
 
@@ -134,53 +130,6 @@ def _marks(*metadata: Any) -> Iterator[Any]:
                 yield given[IMPORTANCE_LABEL]
 
 
-class _Group(NodePool):
-    """A managed node group, read as a pool. Its nodes have EKS' label of capacity, and none of Karpenter's."""
-
-    def values_of(self, key: str) -> tuple[str, ...] | None:
-        """As of a pool, but for the capacity, which is said in Karpenter's words here and not on the nodes."""
-        return None if key == CAPACITY_TYPE_LABEL else super().values_of(key)
-
-
-def gpu_pools(stack: Stack) -> list[NodePool]:
-    """Pools of the stack that can launch GPUs, and its node groups with GPU types, which are read as pools."""
-    pools = [NodePool(resource.plain, resource.name) for resource in stack.of(*NODE_POOL_TYPES)]
-    templates = list(stack.of(LAUNCH_TEMPLATE))
-    groups = [
-        _Group(_as_pool(resource.plain, launched_from(resource, templates)), resource.name)
-        for resource in stack.of(NODE_GROUP)
-    ]
-    named = [group for group in groups if any(item.key == INSTANCE_TYPE_LABEL for item in group.requirements)]
-    return [pool for pool in (*pools, *named) if pool.first_gpu_type() is not None]
-
-
-def _as_pool(group: Mapping[str, Any], templates: Sequence[Resource]) -> Mapping[str, Any]:
-    """The manifest of a NodePool that launches what a managed node group does.
-
-    Where it names no types they stand in its launch template, or where nobody sees them.
-    """
-    named = [template.plain["instanceType"] for template in templates if template.plain.get("instanceType")]
-    given, types = group.get("capacityType"), group.get("instanceTypes") or named
-    values = [given] if isinstance(given, Unknown) else [_KINDS.get(text(given), "on-demand")]
-    requirements = [{"key": CAPACITY_TYPE_LABEL, "operator": "In", "values": values}]
-    if text(given) == "CAPACITY_BLOCK":
-        requirements.append({"key": RESERVATION_TYPE_LABEL, "operator": "In", "values": [CAPACITY_BLOCK]})
-    if types:
-        requirements.append({"key": INSTANCE_TYPE_LABEL, "operator": "In", "values": types})
-    taints = [
-        {**taint, "effect": EKS_TAINT_EFFECTS.get(text(taint.get("effect")), taint.get("effect"))}
-        for taint in each(group.get("taints"))
-        if isinstance(taint, Mapping)
-    ]
-    reference = {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "group"}
-    spec = {"nodeClassRef": reference, "requirements": requirements, "taints": taints}
-    return {"spec": {"template": {"metadata": {"labels": group.get("labels") or {}}, "spec": spec}}}
-
-
-GPU_POOL_TYPES: Final = (*NODE_POOL_TYPES, NODE_GROUP, LAUNCH_TEMPLATE)
-"""What `gpu_pools` reads of a stack."""
-
-
 def may_be(pool: NodePool, capacity_type: str) -> bool:
     """Whether a pool may launch that kind of capacity; also where that is not known."""
     return pool.capacity_unknown or capacity_type in pool.capacity_types
@@ -189,12 +138,11 @@ def may_be(pool: NodePool, capacity_type: str) -> bool:
 #: Karpenter's label, and that of EKS' managed node groups with its values (EKS user guide, "Managed node group capacity
 #: types").
 _CAPACITY: Final = (CAPACITY_TYPE_LABEL, EKS_CAPACITY_TYPE_LABEL)
-_KINDS: Final = {"SPOT": SPOT, "ON_DEMAND": "on-demand", "CAPACITY_BLOCK": "reserved"}
 _EVERY: Final = frozenset({SPOT, "on-demand", "reserved"})
 
 
 def _kind(value: str) -> str:
-    return _KINDS.get(value, value)
+    return KINDS.get(value, value)
 
 
 def kinds_of(pod: PodTemplate, pool: NodePool | None = None) -> frozenset[str]:
@@ -246,7 +194,7 @@ def _by_term(term: Mapping[str, Any], pool: NodePool | None) -> frozenset[str]:
 
 def _by_capacity(key: str, operator: str, values: frozenset[str], pool: NodePool | None) -> frozenset[str]:
     """Kinds that an expression on capacity leaves. A label that a pool's nodes do not have is in no list of values."""
-    other = pool is not None and (key == EKS_CAPACITY_TYPE_LABEL) != isinstance(pool, _Group)
+    other = pool is not None and key != (pool.capacity_label if isinstance(pool, NodeGroup) else CAPACITY_TYPE_LABEL)
     match operator:
         case "In":
             return frozenset(map(_kind, values))

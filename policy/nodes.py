@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from policy.framework import Resource
@@ -14,6 +15,7 @@ INSTANCE: Final = machines.INSTANCE
 SPOT_INSTANCE: Final = "aws:ec2/spotInstanceRequest:SpotInstanceRequest"
 NODE_GROUP: Final = machines.NODE_GROUP
 LAUNCH_CONFIGURATION: Final = "aws:ec2/launchConfiguration:LaunchConfiguration"
+SCALING_GROUP: Final = machines.GROUP
 SPOT_FLEET: Final = "aws:ec2/spotFleetRequest:SpotFleetRequest"
 NODE_CLASS: Final = "kubernetes:karpenter.k8s.aws/*:EC2NodeClass"
 NODE_CLASSES: Final = (NODE_CLASS, f"{NODE_CLASS}Patch")
@@ -65,6 +67,40 @@ def _own(given: Any, word: str, *others: str) -> Iterator[tuple[str, str]]:
         found = get(given, key)
         if not isinstance(found, Unknown) and text(found):
             yield word, text(found)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What chooses an instance type: its name, or attributes; `weight` is what one instance is of a group's size."""
+
+    type: Any
+    requirements: Any = None
+    weight: Any = None
+
+    @classmethod
+    def of(cls, given: Any) -> Machine:
+        """What a launch template, a launch configuration, an override or a specification (plain data) chooses."""
+        if isinstance(given, Unknown):
+            return cls(given)
+        return cls(get(given, "instanceType"), get(given, "instanceRequirements"), get(given, "weightedCapacity"))
+
+
+def chosen(configurations: Any, launched: list[Machine]) -> list[Machine]:
+    """What launch template configurations choose: an override without a choice of its own leaves it to its template."""
+    found = []
+    for configuration in every(configurations):
+        if isinstance(configuration, Unknown):
+            return [Machine(configuration)]
+        for given in every(get(configuration, "overrides")):
+            override = Machine.of(given)
+            own = override.type or override.requirements is not None
+            found += [override] if own else [replace(each_one, weight=override.weight) for each_one in launched]
+    return found or launched
+
+
+def every(value: Any) -> Iterator[Any]:
+    """Elements as `each` gives them, or what stands in their place and is not known."""
+    return iter([value]) if isinstance(value, Unknown) else each(value)
 
 
 def makes_default_group(props: Mapping[str, Any]) -> bool:

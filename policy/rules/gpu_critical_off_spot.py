@@ -9,20 +9,18 @@ from policy.framework import EnforcementLevel, Finding, Resource, Settings, Seve
 from policy.importance import (
     CRITICAL,
     GPU_CLAIM_TYPES,
-    GPU_POOL_TYPES,
     PRIORITY_CLASS,
-    SPOT,
     Classes,
     GpuClaims,
     classes,
     gpu_claims,
-    gpu_pools,
     kinds_of,
     placed,
     uses_gpu,
     with_pods,
 )
 from policy.karpenter import NodePool
+from policy.node_groups import GPU_POOL_TYPES, SPOT, gpu_pools
 from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates
 
 

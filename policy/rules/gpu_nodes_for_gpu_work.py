@@ -19,8 +19,8 @@ from policy.framework import (
     StackRule,
     by_resource,
 )
-from policy.importance import GPU_POOL_TYPES, gpu_pools
 from policy.karpenter import NodePool, Requirement, admits
+from policy.node_groups import GPU_POOL_TYPES, gpu_pools
 from policy.placement import keys
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, each, text

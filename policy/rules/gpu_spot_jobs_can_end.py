@@ -9,8 +9,9 @@ from gpu.checkpoints import POD_GRACE_SECONDS, node_seconds
 from gpu.contract import CAPACITY_TYPE_LABEL, DO_NOT_DISRUPT_ANNOTATION
 from gpu.durations import seconds
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.importance import GPU_CLAIM_TYPES, SPOT, GpuClaims, gpu_claims, may_be, placed, uses_gpu
+from policy.importance import GPU_CLAIM_TYPES, GpuClaims, gpu_claims, may_be, placed, uses_gpu
 from policy.karpenter import NODE_POOL_TYPES, NodePool
+from policy.node_groups import SPOT
 from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, get, text, whole
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from policy.analyzer import UNKNOWN
 from tests.policy.case_parts import (
@@ -36,7 +36,7 @@ _MEASURED: Final = {"customizedMetricSpecification": {"dimensions": [{"name": "I
 _FILTER: Final = {"filterCriteria": {"filters": [{"pattern": '{"instanceType": ["g5.xlarge"]}'}]}}
 _LABEL: Final = "k8s.io/cluster-autoscaler/node-template/label/node.kubernetes.io/instance-type"
 #: What names types by which it judges, watches or selects, and starts nothing; Terraform's names among them.
-JUDGES: Final[Mapping[str, dict[str, object]]] = {
+JUDGES: Final[Mapping[str, dict[str, Any]]] = {
     "aws:cfg/rule:Rule": _ALLOWED,
     "aws:config/configRule:ConfigRule": _ALLOWED,
     "aws:config/organizationManagedRule:OrganizationManagedRule": _ALLOWED,

@@ -231,6 +231,96 @@ def test_pods_that_choose_by_eks_own_label_are_off_spot(spec: dict[str, Any]) ->
     assert said(group(), on_group(**spec)) == []
 
 
+SCALING = "aws:autoscaling/group:Group"
+OF_NODES = {"key": "kubernetes.io/cluster/one", "value": "owned"}
+TOLD = "k8s.io/cluster-autoscaler/node-template"
+
+
+def scaling(share: Any = 0, *overrides: Any, tags: Any = (OF_NODES,), **more: Any) -> Recorded:
+    """An Auto Scaling group of nodes, of which a share in per cent is on demand."""
+    given = list(overrides or [{"instanceType": "g6.xlarge"}])
+    distribution = {} if share is None else {"onDemandPercentageAboveBaseCapacity": share}
+    policy = {"instancesDistribution": distribution, "launchTemplate": {"overrides": given}}
+    return recorded(SCALING, {"mixedInstancesPolicy": policy, "tags": list(tags), **more}, "own")
+
+
+ANY_GPU = {"instanceRequirements": {"acceleratorCount": {"min": 1}}}
+
+
+@pytest.mark.parametrize(
+    "of_group", [scaling(), scaling(50), scaling(UNKNOWN), scaling(0, ANY_GPU), scaling(0, {"instanceType": UNKNOWN})]
+)
+def test_an_auto_scaling_group_of_nodes_on_spot_is_such_a_pool(of_group: Recorded) -> None:
+    (message,) = said(of_group, on_group())
+    assert "may land on Spot of pool own" in message
+    assert said(of_group, on_group(nodeSelector={CAPACITY: "on-demand"})) == []
+    assert len(said(of_group, on_group(**affinity((CAPACITY, "NotIn", ["spot"]))))) == 1
+
+
+@pytest.mark.parametrize(
+    "of_group",
+    [
+        scaling(100),
+        scaling(None),
+        scaling(0, {"instanceType": "m7i.large"}),
+        scaling(0, {"instanceRequirements": {"acceleratorCount": {"max": 0}}}),
+        scaling(tags=[]),
+        scaling(tags=[OF_NODES, {"key": f"{TOLD}/taint/others", "value": "true:NoSchedule"}]),
+    ],
+)
+def test_one_on_demand_without_gpus_for_others_or_of_no_cluster_is_none(of_group: Recorded) -> None:
+    assert said(of_group, on_group()) == []
+
+
+def test_nodes_have_the_labels_that_the_autoscaler_is_told() -> None:
+    labelled = scaling(tags=[OF_NODES, {"key": f"{TOLD}/label/team", "value": "ml"}])
+    assert len(said(labelled, on_group(nodeSelector={"team": "ml"}))) == 1
+    assert said(labelled, on_group(nodeSelector={"team": "web"})) == []
+
+
+@pytest.mark.parametrize(
+    ("type_", "spot"),
+    [
+        (TEMPLATE, {"instanceMarketOptions": {"marketType": "spot"}}),
+        (TEMPLATE, {"instanceMarketOptions": UNKNOWN}),
+        ("aws:ec2/launchConfiguration:LaunchConfiguration", {"spotPrice": "0.5"}),
+    ],
+)
+def test_such_a_group_may_buy_as_what_it_launches(type_: str, spot: dict[str, Any]) -> None:
+    launched = recorded(type_, {"instanceType": "g6.xlarge", **spot}, "nodes")
+    using = recorded(SCALING, {"tags": [OF_NODES]}, "own", dependencies=(launched.urn,))
+    assert len(said(launched, using, on_group())) == 1
+    bought = recorded(type_, {"instanceType": "g6.xlarge"}, "nodes")
+    assert said(bought, using, on_group()) == []
+
+
+SPREAD = {"instancesDistribution": {"instanceTypes": ["g6.xlarge"], "onDemandPercentageAboveBaseCapacity": 0}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"), [("nodeGroups", SPREAD), ("managedNodeGroups", {"instanceTypes": ["g6.xlarge"], "spot": True})]
+)
+def test_groups_of_eksctl_are_such_pools_with_their_labels_and_taints(kind: str, given: dict[str, Any]) -> None:
+    def cluster(**more: Any) -> Recorded:
+        config = {"apiVersion": "eksctl.io/v1alpha5", "kind": "ClusterConfig", "metadata": {"name": "one"}}
+        groups = {kind: [{"name": "own", **given, **more}]}
+        return recorded("kubernetes:eksctl.io/v1alpha5:ClusterConfig", {**config, **groups}, "one")
+
+    assert "may land on Spot of pool own" in said(cluster(), on_group())[0]
+    assert len(said(cluster(labels={"team": "ml"}), on_group(nodeSelector={"team": "ml"}))) == 1
+    others = {"key": "others", "value": "true", "effect": "NoSchedule"}
+    assert said(cluster(taints=[others]), on_group()) == []
+    assert said(cluster(taints={"others": "true:NoSchedule"}), on_group()) == []
+
+
+def test_a_machine_pool_of_cluster_api_is_such_a_pool() -> None:
+    machines = {"awsLaunchTemplate": {"instanceType": "g6.xlarge", "spotMarketOptions": {}}, "maxSize": 2}
+    made = {"apiVersion": "infrastructure.cluster.x-k8s.io/v1beta2", "kind": "AWSMachinePool"}
+    given = {**made, "metadata": {"name": "own"}, "spec": machines}
+    found = recorded("kubernetes:infrastructure.cluster.x-k8s.io/v1beta2:AWSMachinePool", given, "own")
+    assert "may land on Spot of pool own" in said(found, on_group())[0]
+
+
 NODE_POOL = "karpenter.sh/nodepool"
 
 
