@@ -17,20 +17,24 @@ from pulumi_policy.proxy import UnknownValueError
 from gpu.contract import (
     CAPACITY_TYPE_LABEL,
     EKS_CAPACITY_TYPE_LABEL,
-    EKS_TAINT_EFFECTS,
     IMPORTANCE_LABEL,
-    INSTANCE_TYPE_LABEL,
-    RESERVATION_TYPE_LABEL,
 )
-from policy.dra import CLAIM_TYPES, device_classes, requests
+from policy.dra import (
+    CLAIM_TYPES,
+    DEVICE_CLASS_PATCHES,
+    DEVICE_CLASS_TYPES,
+    class_resources,
+    device_classes,
+    requests,
+    without_claim,
+)
 from policy.framework import Resource, Stack, matches
-from policy.karpenter import CAPACITY_BLOCK, NODE_POOL_TYPES, NodePool
-from policy.nodes import NODE_GROUP
+from policy.karpenter import NodePool
+from policy.node_groups import GPU_POOL_TYPES, KINDS, SPOT, NodeGroup
 from policy.pods import PodTemplate
 from policy.reading import Unknown, each, get, strings, text, truthy, whole
 
 PRIORITY_CLASS: Final = "kubernetes:scheduling.k8s.io/*:PriorityClass"
-SPOT: Final = "spot"
 CRITICAL: Final = "critical"
 BATCH: Final = "batch"
 
@@ -126,41 +130,6 @@ def _marks(*metadata: Any) -> Iterator[Any]:
                 yield given[IMPORTANCE_LABEL]
 
 
-class _Group(NodePool):
-    """A managed node group, read as a pool. Its nodes have EKS' label of capacity, and none of Karpenter's."""
-
-    def values_of(self, key: str) -> tuple[str, ...] | None:
-        """As of a pool, but for the capacity, which is said in Karpenter's words here and not on the nodes."""
-        return None if key == CAPACITY_TYPE_LABEL else super().values_of(key)
-
-
-def gpu_pools(stack: Stack) -> list[NodePool]:
-    """Pools of the stack that can launch GPUs, and its node groups with GPU types, which are read as pools."""
-    pools = [NodePool(resource.plain, resource.name) for resource in stack.of(*NODE_POOL_TYPES)]
-    groups = [_Group(_as_pool(resource.plain), resource.name) for resource in stack.of(NODE_GROUP)]
-    named = [group for group in groups if any(item.key == INSTANCE_TYPE_LABEL for item in group.requirements)]
-    return [pool for pool in (*pools, *named) if pool.first_gpu_type() is not None]
-
-
-def _as_pool(group: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The manifest of a NodePool that launches what a managed node group does; its types may stand elsewhere."""
-    given, types = group.get("capacityType"), group.get("instanceTypes")
-    values = [given] if isinstance(given, Unknown) else [_KINDS.get(text(given), "on-demand")]
-    requirements = [{"key": CAPACITY_TYPE_LABEL, "operator": "In", "values": values}]
-    if text(given) == "CAPACITY_BLOCK":
-        requirements.append({"key": RESERVATION_TYPE_LABEL, "operator": "In", "values": [CAPACITY_BLOCK]})
-    if types:
-        requirements.append({"key": INSTANCE_TYPE_LABEL, "operator": "In", "values": types})
-    taints = [
-        {**taint, "effect": EKS_TAINT_EFFECTS.get(text(taint.get("effect")), taint.get("effect"))}
-        for taint in each(group.get("taints"))
-        if isinstance(taint, Mapping)
-    ]
-    reference = {"group": "karpenter.k8s.aws", "kind": "EC2NodeClass", "name": "group"}
-    spec = {"nodeClassRef": reference, "requirements": requirements, "taints": taints}
-    return {"spec": {"template": {"metadata": {"labels": group.get("labels") or {}}, "spec": spec}}}
-
-
 def may_be(pool: NodePool, capacity_type: str) -> bool:
     """Whether a pool may launch that kind of capacity; also where that is not known."""
     return pool.capacity_unknown or capacity_type in pool.capacity_types
@@ -169,12 +138,11 @@ def may_be(pool: NodePool, capacity_type: str) -> bool:
 #: Karpenter's label, and that of EKS' managed node groups with its values (EKS user guide, "Managed node group capacity
 #: types").
 _CAPACITY: Final = (CAPACITY_TYPE_LABEL, EKS_CAPACITY_TYPE_LABEL)
-_KINDS: Final = {"SPOT": SPOT, "ON_DEMAND": "on-demand", "CAPACITY_BLOCK": "reserved"}
 _EVERY: Final = frozenset({SPOT, "on-demand", "reserved"})
 
 
 def _kind(value: str) -> str:
-    return _KINDS.get(value, value)
+    return KINDS.get(value, value)
 
 
 def kinds_of(pod: PodTemplate, pool: NodePool | None = None) -> frozenset[str]:
@@ -226,7 +194,7 @@ def _by_term(term: Mapping[str, Any], pool: NodePool | None) -> frozenset[str]:
 
 def _by_capacity(key: str, operator: str, values: frozenset[str], pool: NodePool | None) -> frozenset[str]:
     """Kinds that an expression on capacity leaves. A label that a pool's nodes do not have is in no list of values."""
-    other = pool is not None and (key == EKS_CAPACITY_TYPE_LABEL) != isinstance(pool, _Group)
+    other = pool is not None and key != (pool.capacity_label if isinstance(pool, NodeGroup) else CAPACITY_TYPE_LABEL)
     match operator:
         case "In":
             return frozenset(map(_kind, values))
@@ -258,26 +226,43 @@ def placed(pod: PodTemplate, pools: Sequence[NodePool], capacity_type: str) -> l
     ]
 
 
-def gpu_claims(stack: Stack) -> frozenset[str]:
-    """Names of the claims and templates of a stack that ask for NVIDIA's GPUs."""
+GPU_CLAIM_TYPES: Final = (*CLAIM_TYPES, *DEVICE_CLASS_TYPES, *DEVICE_CLASS_PATCHES)
+"""What `gpu_claims` reads of a stack."""
+
+
+@dataclass(frozen=True)
+class GpuClaims:
+    """Names by which pods of a stack have NVIDIA's GPUs and none of a device plugin's resources.
+
+    claims: of claims and templates. resources: of classes, for which Kubernetes makes the claim.
+    """
+
+    claims: frozenset[str]
+    resources: frozenset[str]
+
+
+def gpu_claims(stack: Stack) -> GpuClaims:
+    """The claims, templates and resources of classes of a stack that are NVIDIA's GPUs."""
     known = device_classes(stack)
     found = set()
     for resource in stack.of(*CLAIM_TYPES):
         with suppress(UnknownValueError):  # told by the rules on claims
             if any(request.device_class in known for request in requests(resource)):
                 found.add(text(get(resource.plain, "metadata", "name")))
-    return frozenset(found)
+    return GpuClaims(frozenset(found), frozenset(class_resources(stack, known)))
 
 
-def uses_gpu(pod: PodTemplate, claims: frozenset[str]) -> bool:
+def uses_gpu(pod: PodTemplate, of_stack: GpuClaims) -> bool:
     """Whether a pod asks for a GPU, by a resource, by one of the claims or by the label that stands for one.
 
-    Raises UnknownValueError if its resources as a whole are not known in preview.
+    One that asks for it only in a container that runs before the others has it all its time. Raises UnknownValueError
+    if its resources as a whole are not known in preview.
     """
-    if pod.gpu_containers() or pod.claims_by_label:
+    if pod.every_gpu_container() or pod.claims_by_label:
         return True
     named = [claim for claim in each(pod.spec.get("resourceClaims")) if isinstance(claim, Mapping)]
-    return any(text(one.get(key)) in claims for one in named for key in _CLAIM_NAMES if one.get(key))
+    by_claim = any(text(one.get(key)) in of_stack.claims for one in named for key in _CLAIM_NAMES if one.get(key))
+    return by_claim or any(True for _ in without_claim(pod, of_stack.resources))
 
 
 #: Of an entry of a pod's `resourceClaims` (Kubernetes API, PodResourceClaim).
@@ -286,5 +271,5 @@ _CLAIM_NAMES: Final = ("resourceClaimName", "resourceClaimTemplateName")
 
 def with_pods(stack: Stack) -> list[Resource]:
     """The stack's resources but pools, node groups and classes: what may have pods."""
-    others = (*NODE_POOL_TYPES, PRIORITY_CLASS, NODE_GROUP)
+    others = (*GPU_POOL_TYPES, PRIORITY_CLASS)
     return [resource for resource in stack.resources if not matches(others, resource.type)]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from policy.framework import Resource
 from policy.inventory import machines
-from policy.reading import each, get, present, truthy
+from policy.reading import Unknown, each, get, present, text, truthy
 
 LAUNCH_TEMPLATE: Final = machines.TEMPLATE
 INSTANCE: Final = machines.INSTANCE
 SPOT_INSTANCE: Final = "aws:ec2/spotInstanceRequest:SpotInstanceRequest"
 NODE_GROUP: Final = machines.NODE_GROUP
 LAUNCH_CONFIGURATION: Final = "aws:ec2/launchConfiguration:LaunchConfiguration"
+SCALING_GROUP: Final = machines.GROUP
 SPOT_FLEET: Final = "aws:ec2/spotFleetRequest:SpotFleetRequest"
 NODE_CLASS: Final = "kubernetes:karpenter.k8s.aws/*:EC2NodeClass"
 NODE_CLASSES: Final = (NODE_CLASS, f"{NODE_CLASS}Patch")
@@ -29,6 +31,76 @@ OWN_GROUPS: Final = ("eks:index:NodeGroup", "eks:index:NodeGroupV2", "eks:index:
 def from_template(resource: Resource) -> bool:
     """Whether it takes what it does not say itself from a launch template, which is judged on its own."""
     return present(resource.props, "launchTemplate")
+
+
+def launched_from(user: Resource, templates: Iterable[Resource]) -> list[Resource]:
+    """Those of a stack's launch templates and configurations from which it starts machines.
+
+    It uses an output of them, which makes it depend on them, or says their name or id.
+    """
+    said = set(_templates_said(user.plain))
+    return [
+        template
+        for template in templates
+        if template.urn in user.dependencies or said & {*_own(template.plain, "name"), *_own(template.plain, "id")}
+    ]
+
+
+def _templates_said(value: Any) -> Iterator[tuple[str, str]]:
+    """Names and ids of launch templates and configurations anywhere in the inputs of what uses them."""
+    if isinstance(value, Mapping):
+        for key, element in value.items():
+            if key in {"launchTemplate", "launchTemplateSpecification"}:
+                yield from _own(element, "name", "launchTemplateName")
+                yield from _own(element, "id", "launchTemplateId")
+            if key == "launchConfiguration":  # always its name
+                yield from _own({"name": element}, "name")
+            yield from _templates_said(element)
+    elif isinstance(value, list):
+        for element in value:
+            yield from _templates_said(element)
+
+
+def _own(given: Any, word: str, *others: str) -> Iterator[tuple[str, str]]:
+    """What it has by a word, however it is called there; nothing that is not known."""
+    for key in (word, *others):
+        found = get(given, key)
+        if not isinstance(found, Unknown) and text(found):
+            yield word, text(found)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What chooses an instance type: its name, or attributes; `weight` is what one instance is of a group's size."""
+
+    type: Any
+    requirements: Any = None
+    weight: Any = None
+
+    @classmethod
+    def of(cls, given: Any) -> Machine:
+        """What a launch template, a launch configuration, an override or a specification (plain data) chooses."""
+        if isinstance(given, Unknown):
+            return cls(given)
+        return cls(get(given, "instanceType"), get(given, "instanceRequirements"), get(given, "weightedCapacity"))
+
+
+def chosen(configurations: Any, launched: list[Machine]) -> list[Machine]:
+    """What launch template configurations choose: an override without a choice of its own leaves it to its template."""
+    found = []
+    for configuration in every(configurations):
+        if isinstance(configuration, Unknown):
+            return [Machine(configuration)]
+        for given in every(get(configuration, "overrides")):
+            override = Machine.of(given)
+            own = override.type or override.requirements is not None
+            found += [override] if own else [replace(each_one, weight=override.weight) for each_one in launched]
+    return found or launched
+
+
+def every(value: Any) -> Iterator[Any]:
+    """Elements as `each` gives them, or what stands in their place and is not known."""
+    return iter([value]) if isinstance(value, Unknown) else each(value)
 
 
 def makes_default_group(props: Mapping[str, Any]) -> bool:

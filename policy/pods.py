@@ -99,6 +99,13 @@ class PodTemplate:
         given = (item for item in literals(self.spec, "initContainers") if isinstance(item, Mapping))
         return _with_gpus(item for item in given if get(item, "restartPolicy") != "Always")
 
+    def every_gpu_container(self) -> list[GpuContainer]:
+        """All its containers that ask for a resource of NVIDIA's, those that run before the others first.
+
+        Raises UnknownValueError as the two above.
+        """
+        return [*self.initial_gpu_containers(), *self.gpu_containers()]
+
     def may_land_on(self, pool: NodePool) -> bool:
         """Whether the scheduler could place it there, by node selector, required node affinity and tolerations.
 

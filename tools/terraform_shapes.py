@@ -35,6 +35,7 @@ KUBERNETES: Mapping[str, tuple[str, ...]] = {
     "batch.v1": ("CronJob", "Job"),
     "core.v1": ("ConfigMap", "Namespace", "Pod", "ReplicationController", "Service"),
     "networking.v1": ("Ingress",),
+    "scheduling.v1": ("PriorityClass",),
 }
 POD = "PodSpec"
 """The specification of a pod has an entry of its own, to which the others refer by its name."""
@@ -55,7 +56,8 @@ def document() -> str:
 def _objects() -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Kinds of Kubernetes as Terraform calls them, with Pulumi's token."""
     for module, kinds in KUBERNETES.items():
-        version = module.replace("networking.", "networking.k8s.io.").replace(".v1", "/v1")
+        group = module.removesuffix(".v1")
+        version = f"{group}.k8s.io/v1" if group in {"networking", "scheduling"} else f"{group}/v1"
         for kind in kinds:
             arguments = getattr(importlib.import_module(f"pulumi_kubernetes.{module}"), f"{kind}InitArgs")
             yield snake_case(kind), f"kubernetes:{version}:{kind}", _shape(arguments)

@@ -32,6 +32,11 @@ def _annotations(item: Item) -> Any:
     return get(item.props, "metadata", "annotations")
 
 
+TOLD: Final = "k8s.io/cluster-autoscaler/node-template/"
+"""Tags by which the cluster autoscaler is told of a group's nodes: `label/` or `taint/`, and the key; of a taint the
+value and the effect."""
+
+
 def _access(entries: Any, place: str, *keys: str) -> Found:
     """Access inside a cluster by the first of keys that an entry has; both tools name an access entry's alike."""
     for index, entry in enumerate(each(entries)):
@@ -147,6 +152,7 @@ def _pool(item: Item, spec: Any) -> Found:
         )
         if isinstance(policy, Mapping)
         else policy,
+        "tags": _tags(spec),
         "annotations": _annotations(item),
     }
     yield template
@@ -309,6 +315,26 @@ def _ssh(given: Any) -> dict[str, Any] | None:
     return without_nothing({"ec2SshKey": given.get("publicKeyName") or "id_rsa", "sourceSecurityGroupIds": groups})
 
 
+def _taints(group: Any) -> Any:
+    """Taints of a group's nodes: a list, or in older files a map of keys to value and effect."""
+    given = get(group, "taints")
+    if not isinstance(given, Mapping):
+        return given
+    parts = {key: text(value).rpartition(":") for key, value in given.items()}
+    return [{"key": key, "value": value, "effect": effect} for key, (value, _, effect) in parts.items()]
+
+
+def _told(group: Any) -> dict[str, Any]:
+    """Labels and taints of a group's nodes as eksctl tells them to the autoscaler (`propagateASGTags`)."""
+    labels = {f"{TOLD}label/{key}": value for key, value in _map(get(group, "labels")).items()}
+    taints = (taint for taint in each(_taints(group)) if isinstance(taint, Mapping))
+    told = {
+        f"{TOLD}taint/{text(get(one, 'key'))}": f"{text(get(one, 'value'))}:{text(get(one, 'effect'))}"
+        for one in taints
+    }
+    return {**labels, **told}
+
+
 def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
     """A node group, as far as it buys."""
     place = item.at(kind, index)
@@ -326,7 +352,7 @@ def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
         listed = [chosen] if isinstance(chosen, Unknown) else each(chosen)
         overrides = [{"instanceType": each_type} for each_type in listed]
         policy = {"instancesDistribution": distribution, "launchTemplate": {"overrides": overrides}}
-        found = {"maxSize": size, "mixedInstancesPolicy": policy, "tags": tags}
+        found = {"maxSize": size, "mixedInstancesPolicy": policy, "tags": {**tags, **_told(group)}}
         return Item(GROUP, without_nothing(found), place, text(get(group, "name")))
     spot = get(group, "spot")
     market = text(get(group, "instanceMarketOptions", "marketType")).upper().replace("-", "_") or None
@@ -337,6 +363,8 @@ def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
         "scalingConfig": {"maxSize": get(group, "desiredCapacity") if size is None else size},
         "remoteAccess": _ssh(get(group, "ssh")),
         "launchTemplate": {"name": text(get(group, "name"))},
+        "labels": get(group, "labels"),
+        "taints": _taints(group),
         "tags": tags,
     }
     return Item(NODE_GROUP, without_nothing(props), place, text(get(group, "name")))

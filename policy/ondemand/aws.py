@@ -78,7 +78,7 @@ def _eks_component(props: Props, also: Also) -> Iterator[Purchase]:
         )
 
 
-def _market(props: Props) -> tuple[bool, bool, str]:
+def market(props: Props) -> tuple[bool, bool, str]:
     """Whether `instanceMarketOptions` say Spot, whether they are known, and how they stand."""
     options = props.get("instanceMarketOptions")
     market = options if isinstance(options, Unknown) else get(next(each(options), None), "marketType")
@@ -88,7 +88,7 @@ def _market(props: Props) -> tuple[bool, bool, str]:
 
 def _instance(props: Props, also: Also) -> Iterator[Purchase]:
     """Launch templates and single instances."""
-    spot, known, why = _market(props)
+    spot, known, why = market(props)
     if spot:
         return
     named = gpus_named(props.get("instanceType"), "instanceType", also)
@@ -125,8 +125,8 @@ def _each(value: Any) -> Iterator[Any]:
     return iter([value]) if _unknown(value) else each(value)
 
 
-def _distribution(props: Props) -> tuple[Any, Any, bool]:
-    """On-demand base, percentage above it, and whether both are known."""
+def distribution(props: Props) -> tuple[Any, Any, bool]:
+    """On-demand base of an Auto Scaling group, percentage above it, and whether both are known."""
     policy = props.get("mixedInstancesPolicy")
     distribution = policy if _unknown(policy) else get(policy, "instancesDistribution")
     base, percentage = (
@@ -137,7 +137,7 @@ def _distribution(props: Props) -> tuple[Any, Any, bool]:
 
 
 def _spot_group(props: Props) -> bool:
-    base, percentage, known = _distribution(props)
+    base, percentage, known = distribution(props)
     return known and whole(percentage) == 0 and _none(base)
 
 
@@ -149,7 +149,7 @@ def _auto_scaling_group(props: Props, also: Also) -> Iterator[Purchase]:
     if _spot_group(props):
         return
     policy = props.get("mixedInstancesPolicy")
-    base, percentage, known = _distribution(props)
+    base, percentage, known = distribution(props)
     for what in _overrides(
         policy if _unknown(policy) else get(policy, "launchTemplate"), "mixedInstancesPolicy.launchTemplate", also
     ):

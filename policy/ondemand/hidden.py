@@ -42,15 +42,15 @@ _SELECTORS: Final = frozenset(
         "matchlabels",
         "excludedinstancetypes",
         "labels",
-        "tags",
         "tagsall",
     }
 )
 _EXCLUDED: Final = re.compile(
     r"exclu|black|deny|denied|forbid|disallow|block(?!dev)"
-    # Words about a type, and what selects measurements by it.
+    # Words about a type, and what selects measurements, events and resources by it.
     r"|labels?(value|config)?$|displayname$|(description|message|banner|motd|comment|notes?|readme|tooltip|subject)$"
     r"|^(title|expr|query|regex|replacement|summary|help)$"
+    r"|(tags?|tagfilters?|dimensions?|conditions?|filtercriteria|eventpattern)$"
 )
 #: Keys of inputs; labels and policy conditions (`node.kubernetes.io/instance-type`, `ec2:InstanceType`) are none.
 _TYPE_KEY: Final = re.compile(

@@ -5,9 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from gpu.contract import DO_NOT_DISRUPT_ANNOTATION, IMPORTANCE_LABEL
-from policy.dra import CLAIM_TYPES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.importance import BATCH, PRIORITY_CLASS, Classes, classes, gpu_claims, uses_gpu, with_pods
+from policy.importance import (
+    BATCH,
+    GPU_CLAIM_TYPES,
+    PRIORITY_CLASS,
+    Classes,
+    GpuClaims,
+    classes,
+    gpu_claims,
+    uses_gpu,
+    with_pods,
+)
 from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, text
 
@@ -18,7 +27,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     yield from by_resource(with_pods(stack), lambda resource: _of(resource, known, claims))
 
 
-def _of(resource: Resource, known: Classes, claims: frozenset[str]) -> Iterator[Finding]:
+def _of(resource: Resource, known: Classes, claims: GpuClaims) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         kept, importance = _keeps(pod), known.of(pod)
         unknown = (*importance.unknown, *([kept.path] if isinstance(kept, Unknown) else []))
@@ -65,6 +74,6 @@ RULE = StackRule(
     ),
     severity=Severity.MEDIUM,
     level=EnforcementLevel.ADVISORY,
-    types=(PRIORITY_CLASS, *CLAIM_TYPES, *POD_TYPES, *PATCH_TYPES),
+    types=(PRIORITY_CLASS, *GPU_CLAIM_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gpu.catalog import FAMILIES, INSTANCE_TYPES
@@ -14,6 +13,7 @@ from policy.engine import CONTENTS, speechless
 from policy.framework import EnforcementLevel, Finding, Option, Resource, Settings, Severity, Stack, StackRule
 from policy.instances import is_gpu
 from policy.karpenter import NODE_POOL_PATCHES, NodePool
+from policy.nodes import Machine, chosen, every
 from policy.ondemand.purchase import gpus_required
 from policy.reading import Unknown, each, get, number, quantity, strings, text, whole
 from policy.sharing import SHARING_TYPES, JudgedPool, Overlay, sharing_view
@@ -62,19 +62,21 @@ def _counts(stack: Stack) -> Iterator[tuple[str, str, Count]]:
 
 def _machines(stack: Stack) -> Iterator[tuple[Resource, Count]]:
     """Everything but pools that starts instances, once: a component by its inputs, or else by what is inside it."""
-    templates = {resource.urn: resource for resource in stack.of(*_TEMPLATES)}
+    templates = list(stack.of(*_TEMPLATES))
     components = {resource.urn: resource for resource in stack.of(*CONTENTS)}
     used: set[str] = set()
     for resource in stack.of(*_COUNTERS):
-        launched = [urn for urn in resource.dependencies if urn in templates]
-        used.update(launched)
+        launched = nodes.launched_from(resource, templates)
+        used.update(template.urn for template in launched)
         if not _counted_in(resource, components):
-            types = [_launched(templates[urn]) for urn in launched]
-            yield resource, _COUNTERS[resource.type](resource.plain, types)
-    for urn, resource in templates.items():
+            yield (
+                resource,
+                _COUNTERS[resource.type](resource.plain, [Machine.of(template.plain) for template in launched]),
+            )
+    for resource in templates:
         # A node group that CloudFormation starts (eks.NodeGroup): its size stands in a template that nobody knows yet.
-        if resource.parent in components and urn not in used and not _counted_in(resource, components):
-            gpus = _gpus_of([_launched(resource)], "instanceType")
+        if resource.parent in components and resource.urn not in used and not _counted_in(resource, components):
+            gpus = _gpus_of([Machine.of(resource.plain)], "instanceType")
             yield resource, f"how many instances of {resource.name} are started must be a literal" if gpus else 0
 
 
@@ -82,27 +84,6 @@ def _counted_in(resource: Resource, components: Mapping[str, Resource]) -> bool:
     """Whether it is inside a component that is counted by inputs of its own."""
     component = components.get(resource.parent or "")
     return component is not None and not speechless(component.type, component.props)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What chooses an instance type: its name, or attributes; `weight` is what one instance is of a group's size."""
-
-    type: Any
-    requirements: Any = None
-    weight: Any = None
-
-
-def _launched(template: Resource) -> Machine:
-    """What a launch template or launch configuration chooses."""
-    return _machine(template.plain)
-
-
-def _machine(given: Any) -> Machine:
-    """What a template, an override or a specification chooses."""
-    if isinstance(given, Unknown):
-        return Machine(given)
-    return Machine(get(given, "instanceType"), get(given, "instanceRequirements"), get(given, "weightedCapacity"))
 
 
 def _ceiling(stack: Stack, settings: Settings) -> float:
@@ -271,23 +252,6 @@ def _instance(props: Props, launched: Machines) -> Count:
     return _gpus_of(_typed(props.get("instanceType") or None) or launched, "instanceType")
 
 
-def _chosen(configurations: Any, launched: Machines) -> Machines:
-    """What launch template configurations choose: an override without a choice of its own leaves it to its template."""
-    found = []
-    for configuration in _each(configurations):
-        if isinstance(configuration, Unknown):
-            return [Machine(configuration)]
-        for given in _each(get(configuration, "overrides")):
-            override = _machine(given)
-            own = override.type or override.requirements is not None
-            found += [override] if own else [replace(each_one, weight=override.weight) for each_one in launched]
-    return found or launched
-
-
-def _each(value: Any) -> Iterator[Any]:
-    return iter([value]) if isinstance(value, Unknown) else each(value)
-
-
 def _capacity(size: Any, machines: Machines, size_path: str, where: str) -> Count:
     """GPUs of a group whose size is in units, of which an instance is one unless weights say otherwise."""
     most = 0
@@ -308,13 +272,13 @@ def _group(props: Props, launched: Machines) -> Count:
     policy = props.get("mixedInstancesPolicy")
     place = "mixedInstancesPolicy.launchTemplate"
     template = policy if isinstance(policy, Unknown) else get(policy, "launchTemplate")
-    return _capacity(props.get("maxSize"), _chosen(template, launched), "maxSize", f"{place}.overrides")
+    return _capacity(props.get("maxSize"), chosen(template, launched), "maxSize", f"{place}.overrides")
 
 
 def _spot_fleet(props: Props, launched: Machines) -> Count:
-    own = [_machine(item) for item in _each(props.get("launchSpecifications"))]
+    own = [Machine.of(item) for item in every(props.get("launchSpecifications"))]
     configurations = props.get("launchTemplateConfigs")
-    machines = [*own, *(_chosen(configurations, launched) if configurations is not None or not own else ())]
+    machines = [*own, *(chosen(configurations, launched) if configurations is not None or not own else ())]
     return _capacity(props.get("targetCapacity"), machines, "targetCapacity", "the fleet's instance types")
 
 
@@ -327,7 +291,7 @@ def _fleet(props: Props, launched: Machines) -> Count:
     target = props.get("targetCapacitySpecification")
     size = target if isinstance(target, Unknown) else get(target, "totalTargetCapacity")
     where = "targetCapacitySpecification.totalTargetCapacity"
-    machines = _chosen(props.get("launchTemplateConfigs"), launched)
+    machines = chosen(props.get("launchTemplateConfigs"), launched)
     return _capacity(size, machines, where, "launchTemplateConfigs.overrides")
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 from pulumi_policy.proxy import UnknownValueError
 
 from gpu.contract import MAX_SCALE_ANNOTATION
-from policy.dra import CLAIM_TYPES, device_classes, requests
+from policy.dra import CLAIM_TYPES, DEVICE_CLASS_TYPES, device_classes, requests
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.pods import PATCH_TYPES, POD_TYPES, pod_templates
 from policy.reading import Unknown, get, literals, text, whole
@@ -150,6 +150,6 @@ RULE = StackRule(
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=(*NODE_CLASS_TYPES, *CLAIM_TYPES, *_SCALERS, *POD_TYPES, *PATCH_TYPES),
+    types=(*NODE_CLASS_TYPES, *CLAIM_TYPES, *DEVICE_CLASS_TYPES, *_SCALERS, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gpu.contract import CAPACITY_TYPE_LABEL, IMPORTANCE_LABEL
-from policy.dra import CLAIM_TYPES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.importance import (
     CRITICAL,
+    GPU_CLAIM_TYPES,
     PRIORITY_CLASS,
-    SPOT,
     Classes,
+    GpuClaims,
     classes,
     gpu_claims,
-    gpu_pools,
     kinds_of,
     placed,
     uses_gpu,
     with_pods,
 )
-from policy.karpenter import NODE_POOL_TYPES, NodePool
-from policy.nodes import NODE_GROUP
+from policy.karpenter import NodePool
+from policy.node_groups import GPU_POOL_TYPES, SPOT, gpu_pools
 from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates
 
 
@@ -31,7 +30,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     yield from by_resource(with_pods(stack), lambda resource: _of(resource, known, pools, claims))
 
 
-def _of(resource: Resource, known: Classes, pools: list[NodePool], claims: frozenset[str]) -> Iterator[Finding]:
+def _of(resource: Resource, known: Classes, pools: list[NodePool], claims: GpuClaims) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         importance = known.of(pod)
         if (CRITICAL in importance.words or importance.unknown) and uses_gpu(pod, claims):
@@ -91,6 +90,6 @@ RULE = StackRule(
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=(*NODE_POOL_TYPES, NODE_GROUP, PRIORITY_CLASS, *CLAIM_TYPES, *POD_TYPES, *PATCH_TYPES),
+    types=(*GPU_POOL_TYPES, PRIORITY_CLASS, *GPU_CLAIM_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

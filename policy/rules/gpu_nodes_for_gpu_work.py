@@ -19,9 +19,8 @@ from policy.framework import (
     StackRule,
     by_resource,
 )
-from policy.importance import gpu_pools
-from policy.karpenter import NODE_POOL_TYPES, NodePool, Requirement, admits
-from policy.nodes import NODE_GROUP
+from policy.karpenter import NodePool, Requirement, admits
+from policy.node_groups import GPU_POOL_TYPES, gpu_pools
 from policy.placement import keys
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, each, text
@@ -99,7 +98,7 @@ def _chosen(pool: NodePool, asked: list[Requirement]) -> bool:
 
 def _asks(pod: PodTemplate, names: set[str]) -> bool:
     """Whether it has a GPU by a resource or a claim; of claims of others nobody knows what they are for."""
-    asks = [*pod.gpu_containers(), *pod.initial_gpu_containers()]
+    asks = pod.every_gpu_container()
     return bool(asks or pod.claims_by_label or pod.spec.get("resourceClaims") or [*without_claim(pod, names)])
 
 
@@ -123,7 +122,7 @@ RULE = StackRule(
     ),
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,
-    types=(*NODE_POOL_TYPES, NODE_GROUP, *DEVICE_CLASS_TYPES, *DEVICE_CLASS_PATCHES, *POD_TYPES),
+    types=(*GPU_POOL_TYPES, *DEVICE_CLASS_TYPES, *DEVICE_CLASS_PATCHES, *POD_TYPES),
     options={
         "exemptNamespaces": Option(
             type="array",

@@ -9,10 +9,10 @@ from typing import Any, Final
 from gpu.checkpoints import POD_GRACE_SECONDS, node_seconds
 from gpu.contract import CAPACITY_TYPE_LABEL, DO_NOT_DISRUPT_ANNOTATION
 from gpu.durations import seconds
-from policy.dra import CLAIM_TYPES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
-from policy.importance import SPOT, gpu_claims, may_be, placed, uses_gpu
+from policy.importance import GPU_CLAIM_TYPES, GpuClaims, gpu_claims, may_be, placed, uses_gpu
 from policy.karpenter import NODE_POOL_TYPES, NodePool
+from policy.node_groups import SPOT
 from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates, tolerated
 from policy.reading import Unknown, each, get, text, whole
 
@@ -32,7 +32,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     yield from by_resource(jobs, lambda resource: _of(resource, spot, claims))
 
 
-def _of(resource: Resource, spot: list[NodePool], claims: frozenset[str]) -> Iterator[Finding]:
+def _of(resource: Resource, spot: list[NodePool], claims: GpuClaims) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         if not uses_gpu(pod, claims):
             continue
@@ -129,6 +129,6 @@ RULE = StackRule(
     ),
     severity=Severity.LOW,
     level=EnforcementLevel.ADVISORY,
-    types=(*NODE_POOL_TYPES, *CLAIM_TYPES, *POD_TYPES, *PATCH_TYPES),
+    types=(*NODE_POOL_TYPES, *GPU_CLAIM_TYPES, *POD_TYPES, *PATCH_TYPES),
     check=check,
 )

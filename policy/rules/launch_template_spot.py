@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule
-from policy.nodes import LAUNCH_TEMPLATE
+from policy.framework import EnforcementLevel, Finding, Settings, Severity, Stack, StackRule
+from policy.nodes import LAUNCH_TEMPLATE, launched_from
 from policy.ondemand.aws import SPOT_ONLY, of_template
-from policy.reading import Unknown, text
 from policy.rules.on_demand_gpu import SETTINGS, spoken
 
 
@@ -17,33 +15,13 @@ def check(stack: Stack, settings: Settings) -> Iterator[Finding]:
     also = tuple(settings["alsoCategories"])
     users = list(stack.of(*SPOT_ONLY))
     for template in stack.of(LAUNCH_TEMPLATE):
-        using = [user for user in users if _uses(user, template)]
+        using = [user for user in users if launched_from(user, [template])]
         if using and all(SPOT_ONLY[user.type](user.plain) for user in using):
             continue
         for purchase in of_template(template.plain, also):
             message = spoken(purchase, settings)
             if message:
                 yield Finding(message, template.urn)
-
-
-def _uses(user: Resource, template: Resource) -> bool:
-    """Whether it starts machines from the template: by an output of it, or by its name."""
-    name = template.plain.get("name")
-    named = isinstance(name, str) and name != "" and name in _template_names(user.plain)
-    return template.urn in user.dependencies or named
-
-
-def _template_names(value: Any) -> Iterator[str]:
-    """Names of launch templates anywhere in the inputs of what uses them."""
-    if isinstance(value, dict):
-        for key, element in value.items():
-            if key in {"launchTemplate", "launchTemplateSpecification"} and isinstance(element, dict):
-                given = (element.get(name) for name in ("name", "launchTemplateName"))
-                yield from (text(one) for one in given if one is not None and not isinstance(one, Unknown))
-            yield from _template_names(element)
-    elif isinstance(value, list):
-        for element in value:
-            yield from _template_names(element)
 
 
 RULE = StackRule(

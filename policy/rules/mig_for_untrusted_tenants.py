@@ -8,6 +8,7 @@ from typing import Any
 from gpu.contract import TENANTS_LABEL
 from gpu.sharing import STRATEGIES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
+from policy.importance import GPU_CLAIM_TYPES, GpuClaims, gpu_claims, uses_gpu
 from policy.pods import PATCH_TYPES, POD_TYPES, pod_templates
 from policy.reading import Unknown, get, text
 from policy.sharing import SHARING_TYPES, JudgedPool, SharingView, is_bottlerocket, sharing_view
@@ -31,13 +32,16 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
             yield from _open_nodes(view, pool)
     namespaces = _untrusted_namespaces(stack)
     if shared:
-        yield from by_resource(stack.resources, lambda resource: _of(resource, shared, namespaces))
+        claims = gpu_claims(stack)
+        yield from by_resource(stack.resources, lambda resource: _of(resource, shared, namespaces, claims))
 
 
-def _of(resource: Resource, shared: list[JudgedPool], namespaces: Mapping[str, str]) -> Iterator[Finding]:
+def _of(
+    resource: Resource, shared: list[JudgedPool], namespaces: Mapping[str, str], claims: GpuClaims
+) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         mark = _mark({"metadata": pod.metadata}) or namespaces.get(pod.namespace)
-        landing = [pool for pool in shared if pod.gpu_containers() and pod.may_land_on(pool.pool)]
+        landing = [pool for pool in shared if uses_gpu(pod, claims) and pod.may_land_on(pool.pool)]
         if mark and landing:
             message = f"{mark}, but the pod may land on pool {landing[0].name}, and {_how(landing[0])}. Select a pool"
             yield Finding(f"{message} with MIG.", pod.urn)
@@ -105,6 +109,6 @@ RULE = StackRule(
     ),
     severity=Severity.HIGH,
     level=EnforcementLevel.MANDATORY,
-    types=(*SHARING_TYPES, *POD_TYPES, *PATCH_TYPES, _NAMESPACE),
+    types=(*SHARING_TYPES, *POD_TYPES, *PATCH_TYPES, *GPU_CLAIM_TYPES, _NAMESPACE),
     check=check,
 )

@@ -28,7 +28,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
 def _of(resource: Resource, pools: list[JudgedPool]) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         landing = [pool for pool in pools if pod.may_land_on(pool.pool)]
-        for container in pod.gpu_containers():
+        for container in pod.every_gpu_container():
             yield from (Finding(problem, pod.urn) for problem in _problems(container, landing))
 
 

@@ -14,7 +14,7 @@ from policy.sharing import SHARING_TYPES
 def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield GPU containers that mount something at /dev/shm."""
     for pool, pod in mps_pods(stack):
-        for container in pod.gpu_containers():
+        for container in pod.every_gpu_container():
             for written, path in mount_paths(container.spec):
                 if path == SHARED_MEMORY or path.startswith(f"{SHARED_MEMORY}/"):
                     yield Finding(

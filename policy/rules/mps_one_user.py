@@ -14,7 +14,7 @@ def mps_pods(stack: Stack) -> Iterator[tuple[JudgedPool, PodTemplate]]:
     """GPU pods, each with every MPS pool that it may land on."""
     pools = [pool for pool in sharing_view(stack).pools if pool.sharing and pool.sharing.strategy == "mps"]
     if pools:
-        pods = [pod for resource in stack.resources for pod in pod_templates(resource) if pod.gpu_containers()]
+        pods = [pod for resource in stack.resources for pod in pod_templates(resource) if pod.every_gpu_container()]
         yield from ((pool, pod) for pool in pools for pod in pods if pod.may_land_on(pool.pool))
 
 
@@ -22,7 +22,7 @@ def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
     """Yield containers without a literal user, and pools whose pods run as different users."""
     users: dict[str, dict[str, list[PodTemplate]]] = {}
     for pool, pod in mps_pods(stack):
-        for container in pod.gpu_containers():
+        for container in pod.every_gpu_container():
             user = _user(pod, container)
             if isinstance(user, Unknown):
                 yield Finding(f"container {container.name}: runAsUser must be a literal.", pod.urn)

@@ -23,30 +23,28 @@ from policy.reading import get
 _POOLS: Final = tuple(f"*:karpenter.sh/*:{kind}" for kind in ("NodePool", "NodeClaim", "Provisioner"))
 _PATCHES: Final = tuple(f"{pattern}Patch" for pattern in _POOLS)
 
-#: Types that choose, describe or forbid instances and never start one. A budget or a policy names GPU types too.
+#: Services of AWS that judge, watch, store or forbid, and never start an instance, by every name that Pulumi's
+#: providers, Terraform's and Kubernetes' operators have for them. A budget or a policy names GPU types too.
+_WATCHERS: Final = (
+    *("appconfig", "budgets", "ce", "cfg", "cloudwatch", "computeoptimizer", "config", "configservice"),
+    *("configuration", "controltower", "costexplorer", "dlm", "dynamodb", "guardduty", "iam", "inspector2"),
+    *("inspectorv2", "kms", "logs", "organizations", "resourcegroups", "s3", "secretsmanager", "securityhub"),
+    *("servicediscovery", "servicequotas", "sns", "sqs", "sso", "ssoadmin"),
+)
+#: Types that choose, describe or forbid instances and never start one.
 _NEVER_BUY: Final = (
-    "aws:budgets/*",
-    "aws:ce/*",
-    "aws:cfg/*",
-    "aws:cloudwatch/*",
-    "aws:dlm/*",
-    "aws:computeoptimizer/*",
-    "aws:dynamodb/*",
+    *(f"aws:{service}/*" for service in _WATCHERS),
+    *(f"aws-native:{service}:*" for service in _WATCHERS),
+    *(f"kubernetes:{service}.services.k8s.aws/*" for service in _WATCHERS),
+    *(f"kubernetes:{service}.aws.*upbound.io/*" for service in _WATCHERS),
     "aws:ec2/spotInstanceRequest:SpotInstanceRequest",
     "aws:*/tag:Tag",
-    "aws:iam/*",
-    "aws:organizations/*",
-    "aws:resourcegroups/*",
-    "aws:s3/*",
-    "aws:secretsmanager/*",
-    "aws:servicequotas/*",
-    "aws:sns/*",
-    "aws:sqs/*",
+    "aws:glue/catalogTable:CatalogTable",
+    "aws:service/discovery*",  # what a plan of Terraform has of servicediscovery
+    "aws:servicecatalog/tagOption:TagOption",
     "aws:ssm/parameter:Parameter",
-    *(
-        f"aws-native:{service}:*"
-        for service in ("budgets", "ce", "cloudwatch", "config", "dlm", "iam", "resourcegroups")
-    ),
+    "aws-native:sagemaker:ModelPackage*",
+    "aws-native:ssm:Parameter",
     "kubernetes:admissionregistration.k8s.io/*",
     "kubernetes:apiextensions.k8s.io/*",
     "kubernetes:apps/*",

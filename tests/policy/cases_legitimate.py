@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from policy.analyzer import UNKNOWN
 from tests.policy.case_parts import (
@@ -28,6 +28,48 @@ from tests.policy.case_parts import (
     need,
     pool,
 )
+
+_BY_TYPE: Final = {"StringEquals": {"ec2:InstanceType": ["g5.xlarge"], "sagemaker:InstanceTypes": ["ml.g5.xlarge"]}}
+_DENY: Final = {"Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": _BY_TYPE}]}
+_ALLOWED: Final = {"inputParameters": '{"instanceType": "t3.small,g5.xlarge"}'}
+_MEASURED: Final = {"customizedMetricSpecification": {"dimensions": [{"name": "InstanceType", "value": "g5.xlarge"}]}}
+_FILTER: Final = {"filterCriteria": {"filters": [{"pattern": '{"instanceType": ["g5.xlarge"]}'}]}}
+_LABEL: Final = "k8s.io/cluster-autoscaler/node-template/label/node.kubernetes.io/instance-type"
+#: What names types by which it judges, watches or selects, and starts nothing; Terraform's names among them.
+JUDGES: Final[Mapping[str, dict[str, Any]]] = {
+    "aws:cfg/rule:Rule": _ALLOWED,
+    "aws:config/configRule:ConfigRule": _ALLOWED,
+    "aws:config/organizationManagedRule:OrganizationManagedRule": _ALLOWED,
+    "aws-native:configuration:ConfigRule": {"inputParameters": {"instanceType": "g5.xlarge"}},
+    "kubernetes:config.services.k8s.aws/v1alpha1:ConfigRule": {"spec": _ALLOWED},
+    "kubernetes:configservice.aws.upbound.io/v1beta1:Rule": {"spec": {"forProvider": _ALLOWED}},
+    "aws-native:organizations:Policy": {"content": _DENY},
+    "aws:ec2/vpcEndpointPolicy:VpcEndpointPolicy": {"policy": _DENY},
+    "aws:kms/key:Key": {"policy": _DENY, "enableKeyRotation": True},
+    "aws:ssoadmin/permissionSetInlinePolicy:PermissionSetInlinePolicy": {"inlinePolicy": _DENY},
+    "aws:controltower/control:Control": {"parameters": [{"key": "InstanceTypes", "value": '["g5.xlarge"]'}]},
+    "aws:securityhub/automationRule:AutomationRule": {
+        "criteria": {"resourceDetailsOthers": [{"key": "instanceType", "value": "g5.xlarge"}]}
+    },
+    "aws:appconfig/hostedConfigurationVersion:HostedConfigurationVersion": {"content": '{"instanceType": "g5.xlarge"}'},
+    "aws:servicediscovery/instance:Instance": {"attributes": {"instanceType": "g5.xlarge"}},
+    "aws:appautoscaling/policy:Policy": {"targetTrackingScalingPolicyConfiguration": _MEASURED},
+    "aws:autoscaling/policy:Policy": {"targetTrackingConfiguration": _MEASURED},
+    "aws:autoscaling/groupTag:GroupTag": {"tag": [{"key": _LABEL, "value": "g5.xlarge"}]},
+    "aws:lambda/eventSourceMapping:EventSourceMapping": _FILTER,
+    "aws:pipes/pipe:Pipe": {"sourceParameters": _FILTER},
+    "aws-native:events:Rule": {"eventPattern": {"detail": {"instance-type": ["g5.xlarge"]}}},
+    "aws:backup/selection:Selection": {
+        "conditions": [{"stringEquals": [{"key": "aws:ResourceTag/instance-type", "value": "g5.xlarge"}]}],
+        "selectionTags": [{"key": "instance-type", "value": "g5.xlarge", "type": "STRINGEQUALS"}],
+    },
+    "aws:codedeploy/deploymentGroup:DeploymentGroup": {
+        "ec2TagSets": [{"ec2TagFilters": [{"key": "instance-type", "value": "g5.xlarge"}]}]
+    },
+    "aws-native:sagemaker:ModelPackage": {
+        "inferenceSpecification": {"supportedRealtimeInferenceInstanceTypes": ["ml.g5.xlarge"]}
+    },
+}
 
 #: Programs that buy GPUs as Spot, with a justification, or no GPUs.
 LEGITIMATE: Final[Mapping[str, Case]] = {
@@ -160,6 +202,7 @@ LEGITIMATE: Final[Mapping[str, Case]] = {
         "aws:emr/instanceFleet:InstanceFleet",
         {"targetSpotCapacity": 2, "targetOnDemandCapacity": 0, "instanceTypeConfigs": [{"instanceType": "g5.xlarge"}]},
     ),
+    **{f"{kind} that judges by type": (kind, inputs) for kind, inputs in JUDGES.items()},
     "tag that names a type": ("aws:ec2/vpc:Vpc", {"tags": {"instance-type": "g5.xlarge"}}),
     "alert about a type": (
         "kubernetes:monitoring.coreos.com/v1:PrometheusRule",

@@ -45,6 +45,13 @@ def claim(*requests: Any, type_: str = TEMPLATE) -> Recorded:
     return recorded(type_, {"metadata": {"name": "gpu-6gi", "namespace": "models"}, "spec": spec}, "claim")
 
 
+def device_class(name: str = "team-gpu", **spec: Any) -> Recorded:
+    """A class of the program's own for NVIDIA's GPUs."""
+    selectors = [{"cel": {"expression": "device.driver == 'gpu.nvidia.com'"}}]
+    given = {"metadata": {"name": name}, "spec": {"selectors": selectors, **spec}}
+    return recorded("kubernetes:resource.k8s.io/v1:DeviceClass", given, name)
+
+
 def request(memory: Any = "6Gi", **changes: Any) -> dict[str, Any]:
     exactly = {"deviceClassName": "gpu.nvidia.com", "capacity": {"requests": {"memory": memory}}, **changes}
     return {"name": "gpu", "exactly": {key: value for key, value in exactly.items() if value is not None}}

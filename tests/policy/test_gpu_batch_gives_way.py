@@ -8,6 +8,7 @@ import pytest
 
 from policy.analyzer import Recorded
 from policy.rules.gpu_batch_gives_way import RULE
+from tests.policy.claims import device_class
 from tests.policy.platform import container, deployment, pool
 from tests.policy.support import UNKNOWN, judged
 from tests.policy.test_gpu_critical_off_spot import LABEL, claim, priority
@@ -56,6 +57,12 @@ def test_a_class_below_all_others_makes_batch_work_too() -> None:
 @pytest.mark.parametrize("value", [None, "false", ""])
 def test_what_may_be_disrupted_passes(value: Any) -> None:
     assert said(batch(value)) == []
+
+
+def test_a_claim_of_a_class_of_the_programs_own_is_a_gpu() -> None:
+    pod = {"containers": [container(None)], "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "six-gib"}]}
+    assert len(said(device_class(), claim("team-gpu"), batch(spec=pod))) == 1
+    assert said(claim("team-gpu"), batch(spec=pod)) == []
 
 
 def test_what_is_not_batch_or_has_no_gpu_passes() -> None:

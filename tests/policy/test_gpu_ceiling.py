@@ -146,6 +146,18 @@ def test_a_group_takes_its_type_from_what_it_launches() -> None:
     assert judged(RULE, template, maxGpus=0) == []  # nothing starts it
 
 
+@pytest.mark.parametrize("said", [{"name": "gpus"}, {"id": "lt-1"}])
+def test_it_may_say_by_name_what_it_launches(said: dict[str, object]) -> None:
+    given = {"name": "gpus", "id": "lt-1", "instanceType": "g5.12xlarge"}
+    template = recorded("aws:ec2/launchTemplate:LaunchTemplate", given, "gpus")
+    assert total(template, recorded(NODE_GROUP, {"launchTemplate": said, "scalingConfig": {"maxSize": 3}})) == 12
+    others = {"launchTemplate": {"name": "others"}, "scalingConfig": {"maxSize": 3}}
+    assert judged(RULE, template, recorded(NODE_GROUP, others), maxGpus=0) == []
+    configuration = recorded("aws:ec2/launchConfiguration:LaunchConfiguration", given, "older")
+    older = recorded("aws:autoscaling/group:Group", {"launchConfiguration": "gpus", "maxSize": 2})
+    assert total(configuration, older) == 8
+
+
 def test_what_a_component_makes_is_counted_once() -> None:
     component = recorded("eks:index:NodeGroupV2", {"instanceType": "g5.xlarge", "maxSize": 5}, "nodes")
     assert total(*spoken(component)) == total(*silent(component)) == total(component) == 5

@@ -8,7 +8,7 @@ import pytest
 
 from policy.analyzer import Recorded
 from policy.rules.gpu_claim_for_one_pod import RULE
-from tests.policy.claims import CLAIM, TEMPLATE, claim, claimed, request
+from tests.policy.claims import CLAIM, TEMPLATE, claim, claimed, device_class, request
 from tests.policy.support import UNKNOWN, judged, recorded
 
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
@@ -132,6 +132,13 @@ def test_other_devices_may_be_shared() -> None:
     looking = claim(request(adminAccess=True), type_=CLAIM)
     assert said(pods(replicas=9), claims=looking) == []
     assert said(pods(replicas=9), annotation="disabled") == []
+
+
+def test_a_class_of_the_programs_own_may_be_of_gpus() -> None:
+    own = claim(request(deviceClassName="team-gpu"), type_=CLAIM)
+    (message,) = said(device_class(), pods(replicas=9), claims=own)
+    assert message.startswith("several of its pods share claim gpu-6gi")
+    assert said(pods(replicas=9), claims=own) == []
 
 
 def test_what_is_not_known_may_be_shared() -> None:

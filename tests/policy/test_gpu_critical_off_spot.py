@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from gpu.contract import CLAIM_LABEL
 from policy.analyzer import Recorded
 from policy.rules.gpu_critical_off_spot import RULE
+from tests.policy.claims import device_class
 from tests.policy.platform import KNATIVE, container, deployment, pool
 from tests.policy.support import UNKNOWN, judged, recorded
 
@@ -179,6 +181,35 @@ def test_a_managed_node_group_on_spot_is_such_a_pool() -> None:
     assert "which it asks for" in said(on_group(nodeSelector={EKS: "SPOT"}))[0]
 
 
+TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+
+
+def template(instance_type: Any = "g6.xlarge", **more: Any) -> Recorded:
+    return recorded(TEMPLATE, {"name": "nodes", "instanceType": instance_type, **more}, "nodes")
+
+
+@pytest.mark.parametrize(
+    "of_group",
+    [
+        replace(group(types=[]), dependencies=(template().urn,)),
+        group(types=[], launchTemplate={"name": "nodes"}),
+        group(types=[], launchTemplate={"id": "lt-1"}),
+    ],
+)
+def test_the_type_of_a_managed_node_group_may_stand_in_its_launch_template(of_group: Recorded) -> None:
+    (message,) = said(template(id="lt-1"), of_group, on_group())
+    assert "may land on Spot of pool gpus" in message
+    assert len(said(template(UNKNOWN, id="lt-1"), of_group, on_group())) == 1
+    assert said(template("m7i.large", id="lt-1"), of_group, on_group()) == []
+    on_demand = replace(of_group, inputs={**of_group.inputs, "capacityType": "ON_DEMAND"})
+    assert said(template(id="lt-1"), on_demand, on_group()) == []
+
+
+def test_the_launch_template_of_others_and_types_of_its_own_decide() -> None:
+    assert said(template(), group(types=[], launchTemplate={"name": "others"}), on_group()) == []
+    assert said(template(), group(types=["m7i.large"], launchTemplate={"name": "nodes"}), on_group()) == []
+
+
 @pytest.mark.parametrize(
     "of_group",
     [
@@ -198,6 +229,96 @@ def test_one_that_is_not_on_spot_has_no_gpu_or_is_for_others_is_none(of_group: R
 )
 def test_pods_that_choose_by_eks_own_label_are_off_spot(spec: dict[str, Any]) -> None:
     assert said(group(), on_group(**spec)) == []
+
+
+SCALING = "aws:autoscaling/group:Group"
+OF_NODES = {"key": "kubernetes.io/cluster/one", "value": "owned"}
+TOLD = "k8s.io/cluster-autoscaler/node-template"
+
+
+def scaling(share: Any = 0, *overrides: Any, tags: Any = (OF_NODES,), **more: Any) -> Recorded:
+    """An Auto Scaling group of nodes, of which a share in per cent is on demand."""
+    given = list(overrides or [{"instanceType": "g6.xlarge"}])
+    distribution = {} if share is None else {"onDemandPercentageAboveBaseCapacity": share}
+    policy = {"instancesDistribution": distribution, "launchTemplate": {"overrides": given}}
+    return recorded(SCALING, {"mixedInstancesPolicy": policy, "tags": list(tags), **more}, "own")
+
+
+ANY_GPU = {"instanceRequirements": {"acceleratorCount": {"min": 1}}}
+
+
+@pytest.mark.parametrize(
+    "of_group", [scaling(), scaling(50), scaling(UNKNOWN), scaling(0, ANY_GPU), scaling(0, {"instanceType": UNKNOWN})]
+)
+def test_an_auto_scaling_group_of_nodes_on_spot_is_such_a_pool(of_group: Recorded) -> None:
+    (message,) = said(of_group, on_group())
+    assert "may land on Spot of pool own" in message
+    assert said(of_group, on_group(nodeSelector={CAPACITY: "on-demand"})) == []
+    assert len(said(of_group, on_group(**affinity((CAPACITY, "NotIn", ["spot"]))))) == 1
+
+
+@pytest.mark.parametrize(
+    "of_group",
+    [
+        scaling(100),
+        scaling(None),
+        scaling(0, {"instanceType": "m7i.large"}),
+        scaling(0, {"instanceRequirements": {"acceleratorCount": {"max": 0}}}),
+        scaling(tags=[]),
+        scaling(tags=[OF_NODES, {"key": f"{TOLD}/taint/others", "value": "true:NoSchedule"}]),
+    ],
+)
+def test_one_on_demand_without_gpus_for_others_or_of_no_cluster_is_none(of_group: Recorded) -> None:
+    assert said(of_group, on_group()) == []
+
+
+def test_nodes_have_the_labels_that_the_autoscaler_is_told() -> None:
+    labelled = scaling(tags=[OF_NODES, {"key": f"{TOLD}/label/team", "value": "ml"}])
+    assert len(said(labelled, on_group(nodeSelector={"team": "ml"}))) == 1
+    assert said(labelled, on_group(nodeSelector={"team": "web"})) == []
+
+
+@pytest.mark.parametrize(
+    ("type_", "spot"),
+    [
+        (TEMPLATE, {"instanceMarketOptions": {"marketType": "spot"}}),
+        (TEMPLATE, {"instanceMarketOptions": UNKNOWN}),
+        ("aws:ec2/launchConfiguration:LaunchConfiguration", {"spotPrice": "0.5"}),
+    ],
+)
+def test_such_a_group_may_buy_as_what_it_launches(type_: str, spot: dict[str, Any]) -> None:
+    launched = recorded(type_, {"instanceType": "g6.xlarge", **spot}, "nodes")
+    using = recorded(SCALING, {"tags": [OF_NODES]}, "own", dependencies=(launched.urn,))
+    assert len(said(launched, using, on_group())) == 1
+    bought = recorded(type_, {"instanceType": "g6.xlarge"}, "nodes")
+    assert said(bought, using, on_group()) == []
+
+
+SPREAD = {"instancesDistribution": {"instanceTypes": ["g6.xlarge"], "onDemandPercentageAboveBaseCapacity": 0}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"), [("nodeGroups", SPREAD), ("managedNodeGroups", {"instanceTypes": ["g6.xlarge"], "spot": True})]
+)
+def test_groups_of_eksctl_are_such_pools_with_their_labels_and_taints(kind: str, given: dict[str, Any]) -> None:
+    def cluster(**more: Any) -> Recorded:
+        config = {"apiVersion": "eksctl.io/v1alpha5", "kind": "ClusterConfig", "metadata": {"name": "one"}}
+        groups = {kind: [{"name": "own", **given, **more}]}
+        return recorded("kubernetes:eksctl.io/v1alpha5:ClusterConfig", {**config, **groups}, "one")
+
+    assert "may land on Spot of pool own" in said(cluster(), on_group())[0]
+    assert len(said(cluster(labels={"team": "ml"}), on_group(nodeSelector={"team": "ml"}))) == 1
+    others = {"key": "others", "value": "true", "effect": "NoSchedule"}
+    assert said(cluster(taints=[others]), on_group()) == []
+    assert said(cluster(taints={"others": "true:NoSchedule"}), on_group()) == []
+
+
+def test_a_machine_pool_of_cluster_api_is_such_a_pool() -> None:
+    machines = {"awsLaunchTemplate": {"instanceType": "g6.xlarge", "spotMarketOptions": {}}, "maxSize": 2}
+    made = {"apiVersion": "infrastructure.cluster.x-k8s.io/v1beta2", "kind": "AWSMachinePool"}
+    given = {**made, "metadata": {"name": "own"}, "spec": machines}
+    found = recorded("kubernetes:infrastructure.cluster.x-k8s.io/v1beta2:AWSMachinePool", given, "own")
+    assert "may land on Spot of pool own" in said(found, on_group())[0]
 
 
 NODE_POOL = "karpenter.sh/nodepool"
@@ -259,6 +380,36 @@ def test_pods_that_claim_gpus_are_judged_too() -> None:
     assert said(pool(), claim("dra.net"), claiming()) == []
     assert said(pool(), claim(UNKNOWN), claiming()) == []
     assert said(pool(), claim(name=UNKNOWN), claiming("another")) == []
+
+
+def test_a_claim_of_a_class_of_the_programs_own_is_one() -> None:
+    assert len(said(pool(), device_class(), claim("team-gpu"), claiming())) == 1
+    assert said(pool(), claim("team-gpu"), claiming()) == []
+
+
+@pytest.mark.parametrize(
+    "resource", ["deviceclass.resource.kubernetes.io/gpu.nvidia.com", "deviceclass.resource.kubernetes.io/team-gpu"]
+)
+def test_a_resource_of_a_class_is_a_gpu(resource: str) -> None:
+    asking = critical(containers=[container(resource=resource)])
+    assert len(said(pool(), device_class(), asking)) == 1
+    assert said(pool(), device_class(), critical(containers=[container(0, resource=resource)])) == []
+
+
+def test_a_name_that_a_class_gives_its_resource_is_a_gpu() -> None:
+    asking = critical(containers=[container(resource="acme.com/card")])
+    assert len(said(pool(), device_class(extendedResourceName="acme.com/card"), asking)) == 1
+    patch = recorded(
+        "kubernetes:resource.k8s.io/v1:DeviceClassPatch",
+        {"metadata": {"name": "team-gpu"}, "spec": {"extendedResourceName": "acme.com/card"}},
+    )
+    assert len(said(pool(), device_class(), patch, asking)) == 1
+    assert said(pool(), device_class(), asking) == []
+
+
+def test_a_gpu_of_a_container_that_runs_before_the_others_is_the_pods() -> None:
+    asking = critical(containers=[container(None)], initContainers=[container(name="first")])
+    assert len(said(pool(), asking)) == 1
 
 
 def test_on_a_capacity_block_it_is_told_with_the_pool() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from policy.analyzer import Recorded
 from policy.rules.gpu_spot_jobs_can_end import RULE
+from tests.policy.claims import device_class
 from tests.policy.platform import DEPLOYMENT, TOLERATION, container, deployment, pool
 from tests.policy.support import UNKNOWN, judged, recorded
 
@@ -32,6 +33,12 @@ def job(metadata: dict[str, Any] | None = None, type_: str = JOB, **spec: Any) -
 def test_a_job_that_may_not_be_evicted_is_told() -> None:
     (message,) = said(pool(), job())
     assert "end without SIGTERM when the instance does" in message
+
+
+def test_so_is_one_that_asks_for_a_class_of_the_programs_own() -> None:
+    asking = job(containers=[container(resource="deviceclass.resource.kubernetes.io/team-gpu")])
+    assert len(said(pool(), device_class(), asking)) == 1
+    assert said(pool(), asking) == []
 
 
 def test_so_is_one_that_runs_by_a_schedule() -> None:

@@ -35,6 +35,12 @@ def test_a_template_that_spot_alone_uses_passes(user: tuple[str, dict[str, Any]]
     assert said((type_, inputs), (NODE_GROUP, {**NAMED, "capacityType": "ON_DEMAND"}))
 
 
+def test_it_may_be_used_by_its_id() -> None:
+    assert said((NODE_GROUP, {"launchTemplate": {"id": "lt-1"}, "capacityType": "SPOT"}), id="lt-1") == []
+    assert said((NODE_GROUP, {"launchTemplate": {"id": "lt-2"}, "capacityType": "SPOT"}), id="lt-1")
+    assert said((NODE_GROUP, {"launchTemplate": {"id": UNKNOWN}, "capacityType": "SPOT"}), id=UNKNOWN)
+
+
 @pytest.mark.parametrize(
     "users",
     [

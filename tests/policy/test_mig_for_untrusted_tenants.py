@@ -8,6 +8,7 @@ import pytest
 from gpu.contract import TENANTS_LABEL
 from policy.analyzer import Recorded
 from policy.rules.mig_for_untrusted_tenants import RULE
+from tests.policy.claims import GOOD, device_class
 from tests.policy.platform import container, deployment, node_class, platform, plugin, pool
 from tests.policy.support import UNKNOWN, judged, recorded
 
@@ -95,6 +96,20 @@ def test_untrusted_pods_and_namespaces_fail() -> None:
     (by_namespace,) = said(*platform(), deployment(), namespace(annotations=MARK))
     assert "the pod may land on pool gpu" in by_pod
     assert by_namespace.startswith("namespace models")
+
+
+def test_pods_that_have_a_gpu_otherwise_are_untrusted_too() -> None:
+    before = {"containers": [container(None)], "initContainers": [container(name="first")]}
+    assert len(said(*platform(), deployment(metadata={"labels": MARK}, spec=before))) == 1
+    claiming = {
+        "containers": [container(None)],
+        "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu-6gi"}],
+    }
+    (message,) = said(*GOOD, deployment(metadata={"labels": MARK}, spec=claiming))
+    assert message.endswith("says memory. Select a pool with MIG.")
+    asking = deployment(container(resource="deviceclass.resource.kubernetes.io/team-gpu"), metadata={"labels": MARK})
+    assert len(said(*GOOD, device_class(), asking)) == 1
+    assert said(*GOOD, asking) == []
 
 
 def test_an_unknown_mark_counts_as_untrusted() -> None:

@@ -53,3 +53,9 @@ def test_other_pools_and_pods_without_gpu_are_left_alone() -> None:
     assert said(*platform(), deployment(name="a"), as_user(2000)) == []
     assert said(*platform("mps"), deployment(container(None), spec={"securityContext": {}})) == []
     assert said(*platform("mps"), deployment(name="a"), deployment(pool="other", spec={"securityContext": {}})) == []
+
+
+def test_a_container_that_runs_before_the_others_is_a_client_too() -> None:
+    before = {"containers": [container(None)], "initContainers": [container(name="first")], "securityContext": {}}
+    (message,) = said(*platform("mps"), deployment(spec=before))
+    assert message.startswith("container first may share a GPU")

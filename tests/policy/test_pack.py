@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pulumi_policy import EnforcementLevel, StackValidationPolicy
+from pulumi_policy import StackValidationPolicy
 
 from policy import document
 from policy.analyzer import judge
-from policy.framework import Rule
+from policy.framework import EnforcementLevel, Finding, Rule, Settings, Severity, Stack, StackRule
 from policy.pack import RULES, policies
 from tests.day import TODAY
 from tests.policy.on_demand_cases import BYPASSES, LEGITIMATE
@@ -108,3 +109,22 @@ def test_a_rule_looks_at_the_types_it_declares_alone() -> None:
     for rule, policy in zip(RULES, policies(), strict=True):
         if "*" not in rule.types and not isinstance(policy, StackValidationPolicy):
             assert judge([recorded("gcp:index:Other", {"spec": {"price": "1"}})], rules=[rule]) == []
+
+
+def test_a_rule_that_reads_what_it_does_not_name_fails_in_every_test() -> None:
+    """The engine would show it none, so that it would pass what it was written for (`conftest.py`)."""
+
+    def check(stack: Stack, _settings: Settings) -> Iterator[Finding]:
+        yield from (Finding("seen", resource.urn) for resource in stack.of("aws:kms/*", "aws:sqs/queue:Queue"))
+
+    words = dict.fromkeys(("title", "description", "why", "fix"), "It.")
+    rule = StackRule(
+        name="it-reads",
+        severity=Severity.LOW,
+        level=EnforcementLevel.ADVISORY,
+        types=("aws:kms/*",),
+        check=check,
+        **words,  # type: ignore[arg-type]
+    )
+    with pytest.raises(AssertionError, match="it-reads reads aws:sqs/queue:Queue, and does not name them"):
+        judge([recorded("aws:kms/key:Key", {})], rules=[rule])

@@ -358,6 +358,16 @@ TYPED: Final[dict[str, Any]] = {
 }
 
 
+@pytest.mark.parametrize("type_", ["kubernetes_priority_class", "kubernetes_priority_class_v1"])
+def test_a_priority_class_of_terraform_is_one(type_: str) -> None:
+    """By it `gpu-critical-off-spot` knows critical pods."""
+    values = {"metadata": [{"name": "vip", "labels": {"gpu-slices/importance": "critical"}}], "value": 1000}
+    resource = {"address": f"{type_}.m", "mode": "managed", "type": type_, "name": "m", "values": values}
+    program = parsed({"format_version": "1.0", "values": {"root_module": {"resources": [resource]}}})
+    found = only(program, "kubernetes:scheduling.k8s.io/v1:PriorityClass")
+    assert found.inputs["metadata"] == values["metadata"][0]  # type: ignore[index]
+
+
 @pytest.mark.parametrize("type_", ["kubernetes_deployment", "kubernetes_deployment_v1"])
 def test_a_typed_object_of_terraform_is_kubernetes_own(type_: str) -> None:
     resource = {"address": f"{type_}.m", "mode": "managed", "type": type_, "name": "m", "values": TYPED}
