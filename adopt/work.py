@@ -162,6 +162,9 @@ def _work(template: PodTemplate, name: str, state: State, node: str, count: int)
     try:
         for container in template.gpu_containers():
             asks[container.resource] = asks.get(container.resource, 0) + int(quantity(container.quantity) or 0)
+        # Those that run before the others ask one after the other, and the pod has as many all its time.
+        for container in template.initial_gpu_containers():
+            asks[container.resource] = max(asks.get(container.resource, 0), int(quantity(container.quantity) or 0))
     except UnknownValueError:
         return None
     claims = bool(listed(template.spec.get("resourceClaims")))

@@ -255,6 +255,19 @@ def test_memory_that_a_pod_says_and_devices_that_it_claims(tmp_path: Path) -> No
     assert [(w.name, w.mib, w.claims) for w in there.work] == [("says", 6000, False), ("claims", None, True)]
 
 
+@pytest.mark.parametrize(
+    ("before", "beside", "sidecar", "asks"), [(1, 0, 0, 1), (1, 1, 0, 1), (2, 1, 0, 2), (0, 1, 1, 2)]
+)
+def test_gpus_of_containers_that_run_before_are_the_pods_too(
+    tmp_path: Path, before: int, beside: int, sidecar: int, asks: int
+) -> None:
+    first = {"name": "first", "resources": {"limits": {"nvidia.com/gpu": str(before)}}}
+    always = {"name": "always", "restartPolicy": "Always", "resources": {"limits": {"nvidia.com/gpu": str(sidecar)}}}
+    own = pod("llm", "gpu-0", gpus=beside, initContainers=[first, always])
+    (work,) = read(tmp_path, node("gpu-0"), own).work
+    assert work.gpus == asks
+
+
 def test_a_manifest_of_a_pod_runs_nowhere_yet(tmp_path: Path) -> None:
     manifest = {key: value for key, value in pod("llm").items() if key != "status"}
     assert [work.state for work in read(tmp_path, manifest).work] == ["declared"]
