@@ -331,7 +331,7 @@ class _Placing:
             if not left_out:
                 continue
             pool = named.pop() if len(named) == 1 else None if named else self._service_pool(members)
-            if pool in self.pools:
+            if pool and pool in self.pools:
                 self._hold_service(members, pool)
             for index, model in left_out:
                 found[index] = _with(model, pool=pool or "")
