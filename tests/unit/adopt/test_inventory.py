@@ -255,6 +255,38 @@ def test_memory_that_a_pod_says_and_devices_that_it_claims(tmp_path: Path) -> No
     assert [(w.name, w.mib, w.claims) for w in there.work] == [("says", 6000, False), ("claims", None, True)]
 
 
+def device_class(name: str, driver: str) -> Object:
+    spec = {"selectors": [{"cel": {"expression": f'device.driver == "{driver}"'}}]}
+    return {"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.mark.parametrize("kind", ["ResourceClaimTemplate", "ResourceClaim"])
+@pytest.mark.parametrize(
+    ("classes", "named", "holds"),
+    [
+        ([device_class("efa", "efa.networking.k8s.aws")], ["efa"], False),
+        ([device_class("efa", "efa.networking.k8s.aws")], ["efa", "gpu.nvidia.com"], True),
+        ([device_class("large", "gpu.nvidia.com")], ["large"], True),
+        # Of what nobody showed nobody knows.
+        ([], ["efa"], True),
+    ],
+)
+def test_a_claim_of_other_devices_holds_no_gpu(
+    tmp_path: Path, kind: str, classes: list[Object], named: list[str], holds: bool
+) -> None:
+    asked = [{"name": f"r{index}", "exactly": {"deviceClassName": name}} for index, name in enumerate(named)]
+    spec: Object = {"devices": {"requests": asked}}
+    claim = {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": kind,
+        "metadata": {"name": "net", "namespace": "models"},
+        "spec": {"spec": spec} if kind.endswith("Template") else spec,
+    }
+    key = "resourceClaimTemplateName" if kind.endswith("Template") else "resourceClaimName"
+    own = pod("net", "gpu-0", gpus=0, resourceClaims=[{"name": "net", key: "net"}])
+    assert bool(read(tmp_path, node("gpu-0"), *classes, claim, own).work) is holds
+
+
 @pytest.mark.parametrize(
     ("before", "beside", "sidecar", "asks"), [(1, 0, 0, 1), (1, 1, 0, 1), (2, 1, 0, 2), (0, 1, 1, 2)]
 )
