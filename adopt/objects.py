@@ -21,7 +21,8 @@ _PARTS: Final = rf"{re.escape(NVIDIA_PREFIX)}|karpenter|nvidia|knative|kyverno|g
 WANTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(("NodePool", "Provisioner", "NodeOverlay", "ClusterPolicy"), ""),
     **dict.fromkeys(("EC2NodeClass", "AWSNodeTemplate", "NodeClass"), ""),
-    **dict.fromkeys(("DeviceClass", "ResourceClaimTemplate", "KnativeServing", "CustomResourceDefinition"), ""),
+    **dict.fromkeys(("DeviceClass", "ResourceClaim", "ResourceClaimTemplate"), ""),
+    **dict.fromkeys(("KnativeServing", "CustomResourceDefinition"), ""),
     **dict.fromkeys(("ValidatingAdmissionPolicy", "ConstraintTemplate", "ValidatingWebhookConfiguration"), ""),
     "Node": "",
     "Pod": rf"{re.escape(NVIDIA_PREFIX)}|resourceClaims|AWS_WEB_IDENTITY_TOKEN_FILE",

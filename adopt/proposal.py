@@ -7,7 +7,8 @@ is assumed. Prices, whole nodes and the comparison are those of any plan (`gpu.c
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -15,6 +16,7 @@ from typing import Any, Final, Literal
 from adopt.inventory import FoundPool, Inventory
 from adopt.objects import at, listed
 from adopt.work import GpuNode, Work
+from config.checks.sharing import MIN_SLOT_MIB
 from gpu import prices
 from gpu.bill import Consumer
 from gpu.catalog import FAMILIES, UNSUPPORTED_FAMILIES, InstanceType
@@ -28,7 +30,7 @@ from policy.reading import quantity
 
 #: Where nothing tells which GPUs somebody has.
 _USUAL: Final = ("g6", "g5")
-#: How much dearer a slot of a further family may be: more families are easier to get as Spot.
+#: How much dearer the nodes of a further family may be: more families are easier to get as Spot.
 _DEARER: Final = 1.5
 
 Why = Literal[
@@ -100,7 +102,7 @@ def _consumer(work: Work, need: Need, pool: Pool) -> Consumer:
 
 
 def propose(there: Inventory, *, pod_mib: int | None = None) -> Proposal:
-    """The pool with which the pods' slots are cheapest. The region must be known."""
+    """The pool on whose nodes the pods that move are cheapest together. The region must be known."""
     families = _families(there)
     nodes = {node.name: node for node in there.nodes}
     candidates: list[tuple[Work, Need]] = []
@@ -110,13 +112,15 @@ def propose(there: Inventory, *, pod_mib: int | None = None) -> Proposal:
             kept.append(Stays(work=work, why=why))
         else:
             candidates.append((work, _need(work, nodes.get(work.node), there.region, families, pod_mib)))
-    choice = _choice(there.region, families, list({need for _, need in candidates}))
-    fits = [pair for pair in candidates if choice.holds(pair[1])]
-    kept += [Stays(work=work, why="too large for a slot") for work, need in candidates if not choice.holds(need)]
+    held = _held(families, there.region, candidates)
+    fits = [pair for pair in candidates if pair[1] in held]
+    kept += [Stays(work=work, why="too large for a slot") for work, need in candidates if need not in held]
     busy = {each.work.node for each in kept} - {""}
     moves = [pair for pair in fits if pair[0].node not in busy]
     kept += [Stays(work=pair[0], why="on a node that stays") for pair in fits if pair[0].node in busy]
     used = {work.node for work in there.work if work.node}
+    # Where nobody's pods were seen, two slots are a beginning; where none fits half of a GPU, none is shared.
+    choice = _choice(there.region, families, moves or fits, shared=bool(fits) or not candidates)
     return Proposal(
         families=choice.families,
         types=choice.types,
@@ -239,63 +243,57 @@ class _Choice:
     def counts(self) -> tuple[int, ...]:
         return tuple(sorted({kind.gpu_count for kind in self.kinds}))
 
-    def holds(self, need: Need) -> bool:
-        """Whether a slot on every type has what a pod needs."""
-        return self.replicas > 0 and all(_holds(kind, self.replicas, need) for kind in self.kinds)
+
+def _held(families: Sequence[str], region: str, candidates: Sequence[tuple[Work, Need]]) -> Collection[Need]:
+    """Needs of as many pods as two slots of a GPU of one type can hold: the others are too large for a slot."""
+    pods: Counter[Need] = Counter()
+    for work, need in candidates:
+        pods[need] += work.count
+    kinds = [kind for family in families for kind in _smallest(family, region)]
+    held = ([need for need in pods if _slots(kind, [need]) >= MIN_REPLICAS] for kind in kinds)
+    return frozenset(max(held, key=lambda needs: sum(pods[need] for need in needs), default=()))
 
 
-def _holds(kind: InstanceType, replicas: int, need: Need) -> bool:
-    room, slots = node_room(kind), replicas * kind.gpu_count
-    enough = room.cpu_millis // slots >= need.cpu_millis and room.memory_mib // slots >= need.memory_mib
-    return enough and kind.gpu.usable_mib // replicas >= need.mib
+def _choice(region: str, families: Sequence[str], pairs: Sequence[tuple[Work, Need]], *, shared: bool) -> _Choice:
+    """The nodes that are cheapest for these pods together, and others that hold as many slots.
 
-
-def _choice(region: str, families: Sequence[str], needs: Sequence[Need]) -> _Choice:
-    """The cheapest slots that hold as many pods as can be: needs that no half of a GPU holds are left out."""
+    A cheap slot of a node that they do not fill saves nothing.
+    """
+    pods, needs = max(1, sum(work.count for work, _ in pairs)), {need for _, need in pairs}
     table = {family: _smallest(family, region) for family in families}
-    shareable = [need for need in needs if any(_slots(kinds, [need]) for kinds in table.values())]
-    found = {family: _slots(kinds, shareable) for family, kinds in table.items()} if shareable else {}
-    found = {family: slots for family, slots in found.items() if slots}
-    shared = bool(found) or not needs
-    if not found:
-        # Where nobody's pods were seen, two slots are a beginning; where none fits half of a GPU, none is shared.
-        found, shareable = dict.fromkeys(families, MIN_REPLICAS if shared else 1), []
-    usd = {family: _usd_per_slot(table[family], slots, shareable, region) for family, slots in found.items()}
-    best = min(usd, key=lambda family: usd[family])
-    kinds = {
-        family: [kind for kind in table[family] if all(_holds(kind, found[best], need) for need in shareable)]
-        for family in found
-        if found[family] >= found[best]
-        and _usd_per_slot(table[family], found[best], shareable, region) <= usd[best] * _DEARER
-    }
-    every = all(kinds[family] == table[family] for family in kinds)
-    chosen = tuple(kind for each in kinds.values() for kind in each)
+    every = [kind for kinds in table.values() for kind in kinds]
+    slots = {kind.name: _slots(kind, needs) if shared else 1 for kind in every}
+
+    def usd(kind: InstanceType, replicas: int) -> float:
+        nodes = -(-pods // (replicas * kind.gpu_count))
+        return nodes * (prices.of(region).node_usd_per_hour(kind.name, "spot") or math.inf)
+
+    able = [kind for kind in every if slots[kind.name] >= (MIN_REPLICAS if shared else 1)]
+    best = min(able, key=lambda kind: (usd(kind, slots[kind.name]), kind.gpu_count, kind.vcpus))
+    replicas = slots[best.name]
+    able = [kind for kind in able if slots[kind.name] >= replicas and kind.gpu_count == best.gpu_count]
+    near = {kind.family for kind in able if usd(kind, replicas) <= usd(best, replicas) * _DEARER}
+    chosen = tuple(kind for kind in able if kind.family in near)
+    whole = all(kind in chosen for family in near for kind in table[family])
     return _Choice(
-        families=tuple(kinds) if every else (),
-        types=() if every else tuple(kind.name for kind in chosen),
+        families=tuple(family for family in table if family in near) if whole else (),
+        types=() if whole else tuple(kind.name for kind in chosen),
         kinds=chosen,
-        replicas=found[best] if shared else 0,
+        replicas=replicas if shared else 0,
     )
 
 
-def _slots(kinds: Iterable[InstanceType], needs: Sequence[Need]) -> int:
-    """Most slots of a GPU that hold all needs on some type; 0 where none holds two."""
-    most = 0
-    for kind in kinds:
-        bound = min(kind.gpu.usable_mib // max(need.mib for need in needs), MAX_TIME_SLICING_REPLICAS)
-        fitting = (n for n in range(bound, MIN_REPLICAS - 1, -1) if all(_holds(kind, n, need) for need in needs))
-        most = max(most, next(fitting, 0))
-    return most
-
-
-def _usd_per_slot(kinds: Iterable[InstanceType], replicas: int, needs: Sequence[Need], region: str) -> float:
-    asked = prices.of(region)
-    known = [
-        (asked.node_usd_per_hour(kind.name, "spot") or math.inf) / (replicas * kind.gpu_count)
-        for kind in kinds
-        if all(_holds(kind, replicas, need) for need in needs)
-    ]
-    return min(known, default=math.inf)
+def _slots(kind: InstanceType, needs: Collection[Need]) -> int:
+    """Most slots of a GPU of a type of which each holds every need; 2 where there is none."""
+    if not needs:
+        return MIN_REPLICAS
+    room = node_room(kind)
+    return min(
+        MAX_TIME_SLICING_REPLICAS,
+        kind.gpu.usable_mib // max(MIN_SLOT_MIB, *(need.mib for need in needs)),
+        room.cpu_millis // (kind.gpu_count * max(1, *(need.cpu_millis for need in needs))),
+        room.memory_mib // (kind.gpu_count * max(1, *(need.memory_mib for need in needs))),
+    )
 
 
 def _max_gpus(moves: Sequence[tuple[Work, Need]], choice: _Choice) -> int:

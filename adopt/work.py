@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -21,11 +22,20 @@ from gpu.contract import (
     RESERVATION_TYPE_LABEL,
 )
 from gpu.prices import CapacityType
+from policy.dra import device_classes, requests
+from policy.framework import Stack
 from policy.karpenter import CAPACITY_BLOCK
 from policy.pods import PodTemplate, pod_templates
 from policy.reading import quantity, whole
 
 State = Literal["runs", "waits", "declared"]
+#: Kind, namespace and name of a claim, or of a template of claims.
+_Claim = tuple[str, str, str]
+#: Kinds by the key with which a pod names them.
+_CLAIMS: Final[Mapping[str, str]] = {
+    "resourceClaimTemplateName": "ResourceClaimTemplate",
+    "resourceClaimName": "ResourceClaim",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,14 +116,30 @@ def _nvidia(given: Any) -> dict[str, int]:
 
 def work_of(objects: Objects) -> list[Work]:
     """Pods that hold or want GPUs. Where an export has no pods, what its Deployments and their likes would run."""
-    pods = [work for pod in objects.of("Pod") if (work := _of_pod(pod))]
+    others = _claims_of_others(objects)
+    pods = [work for pod in objects.of("Pod") if (work := _of_pod(pod, others))]
     if objects.counts["Pod"]:
         return _together(pods)
-    declared = [work for each in objects.found if each.get("kind") != "DaemonSet" for work in _of_template(each)]
+    declared = [
+        work for each in objects.found if each.get("kind") != "DaemonSet" for work in _of_template(each, others)
+    ]
     return _together(declared)
 
 
-def _of_pod(pod: Object) -> Work | None:
+def _claims_of_others(objects: Objects) -> set[_Claim]:
+    """Claims and templates of claims for devices that are no GPUs: all their classes were shown, and select others."""
+    shown = {name_of(each) for each in objects.of("DeviceClass")} - device_classes(Stack(resources=objects.resources))
+    found: set[_Claim] = set()
+    for kind in _CLAIMS.values():
+        for each in objects.of(kind):
+            with suppress(UnknownValueError):
+                classes = {request.device_class for request in requests(as_resource(each))}
+                if classes and classes <= shown:
+                    found.add((kind, str(at(each, "metadata").get("namespace") or "default"), name_of(each)))
+    return found
+
+
+def _of_pod(pod: Object, others: Collection[_Claim]) -> Work | None:
     phase, node = at(pod, "status").get("phase"), at(pod, "spec").get("nodeName")
     if phase in ("Succeeded", "Failed"):
         return None
@@ -126,14 +152,14 @@ def _of_pod(pod: Object) -> Work | None:
         name = re.sub(r"-[a-z0-9]{1,10}$", "", name)
     # A manifest that nobody has applied has no status.
     state: State = "declared" if phase is None and not node else "runs" if isinstance(node, str) and node else "waits"
-    return _work(template, name, state, str(node or ""), 1)
+    return _work(template, name, state, str(node or ""), 1, others)
 
 
-def _of_template(manifest: Object) -> list[Work]:
+def _of_template(manifest: Object, others: Collection[_Claim]) -> list[Work]:
     found = []
     for template in _templates(manifest):
         replicas = whole(at(manifest, "spec").get("replicas", at(manifest, "spec").get("parallelism", 1)))
-        if work := _work(template, name_of(manifest), "declared", "", 1 if replicas is None else replicas):
+        if work := _work(template, name_of(manifest), "declared", "", 1 if replicas is None else replicas, others):
             found.append(work)
     return [work for work in found if work.count]
 
@@ -145,14 +171,27 @@ def _templates(manifest: Object) -> list[PodTemplate]:
         return []
 
 
-def _work(template: PodTemplate, name: str, state: State, node: str, count: int) -> Work | None:
+def _claims(template: PodTemplate, others: Collection[_Claim]) -> bool:
+    """Whether a pod has claims that may be of GPUs."""
+    return any(
+        not any((kind, template.namespace, str(claim.get(key))) in others for key, kind in _CLAIMS.items())
+        for claim in listed(template.spec.get("resourceClaims"))
+    )
+
+
+def _work(
+    template: PodTemplate, name: str, state: State, node: str, count: int, others: Collection[_Claim]
+) -> Work | None:
     asks: dict[str, int] = {}
     try:
         for container in template.gpu_containers():
             asks[container.resource] = asks.get(container.resource, 0) + int(quantity(container.quantity) or 0)
+        # Those that run before the others ask one after the other, and the pod has as many all its time.
+        for container in template.initial_gpu_containers():
+            asks[container.resource] = max(asks.get(container.resource, 0), int(quantity(container.quantity) or 0))
     except UnknownValueError:
         return None
-    claims = bool(listed(template.spec.get("resourceClaims")))
+    claims = _claims(template, others)
     if not asks and not claims:
         return None
     said = {**words(template.labels), **words(template.metadata.get("annotations"))}.get(MEMORY_ANNOTATION)

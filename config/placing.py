@@ -19,7 +19,7 @@ from config.checks.models import model_on_pool
 from config.checks.parts import Parts, Slots, all_of
 from config.checks.serving import service_on_pool
 from config.checks.static import static_room
-from config.checks.workloads import on_pool
+from config.checks.workloads import on_pool, whole_gpus
 from config.errors import MISSING, Path, Problem, counted
 from config.pool_schema import GpuPool
 from config.quantities import memory_mib, share_of_gpu
@@ -77,20 +77,31 @@ class Offer:
         usd = self.pool.usd_per_slot_hour
         return None if usd is None else usd * self.slots
 
-    def gpus_for(self, pods: int) -> int:
-        """GPUs that so many of such pods take together."""
-        if self.claim_mib:
-            return self.pool.gpus_for([self.claim_mib] * pods)
-        return -(-pods * self.slots // self.pool.slots_per_gpu)
+    def held(self, pods: int) -> list[int]:
+        """What so many of such pods hold: slots, or where they claim memory MiB of each."""
+        if self.pool.claims:
+            return [self.claim_mib] * pods if self.claim_mib else []
+        return [pods * self.pool.held_slots(self.slots)] if pods else []
 
-    def crowded(self, pods: int) -> str:
-        """Why so many of such pods do not find a place at the same time, or empty."""
-        pool, claims = self.pool, self.claim_mib > 0
-        if claims and self.gpus_for(pods) > pool.max_gpus:
-            return f"it has maxGpus {pool.max_gpus}, and claims of {self.claim_mib:,} MiB for {pods} pods need more"
-        if claims or pods * self.slots <= pool.max_slots:
+    def gpus_for(self, pods: int, beside: Sequence[int]) -> int:
+        """GPUs that so many of such pods take together. beside: what others hold there."""
+        taken = [*beside, *self.held(pods)]
+        return self.pool.gpus_for(taken) if self.pool.claims else -(-sum(taken) // self.pool.slots_per_gpu)
+
+    def crowded(self, pods: int, beside: Sequence[int]) -> str:
+        """Why so many of such pods do not find a place at the same time, or empty. beside: what others hold there."""
+        pool = self.pool
+        if pool.claims:
+            if self.gpus_for(pods, beside) <= pool.max_gpus:
+                return ""
+            others = " beside what others claim" if beside else ""
+            what = f"claims of {self.claim_mib:,} MiB for {counted(pods, 'pod')}"
+            return f"it has maxGpus {pool.max_gpus}, and {what}{others} need more"
+        needed, taken = sum(self.held(pods)), sum(beside)
+        if needed + taken <= pool.max_slots:
             return ""
-        return f"it has {counted(pool.max_slots, 'slot')}, and {pods * self.slots} are needed at a time"
+        others, are = f", of which others hold {taken}" if taken else "", "is" if needed == 1 else "are"
+        return f"it has {counted(pool.max_slots, 'slot')}{others}, and {needed} {are} needed at a time"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +145,7 @@ def place(parts: Parts, pools: Slots) -> tuple[Parts, list[Problem]]:
     sections = {name: section for section in parts.pools or () if section and (name := _name(section))}
     complete = parts.pools is not None and len(pools) == len(parts.pools)
     placing = _Placing(pools, sections, complete)
+    placing.hold(workloads, models)
     placed = replace(
         parts,
         workloads=parts.workloads and tuple(map(_readable, placing.workloads(workloads))),
@@ -146,10 +158,11 @@ def placements(config: StackConfig) -> Iterator[Placement]:
     """Of a whole stack: each entry whose pool or slots follow from what it needs, and what the other pools offer."""
     pools, sections = config.gpu_pools, {section.name: section for section in config.pools}
     placing = _Placing(pools, sections, complete=True)
+    placing.hold(config.workloads, config.models)
     for index, workload in enumerate(config.workloads):
         need, chosen = need_of(workload), "pool" not in workload.model_fields_set
         if chosen or workload.gpu_share or workload.gpu_memory:
-            offers = placing.workload_offers(workload, need, ("workloads", index))
+            offers = placing.workload_offers(workload, need, index)
             yield _placement(workload.name, "workload", need, chosen, workload.pool, offers)
     for members in _grouped(config.models).values():
         first = members[0][1]
@@ -163,7 +176,11 @@ def placements(config: StackConfig) -> Iterator[Placement]:
 def need_of(workload: Workload) -> Need:
     """What each pod of a workload needs of a GPU, as far as it says so."""
     memory = workload.gpu_memory_mib or (memory_mib(workload.gpu_memory) if workload.gpu_memory else None)
-    return Need(memory, share_of_gpu(workload.gpu_share) if workload.gpu_share else None)
+    share = share_of_gpu(workload.gpu_share) if workload.gpu_share else None
+    slots = 1
+    with suppress(BrokenValueError):
+        slots = max((each.slots for each in all_of(workload.containers) if each.slots > 0), default=1)
+    return Need(memory, share, slots)
 
 
 def _placement(
@@ -190,6 +207,49 @@ class _Placing:
     def __init__(self, pools: Slots, sections: Mapping[str, GpuPool], complete: bool) -> None:
         self.pools, self.sections, self.complete = pools, sections, complete
         self.problems: list[Problem] = []
+        #: What pods that always run hold of each pool, by position of their workload or name of their service.
+        self.held: dict[str, dict[int | str, list[int]]] = {}
+
+    # --- What always runs ---
+
+    def hold(self, workloads: Sequence[Workload | None], models: Sequence[Model | None]) -> None:
+        """Counts those whose pool is known, wherever they stand in the file: they have no choice."""
+        for index, workload in enumerate(workloads):
+            with suppress(BrokenValueError):
+                if workload is not None and workload.pool in self.pools:
+                    self._hold_workload(index, workload)
+        for members in _grouped(models).values():
+            pools = {model.pool for _, model in members if model.pool}
+            if len(pools) == 1 and (pool := pools.pop()) in self.pools:
+                self._hold_service(members, pool)
+
+    def _hold_workload(self, index: int, workload: Workload) -> None:
+        pool, need = self.pools[workload.pool], need_of(workload)
+        there = _with(workload, **({"gpu_memory_mib": need.memory_mib} if need.memory_mib else {}))
+        there = _with_slots(there, need.slots_on(pool))
+        claim = _claim(lambda: workload_claim(there, pool))
+        offer = Offer(pool=pool, slots=whole_gpus(there, pool), claim_mib=claim)
+        self._hold(offer, index, workload)
+
+    def _hold_service(self, members: Sequence[tuple[int, Model]], pool: str) -> None:
+        with suppress(BrokenValueError):
+            first = members[0][1]
+            self._hold(self._service_place(members, self.pools[pool]), service_name(first), first)
+
+    def _hold(self, offer: Offer, own: int | str, work: Model | Workload) -> None:
+        if not self._crowded(offer, own, work):  # else the checks say that it is too much, and of nobody else
+            self.held.setdefault(offer.pool.name, {})[own] = offer.held(_always(work))
+
+    def _crowded(self, offer: Offer, own: int | str, work: Model | Workload) -> str:
+        """Why its pods do not find a place beside all that always runs, or empty."""
+        return offer.crowded(_at_a_time(work), self._beside(offer.pool, own, work))
+
+    def _beside(self, pool: Pool, own: int | str, work: Model | Workload) -> list[int]:
+        """What others hold of a pool for ever, where this holds some of it too: what ends or sleeps waits its turn."""
+        if not _always(work):
+            return []
+        held = self.held.get(pool.name, {})
+        return [each for key, holding in held.items() if key != own for each in holding]
 
     # --- Workloads ---
 
@@ -201,10 +261,11 @@ class _Placing:
                 if workload is not None and not {"gpu_memory", "gpu_share"} <= workload.__dict__.keys():
                     placed = _with_slots(workload, 1)  # what it needs is wrong, and said already
                 elif workload is not None and not _settled(workload):
-                    placed = self._workload(workload, ("workloads", index))
+                    placed = self._workload(workload, index)
             yield placed
 
-    def _workload(self, workload: Workload, path: Path) -> Workload:
+    def _workload(self, workload: Workload, index: int) -> Workload:
+        path: Path = ("workloads", index)
         need = need_of(workload)
         if workload.gpu_memory and workload.gpu_memory_mib:
             message = "says the same as gpuMemory: remove one of the two"
@@ -212,37 +273,40 @@ class _Placing:
         changes: dict[str, Any] = {"gpu_memory_mib": need.memory_mib} if need.memory_mib else {}
         if workload.pool:
             return self._sized(_with(workload, **changes), need, path)
-        if need == Need():
+        if not need.said:
             self.problems.append(Problem((*path, "pool"), MISSING, f"is missing: {PURPOSES['pool']}"))
             return workload
         if _user(workload) is None:
             return workload  # nobody knows which container uses the GPU: the checks say it
-        offers = self.workload_offers(workload, need, path)
+        offers = self.workload_offers(workload, need, index)
         best = self._best(offers)
         if best is None:
             key, value = _asked(workload, self.pools.values())
-            self._no_pool(Problem((*path, key), value, "fits no pool"), need, offers, workload)
+            self._no_pool(Problem((*path, key), value, "fits no pool"), need, offers, index, workload)
             return _with_slots(workload, 1)
-        return self._sized(_with(workload, **changes, pool=best.pool.name), need, path)
+        placed = _with(workload, **changes, pool=best.pool.name)
+        self._hold_workload(index, placed)
+        return self._sized(placed, need, path)
 
-    def workload_offers(self, workload: Workload, need: Need, path: Path) -> list[Offer]:
+    def workload_offers(self, workload: Workload, need: Need, index: int) -> list[Offer]:
         """What each pool has for one pod of the workload."""
-        return [self._workload_offer(workload, need, path, pool) for pool in self.pools.values()]
+        return [self._workload_offer(workload, need, index, pool) for pool in self.pools.values()]
 
-    def _workload_offer(self, workload: Workload, need: Need, path: Path, pool: Pool) -> Offer:
+    def _workload_offer(self, workload: Workload, need: Need, index: int, pool: Pool) -> Offer:
+        path: Path = ("workloads", index)
         there = _with(workload, pool=pool.name, **({"gpu_memory_mib": need.memory_mib} if need.memory_mib else {}))
-        there = _with_slots(there, _slots_there(there, need, pool))
+        there = _with_slots(there, need.slots_on(pool))
         slots = max((each.slots for each in all_of(there.containers)), default=1)
         offer = Offer(pool=pool, slots=max(slots, 1), claim_mib=_claim(lambda: workload_claim(there, pool)))
         why_not = self._closed(pool) or shortfall(need, pool) or self._other_capacity(there)
-        why_not = why_not or offer.crowded(_at_a_time(there))
+        why_not = why_not or self._crowded(offer, index, there)
         return replace(offer, why_not=why_not or _first(on_pool(there, path, {pool.name: pool}), path))
 
     def _sized(self, workload: Workload, need: Need, path: Path) -> Workload:
         """The workload on its pool with the slots of its need. Appends what is wrong with its share of that pool."""
         pool = self.pools.get(workload.pool)
         if pool is None or need.share is None:
-            return _with_slots(workload, _slots_there(workload, need, pool) if pool else 1)
+            return _with_slots(workload, need.slots if pool else 1)
         if why_not := shortfall(Need(share=need.share), pool):
             message = (
                 f"is more than pool {pool.name} gives: {why_not}. {self._remedy(need, workload.importance, [pool])}"
@@ -267,6 +331,8 @@ class _Placing:
             if not left_out:
                 continue
             pool = named.pop() if len(named) == 1 else None if named else self._service_pool(members)
+            if pool and pool in self.pools:
+                self._hold_service(members, pool)
             for index, model in left_out:
                 found[index] = _with(model, pool=pool or "")
         return found
@@ -284,7 +350,8 @@ class _Placing:
             said = f"is left out, and no pool's slot has the {need.words} of {name}"
             if any(shortfall(need, offer.pool) is None for offer in offers):
                 said = f"is left out, and no pool does for {name}, which needs {need.words}"
-            self._no_pool(Problem(("models", members[0][0], "pool"), MISSING, said), need, offers, members[0][1])
+            problem, first = Problem(("models", members[0][0], "pool"), MISSING, said), members[0][1]
+            self._no_pool(problem, need, offers, service_name(first), first)
         return None
 
     def service_offers(self, members: Sequence[tuple[int, Model]]) -> list[Offer]:
@@ -292,9 +359,12 @@ class _Placing:
         need = Need(memory_mib=_memory(members))
         return [self._service_offer(members, need, pool) for pool in self.pools.values()]
 
-    def _service_offer(self, members: Sequence[tuple[int, Model]], need: Need, pool: Pool) -> Offer:
+    def _service_place(self, members: Sequence[tuple[int, Model]], pool: Pool) -> Offer:
         service = Service(service_name(members[0][1]), tuple(model for _, model in members), pool.max_slots)
-        offer = Offer(pool=pool, slots=1, claim_mib=_claim(lambda: service_claim(service, pool)))
+        return Offer(pool=pool, slots=1, claim_mib=_claim(lambda: service_claim(service, pool)))
+
+    def _service_offer(self, members: Sequence[tuple[int, Model]], need: Need, pool: Pool) -> Offer:
+        offer, first = self._service_place(members, pool), members[0][1]
         why_not = self._closed(pool) or shortfall(need, pool) or ""
         if not why_not:
             there = [(index, _with(model, pool=pool.name)) for index, model in members]
@@ -302,7 +372,7 @@ class _Placing:
             path: Path = ("models", members[0][0])
             why_not = next(filter(None, (_first(model_on_pool(m, ("models", i), slots), path) for i, m in there)), "")
             why_not = why_not or _first(service_on_pool(there, slots), path)
-            why_not = why_not or self._other_capacity(there[0][1])
+            why_not = why_not or self._other_capacity(there[0][1]) or self._crowded(offer, service_name(first), first)
         return replace(offer, why_not=why_not)
 
     # --- Both ---
@@ -325,8 +395,10 @@ class _Placing:
         """The cheapest that is one; of two that cost the same, or whose price nobody knows, the first of the file."""
         return min((offer for offer in offers if not offer.why_not), key=_dearness, default=None)
 
-    def _no_pool(self, problem: Problem, need: Need, offers: Sequence[Offer], work: Model | Workload) -> None:
-        """Appends the problem with every pool's reason and what would do."""
+    def _no_pool(
+        self, problem: Problem, need: Need, offers: Sequence[Offer], own: int | str, work: Model | Workload
+    ) -> None:
+        """Appends the problem with every pool's reason and what would do. own: as in `held`."""
         if not self.complete:
             return  # a pool that is wrong might do once it is right
         whys = [f"{offer.pool.name}: {offer.why_not}" for offer in offers]
@@ -335,10 +407,10 @@ class _Placing:
         # Where a slot is large enough, its reason says what to do.
         large = [offer for offer in offers if shortfall(need, offer.pool) is None and not self._closed(offer.pool)]
         remedy = "" if large else f". {self._remedy(need, work.importance, [offer.pool for offer in offers])}"
-        pods = _at_a_time(work) if isinstance(work, Workload) else 1
-        if full := [offer for offer in large if offer.why_not == offer.crowded(pods)]:
+        if full := [offer for offer in large if offer.why_not == self._crowded(offer, own, work)]:
             best = min(full, key=_dearness)
-            remedy = f". Pool {best.pool.name} with {_larger(best.pool, best.gpus_for(pods))} would do{_priced(best)}"
+            gpus = best.gpus_for(_at_a_time(work), self._beside(best.pool, own, work))
+            remedy = f". Pool {best.pool.name} with {_larger(best.pool, gpus)} would do{_priced(best)}"
         message = f"{problem.message}. {'; '.join(whys[:_NAMED])}{more}{remedy}"
         self.problems.append(replace(problem, message=message))
 
@@ -349,7 +421,10 @@ class _Placing:
         if cut:
             best = min((Offer(pool=made, slots=1) for made in cut), key=_dearness)
             return f"Pool {best.pool.name} with sharing: {_written(best.pool.profile)} would do{_priced(best)}"
-        if need.share and need.share > 1:
+        if (need.slots if need.share is None else need.share) > 1:
+            whole = [pool for pool in pools if not pool.profile.shares]
+            if any(shortfall(replace(need, memory_mib=None), pool) is None for pool in whole):
+                return "More GPUs for each pod have that, or larger ones"
             return f"Several GPUs are slots of a pool with sharing: {_written(NoSharing())} and larger gpusPerNode"
         pool = fitting[0] if fitting else _with_capacity(pools[0], importance)
         single = cheapest_gpu(need.memory_mib or 0, pool.capacity_type, pool.prices)
@@ -378,17 +453,24 @@ def _with_capacity(pool: Pool, importance: Importance) -> Pool:
     return replace(pool, purchase=purchase, reservation_type="default", fallback=False)
 
 
-def _at_a_time(workload: Workload) -> int:
-    """Pods that must find a place at the same time."""
-    match workload.kind:
+def _always(work: Model | Workload) -> int:
+    """Pods that hold their place for ever; 0 of what ends or sleeps."""
+    if isinstance(work, Model):
+        return work.min_scale
+    match work.kind:
         case "Job" | "CronJob":
-            return 1
+            return 0
         case "Deployment":
-            return workload.most_replicas
+            return work.most_replicas
         case "KnativeService":
-            return max(1, workload.min_scale)
+            return work.min_scale
         case _:
-            assert_never(workload.kind)
+            assert_never(work.kind)
+
+
+def _at_a_time(work: Model | Workload) -> int:
+    """Pods that must find a place at the same time."""
+    return max(1, _always(work))
 
 
 def _claim(claim: Callable[[], int]) -> int:
@@ -471,13 +553,6 @@ def _asked(workload: Workload, pools: Collection[Pool]) -> tuple[str, object]:
         if workload.gpu_memory_mib:
             return "gpuMemoryMib", workload.gpu_memory_mib
     return "gpuShare", workload.gpu_share
-
-
-def _slots_there(workload: Workload, need: Need, pool: Pool) -> int:
-    """Slots of its container on a pool: those of its share, those that it says, or one."""
-    if need.share is not None:
-        return slots_for(need.share, pool)
-    return max((each.slots for each in all_of(workload.containers) if each.slots > 0), default=1)
 
 
 def _with_slots(workload: Workload, slots: int) -> Workload:

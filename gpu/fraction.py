@@ -19,10 +19,23 @@ from gpu.sharing import MIN_REPLICAS, MemoryClaims, Mig, Mps, NoSharing, Sharing
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What one pod needs. memory_mib: GPU memory. share: part of a GPU, 1 is a whole one, 2 are two."""
+    """What one pod needs. memory_mib: GPU memory. share: part of a GPU, 1 is a whole one, 2 are two.
+
+    slots: those that its container asks for, where no share says how many.
+    """
 
     memory_mib: int | None = None
     share: Fraction | None = None
+    slots: int = 1
+
+    def slots_on(self, pool: Pool) -> int:
+        """Slots of a pool for it."""
+        return self.slots if self.share is None else slots_for(self.share, pool)
+
+    @property
+    def said(self) -> bool:
+        """Whether it says anything of a GPU."""
+        return self.memory_mib is not None or self.share is not None
 
     @property
     def words(self) -> str:
@@ -46,7 +59,7 @@ def shortfall(need: Need, pool: Pool) -> str | None:
     """Why no pod with this need may go to the pool, as the end of a sentence about it; None where one may."""
     if pool.claims and need.share is not None:
         return "its pods claim memory, and no part of the time"
-    slots = 1 if need.share is None else slots_for(need.share, pool)
+    slots = 1 if pool.claims else need.slots_on(pool)
     if slots > 1 and pool.profile.shares:
         has = f"a slot is {percent(pool.slot_share)} of a GPU ({pool.profile.words})"
         return f"{has}, and {slots} slots are no larger slot"

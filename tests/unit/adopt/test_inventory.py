@@ -290,6 +290,51 @@ def test_memory_that_a_pod_says_and_devices_that_it_claims(tmp_path: Path) -> No
     assert [(w.name, w.mib, w.claims) for w in there.work] == [("says", 6000, False), ("claims", None, True)]
 
 
+def device_class(name: str, driver: str) -> Object:
+    spec = {"selectors": [{"cel": {"expression": f'device.driver == "{driver}"'}}]}
+    return {"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.mark.parametrize("kind", ["ResourceClaimTemplate", "ResourceClaim"])
+@pytest.mark.parametrize(
+    ("classes", "named", "holds"),
+    [
+        ([device_class("efa", "efa.networking.k8s.aws")], ["efa"], False),
+        ([device_class("efa", "efa.networking.k8s.aws")], ["efa", "gpu.nvidia.com"], True),
+        ([device_class("large", "gpu.nvidia.com")], ["large"], True),
+        # Of what nobody showed nobody knows.
+        ([], ["efa"], True),
+    ],
+)
+def test_a_claim_of_other_devices_holds_no_gpu(
+    tmp_path: Path, kind: str, classes: list[Object], named: list[str], holds: bool
+) -> None:
+    asked = [{"name": f"r{index}", "exactly": {"deviceClassName": name}} for index, name in enumerate(named)]
+    spec: Object = {"devices": {"requests": asked}}
+    claim = {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": kind,
+        "metadata": {"name": "net", "namespace": "models"},
+        "spec": {"spec": spec} if kind.endswith("Template") else spec,
+    }
+    key = "resourceClaimTemplateName" if kind.endswith("Template") else "resourceClaimName"
+    own = pod("net", "gpu-0", gpus=0, resourceClaims=[{"name": "net", key: "net"}])
+    assert bool(read(tmp_path, node("gpu-0"), *classes, claim, own).work) is holds
+
+
+@pytest.mark.parametrize(
+    ("before", "beside", "sidecar", "asks"), [(1, 0, 0, 1), (1, 1, 0, 1), (2, 1, 0, 2), (0, 1, 1, 2)]
+)
+def test_gpus_of_containers_that_run_before_are_the_pods_too(
+    tmp_path: Path, before: int, beside: int, sidecar: int, asks: int
+) -> None:
+    first = {"name": "first", "resources": {"limits": {"nvidia.com/gpu": str(before)}}}
+    always = {"name": "always", "restartPolicy": "Always", "resources": {"limits": {"nvidia.com/gpu": str(sidecar)}}}
+    own = pod("llm", "gpu-0", gpus=beside, initContainers=[first, always])
+    (work,) = read(tmp_path, node("gpu-0"), own).work
+    assert work.gpus == asks
+
+
 def test_a_manifest_of_a_pod_runs_nowhere_yet(tmp_path: Path) -> None:
     manifest = {key: value for key, value in pod("llm").items() if key != "status"}
     assert [work.state for work in read(tmp_path, manifest).work] == ["declared"]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from adopt.export import read_export
 from adopt.inventory import inventory
@@ -97,6 +99,65 @@ def test_processors_and_memory_of_a_pod_bound_the_slots_or_choose_larger_nodes(t
     assert found.proposal.families == ()
     assert min(INSTANCE_TYPES[name].vcpus for name in found.proposal.types) == 16
     assert found.written.values["pools"][0]["instanceTypes"] == list(found.proposal.types)
+
+
+@pytest.mark.parametrize("mib", [4000, 2000, 1000, 520, 300, 1])
+def test_three_small_pods_buy_no_larger_node_for_slots_that_nobody_takes(tmp_path: Path, mib: int) -> None:
+    """What a slot of a full node costs says nothing where the pods do not fill it."""
+    found = reported(tmp_path, *by_hand(), pod_mib=mib)
+    assert found.fits, found.written.problems
+    assert found.proposal.families == ("g6",)
+    assert found.rows[-1].usd_per_month == pytest.approx(node_usd("g6.xlarge", "spot"))
+
+
+def of_any_size(*families: str) -> Object:
+    """A pool of theirs with nodes of any number of GPUs."""
+    found = node_pool(families=families)
+    wanted = found["spec"]["template"]["spec"]["requirements"]
+    wanted[:] = [each for each in wanted if not each["key"].endswith("gpu-count")]
+    return found
+
+
+def test_no_node_of_many_gpus_is_bought_for_a_few_pods(tmp_path: Path) -> None:
+    """A GPU of a p3dn.24xlarge is cheaper than a g5's, and there are eight of them."""
+    found = reported(tmp_path, pod("llm"), of_any_size("g5", "p3dn"), pod_mib=5000)
+    assert (found.proposal.families, found.proposal.max_gpus) == (("g5",), 1)
+
+
+def test_slots_hold_what_moves_and_not_what_stays_beside_others(tmp_path: Path) -> None:
+    held = {"gpu-slices/model-memory-mib": "10000"}
+    beside = [node("big", "g6.12xlarge"), pod("large", "big", gpus=2), pod("b", "big", metadata={"annotations": held})]
+    assert reported(tmp_path, *by_hand(), *beside, pod_mib=5000).proposal.replicas == 4
+
+
+# A report is written for each; on a busy machine that takes longer than Hypothesis allows.
+@settings(deadline=None, max_examples=25)
+@given(
+    pods=st.integers(1, 40),
+    cpu=st.integers(1, 3000),
+    memory=st.integers(1, 8000),
+    mib=st.tuples(st.integers(1, 7400), st.integers(1, 7400)),
+    families=st.sets(st.sampled_from(["g4dn", "g5", "g6", "g6e", "gr6", "p3dn", "p5"]), min_size=1),
+)
+def test_with_less_need_the_sum_never_rises(
+    tmp_path_factory: pytest.TempPathFactory,
+    pods: int,
+    cpu: int,
+    memory: int,
+    mib: tuple[int, int],
+    families: set[str],
+) -> None:
+    waiting = [pod(f"llm-{number}", owner="llm") for number in range(pods)]
+    for each in waiting:
+        each["spec"]["containers"][0]["resources"]["requests"] = {"cpu": f"{cpu}m", "memory": f"{memory}Mi"}
+    objects = [*waiting, of_any_size(*sorted(families))]
+    found = [reported(tmp_path_factory.mktemp("export"), *objects, pod_mib=each) for each in sorted(mib)]
+    less, more = (each.rows[-1].usd_per_month for each in found)
+    assert less is not None
+    assert more is not None
+    assert less <= more + 0.005
+    for each in found:
+        assert each.fits, each.written.problems
 
 
 def test_who_cannot_move_stays_with_its_node_and_is_told_why(tmp_path: Path) -> None:

@@ -92,6 +92,51 @@ def test_what_is_left_over_and_why_not_elsewhere() -> None:
     ]
 
 
+def test_several_slots_of_a_container_have_the_memory_of_several_gpus() -> None:
+    (workload,) = stack({"gpuMemory": "60 GiB", "containers": [{**ALONE, "slots": 3}]}).workloads
+    assert (workload.pool, workload.containers[0].slots) == ("whole", 3)
+
+
+THREE = {"strategy": "time-slicing", "replicas": 3}
+CHEAP = {"name": "cheap", "instanceFamilies": ["g6"], "maxGpus": 1, "sharing": THREE}
+ROOMY = {"name": "roomy", "instanceTypes": ["g5.xlarge"], "maxGpus": 4, "sharing": THREE}
+TWO = {"gpuMemory": "3 GiB", "replicas": 2}
+AWAKE = {"name": "awake", "model": "qwen3:0.6b", "minScale": 2}
+
+
+def beside(*workloads: dict[str, Any], **model: Any) -> tuple[list[str], StackConfig]:
+    """Pools of the workloads and of a model, if there is one, where the cheap pool has three slots."""
+    models = [{**AWAKE, **model}] if model else []
+    config = stack(*workloads, pools=[CHEAP, ROOMY], models=models, dialogue=GONE)
+    return [each.pool for each in (*config.workloads, *config.models)], config
+
+
+@pytest.mark.parametrize(
+    ("workloads", "model", "pools"),
+    [
+        ((TWO, TWO), {}, ["cheap", "roomy"]),
+        # Who names a pool has no choice, wherever it stands in the file.
+        ((TWO, {**TWO, "pool": "cheap"}), {}, ["roomy", "cheap"]),
+        ((TWO,), {"pool": "cheap"}, ["roomy", "cheap"]),
+        ((TWO,), {"minScale": 2}, ["cheap", "roomy"]),
+        ((TWO,), {"minScale": 1}, ["cheap", "cheap"]),
+        # What ends or sleeps waits its turn, and holds nothing for ever.
+        ((TWO, {"gpuMemory": "3 GiB", "kind": "Job"}, {"gpuMemory": "3 GiB"}), {}, ["cheap", "cheap", "cheap"]),
+        ((TWO, {"gpuMemory": "3 GiB"}), {"minScale": 0}, ["cheap", "cheap", "cheap"]),
+    ],
+)
+def test_what_is_placed_has_its_place(workloads: tuple[dict[str, Any], ...], model: Any, pools: list[str]) -> None:
+    assert beside(*workloads, **model)[0] == pools
+
+
+def test_of_others_is_said_who_has_no_place_beside_all_that_runs() -> None:
+    first, second = placements(beside(TWO, TWO)[1])
+    assert [(other.pool.name, other.why_not) for other in first.others] == [("roomy", "")]
+    assert [(other.pool.name, other.why_not) for other in second.others] == [
+        ("cheap", "it has 3 slots, of which others hold 2, and 2 are needed at a time")
+    ]
+
+
 def test_nothing_goes_by_itself_to_tenants_who_do_not_trust_each_other() -> None:
     pools = [{**WHOLE, "name": "theirs", "tenants": "untrusted"}, *POOLS]
     (found,) = stack({"gpuShare": "50 %"}, pools=pools).workloads

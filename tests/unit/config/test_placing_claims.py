@@ -91,6 +91,13 @@ def test_as_many_pods_as_the_claims_of_its_gpus_hold() -> None:
     assert found.offer.pool.name == "claimed"
 
 
+def test_claims_that_others_hold_are_taken() -> None:
+    found = placed({"gpuMemory": "3 GiB", "replicas": 13}, {"gpuMemory": "3 GiB", "replicas": 2})
+    assert [each.offer.pool.name for each in found] == ["claimed", "slots"]
+    why_not = "it has maxGpus 2, and claims of 3,168 MiB for 2 pods beside what others claim need more"
+    assert [other.why_not for other in found[1].others] == [why_not]
+
+
 def test_limits_of_mps_are_not_for_claims() -> None:
     (found,) = placed(models=[{"name": "limited", "model": "llama3.2:1b", "mps": {"maxComputePercent": 20}}])
     assert found.offer.pool.name == "slots"
