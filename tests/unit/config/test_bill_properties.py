@@ -52,7 +52,9 @@ def raw_stacks(draw: st.DrawFn) -> dict[str, Any]:
         model.update(draw(st.sampled_from([{}, {}, {"minScale": 1}, {"weights": BAKED}])))
     jobs = [draw(st.sampled_from(["Job", "Deployment"])) for _ in range(draw(st.integers(0, 3)))]
     counts = st.integers(0, 9)
-    workloads = [WORKLOAD | {"name": f"w{i}", "kind": kind, "replicas": draw(counts)} for i, kind in enumerate(jobs)]
+    workloads: list[Any] = [
+        WORKLOAD | {"name": f"w{i}", "kind": kind, "replicas": draw(counts)} for i, kind in enumerate(jobs)
+    ]
     # More than the part of a slot; each type has room for one.
     hosts = st.sampled_from([{}, {}, {"cpu": "1500m"}, {"cpu": "3"}, {"memory": "9Gi"}])
     workloads = [work | {"containers": [work["containers"][0] | draw(hosts)]} for work in workloads]

@@ -108,7 +108,7 @@ def beside(*workloads: dict[str, Any], **model: Any) -> tuple[list[str], StackCo
     """Pools of the workloads and of a model, if there is one, where the cheap pool has three slots."""
     models = [{**AWAKE, **model}] if model else []
     config = stack(*workloads, pools=[CHEAP, ROOMY], models=models, dialogue=GONE)
-    return [each.pool for each in (*config.workloads, *config.models)], config
+    return [*(each.pool for each in config.workloads), *(each.pool for each in config.models)], config
 
 
 @pytest.mark.parametrize(
