@@ -156,8 +156,8 @@ def test_with_less_need_the_sum_never_rises(
     assert less is not None
     assert more is not None
     assert less <= more + 0.005
-    for report in found:
-        assert report.fits, report.written.problems
+    for one in found:
+        assert one.fits, one.written.problems
 
 
 def test_who_cannot_move_stays_with_its_node_and_is_told_why(tmp_path: Path) -> None:
