@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pulumi.runtime
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 import config.pools
 import gpu.prices
@@ -29,8 +29,8 @@ _PARTS = (
 # Collecting looks at everything alive, and Pulumi's SDKs are a million objects that stay: at Python's own thresholds it
 # takes half the time of running a program.
 gc.set_threshold(50_000, 20, 50)
-# How long an example takes is the machine's affair.
-settings.register_profile("without a clock", deadline=None)
+# How long an example takes is the machine's affair, and so is how long it takes to be drawn.
+settings.register_profile("without a clock", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("without a clock")
 _LEAKY_PREFIXES = ("AWS_", "KUBECONFIG", "PULUMI_")
 
