@@ -26,15 +26,24 @@ from tests.sweep import EVERYTHING, tried
 CARRIERS: Final[Mapping[str, Carrier]] = {**KUBERNETES, **AWS, **CLUSTER_API}
 
 #: `carrier: program` that is judged otherwise, and why that stays.
-KNOWN: Final[Mapping[str, str]] = dict.fromkeys(
-    (
-        *("patches: sharing-other-figure", "patches: state llama-in-a-quarter", "patches: sharing-by-type"),
-        *("patches: two-gpu-containers", "patches: pods-for-two-slots", "patches: mps-two-users"),
-        *("patches: model-too-large", "patches: model-in-an-eighth", "patches: strangers-share"),
-        *("patches: overlay-too-many", "patches: bottlerocket-double-slots", "patches: claim-of-nine-pods"),
+KNOWN: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        (
+            *("patches: sharing-other-figure", "patches: state llama-in-a-quarter", "patches: sharing-by-type"),
+            *("patches: two-gpu-containers", "patches: pods-for-two-slots", "patches: mps-two-users"),
+            *("patches: model-too-large", "patches: model-in-an-eighth", "patches: strangers-share"),
+            *("patches: overlay-too-many", "patches: bottlerocket-double-slots", "patches: claim-of-nine-pods"),
+        ),
+        "rules that compare pools, overlays and pods with each other take no patch for a pool or an overlay",
     ),
-    "rules that compare pools, overlays and pods with each other take no patch for a pool or an overlay",
-)
+    **dict.fromkeys(
+        (
+            "chart with templates: case kubernetes:config.services.k8s.aws/v1alpha1:ConfigRule that judges by type",
+            "chart with templates: case kubernetes:configservice.aws.upbound.io/v1beta1:Rule that judges by type",
+        ),
+        "what a template is once it is filled in nobody knows: its text is searched, whatever kind it names",
+    ),
+}
 
 _PURCHASE: Final = "gpu-on-demand-needs-justification"
 #: The same demand on launch templates: what is a template here is a machine there, so the two count as one.
