@@ -13,7 +13,7 @@ from plan.hosts import HostFigures
 def print_hosts(console: Console, figures: Figures) -> None:
     """A line for each such pool; nothing where there is none."""
     for each in figures.hosts:
-        if each.needed.scarce:
+        if each.on_cheapest.scarce:
             hanging(console, "- ", _line(each))
 
 
@@ -21,10 +21,12 @@ def _line(each: HostFigures) -> str:
     pool, needed = each.pool, each.needed
     limit = f"maxGpus {pool.max_gpus}" if pool.static is None else f"static.replicas {pool.static}"
     waits = f", and {limit} lets pods wait" if each.waits else ""
-    share = pool.host_share
+    share, other = pool.host_share, each.cheapest.instance_type if each.cheapest else each.instance_type
+    scarce, slots = each.on_cheapest.scarce, counted(each.slots, "slot")
+    would = f"{each.on_cheapest.by_gpu}{'' if other == each.instance_type else f' of {other}'} would do"
     return (
-        f"{pool.name}: by the {needed.scarce} that its pods ask for, {counted(each.slots, 'slot')} at once take "
-        f"{counted(needed.nodes, 'node')} of {each.instance_type}, where {needed.by_gpu} would do by slots{waits}. "
+        f"{pool.name}: by the {scarce} that its pods ask for, {slots} at once take "
+        f"{counted(needed.nodes, 'node')} of {each.instance_type}, where {would} by slots{waits}. "
         f"A slot's part of its node is {share.cpu_millis}m CPU and {share.memory_mib} MiB: write cpu and memory within "
         "it, fewer slots per GPU, or give the pool types with more of both."
     )

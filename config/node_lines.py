@@ -77,7 +77,7 @@ def _lines(
     always = part == "always"
     name, held = f"GPU nodes, {pool.name}", sum(consumer.slots for consumer in (standing if always else asked))
     reasons = standing_reasons(pool, standing, asked) if always else asked_reasons(pool, standing, asked)
-    node = node_of(pool, [*standing, *asked])
+    node = node_of(pool, standing, asked)
     if node is None:
         yield Line.reckoned(part, name, "no price known", reasons, pool.name)
         return

@@ -77,7 +77,7 @@ def _fetched_gb(section: GpuPool, config: StackConfig, holding: Sequence[Consume
         return 0.0, 0.0
     parts = [_image_and_weights_mb(by_name[consumer.name], config) for consumer in waking]
     images, weights = [image for image, _ in parts], sum(own for _, own in parts)
-    node = node_of(pool, [*standing, *waking])
+    node = node_of(pool, standing, waking)
     room = room_on(node) if node else NodeRoom(pool.slots_per_node, pool.smallest.gpu.memory.total_mib)
     new = node_peak([*standing, *waking], room) - node_peak(standing, room)
     # Images may differ, since some hold weights or lie in ECR: the new nodes fetch the larger ones.

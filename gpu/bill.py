@@ -16,7 +16,7 @@ from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.claims import bought, bought_with_hosts
 from gpu.estimate import BOUGHT, MONTH, SlotPrice, dedicated_gpu
 from gpu.gp3 import BASE_IOPS, BASE_MIBPS
-from gpu.host_share import HostNodes, HostShare, host_nodes, node_room
+from gpu.host_share import HostNodes, HostShare, host_nodes, most_room
 from gpu.models import ModelMemory
 from gpu.pool import Pool
 from gpu.prices import HOURS_PER_MONTH, SPOT_CASES, CapacityType, RegionPrices, ServicePrices
@@ -205,7 +205,7 @@ class NodeRoom:
 
 def room_on(node: SlotPrice) -> NodeRoom:
     """What pods have of a node of a type."""
-    return NodeRoom(node.slots, gpu_mib_of(node), node_room(INSTANCE_TYPES[node.instance_type]))
+    return NodeRoom(node.slots, gpu_mib_of(node), most_room(INSTANCE_TYPES[node.instance_type]))
 
 
 def why_node_hours(consumers: Iterable[Consumer], room: NodeRoom, most_nodes: int | None = None) -> Why:
@@ -295,16 +295,46 @@ def gpu_mib_of(node: SlotPrice) -> int:
     return INSTANCE_TYPES[node.instance_type].gpu.memory.total_mib
 
 
-def node_of(pool: Pool, consumers: Iterable[Consumer]) -> SlotPrice | None:
-    """The type that they are expected on: the cheapest of those on which each of their pods fits."""
-    return cheapest_for(pool, pool.capacity_type, list(consumers))
+def node_of(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Consumer] = ()) -> SlotPrice | None:
+    """The type that they are expected on: of what always runs, or where nothing does of what is asked for.
+
+    One type for both: what asks for more than a node of it has, and comes now and then, counts as one of it.
+    """
+    claim_mib = largest_claim([*standing, *asked])
+    return cheapest_for(pool, pool.capacity_type, standing or asked, claim_mib)
 
 
-def cheapest_for(pool: Pool, capacity_type: CapacityType, consumers: Sequence[Consumer]) -> SlotPrice | None:
-    """The same, bought in one way or the other; None where no price is known."""
-    said = [consumer.host for consumer in consumers if consumer.host]
-    host = HostShare(max(each.cpu_millis for each in said), max(each.memory_mib for each in said)) if said else None
-    return pool.cheapest(capacity_type, largest_claim(consumers), host)
+def cheapest_for(
+    pool: Pool, capacity_type: CapacityType, consumers: Sequence[Consumer], claim_mib: int = 0
+) -> SlotPrice | None:
+    """The type on whose nodes these are cheapest at once; None where no price is known.
+
+    That with the cheapest node, unless they ask for more of its CPU or memory than their slots' part: Karpenter puts
+    pods that wait together on a larger type as long as one of the pool holds them (core v1.15.0,
+    pkg/controllers/provisioning/scheduling/scheduler.go, addToInflightNode). Nodes that always stand are made without a
+    look at pods. claim_mib: what its GPU must hold at least, where pods claim memory.
+    """
+    claim_mib = max(claim_mib, largest_claim(consumers))
+    first = pool.cheapest(capacity_type, claim_mib)
+    if first is None or pool.static is not None:
+        return first
+    if _holds_each(first, consumers) and not nodes_needed(consumers, room_on(first)).scarce:
+        return first
+    able = [each for each in pool.node_prices if gpu_mib_of(each) >= claim_mib]
+    holding = [each for each in able if _holds_each(each, consumers)] or able
+
+    def together(each: SlotPrice) -> tuple[bool, float, str]:
+        nodes = nodes_needed(consumers, room_on(each)).nodes
+        beyond = nodes > pool.most_nodes(each.instance_type)
+        return beyond, nodes * each.usd_per_hour(capacity_type), each.instance_type
+
+    return min(holding, key=together)
+
+
+def _holds_each(node: SlotPrice, consumers: Iterable[Consumer]) -> bool:
+    """Whether a node of this type has the CPU and the memory that each of the pods asks for."""
+    room = most_room(INSTANCE_TYPES[node.instance_type])
+    return all(room.holds(consumer.host) for consumer in consumers if consumer.host)
 
 
 def node_reasons(pool: Pool, price: SlotPrice) -> Reasons:
@@ -364,7 +394,7 @@ def standing_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[C
     Low: the least seen on Spot. Expected: the cheapest node. High: the dearest type that the pool may buy, as far as
     `maxGpus` leaves room for what is expected of who comes on top.
     """
-    node = node_of(pool, [*standing, *asked])
+    node = node_of(pool, standing, asked)
     if node is None:
         return _UNPRICED
     hours, usd = _hours(pool, node, standing), node_reasons(pool, node)
@@ -380,7 +410,7 @@ def asked_reasons(pool: Pool, standing: Sequence[Consumer], asked: Sequence[Cons
     the dearest that the pool may buy, as far as those that always run leave money within `maxGpus`. Not as far as they
     leave nodes: they may be of another type, and one slot more that always runs would make the sum smaller.
     """
-    node = node_of(pool, [*standing, *asked])
+    node = node_of(pool, standing, asked)
     if node is None:
         return _UNPRICED
     hours, usd = why_more_hours(pool, node, standing, asked), node_reasons(pool, node)

@@ -23,6 +23,10 @@ RESERVED_CPU_MILLIS = 500
 #: that the type may have (58 on an xlarge), the eviction threshold is 100 MiB, DaemonSets take about 300 MiB.
 RESERVED_MEMORY_FRACTION = 0.10
 RESERVED_MEMORY_MIB = 1536
+#: The same, not rounded, and the least of it: where nothing watches the GPUs, on an xlarge.
+_LEAST_RESERVED_CPU_MILLIS: Final = 80 + 50 + 100 + 10 + 50
+_LEAST_RESERVED_MEMORY_FRACTION: Final = 0.075
+_LEAST_RESERVED_MEMORY_MIB: Final = 255 + 11 * 58 + 100 + 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,13 @@ def node_room(instance_type: InstanceType) -> HostShare:
     return HostShare(max(cpu, 0), max(memory, 0))
 
 
+def most_room(instance_type: InstanceType) -> HostShare:
+    """The most that all pods with slots can have of a node together: beyond it they surely do not fit."""
+    left = instance_type.memory_mib * (1 - _LEAST_RESERVED_MEMORY_FRACTION)
+    cpu = instance_type.vcpus * 1000 - _LEAST_RESERVED_CPU_MILLIS
+    return HostShare(max(cpu, 0), max(int(left) - _LEAST_RESERVED_MEMORY_MIB, 0))
+
+
 def _share(instance_type: InstanceType, slots: int) -> HostShare:
     room = node_room(instance_type)
     return HostShare(room.cpu_millis // slots, room.memory_mib // slots)
@@ -127,7 +138,7 @@ def host_nodes(pods: Mapping[HostShare, int], room: HostShare) -> HostNodes:
 
 def host_gpus(pods: Mapping[HostShare, int], types: Iterable[InstanceType]) -> int:
     """GPUs of the nodes that no placing of pods can do without, whichever of the types are bought."""
-    rooms = [(t.gpu_count, node_room(t)) for t in types]
+    rooms = [(t.gpu_count, most_room(t)) for t in types]
     if len({gpus for gpus, _ in rooms}) == 1:
         most = HostShare(max(room.cpu_millis for _, room in rooms), max(room.memory_mib for _, room in rooms))
         found = host_nodes(pods, most)

@@ -17,7 +17,7 @@ from gpu.catalog import INSTANCE_TYPES, InstanceType
 from gpu.claims import bought, claimed_mib, promised_mib
 from gpu.contract import GPU_RESOURCE
 from gpu.estimate import SlotPrice, slot_price
-from gpu.host_share import HostShare, claim_for_share, claim_share, host_share, node_room
+from gpu.host_share import HostShare, claim_for_share, claim_share, host_share
 from gpu.naming import check_name
 from gpu.prices import CapacityType, RegionPrices
 from gpu.sharing import AMIS, Ami, SharingProfile, overlay_capacities
@@ -57,8 +57,8 @@ def taint_problem(key: str) -> str | None:
         return None
     owner = "Karpenter" if key.startswith("karpenter.") else "Kubernetes"
     return (
-        f"is a taint that {owner} writes and takes away itself: pods that tolerate it are not evicted when their node "
-        "ends, or come before it is ready; write a key of your own"
+        f"begins as the taints do that {owner} writes and takes away itself: pods that tolerate one are not evicted "
+        "when their node ends, or come before it is ready; write a key of your own"
     )
 
 
@@ -285,18 +285,14 @@ class Pool:
         found = (slot_price(t, self.profile, self.prices) for t in self.types)
         return tuple(price for price in found if price is not None)
 
-    def cheapest(
-        self, capacity_type: CapacityType, claim_mib: int = 0, host: HostShare | None = None
-    ) -> SlotPrice | None:
+    def cheapest(self, capacity_type: CapacityType, claim_mib: int = 0) -> SlotPrice | None:
         """The type with the cheapest node, bought in one way or the other; None where no price is known.
 
-        claim_mib: what its GPU must hold, where pods claim memory. host: what its node must have for a pod, where one
-        of the types has it.
+        claim_mib: what its GPU must hold, where pods claim memory.
         """
-        kinds = {t.name: t for t in self.types}
-        able = [p for p in self.node_prices if kinds[p.instance_type].gpu.memory.total_mib >= claim_mib]
-        roomy = [p for p in able if host is None or node_room(kinds[p.instance_type]).holds(host)]
-        return min(roomy or able, key=lambda p: (p.usd_per_hour(capacity_type), p.instance_type), default=None)
+        kinds = {t.name: t.gpu.memory.total_mib for t in self.types}
+        able = (p for p in self.node_prices if kinds[p.instance_type] >= claim_mib)
+        return min(able, key=lambda p: (p.usd_per_hour(capacity_type), p.instance_type), default=None)
 
     @cached_property
     def price(self) -> SlotPrice | None:

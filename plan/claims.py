@@ -9,7 +9,7 @@ from gpu.bill import Consumer, NodeRoom, gpu_mib_of, node_of, nodes_needed
 from gpu.catalog import INSTANCE_TYPES
 from gpu.claims import bought, bound, equal_slots, pools_by_size
 from gpu.estimate import SlotPrice
-from gpu.host_share import node_room
+from gpu.host_share import most_room
 from gpu.pool import Pool
 from gpu.prices import CapacityType
 from gpu.why import Why
@@ -42,7 +42,7 @@ class ClaimFigures:
     @property
     def gpus_with_hosts(self) -> int:
         """The same where a node must also have the processors and the memory that their pods ask for."""
-        host = node_room(INSTANCE_TYPES[self.node.instance_type] if self.node else self.pool.smallest)
+        host = most_room(INSTANCE_TYPES[self.node.instance_type] if self.node else self.pool.smallest)
         return nodes_needed(self.holders, NodeRoom(1, self.gpu_mib, host)).nodes
 
     @property

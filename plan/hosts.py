@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from gpu.bill import Consumer, NodeRoom, NodesNeeded, node_of, nodes_needed, room_on
 from gpu.estimate import SlotPrice
-from gpu.host_share import node_room
+from gpu.host_share import most_room
 from gpu.pool import Pool
 
 
 @dataclass(frozen=True, kw_only=True)
 class HostFigures:
-    """The pods of a pool, if all run at once, on the cheapest type that holds each of them."""
+    """The pods of a pool, if all run at once, on the type on which that is cheapest."""
 
     pool: Pool
     holders: tuple[Consumer, ...]
@@ -36,16 +36,30 @@ class HostFigures:
         return nodes_needed(self.holders, self._room)
 
     @property
+    def cheapest(self) -> SlotPrice | None:
+        """The type that they would be on if slots alone counted; None where no price is known."""
+        return self.pool.price
+
+    @property
+    def on_cheapest(self) -> NodesNeeded:
+        """Nodes of that type that hold them."""
+        return nodes_needed(self.holders, room_on(self.cheapest) if self.cheapest else self._room)
+
+    @property
     def waits(self) -> bool:
-        """Whether the pool may not have so many."""
-        return self.needed.nodes > self.pool.most_nodes(self.instance_type)
+        """Whether the pool may have so many of none of its types."""
+        pool = self.pool
+        return self.needed.nodes > pool.most_nodes(self.instance_type) and all(
+            nodes_needed(self.holders, room_on(each)).nodes > pool.most_nodes(each.instance_type)
+            for each in pool.node_prices
+        )
 
     @property
     def _room(self) -> NodeRoom:
         if self.node:
             return room_on(self.node)
         kind = self.pool.smallest
-        return NodeRoom(self.pool.slots[kind.name] * kind.gpu_count, host=node_room(kind))
+        return NodeRoom(self.pool.slots[kind.name] * kind.gpu_count, host=most_room(kind))
 
 
 def host_figures(pools: Sequence[Pool], consumers: Sequence[Consumer]) -> Iterator[HostFigures]:

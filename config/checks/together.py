@@ -15,7 +15,7 @@ from config.errors import MISSING, Path, Problem, counted, listed
 from config.schema import Dialogue, Model, Workload
 from config.section import BrokenValueError
 from config.services import memory_of, pod_asks, service_name
-from gpu.host_share import HostShare, host_gpus, node_room, server_asks
+from gpu.host_share import HostShare, host_gpus, most_room, server_asks
 from gpu.pool import Pool
 
 
@@ -114,10 +114,10 @@ def _crowded(pool: Pool, held: _Standing, asked: HostShare, pods: int) -> str:
         return host_gpus(held.pods + Counter({asked: count}), pool.types) <= pool.most_gpus
 
     # Of claims: `config.checks.claims`. What fits no node by itself is said elsewhere.
-    if pool.claims or fit(pods) or not any(node_room(t).holds(asked) for t in pool.types):
+    if pool.claims or fit(pods) or not any(most_room(t).holds(asked) for t in pool.types):
         return ""
     fits = bisect_left(range(pods + 1), True, key=lambda count: not fit(count)) - 1
-    most = max((node_room(t) for t in pool.types), key=lambda room: (room.cpu_millis, room.memory_mib))
+    most = max((most_room(t) for t in pool.types), key=lambda room: (room.cpu_millis, room.memory_mib))
     beside = " beside what always runs" if held.pods else ""
     limit, now = ("maxGpus", pool.max_gpus) if pool.static is None else ("static.replicas", pool.static)
     return (

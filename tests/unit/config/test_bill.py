@@ -371,6 +371,39 @@ def test_what_asks_for_more_than_the_cheapest_node_has_is_on_one_that_holds_it()
     assert expected(found, "always", "GPU nodes, shared") == pytest.approx(3 * 730 * 1.3232 / 2)
 
 
+EIGHT: dict[str, Any] = {"instanceTypes": [f"g6.{size}xlarge" for size in ("", 2, 4, 8)], "maxGpus": 8}
+EIGHT |= {"sharing": {"strategy": "time-slicing", "replicas": 8}}
+
+
+@pytest.mark.parametrize(("cpu", "kind"), [("3", "g6.8xlarge"), ("500m", "g6.2xlarge"), ("400m", "g6.xlarge")])
+def test_pods_that_wait_together_are_put_on_one_larger_node(cpu: str, kind: str) -> None:
+    """Karpenter does so as long as a type of the pool holds them: eight small nodes would cost three times as much."""
+    found = hungry({"cpu": cpu}, EIGHT, replicas=8)
+    assert f"730 h of {kind}," in line(found, "always", "GPU nodes, shared").detail
+
+
+def test_what_comes_now_and_then_makes_no_standing_node_dearer() -> None:
+    cut = {**EIGHT, "name": "shared", "maxGpus": 32, "sharing": {"strategy": "time-slicing", "replicas": 4}}
+    stays = {**WORKLOAD, "kind": "Deployment", "replicas": 16}
+    comes = {**WORKLOAD, "name": "nightly", "kind": "Job", "containers": [{**CONTAINER, "cpu": "12"}]}
+    found = bill_of(pools=[cut], workloads=[stays, comes], models=GONE, examples=False)
+    assert expected(found, "always", "GPU nodes, shared") == pytest.approx(4 * 730 * SPOT_L4)
+
+
+def test_nodes_that_always_stand_are_of_the_cheapest_type_whatever_pods_ask_for() -> None:
+    mixed = {"instanceTypes": ["g6.xlarge", "g6.8xlarge"], "maxGpus": 4, "static": {"replicas": 2}}
+    found = hungry({"cpu": "3"}, mixed, replicas=2)
+    assert expected(found, "always", "GPU nodes, shared") == pytest.approx(2 * 730 * SPOT_L4)
+
+
+def test_pods_that_just_fit_beside_each_other_are_one_node() -> None:
+    """Two of 1800m are within the 3710m that a g6.xlarge has where nothing watches its GPU, and beyond the 3500m that
+    slots' parts are reckoned with."""
+    assert expected(
+        hungry({"cpu": "1800m"}, {"maxGpus": 1}, replicas=2), "always", "GPU nodes, shared"
+    ) == pytest.approx(730 * SPOT_L4)
+
+
 def test_volumes_are_never_more_than_the_limit_has_nodes() -> None:
     """On a g6e.xlarge each of the three has a node of its own, on a g6.2xlarge two share one, and a Job has room."""
     types = {"instanceTypes": ["g6.2xlarge", "g6e.xlarge"], "maxGpus": 3}
