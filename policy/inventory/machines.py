@@ -357,6 +357,7 @@ def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
     spot = get(group, "spot")
     market = text(get(group, "instanceMarketOptions", "marketType")).upper().replace("-", "_") or None
     props = {
+        "nodeGroupName": get(group, "name") if kind == "managedNodeGroups" else None,
         "instanceTypes": chosen,
         "capacityType": spot if isinstance(spot, Unknown) else "SPOT" if truthy(spot) else market,
         "amiType": get(group, "amiFamily"),
