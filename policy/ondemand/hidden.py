@@ -48,8 +48,9 @@ _SELECTORS: Final = frozenset(
 #: Keys are also names that people choose, of groups of nodes say: `blackwell`, `capacity-block`, `price-tag` are none.
 _EXCLUDED: Final = re.compile(
     r"exclu(?!sive)|blacklist|deny|denied|forbid|disallow|block(ed|list|instance)"
-    # What selects measurements, events and resources by type, as AWS names it; what a model of SageMaker's can run on.
-    r"|labels(value|config)?$|^label$|^(ec2|selection|onpremises(instance)?)?tag(s|filters?|sets?|setlist)?$"
+    # What selects metrics, events and resources by type, as AWS and charts name it, and what SageMaker's models run on.
+    r"|labels(value|config)?$|^label$|^(additional|common|default|extra|resource)tags$"
+    r"|^(ec2|selection|onpremises(instance)?)?tag(s|filters?|sets?|setlist)?$"
     r"|^(dimensions?|conditions?|filtercriteria|eventpattern)$"
     r"|^supported(realtimeinference|training|transform)instancetypes$"
 )

@@ -204,6 +204,7 @@ LEGITIMATE: Final[Mapping[str, Case]] = {
                 "deniedInstanceTypes": ["g5.xlarge"],
                 "description": "not for g5.xlarge",
                 "nodeLabels": {"instance-type": "g5.xlarge"},
+                "extraTags": {"instance-type": "g5.xlarge"},
             }
         },
     ),
