@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from adopt.objects import Object, Objects, at, containers_of, has_unknown, listed, name_of
-from gpu.contract import GPU_PRESENT_LABEL, GPU_TAINT, NODE_POOL_LABEL, NVIDIA_PREFIX, OPERANDS_LABEL, OURS, POOL_LABEL
+from gpu.contract import (
+    EKS_NODE_GROUP_LABEL,
+    GPU_PRESENT_LABEL,
+    GPU_TAINT,
+    NODE_POOL_LABEL,
+    NVIDIA_PREFIX,
+    OPERANDS_LABEL,
+    OURS,
+    POOL_LABEL,
+)
 from policy.instances import Label
 from policy.placement import Labels, admitted
 from policy.pods import tolerated
@@ -26,9 +35,8 @@ def intolerant(tolerations: Any) -> str:
     return "its pods do not tolerate the taint {key}={value}:{effect} of the new nodes".format_map(GPU_TAINT)
 
 
-#: Domains of labels that nodes get whoever buys them, and the label of those among them that only nodes of a group get.
+#: Domains of labels that nodes get whoever buys them; one of these labels only nodes of a group get.
 _ON_ANY_NODE: Final = ("kubernetes.io", "nvidia.com", "k8s.aws", "karpenter.sh", "eks.amazonaws.com")
-_OF_A_GROUP: Final = "eks.amazonaws.com/nodegroup"
 #: A name that nobody who wrote before knew.
 _NEW_NAME: Final = ("",)
 
@@ -39,7 +47,7 @@ def on_ours(key: str) -> Label:
         return _NEW_NAME
     domain = key.partition("/")[0] if "/" in key else ""
     anywhere = any(domain == one or domain.endswith(f".{one}") for one in _ON_ANY_NODE)
-    return () if key.startswith(OURS) or (anywhere and key != _OF_A_GROUP) else None
+    return () if key.startswith(OURS) or (anywhere and key != EKS_NODE_GROUP_LABEL) else None
 
 
 #: What Node Feature Discovery says of nodes, and its image.

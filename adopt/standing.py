@@ -8,11 +8,18 @@ from typing import Any, Final
 
 from adopt.objects import Object, Objects, at, labels_of, listed, name_of, pool_label, words
 from gpu.catalog import INSTANCE_TYPES
-from gpu.contract import CONTROLLER_LABEL, INSTANCE_TYPE_LABEL, NVIDIA_PREFIX, OS_LABEL, SYSTEM_NODE_TAINT
+from gpu.contract import (
+    CONTROLLER_LABEL,
+    EKS_NODE_GROUP_LABEL,
+    INSTANCE_TYPE_LABEL,
+    NVIDIA_PREFIX,
+    OS_LABEL,
+    SYSTEM_NODE_TAINT,
+)
 
 #: Pods of a stack's own Karpenter, no two of which run on one node (its chart's podAntiAffinity).
 CONTROLLERS: Final = 2
-_KEYS: Final = (CONTROLLER_LABEL, "eks.amazonaws.com/nodegroup", "alpha.eksctl.io/nodegroup-name")
+_KEYS: Final = (CONTROLLER_LABEL, EKS_NODE_GROUP_LABEL, "alpha.eksctl.io/nodegroup-name")
 #: What a stack's controllers look for unless its file says otherwise.
 DEFAULT_LABEL: Final[Mapping[str, str]] = {CONTROLLER_LABEL: "true"}
 

@@ -106,6 +106,8 @@ CAPACITY_TYPE_LABEL: Final = "karpenter.sh/capacity-type"
 RESERVATION_TYPE_LABEL: Final = "karpenter.k8s.aws/capacity-reservation-type"
 #: `SPOT`, `ON_DEMAND` or `CAPACITY_BLOCK`: EKS, on nodes of its managed node groups -> policies.
 EKS_CAPACITY_TYPE_LABEL: Final = "eks.amazonaws.com/capacityType"
+#: The group's name: EKS, on nodes of its managed node groups -> policies, adoption, the twin.
+EKS_NODE_GROUP_LABEL: Final = "eks.amazonaws.com/nodegroup"
 #: Effects of taints as EKS writes them (EKS API, Taint), and as Kubernetes does: node groups -> policies, the twin.
 EKS_TAINT_EFFECTS: Final = MappingProxyType(
     {"NO_SCHEDULE": "NoSchedule", "NO_EXECUTE": "NoExecute", "PREFER_NO_SCHEDULE": "PreferNoSchedule"}

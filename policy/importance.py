@@ -258,7 +258,15 @@ def uses_gpu(pod: PodTemplate, of_stack: GpuClaims) -> bool:
     One that asks for it only in a container that runs before the others has it all its time. Raises UnknownValueError
     if its resources as a whole are not known in preview.
     """
-    if pod.every_gpu_container() or pod.claims_by_label:
+    return bool(pod.every_gpu_container()) or claims_gpu(pod, of_stack)
+
+
+def claims_gpu(pod: PodTemplate, of_stack: GpuClaims) -> bool:
+    """Whether a pod has a GPU by one of the claims, by the label that stands for one, or by a resource of a class.
+
+    Raises UnknownValueError as `uses_gpu` does.
+    """
+    if pod.claims_by_label:
         return True
     named = [claim for claim in each(pod.spec.get("resourceClaims")) if isinstance(claim, Mapping)]
     by_claim = any(text(one.get(key)) in of_stack.claims for one in named for key in _CLAIM_NAMES if one.get(key))

@@ -256,6 +256,10 @@ class NodePool:
             return text(get(self.manifest, "metadata", "name")) or None
         return self.labels.get(key)
 
+    def lacks(self, _key: str) -> bool:
+        """Whether it is known that its nodes have no such label, though others fill in those of its domain."""
+        return False
+
     def values_of(self, key: str) -> tuple[str, ...] | None:
         """Values that its requirements leave a label; empty where any is possible, None where they do not name it."""
         mine = [item for item in self.requirements if item.key == _key(key, self._domain)]

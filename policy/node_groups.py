@@ -9,6 +9,7 @@ from typing import Any, Final
 from gpu.contract import (
     CAPACITY_TYPE_LABEL,
     EKS_CAPACITY_TYPE_LABEL,
+    EKS_NODE_GROUP_LABEL,
     EKS_TAINT_EFFECTS,
     INSTANCE_TYPE_LABEL,
     RESERVATION_TYPE_LABEL,
@@ -34,6 +35,8 @@ ON_DEMAND: Final = "on-demand"
 #: EKS' words for kinds of capacity, to Karpenter's.
 KINDS: Final = {"SPOT": SPOT, "ON_DEMAND": ON_DEMAND, "CAPACITY_BLOCK": "reserved"}
 
+#: Domains of Karpenter's labels; its other words are those of all nodes.
+_KARPENTERS: Final = ("karpenter.sh/", "karpenter.k8s.aws/")
 _TEMPLATES: Final = (LAUNCH_TEMPLATE, LAUNCH_CONFIGURATION)
 GPU_POOL_TYPES: Final = (*NODE_POOL_TYPES, NODE_GROUP, SCALING_GROUP, *_TEMPLATES)
 """What `gpu_pools` reads of a stack."""
@@ -48,6 +51,17 @@ class NodeGroup(NodePool):
     def values_of(self, key: str) -> tuple[str, ...] | None:
         """As of a pool, but for the capacity, which is said in Karpenter's words here and not on the nodes."""
         return None if key == CAPACITY_TYPE_LABEL else super().values_of(key)
+
+    def lacks(self, key: str) -> bool:
+        """Karpenter labels none of them, and EKS none that are self-managed, unless the group itself does."""
+        if isinstance(self._template[1], Unknown) or key in self.given_labels:
+            return False
+        return key.startswith(_KARPENTERS) or (self.self_managed and key == EKS_NODE_GROUP_LABEL)
+
+    @property
+    def self_managed(self) -> bool:
+        """Whether its nodes join by their user data, which may give them labels and taints that nobody sees here."""
+        return not self.capacity_label
 
 
 def gpu_pools(stack: Stack) -> list[NodePool]:
@@ -82,7 +96,13 @@ def _managed(group: Resource, templates: Sequence[Resource]) -> NodeGroup | None
         for taint in each(props.get("taints"))
         if isinstance(taint, Mapping)
     ]
-    return NodeGroup(_manifest(requirements, props.get("labels") or {}, taints), group.name)
+    return NodeGroup(_manifest(requirements, _managed_labels(props), taints), group.name)
+
+
+def _managed_labels(props: Mapping[str, Any]) -> Any:
+    """Labels of a managed group's nodes: its own, and EKS' with the group's name, where that is said."""
+    given, name = props.get("labels") or {}, props.get("nodeGroupName")
+    return {EKS_NODE_GROUP_LABEL: name, **given} if name and isinstance(given, Mapping) else given
 
 
 def _self_managed(group: Resource, templates: Sequence[Resource]) -> NodeGroup | None:
@@ -110,11 +130,14 @@ def _self_managed(group: Resource, templates: Sequence[Resource]) -> NodeGroup |
 def _may_be_spot(props: Mapping[str, Any], templates: Sequence[Resource]) -> bool:
     """Whether any of a group may be Spot, by its distribution or by what it launches.
 
-    All above the base is on demand where no share is said (Auto Scaling API, InstancesDistribution).
+    All above the base is on demand where no share is said (Auto Scaling API, InstancesDistribution), and a base as
+    large as the group leaves nothing above it.
     """
     if props.get("mixedInstancesPolicy") is not None:
-        _, share, known = distribution(props)
-        return not known or (share is not None and whole(share) != 100)
+        base, share, known = distribution(props)
+        below, size = whole(base), whole(props.get("maxSize"))
+        filled = below is not None and size is not None and below >= size
+        return not known or (share is not None and whole(share) != 100 and not filled)
     markets = (market(template.plain) for template in templates)
     return any(spot or not known for spot, known, _ in markets) or any(one.plain.get("spotPrice") for one in templates)
 

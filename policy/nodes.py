@@ -40,10 +40,17 @@ def launched_from(user: Resource, templates: Iterable[Resource]) -> list[Resourc
     """
     said = set(_templates_said(user.plain))
     return [
-        template
-        for template in templates
-        if template.urn in user.dependencies or said & {*_own(template.plain, "name"), *_own(template.plain, "id")}
+        template for template in templates if template.urn in user.dependencies or not said.isdisjoint(_names(template))
     ]
+
+
+def _names(template: Resource) -> Iterator[tuple[str, str]]:
+    """What others say of it: its name, or a launch template's id. AWS keeps the names of both kinds apart."""
+    if template.type == LAUNCH_CONFIGURATION:  # its id is its name
+        yield from _own(template.plain, "configuration", "name", "id")
+    else:
+        yield from _own(template.plain, "name")
+        yield from _own(template.plain, "id")
 
 
 def _templates_said(value: Any) -> Iterator[tuple[str, str]]:
@@ -54,7 +61,7 @@ def _templates_said(value: Any) -> Iterator[tuple[str, str]]:
                 yield from _own(element, "name", "launchTemplateName")
                 yield from _own(element, "id", "launchTemplateId")
             if key == "launchConfiguration":  # always its name
-                yield from _own({"name": element}, "name")
+                yield from _own({"configuration": element}, "configuration")
             yield from _templates_said(element)
     elif isinstance(value, list):
         for element in value:

@@ -80,6 +80,8 @@ def on_pool(pool: NodePool) -> Labels:
     """Labels of a pool's nodes: its name, what its template declares and its requirements leave."""
 
     def labels(key: str) -> Label:
+        if pool.lacks(key):
+            return None
         if key == NODE_POOL_LABEL:
             name = pool.label(key)
             return (name,) if name else ()

@@ -24,6 +24,10 @@ SECURITY_GROUP: Final = "aws:ec2/securityGroup:SecurityGroup"
 TEMPLATE: Final = "aws:ec2/launchTemplate:LaunchTemplate"
 
 
+#: A launch template that the tool makes, under a name that is nobody else's: what has it says so by `needs`.
+_MADE: Final[Mapping[str, str]] = {"name": ""}
+
+
 def _map(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
@@ -60,7 +64,7 @@ def capi(item: Item) -> Found:
         case "AWSMachine":
             template = _template(item, spec, "spec")
             yield template
-            props = {"launchTemplate": {"name": item.name}, "tags": _tags(spec)}
+            props = {"launchTemplate": _MADE, "tags": _tags(spec)}
             yield Item(INSTANCE, props, item.at("spec"), item.name, (template.place,))
         case "AWSMachinePool":
             yield from _pool(item, spec)
@@ -94,7 +98,7 @@ def _bastion(item: Item, spec: Any) -> Found:
         yield Item(SECURITY_GROUP, {"ingress": [rule], "tags": _tags(spec)}, item.at("spec.bastion"), item.name)
     given = get(bastion, "instanceType")
     if given is not None:
-        props = {"instanceType": given, "launchTemplate": {"name": item.name}, "tags": _tags(spec)}
+        props = {"instanceType": given, "launchTemplate": _MADE, "tags": _tags(spec)}
         yield Item(INSTANCE, props, item.at("spec.bastion"), item.name)
 
 
@@ -170,7 +174,7 @@ def _managed(item: Item, spec: Any) -> Found:
         "amiType": get(spec, "amiType"),
         "scalingConfig": {"maxSize": get(spec, "scaling", "maxSize")},
         "remoteAccess": _remote_access(get(spec, "remoteAccess")),
-        "launchTemplate": {"name": item.name} if given is not None else None,
+        "launchTemplate": _MADE if given is not None else None,
         "tags": _tags(spec),
         "annotations": _annotations(item),
     }
@@ -284,7 +288,6 @@ def _eksctl_template(group: Mapping[str, Any], made: Item) -> Item:
     older, pods = get(group, "disableIMDSv1"), truthy(get(group, "disablePodIMDS"))
     volumes = [group, *each(get(group, "additionalVolumes"))]
     props = {
-        "name": made.name,
         "metadataOptions": {
             "httpTokens": "required" if older is None or truthy(older) or pods else "optional",
             "httpPutResponseHopLimit": 1 if pods else 2,
@@ -339,7 +342,7 @@ def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
     """A node group, as far as it buys."""
     place = item.at(kind, index)
     if isinstance(group, Unknown):
-        return Item(NODE_GROUP, {"instanceTypes": group, "launchTemplate": {"name": ""}}, place)
+        return Item(NODE_GROUP, {"instanceTypes": group, "launchTemplate": _MADE}, place)
     tags, distribution = (
         {"alpha.eksctl.io/cluster-name": "", **_map(get(group, "tags"))},
         get(group, "instancesDistribution"),
@@ -357,12 +360,13 @@ def _eksctl_group(group: Any, item: Item, kind: str, index: int) -> Item:
     spot = get(group, "spot")
     market = text(get(group, "instanceMarketOptions", "marketType")).upper().replace("-", "_") or None
     props = {
+        "nodeGroupName": get(group, "name") if kind == "managedNodeGroups" else None,
         "instanceTypes": chosen,
         "capacityType": spot if isinstance(spot, Unknown) else "SPOT" if truthy(spot) else market,
         "amiType": get(group, "amiFamily"),
         "scalingConfig": {"maxSize": get(group, "desiredCapacity") if size is None else size},
         "remoteAccess": _ssh(get(group, "ssh")),
-        "launchTemplate": {"name": text(get(group, "name"))},
+        "launchTemplate": _MADE,
         "labels": get(group, "labels"),
         "taints": _taints(group),
         "tags": tags,

@@ -45,12 +45,19 @@ _SELECTORS: Final = frozenset(
         "tagsall",
     }
 )
+#: Keys are also names that people choose, of groups of nodes say: `blackwell`, `capacity-block`, `price-tag` are none.
 _EXCLUDED: Final = re.compile(
-    r"exclu|black|deny|denied|forbid|disallow|block(?!dev)"
-    # Words about a type, and what selects measurements, events and resources by it.
-    r"|labels?(value|config)?$|displayname$|(description|message|banner|motd|comment|notes?|readme|tooltip|subject)$"
+    r"exclu(?!sive)|blacklist|deny|denied|forbid|disallow|block(ed|list|instance)"
+    # What selects metrics, events and resources by type, as AWS and charts name it, and what SageMaker's models run on.
+    r"|labels(value|config)?$|^label$|^(additional|common|default|extra|resource)tags$"
+    r"|^(ec2|selection|onpremises(instance)?)?tag(s|filters?|sets?|setlist)?$"
+    r"|^(dimensions?|conditions?|filtercriteria|eventpattern)$"
+    r"|^supported(realtimeinference|training|transform)instancetypes$"
+)
+#: Keys of words about a type; where they hold more than words, they are such names too.
+_WORDS: Final = re.compile(
+    r"label(value|config)?$|displayname$|(description|message|banner|motd|comment|notes?|readme|tooltip|subject)$"
     r"|^(title|expr|query|regex|replacement|summary|help)$"
-    r"|(tags?|tagfilters?|dimensions?|conditions?|filtercriteria|eventpattern)$"
 )
 #: Keys of inputs; labels and policy conditions (`node.kubernetes.io/instance-type`, `ec2:InstanceType`) are none.
 _TYPE_KEY: Final = re.compile(
@@ -109,7 +116,7 @@ def _keys(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purcha
         name, here = plain_key(key), place.at(key)
         if name in _VARIABLES:
             here = replace(here, free_text=False)
-        if name in _SELECTORS or _EXCLUDED.search(name):
+        if _buys_none(name, element):
             continue
         if _TYPE_KEY.fullmatch(name):
             yield from _sighted(_named(element, here, also), here)
@@ -130,6 +137,12 @@ def _keys(value: Mapping[str, Any], also: Also, place: Place) -> Iterator[Purcha
             if place.free_text:
                 yield from _sighted(_mentioned(key, also, here), here)
             yield from _walk(element, also, here)
+
+
+def _buys_none(key: str, element: Any) -> bool:
+    """Whether nothing below a key is bought; of a plain key."""
+    words = _WORDS.search(key) is not None and not isinstance(element, Mapping)
+    return words or key in _SELECTORS or _EXCLUDED.search(key) is not None
 
 
 def _all_types(given: Any) -> list[Any]:

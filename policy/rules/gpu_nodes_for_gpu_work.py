@@ -20,7 +20,7 @@ from policy.framework import (
     by_resource,
 )
 from policy.karpenter import NodePool, Requirement, admits
-from policy.node_groups import GPU_POOL_TYPES, gpu_pools
+from policy.node_groups import GPU_POOL_TYPES, NodeGroup, gpu_pools
 from policy.placement import keys
 from policy.pods import POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, each, text
@@ -65,7 +65,12 @@ def _where(pod: PodTemplate, pools: list[NodePool]) -> str:
         return f"may land on GPU pool{'s' if len(open_to) > 1 else ''} {', '.join(pool.name for pool in open_to)}"
     tolerations = [item for item in each(pod.spec.get("tolerations")) if isinstance(item, Mapping)]
     named = any(text(item.get("key")).startswith(NVIDIA_PREFIX) for item in tolerations)
-    return "tolerates the taint of GPU nodes" if named and not pools else ""
+    return "tolerates the taint of GPU nodes" if named and not any(map(_taints_known, pools)) else ""
+
+
+def _taints_known(pool: NodePool) -> bool:
+    """Whether all taints of its nodes are; user data of self-managed ones may give them some."""
+    return bool(pool.taints) or not (isinstance(pool, NodeGroup) and pool.self_managed)
 
 
 def _is_gpu(asked: Requirement) -> bool:

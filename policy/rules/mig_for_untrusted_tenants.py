@@ -9,7 +9,7 @@ from gpu.contract import TENANTS_LABEL
 from gpu.sharing import STRATEGIES
 from policy.framework import EnforcementLevel, Finding, Resource, Settings, Severity, Stack, StackRule, by_resource
 from policy.importance import GPU_CLAIM_TYPES, GpuClaims, gpu_claims, uses_gpu
-from policy.pods import PATCH_TYPES, POD_TYPES, pod_templates
+from policy.pods import PATCH_TYPES, POD_TYPES, PodTemplate, pod_templates
 from policy.reading import Unknown, get, text
 from policy.sharing import SHARING_TYPES, JudgedPool, SharingView, is_bottlerocket, sharing_view
 
@@ -41,10 +41,19 @@ def _of(
 ) -> Iterator[Finding]:
     for pod in pod_templates(resource):
         mark = _mark({"metadata": pod.metadata}) or namespaces.get(pod.namespace)
-        landing = [pool for pool in shared if uses_gpu(pod, claims) and pod.may_land_on(pool.pool)]
+        landing = [pool for pool in shared if _has_gpu_of(pool, pod, claims) and pod.may_land_on(pool.pool)]
         if mark and landing:
             message = f"{mark}, but the pod may land on pool {landing[0].name}, and {_how(landing[0])}. Select a pool"
             yield Finding(f"{message} with MIG.", pod.urn)
+
+
+def _has_gpu_of(pool: JudgedPool, pod: PodTemplate, claims: GpuClaims) -> bool:
+    """Whether a pod may have a GPU of such a pool: claims are met by the driver of pools of claims alone.
+
+    Resources of the plugin's may be met on those too, where a class has them (`policy.dra.class_resources`).
+    """
+    of_claims = pool.sharing is not None and pool.sharing.strategy == "memory"
+    return uses_gpu(pod, claims) if of_claims else bool(pod.every_gpu_container())
 
 
 def _open_nodes(view: SharingView, pool: JudgedPool) -> Iterator[Finding]:

@@ -43,7 +43,6 @@ _NEVER_BUY: Final = (
     "aws:service/discovery*",  # what a plan of Terraform has of servicediscovery
     "aws:servicecatalog/tagOption:TagOption",
     "aws:ssm/parameter:Parameter",
-    "aws-native:sagemaker:ModelPackage*",
     "aws-native:ssm:Parameter",
     "kubernetes:admissionregistration.k8s.io/*",
     "kubernetes:apiextensions.k8s.io/*",

@@ -8,6 +8,15 @@ from typing import Final
 from policy.analyzer import UNKNOWN
 from tests.policy.case_parts import G5, ON_DEMAND, POOL_YAML, RELEASE, Case, need, pool
 
+#: Names that people give groups of nodes, which are keys of maps; parts of each mean something elsewhere.
+NAMES: Final = (
+    *("blackwell", "price-tag", "air-conditions", "cost-dimension", "exclusive", "capacity-block", "white-label"),
+    *("summary", "notes"),
+)
+_TESTED: Final = {
+    "transformJobDefinition": {"transformResources": {"instanceType": "ml.g5.xlarge", "instanceCount": 2}}
+}
+
 #: GPU types where no resource type tells of them.
 HIDDEN: Final[Mapping[str, Case]] = {
     "helm values, instance type": (RELEASE, {"values": {"nodes": [{"instanceType": "g5.xlarge"}]}}),
@@ -81,6 +90,20 @@ HIDDEN: Final[Mapping[str, Case]] = {
         "aws:sagemaker/endpointConfiguration:EndpointConfiguration",
         {"productionVariants": [{"instanceType": "ml.g5.xlarge", "initialInstanceCount": 1}]},
     ),
+    **{
+        f"{type_} that is tested by batch transforms": (
+            type_,
+            {"validationSpecification": {"validationProfiles": [{"profileName": "one", **_TESTED}]}},
+        )
+        for type_ in (
+            "aws-native:sagemaker:ModelPackage",
+            "kubernetes:sagemaker.services.k8s.aws/v1alpha1:ModelPackage",
+        )
+    },
+    **{
+        f"helm values, group {name}": (RELEASE, {"values": {"nodeGroups": {name: {"instanceType": "p5.48xlarge"}}}})
+        for name in NAMES
+    },
     "a component of somebody else's, requirements": ("acme:index:AutoscaledNodes", {"requirements": [G5]}),
     "a component of somebody else's, instance types": ("acme:index:Nodes", {"instanceTypes": ["g5.xlarge"]}),
     "an empty Spot price": ("acme:index:Nodes", {"instanceTypes": ["g5.xlarge"], "spotPrice": ""}),

@@ -64,10 +64,14 @@ JUDGES: Final[Mapping[str, dict[str, Any]]] = {
         "selectionTags": [{"key": "instance-type", "value": "g5.xlarge", "type": "STRINGEQUALS"}],
     },
     "aws:codedeploy/deploymentGroup:DeploymentGroup": {
-        "ec2TagSets": [{"ec2TagFilters": [{"key": "instance-type", "value": "g5.xlarge"}]}]
+        "ec2TagSets": [{"ec2TagFilters": [{"key": "instance-type", "value": "g5.xlarge"}]}],
+        "onPremisesInstanceTagFilters": [{"key": "instance-type", "value": "g5.xlarge"}],
     },
     "aws-native:sagemaker:ModelPackage": {
-        "inferenceSpecification": {"supportedRealtimeInferenceInstanceTypes": ["ml.g5.xlarge"]}
+        "inferenceSpecification": {
+            "supportedRealtimeInferenceInstanceTypes": ["ml.g5.xlarge"],
+            "supportedTransformInstanceTypes": ["ml.g5.xlarge"],
+        }
     },
 }
 
@@ -189,6 +193,20 @@ LEGITIMATE: Final[Mapping[str, Case]] = {
     "spot Auto Scaling group of AWS Native": (
         "aws-native:autoscaling:AutoScalingGroup",
         {"mixedInstancesPolicy": {**MIXED, "instancesDistribution": ALL_SPOT}},
+    ),
+    "types that a chart leaves out, and words about them": (
+        RELEASE,
+        {
+            "values": {
+                "instanceTypeBlacklist": ["g5.xlarge"],
+                "blockedInstanceTypes": ["g5.xlarge"],
+                "exclude": {"instanceTypes": ["g5.xlarge"]},
+                "deniedInstanceTypes": ["g5.xlarge"],
+                "description": "not for g5.xlarge",
+                "nodeLabels": {"instance-type": "g5.xlarge"},
+                "extraTags": {"instance-type": "g5.xlarge"},
+            }
+        },
     ),
     "search domain with an unknown type": (
         "aws:opensearch/domain:Domain",

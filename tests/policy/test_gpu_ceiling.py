@@ -10,6 +10,7 @@ from tests.policy.eks_components import silent, spoken
 from tests.policy.platform import GPU, OVERLAY, SHARED, config, node_class, overlay, platform, plugin, pool, section
 from tests.policy.support import UNKNOWN, judged, recorded
 
+CAPI = "infrastructure.cluster.x-k8s.io/v1beta2"
 NODE_GROUP = "aws:eks/nodeGroup:NodeGroup"
 
 
@@ -156,6 +157,39 @@ def test_it_may_say_by_name_what_it_launches(said: dict[str, object]) -> None:
     configuration = recorded("aws:ec2/launchConfiguration:LaunchConfiguration", given, "older")
     older = recorded("aws:autoscaling/group:Group", {"launchConfiguration": "gpus", "maxSize": 2})
     assert total(configuration, older) == 8
+
+
+CONFIGURATION = "aws:ec2/launchConfiguration:LaunchConfiguration"
+SCALING = "aws:autoscaling/group:Group"
+
+
+def test_names_of_launch_configurations_and_of_templates_are_apart() -> None:
+    template = recorded("aws:ec2/launchTemplate:LaunchTemplate", {"name": "gpu", "instanceType": "g6.12xlarge"}, "gpu")
+    cpus = recorded(CONFIGURATION, {"name": "gpu", "instanceType": "m7i.large"}, "cpus")
+    older = recorded(SCALING, {"launchConfiguration": "gpu", "maxSize": 2}, "older")
+    newer = recorded(SCALING, {"launchTemplate": {"name": "gpu"}, "maxSize": 2}, "newer")
+    assert judged(RULE, template, cpus, older, maxGpus=0) == []
+    assert total(template, cpus, newer) == 8
+    gpus = recorded(CONFIGURATION, {"id": "gpu", "instanceType": "g6.12xlarge"}, "gpus")
+    assert total(gpus, older) == 8  # its id is its name
+    assert judged(RULE, gpus, newer, maxGpus=0) == []
+
+
+@pytest.mark.parametrize(
+    ("group", "kind", "spec"),
+    [
+        ("eksctl.io/v1alpha5", "ClusterConfig", {"managedNodeGroups": [{"name": "gpu", "maxSize": 20}]}),
+        (CAPI, "AWSManagedMachinePool", {"spec": {"awsLaunchTemplate": {}, "scaling": {"maxSize": 20}}}),
+        (CAPI, "AWSMachine", {"spec": {}}),
+    ],
+)
+def test_launch_templates_of_other_tools_are_their_own(group: str, kind: str, spec: dict[str, object]) -> None:
+    """eksctl and Cluster API make one for each group, under a name that nobody chooses."""
+    template = recorded("aws:ec2/launchTemplate:LaunchTemplate", {"name": "gpu", "instanceType": "g6.12xlarge"}, "gpu")
+    made = {"apiVersion": group, "kind": kind, "metadata": {"name": "gpu"}, **spec}
+    assert judged(RULE, template, recorded(f"kubernetes:{group}:{kind}", made, "gpu"), maxGpus=0) == []
+    inside = recorded("kubernetes:yaml/v2:ConfigGroup", {"objs": [made]}, "files")
+    assert judged(RULE, template, inside, maxGpus=0) == []
 
 
 def test_what_a_component_makes_is_counted_once() -> None:

@@ -272,6 +272,40 @@ def test_one_on_demand_without_gpus_for_others_or_of_no_cluster_is_none(of_group
     assert said(of_group, on_group()) == []
 
 
+@pytest.mark.parametrize(
+    ("base", "size", "told"),
+    [(2, 2, 0), ("3", 2.0, 0), (1, 2, 1), (2, None, 1), (2, UNKNOWN, 1), (UNKNOWN, 2, 1), (None, 2, 1)],
+)
+def test_a_group_that_its_base_on_demand_fills_has_no_spot(base: Any, size: Any, told: int) -> None:
+    found = scaling(maxSize=size)
+    found.inputs["mixedInstancesPolicy"]["instancesDistribution"]["onDemandBaseCapacity"] = base
+    assert len(said(found, on_group())) == told
+
+
+EKS_GROUP = "eks.amazonaws.com/nodegroup"
+KARPENTERS = [{"karpenter.sh/nodepool": "own"}, {"karpenter.k8s.aws/instance-family": "g5"}]
+
+
+@pytest.mark.parametrize("selector", KARPENTERS)
+def test_nodes_of_groups_have_none_of_karpenters_labels(selector: dict[str, str]) -> None:
+    assert said(scaling(), on_group(nodeSelector=selector)) == []
+    assert said(group(), on_group(nodeSelector=selector)) == []
+    ((key, value),) = selector.items()
+    assert len(said(scaling(), on_group(**affinity((key, "NotIn", [value]))))) == 1
+    assert len(said(group(labels=selector), on_group(nodeSelector=selector))) == 1
+
+
+def test_nodes_of_eks_have_their_groups_name_and_those_of_others_have_none() -> None:
+    steady, own = {EKS_GROUP: "steady"}, {EKS_GROUP: "gpus"}
+    assert said(scaling(), on_group(nodeSelector=steady)) == []
+    told = [OF_NODES, {"key": f"{TOLD}/label/{EKS_GROUP}", "value": "steady"}]
+    assert len(said(scaling(tags=told), on_group(nodeSelector=steady))) == 1
+    assert said(group(), on_group(nodeSelector=steady)) == []
+    assert len(said(group(), on_group(nodeSelector=own))) == 1
+    assert len(said(group(nodeGroupName=UNKNOWN), on_group(nodeSelector=steady))) == 1
+    assert len(said(group(nodeGroupName=None), on_group(nodeSelector=steady))) == 1
+
+
 def test_nodes_have_the_labels_that_the_autoscaler_is_told() -> None:
     labelled = scaling(tags=[OF_NODES, {"key": f"{TOLD}/label/team", "value": "ml"}])
     assert len(said(labelled, on_group(nodeSelector={"team": "ml"}))) == 1
@@ -308,6 +342,7 @@ def test_groups_of_eksctl_are_such_pools_with_their_labels_and_taints(kind: str,
 
     assert "may land on Spot of pool own" in said(cluster(), on_group())[0]
     assert len(said(cluster(labels={"team": "ml"}), on_group(nodeSelector={"team": "ml"}))) == 1
+    assert said(cluster(), on_group(nodeSelector={EKS_GROUP: "steady"})) == []
     others = {"key": "others", "value": "true", "effect": "NoSchedule"}
     assert said(cluster(taints=[others]), on_group()) == []
     assert said(cluster(taints={"others": "true:NoSchedule"}), on_group()) == []

@@ -15,6 +15,7 @@ from tests.policy.support import UNKNOWN, judged, recorded
 from tests.policy.test_operators import CARRIERS
 
 TOLERATES: dict[str, Any] = {"tolerations": [{"key": GPU, "operator": "Exists"}]}
+SCALING = "aws:autoscaling/group:Group"
 CONTAINER = {"name": "main", "image": "a"}
 
 
@@ -135,6 +136,22 @@ def test_a_pool_without_a_taint_is_open_to_all_and_chosen_by_some() -> None:
     bare = pool(taints=[])
     assert said(bare, pods()) == []
     assert len(said(bare, pods(nodeSelector={"karpenter.sh/nodepool": "gpu"}))) == 1
+
+
+def test_taints_of_self_managed_nodes_may_stand_in_their_user_data() -> None:
+    def own(*tags: dict[str, str]) -> Recorded:
+        policy = {"launchTemplate": {"overrides": [{"instanceType": "g6.xlarge"}]}}
+        of_nodes = {"key": "kubernetes.io/cluster/one", "value": "owned"}
+        return recorded(SCALING, {"mixedInstancesPolicy": policy, "tags": [of_nodes, *tags]}, "own")
+
+    (message,) = said(own(), pods(**TOLERATES))
+    assert "tolerates the taint of GPU nodes" in message
+    assert said(own(), pods()) == []
+    told = {"key": "k8s.io/cluster-autoscaler/node-template/taint/nvidia.com/gpu", "value": "true:NoSchedule"}
+    assert "may land on GPU pool own" in said(own(told), pods(**TOLERATES))[0]
+    assert said(own(), pool(), pods(**TOLERATES, nodeSelector={"karpenter.sh/nodepool": "cpu"})) == []
+    group = {"instanceTypes": ["g6.xlarge"]}
+    assert said(recorded("aws:eks/nodeGroup:NodeGroup", group), pods(**TOLERATES)) == []
 
 
 @pytest.mark.parametrize("name", CARRIERS)

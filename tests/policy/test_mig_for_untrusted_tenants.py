@@ -8,7 +8,7 @@ import pytest
 from gpu.contract import TENANTS_LABEL
 from policy.analyzer import Recorded
 from policy.rules.mig_for_untrusted_tenants import RULE
-from tests.policy.claims import GOOD, device_class
+from tests.policy.claims import GOOD, claim, device_class, request
 from tests.policy.platform import container, deployment, node_class, platform, plugin, pool
 from tests.policy.support import UNKNOWN, judged, recorded
 
@@ -110,6 +110,22 @@ def test_pods_that_have_a_gpu_otherwise_are_untrusted_too() -> None:
     asking = deployment(container(resource="deviceclass.resource.kubernetes.io/team-gpu"), metadata={"labels": MARK})
     assert len(said(*GOOD, device_class(), asking)) == 1
     assert said(*GOOD, asking) == []
+
+
+def test_claims_are_met_on_pools_of_claims_alone() -> None:
+    """No driver of DRA runs beside the plugin; pools of claims meet the plugin's resource too, where a class has it."""
+    claiming = {
+        "containers": [container(None)],
+        "nodeSelector": {},
+        "resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "gpu-6gi"}],
+    }
+    untrusted = deployment(metadata={"labels": MARK}, spec=claiming)
+    assert said(*platform(), claim(request()), untrusted) == []
+    assert said(*platform("mps"), claim(request()), untrusted) == []
+    assert len(said(*GOOD, untrusted)) == 1
+    both = deployment(metadata={"labels": MARK}, spec={**claiming, "containers": [container()]})
+    assert len(said(*platform(), claim(request()), both)) == 1
+    assert len(said(*GOOD, deployment(metadata={"labels": MARK}))) == 1
 
 
 def test_an_unknown_mark_counts_as_untrusted() -> None:

@@ -13,6 +13,7 @@ from gpu.contract import (
     ARCH_LABEL,
     CONFIG_LABEL,
     EKS_CAPACITY_TYPE_LABEL,
+    EKS_NODE_GROUP_LABEL,
     EKS_TAINT_EFFECTS,
     GPU_COUNT_LABEL,
     GPU_SYSTEM_NAMESPACE,
@@ -170,7 +171,7 @@ def _group(group: CloudResource, first: int, region: str) -> list[Object]:
     desired = int((inputs.get("scalingConfig") or {}).get("desiredSize", 1))
     labels = {
         **(inputs.get("labels") or {}),
-        "eks.amazonaws.com/nodegroup": group.name,
+        EKS_NODE_GROUP_LABEL: group.name,
         **_bought(inputs),
         TWIN_SYSTEM_LABEL: "true",
     }
