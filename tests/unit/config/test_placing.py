@@ -177,7 +177,7 @@ def test_a_pool_that_another_check_would_refuse_is_left_out(
 ) -> None:
     tight = {**TIGHT, **({"warm": {"slots": warm}} if warm else {})}
     found = stack(*workloads, pools=[tight, LARGE], models=[model] if model else [], dialogue=GONE)
-    assert [each.pool for each in (*found.workloads, *found.models)] == pools
+    assert [*(each.pool for each in found.workloads), *(each.pool for each in found.models)] == pools
 
 
 def test_of_a_pool_without_room_is_said_which_key_is_too_much() -> None:
