@@ -36,6 +36,7 @@ _LISTED: Final = (
     ("eks.amazonaws.com", "nodeclasses", ""),
     ("nvidia.com", "clusterpolicies", ""),
     ("resource.k8s.io", "deviceclasses", ""),
+    ("resource.k8s.io", "resourceclaims", ""),
     ("resource.k8s.io", "resourceclaimtemplates", ""),
     ("operator.knative.dev", "knativeservings", ""),
     ("admissionregistration.k8s.io", "validatingadmissionpolicies", ""),

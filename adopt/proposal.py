@@ -32,6 +32,8 @@ from policy.reading import quantity
 _USUAL: Final = ("g6", "g5")
 #: How much dearer the nodes of a further family may be: more families are easier to get as Spot.
 _DEARER: Final = 1.5
+#: Whose prices say which nodes are dearer where a region has none that are known.
+_COMPARED: Final = "us-east-1"
 
 Why = Literal[
     "several GPUs",
@@ -263,10 +265,11 @@ def _choice(region: str, families: Sequence[str], pairs: Sequence[tuple[Work, Ne
     table = {family: _smallest(family, region) for family in families}
     every = [kind for kinds in table.values() for kind in kinds]
     slots = {kind.name: _slots(kind, needs) if shared else 1 for kind in every}
+    known = prices.of(region if prices.of(region).on_demand else _COMPARED)
 
     def usd(kind: InstanceType, replicas: int) -> float:
         nodes = -(-pods // (replicas * kind.gpu_count))
-        return nodes * (prices.of(region).node_usd_per_hour(kind.name, "spot") or math.inf)
+        return nodes * (known.node_usd_per_hour(kind.name, "spot") or math.inf)
 
     able = [kind for kind in every if slots[kind.name] >= (MIN_REPLICAS if shared else 1)]
     best = min(able, key=lambda kind: (usd(kind, slots[kind.name]), kind.gpu_count, kind.vcpus))

@@ -22,8 +22,7 @@ from gpu.contract import (
     RESERVATION_TYPE_LABEL,
 )
 from gpu.prices import CapacityType
-from policy.dra import device_classes, requests
-from policy.framework import Stack
+from policy.dra import requests
 from policy.karpenter import CAPACITY_BLOCK
 from policy.pods import PodTemplate, pod_templates
 from policy.reading import quantity, whole
@@ -36,6 +35,9 @@ _CLAIMS: Final[Mapping[str, str]] = {
     "resourceClaimTemplateName": "ResourceClaimTemplate",
     "resourceClaimName": "ResourceClaim",
 }
+#: A selector that leaves nothing but devices of one driver, which is no GPU's by its name (NVIDIA's is gpu.nvidia.com,
+#: HAMi's hami-core-gpu.project-hami.io). GPUs meet all that it does not begin with: parts of GPUs are GPUs here.
+_OTHER_DRIVER: Final = re.compile(r"""\s*device\.driver\s*==\s*(['"])(?:(?!gpu)[\w./-])+\1\s*(?:&&[^|?]*)?""")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +130,7 @@ def work_of(objects: Objects) -> list[Work]:
 
 def _claims_of_others(objects: Objects) -> set[_Claim]:
     """Claims and templates of claims for devices that are no GPUs: all their classes were shown, and select others."""
-    shown = {name_of(each) for each in objects.of("DeviceClass")} - device_classes(Stack(resources=objects.resources))
+    shown = {name_of(each) for each in objects.of("DeviceClass") if _selects_others(each)}
     found: set[_Claim] = set()
     for kind in _CLAIMS.values():
         for each in objects.of(kind):
@@ -137,6 +139,12 @@ def _claims_of_others(objects: Objects) -> set[_Claim]:
                 if classes and classes <= shown:
                     found.add((kind, str(at(each, "metadata").get("namespace") or "default"), name_of(each)))
     return found
+
+
+def _selects_others(device_class: Object) -> bool:
+    """Whether no GPU meets a class, nor a part of one: devices meet all of its selectors."""
+    expressions = (at(each, "cel").get("expression") for each in listed(at(device_class, "spec").get("selectors")))
+    return any(_OTHER_DRIVER.fullmatch(str(each)) for each in expressions)
 
 
 def _of_pod(pod: Object, others: Collection[_Claim]) -> Work | None:

@@ -186,7 +186,7 @@ RULES: Final[Mapping[str, tuple[str, ...]]] = {
         "`maxGpus` counts whole nodes: with nodes of 8 GPUs it is 8, 16, 24, ...",
         "With `static` all types of a pool have as many GPUs, and `maxGpus` has room for one node more, unless they "
         "are reserved; not beside `warm`, `consolidationPolicy: Balanced` and `consolidateAfter`, nor with strategy "
-        "`memory`.",
+        "`memory`. A node of each type must hold each pod of its workloads.",
         "`consolidationPolicy: Balanced` is not for reserved capacity, which is paid anyway.",
         "The name `default` is taken by GPU nodes of no pool.",
         "`volume.sizeGib` must hold the weights of all the pool's models that use the node's cache, beside 25 GiB.",

@@ -11,14 +11,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Literal, TypeVar, assert_never
 
 from config.checks.importance import capacity_on_pool
 from config.checks.models import model_on_pool
-from config.checks.parts import Parts, Slots, all_of
+from config.checks.parts import Parts, Slots, all_of, attempt
 from config.checks.serving import service_on_pool
 from config.checks.static import static_room
+from config.checks.together import Standing, models_together, workload_together
+from config.checks.warm import warm_beside
 from config.checks.workloads import on_pool, whole_gpus
 from config.errors import MISSING, Path, Problem, counted
 from config.pool_schema import GpuPool
@@ -37,6 +39,8 @@ from gpu.why import Why, given, times
 
 E = TypeVar("E", Model, Workload)
 S = TypeVar("S", bound=Section)
+#: What is wrong with work on its pool beside what stands there, by the pool's name; it is added to that.
+_Together = Callable[[Mapping[str, Standing]], Iterator[Problem]]
 #: Most pools whose reason an error names.
 _NAMED = 4
 _UNTRUSTED = "its tenants do not trust each other: nothing goes there that does not name it"
@@ -102,6 +106,15 @@ class Offer:
             return ""
         others, are = f", of which others hold {taken}" if taken else "", "is" if needed == 1 else "are"
         return f"it has {counted(pool.max_slots, 'slot')}{others}, and {needed} {are} needed at a time"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    """Work on a pool. parts: what it holds there for ever, as `Offer.held`. standing: the same with its nodes' rest."""
+
+    work: Model | Workload
+    parts: Sequence[int]
+    standing: Standing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,8 +220,8 @@ class _Placing:
     def __init__(self, pools: Slots, sections: Mapping[str, GpuPool], complete: bool) -> None:
         self.pools, self.sections, self.complete = pools, sections, complete
         self.problems: list[Problem] = []
-        #: What pods that always run hold of each pool, by position of their workload or name of their service.
-        self.held: dict[str, dict[int | str, list[int]]] = {}
+        #: Work of each pool that has its place there, by position of the workload or name of the service.
+        self.held: dict[str, dict[int | str, _Held]] = {}
 
     # --- What always runs ---
 
@@ -229,16 +242,23 @@ class _Placing:
         there = _with_slots(there, need.slots_on(pool))
         claim = _claim(lambda: workload_claim(there, pool))
         offer = Offer(pool=pool, slots=whole_gpus(there, pool), claim_mib=claim)
-        self._hold(offer, index, workload)
+        self._hold(offer, index, there, partial(workload_together, index, there, {pool.name: pool}))
 
     def _hold_service(self, members: Sequence[tuple[int, Model]], pool: str) -> None:
         with suppress(BrokenValueError):
-            first = members[0][1]
-            self._hold(self._service_place(members, self.pools[pool]), service_name(first), first)
+            there = [(index, _with(model, pool=pool)) for index, model in members]
+            together = partial(models_together, there, {pool: self.pools[pool]})
+            own, first = service_name(members[0][1]), there[0][1]
+            self._hold(self._service_place(members, self.pools[pool]), own, first, together)
 
-    def _hold(self, offer: Offer, own: int | str, work: Model | Workload) -> None:
-        if not self._crowded(offer, own, work):  # else the checks say that it is too much, and of nobody else
-            self.held.setdefault(offer.pool.name, {})[own] = offer.held(_always(work))
+    def _hold(self, offer: Offer, own: int | str, work: Model | Workload, together: _Together) -> None:
+        pool = offer.pool
+        if self._crowded(offer, own, work) or self._no_room(pool, own, together):
+            return  # the checks say that it is too much, and of nobody else
+        alone = {pool.name: Standing()}
+        _first(attempt(together(alone)), ())
+        held = _Held(work=work, parts=offer.held(_always(work)), standing=alone[pool.name])
+        self.held.setdefault(pool.name, {})[own] = held
 
     def _crowded(self, offer: Offer, own: int | str, work: Model | Workload) -> str:
         """Why its pods do not find a place beside all that always runs, or empty."""
@@ -248,8 +268,25 @@ class _Placing:
         """What others hold of a pool for ever, where this holds some of it too: what ends or sleeps waits its turn."""
         if not _always(work):
             return []
-        held = self.held.get(pool.name, {})
-        return [each for key, holding in held.items() if key != own for each in holding]
+        return [each for held in self._others(pool, own) for each in held.parts]
+
+    def _others(self, pool: Pool, own: int | str) -> list[_Held]:
+        return [held for key, held in self.held.get(pool.name, {}).items() if key != own]
+
+    def _no_room(self, pool: Pool, own: int | str, together: _Together, path: Path = ()) -> str:
+        """Why its pods do not find CPU and memory beside all that always runs, or empty. path: of the work."""
+        standing = Standing()
+        for held in self._others(pool, own):
+            standing.slots += held.standing.slots
+            standing.pods += held.standing.pods
+        return _first(attempt(together({pool.name: standing})), path)
+
+    def _takes_warm(self, pool: Pool, own: int | str, work: Model | Workload) -> str:
+        """Why slots that the pool keeps free would not be free beside it, or empty; also where they are not anyway."""
+        section, others = self.sections.get(pool.name), [held.work for held in self._others(pool, own)]
+        if section is None or _warm_problem(section, pool, others):
+            return ""
+        return _warm_problem(section, pool, [*others, work])
 
     # --- Workloads ---
 
@@ -300,7 +337,10 @@ class _Placing:
         offer = Offer(pool=pool, slots=max(slots, 1), claim_mib=_claim(lambda: workload_claim(there, pool)))
         why_not = self._closed(pool) or shortfall(need, pool) or self._other_capacity(there)
         why_not = why_not or self._crowded(offer, index, there)
-        return replace(offer, why_not=why_not or _first(on_pool(there, path, {pool.name: pool}), path))
+        only = {pool.name: pool}
+        why_not = why_not or _first(on_pool(there, path, only), path)
+        why_not = why_not or self._no_room(pool, index, partial(workload_together, index, there, only), path)
+        return replace(offer, why_not=why_not or self._takes_warm(pool, index, there))
 
     def _sized(self, workload: Workload, need: Need, path: Path) -> Workload:
         """The workload on its pool with the slots of its need. Appends what is wrong with its share of that pool."""
@@ -372,7 +412,10 @@ class _Placing:
             path: Path = ("models", members[0][0])
             why_not = next(filter(None, (_first(model_on_pool(m, ("models", i), slots), path) for i, m in there)), "")
             why_not = why_not or _first(service_on_pool(there, slots), path)
-            why_not = why_not or self._other_capacity(there[0][1]) or self._crowded(offer, service_name(first), first)
+            own, placed = service_name(first), there[0][1]
+            why_not = why_not or self._other_capacity(placed) or self._crowded(offer, own, first)
+            why_not = why_not or self._no_room(pool, own, partial(models_together, there, slots), path)
+            why_not = why_not or self._takes_warm(pool, own, placed)
         return replace(offer, why_not=why_not)
 
     # --- Both ---
@@ -505,6 +548,13 @@ def _first(problems: Iterator[Problem], path: Path) -> str:
         return ""
     key = ".".join(str(part) for part in problem.path[len(path) :] if not isinstance(part, int))
     return f"{key} {problem.message}"
+
+
+def _warm_problem(section: GpuPool, pool: Pool, there: Sequence[Model | Workload]) -> str:
+    """Why the pool cannot keep its slots free beside this work, or empty."""
+    workloads = [each for each in there if isinstance(each, Workload)]
+    models = [each for each in there if isinstance(each, Model)]
+    return _first(attempt(warm_beside(section, ("warm", "slots"), {pool.name: pool}, workloads, models)), ())
 
 
 def _settled(workload: Workload | None) -> bool:

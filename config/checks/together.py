@@ -20,7 +20,7 @@ from gpu.pool import Pool
 
 
 @dataclass
-class _Standing:
+class Standing:
     """What always runs on a pool: the slots that it holds, and how many of its pods ask for what of their nodes."""
 
     slots: int = 0
@@ -29,22 +29,25 @@ class _Standing:
 
 def check_together(parts: Parts, slots: Slots) -> Iterator[Problem]:
     """Deployments, and models and KnativeServices that never sleep, hold their slots; a dialogue finds its own."""
-    standing: dict[str, _Standing] = defaultdict(_Standing)
+    standing: dict[str, Standing] = defaultdict(Standing)
     for index, workload in enumerate(parts.workloads or ()):
         if workload:
-            yield from attempt(_standing(index, workload, slots, standing))
+            yield from attempt(workload_together(index, workload, slots, standing))
     awake: dict[str, list[tuple[int, Model]]] = {}
     for index, model in enumerate(parts.models or ()):
         with suppress(BrokenValueError):
             if model and model.min_scale:
                 awake.setdefault(service_name(model), []).append((index, model))
     for members in awake.values():
-        yield from attempt(_awake(members, slots, standing))
+        yield from attempt(models_together(members, slots, standing))
     if parts.dialogue:
         yield from attempt(_dialogue(parts.dialogue, parts, slots, standing))
 
 
-def _standing(index: int, workload: Workload, slots: Slots, standing: Mapping[str, _Standing]) -> Iterator[Problem]:
+def workload_together(
+    index: int, workload: Workload, slots: Slots, standing: Mapping[str, Standing]
+) -> Iterator[Problem]:
+    """Slots of pods that always run, beside what stands on their pool; it is added to that."""
     match workload.kind:
         case "Job" | "CronJob":
             return
@@ -75,7 +78,9 @@ def _standing(index: int, workload: Workload, slots: Slots, standing: Mapping[st
         held.pods[asked] += replicas
 
 
-def _awake(members: Sequence[tuple[int, Model]], slots: Slots, standing: Mapping[str, _Standing]) -> Iterator[Problem]:
+def models_together(
+    members: Sequence[tuple[int, Model]], slots: Slots, standing: Mapping[str, Standing]
+) -> Iterator[Problem]:
     """Slots of models that never sleep; those of one server hold theirs together."""
     index, model = members[0]
     pool, held, path = slots.get(model.pool), standing[model.pool], ("models", index, "minScale")
@@ -104,7 +109,7 @@ def _server_asks(pool: Pool, members: Iterable[Model]) -> HostShare:
     return server_asks(pool.host_share, sum(memory.weights_mib for memory in memories if memory))
 
 
-def _crowded(pool: Pool, held: _Standing, asked: HostShare, pods: int) -> str:
+def _crowded(pool: Pool, held: Standing, asked: HostShare, pods: int) -> str:
     """Why so many pods do not fit beside what always runs by the rest of their nodes; empty where they do.
 
     Only what surely does not fit: of pods that ask for different things, some more may wait.
@@ -128,7 +133,7 @@ def _crowded(pool: Pool, held: _Standing, asked: HostShare, pods: int) -> str:
     )
 
 
-def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: Mapping[str, _Standing]) -> Iterator[Problem]:
+def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: Mapping[str, Standing]) -> Iterator[Problem]:
     models = {model.name: model for model in reversed(parts.models or ()) if model}
     together: dict[str, dict[str, list[str]]] = {}
     for name in dict.fromkeys((*dialogue.speakers, *dialogue.guests)):
@@ -159,7 +164,7 @@ def _dialogue(dialogue: Dialogue, parts: Parts, slots: Slots, standing: Mapping[
 
 
 def _speakers_crowded(
-    pool: Pool, held: _Standing, names: Sequence[str], asleep: Sequence[str], models: Sequence[Model]
+    pool: Pool, held: Standing, names: Sequence[str], asleep: Sequence[str], models: Sequence[Model]
 ) -> Iterator[Problem]:
     """Speakers that sleep and wake together must fit beside what always runs by the rest of their nodes too.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from config.checks.parts import Parts, Slots, attempt
 from config.checks.workloads import whole_gpus
 from config.errors import Path, Problem, counted
-from config.schema import GpuPool
+from config.schema import GpuPool, Model, Workload
 from config.section import BrokenValueError
 from config.services import service_name
 from gpu.importance import Importance
@@ -19,15 +19,22 @@ def check_warm(parts: Parts, slots: Slots) -> Iterator[Problem]:
     """Whether warm slots find room."""
     for index, pool in enumerate(parts.pools or ()):
         if pool:
-            yield from attempt(_warm(pool, ("pools", index, "warm", "slots"), parts, slots))
+            path: Path = ("pools", index, "warm", "slots")
+            yield from attempt(warm_beside(pool, path, slots, parts.workloads or (), parts.models or ()))
 
 
-def _warm(pool: GpuPool, path: Path, parts: Parts, slots: Slots) -> Iterator[Problem]:
+def warm_beside(
+    pool: GpuPool,
+    path: Path,
+    slots: Slots,
+    workloads: Iterable[Workload | None],
+    models: Iterable[Model | None],
+) -> Iterator[Problem]:
     """Slots that are kept free are there beside the pods that always run."""
     known, warm = slots.get(pool.name), pool.warm
     if known is None or warm is None or known.claims or known.static is not None:
         return  # has none, or may have none: said already
-    most, held = known.max_slots, _beside_warm(parts, known)
+    most, held = known.max_slots, _beside_warm(known, workloads, models)
     if held > most or held + warm.slots <= most:
         return
     beside = f"pods that run beside them hold {held} of the pool's {counted(most, 'slot')}"
@@ -40,14 +47,14 @@ def _warm(pool: GpuPool, path: Path, parts: Parts, slots: Slots) -> Iterator[Pro
     yield Problem(path, warm.slots, message)
 
 
-def _beside_warm(parts: Parts, pool: Pool) -> int:
+def _beside_warm(pool: Pool, workloads: Iterable[Workload | None], models: Iterable[Model | None]) -> int:
     """Slots of the pods that run whenever warm slots are there to be taken.
 
     Of what scales the fewest, but of critical work the most where warm slots are those of critical work that sleeps: it
     wakes at any time, and takes nobody's place that is critical too.
     """
     found: list[tuple[Importance, int, int, int]] = []
-    for workload in parts.workloads or ():
+    for workload in workloads:
         with suppress(BrokenValueError):
             if workload and workload.pool == pool.name and not workload.ends:
                 fewest, most = workload.fewest_replicas, workload.most_replicas
@@ -55,7 +62,7 @@ def _beside_warm(parts: Parts, pool: Pool) -> int:
                     fewest = most = workload.min_scale
                 found.append((workload.importance, fewest, most, pool.held_slots(whole_gpus(workload, pool))))
     servers: dict[str, tuple[Importance, int]] = {}
-    for model in parts.models or ():
+    for model in models:
         with suppress(BrokenValueError):
             if model and model.pool == pool.name:
                 servers.setdefault(service_name(model), (model.importance, model.min_scale))

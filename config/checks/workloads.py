@@ -137,14 +137,24 @@ def _node(workload: Workload, path: Path, slots: Slots) -> Iterator[Problem]:
     claimed = workload.gpu_memory_mib or 0 if pool.claims else 0
     able = [instance_type for instance_type in pool.types if instance_type.gpu.usable_mib >= claimed]
     nodes = [node_room(instance_type) for instance_type in able]
+    own = " with Knative's own" if workload.kind == "KnativeService" else ""
     if nodes and not any(node.holds(asked) for node in nodes):
         most = max(nodes, key=lambda node: (node.memory_mib, node.cpu_millis))
-        own = " with Knative's own" if workload.kind == "KnativeService" else ""
         held = " whose GPU holds it" if len(able) < len(pool.types) else ""
         message = (
             f"ask for {asked.cpu_millis}m CPU and {asked.memory_mib} MiB together{own}, but pods have "
             f"{most.cpu_millis}m and {most.memory_mib} MiB of the largest node of pool {workload.pool}{held}: write "
             "less, or give the pool larger types"
+        )
+        yield Problem((*path, "containers"), MISSING, message)
+    elif pool.static is not None and (small := [each for each in pool.types if not node_room(each).holds(asked)]):
+        # Nodes of such a pool are made without a look at pods (karpenter pkg/controllers/static/provisioning): the
+        # cheapest type that is to be had, and for a pod that it does not hold no other follows.
+        least, large = node_room(small[0]), [each.name for each in pool.types if each not in small]
+        message = (
+            f"ask for {asked.cpu_millis}m CPU and {asked.memory_mib} MiB together{own}, but pods have "
+            f"{least.cpu_millis}m and {least.memory_mib} MiB of a {small[0].name}, and all nodes of static pool "
+            f"{pool.name} may be of that type: write less, or give the pool instanceTypes: [{', '.join(large)}] alone"
         )
         yield Problem((*path, "containers"), MISSING, message)
 

@@ -25,12 +25,15 @@ PATHS = {
     "NodePool": "/apis/karpenter.sh/v1/nodepools",
     "NodeOverlay": "/apis/karpenter.sh/v1alpha1/nodeoverlays",
     "EC2NodeClass": "/apis/karpenter.k8s.aws/v1/ec2nodeclasses",
+    "DeviceClass": "/apis/resource.k8s.io/v1/deviceclasses",
+    "ResourceClaim": "/apis/resource.k8s.io/v1/resourceclaims",
+    "ResourceClaimTemplate": "/apis/resource.k8s.io/v1/resourceclaimtemplates",
     "Provisioner": "/apis/karpenter.sh/v1alpha5/provisioners",
     "AWSNodeTemplate": "/apis/karpenter.k8s.aws/v1alpha1/awsnodetemplates",
 }
 #: Kinds of before Karpenter 0.32: a server has them only where somebody does.
 OLD = ("Provisioner", "AWSNodeTemplate")
-GROUPS = {"apps": "v1", "karpenter.sh": "v1", "karpenter.k8s.aws": "v1"}
+GROUPS = {"apps": "v1", "karpenter.sh": "v1", "karpenter.k8s.aws": "v1", "resource.k8s.io": "v1"}
 
 
 @dataclass

@@ -77,6 +77,15 @@ def test_a_server_that_knows_no_overlays_says_so(tmp_path: Path) -> None:
     assert not found.serves_overlays
 
 
+def test_claims_and_their_templates_are_read(tmp_path: Path) -> None:
+    """Else nobody knows that a pod's claim is of a network and not of a GPU."""
+    kinds = ("DeviceClass", "ResourceClaim", "ResourceClaimTemplate")
+    given = [{"apiVersion": "resource.k8s.io/v1", "kind": kind, "metadata": {"name": "net"}} for kind in kinds]
+    with serving(given) as api:
+        objects = read_cluster(access(kubeconfig(tmp_path, api.url)))
+    assert [kind for kind in kinds if not objects.counts[kind]] == []
+
+
 def test_provisioners_are_read_too(tmp_path: Path) -> None:
     """Their API is not the one that the server prefers; without a controller in sight they alone tell of Karpenter."""
     with serving([PROVISIONER, TEMPLATE]) as api:

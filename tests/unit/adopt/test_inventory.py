@@ -290,18 +290,34 @@ def test_memory_that_a_pod_says_and_devices_that_it_claims(tmp_path: Path) -> No
     assert [(w.name, w.mib, w.claims) for w in there.work] == [("says", 6000, False), ("claims", None, True)]
 
 
-def device_class(name: str, driver: str) -> Object:
-    spec = {"selectors": [{"cel": {"expression": f'device.driver == "{driver}"'}}]}
+def device_class(name: str, *expressions: str) -> Object:
+    spec = {"selectors": [{"cel": {"expression": each}} for each in expressions]}
     return {"apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": name}, "spec": spec}
+
+
+EFA = 'device.driver == "efa.networking.k8s.aws"'
+NVIDIA = "device.driver == 'gpu.nvidia.com'"
+PART = "device.attributes['gpu.nvidia.com'].type == "
 
 
 @pytest.mark.parametrize("kind", ["ResourceClaimTemplate", "ResourceClaim"])
 @pytest.mark.parametrize(
     ("classes", "named", "holds"),
     [
-        ([device_class("efa", "efa.networking.k8s.aws")], ["efa"], False),
-        ([device_class("efa", "efa.networking.k8s.aws")], ["efa", "gpu.nvidia.com"], True),
-        ([device_class("large", "gpu.nvidia.com")], ["large"], True),
+        ([device_class("efa", EFA)], ["efa"], False),
+        ([device_class("efa", f"{EFA} && device.attributes['resource.kubernetes.io'].numa == 0")], ["efa"], False),
+        ([device_class("efa", "device.attributes['dra.net'].rdma", EFA)], ["efa"], False),
+        ([device_class("efa", EFA)], ["efa", "gpu.nvidia.com"], True),
+        ([device_class("large", NVIDIA)], ["large"], True),
+        # Parts of a GPU, as NVIDIA's chart has them, and a GPU of somebody else's driver.
+        ([device_class("mig.nvidia.com", f"{NVIDIA} && {PART}'mig'")], ["mig.nvidia.com"], True),
+        ([device_class("vfio.gpu.nvidia.com", f"{NVIDIA} && {PART}'vfio'")], ["vfio.gpu.nvidia.com"], True),
+        ([device_class("hami", "device.driver == 'hami-core-gpu.project-hami.io'")], ["hami"], True),
+        # What GPUs meet too.
+        ([device_class("near", "device.attributes['resource.kubernetes.io'].numa == 0")], ["near"], True),
+        ([device_class("either", f"{EFA} || {NVIDIA}")], ["either"], True),
+        ([device_class("not", f"!({EFA})")], ["not"], True),
+        ([device_class("all")], ["all"], True),
         # Of what nobody showed nobody knows.
         ([], ["efa"], True),
     ],

@@ -216,6 +216,20 @@ def test_a_region_without_prices_gives_no_sum(tmp_path: Path) -> None:
     assert found.fits or found.written.problems
 
 
+def test_without_prices_the_nodes_are_those_that_are_cheapest_elsewhere(tmp_path: Path) -> None:
+    """By vCPUs of a node alone 14 small ones went before three large ones that hold the same 40 pods."""
+    small = {"requests": {"cpu": "900m", "memory": "3000Mi"}, "limits": {"nvidia.com/gpu": "1"}}
+    pods = [pod(f"a{index}", owner="w") for index in range(40)]
+    for each in pods:
+        each["spec"]["containers"][0]["resources"] = small
+    unpriced = next(name for name in sorted(REGIONS) if not prices.of(name).on_demand)
+    found, priced = (
+        reported(tmp_path, node_pool(), *pods, pod_mib=1000, region=region).proposal for region in (unpriced, REGION)
+    )
+    assert found.types, "else nothing is compared"
+    assert (found.types, found.replicas, found.max_gpus) == (priced.types, priced.replicas, priced.max_gpus)
+
+
 def test_no_gpu_at_all_is_said_and_a_beginning_offered(tmp_path: Path) -> None:
     found = reported(tmp_path, node_class(), {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web"}})
     assert "nothing in this cluster asks for a GPU now" in said(found, "note")

@@ -137,6 +137,56 @@ def test_of_others_is_said_who_has_no_place_beside_all_that_runs() -> None:
     ]
 
 
+ONE = {"maxGpus": 1, "sharing": {"strategy": "time-slicing", "replicas": 4}}
+TIGHT = {"name": "tight", "instanceTypes": ["g6.xlarge"], **ONE}
+LARGE = {"name": "large", "instanceTypes": ["g6.4xlarge"], **ONE}
+FULL = {"gpuMemory": "3Gi", "replicas": 4, "containers": [{**ALONE, "cpu": "1"}]}
+TRIO = {"gpuMemory": "3Gi", "replicas": 3}
+SCALED = {
+    "gpuMemory": "3Gi",
+    "autoscaling": {"minReplicas": 1, "maxReplicas": 4, "metric": "queued", "averageValue": 10},
+}
+SERVER = {"name": "awake", "model": "llama3.2:3b", "minScale": 3}
+
+
+@pytest.mark.parametrize(
+    ("warm", "workloads", "model", "pools"),
+    [
+        # Of a g6.xlarge pods have 3.5 vCPUs.
+        (0, (FULL,), {}, ["large"]),
+        (0, ({**FULL, "kind": "Job"},), {}, ["tight"]),
+        (0, ({**FULL, "replicas": 3}, {**FULL, "replicas": 1}), {}, ["tight", "large"]),
+        (0, ({**FULL, "replicas": 1}, {**FULL, "replicas": 3, "pool": "tight"}), {}, ["large", "tight"]),
+        (0, ({**FULL, "replicas": 3, "pool": "tight"},), {**SERVER, "minScale": 1}, ["tight", "large"]),
+        # Slots that the pool keeps free are nobody's for ever.
+        (1, (TRIO,), {}, ["tight"]),
+        (2, (TRIO,), {}, ["large"]),
+        (2, ({**TRIO, "kind": "Job"},), {}, ["tight"]),
+        (2, (), SERVER, ["large"]),
+        (
+            2,
+            ({**TRIO, "replicas": 1}, {**TRIO, "replicas": 1, "name": "a"}, {**TRIO, "replicas": 1, "name": "b"}),
+            {},
+            ["tight", "tight", "large"],
+        ),
+        (3, (SCALED,), {}, ["tight"]),
+    ],
+)
+def test_a_pool_that_another_check_would_refuse_is_left_out(
+    warm: int, workloads: tuple[dict[str, Any], ...], model: dict[str, Any], pools: list[str]
+) -> None:
+    tight = {**TIGHT, **({"warm": {"slots": warm}} if warm else {})}
+    found = stack(*workloads, pools=[tight, LARGE], models=[model] if model else [], dialogue=GONE)
+    assert [*(each.pool for each in found.workloads), *(each.pool for each in found.models)] == pools
+
+
+def test_of_a_pool_without_room_is_said_which_key_is_too_much() -> None:
+    (found,) = placements(stack(FULL, pools=[TIGHT, LARGE], models=[], dialogue=GONE))
+    assert [other.why_not.partition(": each pod asks for")[0] for other in found.others] == [
+        "replicas must be 3 or less"
+    ]
+
+
 def test_nothing_goes_by_itself_to_tenants_who_do_not_trust_each_other() -> None:
     pools = [{**WHOLE, "name": "theirs", "tenants": "untrusted"}, *POOLS]
     (found,) = stack({"gpuShare": "50 %"}, pools=pools).workloads

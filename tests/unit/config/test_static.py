@@ -6,7 +6,7 @@ from account.preflight.quotas import needs
 from config.services import node_start
 from gpu.coldstart import cold_start
 from plan.figures import figures
-from tests.unit.config.support import ON_DEMAND, changed, parsed
+from tests.unit.config.support import CONTAINER, ON_DEMAND, changed, parsed
 
 STATIC = {
     "pools[0].maxGpus": 3,
@@ -38,3 +38,11 @@ def test_the_account_must_allow_all_of_its_nodes_at_once() -> None:
 
     dynamic = {key: value for key, value in STATIC.items() if not key.endswith("static")}
     assert least(**STATIC) == 2 * least(**dynamic)
+
+
+def test_a_pod_that_every_named_type_holds_is_taken() -> None:
+    """As the error says it of a pod that only some types hold."""
+    pool = {"name": "large", "maxGpus": 3, "static": {"replicas": 2}, "sharing": {"strategy": "none"}}
+    work = {"name": "api", "pool": "large", "containers": [{**CONTAINER, "cpu": "12"}]}
+    named = {**pool, "instanceTypes": ["g6.8xlarge", "g6.16xlarge"]}
+    assert parsed(changed({"pools[1]": named, "workloads": [work]})).workloads[0].pool == "large"
