@@ -60,8 +60,9 @@ def _nodes(kube: Kube) -> dict[str, Any]:
     """Nodes of the pool that are ready, with their slots, by name."""
     found = {}
     for node in kube.list(KINDS["Node"], "Node"):
-        ready = any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"]["conditions"])
-        slots = "nvidia.com/gpu" in node["status"].get("allocatable", {})
+        status = node.get("status", {})  # a node that comes this moment has said nothing yet
+        ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", []))
+        slots = "nvidia.com/gpu" in status.get("allocatable", {})
         if node["metadata"]["labels"].get("karpenter.sh/nodepool") == POOL and ready and slots:
             found[str(node["metadata"]["name"])] = node
     return {name: node for name, node in found.items() if not node["metadata"].get("deletionTimestamp")}
