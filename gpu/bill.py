@@ -208,6 +208,14 @@ def room_on(node: SlotPrice) -> NodeRoom:
     return NodeRoom(node.slots, gpu_mib_of(node), most_room(INSTANCE_TYPES[node.instance_type]))
 
 
+def room_of(pool: Pool, node: SlotPrice | None) -> NodeRoom:
+    """The same; where no price says which type is bought, of that which decides what fits."""
+    if node:
+        return room_on(node)
+    kind = pool.smallest
+    return NodeRoom(pool.slots[kind.name] * kind.gpu_count, kind.gpu.memory.total_mib, most_room(kind))
+
+
 def why_node_hours(consumers: Iterable[Consumer], room: NodeRoom, most_nodes: int | None = None) -> Why:
     """Hours of whole nodes in a month. most_nodes: what the pool may have; who finds no slot waits."""
     holding = [consumer for consumer in consumers if consumer.slot_hours > 0]

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gpu.bill import Consumer, NodeRoom, gpu_mib_of, node_of, nodes_needed
-from gpu.catalog import INSTANCE_TYPES
+from gpu.bill import Consumer, node_of, nodes_needed, room_of
 from gpu.claims import bought, bound, equal_slots, pools_by_size
 from gpu.estimate import SlotPrice
-from gpu.host_share import most_room
 from gpu.pool import Pool
 from gpu.prices import CapacityType
 from gpu.why import Why
@@ -27,7 +25,7 @@ class ClaimFigures:
     @property
     def gpu_mib(self) -> int:
         """What claims share of a GPU, in MiB."""
-        return gpu_mib_of(self.node) if self.node else self.pool.smallest.gpu.memory.total_mib
+        return room_of(self.pool, self.node).gpu_mib
 
     @property
     def claims(self) -> Sequence[int]:
@@ -42,8 +40,7 @@ class ClaimFigures:
     @property
     def gpus_with_hosts(self) -> int:
         """The same where a node must also have the processors and the memory that their pods ask for."""
-        host = most_room(INSTANCE_TYPES[self.node.instance_type] if self.node else self.pool.smallest)
-        return nodes_needed(self.holders, NodeRoom(1, self.gpu_mib, host)).nodes
+        return nodes_needed(self.holders, room_of(self.pool, self.node)).nodes
 
     @property
     def bound(self) -> int:

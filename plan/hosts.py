@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gpu.bill import Consumer, NodeRoom, NodesNeeded, node_of, nodes_needed, room_on
+from gpu.bill import Consumer, NodesNeeded, node_of, nodes_needed, room_of, room_on
 from gpu.estimate import SlotPrice
-from gpu.host_share import most_room
 from gpu.pool import Pool
 
 
@@ -33,7 +32,7 @@ class HostFigures:
     @property
     def needed(self) -> NodesNeeded:
         """Nodes that hold them."""
-        return nodes_needed(self.holders, self._room)
+        return nodes_needed(self.holders, room_of(self.pool, self.node))
 
     @property
     def cheapest(self) -> SlotPrice | None:
@@ -43,7 +42,7 @@ class HostFigures:
     @property
     def on_cheapest(self) -> NodesNeeded:
         """Nodes of that type that hold them."""
-        return nodes_needed(self.holders, room_on(self.cheapest) if self.cheapest else self._room)
+        return nodes_needed(self.holders, room_of(self.pool, self.cheapest))
 
     @property
     def waits(self) -> bool:
@@ -53,13 +52,6 @@ class HostFigures:
             nodes_needed(self.holders, room_on(each)).nodes > pool.most_nodes(each.instance_type)
             for each in pool.node_prices
         )
-
-    @property
-    def _room(self) -> NodeRoom:
-        if self.node:
-            return room_on(self.node)
-        kind = self.pool.smallest
-        return NodeRoom(self.pool.slots[kind.name] * kind.gpu_count, host=most_room(kind))
 
 
 def host_figures(pools: Sequence[Pool], consumers: Sequence[Consumer]) -> Iterator[HostFigures]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import assert_never
 
 from config.checks.parts import Parts, Slots, all_of, attempt
@@ -58,24 +59,14 @@ def workload_together(
             replicas, key = workload.min_scale, ("minScale",)
         case _:
             assert_never(workload.kind)
-    pool, held = slots.get(workload.pool), standing[workload.pool]
-    most = pool.max_slots if pool and not pool.claims else None
-    each = pool.held_slots(whole_gpus(workload, pool)) if pool else 1
-    if most is not None and held.slots + replicas * each > most:
-        left = f"{most - held.slots} left of its {counted(most, 'slot')}" if held.slots else counted(most, "slot")
-        holds = "one" if each == 1 else str(each)
-        message = (
-            f"must be {(most - held.slots) // each} or less: pool {workload.pool} has {left}, and each pod holds "
-            f"{holds}"
-        )
-        yield Problem(("workloads", index, *key), replicas, message)
+    pool = slots.get(workload.pool)
+    if pool is None:
         return
-    asked = pod_asks(workload.kind, all_of(workload.containers))
-    if problem := pool and _crowded(pool, held, asked, replicas):
+    each = pool.held_slots(whole_gpus(workload, pool))
+    holds = f"each pod holds {'one' if each == 1 else each}"
+    asks = partial(pod_asks, workload.kind, all_of(workload.containers))
+    if problem := _take(pool, standing[pool.name], asks, replicas, each, holds):
         yield Problem(("workloads", index, *key), replicas, problem)
-    else:
-        held.slots += replicas * each
-        held.pods[asked] += replicas
 
 
 def models_together(
@@ -83,24 +74,33 @@ def models_together(
 ) -> Iterator[Problem]:
     """Slots of models that never sleep; those of one server hold theirs together."""
     index, model = members[0]
-    pool, held, path = slots.get(model.pool), standing[model.pool], ("models", index, "minScale")
-    most = pool.max_slots if pool and not pool.claims else None
-    if most is not None and held.slots + model.min_scale > most:
+    pool = slots.get(model.pool)
+    if pool is None:
+        return
+    asks = partial(_server_asks, pool, [each for _, each in members])
+    holds = "each pod that always runs holds one"
+    if problem := _take(pool, standing[pool.name], asks, model.min_scale, 1, holds):
+        yield Problem(("models", index, "minScale"), model.min_scale, problem)
+
+
+def _take(pool: Pool, held: Standing, asks: Callable[[], HostShare], pods: int, each: int, holds: str) -> str:
+    """Adds pods to what stands on their pool, or says why they find no room beside it.
+
+    asks: what each pod asks of its node, which may be broken where its slots are not. each: slots of a pod. holds: the
+    same in words.
+    """
+    if pool.claims:  # of these: config.checks.claims
+        return ""
+    most = pool.max_slots
+    if held.slots + pods * each > most:
         left = f"{most - held.slots} left of its {counted(most, 'slot')}" if held.slots else counted(most, "slot")
-        message = (
-            f"must be {most - held.slots} or less: pool {model.pool} has {left}, and each pod that always runs holds "
-            "one"
-        )
-        yield Problem(path, model.min_scale, message)
-        return
-    if pool is None or pool.claims:
-        return
-    asked = _server_asks(pool, [each for _, each in members])
-    if problem := _crowded(pool, held, asked, model.min_scale):
-        yield Problem(path, model.min_scale, problem)
-    else:
-        held.slots += model.min_scale
-        held.pods[asked] += model.min_scale
+        return f"must be {(most - held.slots) // each} or less: pool {pool.name} has {left}, and {holds}"
+    asked = asks()
+    if problem := _crowded(pool, held, asked, pods):
+        return problem
+    held.slots += pods * each
+    held.pods[asked] += pods
+    return ""
 
 
 def _server_asks(pool: Pool, members: Iterable[Model]) -> HostShare:
@@ -118,8 +118,8 @@ def _crowded(pool: Pool, held: Standing, asked: HostShare, pods: int) -> str:
     def fit(count: int) -> bool:
         return host_gpus(held.pods + Counter({asked: count}), pool.types) <= pool.most_gpus
 
-    # Of claims: `config.checks.claims`. What fits no node by itself is said elsewhere.
-    if pool.claims or fit(pods) or not any(most_room(t).holds(asked) for t in pool.types):
+    # What fits no node by itself is said elsewhere.
+    if fit(pods) or not any(most_room(t).holds(asked) for t in pool.types):
         return ""
     fits = bisect_left(range(pods + 1), True, key=lambda count: not fit(count)) - 1
     most = max((most_room(t) for t in pool.types), key=lambda room: (room.cpu_millis, room.memory_mib))
